@@ -1,0 +1,1 @@
+"""The characters that charhost serves when it is not told of another directory."""

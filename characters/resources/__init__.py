@@ -1,0 +1,1 @@
+"""Helpers that the characters share; nothing here is a character."""

@@ -1,0 +1,99 @@
+"""One attempt to reload: what was asked, how far it came, and the report it makes."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from charhost.character import CharacterSet
+from charhost.loader import Build
+from charhost.report import Changes, Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Timings, Trigger
+from charhost.settings import SessionPolicy
+from charhost.snapshot import Snapshot
+
+
+@dataclass(frozen=True, eq=False)
+class Swap:
+    """One set takes the place of another, and what is to become of the sessions."""
+
+    before: CharacterSet
+    after: CharacterSet
+    policy: SessionPolicy
+
+    @property
+    def changes(self) -> Changes:
+        """How the sets differ, by name."""
+        before, after = self.before, self.after
+        shared = [name for name in after if name in before]
+        modified = tuple(name for name in shared if after[name].fingerprint != before[name].fingerprint)
+        return Changes(
+            added=tuple(name for name in after if name not in before),
+            removed=tuple(name for name in before if name not in after),
+            modified=modified,
+            unchanged=len(shared) - len(modified),
+        )
+
+
+@dataclass(eq=False)
+class Attempt:
+    """Filled in as the reload proceeds; only one runs at a time."""
+
+    request: ReloadRequest
+    trigger: Trigger
+    directory: str = ""
+    snapshot: Snapshot | None = None
+    build: Build | None = None
+    reload_id: str = field(default_factory=lambda: secrets.token_hex(8))
+    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat().replace("+00:00", "Z"))
+    clock: Clock = field(default_factory=lambda: Clock())
+
+    def report(
+        self, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact, serving: Serving
+    ) -> ReloadReport:
+        """Sum the attempt up; *swap* leads to the set it loaded, or from the current set to itself."""
+        errors = self.build.errors if self.build else ()
+        return ReloadReport(
+            success=outcome in ("applied", "unchanged", "valid"),
+            directory=self.directory,
+            total_files=len(self.snapshot.character_paths) if self.snapshot else 0,
+            loaded_count=len(self.build.characters) if self.build else 0,
+            error_count=len(errors),
+            load_duration=self.clock.total,
+            message=message,
+            reload_id=self.reload_id,
+            outcome=outcome,
+            trigger=self.trigger,
+            scope=self.request.scope,
+            dry_run=self.request.dry_run,
+            reason=self.request.reason,
+            generation=swap.after.generation,
+            revision=swap.after.revision,
+            started_at=self.started_at,
+            changes=swap.changes,
+            errors=errors,
+            sessions=impact,
+            serving=serving,
+            timings=Timings(**self.clock.laps),
+        )
+
+
+class Clock:
+    """Seconds since the last lap, by name; the time in the queue is not part of the total."""
+
+    def __init__(self) -> None:
+        self.laps: dict[str, float] = {}
+        self._since = time.monotonic()
+
+    def lap(self, name: str) -> None:
+        """End the stage called *name*."""
+        now = time.monotonic()
+        self.laps[name] = round(now - self._since, 6)
+        self._since = now
+
+    @property
+    def total(self) -> float:
+        """Seconds of work so far."""
+        running = time.monotonic() - self._since if "queue" in self.laps else 0.0
+        return round(sum(self.laps.values()) - self.laps.get("queue", 0.0) + running, 6)

@@ -1,0 +1,228 @@
+"""Run plugin code on daemon threads, each piece of it under a deadline.
+
+The event loop's default executor will not do: its threads are joined at exit, so one file that never finishes
+importing would hold up the shutdown, and thirty of them would use up the pool.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
+
+from charhost.errors import LoadTimeout
+
+Job = Callable[[], Any]
+
+# A thread that has been busy with one job for this long blocks on something: another one goes on with the rest.
+# One thread is the rule, because several only take the interpreter lock from the event loop and load no faster.
+PATIENCE = 0.05
+MOST_THREADS = 32
+_DELIVERY = 0.005
+
+
+class Crew:
+    """The threads that run plugin code, and those among them that were given up.
+
+    An instance of this should live as long as the application does.
+    """
+
+    def __init__(self) -> None:
+        self._condemned: list[_Worker] = []
+        self._reaper: threading.Thread | None = None
+        self._lock = threading.Lock()
+
+    @property
+    def stuck(self) -> int:
+        """How many threads are past their deadline and do not end: they are blocked outside Python code."""
+        with self._lock:
+            return sum(worker.is_alive() for worker in self._condemned)
+
+    async def run(self, job: Job, deadline: float) -> Any:
+        """Run one job; answers what it returns, raises what it raises, or `LoadTimeout` after *deadline* seconds."""
+        (outcome,) = await self.run_all([job], deadline)
+        if isinstance(outcome, BaseException):
+            raise outcome
+        return outcome
+
+    async def run_all(self, jobs: Sequence[Job], deadline: float) -> list[Any]:
+        """Run *jobs* in order; what a job raises stands in its place in the answer, `LoadTimeout` among it."""
+        batch = _Batch(self, jobs, deadline)
+        try:
+            return await asyncio.gather(*batch.futures)
+        finally:
+            batch.end()
+
+    def condemn(self, worker: _Worker) -> None:
+        """End a thread that is over its deadline, as soon as it runs Python code."""
+        with self._lock:
+            self._condemned = [other for other in self._condemned if other.is_alive()] + [worker]
+            if self._reaper is None or not self._reaper.is_alive():
+                self._reaper = threading.Thread(target=self._reap, name="charhost-reaper", daemon=True)
+                self._reaper.start()
+
+    def _reap(self) -> None:
+        # Again and again: a loop round `except BaseException` survives one exception, but not each of them.
+        pause = 0.01
+        while True:
+            with self._lock:
+                self._condemned = [worker for worker in self._condemned if worker.is_alive()]
+                if not self._condemned:
+                    self._reaper = None
+                    return
+                workers = list(self._condemned)
+            for worker in workers:
+                worker.inject()
+            time.sleep(pause)
+            pause = min(1.0, pause * 1.2)
+
+
+class Breath:
+    """Lets other threads have the interpreter lock, often enough for the event loop, and not more often."""
+
+    # A pause costs about 0.1 ms whatever its length; without one the lock changes hands every 5 ms.
+    _INTERVAL = 0.001
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def take(self) -> None:
+        """Pause if the last pause is long enough ago; call it between pieces of work."""
+        if time.monotonic() - self._last > self._INTERVAL:
+            time.sleep(0)
+            self._last = time.monotonic()
+
+
+class _Batch:
+    """Jobs that share their threads, and the watch over their deadlines."""
+
+    def __init__(self, crew: Crew, jobs: Sequence[Job], deadline: float) -> None:
+        self._crew = crew
+        self._deadline = deadline
+        self._loop = asyncio.get_running_loop()
+        self.futures: list[asyncio.Future[Any]] = [self._loop.create_future() for _ in jobs]
+        self._waiting = deque(enumerate(jobs))
+        self._done: deque[tuple[int, Any]] = deque()
+        self._delivered_at = 0.0
+        self._workers: list[_Worker] = []
+        self._tick_handle = self._loop.call_soon(self._tick)
+
+    def take(self) -> tuple[int, Job] | None:
+        """Hand out the next job; called by the workers."""
+        try:
+            return self._waiting.popleft()
+        except IndexError:
+            return None
+
+    def deliver(self, index: int, outcome: Any) -> None:
+        """Accept an outcome; called by the workers. Waking the loop for each of a thousand would cost more than
+        the jobs themselves."""
+        self._done.append((index, outcome))
+        now = time.monotonic()
+        if not self._waiting or now - self._delivered_at > _DELIVERY:
+            self._delivered_at = now
+            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                self._loop.call_soon_threadsafe(self._settle)
+
+    def end(self) -> None:
+        """Give up what is still running; a no-op when every job has been answered."""
+        self._tick_handle.cancel()
+        self._waiting.clear()
+        for worker in self._workers:
+            if worker.condemn_if_running(0) is not None:
+                self._crew.condemn(worker)
+
+    def _settle(self) -> None:
+        while self._done:
+            index, outcome = self._done.popleft()
+            if not self.futures[index].done():
+                self.futures[index].set_result(outcome)
+
+    def _tick(self) -> None:
+        self._settle()
+        for worker in self._workers:
+            index = worker.condemn_if_running(self._deadline)
+            if index is not None:
+                self._crew.condemn(worker)
+                if not self.futures[index].done():
+                    self.futures[index].set_result(self._timeout(worker))
+        self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.condemned]
+        if self._waiting and len(self._workers) < MOST_THREADS and all(w.busy_for() > PATIENCE for w in self._workers):
+            self._workers.append(_Worker(self))
+            self._workers[-1].start()
+        self._tick_handle = self._loop.call_later(PATIENCE / 2, self._tick)
+
+    def _timeout(self, worker: _Worker) -> LoadTimeout:
+        return LoadTimeout(f"not finished after {self._deadline:g} s", tuple(worker.places()))
+
+
+class _Worker(threading.Thread):
+    """One daemon thread that takes jobs until there are none, or until it is condemned."""
+
+    def __init__(self, batch: _Batch) -> None:
+        super().__init__(name="charhost-loader", daemon=True)
+        self._batch = batch
+        self._guard = threading.Lock()
+        self._job: int | None = None
+        self._since = time.monotonic()
+        self._finished = False
+        self.condemned = False
+
+    def run(self) -> None:
+        while not self._finished:
+            with suppress(LoadTimeout):  # an injection that came when the job had just ended
+                self._work()
+                with self._guard:  # from here on nothing is injected: it would hit the threading module itself
+                    self._finished = True
+
+    def _work(self) -> None:
+        breath = Breath()
+        while not self.condemned and (job := self._batch.take()) is not None:
+            self._run(*job)
+            breath.take()
+
+    def busy_for(self) -> float:
+        """Say for how many seconds the thread has been at its job."""
+        return time.monotonic() - self._since
+
+    def places(self) -> Iterator[tuple[str, int]]:
+        """Yield the file name and line of each frame the thread is in, innermost first."""
+        frame = sys._current_frames().get(self.ident or 0)
+        while frame is not None:
+            yield frame.f_code.co_filename, frame.f_lineno
+            frame = frame.f_back
+
+    def condemn_if_running(self, longer_than: float) -> int | None:
+        """Give the thread up if its job has lasted too long; answers the index of that job."""
+        with self._guard:
+            if self._job is None or self.busy_for() < longer_than:
+                return None
+            self.condemned = True
+            return self._job
+
+    def inject(self) -> None:
+        """Raise `LoadTimeout` in the thread, at its next step of Python code."""
+        with self._guard:
+            if self._finished or self.ident is None:
+                return
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(LoadTimeout))
+
+    def _run(self, index: int, job: Job) -> None:
+        self._since = time.monotonic()
+        self._job = index
+        try:
+            outcome = job()
+        except BaseException as e:
+            outcome = e
+        # Under the guard, a job is either delivered or over its deadline, never both; and an exception is only
+        # injected into a thread that will not take another job.
+        with self._guard:
+            if not self.condemned:
+                self._job = None
+                self._batch.deliver(index, outcome)

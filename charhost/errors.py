@@ -1,0 +1,113 @@
+"""Everything that charhost raises on purpose.
+
+CharhostError
+├── SettingsError           what the operator configured cannot work
+├── CharacterError          one character file cannot serve
+│   ├── ValidationError     an attribute is missing or of the wrong type
+│   └── DuplicateName       an earlier file has the same CHARACTER_NAME
+├── DirectoryError          a directory cannot be read as a character set
+│   ├── DirectoryNotFound
+│   ├── NotADirectory
+│   ├── DirectoryNotReadable
+│   └── DirectoryTooLarge
+├── ReloadRejected          nothing was changed; carries the report
+│   └── ReloadFailed        the same, and the fault is the server's
+└── Stopping                the server is shutting down
+
+LoadTimeout                 injected into plugin code at its deadline
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from charhost.report import ReloadReport
+
+
+class CharhostError(Exception):
+    """The base of all that charhost raises on purpose."""
+
+
+class SettingsError(CharhostError):
+    """What the operator configured cannot work; the text says what to set."""
+
+
+class CharacterError(CharhostError):
+    """One character file cannot serve; `line` is where its author has to look, if that is known."""
+
+    def __init__(self, message: str, line: int | None = None, character: str | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+        self.character = character
+
+
+class ValidationError(CharacterError):
+    """An attribute that the format asks for is missing, or has the wrong type or value."""
+
+
+class DuplicateName(CharacterError):
+    """A file that sorts earlier has the same CHARACTER_NAME."""
+
+
+class DirectoryError(CharhostError):
+    """A directory cannot be read as a character set."""
+
+    code: ClassVar[str]
+
+
+class DirectoryNotFound(DirectoryError):
+    """There is nothing at that path."""
+
+    code = "directory_not_found"
+
+
+class NotADirectory(DirectoryError):
+    """The path names something else than a directory."""
+
+    code = "not_a_directory"
+
+
+class DirectoryNotReadable(DirectoryError):
+    """The server's user may not list the directory."""
+
+    code = "directory_not_readable"
+
+
+class DirectoryTooLarge(DirectoryError):
+    """The directory holds more than a snapshot may."""
+
+    code = "directory_too_large"
+
+
+class ReloadRejected(CharhostError):
+    """A reload was refused: the current set, its generation and every session are as before."""
+
+    def __init__(self, code: str, report: ReloadReport) -> None:
+        super().__init__(report.message)
+        self.code = code
+        self.report = report
+
+    def __str__(self) -> str:
+        """The sentence of the report, then a line for each file that failed."""
+        return "\n  ".join([self.report.message, *map(str, self.report.errors)])
+
+
+class ReloadFailed(ReloadRejected):
+    """A reload came to no end of its own: over its deadline, or a fault in charhost."""
+
+
+class Stopping(CharhostError):
+    """The server is shutting down and begins no reload any more."""
+
+
+class LoadTimeout(BaseException):
+    """Plugin code was not finished at its deadline; also injected into its thread, to end it.
+
+    Not an `Exception`, so that an `except Exception` in a character file cannot swallow it. `places` are the file
+    names and lines at which the thread was, innermost first.
+    """
+
+    def __init__(self, message: str = "over its deadline", places: tuple[tuple[str, int], ...] = ()) -> None:
+        super().__init__(message)
+        self.places = places

@@ -1,0 +1,30 @@
+"""What the log looks like; set up by the command, never by the library."""
+
+from __future__ import annotations
+
+import logging
+from logging.handlers import WatchedFileHandler
+
+from charhost.failure import public
+from charhost.settings import Settings
+
+
+class Formatter(logging.Formatter):
+    """One line for each record, then its traceback; modules are called as their authors call them."""
+
+    def __init__(self) -> None:
+        super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        return public(super().format(record))
+
+
+def configure(settings: Settings) -> None:
+    """Log to standard error and, where the settings name one, to a file."""
+    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    if settings.log_file is not None:
+        settings.log_file.parent.mkdir(parents=True, exist_ok=True)
+        handlers.append(WatchedFileHandler(settings.log_file, encoding="utf-8", errors="backslashreplace"))
+    for handler in handlers:
+        handler.setFormatter(Formatter())
+    logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)

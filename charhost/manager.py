@@ -1,0 +1,227 @@
+"""CharacterManager: the current set, and the one path of every reload."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import Any, NoReturn, Protocol
+
+from charhost.attempt import Attempt, Swap
+from charhost.character import CharacterSet
+from charhost.deadline import Crew
+from charhost.errors import DirectoryError, LoadTimeout, ReloadFailed, ReloadRejected, Stopping
+from charhost.loader import Loader
+from charhost.metrics import Metrics
+from charhost.report import Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Trigger
+from charhost.settings import Settings
+from charhost.snapshot import Snapshot
+
+log = logging.getLogger("charhost.reload")
+
+
+class Audience(Protocol):
+    """Those who talk to the characters, as the manager sees them."""
+
+    def impact(self, swap: Swap) -> SessionImpact:
+        """Say what *swap* means, or would mean, for the sessions."""
+
+    def follow(self, swap: Swap) -> None:
+        """Begin to tell the sessions; called at the swap, so it must not wait for any of them."""
+
+
+class CharacterManager:
+    """Owns the current character set; nobody else assigns it. Lives as long as the application.
+
+    Reloads run one after the other, in the order in which they were asked for. Everything that can fail in one
+    happens before the set is replaced, so there is nothing to undo.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics, audience: Audience | None = None) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._audience = audience or _Nobody()
+        crew = Crew()
+        self._loader = Loader(settings, crew)
+        self._current = CharacterSet(str(settings.directory))
+        self._snapshot: Snapshot | None = None
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[ReloadReport]] = set()
+        self._last_in_line: tuple[object, asyncio.Task[ReloadReport]] | None = None
+        self._closing = False
+        self.running: Attempt | None = None
+        self.last_reload: ReloadReport | None = None
+        self.last_error: ReloadReport | None = None
+        metrics.watch(metrics.builds_alive, lambda: self._loader.builds_alive)
+        metrics.watch(metrics.threads_stuck, lambda: crew.stuck)
+
+    @property
+    def current(self) -> CharacterSet:
+        """The set that serves now: complete, and never changed again."""
+        return self._current
+
+    @property
+    def serving(self) -> Serving:
+        """The current set as a report names it."""
+        current = self._current
+        return Serving(generation=current.generation, revision=current.revision, characters=len(current))
+
+    async def reload_characters(self, *, trigger: Trigger = "http", **fields: Any) -> ReloadReport:
+        """Replace the set as the fields of `ReloadRequest` say; the one path of every reload, start-up included.
+
+        A caller that is cancelled does not stop it. Raises `ReloadRejected`, which carries the report, when nothing
+        was changed, and `Stopping` during shutdown.
+        """
+        request = ReloadRequest(**fields)
+        return await asyncio.shield(self._enqueue(request, trigger))
+
+    async def close(self, deadline: float) -> None:
+        """Begin no reload any more and wait for the one that runs, at most *deadline* seconds."""
+        self._closing = True
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=deadline)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _enqueue(self, request: ReloadRequest, trigger: Trigger) -> asyncio.Task[ReloadReport]:
+        # Only the last one in line may be shared: joining one further ahead would let a different request, which
+        # was made earlier, have the last word.
+        key = request, trigger
+        if self._last_in_line is not None and self._last_in_line[0] == key:
+            return self._last_in_line[1]
+        task = asyncio.create_task(self._run_in_turn(Attempt(request, trigger)))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        self._last_in_line = key, task
+        return task
+
+    async def _run_in_turn(self, attempt: Attempt) -> ReloadReport:
+        async with self._turn:
+            if self._last_in_line is not None and self._last_in_line[1] is asyncio.current_task():
+                self._last_in_line = None
+            if self._closing:
+                raise Stopping("The server is shutting down.")
+            attempt.clock.lap("queue")
+            self.running = attempt
+            try:
+                return await self._run(attempt)
+            finally:
+                self.running = None
+
+    async def _run(self, attempt: Attempt) -> ReloadReport:
+        attempt.directory = self._resolve(attempt.request.directory)
+        try:
+            async with asyncio.timeout(self._settings.load_deadline):
+                await self._load(attempt)
+        except DirectoryError as e:
+            self._reject(attempt, e.code, str(e))
+        except (TimeoutError, LoadTimeout):
+            limit = self._settings.load_deadline
+            self._fail(attempt, "load_timeout", f"Loading {attempt.directory} was not finished after {limit:g} s.")
+        except Exception as e:
+            log.exception("a reload of the characters in %s failed unexpectedly", attempt.directory)
+            self._fail(attempt, "internal_error", f"Unexpected error during reload: {type(e).__name__}")
+        return self._decide(attempt)
+
+    def _resolve(self, directory: str | None) -> str:
+        if directory == "default":
+            return str(self._settings.directory)
+        return directory or self._current.directory
+
+    async def _load(self, attempt: Attempt) -> None:
+        attempt.snapshot = await self._loader.snapshot(Path(attempt.directory), self._snapshot)
+        attempt.clock.lap("snapshot")
+        attempt.build = await self._loader.build(attempt.snapshot, attempt.directory, self._current.generation + 1)
+        attempt.clock.lap("build")
+
+    def _decide(self, attempt: Attempt) -> ReloadReport:
+        assert attempt.build is not None
+        characters, errors = attempt.build.characters, attempt.build.errors
+        if not characters:
+            self._reject(attempt, "no_characters", _nothing_loaded(attempt.directory, len(errors)))
+        if errors and attempt.request.on_error == "abort":
+            text = f"{_count(len(errors), 'character file')} in {attempt.directory} failed, so nothing was changed."
+            self._reject(attempt, "set_rejected", text)
+        swap = self._swap_to(characters, attempt)
+        if attempt.request.dry_run:
+            text = f"{_count(len(characters), 'character')} would be loaded from {attempt.directory}"
+            return self._record(attempt.report("valid", text, swap, self._audience.impact(swap), self.serving))
+        return self._swap(attempt, swap)
+
+    def _swap(self, attempt: Attempt, swap: Swap) -> ReloadReport:
+        impact = self._audience.impact(swap)
+        self._current = swap.after  # the one assignment: nothing before it is visible, nothing after it may fail
+        self._snapshot = attempt.snapshot
+        if attempt.build is not None:
+            attempt.build.space.publish()
+        self._audience.follow(swap)
+        attempt.clock.lap("swap")
+        text = f"Successfully loaded {_count(len(swap.after), 'character')} from {attempt.directory}"
+        return self._record(attempt.report("applied", text, swap, impact, self.serving))
+
+    def _swap_to(self, characters: CharacterSet, attempt: Attempt) -> Swap:
+        return Swap(self._current, characters, attempt.request.sessions or self._settings.sessions)
+
+    def _reject(self, attempt: Attempt, code: str, message: str) -> NoReturn:
+        raise ReloadRejected(code, self._nothing_changed(attempt, "rejected", message)) from None
+
+    def _fail(self, attempt: Attempt, code: str, message: str) -> NoReturn:
+        raise ReloadFailed(code, self._nothing_changed(attempt, "failed", message)) from None
+
+    def _nothing_changed(self, attempt: Attempt, outcome: Outcome, message: str) -> ReloadReport:
+        swap = self._swap_to(self._current, attempt)
+        impact = SessionImpact(policy=swap.policy, total=self._audience.impact(swap).total)
+        return self._record(attempt.report(outcome, message, swap, impact, self.serving))
+
+    def _record(self, report: ReloadReport) -> ReloadReport:
+        """Count, log and keep a report; every reload ends here, whatever its outcome."""
+        self._metrics.record(report)
+        _write_log(report)
+        if not report.dry_run:
+            self.last_reload = report
+            self.last_error = report if report.errors or not report.success else None
+        return report
+
+
+class _Nobody:
+    """The audience of a manager that serves no sessions."""
+
+    def impact(self, swap: Swap) -> SessionImpact:
+        return SessionImpact(policy=swap.policy)
+
+    def follow(self, swap: Swap) -> None:
+        pass
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _nothing_loaded(directory: str, failed: int) -> str:
+    if failed:
+        return f"No character could be loaded from {directory}: {_count(failed, 'character file')} failed."
+    return f"No character could be loaded from {directory}: there are no character files in it."
+
+
+def _write_log(report: ReloadReport) -> None:
+    """Write one line for the reload, and one for each file that failed."""
+    for error in report.errors:
+        log.warning("character file not loaded: %s%s", error, f"\n{error.traceback}" if error.traceback else "")
+    changes = report.changes
+    log.log(
+        logging.INFO if report.success else logging.ERROR,
+        "character reload %s (%s%s): %s; %d of %d files loaded, +%d -%d ~%d =%d, serving generation %d, %.3f s",
+        report.outcome,
+        report.trigger,
+        f", {report.sessions.affected} of {report.sessions.total} sessions {report.sessions.policy}",
+        report.message,
+        report.loaded_count,
+        report.total_files,
+        len(changes.added),
+        len(changes.removed),
+        len(changes.modified),
+        changes.unchanged,
+        report.serving.generation,
+        report.load_duration,
+    )

@@ -1,0 +1,73 @@
+"""Every counter, on a registry of its own: two servers in one process do not meet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from charhost.report import ReloadReport
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class Metrics:
+    """What `/metrics` shows; lives as long as the application."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.load_count = Counter(
+            "charhost_character_load_count", "Characters loaded successfully.", registry=self.registry
+        )
+        self.load_errors = Counter(
+            "charhost_character_load_errors", "Character files that failed.", ["error_type"], registry=self.registry
+        )
+        self.load_duration = Histogram(
+            "charhost_character_load_duration_seconds",
+            "Time to load all characters of a directory.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.characters_loaded = self._gauge("charhost_characters_loaded", "Characters that serve now.")
+        self.last_successful = self._gauge(
+            "charhost_last_reload_successful", "1 if the last reload succeeded, 0 if it was refused or failed."
+        )
+        self.last_success = self._gauge(
+            "charhost_last_reload_success_timestamp_seconds", "Unix time of the last reload that succeeded."
+        )
+        self.reloads = Counter(
+            "charhost_reloads",
+            "Reloads by what asked for them and how they ended.",
+            ["trigger", "outcome"],
+            registry=self.registry,
+        )
+        self.generation = self._gauge("charhost_generation", "Rises by one at every swap.")
+        self.builds_alive = self._gauge("charhost_builds_alive", "Builds whose modules something still holds.")
+        self.threads_stuck = self._gauge("charhost_threads_stuck", "Threads past their deadline that do not end.")
+        self.sessions_active = self._gauge("charhost_sessions_active", "Open WebSocket sessions.")
+        self.sessions_closed = Counter(
+            "charhost_sessions_closed", "Sessions that ended, by reason.", ["reason"], registry=self.registry
+        )
+
+    def watch(self, gauge: Gauge, value: Callable[[], float]) -> None:
+        """Ask *value* whenever the gauge is read."""
+        gauge.set_function(value)
+
+    def record(self, report: ReloadReport) -> None:
+        """Count one reload; of a dry run only that it happened."""
+        self.reloads.labels(report.trigger, report.outcome).inc()
+        if report.dry_run:
+            return
+        for error in report.errors:
+            self.load_errors.labels(error.error_type).inc()
+        self.last_successful.set(report.success)
+        self.characters_loaded.set(report.serving.characters)
+        self.generation.set(report.serving.generation)
+        if report.success:
+            self.load_count.inc(report.loaded_count)
+            self.load_duration.observe(report.load_duration)
+            self.last_success.set(time.time())
+
+    def _gauge(self, name: str, text: str) -> Gauge:
+        return Gauge(name, text, registry=self.registry)

@@ -1,0 +1,115 @@
+"""Reload, status, health and metrics."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import hdrs, web
+from prometheus_client.exposition import choose_encoder
+from pydantic import ValidationError
+
+from charhost.errors import ReloadRejected, Stopping
+from charhost.report import ReloadRequest
+from charhost.web.keys import MANAGER, METRICS, SESSIONS
+from charhost.web.middleware import admin
+from charhost.web.problem import Problem, json_answer
+
+MOST_BODY_BYTES = 64 << 10
+BODY_DEADLINE = 10.0
+
+_STATUS = {
+    "directory_not_found": 404,
+    "not_a_directory": 400,
+    "directory_not_readable": 403,
+    "directory_too_large": 422,
+    "no_characters": 422,
+    "set_rejected": 422,
+    "load_timeout": 504,
+    "internal_error": 500,
+}
+
+
+@admin
+async def reload(request: web.Request) -> web.StreamResponse:
+    """`POST /v1/characters/reload`"""
+    wish = await _reload_request(request)
+    try:
+        report = await request.app[MANAGER].reload_characters(trigger="http", **dict(wish))
+    except ReloadRejected as e:
+        raise Problem(_STATUS[e.code], e.code, e.report.message, e.report.model_dump()) from e
+    except Stopping as e:
+        raise Problem(503, "stopping", str(e), headers={hdrs.RETRY_AFTER: "5"}) from e
+    return json_answer(report)
+
+
+@admin
+async def status(request: web.Request) -> web.StreamResponse:
+    """`GET /v1/characters/status`: what runs, never what lies on disk."""
+    manager = request.app[MANAGER]
+    running = manager.running
+    return json_answer(
+        {
+            "serving": manager.serving,
+            "last_reload": manager.last_reload,
+            "last_error": manager.last_error,
+            "in_progress": running and {"reload_id": running.reload_id, "since": running.started_at},
+            "watcher": None,
+            "generations": request.app[SESSIONS].by_generation(),
+        }
+    )
+
+
+async def health(request: web.Request) -> web.StreamResponse:
+    """`GET /v1/health`: 200 while the server serves; `ok` is false, with a reason, when there is nobody to talk to."""
+    current = request.app[MANAGER].current
+    answer = {
+        "ok": bool(current),
+        "characters": len(current),
+        "generation": current.generation,
+        "llm": "offline",
+        "stt_up": False,
+        "tts_up": False,
+        "llm_up": False,
+        "voice_cloning_up": False,
+    }
+    return json_answer(answer if current else answer | {"reason": "no character is loaded"})
+
+
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """`GET /metrics`, for Prometheus."""
+    encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
+    body = encode(request.app[METRICS].registry)
+    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})
+
+
+async def _reload_request(request: web.Request) -> ReloadRequest:
+    if request.content_type != "application/json":
+        found = request.headers.get(hdrs.CONTENT_TYPE, "none")
+        raise Problem(415, "unsupported_media_type", f"Expected Content-Type: application/json, found {found}.")
+    body = await _body(request)
+    try:
+        return ReloadRequest.model_validate_json(body)
+    except ValidationError as e:
+        raise Problem(400, "invalid_request", "; ".join(_sentence(dict(error)) for error in e.errors())) from e
+
+
+async def _body(request: web.Request) -> bytes:
+    body = b""
+    try:
+        async with asyncio.timeout(BODY_DEADLINE):
+            while len(body) <= MOST_BODY_BYTES and (part := await request.content.readany()):
+                body += part
+    except TimeoutError:
+        raise Problem(408, "request_timeout", f"The body was not complete within {BODY_DEADLINE:g} s.") from None
+    if len(body) > MOST_BODY_BYTES:
+        raise Problem(413, "request_too_large", f"The body has more than {MOST_BODY_BYTES:,} bytes.")
+    return body
+
+
+def _sentence(error: dict[str, object]) -> str:
+    where = ".".join(map(str, error["loc"])) if isinstance(error["loc"], tuple) else ""
+    if error["type"] == "extra_forbidden":
+        known = ", ".join(ReloadRequest.model_fields)
+        return f"{where}: there is no such field; known are {known}"
+    text = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where}: {text}" if where else text

@@ -1,0 +1,91 @@
+"""The application: its owners, its routes, its start and its end, in the order in which they happen."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import resource
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from charhost.errors import ReloadRejected, SettingsError
+from charhost.manager import CharacterManager
+from charhost.metrics import Metrics
+from charhost.settings import Settings
+from charhost.web import admin, catalog
+from charhost.web.authority import Gate
+from charhost.web.keys import GATE, MANAGER, METRICS, SESSIONS, SETTINGS
+from charhost.web.middleware import errors_to_json, with_authority
+from charhost.web.realtime import realtime
+from charhost.web.sessions import Sessions
+
+log = logging.getLogger("charhost.web")
+
+_ROUTES = (
+    web.get("/", catalog.index),
+    web.get("/v1/characters", catalog.characters),
+    web.post("/v1/characters/reload", admin.reload),
+    web.get("/v1/characters/status", admin.status),
+    web.get("/v1/characters/{name:.+}", catalog.character),
+    web.get("/v1/voices", catalog.voices),
+    web.get("/v1/health", admin.health),
+    web.get("/v1/realtime", realtime),
+    web.get("/metrics", admin.metrics),
+)
+
+
+def create_app(settings: Settings | None = None) -> web.Application:
+    """Make the application; several in one process do not meet. Raises `SettingsError`."""
+    settings = settings or Settings()
+    app = web.Application(middlewares=[errors_to_json, with_authority])
+    app[SETTINGS] = settings
+    app[METRICS] = Metrics()
+    app[GATE] = Gate(settings)
+    app[SESSIONS] = Sessions(app[METRICS], settings.close_grace)
+    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS])
+    app.cleanup_ctx.append(_first_load)
+    app.on_shutdown.append(_stop)
+    app.add_routes(_ROUTES)
+    return app
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGINT or SIGTERM; raises `SettingsError` if the address cannot be listened on."""
+    _allow_many_sockets()
+    try:
+        web.run_app(
+            create_app(settings),
+            host=settings.host,
+            port=settings.port,
+            shutdown_timeout=settings.shutdown_timeout,
+            # On, as in aiohttp's own test server: what a leaving client must not stop belongs to an owner's task.
+            handler_cancellation=True,
+            access_log=None,
+            print=_announce,
+        )
+    except OSError as e:
+        raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {e.strerror or e}") from e
+
+
+async def _first_load(app: web.Application) -> AsyncIterator[None]:
+    """Load the start directory before the server listens; one that cannot be loaded leaves an empty set."""
+    try:
+        await app[MANAGER].reload_characters(trigger="startup", directory="default")
+    except ReloadRejected as e:
+        log.warning("no character is served until a reload succeeds: %s", e.report.message)
+    yield
+
+
+async def _stop(app: web.Application) -> None:
+    await asyncio.gather(app[MANAGER].close(app[SETTINGS].shutdown_timeout), app[SESSIONS].close())
+
+
+def _announce(banner: str) -> None:
+    log.info("character server listens on %s", " ".join(re.findall(r"https?://\S+", banner)))
+
+
+def _allow_many_sockets() -> None:
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,0 +1,17 @@
+"""Where handlers find the owners that `create_app` made, and what the middleware knows of a request."""
+
+from aiohttp import web
+
+from charhost.manager import CharacterManager
+from charhost.metrics import Metrics
+from charhost.settings import Settings
+from charhost.web.authority import Authority, Gate
+from charhost.web.sessions import Sessions
+
+SETTINGS = web.AppKey("settings", Settings)
+METRICS = web.AppKey("metrics", Metrics)
+MANAGER = web.AppKey("manager", CharacterManager)
+SESSIONS = web.AppKey("sessions", Sessions)
+GATE = web.AppKey("gate", Gate)
+
+AUTHORITY = web.RequestKey("authority", Authority)

@@ -1,0 +1,58 @@
+"""Around every handler: errors become JSON, and the caller's authority is known."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+
+from aiohttp import hdrs, web
+
+from charhost.web.keys import AUTHORITY, GATE
+from charhost.web.problem import Problem
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+log = logging.getLogger("charhost.web")
+
+
+@web.middleware
+async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Answer every error with a problem document; one that nobody foresaw is logged with its traceback."""
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem.response()
+    except web.HTTPException as e:
+        if e.status < 400:
+            raise
+        return _as_problem(e).response()
+    except Exception:
+        log.exception("%s %s failed unexpectedly", request.method, request.path)
+        return Problem(500, "internal_error", "Unexpected error; the server's log has the details.").response()
+
+
+@web.middleware
+async def with_authority(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Decide once what the caller may do."""
+    request[AUTHORITY] = request.app[GATE].authority(request)
+    return await handler(request)
+
+
+def admin(handler: Handler) -> Handler:
+    """Let only admins through to *handler*."""
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        refusal = request[AUTHORITY].refusal
+        if refusal is not None:
+            raise refusal
+        return await handler(request)
+
+    return guarded
+
+
+def _as_problem(error: web.HTTPException) -> Problem:
+    phrase = HTTPStatus(error.status).phrase
+    headers = {"Allow": error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else None
+    return Problem(error.status, re.sub(r"\W+", "_", phrase.lower()), error.text or phrase, headers=headers)

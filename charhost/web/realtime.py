@@ -1,0 +1,105 @@
+"""/v1/realtime: a socket and the character it talks to."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import WSMsgType, hdrs, web
+
+from charhost.character import Character, CharacterSet
+from charhost.events import BadEvent, SessionUpdate, error_event, parse, session_event, session_object
+from charhost.web.keys import MANAGER, SESSIONS, SETTINGS
+from charhost.web.problem import Problem
+from charhost.web.sessions import Farewell, Session
+
+MOST_MESSAGE_BYTES = 24 << 20
+HEARTBEAT = 20
+
+
+async def realtime(request: web.Request) -> web.StreamResponse:
+    """Serve one WebSocket from the handshake to its end."""
+    ws = web.WebSocketResponse(
+        protocols=("realtime",), heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_MESSAGE_BYTES
+    )
+    if not ws.can_prepare(request):
+        detail = "This is a WebSocket: connect with the ws scheme."
+        raise Problem(426, "upgrade_required", detail, headers={hdrs.UPGRADE: "websocket"})
+    await ws.prepare(request)
+    # No await from here to the registration: a swap in between would leave the session on the old set, untold.
+    current = request.app[MANAGER].current
+    character = _chosen(request, current)
+    if isinstance(character, Farewell):
+        await _refuse(ws, character)
+        return ws
+    session = Session(request, ws, character, current.generation)
+    with request.app[SESSIONS].register(session):
+        session.send(_session_frame("session.created", session))
+        await _converse(session, _Choice(request, current))
+    return ws
+
+
+async def _converse(session: Session, choice: _Choice) -> None:
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            pump = tasks.create_task(session.pump())
+            async for message in session.ws:
+                if message.type is WSMsgType.TEXT:
+                    _obey(session, choice, message.data)
+                elif message.type is WSMsgType.BINARY:
+                    session.send(error_event("invalid_request_error", "invalid_event", "Send text frames only."))
+                else:
+                    session.ended_by = session.ended_by or "error"
+            pump.cancel()
+    except* ConnectionError:
+        pass  # the client went away; there is nobody left to tell
+
+
+def _obey(session: Session, choice: _Choice, text: str) -> None:
+    try:
+        event = parse(text)
+    except BadEvent as e:
+        session.send(error_event("invalid_request_error", e.code, str(e), e.param, e.event_id))
+        return
+    choice.apply(session, event)
+    session.send(_session_frame("session.updated", session))
+
+
+class _Choice:
+    """Whether the client may still choose its character: only without `?model=`, and with its first update."""
+
+    def __init__(self, request: web.Request, characters: CharacterSet) -> None:
+        self._characters: CharacterSet | None = None if "model" in request.query else characters
+
+    def apply(self, session: Session, event: SessionUpdate) -> None:
+        """Take the wishes over; a model that names no character is ignored, as SDKs send one unasked."""
+        characters, self._characters = self._characters, None
+        if characters is not None and event.session.model is not None:
+            session.character = characters.find(event.session.model) or session.character
+        if event.session.instructions is not None:
+            session.instructions = event.session.instructions
+
+
+def _chosen(request: web.Request, characters: CharacterSet) -> Character | Farewell:
+    name = request.query.get("model")
+    if name is not None:
+        return characters.find(name) or _farewell("model_not_found", f"The character {name!r} does not exist.")
+    character = characters.default(request.app[SETTINGS].character)
+    return character or _farewell("missing_model", "There is no character to talk to.")
+
+
+def _farewell(code: str, message: str) -> Farewell:
+    frame = error_event("invalid_request_error", code, message, "model")
+    return Farewell(4004, f"invalid_request_error.{code}", code, frame)
+
+
+async def _refuse(ws: web.WebSocketResponse, farewell: Farewell) -> None:
+    try:
+        if farewell.frame is not None:
+            await ws.send_str(farewell.frame)
+        await ws.close(code=farewell.code, message=farewell.close_reason, drain=False)
+    except ConnectionError:
+        pass
+
+
+def _session_frame(kind: str, session: Session) -> str:
+    return session_event(kind, session_object(session.id, session.character.name, session.instructions))

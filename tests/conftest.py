@@ -1,0 +1,87 @@
+"""The small worlds that tests are built in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient
+
+from charhost.manager import CharacterManager
+from charhost.metrics import Metrics
+from charhost.settings import Settings
+from charhost.web.app import create_app
+
+Client = TestClient[web.Request, web.Application]
+
+CHARACTER = """
+CHARACTER_NAME = {name}
+VOICE_SOURCE = {{"source_type": "file", "path_on_server": "voices/{stem}.wav"}}
+INSTRUCTIONS = {{"text": {text}}}
+METADATA = {{"good": True, "comment": None}}
+
+
+class PromptGenerator:
+    def __init__(self, instructions):
+        self.instructions = instructions
+
+    def make_system_prompt(self):
+        return self.instructions["text"]
+"""
+
+
+def character(name: str = "Ada", text: str = "Be kind.") -> str:
+    """The source of a small character that loads."""
+    return CHARACTER.format(name=json.dumps(name, ensure_ascii=False), stem=name.lower(), text=json.dumps(text))
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    """A directory with one character, Ada in ada.py."""
+    directory = tmp_path / "characters"
+    directory.mkdir()
+    (directory / "ada.py").write_text(character("Ada"))
+    return directory
+
+
+@pytest.fixture
+def write(directory: Path) -> Callable[[str, str], Path]:
+    """Writes a file below the directory, with the folders above it: `write("resources/x.py", "Y = 1")`."""
+
+    def write(path: str, source: str) -> Path:
+        file = directory / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(source)
+        return file
+
+    return write
+
+
+@pytest.fixture
+def settings(directory: Path) -> Settings:
+    """Settings that serve the directory."""
+    return Settings(directory=directory)
+
+
+@pytest.fixture
+async def manager(settings: Settings) -> CharacterManager:
+    """A manager that has loaded the directory."""
+    manager = CharacterManager(settings, Metrics())
+    await manager.reload_characters(trigger="startup")
+    return manager
+
+
+@pytest.fixture
+async def client(aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings) -> Client:
+    """A client of a running application that serves the directory."""
+    return await aiohttp_client(create_app(settings))
+
+
+def prompt(manager: CharacterManager, name: str = "Ada") -> Any:
+    """What a character of the current set says it is."""
+    found = manager.current[name]
+    return found.prompt_generator(found.instructions).make_system_prompt()
