@@ -1,4 +1,4 @@
-"""Aurelio, who knows what time it is: a prompt that is made anew for every answer."""
+"""Aurelio, who knows what time it is: a prompt that is made anew for every conversation."""
 
 from datetime import datetime
 
@@ -46,7 +46,7 @@ class PromptGenerator:
         self.instructions = instructions
 
     def make_system_prompt(self) -> str:
-        """Return the system prompt with the time of this very answer."""
+        """Return the system prompt with the time at this very moment."""
         return f"{self.instructions['text']}\n{describe(datetime.now().astimezone())}"
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from weakref import WeakSet
+from weakref import WeakSet, finalize
 
 from charhost.character import Character, CharacterSet, character_in
 from charhost.deadline import Crew
@@ -39,6 +40,7 @@ class Loader:
         self._file_deadline = settings.file_deadline
         self._load_deadline = settings.load_deadline
         self._spaces: WeakSet[ModuleSpace] = WeakSet()
+        self._garbage = _Garbage()
 
     @property
     def builds_alive(self) -> int:
@@ -57,6 +59,7 @@ class Loader:
             prints: dict[str, str] = await self._crew.run(partial(fingerprints, snapshot), self._load_deadline)
             space = ModuleSpace(snapshot)
             self._spaces.add(space)
+            self._garbage.expect(space, len(snapshot.files))
             loads = [
                 _Load(snapshot, path, prints.get(path, ""), generation, space) for path in snapshot.character_paths
             ]
@@ -116,6 +119,33 @@ def _first_wins(loaded: list[Character]) -> tuple[dict[str, Character], list[Fil
             message = f"{character.name!r} is already the CHARACTER_NAME of {first.file}; give one of them another name"
             errors.append(explain(DuplicateName(message, None, character.name), character.file, character.file))
     return characters, errors
+
+
+class _Garbage:
+    """The modules of retired builds: cycles, which only the garbage collector frees.
+
+    By itself it waits until they are a quarter of all objects; a server that reloads often would grow by as much,
+    and then stop for as long as freeing them takes. So it runs each time as much has retired as was last loaded.
+    """
+
+    # Seconds that let the answer of the reload go out first.
+    _DELAY = 0.05
+
+    def __init__(self) -> None:
+        self._modules = 0
+        self._newest = 0
+
+    def expect(self, space: ModuleSpace, modules: int) -> None:
+        """Count the modules of *space* when it retires."""
+        self._newest = modules
+        finalize(space, self._add, asyncio.get_running_loop(), modules).atexit = False
+
+    def _add(self, loop: asyncio.AbstractEventLoop, modules: int) -> None:
+        # Called wherever the last holder of the space was let go, on any thread.
+        self._modules += modules
+        if self._modules >= self._newest and not loop.is_closed():
+            self._modules = 0
+            loop.call_soon_threadsafe(loop.call_later, self._DELAY, gc.collect)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class CharacterManager:
     def __init__(self, settings: Settings, metrics: Metrics, audience: Audience | None = None) -> None:
         self._settings = settings
         self._metrics = metrics
-        self._audience = audience or _Nobody()
+        self._audience = _Nobody() if audience is None else audience
         crew = Crew()
         self._loader = Loader(settings, crew)
         self._current = CharacterSet(str(settings.directory))

@@ -49,21 +49,23 @@ class Settings(BaseSettings):
         default_factory=default_directory, description="The character directory to start with."
     )
     host: str = Field("127.0.0.1", description="The address to listen on; others than loopback need an admin key.")
-    port: int = Field(8000, ge=0, le=65535, description="The port to listen on; 0 takes a free one.")
-    admin_key: SecretStr | None = Field(None, description="The key for reload and status (no option; or …_FILE).")
+    port: int = Field(8000, ge=1, le=65535, description="The port to listen on.")
+    admin_key: SecretStr | None = Field(None, description="The key for reload and status; there is no option for it.")
     admin_key_file: Path | None = Field(None, description="A file that holds the admin key.")
     character: str | None = Field(
-        None, description="Whom a client that names nobody talks to; else the first good one."
+        None, description="Whom a client talks to that names nobody; else the first good one."
     )
     sessions: SessionPolicy = Field("close", description="What a reload does to open sessions: close or keep.")
     log_file: AbsolutePath | None = Field(None, description="Write the log to this file too.")
-    file_deadline: float = Field(5, gt=0, description="How long one character file may take to load.")
-    load_deadline: float = Field(60, gt=0, description="How long a whole reload may take.")
-    max_files: int = Field(20_000, ge=1, description="The most `.py` files, and the most folders, in a directory.")
+    file_deadline: float = Field(5, gt=0, description="How many seconds one character file may take to load.")
+    load_deadline: float = Field(60, gt=0, description="How many seconds a whole reload may take.")
+    max_files: int = Field(20_000, ge=1, description="The most .py files, and the most folders, in a directory.")
     max_bytes: int = Field(64 << 20, ge=1, description="The most bytes of source in a directory.")
     max_file_bytes: int = Field(1 << 20, ge=1, description="The most bytes of source in one file.")
-    close_grace: float = Field(2, gt=0, description="How long a client may take to read its farewell.")
-    shutdown_timeout: float = Field(3, gt=0, description="How long a shutdown waits for a running reload and requests.")
+    close_grace: float = Field(2, gt=0, description="How many seconds a client may take to read its farewell.")
+    shutdown_timeout: float = Field(
+        3, gt=0, description="How many seconds a shutdown waits for a reload and for requests."
+    )
 
     def __init__(self, **values: Any) -> None:
         try:

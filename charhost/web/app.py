@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import re
 import resource
@@ -54,6 +55,9 @@ def create_app(settings: Settings | None = None) -> web.Application:
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; raises `SettingsError` if the address cannot be listened on."""
     _allow_many_sockets()
+    # What is loaded by now stays: a collection after a reload then looks at the characters only.
+    gc.collect()
+    gc.freeze()
     try:
         web.run_app(
             create_app(settings),

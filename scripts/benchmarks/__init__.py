@@ -1,0 +1,1 @@
+"""What charhost costs, measured; times are asserted nowhere, because machines differ."""

@@ -1,0 +1,25 @@
+"""`scripts/bench COMMAND`: each command is a file beside this one."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+
+from scripts.benchmarks import reload
+
+COMMANDS = {"reload": reload}
+
+
+def main() -> None:
+    """Run one benchmark and print its table."""
+    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure charhost.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    for name, module in COMMANDS.items():
+        command = commands.add_parser(name, help=(module.__doc__ or "").splitlines()[0], description=module.__doc__)
+        command.add_argument("--runs", type=int, default=7, help="how often each cell is measured (default: 7)")
+        module.add_arguments(command)
+    arguments = parser.parse_args()
+    asyncio.run(COMMANDS[arguments.command].measure(arguments))
+
+
+main()
