@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from charhost.character import CharacterSet
+from charhost.character import Character, CharacterSet
 from charhost.loader import Build
 from charhost.report import Changes, Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Timings, Trigger
 from charhost.settings import SessionPolicy
@@ -22,12 +22,17 @@ class Swap:
     after: CharacterSet
     policy: SessionPolicy
 
+    def affects(self, character: Character) -> bool:
+        """Say whether the new set has no equal of *character*."""
+        successor = self.after.get(character.name)
+        return successor is None or successor.fingerprint != character.fingerprint
+
     @property
     def changes(self) -> Changes:
         """How the sets differ, by name."""
         before, after = self.before, self.after
         shared = [name for name in after if name in before]
-        modified = tuple(name for name in shared if after[name].fingerprint != before[name].fingerprint)
+        modified = tuple(name for name in shared if self.affects(before[name]))
         return Changes(
             added=tuple(name for name in after if name not in before),
             removed=tuple(name for name in before if name not in after),
@@ -42,12 +47,21 @@ class Attempt:
 
     request: ReloadRequest
     trigger: Trigger
-    directory: str = ""
     snapshot: Snapshot | None = None
+    directory: str = ""
     build: Build | None = None
     reload_id: str = field(default_factory=lambda: secrets.token_hex(8))
     started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat().replace("+00:00", "Z"))
     clock: Clock = field(default_factory=lambda: Clock())
+
+    @property
+    def executed(self) -> int:
+        """How many characters were made anew."""
+        return self.build.executed if self.build else 0
+
+    def is_healthy(self, report: ReloadReport) -> bool:
+        """Whether an operator can sleep: under `keep` a file that failed is a version that was not replaced."""
+        return report.success and not (self.request.on_error == "keep" and report.errors)
 
     def report(
         self, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact, serving: Serving

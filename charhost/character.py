@@ -61,10 +61,8 @@ class CharacterSet(Mapping[str, Character]):
     revision: str = field(init=False)
 
     def __post_init__(self) -> None:
-        digest = hashlib.sha256()
-        for name in sorted(self.characters):
-            digest.update(f"{name}\0{self.characters[name].fingerprint}\0".encode())
-        object.__setattr__(self, "revision", f"sha256:{digest.hexdigest()}")
+        entries = "".join(f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters))
+        object.__setattr__(self, "revision", f"sha256:{hashlib.sha256(entries.encode()).hexdigest()}")
 
     def __getitem__(self, name: str) -> Character:
         return self.characters[name]

@@ -16,8 +16,8 @@ def fingerprints(snapshot: Snapshot) -> dict[str, str]:
     What is imported but absent counts as absent; a file that does not compile imports nothing. Compiles what is not
     compiled yet.
     """
-    graph = _Graph(snapshot)
-    return {path: graph.fingerprint(path) for path in snapshot.character_paths if path in snapshot.files}
+    graph, files = _Graph(snapshot), snapshot.files
+    return {path: graph.fingerprint(path, files[path]) for path in snapshot.character_paths if path in files}
 
 
 class _Graph:
@@ -30,13 +30,14 @@ class _Graph:
         self._direct: dict[str, frozenset[str]] = {}
         # Importing anything runs the `__init__.py` of the directory.
         self._root = self._reach(frozenset([""]))
-        self._root_digest = self._digest(self._root)
+        self._others: dict[frozenset[str], bytes] = {}
 
-    def fingerprint(self, path: str) -> str:
-        name = self._names[path]
-        direct = self._imports(name)
-        others = self._digest(self._reach(direct | self._root)) if direct - self._root else self._root_digest
-        return f"sha256:{hashlib.sha256(self._entry(name) + others).hexdigest()}"
+    def fingerprint(self, path: str, file: SourceFile) -> str:
+        direct = self._imports(self._names[path]) - self._root
+        others = self._others.get(direct)
+        if others is None:
+            others = self._others[direct] = self._digest(self._reach(direct | self._root))
+        return file.fingerprint(others)
 
     def _reach(self, names: frozenset[str]) -> frozenset[str]:
         found, waiting = set(names), list(names)
@@ -61,7 +62,9 @@ class _Graph:
         known = self._direct.get(name)
         if known is None:
             source = self._modules.get(name)
-            known = frozenset(self._targets(name, source, source.file) if source and source.file else ())
+            file = source.file if source else None
+            known = frozenset(self._targets(name, source, file)) if source and file and file.imports else frozenset()
+            self._breath.take()
             self._direct[name] = known
         return known
 
@@ -71,7 +74,6 @@ class _Graph:
             base = statement.base(package)
             if base is not None:
                 yield from self._run_by(base, statement.names)
-        self._breath.take()
 
     def _run_by(self, base: str, names: tuple[str, ...]) -> Iterator[str]:
         """Yield what `from base import names` may run: the packages above, the base, its submodules."""

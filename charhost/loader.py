@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from weakref import WeakSet, finalize
@@ -24,11 +24,21 @@ from charhost.snapshot import Limits, Snapshot, take_snapshot
 
 @dataclass(frozen=True, eq=False)
 class Build:
-    """What one attempt to load a snapshot came to."""
+    """What one attempt to load a snapshot came to; `executed` counts the characters that were made anew."""
 
     characters: CharacterSet
     errors: tuple[FileError, ...]
-    space: ModuleSpace
+    executed: int
+    space: ModuleSpace | None
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """What a build may take over from the set that serves, by file: all that did not change, or what now fails."""
+
+    unchanged: Mapping[str, Character] = field(default_factory=dict)
+    last_good: Mapping[str, Character] = field(default_factory=dict)
+    failures: bool = False
 
 
 class Loader:
@@ -39,6 +49,8 @@ class Loader:
         self._limits = Limits(settings.max_files, settings.max_bytes, settings.max_file_bytes)
         self._file_deadline = settings.file_deadline
         self._load_deadline = settings.load_deadline
+        self._latest: Snapshot | None = None
+        self._failures: dict[tuple[Path, str], tuple[str, FileError]] = {}
         self._spaces: WeakSet[ModuleSpace] = WeakSet()
         self._garbage = _Garbage()
 
@@ -47,29 +59,74 @@ class Loader:
         """How many builds have modules that something still holds."""
         return len(self._spaces)
 
-    async def snapshot(self, directory: Path, earlier: Snapshot | None) -> Snapshot:
-        """Read *directory*, taking from *earlier* what did not change; raises `DirectoryError`, `LoadTimeout`."""
-        job = partial(take_snapshot, directory, self._limits, earlier)
-        snapshot: Snapshot = await self._crew.run(job, self._load_deadline)
-        return snapshot
+    async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
+        """Read *directory*, as far as it changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
+        job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats)
+        with _collector_paused():
+            self._latest = await self._crew.run(job, self._load_deadline)
+        return self._latest
 
-    async def build(self, snapshot: Snapshot, directory: str, generation: int) -> Build:
-        """Execute every character file of *snapshot* afresh, in modules of their own."""
+    async def build(self, snapshot: Snapshot, directory: str, generation: int, basis: Basis) -> Build:
+        """Make the characters of *snapshot*: those that *basis* has are carried over, the others executed."""
         with _collector_paused():
             prints: dict[str, str] = await self._crew.run(partial(fingerprints, snapshot), self._load_deadline)
-            space = ModuleSpace(snapshot)
-            self._spaces.add(space)
-            self._garbage.expect(space, len(snapshot.files))
-            loads = [
-                _Load(snapshot, path, prints.get(path, ""), generation, space) for path in snapshot.character_paths
-            ]
-            outcomes = await self._crew.run_all(loads, self._file_deadline)
-            space.seal()
-        results = [load.result(outcome) for load, outcome in zip(loads, outcomes, strict=True)]
-        characters, duplicates = _first_wins([r for r in results if isinstance(r, Character)])
-        errors = [*(r for r in results if isinstance(r, FileError)), *duplicates]
-        errors.sort(key=lambda error: error.file)
-        return Build(CharacterSet(directory, generation, characters), tuple(errors), space)
+            results = {path: self._known(snapshot, path, prints, basis) for path in snapshot.character_paths}
+            missing = [path for path, result in results.items() if result is None]
+            space = self._open_space(snapshot, len(missing)) if missing else None
+            if space is not None:
+                loads = [_Load(snapshot, path, prints.get(path, ""), generation, space) for path in missing]
+                results.update(zip(missing, await self._run(loads), strict=True))
+                space.seal()
+        self._remember_failures(snapshot, prints, results)
+        return _build(results, basis, directory, generation, space)
+
+    def _known(
+        self, snapshot: Snapshot, path: str, prints: dict[str, str], basis: Basis
+    ) -> Character | FileError | None:
+        """Find what is known of a file without running it: its character, or how the same bytes failed before."""
+        character = basis.unchanged.get(display(path))
+        if character is not None and character.fingerprint == prints.get(path):
+            return character
+        fingerprint, error = self._failures.get((snapshot.directory, path), (None, None))
+        return error if basis.failures and fingerprint is not None and fingerprint == prints.get(path) else None
+
+    def _open_space(self, snapshot: Snapshot, modules: int) -> ModuleSpace:
+        space = ModuleSpace(snapshot)
+        self._spaces.add(space)
+        self._garbage.expect(space, modules, len(snapshot.files))
+        return space
+
+    async def _run(self, loads: list[_Load]) -> list[Character | FileError]:
+        outcomes = await self._crew.run_all(loads, self._file_deadline)
+        return [load.result(outcome) for load, outcome in zip(loads, outcomes, strict=True)]
+
+    def _remember_failures(
+        self, snapshot: Snapshot, prints: dict[str, str], results: Mapping[str, Character | FileError | None]
+    ) -> None:
+        self._failures = {
+            (snapshot.directory, path): (prints[path], result)
+            for path, result in results.items()
+            if isinstance(result, FileError) and path in prints
+        }
+
+
+def _build(
+    results: Mapping[str, Character | FileError | None],
+    basis: Basis,
+    directory: str,
+    generation: int,
+    space: ModuleSpace | None,
+) -> Build:
+    errors = [result for result in results.values() if isinstance(result, FileError)]
+    kept = {error.file: basis.last_good[error.file] for error in errors if error.file in basis.last_good}
+    loaded = [result for result in results.values() if isinstance(result, Character)]
+    if kept:
+        loaded = sorted([*loaded, *kept.values()], key=lambda character: character.file)
+    characters, duplicates = _first_wins(loaded)
+    errors.extend(error for error in duplicates if error.file not in kept)
+    errors.sort(key=lambda error: error.file)
+    executed = sum(character.lease is space for character in loaded) if space else 0
+    return Build(CharacterSet(directory, generation, characters), tuple(errors), executed, space)
 
 
 @dataclass(frozen=True)
@@ -133,24 +190,24 @@ class _Garbage:
 
     def __init__(self) -> None:
         self._modules = 0
-        self._newest = 0
+        self._size = 0
 
-    def expect(self, space: ModuleSpace, modules: int) -> None:
-        """Count the modules of *space* when it retires."""
-        self._newest = modules
+    def expect(self, space: ModuleSpace, modules: int, size: int) -> None:
+        """Count the *modules* of *space* when it retires; *size* is how many a whole set has now."""
+        self._size = size
         finalize(space, self._add, asyncio.get_running_loop(), modules).atexit = False
 
     def _add(self, loop: asyncio.AbstractEventLoop, modules: int) -> None:
         # Called wherever the last holder of the space was let go, on any thread.
         self._modules += modules
-        if self._modules >= self._newest and not loop.is_closed():
+        if self._modules >= self._size and not loop.is_closed():
             self._modules = 0
-            loop.call_soon_threadsafe(loop.call_later, self._DELAY, gc.collect)
+            loop.call_soon_threadsafe(lambda: loop.call_later(self._DELAY, gc.collect))
 
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    # A build makes many objects and no garbage: collections in its middle only stop the event loop.
+    # Snapshots and builds make many objects and no garbage: a collection in their middle only stops the event loop.
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -11,13 +12,16 @@ from charhost.attempt import Attempt, Swap
 from charhost.character import CharacterSet
 from charhost.deadline import Crew
 from charhost.errors import DirectoryError, LoadTimeout, ReloadFailed, ReloadRejected, Stopping
-from charhost.loader import Loader
+from charhost.loader import Basis, Loader
 from charhost.metrics import Metrics
-from charhost.report import Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Trigger
+from charhost.report import Changes, Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Trigger
 from charhost.settings import Settings
 from charhost.snapshot import Snapshot
 
 log = logging.getLogger("charhost.reload")
+
+# How many names of a kind a line of the log shows.
+_MOST_NAMES = 5
 
 
 class Audience(Protocol):
@@ -44,11 +48,12 @@ class CharacterManager:
         crew = Crew()
         self._loader = Loader(settings, crew)
         self._current = CharacterSet(str(settings.directory))
-        self._snapshot: Snapshot | None = None
+        self._applied: Snapshot | None = None
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[ReloadReport]] = set()
         self._last_in_line: tuple[object, asyncio.Task[ReloadReport]] | None = None
         self._closing = False
+        self._listeners: list[Callable[[ReloadReport], None]] = []
         self.running: Attempt | None = None
         self.last_reload: ReloadReport | None = None
         self.last_error: ReloadReport | None = None
@@ -66,14 +71,30 @@ class CharacterManager:
         current = self._current
         return Serving(generation=current.generation, revision=current.revision, characters=len(current))
 
-    async def reload_characters(self, *, trigger: Trigger = "http", **fields: Any) -> ReloadReport:
+    @property
+    def applied(self) -> Snapshot | None:
+        """The disk as it was when the current set was last found to be what it holds."""
+        return self._applied
+
+    def listen(self, listener: Callable[[ReloadReport], None]) -> None:
+        """Call *listener* with the report of every reload, whatever its outcome."""
+        self._listeners.append(listener)
+
+    async def reload_characters(
+        self, *, trigger: Trigger = "http", snapshot: Snapshot | None = None, **fields: Any
+    ) -> ReloadReport:
         """Replace the set as the fields of `ReloadRequest` say; the one path of every reload, start-up included.
 
-        A caller that is cancelled does not stop it. Raises `ReloadRejected`, which carries the report, when nothing
-        was changed, and `Stopping` during shutdown.
+        With a *snapshot* of the directory the disk is not read again. A caller that is cancelled does not stop the
+        reload. Raises `ReloadRejected`, which carries the report, when a reload is refused and nothing was changed, and
+        `Stopping` during shutdown.
         """
         request = ReloadRequest(**fields)
-        return await asyncio.shield(self._enqueue(request, trigger))
+        return await asyncio.shield(self._enqueue(request, trigger, snapshot))
+
+    async def look(self, *, trust_stats: bool = True) -> Snapshot:
+        """Read the current directory as it is on the disk now, changing nothing; raises as a reload would."""
+        return await self._loader.snapshot(Path(self._current.directory), trust_stats=trust_stats)
 
     async def close(self, deadline: float) -> None:
         """Begin no reload any more and wait for the one that runs, at most *deadline* seconds."""
@@ -84,13 +105,15 @@ class CharacterManager:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _enqueue(self, request: ReloadRequest, trigger: Trigger) -> asyncio.Task[ReloadReport]:
+    def _enqueue(
+        self, request: ReloadRequest, trigger: Trigger, snapshot: Snapshot | None
+    ) -> asyncio.Task[ReloadReport]:
         # Only the last one in line may be shared: joining one further ahead would let a different request, which
         # was made earlier, have the last word.
-        key = request, trigger
+        key = request, trigger, snapshot
         if self._last_in_line is not None and self._last_in_line[0] == key:
             return self._last_in_line[1]
-        task = asyncio.create_task(self._run_in_turn(Attempt(request, trigger)))
+        task = asyncio.create_task(self._run_in_turn(Attempt(request, trigger, snapshot)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._last_in_line = key, task
@@ -130,10 +153,27 @@ class CharacterManager:
         return directory or self._current.directory
 
     async def _load(self, attempt: Attempt) -> None:
-        attempt.snapshot = await self._loader.snapshot(Path(attempt.directory), self._snapshot)
+        directory = Path(attempt.directory)
+        # A snapshot that was taken before another reload went to another directory is out of date.
+        if attempt.snapshot is None or attempt.snapshot.directory != directory:
+            attempt.snapshot = await self._loader.snapshot(directory)
         attempt.clock.lap("snapshot")
-        attempt.build = await self._loader.build(attempt.snapshot, attempt.directory, self._current.generation + 1)
+        generation = self._current.generation + 1
+        attempt.build = await self._loader.build(
+            attempt.snapshot, attempt.directory, generation, self._basis(attempt.request, directory)
+        )
         attempt.clock.lap("build")
+
+    def _basis(self, request: ReloadRequest, directory: Path) -> Basis:
+        if Path(self._current.directory) != directory:
+            return Basis()
+        by_file = {character.file: character for character in self._current.values()}
+        changed_only = request.scope == "changed"
+        return Basis(
+            unchanged=by_file if changed_only else {},
+            last_good=by_file if request.on_error == "keep" else {},
+            failures=changed_only,
+        )
 
     def _decide(self, attempt: Attempt) -> ReloadReport:
         assert attempt.build is not None
@@ -143,25 +183,35 @@ class CharacterManager:
         if errors and attempt.request.on_error == "abort":
             text = f"{_count(len(errors), 'character file')} in {attempt.directory} failed, so nothing was changed."
             self._reject(attempt, "set_rejected", text)
+        if self._is_current(characters):
+            return self._unchanged(attempt)
         swap = self._swap_to(characters, attempt)
         if attempt.request.dry_run:
             text = f"{_count(len(characters), 'character')} would be loaded from {attempt.directory}"
-            return self._record(attempt.report("valid", text, swap, self._audience.impact(swap), self.serving))
+            return self._finish(attempt, "valid", text, swap, self._audience.impact(swap))
         return self._swap(attempt, swap)
 
     def _swap(self, attempt: Attempt, swap: Swap) -> ReloadReport:
         impact = self._audience.impact(swap)
         self._current = swap.after  # the one assignment: nothing before it is visible, nothing after it may fail
-        self._snapshot = attempt.snapshot
-        if attempt.build is not None:
+        self._applied = attempt.snapshot
+        if attempt.build is not None and attempt.build.space is not None:
             attempt.build.space.publish()
         self._audience.follow(swap)
         attempt.clock.lap("swap")
         text = f"Successfully loaded {_count(len(swap.after), 'character')} from {attempt.directory}"
-        return self._record(attempt.report("applied", text, swap, impact, self.serving))
+        return self._finish(attempt, "applied", text, swap, impact)
 
-    def _swap_to(self, characters: CharacterSet, attempt: Attempt) -> Swap:
-        return Swap(self._current, characters, attempt.request.sessions or self._settings.sessions)
+    def _is_current(self, characters: CharacterSet) -> bool:
+        current = self._current
+        same = all(current.get(name) is character for name, character in characters.items())
+        return same and len(characters) == len(current) and characters.directory == current.directory
+
+    def _unchanged(self, attempt: Attempt) -> ReloadReport:
+        if not attempt.request.dry_run:
+            self._applied = attempt.snapshot
+        text = f"No character changed in {attempt.directory}; {_count(len(self._current), 'character')} serve on"
+        return self._nothing_changed(attempt, "unchanged", text)
 
     def _reject(self, attempt: Attempt, code: str, message: str) -> NoReturn:
         raise ReloadRejected(code, self._nothing_changed(attempt, "rejected", message)) from None
@@ -172,15 +222,23 @@ class CharacterManager:
     def _nothing_changed(self, attempt: Attempt, outcome: Outcome, message: str) -> ReloadReport:
         swap = self._swap_to(self._current, attempt)
         impact = SessionImpact(policy=swap.policy, total=self._audience.impact(swap).total)
-        return self._record(attempt.report(outcome, message, swap, impact, self.serving))
+        return self._finish(attempt, outcome, message, swap, impact)
 
-    def _record(self, report: ReloadReport) -> ReloadReport:
-        """Count, log and keep a report; every reload ends here, whatever its outcome."""
-        self._metrics.record(report)
+    def _swap_to(self, characters: CharacterSet, attempt: Attempt) -> Swap:
+        return Swap(self._current, characters, attempt.request.sessions or self._settings.sessions)
+
+    def _finish(
+        self, attempt: Attempt, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact
+    ) -> ReloadReport:
+        """Report an attempt, count it, log it and keep it; every reload ends here, whatever its outcome."""
+        report = attempt.report(outcome, message, swap, impact, self.serving)
+        self._metrics.record(report, attempt.executed, attempt.is_healthy(report))
         _write_log(report)
         if not report.dry_run:
             self.last_reload = report
             self.last_error = report if report.errors or not report.success else None
+        for listener in self._listeners:
+            listener(report)
         return report
 
 
@@ -208,20 +266,30 @@ def _write_log(report: ReloadReport) -> None:
     """Write one line for the reload, and one for each file that failed."""
     for error in report.errors:
         log.warning("character file not loaded: %s%s", error, f"\n{error.traceback}" if error.traceback else "")
-    changes = report.changes
     log.log(
         logging.INFO if report.success else logging.ERROR,
-        "character reload %s (%s%s): %s; %d of %d files loaded, +%d -%d ~%d =%d, serving generation %d, %.3f s",
+        "character reload %s (%s, %s): %s; %d of %d files failed; %s; %d of %d sessions told; generation %d, %.3f s",
         report.outcome,
         report.trigger,
-        f", {report.sessions.affected} of {report.sessions.total} sessions {report.sessions.policy}",
+        report.sessions.policy,
         report.message,
-        report.loaded_count,
+        report.error_count,
         report.total_files,
-        len(changes.added),
-        len(changes.removed),
-        len(changes.modified),
-        changes.unchanged,
+        _describe(report.changes),
+        report.sessions.affected,
+        report.sessions.total,
         report.serving.generation,
         report.load_duration,
     )
+
+
+def _describe(changes: Changes) -> str:
+    """Name what changed, as far as it fits on a line."""
+    kinds = {"added": changes.added, "removed": changes.removed, "modified": changes.modified}
+    parts = [f"{kind} {_list(names)}" for kind, names in kinds.items() if names]
+    return ", ".join([*parts, f"{changes.unchanged} unchanged"])
+
+
+def _list(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:_MOST_NAMES])
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"

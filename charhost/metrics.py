@@ -31,7 +31,7 @@ class Metrics:
         )
         self.characters_loaded = self._gauge("charhost_characters_loaded", "Characters that serve now.")
         self.last_successful = self._gauge(
-            "charhost_last_reload_successful", "1 if the last reload succeeded, 0 if it was refused or failed."
+            "charhost_last_reload_successful", "1 if the last reload did all it was asked for, else 0."
         )
         self.last_success = self._gauge(
             "charhost_last_reload_success_timestamp_seconds", "Unix time of the last reload that succeeded."
@@ -50,23 +50,36 @@ class Metrics:
             "charhost_sessions_closed", "Sessions that ended, by reason.", ["reason"], registry=self.registry
         )
 
+        self.watcher_up = self._gauge("charhost_watcher_up", "1 while changes of the directory are noticed.")
+        self.watcher_held = self._gauge("charhost_watcher_held", "1 while the watcher waits for the disk to change.")
+        self.watcher_reconciles = Counter(
+            "charhost_watcher_reconciles",
+            "Comparisons of the disk with what serves, by result.",
+            ["result"],
+            registry=self.registry,
+        )
+        self.watcher_restarts = Counter(
+            "charhost_watcher_restarts", "How often the watcher had to begin again.", registry=self.registry
+        )
+
     def watch(self, gauge: Gauge, value: Callable[[], float]) -> None:
         """Ask *value* whenever the gauge is read."""
         gauge.set_function(value)
 
-    def record(self, report: ReloadReport) -> None:
-        """Count one reload; of a dry run only that it happened."""
+    def record(self, report: ReloadReport, executed: int, healthy: bool) -> None:
+        """Count one reload that made *executed* characters anew; of a dry run only that it happened."""
         self.reloads.labels(report.trigger, report.outcome).inc()
         if report.dry_run:
             return
         for error in report.errors:
             self.load_errors.labels(error.error_type).inc()
-        self.last_successful.set(report.success)
+        self.last_successful.set(healthy)
         self.characters_loaded.set(report.serving.characters)
         self.generation.set(report.serving.generation)
         if report.success:
-            self.load_count.inc(report.loaded_count)
+            self.load_count.inc(executed)
             self.load_duration.observe(report.load_duration)
+        if healthy:
             self.last_success.set(time.time())
 
     def _gauge(self, name: str, text: str) -> Gauge:

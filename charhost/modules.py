@@ -65,6 +65,7 @@ class _Sources:
         self.snapshot = snapshot
         self.builtins = {**vars(builtins), "__import__": _importer(prefix)}
         self.failures: dict[str, FileError] | None = {}
+        self.found: list[str] = []
 
     def spec(self, name: str, inner: str) -> ModuleSpec:
         source = self.snapshot.modules.get(inner)
@@ -72,6 +73,7 @@ class _Sources:
             raise ModuleNotFoundError(f"No module named {public(name)!r}", name=name)
         if self.failures and name in self.failures:
             raise HelperFailed(public(name), self.failures[name])
+        self.found.append(name)
         if source.file is None:
             return _package(ModuleSpec(name, None, is_package=True), source.folder)
         spec = ModuleSpec(name, _Loader(name, source.file, self), origin=source.file.location)
@@ -91,6 +93,7 @@ class _Finder:
         self._root = ModuleType(ROOT)
         self._root.__path__ = []
         self._published: str | None = None
+        self._aliases: list[str] = []
 
     def add(self, prefix: str, snapshot: Snapshot) -> _Sources:
         if self not in sys.meta_path:
@@ -108,32 +111,30 @@ class _Finder:
             return sources.spec(name, inner[0] if inner else "")
         if self._published is None or sys.modules.get(ROOT) is not self._root:
             return None
+        self._aliases.append(name)
         return ModuleSpec(name, _Alias(self._published + name.removeprefix(ROOT)), is_package=True)
 
     def publish(self, prefix: str) -> None:
         """Let `characters.x` mean that build's, and forget what it meant before."""
         self._published = prefix
-        for name in [name for name in list(sys.modules) if name.startswith(f"{ROOT}.")]:
-            root, first, *_ = name.split(".")
-            if f"{root}.{first}" not in self._sources:
-                sys.modules.pop(name, None)
-                vars(self._root).pop(first, None)
+        aliases, self._aliases = self._aliases, []
+        for name in aliases:
+            sys.modules.pop(name, None)
+            vars(self._root).pop(name.split(".")[1], None)
 
     def retire(self, prefix: str) -> None:
         """Forget a build: its modules and their loggers."""
-        del self._sources[prefix]
+        sources = self._sources.pop(prefix)
         if self._published == prefix:
             self._published = None
-        _forget(sys.modules, prefix)
-        _forget(logging.Logger.manager.loggerDict, prefix)
+        for name in sources.found:
+            sys.modules.pop(name, None)
+        loggers = logging.Logger.manager.loggerDict
+        for name in list(loggers):
+            if f"{name}.".startswith(f"{prefix}."):
+                loggers.pop(name, None)
         if (root := sys.modules.get(ROOT)) is not None:
             vars(root).pop(prefix.removeprefix(f"{ROOT}."), None)
-
-
-def _forget(names: dict[str, Any], prefix: str) -> None:
-    for name in list(names):
-        if name == prefix or name.startswith(f"{prefix}."):
-            names.pop(name, None)
 
 
 class _Loader(SourceFileLoader):

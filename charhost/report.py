@@ -11,8 +11,8 @@ from charhost.settings import SessionPolicy
 
 Trigger = Literal["startup", "http", "watch", "rollback", "websocket", "tool"]
 Outcome = Literal["applied", "unchanged", "valid", "rejected", "failed"]
-Scope = Literal["all"]
-OnError = Literal["exclude", "abort"]
+Scope = Literal["all", "changed"]
+OnError = Literal["exclude", "keep", "abort"]
 
 
 def _absolute(directory: str) -> str:
@@ -33,11 +33,14 @@ class ReloadRequest(_Frozen):
     directory: Annotated[str, AfterValidator(_absolute)] | None = Field(
         None, description='An absolute path, or "default"; without it the current directory.'
     )
-    scope: Scope = Field("all", description="Execute every file afresh.")
+    scope: Scope = Field("all", description="Execute every file afresh, or only what changed.")
     sessions: SessionPolicy | None = Field(
         None, description="What happens to open sessions; null: the server's setting."
     )
-    on_error: OnError = Field("exclude", description="What one bad file does: it is left out, or nothing changes.")
+    on_error: OnError = Field(
+        "exclude",
+        description="What one bad file does: it is left out, its last good version stays, or nothing changes.",
+    )
     dry_run: bool = Field(False, description="Load, check and report; change nothing.")
     reason: str | None = Field(None, max_length=1000, description="Why, for whoever reads the report.")
 

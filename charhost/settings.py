@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from charhost.errors import SettingsError
 
-SessionPolicy = Literal["close", "keep"]
+SessionPolicy = Literal["close", "close_affected", "keep"]
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
@@ -55,7 +55,13 @@ class Settings(BaseSettings):
     character: str | None = Field(
         None, description="Whom a client talks to that names nobody; else the first good one."
     )
-    sessions: SessionPolicy = Field("close", description="What a reload does to open sessions: close or keep.")
+    sessions: SessionPolicy = Field(
+        "close", description="What a reload does to open sessions: close, close_affected or keep."
+    )
+    watch: bool = Field(False, description="Reload by itself when a .py file in the directory changes.")
+    watch_quiet: float = Field(0.025, gt=0, description="How many seconds files must stand still before a reload.")
+    watch_interval: float = Field(30, gt=0, description="How many seconds between two comparisons of all content.")
+    watch_poll: bool = Field(False, description="Look for changes, where the file system does not tell of them.")
     log_file: AbsolutePath | None = Field(None, description="Write the log to this file too.")
     file_deadline: float = Field(5, gt=0, description="How many seconds one character file may take to load.")
     load_deadline: float = Field(60, gt=0, description="How many seconds a whole reload may take.")

@@ -23,8 +23,8 @@ from charhost.errors import DirectoryNotFound, DirectoryNotReadable, DirectoryTo
 from charhost.failure import display
 from charhost.imports import Import, imports_of
 
-# Two writes within one tick of the file system's clock leave a file's stat equal, so bytes that were read this
-# soon after a write are read again.
+# Two writes within one tick of the file system's clock leave a file's stat equal, so the stat of a file that was read
+# this soon after a write proves nothing, and is not kept.
 _SETTLED = 2_000_000_000
 
 
@@ -62,6 +62,14 @@ class SourceFile:
         except Exception:  # the import of this file will fail, and say why
             return ()
 
+    def fingerprint(self, others: bytes) -> str:
+        """Digest the file together with *others*, the digest of all it imports."""
+        last = vars(self).get("last_fingerprint")
+        if last is None or last[0] != others:
+            entry = os.fsencode(self.path) + b"\0" + self.digest
+            last = vars(self)["last_fingerprint"] = others, f"sha256:{hashlib.sha256(entry + others).hexdigest()}"
+        return str(last[1])
+
     @cached_property
     def text(self) -> str:
         """The source as `inspect.getsource` shows it."""
@@ -94,16 +102,7 @@ class ModuleSource(NamedTuple):
     file: SourceFile | None
 
 
-class _Stamp(NamedTuple):
-    device: int
-    inode: int
-    size: int
-    modified: int
-    changed: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> _Stamp:
-        return cls(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
+Stamp = tuple[int, int, int, int, int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +115,7 @@ class Snapshot:
     directory: Path
     files: Mapping[str, SourceFile]
     unreadable: Mapping[str, OSError] = field(default_factory=dict)
-    stamps: Mapping[str, tuple[_Stamp, int]] = field(default_factory=dict, repr=False)
+    stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False)
 
     @cached_property
     def character_paths(self) -> tuple[str, ...]:
@@ -135,46 +134,72 @@ class Snapshot:
         return {source.file.path: name for name, source in self.modules.items() if source.file}
 
     @cached_property
-    def disk_revision(self) -> str:
+    def revision(self) -> str:
         """A digest over every path and its bytes."""
-        digest = hashlib.sha256()
+        entries = [os.fsencode(path) + b"\0" + file.digest for path, file in self.files.items()]
+        entries += [os.fsencode(path) + b"\0unreadable" for path in sorted(self.unreadable)]
+        return f"sha256:{hashlib.sha256(b''.join(entries)).hexdigest()}"
+
+    def equals(self, other: Snapshot) -> bool:
+        """Say whether both saw the same content in the same directory."""
+        if self.directory != other.directory:
+            return False
+        same_objects = self.files == other.files and self.unreadable.keys() == other.unreadable.keys()
+        return same_objects or self.revision == other.revision
+
+    def derive_from(self, earlier: Snapshot) -> None:
+        """Take over what was worked out for *earlier*, if it has the same files with other content."""
+        if "modules" not in vars(earlier) or self.files.keys() != earlier.files.keys():
+            return
+        names, modules = earlier.module_names, dict(earlier.modules)
         for path, file in self.files.items():
-            digest.update(os.fsencode(path) + b"\0" + file.digest)
-        for path in self.unreadable:
-            digest.update(os.fsencode(path) + b"\0unreadable")
-        return f"sha256:{digest.hexdigest()}"
+            if file is not earlier.files[path]:
+                modules[names[path]] = modules[names[path]]._replace(file=file)
+        vars(self).update(modules=modules, module_names=names)
 
 
-def take_snapshot(directory: Path, limits: Limits, earlier: Snapshot | None = None) -> Snapshot:
+def take_snapshot(
+    directory: Path, limits: Limits, earlier: Snapshot | None = None, *, trust_stats: bool = True
+) -> Snapshot:
     """Read every `.py` file below *directory*, or take it from *earlier* where its stat proves it unchanged.
 
+    Without *trust_stats* every byte is read: on some file systems, and after some tools, a stat proves nothing.
     Dot-folders and `__pycache__` are skipped; a linked folder is entered once. Raises `DirectoryError`.
     """
-    reader = _Reader(limits, earlier if earlier is not None and earlier.directory == directory else None)
+    known = earlier if earlier is not None and earlier.directory == directory else None
+    reader = _Reader(limits, known, trust_stats)
     try:
         for path, location in sorted(_walk(directory, limits)):
             reader.read(path, location)
     except DirectoryTooLarge as e:
         raise DirectoryTooLarge(f"{display(str(directory))} holds {e}") from None
-    return Snapshot(directory, reader.files, reader.unreadable, reader.stamps)
+    snapshot = Snapshot(directory, reader.files, reader.unreadable, reader.stamps)
+    if known is not None:
+        snapshot.derive_from(known)
+    return snapshot
 
 
 class _Reader:
     """Collects files one by one, within the limits."""
 
-    def __init__(self, limits: Limits, earlier: Snapshot | None) -> None:
+    def __init__(self, limits: Limits, earlier: Snapshot | None, trust_stats: bool) -> None:
         self.files: dict[str, SourceFile] = {}
         self.unreadable: dict[str, OSError] = {}
-        self.stamps: dict[str, tuple[_Stamp, int]] = {}
+        self.stamps: dict[str, Stamp] = {}
         self._limits = limits
         self._known = earlier.files if earlier else {}
-        self._stamps = earlier.stamps if earlier else {}
+        self._stamps = earlier.stamps if earlier and trust_stats else {}
         self._bytes = 0
 
     def read(self, path: str, location: str) -> None:
         try:
             status = os.stat(location)
-            file = self._reuse(path, status) or self._open(path, location, status)
+            stamp = _stamp(status)
+            if self._stamps.get(path) == stamp:
+                self.stamps[path] = stamp
+                file = self._known[path]
+            else:
+                file = self._open(path, location, status)
         except OSError as e:
             self.unreadable[path] = e
             return
@@ -183,24 +208,21 @@ class _Reader:
         if self._bytes > self._limits.bytes:
             raise DirectoryTooLarge(f"more than {self._limits.bytes:,} bytes of source (max_bytes)")
 
-    def _reuse(self, path: str, status: os.stat_result) -> SourceFile | None:
-        stamp, read_at = self._stamps.get(path, (None, 0))
-        settled = read_at > max(status.st_mtime_ns, status.st_ctime_ns) + _SETTLED
-        if not settled or stamp != _Stamp.of(status):
-            return None
-        self.stamps[path] = self._stamps[path]
-        return self._known[path]
-
     def _open(self, path: str, location: str, status: os.stat_result) -> SourceFile:
         if not stat.S_ISREG(status.st_mode):  # not even opened: opening some devices has effects
             raise _not_regular(location)
         now = time.time_ns()
         data, status = _read_regular(location, self._limits.file_bytes)
-        self.stamps[path] = _Stamp.of(status), now
+        if now > max(status.st_mtime_ns, status.st_ctime_ns) + _SETTLED:
+            self.stamps[path] = _stamp(status)
         known = self._known.get(path)
         if known is not None and known.data == data:
             return known
         return SourceFile(path, location, data, hashlib.sha256(data).digest())
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _read_regular(location: str, limit: int) -> tuple[bytes, os.stat_result]:

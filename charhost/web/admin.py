@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from charhost.errors import ReloadRejected, Stopping
 from charhost.report import ReloadRequest
-from charhost.web.keys import MANAGER, METRICS, SESSIONS
+from charhost.web.keys import MANAGER, METRICS, SESSIONS, WATCHER
 from charhost.web.middleware import admin
 from charhost.web.problem import Problem, json_answer
 
@@ -47,13 +47,14 @@ async def status(request: web.Request) -> web.StreamResponse:
     """`GET /v1/characters/status`: what runs, never what lies on disk."""
     manager = request.app[MANAGER]
     running = manager.running
+    watcher = request.app[WATCHER]
     return json_answer(
         {
             "serving": manager.serving,
             "last_reload": manager.last_reload,
             "last_error": manager.last_error,
             "in_progress": running and {"reload_id": running.reload_id, "since": running.started_at},
-            "watcher": None,
+            "watcher": watcher and watcher.status,
             "generations": request.app[SESSIONS].by_generation(),
         }
     )

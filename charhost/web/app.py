@@ -15,9 +15,10 @@ from charhost.errors import ReloadRejected, SettingsError
 from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
 from charhost.settings import Settings
+from charhost.watcher import Watcher
 from charhost.web import admin, catalog
 from charhost.web.authority import Gate
-from charhost.web.keys import GATE, MANAGER, METRICS, SESSIONS, SETTINGS
+from charhost.web.keys import GATE, MANAGER, METRICS, SESSIONS, SETTINGS, WATCHER
 from charhost.web.middleware import errors_to_json, with_authority
 from charhost.web.realtime import realtime
 from charhost.web.sessions import Sessions
@@ -46,7 +47,9 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[GATE] = Gate(settings)
     app[SESSIONS] = Sessions(app[METRICS], settings.close_grace)
     app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS])
+    app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
     app.cleanup_ctx.append(_first_load)
+    app.cleanup_ctx.append(_watching)
     app.on_shutdown.append(_stop)
     app.add_routes(_ROUTES)
     return app
@@ -80,6 +83,17 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
     except ReloadRejected as e:
         log.warning("no character is served until a reload succeeds: %s", e.report.message)
     yield
+
+
+async def _watching(app: web.Application) -> AsyncIterator[None]:
+    watcher = app[WATCHER]
+    if watcher is None:
+        yield
+        return
+    task = asyncio.create_task(watcher.run())
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 async def _stop(app: web.Application) -> None:

@@ -5,12 +5,14 @@ from aiohttp import web
 from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
 from charhost.settings import Settings
+from charhost.watcher import Watcher
 from charhost.web.authority import Authority, Gate
 from charhost.web.sessions import Sessions
 
 SETTINGS = web.AppKey("settings", Settings)
 METRICS = web.AppKey("metrics", Metrics)
 MANAGER = web.AppKey("manager", CharacterManager)
+WATCHER: web.AppKey[Watcher | None] = web.AppKey("watcher")
 SESSIONS = web.AppKey("sessions", Sessions)
 GATE = web.AppKey("gate", Gate)
 

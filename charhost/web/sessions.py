@@ -132,45 +132,61 @@ class Sessions:
 
     def impact(self, swap: Swap) -> SessionImpact:
         """Count whom the policy of *swap* touches."""
-        total = len(self._live)
-        return SessionImpact(policy=swap.policy, total=total, affected=total if swap.policy == "close" else 0)
+        return SessionImpact(policy=swap.policy, total=len(self._live), affected=len(self._touched(swap)))
 
     def follow(self, swap: Swap) -> None:
-        """Begin to tell and close those whom *swap* touches; returns at once."""
-        if swap.policy == "close" and self._live:
-            victims = list(self._live)
-            self._close_in_background(victims, _reload_farewell(swap.after.directory, len(victims)))
+        """Begin to tell and close those whom *swap* touches, and move the others along; returns at once."""
+        touched = self._touched(swap)
+        if touched:
+            self._close_in_background(touched, _ReloadFarewell(swap, len(touched)))
+        if swap.policy == "close_affected":
+            for session in self._live.difference(touched):
+                session.character = swap.after[session.character.name]
+                session.generation = swap.after.generation
+
+    def _touched(self, swap: Swap) -> list[Session]:
+        if swap.policy == "keep":
+            return []
+        return [s for s in self._live if swap.policy == "close" or swap.affects(s.character)]
 
     async def close(self) -> None:
         """Tell everybody that the server goes away, and wait until they are gone or cut off."""
         self.closing = True
-        self._close_in_background(list(self._live), lambda: GOING_AWAY)
+        self._close_in_background(list(self._live), lambda session: GOING_AWAY)
         await asyncio.gather(*self._closers)
         if self._live:
             self._empty.clear()
             await self._empty.wait()
 
-    def _close_in_background(self, sessions: list[Session], farewell: Callable[[], Farewell]) -> None:
+    def _close_in_background(self, sessions: list[Session], farewell: Callable[[Session], Farewell]) -> None:
         task = asyncio.create_task(self._close(sessions, farewell))
         self._closers.add(task)
         task.add_done_callback(self._closers.discard)
 
-    async def _close(self, sessions: list[Session], farewell: Callable[[], Farewell]) -> None:
+    async def _close(self, sessions: list[Session], farewell: Callable[[Session], Farewell]) -> None:
         waiting = iter(sessions)
         while batch := list(islice(waiting, _BATCH)):
             await asyncio.sleep(0)  # also before the first: whoever asked for this gets its answer first
             for session in batch:
-                session.close(farewell(), self._grace)
+                session.close(farewell(session), self._grace)
 
 
-def _reload_farewell(directory: str, count: int) -> Callable[[], Farewell]:
-    """Make farewells that spread the return of *count* clients over time; a single one may come back at once."""
-    message = f"Characters reloaded from {directory}. Please reconnect."
-    longest = (count - 1) / _RECONNECTS_PER_SECOND * 1000
+class _ReloadFarewell:
+    """What the sessions that a swap touches are told: why, whether to come back, and when."""
 
-    def farewell() -> Farewell:
-        wait = round(random.uniform(0, longest))
-        frame = error_event("fatal", "characters_reloaded", message, retry_after_ms=wait)
-        return Farewell(1012, f"Characters reloaded from {directory}", "reload", frame)
+    def __init__(self, swap: Swap, count: int) -> None:
+        self._swap = swap
+        self._reason = f"Characters reloaded from {swap.after.directory}"
+        # The return of many is spread over time; a single one may come back at once.
+        self._longest = (count - 1) / _RECONNECTS_PER_SECOND * 1000
 
-    return farewell
+    def __call__(self, session: Session) -> Farewell:
+        name = session.character.name
+        if self._swap.policy != "close" and name not in self._swap.after:
+            text = f"The character {name!r} is gone: {self._reason}."
+            frame = error_event("fatal", "character_removed", text)
+            return Farewell(4004, "character_removed", "character_removed", frame)
+        wait = round(random.uniform(0, self._longest))
+        text = f"{self._reason}. Please reconnect."
+        frame = error_event("fatal", "characters_reloaded", text, retry_after_ms=wait)
+        return Farewell(1012, self._reason, "reload", frame)
