@@ -12,7 +12,7 @@ import stat
 import time
 import unicodedata
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -109,13 +109,21 @@ Stamp = tuple[int, int, int, int, int]
 class Snapshot:
     """Every `.py` file below a directory, read once; `unreadable` are those that could not be.
 
-    Paths are relative to the directory, with `/`, in sorted order.
+    Paths are relative to the directory, with `/`, in sorted order. `taken` and `newest` are times in nanoseconds: when
+    the reading began, and the last change of a file or folder before it.
     """
 
     directory: Path
     files: Mapping[str, SourceFile]
     unreadable: Mapping[str, OSError] = field(default_factory=dict)
     stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False)
+    taken: int = 0
+    newest: int = 0
+
+    @property
+    def still_for(self) -> float:
+        """For how many seconds nothing had changed when it was taken, as far as the clock of the disk tells."""
+        return (self.taken - self.newest) / 1e9
 
     @cached_property
     def character_paths(self) -> tuple[str, ...]:
@@ -168,12 +176,13 @@ def take_snapshot(
     """
     known = earlier if earlier is not None and earlier.directory == directory else None
     reader = _Reader(limits, known, trust_stats)
+    taken = time.time_ns()
     try:
-        for path, location in sorted(_walk(directory, limits)):
+        for path, location in sorted(_walk(directory, limits, reader.note_change)):
             reader.read(path, location)
     except DirectoryTooLarge as e:
         raise DirectoryTooLarge(f"{display(str(directory))} holds {e}") from None
-    snapshot = Snapshot(directory, reader.files, reader.unreadable, reader.stamps)
+    snapshot = Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, reader.newest)
     if known is not None:
         snapshot.derive_from(known)
     return snapshot
@@ -190,6 +199,7 @@ class _Reader:
         self._known = earlier.files if earlier else {}
         self._stamps = earlier.stamps if earlier and trust_stats else {}
         self._bytes = 0
+        self.newest = 0
 
     def read(self, path: str, location: str) -> None:
         try:
@@ -208,12 +218,17 @@ class _Reader:
         if self._bytes > self._limits.bytes:
             raise DirectoryTooLarge(f"more than {self._limits.bytes:,} bytes of source (max_bytes)")
 
+    def note_change(self, status: os.stat_result) -> None:
+        self.newest = max(self.newest, status.st_ctime_ns)
+
     def _open(self, path: str, location: str, status: os.stat_result) -> SourceFile:
         if not stat.S_ISREG(status.st_mode):  # not even opened: opening some devices has effects
             raise _not_regular(location)
         now = time.time_ns()
         data, status = _read_regular(location, self._limits.file_bytes)
-        if now > max(status.st_mtime_ns, status.st_ctime_ns) + _SETTLED:
+        changed = max(status.st_mtime_ns, status.st_ctime_ns)
+        self.note_change(status)
+        if now > changed + _SETTLED:
             self.stamps[path] = _stamp(status)
         known = self._known.get(path)
         if known is not None and known.data == data:
@@ -248,18 +263,24 @@ def _not_regular(location: str) -> OSError:
     return OSError(errno.EINVAL, "not a regular file", location)
 
 
-def _walk(directory: Path, limits: Limits) -> Iterator[tuple[str, str]]:
-    """Yield the path and the location of every `.py` below *directory*; raises `DirectoryError`."""
+def _walk(directory: Path, limits: Limits, note: Callable[[os.stat_result], None]) -> Iterator[tuple[str, str]]:
+    """Yield the path and the location of every `.py` below *directory*, and *note* the status of each folder.
+
+    Raises `DirectoryError`.
+    """
     folders = [("", str(directory))]
-    seen = {_identity(directory)}
+    status = _status(directory)
+    seen = {(status.st_dev, status.st_ino)}
+    note(status)
     count = 0
     while folders:
         prefix, folder = folders.pop()
         for entry in _entries(folder, root=not prefix):
             if _is_folder(entry):
-                identity = _folder_identity(entry)
-                if identity is not None and identity not in seen:
+                folder_status = _folder_status(entry)
+                if folder_status and (identity := (folder_status.st_dev, folder_status.st_ino)) not in seen:
                     seen.add(identity)
+                    note(folder_status)
                     folders.append((f"{prefix}{entry.name}/", entry.path))
             elif entry.name.endswith(".py") and not entry.name.startswith("."):
                 count += 1
@@ -268,7 +289,7 @@ def _walk(directory: Path, limits: Limits) -> Iterator[tuple[str, str]]:
             raise DirectoryTooLarge(f"more than {limits.files:,} files or folders (max_files)")
 
 
-def _identity(directory: Path) -> tuple[int, int]:
+def _status(directory: Path) -> os.stat_result:
     try:
         status = os.stat(directory)
     except PermissionError as e:
@@ -277,7 +298,7 @@ def _identity(directory: Path) -> tuple[int, int]:
         raise DirectoryNotFound(f"Directory not found: {display(str(directory))}") from e
     if not stat.S_ISDIR(status.st_mode):
         raise NotADirectory(f"Path is not a directory: {display(str(directory))}")
-    return status.st_dev, status.st_ino
+    return status
 
 
 def _entries(folder: str, root: bool) -> list[os.DirEntry[str]]:
@@ -300,14 +321,13 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _folder_identity(entry: os.DirEntry[str]) -> tuple[int, int] | None:
+def _folder_status(entry: os.DirEntry[str]) -> os.stat_result | None:
     if entry.name.startswith(".") or entry.name == "__pycache__":
         return None
     try:
-        status = entry.stat()
+        return entry.stat()
     except OSError:
         return None
-    return status.st_dev, status.st_ino
 
 
 def _modules(snapshot: Snapshot) -> dict[str, ModuleSource]:

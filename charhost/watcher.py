@@ -185,7 +185,7 @@ class Watcher:
         if complete:
             interval = self._settings.watch_interval
             self._next_complete = time.monotonic() + (min(interval, _POLL_INTERVAL) if self._polls else interval)
-        if self._tried is not None and snapshot.equals(self._tried):
+        if self._is_known(snapshot):
             self._count("unchanged")
         else:
             drifted = not hinted and not self._polls and not await self._hears_of_it()
@@ -194,18 +194,20 @@ class Watcher:
             self._note_drift(drifted)
 
     async def _still(self, complete: bool) -> Snapshot:
-        """Read the directory until it stands still; what is not complete relies on the files' stats."""
+        """Read the directory once it stands still; what is not complete relies on the files' stats."""
         deadline = time.monotonic() + LONGEST_QUIET
-        began = time.monotonic()
         snapshot = await self._manager.look(trust_stats=not complete)
-        while time.monotonic() < deadline and not (self._tried is not None and snapshot.equals(self._tried)):
-            await asyncio.sleep(began + self._settings.watch_quiet - time.monotonic())
-            began = time.monotonic()
-            later = await self._manager.look()
-            if later.equals(snapshot):
-                return later
-            snapshot = later
+        while time.monotonic() < deadline and not self._is_known(snapshot):
+            # A disk whose clock is ahead of ours by more than that tells nothing.
+            unrest = self._settings.watch_quiet - abs(snapshot.still_for)
+            if unrest <= 0:
+                break
+            await asyncio.sleep(unrest)
+            snapshot = await self._manager.look()
         return snapshot
+
+    def _is_known(self, snapshot: Snapshot) -> bool:
+        return self._tried is not None and snapshot.equals(self._tried)
 
     async def _reload(self, snapshot: Snapshot) -> str:
         self._tried = snapshot
