@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from scripts.benchmarks import reload
+from scripts.benchmarks import reload, watch
 
-COMMANDS = {"reload": reload}
+COMMANDS = {"reload": reload, "watch": watch}
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
@@ -30,7 +31,7 @@ async def measure(arguments: argparse.Namespace) -> None:
 async def _rows(count: int, runs: int, ticker: Ticker) -> list[list[str]]:
     with tempfile.TemporaryDirectory() as scratch:
         directory = generate(Path(scratch), count)
-        cold, same, edited = _Cell(ticker), _Cell(ticker), _Cell(ticker)
+        cold, same, edited, changed = _Cell(ticker), _Cell(ticker), _Cell(ticker), _Cell(ticker)
         for _ in range(runs):
             await cold.reload(_manager(directory))
         manager = _manager(directory)
@@ -40,7 +41,12 @@ async def _rows(count: int, runs: int, ticker: Ticker) -> list[list[str]]:
         for run in range(runs):
             (directory / "c00000.py").write_text(character_source(0, f"Edit {run}."))
             await edited.reload(manager)
-    cells = {"cold": cold, "all, nothing changed": same, "all, one edited": edited}
+        await asyncio.sleep(2.1)  # from now on the files' stats are trusted
+        await manager.reload_characters()
+        for run in range(runs):
+            (directory / "c00000.py").write_text(character_source(0, f"Change {run}."))
+            await changed.reload(manager, scope="changed")
+    cells = {"cold": cold, "all, nothing changed": same, "all, one edited": edited, "changed, one edited": changed}
     return [[str(count), name, spread(cell.times), spread(cell.gaps)] for name, cell in cells.items()]
 
 
@@ -56,13 +62,13 @@ class _Cell:
         self.gaps: list[float] = []
         self._ticker = ticker
 
-    async def reload(self, manager: CharacterManager) -> None:
+    async def reload(self, manager: CharacterManager, **fields: Any) -> None:
         """Measure one reload."""
         watch = Stopwatch()
         await asyncio.sleep(0.02)  # what the last one left to the loop is not this one's
         self._ticker.take()
         with watch.running():
-            await manager.reload_characters()
+            await manager.reload_characters(**fields)
         self.times.append(watch.milliseconds)
         await asyncio.sleep(0.002)
         self.gaps.append(self._ticker.take())

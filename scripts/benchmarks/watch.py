@@ -1,0 +1,130 @@
+"""How long it takes from saving a file to the first answer with the new text, beside `uvicorn --reload`.
+
+Both serve the same directory, one after the other in the same run; each save is an `os.replace` of one file.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiohttp
+
+from scripts.benchmarks.measure import character_source, generate, print_table, spread
+
+_EDITED = 3
+_DEADLINE = 20.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.add_argument("--counts", default="10,1000", help="numbers of characters (default: 10,1000)")
+    parser.add_argument("--bursts", type=int, default=8, help="bursts of ten saves, 7 ms apart (default: 8)")
+
+
+async def measure(arguments: argparse.Namespace) -> None:
+    """Print the times from save to answer, and how many bursts of saves ended on stale code."""
+    rows = []
+    for count in map(int, arguments.counts.split(",")):
+        for name, command in (("charhost --watch", _charhost), ("uvicorn --reload", _uvicorn)):
+            with tempfile.TemporaryDirectory() as scratch:
+                directory = generate(Path(scratch), count)
+                async with _serving(command, directory) as url:
+                    times = [await _save_to_answer(url, directory, run) for run in range(arguments.runs)]
+                    stale = sum([await _burst_is_stale(url, directory, burst) for burst in range(arguments.bursts)])
+            rows.append([str(count), name, spread(times), f"{stale} of {arguments.bursts}"])
+    print_table(["characters", "server", "save to answer, ms", "bursts that ended on stale code"], rows)
+
+
+def _charhost(directory: Path, port: int) -> list[str]:
+    return [sys.executable, "-m", "charhost", "serve", "--watch", "--directory", str(directory), "--port", str(port)]
+
+
+def _uvicorn(directory: Path, port: int) -> list[str]:
+    application = "scripts.benchmarks.importing:application"
+    return [
+        sys.executable,
+        "-m",
+        "uvicorn",
+        "--reload",
+        "--reload-dir",
+        str(directory),
+        "--port",
+        str(port),
+        application,
+    ]
+
+
+@asynccontextmanager
+async def _serving(command: object, directory: Path) -> AsyncIterator[str]:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    assert callable(command)
+    process = await asyncio.create_subprocess_exec(
+        *command(directory, port),
+        env=os.environ | {"BENCH_DIRECTORY": str(directory)},
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    url = f"http://127.0.0.1:{port}/v1/characters/Number%20{_EDITED:05d}"
+    try:
+        await _until(url, "generated")
+        await asyncio.sleep(
+            3
+        )  # let the watcher of either server arm itself, and the files grow older than a clock tick
+        yield url
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        await process.wait()
+
+
+async def _save_to_answer(url: str, directory: Path, run: int) -> float:
+    started = _save(directory, f"edit {run}")
+    await _until(url, f"edit {run}")
+    milliseconds = (time.perf_counter() - started) * 1000
+    await asyncio.sleep(0.5)
+    return milliseconds
+
+
+async def _burst_is_stale(url: str, directory: Path, burst: int) -> bool:
+    for save in range(10):
+        _save(directory, f"burst {burst}, {save}")
+        await asyncio.sleep(0.007)
+    try:
+        await asyncio.wait_for(_until(url, f"burst {burst}, 9"), 5)
+    except TimeoutError:
+        return True
+    return False
+
+
+def _save(directory: Path, comment: str) -> float:
+    source = character_source(_EDITED).replace('"generated"', repr(comment))
+    temporary = directory / ".saving"
+    temporary.write_text(source)
+    started = time.perf_counter()
+    os.replace(temporary, directory / f"c{_EDITED:05d}.py")
+    return started
+
+
+async def _until(url: str, comment: str) -> None:
+    async with asyncio.timeout(_DEADLINE), aiohttp.ClientSession() as client:
+        while await _comment(client, url) != comment:  # noqa: ASYNC110 - there is no event to wait for over HTTP
+            await asyncio.sleep(0.001)
+
+
+async def _comment(client: aiohttp.ClientSession, url: str) -> str | None:
+    try:
+        async with client.get(url, timeout=aiohttp.ClientTimeout(total=2)) as response:
+            return str((await response.json())["comment"])
+    except (aiohttp.ClientError, TimeoutError, KeyError):  # uvicorn is restarting its process
+        return None
