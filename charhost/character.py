@@ -122,14 +122,23 @@ def line_of(source: str, name: str) -> int | None:
     """Find the line of a file that binds *name*, or `Class.method`; for a method that is absent, the class's."""
     first, _, method = name.partition(".")
     found = None
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.stmt) and first in _bound_by(node):
+    for node in _statements(ast.parse(source)):
+        if first in _bound_by(node):
             found = node
     if found is None:
         return None
     body = found.body if isinstance(found, ast.ClassDef) else []
     inner = [node for node in body if isinstance(node, ast.stmt) and method in _bound_by(node)]
     return (inner[-1] if method and inner else found).lineno
+
+
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """Yield the statements of a module, not those in its functions and classes."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt):
+            yield child
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.expr)):
+            yield from _statements(child)
 
 
 def _bound_by(node: ast.stmt) -> list[str]:
@@ -278,8 +287,10 @@ def _callable_with(owner: type[Any], method: Any, name: str, arguments: int) -> 
         return _takes(method.__func__, arguments)
     if not callable(method) and not hasattr(method, "__get__"):
         return False
+    # What binds itself is given the instance too, unless it gave it up already.
+    itself = hasattr(type(method), "__get__") and not isinstance(method, (staticmethod, classmethod))
     try:
-        inspect.signature(getattr(owner, name)).bind(*[None] * arguments)
+        inspect.signature(getattr(owner, name)).bind(*[None] * (arguments + itself))
     except TypeError:
         return False
     except ValueError:  # a callable that does not tell its signature

@@ -14,7 +14,7 @@ import linecache
 import logging
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
@@ -63,8 +63,14 @@ class _Sources:
 
     def __init__(self, prefix: str, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.builtins = {**vars(builtins), "__import__": _importer(prefix)}
+        self.builtins = {**vars(builtins), "__import__": _importer(prefix, self)}
         self.failures: dict[str, FileError] | None = {}
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise for a module that failed on another thread: whoever waited for it was given what there was of it."""
+        for name in names if self.failures else ():
+            if self.failures and name in self.failures:
+                raise HelperFailed(public(name), self.failures[name])
 
     def spec(self, name: str, inner: str) -> ModuleSpec:
         source = self.snapshot.modules.get(inner)
@@ -108,11 +114,16 @@ class _Finder:
             return sources.spec(name, inner[0] if inner else "")
         if self._published is None or sys.modules.get(ROOT) is not self._root:
             return None
-        return ModuleSpec(name, _Alias(self._published + name.removeprefix(ROOT)), is_package=True)
+        source = self._sources[self._published].snapshot.modules.get(name.removeprefix(f"{ROOT}."))
+        alias = _Alias(self._published + name.removeprefix(ROOT))
+        return ModuleSpec(name, alias, is_package=source is not None and source.is_package)
 
     def publish(self, prefix: str) -> None:
         """Let `characters.x` mean that build's, and forget what it meant before."""
         self._published = prefix
+        self._forget_aliases()
+
+    def _forget_aliases(self) -> None:
         for name in [name for name in list(sys.modules) if name.startswith(f"{ROOT}.")]:
             root, first, *_ = name.split(".")
             if f"{root}.{first}" not in self._sources:
@@ -121,9 +132,10 @@ class _Finder:
 
     def retire(self, prefix: str) -> None:
         """Forget a build: its modules and their loggers."""
-        del self._sources[prefix]
         if self._published == prefix:
             self._published = None
+            self._forget_aliases()
+        del self._sources[prefix]
         _forget(sys.modules, prefix)
         _forget(logging.Logger.manager.loggerDict, prefix)
         if (root := sys.modules.get(ROOT)) is not None:
@@ -159,8 +171,13 @@ class _Loader(SourceFileLoader):
             exec(self._file.code, namespace)
         except BaseException as e:
             if self._sources.failures is not None:
-                self._sources.failures[module.__name__] = explain(e, self._file.path, self._file.location)
+                self._sources.failures[module.__name__] = _seen_from_nowhere(e, self._file)
             raise
+
+
+def _seen_from_nowhere(error: BaseException, file: SourceFile) -> FileError:
+    """Explain an error so that the message names the place even to those who import the very file."""
+    return explain(error, "", file.location.removesuffix(file.path))
 
 
 class _Alias(Loader):
@@ -179,7 +196,7 @@ class _Alias(Loader):
         module.__spec__ = self._spec  # the import system has put the alias's own there
 
 
-def _importer(prefix: str) -> Callable[..., Any]:
+def _importer(prefix: str, sources: _Sources) -> Callable[..., Any]:
     """Make the `__import__` of one build's modules."""
 
     def import_within(
@@ -189,17 +206,27 @@ def _importer(prefix: str) -> Callable[..., Any]:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        if level > 1 and level > str((globals or {}).get("__package__", "")).count("."):
-            raise ImportError("attempted relative import beyond top-level package")
-        if level or not (name == ROOT or name.startswith(f"{ROOT}.")):
+        if level:
+            inner = _absolute(name, str((globals or {}).get("__package__", "")), level)
+            module = _real_import(name, globals, locals, fromlist, level)
+        elif name == ROOT or name.startswith(f"{ROOT}."):
+            inner = prefix + name.removeprefix(ROOT)
+            module = _real_import(inner, globals, locals, fromlist, 0)
+            module = module if fromlist else sys.modules[prefix]
+        else:
             return _real_import(name, globals, locals, fromlist, level)
-        inner = prefix + name.removeprefix(ROOT)
-        if fromlist:
-            return _real_import(inner, globals, locals, fromlist, 0)
-        importlib.import_module(inner)
-        return sys.modules[prefix]
+        sources.check([inner, *(f"{inner}.{child}" for child in fromlist or ())])
+        return module
 
     return import_within
+
+
+def _absolute(name: str, package: str, level: int) -> str:
+    """Resolve a relative import; one that leads out of the space is refused, as Python does at the top of a package."""
+    if level > package.count("."):
+        raise ImportError("attempted relative import beyond top-level package")
+    base = package.rsplit(".", level - 1)[0]
+    return f"{base}.{name}" if name else base
 
 
 _FINDER = _Finder()

@@ -229,16 +229,27 @@ def _not_regular(location: str) -> OSError:
 def _walk(directory: Path, limits: Limits) -> Iterator[tuple[str, str]]:
     """Yield the path and the location of every `.py` below *directory*; raises `DirectoryError`."""
     folders = [("", str(directory))]
+    links: list[tuple[str, str, tuple[int, int]]] = []
     seen = {_identity(directory)}
     count = 0
-    while folders:
+    while folders or links:
+        if not folders:  # links last, so that a folder that is also linked goes by its own name
+            links.sort(reverse=True)
+            path, location, linked = links.pop()
+            if linked in seen:
+                continue
+            seen.add(linked)
+            folders.append((path, location))
         prefix, folder = folders.pop()
         for entry in _entries(folder, root=not prefix):
             if _is_folder(entry):
                 identity = _folder_identity(entry)
-                if identity is not None and identity not in seen:
+                found = f"{prefix}{entry.name}/", entry.path
+                if identity is not None and entry.is_symlink():
+                    links.append((*found, identity))
+                elif identity is not None and identity not in seen:
                     seen.add(identity)
-                    folders.append((f"{prefix}{entry.name}/", entry.path))
+                    folders.append(found)
             elif entry.name.endswith(".py") and not entry.name.startswith("."):
                 count += 1
                 yield prefix + entry.name, entry.path
