@@ -7,8 +7,9 @@ import re
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
+from typing import Any, TypeGuard
 
-from charhost.errors import CharacterError, LoadTimeout
+from charhost.errors import CharacterError, DuplicateName, LoadTimeout, ValidationError
 from charhost.report import FileError
 
 ROOT = "characters"
@@ -30,21 +31,32 @@ def explain(error: BaseException, path: str, location: str) -> FileError:
     Never raises, whatever the classes of plugin code do: their `__str__` is called here, so call this on the thread
     and under the deadline that the plugin code itself runs under.
     """
+    try:
+        return _explain(error, path, location)
+    except BaseException:  # an attribute of a plugin's class is not what it should be
+        return FileError(
+            file=display(path), error_type=_label(error), exception=_name(error), message=_message(error, location)
+        )
+
+
+def _explain(error: BaseException, path: str, location: str) -> FileError:
     places = list(_places(error))
     lines = [line for name, line in places if name == location]
-    if isinstance(error, HelperFailed):
-        return error.failure.model_copy(update={"file": display(path), "line": lines[0] if lines else None})
+    if _is(error, HelperFailed):
+        failure: FileError = error.failure
+        return failure.model_copy(update={"file": display(path), "line": lines[0] if lines else None})
     folder = location.removesuffix(path)
     elsewhere = next(((n, line) for n, line in places if n.startswith(folder)), None)
-    message = _message(error)
+    message = _message(error, location)
     if elsewhere is not None and elsewhere[0] != location:
         message += f" ({display(elsewhere[0].removeprefix(folder))}, line {elsewhere[1]})"
+    noted = error if _is(error, CharacterError) else None
     return FileError(
         file=display(path),
-        line=lines[0] if lines else None,
-        character=error.character if isinstance(error, CharacterError) else None,
+        line=(noted and noted.line) or (lines[0] if lines else None),
+        character=noted and noted.character,
         error_type=_label(error),
-        exception=_clean(type(error).__name__, 200),
+        exception=_name(error),
         message=message,
         traceback=_traceback(error, folder),
     )
@@ -62,9 +74,9 @@ def display(path: str) -> str:
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:
     """Yield where it happened, the innermost place first."""
-    if isinstance(error, SyntaxError) and error.filename and error.lineno:
+    if _is(error, SyntaxError) and error.filename and error.lineno:
         yield error.filename, error.lineno
-    if isinstance(error, LoadTimeout):
+    if _is(error, LoadTimeout):
         yield from error.places
     frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
     yield from reversed(frames)
@@ -72,17 +84,27 @@ def _places(error: BaseException) -> Iterator[tuple[str, int]]:
 
 def _label(error: BaseException) -> str:
     """Choose the `error_type`, a label of a metric and therefore bounded."""
-    for kind in (CharacterError, SyntaxError, ImportError, OSError, LoadTimeout):
-        if isinstance(error, kind):
-            return type(error).__name__ if kind is CharacterError else kind.__name__
-    name = type(error).__name__
+    for kind in (ValidationError, DuplicateName, CharacterError, SyntaxError, ImportError, OSError, LoadTimeout):
+        if _is(error, kind):
+            return kind.__name__
+    name = _name(error)
     return name if getattr(builtins, name, None) is type(error) else "Exception"
 
 
-def _message(error: BaseException) -> str:
+def _is(error: BaseException, kind: type[BaseException]) -> TypeGuard[Any]:
+    """Say what a plugin's exception is, not what its `__class__` pretends."""
+    return issubclass(type(error), kind)
+
+
+def _name(error: BaseException) -> str:
+    """The name of the class, past whatever a metaclass makes of it."""
+    return _clean(vars(type)["__name__"].__get__(type(error)), 200)
+
+
+def _message(error: BaseException, location: str) -> str:
     try:
         text = error.msg if isinstance(error, SyntaxError) else str(error)
-        if isinstance(error, OSError) and error.strerror and not error.args[2:]:
+        if isinstance(error, OSError) and error.strerror and error.filename in (None, location):
             text = error.strerror
         return _clean(" ".join(str(text).split()), _MOST_MESSAGE)
     except BaseException as e:

@@ -7,7 +7,9 @@ import os
 from collections.abc import Iterator
 
 from charhost.deadline import Breath
-from charhost.snapshot import ModuleSource, Snapshot, SourceFile
+from charhost.layout import ModuleSource
+from charhost.snapshot import Snapshot
+from charhost.source import SourceFile
 
 
 def fingerprints(snapshot: Snapshot) -> dict[str, str]:

@@ -11,7 +11,8 @@ from functools import partial
 from pathlib import Path
 from weakref import WeakSet, finalize
 
-from charhost.character import Character, CharacterSet, character_in
+from charhost.character import Character, CharacterSet
+from charhost.checks import character_in
 from charhost.deadline import Crew
 from charhost.errors import DuplicateName
 from charhost.failure import display, explain
@@ -66,8 +67,9 @@ class Loader:
             self._latest = await self._crew.run(job, self._load_deadline)
         return self._latest
 
-    async def build(self, snapshot: Snapshot, directory: str, generation: int, basis: Basis) -> Build:
+    async def build(self, snapshot: Snapshot, directory: str, generation: int, basis: Basis | None = None) -> Build:
         """Make the characters of *snapshot*: those that *basis* has are carried over, the others executed."""
+        basis = basis or Basis()
         with _collector_paused():
             prints: dict[str, str] = await self._crew.run(partial(fingerprints, snapshot), self._load_deadline)
             results = {path: self._known(snapshot, path, prints, basis) for path in snapshot.character_paths}

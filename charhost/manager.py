@@ -14,6 +14,7 @@ from charhost.deadline import Crew
 from charhost.errors import DirectoryError, LoadTimeout, ReloadFailed, ReloadRejected, Stopping
 from charhost.loader import Basis, Loader
 from charhost.metrics import Metrics
+from charhost.modules import ModuleSpace
 from charhost.report import Changes, Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Trigger
 from charhost.settings import Settings
 from charhost.snapshot import Snapshot
@@ -49,6 +50,7 @@ class CharacterManager:
         self._loader = Loader(settings, crew)
         self._current = CharacterSet(str(settings.directory))
         self._applied: Snapshot | None = None
+        self._published: ModuleSpace | None = None
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[ReloadReport]] = set()
         self._last_in_line: tuple[object, asyncio.Task[ReloadReport]] | None = None
@@ -196,7 +198,8 @@ class CharacterManager:
         self._current = swap.after  # the one assignment: nothing before it is visible, nothing after it may fail
         self._applied = attempt.snapshot
         if attempt.build is not None and attempt.build.space is not None:
-            attempt.build.space.publish()
+            self._published = attempt.build.space
+            self._published.publish()
         self._audience.follow(swap)
         attempt.clock.lap("swap")
         text = f"Successfully loaded {_count(len(swap.after), 'character')} from {attempt.directory}"

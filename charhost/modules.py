@@ -14,7 +14,7 @@ import linecache
 import logging
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
@@ -22,7 +22,8 @@ from typing import Any
 
 from charhost.failure import ROOT, HelperFailed, explain, public
 from charhost.report import FileError
-from charhost.snapshot import Snapshot, SourceFile
+from charhost.snapshot import Snapshot
+from charhost.source import SourceFile
 
 _builds = itertools.count(1)
 _real_import: Callable[..., Any] = builtins.__import__
@@ -63,9 +64,15 @@ class _Sources:
 
     def __init__(self, prefix: str, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.builtins = {**vars(builtins), "__import__": _importer(prefix)}
+        self.builtins = {**vars(builtins), "__import__": _importer(prefix, self)}
         self.failures: dict[str, FileError] | None = {}
         self.found: list[str] = []
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise for a module that failed on another thread: whoever waited for it was given what there was of it."""
+        for name in names if self.failures else ():
+            if self.failures and name in self.failures:
+                raise HelperFailed(public(name), self.failures[name])
 
     def spec(self, name: str, inner: str) -> ModuleSpec:
         source = self.snapshot.modules.get(inner)
@@ -112,11 +119,16 @@ class _Finder:
         if self._published is None or sys.modules.get(ROOT) is not self._root:
             return None
         self._aliases.append(name)
-        return ModuleSpec(name, _Alias(self._published + name.removeprefix(ROOT)), is_package=True)
+        source = self._sources[self._published].snapshot.modules.get(name.removeprefix(f"{ROOT}."))
+        alias = _Alias(self._published + name.removeprefix(ROOT))
+        return ModuleSpec(name, alias, is_package=source is not None and source.is_package)
 
     def publish(self, prefix: str) -> None:
         """Let `characters.x` mean that build's, and forget what it meant before."""
         self._published = prefix
+        self._forget_aliases()
+
+    def _forget_aliases(self) -> None:
         aliases, self._aliases = self._aliases, []
         for name in aliases:
             sys.modules.pop(name, None)
@@ -124,10 +136,10 @@ class _Finder:
 
     def retire(self, prefix: str) -> None:
         """Forget a build: its modules and their loggers."""
-        sources = self._sources.pop(prefix)
         if self._published == prefix:
             self._published = None
-        for name in sources.found:
+            self._forget_aliases()
+        for name in self._sources.pop(prefix).found:
             sys.modules.pop(name, None)
         loggers = logging.Logger.manager.loggerDict
         for name in list(loggers):
@@ -160,8 +172,13 @@ class _Loader(SourceFileLoader):
             exec(self._file.code, namespace)
         except BaseException as e:
             if self._sources.failures is not None:
-                self._sources.failures[module.__name__] = explain(e, self._file.path, self._file.location)
+                self._sources.failures[module.__name__] = _seen_from_nowhere(e, self._file)
             raise
+
+
+def _seen_from_nowhere(error: BaseException, file: SourceFile) -> FileError:
+    """Explain an error so that the message names the place even to those who import the very file."""
+    return explain(error, "", file.location.removesuffix(file.path))
 
 
 class _Alias(Loader):
@@ -180,7 +197,7 @@ class _Alias(Loader):
         module.__spec__ = self._spec  # the import system has put the alias's own there
 
 
-def _importer(prefix: str) -> Callable[..., Any]:
+def _importer(prefix: str, sources: _Sources) -> Callable[..., Any]:
     """Make the `__import__` of one build's modules."""
 
     def import_within(
@@ -190,17 +207,27 @@ def _importer(prefix: str) -> Callable[..., Any]:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        if level > 1 and level > str((globals or {}).get("__package__", "")).count("."):
-            raise ImportError("attempted relative import beyond top-level package")
-        if level or not (name == ROOT or name.startswith(f"{ROOT}.")):
+        if level:
+            inner = _absolute(name, str((globals or {}).get("__package__", "")), level)
+            module = _real_import(name, globals, locals, fromlist, level)
+        elif name == ROOT or name.startswith(f"{ROOT}."):
+            inner = prefix + name.removeprefix(ROOT)
+            module = _real_import(inner, globals, locals, fromlist, 0)
+            module = module if fromlist else sys.modules[prefix]
+        else:
             return _real_import(name, globals, locals, fromlist, level)
-        inner = prefix + name.removeprefix(ROOT)
-        if fromlist:
-            return _real_import(inner, globals, locals, fromlist, 0)
-        importlib.import_module(inner)
-        return sys.modules[prefix]
+        sources.check([inner, *(f"{inner}.{child}" for child in fromlist or ())])
+        return module
 
     return import_within
+
+
+def _absolute(name: str, package: str, level: int) -> str:
+    """Resolve a relative import; one that leads out of the space is refused, as Python does at the top of a package."""
+    if level > package.count("."):
+        raise ImportError("attempted relative import beyond top-level package")
+    base = package.rsplit(".", level - 1)[0]
+    return f"{base}.{name}" if name else base
 
 
 _FINDER = _Finder()

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import importlib.util
-import linecache
 import os
-import re
 import stat
 import time
-import unicodedata
-import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from types import CodeType
-from typing import NamedTuple
 
-from charhost.errors import DirectoryNotFound, DirectoryNotReadable, DirectoryTooLarge, NotADirectory
+from charhost.errors import DirectoryTooLarge
 from charhost.failure import display
-from charhost.imports import Import, imports_of
+from charhost.folders import Walk
+from charhost.layout import ModuleSource, layout
+from charhost.source import SourceFile
 
 # Two writes within one tick of the file system's clock leave a file's stat equal, so the stat of a file that was read
 # this soon after a write proves nothing, and is not kept.
@@ -35,71 +30,6 @@ class Limits:
     files: int
     bytes: int
     file_bytes: int
-
-
-@dataclass(frozen=True, eq=False)
-class SourceFile:
-    """The bytes of one `.py` file and what is derived from them, once.
-
-    A file whose content did not change is the same object in the next snapshot, so its code is compiled once.
-    """
-
-    path: str
-    location: str
-    data: bytes
-    digest: bytes
-
-    @cached_property
-    def code(self) -> CodeType:
-        """The compiled file; raises what `compile` raises."""
-        return compile(self.data, self.location, "exec", dont_inherit=True)
-
-    @cached_property
-    def imports(self) -> tuple[Import, ...]:
-        """The imports that may mean files beside this one; none if it does not compile."""
-        try:
-            return tuple(imports_of(self.code))
-        except Exception:  # the import of this file will fail, and say why
-            return ()
-
-    def fingerprint(self, others: bytes) -> str:
-        """Digest the file together with *others*, the digest of all it imports."""
-        last = vars(self).get("last_fingerprint")
-        if last is None or last[0] != others:
-            entry = os.fsencode(self.path) + b"\0" + self.digest
-            last = vars(self)["last_fingerprint"] = others, f"sha256:{hashlib.sha256(entry + others).hexdigest()}"
-        return str(last[1])
-
-    @cached_property
-    def text(self) -> str:
-        """The source as `inspect.getsource` shows it."""
-        try:
-            return importlib.util.decode_source(self.data)
-        except (SyntaxError, UnicodeDecodeError, LookupError):
-            return self.data.decode("utf-8", "replace")
-
-    @cached_property
-    def lines(self) -> tuple[int, None, list[str], str]:
-        """The source as an entry of `linecache`, where it stays as long as this object lives, unless replaced.
-
-        The entry has no time, so `linecache` never compares it with the disk.
-        """
-        entry = (len(self.data), None, self.text.splitlines(keepends=True), self.location)
-        weakref.finalize(self, _drop_lines, self.location, entry).atexit = False
-        return entry
-
-
-def _drop_lines(location: str, entry: object) -> None:
-    if linecache.cache.get(location) is entry:
-        linecache.cache.pop(location, None)
-
-
-class ModuleSource(NamedTuple):
-    """What stands behind one module name: a file, or a folder without `__init__.py`."""
-
-    folder: str
-    is_package: bool
-    file: SourceFile | None
 
 
 Stamp = tuple[int, int, int, int, int]
@@ -133,8 +63,8 @@ class Snapshot:
 
     @cached_property
     def modules(self) -> Mapping[str, ModuleSource]:
-        """The files by module name relative to the directory; `""` is the directory itself."""
-        return _modules(self)
+        """The files by module name, relative to the directory."""
+        return layout(str(self.directory), self.files)
 
     @cached_property
     def module_names(self) -> Mapping[str, str]:
@@ -142,7 +72,7 @@ class Snapshot:
         return {source.file.path: name for name, source in self.modules.items() if source.file}
 
     @cached_property
-    def revision(self) -> str:
+    def disk_revision(self) -> str:
         """A digest over every path and its bytes."""
         entries = [os.fsencode(path) + b"\0" + file.digest for path, file in self.files.items()]
         entries += [os.fsencode(path) + b"\0unreadable" for path in sorted(self.unreadable)]
@@ -153,7 +83,7 @@ class Snapshot:
         if self.directory != other.directory:
             return False
         same_objects = self.files == other.files and self.unreadable.keys() == other.unreadable.keys()
-        return same_objects or self.revision == other.revision
+        return same_objects or self.disk_revision == other.disk_revision
 
     def derive_from(self, earlier: Snapshot) -> None:
         """Take over what was worked out for *earlier*, if it has the same files with other content."""
@@ -175,17 +105,22 @@ def take_snapshot(
     Dot-folders and `__pycache__` are skipped; a linked folder is entered once. Raises `DirectoryError`.
     """
     known = earlier if earlier is not None and earlier.directory == directory else None
-    reader = _Reader(limits, known, trust_stats)
-    taken = time.time_ns()
+    reader, walk, taken = _Reader(limits, known, trust_stats), Walk(directory, limits.files), time.time_ns()
     try:
-        for path, location in sorted(_walk(directory, limits, reader.note_change)):
+        for path, location in sorted(walk.files()):
             reader.read(path, location)
-    except DirectoryTooLarge as e:
-        raise DirectoryTooLarge(f"{display(str(directory))} holds {e}") from None
-    snapshot = Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, reader.newest)
+    except _TooManyBytes:
+        most = f"{limits.bytes:,} bytes of source (max_bytes)"
+        raise DirectoryTooLarge(f"{display(str(directory))} holds more than {most}") from None
+    newest = max(walk.newest, reader.newest)
+    snapshot = Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest)
     if known is not None:
         snapshot.derive_from(known)
     return snapshot
+
+
+class _TooManyBytes(Exception):
+    pass
 
 
 class _Reader:
@@ -216,10 +151,7 @@ class _Reader:
         self.files[path] = file
         self._bytes += len(file.data)
         if self._bytes > self._limits.bytes:
-            raise DirectoryTooLarge(f"more than {self._limits.bytes:,} bytes of source (max_bytes)")
-
-    def note_change(self, status: os.stat_result) -> None:
-        self.newest = max(self.newest, status.st_ctime_ns)
+            raise _TooManyBytes
 
     def _open(self, path: str, location: str, status: os.stat_result) -> SourceFile:
         if not stat.S_ISREG(status.st_mode):  # not even opened: opening some devices has effects
@@ -227,7 +159,7 @@ class _Reader:
         now = time.time_ns()
         data, status = _read_regular(location, self._limits.file_bytes)
         changed = max(status.st_mtime_ns, status.st_ctime_ns)
-        self.note_change(status)
+        self.newest = max(self.newest, status.st_ctime_ns)
         if now > changed + _SETTLED:
             self.stamps[path] = _stamp(status)
         known = self._known.get(path)
@@ -261,113 +193,3 @@ def _read_regular(location: str, limit: int) -> tuple[bytes, os.stat_result]:
 
 def _not_regular(location: str) -> OSError:
     return OSError(errno.EINVAL, "not a regular file", location)
-
-
-def _walk(directory: Path, limits: Limits, note: Callable[[os.stat_result], None]) -> Iterator[tuple[str, str]]:
-    """Yield the path and the location of every `.py` below *directory*, and *note* the status of each folder.
-
-    Raises `DirectoryError`.
-    """
-    folders = [("", str(directory))]
-    status = _status(directory)
-    seen = {(status.st_dev, status.st_ino)}
-    note(status)
-    count = 0
-    while folders:
-        prefix, folder = folders.pop()
-        for entry in _entries(folder, root=not prefix):
-            if _is_folder(entry):
-                folder_status = _folder_status(entry)
-                if folder_status and (identity := (folder_status.st_dev, folder_status.st_ino)) not in seen:
-                    seen.add(identity)
-                    note(folder_status)
-                    folders.append((f"{prefix}{entry.name}/", entry.path))
-            elif entry.name.endswith(".py") and not entry.name.startswith("."):
-                count += 1
-                yield prefix + entry.name, entry.path
-        if count > limits.files or len(seen) > limits.files:
-            raise DirectoryTooLarge(f"more than {limits.files:,} files or folders (max_files)")
-
-
-def _status(directory: Path) -> os.stat_result:
-    try:
-        status = os.stat(directory)
-    except PermissionError as e:
-        raise DirectoryNotReadable(f"Directory not readable: {display(str(directory))} ({e.strerror})") from e
-    except (OSError, ValueError) as e:
-        raise DirectoryNotFound(f"Directory not found: {display(str(directory))}") from e
-    if not stat.S_ISDIR(status.st_mode):
-        raise NotADirectory(f"Path is not a directory: {display(str(directory))}")
-    return status
-
-
-def _entries(folder: str, root: bool) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except PermissionError as e:
-        if root:
-            raise DirectoryNotReadable(f"Directory not readable: {display(folder)} ({e.strerror})") from e
-    except OSError as e:
-        if root:
-            raise DirectoryNotFound(f"Directory not found: {display(folder)}") from e
-    return []  # what is in a folder that went away or cannot be listed is missed where it is imported
-
-
-def _is_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir()
-    except OSError:  # a loop of links
-        return False
-
-
-def _folder_status(entry: os.DirEntry[str]) -> os.stat_result | None:
-    if entry.name.startswith(".") or entry.name == "__pycache__":
-        return None
-    try:
-        return entry.stat()
-    except OSError:
-        return None
-
-
-def _modules(snapshot: Snapshot) -> dict[str, ModuleSource]:
-    root = str(snapshot.directory)
-    modules = {"": ModuleSource(root, True, snapshot.files.get("__init__.py"))}
-    # Names that are module names come first, so that a mangled one never takes the place of a real one; packages
-    # come before modules, as in Python's own path finder.
-    for path in sorted(snapshot.files, key=_precedence):
-        file = snapshot.files[path]
-        folders, _, stem = path.removesuffix(".py").rpartition("/")
-        package = _add_packages(modules, snapshot, folders) if folders else ""
-        if stem == "__init__":
-            continue
-        name = f"{package}.{_module_name(stem)}" if package else _module_name(stem)
-        taken = modules.get(name)
-        if taken is not None and taken.file is not None:
-            name += f"_x{len(modules):x}_"
-        modules[name] = ModuleSource(os.path.dirname(file.location), False, file)
-    return modules
-
-
-def _precedence(path: str) -> tuple[bool, bool, str]:
-    regular = all(unicodedata.is_normalized("NFKC", part) for part in path.split("/"))
-    identifiers = all(part.isidentifier() for part in path.removesuffix(".py").split("/"))
-    return not (regular and identifiers), not path.endswith("/__init__.py"), path
-
-
-def _add_packages(modules: dict[str, ModuleSource], snapshot: Snapshot, folders: str) -> str:
-    """Register the folders above a file as packages; answers the name of the innermost."""
-    name, path, location = "", "", str(snapshot.directory)
-    for folder in folders.split("/"):
-        path, location = f"{path}{folder}/", os.path.join(location, folder)
-        name = f"{name}.{_module_name(folder)}" if name else _module_name(folder)
-        if name not in modules:
-            modules[name] = ModuleSource(location, True, snapshot.files.get(f"{path}__init__.py"))
-    return name
-
-
-def _module_name(stem: str) -> str:
-    """Spell a file name as Python's parser spells a module name; one that is none is mangled."""
-    if stem.isidentifier():
-        return unicodedata.normalize("NFKC", stem)
-    return "_" + re.sub(r"\W", lambda match: f"_x{ord(match[0]):x}_", stem)

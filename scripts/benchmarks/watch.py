@@ -118,7 +118,7 @@ def _save(directory: Path, comment: str) -> float:
 
 async def _until(url: str, comment: str) -> None:
     async with asyncio.timeout(_DEADLINE), aiohttp.ClientSession() as client:
-        while await _comment(client, url) != comment:  # noqa: ASYNC110 - there is no event to wait for over HTTP
+        while await _comment(client, url) != comment:
             await asyncio.sleep(0.001)
 
 

@@ -1,0 +1,283 @@
+"""What one file must define: the checks that make a character of a module."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from types import FunctionType, ModuleType
+from typing import Any
+
+from jsonschema import Draft202012Validator, SchemaError
+from jsonschema.validators import validator_for
+from pydantic_core import from_json, to_json
+
+from charhost.character import Character, normal
+from charhost.errors import ValidationError
+
+MOST_NAME = 200
+
+_MISSING = object()
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_VOICE_FIELDS = {"file": ("path_on_server",), "freesound": ("url", "sound_instance")}
+
+
+def character_in(
+    module: ModuleType, source: Callable[[], str], *, file: str, fingerprint: str, generation: int, lease: object
+) -> Character:
+    """Make the character that *module* defines.
+
+    Raises a `ValidationError` that lists everything that is wrong; *source* is asked for the text to find the line.
+    Runs code of the module (properties, metaclasses), so it belongs under the deadline of the module's import.
+    """
+    checks = _Checks(module)
+    name = checks.name()
+    made = Character(
+        name=name,
+        file=file,
+        voice_source=checks.voice_source(),
+        instructions=checks.dictionary("INSTRUCTIONS"),
+        metadata=checks.metadata(),
+        prompt_generator=checks.prompt_generator(),
+        tools=checks.tools(),
+        fingerprint=fingerprint,
+        generation=generation,
+        lease=lease,
+    )
+    if checks.problems:
+        line = next(filter(None, (line_of(source(), where) for where, _ in checks.problems)), None)
+        raise ValidationError("; ".join(text for _, text in checks.problems), line, name or None)
+    return made
+
+
+def line_of(source: str, name: str) -> int | None:
+    """Find the line of a file that binds *name*, or `Class.method`; for a method that is absent, the class's."""
+    first, _, method = name.partition(".")
+    found = None
+    for node in _statements(ast.parse(source)):
+        if first in _bound_by(node):
+            found = node
+    if found is None:
+        return None
+    body = found.body if isinstance(found, ast.ClassDef) else []
+    inner = [node for node in body if isinstance(node, ast.stmt) and method in _bound_by(node)]
+    return (inner[-1] if method and inner else found).lineno
+
+
+def _statements(node: ast.AST) -> Iterator[ast.stmt]:
+    """Yield the statements of a module, not those in its functions and classes."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt):
+            yield child
+        if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.expr)):
+            yield from _statements(child)
+
+
+def _bound_by(node: ast.stmt) -> list[str]:
+    if isinstance(node, (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
+        return [node.name]
+    if isinstance(node, (ast.Import, ast.ImportFrom)):
+        return [alias.asname or alias.name for alias in node.names]
+    targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+class _Checks:
+    """Reads the attributes of one module and notes what is wrong with them, as (where, sentence)."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+        self.problems: list[tuple[str, str]] = []
+
+    def name(self) -> str:
+        value = self._get("CHARACTER_NAME")
+        expected = f"expected a non-empty str of at most {MOST_NAME} characters"
+        if not isinstance(value, str):
+            self._wrong("CHARACTER_NAME", value, expected)
+            return ""
+        try:
+            name = normal(str.encode(value, "utf-8").decode("utf-8"))
+        except UnicodeEncodeError:
+            self._note("CHARACTER_NAME", f"holds a lone surrogate: {expected}")
+            return ""
+        if not 0 < len(name) <= MOST_NAME:
+            found = f"has {len(name)} characters" if name else "is empty"
+            self._note("CHARACTER_NAME", f"{found}: {expected}")
+        return name[:MOST_NAME]
+
+    def dictionary(self, attribute: str, default: Any = _MISSING) -> dict[Any, Any]:
+        value = self._get(attribute, default)
+        if isinstance(value, dict):
+            return value
+        self._wrong(attribute, value, "expected a dict")
+        return {}
+
+    def voice_source(self) -> dict[str, Any]:
+        voice = self._plain("VOICE_SOURCE", self.dictionary("VOICE_SOURCE"))
+        kind = voice.get("source_type")
+        for name in _VOICE_FIELDS.get(kind, ()) if isinstance(kind, str) else ():
+            if voice.get(name) is None:
+                self._note("VOICE_SOURCE", f'has no {name!r}, which source_type "{kind}" needs')
+        return voice
+
+    def metadata(self) -> dict[str, Any]:
+        metadata = self._plain("METADATA", self.dictionary("METADATA", {}))
+        for key, kind in (("good", bool), ("comment", str)):
+            value = metadata.get(key)
+            if value is not None and not isinstance(value, kind):
+                self._note("METADATA", f"[{key!r}] is {_found(value)}: expected a {kind.__name__} or None")
+        return metadata
+
+    def prompt_generator(self) -> type[Any]:
+        value = self._get("PromptGenerator")
+        if not isinstance(value, type):
+            self._wrong("PromptGenerator", value, "expected a class")
+            return object
+        if not _constructable(value):
+            self._note(
+                "PromptGenerator.__init__", "cannot be called with one argument: expected __init__(self, instructions)"
+            )
+        self._method(value, "make_system_prompt", 0, "make_system_prompt(self) -> str")
+        return value
+
+    def tools(self) -> tuple[dict[str, Any], ...]:
+        value = self._get("TOOLS", [])
+        if not isinstance(value, list):
+            self._wrong("TOOLS", value, "expected a list of function definitions")
+            return ()
+        tools = self._json("TOOLS", value, fallback=None) or []
+        for problem in _tool_problems(to_json(tools)) if tools else ():
+            self._note("TOOLS", problem)
+        generator = self._get("PromptGenerator")
+        if tools and isinstance(generator, type):
+            self._method(generator, "handle_tool_call", 2, "handle_tool_call(self, tool_name, tool_input) -> str")
+        return tuple(tools)
+
+    def _get(self, attribute: str, default: Any = _MISSING) -> Any:
+        return getattr(self._module, attribute, default)
+
+    def _note(self, where: str, text: str) -> None:
+        self.problems.append((where, f"{where}{'' if text.startswith('[') else ' '}{text}"))
+
+    def _wrong(self, attribute: str, value: Any, expected: str) -> None:
+        self._note(attribute, f"is {_found(value)}: {expected}")
+
+    def _method(self, owner: type[Any], name: str, arguments: int, expected: str) -> None:
+        where = f"PromptGenerator.{name}"
+        method = _attribute(owner, name)
+        if method is _MISSING:
+            self._note(where, f"is missing: expected {expected}")
+        elif not _callable_with(owner, method, name, arguments):
+            count = "without arguments" if arguments == 0 else f"with {arguments} arguments"
+            self._note(where, f"cannot be called {count}: expected {expected}")
+
+    def _plain(self, attribute: str, value: dict[Any, Any]) -> dict[str, Any]:
+        plain: dict[str, Any] = self._json(attribute, value, fallback=str) or {}
+        return plain
+
+    def _json(self, attribute: str, value: Any, fallback: Callable[[Any], str] | None) -> Any:
+        try:
+            return from_json(to_json(value, fallback=fallback, inf_nan_mode="null"))
+        except Exception as e:
+            self._note(attribute, f"cannot be written as JSON ({' '.join(str(e).split())})")
+            return None
+
+
+def _found(value: Any) -> str:
+    """Describe what was found, without running code of the value."""
+    if value is _MISSING:
+        return "missing"
+    if type(value) in (type(None), bool, int, float) or (type(value) is str and len(value) < 40):
+        return repr(value)
+    return f"of type {type(value).__name__}"
+
+
+def _constructable(owner: type[Any]) -> bool:
+    init = _attribute(owner, "__init__")
+    if (
+        isinstance(init, FunctionType)
+        and type(owner) is type
+        and _attribute(owner, "__new__") is vars(object)["__new__"]
+    ):
+        return _takes(init, 2)
+    try:
+        inspect.signature(owner).bind(None)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def _attribute(owner: type[Any], name: str) -> Any:
+    """Look an attribute of a class up as it was written, without binding it."""
+    return next((vars(base)[name] for base in type.mro(owner) if name in vars(base)), _MISSING)
+
+
+def _callable_with(owner: type[Any], method: Any, name: str, arguments: int) -> bool:
+    if isinstance(method, FunctionType):
+        return _takes(method, arguments + 1)
+    if isinstance(method, staticmethod) and isinstance(method.__func__, FunctionType):
+        return _takes(method.__func__, arguments)
+    if not callable(method) and not hasattr(method, "__get__"):
+        return False
+    # What binds itself is given the instance too, unless it gave it up already.
+    itself = hasattr(type(method), "__get__") and not isinstance(method, (staticmethod, classmethod))
+    try:
+        inspect.signature(getattr(owner, name)).bind(*[None] * (arguments + itself))
+    except TypeError:
+        return False
+    except ValueError:  # a callable that does not tell its signature
+        return True
+    return True
+
+
+def _takes(function: FunctionType, arguments: int) -> bool:
+    """Say whether *function* can be called with so many positional arguments.
+
+    `inspect.signature` says the same and takes most of the time that a character's checks may cost.
+    """
+    if hasattr(function, "__wrapped__") or hasattr(function, "__signature__"):
+        try:
+            inspect.signature(function).bind(*[None] * arguments)
+        except TypeError:
+            return False
+        return True
+    code = function.__code__
+    required = code.co_argcount - len(function.__defaults__ or ())
+    most = arguments if code.co_flags & inspect.CO_VARARGS else code.co_argcount
+    keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
+    return required <= arguments <= most and not set(keywords) - set(function.__kwdefaults__ or ())
+
+
+@lru_cache(maxsize=1024)
+def _tool_problems(tools: bytes) -> tuple[str, ...]:
+    """List what is wrong with tool definitions, given as JSON: checking a schema takes milliseconds."""
+    problems, names = [], set()
+    for index, tool in enumerate(from_json(tools)):
+        function = tool.get("function") if isinstance(tool, dict) and tool.get("type") == "function" else None
+        if not isinstance(function, dict):
+            problems.append(f'[{index}] is no function definition: expected {{"type": "function", "function": {{…}}}}')
+            continue
+        problems.extend(f"[{index}] {problem}" for problem in _function_problems(function))
+        if isinstance(name := function.get("name"), str):
+            if name in names:
+                problems.append(f"[{index}] has the name {name!r} of an earlier one")
+            names.add(name)
+    return tuple(problems)
+
+
+def _function_problems(function: dict[str, Any]) -> Iterator[str]:
+    name = function.get("name")
+    if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
+        yield f"has the name {_found(name)}: expected 1 to 64 letters, digits, _ or -"
+    if not isinstance(function.get("description", ""), str):
+        yield f"has a description {_found(function['description'])}: expected a str"
+    parameters = function.get("parameters", {"type": "object"})
+    if not isinstance(parameters, dict) or parameters.get("type") != "object":
+        yield 'has parameters that are no JSON Schema of type "object"'
+        return
+    try:
+        validator_for(parameters, default=Draft202012Validator).check_schema(parameters)
+    except SchemaError as e:
+        yield f"has parameters that are no valid JSON Schema: {e.message} (at {e.json_path})"
