@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
-    from charhost.report import ReloadReport
+    from charhost.report import FileError, ReloadReport
 
 
 class CharhostError(Exception):
@@ -78,6 +78,14 @@ class DirectoryTooLarge(DirectoryError):
     """The directory holds more than a snapshot may."""
 
     code = "directory_too_large"
+
+
+class IsolatedLoadFailed(CharhostError):
+    """Files ended the child process in which they were loaded, or did not end in it; the server never ran them."""
+
+    def __init__(self, errors: tuple[FileError, ...]) -> None:
+        super().__init__("\n".join(map(str, errors)))
+        self.errors = errors
 
 
 class ReloadRejected(CharhostError):

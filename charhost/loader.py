@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -12,11 +12,12 @@ from pathlib import Path
 from weakref import WeakSet, finalize
 
 from charhost.character import Character, CharacterSet
-from charhost.checks import character_in
 from charhost.deadline import Crew
 from charhost.errors import DuplicateName
 from charhost.failure import display, explain
 from charhost.fingerprint import fingerprints
+from charhost.isolation import Isolation
+from charhost.load import Load
 from charhost.modules import ModuleSpace
 from charhost.report import FileError
 from charhost.settings import Settings
@@ -47,6 +48,7 @@ class Loader:
 
     def __init__(self, settings: Settings, crew: Crew) -> None:
         self._crew = crew
+        self._isolation = Isolation(settings)
         self._limits = Limits(settings.max_files, settings.max_bytes, settings.max_file_bytes)
         self._file_deadline = settings.file_deadline
         self._load_deadline = settings.load_deadline
@@ -60,6 +62,10 @@ class Loader:
         """How many builds have modules that something still holds."""
         return len(self._spaces)
 
+    async def close(self) -> None:
+        """End the process that checks are made in, if there is one."""
+        await self._isolation.close()
+
     async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
         """Read *directory*, as far as it changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
         job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats)
@@ -67,16 +73,29 @@ class Loader:
             self._latest = await self._crew.run(job, self._load_deadline)
         return self._latest
 
-    async def build(self, snapshot: Snapshot, directory: str, generation: int, basis: Basis | None = None) -> Build:
-        """Make the characters of *snapshot*: those that *basis* has are carried over, the others executed."""
+    async def build(
+        self,
+        snapshot: Snapshot,
+        directory: str,
+        generation: int,
+        basis: Basis | None = None,
+        *,
+        check_isolated: bool = False,
+    ) -> Build:
+        """Make the characters of *snapshot*: those that *basis* has are carried over, the others executed.
+
+        With *check_isolated* they are executed in a child process first. Raises `IsolatedLoadFailed`.
+        """
         basis = basis or Basis()
         with _collector_paused():
             prints: dict[str, str] = await self._crew.run(partial(fingerprints, snapshot), self._load_deadline)
             results = {path: self._known(snapshot, path, prints, basis) for path in snapshot.character_paths}
             missing = [path for path, result in results.items() if result is None]
+            if check_isolated and missing:
+                await self._isolation.check(snapshot, missing)
             space = self._open_space(snapshot, len(missing)) if missing else None
             if space is not None:
-                loads = [_Load(snapshot, path, prints.get(path, ""), generation, space) for path in missing]
+                loads = [Load(snapshot, path, prints.get(path, ""), generation, space) for path in missing]
                 results.update(zip(missing, await self._run(loads), strict=True))
                 space.seal()
         self._remember_failures(snapshot, prints, results)
@@ -98,7 +117,7 @@ class Loader:
         self._garbage.expect(space, modules, len(snapshot.files))
         return space
 
-    async def _run(self, loads: list[_Load]) -> list[Character | FileError]:
+    async def _run(self, loads: list[Load]) -> list[Character | FileError]:
         outcomes = await self._crew.run_all(loads, self._file_deadline)
         return [load.result(outcome) for load, outcome in zip(loads, outcomes, strict=True)]
 
@@ -129,43 +148,6 @@ def _build(
     errors.sort(key=lambda error: error.file)
     executed = sum(character.lease is space for character in loaded) if space else 0
     return Build(CharacterSet(directory, generation, characters), tuple(errors), executed, space)
-
-
-@dataclass(frozen=True)
-class _Load:
-    """The loading of one file: called on a thread, under its deadline."""
-
-    snapshot: Snapshot
-    path: str
-    fingerprint: str
-    generation: int
-    space: ModuleSpace
-
-    def __call__(self) -> Character | FileError:
-        try:
-            return self._character()
-        except BaseException as e:  # a file may raise SystemExit, KeyboardInterrupt and anything else
-            return self._explain(e)
-
-    def result(self, outcome: Character | FileError | BaseException) -> Character | FileError:
-        """Read what the crew answered: past the deadline that is an exception of its own."""
-        return self._explain(outcome) if isinstance(outcome, BaseException) else outcome
-
-    def _character(self) -> Character:
-        if self.path in self.snapshot.unreadable:
-            raise self.snapshot.unreadable[self.path]
-        source: Callable[[], str] = lambda: self.snapshot.files[self.path].text  # noqa: E731
-        return character_in(
-            self.space.load(self.path),
-            source,
-            file=display(self.path),
-            fingerprint=self.fingerprint,
-            generation=self.generation,
-            lease=self.space,
-        )
-
-    def _explain(self, error: BaseException) -> FileError:
-        return explain(error, self.path, str(self.snapshot.directory / self.path))
 
 
 def _first_wins(loaded: list[Character]) -> tuple[dict[str, Character], list[FileError]]:

@@ -11,8 +11,8 @@ from typing import Any, NoReturn, Protocol
 from charhost.attempt import Attempt, Swap
 from charhost.character import CharacterSet
 from charhost.deadline import Crew
-from charhost.errors import DirectoryError, LoadTimeout, ReloadFailed, ReloadRejected, Stopping
-from charhost.loader import Basis, Loader
+from charhost.errors import DirectoryError, IsolatedLoadFailed, LoadTimeout, ReloadFailed, ReloadRejected, Stopping
+from charhost.loader import Basis, Build, Loader
 from charhost.metrics import Metrics
 from charhost.modules import ModuleSpace
 from charhost.report import Changes, Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Trigger
@@ -106,6 +106,7 @@ class CharacterManager:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._loader.close()
 
     def _enqueue(
         self, request: ReloadRequest, trigger: Trigger, snapshot: Snapshot | None
@@ -141,6 +142,9 @@ class CharacterManager:
                 await self._load(attempt)
         except DirectoryError as e:
             self._reject(attempt, e.code, str(e))
+        except IsolatedLoadFailed as e:
+            attempt.build = Build(CharacterSet(attempt.directory), e.errors, 0, None)
+            self._reject(attempt, "isolated_load_failed", _crashed(attempt.directory, len(e.errors)))
         except (TimeoutError, LoadTimeout):
             limit = self._settings.load_deadline
             self._fail(attempt, "load_timeout", f"Loading {attempt.directory} was not finished after {limit:g} s.")
@@ -161,8 +165,13 @@ class CharacterManager:
             attempt.snapshot = await self._loader.snapshot(directory)
         attempt.clock.lap("snapshot")
         generation = self._current.generation + 1
+        isolated = attempt.request.check_isolated
         attempt.build = await self._loader.build(
-            attempt.snapshot, attempt.directory, generation, self._basis(attempt.request, directory)
+            attempt.snapshot,
+            attempt.directory,
+            generation,
+            self._basis(attempt.request, directory),
+            check_isolated=self._settings.check_isolated if isolated is None else isolated,
         )
         attempt.clock.lap("build")
 
@@ -263,6 +272,12 @@ def _nothing_loaded(directory: str, failed: int) -> str:
     if failed:
         return f"No character could be loaded from {directory}: {_count(failed, 'character file')} failed."
     return f"No character could be loaded from {directory}: there are no character files in it."
+
+
+def _crashed(directory: str, failed: int) -> str:
+    return (
+        f"Nothing was changed: {_count(failed, 'character file')} in {directory} ended a child process, or hung in it."
+    )
 
 
 def _write_log(report: ReloadReport) -> None:

@@ -42,6 +42,9 @@ class ReloadRequest(_Frozen):
         description="What one bad file does: it is left out, its last good version stays, or nothing changes.",
     )
     dry_run: bool = Field(False, description="Load, check and report; change nothing.")
+    check_isolated: bool | None = Field(
+        None, description="First load it in a child process, which may crash; null: the server's setting."
+    )
     reason: str | None = Field(None, max_length=1000, description="Why, for whoever reads the report.")
 
 

@@ -165,7 +165,7 @@ class _Reader:
         known = self._known.get(path)
         if known is not None and known.data == data:
             return known
-        return SourceFile(path, location, data, hashlib.sha256(data).digest())
+        return SourceFile.of(path, location, data)
 
 
 def _stamp(status: os.stat_result) -> Stamp:

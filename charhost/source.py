@@ -26,6 +26,11 @@ class SourceFile:
     data: bytes
     digest: bytes
 
+    @classmethod
+    def of(cls, path: str, location: str, data: bytes) -> SourceFile:
+        """Make the file at *path* below the directory, which is at *location*."""
+        return cls(path, location, data, hashlib.sha256(data).digest())
+
     @cached_property
     def code(self) -> CodeType:
         """The compiled file; raises what `compile` raises."""

@@ -24,6 +24,7 @@ _STATUS = {
     "directory_too_large": 422,
     "no_characters": 422,
     "set_rejected": 422,
+    "isolated_load_failed": 422,
     "load_timeout": 504,
     "internal_error": 500,
 }
