@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import secrets
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import from_json, to_json
 
 SUPPORTED = ("session.update",)
 
@@ -42,7 +42,7 @@ class SessionUpdate(BaseModel):
 def parse(text: str) -> SessionUpdate:
     """Read one client event; raises `BadEvent`."""
     try:
-        event = json.loads(text)
+        event = from_json(text, allow_inf_nan=False)
     except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
@@ -100,7 +100,8 @@ def new_id(prefix: str) -> str:
 
 
 def _frame(kind: str, **fields: Any) -> str:
-    return json.dumps({"type": kind, "event_id": new_id("event"), **fields}, ensure_ascii=False)
+    # Not with the json module: a character file may have spoiled it.
+    return to_json({"type": kind, "event_id": new_id("event"), **fields}).decode()
 
 
 def _bad_field(error: ValidationError, event_id: str | None) -> BadEvent:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from pydantic_core import from_json
 
-from charhost.errors import CharhostError, IsolatedLoadFailed
+from charhost.errors import IsolatedLoadFailed
 from charhost.failure import display
 from charhost.report import FileError
 from charhost.settings import Settings
@@ -19,6 +19,12 @@ from charhost.snapshot import Snapshot
 from charhost.zygote import Job, Verdict
 
 _START = "import sys; sys.path[:] = {path!r}; from charhost.zygote import main; main({descriptor})"
+
+_PATIENCE = 1.0
+
+
+class _Ended(Exception):
+    pass
 
 
 class Isolation:
@@ -33,12 +39,19 @@ class Isolation:
         """Load the files at *paths* in children; raises `IsolatedLoadFailed`, which names each culprit."""
         waiting = [path for path in paths if path in snapshot.files]
         errors = []
+        most = len(waiting)
         while waiting:
-            verdict = await self._judge(snapshot, waiting)
-            if verdict.culprit is None:
-                break
-            errors.append(_crash(verdict.culprit, verdict.cause))
-            waiting = waiting[waiting.index(verdict.culprit) + 1 :]
+            try:
+                verdict = await self._judge(snapshot, waiting[:most])
+            except (_Ended, ConnectionError):
+                # Perhaps a file did it: from here on one at a time, so that it can be named.
+                verdict = Verdict(0, "it ended the process above it") if most == 1 else None
+                most = 1
+            if verdict is None:
+                continue
+            if verdict.culprit is not None:
+                errors.append(_crash(waiting[verdict.culprit], verdict.cause))
+            waiting = waiting[most if verdict.culprit is None else verdict.culprit + 1 :]
         if errors:
             raise IsolatedLoadFailed(tuple(errors))
 
@@ -48,7 +61,11 @@ class Isolation:
             self._socket.close()
             self._socket = None
         if self._process is not None:
-            await self._process.wait()
+            try:
+                await asyncio.wait_for(self._process.wait(), _PATIENCE)
+            except TimeoutError:  # a file has stopped it
+                self._process.kill()
+                await self._process.wait()
             self._process = None
 
     async def _judge(self, snapshot: Snapshot, paths: Sequence[str]) -> Verdict:
@@ -62,7 +79,8 @@ class Isolation:
             raise
         if not answer:
             self._socket = None
-            raise CharhostError("the process that checks files ended unexpectedly")
+            server.close()
+            raise _Ended
         return Verdict(**from_json(answer))
 
     def _job(self, snapshot: Snapshot, paths: Sequence[str]) -> Job:
@@ -77,6 +95,7 @@ class Isolation:
         )
 
     async def _start(self) -> socket.socket:
+        await self.close()  # the one before may still be busy
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
         with theirs:

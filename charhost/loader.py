@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -119,6 +120,7 @@ class Loader:
 
     async def _run(self, loads: list[Load]) -> list[Character | FileError]:
         outcomes = await self._crew.run_all(loads, self._file_deadline)
+        _keep_standard_descriptors()
         return [load.result(outcome) for load, outcome in zip(loads, outcomes, strict=True)]
 
     def _remember_failures(
@@ -187,6 +189,15 @@ class _Garbage:
         if self._modules >= self._size and not loop.is_closed():
             self._modules = 0
             loop.call_soon_threadsafe(lambda: loop.call_later(self._DELAY, gc.collect))
+
+
+def _keep_standard_descriptors() -> None:
+    # A file may have closed one: the next socket would take its number, and be sent what anybody prints.
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from logging.handlers import WatchedFileHandler
+from typing import TextIO
 
 from charhost.failure import public
 from charhost.settings import Settings
@@ -19,9 +21,14 @@ class Formatter(logging.Formatter):
         return public(super().format(record))
 
 
+def _own_stderr() -> TextIO:
+    # A file may close descriptor 2, or sys.stderr; the next socket to be opened would then be sent the log.
+    return open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+
+
 def configure(settings: Settings) -> None:
     """Log to standard error and, where the settings name one, to a file."""
-    handlers: list[logging.Handler] = [logging.StreamHandler()]
+    handlers: list[logging.Handler] = [logging.StreamHandler(_own_stderr())]
     if settings.log_file is not None:
         settings.log_file.parent.mkdir(parents=True, exist_ok=True)
         handlers.append(WatchedFileHandler(settings.log_file, encoding="utf-8", errors="backslashreplace"))

@@ -290,7 +290,7 @@ def _write_log(report: ReloadReport) -> None:
         report.outcome,
         report.trigger,
         report.sessions.policy,
-        report.message,
+        _one_line(report.message),
         report.error_count,
         report.total_files,
         _describe(report.changes),
@@ -299,6 +299,11 @@ def _write_log(report: ReloadReport) -> None:
         report.serving.generation,
         report.load_duration,
     )
+
+
+def _one_line(text: str) -> str:
+    """Escape what would begin another line, or steer a terminal: a path may hold it."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _describe(changes: Changes) -> str:

@@ -105,7 +105,8 @@ class _Finder:
     def add(self, prefix: str, snapshot: Snapshot) -> _Sources:
         if self not in sys.meta_path:
             sys.meta_path.insert(0, self)
-        sys.modules.setdefault(ROOT, self._root)
+        if sys.modules.get(ROOT) is None:  # a file may have put None there
+            sys.modules[ROOT] = self._root
         self._sources[prefix] = _Sources(prefix, snapshot)
         return self._sources[prefix]
 

@@ -25,6 +25,7 @@ from charhost.report import FileError
 from charhost.snapshot import Snapshot
 from charhost.source import SourceFile
 
+_PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOK = 0.02
 
@@ -43,9 +44,9 @@ class Job:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a child ended: *culprit* is the path it was loading, None if it came to the end of its job."""
+    """How a child ended: *culprit* is the index of the path it was loading, None if it came to the end of its job."""
 
-    culprit: str | None
+    culprit: int | None
     cause: str
 
 
@@ -60,14 +61,21 @@ def main(descriptor: int) -> None:
                 return
             with open(descriptors[0], "rb") as file:
                 job: Job = pickle.load(file)
-            server.send(json.dumps(asdict(_run(job, server))).encode())
+            verdict = json.dumps(asdict(_run(job, server))).encode()
+            with suppress(BrokenPipeError):  # nobody waits for it any more
+                server.send(verdict)
 
 
 def _run(job: Job, server: socket.socket) -> Verdict:
+    me = os.getpid()
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
         try:
+            # Killed by a file, this process could not bury its child.
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != me:
+                os._exit(70)
             server.close()
             os.close(read)
             _load(job, write)
@@ -116,7 +124,7 @@ class _Watch:
         self._pending = b""
         self._line = "0"
         self._since = time.monotonic()
-        self._path = job.paths[0]
+        self._index = 0
 
     def verdict(self) -> Verdict:
         """Wait until the child has ended, or has to be ended."""
@@ -131,7 +139,7 @@ class _Watch:
                 if self._server.fileno() in ready:  # closed: nobody waits for an answer
                     return Verdict(None, "")
                 if (cause := self._excess()) is not None:
-                    return Verdict(self._path, cause)
+                    return Verdict(self._index, cause)
         finally:
             os.close(ended)
 
@@ -144,18 +152,18 @@ class _Watch:
             self._line = line.decode("ascii", "replace")
             self._since = time.monotonic()
             if self._line.isdigit() and int(self._line) < len(self._job.paths):
-                self._path = self._job.paths[int(self._line)]
+                self._index = int(self._line)
 
     def _ended(self) -> Verdict:
         status = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOWAIT)
         if self._line == "memory":
-            return Verdict(self._path, f"it needs more than {self._job.memory:,} bytes of memory")
+            return Verdict(self._index, f"it needs more than {self._job.memory:,} bytes of memory")
         if self._line == "end":
             return Verdict(None, "")
         assert status is not None
         if status.si_code == os.CLD_EXITED:
-            return Verdict(self._path, f"it ended the process with status {status.si_status}")
-        return Verdict(self._path, f"the process died of {_signal_name(status.si_status)}")
+            return Verdict(self._index, f"it ended the process with status {status.si_status}")
+        return Verdict(self._index, f"the process died of {_signal_name(status.si_status)}")
 
     def _excess(self) -> str | None:
         if time.monotonic() - self._since > self._job.deadline:

@@ -6,7 +6,9 @@ import asyncio
 import gc
 import logging
 import re
+import os
 import resource
+import signal
 from collections.abc import AsyncIterator
 
 from aiohttp import web
@@ -58,6 +60,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; raises `SettingsError` if the address cannot be listened on."""
     _allow_many_sockets()
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
     # What is loaded by now stays: a collection after a reload then looks at the characters only.
     gc.collect()
     gc.freeze()
@@ -74,6 +77,9 @@ def serve(settings: Settings) -> None:
         )
     except OSError as e:
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {e.strerror or e}") from e
+    # Everything of ours has been closed; a hook that a file left behind may never end.
+    logging.shutdown()
+    os._exit(0)
 
 
 async def _first_load(app: web.Application) -> AsyncIterator[None]:
