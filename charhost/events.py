@@ -100,7 +100,13 @@ def new_id(prefix: str) -> str:
 
 
 def _frame(kind: str, **fields: Any) -> str:
-    return json.dumps({"type": kind, "event_id": new_id("event"), **fields}, ensure_ascii=False)
+    event = {"type": kind, "event_id": new_id("event"), **fields}
+    frame = json.dumps(event, ensure_ascii=False)
+    try:
+        frame.encode()
+    except UnicodeEncodeError:  # a lone surrogate, such as JSON can spell and UTF-8 cannot
+        return json.dumps(event)
+    return frame
 
 
 def _bad_field(error: ValidationError, event_id: str | None) -> BadEvent:

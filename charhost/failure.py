@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import re
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
@@ -11,8 +10,8 @@ from typing import Any, TypeGuard
 
 from charhost.errors import CharacterError, DuplicateName, LoadTimeout, ValidationError
 from charhost.report import FileError
+from charhost.text import display, public
 
-ROOT = "characters"
 _MOST_MESSAGE = 2_000
 _MOST_TRACEBACK = 8_000
 
@@ -60,16 +59,6 @@ def _explain(error: BaseException, path: str, location: str) -> FileError:
         message=message,
         traceback=_traceback(error, folder),
     )
-
-
-def public(text: str) -> str:
-    """Spell the modules of any build as their authors do: `characters.x`, not `characters.b7.x`."""
-    return re.sub(rf"\b{ROOT}\.b\d+\b", ROOT, text)
-
-
-def display(path: str) -> str:
-    """Spell a path that is not UTF-8 with escapes, so that it can be printed and sent."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:

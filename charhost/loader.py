@@ -15,12 +15,13 @@ from charhost.character import Character, CharacterSet
 from charhost.checks import character_in
 from charhost.deadline import Crew
 from charhost.errors import DuplicateName
-from charhost.failure import display, explain
+from charhost.failure import explain
 from charhost.fingerprint import fingerprints
 from charhost.modules import ModuleSpace
 from charhost.report import FileError
 from charhost.settings import Settings
 from charhost.snapshot import Limits, Snapshot, take_snapshot
+from charhost.text import display
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,7 +154,9 @@ class _Load:
 
     def _character(self) -> Character:
         if self.path in self.snapshot.unreadable:
-            raise self.snapshot.unreadable[self.path]
+            found = self.snapshot.unreadable[self.path]
+            # Another one: an exception keeps the frames it was raised in, and with them the build.
+            raise OSError(found.errno, found.strerror, found.filename)
         source: Callable[[], str] = lambda: self.snapshot.files[self.path].text  # noqa: E731
         return character_in(
             self.space.load(self.path),

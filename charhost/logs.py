@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from logging.handlers import WatchedFileHandler
 
-from charhost.failure import public
 from charhost.settings import Settings
+from charhost.text import public
 
 
 class Formatter(logging.Formatter):
