@@ -12,7 +12,7 @@ from pathlib import Path
 from weakref import WeakSet, finalize
 
 from charhost.character import Character, CharacterSet
-from charhost.checks import character_in
+from charhost.checks import character_in, line_of
 from charhost.deadline import Crew
 from charhost.errors import DuplicateName
 from charhost.failure import explain
@@ -21,6 +21,7 @@ from charhost.modules import ModuleSpace
 from charhost.report import FileError
 from charhost.settings import Settings
 from charhost.snapshot import Limits, Snapshot, take_snapshot
+from charhost.source import SourceFile
 from charhost.text import display
 
 
@@ -81,7 +82,7 @@ class Loader:
                 results.update(zip(missing, await self._run(loads), strict=True))
                 space.seal()
         self._remember_failures(snapshot, prints, results)
-        return _build(results, basis, directory, generation, space)
+        return _build(results, snapshot, basis, directory, generation, space)
 
     def _known(
         self, snapshot: Snapshot, path: str, prints: dict[str, str], basis: Basis
@@ -115,6 +116,7 @@ class Loader:
 
 def _build(
     results: Mapping[str, Character | FileError | None],
+    snapshot: Snapshot,
     basis: Basis,
     directory: str,
     generation: int,
@@ -125,7 +127,7 @@ def _build(
     loaded = [result for result in results.values() if isinstance(result, Character)]
     if kept:
         loaded = sorted([*loaded, *kept.values()], key=lambda character: character.file)
-    characters, duplicates = _first_wins(loaded)
+    characters, duplicates = _first_wins(loaded, snapshot)
     errors.extend(error for error in duplicates if error.file not in kept)
     errors.sort(key=lambda error: error.file)
     executed = sum(character.lease is space for character in loaded) if space else 0
@@ -171,16 +173,21 @@ class _Load:
         return explain(error, self.path, str(self.snapshot.directory / self.path))
 
 
-def _first_wins(loaded: list[Character]) -> tuple[dict[str, Character], list[FileError]]:
+def _first_wins(loaded: list[Character], snapshot: Snapshot) -> tuple[dict[str, Character], list[FileError]]:
     """Keep the first of each name, in the order of the files; the others become errors that name both files."""
     characters: dict[str, Character] = {}
     errors = []
     for character in loaded:
         first = characters.setdefault(character.name, character)
         if first is not character:
-            message = f"{character.name!r} is already the CHARACTER_NAME of {first.file}; give one of them another name"
-            errors.append(explain(DuplicateName(message, None, character.name), character.file, character.file))
+            errors.append(_duplicate(character, first, snapshot.files.get(character.file)))
     return characters, errors
+
+
+def _duplicate(character: Character, first: Character, source: SourceFile | None) -> FileError:
+    text = f"{character.name!r} is already the CHARACTER_NAME of {first.file}; give one of them another name"
+    line = line_of(source.text, "CHARACTER_NAME") if source else None
+    return explain(DuplicateName(text, line, character.name), character.file, character.file)
 
 
 class _Garbage:
