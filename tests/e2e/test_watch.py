@@ -17,7 +17,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from charhost.failure import display
+from charhost.text import display
 from charhost.fingerprint import fingerprints
 from charhost.snapshot import Limits, take_snapshot
 from tests.conftest import character
