@@ -291,7 +291,7 @@ async def test_every_failure_is_in_one_answer(manager: CharacterManager, write: 
         ("bad.py", 2, None, "SyntaxError"),
         ("gone.py", 1, None, "ImportError"),
         ("nameless.py", None, "Bob", "ValidationError"),
-        ("twin.py", None, "Ada", "DuplicateName"),
+        ("twin.py", 2, "Ada", "DuplicateName"),
     ]
     assert all(error.message for error in report.errors)
     assert (report.error_count, report.total_files, report.loaded_count) == (4, 5, 1)
@@ -348,6 +348,18 @@ async def test_readers_never_see_a_mixture(manager: CharacterManager, write: Wri
     await reading
     assert len(seen) > 10
     assert all(ada == bob for ada, bob in seen)
+
+
+async def test_an_old_character_imports_from_its_own_build(manager: CharacterManager, write: Write) -> None:
+    """Who began with a version keeps its helpers too, also for an import that comes after the reload (promise 10)."""
+    source = character("Ada")
+    write("ada.py", source[: source.index("    def make_system_prompt")] + TAGGED)
+    write("resources/build.py", "TAG = 'old'")
+    await manager.reload_characters()
+    old = manager.current["Ada"]
+    write("resources/build.py", "TAG = 'new'")
+    await manager.reload_characters()
+    assert (old.prompt_generator({}).make_system_prompt(), prompt(manager)) == ("old", "new")
 
 
 async def test_the_old_set_serves_until_the_new_one_is_complete(

@@ -13,12 +13,14 @@ from typing import Any
 
 import pytest
 import websockets
-from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError
+from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, web
 from websockets.asyncio.client import ClientConnection
 
+from charhost.attempt import Swap
+from charhost.character import CharacterSet
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import METRICS, SESSIONS
+from charhost.web.keys import MANAGER, METRICS, SESSIONS
 from tests.conftest import Client, character
 from tests.test_manager import Write
 
@@ -470,6 +472,30 @@ async def test_a_session_is_of_one_generation_or_was_told(client: Client, write:
     outcomes = await asyncio.gather(*talks)
     assert len({name for name, _ in outcomes}) > 5
     assert all(code == (None if name == "Ada 19" else 1012) for name, code in outcomes)
+
+
+@pytest.mark.parametrize("moment", ["at the end of the handshake", "right after it"])
+async def test_a_swap_during_the_handshake_is_not_missed(
+    client: Client, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A session that is opened at the very moment of a swap is on the new set or is told (promise 8)."""
+    manager, sessions, prepare = client.app[MANAGER], client.app[SESSIONS], web.WebSocketResponse.prepare
+
+    def swap() -> None:
+        before = manager.current
+        manager._current = CharacterSet(before.directory, 2, dict(before))
+        sessions.follow(Swap(before, manager.current, "close"))
+
+    async def prepare_and_swap(ws: web.WebSocketResponse, request: web.Request) -> object:
+        writer = await prepare(ws, request)
+        swap() if moment == "at the end of the handshake" else asyncio.get_running_loop().call_soon(swap)
+        return writer
+
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", prepare_and_swap)
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        if sessions.by_generation() != [{"generation": 2, "sessions": 1}]:
+            assert (await events(ws))[1] == 1012
 
 
 async def test_a_client_that_does_not_read_delays_nobody(start: StartClient) -> None:
