@@ -95,7 +95,7 @@ def _message(error: BaseException, location: str) -> str:
         text = error.msg if isinstance(error, SyntaxError) else str(error)
         if isinstance(error, OSError) and error.strerror and error.filename in (None, location):
             text = error.strerror
-        return _clean(" ".join(str(text).split()), _MOST_MESSAGE)
+        return _clean(" ".join(str(text).split()), _MOST_MESSAGE) or "(raised without a message)"
     except BaseException as e:
         return f"(its text cannot be shown: {type(e).__name__})"
 

@@ -66,7 +66,7 @@ class Loader:
         """Read *directory*, as far as it changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
         job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats)
         with _collector_paused():
-            self._latest = await self._crew.run(job, self._load_deadline)
+            self._latest = await self._crew.run(job, self._load_deadline, interrupt=False)
         return self._latest
 
     async def build(self, snapshot: Snapshot, directory: str, generation: int, basis: Basis | None = None) -> Build:
@@ -128,6 +128,10 @@ def _build(
     if kept:
         loaded = sorted([*loaded, *kept.values()], key=lambda character: character.file)
     characters, duplicates = _first_wins(loaded, snapshot)
+    for error in duplicates:
+        former = basis.last_good.get(error.file)
+        if former is not None:
+            characters.setdefault(former.name, former)
     errors.extend(error for error in duplicates if error.file not in kept)
     errors.sort(key=lambda error: error.file)
     executed = sum(character.lease is space for character in loaded) if space else 0

@@ -159,7 +159,8 @@ class Sessions:
     def _touched(self, swap: Swap) -> list[Session]:
         if swap.policy == "keep":
             return []
-        return [s for s in self._live if swap.policy == "close" or swap.affects(s.character)]
+        untold = [session for session in self._live if session.ended_by is None]
+        return [s for s in untold if swap.policy == "close" or swap.affects(s.character)]
 
     async def close(self) -> None:
         """Tell everybody that the server goes away, and wait until they are gone or cut off."""

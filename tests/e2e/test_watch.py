@@ -17,9 +17,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from charhost.text import display
 from charhost.fingerprint import fingerprints
 from charhost.snapshot import Limits, take_snapshot
+from charhost.text import display
 from tests.conftest import character
 
 PATIENCE = 20.0
