@@ -44,20 +44,19 @@ class Crew:
         with self._lock:
             return sum(worker.is_alive() for worker in self._condemned)
 
-    async def run(self, job: Job, deadline: float) -> Any:
-        """Run one job; answers what it returns, raises what it raises, or `LoadTimeout` after *deadline* seconds."""
-        (outcome,) = await self.run_all([job], deadline)
+    async def run(self, job: Job, deadline: float, *, interrupt: bool = True) -> Any:
+        """Run one job; answers what it returns, raises what it raises, or `LoadTimeout` after *deadline* seconds.
+
+        Without *interrupt* nothing is injected into it then: for code of charhost's own, which holds files open.
+        """
+        (outcome,) = await _Batch(self, [job], deadline, interrupt).outcomes()
         if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
     async def run_all(self, jobs: Sequence[Job], deadline: float) -> list[Any]:
         """Run *jobs* in order; what a job raises stands in its place in the answer, `LoadTimeout` among it."""
-        batch = _Batch(self, jobs, deadline)
-        try:
-            return await asyncio.gather(*batch.futures)
-        finally:
-            batch.end()
+        return await _Batch(self, jobs, deadline, True).outcomes()
 
     def condemn(self, worker: _Worker) -> None:
         """End a thread that is over its deadline, as soon as it runs Python code."""
@@ -78,7 +77,8 @@ class Crew:
                     return
                 workers = list(self._condemned)
             for worker in workers:
-                worker.inject()
+                if worker.interrupt:
+                    worker.inject()
             time.sleep(pause)
             pause = min(1.0, pause * 1.2)
 
@@ -102,8 +102,9 @@ class Breath:
 class _Batch:
     """Jobs that share their threads, and the watch over their deadlines."""
 
-    def __init__(self, crew: Crew, jobs: Sequence[Job], deadline: float) -> None:
+    def __init__(self, crew: Crew, jobs: Sequence[Job], deadline: float, interrupt: bool) -> None:
         self._crew = crew
+        self._interrupt = interrupt
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self.futures: list[asyncio.Future[Any]] = [self._loop.create_future() for _ in jobs]
@@ -112,6 +113,13 @@ class _Batch:
         self._delivered_at = 0.0
         self._workers: list[_Worker] = []
         self._tick_handle = self._loop.call_soon(self._tick)
+
+    async def outcomes(self) -> list[Any]:
+        """Wait for all jobs; what is still running when the caller is cancelled is given up."""
+        try:
+            return await asyncio.gather(*self.futures)
+        finally:
+            self.end()
 
     def take(self) -> tuple[int, Job] | None:
         """Hand out the next job; called by the workers."""
@@ -154,7 +162,7 @@ class _Batch:
                     self.futures[index].set_result(self._timeout(worker))
         self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.condemned]
         if self._waiting and len(self._workers) < MOST_THREADS and all(w.busy_for() > PATIENCE for w in self._workers):
-            self._workers.append(_Worker(self))
+            self._workers.append(_Worker(self, self._interrupt))
             self._workers[-1].start()
         self._tick_handle = self._loop.call_later(PATIENCE / 2, self._tick)
 
@@ -165,8 +173,9 @@ class _Batch:
 class _Worker(threading.Thread):
     """One daemon thread that takes jobs until there are none, or until it is condemned."""
 
-    def __init__(self, batch: _Batch) -> None:
+    def __init__(self, batch: _Batch, interrupt: bool) -> None:
         super().__init__(name="charhost-loader", daemon=True)
+        self.interrupt = interrupt
         self._batch = batch
         self._guard = threading.Lock()
         self._job: int | None = None

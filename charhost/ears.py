@@ -45,14 +45,21 @@ class Ears:
     def _listen_below(self) -> None:
         armed = False
         try:
-            with RustNotify([self._directory], False, False, 0, True, True) as notify:
+            with self._notifier() as notify:
                 armed = True
                 self._heard()  # what changed while it was armed was not heard
-                self._listen(notify, _STEP, _matters)
+                self._listen(notify, _STEP, self._matters)
         except Exception as e:
             # Among others: the directory is gone, no more watches are left, the name of a file is not UTF-8.
             if not self._closed.is_set():
                 self._broken(e, armed)
+
+    def _notifier(self) -> RustNotify:
+        # To ignore what may not be read is also to ignore that no more watches are left: so only where it must be.
+        try:
+            return RustNotify([self._directory], False, False, 0, True, False)
+        except PermissionError:
+            return RustNotify([self._directory], False, False, 0, True, True)
 
     def _listen_above(self) -> None:
         # Where the folder above cannot be watched, looking at the directory's place now and then has to do.
@@ -67,12 +74,12 @@ class Ears:
             if isinstance(changes, set) and any(matters(changed) for _, changed in changes):
                 self._heard()
 
+    def _matters(self, changed: str) -> bool:
+        """Skip what cannot be a character: bytecode, a repository's own files, and files of other kinds."""
+        below = changed.removeprefix(self._directory) + "/"
+        if "/__pycache__/" in below or "/.git/" in below:
+            return False
+        return changed.endswith(".py") or not os.path.isfile(changed)
+
     def _is_directory(self, changed: str) -> bool:
         return changed == self._directory
-
-
-def _matters(changed: str) -> bool:
-    """Skip what cannot be a character: bytecode, a repository's own files, and files of other kinds."""
-    if "/__pycache__" in changed or "/.git/" in changed:
-        return False
-    return changed.endswith(".py") or not os.path.isfile(changed)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from json import dumps, loads  # bound here: a character file may replace what the module holds
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import from_json, to_json
 
 SUPPORTED = ("session.update",)
 
@@ -42,7 +42,7 @@ class SessionUpdate(BaseModel):
 def parse(text: str) -> SessionUpdate:
     """Read one client event; raises `BadEvent`."""
     try:
-        event = from_json(text, allow_inf_nan=False)
+        event = loads(text)
     except (ValueError, RecursionError):
         event = None
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
@@ -100,8 +100,13 @@ def new_id(prefix: str) -> str:
 
 
 def _frame(kind: str, **fields: Any) -> str:
-    # Not with the json module: a character file may have spoiled it.
-    return to_json({"type": kind, "event_id": new_id("event"), **fields}).decode()
+    event = {"type": kind, "event_id": new_id("event"), **fields}
+    frame = dumps(event, ensure_ascii=False)
+    try:
+        frame.encode()
+    except UnicodeEncodeError:  # a lone surrogate, such as JSON can spell and UTF-8 cannot
+        return dumps(event)
+    return frame
 
 
 def _bad_field(error: ValidationError, event_id: str | None) -> BadEvent:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-import re
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
@@ -11,8 +10,8 @@ from typing import Any, TypeGuard
 
 from charhost.errors import CharacterError, DuplicateName, LoadTimeout, ValidationError
 from charhost.report import FileError
+from charhost.text import display, public
 
-ROOT = "characters"
 _MOST_MESSAGE = 2_000
 _MOST_TRACEBACK = 8_000
 
@@ -62,16 +61,6 @@ def _explain(error: BaseException, path: str, location: str) -> FileError:
     )
 
 
-def public(text: str) -> str:
-    """Spell the modules of any build as their authors do: `characters.x`, not `characters.b7.x`."""
-    return re.sub(rf"\b{ROOT}\.b\d+\b", ROOT, text)
-
-
-def display(path: str) -> str:
-    """Spell a path that is not UTF-8 with escapes, so that it can be printed and sent."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:
     """Yield where it happened, the innermost place first."""
     if _is(error, SyntaxError) and error.filename and error.lineno:
@@ -106,7 +95,7 @@ def _message(error: BaseException, location: str) -> str:
         text = error.msg if isinstance(error, SyntaxError) else str(error)
         if isinstance(error, OSError) and error.strerror and error.filename in (None, location):
             text = error.strerror
-        return _clean(" ".join(str(text).split()), _MOST_MESSAGE)
+        return _clean(" ".join(str(text).split()), _MOST_MESSAGE) or "(raised without a message)"
     except BaseException as e:
         return f"(its text cannot be shown: {type(e).__name__})"
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from charhost.errors import DirectoryNotFound, DirectoryNotReadable, DirectoryTooLarge, NotADirectory
-from charhost.failure import display
+from charhost.text import display
 
 
 class Walk:

@@ -12,19 +12,16 @@ from collections.abc import Sequence
 from pydantic_core import from_json
 
 from charhost.errors import IsolatedLoadFailed
-from charhost.failure import display
 from charhost.report import FileError
 from charhost.settings import Settings
 from charhost.snapshot import Snapshot
+from charhost.text import display
 from charhost.zygote import Job, Verdict
 
 _START = "import sys; sys.path[:] = {path!r}; from charhost.zygote import main; main({descriptor})"
 
+# Seconds for that process to end by itself.
 _PATIENCE = 1.0
-
-
-class _Ended(Exception):
-    pass
 
 
 class Isolation:
@@ -41,14 +38,11 @@ class Isolation:
         errors = []
         most = len(waiting)
         while waiting:
-            try:
-                verdict = await self._judge(snapshot, waiting[:most])
-            except (_Ended, ConnectionError):
-                # Perhaps a file did it: from here on one at a time, so that it can be named.
-                verdict = Verdict(0, "it ended the process above it") if most == 1 else None
-                most = 1
-            if verdict is None:
+            verdict = await self._judge(snapshot, waiting[:most])
+            if verdict is None and most > 1:
+                most = 1  # perhaps a file did it: from here on one at a time, so that it can be named
                 continue
+            verdict = verdict or Verdict(0, "it ended the process above it")
             if verdict.culprit is not None:
                 errors.append(_crash(waiting[verdict.culprit], verdict.cause))
             waiting = waiting[most if verdict.culprit is None else verdict.culprit + 1 :]
@@ -68,20 +62,20 @@ class Isolation:
                 await self._process.wait()
             self._process = None
 
-    async def _judge(self, snapshot: Snapshot, paths: Sequence[str]) -> Verdict:
+    async def _judge(self, snapshot: Snapshot, paths: Sequence[str]) -> Verdict | None:
+        """Have the files loaded in one child; None if the process that forks it ended."""
         server = self._socket or await self._start()
+        answer = b""
         try:
             _send(server, self._job(snapshot, paths))
             answer = await asyncio.get_running_loop().sock_recv(server, 1 << 16)
-        except BaseException:  # cancelled, most of all: the process is busy with what nobody waits for
-            server.close()
-            self._socket = None
-            raise
-        if not answer:
-            self._socket = None
-            server.close()
-            raise _Ended
-        return Verdict(**from_json(answer))
+        except ConnectionError:
+            pass
+        finally:
+            if not answer:  # it ended; or, if this was cancelled, it is busy with what nobody waits for
+                server.close()
+                self._socket = None
+        return Verdict(**from_json(answer)) if answer else None
 
     def _job(self, snapshot: Snapshot, paths: Sequence[str]) -> Job:
         settings = self._settings

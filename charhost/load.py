@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 from charhost.character import Character
 from charhost.checks import character_in
-from charhost.failure import display, explain
+from charhost.failure import explain
 from charhost.modules import ModuleSpace
 from charhost.report import FileError
 from charhost.snapshot import Snapshot
+from charhost.text import display
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,9 @@ class Load:
 
     def _character(self) -> Character:
         if self.path in self.snapshot.unreadable:
-            raise self.snapshot.unreadable[self.path]
+            found = self.snapshot.unreadable[self.path]
+            # Another one: an exception keeps the frames it was raised in, and with them the build.
+            raise OSError(found.errno, found.strerror, found.filename)
         source: Callable[[], str] = lambda: self.snapshot.files[self.path].text  # noqa: E731
         return character_in(
             self.space.load(self.path),

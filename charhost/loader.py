@@ -13,9 +13,10 @@ from pathlib import Path
 from weakref import WeakSet, finalize
 
 from charhost.character import Character, CharacterSet
+from charhost.checks import line_of
 from charhost.deadline import Crew
 from charhost.errors import DuplicateName
-from charhost.failure import display, explain
+from charhost.failure import explain
 from charhost.fingerprint import fingerprints
 from charhost.isolation import Isolation
 from charhost.load import Load
@@ -23,6 +24,8 @@ from charhost.modules import ModuleSpace
 from charhost.report import FileError
 from charhost.settings import Settings
 from charhost.snapshot import Limits, Snapshot, take_snapshot
+from charhost.source import SourceFile
+from charhost.text import display
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +74,7 @@ class Loader:
         """Read *directory*, as far as it changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
         job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats)
         with _collector_paused():
-            self._latest = await self._crew.run(job, self._load_deadline)
+            self._latest = await self._crew.run(job, self._load_deadline, interrupt=False)
         return self._latest
 
     async def build(
@@ -100,7 +103,7 @@ class Loader:
                 results.update(zip(missing, await self._run(loads), strict=True))
                 space.seal()
         self._remember_failures(snapshot, prints, results)
-        return _build(results, basis, directory, generation, space)
+        return _build(results, snapshot, basis, directory, generation, space)
 
     def _known(
         self, snapshot: Snapshot, path: str, prints: dict[str, str], basis: Basis
@@ -135,6 +138,7 @@ class Loader:
 
 def _build(
     results: Mapping[str, Character | FileError | None],
+    snapshot: Snapshot,
     basis: Basis,
     directory: str,
     generation: int,
@@ -145,23 +149,32 @@ def _build(
     loaded = [result for result in results.values() if isinstance(result, Character)]
     if kept:
         loaded = sorted([*loaded, *kept.values()], key=lambda character: character.file)
-    characters, duplicates = _first_wins(loaded)
+    characters, duplicates = _first_wins(loaded, snapshot)
+    for error in duplicates:
+        former = basis.last_good.get(error.file)
+        if former is not None:
+            characters.setdefault(former.name, former)
     errors.extend(error for error in duplicates if error.file not in kept)
     errors.sort(key=lambda error: error.file)
     executed = sum(character.lease is space for character in loaded) if space else 0
     return Build(CharacterSet(directory, generation, characters), tuple(errors), executed, space)
 
 
-def _first_wins(loaded: list[Character]) -> tuple[dict[str, Character], list[FileError]]:
+def _first_wins(loaded: list[Character], snapshot: Snapshot) -> tuple[dict[str, Character], list[FileError]]:
     """Keep the first of each name, in the order of the files; the others become errors that name both files."""
     characters: dict[str, Character] = {}
     errors = []
     for character in loaded:
         first = characters.setdefault(character.name, character)
         if first is not character:
-            message = f"{character.name!r} is already the CHARACTER_NAME of {first.file}; give one of them another name"
-            errors.append(explain(DuplicateName(message, None, character.name), character.file, character.file))
+            errors.append(_duplicate(character, first, snapshot.files.get(character.file)))
     return characters, errors
+
+
+def _duplicate(character: Character, first: Character, source: SourceFile | None) -> FileError:
+    text = f"{character.name!r} is already the CHARACTER_NAME of {first.file}; give one of them another name"
+    line = line_of(source.text, "CHARACTER_NAME") if source else None
+    return explain(DuplicateName(text, line, character.name), character.file, character.file)
 
 
 class _Garbage:

@@ -7,8 +7,8 @@ import os
 from logging.handlers import WatchedFileHandler
 from typing import TextIO
 
-from charhost.failure import public
 from charhost.settings import Settings
+from charhost.text import public
 
 
 class Formatter(logging.Formatter):

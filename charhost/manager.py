@@ -132,6 +132,8 @@ class CharacterManager:
             self.running = attempt
             try:
                 return await self._run(attempt)
+            except asyncio.CancelledError:  # by `close`, at its deadline; whoever waits is to get an answer
+                raise Stopping("The server is shutting down.") from None
             finally:
                 self.running = None
 
@@ -160,8 +162,7 @@ class CharacterManager:
 
     async def _load(self, attempt: Attempt) -> None:
         directory = Path(attempt.directory)
-        # A snapshot that was taken before another reload went to another directory is out of date.
-        if attempt.snapshot is None or attempt.snapshot.directory != directory:
+        if attempt.snapshot is None or self._is_outdated(attempt.snapshot, directory):
             attempt.snapshot = await self._loader.snapshot(directory)
         attempt.clock.lap("snapshot")
         generation = self._current.generation + 1
@@ -174,6 +175,11 @@ class CharacterManager:
             check_isolated=self._settings.check_isolated if isolated is None else isolated,
         )
         attempt.clock.lap("build")
+
+    def _is_outdated(self, snapshot: Snapshot, directory: Path) -> bool:
+        """Say whether, while *snapshot* waited, another reload went elsewhere or applied a later one."""
+        later = self._applied is not None and snapshot.taken < self._applied.taken
+        return later or snapshot.directory != directory
 
     def _basis(self, request: ReloadRequest, directory: Path) -> Basis:
         if Path(self._current.directory) != directory:

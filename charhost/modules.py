@@ -20,10 +20,11 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any
 
-from charhost.failure import ROOT, HelperFailed, explain, public
+from charhost.failure import HelperFailed, explain
 from charhost.report import FileError
 from charhost.snapshot import Snapshot
 from charhost.source import SourceFile
+from charhost.text import ROOT, public
 
 _builds = itertools.count(1)
 _real_import: Callable[..., Any] = builtins.__import__

@@ -5,14 +5,27 @@ from __future__ import annotations
 import os
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 
 from charhost.settings import SessionPolicy
+from charhost.text import display
 
 Trigger = Literal["startup", "http", "watch", "rollback", "websocket", "tool"]
 Outcome = Literal["applied", "unchanged", "valid", "rejected", "failed"]
 Scope = Literal["all", "changed"]
 OnError = Literal["exclude", "keep", "abort"]
+
+
+# A path on the disk need not be UTF-8; in an answer it has to be.
+PathText = Annotated[str, BeforeValidator(display)]
 
 
 def _absolute(directory: str) -> str:
@@ -114,12 +127,12 @@ class ReloadReport(_Frozen):
     """
 
     success: bool
-    directory: str
+    directory: PathText
     total_files: int = 0
     loaded_count: int = 0
     error_count: int = 0
     load_duration: float = 0.0
-    message: str
+    message: PathText
     reload_id: str
     outcome: Outcome
     trigger: Trigger

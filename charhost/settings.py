@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="The address to listen on; others than loopback need an admin key.")
     port: int = Field(8000, ge=1, le=65535, description="The port to listen on.")
     admin_key: SecretStr | None = Field(None, description="The key for reload and status; there is no option for it.")
-    admin_key_file: Path | None = Field(None, description="A file that holds the admin key.")
+    admin_key_file: Path | None = Field(None, description="A file whose first line is the admin key.")
     character: str | None = Field(
         None, description="Whom a client talks to that names nobody; else the first good one."
     )
@@ -89,7 +89,7 @@ class Settings(BaseSettings):
             if values.get(name.removesuffix("_file")):
                 raise ValueError(f"both {_variable(name.removesuffix('_file'))} and {_variable(name)} are set; use one")
             try:
-                values[name.removesuffix("_file")] = Path(values[name]).read_text(encoding="utf-8").strip()
+                values[name.removesuffix("_file")] = _first_line(Path(values[name]))
             except (OSError, UnicodeDecodeError) as e:
                 raise ValueError(f"{_variable(name)}: {e}") from e
         return values
@@ -104,6 +104,10 @@ class Settings(BaseSettings):
                 "set CHARHOST_ADMIN_KEY, or listen on 127.0.0.1"
             )
         return self
+
+
+def _first_line(file: Path) -> str:
+    return next(iter(file.read_text(encoding="utf-8").splitlines()), "").strip()
 
 
 def _variable(name: str) -> str:

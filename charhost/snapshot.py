@@ -13,10 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 from charhost.errors import DirectoryTooLarge
-from charhost.failure import display
 from charhost.folders import Walk
 from charhost.layout import ModuleSource, layout
 from charhost.source import SourceFile
+from charhost.text import display
 
 # Two writes within one tick of the file system's clock leave a file's stat equal, so the stat of a file that was read
 # this soon after a write proves nothing, and is not kept.
@@ -146,7 +146,7 @@ class _Reader:
             else:
                 file = self._open(path, location, status)
         except OSError as e:
-            self.unreadable[path] = e
+            self.unreadable[path] = e.with_traceback(None)
             return
         self.files[path] = file
         self._bytes += len(file.data)

@@ -19,7 +19,7 @@ from typing import Any
 
 from charhost.deadline import Crew
 from charhost.ears import Ears
-from charhost.errors import DirectoryError, LoadTimeout, ReloadRejected
+from charhost.errors import DirectoryError, LoadTimeout, ReloadRejected, Stopping
 from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
 from charhost.mounts import mounted_files, sends_events
@@ -111,6 +111,8 @@ class Watcher:
             try:
                 await self._watch(Path(self._manager.current.directory))
                 continue
+            except Stopping:
+                return
             except _Deaf as e:
                 self._restart(str(e))
             except (OSError, DirectoryError, LoadTimeout) as e:
@@ -134,7 +136,7 @@ class Watcher:
                 self._set_up()
 
     async def _place(self, directory: Path) -> Place:
-        place: Place = await self._crew.run(lambda: Place.of(directory), LONGEST_QUIET)
+        place: Place = await self._crew.run(lambda: Place.of(directory), LONGEST_QUIET, interrupt=False)
         return place
 
     @contextmanager
@@ -148,11 +150,14 @@ class Watcher:
             yield
             return
         call = asyncio.get_running_loop().call_soon_threadsafe
+        # Held open, its inode cannot be given to another directory, which would then be taken for this one.
+        held = os.open(place.real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         ears = Ears(directory, lambda: call(self._hear), lambda error, armed: call(self._break, error, armed))
         try:
             yield
         finally:
             ears.close()
+            os.close(held)
 
     def _hear(self) -> None:
         self._last_event = _now()

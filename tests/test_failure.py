@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from charhost.errors import DuplicateName, LoadTimeout, ValidationError
-from charhost.failure import display, explain, public
+from charhost.failure import explain
 from charhost.modules import ModuleSpace
 from charhost.report import FileError
 from charhost.snapshot import Limits, take_snapshot
+from charhost.text import display, public
 
 Write = Callable[[str, str], Path]
 Why = Callable[..., FileError]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import re
 import os
+import re
 import resource
 import signal
 from collections.abc import AsyncIterator

@@ -37,7 +37,7 @@ class Gate:
         """
         if self._admin_key is not None:
             key = _key(request)
-            if key is not None and hmac.compare_digest(key.encode(), self._admin_key):
+            if key is not None and hmac.compare_digest(key.encode("utf-8", "surrogateescape"), self._admin_key):
                 return Authority(admin=True)
             detail = "The admin key is wrong." if key else "The admin key is missing: send Authorization: Bearer KEY."
             return Authority(False, Problem(401, "invalid_key", detail, headers={hdrs.WWW_AUTHENTICATE: "Bearer"}))
@@ -69,9 +69,16 @@ def _not_local(request: web.Request) -> str | None:
     if not is_loopback(_hostname(host)):
         return "the Host header does not name this machine"
     origins = request.headers.getall(hdrs.ORIGIN, [])
-    if any(urlsplit(origin).netloc.lower() != host.lower() for origin in origins):
+    if any(_netloc(origin) != host.lower() for origin in origins):
         return "the request was made by a page of another site (Origin)"
     return None
+
+
+def _netloc(url: str) -> str:
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _hostname(host: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from charhost.character import Character
+from charhost.text import display
 from charhost.web.keys import MANAGER
 from charhost.web.problem import Problem, json_answer
 
@@ -24,7 +25,7 @@ async def characters(request: web.Request) -> web.StreamResponse:
     current = request.app[MANAGER].current
     return json_answer(
         {
-            "directory": current.directory,
+            "directory": display(current.directory),
             "generation": current.generation,
             "revision": current.revision,
             "characters": [_entry(character) for character in current.values()],

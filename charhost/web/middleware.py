@@ -16,21 +16,24 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger("charhost.web")
 
+_OPENAI_PATHS = frozenset({"/v1/realtime"})
+
 
 @web.middleware
 async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Answer every error with a problem document; one that nobody foresaw is logged with its traceback."""
     try:
         return await handler(request)
-    except Problem as problem:
-        return problem.response()
+    except Problem as e:
+        problem = e
     except web.HTTPException as e:
         if e.status < 400:
             raise
-        return _as_problem(e).response()
+        problem = _as_problem(e)
     except Exception:
         log.exception("%s %s failed unexpectedly", request.method, request.path)
-        return Problem(500, "internal_error", "Unexpected error; the server's log has the details.").response()
+        problem = Problem(500, "internal_error", "Unexpected error; the server's log has the details.")
+    return problem.openai_response() if request.path in _OPENAI_PATHS else problem.response()
 
 
 @web.middleware

@@ -31,6 +31,12 @@ class Problem(Exception):
         self.fields = fields or {}
         self.headers = headers
 
+    def openai_response(self) -> web.Response:
+        """Make the answer in the shape that OpenAI's clients read."""
+        kind = "invalid_request_error" if self.status < 500 else "server_error"
+        error = {"message": self.detail, "type": kind, "param": None, "code": self.code}
+        return json_answer({"error": error}, self.status, headers=self.headers)
+
     def response(self) -> web.Response:
         """Make the answer."""
         document = {

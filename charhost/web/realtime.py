@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from aiohttp import WSMsgType, hdrs, web
 
@@ -14,6 +15,17 @@ from charhost.web.sessions import Farewell, Session
 
 MOST_MESSAGE_BYTES = 24 << 20
 HEARTBEAT = 20
+FAULT_GRACE = 2.0
+
+
+class _WithoutKeys(logging.Filter):
+    """Hides what a client offered as subprotocols: aiohttp logs the whole offer when it selects none."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "overlap" not in str(record.msg)
+
+
+logging.getLogger("aiohttp.websocket").addFilter(_WithoutKeys())
 
 
 async def realtime(request: web.Request) -> web.StreamResponse:
@@ -56,12 +68,12 @@ async def _converse(session: Session, choice: _Choice) -> None:
 
 def _obey(session: Session, choice: _Choice, text: str) -> None:
     try:
-        event = parse(text)
+        choice.apply(session, parse(text))
+        session.send(_session_frame("session.updated", session))
     except BadEvent as e:
         session.send(error_event("invalid_request_error", e.code, str(e), e.param, e.event_id))
-        return
-    choice.apply(session, event)
-    session.send(_session_frame("session.updated", session))
+    except Exception:
+        session.fail(FAULT_GRACE)
 
 
 class _Choice:

@@ -18,6 +18,7 @@ from charhost.character import Character
 from charhost.events import error_event, new_id
 from charhost.metrics import Metrics
 from charhost.report import SessionImpact
+from charhost.text import display
 
 log = logging.getLogger("charhost.sessions")
 
@@ -47,6 +48,12 @@ class Farewell:
         return self.reason.encode("utf-8", "replace")[:_MOST_REASON].decode("utf-8", "ignore").encode()
 
 
+FAULT = Farewell(
+    1011,
+    "Internal error",
+    "fault",
+    error_event("server_error", "internal_error", "Unexpected error; the server's log has the details."),
+)
 GOING_AWAY = Farewell(1001, "Server is shutting down", "shutdown")
 
 
@@ -85,6 +92,11 @@ class Session:
             self.ended_by = farewell.why
             asyncio.get_running_loop().call_later(grace, self.abort, farewell.why)
             self.send(farewell)
+
+    def fail(self, grace: float) -> None:
+        """End the session because of a fault in charhost; called where it is handled."""
+        log.exception("a session with character %s failed unexpectedly", self.character.name)
+        self.close(FAULT, grace)
 
     def abort(self, why: str) -> None:
         """Cut the connection now."""
@@ -147,7 +159,8 @@ class Sessions:
     def _touched(self, swap: Swap) -> list[Session]:
         if swap.policy == "keep":
             return []
-        return [s for s in self._live if swap.policy == "close" or swap.affects(s.character)]
+        untold = [session for session in self._live if session.ended_by is None]
+        return [s for s in untold if swap.policy == "close" or swap.affects(s.character)]
 
     async def close(self) -> None:
         """Tell everybody that the server goes away, and wait until they are gone or cut off."""
@@ -176,7 +189,7 @@ class _ReloadFarewell:
 
     def __init__(self, swap: Swap, count: int) -> None:
         self._swap = swap
-        self._reason = f"Characters reloaded from {swap.after.directory}"
+        self._reason = f"Characters reloaded from {display(swap.after.directory)}"
         # The return of many is spread over time; a single one may come back at once.
         self._longest = (count - 1) / _RECONNECTS_PER_SECOND * 1000
 

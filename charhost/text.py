@@ -1,0 +1,17 @@
+"""How paths and module names are spelled for people."""
+
+from __future__ import annotations
+
+import re
+
+ROOT = "characters"
+
+
+def display(path: str) -> str:
+    """Spell a path that is not UTF-8 with escapes, so that it can be printed and sent."""
+    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def public(text: str) -> str:
+    """Spell the modules of any build as their authors do: `characters.x`, not `characters.b7.x`."""
+    return re.sub(rf"\b{ROOT}\.b\d+\b", ROOT, text)

@@ -1,0 +1,119 @@
+"""charhost as pip installs it: the default characters come along."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent.parent
+LIBRARIES = sysconfig.get_paths()["purelib"]
+ASK = """
+import asyncio, json, sys
+import charhost
+from charhost.manager import CharacterManager
+from charhost.metrics import Metrics
+from charhost.settings import Settings, default_directory
+
+async def load():
+    manager = CharacterManager(Settings(), Metrics())
+    return (await manager.reload_characters(trigger="startup")).model_dump()
+
+print(json.dumps([charhost.__file__, str(default_directory()), asyncio.run(load())]))
+"""
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """What a command prints; its complaint if it fails."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHARHOST_", "PYTHON"))}
+    result = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a checkout holds, so that a build leaves nothing in ours."""
+    copy = tmp_path_factory.mktemp("source") / "charhost"
+    copy.mkdir()
+    for name in ("charhost", "characters"):
+        shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built by pip in an environment of its own, as pip does for everybody."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps")
+    run(*pip, "--wheel-dir", folder, source, cwd=folder)
+    (wheel,) = folder.glob("charhost-*.whl")
+    return wheel
+
+
+def environment(folder: Path) -> Path:
+    """Make an environment that has the libraries of this one, but not its charhost; answers its Python."""
+    venv.create(folder, with_pip=False)
+    python = folder / "bin" / "python"
+    packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])", cwd=folder).strip())
+    for entry in os.scandir(LIBRARIES):
+        if "charhost" not in entry.name and not entry.name.endswith(".pth"):
+            (packages / entry.name).symlink_to(entry.path)
+    return python
+
+
+def installed(folder: Path, *arguments: str | Path) -> tuple[Path, Path, Any]:
+    """Install so into a fresh environment; where charhost and the characters are, and the report of their load."""
+    python = environment(folder)
+    pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install", "--quiet")
+    run(*pip, "--no-deps", *arguments, cwd=folder)
+    package, directory, report = json.loads(run(python, "-c", ASK, cwd=folder).splitlines()[-1])
+    return Path(package), Path(directory), report
+
+
+def test_a_wheel_brings_the_default_characters(wheel: Path, tmp_path: Path) -> None:
+    """Installed from a wheel, charhost finds its characters, and all of them load."""
+    package, directory, report = installed(tmp_path / "venv", "--no-index", wheel)
+    assert package.is_relative_to(tmp_path / "venv")
+    assert directory == package.parent / "default_characters"
+    assert (report["outcome"], report["errors"]) == ("applied", [])
+    assert report["total_files"] == len(list((ROOT / "characters").glob("[!_]*.py")))
+
+
+def test_a_wheel_brings_the_command(wheel: Path, tmp_path: Path) -> None:
+    """Installed from a wheel, there is a `charhost` command."""
+    installed(tmp_path / "venv", "--no-index", wheel)
+    assert run(tmp_path / "venv" / "bin" / "charhost", "--version", cwd=tmp_path).startswith("charhost ")
+
+
+def test_a_wheel_brings_types_and_the_description_of_the_format(wheel: Path, tmp_path: Path) -> None:
+    """A wheel has `py.typed`, and the page that explains character files beside them."""
+    package, directory, _ = installed(tmp_path / "venv", "--no-index", wheel)
+    assert (package.parent / "py.typed").is_file()
+    assert (directory / "README.md").is_file()
+
+
+def test_an_editable_install_serves_the_checkout(source: Path, tmp_path: Path) -> None:
+    """Installed with `pip install -e`, charhost serves the characters of the checkout, and all of them load."""
+    package, directory, report = installed(tmp_path / "venv", "--editable", source)
+    assert package.parent == source / "charhost"
+    assert directory.samefile(source / "characters")
+    assert (report["outcome"], report["errors"]) == ("applied", [])

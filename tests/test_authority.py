@@ -1,0 +1,247 @@
+"""Who may do what, decided once for each request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
+
+from charhost.settings import Settings
+from charhost.web.app import create_app
+from charhost.web.authority import Authority, Gate
+from tests.conftest import Client
+
+RELOAD = "/v1/characters/reload"
+KEY = "s3cret"
+
+
+def authority(
+    *headers: tuple[str, str], key: str | None = None, remote: str | None = "127.0.0.1", host: str | None = "localhost"
+) -> Authority:
+    """What a request may do at a server with that key or none."""
+    sent = CIMultiDict([*([("Host", host)] if host is not None else []), *headers])
+    request = make_mocked_request("POST", RELOAD, headers=sent).clone(remote=remote or "")
+    return Gate(Settings(admin_key=key)).authority(request)
+
+
+def code(decided: Authority) -> tuple[int, str]:
+    """How a request is refused."""
+    assert decided.refusal is not None
+    return decided.refusal.status, decided.refusal.code
+
+
+# Without a key: who is local
+
+
+@pytest.mark.parametrize("remote", ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1"])
+def test_who_sits_at_this_machine_is_admin(remote: str) -> None:
+    """Without a key every way to come from this machine will do, an IPv4 address in IPv6 clothes among them."""
+    assert authority(remote=remote) == Authority(admin=True)
+
+
+@pytest.mark.parametrize(
+    "remote", ["192.168.1.5", "8.8.8.8", "fe80::1", "fe80::1%eth0", "::ffff:192.168.1.5", "0.0.0.0", "::", None]
+)
+def test_another_machine_is_not_admin(remote: str | None) -> None:
+    """Without a key nobody else is trusted, nor a peer whose address is not known."""
+    decided = authority(remote=remote)
+    assert (decided.admin, code(decided)) == (False, (403, "forbidden"))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "localhost:8000", "LocalHost:8000"),
+        *("127.0.0.1", "127.0.0.1:8000", "127.3.2.1:80", "[::1]", "[::1]:8000", "[::ffff:127.0.0.1]:8000"),
+    ],
+)
+def test_a_local_host_header_is_trusted(host: str) -> None:
+    """Every way to name this machine in a URL will do."""
+    assert authority(host=host).admin
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(None, "", ":8000", "example.com", "example.com:8000", "127.0.0.1.evil.com", "localhost.evil.com"),
+        *("evil.com#localhost", "localhost@evil.com", "192.168.1.5", "0.0.0.0", "[::]", "[::1", "127.0.0.1.", "127.1"),
+    ],
+)
+def test_a_foreign_host_header_is_not_trusted(host: str | None) -> None:
+    """A page whose name was made to point here (DNS rebinding) is told by its `Host`."""
+    assert code(authority(host=host)) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("localhost:8000", "http://localhost:8000"),
+        ("LOCALHOST:8000", "http://localhost:8000"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_a_page_of_this_server_is_trusted(host: str, origin: str) -> None:
+    """An `Origin` of the same host is this server's own page."""
+    assert authority(("Origin", origin), host=host).admin
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("http://evil.com", "http://localhost:3000", "http://localhost", "http://localhost:8000.evil.com"),
+        *(
+            "null",
+            "",
+            "file://",
+            "http://127.0.0.1:8000",
+            "http://user@localhost:8000",
+            "http://[::1",
+            "localhost:8000",
+        ),
+    ],
+)
+def test_a_page_of_another_site_is_not_trusted(origin: str) -> None:
+    """A browser on this machine sends the `Origin` of the page: another one, also another port, is refused."""
+    assert code(authority(("Origin", origin), host="localhost:8000")) == (403, "forbidden")
+
+
+def test_every_origin_counts() -> None:
+    """Of two `Origin` headers both have to be of this host."""
+    headers = ("Origin", "http://localhost"), ("Origin", "http://evil.com")
+    assert not authority(*headers).admin
+    assert not authority(*reversed(headers)).admin
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Forwarded", "forwarded", "X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto", "X-FORWARDED-PREFIX"],
+)
+def test_who_comes_through_a_proxy_is_not_local(name: str) -> None:
+    """A proxy on this machine makes everybody look local, so what it forwards is not trusted."""
+    decided = authority((name, "for=127.0.0.1"))
+    assert code(decided) == (403, "forbidden")
+    assert decided.refusal is not None
+    assert f"({name})" in decided.refusal.detail
+
+
+def test_a_key_is_of_no_use_where_none_is_set() -> None:
+    """Without a configured key a sent one opens nothing."""
+    assert not authority(("Authorization", "Bearer "), remote="192.168.1.5").admin
+    assert not authority(("Authorization", "Bearer None"), remote="192.168.1.5").admin
+
+
+def test_the_refusal_says_what_would_help() -> None:
+    """Who is refused learns why, and which variable there is."""
+    decided = authority(remote="192.168.1.5")
+    assert decided.refusal is not None
+    assert "CHARHOST_ADMIN_KEY" in decided.refusal.detail
+    assert "another machine" in decided.refusal.detail
+
+
+# With a key
+
+
+@pytest.mark.parametrize("header", [f"Bearer {KEY}", f"bearer {KEY}", f"Bearer   {KEY} "])
+def test_the_key_opens(header: str) -> None:
+    """Whoever sends the key is admin, from wherever and through whatever."""
+    sent = ("Authorization", header), ("Origin", "http://evil.com"), ("X-Forwarded-For", "8.8.8.8")
+    assert authority(*sent, key=KEY, remote="8.8.8.8", host="example.com").admin
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer wrong", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", f"Bearer {KEY.upper()}", f"Bearer x {KEY}"]
+)
+def test_a_wrong_key_does_not_open(header: str) -> None:
+    """Anything but the key is refused, and the refusal says how to send one."""
+    decided = authority(("Authorization", header), key=KEY)
+    assert (decided.admin, code(decided)) == (False, (401, "invalid_key"))
+    assert decided.refusal is not None
+    assert decided.refusal.headers == {"WWW-Authenticate": "Bearer"}
+    assert decided.refusal.detail == "The admin key is wrong."
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", f"Basic {KEY}", KEY, f"{KEY} Bearer"])
+def test_no_key_does_not_open(header: str | None) -> None:
+    """With a key configured a local request without it is refused too."""
+    decided = authority(*([("Authorization", header)] if header is not None else []), key=KEY)
+    assert code(decided) == (401, "invalid_key")
+    assert decided.refusal is not None
+    assert decided.refusal.detail.startswith("The admin key is missing")
+
+
+@pytest.mark.parametrize("protocols", [f"openai-insecure-api-key.{KEY}", f"realtime, openai-insecure-api-key.{KEY}"])
+def test_a_browser_sends_the_key_as_a_subprotocol(protocols: str) -> None:
+    """A page cannot set headers on a WebSocket; its key comes among the subprotocols."""
+    assert authority(("Sec-WebSocket-Protocol", protocols), key=KEY).admin
+
+
+def test_a_wrong_subprotocol_key_does_not_open() -> None:
+    """The same check holds for a key among the subprotocols."""
+    assert code(authority(("Sec-WebSocket-Protocol", "openai-insecure-api-key.x"), key=KEY)) == (401, "invalid_key")
+
+
+def test_a_key_may_have_letters_of_any_language() -> None:
+    """A key that is not ASCII is compared as UTF-8."""
+    assert authority(("Authorization", "Bearer clé"), key="clé").admin
+
+
+# On the wire
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "127.0.0.1.evil.com"}, {"Origin": "http://evil.com"}, {"Forwarded": "for=1.2.3.4"}, {"Origin": "null"}],
+)
+async def test_a_foreign_request_reloads_nothing(client: Client, headers: dict[str, str]) -> None:
+    """A post from a foreign page, or through a proxy, is refused before anything is read."""
+    answer = await client.post(RELOAD, json={}, headers=headers)
+    assert (answer.status, (await answer.json())["code"]) == (403, "forbidden")
+    assert (await (await client.get("/v1/health")).json())["generation"] == 1
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/health", "/v1/voices", "/v1/characters", "/metrics"])
+async def test_what_everybody_may_read_needs_no_authority(client: Client, path: str) -> None:
+    """What is not for admins is answered whoever asks."""
+    assert (await client.get(path, headers={"Host": "example.com", "X-Forwarded-For": "8.8.8.8"})).status == 200
+
+
+@pytest.mark.parametrize("header", [b"Authorization: Bearer \xe9", b"Origin: http://[::1", b"Origin: \xff"])
+async def test_strange_headers_are_no_fault_of_the_server(
+    aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings, header: bytes
+) -> None:
+    """No header, however broken, makes a request fail that needs no authority."""
+    keyed = Settings(directory=settings.directory, admin_key=KEY if b"Bearer" in header else None)
+    client = await aiohttp_client(create_app(keyed))
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + header + b"\r\n\r\n")
+    answer = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(("sent", "status"), [(KEY, 200), ("wrong", 401), (None, 401)])
+@pytest.mark.parametrize(("method", "path"), [("POST", RELOAD), ("GET", "/v1/characters/status")])
+async def test_the_key_is_asked_for_on_the_wire(
+    aiohttp_client: Callable[..., Awaitable[Client]],
+    settings: Settings,
+    sent: str | None,
+    status: int,
+    method: str,
+    path: str,
+) -> None:
+    """With a key configured reload and status answer whoever sends it, and nobody else."""
+    client = await aiohttp_client(create_app(Settings(directory=settings.directory, admin_key=KEY)))
+    headers = {} if sent is None else {"Authorization": f"Bearer {sent}"}
+    assert (await client.request(method, path, json={}, headers=headers)).status == status
+
+
+async def test_strangers_learn_nothing_of_paths(client: Client, directory: object) -> None:
+    """An unauthorised caller gets the same answer for a path that exists and one that does not (promise 34)."""
+    headers = {"Host": "evil.com"}
+    answers = [await client.post(RELOAD, json={"directory": d}, headers=headers) for d in (str(directory), "/nowhere")]
+    assert await answers[0].read() == await answers[1].read()

@@ -1,0 +1,163 @@
+"""The rules of the house: who may import whom, and what there is only one of."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+import pytest
+
+from charhost.settings import Settings
+from charhost.web.app import create_app
+
+ROOT = Path(__file__).parent.parent
+PACKAGE = ROOT / "charhost"
+MODULES = {path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): path for path in PACKAGE.rglob("*.py")}
+
+# From the top down. A module may import from its own layer and from those below.
+LAYERS = (
+    {"cli", "__main__"},
+    {"web"},
+    {"watcher"},
+    {"manager", "attempt", "conversation"},
+    {"loader", "store", "llm", "tools", "logs"},
+    {"modules", "fingerprint", "snapshot", "folders", "layout", "source", "imports", "failure", "deadline", "events"}
+    | {"metrics", "mounts", "ears"},
+    {"character", "checks", "report"},
+    {"settings", "errors", "text", "__init__"},
+)
+
+
+def layer(module: str) -> int:
+    """Number of the layer of a module of charhost, 0 at the top."""
+    part = module.split(".")[1]
+    return next(number for number, names in enumerate(LAYERS) if part in names)
+
+
+def imports(tree: ast.AST) -> Iterator[str]:
+    """Yield what a module imports, as `a.b`; what only type checkers import does not count."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and ast.unparse(node.test).endswith("TYPE_CHECKING"):
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+        else:
+            yield from imports(node)
+
+
+def own(name: str) -> str | None:
+    """The module of charhost that an import means, if it is one."""
+    while name not in MODULES and "." in name:
+        name = name.rpartition(".")[0]
+    if name == "charhost":
+        return "charhost.__init__"
+    return name if name in MODULES else None
+
+
+def tree(module: str) -> ast.Module:
+    """The source of a module, parsed."""
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
+def calls(module: str) -> Iterator[tuple[str, list[str | None]]]:
+    """Yield the calls in a module: what is called, and the names of the keywords."""
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), [keyword.arg for keyword in node.keywords]
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_imports_point_down(module: str) -> None:
+    """No module imports from a layer above its own."""
+    below = [found for name in imports(tree(module)) if (found := own(name)) and found != module]
+    assert [name for name in below if layer(name) < layer(module)] == []
+
+
+def test_imports_go_round_in_no_circle() -> None:
+    """Also within a layer, no module needs one that needs it."""
+    graph = {module: {own(name) for name in imports(tree(module))} - {module, None} for module in MODULES}
+    assert len(list(TopologicalSorter(graph).static_order())) >= len(MODULES)
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_only_the_web_knows_aiohttp_web(module: str) -> None:
+    """Nothing but `charhost/web/` imports `aiohttp.web`."""
+    knows = any(name.startswith("aiohttp.web") for name in imports(tree(module)))
+    assert not knows or module.startswith("charhost.web.")
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"charhost.settings"}))
+def test_only_settings_reads_the_environment(module: str) -> None:
+    """No other module asks `os` for a variable."""
+    source = ast.unparse(tree(module))
+    assert not any(word in source for word in ("os.environ", "getenv", "import environ", "BaseSettings"))
+
+
+@pytest.mark.parametrize("module", sorted(MODULES))
+def test_every_counter_is_on_the_registry_of_its_application(module: str) -> None:
+    """Metrics are made in one module, each with a registry; nobody uses the one that prometheus has for all."""
+    kinds = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
+    made = [keywords for name, keywords in calls(module) if name.split(".")[-1] in kinds]
+    assert "REGISTRY" not in ast.unparse(tree(module))
+    if module == "charhost.metrics":
+        assert made
+        assert all("registry" in keywords for keywords in made)
+    else:
+        assert not any(name.startswith("prometheus_client.metrics") for name in imports(tree(module)))
+        assert not any(name in {f"prometheus_client.{kind}" for kind in kinds} for name in imports(tree(module)))
+
+
+def test_an_application_leaves_the_registry_of_the_process_alone(settings: Settings) -> None:
+    """Making two applications adds nothing to what all share."""
+    before = {family.name for family in prometheus_client.REGISTRY.collect()}
+    create_app(settings)
+    create_app(settings)
+    assert {family.name for family in prometheus_client.REGISTRY.collect()} == before
+
+
+def test_only_the_manager_assigns_the_current_set() -> None:
+    """The set has one owner, which assigns it at the start and at the swap."""
+    assert assignments("_current") == ["charhost.manager", "charhost.manager"]
+
+
+def test_only_sessions_touches_the_set_of_sessions() -> None:
+    """Nobody but its owner reaches for the set of open sessions."""
+    touching = {name for name in MODULES for node in ast.walk(tree(name)) if _is_attribute(node, "_live")}
+    assert touching == {"charhost.web.sessions"}
+
+
+def assignments(attribute: str) -> list[str]:
+    """The modules that assign an attribute, once for each time."""
+    return [
+        name
+        for name in sorted(MODULES)
+        for node in ast.walk(tree(name))
+        if isinstance(node, (ast.Assign, ast.AnnAssign, ast.AugAssign))
+        for target in (node.targets if isinstance(node, ast.Assign) else [node.target])
+        if _is_attribute(target, attribute)
+    ]
+
+
+def _is_attribute(node: Any, name: str) -> bool:
+    return isinstance(node, ast.Attribute) and node.attr == name
+
+
+@pytest.mark.parametrize(
+    "path", [pytest.param(p, id=p.relative_to(ROOT).as_posix()) for p in sorted((ROOT / "tests").rglob("test_*.py"))]
+)
+def test_every_test_says_what_it_shows(path: Path) -> None:
+    """Every test has a docstring: reading these alone tells the rules."""
+    tests = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_")
+    ]
+    assert tests
+    assert [test.name for test in tests if not ast.get_docstring(test)] == []

@@ -1,0 +1,137 @@
+"""What /metrics shows."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import prometheus_client
+import pytest
+
+from charhost.metrics import Metrics
+from charhost.report import FileError
+from tests.test_report import report
+
+NAMES = {
+    "charhost_builds_alive",
+    "charhost_character_load_count",
+    "charhost_character_load_duration_seconds",
+    "charhost_character_load_errors",
+    "charhost_characters_loaded",
+    "charhost_generation",
+    "charhost_last_reload_success_timestamp_seconds",
+    "charhost_last_reload_successful",
+    "charhost_reloads",
+    "charhost_sessions_active",
+    "charhost_sessions_closed",
+    "charhost_threads_stuck",
+    "charhost_watcher_held",
+    "charhost_watcher_reconciles",
+    "charhost_watcher_restarts",
+    "charhost_watcher_up",
+}
+
+
+def value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """What a metric says."""
+    return metrics.registry.get_sample_value(name, labels)
+
+
+def refused(**fields: Any) -> Any:
+    """The report of a reload that changed nothing."""
+    return report(success=False, outcome="rejected", **fields)
+
+
+def test_the_names_are_those_that_operators_know() -> None:
+    """The metrics have their documented names, and there are no others."""
+    assert {family.name for family in Metrics().registry.collect()} == NAMES
+
+
+def test_every_metric_explains_itself() -> None:
+    """Each metric has a sentence for whoever meets it in a dashboard."""
+    assert all(family.documentation.endswith(".") for family in Metrics().registry.collect())
+
+
+def test_two_registries_do_not_meet() -> None:
+    """Each application has counters of its own, and the registry of the process none."""
+    ours, theirs = Metrics(), Metrics()
+    ours.record(report(), 9, True)
+    assert value(ours, "charhost_reloads_total", trigger="http", outcome="applied") == 1
+    assert value(theirs, "charhost_reloads_total", trigger="http", outcome="applied") is None
+    assert not any(family.name.startswith("charhost") for family in prometheus_client.REGISTRY.collect())
+
+
+def test_a_success_is_counted() -> None:
+    """A reload that was applied counts its characters, its time, its generation and itself."""
+    metrics = Metrics()
+    metrics.record(report(loaded_count=9, load_duration=0.45, generation=42, serving=report().serving), 9, True)
+    metrics.record(report(loaded_count=9, load_duration=0.45), 9, True)
+    assert value(metrics, "charhost_character_load_count_total") == 18
+    assert value(metrics, "charhost_character_load_duration_seconds_sum") == pytest.approx(0.9)
+    assert value(metrics, "charhost_reloads_total", trigger="http", outcome="applied") == 2
+    assert value(metrics, "charhost_last_reload_successful") == 1
+
+
+def test_the_gauges_show_what_serves() -> None:
+    """Generation and number of characters are those that serve, also after a refusal."""
+    metrics = Metrics()
+    metrics.record(refused(loaded_count=0, serving={"generation": 42, "revision": "r", "characters": 9}), 0, False)
+    assert value(metrics, "charhost_generation") == 42
+    assert value(metrics, "charhost_characters_loaded") == 9
+
+
+def test_the_time_of_the_last_success_is_kept() -> None:
+    """The timestamp is that of the last reload that succeeded; a refusal leaves it alone."""
+    metrics = Metrics()
+    begun = time.time()
+    metrics.record(report(), 9, True)
+    stamp = value(metrics, "charhost_last_reload_success_timestamp_seconds")
+    metrics.record(refused(), 0, False)
+    assert stamp is not None
+    assert begun <= stamp <= time.time()
+    assert value(metrics, "charhost_last_reload_success_timestamp_seconds") == stamp
+
+
+@pytest.mark.parametrize("outcome", ["rejected", "failed"])
+def test_a_refusal_turns_the_light_red(outcome: str) -> None:
+    """A reload that was refused or failed sets the gauge to 0 and counts no characters."""
+    metrics = Metrics()
+    metrics.record(report(success=False, outcome=outcome, loaded_count=3), 3, False)
+    assert value(metrics, "charhost_last_reload_successful") == 0
+    assert value(metrics, "charhost_character_load_count_total") == 0
+    assert value(metrics, "charhost_character_load_duration_seconds_count") == 0
+
+
+def test_failed_files_are_counted_by_type() -> None:
+    """Each failed file counts under its error type, whether or not the reload was applied."""
+    metrics = Metrics()
+    bad = FileError(file="bob.py", error_type="SyntaxError", exception="IndentationError", message="Oh.")
+    metrics.record(report(errors=(bad, bad)), 1, True)
+    metrics.record(refused(errors=(bad,)), 0, False)
+    assert value(metrics, "charhost_character_load_errors_total", error_type="SyntaxError") == 3
+
+
+def test_a_dry_run_counts_only_itself() -> None:
+    """A dry run is counted as a reload, and touches nothing else."""
+    metrics = Metrics()
+    bad = FileError(file="bob.py", error_type="SyntaxError", exception="SyntaxError", message="Oh.")
+    metrics.record(report(dry_run=True, outcome="valid", loaded_count=3, errors=(bad,)), 3, True)
+    assert value(metrics, "charhost_reloads_total", trigger="http", outcome="valid") == 1
+    assert value(metrics, "charhost_last_reload_successful") == 0
+    assert value(metrics, "charhost_character_load_count_total") == 0
+    assert value(metrics, "charhost_character_load_errors_total", error_type="SyntaxError") is None
+
+
+def test_the_buckets_reach_from_a_millisecond_to_a_minute() -> None:
+    """Load times from 1 ms to 60 s can be told apart."""
+    (family,) = (f for f in Metrics().registry.collect() if f.name == "charhost_character_load_duration_seconds")
+    bounds = [sample.labels["le"] for sample in family.samples if sample.name.endswith("_bucket")]
+    assert (bounds[0], bounds[-2], bounds[-1]) == ("0.001", "60.0", "+Inf")
+
+
+def test_a_watched_gauge_is_asked_whenever_it_is_read() -> None:
+    """Such a gauge is never out of date."""
+    metrics, sessions = Metrics(), ["one"]
+    metrics.watch(metrics.sessions_active, lambda: len(sessions))
+    sessions.append("two")
+    assert value(metrics, "charhost_sessions_active") == 2

@@ -1,0 +1,242 @@
+"""The table of outcomes: status, report, metric, log and exit status agree for each of them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import re
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from email.message import Message
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charhost.loader import Loader
+from charhost.settings import Settings
+from charhost.web.app import create_app
+from charhost.web.keys import MANAGER, METRICS
+from scripts import reload_characters as script
+from tests.conftest import Client, character
+
+RELOAD = "/v1/characters/reload"
+UNTOUCHED = -1.0
+
+World = Callable[["Scene"], None]
+
+
+@dataclass
+class Scene:
+    """What a row may prepare: the files, the settings before the start, and the server after it."""
+
+    directory: Path
+    monkeypatch: pytest.MonkeyPatch
+    settings: dict[str, Any]
+
+
+def two(scene: Scene) -> None:
+    (scene.directory / "bob.py").write_text(character("Bob"))
+
+
+def one_broken(scene: Scene) -> None:
+    (scene.directory / "bob.py").write_text("def broken(:")
+
+
+def all_broken(scene: Scene) -> None:
+    (scene.directory / "ada.py").write_text("raise SystemExit")
+
+
+def empty(scene: Scene) -> None:
+    (scene.directory / "ada.py").unlink()
+
+
+def missing(scene: Scene) -> None:
+    empty(scene)
+    scene.directory.rmdir()
+
+
+def a_file(scene: Scene) -> None:
+    missing(scene)
+    scene.directory.write_text("")
+
+
+def unreadable(scene: Scene) -> None:
+    scene.directory.chmod(0o300)
+    if os.access(scene.directory, os.R_OK):  # root may read everything
+        list_folder = os.scandir
+
+        def scandir(path: str) -> Any:
+            if path == str(scene.directory):
+                raise PermissionError(13, "Permission denied", path)
+            return list_folder(path)
+
+        scene.monkeypatch.setattr(os, "scandir", scandir)
+
+
+def too_many(scene: Scene) -> None:
+    for number in range(3):
+        (scene.directory / f"_helper{number}.py").write_text("")
+
+
+def hanging(scene: Scene) -> None:
+    (scene.directory / "bob.py").write_text("while True: pass")
+
+
+def faulty(scene: Scene) -> None:
+    async def build(*_: object) -> None:
+        raise LookupError("nobody foresaw this")
+
+    scene.monkeypatch.setattr(Loader, "build", build)
+
+
+def impatient(scene: Scene) -> None:
+    scene.monkeypatch.setattr("charhost.web.admin.BODY_DEADLINE", 0.1)
+
+
+def stopping(scene: Scene) -> None:
+    """The server is told to stop below, where there is one."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A case, and what each channel says of it. Without an outcome nothing was attempted."""
+
+    case: str
+    status: int
+    code: str | None = None
+    outcome: str | None = None
+    success: bool | None = None
+    successful: float = UNTOUCHED
+    script: int = 1
+    world: World = two
+    fields: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes | None = None  # None: the fields as JSON; empty: one that never ends
+
+
+def applied(case: str, script: int = 0, **more: Any) -> Row:
+    return Row(case, 200, None, "applied", True, 1, script, **more)
+
+
+def rejected(case: str, status: int, code: str, world: World, **more: Any) -> Row:
+    return Row(case, status, code, "rejected", False, 0, 1, world, **more)
+
+
+def refused(case: str, status: int, code: str, script: int = 1, **more: Any) -> Row:
+    return Row(case, status, code, None, None, UNTOUCHED, script, **more)
+
+
+FOREIGN = {"Origin": "http://evil.com"}
+TABLE = [
+    applied("all files loaded"),
+    applied("some failed, exclude", world=one_broken),
+    rejected("some failed, abort", 422, "set_rejected", one_broken, fields={"on_error": "abort"}),
+    rejected("nothing loadable", 422, "no_characters", all_broken),
+    rejected("empty directory", 422, "no_characters", empty),
+    rejected("over the limit of files", 422, "directory_too_large", too_many, settings={"max_files": 3}),
+    rejected("over the limit of bytes", 422, "directory_too_large", two, settings={"max_bytes": 500}),
+    Row("dry run, would apply", 200, None, "valid", True, UNTOUCHED, 0, fields={"dry_run": True}),
+    Row(
+        "dry run, would be refused",
+        *(422, "set_rejected", "rejected", False, UNTOUCHED, 1, one_broken),
+        fields={"dry_run": True, "on_error": "abort"},
+    ),
+    Row(
+        "dry run, directory missing",
+        *(404, "directory_not_found", "rejected", False, UNTOUCHED, 1, missing),
+        fields={"dry_run": True},
+    ),
+    rejected("directory missing", 404, "directory_not_found", missing),
+    rejected("not a directory", 400, "not_a_directory", a_file),
+    rejected("not readable", 403, "directory_not_readable", unreadable),
+    refused("not authorised, a key is configured", 401, "invalid_key", 4, settings={"admin_key": "k"}),
+    refused("not authorised, none is", 403, "forbidden", 4, headers=FOREIGN),
+    refused("broken JSON", 400, "invalid_request", body=b"{"),
+    refused("unknown field", 400, "invalid_request", fields={"colour": "red"}),
+    refused("relative path", 400, "invalid_request", fields={"directory": "characters"}),
+    refused("content type", 415, "unsupported_media_type", headers={"Content-Type": "text/plain"}),
+    refused("size", 413, "request_too_large", body=b"{}".ljust(100_000)),
+    refused("body not complete", 408, "request_timeout", world=impatient, body=b""),
+    Row(
+        "whole load over its deadline",
+        *(504, "load_timeout", "failed", False, 0, 1, hanging),
+        settings={"load_deadline": 0.2},
+    ),
+    Row("anything unexpected", 500, "internal_error", "failed", False, 0, 1, faulty),
+    refused("stopping", 503, "stopping", world=stopping),
+]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.case)
+async def test_every_outcome_is_told_alike(
+    row: Row,
+    directory: Path,
+    aiohttp_client: Callable[..., Awaitable[Client]],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """For each outcome status, code, report, metric, log line, last reload and exit status agree (promise 5)."""
+    client = await aiohttp_client(create_app(Settings(directory=directory, **row.settings)))
+    row.world(Scene(directory, monkeypatch, row.settings))
+    if row.world is stopping:
+        await client.app[MANAGER].close(0)
+    before, last = client.app[MANAGER].current, client.app[MANAGER].last_reload
+    gauge, counter = client.app[METRICS].last_successful, client.app[METRICS].reloads
+    gauge.set(UNTOUCHED)
+    caplog.clear()
+    caplog.set_level(logging.INFO, "charhost.reload")
+
+    answer = await client.post(RELOAD, data=body_of(row), headers={"Content-Type": "application/json", **row.headers})
+    document = json.loads(await answer.read())
+
+    assert (answer.status, document.get("code")) == (row.status, row.code)
+    assert (document.get("outcome"), document.get("success")) == (row.outcome, row.success)
+    assert ("Retry-After" in answer.headers) == (row.status == 503)
+    assert answer.content_type == ("application/json" if row.status == 200 else "application/problem+json")
+    assert gauge._value.get() == row.successful
+    lines = [record.message for record in caplog.records if record.message.startswith("character reload ")]
+    if row.outcome is None:
+        assert (lines, client.app[MANAGER].last_reload) == ([], last)
+    else:
+        (line,) = lines
+        assert line.startswith(f"character reload {row.outcome} (http")
+        assert counter.labels("http", row.outcome)._value.get() == 1
+        kept = client.app[MANAGER].last_reload
+        assert kept is not None
+        assert (kept.reload_id == document["reload_id"]) == (not row.fields.get("dry_run"))
+    assert (client.app[MANAGER].current is before) == (row.outcome != "applied")
+    assert await exit_status(row, client, answer.status, await answer.read()) == row.script
+
+
+def body_of(row: Row) -> bytes | AsyncIterator[bytes]:
+    if row.body == b"":
+        return endless()
+    return json.dumps(row.fields).encode() if row.body is None else row.body
+
+
+async def endless() -> AsyncIterator[bytes]:
+    yield b"{"
+    await asyncio.sleep(60)
+
+
+async def exit_status(row: Row, client: Client, status: int, body: bytes) -> int:
+    """What the script says: it is run where it can ask for the same, else asked about the answer."""
+    if row.fields or row.headers or row.body is not None:
+        return script.exit_status(script.Answer("http://x", status, "", Message(), body))
+    environment = {name: value for name, value in os.environ.items() if not re.match("CHARHOST_|PYTHON", name)}
+    url = str(client.make_url("/"))
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-I", "-S", script.__file__, "default", "--url", url, "--timeout", "60"),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=environment,
+    )
+    _, complaint = await process.communicate()
+    if process.returncode:
+        assert f"({status} {json.loads(body)['code']})" in complaint.decode()
+    return process.returncode or 0

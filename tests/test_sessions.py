@@ -1,0 +1,304 @@
+"""Sessions and how they end; what clients see of it is in test_realtime.py."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from charhost.attempt import Swap
+from charhost.character import CharacterSet
+from charhost.metrics import Metrics
+from charhost.report import SessionImpact
+from charhost.settings import SessionPolicy
+from charhost.web.sessions import MOST_WAITING_FRAMES, Farewell, Session, Sessions
+
+BYE = Farewell(1012, "Bye", "reload")
+
+
+class Line:
+    """A socket and its transport at once: remembers what was written, and can be made to block."""
+
+    def __init__(self) -> None:
+        self.transport = self
+        self.sent: list[Any] = []
+        self.aborted = False
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def send_str(self, frame: str) -> None:
+        await self.free.wait()
+        self.sent.append(frame)
+
+    async def close(self, *, code: int, message: bytes, drain: bool) -> None:
+        self.sent.append((code, message, drain))
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.free.set()
+
+
+def session(line: Line, generation: int = 1) -> Session:
+    """A session on that line."""
+    character: Any = SimpleNamespace(name="Ada")
+    request: Any = line
+    ws: Any = line
+    return Session(request, ws, character, generation)
+
+
+def swap(policy: SessionPolicy = "close", directory: str = "/d") -> Swap:
+    """A swap with that policy."""
+    return Swap(CharacterSet("/before"), CharacterSet(directory, 2), policy)
+
+
+@pytest.fixture
+def sessions() -> Sessions:
+    """The sessions of an application, none yet."""
+    return Sessions(Metrics(), grace=0.05)
+
+
+# Farewell
+
+
+@pytest.mark.parametrize("shift", range(4))
+@pytest.mark.parametrize("letter", ["e", "é", "語", "🦜"])
+def test_a_reason_is_cut_between_letters(shift: int, letter: str) -> None:
+    """A close frame holds 123 bytes of reason; the cut never goes through a letter."""
+    reason = "x" * shift + letter * 200
+    cut = Farewell(1012, reason, "reload").close_reason
+    assert reason.startswith(cut.decode("utf-8"))
+    assert 123 - len(letter.encode()) < len(cut) <= 123
+
+
+def test_a_short_reason_is_left_alone() -> None:
+    """What fits is not cut."""
+    assert Farewell(1012, "é" * 61 + "x", "reload").close_reason == ("é" * 61 + "x").encode()
+
+
+def test_a_reason_that_is_no_text_can_be_sent() -> None:
+    """A name with stray bytes becomes something that a close frame may carry."""
+    assert Farewell(1012, "caf\udce9", "reload").close_reason.decode("utf-8").startswith("caf")
+
+
+# Session
+
+
+async def test_frames_leave_in_order_and_the_close_comes_last() -> None:
+    """The farewell travels behind what was queued, its event before its close frame."""
+    line = Line()
+    talk = session(line)
+    talk.send("one")
+    talk.send("two")
+    talk.close(Farewell(1012, "Bye", "reload", "fatal"), 5)
+    await asyncio.wait_for(talk.pump(), 20)
+    assert line.sent == ["one", "two", "fatal", (1012, b"Bye", False)]
+
+
+async def test_nothing_is_sent_after_the_farewell() -> None:
+    """What is queued behind the close is not written any more."""
+    line = Line()
+    talk = session(line)
+    talk.close(BYE, 5)
+    talk.send("late")
+    await asyncio.wait_for(talk.pump(), 20)
+    assert line.sent == [(1012, b"Bye", False)]
+
+
+async def test_the_close_does_not_wait_for_a_client_that_does_not_read() -> None:
+    """aiohttp is told not to drain: it would wait without a limit."""
+    line = Line()
+    talk = session(line)
+    talk.close(BYE, 5)
+    await asyncio.wait_for(talk.pump(), 20)
+    assert line.sent[-1][-1] is False
+
+
+async def test_the_first_farewell_counts() -> None:
+    """A session that is being closed is not closed again, nor is its reason replaced."""
+    line = Line()
+    talk = session(line)
+    talk.close(BYE, 5)
+    talk.close(Farewell(1001, "Gone", "shutdown"), 5)
+    await asyncio.wait_for(talk.pump(), 20)
+    assert (line.sent, talk.ended_by) == ([(1012, b"Bye", False)], "reload")
+
+
+async def test_an_outbox_has_a_bound() -> None:
+    """A client that does not read is cut off when its frames fill the queue, and not before."""
+    line = Line()
+    talk = session(line)
+    for _ in range(MOST_WAITING_FRAMES):
+        talk.send("frame")
+    assert not line.aborted
+    talk.send("one too many")
+    assert (line.aborted, talk.ended_by) == (True, "overflow")
+
+
+async def test_a_farewell_that_finds_the_outbox_full_cuts_the_line() -> None:
+    """Who could not even be told is cut off at once, for the reason of the farewell."""
+    line = Line()
+    talk = session(line)
+    for _ in range(MOST_WAITING_FRAMES):
+        talk.send("frame")
+    talk.close(BYE, 5)
+    assert (line.aborted, talk.ended_by) == (True, "reload")
+
+
+async def test_who_does_not_take_the_farewell_is_cut_off() -> None:
+    """After the grace the connection is aborted, whatever the pump waits for."""
+    line = Line()
+    line.free.clear()
+    talk = session(line)
+    talk.close(Farewell(1012, "Bye", "reload", "fatal"), 0.01)
+    await asyncio.wait_for(talk.pump(), 20)
+    assert line.aborted
+
+
+async def test_aborting_a_lost_connection_does_nothing() -> None:
+    """A connection that is gone has no transport any more."""
+    line: Any = Line()
+    line.transport = None
+    session(line).abort("overflow")
+    assert not line.aborted
+
+
+# Sessions
+
+
+async def test_open_sessions_are_counted(sessions: Sessions) -> None:
+    """A session counts while it is registered, under the generation it began with."""
+    with sessions.register(session(Line(), 1)), sessions.register(session(Line(), 2)):
+        with sessions.register(session(Line(), 2)):
+            assert len(sessions) == 3
+            assert sessions.by_generation() == [{"generation": 2, "sessions": 2}, {"generation": 1, "sessions": 1}]
+        assert len(sessions) == 2
+    assert (len(sessions), sessions.by_generation()) == (0, [])
+
+
+async def test_a_session_that_fails_is_forgotten_too(sessions: Sessions) -> None:
+    """However the block ends, the session is not open any more."""
+    with pytest.raises(RuntimeError), sessions.register(session(Line())):
+        raise RuntimeError
+    assert len(sessions) == 0
+
+
+async def test_a_session_registered_during_shutdown_is_closed(sessions: Sessions) -> None:
+    """Who comes in between is told like the others."""
+    await sessions.close()
+    late = session(Line())
+    with sessions.register(late):
+        assert late.ended_by == "shutdown"
+
+
+@pytest.mark.parametrize(("policy", "affected"), [("close", 2), ("keep", 0)])
+async def test_the_impact_of_a_swap_is_known_before_it(
+    sessions: Sessions, policy: SessionPolicy, affected: int
+) -> None:
+    """Whom a policy touches can be asked without touching anybody."""
+    with sessions.register(session(Line())), sessions.register(untouched := session(Line())):
+        assert sessions.impact(swap(policy)) == SessionImpact(policy=policy, total=2, affected=affected)
+        assert untouched.ended_by is None
+
+
+async def test_follow_returns_before_anybody_is_told(sessions: Sessions) -> None:
+    """Whoever asked for the reload gets the answer first."""
+    talk = session(Line())
+    with sessions.register(talk):
+        sessions.follow(swap())
+        assert talk.ended_by is None
+        await settled(lambda: talk.ended_by)
+        assert talk.ended_by == "reload"
+
+
+async def test_follow_tells_only_those_who_were_there(sessions: Sessions) -> None:
+    """A session that is opened after the swap is on the new set and is left alone."""
+    old, new = session(Line()), session(Line())
+    with sessions.register(old):
+        sessions.follow(swap())
+        with sessions.register(new):
+            await settled(lambda: old.ended_by)
+            await turns()
+            assert new.ended_by is None
+
+
+async def test_keep_touches_nobody(sessions: Sessions) -> None:
+    """Under `keep` a swap is no business of the sessions."""
+    talk = session(Line())
+    with sessions.register(talk):
+        sessions.follow(swap("keep"))
+        await turns()
+        assert talk.ended_by is None
+
+
+async def test_many_sessions_are_closed_in_batches(sessions: Sessions) -> None:
+    """While thousands are told the loop serves others in between."""
+    talks = [session(Line()) for _ in range(200)]
+    contexts = [sessions.register(talk) for talk in talks]
+    for context in contexts:
+        context.__enter__()
+    sessions.follow(swap())
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    told = sum(talk.ended_by is not None for talk in talks)
+    assert 0 < told < 200
+    await settled(lambda: all(talk.ended_by for talk in talks))
+    for context in contexts:
+        context.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize(("count", "longest"), [(1, 0), (2, 5), (201, 1000)])
+async def test_clients_come_back_two_hundred_in_a_second(
+    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, count: int, longest: float
+) -> None:
+    """The time to come back is drawn from a range that grows with the number of clients."""
+    ranges: list[tuple[float, float]] = []
+
+    def uniform(low: float, high: float) -> float:
+        ranges.append((low, high))
+        return high
+
+    monkeypatch.setattr(random, "uniform", uniform)
+    talks = [session(Line()) for _ in range(count)]
+    contexts = [sessions.register(talk) for talk in talks]
+    for context in contexts:
+        context.__enter__()
+    sessions.follow(swap())
+    await settled(lambda: all(talk.ended_by for talk in talks))
+    assert ranges == [(0, longest)] * count
+    for context in contexts:
+        context.__exit__(None, None, None)
+
+
+async def test_close_waits_until_everybody_is_gone(sessions: Sessions) -> None:
+    """Shutdown goes on when the last session has ended."""
+    talk = session(Line())
+    with sessions.register(talk):
+        closing = asyncio.create_task(sessions.close())
+        await settled(lambda: talk.ended_by)
+        await turns()
+        assert not closing.done()
+    await asyncio.wait_for(closing, 20)
+    assert talk.ended_by == "shutdown"
+
+
+async def test_close_without_sessions_returns(sessions: Sessions) -> None:
+    """Where nobody is nobody is waited for."""
+    await asyncio.wait_for(sessions.close(), 20)
+    assert sessions.closing
+
+
+async def turns() -> None:
+    """Give everything else a chance to run."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def settled(condition: Callable[[], object]) -> None:
+    """Let the loop run until *condition* holds."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0)
