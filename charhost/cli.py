@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import inspect
+import logging
+import os
+import sys
 from types import NoneType
 from typing import Annotated, Any, get_args
 
@@ -38,8 +41,14 @@ def serve(**options: Any) -> None:
 
 
 def main() -> None:
-    """Run the command."""
-    app()
+    """Run the command and end the process, past hooks and threads that a character file may have left behind."""
+    try:
+        app()
+    except SystemExit as e:
+        logging.shutdown()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(e.code if isinstance(e.code, int) else 1)
 
 
 def _options() -> list[inspect.Parameter]:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import secrets
-from json import dumps, loads  # bound here: a character file may replace what the module holds
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from charhost.text import display
+
+_LONE_SURROGATE = re.compile(
+    r"\\u[dD][89abAB][\da-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][\da-fA-F]{2})\\u[dD][c-fC-F][\da-fA-F]{2}"
+)
 
 SUPPORTED = ("session.update",)
 
@@ -41,10 +48,7 @@ class SessionUpdate(BaseModel):
 
 def parse(text: str) -> SessionUpdate:
     """Read one client event; raises `BadEvent`."""
-    try:
-        event = loads(text)
-    except (ValueError, RecursionError):
-        event = None
+    event = _decoded(text)
     if not isinstance(event, dict) or not isinstance(event.get("type"), str):
         raise BadEvent("invalid_json", "Expected a JSON object with a string 'type'.")
     event_id = event["event_id"] if isinstance(event.get("event_id"), str) else None
@@ -100,13 +104,28 @@ def new_id(prefix: str) -> str:
 
 
 def _frame(kind: str, **fields: Any) -> str:
+    # Not with the json module: what it holds may have been replaced by a character file.
     event = {"type": kind, "event_id": new_id("event"), **fields}
-    frame = dumps(event, ensure_ascii=False)
     try:
-        frame.encode()
-    except UnicodeEncodeError:  # a lone surrogate, such as JSON can spell and UTF-8 cannot
-        return dumps(event)
-    return frame
+        return to_json(event).decode()
+    except (ValueError, PydanticSerializationError):  # a lone surrogate, which UTF-8 cannot spell
+        return to_json(_spelled(event)).decode()
+
+
+def _spelled(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _spelled(item) for key, item in value.items()}
+    return display(value) if isinstance(value, str) else value
+
+
+def _decoded(text: str) -> Any:
+    """Decode JSON; None if it is none. A lone surrogate, as half an emoji is sent by JavaScript, is replaced."""
+    for attempt in (text, _LONE_SURROGATE.sub(r"\\ufffd", text)):
+        try:
+            return from_json(attempt, allow_inf_nan=False)
+        except ValueError:
+            pass
+    return None
 
 
 def _bad_field(error: ValidationError, event_id: str | None) -> BadEvent:

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 
 from charhost.errors import IsolatedLoadFailed
 from charhost.report import FileError
-from charhost.settings import Settings
+from charhost.settings import Settings, environment_without_keys
 from charhost.snapshot import Snapshot
 from charhost.text import display
 from charhost.zygote import Job, Verdict
@@ -100,7 +100,7 @@ class Isolation:
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                env={name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")},
+                env=environment_without_keys(),
                 start_new_session=True,  # Ctrl-C is for the server
             )
         self._socket = ours

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from logging.handlers import WatchedFileHandler
 from typing import TextIO
 
@@ -23,6 +24,8 @@ class Formatter(logging.Formatter):
 
 def _own_stderr() -> TextIO:
     # A file may close descriptor 2, or sys.stderr; the next socket to be opened would then be sent the log.
+    if not _is_descriptor_2(sys.stderr):
+        return sys.stderr
     return open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
 
 
@@ -35,3 +38,10 @@ def configure(settings: Settings) -> None:
     for handler in handlers:
         handler.setFormatter(Formatter())
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
+
+
+def _is_descriptor_2(stream: TextIO) -> bool:
+    try:
+        return stream.fileno() == 2
+    except (OSError, ValueError):
+        return False

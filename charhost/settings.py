@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import ipaddress
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -34,6 +35,11 @@ def is_loopback(host: str) -> bool:
         return False
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
+
+
+def environment_without_keys() -> dict[str, str]:
+    """Copy the environment for a process that runs character files and nothing else."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
 
 
 class Settings(BaseSettings):

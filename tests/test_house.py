@@ -24,7 +24,7 @@ LAYERS = (
     {"web"},
     {"watcher"},
     {"manager", "attempt", "conversation"},
-    {"loader", "store", "llm", "tools", "logs"},
+    {"loader", "load", "isolation", "zygote", "store", "llm", "tools", "logs"},
     {"modules", "fingerprint", "snapshot", "folders", "layout", "source", "imports", "failure", "deadline", "events"}
     | {"metrics", "mounts", "ears"},
     {"character", "checks", "report"},
@@ -157,7 +157,8 @@ def test_every_test_says_what_it_shows(path: Path) -> None:
     tests = [
         node
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_")
+        if (isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)) and node.name.startswith("test_"))
+        or (isinstance(node, ast.ClassDef) and node.name.startswith("Test"))
     ]
     assert tests
     assert [test.name for test in tests if not ast.get_docstring(test)] == []

@@ -269,7 +269,7 @@ async def test_a_fault_of_charhost_changes_nothing(
     """What nobody foresaw ends as a failed reload, with its traceback in the log only (promise 2)."""
     before = state(manager)
 
-    async def fault(*_: object) -> None:
+    async def fault(*_: object, **__: object) -> None:
         raise LookupError("a secret")
 
     monkeypatch.setattr(Loader, "build", fault)

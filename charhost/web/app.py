@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import re
 import resource
 import signal
@@ -77,9 +76,6 @@ def serve(settings: Settings) -> None:
         )
     except OSError as e:
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {e.strerror or e}") from e
-    # Everything of ours has been closed; a hook that a file left behind may never end.
-    logging.shutdown()
-    os._exit(0)
 
 
 async def _first_load(app: web.Application) -> AsyncIterator[None]:
