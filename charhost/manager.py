@@ -15,14 +15,12 @@ from charhost.errors import DirectoryError, IsolatedLoadFailed, LoadTimeout, Rel
 from charhost.loader import Basis, Build, Loader
 from charhost.metrics import Metrics
 from charhost.modules import ModuleSpace
-from charhost.report import Changes, Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Trigger
+from charhost.report import Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Trigger
 from charhost.settings import Settings
 from charhost.snapshot import Snapshot
+from charhost.wording import count, crashed, nothing_loaded, write_log
 
 log = logging.getLogger("charhost.reload")
-
-# How many names of a kind a line of the log shows.
-_MOST_NAMES = 5
 
 
 class Audience(Protocol):
@@ -146,7 +144,7 @@ class CharacterManager:
             self._reject(attempt, e.code, str(e))
         except IsolatedLoadFailed as e:
             attempt.build = Build(CharacterSet(attempt.directory), e.errors, 0, None)
-            self._reject(attempt, "isolated_load_failed", _crashed(attempt.directory, len(e.errors)))
+            self._reject(attempt, "isolated_load_failed", crashed(attempt.directory, len(e.errors)))
         except (TimeoutError, LoadTimeout):
             limit = self._settings.load_deadline
             self._fail(attempt, "load_timeout", f"Loading {attempt.directory} was not finished after {limit:g} s.")
@@ -196,15 +194,15 @@ class CharacterManager:
         assert attempt.build is not None
         characters, errors = attempt.build.characters, attempt.build.errors
         if not characters:
-            self._reject(attempt, "no_characters", _nothing_loaded(attempt.directory, len(errors)))
+            self._reject(attempt, "no_characters", nothing_loaded(attempt.directory, len(errors)))
         if errors and attempt.request.on_error == "abort":
-            text = f"{_count(len(errors), 'character file')} in {attempt.directory} failed, so nothing was changed."
+            text = f"{count(len(errors), 'character file')} in {attempt.directory} failed, so nothing was changed."
             self._reject(attempt, "set_rejected", text)
         if self._is_current(characters):
             return self._unchanged(attempt)
         swap = self._swap_to(characters, attempt)
         if attempt.request.dry_run:
-            text = f"{_count(len(characters), 'character')} would be loaded from {attempt.directory}"
+            text = f"{count(len(characters), 'character')} would be loaded from {attempt.directory}"
             return self._finish(attempt, "valid", text, swap, self._audience.impact(swap))
         return self._swap(attempt, swap)
 
@@ -217,7 +215,7 @@ class CharacterManager:
             self._published.publish()
         self._audience.follow(swap)
         attempt.clock.lap("swap")
-        text = f"Successfully loaded {_count(len(swap.after), 'character')} from {attempt.directory}"
+        text = f"Successfully loaded {count(len(swap.after), 'character')} from {attempt.directory}"
         return self._finish(attempt, "applied", text, swap, impact)
 
     def _is_current(self, characters: CharacterSet) -> bool:
@@ -228,7 +226,7 @@ class CharacterManager:
     def _unchanged(self, attempt: Attempt) -> ReloadReport:
         if not attempt.request.dry_run:
             self._applied = attempt.snapshot
-        text = f"No character changed in {attempt.directory}; {_count(len(self._current), 'character')} serve on"
+        text = f"No character changed in {attempt.directory}; {count(len(self._current), 'character')} serve on"
         return self._nothing_changed(attempt, "unchanged", text)
 
     def _reject(self, attempt: Attempt, code: str, message: str) -> NoReturn:
@@ -251,7 +249,7 @@ class CharacterManager:
         """Report an attempt, count it, log it and keep it; every reload ends here, whatever its outcome."""
         report = attempt.report(outcome, message, swap, impact, self.serving)
         self._metrics.record(report, attempt.executed, attempt.is_healthy(report))
-        _write_log(report)
+        write_log(report)
         if not report.dry_run:
             self.last_reload = report
             self.last_error = report if report.errors or not report.success else None
@@ -268,57 +266,3 @@ class _Nobody:
 
     def follow(self, swap: Swap) -> None:
         pass
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def _nothing_loaded(directory: str, failed: int) -> str:
-    if failed:
-        return f"No character could be loaded from {directory}: {_count(failed, 'character file')} failed."
-    return f"No character could be loaded from {directory}: there are no character files in it."
-
-
-def _crashed(directory: str, failed: int) -> str:
-    return (
-        f"Nothing was changed: {_count(failed, 'character file')} in {directory} ended a child process, or hung in it."
-    )
-
-
-def _write_log(report: ReloadReport) -> None:
-    """Write one line for the reload, and one for each file that failed."""
-    for error in report.errors:
-        log.warning("character file not loaded: %s%s", error, f"\n{error.traceback}" if error.traceback else "")
-    log.log(
-        logging.INFO if report.success else logging.ERROR,
-        "character reload %s (%s, %s): %s; %d of %d files failed; %s; %d of %d sessions told; generation %d, %.3f s",
-        report.outcome,
-        report.trigger,
-        report.sessions.policy,
-        _one_line(report.message),
-        report.error_count,
-        report.total_files,
-        _describe(report.changes),
-        report.sessions.affected,
-        report.sessions.total,
-        report.serving.generation,
-        report.load_duration,
-    )
-
-
-def _one_line(text: str) -> str:
-    """Escape what would begin another line, or steer a terminal: a path may hold it."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
-
-
-def _describe(changes: Changes) -> str:
-    """Name what changed, as far as it fits on a line."""
-    kinds = {"added": changes.added, "removed": changes.removed, "modified": changes.modified}
-    parts = [f"{kind} {_list(names)}" for kind, names in kinds.items() if names]
-    return ", ".join([*parts, f"{changes.unchanged} unchanged"])
-
-
-def _list(names: tuple[str, ...]) -> str:
-    shown = ", ".join(names[:_MOST_NAMES])
-    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"

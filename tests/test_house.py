@@ -23,7 +23,7 @@ LAYERS = (
     {"cli", "__main__"},
     {"web"},
     {"watcher"},
-    {"manager", "attempt", "conversation"},
+    {"manager", "attempt", "wording", "conversation"},
     {"loader", "load", "isolation", "zygote", "store", "llm", "tools", "logs"},
     {"modules", "fingerprint", "snapshot", "folders", "layout", "source", "imports", "failure", "deadline", "events"}
     | {"metrics", "mounts", "ears"},

@@ -1,0 +1,69 @@
+"""What the answer and the log say of a reload, in words."""
+
+from __future__ import annotations
+
+import logging
+
+from charhost.report import Changes, ReloadReport
+
+log = logging.getLogger("charhost.reload")
+
+# How many names of a kind a line of the log shows.
+_MOST_NAMES = 5
+
+
+def count(number: int, noun: str) -> str:
+    """Say how many, in words that fit the number."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def nothing_loaded(directory: str, failed: int) -> str:
+    """Say why a directory gave no character at all."""
+    if failed:
+        return f"No character could be loaded from {directory}: {count(failed, 'character file')} failed."
+    return f"No character could be loaded from {directory}: there are no character files in it."
+
+
+def crashed(directory: str, failed: int) -> str:
+    """Say that files did not survive an isolated check."""
+    return (
+        f"Nothing was changed: {count(failed, 'character file')} in {directory} ended a child process, or hung in it."
+    )
+
+
+def write_log(report: ReloadReport) -> None:
+    """Write one line for the reload, and one for each file that failed."""
+    for error in report.errors:
+        log.warning("character file not loaded: %s%s", error, f"\n{error.traceback}" if error.traceback else "")
+    log.log(
+        logging.INFO if report.success else logging.ERROR,
+        "character reload %s (%s, %s): %s; %d of %d files failed; %s; %d of %d sessions told; generation %d, %.3f s",
+        report.outcome,
+        report.trigger,
+        report.sessions.policy,
+        _one_line(report.message),
+        report.error_count,
+        report.total_files,
+        _describe(report.changes),
+        report.sessions.affected,
+        report.sessions.total,
+        report.serving.generation,
+        report.load_duration,
+    )
+
+
+def _one_line(text: str) -> str:
+    """Escape what would begin another line, or steer a terminal: a path may hold it."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+def _describe(changes: Changes) -> str:
+    """Name what changed, as far as it fits on a line."""
+    kinds = {"added": changes.added, "removed": changes.removed, "modified": changes.modified}
+    parts = [f"{kind} {_list(names)}" for kind, names in kinds.items() if names]
+    return ", ".join([*parts, f"{changes.unchanged} unchanged"])
+
+
+def _list(names: tuple[str, ...]) -> str:
+    shown = ", ".join(names[:_MOST_NAMES])
+    return shown if len(names) <= _MOST_NAMES else f"{shown} and {len(names) - _MOST_NAMES} more"
