@@ -6,6 +6,7 @@ import inspect
 import logging
 import os
 import sys
+from contextlib import suppress
 from types import NoneType
 from typing import Annotated, Any, get_args
 
@@ -45,10 +46,10 @@ def main() -> None:
     try:
         app()
     except SystemExit as e:
-        logging.shutdown()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(e.code if isinstance(e.code, int) else 1)
+        for close in (logging.shutdown, sys.stdout.flush, sys.stderr.flush):
+            with suppress(Exception):  # a character file may have closed it
+                close()
+        os._exit(e.code if isinstance(e.code, int) else 0 if e.code is None else 1)
 
 
 def _options() -> list[inspect.Parameter]:

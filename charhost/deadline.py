@@ -192,9 +192,17 @@ class _Worker(threading.Thread):
 
     def _work(self) -> None:
         breath = Breath()
-        while not self.condemned and (job := self._batch.take()) is not None:
+        while (job := self._take()) is not None:
             self._run(*job)
             breath.take()
+
+    def _take(self) -> tuple[int, Job] | None:
+        # Under the guard: a job that was taken is always seen by whoever gives the thread up.
+        with self._guard:
+            job = None if self.condemned else self._batch.take()
+            if job is not None:
+                self._job, self._since = job[0], time.monotonic()
+            return job
 
     def busy_for(self) -> float:
         """Say for how many seconds the thread has been at its job."""
@@ -223,8 +231,6 @@ class _Worker(threading.Thread):
             ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(LoadTimeout))
 
     def _run(self, index: int, job: Job) -> None:
-        self._since = time.monotonic()
-        self._job = index
         try:
             outcome = job()
         except BaseException as e:

@@ -10,6 +10,7 @@ CharhostError
 │   ├── NotADirectory
 │   ├── DirectoryNotReadable
 │   └── DirectoryTooLarge
+├── IsolatedLoadFailed      files ended a child process, or hung in it
 ├── ReloadRejected          nothing was changed; carries the report
 │   └── ReloadFailed        the same, and the fault is the server's
 └── Stopping                the server is shutting down

@@ -156,7 +156,7 @@ def _build(
             characters.setdefault(former.name, former)
     errors.extend(error for error in duplicates if error.file not in kept)
     errors.sort(key=lambda error: error.file)
-    executed = sum(character.lease is space for character in loaded) if space else 0
+    executed = sum(character.lease is space for character in characters.values()) if space else 0
     return Build(CharacterSet(directory, generation, characters), tuple(errors), executed, space)
 
 

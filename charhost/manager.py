@@ -121,18 +121,19 @@ class CharacterManager:
         return task
 
     async def _run_in_turn(self, attempt: Attempt) -> ReloadReport:
-        async with self._turn:
-            if self._last_in_line is not None and self._last_in_line[1] is asyncio.current_task():
-                self._last_in_line = None
-            if self._closing:
-                raise Stopping("The server is shutting down.")
-            attempt.clock.lap("queue")
-            self.running = attempt
-            try:
+        try:
+            async with self._turn:
+                if self._last_in_line is not None and self._last_in_line[1] is asyncio.current_task():
+                    self._last_in_line = None
+                if self._closing:
+                    raise Stopping("The server is shutting down.")
+                attempt.clock.lap("queue")
+                self.running = attempt
                 return await self._run(attempt)
-            except asyncio.CancelledError:  # by `close`, at its deadline; whoever waits is to get an answer
-                raise Stopping("The server is shutting down.") from None
-            finally:
+        except asyncio.CancelledError:  # by `close`, at its deadline; whoever waits is to get an answer
+            raise Stopping("The server is shutting down.") from None
+        finally:
+            if self.running is attempt:
                 self.running = None
 
     async def _run(self, attempt: Attempt) -> ReloadReport:
@@ -213,7 +214,10 @@ class CharacterManager:
         if attempt.build is not None and attempt.build.space is not None:
             self._published = attempt.build.space
             self._published.publish()
-        self._audience.follow(swap)
+        try:
+            self._audience.follow(swap)
+        except Exception:
+            log.exception("the sessions of a character reload could not all be told")
         attempt.clock.lap("swap")
         text = f"Successfully loaded {count(len(swap.after), 'character')} from {attempt.directory}"
         return self._finish(attempt, "applied", text, swap, impact)
@@ -221,7 +225,7 @@ class CharacterManager:
     def _is_current(self, characters: CharacterSet) -> bool:
         current = self._current
         same = all(current.get(name) is character for name, character in characters.items())
-        return same and len(characters) == len(current) and characters.directory == current.directory
+        return same and len(characters) == len(current) and Path(characters.directory) == Path(current.directory)
 
     def _unchanged(self, attempt: Attempt) -> ReloadReport:
         if not attempt.request.dry_run:

@@ -102,6 +102,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _guard_foreign_addresses(self) -> Self:
+        if self.admin_key is None and os.environ.get("CHARHOST_ADMIN_KEY") == "":
+            raise ValueError("CHARHOST_ADMIN_KEY is empty; set a key, or unset it")
         if self.admin_key is not None and not self.admin_key.get_secret_value().strip():
             raise ValueError("CHARHOST_ADMIN_KEY is empty; set a key, or unset it")
         if self.admin_key is None and not is_loopback(self.host):

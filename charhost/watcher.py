@@ -19,7 +19,7 @@ from typing import Any
 
 from charhost.deadline import Crew
 from charhost.ears import Ears
-from charhost.errors import DirectoryError, LoadTimeout, ReloadRejected, Stopping
+from charhost.errors import DirectoryError, LoadTimeout, ReloadFailed, ReloadRejected, Stopping
 from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
 from charhost.mounts import mounted_files, sends_events
@@ -83,6 +83,7 @@ class Watcher:
         self._drifts = 0
         self._restarts = 0
         self._is_up = False
+        self._is_held = False
         self._complaint, self._complained = "", 0.0
         self._recovered = False
         self._last_event: str | None = None
@@ -99,7 +100,7 @@ class Watcher:
             "mode": "poll" if self._polls else "events",
             "last_event": self._last_event,
             "last_comparison": self._last_comparison,
-            "held": False,
+            "held": self._is_held,
             "restarts": self._restarts,
         }
 
@@ -220,9 +221,18 @@ class Watcher:
             report = await self._manager.reload_characters(
                 trigger="watch", snapshot=snapshot, scope="changed", on_error="keep"
             )
-        except ReloadRejected as e:
+        except ReloadFailed as e:  # not the fault of these bytes: the next complete comparison tries them again
+            self._tried = None
             return e.report.outcome
+        except ReloadRejected as e:
+            self._hold(True)
+            return e.report.outcome
+        self._hold(False)
         return report.outcome
+
+    def _hold(self, is_held: bool) -> None:
+        self._is_held = is_held
+        self._metrics.watcher_held.set(is_held)
 
     async def _hears_of_it(self) -> bool:
         """Say whether the event of a change that the timer found first is only late."""
@@ -240,6 +250,7 @@ class Watcher:
         """Learn of every reload: one from elsewhere may have tried what lies on the disk, or gone to another one."""
         if report.trigger != "watch" and report.outcome in ("applied", "unchanged") and not report.dry_run:
             self._tried = self._manager.applied
+            self._hold(False)
             self._hint.set()
 
     def _poll_from_now_on(self, why: str) -> None:

@@ -300,3 +300,21 @@ async def test_answers_are_json_that_everybody_reads(client: Client, write: Writ
         raise AssertionError(constant)
 
     assert json.loads(body, parse_constant=refuse)["characters"][0]["metadata"]["weight"] is None
+
+
+async def test_a_content_type_of_stray_bytes_is_refused_like_any_other(client: Client) -> None:
+    """Bytes that are no UTF-8 in a header end in a problem document, and in no fault of the server."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    lines = [
+        b"POST /v1/characters/reload HTTP/1.1",
+        b"Host: localhost",
+        b"Content-Type: text/\xff",
+        b"Content-Length: 0",
+        b"Connection: close",
+    ]
+    writer.write(b"\r\n".join([*lines, b"", b""]))
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 415 ")
+    assert b"unsupported_media_type" in answer

@@ -176,12 +176,19 @@ def test_no_key_does_not_open(header: str | None) -> None:
 @pytest.mark.parametrize("protocols", [f"openai-insecure-api-key.{KEY}", f"realtime, openai-insecure-api-key.{KEY}"])
 def test_a_browser_sends_the_key_as_a_subprotocol(protocols: str) -> None:
     """A page cannot set headers on a WebSocket; its key comes among the subprotocols."""
-    assert authority(("Sec-WebSocket-Protocol", protocols), key=KEY).admin
+    assert authority(("Upgrade", "websocket"), ("Sec-WebSocket-Protocol", protocols), key=KEY).admin
+
+
+def test_a_subprotocol_is_no_key_for_anything_else() -> None:
+    """Where there is no upgrade, the key comes as a header and in no other way."""
+    offer = ("Sec-WebSocket-Protocol", f"openai-insecure-api-key.{KEY}")
+    assert code(authority(offer, key=KEY)) == (401, "invalid_key")
 
 
 def test_a_wrong_subprotocol_key_does_not_open() -> None:
     """The same check holds for a key among the subprotocols."""
-    assert code(authority(("Sec-WebSocket-Protocol", "openai-insecure-api-key.x"), key=KEY)) == (401, "invalid_key")
+    offer = ("Sec-WebSocket-Protocol", "openai-insecure-api-key.x")
+    assert code(authority(("Upgrade", "websocket"), offer, key=KEY)) == (401, "invalid_key")
 
 
 def test_a_key_may_have_letters_of_any_language() -> None:

@@ -431,3 +431,9 @@ def spaces_left(manager: CharacterManager) -> set[str]:
     files = [(name, getattr(module, "__file__", None)) for name, module in sys.modules.items()]
     here = [name for name, file in files if file and file.startswith(f"{manager.current.directory}/")]
     return {".".join(name.split(".")[:2]) for name in here}
+
+
+async def test_slash_at_the_end_is_no_change(manager: CharacterManager, directory: Path) -> None:
+    """The same directory, spelled with a slash at its end, is the same directory (promise 18)."""
+    report = await manager.reload_characters(directory=f"{directory}/", scope="changed")
+    assert (report.outcome, report.generation) == ("unchanged", 1)

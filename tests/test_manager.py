@@ -557,6 +557,20 @@ async def test_close_gives_a_reload_up_at_its_deadline(manager: CharacterManager
     assert (state(manager), manager.running) == (before, None)
 
 
+async def test_whoever_waits_at_the_deadline_of_close_is_told(
+    manager: CharacterManager, write: Write, gate: Gate
+) -> None:
+    """A reload that has not begun when the server gives up is answered like the one that runs (promise 17)."""
+    write("ada.py", f"{character('Ada', 'Be brief.')}\nimport gate; gate.wait()")
+    running = asyncio.create_task(manager.reload_characters())
+    await gate.until_reached()
+    waiting = asyncio.create_task(manager.reload_characters(dry_run=True))
+    await asyncio.sleep(0)
+    await manager.close(0.1)
+    answers = await asyncio.gather(running, waiting, return_exceptions=True)
+    assert [type(answer) for answer in answers] == [Stopping, Stopping]
+
+
 # What is left behind
 
 

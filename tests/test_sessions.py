@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +16,9 @@ from charhost.character import CharacterSet
 from charhost.metrics import Metrics
 from charhost.report import SessionImpact
 from charhost.settings import SessionPolicy
+from charhost.web.keys import MANAGER, SESSIONS
 from charhost.web.sessions import MOST_WAITING_FRAMES, Farewell, Session, Sessions
+from tests.conftest import Client, character
 
 BYE = Farewell(1012, "Bye", "reload")
 
@@ -302,3 +305,31 @@ async def settled(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0)
+
+
+async def test_a_session_that_was_told_stands_in_nobodys_way(client: Client, write: Callable[[str, str], Path]) -> None:
+    """A client that has not left yet, and whose character is gone, does not disturb the next reload (promise 2)."""
+    bob = write("bob.py", character("Bob"))
+    await client.post("/v1/characters/reload", json={})
+    async with client.ws_connect("/v1/realtime?model=Bob"):
+        (session,) = client.app[SESSIONS]._live
+        session.ended_by = "reload"
+        bob.unlink()
+        for text in ("One.", "Two."):
+            write("ada.py", character("Ada", text))
+            answer = await client.post("/v1/characters/reload", json={"sessions": "close_affected"})
+            assert (answer.status, (await answer.json())["sessions"]["affected"]) == (200, 0)
+
+
+async def test_a_choice_is_made_from_the_current_set(client: Client, write: Callable[[str, str], Path]) -> None:
+    """A client that chooses late, after a reload that left it alone, gets the character as it is now (promise 8)."""
+    write("bob.py", character("Bob"))
+    await client.post("/v1/characters/reload", json={})
+    async with client.ws_connect("/v1/realtime") as ws:
+        await ws.receive_json()
+        write("bob.py", character("Bob", "Be brief."))
+        await client.post("/v1/characters/reload", json={"scope": "changed", "sessions": "close_affected"})
+        await ws.send_json({"type": "session.update", "session": {"model": "Bob"}})
+        await ws.receive_json(timeout=20)
+        (session,) = client.app[SESSIONS]._live
+        assert session.character is client.app[MANAGER].current["Bob"]

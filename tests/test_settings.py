@@ -70,8 +70,14 @@ def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch
 def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
     """A variable that is set to nothing leaves the default."""
     monkeypatch.setenv("CHARHOST_PORT", "")
+    assert Settings().port == 8000
+
+
+def test_a_key_that_did_not_arrive_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A secret that did not arrive does not open the server to every local caller."""
     monkeypatch.setenv("CHARHOST_ADMIN_KEY", "")
-    assert (Settings().port, Settings().admin_key) == (8000, None)
+    with pytest.raises(SettingsError, match="CHARHOST_ADMIN_KEY is empty"):
+        Settings()
 
 
 def test_paths_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -52,9 +52,10 @@ def _key(request: web.Request) -> str | None:
     scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
     if scheme.lower() == "bearer" and key.strip():
         return key.strip()
-    for offer in request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(","):
-        if offer.strip().startswith(_KEY_PROTOCOL):
-            return offer.strip().removeprefix(_KEY_PROTOCOL)
+    if hdrs.UPGRADE in request.headers:  # a browser can send a key with a WebSocket in no other way
+        for offer in request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(","):
+            if offer.strip().startswith(_KEY_PROTOCOL):
+                return offer.strip().removeprefix(_KEY_PROTOCOL)
     return None
 
 

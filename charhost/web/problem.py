@@ -9,6 +9,8 @@ from typing import Any
 from aiohttp import web
 from pydantic_core import to_json
 
+from charhost.text import display
+
 
 class Problem(Exception):
     """A request that is refused; the middleware answers with the problem document.
@@ -27,7 +29,7 @@ class Problem(Exception):
         super().__init__(detail)
         self.status = status
         self.code = code
-        self.detail = detail
+        self.detail = display(detail)
         self.fields = fields or {}
         self.headers = headers
 

@@ -15,7 +15,6 @@ from charhost.web.sessions import Farewell, Session
 
 MOST_MESSAGE_BYTES = 24 << 20
 HEARTBEAT = 20
-FAULT_GRACE = 2.0
 
 
 class _WithoutKeys(logging.Filter):
@@ -41,22 +40,23 @@ async def realtime(request: web.Request) -> web.StreamResponse:
     current = request.app[MANAGER].current
     character = _chosen(request, current)
     if isinstance(character, Farewell):
-        await _refuse(ws, character)
+        await _refuse(request, ws, character)
         return ws
     session = Session(request, ws, character, current.generation)
+    session.choices = None if "model" in request.query else current
     with request.app[SESSIONS].register(session):
         session.send(_session_frame("session.created", session))
-        await _converse(session, _Choice(request, current))
+        await _converse(session, request.app[SETTINGS].close_grace)
     return ws
 
 
-async def _converse(session: Session, choice: _Choice) -> None:
+async def _converse(session: Session, grace: float) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             pump = tasks.create_task(session.pump())
             async for message in session.ws:
                 if message.type is WSMsgType.TEXT:
-                    _obey(session, choice, message.data)
+                    _obey(session, grace, message.data)
                 elif message.type is WSMsgType.BINARY:
                     session.send(error_event("invalid_request_error", "invalid_event", "Send text frames only."))
                 else:
@@ -66,29 +66,23 @@ async def _converse(session: Session, choice: _Choice) -> None:
         pass  # the client went away; there is nobody left to tell
 
 
-def _obey(session: Session, choice: _Choice, text: str) -> None:
+def _obey(session: Session, grace: float, text: str) -> None:
     try:
-        choice.apply(session, parse(text))
+        _apply(session, parse(text))
         session.send(_session_frame("session.updated", session))
     except BadEvent as e:
         session.send(error_event("invalid_request_error", e.code, str(e), e.param, e.event_id))
     except Exception:
-        session.fail(FAULT_GRACE)
+        session.fail(grace)
 
 
-class _Choice:
-    """Whether the client may still choose its character: only without `?model=`, and with its first update."""
-
-    def __init__(self, request: web.Request, characters: CharacterSet) -> None:
-        self._characters: CharacterSet | None = None if "model" in request.query else characters
-
-    def apply(self, session: Session, event: SessionUpdate) -> None:
-        """Take the wishes over; a model that names no character is ignored, as SDKs send one unasked."""
-        characters, self._characters = self._characters, None
-        if characters is not None and event.session.model is not None:
-            session.character = characters.find(event.session.model) or session.character
-        if event.session.instructions is not None:
-            session.instructions = event.session.instructions
+def _apply(session: Session, event: SessionUpdate) -> None:
+    """Take the wishes over; a model that names no character is ignored, as SDKs send one unasked."""
+    choices, session.choices = session.choices, None
+    if choices is not None and event.session.model is not None:
+        session.character = choices.find(event.session.model) or session.character
+    if event.session.instructions is not None:
+        session.instructions = event.session.instructions
 
 
 def _chosen(request: web.Request, characters: CharacterSet) -> Character | Farewell:
@@ -104,7 +98,9 @@ def _farewell(code: str, message: str) -> Farewell:
     return Farewell(4004, f"invalid_request_error.{code}", code, frame)
 
 
-async def _refuse(ws: web.WebSocketResponse, farewell: Farewell) -> None:
+async def _refuse(request: web.Request, ws: web.WebSocketResponse, farewell: Farewell) -> None:
+    if request.transport is not None:  # cut off if it takes no notice
+        asyncio.get_running_loop().call_later(request.app[SETTINGS].close_grace, request.transport.abort)
     try:
         if farewell.frame is not None:
             await ws.send_str(farewell.frame)

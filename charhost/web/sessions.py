@@ -14,7 +14,7 @@ from itertools import islice
 from aiohttp import web
 
 from charhost.attempt import Swap
-from charhost.character import Character
+from charhost.character import Character, CharacterSet
 from charhost.events import error_event, new_id
 from charhost.metrics import Metrics
 from charhost.report import SessionImpact
@@ -48,17 +48,14 @@ class Farewell:
         return self.reason.encode("utf-8", "replace")[:_MOST_REASON].decode("utf-8", "ignore").encode()
 
 
-FAULT = Farewell(
-    1011,
-    "Internal error",
-    "fault",
-    error_event("server_error", "internal_error", "Unexpected error; the server's log has the details."),
-)
 GOING_AWAY = Farewell(1001, "Server is shutting down", "shutdown")
 
 
 class Session:
-    """One connected client: a socket, the character it talks to, and a bounded queue of frames waiting to leave."""
+    """One connected client: a socket, the character it talks to, and a bounded queue of frames waiting to leave.
+
+    `choices` is the current set as long as the client may still choose another character from it.
+    """
 
     def __init__(self, request: web.Request, ws: web.WebSocketResponse, character: Character, generation: int) -> None:
         self.id = new_id("sess")
@@ -66,9 +63,18 @@ class Session:
         self.character = character
         self.generation = generation
         self.instructions = ""
+        self.choices: CharacterSet | None = None
         self.ended_by: str | None = None
         self._request = request
         self._outbox: asyncio.Queue[str | Farewell] = asyncio.Queue(MOST_WAITING_FRAMES)
+
+    def note(self, swap: Swap) -> None:
+        """Go on beside a swap that does not end the session: with the equal new object, unless all is kept."""
+        if self.choices is not None:
+            self.choices = swap.after
+        successor = swap.after.get(self.character.name)
+        if swap.policy == "close_affected" and self.ended_by is None and successor is not None:
+            self.character, self.generation = successor, swap.after.generation
 
     def send(self, frame: str | Farewell) -> None:
         """Queue *frame*; a client that lets the queue fill up is disconnected."""
@@ -96,7 +102,8 @@ class Session:
     def fail(self, grace: float) -> None:
         """End the session because of a fault in charhost; called where it is handled."""
         log.exception("a session with character %s failed unexpectedly", self.character.name)
-        self.close(FAULT, grace)
+        frame = error_event("server_error", "internal_error", "Unexpected error; the server's log has the details.")
+        self.close(Farewell(1011, "Internal error", "fault", frame), grace)
 
     def abort(self, why: str) -> None:
         """Cut the connection now."""
@@ -151,10 +158,8 @@ class Sessions:
         touched = self._touched(swap)
         if touched:
             self._close_in_background(touched, _ReloadFarewell(swap, len(touched)))
-        if swap.policy == "close_affected":
-            for session in self._live.difference(touched):
-                session.character = swap.after[session.character.name]
-                session.generation = swap.after.generation
+        for session in self._live.difference(touched):
+            session.note(swap)
 
     def _touched(self, swap: Swap) -> list[Session]:
         if swap.policy == "keep":
