@@ -11,6 +11,8 @@ from charhost.layout import ModuleSource
 from charhost.snapshot import Snapshot
 from charhost.source import SourceFile
 
+_NOTHING: frozenset[str] = frozenset()
+
 
 def fingerprints(snapshot: Snapshot) -> dict[str, str]:
     """Digest, for each character file, (path, bytes) of it and of all it imports, directly or not.
@@ -35,7 +37,9 @@ class _Graph:
         self._others: dict[frozenset[str], bytes] = {}
 
     def fingerprint(self, path: str, file: SourceFile) -> str:
-        direct = self._imports(self._names[path]) - self._root
+        self._breath.take()
+        # Most files import nothing of the directory, and a reload looks at every file.
+        direct = self._imports(self._names[path]) - self._root if file.imports else _NOTHING
         others = self._others.get(direct)
         if others is None:
             others = self._others[direct] = self._digest(self._reach(direct | self._root))
