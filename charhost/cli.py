@@ -46,9 +46,11 @@ def main() -> None:
     try:
         app()
     except SystemExit as e:
-        for close in (logging.shutdown, sys.stdout.flush, sys.stderr.flush):
-            with suppress(Exception):  # a character file may have closed it
-                close()
+        with suppress(Exception):
+            logging.shutdown()
+        for name in ("stdout", "stderr"):
+            with suppress(Exception):  # a character file may have closed it, or put something else in its place
+                getattr(sys, name).flush()
         os._exit(e.code if isinstance(e.code, int) else 0 if e.code is None else 1)
 
 
