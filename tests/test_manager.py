@@ -121,15 +121,6 @@ async def test_reload_replaces_the_set(manager: CharacterManager, write: Write) 
     assert (report.outcome, report.generation, prompt(manager)) == ("applied", 2, "Be brief.")
 
 
-async def test_what_was_applied_is_what_is_read(manager: CharacterManager, write: Write) -> None:
-    """Whoever reads after the answer reads the new set, two hundred times in a row (promise 1)."""
-    for turn in range(200):
-        write("ada.py", character("Ada", f"Turn {turn}."))
-        report = await manager.reload_characters()
-        assert prompt(manager) == f"Turn {turn}."
-        assert (report.generation, report.revision) == (manager.current.generation, manager.current.revision)
-
-
 async def test_another_directory_takes_the_place_of_the_first(manager: CharacterManager, tmp_path: Path) -> None:
     """A reload may name another directory, which is then the current one."""
     (tmp_path / "other").mkdir()
