@@ -5,13 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 
 from charhost.character import Character, CharacterSet
 from charhost.loader import Build
 from charhost.report import Changes, Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Timings, Trigger
 from charhost.settings import SessionPolicy
 from charhost.snapshot import Snapshot
+from charhost.text import timestamp
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +51,7 @@ class Attempt:
     directory: str = ""
     build: Build | None = None
     reload_id: str = field(default_factory=lambda: secrets.token_hex(8))
-    started_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat().replace("+00:00", "Z"))
+    started_at: str = field(default_factory=timestamp)
     clock: Clock = field(default_factory=lambda: Clock())
 
     @property

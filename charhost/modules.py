@@ -70,17 +70,20 @@ class _Sources:
         self.found: list[str] = []
 
     def check(self, names: Iterable[str]) -> None:
-        """Raise for a module that failed on another thread: whoever waited for it was given what there was of it."""
-        for name in names if self.failures else ():
-            if self.failures and name in self.failures:
-                raise HelperFailed(public(name), self.failures[name])
+        """Raise for a module that failed in this build, perhaps on another thread.
+
+        Whoever waited there for it was given what there was of it.
+        """
+        failures = self.failures or {}
+        for name in names if failures else ():
+            if name in failures:
+                raise HelperFailed(public(name), failures[name])
 
     def spec(self, name: str, inner: str) -> ModuleSpec:
         source = self.snapshot.modules.get(inner)
         if source is None:  # raised here, so that no other finder looks on the disk
             raise ModuleNotFoundError(f"No module named {public(name)!r}", name=name)
-        if self.failures and name in self.failures:
-            raise HelperFailed(public(name), self.failures[name])
+        self.check([name])
         self.found.append(name)
         if source.file is None:
             return _package(ModuleSpec(name, None, is_package=True), source.folder)

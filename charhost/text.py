@@ -1,8 +1,9 @@
-"""How paths and module names are spelled for people."""
+"""How paths, module names and times are spelled in answers and logs."""
 
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 ROOT = "characters"
 
@@ -15,3 +16,8 @@ def display(path: str) -> str:
 def public(text: str) -> str:
     """Spell the modules of any build as their authors do: `characters.x`, not `characters.b7.x`."""
     return re.sub(rf"\b{ROOT}\.b\d+\b", ROOT, text)
+
+
+def timestamp() -> str:
+    """Spell the present moment as RFC 3339 does, in UTC."""
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from charhost.mounts import mounted_files, sends_events
 from charhost.report import ReloadReport
 from charhost.settings import Settings
 from charhost.snapshot import Snapshot
+from charhost.text import timestamp
 
 log = logging.getLogger("charhost.watch")
 
@@ -61,12 +61,11 @@ class Place:
     @classmethod
     def of(cls, directory: Path) -> Place:
         """Look *directory* up; raises `OSError`."""
-        status = os.stat(directory)
+        data = None
         with suppress(OSError):
             # Kubernetes switches the link `..data` to put all files of a volume in place at once.
-            data = os.stat(directory / "..data")
-            return cls(os.path.realpath(directory), (status.st_dev, status.st_ino), (data.st_dev, data.st_ino))
-        return cls(os.path.realpath(directory), (status.st_dev, status.st_ino), None)
+            data = _identity(directory / "..data")
+        return cls(os.path.realpath(directory), _identity(directory), data)
 
 
 class Watcher:
@@ -161,7 +160,7 @@ class Watcher:
             os.close(held)
 
     def _hear(self) -> None:
-        self._last_event = _now()
+        self._last_event = timestamp()
         self._hint.set()
 
     def _break(self, error: Exception, armed: bool) -> None:
@@ -187,7 +186,7 @@ class Watcher:
         if not (hinted or complete or self._polls):
             return
         snapshot = await self._still(complete)
-        self._last_comparison = _now()
+        self._last_comparison = timestamp()
         if complete:
             interval = self._settings.watch_interval
             self._next_complete = time.monotonic() + (min(interval, _POLL_INTERVAL) if self._polls else interval)
@@ -285,5 +284,6 @@ class _Deaf(Exception):
     """The notifier ended, or could not begin."""
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
+def _identity(path: Path) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino

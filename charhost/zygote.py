@@ -180,11 +180,11 @@ def _signal_name(number: int) -> str:
 
 
 def _group_size(group: int, most: int) -> int:
-    """Count the processes of a group; looking closer only where there are many processes at all."""
+    """Count the processes of a group, as far as *most* and one more."""
     count = 0
     for name in os.listdir("/proc"):
         if name.isdigit():
-            with suppress(OSError, ValueError, IndexError):
+            with suppress(OSError):  # it has ended
                 count += os.getpgid(int(name)) == group
         if count > most:
             break
