@@ -21,6 +21,7 @@ class Swap:
     before: CharacterSet
     after: CharacterSet
     policy: SessionPolicy
+    drain: float = 0
 
     def affects(self, character: Character) -> bool:
         """Say whether the new set has no equal of *character*."""

@@ -8,21 +8,27 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from charhost.choice import ModelChoice
+
 
 @dataclass(frozen=True, eq=False, slots=True)
 class Character:
     """One character as its file defined it.
 
     `voice_source`, `metadata` and `tools` are plain JSON data, copied when the file was loaded; `instructions` is
-    what the file has, as `prompt_generator` expects it. `lease` keeps the modules of its build alive.
+    what the file has, as `prompt_generator` expects it. `file` is relative to the directory, `location` absolute.
+    One of the `greetings` opens a conversation. `lease` keeps the modules of its build alive.
     """
 
     name: str
     file: str
+    location: str
     voice_source: Mapping[str, Any]
     instructions: dict[Any, Any]
     metadata: Mapping[str, Any]
     tools: tuple[Mapping[str, Any], ...]
+    llm: ModelChoice
+    greetings: tuple[str, ...]
     prompt_generator: type[Any]
     fingerprint: str
     generation: int

@@ -12,9 +12,11 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, SchemaError
 from jsonschema.validators import validator_for
+from pydantic import ValidationError as SchemaMismatch
 from pydantic_core import from_json, to_json
 
 from charhost.character import Character, normal
+from charhost.choice import ModelChoice
 from charhost.errors import ValidationError
 
 MOST_NAME = 200
@@ -25,7 +27,14 @@ _VOICE_FIELDS = {"file": ("path_on_server",), "freesound": ("url", "sound_instan
 
 
 def character_in(
-    module: ModuleType, source: Callable[[], str], *, file: str, fingerprint: str, generation: int, lease: object
+    module: ModuleType,
+    source: Callable[[], str],
+    *,
+    file: str,
+    location: str,
+    fingerprint: str,
+    generation: int,
+    lease: object,
 ) -> Character:
     """Make the character that *module* defines.
 
@@ -37,11 +46,14 @@ def character_in(
     made = Character(
         name=name,
         file=file,
+        location=location,
         voice_source=checks.voice_source(),
         instructions=checks.dictionary("INSTRUCTIONS"),
         metadata=checks.metadata(),
         prompt_generator=checks.prompt_generator(),
         tools=checks.tools(),
+        llm=checks.llm(),
+        greetings=checks.greetings(),
         fingerprint=fingerprint,
         generation=generation,
         lease=lease,
@@ -155,6 +167,23 @@ class _Checks:
             self._method(generator, "handle_tool_call", 2, "handle_tool_call(self, tool_name, tool_input) -> str")
         return tuple(tools)
 
+    def llm(self) -> ModelChoice:
+        wishes = self._plain("LLM", self.dictionary("LLM", {}))
+        try:
+            return ModelChoice.model_validate(wishes)
+        except SchemaMismatch as e:
+            for error in e.errors():
+                self._note("LLM", _choice_problem(dict(error)))
+            return ModelChoice()
+
+    def greetings(self) -> tuple[str, ...]:
+        value = self._get("GREETING", [])
+        greetings = [value] if isinstance(value, str) else value
+        if not isinstance(greetings, list) or not all(isinstance(text, str) and text.strip() for text in greetings):
+            self._wrong("GREETING", value, "expected a str or a list of str, none of them empty")
+            return ()
+        return tuple(self._json("GREETING", greetings, fallback=None) or ())
+
     def _get(self, attribute: str, default: Any = _MISSING) -> Any:
         return getattr(self._module, attribute, default)
 
@@ -192,6 +221,14 @@ def _found(value: Any) -> str:
     if type(value) in (type(None), bool, int, float) or (type(value) is str and len(value) < 40):
         return repr(value)
     return f"of type {type(value).__name__}"
+
+
+def _choice_problem(error: dict[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"has {error['loc'][0]!r}: expected only {', '.join(ModelChoice.model_fields)}"
+    # An address may hold a key, which is not for everybody who can read the log.
+    found = "an address with an @" if "@" in str(error["input"]) else _found(error["input"])
+    return f"[{error['loc'][0]!r}] is {found}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _constructable(owner: type[Any]) -> bool:

@@ -10,6 +10,8 @@ CharhostError
 │   ├── NotADirectory
 │   ├── DirectoryNotReadable
 │   └── DirectoryTooLarge
+├── PluginFailed            code of a character file failed in a conversation; carries the FileError
+├── ModelError              a language model did not answer (charhost.llm)
 ├── IsolatedLoadFailed      files ended a child process, or hung in it
 ├── ReloadRejected          nothing was changed; carries the report
 │   └── ReloadFailed        the same, and the fault is the server's
@@ -79,6 +81,14 @@ class DirectoryTooLarge(DirectoryError):
     """The directory holds more than a snapshot may."""
 
     code = "directory_too_large"
+
+
+class PluginFailed(CharhostError):
+    """Code of a character file failed in a conversation: it raised, was too slow, or answered something useless."""
+
+    def __init__(self, failure: FileError) -> None:
+        super().__init__(str(failure))
+        self.failure = failure
 
 
 class IsolatedLoadFailed(CharhostError):

@@ -44,10 +44,15 @@ class Load:
             self.space.load(self.path),
             source,
             file=display(self.path),
+            location=self._location,
             fingerprint=self.fingerprint,
             generation=self.generation,
             lease=self.space,
         )
 
     def _explain(self, error: BaseException) -> FileError:
-        return explain(error, self.path, str(self.snapshot.directory / self.path))
+        return explain(error, self.path, self._location)
+
+    @property
+    def _location(self) -> str:
+        return str(self.snapshot.directory / self.path)

@@ -40,11 +40,13 @@ class CharacterManager:
     happens before the set is replaced, so there is nothing to undo.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics, audience: Audience | None = None) -> None:
+    def __init__(
+        self, settings: Settings, metrics: Metrics, audience: Audience | None = None, crew: Crew | None = None
+    ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._audience = _Nobody() if audience is None else audience
-        crew = Crew()
+        crew = crew or Crew()
         self._loader = Loader(settings, crew)
         self._current = CharacterSet(str(settings.directory))
         self._applied: Snapshot | None = None
@@ -245,7 +247,9 @@ class CharacterManager:
         return self._finish(attempt, outcome, message, swap, impact)
 
     def _swap_to(self, characters: CharacterSet, attempt: Attempt) -> Swap:
-        return Swap(self._current, characters, attempt.request.sessions or self._settings.sessions)
+        request, settings = attempt.request, self._settings
+        drain = settings.drain if request.drain_seconds is None else request.drain_seconds
+        return Swap(self._current, characters, request.sessions or settings.sessions, drain)
 
     def _finish(
         self, attempt: Attempt, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact

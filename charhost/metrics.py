@@ -23,11 +23,8 @@ class Metrics:
         self.load_errors = Counter(
             "charhost_character_load_errors", "Character files that failed.", ["error_type"], registry=self.registry
         )
-        self.load_duration = Histogram(
-            "charhost_character_load_duration_seconds",
-            "Time to load all characters of a directory.",
-            buckets=_SECONDS,
-            registry=self.registry,
+        self.load_duration = self._histogram(
+            "charhost_character_load_duration_seconds", "Time to load all characters of a directory."
         )
         self.characters_loaded = self._gauge("charhost_characters_loaded", "Characters that serve now.")
         self.last_successful = self._gauge(
@@ -48,6 +45,41 @@ class Metrics:
         self.sessions_active = self._gauge("charhost_sessions_active", "Open WebSocket sessions.")
         self.sessions_closed = Counter(
             "charhost_sessions_closed", "Sessions that ended, by reason.", ["reason"], registry=self.registry
+        )
+
+        self.sessions_followed = self._counter(
+            "charhost_sessions_followed", "Sessions that went on with a new version of their character."
+        )
+        self.sessions_drained = self._counter(
+            "charhost_sessions_drained", "Sessions that a reload ended after the answer that was under way."
+        )
+        self.sessions_cut = self._counter(
+            "charhost_sessions_cut", "Sessions that were ended in the middle of an answer."
+        )
+        self.sessions_resumed = self._counter("charhost_sessions_resumed", "Sessions that a client came back to.")
+        self.sessions_resume_refused = self._counter(
+            "charhost_sessions_resume_refused", "Clients that came back to no session."
+        )
+        self.sessions_parked = self._gauge("charhost_sessions_parked", "Conversations that wait for their client.")
+
+        self.turns = Counter(
+            "charhost_turns",
+            "Answers by where they were asked for and how they ended.",
+            ["front_door", "outcome"],
+            registry=self.registry,
+        )
+        self.time_to_first_token = self._histogram(
+            "charhost_time_to_first_token_seconds", "Time from the question to the first piece of the answer."
+        )
+        self.turn_duration = self._histogram("charhost_turn_duration_seconds", "Time from the question to the end.")
+        self.tokens = Counter("charhost_tokens", "Tokens that models read and wrote.", ["kind"], registry=self.registry)
+        self.tool_calls = self._counter("charhost_tool_calls", "Calls of characters' tools.")
+        self.tool_latency = self._histogram("charhost_tool_latency_seconds", "Time that a call of a tool took.")
+        self.tool_errors = Counter(
+            "charhost_tool_errors", "Calls of tools that failed.", ["error_type"], registry=self.registry
+        )
+        self.upstream_errors = Counter(
+            "charhost_upstream_errors", "Answers that a model failed to give.", ["error_type"], registry=self.registry
         )
 
         self.watcher_up = self._gauge("charhost_watcher_up", "1 while changes of the directory are noticed.")
@@ -81,6 +113,12 @@ class Metrics:
             self.load_duration.observe(report.load_duration)
         if healthy:
             self.last_success.set(time.time())
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(name, text, buckets=_SECONDS, registry=self.registry)
+
+    def _counter(self, name: str, text: str) -> Counter:
+        return Counter(name, text, registry=self.registry)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self.registry)

@@ -50,6 +50,9 @@ class ReloadRequest(_Frozen):
     sessions: SessionPolicy | None = Field(
         None, description="What happens to open sessions; null: the server's setting."
     )
+    drain_seconds: Annotated[float, Field(ge=0, le=86_400, strict=True)] | None = Field(
+        None, description="How long a session in the middle of an answer may stay; null: the server's setting."
+    )
     on_error: OnError = Field(
         "exclude",
         description="What one bad file does: it is left out, its last good version stays, or nothing changes.",

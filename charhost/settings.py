@@ -6,14 +6,15 @@ import importlib.util
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
+from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from charhost.errors import SettingsError
 
-SessionPolicy = Literal["close", "close_affected", "keep"]
+SessionPolicy = Literal["close", "close_affected", "follow", "keep"]
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
@@ -37,6 +38,34 @@ def is_loopback(host: str) -> bool:
     return (mapped or address).is_loopback
 
 
+def _http_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("expected a URL such as http://127.0.0.1:11434/v1")
+    if parts.username or parts.password:
+        raise ValueError("a URL must not hold a key: set CHARHOST_LLM_KEY")
+    return url.rstrip("/")
+
+
+def _origins(text: str) -> str:
+    for origin in map(str.strip, text.split(",")):
+        parts = urlsplit(origin)
+        is_origin = parts.scheme in ("http", "https") and parts.netloc and parts.path in ("", "/")
+        if origin != "*" and not is_origin:
+            raise ValueError("expected origins such as https://chat.example.com, or *")
+    return text
+
+
+def is_secret(name: str) -> bool:
+    """Say whether a setting is a key, which has no option and is never shown."""
+    return SecretStr in get_args(Settings.model_fields[name].annotation)
+
+
+def key_from_environment(variable: str) -> str | None:
+    """Read the key that a character file names by its variable."""
+    return os.environ.get(variable)
+
+
 def environment_without_keys() -> dict[str, str]:
     """Copy the environment for a process that runs character files and nothing else."""
     return {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
@@ -58,12 +87,41 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=1, le=65535, description="The port to listen on.")
     admin_key: SecretStr | None = Field(None, description="The key for reload and status; there is no option for it.")
     admin_key_file: Path | None = Field(None, description="A file whose first line is the admin key.")
+    api_key: SecretStr | None = Field(None, description="The key for talking, or several with commas; no option.")
+    api_key_file: Path | None = Field(None, description="A file whose first line is that key.")
+    tls_cert: AbsolutePath | None = Field(None, description="A certificate chain (PEM): serve https and wss.")
+    tls_key: AbsolutePath | None = Field(None, description="The private key (PEM) of that certificate.")
+    cors_origin: Annotated[str, AfterValidator(_origins)] | None = Field(
+        None, description="Origins whose pages may call, with commas, or *; else localhost on any port."
+    )
     character: str | None = Field(
         None, description="Whom a client talks to that names nobody; else the first good one."
     )
     sessions: SessionPolicy = Field(
-        "close", description="What a reload does to open sessions: close, close_affected or keep."
+        "close", description="What a reload does to open sessions: close, close_affected, follow or keep."
     )
+    drain: float = Field(0, ge=0, description="How many seconds a session in the middle of an answer may stay.")
+    max_reconnects_per_second: float = Field(
+        200, gt=0, description="How many clients a second are told to come back after a reload."
+    )
+    resume_ttl: float = Field(600, ge=0, description="How many seconds a lost client may take to come back.")
+    resume_max: int = Field(10_000, ge=0, description="The most conversations that wait for that.")
+    max_sessions: int = Field(10_000, ge=1, description="The most WebSockets at a time; one more gets 503.")
+    llm_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
+        None, description="An OpenAI-compatible server, such as http://127.0.0.1:11434/v1; else an offline stand-in."
+    )
+    llm_model: str | None = Field(None, description="The model to ask it for.")
+    llm_key: SecretStr | None = Field(None, description="The key to send to it; there is no option for it.")
+    llm_key_file: Path | None = Field(None, description="A file whose first line is that key.")
+    llm_concurrency: int = Field(64, ge=1, description="The most requests to models at a time; others wait.")
+    llm_wait: float = Field(30, gt=0, description="How many seconds a request may wait for that.")
+    llm_connect_deadline: float = Field(10, gt=0, description="How many seconds connecting to a model may take.")
+    llm_first_deadline: float = Field(120, gt=0, description="How many seconds a model may take to begin to answer.")
+    llm_idle_deadline: float = Field(30, gt=0, description="How many seconds a model may pause in an answer.")
+    history_tokens: int = Field(8192, ge=1, description="The most tokens of a conversation that a model is sent.")
+    prompt_deadline: float = Field(10, gt=0, description="How many seconds a character may take to make its prompt.")
+    tool_deadline: float = Field(30, gt=0, description="How many seconds one tool call of a character may take.")
+    tool_rounds: int = Field(8, ge=1, description="How many times in one answer a model may call for tools.")
     watch: bool = Field(False, description="Reload by itself when a .py file in the directory changes.")
     watch_quiet: float = Field(0.025, gt=0, description="How many seconds files must stand still before a reload.")
     watch_interval: float = Field(30, gt=0, description="How many seconds between two comparisons of all content.")
@@ -100,12 +158,29 @@ class Settings(BaseSettings):
                 raise ValueError(f"{_variable(name)}: {e}") from e
         return values
 
+    @property
+    def api_keys(self) -> tuple[str, ...]:
+        """The keys that let somebody talk; none of them: everybody may."""
+        text = self.api_key.get_secret_value() if self.api_key else ""
+        return tuple(key.strip() for key in text.split(",") if key.strip())
+
+    @model_validator(mode="after")
+    def _refuse_empty_keys(self) -> Self:
+        for name in ("admin_key", "api_key"):
+            key: SecretStr | None = getattr(self, name)
+            given = os.environ.get(_variable(name)) if key is None else key.get_secret_value()
+            if given is not None and not given.replace(",", " ").strip():
+                raise ValueError(f"{_variable(name)} is empty; set a key, or unset it")
+        return self
+
+    @model_validator(mode="after")
+    def _pair_certificate_and_key(self) -> Self:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("TLS needs both: set CHARHOST_TLS_CERT and CHARHOST_TLS_KEY")
+        return self
+
     @model_validator(mode="after")
     def _guard_foreign_addresses(self) -> Self:
-        if self.admin_key is None and os.environ.get("CHARHOST_ADMIN_KEY") == "":
-            raise ValueError("CHARHOST_ADMIN_KEY is empty; set a key, or unset it")
-        if self.admin_key is not None and not self.admin_key.get_secret_value().strip():
-            raise ValueError("CHARHOST_ADMIN_KEY is empty; set a key, or unset it")
         if self.admin_key is None and not is_loopback(self.host):
             raise ValueError(
                 f"listening on {self.host} lets other machines run code through a reload: "
@@ -129,5 +204,6 @@ def _explain(error: dict[str, Any]) -> str:
     name = str(error["loc"][0])
     if error["type"] == "extra_forbidden":
         return f"{name}: there is no such setting"
-    found = "" if name.endswith("_key") else f", not {error['input']!r}"
+    is_shown = name in Settings.model_fields and not is_secret(name) and "@" not in str(error["input"])
+    found = "" if not is_shown else f", not {error['input']!r}"
     return f"{name} (--{name.replace('_', '-')}, {_variable(name)}): {error['msg']}{found}"

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from charhost.web.keys import MANAGER
+from charhost.web.keys import CONVERSATIONS, MANAGER
 from tests.conftest import Client, character
 from tests.test_manager import Gate, Write, gate
 
@@ -51,7 +51,7 @@ async def test_what_was_applied_is_what_is_read(client: Client, write: Write) ->
         catalog = await get(client, "/v1/characters")
         assert [found["name"] for found in catalog["characters"]] == [f"Ada {turn}"]
         assert (catalog["generation"], catalog["revision"]) == (report["generation"], report["revision"])
-        async with client.ws_connect("/v1/realtime") as ws:
+        async with client.ws_connect("/v1/realtime?dialect=ga") as ws:
             assert (await ws.receive_json())["session"]["model"] == f"Ada {turn}"
 
 
@@ -236,10 +236,10 @@ async def test_status_tells_of_the_reload_that_runs(client: Client, write: Write
 
 async def test_status_counts_the_sessions_of_each_generation(client: Client) -> None:
     """Sessions that were kept are counted under the generation they began with, the newest first."""
-    async with client.ws_connect("/v1/realtime") as old:
+    async with client.ws_connect("/v1/realtime?dialect=ga") as old:
         await old.receive()
         await client.post(RELOAD, json={"sessions": "keep"})
-        async with client.ws_connect("/v1/realtime") as new:
+        async with client.ws_connect("/v1/realtime?dialect=ga") as new:
             await new.receive()
             generations = (await get(client, "/v1/characters/status"))["generations"]
     assert generations == [{"generation": 2, "sessions": 1}, {"generation": 1, "sessions": 1}]
@@ -260,6 +260,20 @@ async def test_health_is_well_while_somebody_can_be_talked_to(client: Client) ->
         "llm_up": False,
         "voice_cloning_up": False,
     }
+
+
+@pytest.mark.parametrize(("state", "up"), [("offline", False), ("down", False), ("up", True)])
+async def test_health_tells_of_the_language_model(
+    client: Client, monkeypatch: pytest.MonkeyPatch, state: str, up: bool
+) -> None:
+    """A model that cannot be reached is told and does not make health fail: characters can still be reloaded."""
+
+    async def known() -> str:
+        return state
+
+    monkeypatch.setattr(client.app[CONVERSATIONS].models, "state", known)
+    health = await get(client, "/v1/health")
+    assert (health["ok"], health["llm"], health["llm_up"]) == (True, state, up)
 
 
 @pytest.mark.parametrize("source", ["def broken(:", "raise SystemExit"])

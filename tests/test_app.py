@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from aiohttp import web
 from charhost.errors import SettingsError
 from charhost.settings import Settings
 from charhost.web.app import create_app, serve
-from charhost.web.keys import MANAGER, METRICS, SESSIONS
+from charhost.web.keys import MANAGER, METRICS, MODELS, SESSIONS
 from tests.conftest import Client, character
 from tests.test_manager import Gate, Write, gate
+from tests.test_tls import certificate
 
-__all__ = ["gate"]
+__all__ = ["certificate", "gate"]
 
 StartClient = Callable[..., Awaitable[Client]]
 
@@ -28,21 +30,26 @@ ROUTES = [
     ("GET", "/v1/characters/Ada"),
     ("GET", "/v1/characters/status"),
     ("GET", "/v1/health"),
+    ("GET", "/v1/models"),
+    ("GET", "/v1/models/Ada"),
     ("GET", "/v1/voices"),
     ("GET", "/metrics"),
     ("POST", "/v1/characters/reload"),
+    ("POST", "/v1/chat/completions"),
 ]
+CHAT = {"model": "Ada", "messages": [{"role": "user", "content": "Hi"}]}
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_each_route_exists(client: Client, method: str, path: str) -> None:
     """Each page of the house answers."""
-    assert (await client.request(method, path, json={} if method == "POST" else None)).status == 200
+    body = CHAT if "chat" in path else {}
+    assert (await client.request(method, path, json=body if method == "POST" else None)).status == 200
 
 
 async def test_realtime_exists(client: Client) -> None:
     """The WebSocket can be connected to."""
-    async with client.ws_connect("/v1/realtime") as ws:
+    async with client.ws_connect("/v1/realtime?dialect=ga") as ws:
         assert (await ws.receive_json())["type"] == "session.created"
 
 
@@ -111,7 +118,7 @@ async def test_two_applications_do_not_meet(
     (tmp_path / "other" / "bob.py").write_text(character("Bob"))
     ours = await aiohttp_client(create_app(settings))
     theirs = await aiohttp_client(create_app(Settings(directory=tmp_path / "other")))
-    async with theirs.ws_connect("/v1/realtime") as ws:
+    async with theirs.ws_connect("/v1/realtime?dialect=ga") as ws:
         await ws.receive()
         write("ada.py", character("Ada", "Be brief."))
         assert (await (await ours.post("/v1/characters/reload", json={})).json())["sessions"]["total"] == 0
@@ -155,6 +162,21 @@ async def test_shutdown_waits_for_a_reload(client: Client, write: Write, gate: G
     await asyncio.wait_for(closing, 20)
 
 
+async def test_the_models_are_closed_at_the_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections to models do not outlive the application, and do not end before it."""
+    closed: list[int] = []
+
+    async def close() -> None:
+        closed.append(len(client.app[SESSIONS]))
+
+    monkeypatch.setattr(client.app[MODELS], "close", close)
+    async with client.ws_connect("/v1/realtime?dialect=ga") as ws:
+        await ws.receive()
+        assert closed == []
+        await client.server.close()
+    assert closed == [0]
+
+
 @pytest.fixture
 def quiet_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """What `serve` does to its process is not done to that of the tests."""
@@ -172,6 +194,44 @@ def test_serve_runs_the_application_as_the_tests_do(settings: Settings, monkeypa
     assert (seen["host"], seen["port"]) == ("127.0.0.1", 8000)
     assert (seen["handler_cancellation"], seen["access_log"]) == (True, None)
     assert seen["shutdown_timeout"] == settings.shutdown_timeout
+
+
+@pytest.mark.usefixtures("quiet_process")
+@pytest.mark.parametrize(
+    ("url", "model", "said"),
+    [
+        (None, None, "no language model is connected (CHARHOST_LLM_URL): an offline stand-in answers"),
+        ("http://llm.example:11434/v1?key=s3cret", "tiny", "characters speak with tiny at llm.example:11434"),
+        ("http://llm.example/v1", None, "characters speak with the first model at llm.example"),
+    ],
+)
+def test_serve_says_who_answers(
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    url: str | None,
+    model: str | None,
+    said: str,
+) -> None:
+    """The log tells at the start whether a model is connected, and which; it holds no key."""
+    monkeypatch.setattr(web, "run_app", lambda app, **options: None)
+    caplog.set_level(logging.INFO)
+    serve(Settings(directory=settings.directory, llm_url=url, llm_model=model, llm_key="s3cret"))
+    assert said in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.usefixtures("quiet_process")
+def test_serve_shows_its_certificate(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path]
+) -> None:
+    """With a certificate and its key the server speaks TLS."""
+    seen: dict[str, Any] = {}
+    monkeypatch.setattr(web, "run_app", lambda app, **options: seen.update(options))
+    serve(Settings(directory=settings.directory, tls_cert=certificate[0], tls_key=certificate[1]))
+    assert isinstance(seen["ssl_context"], ssl.SSLContext)
+    serve(settings)
+    assert seen["ssl_context"] is None
 
 
 @pytest.mark.usefixtures("quiet_process")

@@ -19,12 +19,16 @@ KEY = "s3cret"
 
 
 def authority(
-    *headers: tuple[str, str], key: str | None = None, remote: str | None = "127.0.0.1", host: str | None = "localhost"
+    *headers: tuple[str, str],
+    key: str | None = None,
+    api_key: str | None = None,
+    remote: str | None = "127.0.0.1",
+    host: str | None = "localhost",
 ) -> Authority:
-    """What a request may do at a server with that key or none."""
+    """What a request may do at a server with those keys or none."""
     sent = CIMultiDict([*([("Host", host)] if host is not None else []), *headers])
     request = make_mocked_request("POST", RELOAD, headers=sent).clone(remote=remote or "")
-    return Gate(Settings(admin_key=key)).authority(request)
+    return Gate(Settings(admin_key=key, api_key=api_key)).authority(request)
 
 
 def code(decided: Authority) -> tuple[int, str]:
@@ -196,6 +200,48 @@ def test_a_key_may_have_letters_of_any_language() -> None:
     assert authority(("Authorization", "Bearer clé"), key="clé").admin
 
 
+# Keys for talking
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_without_a_key_for_it_everybody_may_talk(key: str | None) -> None:
+    """Foreign pages and other machines too, with any key or none; an admin key changes nothing about that."""
+    sent = ("Origin", "http://evil.com"), ("Authorization", "Bearer wrong")
+    decided = authority(*sent, key=key, remote="8.8.8.8", host="example.com")
+    assert (decided.chat, decided.chat_refusal, decided.admin) == (True, None, False)
+
+
+@pytest.mark.parametrize("sent", ["one", "two", KEY])
+def test_each_key_lets_talk(sent: str) -> None:
+    """There may be several keys, and an admin key is one of them."""
+    assert authority(("Authorization", f"Bearer {sent}"), key=KEY, api_key="one, two").chat
+
+
+@pytest.mark.parametrize("sent", ["", "Bearer", "Bearer three", "Bearer one, two", "Bearer one,two", "one"])
+def test_without_one_of_the_keys_nobody_may_talk(sent: str) -> None:
+    """Who sits at this machine is an admin, but needs a key for talking like everybody."""
+    decided = authority(("Authorization", sent), api_key="one,two")
+    assert (decided.admin, decided.chat) == (True, False)
+    assert decided.chat_refusal is not None
+    assert (decided.chat_refusal.status, decided.chat_refusal.code) == (401, "invalid_api_key")
+    assert decided.chat_refusal.headers == {"WWW-Authenticate": "Bearer"}
+
+
+def test_a_key_for_talking_makes_no_admin() -> None:
+    """Where there is an admin key, only that one is."""
+    assert code(authority(("Authorization", "Bearer one"), key=KEY, api_key="one")) == (401, "invalid_key")
+
+
+@pytest.mark.parametrize("sent", ["one", "wrong"])
+def test_a_page_sends_its_key_as_a_subprotocol(sent: str) -> None:
+    """It cannot read the status of a refusal, so it is known that the key came so."""
+    offer = ("Upgrade", "websocket"), ("Sec-WebSocket-Protocol", f"realtime, openai-insecure-api-key.{sent}")
+    decided = authority(*offer, api_key="one")
+    assert (decided.chat, decided.key_in_subprotocol) == (sent == "one", True)
+    assert not authority(*offer, ("Authorization", "Bearer one"), api_key="one").key_in_subprotocol
+    assert not authority(("Authorization", "Bearer one"), api_key="one").key_in_subprotocol
+
+
 # On the wire
 
 
@@ -245,6 +291,37 @@ async def test_the_key_is_asked_for_on_the_wire(
     client = await aiohttp_client(create_app(Settings(directory=settings.directory, admin_key=KEY)))
     headers = {} if sent is None else {"Authorization": f"Bearer {sent}"}
     assert (await client.request(method, path, json={}, headers=headers)).status == status
+
+
+CHAT_ROUTES = ["/v1/models", "/v1/models/Ada", "/v1/characters", "/v1/characters/Ada"]
+
+
+@pytest.mark.parametrize(("sent", "status"), [("one", 200), (KEY, 200), ("wrong", 401), (None, 401)])
+@pytest.mark.parametrize("path", CHAT_ROUTES)
+async def test_the_key_for_talking_is_asked_for_on_the_wire(
+    aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings, sent: str | None, status: int, path: str
+) -> None:
+    """With a key for talking, who can be talked to is for its holders; who is refused learns why in the shape of the
+    path, and never reads the key."""
+    client = await aiohttp_client(create_app(Settings(directory=settings.directory, api_key="one", admin_key=KEY)))
+    answer = await client.get(path, headers={} if sent is None else {"Authorization": f"Bearer {sent}"})
+    assert answer.status == status
+    if status == 401:
+        refusal = await answer.json()
+        openai = path.startswith("/v1/models")
+        assert (refusal["error"] if openai else refusal)["code"] == "invalid_api_key"
+        assert answer.content_type == ("application/json" if openai else "application/problem+json")
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+        assert "wrong" not in str(refusal).replace("is wrong", "")
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/health", "/v1/voices", "/metrics"])
+async def test_some_pages_never_need_a_key(
+    aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings, path: str
+) -> None:
+    """Whoever watches over the server needs none."""
+    client = await aiohttp_client(create_app(Settings(directory=settings.directory, api_key="one", admin_key=KEY)))
+    assert (await client.get(path)).status == 200
 
 
 async def test_strangers_learn_nothing_of_paths(client: Client, directory: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -66,7 +67,7 @@ async def test_an_entry_tells_what_its_file_says(client: Client, write: Write) -
 
 async def test_a_prompt_is_not_in_the_catalog(client: Client) -> None:
     """What a character is told is never shown."""
-    for path in ("/v1/characters", "/v1/characters/Ada", "/v1/voices", "/v1/characters/status"):
+    for path in ("/v1/characters", "/v1/characters/Ada", "/v1/voices", "/v1/models", "/v1/characters/status"):
         assert "Be kind." not in await (await client.get(path)).text()
 
 
@@ -101,6 +102,44 @@ async def test_an_unknown_name_is_not_found(client: Client, path: str) -> None:
     problem = await answer.json()
     assert (answer.status, answer.content_type) == (404, "application/problem+json")
     assert (problem["code"], "see /v1/characters" in problem["detail"]) == ("character_not_found", True)
+
+
+async def test_every_character_is_a_model(client: Client, write: Write) -> None:
+    """Models have the fields that OpenAI's clients require and the name that Open WebUI shows, whether good or not."""
+    await loaded(client, write, bob=character("Bob") + "METADATA = {'good': False}")
+    answer = await client.get("/v1/models")
+    assert answer.content_type == "application/json"
+    models = await answer.json()
+    created = {model.pop("created") for model in models["data"]}
+    assert len(created) == 1
+    assert 0 <= time.time() - created.pop() < 60
+    assert models == {
+        "object": "list",
+        "data": [{"id": n, "object": "model", "owned_by": "charhost", "name": n} for n in ("Ada", "Bob")],
+    }
+
+
+async def test_a_model_is_as_old_after_a_reload_as_before(client: Client, write: Write) -> None:
+    """Nothing about a model changes while its name stays."""
+    before = await get(client, "/v1/models/Ada")
+    await loaded(client, write, ada=character("Ada", "Be brief."))
+    assert await get(client, "/v1/models/Ada") == before
+
+
+@pytest.mark.parametrize("name", ["Ada", "Fabienne Dupont", "Aime\u0301e", "C/3PO", "50%", "a?b#c", "李白"])
+async def test_a_model_is_found_by_its_id(client: Client, write: Write, name: str) -> None:
+    """Whatever stands in a name, its model can be asked for."""
+    await loaded(client, write, ada=character(name))
+    (model,) = (await get(client, "/v1/models"))["data"]
+    assert await get(client, f"/v1/models/{quote(model['id'], safe='')}") == model
+
+
+async def test_an_unknown_model_is_not_found(client: Client) -> None:
+    """The answer has the shape that OpenAI's clients read."""
+    answer = await client.get("/v1/models/Nobody")
+    error = (await answer.json())["error"]
+    assert (answer.status, answer.content_type) == (404, "application/json")
+    assert (error["code"], error["param"], error["type"]) == ("model_not_found", "model", "invalid_request_error")
 
 
 async def test_voices_have_the_closed_shape_of_unmute(client: Client, write: Write) -> None:

@@ -226,7 +226,7 @@ async def test_change_of_an_unused_helper_is_no_swap(world: World, write: Write)
 
 async def test_unchanged_touches_no_session(client: Client) -> None:
     """A client hears nothing of a reload that found nothing new (promise 18)."""
-    async with client.ws_connect("/v1/realtime") as ws:
+    async with client.ws_connect("/v1/realtime?dialect=ga") as ws:
         await ws.receive_json()
         answer = await client.post("/v1/characters/reload", json={"scope": "changed"})
         assert (await answer.json())["sessions"] == {"policy": "close", "total": 1, "affected": 0}

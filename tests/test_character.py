@@ -21,7 +21,13 @@ def set_of(*names: str, **fingerprints: str) -> CharacterSet:
         module = ModuleType("x")
         exec(source, vars(module))
         made = character_in(
-            module, str, file=f"{name}.py", fingerprint=fingerprints.get(name, "1"), generation=1, lease=None
+            module,
+            str,
+            file=f"{name}.py",
+            location=f"/{name}.py",
+            fingerprint=fingerprints.get(name, "1"),
+            generation=1,
+            lease=None,
         )
         found[made.name] = made
     return CharacterSet("/characters", 1, found)

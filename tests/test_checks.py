@@ -20,7 +20,15 @@ def made(source: str) -> Character:
     """The character that a file with that source defines."""
     module = ModuleType("ada")
     exec(compile(source, "ada.py", "exec", dont_inherit=True), vars(module))
-    return character_in(module, lambda: source, file="ada.py", fingerprint="sha256:1", generation=3, lease=None)
+    return character_in(
+        module,
+        lambda: source,
+        file="ada.py",
+        location="/characters/ada.py",
+        fingerprint="sha256:1",
+        generation=3,
+        lease=None,
+    )
 
 
 def wrong(source: str) -> ValidationError:
@@ -40,7 +48,8 @@ def wrong_line(line: str) -> str:
 def test_small_file_is_a_character() -> None:
     """A file with what is required, and no more, is a character."""
     ada = made(character("Ada", "Be kind."))
-    assert (ada.name, ada.file, ada.fingerprint, ada.generation) == ("Ada", "ada.py", "sha256:1", 3)
+    assert (ada.name, ada.file, ada.location) == ("Ada", "ada.py", "/characters/ada.py")
+    assert (ada.fingerprint, ada.generation) == ("sha256:1", 3)
     assert ada.voice_source == {"source_type": "file", "path_on_server": "voices/ada.wav"}
     assert ada.prompt_generator(ada.instructions).make_system_prompt() == "Be kind."
     assert (ada.tools, ada.is_good) == ((), True)
@@ -398,6 +407,118 @@ def test_handler_takes_two_arguments(arguments: str) -> None:
 def test_no_tools_need_no_handler() -> None:
     """An empty list is as good as none."""
     assert made(f"{character()}TOOLS = []").tools == ()
+
+
+# LLM
+
+
+def test_model_of_a_character() -> None:
+    """LLM sets the model, how it answers, and where it is; what it leaves out is the server's."""
+    wishes = {"model": "llama3.2", "temperature": 0.2, "max_tokens": 300, "stop": "END", "url": "http://h:1/v1"}
+    llm = made(f"{character()}LLM = {wishes!r}").llm
+    assert (llm.model, str(llm.url), llm.api_key_env) == ("llama3.2", "http://h:1/v1", None)
+    assert llm.options == {"temperature": 0.2, "max_tokens": 300, "stop": ["END"]}
+
+
+@pytest.mark.parametrize("line", ["", "LLM = {}", "LLM = {'model': None}", "import os; LLM = {'stop': ('a', 'b')}"])
+def test_model_is_optional(line: str) -> None:
+    """A file need not choose anything; a tuple is as good as a list."""
+    assert made(f"{character()}{line}").llm.model is None
+
+
+def test_nothing_is_chosen_without_llm() -> None:
+    """A file without LLM leaves all to the server."""
+    assert made(character()).llm.model_dump(exclude_none=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("wishes", "text"),
+    [
+        ({"modle": "m"}, "LLM has 'modle': expected only model, temperature, max_tokens, stop, url, api_key_env"),
+        ({1: "m"}, "LLM has '1': expected only model, temperature, max_tokens, stop, url, api_key_env"),
+        ({"model": 5}, "LLM['model'] is 5: Input should be a valid string"),
+        ({"model": ""}, "LLM['model'] is '': String should have at least 1 character"),
+        ({"temperature": 3}, "LLM['temperature'] is 3: Input should be less than or equal to 2"),
+        ({"temperature": "hot"}, "LLM['temperature'] is 'hot': Input should be a valid number"),
+        ({"max_tokens": 0}, "LLM['max_tokens'] is 0: Input should be greater than or equal to 1"),
+        ({"stop": ["a", 5]}, "LLM['stop'] is 5: Input should be a valid string"),
+        ({"url": "ftp://h"}, "LLM['url'] is 'ftp://h': URL scheme should be 'http' or 'https'"),
+    ],
+)
+def test_wrong_choice_of_a_model(wishes: dict[Any, Any], text: str) -> None:
+    """A wrong value is told with its key, and so is a key that has no meaning."""
+    assert wrong_line(f"LLM = {wishes!r}") == text
+
+
+@pytest.mark.parametrize(("value", "found"), [("None", "None"), ("'llama3.2'", "'llama3.2'"), ("[]", "of type list")])
+def test_choice_of_a_model_is_no_dict(value: str, found: str) -> None:
+    """LLM is a dict, not the name of a model."""
+    assert wrong_line(f"LLM = {value}") == f"LLM is {found}: expected a dict"
+
+
+def test_all_wrong_choices_are_told() -> None:
+    """Each of them has a sentence."""
+    text = wrong_line("LLM = {'model': 5, 'max_tokens': 0, 'mood': 1}")
+    assert [part.split(" ")[0] for part in text.split("; ")] == ["LLM['model']", "LLM['max_tokens']", "LLM"]
+
+
+@pytest.mark.parametrize("scheme", ["http", "ftp"])
+def test_key_in_the_address_of_a_model(scheme: str) -> None:
+    """A key in the address is refused as in the server's own setting, and not repeated where everybody can read it."""
+    text = wrong_line(f"LLM = {{'url': '{scheme}://me:s3cret@h'}}")
+    assert text.startswith("LLM['url'] ")
+    assert "s3cret" not in text
+
+
+# GREETING
+
+
+@pytest.mark.parametrize(
+    ("line", "greetings"),
+    [
+        ("", ()),
+        ("GREETING = []", ()),
+        ("GREETING = 'Ahoy!'", ("Ahoy!",)),
+        ("GREETING = ['Ahoy!', ' Hello. ']", ("Ahoy!", " Hello. ")),
+        ("class Odd(str): ...\nGREETING = Odd('Ahoy!')", ("Ahoy!",)),
+    ],
+)
+def test_greeting(line: str, greetings: tuple[str, ...]) -> None:
+    """A file may have none, one or several, which are kept word for word, as plain texts."""
+    ada = made(f"{character()}{line}")
+    assert (ada.greetings, {*map(type, ada.greetings)} <= {str}) == (greetings, True)
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ("None", "None"),
+        ("5", "5"),
+        ("''", "''"),
+        ("' \\n'", "' \\n'"),
+        ("b'Ahoy!'", "of type bytes"),
+        ("['Ahoy!', '']", "of type list"),
+        ("['Ahoy!', 5]", "of type list"),
+        ("('Ahoy!',)", "of type tuple"),
+        ("{'Ahoy!': 1}", "of type dict"),
+    ],
+)
+def test_wrong_greeting(value: str, found: str) -> None:
+    """A greeting is a text that says something, or a list of such."""
+    text = f"GREETING is {found}: expected a str or a list of str, none of them empty"
+    assert wrong_line(f"GREETING = {value}") == text
+
+
+def test_greeting_that_cannot_be_sent() -> None:
+    """Half a character is told at the load, not when the greeting is said."""
+    assert wrong_line("GREETING = 'Ahoy \\ud800'").startswith("GREETING cannot be written as JSON (")
+
+
+def test_greetings_are_a_copy() -> None:
+    """What the file does to its list later does not show."""
+    ada = made(f"{character()}GREETING = ['Ahoy!']\n")
+    ada.prompt_generator.make_system_prompt.__globals__["GREETING"].append("Arr!")
+    assert ada.greetings == ("Ahoy!",)
 
 
 # Lines

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from charhost import __version__
 from charhost.cli import app
 from charhost.errors import SettingsError
-from charhost.settings import Settings
+from charhost.settings import Settings, is_secret
 
 SERVE: Any = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]
 
@@ -57,13 +57,13 @@ def test_python_m_charhost_is_the_same_command() -> None:
 
 def test_without_a_command_the_help_is_shown() -> None:
     """Whoever types only `charhost` learns what there is."""
-    assert "serve" in run().output
+    assert all(command in run().output for command in ("serve", "chat"))
 
 
 def test_every_setting_is_an_option_but_the_keys() -> None:
     """The options of serve are the settings; a key on a command line could be read by every user."""
     options = {parameter.name: parameter.opts for parameter in SERVE.params if parameter.name != "help"}
-    names = [name for name in Settings.model_fields if not name.endswith("_key")]
+    names = [name for name in Settings.model_fields if not is_secret(name)]
     assert options == {name: [f"--{name.replace('_', '-')}"] for name in names}
 
 

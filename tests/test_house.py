@@ -23,12 +23,14 @@ LAYERS = (
     {"cli", "__main__"},
     {"web"},
     {"watcher"},
-    {"manager", "attempt", "wording", "conversation"},
-    {"loader", "load", "isolation", "zygote", "store", "llm", "tools", "logs"},
+    {"manager", "attempt", "wording", "conversation", "turn", "draft", "parking"},
+    {"loader", "load", "isolation", "zygote", "store", "upstream", "offline", "tools", "persona", "progress", "logs"},
+    {"llm", "history", "wishes"},
     {"modules", "fingerprint", "snapshot", "folders", "layout", "source", "imports", "failure", "deadline", "events"}
-    | {"metrics", "mounts", "ears"},
+    | {"metrics", "mounts", "ears", "items"},
     {"character", "checks", "report"},
-    {"settings", "errors", "text", "__init__"},
+    {"choice"},
+    {"settings", "errors", "text", "ids", "jsontext", "__init__"},
 )
 
 

@@ -271,6 +271,6 @@ async def lifetime(settings: Settings, write: Write) -> None:
     async with client:
         for kind in (good, isolated, broken):
             await one_round(kind, client, write)
-        async with client.ws_connect("/v1/realtime") as socket:
+        async with client.ws_connect("/v1/realtime?dialect=ga") as socket:
             await socket.receive_json()
             await reload(client, sessions="keep")

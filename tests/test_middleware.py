@@ -57,6 +57,20 @@ async def test_an_unforeseen_error_tells_the_log_and_nobody_else(
     assert "s3cret" not in caplog.text
 
 
+async def test_a_path_cannot_forge_a_line_of_the_log(
+    aiohttp_client: Callable[..., Awaitable[Client]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Line breaks in a path stay escaped in the log."""
+
+    async def page(request: web.Request) -> web.Response:
+        raise LookupError
+
+    app = web.Application(middlewares=[errors_to_json])
+    app.router.add_get(r"/{path:[\s\S]*}", page)
+    assert (await (await aiohttp_client(app)).get("/a%0Aforged")).status == 500
+    assert "GET /a%0Aforged failed" in caplog.text
+
+
 async def test_a_redirect_stays_a_redirect(start: StartServer) -> None:
     """What aiohttp raises and is no error passes through."""
     answer = await (await start(web.HTTPFound("/elsewhere"))).get("/", allow_redirects=False)
@@ -69,6 +83,30 @@ async def test_an_unknown_path_is_a_problem_document(client: Client) -> None:
     problem = await answer.json()
     assert (answer.status, answer.content_type) == (404, "application/problem+json")
     assert (problem["code"], problem["title"], problem["status"]) == ("not_found", "Not Found", 404)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat", "/v1/chat/nothing", "/v1/models/", "/v1/realtime/client_secrets"])
+async def test_clients_of_openai_read_errors_in_its_shape(client: Client, path: str) -> None:
+    """Where their clients ask, also for what is not there, an error has the fields that they read; an unknown path
+    has no code."""
+    answer = await client.post(path)
+    error = (await answer.json())["error"]
+    assert (answer.status, answer.content_type) == (404, "application/json")
+    message = f"There is nothing at {path}."
+    assert error == {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+
+
+async def test_a_wrong_method_of_openai_names_the_right_one(client: Client) -> None:
+    """Who gets what is to be posted learns so in the shape of OpenAI."""
+    answer = await client.get("/v1/chat/completions")
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+    assert (await answer.json())["error"]["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("path", ["/v1/chats", "/v1/modelsx", "/v1", "/chat/completions"])
+async def test_other_paths_answer_with_problem_documents(client: Client, path: str) -> None:
+    """What only begins like a path of OpenAI is none."""
+    assert (await client.get(path)).content_type == "application/problem+json"
 
 
 async def test_a_wrong_method_names_the_right_ones(client: Client) -> None:

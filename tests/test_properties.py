@@ -363,7 +363,7 @@ class Reloads(RuleBasedStateMachine):
         """Open a session with one of the characters, or with whom the server chooses."""
         names = list(self.model.entries)
         name = data.draw(st.sampled_from(names), label="character") if named else names[0]
-        socket = self.run(self.open({"model": name} if named else {}))
+        socket = self.run(self.open({"model": name} if named else {"dialect": "ga"}))
         self.talks.append(Talk(socket, self.model.entries[name], self.model.generation))
 
     async def open(self, query: dict[str, str]) -> ClientWebSocketResponse:

@@ -9,7 +9,7 @@ import pytest
 
 from charhost.metrics import Metrics
 from charhost.report import ReloadRequest
-from charhost.settings import Settings
+from charhost.settings import Settings, is_secret
 from charhost.web.app import create_app
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -29,7 +29,7 @@ def test_settings_table_is_the_settings() -> None:
     assert list(table) == list(Settings.model_fields)
     for name, (option, _, default, meaning) in table.items():
         field = Settings.model_fields[name]
-        assert option == ("–" if name.endswith("_key") else f"`--{name.replace('_', '-')}`")
+        assert option == ("–" if is_secret(name) else f"`--{name.replace('_', '-')}`")
         assert meaning == field.description
         if name != "directory":
             value = getattr(Settings(), name)

@@ -21,10 +21,12 @@ from charhost.character import CharacterSet
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import MANAGER, METRICS, SESSIONS
+from charhost.web.realtime.openai import OpenAIDoor
 from tests.conftest import Client, character
 from tests.test_manager import Write
 
-REALTIME = "/v1/realtime"
+REALTIME = "/v1/realtime?dialect=ga"
+HOLDING = "/v1/realtime"  # where nothing says which dialect a client speaks
 RELOAD = "/v1/characters/reload"
 
 StartClient = Callable[..., Awaitable[Client]]
@@ -149,10 +151,160 @@ async def test_frames_are_not_compressed(client: Client) -> None:
 
 async def test_the_server_asks_whether_a_client_is_there(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every now and then the client is pinged."""
-    monkeypatch.setattr("charhost.web.realtime.HEARTBEAT", 0.05)
+    monkeypatch.setattr("charhost.web.realtime.handler.HEARTBEAT", 0.05)
     async with client.ws_connect(REALTIME, autoping=False) as ws:
         await ws.receive()
         assert (await ws.receive(timeout=20)).type is WSMsgType.PING
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
+async def test_without_the_key_there_is_no_handshake(start: StartClient, headers: dict[str, str]) -> None:
+    """Where a key is asked for, a missing or wrong one is refused before the upgrade."""
+    client = await start(api_key="s3cret")
+    with pytest.raises(WSServerHandshakeError) as refused:
+        await client.ws_connect(REALTIME, headers=headers)
+    assert refused.value.status == 401
+
+
+async def test_a_page_is_told_that_its_key_is_wrong(start: StartClient) -> None:
+    """A page cannot read the status of a refused handshake: it is told by an event and close 3000."""
+    client = await start(api_key="s3cret")
+    async with client.ws_connect(REALTIME, protocols=("realtime", "openai-insecure-api-key.wrong")) as ws:
+        (event,), code, reason = await events(ws)
+    assert (code, reason) == (3000, "invalid_request_error.invalid_api_key")
+    assert (event["error"]["type"], event["error"]["code"]) == ("invalid_request_error", "invalid_api_key")
+
+
+@pytest.mark.parametrize("field", ["call_id", "intent"])
+async def test_what_is_no_conversation_is_refused(client: Client, field: str) -> None:
+    """Clients that would join a call, or have speech written down, are told that there is no such thing here."""
+    async with client.ws_connect(REALTIME, params={"model": "Ada", field: "transcription"}) as ws:
+        (event,), code, _ = await events(ws)
+    assert (code, event["error"]["code"], event["error"]["param"]) == (4004, "invalid_value", field)
+
+
+# When session.created comes
+
+
+async def first(ws: ClientWebSocketResponse) -> Any:
+    """The first event."""
+    return await ws.receive_json(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_beta"),
+    [
+        ({"params": {"model": "Ada"}}, False),
+        ({"headers": {"Authorization": "Bearer x"}}, False),
+        ({"protocols": ("realtime", "openai-insecure-api-key.x")}, False),
+        ({"params": {"dialect": "ga"}}, False),
+        ({"headers": {"OpenAI-Beta": "realtime=v1"}}, True),
+        ({"protocols": ("realtime", "openai-beta.realtime-v1")}, True),
+        ({"params": {"model": "Ada", "dialect": "beta"}}, True),
+    ],
+)
+async def test_a_client_of_openai_is_greeted_at_once(client: Client, options: dict[str, Any], is_beta: bool) -> None:
+    """Where the handshake says which dialect it is, session.created waits for nothing."""
+    async with client.ws_connect(HOLDING, **options) as ws:
+        event = await first(ws)
+    assert (event["type"], "modalities" in event["session"]) == ("session.created", is_beta)
+
+
+@pytest.mark.parametrize(
+    ("event", "is_beta", "answers"),
+    [
+        ({"type": "session.update", "session": {"type": "realtime"}}, False, ["session.updated"]),
+        ({"type": "session.update", "session": {"instructions": "x"}}, False, ["session.updated"]),
+        ({"type": "session.update", "session": {"modalities": ["text"]}}, True, ["session.updated"]),
+        ({"type": "session.update", "session": {"input_audio_format": "pcm16"}}, True, ["session.updated"]),
+        ({"type": "session.update", "session": 5}, False, ["error"]),
+        ({"type": "input_audio_buffer.append", "audio": "AAAA"}, True, []),
+        ({"type": "response.cancel"}, False, ["error"]),
+        ({"type": "nope"}, False, ["error"]),
+    ],
+)
+async def test_the_first_event_tells_the_dialect(
+    client: Client, event: dict[str, Any], is_beta: bool, answers: list[str]
+) -> None:
+    """A client whose handshake says nothing is greeted in the dialect of its first event, which is then obeyed."""
+    async with client.ws_connect(HOLDING) as ws:
+        await ws.send_json(event)
+        created = await first(ws)
+        await ws.send_json({"type": "input_audio_buffer.clear"})
+        received = [(await first(ws))["type"] for _ in range(len(answers) + 1)]
+    assert (created["type"], "modalities" in created["session"]) == ("session.created", is_beta)
+    assert received == [*answers, "input_audio_buffer.cleared"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "session.update", "session": {"allow_recording": False, "voice": None, "instructions": None}},
+        {"type": "session.update", "session": {"instructions": {"type": "smalltalk"}}},
+        {"type": "input_audio_buffer.append", "audio": "T2dnUwAC"},
+        {"type": "session.characters.list"},
+    ],
+)
+async def test_a_client_of_unmute_is_not_greeted(client: Client, event: dict[str, Any]) -> None:
+    """unmute's clients know no session.created, and break on it."""
+    async with client.ws_connect(HOLDING) as ws:
+        await ws.send_json(event)
+        await reload(client)
+        received, code, _ = await events(ws)
+    assert "session.created" not in {event["type"] for event in received}
+    assert code == 1012
+
+
+@pytest.mark.parametrize(("text", "code"), [("hello", "invalid_json"), (b"hello", "invalid_event")])
+async def test_nonsense_at_first_is_answered_as_ga(client: Client, text: str | bytes, code: str) -> None:
+    """What is no event tells no dialect: the client is greeted, then refused."""
+    async with client.ws_connect(HOLDING) as ws:
+        await (ws.send_bytes(text) if isinstance(text, bytes) else ws.send_str(text))
+        assert (await first(ws))["session"]["type"] == "realtime"
+        assert (await first(ws))["error"]["code"] == code
+
+
+async def test_a_client_that_says_nothing_is_greeted_later(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for session.created gets it after a while, and once."""
+    monkeypatch.setattr("charhost.web.realtime.desk.PATIENCE", 0.05)
+    async with client.ws_connect(HOLDING) as ws:
+        assert (await first(ws))["session"]["type"] == "realtime"
+        assert (await update(ws, modalities=["text"]))["session"]["type"] == "realtime"
+
+
+async def test_a_client_that_was_greeted_is_not_greeted_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time to wait does not run on beside a dialect that is known."""
+    monkeypatch.setattr("charhost.web.realtime.desk.PATIENCE", 0.05)
+    async with client.ws_connect(HOLDING) as held, client.ws_connect(REALTIME) as known:
+        await held.send_json({"type": "session.update", "session": {"modalities": ["text"]}})
+        await first(known)
+        await asyncio.sleep(0.1)
+        await held.send_json({"type": "input_audio_buffer.clear"})
+        await known.send_json({"type": "input_audio_buffer.clear"})
+        assert (await first(known))["type"] == "input_audio_buffer.cleared"
+        kinds = [(await first(held))["type"] for _ in range(3)]
+    assert kinds == ["session.created", "session.updated", "input_audio_buffer.cleared"]
+
+
+async def test_a_client_that_left_is_not_greeted(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time to wait ends with the connection."""
+    greeted: list[OpenAIDoor] = []
+    monkeypatch.setattr("charhost.web.realtime.desk.PATIENCE", 0.05)
+    monkeypatch.setattr(OpenAIDoor, "open", lambda door: greeted.append(door))
+    async with client.ws_connect(HOLDING):
+        pass
+    await until(lambda: closed(client, "client") == 1)
+    await asyncio.sleep(0.1)
+    assert greeted == []
+
+
+async def test_a_reload_finds_a_client_that_was_not_greeted(client: Client) -> None:
+    """A client that has said nothing yet is told of a reload as the others are, and of nothing else."""
+    async with client.ws_connect(HOLDING) as ws:
+        await until(lambda: len(client.app[SESSIONS]) == 1)
+        await reload(client)
+        (event,), code, _ = await events(ws)
+    assert (event["error"]["code"], code) == ("characters_reloaded", 1012)
 
 
 # Which character
@@ -251,6 +403,26 @@ async def test_an_update_never_chooses_over_the_query(client: Client, write: Wri
         assert (await update(ws, model="Bob"))["session"]["model"] == "Ada"
 
 
+async def test_the_choice_ends_with_the_first_response(client: Client, write: Write) -> None:
+    """Who has been answered by one character does not change it for another."""
+    write("bob.py", character("Bob"))
+    await reload(client)
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.send_json({"type": "response.create"})
+        while (await ws.receive_json(timeout=20))["type"] != "response.done":
+            pass
+        assert (await update(ws, model="Bob"))["session"]["model"] == "Ada"
+
+
+async def test_the_voice_of_a_session_is_its_character(client: Client, write: Write) -> None:
+    """As long as a client names no voice, the voice is that of whom it talks to."""
+    write("bob.py", character("Bob"))
+    await reload(client)
+    async with client.ws_connect(REALTIME) as ws:
+        assert (await ws.receive_json())["session"]["audio"]["output"]["voice"] == "Ada"
+        assert (await update(ws, model="Bob"))["session"]["audio"]["output"]["voice"] == "Bob"
+
+
 async def test_an_unknown_model_in_an_update_is_ignored(client: Client) -> None:
     """`gpt-realtime`, which SDKs send, is nobody here and no error."""
     async with client.ws_connect(REALTIME) as ws:
@@ -264,7 +436,7 @@ async def test_an_update_answers_with_the_whole_session(client: Client) -> None:
         created = (await ws.receive_json())["session"]
         assert (await update(ws, instructions="Be brief."))["session"] == created | {"instructions": "Be brief."}
         assert (await update(ws, tracing="auto"))["session"]["instructions"] == "Be brief."
-        assert (await update(ws, instructions=""))["session"] == created
+        assert (await update(ws, instructions="", tracing=None))["session"] == created
 
 
 # What is not understood
@@ -275,7 +447,7 @@ async def test_an_update_answers_with_the_whole_session(client: Client) -> None:
     [
         ("hello", "invalid_json", None),
         ([], "invalid_json", None),
-        ({"type": "response.create", "event_id": "e1"}, "invalid_value", "type"),
+        ({"type": "session.created", "event_id": "e1"}, "invalid_value", "type"),
         ({"type": "session.update", "event_id": "e1"}, "missing_required_parameter", "session"),
         ({"type": "session.update", "event_id": "e1", "session": {"model": 5}}, "invalid_type", "session.model"),
         ({"type": "nope", "event_id": "\ud800"}, "invalid_value", "type"),
@@ -318,7 +490,7 @@ async def test_a_binary_frame_is_answered_with_an_error(client: Client) -> None:
 
 async def test_a_message_has_its_limit(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A message over the limit ends the session with 1009."""
-    monkeypatch.setattr("charhost.web.realtime.MOST_MESSAGE_BYTES", 1000)
+    monkeypatch.setattr("charhost.web.realtime.handler.MOST_MESSAGE_BYTES", 1000)
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
         await ws.send_str("x" * 2000)

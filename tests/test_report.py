@@ -83,7 +83,7 @@ def test_a_path_with_a_nul_is_refused() -> None:
     [
         ("directory", 5),
         ("scope", "some"),
-        ("sessions", "follow"),
+        ("sessions", "leave"),
         ("on_error", "stop"),
         ("dry_run", "yes"),
         ("dry_run", 1),
@@ -96,7 +96,7 @@ def test_a_wrong_value_is_refused(field: str, value: object) -> None:
     assert refusal(**{field: value}).startswith(f"{field}: ")
 
 
-@pytest.mark.parametrize("field", ["drain_seconds", "check_isolated", "directories", "dryRun"])
+@pytest.mark.parametrize("field", ["drain", "sessions_policy", "directories", "dryRun"])
 def test_an_unknown_field_is_refused(field: str) -> None:
     """A field that does nothing would promise something."""
     assert refusal(**{field: 1}).startswith(f"{field}: ")

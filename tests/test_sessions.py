@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,11 +15,15 @@ import pytest
 from charhost.attempt import Swap
 from charhost.character import CharacterSet
 from charhost.metrics import Metrics
+from charhost.progress import TurnEnded
 from charhost.report import SessionImpact
-from charhost.settings import SessionPolicy
+from charhost.settings import SessionPolicy, Settings
+from charhost.web.farewell import Farewell
 from charhost.web.keys import MANAGER, SESSIONS
-from charhost.web.sessions import MOST_WAITING_FRAMES, Farewell, Session, Sessions
+from charhost.web.session import MOST_WAITING_FRAMES, Session
+from charhost.web.sessions import Sessions
 from tests.conftest import Client, character
+from tests.scripted import ScriptedModel, Step, cast, house
 
 BYE = Farewell(1012, "Bye", "reload")
 
@@ -45,12 +50,12 @@ class Line:
         self.free.set()
 
 
-def session(line: Line, generation: int = 1) -> Session:
-    """A session on that line."""
-    character: Any = SimpleNamespace(name="Ada")
+def session(line: Line, script: Sequence[Step] = (), generation: int = 1) -> Session:
+    """A session on that line; its model says what the script says."""
     request: Any = line
     ws: Any = line
-    return Session(request, ws, character, generation)
+    conversation = house(ScriptedModel(script)).open(cast(name="Ada"), "realtime")
+    return Session(request, ws, conversation, generation)
 
 
 def swap(policy: SessionPolicy = "close", directory: str = "/d") -> Swap:
@@ -61,7 +66,7 @@ def swap(policy: SessionPolicy = "close", directory: str = "/d") -> Swap:
 @pytest.fixture
 def sessions() -> Sessions:
     """The sessions of an application, none yet."""
-    return Sessions(Metrics(), grace=0.05)
+    return Sessions(Settings(close_grace=0.05), Metrics())
 
 
 # Farewell
@@ -161,6 +166,106 @@ async def test_who_does_not_take_the_farewell_is_cut_off() -> None:
     assert line.aborted
 
 
+async def under_way(talk: Session, tasks: asyncio.TaskGroup) -> list[str]:
+    """A turn that waits for its model, told as the codes with which it ends; this waits until it has begun."""
+    turn, codes = talk.conversation.respond(), list[str]()
+    began = asyncio.Event()
+
+    async def tell() -> None:
+        began.set()
+        async with aclosing(turn.events()) as events:
+            async for event in events:
+                if isinstance(event, TurnEnded):
+                    codes.append(event.failure.code if event.failure else event.outcome)
+                    talk.send(event.outcome)
+
+    talk.begin(turn, tell(), tasks)
+    await began.wait()
+    return codes
+
+
+async def test_turns_end_before_the_farewell() -> None:
+    """What is under way fails with the reason of the farewell, and the client is told so before it."""
+    line = Line()
+    talk = session(line, [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        talk.close(Farewell(1012, "Bye", "reload", "fatal", "characters_reloaded"), 5)
+        await talk.pump()
+    assert codes == ["characters_reloaded"]
+    assert line.sent == ["failed", "fatal", (1012, b"Bye", False)]
+
+
+async def test_turns_of_a_client_that_left_are_dropped() -> None:
+    """Where nobody is left to tell, what is under way is just given up."""
+    talk = session(Line(), [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        assert len(talk.turns) == 1
+        talk.drop_turns()
+    assert (codes, len(talk.turns)) == ([], 0)
+
+
+async def test_whoever_tells_much_waits_for_room() -> None:
+    """Beyond a quarter of the queue there is no room, until the client has taken most of it."""
+    line = Line()
+    talk = session(line)
+    for _ in range(65):
+        talk.send("frame")
+    waiting = asyncio.create_task(talk.room())
+    await turns()
+    assert (talk.is_crowded, waiting.done()) == (True, False)
+    pump = asyncio.create_task(talk.pump())
+    await asyncio.wait_for(waiting, 20)
+    assert not talk.is_crowded
+    pump.cancel()
+
+
+async def test_one_frame_less_is_not_room_yet() -> None:
+    """Whoever is woken because a frame left looks again: others may have filled its place."""
+    talk = session(Line())
+    for _ in range(66):
+        talk.send("frame")
+    waiting = asyncio.create_task(talk.room())
+    await turns()
+    talk._taken.set()
+    await turns()
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_there_is_room_for_a_few() -> None:
+    """Up to a quarter of the queue nobody waits."""
+    talk = session(Line())
+    for _ in range(64):
+        talk.send("frame")
+    await asyncio.wait_for(talk.room(), 20)
+
+
+async def test_a_fault_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A fault of charhost's own closes with 1011, says nothing of itself to the client, and all to the log."""
+    line = Line()
+    talk = session(line)
+    try:
+        raise RuntimeError("s3cret")
+    except RuntimeError:
+        talk.fail(5)
+    await asyncio.wait_for(talk.pump(), 20)
+    event, (code, *_) = line.sent
+    assert (code, json.loads(event)["error"]["code"], talk.ended_by) == (1011, "internal_error", "fault")
+    assert ("s3cret" in caplog.text, "s3cret" in event) == (True, False)
+
+
+async def test_a_choice_is_made_once() -> None:
+    """A client chooses its character once; a name that is none is a choice as well."""
+    for first, expected in (("Bob", "Bob"), (None, "Ada"), ("gpt-realtime", "Ada")):
+        talk = session(Line())
+        talk.choices = CharacterSet("/d", 1, {"Bob": cast(name="Bob"), "Eve": cast(name="Eve")})
+        talk.choose(first)
+        talk.choose("Eve")
+        assert talk.character.name == expected
+
+
 async def test_aborting_a_lost_connection_does_nothing() -> None:
     """A connection that is gone has no transport any more."""
     line: Any = Line()
@@ -174,8 +279,8 @@ async def test_aborting_a_lost_connection_does_nothing() -> None:
 
 async def test_open_sessions_are_counted(sessions: Sessions) -> None:
     """A session counts while it is registered, under the generation it began with."""
-    with sessions.register(session(Line(), 1)), sessions.register(session(Line(), 2)):
-        with sessions.register(session(Line(), 2)):
+    with sessions.register(session(Line(), generation=1)), sessions.register(session(Line(), generation=2)):
+        with sessions.register(session(Line(), generation=2)):
             assert len(sessions) == 3
             assert sessions.by_generation() == [{"generation": 2, "sessions": 2}, {"generation": 1, "sessions": 1}]
         assert len(sessions) == 2
@@ -187,6 +292,18 @@ async def test_a_session_that_fails_is_forgotten_too(sessions: Sessions) -> None
     with pytest.raises(RuntimeError), sessions.register(session(Line())):
         raise RuntimeError
     assert len(sessions) == 0
+
+
+def test_there_is_a_limit() -> None:
+    """So many at a time have a place, from the handshake on; a place that is left is free again."""
+    sessions = Sessions(Settings(close_grace=0.05, max_sessions=1), Metrics())
+    with sessions.admitted() as first:
+        with sessions.admitted() as second:
+            assert (first, second) == (True, False)
+        with sessions.admitted() as third:
+            assert not third
+    with sessions.admitted() as fourth:
+        assert fourth
 
 
 async def test_a_session_registered_during_shutdown_is_closed(sessions: Sessions) -> None:
@@ -312,7 +429,7 @@ async def test_a_session_that_was_told_stands_in_nobodys_way(client: Client, wri
     bob = write("bob.py", character("Bob"))
     await client.post("/v1/characters/reload", json={})
     async with client.ws_connect("/v1/realtime?model=Bob"):
-        (session,) = client.app[SESSIONS]._live
+        (session,) = client.app[SESSIONS]._live.values()
         session.ended_by = "reload"
         bob.unlink()
         for text in ("One.", "Two."):
@@ -325,11 +442,11 @@ async def test_a_choice_is_made_from_the_current_set(client: Client, write: Call
     """A client that chooses late, after a reload that left it alone, gets the character as it is now (promise 8)."""
     write("bob.py", character("Bob"))
     await client.post("/v1/characters/reload", json={})
-    async with client.ws_connect("/v1/realtime") as ws:
+    async with client.ws_connect("/v1/realtime?dialect=ga") as ws:
         await ws.receive_json()
         write("bob.py", character("Bob", "Be brief."))
         await client.post("/v1/characters/reload", json={"scope": "changed", "sessions": "close_affected"})
         await ws.send_json({"type": "session.update", "session": {"model": "Bob"}})
         await ws.receive_json(timeout=20)
-        (session,) = client.app[SESSIONS]._live
+        (session,) = client.app[SESSIONS]._live.values()
         assert session.character is client.app[MANAGER].current["Bob"]

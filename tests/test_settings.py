@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from charhost.errors import SettingsError
-from charhost.settings import Settings, default_directory, is_loopback
+from charhost.settings import Settings, default_directory, is_loopback, is_secret, key_from_environment
 
 
 @pytest.fixture(autouse=True)
@@ -172,6 +172,127 @@ def test_the_key_is_not_shown() -> None:
     assert "7341" not in refusal(admin_key=7341)
 
 
+@pytest.mark.parametrize(
+    ("text", "keys"), [(None, ()), ("one", ("one",)), ("one,two", ("one", "two")), (" one , ,two, ", ("one", "two"))]
+)
+def test_several_keys_for_talking(text: str | None, keys: tuple[str, ...]) -> None:
+    """Keys for talking are given with commas; spaces and gaps between them are none."""
+    assert Settings(api_key=text).api_keys == keys
+
+
+@pytest.mark.parametrize("text", ["", " ", ",", " , ,"])
+def test_a_key_for_talking_that_did_not_arrive_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Commas without a key between them would let everybody in."""
+    monkeypatch.setenv("CHARHOST_API_KEY", text)
+    with pytest.raises(SettingsError, match="CHARHOST_API_KEY is empty; set a key, or unset it"):
+        Settings()
+
+
+def test_each_key_may_come_from_a_file(tmp_path: Path) -> None:
+    """So may the keys for talking and the one of the model."""
+    (tmp_path / "key").write_text("one,two\n# a note\n")
+    settings = Settings(api_key_file=tmp_path / "key", llm_key_file=tmp_path / "key")
+    assert settings.api_keys == ("one", "two")
+    assert settings.llm_key is not None
+    assert settings.llm_key.get_secret_value() == "one,two"
+
+
+@pytest.mark.parametrize("name", ["admin", "api", "llm"])
+def test_key_files_that_contradict_a_key(tmp_path: Path, name: str) -> None:
+    """Each key is given once."""
+    (tmp_path / "key").write_text("s3cret")
+    variable = f"CHARHOST_{name.upper()}_KEY"
+    said = refusal(**{f"{name}_key": "k", f"{name}_key_file": tmp_path / "key"})
+    assert said == f"both {variable} and {variable}_FILE are set; use one"
+
+
+def test_secrets_are_known() -> None:
+    """The keys have no option; the path of a certificate's key is no secret."""
+    secrets = {"admin_key", "api_key", "llm_key"}
+    assert {name for name in Settings.model_fields if is_secret(name)} == secrets
+
+
+@pytest.mark.parametrize("name", ["admin_key", "api_key", "llm_key"])
+def test_no_key_is_shown(name: str) -> None:
+    """Neither is any key, nor a value that is none."""
+    assert "s3cret" not in repr(Settings(**{name: "s3cret"}))
+    assert "7341" not in refusal(**{name: 7341})
+
+
+def test_key_of_a_character(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The key that a character's file names is read when it is needed."""
+    monkeypatch.delenv("ADAS_KEY", raising=False)
+    assert key_from_environment("ADAS_KEY") is None
+    monkeypatch.setenv("ADAS_KEY", "s3cret")
+    assert key_from_environment("ADAS_KEY") == "s3cret"
+
+
+# The model, and TLS
+
+
+@pytest.mark.parametrize(
+    ("url", "kept"),
+    [
+        ("http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1"),
+        ("https://example.org/v1//", "https://example.org/v1"),
+        ("http://[::1]:8000", "http://[::1]:8000"),
+        ("HTTP://example.org", "HTTP://example.org"),
+    ],
+)
+def test_address_of_the_model(url: str, kept: str) -> None:
+    """A model is found over http or https; slashes at the end of its address do not count."""
+    assert Settings(llm_url=url).llm_url == kept
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["ftp://example.org", "example.org/v1", "localhost:11434", "http://", "http:///v1", "http://[::1", "file:///"],
+)
+def test_address_that_is_none(url: str) -> None:
+    """Anything else is refused, with an example of what is meant."""
+    said = refusal(llm_url=url)
+    assert said.startswith("llm_url (--llm-url, CHARHOST_LLM_URL): Value error, ")
+    assert "such as http://127.0.0.1:11434/v1" in said or "Invalid IPv6 URL" in said
+
+
+@pytest.mark.parametrize("user", ["me:s3cret", ":s3cret", "s3cret"])
+def test_key_in_the_address_of_the_model(user: str) -> None:
+    """A key in the address would show in logs: it is refused."""
+    assert "a URL must not hold a key: set CHARHOST_LLM_KEY" in refusal(llm_url=f"https://{user}@example.org/v1")
+
+
+def test_key_in_the_address_is_not_shown() -> None:
+    """What is said about such an address does not show the key either."""
+    assert "s3cret" not in refusal(llm_url="https://me:s3cret@example.org/v1")
+
+
+@pytest.mark.parametrize("origins", ["*", "https://a.example", "http://localhost:3000, https://b.example:8443/", None])
+def test_origins(origins: str | None) -> None:
+    """Pages that may call are named by scheme, host and port; or all of them are."""
+    assert Settings(cors_origin=origins).cors_origin == origins
+
+
+@pytest.mark.parametrize(
+    "origins", ["a.example", "https://a.example/x", "https://a.example,", "ftp://a", "https://", ","]
+)
+def test_origins_that_no_browser_sends(origins: str) -> None:
+    """What could never match is refused, not ignored."""
+    assert "expected origins such as https://chat.example.com, or *" in refusal(cors_origin=origins)
+
+
+@pytest.mark.parametrize("given", ["tls_cert", "tls_key"])
+def test_half_of_tls(given: str, tmp_path: Path) -> None:
+    """A certificate without its key is refused, and the key without it."""
+    assert refusal(**{given: tmp_path / "x.pem"}) == "TLS needs both: set CHARHOST_TLS_CERT and CHARHOST_TLS_KEY"
+
+
+def test_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """With both the server speaks TLS; their paths are settled at the start."""
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(tls_cert="cert.pem", tls_key="key.pem")
+    assert (settings.tls_cert, settings.tls_key) == (tmp_path / "cert.pem", tmp_path / "key.pem")
+
+
 # What is said
 
 
@@ -185,7 +306,7 @@ def test_an_unknown_setting_is_named() -> None:
     [
         ("port", "99999"),
         ("port", "http"),
-        ("sessions", "follow"),
+        ("sessions", "leave"),
         ("file_deadline", "0"),
         ("file_deadline", "nan"),
         ("load_deadline", "soon"),

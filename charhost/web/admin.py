@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 from pydantic import ValidationError
 
 from charhost.errors import ReloadRejected, Stopping
 from charhost.report import ReloadRequest
-from charhost.web.keys import MANAGER, METRICS, SESSIONS, WATCHER
+from charhost.web.body import read_body
+from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS, WATCHER
 from charhost.web.middleware import admin
 from charhost.web.problem import Problem, json_answer
 
@@ -64,14 +63,15 @@ async def status(request: web.Request) -> web.StreamResponse:
 async def health(request: web.Request) -> web.StreamResponse:
     """`GET /v1/health`: 200 while the server serves; `ok` is false, with a reason, when there is nobody to talk to."""
     current = request.app[MANAGER].current
+    llm = await request.app[CONVERSATIONS].models.state()
     answer = {
         "ok": bool(current),
         "characters": len(current),
         "generation": current.generation,
-        "llm": "offline",
+        "llm": llm,
         "stt_up": False,
         "tts_up": False,
-        "llm_up": False,
+        "llm_up": llm == "up",
         "voice_cloning_up": False,
     }
     return json_answer(answer if current else answer | {"reason": "no character is loaded"})
@@ -88,24 +88,11 @@ async def _reload_request(request: web.Request) -> ReloadRequest:
     if request.content_type != "application/json":
         found = request.headers.get(hdrs.CONTENT_TYPE, "none")
         raise Problem(415, "unsupported_media_type", f"Expected Content-Type: application/json, found {found}.")
-    body = await _body(request)
+    body = await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE)
     try:
         return ReloadRequest.model_validate_json(body)
     except ValidationError as e:
         raise Problem(400, "invalid_request", "; ".join(_sentence(dict(error)) for error in e.errors())) from e
-
-
-async def _body(request: web.Request) -> bytes:
-    body = b""
-    try:
-        async with asyncio.timeout(BODY_DEADLINE):
-            while len(body) <= MOST_BODY_BYTES and (part := await request.content.readany()):
-                body += part
-    except TimeoutError:
-        raise Problem(408, "request_timeout", f"The body was not complete within {BODY_DEADLINE:g} s.") from None
-    if len(body) > MOST_BODY_BYTES:
-        raise Problem(413, "request_too_large", f"The body has more than {MOST_BODY_BYTES:,} bytes.")
-    return body
 
 
 def _sentence(error: dict[str, object]) -> str:

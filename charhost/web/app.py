@@ -8,21 +8,41 @@ import logging
 import re
 import resource
 import signal
+import time
 from collections.abc import AsyncIterator
 
 from aiohttp import web
 
+from charhost.conversation import Conversations
+from charhost.deadline import Crew
 from charhost.errors import ReloadRejected, SettingsError
 from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
+from charhost.parking import Parking
 from charhost.settings import Settings
+from charhost.upstream import UpstreamModels
+from charhost.upstream.endpoint import Endpoint
 from charhost.watcher import Watcher
 from charhost.web import admin, catalog
 from charhost.web.authority import Gate
-from charhost.web.keys import GATE, MANAGER, METRICS, SESSIONS, SETTINGS, WATCHER
+from charhost.web.completions import completions
+from charhost.web.cors import Cors
+from charhost.web.keys import (
+    CONVERSATIONS,
+    GATE,
+    MANAGER,
+    METRICS,
+    MODELS,
+    PARKING,
+    SESSIONS,
+    SETTINGS,
+    STARTED,
+    WATCHER,
+)
 from charhost.web.middleware import errors_to_json, with_authority
 from charhost.web.realtime import realtime
 from charhost.web.sessions import Sessions
+from charhost.web.tls import tls_context
 
 log = logging.getLogger("charhost.web")
 
@@ -34,6 +54,9 @@ _ROUTES = (
     web.get("/v1/characters/{name:.+}", catalog.character),
     web.get("/v1/voices", catalog.voices),
     web.get("/v1/health", admin.health),
+    web.get("/v1/models", catalog.models),
+    web.get("/v1/models/{id:.+}", catalog.model),
+    web.post("/v1/chat/completions", completions),
     web.get("/v1/realtime", realtime),
     web.get("/metrics", admin.metrics),
 )
@@ -42,22 +65,33 @@ _ROUTES = (
 def create_app(settings: Settings | None = None) -> web.Application:
     """Make the application; several in one process do not meet. Raises `SettingsError`."""
     settings = settings or Settings()
-    app = web.Application(middlewares=[errors_to_json, with_authority])
+    cors = Cors(settings.cors_origin)
+    app = web.Application(middlewares=[errors_to_json, cors.preflight, with_authority])
     app[SETTINGS] = settings
+    app[STARTED] = int(time.time())
     app[METRICS] = Metrics()
     app[GATE] = Gate(settings)
-    app[SESSIONS] = Sessions(app[METRICS], settings.close_grace)
-    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS])
+    app[PARKING] = Parking(settings.resume_max, settings.resume_ttl)
+    app[METRICS].watch(app[METRICS].sessions_parked, lambda: len(app[PARKING]))
+    app[SESSIONS] = Sessions(settings, app[METRICS])
+    crew = Crew()
+    app[MODELS] = UpstreamModels(settings)
+    app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], crew)
+    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], crew)
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
+    app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(_first_load)
     app.cleanup_ctx.append(_watching)
+    app.on_response_prepare.append(cors.mark)
     app.on_shutdown.append(_stop)
     app.add_routes(_ROUTES)
     return app
 
 
 def serve(settings: Settings) -> None:
-    """Serve until SIGINT or SIGTERM; raises `SettingsError` if the address cannot be listened on."""
+    """Serve until SIGINT or SIGTERM; raises `SettingsError` if it cannot listen, or has no use for the certificate."""
+    tls = tls_context(settings.tls_cert, settings.tls_key)
+    log.info("%s", _who_answers(settings))
     _allow_many_sockets()
     signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
     # What is loaded by now stays: a collection after a reload then looks at the characters only.
@@ -68,6 +102,7 @@ def serve(settings: Settings) -> None:
             create_app(settings),
             host=settings.host,
             port=settings.port,
+            ssl_context=tls,
             shutdown_timeout=settings.shutdown_timeout,
             # On, as in aiohttp's own test server: what a leaving client must not stop belongs to an owner's task.
             handler_cancellation=True,
@@ -76,6 +111,11 @@ def serve(settings: Settings) -> None:
         )
     except OSError as e:
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {e.strerror or e}") from e
+
+
+async def _models(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[MODELS].close()
 
 
 async def _first_load(app: web.Application) -> AsyncIterator[None]:
@@ -100,6 +140,13 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
 
 async def _stop(app: web.Application) -> None:
     await asyncio.gather(app[MANAGER].close(app[SETTINGS].shutdown_timeout), app[SESSIONS].close())
+
+
+def _who_answers(settings: Settings) -> str:
+    if settings.llm_url is None:
+        return "no language model is connected (CHARHOST_LLM_URL): an offline stand-in answers for the characters"
+    model = settings.llm_model or "the first model"
+    return f"characters speak with {model} at {Endpoint(settings.llm_url).host}"
 
 
 def _announce(banner: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -16,42 +17,74 @@ _KEY_PROTOCOL = "openai-insecure-api-key."
 
 @dataclass(frozen=True)
 class Authority:
-    """What one request may do; `refusal` says why it may not do what admins may."""
+    """What one request may do; `refusal` says why it may not do what admins may, `chat_refusal` why it may not talk.
+
+    `owner` is a digest of the key, where talking needs one. With `key_in_subprotocol` the caller sent it in the way of
+    pages, which cannot read the status of a refused upgrade.
+    """
 
     admin: bool
     refusal: Problem | None = None
+    chat: bool = True
+    chat_refusal: Problem | None = None
+    key_in_subprotocol: bool = False
+    owner: str = ""
 
 
 class Gate:
     """Knows the keys, and who counts as local when there is none."""
 
     def __init__(self, settings: Settings) -> None:
-        self._admin_key = settings.admin_key.get_secret_value().encode() if settings.admin_key else None
+        self._admin_keys = (settings.admin_key.get_secret_value(),) if settings.admin_key else ()
+        # Where anybody may talk, an admin key changes nothing about that.
+        self._chat_keys = (*settings.api_keys, *self._admin_keys) if settings.api_keys else ()
 
     def authority(self, request: web.Request) -> Authority:
         """Decide for one request.
 
         With an admin key nothing else counts. Without one an admin is whoever sits at this machine; a page of
         another site in a browser on it (`Origin`, or a `Host` it made to point here) is not, nor is anyone behind
-        a proxy on it.
+        a proxy on it. Everybody may talk, unless there are keys for that; an admin key is one of them then.
         """
-        if self._admin_key is not None:
-            key = _key(request)
-            if key is not None and hmac.compare_digest(key.encode("utf-8", "surrogateescape"), self._admin_key):
-                return Authority(admin=True)
-            detail = "The admin key is wrong." if key else "The admin key is missing: send Authorization: Bearer KEY."
-            return Authority(False, Problem(401, "invalid_key", detail, headers={hdrs.WWW_AUTHENTICATE: "Bearer"}))
+        bearer, protocol = _bearer_key(request), _protocol_key(request)
+        key = bearer or protocol
+        refusal = self._admin_refusal(request, key)
+        chat_refusal = self._chat_refusal(key)
+        in_subprotocol = protocol is not None and bearer is None
+        owner = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest() if key and self._chat_keys else ""
+        return Authority(refusal is None, refusal, chat_refusal is None, chat_refusal, in_subprotocol, owner)
+
+    def _admin_refusal(self, request: web.Request, key: str | None) -> Problem | None:
+        if self._admin_keys:
+            return None if _is_among(key, self._admin_keys) else _unauthorized("invalid_key", "admin", key)
         strange = _not_local(request)
-        if strange is None:
-            return Authority(admin=True)
         detail = f"Without CHARHOST_ADMIN_KEY this is for local callers only, and {strange}."
-        return Authority(False, Problem(403, "forbidden", detail))
+        return Problem(403, "forbidden", detail) if strange else None
+
+    def _chat_refusal(self, key: str | None) -> Problem | None:
+        if not self._chat_keys or _is_among(key, self._chat_keys):
+            return None
+        return _unauthorized("invalid_api_key", "API", key)
 
 
-def _key(request: web.Request) -> str | None:
+def _is_among(key: str | None, known: tuple[str, ...]) -> bool:
+    """Compare with all of them, whatever the first ones say: the time it takes tells nothing."""
+    sent = (key or "").encode("utf-8", "surrogateescape")
+    matches = [hmac.compare_digest(sent, one.encode()) for one in known]
+    return any(matches)
+
+
+def _unauthorized(code: str, kind: str, key: str | None) -> Problem:
+    detail = f"The {kind} key is wrong." if key else f"The {kind} key is missing: send Authorization: Bearer KEY."
+    return Problem(401, code, detail, headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
+
+
+def _bearer_key(request: web.Request) -> str | None:
     scheme, _, key = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    if scheme.lower() == "bearer" and key.strip():
-        return key.strip()
+    return key.strip() or None if scheme.lower() == "bearer" else None
+
+
+def _protocol_key(request: web.Request) -> str | None:
     if hdrs.UPGRADE in request.headers:  # a browser can send a key with a WebSocket in no other way
         for offer in request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(","):
             if offer.strip().startswith(_KEY_PROTOCOL):

@@ -2,9 +2,12 @@
 
 from aiohttp import web
 
+from charhost.conversation import Conversations
 from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
+from charhost.parking import Parking
 from charhost.settings import Settings
+from charhost.upstream import UpstreamModels
 from charhost.watcher import Watcher
 from charhost.web.authority import Authority, Gate
 from charhost.web.sessions import Sessions
@@ -14,6 +17,10 @@ METRICS = web.AppKey("metrics", Metrics)
 MANAGER = web.AppKey("manager", CharacterManager)
 WATCHER: web.AppKey[Watcher | None] = web.AppKey("watcher")
 SESSIONS = web.AppKey("sessions", Sessions)
+MODELS = web.AppKey("models", UpstreamModels)
+CONVERSATIONS = web.AppKey("conversations", Conversations)
+PARKING = web.AppKey("parking", Parking)
 GATE = web.AppKey("gate", Gate)
+STARTED = web.AppKey("started", int)
 
 AUTHORITY = web.RequestKey("authority", Authority)

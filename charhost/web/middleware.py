@@ -16,7 +16,8 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger("charhost.web")
 
-_OPENAI_PATHS = frozenset({"/v1/realtime"})
+# What OpenAI's clients ask for, also where there is nothing: they read errors in their own shape only.
+_OPENAI_PATHS = re.compile(r"/v1/(realtime|chat|models)(/|$)")
 
 
 @web.middleware
@@ -29,11 +30,12 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
     except web.HTTPException as e:
         if e.status < 400:
             raise
-        problem = _as_problem(e)
+        problem = _as_problem(request, e)
     except Exception:
-        log.exception("%s %s failed unexpectedly", request.method, request.path)
+        # As it was sent: decoded, it may hold line breaks.
+        log.exception("%s %s failed unexpectedly", request.method, request.rel_url.raw_path)
         problem = Problem(500, "internal_error", "Unexpected error; the server's log has the details.")
-    return problem.openai_response() if request.path in _OPENAI_PATHS else problem.response()
+    return problem.openai_response() if _OPENAI_PATHS.match(request.path) else problem.response()
 
 
 @web.middleware
@@ -55,7 +57,24 @@ def admin(handler: Handler) -> Handler:
     return guarded
 
 
-def _as_problem(error: web.HTTPException) -> Problem:
+def chat(handler: Handler) -> Handler:
+    """Let only those through to *handler* who may talk."""
+
+    async def guarded(request: web.Request) -> web.StreamResponse:
+        refusal = request[AUTHORITY].chat_refusal
+        if refusal is not None:
+            raise refusal
+        return await handler(request)
+
+    return guarded
+
+
+def _as_problem(request: web.Request, error: web.HTTPException) -> Problem:
     phrase = HTTPStatus(error.status).phrase
-    headers = {"Allow": error.headers[hdrs.ALLOW]} if hdrs.ALLOW in error.headers else None
-    return Problem(error.status, re.sub(r"\W+", "_", phrase.lower()), error.text or phrase, headers=headers)
+    allowed = error.headers.get(hdrs.ALLOW)
+    detail = {
+        404: f"There is nothing at {request.path}.",
+        405: f"{request.path} cannot be asked for with {request.method}, only with {allowed}.",
+    }.get(error.status, error.text or phrase)
+    headers = {"Allow": allowed} if allowed else None
+    return Problem(error.status, re.sub(r"\W+", "_", phrase.lower()), detail, headers=headers)

@@ -7,8 +7,8 @@ from http import HTTPStatus
 from typing import Any
 
 from aiohttp import web
-from pydantic_core import to_json
 
+from charhost.jsontext import encoded
 from charhost.text import display
 
 
@@ -16,6 +16,7 @@ class Problem(Exception):
     """A request that is refused; the middleware answers with the problem document.
 
     *detail* is the sentence a person reads, *code* what a program compares; *fields* are added to the document.
+    *param* is the field of the request that is at fault, which only OpenAI's shape has room for.
     """
 
     def __init__(
@@ -25,6 +26,7 @@ class Problem(Exception):
         detail: str,
         fields: Mapping[str, Any] | None = None,
         headers: Mapping[str, str] | None = None,
+        param: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.status = status
@@ -32,12 +34,21 @@ class Problem(Exception):
         self.detail = display(detail)
         self.fields = fields or {}
         self.headers = headers
+        self.param = param
+
+    @property
+    def openai_error(self) -> dict[str, dict[str, str | None]]:
+        """The shape that OpenAI's clients read; an unknown path has no code there."""
+        kind = "rate_limit_error" if self.status == 429 else "invalid_request_error"
+        kind = kind if self.status < 500 else "server_error"
+        code = None if self.code == "not_found" else self.code
+        return {"error": {"message": self.detail, "type": kind, "param": self.param, "code": code}}
 
     def openai_response(self) -> web.Response:
         """Make the answer in the shape that OpenAI's clients read."""
-        kind = "invalid_request_error" if self.status < 500 else "server_error"
-        error = {"message": self.detail, "type": kind, "param": None, "code": self.code}
-        return json_answer({"error": error}, self.status, headers=self.headers)
+        # They ask again after any 5xx; what failed in charhost or in a character's file will fail again.
+        advice = {"x-should-retry": "false"} if self.status == 500 else {}
+        return json_answer(self.openai_error, self.status, headers=advice | dict(self.headers or {}))
 
     def response(self) -> web.Response:
         """Make the answer."""
@@ -55,5 +66,5 @@ def json_answer(
     content: Any, status: int = 200, content_type: str = "application/json", headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """Answer *content*, a pydantic model or JSON data, as JSON; what JSON cannot say (NaN) becomes null."""
-    body = to_json(content, inf_nan_mode="null")
+    body = encoded(content)
     return web.Response(body=body, status=status, content_type=content_type, headers=headers)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from scripts.benchmarks import reload, watch
+from scripts.benchmarks import relay, reload, watch
 
-COMMANDS = {"reload": reload, "watch": watch}
+COMMANDS = {"relay": relay, "reload": reload, "watch": watch}
 
 
 def main() -> None:

@@ -8,18 +8,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import signal
-import socket
-import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiohttp
 
 from scripts.benchmarks.measure import character_source, generate, print_table, spread
+from scripts.benchmarks.processes import free_port, python
 
 _EDITED = 3
 _DEADLINE = 20.0
@@ -45,47 +43,24 @@ async def measure(arguments: argparse.Namespace) -> None:
     print_table(["characters", "server", "save to answer, ms", "bursts that ended on stale code"], rows)
 
 
-def _charhost(directory: Path, port: int) -> list[str]:
-    return [sys.executable, "-m", "charhost", "serve", "--watch", "--directory", str(directory), "--port", str(port)]
+def _charhost(directory: Path, port: int) -> tuple[str, ...]:
+    return "-m", "charhost", "serve", "--watch", "--directory", str(directory), "--port", str(port)
 
 
-def _uvicorn(directory: Path, port: int) -> list[str]:
+def _uvicorn(directory: Path, port: int) -> tuple[str, ...]:
     application = "scripts.benchmarks.importing:application"
-    return [
-        sys.executable,
-        "-m",
-        "uvicorn",
-        "--reload",
-        "--reload-dir",
-        str(directory),
-        "--port",
-        str(port),
-        application,
-    ]
+    return "-m", "uvicorn", "--reload", "--reload-dir", str(directory), "--port", str(port), application
 
 
 @asynccontextmanager
-async def _serving(command: object, directory: Path) -> AsyncIterator[str]:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    assert callable(command)
-    process = await asyncio.create_subprocess_exec(
-        *command(directory, port),
-        env=os.environ | {"BENCH_DIRECTORY": str(directory)},
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )
+async def _serving(command: Callable[[Path, int], tuple[str, ...]], directory: Path) -> AsyncIterator[str]:
+    port = free_port()
     url = f"http://127.0.0.1:{port}/v1/characters/Number%20{_EDITED:05d}"
-    try:
+    async with python(*command(directory, port), environment={"BENCH_DIRECTORY": str(directory)}):
         await _until(url, "generated")
-        await asyncio.sleep(
-            3
-        )  # let the watcher of either server arm itself, and the files grow older than a clock tick
+        # Let the watcher of either server arm itself, and the files grow older than a clock tick.
+        await asyncio.sleep(3)
         yield url
-    finally:
-        os.killpg(process.pid, signal.SIGTERM)
-        await process.wait()
 
 
 async def _save_to_answer(url: str, directory: Path, run: int) -> float:

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -18,33 +17,15 @@ import pytest
 
 from charhost.web import admin
 from tests.conftest import Client, character
-from tests.e2e.test_files import LIMIT, Server, good_files, wait_for
+from tests.e2e.conftest import PATIENCE, BlockingServer, good_files, wait_for
 
 RELOAD = "/v1/characters/reload"
 SLOW = "import time\ntime.sleep(0.8)\n"
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all requests that leave nothing behind."""
-    server = Server(tmp_path_factory.mktemp("server"))
-    yield server
-    assert server.end() == 0, server.log
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    """A server for one test, which may end it."""
-    (tmp_path / "home").mkdir()
-    server = Server(tmp_path / "home")
-    yield server
-    server.process.kill()
-    server.process.wait(LIMIT)
-
-
-def send(server: Server, *parts: bytes, length: int | None = None) -> socket.socket:
+def send(server: BlockingServer, *parts: bytes, length: int | None = None) -> socket.socket:
     """Begin a reload request with a body of *length* bytes, and send parts of it."""
-    client = socket.create_connection(("127.0.0.1", server.port), timeout=LIMIT)
+    client = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
     size = sum(map(len, parts)) if length is None else length
     head = (
         f"POST {RELOAD} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
@@ -103,7 +84,7 @@ BODIES = {
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_bad_body_is_refused(server: Server, body: bytes) -> None:
+def test_bad_body_is_refused(server: BlockingServer, body: bytes) -> None:
     """What is no request is 400 `invalid_request` with a sentence, and nothing is reloaded."""
     before = server.get("/v1/health")[1]["generation"]
     status, problem = answer(send(server, body))
@@ -112,21 +93,21 @@ def test_bad_body_is_refused(server: Server, body: bytes) -> None:
     assert server.get("/v1/health")[1]["generation"] == before
 
 
-def test_last_of_duplicate_keys_counts(server: Server) -> None:
+def test_last_of_duplicate_keys_counts(server: BlockingServer) -> None:
     """A key that is given twice means its last value, as JSON readers do."""
     status, report = answer(send(server, b'{"dry_run": false, "reason": "a", "reason": "b", "dry_run": true}'))
     assert (status, report["outcome"] in ("valid", "unchanged"), report["reason"]) == (200, True, "b")
 
 
 @pytest.mark.parametrize("length", [(64 << 10) + 1, 64 << 20, 1 << 62])
-def test_large_body_is_refused(server: Server, length: int) -> None:
+def test_large_body_is_refused(server: BlockingServer, length: int) -> None:
     """More than 64 KiB is 413, told before the rest has come."""
     status, problem = answer(send(server, b" " * ((64 << 10) + 1), length=length))
     assert (status, problem["code"]) == (413, "request_too_large")
     server.assert_well(server.stuck())
 
 
-def test_whole_64_mib_body_is_refused(server: Server) -> None:
+def test_whole_64_mib_body_is_refused(server: BlockingServer) -> None:
     """A client that sends all of 64 MiB is refused, or cut off, and costs the server no memory to speak of."""
     with suppress(ConnectionError):
         client = send(server, length=64 << 20)
@@ -137,7 +118,7 @@ def test_whole_64_mib_body_is_refused(server: Server) -> None:
     server.assert_well(server.stuck())
 
 
-def test_body_of_64_kib_is_read(server: Server) -> None:
+def test_body_of_64_kib_is_read(server: BlockingServer) -> None:
     """Up to 64 KiB a body is read to its end."""
     assert answer(send(server, b'{"dry_run": true}'.ljust(64 << 10)))[0] == 200
 
@@ -156,7 +137,7 @@ async def test_endless_body_is_given_up(aiohttp_client: Any, client: Client, mon
     assert (await client.get("/v1/health")).status == 200
 
 
-def test_dripping_callers_delay_nobody(server: Server) -> None:
+def test_dripping_callers_delay_nobody(server: BlockingServer) -> None:
     """While fifty bodies never end, another reload is answered."""
     slow = [send(server, b"{", length=100) for _ in range(50)]
     assert server.reload("default")[0] == 200
@@ -191,7 +172,7 @@ PATHS = {
 
 
 @pytest.mark.parametrize(("path", "status", "code"), PATHS.values(), ids=PATHS)
-def test_path(server: Server, path: str, status: int, code: str | None) -> None:
+def test_path(server: BlockingServer, path: str, status: int, code: str | None) -> None:
     """Each path is a directory or a clear refusal, and what is told of it is the path as asked."""
     home = server.home
     for name in ("new\nline", "dossier é 日本 🎭"):
@@ -209,7 +190,7 @@ def test_path(server: Server, path: str, status: int, code: str | None) -> None:
     server.reload("default")
 
 
-def test_log_has_one_line_for_a_path_with_a_line_break(own_server: Server) -> None:
+def test_log_has_one_line_for_a_path_with_a_line_break(own_server: BlockingServer) -> None:
     """A path cannot forge a line of the log, nor steer the terminal that shows it."""
     own_server.reload("/tmp/x\n2026-01-01 00:00:00,000 INFO charhost.reload: forged \x1b[2J")
     assert not any(line.startswith("2026-01-01") for line in own_server.log.splitlines())
@@ -219,7 +200,7 @@ def test_log_has_one_line_for_a_path_with_a_line_break(own_server: Server) -> No
 # Many callers
 
 
-def tagged(server: Server, tag: str) -> None:
+def tagged(server: BlockingServer, tag: str) -> None:
     """Write both files so that they say *tag*: a mixture would be seen."""
     for name in ("Ada", "Zoe"):
         text = character(name).replace("None", repr(tag))
@@ -228,7 +209,7 @@ def tagged(server: Server, tag: str) -> None:
         temporary.rename(server.directory / f"{name.lower()}.py")
 
 
-def test_parallel_reloads_are_all_answered(server: Server) -> None:
+def test_parallel_reloads_are_all_answered(server: BlockingServer) -> None:
     """100 equal POSTs at once: every one is applied, and those that wait share one run (promise 16)."""
     before = server.get("/v1/health")[1]["generation"]
     with ThreadPoolExecutor(100) as pool:
@@ -241,7 +222,7 @@ def test_parallel_reloads_are_all_answered(server: Server) -> None:
     server.assert_well(server.stuck())
 
 
-def test_different_reloads_run_in_order(server: Server, tmp_path: Path) -> None:
+def test_different_reloads_run_in_order(server: BlockingServer, tmp_path: Path) -> None:
     """Different requests that wait run in the order in which they arrived, each for itself (promise 16)."""
     directory = good_files(tmp_path / "slow")
     (directory / "bob.py").write_text(f"{SLOW}{character('Bob')}")
@@ -262,7 +243,7 @@ async def _post(session: aiohttp.ClientSession, wish: dict[str, Any]) -> Any:
         return await reply.json()
 
 
-def test_alternating_directories_end_on_the_last(server: Server, tmp_path: Path) -> None:
+def test_alternating_directories_end_on_the_last(server: BlockingServer, tmp_path: Path) -> None:
     """Of requests that wait, the last one has the last word, though equal ones share."""
     other = good_files(tmp_path / "other")
     (other / "bob.py").write_text(f"{SLOW}{character('Bob')}")
@@ -278,7 +259,7 @@ def test_alternating_directories_end_on_the_last(server: Server, tmp_path: Path)
     assert [report["generation"] - answers[0][1]["generation"] for _, report in answers] == [0, 1, 2, 3]
 
 
-def test_reload_that_runs_is_not_shared(server: Server, tmp_path: Path) -> None:
+def test_reload_that_runs_is_not_shared(server: BlockingServer, tmp_path: Path) -> None:
     """An equal request that comes while one runs has a run of its own: the disk may have changed since (promise 1)."""
     directory = good_files(tmp_path / "slow")
     (directory / "bob.py").write_text(f"{SLOW}{character('Bob')}")
@@ -292,7 +273,7 @@ def test_reload_that_runs_is_not_shared(server: Server, tmp_path: Path) -> None:
     server.reload("default")
 
 
-def test_caller_that_leaves_does_not_stop_its_reload(server: Server, tmp_path: Path) -> None:
+def test_caller_that_leaves_does_not_stop_its_reload(server: BlockingServer, tmp_path: Path) -> None:
     """A reload whose caller hung up is applied all the same (promise 15)."""
     directory = good_files(tmp_path / "slow")
     (directory / "bob.py").write_text(f"{SLOW}{character('Bob')}")
@@ -304,7 +285,7 @@ def test_caller_that_leaves_does_not_stop_its_reload(server: Server, tmp_path: P
     server.assert_well(server.stuck())
 
 
-async def test_readers_never_see_a_mixture(own_server: Server) -> None:
+async def test_readers_never_see_a_mixture(own_server: BlockingServer) -> None:
     """List and status, polled during many reloads, are never empty, never mixed, and never go back (promise 6)."""
     seen: list[int] = []
     done = asyncio.Event()
@@ -335,7 +316,7 @@ async def test_readers_never_see_a_mixture(own_server: Server) -> None:
     assert len(set(seen)) > 15
 
 
-async def test_clients_that_connect_during_reloads_are_on_the_new_set_or_told(own_server: Server) -> None:
+async def test_clients_that_connect_during_reloads_are_on_the_new_set_or_told(own_server: BlockingServer) -> None:
     """Of 500 sessions opened during reloads each is told, or is on the last generation (promise 8)."""
     told = 0
 
@@ -368,7 +349,7 @@ async def test_clients_that_connect_during_reloads_are_on_the_new_set_or_told(ow
 # Shutdown
 
 
-def test_shutdown_waits_for_a_running_reload(own_server: Server, tmp_path: Path) -> None:
+def test_shutdown_waits_for_a_running_reload(own_server: BlockingServer, tmp_path: Path) -> None:
     """SIGTERM during a reload: its answer arrives, a waiting one gets 503, and the process ends (promise 17)."""
     directory = good_files(tmp_path / "slow")
     (directory / "bob.py").write_text(f"{SLOW}{character('Bob')}")
@@ -381,13 +362,13 @@ def test_shutdown_waits_for_a_running_reload(own_server: Server, tmp_path: Path)
     assert (status, report["outcome"]) == (200, "applied")
     status, problem = answer(waiting)
     assert (status, problem["code"]) == (503, "stopping")
-    assert own_server.process.wait(LIMIT) == 0
+    assert own_server.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.parametrize("count", [1, 40])
 def test_shutdown_does_not_wait_for_ever(tmp_path: Path, count: int) -> None:
     """A reload that takes longer than the shutdown may is given up, and its caller is told or cut off."""
-    server = Server(tmp_path, "--file-deadline", "600", "--shutdown-timeout", "0.5")
+    server = BlockingServer(tmp_path, "--file-deadline", "600", "--shutdown-timeout", "0.5")
     directory = good_files(tmp_path / "slow")
     for number in range(count):
         (directory / f"bob{number}.py").write_text("import time\ntime.sleep(1e9)")
@@ -395,21 +376,21 @@ def test_shutdown_does_not_wait_for_ever(tmp_path: Path, count: int) -> None:
     wait_for(lambda: server.get("/v1/characters/status")[1]["in_progress"] is not None)
     server.process.send_signal(signal.SIGTERM)
     try:
-        assert server.process.wait(LIMIT) == 0
+        assert server.process.wait(PATIENCE) == 0
         assert answer(client)[0] in (0, 500, 503, 504)
     finally:
         server.process.kill()
 
 
-def test_second_sigterm_is_no_harm(own_server: Server) -> None:
+def test_second_sigterm_is_no_harm(own_server: BlockingServer) -> None:
     """Signals that come twice end the server once."""
     os.kill(own_server.process.pid, signal.SIGTERM)
     os.kill(own_server.process.pid, signal.SIGTERM)
-    assert own_server.process.wait(LIMIT) in (0, -signal.SIGTERM)
+    assert own_server.process.wait(PATIENCE) in (0, -signal.SIGTERM)
     assert "Traceback" not in own_server.log
 
 
-def test_callers_of_every_kind_at_once(server: Server) -> None:
+def test_callers_of_every_kind_at_once(server: BlockingServer) -> None:
     """Good and bad requests mixed: each gets its own answer."""
     wishes: list[bytes] = [b"{}", b'{"dry_run": true}', b"[", b'{"directory": "/missing"}'] * 20
     with ThreadPoolExecutor(20) as pool:

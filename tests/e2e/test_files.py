@@ -2,165 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
-from http.client import HTTPConnection
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.conftest import character
-
-# How long anything may take before a test gives up: nothing here is a measurement.
-LIMIT = 30.0
+from tests.e2e.conftest import PATIENCE, BlockingServer, good_files
 
 # A directory is written by a function, so that a row may be a pipe, a link or twenty thousand files.
 Rows = dict[str, tuple[Callable[[Path], object], str | None]]
-
-
-class Server:
-    """A `charhost serve` process of its own, with a directory of good files: Ada and Zoe."""
-
-    def __init__(self, home: Path, *options: str) -> None:
-        self.home = home
-        self.directory = good_files(home / "good")
-        with closing(socket.create_server(("127.0.0.1", 0))) as free:
-            self.port: int = free.getsockname()[1]
-        command = [sys.executable, "-m", "charhost", "serve", "--directory", str(self.directory)]
-        with open(home / "log", "wb") as log:
-            self.process = subprocess.Popen(
-                [*command, "--port", str(self.port), "--file-deadline", "1", *options],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env={name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")},
-            )
-        wait_for(lambda: self.answers() or self.process.poll() is not None)
-        assert self.process.poll() is None, self.log
-
-    @property
-    def log(self) -> str:
-        return (self.home / "log").read_text(errors="replace")
-
-    def answers(self) -> bool:
-        with suppress(OSError):
-            return self.get("/v1/health")[0] == 200
-        return False
-
-    def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Make one request on a connection of its own; answers the status and the JSON or text."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=LIMIT)
-        with closing(connection):
-            content = None if body is None else json.dumps(body)
-            connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
-            answer = connection.getresponse()
-            text = answer.read().decode()
-        return answer.status, json.loads(text) if "json" in (answer.headers["Content-Type"] or "") else text
-
-    def get(self, path: str) -> tuple[int, Any]:
-        return self.request("GET", path)
-
-    def reload(self, directory: Path | str | None = None, **fields: Any) -> tuple[int, Any]:
-        wish = fields if directory is None else {"directory": str(directory), **fields}
-        return self.request("POST", "/v1/characters/reload", wish)
-
-    def names(self) -> list[str]:
-        return [entry["name"] for entry in self.get("/v1/characters")[1]["characters"]]
-
-    def comments(self) -> dict[str, str]:
-        return {entry["name"]: entry["comment"] for entry in self.get("/v1/characters")[1]["characters"]}
-
-    def stuck(self) -> int:
-        found = re.search(r"^charhost_threads_stuck (\d+)", self.get("/metrics")[1], re.MULTILINE)
-        assert found is not None
-        return int(found[1])
-
-    def is_quiet(self) -> bool:
-        """Say whether no thread of the process used much time of a processor in a tenth of a second."""
-        before = self._ticks()
-        time.sleep(0.1)
-        return all(ticks - before.get(thread, 0) <= 1 for thread, ticks in self._ticks().items())
-
-    def _ticks(self) -> dict[str, int]:
-        found = {}
-        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
-            with suppress(OSError):  # the thread has ended
-                fields = (thread / "stat").read_text().rpartition(")")[2].split()
-                found[thread.name] = int(fields[11]) + int(fields[12])
-        return found
-
-    def assert_well(self, stuck: int = 0) -> None:
-        """The four things that hold after every row: it answers, a good reload works, the set is right, it rests."""
-        assert self.get("/v1/health")[0] == 200
-        status, report = self.reload("default")
-        assert (status, report["outcome"], report["errors"]) == (200, "applied", [])
-        assert self.names() == ["Ada", "Zoe"]
-        assert report["generation"] == self.get("/v1/health")[1]["generation"]
-        wait_for(lambda: self.stuck() == stuck)
-        assert self.stuck() == stuck
-        wait_for(self.is_quiet)
-        assert self.is_quiet() or self.is_quiet()
-
-    def greeting(self) -> bytes:
-        """Open a session; answers what the server says first."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=LIMIT) as client:
-            client.sendall(
-                b"GET /v1/realtime HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-            )
-            data = b""
-            while b"session.created" not in data and (part := client.recv(1 << 16)):
-                data += part
-        return data
-
-    def end(self, patience: float = LIMIT) -> int:
-        """Ask the process to end, and see that it does."""
-        self.process.terminate()
-        try:
-            return self.process.wait(patience)
-        finally:
-            self.process.kill()
-
-
-def wait_for(holds: Callable[[], bool]) -> None:
-    """Wait, with a generous limit, until something holds."""
-    end = time.monotonic() + LIMIT
-    while not holds() and time.monotonic() < end:
-        time.sleep(0.02)
-
-
-def good_files(directory: Path) -> Path:
-    directory.mkdir(parents=True)
-    (directory / "ada.py").write_text(character("Ada"))
-    (directory / "zoe.py").write_text(character("Zoe"))
-    return directory
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """One server for all rows that leave nothing behind."""
-    server = Server(tmp_path_factory.mktemp("server"))
-    yield server
-    assert server.end() == 0, server.log
-
-
-@pytest.fixture
-def own_server(tmp_path: Path) -> Iterator[Server]:
-    """A server for one test, which may leave it worse than it was."""
-    (tmp_path / "home").mkdir()
-    server = Server(tmp_path / "home")
-    yield server
-    server.process.kill()
-    server.process.wait(LIMIT)
 
 
 def source(text: str | bytes) -> Callable[[Path], object]:
@@ -289,7 +145,7 @@ ROWS: Rows = {
 
 @pytest.mark.parametrize(("write", "error_type"), ROWS.values(), ids=ROWS)
 def test_file_costs_only_itself(
-    server: Server, tmp_path: Path, write: Callable[[Path], object], error_type: str | None
+    server: BlockingServer, tmp_path: Path, write: Callable[[Path], object], error_type: str | None
 ) -> None:
     """Each hostile file, alone and beside good ones, is a character or one error; the server is as well as before."""
     alone, beside = tmp_path / "alone", good_files(tmp_path / "beside")
@@ -321,7 +177,7 @@ HANGING = {
 
 
 @pytest.mark.parametrize(("text", "stuck"), HANGING.values(), ids=HANGING)
-def test_file_that_hangs_costs_only_itself(server: Server, tmp_path: Path, text: str, stuck: int) -> None:
+def test_file_that_hangs_costs_only_itself(server: BlockingServer, tmp_path: Path, text: str, stuck: int) -> None:
     """A file that never finishes is a `LoadTimeout`; its loop is ended, and only a thread stuck in C is counted."""
     before = server.stuck()
     alone, beside = tmp_path / "alone", good_files(tmp_path / "beside")
@@ -336,7 +192,7 @@ def test_file_that_hangs_costs_only_itself(server: Server, tmp_path: Path, text:
 
 def test_twenty_of_each_three_times_over(tmp_path: Path) -> None:
     """Twenty loops, sleeps and silent sockets at once use up nothing, and the server still ends (promise 12)."""
-    server = Server(tmp_path, "--file-deadline", "0.5")
+    server = BlockingServer(tmp_path, "--file-deadline", "0.5")
     directory = good_files(tmp_path / "twenty")
     for kind in ("loop", "sleep", "silent socket"):
         for number in range(20):
@@ -352,7 +208,7 @@ def test_twenty_of_each_three_times_over(tmp_path: Path) -> None:
 # Directories
 
 
-def test_too_many_files_refuse_the_directory(server: Server, tmp_path: Path) -> None:
+def test_too_many_files_refuse_the_directory(server: BlockingServer, tmp_path: Path) -> None:
     """20,001 files are not read; the set serves on."""
     for number in range(20_001):
         os.close(os.open(tmp_path / f"x{number}.py", os.O_CREAT | os.O_WRONLY))
@@ -361,7 +217,7 @@ def test_too_many_files_refuse_the_directory(server: Server, tmp_path: Path) -> 
     server.assert_well(server.stuck())
 
 
-def test_root_directory_is_no_harm(server: Server) -> None:
+def test_root_directory_is_no_harm(server: BlockingServer) -> None:
     """`{"directory": "/"}` is refused, whether for its size or for want of characters."""
     status, problem = server.reload("/")
     assert (status, problem["code"] in ("directory_too_large", "no_characters")) == (422, True)
@@ -369,13 +225,13 @@ def test_root_directory_is_no_harm(server: Server) -> None:
 
 
 @pytest.mark.parametrize("name", ["/proc/self/fd", "/dev", "/proc/self/task", "/sys/kernel"])
-def test_directory_of_the_kernel_is_no_harm(server: Server, name: str) -> None:
+def test_directory_of_the_kernel_is_no_harm(server: BlockingServer, name: str) -> None:
     """Directories full of devices and moving entries hold no characters."""
     assert server.reload(name)[0] in (403, 404, 422)
     server.assert_well(server.stuck())
 
 
-def test_directory_with_the_name_of_a_file_is_walked(server: Server, tmp_path: Path) -> None:
+def test_directory_with_the_name_of_a_file_is_walked(server: BlockingServer, tmp_path: Path) -> None:
     """A directory called x.py is no character and no error; what is in it can be imported."""
     (good_files(tmp_path / "x") / "x.py").mkdir()
     (tmp_path / "x" / "x.py" / "helper.py").write_text("1 / 0")
@@ -387,7 +243,7 @@ def test_directory_with_the_name_of_a_file_is_walked(server: Server, tmp_path: P
 @pytest.mark.parametrize(
     ("name", "is_free"), [("ADA", True), (" Ada ", False), ("A\u0308da", True), ("Ａda", True), ("Ada\u200b", True)]
 )
-def test_names_that_look_alike(server: Server, tmp_path: Path, name: str, is_free: bool) -> None:
+def test_names_that_look_alike(server: BlockingServer, tmp_path: Path, name: str, is_free: bool) -> None:
     """Spaces around a name make no other one, letters do; the second of two equal ones is an error."""
     directory = good_files(tmp_path / "names")
     (directory / "bob.py").write_text(character(name))
@@ -399,7 +255,7 @@ def test_names_that_look_alike(server: Server, tmp_path: Path, name: str, is_fre
 # Moving ground
 
 
-def test_file_replaced_during_the_load_is_the_one_that_was_hashed(server: Server, tmp_path: Path) -> None:
+def test_file_replaced_during_the_load_is_the_one_that_was_hashed(server: BlockingServer, tmp_path: Path) -> None:
     """A file that another one overwrites, adds or removes meanwhile counts in the next reload (promise 10)."""
     directory = good_files(tmp_path / "moving")
     (directory / "_helper.py").write_text(
@@ -417,7 +273,7 @@ def test_file_replaced_during_the_load_is_the_one_that_was_hashed(server: Server
     server.assert_well(server.stuck())
 
 
-def test_error_at_retirement_is_nobodys(server: Server, tmp_path: Path) -> None:
+def test_error_at_retirement_is_nobodys(server: BlockingServer, tmp_path: Path) -> None:
     """An object that raises when its build is retired harms no reload."""
     directory = good_files(tmp_path / "dying")
     (directory / "bob.py").write_text(f"class D:\n    def __del__(self): raise KeyboardInterrupt\nX = D(){BOB}")
@@ -471,14 +327,14 @@ GRAVE = {
 
 
 @pytest.fixture(scope="module")
-def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingServer]:
     """One server, which has seen every row before."""
-    server = Server(tmp_path_factory.mktemp("spoiled"))
+    server = BlockingServer(tmp_path_factory.mktemp("spoiled"))
     yield server
     assert server.end() == 0, server.log
 
 
-def assert_unimpressed(server: Server, directory: Path, text: str) -> None:
+def assert_unimpressed(server: BlockingServer, directory: Path, text: str) -> None:
     """Load a file that spoils something, and see that every answer is as before."""
     (good_files(directory) / "bob.py").write_text(f"{text}\n{BOB}")
     assert server.reload(directory)[0] == 200
@@ -493,19 +349,19 @@ def assert_unimpressed(server: Server, directory: Path, text: str) -> None:
 
 
 @pytest.mark.parametrize("text", SPOILERS.values(), ids=SPOILERS)
-def test_server_does_not_depend_on_what_a_file_spoils(spoiled: Server, tmp_path: Path, text: str) -> None:
+def test_server_does_not_depend_on_what_a_file_spoils(spoiled: BlockingServer, tmp_path: Path, text: str) -> None:
     """After files have changed the state of the process, every answer is as before."""
     assert_unimpressed(spoiled, tmp_path / "spoiled", text)
 
 
 @pytest.mark.parametrize("text", GRAVE.values(), ids=GRAVE)
-def test_server_survives_what_a_file_spoils_gravely(own_server: Server, tmp_path: Path, text: str) -> None:
+def test_server_survives_what_a_file_spoils_gravely(own_server: BlockingServer, tmp_path: Path, text: str) -> None:
     """The same, and SIGTERM still ends the server."""
     assert_unimpressed(own_server, tmp_path / "spoiled", text)
     assert own_server.end(5) == 0
 
 
-def test_log_never_reaches_a_client(own_server: Server, tmp_path: Path) -> None:
+def test_log_never_reaches_a_client(own_server: BlockingServer, tmp_path: Path) -> None:
     """When a file closes the standard descriptors, no socket takes their place and is sent the log."""
     directory = good_files(tmp_path / "closing")
     (directory / "bob.py").write_text(f"import os\nos.closerange(0, 3){BOB}")
@@ -521,9 +377,9 @@ def test_log_never_reaches_a_client(own_server: Server, tmp_path: Path) -> None:
         assert "socket" not in (os.readlink(target) if target.is_symlink() else "")
 
 
-def test_sigterm_ends_a_server_with_stuck_threads(own_server: Server, tmp_path: Path) -> None:
+def test_sigterm_ends_a_server_with_stuck_threads(own_server: BlockingServer, tmp_path: Path) -> None:
     """A thread stuck in C does not hold up the end (promise 12)."""
     (tmp_path / "bob.py").write_text(HANGING["sleep"][0])
     own_server.reload(tmp_path)
     own_server.process.send_signal(signal.SIGTERM)
-    assert own_server.process.wait(LIMIT) == 0
+    assert own_server.process.wait(PATIENCE) == 0

@@ -8,11 +8,8 @@ import os
 import re
 import shutil
 import signal
-import socket
 import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,79 +19,9 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from charhost.settings import default_directory
 from tests.conftest import character
+from tests.e2e.conftest import ENVIRONMENT, PATIENCE, Server, needs_curl, output, running
 
 SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "reload_characters.py"
-ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
-PATIENCE = 30
-
-needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-
-
-@dataclass
-class Server:
-    """A server process that listens."""
-
-    process: asyncio.subprocess.Process
-    url: str
-    directory: Path
-    log: Path
-    lines: list[str] = field(default_factory=list)
-
-    def talk(self) -> connect:
-        """A client that talks to the default character."""
-        return connect(self.url.replace("http", "ws", 1) + "/v1/realtime", proxy=None)
-
-    async def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal, and answer the exit status that the process ends with."""
-        self.process.send_signal(number)
-        return await asyncio.wait_for(self.process.wait(), PATIENCE)
-
-
-@pytest.fixture
-def characters(tmp_path: Path) -> Path:
-    """A copy of the default characters."""
-    copy = tmp_path / "characters"
-    shutil.copytree(default_directory(), copy, ignore=shutil.ignore_patterns("__pycache__"))
-    return copy
-
-
-@asynccontextmanager
-async def running(directory: Path, *arguments: str, before: tuple[str, ...] = ()) -> AsyncIterator[Server]:
-    """Run a server on a free port until the end of the block."""
-    log = directory.parent / "logs" / "server.log"
-    command = (*before, sys.executable, "-m", "charhost", "serve", "--directory", str(directory))
-    options = ("--port", free_port(), "--log-file", str(log), *arguments)
-    process = await asyncio.create_subprocess_exec(*command, *options, stderr=asyncio.subprocess.PIPE, env=ENVIRONMENT)
-    assert process.stderr is not None
-    lines: list[str] = []
-    try:
-        async with asyncio.timeout(PATIENCE):
-            while not (found := re.search(r"listens on (http://\S+)", lines[-1] if lines else "")):
-                line = await process.stderr.readline()
-                assert line, "".join(lines)
-                lines.append(line.decode())
-        reading = asyncio.create_task(process.stderr.read())
-        yield Server(process, found[1], directory, log, lines)
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-    await reading
-
-
-def free_port() -> str:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return str(found.getsockname()[1])
-
-
-async def output(*command: str) -> tuple[int | None, str, str]:
-    """Exit status, standard output and standard error of a command."""
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=ENVIRONMENT
-    )
-    out, err = await asyncio.wait_for(process.communicate(), PATIENCE)
-    return process.returncode, out.decode(), err.decode()
 
 
 async def script(server: Server, *arguments: str) -> tuple[int | None, str, str]:

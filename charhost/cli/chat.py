@@ -1,0 +1,218 @@
+"""charhost chat: a conversation in the terminal, with a character of a running server."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Annotated, Any
+
+import aiohttp
+import typer
+from yarl import URL
+
+from charhost.errors import SettingsError
+from charhost.settings import Settings
+
+_UNREACHABLE, _UNAUTHORISED = 3, 4
+
+
+def _address(url: str) -> str:
+    with suppress(ValueError):
+        if (found := URL(url)).scheme in ("http", "https") and found.host:
+            return url
+    raise typer.BadParameter("expected an address such as http://localhost:8000")
+
+
+def chat(
+    name: Annotated[str | None, typer.Argument(help="Whom to talk to; else whom the server chooses.")] = None,
+    url: Annotated[str, typer.Option(help="The server.", callback=_address)] = "http://localhost:8000",
+) -> None:
+    """Talk to a character of a running server. Ctrl-C ends an answer, Ctrl-D the conversation.
+
+    The key, where the server asks for one, comes from CHARHOST_API_KEY or CHARHOST_API_KEY_FILE.
+    """
+    try:
+        keys = Settings().api_keys
+        asyncio.run(_talk(url, name, keys[0] if keys else None))
+    except SettingsError as e:
+        typer.echo(f"charhost: {e}", err=True)
+        raise typer.Exit(2) from e
+    except _Refused as e:
+        typer.echo(f"charhost: {e}", err=True)
+        raise typer.Exit(e.status) from e
+
+
+async def _talk(url: str, name: str | None, key: str | None) -> None:
+    with suppress(asyncio.CancelledError):  # by Ctrl-C
+        await _Chat(url, name, key).run()
+    if sys.stdin.isatty():  # the cursor is behind the prompt
+        typer.echo()
+
+
+class _Refused(Exception):
+    """The conversation cannot be held; `status` is what the command exits with."""
+
+    def __init__(self, message: str, status: int = 1) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _Lines:
+    """What the person types, line by line, read on a daemon thread: nobody can interrupt a read of the terminal."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._wanted = threading.Semaphore(0)
+        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
+        self._asked = False
+        threading.Thread(target=self._read, daemon=True).start()
+
+    async def next(self) -> str | None:
+        """Wait for the next line; None at the end. A line that was asked for before is not asked for again."""
+        if not self._asked:
+            self._asked = True
+            self._wanted.release()
+        line = await self._lines.get()
+        self._asked = False
+        return line
+
+    def _read(self) -> None:
+        while self._wanted.acquire():
+            try:
+                line = input("You: " if sys.stdin.isatty() else "")
+            except (EOFError, OSError, UnicodeDecodeError):
+                line = None
+            self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
+
+
+class _Chat:
+    """One person's conversation; when the server reloads its characters, it goes on in a new session."""
+
+    def __init__(self, url: str, name: str | None, key: str | None) -> None:
+        self._url = URL(url) / "v1/realtime"
+        self._query = {"dialect": "ga"} | ({} if name is None else {"model": name})
+        self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
+        self._lines = _Lines()
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._name = ""
+        self._idle = asyncio.Event()
+        self._unanswered: str | None = None
+
+    async def run(self) -> None:
+        """Talk until the person has had enough, or the server has."""
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt, task)
+        async with aiohttp.ClientSession(headers=self._headers) as http:
+            wait: float | None = 0
+            while wait is not None:
+                await asyncio.sleep(wait)
+                wait = await self._session(http)
+
+    async def _session(self, http: aiohttp.ClientSession) -> float | None:
+        """Hold one session; answers after how many seconds to open the next, None when the person is done."""
+        self._idle.clear()
+        async with self._connected(http) as self._socket:
+            listening = asyncio.create_task(self._listen(self._socket))
+            try:
+                while (line := await self._next_line(listening)) is not None:
+                    await self._ask(self._socket, line)
+                return await listening if listening.done() else None
+            finally:
+                listening.cancel()
+
+    @asynccontextmanager
+    async def _connected(self, http: aiohttp.ClientSession) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
+        try:
+            socket = await http.ws_connect(self._url, params=self._query, protocols=("realtime",), heartbeat=20)
+        except aiohttp.WSServerHandshakeError as e:
+            status = _UNAUTHORISED if e.status == 401 else 1
+            raise _Refused(f"{self._url.origin()} refused the conversation: HTTP {e.status}", status) from e
+        except (aiohttp.ClientError, OSError) as e:
+            text = f"no server answers at {self._url.origin()} ({e}); start one with: charhost serve"
+            raise _Refused(text, _UNREACHABLE) from e
+        async with socket:
+            yield socket
+
+    async def _next_line(self, listening: asyncio.Task[float]) -> str | None:
+        """Wait for what the person says once the answer is over; None at the end of either side."""
+        line = asyncio.create_task(self._line())
+        await asyncio.wait({line, listening}, return_when=asyncio.FIRST_COMPLETED)
+        if line.done():
+            return line.result()
+        line.cancel()
+        return None
+
+    async def _line(self) -> str | None:
+        await self._idle.wait()
+        while (line := await self._lines.next()) is not None:
+            if line.strip():
+                return line
+        return None
+
+    async def _ask(self, socket: aiohttp.ClientWebSocketResponse, line: str) -> None:
+        self._idle.clear()
+        self._unanswered = line
+        content = [{"type": "input_text", "text": line}]
+        item = {"type": "message", "role": "user", "content": content}
+        with suppress(ConnectionError):  # the session ends: the line is said in the next one
+            await socket.send_json({"type": "conversation.item.create", "item": item})
+            await socket.send_json({"type": "response.create"})
+
+    async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> float:
+        """Show what the character says; answers, when the server ends the session, when to come back."""
+        wait: float | None = None
+        async for message in socket:
+            if message.type is not aiohttp.WSMsgType.TEXT:  # the line is dead
+                break
+            event = message.json()
+            if event["type"] == "error" and event["error"]["code"] == "characters_reloaded":
+                wait = event["error"].get("retry_after_ms", 0) / 1000
+            await self._show(socket, event)
+        if wait is None:
+            raise _Refused(f"the server ended the conversation (close code {socket.close_code})")
+        return wait
+
+    async def _show(self, socket: aiohttp.ClientWebSocketResponse, event: dict[str, Any]) -> None:
+        match event:
+            case {"type": "session.created", "session": {"model": str(name)}}:
+                await self._opened(socket, name)
+            case {"type": "response.created"}:
+                self._unanswered = None
+                typer.secho(f"{self._name}: ", bold=True, nl=False)
+            case {"type": "response.output_text.delta", "delta": str(delta)}:
+                typer.echo(delta, nl=False)
+            case {"type": "response.done", "response": {"status_details": details}}:
+                typer.echo(_ending(details))
+                self._idle.set()
+            case {"type": "error", "error": {"message": str(text)}}:
+                typer.secho(text, err=True, dim=True)
+
+    async def _opened(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> None:
+        first, self._name = not self._name, name
+        if self._unanswered is not None:
+            await self._ask(socket, self._unanswered)
+        elif first and sys.stdin.isatty():  # the character speaks first; a script has its question ready
+            await socket.send_json({"type": "response.create"})
+        else:
+            self._idle.set()
+
+    def _interrupt(self, task: asyncio.Task[Any]) -> None:
+        """End the answer that is under way, or else the conversation."""
+        if self._socket is None or self._idle.is_set():
+            task.cancel()
+        else:
+            self._cancelling = asyncio.create_task(self._socket.send_json({"type": "response.cancel"}))
+
+
+def _ending(details: dict[str, Any] | None) -> str:
+    match details:
+        case {"type": "failed", "error": {"message": str(text)}}:
+            return f" ({text})"
+        case {"type": "cancelled"}:
+            return " …"
+    return ""

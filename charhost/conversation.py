@@ -1,0 +1,79 @@
+"""Conversation: one chat with one character. It knows no sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from charhost.character import Character
+from charhost.deadline import Crew
+from charhost.history import History
+from charhost.ids import new_id
+from charhost.items import Item
+from charhost.llm import Models
+from charhost.metrics import Metrics
+from charhost.persona import Persona
+from charhost.settings import Settings
+from charhost.tools import Toolbox
+from charhost.turn import Stage, Turn, Wish
+
+
+class Conversations:
+    """Opens conversations, and has what they share; lives as long as the application."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, models: Models, crew: Crew) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.models = models
+        self.crew = crew
+
+    def open(
+        self, character: Character, front_door: str, conversation_id: str | None = None, items: Iterable[Item] = ()
+    ) -> Conversation:
+        """Begin a conversation, or go on with one; *front_door* names in the metrics where it is held."""
+        conversation = Conversation(self, character, front_door, conversation_id)
+        for item in items:
+            conversation.history.append(item)
+        return conversation
+
+
+class Conversation:
+    """The items that were said, and the character that answers."""
+
+    def __init__(
+        self, shared: Conversations, character: Character, front_door: str, conversation_id: str | None = None
+    ) -> None:
+        self.id = conversation_id or new_id("conv")
+        self.history = History()
+        self.front_door = front_door
+        self._shared = shared
+        self._character = character
+        self._persona: Persona | None = None
+
+    @property
+    def character(self) -> Character:
+        """Who answers the next turn."""
+        return self._character
+
+    def move_to(self, character: Character) -> None:
+        """Go on with *character* from the next turn; one that is running ends with the one it began with."""
+        if character is not self._character:
+            self._character = character
+            self._persona = None
+
+    def respond(self, wish: Wish | None = None) -> Turn:
+        """Begin an answer to what was said so far; its events have to be read."""
+        return Turn(self._stage(), wish or Wish())
+
+    def _stage(self) -> Stage:
+        shared, settings = self._shared, self._shared.settings
+        if self._persona is None:
+            self._persona = Persona(self._character, shared.crew, settings.prompt_deadline)
+        return Stage(
+            persona=self._persona,
+            toolbox=Toolbox(self._persona, shared.metrics, settings.tool_deadline),
+            model=shared.models.of(self._character),
+            history=self.history,
+            settings=settings,
+            metrics=shared.metrics,
+            front_door=self.front_door,
+        )

@@ -1,0 +1,10 @@
+"""Ids that nobody can guess."""
+
+from __future__ import annotations
+
+import secrets
+
+
+def new_id(prefix: str) -> str:
+    """Make one, such as `item_5f0c2ab1d3e94c7709a1b2c3`."""
+    return f"{prefix}_{secrets.token_hex(12)}"

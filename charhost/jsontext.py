@@ -1,0 +1,54 @@
+"""JSON as it comes and goes.
+
+Half a character (a lone surrogate, as JavaScript sends where it cut an emoji in two) can be spelled in JSON but not in
+UTF-8; both ways it becomes U+FFFD. The json module is not used: a character file may have replaced what it holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+_ESCAPED = re.compile(
+    rb"\\u[dD][89abAB][\da-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][\da-fA-F]{2})\\u[dD][c-fC-F][\da-fA-F]{2}"
+)
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def decoded(text: str | bytes, *, allow_nan: bool = False) -> Any:
+    """Read JSON; raises `ValueError`."""
+    try:
+        return from_json(text, allow_inf_nan=allow_nan)
+    except ValueError:
+        data = text.encode("utf-8", "replace") if isinstance(text, str) else text
+        mended = _ESCAPED.sub(rb"\\ufffd", data)
+        if mended == data:
+            raise
+        return from_json(mended, allow_inf_nan=allow_nan)
+
+
+def encoded(value: Any) -> bytes:
+    """Write JSON; NaN, which JSON cannot say, becomes null."""
+    try:
+        return to_json(value, inf_nan_mode="null", fallback=_plain)
+    except (ValueError, PydanticSerializationError):  # most likely half a character
+        return to_json(_whole(value), inf_nan_mode="null", fallback=_plain)
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return _SURROGATE.sub("\ufffd", value)
+    if isinstance(value, Mapping):
+        return {_whole(name): _whole(item) for name, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Sequence):
+        return list(value)
+    raise TypeError(f"{type(value).__name__} cannot be written as JSON")

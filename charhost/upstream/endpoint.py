@@ -1,0 +1,68 @@
+"""Endpoint: where a language model is asked, with which key, and how to speak of it without telling either."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+HIDDEN = "…"
+
+# What looks like an address or a key, whoever's it is: a proxy in between has some too.
+_TELLTALE = re.compile(
+    r"\w+://\S+"
+    r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
+    r"|\[[\da-fA-F:.]*:[\da-fA-F:.]*\](?::\d+)?"
+    r"|\b(?:sk|pk|gsk|hf|key)[-_][\w*.-]{6,}"
+    r"|\S*\*{3,}\S*"
+    r"|(?<=\bbearer )\S+",
+    re.IGNORECASE,
+)
+_SHORTEST_PART = 8
+_LONGEST_TEXT = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The address of an OpenAI-compatible server, such as `http://127.0.0.1:11434/v1`, and the key for it."""
+
+    url: str
+    key: str | None = field(default=None, repr=False)
+
+    @property
+    def host(self) -> str:
+        """The host and its port, for logs."""
+        return urlsplit(self.url).netloc.rpartition("@")[2]
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What every request to it carries."""
+        # A compressed stream may be held back until a block of it is full.
+        common = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "charhost"}
+        return common | {"Authorization": f"Bearer {self.key}"} if self.key else common
+
+    def scrub(self, text: str) -> str:
+        """Take the address, the key and every longer part of the key out of *text*, and its line breaks."""
+        for pattern in self._names():
+            text = pattern.sub(HIDDEN, text[:_LONGEST_TEXT])
+        return " ".join(HIDDEN if self._has_key(word) else word for word in text.split())
+
+    def scrub_key(self, text: str) -> str:
+        """Take only the key out of *text*: for logs."""
+        return " ".join(HIDDEN if self._has_key(word) else word for word in text[:_LONGEST_TEXT].split())
+
+    def _names(self) -> Iterator[re.Pattern[str]]:
+        parts = urlsplit(self.url)
+        yield _TELLTALE
+        for name in (parts.netloc, parts.hostname):
+            if name:
+                yield re.compile(rf"(?<![\w.-]){re.escape(name)}(?::\d+)?(?![\w-])", re.IGNORECASE)
+        if parts.port:
+            yield re.compile(rf"(?<=:){parts.port}\b|\bport\s+{parts.port}\b", re.IGNORECASE)
+
+    def _has_key(self, word: str) -> bool:
+        if not self.key:
+            return False
+        size = min(_SHORTEST_PART, len(self.key))
+        return any(self.key[start : start + size] in word for start in range(len(self.key) - size + 1))

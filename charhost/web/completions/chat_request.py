@@ -1,0 +1,278 @@
+"""ChatRequest: the body of POST /v1/chat/completions, and what it means to a conversation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    FiniteFloat,
+    Tag,
+    ValidationError,
+)
+from pydantic_core import PydanticCustomError
+
+from charhost.items import FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
+from charhost.jsontext import decoded
+from charhost.turn import Wish
+from charhost.web.problem import Problem
+
+MOST_CHOICES = 8
+
+# Begins the names that tell the members of a union apart: pydantic counts them among the steps of a path.
+_TAG = "~"
+
+
+class _Lenient(BaseModel):
+    """Of the fields that are known each has its type; others are ignored, as clients add new ones every month."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class _TextPart(_Lenient):
+    text: str = Field(validation_alias=AliasChoices("text", "refusal"))
+
+    @property
+    def part(self) -> Part:
+        return Text(self.text)
+
+
+class _ImageUrl(_Lenient):
+    url: str
+    detail: str | None = None
+
+
+def _url_object(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+class _ImagePart(_Lenient):
+    image_url: Annotated[_ImageUrl, BeforeValidator(_url_object)]
+
+    @property
+    def part(self) -> Part:
+        return Image(self.image_url.url, self.image_url.detail)
+
+
+class _OtherPart(BaseModel):
+    """Audio, a file, or what else some model may understand."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    type: str
+
+    @property
+    def part(self) -> Part:
+        return Other(self.model_dump())
+
+
+def _part_kind(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else None
+    if kind in ("text", "refusal"):
+        return f"{_TAG}text"
+    return f"{_TAG}image" if kind == "image_url" else f"{_TAG}other"
+
+
+def _part_list(value: Any) -> Any:
+    if isinstance(value, str) or value is None:
+        return [{"type": "text", "text": value}] if value else []
+    if not isinstance(value, list):
+        raise PydanticCustomError("content_type", "expected a string, null or a list of parts")
+    return value
+
+
+_Part = Annotated[
+    Annotated[_TextPart, Tag(f"{_TAG}text")]
+    | Annotated[_ImagePart, Tag(f"{_TAG}image")]
+    | Annotated[_OtherPart, Tag(f"{_TAG}other")],
+    Discriminator(_part_kind),
+]
+_Content = Annotated[list[_Part], BeforeValidator(_part_list)]
+
+
+class _CalledFunction(_Lenient):
+    name: str
+    arguments: str
+
+
+class _Call(_Lenient):
+    id: str
+    function: _CalledFunction
+
+
+class _Said(_Lenient):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: _Content = []
+    name: str | None = None
+    tool_calls: list[_Call] | None = None
+
+    def items(self) -> Iterator[Item]:
+        """Yield the words, and then the calls."""
+        calls = self.tool_calls if self.role == "assistant" and self.tool_calls else ()
+        parts = tuple(part.part for part in self.content)
+        if parts or not calls:
+            role = "system" if self.role == "developer" else self.role
+            yield Message(role=role, parts=parts, name=self.name or None)
+        for call in calls:
+            yield FunctionCall(call_id=call.id, name=call.function.name, arguments=call.function.arguments)
+
+
+class _Result(_Lenient):
+    tool_call_id: str
+    content: _Content = []
+
+    def items(self) -> Iterator[Item]:
+        """Yield what a call brought."""
+        output = "\n".join(part.text for part in self.content if isinstance(part, _TextPart))
+        yield FunctionOutput(call_id=self.tool_call_id, output=output)
+
+
+class _Legacy(_Lenient):
+    """The result of a function in the way of 2023: without an id, so nobody can say of which call."""
+
+    def items(self) -> Iterator[Item]:
+        """Yield nothing."""
+        return iter(())
+
+
+def _message_kind(value: Any) -> str:
+    role = value.get("role") if isinstance(value, dict) else None
+    return _TAG + (role if role in ("tool", "function") else "said")
+
+
+_Message = Annotated[
+    Annotated[_Said, Tag(f"{_TAG}said")]
+    | Annotated[_Result, Tag(f"{_TAG}tool")]
+    | Annotated[_Legacy, Tag(f"{_TAG}function")],
+    Discriminator(_message_kind),
+]
+
+
+class _Function(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    name: Annotated[str, Field(min_length=1)]
+
+
+class _Tool(BaseModel):
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    type: Literal["function"]
+    function: _Function
+
+
+def _functions(value: Any) -> Any:
+    """Leave out tools that only OpenAI's own server could run."""
+    if not isinstance(value, list):
+        return value
+    return [tool for tool in value if not isinstance(tool, dict) or tool.get("type", "function") == "function"]
+
+
+def _choice(value: Any) -> Any:
+    if value is not None and not isinstance(value, (str, dict)):
+        raise PydanticCustomError("choice_type", "expected a string or an object")
+    return value
+
+
+def _string_list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class _Options(_Lenient):
+    """What is passed on to the model as it is."""
+
+    temperature: FiniteFloat | None = None
+    top_p: FiniteFloat | None = None
+    top_k: int | None = None
+    min_p: FiniteFloat | None = None
+    frequency_penalty: FiniteFloat | None = None
+    presence_penalty: FiniteFloat | None = None
+    repetition_penalty: FiniteFloat | None = None
+    max_tokens: int | None = None
+    max_completion_tokens: int | None = None
+    stop: Annotated[list[str] | None, BeforeValidator(_string_list)] = None
+    seed: int | None = None
+    logit_bias: dict[str, FiniteFloat] | None = None
+    response_format: dict[str, Any] | None = None
+    reasoning_effort: str | None = None
+    parallel_tool_calls: bool | None = None
+    user: str | None = None
+
+
+class _StreamOptions(_Lenient):
+    include_usage: bool | None = None
+
+
+class ChatRequest(_Options):
+    """One question, with all that was said before."""
+
+    model: str
+    messages: Annotated[list[_Message], Field(min_length=1)]
+    stream: bool | None = None
+    stream_options: _StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
+    tools: Annotated[list[_Tool] | None, BeforeValidator(_functions)] = None
+    tool_choice: Annotated[Any, BeforeValidator(_choice)] = None
+
+    @property
+    def include_usage(self) -> bool:
+        """Whether a stream ends with what it cost."""
+        return bool(self.stream_options and self.stream_options.include_usage)
+
+    def items(self) -> Iterator[Item]:
+        """Yield what was said, as the items of a conversation."""
+        for message in self.messages:
+            yield from message.items()
+
+    def wish(self) -> Wish:
+        """Say what the client asks of the answer."""
+        options = {name: getattr(self, name) for name in _Options.model_fields}
+        return Wish(
+            tools=[tool.model_dump() for tool in self.tools or ()],
+            tool_choice=self.tool_choice,
+            options={name: value for name, value in options.items() if value is not None},
+        )
+
+
+def chat_request(body: bytes) -> ChatRequest:
+    """Read the body of a request; raises `Problem`."""
+    try:
+        fields = decoded(body)
+    except ValueError:
+        raise Problem(400, "invalid_type", "The body is no JSON; expected a JSON object.") from None
+    if not isinstance(fields, dict):
+        detail = f"The body is JSON of type {type(fields).__name__}; expected an object."
+        raise Problem(400, "invalid_type", detail)
+    try:
+        return ChatRequest.model_validate(fields)
+    except ValidationError as e:
+        raise _refused(dict(e.errors(include_url=False)[0])) from None
+
+
+def _refused(error: dict[str, Any]) -> Problem:
+    path = _path(error["loc"])
+    kind: str = error["type"]
+    if kind == "missing":
+        return Problem(400, "missing_required_parameter", f"Missing required parameter: '{path}'.", param=path)
+    if kind == "too_short":
+        detail = f"'{path}' is empty: expected at least one message."
+        return Problem(400, "missing_required_parameter", detail, param=path)
+    code = "invalid_type" if kind.endswith("_type") else "invalid_value"
+    return Problem(400, code, f"Invalid '{path}': {error['msg']}.", param=path)
+
+
+def _path(steps: tuple[str | int, ...]) -> str:
+    """Spell a path as OpenAI does: `messages[0].content`."""
+    path = ""
+    for step in steps:
+        if isinstance(step, int):
+            path += f"[{step}]"
+        elif not step.startswith(_TAG):
+            path += f".{step}" if path else step
+    return path

@@ -1,0 +1,123 @@
+"""POST /v1/chat/completions: a conversation with a character, as OpenAI's clients hold one with a model."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from contextlib import aclosing
+
+from aiohttp import hdrs, web
+
+from charhost.character import Character
+from charhost.progress import Failure, TurnEnded
+from charhost.turn import Turn
+from charhost.web.body import read_body
+from charhost.web.catalog import known_character
+from charhost.web.completions.chat_request import ChatRequest, chat_request
+from charhost.web.completions.chunks import DONE, ChoiceChunks, Chunks, completion, error_line
+from charhost.web.completions.stream import EventStream
+from charhost.web.keys import CONVERSATIONS
+from charhost.web.middleware import chat
+from charhost.web.problem import Problem, json_answer
+
+log = logging.getLogger("charhost.web")
+
+# Room for a few photographs, which come as base64.
+MOST_BODY_BYTES = 24 << 20
+BODY_DEADLINE = 60.0
+
+_STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
+
+
+@chat
+async def completions(request: web.Request) -> web.StreamResponse:
+    """`POST /v1/chat/completions`"""
+    _refuse_forms(request)
+    asked = chat_request(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE))
+    # Looked up once: a reload in the middle of the answer changes nothing about it.
+    character = known_character(request, asked.model)
+    return await (_streamed if asked.stream else _whole)(request, asked, character)
+
+
+def problem_of(failure: Failure) -> Problem:
+    """Say to a client why a turn failed."""
+    status = _STATUS.get(failure.cause, 502) if failure.cause is not None else 500
+    pause = {"Retry-After": str(max(1, math.ceil(failure.retry_after or 1)))} if status == 429 else None
+    return Problem(status, failure.code, failure.message, headers=pause)
+
+
+def _refuse_forms(request: web.Request) -> None:
+    """Refuse what a page of any site may post without asking first (Fetch standard, 2.2.2)."""
+    if hdrs.ORIGIN in request.headers and request.content_type != "application/json":
+        found = request.headers.get(hdrs.CONTENT_TYPE, "none")
+        raise Problem(415, "unsupported_media_type", f"Expected Content-Type: application/json, found {found}.")
+
+
+async def _whole(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
+    async with asyncio.TaskGroup() as tasks:
+        hearings = [tasks.create_task(_heard(_turn(request, asked, character))) for _ in range(asked.n or 1)]
+    endings = [hearing.result() for hearing in hearings]
+    for ended in endings:
+        if ended.failure is not None:
+            raise problem_of(ended.failure)
+    return json_answer(completion(character.name, endings))
+
+
+async def _streamed(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
+    stream = EventStream(request)
+    try:
+        with stream.watched():
+            try:
+                await _tell(stream, request, asked, character)
+            except Exception as e:
+                if not stream.begun or isinstance(e, ConnectionError):
+                    raise
+                await stream.write(error_line(_foreseen(e)))
+            await stream.end()
+    except ConnectionError:
+        pass  # the client went away; there is nobody left to tell
+    return stream.response
+
+
+async def _tell(stream: EventStream, request: web.Request, asked: ChatRequest, character: Character) -> None:
+    """Stream the answers, one after the other; raises `Problem`."""
+    chunks = Chunks(character.name, asked.include_usage)
+    endings = [
+        await _tell_one(stream, chunks.choice(index), _turn(request, asked, character)) for index in range(asked.n or 1)
+    ]
+    if asked.include_usage:
+        await stream.write(chunks.usage(endings))
+    await stream.write(DONE)
+
+
+async def _tell_one(stream: EventStream, chunks: ChoiceChunks, turn: Turn) -> TurnEnded:
+    async with aclosing(turn.events()) as events:
+        async for event in events:
+            if isinstance(event, TurnEnded) and event.failure is not None:
+                raise problem_of(event.failure)
+            if frame := chunks.spell(event):
+                await stream.write(frame)
+    assert turn.ended is not None
+    return turn.ended
+
+
+def _foreseen(error: Exception) -> Problem:
+    if isinstance(error, Problem):
+        return error
+    log.error("a chat completion failed unexpectedly", exc_info=error)
+    return Problem(500, "internal_error", "Unexpected error; the server's log has the details.")
+
+
+def _turn(request: web.Request, asked: ChatRequest, character: Character) -> Turn:
+    conversation = request.app[CONVERSATIONS].open(character, "completions", items=asked.items())
+    return conversation.respond(asked.wish())
+
+
+async def _heard(turn: Turn) -> TurnEnded:
+    """Hear a turn to its end; the model is stopped if nobody waits for that any more."""
+    async with aclosing(turn.events()) as events:
+        async for _ in events:
+            pass
+    assert turn.ended is not None
+    return turn.ended

@@ -1,0 +1,69 @@
+"""EventStream: an answer in the form of server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from aiohttp import hdrs, web
+
+# How long a reader may take nothing. Its model is busy for it meanwhile.
+PATIENCE = 30.0
+
+_HEADERS = {
+    hdrs.CONTENT_TYPE: "text/event-stream",
+    hdrs.CACHE_CONTROL: "no-cache",
+    "X-Accel-Buffering": "no",  # nginx would hold the events back
+}
+
+
+class EventStream:
+    """Writes to one client, no faster than it reads; the headers leave with the first write.
+
+    Inside `watched` a reader that takes nothing for `PATIENCE` seconds, or little more, is cut off.
+    """
+
+    def __init__(self, request: web.Request) -> None:
+        self.response = web.StreamResponse(headers=_HEADERS)
+        self._request = request
+        self._loop = asyncio.get_running_loop()
+        self._waiting_since: float | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether the status has been sent."""
+        return self.response.prepared
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """Look after the reader while the block runs."""
+        # Not asyncio.timeout: a cancelled write leaves aiohttp's writer in a state of which nobody speaks well.
+        self._look()
+        try:
+            yield
+        finally:
+            if self._timer is not None:
+                self._timer.cancel()
+
+    async def write(self, data: bytes) -> None:
+        """Send *data* as soon as the reader has room for it; raises `ConnectionError` if it is gone."""
+        self._waiting_since = self._loop.time()
+        if not self.begun:
+            await self.response.prepare(self._request)
+        await self.response.write(data)
+        self._waiting_since = None
+
+    async def end(self) -> None:
+        """Send the end."""
+        self._waiting_since = self._loop.time()
+        await self.response.write_eof()
+
+    def _look(self) -> None:
+        now = self._loop.time()
+        due = (now if self._waiting_since is None else self._waiting_since) + PATIENCE
+        if due > now:
+            self._timer = self._loop.call_at(due, self._look)
+        elif self._request.transport is not None:
+            self._request.transport.abort()

@@ -1,0 +1,87 @@
+"""Desk: takes one client's messages, from the first to the last."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from aiohttp import WSMessage, WSMsgType
+
+from charhost.events import BadEvent, Dialect, decoded, event_id_of
+from charhost.web.realtime.dialect import dialect_by
+from charhost.web.realtime.openai import OpenAIDoor
+from charhost.web.realtime.unmute import UnmuteDoor
+from charhost.web.session import Door, Session
+
+# How long a client may say nothing before it is taken for one that waits for session.created.
+PATIENCE = 2.0
+
+
+class Desk:
+    """Finds out which dialect the client speaks, and hands its messages to the door of that dialect.
+
+    *config* is what an earlier door of this conversation knew; *grace* is how long the client may take for a farewell.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        tasks: asyncio.TaskGroup,
+        dialect: Dialect | None,
+        config: Mapping[str, Any] | None,
+        grace: float,
+    ) -> None:
+        self._session = session
+        self._tasks = tasks
+        self._config = config
+        self._fail = partial(session.fail, grace)
+        self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._enter, "ga")
+        if dialect is not None:
+            self._enter(dialect)
+
+    def receive(self, message: WSMessage) -> None:
+        """Do what one message says; what comes after the farewell is not heard any more."""
+        if self._session.ended_by is not None:
+            return
+        try:
+            if message.type is WSMsgType.TEXT:
+                self._obey(message.data)
+            elif message.type is WSMsgType.BINARY:
+                self._refuse(BadEvent("invalid_event", "Send text frames only."), None)
+            else:
+                self._session.ended_by = "error"
+        except Exception:
+            self._fail()
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        self._patience.cancel()
+        if self._session.door is not None:
+            self._session.door.close()
+
+    def _obey(self, text: str) -> None:
+        event: dict[str, Any] = {}
+        try:
+            event = decoded(text)
+            door = self._session.door or self._enter(dialect_by(event))
+            door.obey(event)
+        except BadEvent as e:
+            self._refuse(e, event_id_of(event))
+
+    def _refuse(self, error: BadEvent, event_id: str | None) -> None:
+        door = self._session.door or self._enter("ga")
+        door.refuse(error, event_id)
+
+    def _enter(self, dialect: Dialect) -> Door:
+        self._patience.cancel()
+        door: Door
+        if dialect == "unmute":
+            self._fail = partial(self._fail, kind="fatal")
+            door = UnmuteDoor(self._session, self._tasks, self._fail, self._config)
+        else:
+            door = OpenAIDoor(self._session, self._tasks, dialect, self._fail, self._config)
+        self._session.door = door
+        door.open()
+        return door

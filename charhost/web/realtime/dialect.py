@@ -1,0 +1,43 @@
+"""Which of its three dialects a client of /v1/realtime speaks."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+from aiohttp import hdrs, web
+
+from charhost.events import Dialect
+
+_KEY_PROTOCOL = "openai-insecure-api-key."
+_FLAT = frozenset({"modalities", "input_audio_format"})
+_OGG = "T2dnUw"  # "OggS" in base64: the first bytes of each page
+
+
+def dialect_of(request: web.Request) -> Dialect | None:
+    """Tell it by the handshake; None where only the first event can."""
+    offers = {offer.strip() for offer in request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")}
+    if "realtime=v1" in request.headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in offers:
+        return "beta"
+    for dialect in get_args(Dialect):
+        if request.query.get("dialect") == dialect:
+            return dialect  # type: ignore[no-any-return]
+    has_key = hdrs.AUTHORIZATION in request.headers or any(offer.startswith(_KEY_PROTOCOL) for offer in offers)
+    return "ga" if has_key or "model" in request.query else None
+
+
+def dialect_by(event: dict[str, Any]) -> Dialect:
+    """Tell it by the first event of a client whose handshake says nothing."""
+    match event:
+        case {"type": "session.update", "session": {**session}}:
+            if "type" not in session and (
+                "allow_recording" in session or isinstance(session.get("instructions"), dict)
+            ):
+                return "unmute"
+            return "beta" if _FLAT & session.keys() else "ga"
+        case {"type": "session.characters.list" | "session.characters.reload"}:
+            return "unmute"
+        case {"type": "input_audio_buffer.append", "audio": str(audio)} if audio.startswith(_OGG):
+            return "unmute"
+        case {"type": "input_audio_buffer.append"}:
+            return "beta"
+    return "ga"

@@ -1,0 +1,182 @@
+"""/v1/realtime: a socket and the conversation that is held over it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import hdrs, web
+
+from charhost.character import Character, CharacterSet
+from charhost.events import Dialect
+from charhost.parking import Parked
+from charhost.web.farewell import Farewell, refused, removed, taken_over
+from charhost.web.keys import AUTHORITY, CONVERSATIONS, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
+from charhost.web.problem import Problem
+from charhost.web.realtime.desk import Desk
+from charhost.web.realtime.dialect import dialect_of
+from charhost.web.session import Session
+
+MOST_MESSAGE_BYTES = 24 << 20
+HEARTBEAT = 20
+
+
+class _WithoutKeys(logging.Filter):
+    """Hides what a client offered as subprotocols: aiohttp logs the whole offer when it selects none."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "overlap" not in str(record.msg)
+
+
+logging.getLogger("aiohttp.websocket").addFilter(_WithoutKeys())
+
+
+@dataclass(frozen=True)
+class _Opening:
+    """A session, and how its client speaks, as far as that is known; `config` is what it had set before it was lost."""
+
+    session: Session
+    dialect: Dialect | None
+    config: Mapping[str, Any] | None = None
+
+
+async def realtime(request: web.Request) -> web.StreamResponse:
+    """Serve one WebSocket from the handshake to its end."""
+    ws = web.WebSocketResponse(
+        protocols=("realtime",), heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_MESSAGE_BYTES
+    )
+    if not ws.can_prepare(request):
+        detail = "This is a WebSocket: connect with the ws scheme."
+        raise Problem(426, "upgrade_required", detail, headers={hdrs.UPGRADE: "websocket"})
+    refusal = _key_refusal(request)
+    with request.app[SESSIONS].admitted() as has_room:
+        if not has_room:
+            most = request.app[SETTINGS].max_sessions
+            detail = f"The server holds {most:,} conversations already, which is its limit; try again later."
+            raise Problem(503, "too_many_sessions", detail, headers={hdrs.RETRY_AFTER: "5"})
+        await ws.prepare(request)
+        resume = request.query.get("resume")
+        if resume is not None and refusal is None:
+            await _end_elsewhere(request, resume)
+        # No await from here to the registration: a swap in between would leave the session on the old set, untold.
+        opening = refusal or (_new(request, ws) if resume is None else _resumed(request, ws, resume))
+        if isinstance(opening, Farewell):
+            await _refuse(request, ws, opening)
+        else:
+            with request.app[SESSIONS].register(opening.session):
+                await _serve(request, opening)
+    return ws
+
+
+async def _serve(request: web.Request, opening: _Opening) -> None:
+    session = opening.session
+    try:
+        await _converse(opening, request.app[SETTINGS].close_grace)
+    finally:
+        if session.may_return:
+            request.app[PARKING].put(_parked(session, opening.dialect))
+
+
+async def _converse(opening: _Opening, grace: float) -> None:
+    session = opening.session
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            pump = tasks.create_task(session.pump())
+            desk = Desk(session, tasks, opening.dialect, opening.config, grace)
+            try:
+                async for message in session.ws:
+                    desk.receive(message)
+                    if session.is_crowded:  # what came in one packet is read without a pause: let the answers leave
+                        await asyncio.sleep(0)
+            finally:
+                desk.close()
+            pump.cancel()
+            session.drop_turns()
+    except* ConnectionError:
+        pass  # the client went away; there is nobody left to tell
+
+
+def _new(request: web.Request, ws: web.WebSocketResponse) -> _Opening | Farewell:
+    current = request.app[MANAGER].current
+    character = _chosen(request, current)
+    if isinstance(character, Farewell):
+        return character
+    conversation = request.app[CONVERSATIONS].open(character, "realtime")
+    session = Session(request, ws, conversation, current.generation, request[AUTHORITY].owner)
+    session.choices = None if "model" in request.query else current
+    return _Opening(session, dialect_of(request))
+
+
+def _chosen(request: web.Request, characters: CharacterSet) -> Character | Farewell:
+    for field in ("call_id", "intent"):
+        if field in request.query:
+            return refused("invalid_value", f"{field} is not supported: this server holds conversations only.", field)
+    name = request.query.get("model")
+    if name is not None:
+        found = characters.find(name)
+        return found or refused("model_not_found", f"The character {name!r} does not exist.", "model")
+    default = characters.default(request.app[SETTINGS].character)
+    return default or refused("missing_model", "There is no character to talk to.", "model")
+
+
+async def _end_elsewhere(request: web.Request, resume: str) -> None:
+    """Close the socket that has the session now, if one has: mostly its client has noticed first that it is cut off."""
+    sessions, owner = request.app[SESSIONS], request[AUTHORITY].owner
+    while (held := sessions.find(resume, owner)) is not None:
+        held.close(taken_over(), request.app[SETTINGS].close_grace)
+        await held.gone.wait()
+
+
+def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> _Opening | Farewell:
+    current, parking, metrics = request.app[MANAGER].current, request.app[PARKING], request.app[METRICS]
+    parked = parking.find(resume, request[AUTHORITY].owner)
+    if parked is None:
+        metrics.sessions_resume_refused.inc()
+        return refused(
+            "session_not_found", "There is no session with that id to resume; it may have expired.", "resume"
+        )
+    character = current.find(parked.character)
+    if character is None:
+        metrics.sessions_resume_refused.inc()
+        return removed(parked.character, "it is not among the characters any more")
+    parking.remove(parked)
+    metrics.sessions_resumed.inc()
+    conversation = request.app[CONVERSATIONS].open(character, "realtime", parked.conversation_id, parked.items)
+    session = Session(request, ws, conversation, current.generation, parked.owner, parked.id)
+    return _Opening(session, parked.dialect, parked.config)
+
+
+def _parked(session: Session, dialect: Dialect | None) -> Parked:
+    return Parked(
+        id=session.id,
+        character=session.character.name,
+        owner=session.owner,
+        dialect=session.door.dialect if session.door else dialect,
+        config=session.door.config() if session.door else None,
+        conversation_id=session.conversation.id,
+        items=tuple(session.conversation.history),
+    )
+
+
+def _key_refusal(request: web.Request) -> Farewell | None:
+    """Refuse a wrong key; a page, which sends it as a subprotocol, cannot see the status of a handshake."""
+    authority = request[AUTHORITY]
+    if authority.chat_refusal is None:
+        return None
+    if not authority.key_in_subprotocol:
+        raise authority.chat_refusal
+    return refused("invalid_api_key", authority.chat_refusal.detail, close_code=3000)
+
+
+async def _refuse(request: web.Request, ws: web.WebSocketResponse, farewell: Farewell) -> None:
+    if request.transport is not None:  # cut off if it takes no notice
+        asyncio.get_running_loop().call_later(request.app[SETTINGS].close_grace, request.transport.abort)
+    try:
+        if farewell.frame is not None:
+            await ws.send_str(farewell.frame)
+        await ws.close(code=farewell.code, message=farewell.close_reason, drain=False)
+    except ConnectionError:
+        pass

@@ -1,0 +1,258 @@
+"""The dialects of OpenAI, GA and beta: client events become calls of a conversation, and its turns server events."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Literal
+
+from charhost.events import (
+    AudioAppend,
+    AudioClear,
+    AudioCommit,
+    BadEvent,
+    DeltaFrames,
+    Dialect,
+    InputItem,
+    ItemCreate,
+    ItemDelete,
+    ItemReference,
+    ItemRetrieve,
+    ItemTruncate,
+    OutputClear,
+    ResponseCancel,
+    ResponseCreate,
+    SessionUpdate,
+    checked,
+    frame,
+    refusal,
+)
+from charhost.items import FunctionCall, FunctionOutput, Item
+from charhost.turn import Turn
+from charhost.web.realtime import beta
+from charhost.web.realtime.items import Json, item_fields, item_from
+from charhost.web.realtime.session_config import SessionConfig
+from charhost.web.realtime.telling import Telling
+from charhost.web.session import Session
+from charhost.wishes import ResponseWishes, SessionWishes, read
+
+# 24,000 samples of two bytes a second: a tenth of a second, less than which nobody can understand.
+_LEAST_AUDIO = 4_800
+_MOST_RESPONSES = 8
+
+
+class OpenAIDoor:
+    """What one client of an OpenAI SDK, or of anything that speaks its protocol, says and is told.
+
+    *fail* is called with the session when charhost itself has a fault.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        tasks: asyncio.TaskGroup,
+        dialect: Literal["ga", "beta"],
+        fail: Callable[[], None],
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.dialect: Dialect = dialect
+        self._session = session
+        self._tasks = tasks
+        self._fail = fail
+        self._config = SessionConfig() if config is None else SessionConfig(dict(config))
+        self._answer: Turn | None = None  # the one whose items go into the conversation
+        self._audio_bytes = 0
+        self._deltas = DeltaFrames()
+
+    def open(self) -> None:
+        """Greet the client."""
+        self._emit("session.created", session=self._described())
+
+    def obey(self, event: Json) -> None:
+        """Do what a client event says; raises `BadEvent`, and then nothing was changed."""
+        match checked(event):
+            case SessionUpdate(session=wishes):
+                self._update(wishes)
+            case ItemCreate() as create:
+                self._create_item(create)
+            case ItemRetrieve(item_id=item_id):
+                self._emit("conversation.item.retrieved", item=item_fields(self._found(item_id, "retriev")))
+            case ItemDelete(item_id=item_id):
+                self._delete(item_id)
+            case ItemTruncate(item_id=item_id):
+                self._found(item_id, "truncat")
+                raise BadEvent("invalid_value", "Only the audio of an assistant's message can be truncated.", "item_id")
+            case ResponseCreate(response=wishes):
+                self._respond(wishes or {})
+            case ResponseCancel(response_id=response_id):
+                self._cancel(response_id)
+            case AudioAppend(audio=audio):
+                self._hear(audio)
+            case AudioCommit():
+                self._commit()
+            case AudioClear():
+                self._audio_bytes = 0
+                self._emit("input_audio_buffer.cleared")
+            case OutputClear():
+                pass  # there is never any to clear
+
+    def follow(self) -> None:
+        """Say that the session goes on with a new version of its character."""
+        self._emit("session.updated", session=self._described())
+
+    def config(self) -> Json:
+        """Answer what the client has set."""
+        return self._config.fields
+
+    def refuse(self, error: BadEvent, event_id: str | None) -> None:
+        """Say why an event was not obeyed."""
+        self._session.send(refusal(error, event_id))
+
+    def close(self) -> None:
+        """Nothing waits: answers begin when they are asked for."""
+
+    def _update(self, raw: Json) -> None:
+        wishes = read(SessionWishes, raw, "session")
+        self._config = self._config.updated(wishes)
+        self._session.choose(wishes.model)
+        self._emit("session.updated", session=self._described())
+
+    def _create_item(self, create: ItemCreate) -> None:
+        item = item_from(create.item)
+        history = self._session.conversation.history
+        if history.find(item.id) is not None:
+            raise BadEvent("invalid_value", f"An item with the id '{item.id}' already exists.", "item.id")
+        if isinstance(item, FunctionOutput) and not self._has_call(item.call_id):
+            raise BadEvent("invalid_value", f"There is no call with the id '{item.call_id}'.", "item.call_id")
+        self._insert(item, create.previous_item_id)
+        previous = history.before(item.id)
+        for kind in ("added", "done"):
+            self._emit(f"conversation.item.{kind}", previous_item_id=previous, item=item_fields(item))
+
+    def _insert(self, item: Item, previous: str | None) -> None:
+        history = self._session.conversation.history
+        if not previous:
+            history.append(item)
+            return
+        if previous != "root" and history.find(previous) is None:
+            text = f"Previous item with id '{previous}' does not exist."
+            raise BadEvent("invalid_value", text, "previous_item_id")
+        history.insert(item, None if previous == "root" else previous)
+
+    def _has_call(self, call_id: str) -> bool:
+        items = self._session.conversation.history
+        return any(isinstance(item, FunctionCall) and item.call_id == call_id and not item.hidden for item in items)
+
+    def _found(self, item_id: str, verb: str) -> Item:
+        item = self._session.conversation.history.find(item_id)
+        if item is None:
+            text = f"Error {verb}ing item: the item with id '{item_id}' does not exist."
+            raise BadEvent(f"item_{verb}e_invalid_item_id", text, "item_id")
+        return item
+
+    def _delete(self, item_id: str) -> None:
+        self._found(item_id, "delet")
+        self._session.conversation.history.remove(item_id)
+        self._emit("conversation.item.deleted", item_id=item_id)
+
+    def _respond(self, raw: Json) -> None:
+        if self._session.is_ending:
+            text = "The characters were reloaded, and the session ends with the answer under way: reconnect."
+            raise BadEvent("characters_reloaded", text)
+        wishes = read(ResponseWishes, raw, "response")
+        recorded = wishes.conversation != "none"
+        if recorded and self._answer is not None:
+            raise BadEvent(
+                "conversation_already_has_active_response",
+                "Conversation already has an active response in progress: "
+                f"{self._answer.id}. Wait until the response is finished before creating a new one.",
+            )
+        if len(self._session.turns) >= _MOST_RESPONSES:
+            raise BadEvent("rate_limit_exceeded", "Too many responses at a time; retry response.create later.")
+        items = None if wishes.input is None else self._input(wishes.input)
+        self._session.choose(None)
+        config = self._config.for_response(wishes)
+        turn = self._session.conversation.respond(config.wish(items, recorded))
+        telling = Telling(self._emit, self._response(turn, config, wishes, recorded))
+        if recorded:
+            self._answer = turn
+        telling.begin()
+        self._session.begin(turn, self._tell(turn, telling), self._tasks)
+
+    async def _tell(self, turn: Turn, telling: Telling) -> None:
+        try:
+            async with aclosing(turn.events()) as events:
+                async for event in events:
+                    if turn.ended is not None and turn is self._answer:
+                        self._answer = None  # before the client learns that it may ask for the next one
+                    telling.tell(event)
+                    await self._session.room()
+        except Exception:
+            self._fail()
+        finally:
+            if turn is self._answer:
+                self._answer = None
+
+    def _input(self, sent: Sequence[InputItem]) -> list[Item]:
+        return [
+            self._found(item.id, "retriev") if isinstance(item, ItemReference) else item_from(item) for item in sent
+        ]
+
+    def _cancel(self, response_id: str | None) -> None:
+        running = [turn for turn in self._session.turns if turn.ended is None]
+        if response_id is None:
+            running = [turn for turn in running if turn is self._answer]
+        else:
+            running = [turn for turn in running if turn.id == response_id]
+        if not running:
+            raise BadEvent("response_cancel_not_active", "Cancellation failed: no active response found")
+        running[0].cancel()
+
+    def _hear(self, audio: str) -> None:
+        try:
+            self._audio_bytes += len(binascii.a2b_base64(audio, strict_mode=True))
+        except ValueError as e:
+            raise BadEvent("invalid_value", f"Invalid 'audio': it is no base64 ({e}).", "audio") from None
+
+    def _commit(self) -> None:
+        length = self._audio_bytes
+        if length < _LEAST_AUDIO:
+            raise BadEvent(
+                "input_audio_buffer_commit_empty",
+                "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
+                f"but buffer only has {length / 48:.2f}ms of audio.",
+            )
+        self._audio_bytes = 0  # so that each piece of speech is told of once
+        raise BadEvent("audio_not_supported", "This server cannot hear: send text (conversation.item.create).")
+
+    def _described(self) -> Json:
+        describe = self._config.beta if self.dialect == "beta" else self._config.ga
+        described = describe(self._session.id, self._session.character.name)
+        return described | {"retry_after_max_ms": self._session.longest_wait}
+
+    def _response(self, turn: Turn, config: SessionConfig, wishes: ResponseWishes, recorded: bool) -> Json:
+        shown = config.ga(self._session.id, self._session.character.name)
+        output = shown["audio"]["output"]
+        return {
+            "object": "realtime.response",
+            "id": turn.id,
+            "status": "in_progress",
+            "status_details": None,
+            "output": [],
+            "conversation_id": self._session.conversation.id if recorded else None,
+            "output_modalities": ["text"],
+            "max_output_tokens": shown["max_output_tokens"],
+            "audio": {"output": {"format": output["format"], "voice": output["voice"]}},
+            "usage": None,
+            "metadata": wishes.metadata,
+        }
+
+    def _emit(self, kind: str, **fields: Any) -> None:
+        if self.dialect == "beta":
+            if kind in beta.UNKNOWN:
+                return
+            kind, fields = beta.KINDS.get(kind, kind), beta.translated(fields)
+        spell = self._deltas.frame if "delta" in fields else frame
+        self._session.send(spell(kind, **fields))

@@ -1,0 +1,239 @@
+"""unmute's dialect: its clients send sound and take words, and the character speaks first."""
+
+from __future__ import annotations
+
+import asyncio
+import binascii
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import aclosing, suppress
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic_core import to_json
+
+from charhost.character import Character, CharacterSet
+from charhost.events import MOST_TEXT, AudioAppend, BadEvent, Dialect, frame, valid
+from charhost.items import Message
+from charhost.progress import ItemDone, TextDelta, TurnEvent
+from charhost.turn import Turn, Wish
+from charhost.web.farewell import Farewell
+from charhost.web.realtime.words import Words
+from charhost.web.session import Session
+
+Json = dict[str, Any]
+
+# How long the character waits for the sound of a client that has begun, before it speaks all the same.
+GREETING_DELAY = 1.0
+
+# How long a client may take to read the last words.
+GOODBYE_GRACE = 5.0
+_GOODBYE = Farewell(1000, "The character ended the conversation. Bye!", "goodbye")
+
+
+class _Checked(BaseModel):
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class Instructions(_Checked, extra="allow"):
+    """Of type `constant` with a text that somebody wrote; any other type is the name of a prompt that unmute has."""
+
+    type: str
+    text: str | None = None
+
+    @model_validator(mode="after")
+    def _has_text(self) -> Instructions:
+        if self.type == "constant" and self.text is None:
+            raise ValueError("those of type 'constant' need a 'text'")
+        return self
+
+
+class Wishes(_Checked):
+    """`session` of a `session.update`."""
+
+    instructions: Instructions | None = None
+    voice: str | None = None
+    allow_recording: bool = False
+
+    @property
+    def as_received(self) -> Json:
+        """The fields that clients know; `allow_recording` is always among them, as they insist on it."""
+        return self.model_dump(exclude_unset=True) | {"allow_recording": self.allow_recording}
+
+
+class SessionUpdate(_Checked):
+    """The first event of a client; what follows it on the same connection is mostly sound."""
+
+    session: Wishes
+
+
+class UnmuteDoor:
+    """What one of unmute's clients says and is told.
+
+    They type nothing and this server cannot hear, so there is one answer: the words with which the character begins,
+    at the first sound after a `session.update` or GREETING_DELAY after it. Until then the last `voice` that fits a
+    character chooses it; for another one afterwards clients connect anew. *fail* is called when charhost itself has a
+    fault.
+    """
+
+    dialect: Dialect = "unmute"
+
+    def __init__(
+        self,
+        session: Session,
+        tasks: asyncio.TaskGroup,
+        fail: Callable[[], None],
+        config: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._session = session
+        self._tasks = tasks
+        self._fail = fail
+        self._wishes = Wishes() if config is None else Wishes(**config["wishes"])
+        self._greeted = config is not None and bool(config["greeted"])
+        self._instructions = self._wishes.instructions
+        self._voice: str | None = None
+        self._heard = asyncio.Event()
+        self._greeting: asyncio.Task[None] | None = None
+        self._blamed = False
+
+    def open(self) -> None:
+        """Say nothing: clients of this dialect give up at a `session.created`."""
+
+    def close(self) -> None:
+        """Greet nobody any more."""
+        if self._greeting is not None:
+            self._greeting.cancel()
+
+    def follow(self) -> None:
+        """Say that the session goes on with a new version of its character."""
+        self._emit("session.updated", session=self._wishes.as_received)
+
+    def config(self) -> Json:
+        """Answer what the client has set, and whether it was greeted."""
+        return {"wishes": self._wishes.model_dump(exclude_unset=True), "greeted": self._greeted}
+
+    def obey(self, event: Json) -> None:
+        """Do what a client event says; raises `BadEvent`, and then nothing was changed."""
+        match event["type"]:
+            case "session.update":
+                self._update(valid(SessionUpdate, event).session)
+            case "input_audio_buffer.append":
+                self._hear(event)
+            case _:
+                text = "Invalid type. Supported types are: session.update, input_audio_buffer.append."
+                raise BadEvent("invalid_value", text, "type")
+
+    def refuse(self, error: BadEvent, event_id: str | None) -> None:
+        """Say why an event was not obeyed."""
+        self._emit_error("invalid_request_error", "Invalid message", str(error))
+
+    def _update(self, wishes: Wishes) -> None:
+        if len(to_json(wishes)) > MOST_TEXT:  # it is sent back, and many clients take no more than 1 MiB
+            raise BadEvent("invalid_value", f"Invalid 'session': it has more than {MOST_TEXT:,} bytes.", "session")
+        self._choose(wishes.voice)
+        self._instructions = wishes.instructions or self._instructions
+        self._wishes = wishes
+        self._emit("session.updated", session=wishes.as_received)
+        if self._greeting is None and not self._greeted:
+            self._greeting = self._tasks.create_task(self._greet())
+
+    def _choose(self, voice: str | None) -> None:
+        choices = self._session.choices
+        if choices is None or voice is None:
+            return
+        if (character := choices.find(voice) or _speaking_as(voice, choices)) is not None:
+            self._session.conversation.move_to(character)
+            self._voice = voice
+
+    def _hear(self, event: Json) -> None:
+        try:
+            binascii.a2b_base64(valid(AudioAppend, event).audio, strict_mode=True)
+        except (BadEvent, ValueError) as e:
+            if self._blamed:  # a client sends 25 of these a second, and shows its user each error
+                return
+            self._blamed = True
+            raise BadEvent("invalid_value", f"Invalid 'audio': {e}", "audio") from None
+        if self._greeting is not None:
+            self._heard.set()
+
+    async def _greet(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(GREETING_DELAY):
+                await self._heard.wait()
+        try:
+            if not self._session.is_ending:
+                self._greeted = True
+                self._speak()
+        except Exception:
+            self._fail()
+
+    def _speak(self) -> None:
+        self._session.choose(None)
+        turn = self._session.conversation.respond(Wish(instructions=self._wish()))
+        response = {
+            "object": "realtime.response",
+            "status": "in_progress",
+            "voice": self._voice or self._session.character.name,
+            "chat_history": self._chat_history(),
+        }
+        self._emit("response.created", response=response)
+        self._session.begin(turn, self._tell(turn), self._tasks)
+
+    def _wish(self) -> str:
+        """Answer what somebody wrote; where that is the character's own text, the model knows it already."""
+        asked = self._instructions
+        if asked is None or asked.type != "constant" or asked.text is None:
+            return ""
+        return asked.text if asked.text != self._session.character.instructions.get("text") else ""
+
+    async def _tell(self, turn: Turn) -> None:
+        words, said = Words(), []
+        try:
+            async with aclosing(turn.events()) as events:
+                async for event in events:
+                    for word in _words(event, words):
+                        said.append(word)
+                        self._emit("unmute.response.text.delta.ready", delta=word)
+                        self._emit("response.text.delta", delta=word.lstrip())
+                        await self._session.room()
+            self._end(turn, "".join(said))
+        except Exception:
+            self._fail()
+
+    def _end(self, turn: Turn, text: str) -> None:
+        self._emit("response.text.done", text=text)
+        if history := self._chat_history():
+            args = {"chat_history": history, "debug_dict": {}, "debug_plot_data": []}
+            self._emit("unmute.additional_outputs", args=args)
+        if self._session.ended_by is not None:
+            return  # the farewell says why
+        if turn.ended is not None and turn.ended.failure is not None:
+            self._emit_error("server_error", turn.ended.failure.message, turn.ended.failure.code)
+        elif text.lower().endswith("bye!"):
+            self._session.close(_GOODBYE, GOODBYE_GRACE)
+
+    def _chat_history(self) -> list[Json]:
+        """What was said, which the system prompt is no part of."""
+        said = [item for item in self._session.conversation.history if isinstance(item, Message)]
+        return [{"role": message.role, "content": message.text} for message in said]
+
+    def _emit(self, kind: str, **fields: Any) -> None:
+        self._session.send(frame(kind, **fields))
+
+    def _emit_error(self, kind: str, message: str, details: str) -> None:
+        fields = {"type": kind, "code": None, "message": message, "param": None, "details": details}
+        self._emit("error", error=fields)
+
+
+def _speaking_as(path: str, characters: CharacterSet) -> Character | None:
+    """Find who has the voice in that file: rather one of those that `GET /v1/voices` lists."""
+    fitting = [c for c in characters.values() if c.voice_source.get("path_on_server") == path]
+    return next((c for c in fitting if c.is_good), fitting[0] if fitting else None)
+
+
+def _words(event: TurnEvent, words: Words) -> Iterable[str]:
+    match event:
+        case TextDelta(text=piece):
+            return words.take(piece)
+        case ItemDone():
+            return words.end()
+    return ()

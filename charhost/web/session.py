@@ -1,0 +1,208 @@
+"""Session: one connected client."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Collection, Coroutine
+from functools import partial
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from charhost.attempt import Swap
+from charhost.character import Character, CharacterSet
+from charhost.conversation import Conversation
+from charhost.events import BadEvent, Dialect, error_event
+from charhost.ids import new_id
+from charhost.turn import Turn
+from charhost.web.farewell import Farewell
+
+log = logging.getLogger("charhost.sessions")
+
+MOST_WAITING_FRAMES = 256
+_CROWDED = 64
+
+
+class Door(Protocol):
+    """A dialect, spoken with one client."""
+
+    dialect: Dialect
+
+    def open(self) -> None:
+        """Say what a client of this dialect is told first."""
+
+    def close(self) -> None:
+        """End what waits; the client is about to be gone, or is."""
+
+    def obey(self, event: dict[str, Any]) -> None:
+        """Do what a client event says; raises `BadEvent`, and then nothing was changed."""
+
+    def refuse(self, error: BadEvent, event_id: str | None) -> None:
+        """Say why a client event was not obeyed."""
+
+    def follow(self) -> None:
+        """Say that the session goes on with a new version of its character."""
+
+    def config(self) -> dict[str, Any]:
+        """Answer what the client has set, as JSON data; a door that is made with it goes on where this one was."""
+
+
+class Session:
+    """One connected client: a socket, its conversation, the answers under way, and a bounded queue of frames.
+
+    `choices` is the current set as long as the client may still choose another character from it. `owner` is the digest
+    of the key that the client showed, `longest_wait`, in ms, what it may be told to wait before it comes back. `door`
+    is there once it is known which dialect the client speaks.
+    """
+
+    def __init__(
+        self,
+        request: web.Request,
+        ws: web.WebSocketResponse,
+        conversation: Conversation,
+        generation: int,
+        owner: str = "",
+        session_id: str | None = None,
+    ) -> None:
+        self.id = session_id or new_id("sess")
+        self.owner = owner
+        self.ws = ws
+        self.conversation = conversation
+        self.generation = generation
+        self.choices: CharacterSet | None = None
+        self.door: Door | None = None
+        self.leaving = False
+        self.ended_by: str | None = None
+        self.gone = asyncio.Event()
+        self.end_of_turn: str | None = None
+        self.longest_wait = 0
+        self._request = request
+        self._outbox: asyncio.Queue[str | Farewell] = asyncio.Queue(MOST_WAITING_FRAMES)
+        self._taken = asyncio.Event()
+        self._turns: dict[Turn, asyncio.Task[None]] = {}
+        self._when_silent: partial[None] | None = None
+
+    @property
+    def character(self) -> Character:
+        """Whom the client talks to."""
+        return self.conversation.character
+
+    @property
+    def turns(self) -> Collection[Turn]:
+        """The answers that are under way."""
+        return self._turns.keys()
+
+    @property
+    def may_return(self) -> bool:
+        """Whether the client did not mean to end the conversation: it was sent away, or its line was cut."""
+        if self.ended_by is not None:
+            return self.ended_by != "goodbye"
+        return self.ws.close_code not in (1000, 1005)
+
+    def choose(self, name: str | None) -> None:
+        """Take the client's only choice of a character; a name that is none leaves things as they are."""
+        choices, self.choices = self.choices, None
+        if choices is not None and name is not None and (character := choices.find(name)) is not None:
+            self.conversation.move_to(character)
+
+    def go_on(self, swap: Swap) -> bool:
+        """Go on beside a swap that does not end the session; answers whether with a new version of the character.
+
+        A turn that is running ends with the version it began with; under `keep` all others do, too.
+        """
+        if self.choices is not None:
+            self.choices = swap.after
+        successor = swap.after.get(self.character.name)
+        if swap.policy not in ("close_affected", "follow") or successor is None or self.is_ending:
+            return False
+        is_new = swap.affects(self.character)
+        self.conversation.move_to(successor)
+        self.generation = swap.after.generation
+        if is_new and self.door is not None:
+            self.door.follow()
+        return is_new
+
+    def begin(self, turn: Turn, telling: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
+        """Have *telling* send what happens in *turn*, beside whatever else is under way."""
+        self._turns[turn] = task = tasks.create_task(telling)
+        task.add_done_callback(lambda _: self._end_of(turn))
+
+    def drop_turns(self) -> None:
+        """Give up what is under way: there is nobody to tell."""
+        for task in self._turns.values():
+            task.cancel()
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the farewell is under way, or waits for the end of an answer."""
+        return self.leaving or self.ended_by is not None
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether much waits to be sent."""
+        return self._outbox.qsize() > _CROWDED
+
+    async def room(self) -> None:
+        """Wait until the client has taken most of what waits; one that takes nothing is found by its heartbeat."""
+        while self.is_crowded:
+            self._taken.clear()
+            await self._taken.wait()
+
+    def send(self, frame: str | Farewell) -> None:
+        """Queue *frame*; a client that lets the queue fill up is disconnected."""
+        try:
+            self._outbox.put_nowait(frame)
+        except asyncio.QueueFull:
+            self.abort("overflow")
+
+    async def pump(self) -> None:
+        """Write queued frames until the farewell; the only writer of the socket."""
+        while not isinstance(frame := await self._outbox.get(), Farewell):
+            await self.ws.send_str(frame)
+            self._taken.set()
+        if frame.frame is not None:
+            await self.ws.send_str(frame.frame)
+        # Without drain=False aiohttp waits, beyond any time limit, for a client that has stopped reading.
+        await self.ws.close(code=frame.code, message=frame.close_reason, drain=False)
+
+    def leave(self, farewell: Farewell, grace: float, drain: float) -> None:
+        """Close as soon as nothing is being said, at the latest after *drain* seconds."""
+        if not self._turns or drain <= 0:
+            self.close(farewell, grace)
+            return
+        self.leaving = True
+        self._when_silent = partial(self.close, farewell, grace)
+        asyncio.get_running_loop().call_later(drain, self._when_silent)
+
+    def close(self, farewell: Farewell, grace: float) -> None:
+        """End what is under way and queue the close behind it; after *grace* seconds the client is cut off."""
+        if self.ended_by is not None:
+            return
+        self.ended_by = farewell.why
+        self.end_of_turn = "cut" if self._turns else "drained" if self.leaving else None
+        asyncio.get_running_loop().call_later(grace, self.abort, farewell.why)
+        for turn in self._turns:
+            turn.fail(farewell.cut, f"{farewell.reason}.")
+        if self._turns:
+            self._when_silent = partial(self.send, farewell)
+        else:
+            self.send(farewell)
+
+    def fail(self, grace: float, kind: str = "server_error") -> None:
+        """End the session because of a fault in charhost; called where it is handled. *kind* is the error's type."""
+        log.exception("a session with character %s failed unexpectedly", self.character.name)
+        frame = error_event(kind, "internal_error", "Unexpected error; the server's log has the details.")
+        self.close(Farewell(1011, "Internal error", "fault", frame, "internal_error"), grace)
+
+    def abort(self, why: str) -> None:
+        """Cut the connection now."""
+        self.ended_by = self.ended_by or why
+        if self._request.transport is not None:
+            self._request.transport.abort()
+
+    def _end_of(self, turn: Turn) -> None:
+        del self._turns[turn]
+        if not self._turns and self._when_silent is not None:
+            waiting, self._when_silent = self._when_silent, None
+            waiting()

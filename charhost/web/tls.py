@@ -1,0 +1,29 @@
+"""TLS: the certificate that the server shows."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+
+from charhost.errors import SettingsError
+
+
+def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    """Make what `https` needs; None without a certificate. Raises `SettingsError`."""
+    if certificate is None or key is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    for name, file in (("TLS_CERT", certificate), ("TLS_KEY", key)):
+        try:
+            file.read_bytes()
+        except OSError as e:
+            raise SettingsError(f"CHARHOST_{name}: {file}: {e.strerror or e}") from e
+    try:
+        # Without a password openssl would ask for one, on the terminal.
+        context.load_cert_chain(certificate, key, password="")
+    except (ssl.SSLError, ValueError) as e:
+        raise SettingsError(
+            f"CHARHOST_TLS_CERT {certificate} and CHARHOST_TLS_KEY {key} are no certificate chain and its "
+            f"unencrypted key, both in PEM: {e}"
+        ) from e
+    return context

@@ -1,0 +1,268 @@
+"""Server processes, and what talks to them."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, closing, suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+import pytest
+from websockets.asyncio.client import connect
+
+from charhost.settings import default_directory
+from tests.conftest import character
+
+ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
+
+# How long anything may take before a test gives up: nothing here is a measurement.
+PATIENCE = 30.0
+
+needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+
+PACKAGES = ("@openai/agents@0.20", "openai@7", "ws@8", "zod@4")
+
+
+@dataclass
+class Server:
+    """A server process that listens."""
+
+    process: asyncio.subprocess.Process
+    url: str
+    directory: Path
+    log: Path
+    lines: list[str] = field(default_factory=list)
+
+    def talk(self) -> connect:
+        """A client that talks to the default character."""
+        return connect(self.url.replace("http", "ws", 1) + "/v1/realtime?dialect=ga", proxy=None)
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        """Send a signal, and answer the exit status that the process ends with."""
+        self.process.send_signal(number)
+        return await asyncio.wait_for(self.process.wait(), PATIENCE)
+
+
+@pytest.fixture
+def characters(tmp_path: Path) -> Path:
+    """A copy of the default characters."""
+    copy = tmp_path / "characters"
+    shutil.copytree(default_directory(), copy, ignore=shutil.ignore_patterns("__pycache__"))
+    return copy
+
+
+@asynccontextmanager
+async def running(directory: Path, *arguments: str, before: tuple[str, ...] = ()) -> AsyncIterator[Server]:
+    """Run a server on a free port until the end of the block."""
+    log = directory.parent / "logs" / "server.log"
+    command = (*before, sys.executable, "-m", "charhost", "serve", "--directory", str(directory))
+    options = ("--port", free_port(), "--log-file", str(log), *arguments)
+    process = await asyncio.create_subprocess_exec(*command, *options, stderr=asyncio.subprocess.PIPE, env=ENVIRONMENT)
+    assert process.stderr is not None
+    lines: list[str] = []
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while not (found := re.search(r"listens on (https?://\S+)", lines[-1] if lines else "")):
+                line = await process.stderr.readline()
+                assert line, "".join(lines)
+                lines.append(line.decode())
+        reading = asyncio.create_task(process.stderr.read())
+        yield Server(process, found[1], directory, log, lines)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+    await reading
+
+
+def free_port() -> str:
+    """A port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return str(found.getsockname()[1])
+
+
+async def output(*command: str, said: str = "", **environment: str) -> tuple[int | None, str, str]:
+    """Exit status, standard output and standard error of a command that reads *said*."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        *command, stdin=pipe, stdout=pipe, stderr=pipe, env=ENVIRONMENT | environment
+    )
+    try:
+        out, err = await asyncio.wait_for(process.communicate(said.encode()), PATIENCE)
+    finally:
+        if process.returncode is None:
+            process.kill()
+    return process.returncode, out.decode(), err.decode()
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """A folder with the npm packages; they are installed once and kept for the next run."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("node and npm are not installed")
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "charhost-tests"
+    folder = cache / f"npm-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:12]}"
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=cache))
+        command = ["npm", "install", "--prefix", str(fresh), "--no-audit", "--no-fund", *PACKAGES]
+        installed = subprocess.run(command, capture_output=True, text=True, check=False)
+        if installed.returncode != 0:
+            shutil.rmtree(fresh)
+            pytest.skip(f"npm could not install {', '.join(PACKAGES)}: {installed.stderr[-300:]}")
+        fresh.rename(folder)
+    return folder / "node_modules"
+
+
+class BlockingServer:
+    """A `charhost serve` process of its own, with a directory of good files: Ada and Zoe."""
+
+    def __init__(self, home: Path, *options: str) -> None:
+        self.home = home
+        self.directory = good_files(home / "good")
+        self.port = int(free_port())
+        command = [sys.executable, "-m", "charhost", "serve", "--directory", str(self.directory)]
+        with open(home / "log", "wb") as log:
+            self.process = subprocess.Popen(
+                [*command, "--port", str(self.port), "--file-deadline", "1", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=ENVIRONMENT,
+            )
+        wait_for(lambda: self.answers() or self.process.poll() is not None)
+        assert self.process.poll() is None, self.log
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return (self.home / "log").read_text(errors="replace")
+
+    def answers(self) -> bool:
+        with suppress(OSError):
+            return self.get("/v1/health")[0] == 200
+        return False
+
+    def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
+        """Make one request on a connection of its own; answers the status and the JSON or text."""
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+        with closing(connection):
+            content = None if body is None else json.dumps(body)
+            connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        return answer.status, json.loads(text) if "json" in (answer.headers["Content-Type"] or "") else text
+
+    def get(self, path: str) -> tuple[int, Any]:
+        return self.request("GET", path)
+
+    def reload(self, directory: Path | str | None = None, **fields: Any) -> tuple[int, Any]:
+        wish = fields if directory is None else {"directory": str(directory), **fields}
+        return self.request("POST", "/v1/characters/reload", wish)
+
+    def names(self) -> list[str]:
+        return [entry["name"] for entry in self.get("/v1/characters")[1]["characters"]]
+
+    def comments(self) -> dict[str, str]:
+        return {entry["name"]: entry["comment"] for entry in self.get("/v1/characters")[1]["characters"]}
+
+    def stuck(self) -> int:
+        found = re.search(r"^charhost_threads_stuck (\d+)", self.get("/metrics")[1], re.MULTILINE)
+        assert found is not None
+        return int(found[1])
+
+    def is_quiet(self) -> bool:
+        """Say whether no thread of the process used much time of a processor in a tenth of a second."""
+        before = self._ticks()
+        time.sleep(0.1)
+        return all(ticks - before.get(thread, 0) <= 1 for thread, ticks in self._ticks().items())
+
+    def _ticks(self) -> dict[str, int]:
+        found = {}
+        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+            with suppress(OSError):  # the thread has ended
+                fields = (thread / "stat").read_text().rpartition(")")[2].split()
+                found[thread.name] = int(fields[11]) + int(fields[12])
+        return found
+
+    def assert_well(self, stuck: int = 0) -> None:
+        """The four things that hold after every row: it answers, a good reload works, the set is right, it rests."""
+        assert self.get("/v1/health")[0] == 200
+        status, report = self.reload("default")
+        assert (status, report["outcome"], report["errors"]) == (200, "applied", [])
+        assert self.names() == ["Ada", "Zoe"]
+        assert report["generation"] == self.get("/v1/health")[1]["generation"]
+        wait_for(lambda: self.stuck() == stuck)
+        assert self.stuck() == stuck
+        wait_for(self.is_quiet)
+        assert self.is_quiet() or self.is_quiet()
+
+    def greeting(self) -> bytes:
+        """Open a session; answers what the server says first."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as client:
+            client.sendall(
+                b"GET /v1/realtime?dialect=ga HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+                b"Upgrade: websocket\r\nConnection: Upgrade\r\n"
+                b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+            )
+            data = b""
+            while b"session.created" not in data and (part := client.recv(1 << 16)):
+                data += part
+        return data
+
+    def end(self, patience: float = PATIENCE) -> int:
+        """Ask the process to end, and see that it does."""
+        self.process.terminate()
+        try:
+            return self.process.wait(patience)
+        finally:
+            self.process.kill()
+
+
+def wait_for(holds: Callable[[], bool]) -> None:
+    """Wait, with a generous limit, until something holds."""
+    end = time.monotonic() + PATIENCE
+    while not holds() and time.monotonic() < end:
+        time.sleep(0.02)
+
+
+def good_files(directory: Path) -> Path:
+    directory.mkdir(parents=True)
+    (directory / "ada.py").write_text(character("Ada"))
+    (directory / "zoe.py").write_text(character("Zoe"))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingServer]:
+    """One server for all rows that leave nothing behind."""
+    server = BlockingServer(tmp_path_factory.mktemp("server"))
+    yield server
+    assert server.end() == 0, server.log
+
+
+@pytest.fixture
+def own_server(tmp_path: Path) -> Iterator[BlockingServer]:
+    """A server for one test, which may leave it worse than it was."""
+    (tmp_path / "home").mkdir()
+    server = BlockingServer(tmp_path / "home")
+    yield server
+    server.process.kill()
+    server.process.wait(PATIENCE)

