@@ -90,11 +90,12 @@ class _Lines:
 
 
 class _Chat:
-    """One person's conversation; when the server reloads its characters, it goes on in a new session."""
+    """One person's conversation; when the server reloads its characters, it is resumed over a new socket."""
 
     def __init__(self, url: str, name: str | None, key: str | None) -> None:
         self._url = URL(url) / "v1/realtime"
-        self._query = {"dialect": "ga"} | ({} if name is None else {"model": name})
+        self._new = {"dialect": "ga"} | ({} if name is None else {"model": name})
+        self._query = self._new
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._lines = _Lines()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
@@ -170,8 +171,11 @@ class _Chat:
             if message.type is not aiohttp.WSMsgType.TEXT:  # the line is dead
                 break
             event = message.json()
-            if event["type"] == "error" and event["error"]["code"] == "characters_reloaded":
-                wait = event["error"].get("retry_after_ms", 0) / 1000
+            match event:
+                case {"type": "error", "error": {"code": "characters_reloaded", "retry_after_ms": milliseconds}}:
+                    wait = milliseconds / 1000
+                case {"type": "error", "error": {"code": "session_not_found"}}:
+                    wait, self._query = 0, self._new
             await self._show(socket, event)
         if wait is None:
             raise _Refused(f"the server ended the conversation (close code {socket.close_code})")
@@ -179,7 +183,8 @@ class _Chat:
 
     async def _show(self, socket: aiohttp.ClientWebSocketResponse, event: dict[str, Any]) -> None:
         match event:
-            case {"type": "session.created", "session": {"model": str(name)}}:
+            case {"type": "session.created", "session": {"id": str(session_id), "model": str(name)}}:
+                self._query = {"resume": session_id}
                 await self._opened(socket, name)
             case {"type": "response.created"}:
                 self._unanswered = None

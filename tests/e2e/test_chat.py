@@ -260,7 +260,7 @@ async def reload(server: Server) -> None:
 
 
 async def test_reload_is_told_and_the_talk_goes_on(offline: Server, directory: Path) -> None:
-    """After a reload the person is told, is not greeted anew, and is answered in a new session."""
+    """After a reload the person is told, is not greeted anew, and the conversation goes on over a new socket."""
     async with terminal(offline) as person:
         await person.shows("You: ")
         (directory / "ada.py").write_text(character("Ada", "You are new."))
@@ -285,14 +285,16 @@ async def test_reload_in_the_middle_of_an_answer(slow: Server) -> None:
 
 
 async def test_line_that_meets_a_reload_is_answered(aiohttp_server: Any) -> None:
-    """What is said to a session that ends is said again in the next one."""
+    """What is said to a session that ends is said again when it is resumed."""
     farewell = {"type": "error", "error": {"code": "characters_reloaded", "message": "Bye.", "retry_after_ms": 0}}
     heard: list[str] = []
+    resumed: list[str | None] = []
 
     async def realtime(request: web.Request) -> web.WebSocketResponse:
+        resumed.append(request.query.get("resume"))
         ws = web.WebSocketResponse(protocols=("realtime",))
         await ws.prepare(request)
-        await ws.send_json({"type": "session.created", "session": {"model": "Ada"}})
+        await ws.send_json({"type": "session.created", "session": {"id": "sess_1", "model": "Ada"}})
         async for message in ws:
             heard.append(message.json()["type"])
             if len(heard) == 2:
@@ -309,6 +311,7 @@ async def test_line_that_meets_a_reload_is_answered(aiohttp_server: Any) -> None
     status, said, _ = await chat("--url", str((await aiohttp_server(app)).make_url("/")), said="Hello?\n")
     assert (status, said.rstrip()) == (0, "Ada: Hello!")
     assert heard == ["conversation.item.create", "response.create"] * 2
+    assert resumed == [None, "sess_1"]
 
 
 async def test_character_that_is_gone_ends_the_conversation(offline: Server, directory: Path) -> None:
