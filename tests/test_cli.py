@@ -60,6 +60,15 @@ def test_without_a_command_the_help_is_shown() -> None:
     assert all(command in run().output for command in ("serve", "chat"))
 
 
+def test_shell_completion_is_offered() -> None:
+    """The shell's completion of the commands arrives whole, though the process ends at once."""
+    environment = os.environ | {"_CHARHOST_COMPLETE": "complete_bash", "COMP_WORDS": "charhost ", "COMP_CWORD": "1"}
+    code = "import sys; sys.argv = ['charhost']; from charhost.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, {"serve", "check", "chat"} <= set(done.stdout.split())) == (0, True)
+    assert "--install-completion" in run("--help").output
+
+
 def test_every_setting_is_an_option_but_the_keys() -> None:
     """The options of serve are the settings; a key on a command line could be read by every user."""
     options = {parameter.name: parameter.opts for parameter in SERVE.params if parameter.name != "help"}

@@ -12,10 +12,13 @@ import typer
 
 from charhost import __version__
 from charhost.cli.chat import chat
+from charhost.cli.check import check
+from charhost.cli.output import prepare_streams
 from charhost.cli.serve import serve
 
-app = typer.Typer(help="Host LLM characters written as Python files.", no_args_is_help=True, add_completion=False)
+app = typer.Typer(help="Host LLM characters written as Python files.", no_args_is_help=True)
 app.command()(serve)
+app.command()(check)
 app.command()(chat)
 
 
@@ -29,6 +32,7 @@ def charhost(version: Annotated[bool, typer.Option("--version", help="Show the v
 
 def main() -> None:
     """Run the command and end the process, past hooks and threads that a character file may have left behind."""
+    prepare_streams()
     try:
         app()
     except SystemExit as e:
