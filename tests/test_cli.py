@@ -57,7 +57,7 @@ def test_python_m_charhost_is_the_same_command() -> None:
 
 def test_without_a_command_the_help_is_shown() -> None:
     """Whoever types only `charhost` learns what there is."""
-    assert all(command in run().output for command in ("serve", "chat"))
+    assert all(command in run().output for command in ("serve", "new", "check", "preview", "chat"))
 
 
 def test_shell_completion_is_offered() -> None:

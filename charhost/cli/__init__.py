@@ -14,7 +14,9 @@ from charhost import __version__
 from charhost.cli.chat import chat
 from charhost.cli.check import check
 from charhost.cli.history import history
+from charhost.cli.new import new
 from charhost.cli.output import prepare_streams
+from charhost.cli.preview import preview
 from charhost.cli.reload import reload
 from charhost.cli.remote import EXITS
 from charhost.cli.rollback import rollback
@@ -22,8 +24,8 @@ from charhost.cli.serve import serve
 from charhost.cli.status import status
 
 app = typer.Typer(help="Host LLM characters written as Python files.", no_args_is_help=True)
-app.command()(serve)
-app.command()(check)
+for command in (serve, new, check, preview):
+    app.command()(command)
 for asking in (reload, rollback, history, status):
     app.command(epilog=EXITS)(asking)
 app.command()(chat)
