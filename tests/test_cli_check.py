@@ -116,6 +116,16 @@ def test_text_of_a_file_sends_nothing_to_the_terminal(directory: Path, write: Ca
     assert r"bob.py:1: ValueError: \x1b[2J" in result.stdout
 
 
+@pytest.mark.parametrize(("long", "is_shown"), [(0.0, True), (60.0, False)])
+def test_long_run_shows_a_bar_on_a_terminal(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, long: float, is_shown: bool
+) -> None:
+    """The bar is on standard error, and only where there is something to wait for."""
+    monkeypatch.setattr(sys.modules["charhost.cli.check"], "_LONG", long)
+    result = CliRunner().invoke(app, ["check", str(directory)], env={"FORCE_COLOR": "1"})
+    assert ("Checking" in result.stderr, "Checking" in result.stdout) == (is_shown, False)
+
+
 def test_elsewhere_it_says_that_it_needs_linux(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where processes cannot be ended with all they started, nothing is run."""
     monkeypatch.setattr(sys, "platform", "darwin")
