@@ -121,6 +121,13 @@ async def test_generator_that_cannot_be_made_is_an_error(directory: Path, write:
     assert told(await rehearse(directory)) == ["Ada", ("bob.py", line, "ValueError")]
 
 
+async def test_late_file_is_not_in_the_way_of_the_next(directory: Path, write: Write) -> None:
+    """A file that was given up ends with its process: what it does later is not laid at another's door."""
+    write("bob.py", "import os, time\ntry:\n    time.sleep(0.75)\nfinally:\n    os._exit(3)")
+    write("eve.py", f"import time\ntime.sleep(0.4){character('Eve')}")
+    assert told(await rehearse(directory)) == ["Ada", ("bob.py", 3, "LoadTimeout"), "Eve"]
+
+
 async def test_async_prompt_is_awaited(directory: Path, write: Write) -> None:
     """An `async def make_system_prompt` answers like any other."""
     write("ada.py", character().replace("def make", "async def make"))
