@@ -14,22 +14,16 @@ import aiohttp
 import typer
 from yarl import URL
 
+from charhost.cli.remote import HERE, Url
 from charhost.errors import SettingsError
 from charhost.settings import Settings
 
 _UNREACHABLE, _UNAUTHORISED = 3, 4
 
 
-def _address(url: str) -> str:
-    with suppress(ValueError):
-        if (found := URL(url)).scheme in ("http", "https") and found.host:
-            return url
-    raise typer.BadParameter("expected an address such as http://localhost:8000")
-
-
 def chat(
     name: Annotated[str | None, typer.Argument(help="Whom to talk to; else whom the server chooses.")] = None,
-    url: Annotated[str, typer.Option(help="The server.", callback=_address)] = "http://localhost:8000",
+    url: Url = HERE,
 ) -> None:
     """Talk to a character of a running server. Ctrl-C ends an answer, Ctrl-D the conversation.
 
