@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from charhost.attempt import Swap
 from charhost.character import CharacterSet
 from charhost.settings import Settings
+from charhost.web.answers import GenerationCount
 from charhost.web.app import create_app
 from charhost.web.keys import MANAGER, METRICS, SESSIONS
 from charhost.web.realtime.openai import OpenAIDoor
@@ -666,7 +667,7 @@ async def test_a_swap_during_the_handshake_is_not_missed(
     monkeypatch.setattr(web.WebSocketResponse, "prepare", prepare_and_swap)
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
-        if sessions.by_generation() != [{"generation": 2, "sessions": 1}]:
+        if sessions.by_generation() != [GenerationCount(generation=2, sessions=1)]:
             assert (await events(ws))[1] == 1012
 
 

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from charhost.errors import ReloadRejected, Stopping
 from charhost.report import ReloadRequest
+from charhost.web.answers import Health, InProgress, Status
 from charhost.web.body import read_body
 from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS, WATCHER
 from charhost.web.middleware import admin
@@ -49,14 +50,14 @@ async def status(request: web.Request) -> web.StreamResponse:
     running = manager.running
     watcher = request.app[WATCHER]
     return json_answer(
-        {
-            "serving": manager.serving,
-            "last_reload": manager.last_reload,
-            "last_error": manager.last_error,
-            "in_progress": running and {"reload_id": running.reload_id, "since": running.started_at},
-            "watcher": watcher and watcher.status,
-            "generations": request.app[SESSIONS].by_generation(),
-        }
+        Status(
+            serving=manager.serving,
+            last_reload=manager.last_reload,
+            last_error=manager.last_error,
+            in_progress=InProgress(reload_id=running.reload_id, since=running.started_at) if running else None,
+            watcher=watcher.status if watcher else None,
+            generations=request.app[SESSIONS].by_generation(),
+        )
     )
 
 
@@ -64,17 +65,19 @@ async def health(request: web.Request) -> web.StreamResponse:
     """`GET /v1/health`: 200 while the server serves; `ok` is false, with a reason, when there is nobody to talk to."""
     current = request.app[MANAGER].current
     llm = await request.app[CONVERSATIONS].models.state()
-    answer = {
-        "ok": bool(current),
-        "characters": len(current),
-        "generation": current.generation,
-        "llm": llm,
-        "stt_up": False,
-        "tts_up": False,
-        "llm_up": llm == "up",
-        "voice_cloning_up": False,
-    }
-    return json_answer(answer if current else answer | {"reason": "no character is loaded"})
+    return json_answer(
+        Health(
+            ok=bool(current),
+            characters=len(current),
+            generation=current.generation,
+            llm=llm,
+            stt_up=False,
+            tts_up=False,
+            llm_up=llm == "up",
+            voice_cloning_up=False,
+            reason=None if current else "no character is loaded",
+        )
+    )
 
 
 async def metrics(request: web.Request) -> web.StreamResponse:

@@ -15,7 +15,8 @@ from charhost.turn import Turn
 from charhost.web.body import read_body
 from charhost.web.catalog import known_character
 from charhost.web.completions.chat_request import ChatRequest, chat_request
-from charhost.web.completions.chunks import DONE, ChoiceChunks, Chunks, completion, error_line
+from charhost.web.completions.chunks import DONE, ChoiceChunks, Chunks, error_line
+from charhost.web.completions.completion import completion
 from charhost.web.completions.stream import EventStream
 from charhost.web.keys import CONVERSATIONS
 from charhost.web.middleware import chat
