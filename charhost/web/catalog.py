@@ -8,17 +8,33 @@ from charhost.character import Character
 from charhost.web.answers import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
 from charhost.web.keys import MANAGER, SETTINGS, STARTED
 from charhost.web.middleware import chat
+from charhost.web.operation import Answer, Operation, Parameter, answers_json, described
 from charhost.web.problem import Problem, json_answer
 
 _DESCRIPTIONS = ("description", "description_link")
 
 
+@described(
+    Operation(
+        "A line for whoever points a browser here", "About", answers={200: Answer("A line.", {"text/plain": str})}
+    )
+)
 async def index(request: web.Request) -> web.StreamResponse:
     """`GET /`: a line for whoever points a browser here."""
     current = request.app[MANAGER].current
     return web.Response(text=f"charhost serves {len(current)} characters: see /v1/characters and /v1/health.\n")
 
 
+@described(
+    Operation(
+        "The characters that serve",
+        "Characters",
+        needs="chat",
+        parameters=(Parameter("name", "query", "Answer this character instead of the set."),),
+        answers={200: answers_json(Catalog | CatalogEntry, "The set, or with `name` one of it.")},
+        errors={404: "There is no character of that `name`."},
+    )
+)
 @chat
 async def characters(request: web.Request) -> web.StreamResponse:
     """`GET /v1/characters`: the whole set, or with `?name=` one of it."""
@@ -35,12 +51,30 @@ async def characters(request: web.Request) -> web.StreamResponse:
     )
 
 
+@described(
+    Operation(
+        "One character",
+        "Characters",
+        description="One that is called like a fixed path, `status`, is found with `/v1/characters?name=`.",
+        needs="chat",
+        parameters=(Parameter("name", "path", "Its name, in any Unicode form."),),
+        answers={200: answers_json(CatalogEntry, "The character.")},
+        errors={404: "There is no character of that name."},
+    )
+)
 @chat
 async def character(request: web.Request) -> web.StreamResponse:
     """`GET /v1/characters/{name}`"""
     return _one(request, request.match_info["name"])
 
 
+@described(
+    Operation(
+        "The characters as unmute's clients list them",
+        "Talk",
+        answers={200: answers_json(list[Voice], 'Those with `METADATA["good"]`; if there is none, the default one.')},
+    )
+)
 async def voices(request: web.Request) -> web.StreamResponse:
     """`GET /v1/voices`: the good ones, in the closed shape that unmute's clients accept.
 
@@ -52,6 +86,14 @@ async def voices(request: web.Request) -> web.StreamResponse:
     return json_answer([_voice(character) for character in listed])
 
 
+@described(
+    Operation(
+        "The characters as models",
+        "Talk",
+        needs="chat",
+        answers={200: answers_json(ModelList, "Every character, as OpenAI's clients list models.")},
+    )
+)
 @chat
 async def models(request: web.Request) -> web.StreamResponse:
     """`GET /v1/models`: every character, as OpenAI's clients list models."""
@@ -59,6 +101,16 @@ async def models(request: web.Request) -> web.StreamResponse:
     return json_answer(ModelList(data=[_model(request, name) for name in current]))
 
 
+@described(
+    Operation(
+        "One character as a model",
+        "Talk",
+        needs="chat",
+        parameters=(Parameter("id", "path", "The name of a character."),),
+        answers={200: answers_json(ModelEntry, "The character.")},
+        errors={404: "There is no character of that name (`model_not_found`)."},
+    )
+)
 @chat
 async def model(request: web.Request) -> web.StreamResponse:
     """`GET /v1/models/{id}`"""

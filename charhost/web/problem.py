@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, Literal
@@ -11,6 +12,9 @@ from aiohttp import web
 from charhost.jsontext import encoded
 from charhost.text import display
 from charhost.web.answers import OpenAIError, OpenAIErrorDetail, ProblemDocument
+
+# What OpenAI's clients ask for, also where there is nothing: they read errors in their own shape only.
+_OPENAI_PATHS = re.compile(r"/v1/(realtime|chat|models)(/|$)")
 
 
 class Problem(Exception):
@@ -56,6 +60,11 @@ class Problem(Exception):
         title = HTTPStatus(self.status).phrase
         document = ProblemDocument(title=title, status=self.status, detail=self.detail, code=self.code, **self.fields)
         return json_answer(document, self.status, "application/problem+json", self.headers)
+
+
+def reads_openai_errors(path: str) -> bool:
+    """Say whether errors at *path* have the shape of OpenAI's; elsewhere they are problem documents."""
+    return _OPENAI_PATHS.match(path) is not None
 
 
 def json_answer(
