@@ -31,6 +31,10 @@ def absent(value: object) -> bool:
     return value is None
 
 
+# What `_absolute` accepts, for those who read the schema.
+_ABSOLUTE = r"^(default|/[^\u0000]*)$"
+
+
 def _absolute(directory: str) -> str:
     if "\0" in directory:
         raise ValueError("a path cannot hold a NUL character")
@@ -48,8 +52,8 @@ class _Frozen(BaseModel):
 class ReloadRequest(_Frozen):
     """One wish to replace the character set; equal requests that wait share one run."""
 
-    directory: Annotated[str, AfterValidator(_absolute)] | None = Field(
-        None, description='An absolute path, or "default"; without it the current directory.'
+    directory: Annotated[str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": _ABSOLUTE})] | None = (
+        Field(None, description='An absolute path, or "default"; without it the current directory.')
     )
     scope: Scope = Field("all", description="Execute every file afresh, or only what changed.")
     sessions: SessionPolicy | None = Field(

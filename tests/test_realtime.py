@@ -167,6 +167,12 @@ async def test_without_the_key_there_is_no_handshake(start: StartClient, headers
     assert refused.value.status == 401
 
 
+async def test_without_the_key_not_even_the_protocol_is_told(start: StartClient) -> None:
+    """Where a key is asked for, a plain request without it learns that first."""
+    client = await start(api_key="s3cret")
+    assert (await client.get(REALTIME)).status == 401
+
+
 async def test_a_page_is_told_that_its_key_is_wrong(start: StartClient) -> None:
     """A page cannot read the status of a refused handshake: it is told by an event and close 3000."""
     client = await start(api_key="s3cret")

@@ -54,7 +54,8 @@ _ROUTES = (
     web.get("/v1/characters", catalog.characters),
     web.post("/v1/characters/reload", admin.reload),
     web.get("/v1/characters/status", admin.status),
-    web.get("/v1/characters/{name:.+}", catalog.character),
+    # Not what is only posted to: a GET of that is refused as such, whatever characters are called.
+    web.get("/v1/characters/{name:(?!reload$).+}", catalog.character),
     web.get("/v1/voices", catalog.voices),
     web.get("/v1/health", admin.health),
     web.get("/v1/models", catalog.models),

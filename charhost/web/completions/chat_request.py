@@ -225,22 +225,30 @@ def _string_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _whole(value: Any) -> Any:
+    """Read 2.0 as 2: in JSON both are the same number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
 class _Options(_Lenient):
     """What is passed on to the model as it is."""
 
     temperature: FiniteFloat | None = None
     top_p: FiniteFloat | None = None
-    top_k: int | None = None
+    top_k: Whole | None = None
     min_p: FiniteFloat | None = None
     frequency_penalty: FiniteFloat | None = None
     presence_penalty: FiniteFloat | None = None
     repetition_penalty: FiniteFloat | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
+    max_tokens: Whole | None = None
+    max_completion_tokens: Whole | None = None
     stop: Annotated[list[str] | None, BeforeValidator(_string_list, json_schema_input_type=list[str] | str | None)] = (
         None
     )
-    seed: int | None = None
+    seed: Whole | None = None
     logit_bias: dict[str, FiniteFloat] | None = None
     response_format: dict[str, Any] | None = None
     reasoning_effort: str | None = None
@@ -261,7 +269,9 @@ class ChatRequest(_Options):
     messages: Annotated[list[_Message], Field(min_length=1)]
     stream: bool | None = Field(default=None, description="Answer piece by piece, as server-sent events.")
     stream_options: StreamOptions | None = None
-    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = Field(default=None, description="How many answers.")
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES), BeforeValidator(_whole)] | None = Field(
+        default=None, description="How many answers."
+    )
     tools: Annotated[
         list[Tool] | None, BeforeValidator(_functions, json_schema_input_type=list[Tool | ForeignTool] | None)
     ] = None

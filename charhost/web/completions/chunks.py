@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
+from pydantic import BaseModel, Field
+
 from charhost.items import FunctionCall, Message
 from charhost.jsontext import encoded
 from charhost.llm import FinishReason
@@ -13,6 +15,17 @@ from charhost.web.completions.completion import completion_id, finish_reason, ga
 from charhost.web.problem import Problem
 
 DONE = b"data: [DONE]\n\n"
+
+
+class StreamedEvent(BaseModel):
+    """One event of a streamed answer."""
+
+    data: str = Field(
+        description=(
+            "JSON: a `chat.completion.chunk`, which says of each of its `choices` what is new (`delta`), or after a "
+            "failure an `error`; at the end of a whole answer `[DONE]`."
+        )
+    )
 
 
 class Chunks:

@@ -15,7 +15,7 @@ from charhost.turn import Turn
 from charhost.web.body import read_body
 from charhost.web.catalog import known_character
 from charhost.web.completions.chat_request import ChatRequest, chat_request
-from charhost.web.completions.chunks import DONE, ChoiceChunks, Chunks, error_line
+from charhost.web.completions.chunks import DONE, ChoiceChunks, Chunks, StreamedEvent, error_line
 from charhost.web.completions.completion import ChatCompletion, completion
 from charhost.web.completions.stream import EventStream
 from charhost.web.keys import CONVERSATIONS
@@ -44,7 +44,7 @@ _COMPLETIONS = Operation(
     answers={
         200: Answer(
             "The answer, whole, or with `stream` as server-sent events: chunks, and then `[DONE]`.",
-            {"application/json": ChatCompletion, "text/event-stream": str},
+            {"application/json": ChatCompletion, "text/event-stream": StreamedEvent},
         )
     },
     errors={

@@ -72,10 +72,10 @@ async def realtime(request: web.Request) -> web.StreamResponse:
     ws = web.WebSocketResponse(
         protocols=("realtime",), heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_MESSAGE_BYTES
     )
+    refusal = _key_refusal(request)
     if not ws.can_prepare(request):
         detail = "This is a WebSocket: connect with the ws scheme."
         raise Problem(426, "upgrade_required", detail, headers={hdrs.UPGRADE: "websocket"})
-    refusal = _key_refusal(request)
     with request.app[SESSIONS].admitted() as has_room:
         if not has_room:
             most = request.app[SETTINGS].max_sessions
