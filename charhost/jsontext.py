@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 _ESCAPED = re.compile(
@@ -39,6 +40,8 @@ def encoded(value: Any) -> bytes:
 
 
 def _whole(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        value = value.model_dump()
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, Mapping):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import (
     AfterValidator,
@@ -11,8 +11,6 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
 )
 
 from charhost.settings import SessionPolicy
@@ -28,6 +26,15 @@ OnError = Literal["exclude", "keep", "abort"]
 PathText = Annotated[str, BeforeValidator(display)]
 
 
+def absent(value: object) -> bool:
+    """Say whether a field is left out of an answer."""
+    return value is None
+
+
+# What `_absolute` accepts, for those who read the schema.
+_ABSOLUTE = r"^(default|/[^\u0000]*)$"
+
+
 def _absolute(directory: str) -> str:
     if "\0" in directory:
         raise ValueError("a path cannot hold a NUL character")
@@ -37,14 +44,16 @@ def _absolute(directory: str) -> str:
 
 
 class _Frozen(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, json_schema_serialization_defaults_required=True
+    )
 
 
 class ReloadRequest(_Frozen):
     """One wish to replace the character set; equal requests that wait share one run."""
 
-    directory: Annotated[str, AfterValidator(_absolute)] | None = Field(
-        None, description='An absolute path, or "default"; without it the current directory.'
+    directory: Annotated[str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": _ABSOLUTE})] | None = (
+        Field(None, description='An absolute path, or "default"; without it the current directory.')
     )
     scope: Scope = Field("all", description="Execute every file afresh, or only what changed.")
     sessions: SessionPolicy | None = Field(
@@ -67,25 +76,21 @@ class ReloadRequest(_Frozen):
 class FileError(_Frozen):
     """Why one file is not among the characters."""
 
+    # Its `traceback` is left out where there is none.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
     file: str = Field(description="Relative to the directory.")
     line: int | None = None
     character: str | None = None
     error_type: str = Field(description="A bounded label; see `charhost.failure`.")
     exception: str = Field(description="The exact class.")
     message: str
-    traceback: str | None = None
+    traceback: str | None = Field(default=None, exclude_if=absent)
 
     def __str__(self) -> str:
         """One line as an author reads it: `charles.py:12: SyntaxError: …`."""
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.error_type}: {self.message}"
-
-    @model_serializer(mode="wrap")
-    def _without_empty_traceback(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        fields: dict[str, Any] = handler(self)
-        if self.traceback is None:
-            del fields["traceback"]
-        return fields
 
 
 class Changes(_Frozen):

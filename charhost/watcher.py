@@ -14,7 +14,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.deadline import Crew
 from charhost.ears import Ears
@@ -68,6 +70,19 @@ class Place:
         return cls(os.path.realpath(directory), _identity(directory), data)
 
 
+class WatcherStatus(BaseModel):
+    """How the watcher fares."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    up: bool = Field(description="Whether changes of the directory are noticed.")
+    mode: Literal["events", "poll"] = Field(description="Whether the file system tells, or the server looks.")
+    last_event: str | None
+    last_comparison: str | None
+    held: bool = Field(description="Whether what lies on the disk was refused, and has not changed since.")
+    restarts: int
+
+
 class Watcher:
     """Keeps the set equal to the active directory, wherever a reload leads it. Lives as long as the application."""
 
@@ -92,16 +107,16 @@ class Watcher:
         manager.listen(self._note)
 
     @property
-    def status(self) -> dict[str, Any]:
+    def status(self) -> WatcherStatus:
         """What `GET /v1/characters/status` shows."""
-        return {
-            "up": self._is_up,
-            "mode": "poll" if self._polls else "events",
-            "last_event": self._last_event,
-            "last_comparison": self._last_comparison,
-            "held": self._is_held,
-            "restarts": self._restarts,
-        }
+        return WatcherStatus(
+            up=self._is_up,
+            mode="poll" if self._polls else "events",
+            last_event=self._last_event,
+            last_comparison=self._last_comparison,
+            held=self._is_held,
+            restarts=self._restarts,
+        )
 
     async def run(self) -> None:
         """Watch until cancelled; a crash is logged and counted, and it begins again."""

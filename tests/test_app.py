@@ -34,6 +34,9 @@ ROUTES = [
     ("GET", "/v1/models/Ada"),
     ("GET", "/v1/voices"),
     ("GET", "/metrics"),
+    ("GET", "/openapi.json"),
+    ("GET", "/docs"),
+    ("GET", "/docs/page.js"),
     ("POST", "/v1/characters/reload"),
     ("POST", "/v1/chat/completions"),
 ]

@@ -161,3 +161,9 @@ async def test_only_the_good_ones_are_voices(client: Client, write: Write, metad
     await loaded(client, write, bob=character("Bob") + f"METADATA = {metadata}")
     assert [voice["name"] for voice in await get(client, "/v1/voices")] == ["Ada"]
     assert (await get(client, "/v1/characters/Bob"))["good"] is not True
+
+
+async def test_a_name_may_begin_like_a_fixed_path(client: Client, write: Write) -> None:
+    """Only the very path of the reload is none of a character's."""
+    await loaded(client, write, bob=character("reloader"))
+    assert (await get(client, "/v1/characters/reloader"))["name"] == "reloader"

@@ -37,6 +37,14 @@ def test_every_role_is_known(role: str, kept: str) -> None:
     assert (item.role, item.parts, item.name) == (kept, (Text("Hi"),), "Bob")
 
 
+def test_a_whole_number_may_have_a_point() -> None:
+    """In JSON 2.0 is the integer 2, and some languages write it so; 2.5 is none."""
+    messages = [{"role": "user", "content": "Hi"}]
+    found = chat_request(json.dumps({"model": "Ada", "messages": messages, "n": 2.0, "max_tokens": 50.0}).encode())
+    assert (found.n, found.max_tokens, type(found.n)) == (2, 50, int)
+    assert refused({"model": "Ada", "messages": messages, "n": 2.5}).param == "n"
+
+
 @pytest.mark.parametrize("content", [None, "", []])
 def test_a_message_may_be_empty(content: Any) -> None:
     """Nothing at all is a message without parts."""

@@ -116,6 +116,12 @@ async def test_a_wrong_method_names_the_right_ones(client: Client) -> None:
     assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD"}
 
 
+async def test_what_is_only_posted_to_is_no_character(client: Client) -> None:
+    """A GET of the path of the reload is the wrong method, not a character that does not exist."""
+    answer = await client.get("/v1/characters/reload")
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+
+
 async def test_reload_cannot_be_asked_for_with_get(client: Client) -> None:
     """A link, which any page may hold, reloads nothing."""
     answer = await client.get("/v1/characters/reload")

@@ -12,6 +12,8 @@ from charhost.metrics import Metrics
 from charhost.report import ReloadRequest
 from charhost.settings import Settings, is_secret
 from charhost.web.app import create_app
+from charhost.web.completions.handler import MOST_BODY_BYTES
+from tests.conftest import Client
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 
@@ -20,6 +22,12 @@ def rows(header: str) -> list[list[str]]:
     """The cells of the table whose header line begins with *header*."""
     lines = README[README.index(f"| {header} ") :].split("\n\n")[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+
+
+def block(language: str) -> str:
+    """The one block of that language."""
+    [found] = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return str(found)
 
 
 def test_settings_table_is_the_settings() -> None:
@@ -51,6 +59,53 @@ def test_metrics_table_is_the_metrics() -> None:
     kinds = {"counter": "_total"}
     real = {metric.name + kinds.get(metric.type, "") for metric in Metrics().registry.collect()}
     assert {re.sub(r"{.*", "", row[0].strip("`")) for row in rows("metric")} == real
+
+
+async def test_every_metric_in_an_alert_is_shown(client: Client) -> None:
+    """The alerts for Prometheus ask for metrics that a server has at `/metrics`."""
+    shown = {line.split("{")[0].split(" ")[0] for line in (await (await client.get("/metrics")).text()).splitlines()}
+    asked = re.findall(r"charhost_\w+", block("yaml"))
+    assert len(asked) >= 3
+    assert set(asked) <= shown
+
+
+def test_the_service_is_started_with_options_that_exist() -> None:
+    """The systemd unit uses options and variables of real settings, and runs a command that is installed."""
+    unit = block("ini")
+    options = re.findall(r" --([\w-]+)", re.search("ExecStart=.*", unit)[0])  # type: ignore[index]
+    variables = re.findall(r"Environment=CHARHOST_(\w+)", unit)
+    names = {option.replace("-", "_") for option in options} | {variable.lower() for variable in variables}
+    assert {"directory", "admin_key_file"} <= names <= set(Settings.model_fields)
+    assert "/bin/charhost serve" in unit
+
+
+def test_the_service_has_time_to_stop() -> None:
+    """systemd waits longer than a stop may take, which is twice the setting."""
+    seconds = re.findall(r"TimeoutStopSec=(\d+)", block("ini"))
+    assert [float(found) > 2 * Settings().shutdown_timeout for found in seconds] == [True]
+
+
+def test_the_proxy_allows_what_the_server_does() -> None:
+    """nginx lets a chat's body through, waits for the model, passes on upgrades and holds no answer back."""
+    proxy = block("nginx")
+    assert f"client_max_body_size {MOST_BODY_BYTES >> 20}m;" in proxy
+    assert [float(found) > Settings().llm_first_deadline for found in re.findall(r"read_timeout (\d+)s", proxy)] == [
+        True
+    ]
+    for line in (
+        "Upgrade $http_upgrade;",
+        "Connection $connection_upgrade;",
+        "proxy_buffering off;",
+        "X-Forwarded-For",
+    ):
+        assert line in proxy
+
+
+async def test_a_request_through_the_proxy_is_not_local(client: Client) -> None:
+    """With the headers that nginx is told to send nobody is an admin without a key."""
+    headers = dict.fromkeys(re.findall(r"proxy_set_header (X-\S+)", block("nginx")), "192.0.2.1")
+    assert (await client.get("/v1/characters/status", headers=headers)).status == 403
+    assert (await client.get("/v1/characters/status")).status == 200
 
 
 def test_request_table_is_the_request() -> None:

@@ -19,6 +19,7 @@ from websockets.asyncio.client import ClientConnection
 from charhost.attempt import Swap
 from charhost.character import CharacterSet
 from charhost.settings import Settings
+from charhost.web.answers import GenerationCount
 from charhost.web.app import create_app
 from charhost.web.keys import MANAGER, METRICS, SESSIONS
 from charhost.web.realtime.openai import OpenAIDoor
@@ -164,6 +165,12 @@ async def test_without_the_key_there_is_no_handshake(start: StartClient, headers
     with pytest.raises(WSServerHandshakeError) as refused:
         await client.ws_connect(REALTIME, headers=headers)
     assert refused.value.status == 401
+
+
+async def test_without_the_key_not_even_the_protocol_is_told(start: StartClient) -> None:
+    """Where a key is asked for, a plain request without it learns that first."""
+    client = await start(api_key="s3cret")
+    assert (await client.get(REALTIME)).status == 401
 
 
 async def test_a_page_is_told_that_its_key_is_wrong(start: StartClient) -> None:
@@ -666,7 +673,7 @@ async def test_a_swap_during_the_handshake_is_not_missed(
     monkeypatch.setattr(web.WebSocketResponse, "prepare", prepare_and_swap)
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
-        if sessions.by_generation() != [{"generation": 2, "sessions": 1}]:
+        if sessions.by_generation() != [GenerationCount(generation=2, sessions=1)]:
             assert (await events(ws))[1] == 1012
 
 

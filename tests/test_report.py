@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from charhost.jsontext import encoded
 from charhost.report import FileError, ReloadReport, ReloadRequest, Serving, SessionImpact
 
 FIELDS = (
@@ -134,6 +135,12 @@ def test_only_a_traceback_may_be_absent() -> None:
     error = FileError(file="bob.py", error_type="OSError", exception="PermissionError", message="No.")
     assert list(error.model_dump()) == ["file", "line", "character", "error_type", "exception", "message"]
     assert error.model_copy(update={"traceback": "Traceback"}).model_dump()["traceback"] == "Traceback"
+
+
+def test_half_a_character_in_an_error_is_mended() -> None:
+    """A lone surrogate, which UTF-8 cannot say, is replaced in an answer."""
+    error = FileError(file="bob.py", error_type="Exception", exception="E", message="\ud83d")
+    assert json.loads(encoded(error))["message"] == "\ufffd"
 
 
 # ReloadReport

@@ -38,7 +38,7 @@ async def test_open_sessions_are_counted(sessions: Sessions) -> None:
     with sessions.register(session(Line(), generation=1)), sessions.register(session(Line(), generation=2)):
         with sessions.register(session(Line(), generation=2)):
             assert len(sessions) == 3
-            assert sessions.by_generation() == [{"generation": 2, "sessions": 2}, {"generation": 1, "sessions": 1}]
+            assert [(count.generation, count.sessions) for count in sessions.by_generation()] == [(2, 2), (1, 1)]
         assert len(sessions) == 2
     assert (len(sessions), sessions.by_generation()) == (0, [])
 

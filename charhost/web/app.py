@@ -28,6 +28,7 @@ from charhost.web.authority import Gate
 from charhost.web.completions import completions
 from charhost.web.cors import Cors
 from charhost.web.keys import (
+    API,
     CONVERSATIONS,
     GATE,
     MANAGER,
@@ -40,6 +41,8 @@ from charhost.web.keys import (
     WATCHER,
 )
 from charhost.web.middleware import errors_to_json, with_authority
+from charhost.web.openapi import Api
+from charhost.web.page import asset, docs, openapi
 from charhost.web.realtime import realtime
 from charhost.web.sessions import Sessions
 from charhost.web.tls import tls_context
@@ -51,7 +54,8 @@ _ROUTES = (
     web.get("/v1/characters", catalog.characters),
     web.post("/v1/characters/reload", admin.reload),
     web.get("/v1/characters/status", admin.status),
-    web.get("/v1/characters/{name:.+}", catalog.character),
+    # Not what is only posted to: a GET of that is refused as such, whatever characters are called.
+    web.get("/v1/characters/{name:(?!reload$).+}", catalog.character),
     web.get("/v1/voices", catalog.voices),
     web.get("/v1/health", admin.health),
     web.get("/v1/models", catalog.models),
@@ -59,6 +63,9 @@ _ROUTES = (
     web.post("/v1/chat/completions", completions),
     web.get("/v1/realtime", realtime),
     web.get("/metrics", admin.metrics),
+    web.get("/openapi.json", openapi),
+    web.get("/docs", docs),
+    web.get("/docs/{file}", asset),
 )
 
 
@@ -85,6 +92,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app.on_response_prepare.append(cors.mark)
     app.on_shutdown.append(_stop)
     app.add_routes(_ROUTES)
+    app[API] = Api(app.router, settings)
     return app
 
 

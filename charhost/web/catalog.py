@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from aiohttp import web
 
 from charhost.character import Character
-from charhost.text import display
+from charhost.web.answers import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
 from charhost.web.keys import MANAGER, SETTINGS, STARTED
 from charhost.web.middleware import chat
+from charhost.web.operation import Answer, Operation, Parameter, answers_json, described
 from charhost.web.problem import Problem, json_answer
 
 _DESCRIPTIONS = ("description", "description_link")
 
 
+@described(
+    Operation(
+        "A line for whoever points a browser here", "About", answers={200: Answer("A line.", {"text/plain": str})}
+    )
+)
 async def index(request: web.Request) -> web.StreamResponse:
     """`GET /`: a line for whoever points a browser here."""
     current = request.app[MANAGER].current
     return web.Response(text=f"charhost serves {len(current)} characters: see /v1/characters and /v1/health.\n")
 
 
+@described(
+    Operation(
+        "The characters that serve",
+        "Characters",
+        needs="chat",
+        parameters=(Parameter("name", "query", "Answer this character instead of the set."),),
+        answers={200: answers_json(Catalog | CatalogEntry, "The set, or with `name` one of it.")},
+        errors={404: "There is no character of that `name`."},
+    )
+)
 @chat
 async def characters(request: web.Request) -> web.StreamResponse:
     """`GET /v1/characters`: the whole set, or with `?name=` one of it."""
@@ -28,21 +42,39 @@ async def characters(request: web.Request) -> web.StreamResponse:
         return _one(request, request.query["name"])
     current = request.app[MANAGER].current
     return json_answer(
-        {
-            "directory": display(current.directory),
-            "generation": current.generation,
-            "revision": current.revision,
-            "characters": [_entry(character) for character in current.values()],
-        }
+        Catalog(
+            directory=current.directory,
+            generation=current.generation,
+            revision=current.revision,
+            characters=[_entry(character) for character in current.values()],
+        )
     )
 
 
+@described(
+    Operation(
+        "One character",
+        "Characters",
+        description="One that is called like a fixed path, `status`, is found with `/v1/characters?name=`.",
+        needs="chat",
+        parameters=(Parameter("name", "path", "Its name, in any Unicode form."),),
+        answers={200: answers_json(CatalogEntry, "The character.")},
+        errors={404: "There is no character of that name."},
+    )
+)
 @chat
 async def character(request: web.Request) -> web.StreamResponse:
     """`GET /v1/characters/{name}`"""
     return _one(request, request.match_info["name"])
 
 
+@described(
+    Operation(
+        "The characters as unmute's clients list them",
+        "Talk",
+        answers={200: answers_json(list[Voice], 'Those with `METADATA["good"]`; if there is none, the default one.')},
+    )
+)
 async def voices(request: web.Request) -> web.StreamResponse:
     """`GET /v1/voices`: the good ones, in the closed shape that unmute's clients accept.
 
@@ -54,13 +86,31 @@ async def voices(request: web.Request) -> web.StreamResponse:
     return json_answer([_voice(character) for character in listed])
 
 
+@described(
+    Operation(
+        "The characters as models",
+        "Talk",
+        needs="chat",
+        answers={200: answers_json(ModelList, "Every character, as OpenAI's clients list models.")},
+    )
+)
 @chat
 async def models(request: web.Request) -> web.StreamResponse:
     """`GET /v1/models`: every character, as OpenAI's clients list models."""
     current = request.app[MANAGER].current
-    return json_answer({"object": "list", "data": [_model(request, name) for name in current]})
+    return json_answer(ModelList(data=[_model(request, name) for name in current]))
 
 
+@described(
+    Operation(
+        "One character as a model",
+        "Talk",
+        needs="chat",
+        parameters=(Parameter("id", "path", "The name of a character."),),
+        answers={200: answers_json(ModelEntry, "The character.")},
+        errors={404: "There is no character of that name (`model_not_found`)."},
+    )
+)
 @chat
 async def model(request: web.Request) -> web.StreamResponse:
     """`GET /v1/models/{id}`"""
@@ -76,9 +126,9 @@ def known_character(request: web.Request, name: str) -> Character:
     return found
 
 
-def _model(request: web.Request, name: str) -> dict[str, Any]:
+def _model(request: web.Request, name: str) -> ModelEntry:
     # A character has no age that anybody could tell; clients need one that stays.
-    return {"id": name, "object": "model", "created": request.app[STARTED], "owned_by": "charhost", "name": name}
+    return ModelEntry(id=name, created=request.app[STARTED], name=name)
 
 
 def _one(request: web.Request, name: str) -> web.Response:
@@ -88,35 +138,31 @@ def _one(request: web.Request, name: str) -> web.Response:
     return json_answer(_entry(found))
 
 
-def _entry(character: Character) -> dict[str, Any]:
-    return {
-        "name": character.name,
-        "file": character.file,
-        "good": character.metadata.get("good"),
-        "comment": character.metadata.get("comment"),
-        "voice_source": character.voice_source,
-        "metadata": character.metadata,
-        "tools": [tool["function"]["name"] for tool in character.tools],
-        "fingerprint": character.fingerprint,
-        "generation": character.generation,
-    }
+def _entry(character: Character) -> CatalogEntry:
+    return CatalogEntry(
+        name=character.name,
+        file=character.file,
+        good=character.metadata.get("good"),
+        comment=character.metadata.get("comment"),
+        voice_source=dict(character.voice_source),
+        metadata=dict(character.metadata),
+        tools=[tool["function"]["name"] for tool in character.tools],
+        fingerprint=character.fingerprint,
+        generation=character.generation,
+    )
 
 
-def _voice(character: Character) -> dict[str, Any]:
-    comment = character.metadata.get("comment")
+def _voice(character: Character) -> Voice:
     # The character's own instructions are its prompt, which clients are never shown.
-    voice = {"name": character.name, "good": True, "instructions": None, "source": _source(character)}
-    return voice if comment is None else voice | {"comment": comment}
+    comment = character.metadata.get("comment")
+    return Voice(name=character.name, good=True, instructions=None, source=_source(character), comment=comment)
 
 
-def _source(character: Character) -> dict[str, Any]:
+def _source(character: Character) -> FreesoundSource | FileSource:
     """Describe where the voice comes from; of one that is no file those clients only need something to send back."""
     source = character.voice_source
     if source.get("source_type") == "freesound":
-        return dict(source)
+        return FreesoundSource(**source)
     path = source.get("path_on_server")
-    fields: dict[str, Any] = {
-        "source_type": "file",
-        "path_on_server": path if isinstance(path, str) else character.name,
-    }
-    return fields | {key: source[key] for key in _DESCRIPTIONS if isinstance(source.get(key), str)}
+    texts = {key: source[key] for key in _DESCRIPTIONS if isinstance(source.get(key), str)}
+    return FileSource(source_type="file", path_on_server=path if isinstance(path, str) else character.name, **texts)

@@ -10,6 +10,7 @@ from charhost.settings import Settings
 from charhost.upstream import UpstreamModels
 from charhost.watcher import Watcher
 from charhost.web.authority import Authority, Gate
+from charhost.web.openapi import Api
 from charhost.web.sessions import Sessions
 
 SETTINGS = web.AppKey("settings", Settings)
@@ -21,6 +22,7 @@ MODELS = web.AppKey("models", UpstreamModels)
 CONVERSATIONS = web.AppKey("conversations", Conversations)
 PARKING = web.AppKey("parking", Parking)
 GATE = web.AppKey("gate", Gate)
+API = web.AppKey("api", Api)
 STARTED = web.AppKey("started", int)
 
 AUTHORITY = web.RequestKey("authority", Authority)

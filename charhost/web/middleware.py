@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -10,14 +11,11 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 
 from charhost.web.keys import AUTHORITY, GATE
-from charhost.web.problem import Problem
+from charhost.web.problem import Problem, reads_openai_errors
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger("charhost.web")
-
-# What OpenAI's clients ask for, also where there is nothing: they read errors in their own shape only.
-_OPENAI_PATHS = re.compile(r"/v1/(realtime|chat|models)(/|$)")
 
 
 @web.middleware
@@ -35,7 +33,7 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
         # As it was sent: decoded, it may hold line breaks.
         log.exception("%s %s failed unexpectedly", request.method, request.rel_url.raw_path)
         problem = Problem(500, "internal_error", "Unexpected error; the server's log has the details.")
-    return problem.openai_response() if _OPENAI_PATHS.match(request.path) else problem.response()
+    return problem.openai_response() if reads_openai_errors(request.path) else problem.response()
 
 
 @web.middleware
@@ -48,6 +46,7 @@ async def with_authority(request: web.Request, handler: Handler) -> web.StreamRe
 def admin(handler: Handler) -> Handler:
     """Let only admins through to *handler*."""
 
+    @functools.wraps(handler)
     async def guarded(request: web.Request) -> web.StreamResponse:
         refusal = request[AUTHORITY].refusal
         if refusal is not None:
@@ -60,6 +59,7 @@ def admin(handler: Handler) -> Handler:
 def chat(handler: Handler) -> Handler:
     """Let only those through to *handler* who may talk."""
 
+    @functools.wraps(handler)
     async def guarded(request: web.Request) -> web.StreamResponse:
         refusal = request[AUTHORITY].chat_refusal
         if refusal is not None:

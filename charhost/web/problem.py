@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
 from charhost.jsontext import encoded
 from charhost.text import display
+from charhost.web.answers import OpenAIError, OpenAIErrorDetail, ProblemDocument
+
+# What OpenAI's clients ask for, also where there is nothing: they read errors in their own shape only.
+_OPENAI_PATHS = re.compile(r"/v1/(realtime|chat|models)(/|$)")
 
 
 class Problem(Exception):
@@ -37,12 +42,12 @@ class Problem(Exception):
         self.param = param
 
     @property
-    def openai_error(self) -> dict[str, dict[str, str | None]]:
+    def openai_error(self) -> OpenAIError:
         """The shape that OpenAI's clients read; an unknown path has no code there."""
-        kind = "rate_limit_error" if self.status == 429 else "invalid_request_error"
-        kind = kind if self.status < 500 else "server_error"
         code = None if self.code == "not_found" else self.code
-        return {"error": {"message": self.detail, "type": kind, "param": self.param, "code": code}}
+        return OpenAIError(
+            error=OpenAIErrorDetail(message=self.detail, type=_openai_kind(self.status), param=self.param, code=code)
+        )
 
     def openai_response(self) -> web.Response:
         """Make the answer in the shape that OpenAI's clients read."""
@@ -52,14 +57,14 @@ class Problem(Exception):
 
     def response(self) -> web.Response:
         """Make the answer."""
-        document = {
-            "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
-            "status": self.status,
-            "detail": self.detail,
-            "code": self.code,
-        }
-        return json_answer(document | dict(self.fields), self.status, "application/problem+json", self.headers)
+        title = HTTPStatus(self.status).phrase
+        document = ProblemDocument(title=title, status=self.status, detail=self.detail, code=self.code, **self.fields)
+        return json_answer(document, self.status, "application/problem+json", self.headers)
+
+
+def reads_openai_errors(path: str) -> bool:
+    """Say whether errors at *path* have the shape of OpenAI's; elsewhere they are problem documents."""
+    return _OPENAI_PATHS.match(path) is not None
 
 
 def json_answer(
@@ -68,3 +73,9 @@ def json_answer(
     """Answer *content*, a pydantic model or JSON data, as JSON; what JSON cannot say (NaN) becomes null."""
     body = encoded(content)
     return web.Response(body=body, status=status, content_type=content_type, headers=headers)
+
+
+def _openai_kind(status: int) -> Literal["invalid_request_error", "rate_limit_error", "server_error"]:
+    if status >= 500:
+        return "server_error"
+    return "rate_limit_error" if status == 429 else "invalid_request_error"

@@ -13,6 +13,7 @@ from charhost.attempt import Swap
 from charhost.metrics import Metrics
 from charhost.report import SessionImpact
 from charhost.settings import Settings
+from charhost.web.answers import GenerationCount
 from charhost.web.farewell import GOING_AWAY, Farewell, ReloadFarewell
 from charhost.web.session import Session
 
@@ -75,10 +76,10 @@ class Sessions:
         session = self._live.get(session_id)
         return session if session is not None and session.owner == owner else None
 
-    def by_generation(self) -> list[dict[str, int]]:
+    def by_generation(self) -> list[GenerationCount]:
         """Count the sessions on each generation, newest first."""
         counts = Counter(session.generation for session in self._live.values())
-        return [{"generation": g, "sessions": counts[g]} for g in sorted(counts, reverse=True)]
+        return [GenerationCount(generation=g, sessions=counts[g]) for g in sorted(counts, reverse=True)]
 
     def impact(self, swap: Swap) -> SessionImpact:
         """Count whom the policy of *swap* touches."""

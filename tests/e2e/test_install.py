@@ -111,6 +111,12 @@ def test_a_wheel_brings_types_and_the_description_of_the_format(wheel: Path, tmp
     assert (directory / "README.md").is_file()
 
 
+def test_a_wheel_brings_the_page_that_documents_it(wheel: Path, tmp_path: Path) -> None:
+    """A wheel has the style and the script of `/docs`."""
+    package, _, _ = installed(tmp_path / "venv", "--no-index", wheel)
+    assert {path.name for path in (package.parent / "web" / "page").glob("*.*s")} == {"style.css", "page.js"}
+
+
 def test_an_editable_install_serves_the_checkout(source: Path, tmp_path: Path) -> None:
     """Installed with `pip install -e`, charhost serves the characters of the checkout, and all of them load."""
     package, directory, report = installed(tmp_path / "venv", "--editable", source)

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import (
-    AliasChoices,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -15,6 +14,7 @@ from pydantic import (
     FiniteFloat,
     Tag,
     ValidationError,
+    WithJsonSchema,
 )
 from pydantic_core import PydanticCustomError
 
@@ -31,15 +31,31 @@ MOST_MESSAGES = 20_000
 _TAG = "~"
 
 
-class _TextPart(Lenient):
-    text: str = Field(validation_alias=AliasChoices("text", "refusal"))
+class TextPart(Lenient):
+    """Words."""
+
+    type: Literal["text"]
+    text: str
 
     @property
     def part(self) -> Part:
         return Text(self.text)
 
 
-class _ImageUrl(Lenient):
+class RefusalPart(Lenient):
+    """Words that an assistant refused with."""
+
+    type: Literal["refusal"]
+    text: str = Field(validation_alias="refusal")
+
+    @property
+    def part(self) -> Part:
+        return Text(self.text)
+
+
+class ImageUrl(Lenient):
+    """Where an image is; `data:` URLs too."""
+
     url: str
     detail: str | None = None
 
@@ -48,20 +64,23 @@ def _url_object(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
-class _ImagePart(Lenient):
-    image_url: Annotated[_ImageUrl, BeforeValidator(_url_object)]
+class ImagePart(Lenient):
+    """An image, for models that can see."""
+
+    type: Literal["image_url"]
+    image_url: Annotated[ImageUrl, BeforeValidator(_url_object, json_schema_input_type=str | ImageUrl)]
 
     @property
     def part(self) -> Part:
         return Image(self.image_url.url, self.image_url.detail)
 
 
-class _OtherPart(BaseModel):
+class OtherPart(BaseModel):
     """Audio, a file, or what else some model may understand."""
 
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
-    type: str
+    type: Annotated[str, WithJsonSchema({"type": "string", "not": {"enum": ["text", "refusal", "image_url"]}})]
 
     @property
     def part(self) -> Part:
@@ -70,9 +89,7 @@ class _OtherPart(BaseModel):
 
 def _part_kind(value: Any) -> str:
     kind = value.get("type") if isinstance(value, dict) else None
-    if kind in ("text", "refusal"):
-        return f"{_TAG}text"
-    return f"{_TAG}image" if kind == "image_url" else f"{_TAG}other"
+    return f"{_TAG}{kind if kind in ('text', 'refusal', 'image_url') else 'other'}"
 
 
 def _part_list(value: Any) -> Any:
@@ -84,29 +101,38 @@ def _part_list(value: Any) -> Any:
 
 
 _Part = Annotated[
-    Annotated[_TextPart, Tag(f"{_TAG}text")]
-    | Annotated[_ImagePart, Tag(f"{_TAG}image")]
-    | Annotated[_OtherPart, Tag(f"{_TAG}other")],
+    Annotated[TextPart, Tag(f"{_TAG}text")]
+    | Annotated[RefusalPart, Tag(f"{_TAG}refusal")]
+    | Annotated[ImagePart, Tag(f"{_TAG}image_url")]
+    | Annotated[OtherPart, Tag(f"{_TAG}other")],
     Discriminator(_part_kind),
 ]
-_Content = Annotated[list[_Part], FirstError(), BeforeValidator(_part_list)]
+_Content = Annotated[
+    list[_Part], FirstError(), BeforeValidator(_part_list, json_schema_input_type=list[_Part] | str | None)
+]
 
 
-class _CalledFunction(Lenient):
+class CalledFunction(Lenient):
+    """Which function, and with what."""
+
     name: str
     arguments: str
 
 
-class _Call(Lenient):
+class Call(Lenient):
+    """A call that the model made earlier."""
+
     id: str
-    function: _CalledFunction
+    function: CalledFunction
 
 
-class _Said(Lenient):
+class Said(Lenient):
+    """A message."""
+
     role: Literal["system", "developer", "user", "assistant"]
     content: _Content = Field(default_factory=list)
     name: str | None = None
-    tool_calls: Annotated[list[_Call], FirstError()] | None = None
+    tool_calls: Annotated[list[Call], FirstError()] | None = None
 
     def items(self) -> Iterator[Item]:
         """Yield the words, and then the calls."""
@@ -119,18 +145,23 @@ class _Said(Lenient):
             yield FunctionCall(call_id=call.id, name=call.function.name, arguments=call.function.arguments)
 
 
-class _Result(Lenient):
+class ToolResult(Lenient):
+    """What a call brought."""
+
+    role: Literal["tool"]
     tool_call_id: str
     content: _Content = Field(default_factory=list)
 
     def items(self) -> Iterator[Item]:
         """Yield what a call brought."""
-        output = "\n".join(part.text for part in self.content if isinstance(part, _TextPart))
+        output = "\n".join(part.text for part in self.content if isinstance(part, TextPart | RefusalPart))
         yield FunctionOutput(call_id=self.tool_call_id, output=output)
 
 
-class _Legacy(Lenient):
+class Legacy(Lenient):
     """The result of a function in the way of 2023: without an id, so nobody can say of which call."""
+
+    role: Literal["function"]
 
     def items(self) -> Iterator[Item]:
         """Yield nothing."""
@@ -143,24 +174,36 @@ def _message_kind(value: Any) -> str:
 
 
 _Message = Annotated[
-    Annotated[_Said, Tag(f"{_TAG}said")]
-    | Annotated[_Result, Tag(f"{_TAG}tool")]
-    | Annotated[_Legacy, Tag(f"{_TAG}function")],
+    Annotated[Said, Tag(f"{_TAG}said")]
+    | Annotated[ToolResult, Tag(f"{_TAG}tool")]
+    | Annotated[Legacy, Tag(f"{_TAG}function")],
     Discriminator(_message_kind),
 ]
 
 
-class _Function(BaseModel):
+class Function(BaseModel):
+    """A function that the client can call; with `description` and `parameters`, a JSON Schema."""
+
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     name: Annotated[str, Field(min_length=1)]
 
 
-class _Tool(BaseModel):
+class Tool(BaseModel):
+    """A tool of the client's."""
+
     model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     type: Literal["function"]
-    function: _Function
+    function: Function
+
+
+class ForeignTool(BaseModel):
+    """A tool that only OpenAI's own server could run; it is left out."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    type: Annotated[Any, WithJsonSchema({"not": {"const": "function"}})]
 
 
 def _functions(value: Any) -> Any:
@@ -186,20 +229,31 @@ def _string_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
+def _whole(value: Any) -> Any:
+    """Read 2.0 as 2: in JSON both are the same number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Whole = Annotated[int, BeforeValidator(_whole)]
+
+
 class _Options(Lenient):
     """What is passed on to the model as it is."""
 
     temperature: FiniteFloat | None = None
     top_p: FiniteFloat | None = None
-    top_k: int | None = None
+    top_k: Whole | None = None
     min_p: FiniteFloat | None = None
     frequency_penalty: FiniteFloat | None = None
     presence_penalty: FiniteFloat | None = None
     repetition_penalty: FiniteFloat | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
-    stop: Annotated[Annotated[list[str], FirstError()] | None, BeforeValidator(_string_list)] = None
-    seed: int | None = None
+    max_tokens: Whole | None = None
+    max_completion_tokens: Whole | None = None
+    stop: Annotated[
+        Annotated[list[str], FirstError()] | None,
+        BeforeValidator(_string_list, json_schema_input_type=list[str] | str | None),
+    ] = None
+    seed: Whole | None = None
     logit_bias: Annotated[dict[str, FiniteFloat] | None, BeforeValidator(_small)] = None
     response_format: dict[str, Any] | None = None
     reasoning_effort: str | None = None
@@ -207,20 +261,27 @@ class _Options(Lenient):
     user: str | None = None
 
 
-class _StreamOptions(Lenient):
+class StreamOptions(Lenient):
+    """What else a stream tells."""
+
     include_usage: bool | None = None
 
 
 class ChatRequest(_Options):
     """One question, with all that was said before."""
 
-    model: str
+    model: str = Field(description="The name of a character.")
     messages: Annotated[list[_Message], Field(min_length=1, max_length=MOST_MESSAGES), FirstError()]
-    stream: bool | None = None
-    stream_options: _StreamOptions | None = None
-    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
-    tools: Annotated[Annotated[list[_Tool], FirstError()] | None, BeforeValidator(_functions)] = None
-    tool_choice: Annotated[Any, BeforeValidator(_choice)] = None
+    stream: bool | None = Field(default=None, description="Answer piece by piece, as server-sent events.")
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES), BeforeValidator(_whole)] | None = Field(
+        default=None, description="How many answers."
+    )
+    tools: Annotated[
+        Annotated[list[Tool], FirstError()] | None,
+        BeforeValidator(_functions, json_schema_input_type=list[Tool | ForeignTool] | None),
+    ] = None
+    tool_choice: Annotated[Any, BeforeValidator(_choice, json_schema_input_type=str | dict[str, Any] | None)] = None
 
     @property
     def include_usage(self) -> bool:

@@ -1,18 +1,31 @@
-"""Chunks: an answer in the shapes of a chat completion, whole and piece by piece."""
+"""Chunks: an answer in the shape of a chat completion, piece by piece."""
 
 from __future__ import annotations
 
 import time
 from typing import Any
 
-from charhost.ids import new_id
+from pydantic import BaseModel, Field
+
 from charhost.items import FunctionCall, Message
 from charhost.jsontext import encoded
-from charhost.llm import FinishReason, Usage
+from charhost.llm import FinishReason
 from charhost.progress import ArgumentsDelta, ItemAdded, TextDelta, TurnEnded, TurnEvent
+from charhost.web.completions.completion import completion_id, finish_reason, gap, token_usage
 from charhost.web.problem import Problem
 
 DONE = b"data: [DONE]\n\n"
+
+
+class StreamedEvent(BaseModel):
+    """One event of a streamed answer."""
+
+    data: str = Field(
+        description=(
+            "JSON: a `chat.completion.chunk`, which says of each of its `choices` what is new (`delta`), or after a "
+            "failure an `error`; at the end of a whole answer `[DONE]`."
+        )
+    )
 
 
 class Chunks:
@@ -22,7 +35,7 @@ class Chunks:
     """
 
     def __init__(self, model: str, include_usage: bool) -> None:
-        self._head = b"data: " + encoded(_stamp("chat.completion.chunk", model))[:-1] + b',"choices":'
+        self._head = b"data: " + encoded(_stamp(model))[:-1] + b',"choices":'
         self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
 
     def choice(self, index: int) -> ChoiceChunks:
@@ -31,7 +44,7 @@ class Chunks:
 
     def usage(self, endings: list[TurnEnded]) -> bytes:
         """Spell the chunk that tells the cost."""
-        return self._head + b'[],"usage":' + encoded(_usage(endings)) + b"}\n\n"
+        return self._head + b'[],"usage":' + encoded(token_usage(endings)) + b"}\n\n"
 
 
 class ChoiceChunks:
@@ -86,58 +99,10 @@ class ChoiceChunks:
         return self._head + encoded(delta) + b',"logprobs":null,"finish_reason":' + encoded(finish) + self._tail
 
 
-def completion(model: str, endings: list[TurnEnded]) -> dict[str, Any]:
-    """Make the answer that comes in one piece."""
-    choices = [
-        {"index": index, "message": _message(ended), "logprobs": None, "finish_reason": finish_reason(ended)}
-        for index, ended in enumerate(endings)
-    ]
-    return _stamp("chat.completion", model) | {"choices": choices, "usage": _usage(endings)}
-
-
 def error_line(problem: Problem) -> bytes:
     """Spell what went wrong after the stream had begun."""
     return b"data: " + encoded(problem.openai_error) + b"\n\n"
 
 
-def finish_reason(ended: TurnEnded) -> FinishReason:
-    """Say why a turn ended, in the words of this API."""
-    if ended.outcome == "incomplete":
-        return "content_filter" if ended.reason == "content_filter" else "length"
-    return "tool_calls" if any(isinstance(item, FunctionCall) for item in ended.items) else "stop"
-
-
-def gap(before: str, after: str) -> str:
-    """What goes between two messages that become one."""
-    return " " if before and after and not before[-1].isspace() and not after[0].isspace() else ""
-
-
-def _message(ended: TurnEnded) -> dict[str, Any]:
-    text = ""
-    for item in ended.items:
-        if isinstance(item, Message):
-            text += gap(text, item.text) + item.text
-    calls = [_call(item) for item in ended.items if isinstance(item, FunctionCall)]
-    content = text if text or not calls else None
-    message = {"role": "assistant", "content": content, "refusal": None}
-    return message | {"tool_calls": calls} if calls else message
-
-
-def _call(call: FunctionCall) -> dict[str, Any]:
-    function = {"name": call.name, "arguments": call.arguments}
-    return {"id": call.call_id, "type": "function", "function": function}
-
-
-def _stamp(kind: str, model: str) -> dict[str, Any]:
-    return {"id": new_id("chatcmpl").replace("_", "-"), "object": kind, "created": int(time.time()), "model": model}
-
-
-def _usage(endings: list[TurnEnded]) -> dict[str, Any]:
-    usage = sum((ended.usage for ended in endings), Usage())
-    total = usage.input_tokens + usage.output_tokens
-    tokens = {
-        "prompt_tokens": usage.input_tokens,
-        "completion_tokens": usage.output_tokens,
-        "total_tokens": total,
-    }
-    return tokens | {"prompt_tokens_details": {"cached_tokens": usage.cached_tokens}} if usage.cached_tokens else tokens
+def _stamp(model: str) -> dict[str, Any]:
+    return {"id": completion_id(), "object": "chat.completion.chunk", "created": int(time.time()), "model": model}

@@ -15,10 +15,12 @@ from charhost.turn import Turn
 from charhost.web.body import read_body
 from charhost.web.catalog import known_character
 from charhost.web.completions.chat_request import ChatRequest, chat_request
-from charhost.web.completions.chunks import DONE, ChoiceChunks, Chunks, completion, error_line
+from charhost.web.completions.chunks import DONE, ChoiceChunks, Chunks, StreamedEvent, error_line
+from charhost.web.completions.completion import ChatCompletion, completion
 from charhost.web.completions.stream import EventStream
 from charhost.web.keys import CONVERSATIONS
 from charhost.web.middleware import chat
+from charhost.web.operation import Answer, Operation, described
 from charhost.web.problem import Problem, json_answer
 
 log = logging.getLogger("charhost.web")
@@ -29,7 +31,37 @@ BODY_DEADLINE = 60.0
 
 _STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
 
+_COMPLETIONS = Operation(
+    "Ask a character",
+    "Talk",
+    description=(
+        "A conversation with a character, as OpenAI's clients hold one with a model. The character's own prompt goes "
+        "in front of the `messages`; each request is answered by the set that served when it came. Fields that are "
+        "not known are ignored."
+    ),
+    needs="chat",
+    body=ChatRequest,
+    answers={
+        200: Answer(
+            "The answer, whole, or with `stream` as server-sent events: chunks, and then `[DONE]`.",
+            {"application/json": ChatCompletion, "text/event-stream": StreamedEvent},
+        )
+    },
+    errors={
+        400: "The request is no JSON or has a wrong field, or the model refuses it.",
+        404: "There is no character called `model` (`model_not_found`).",
+        408: f"The body was not complete within {BODY_DEADLINE:g} s.",
+        413: f"The body has more than {MOST_BODY_BYTES:,} bytes.",
+        415: "A page sent a body that is not declared as `application/json`.",
+        429: Answer("This server or the model is busy.", headers={hdrs.RETRY_AFTER: "Seconds."}),
+        500: Answer("Unexpected, or the character's code failed.", headers={"x-should-retry": "`false`"}),
+        502: "The model failed.",
+        504: "The model did not answer in time.",
+    },
+)
 
+
+@described(_COMPLETIONS)
 @chat
 async def completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/chat/completions`"""

@@ -15,6 +15,7 @@ from charhost.events import Dialect
 from charhost.parking import Parked
 from charhost.web.farewell import Farewell, refused, removed, taken_over
 from charhost.web.keys import AUTHORITY, CONVERSATIONS, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
+from charhost.web.operation import Answer, Operation, Parameter, described
 from charhost.web.problem import Problem
 from charhost.web.realtime.desk import Desk
 from charhost.web.realtime.dialect import dialect_of
@@ -43,15 +44,39 @@ class _Opening:
     config: Mapping[str, Any] | None = None
 
 
+_REALTIME = Operation(
+    "Talk with a character over a WebSocket",
+    "Talk",
+    description=(
+        "OpenAI's Realtime protocol in its current and its beta dialect, and unmute's, in text frames of JSON. The "
+        "subprotocol is `realtime` or none; a browser sends its key as the subprotocol `openai-insecure-api-key.KEY`. "
+        "An unknown character is refused after the upgrade: an `error` event, then close code 4004. A reload closes "
+        "with 1012."
+    ),
+    needs="chat",
+    parameters=(
+        Parameter("model", "query", "The character; without it the default one."),
+        Parameter("resume", "query", "The id of a session that was lost, to go on with its conversation."),
+    ),
+    answers={101: Answer("The WebSocket is open.")},
+    errors={
+        426: Answer("The request is no upgrade.", headers={hdrs.UPGRADE: "`websocket`"}),
+        503: Answer("There are `--max-sessions` conversations already.", headers={hdrs.RETRY_AFTER: "Seconds."}),
+    },
+)
+
+
+@described(_REALTIME)
 async def realtime(request: web.Request) -> web.StreamResponse:
     """Serve one WebSocket from the handshake to its end."""
     ws = web.WebSocketResponse(
         protocols=("realtime",), heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_MESSAGE_BYTES
     )
+    refusal = _key_refusal(request)
     if not ws.can_prepare(request):
         detail = "This is a WebSocket: connect with the ws scheme."
         raise Problem(426, "upgrade_required", detail, headers={hdrs.UPGRADE: "websocket"})
-    if (refusal := _key_refusal(request)) is not None:
+    if refusal is not None:
         await ws.prepare(request)
         await _refuse(request, ws, refusal)
         return ws

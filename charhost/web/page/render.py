@@ -1,0 +1,168 @@
+"""The page at /docs: the OpenAPI document, as HTML that needs nothing but itself."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from html import escape
+from typing import Any
+
+Json = Mapping[str, Any]
+
+_KEYS = {"apiKey": "API key", "adminKey": "admin key"}
+
+
+def page(document: Json) -> str:
+    """Render the whole document."""
+    info = document["info"]
+    operations = [
+        (method, path, operation)
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    ]
+    groups = {tag["name"]: [o for o in operations if tag["name"] in o[2]["tags"]] for tag in document["tags"]}
+    schemas = document["components"]["schemas"]
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(info["title"])}: what it can be asked for</title>
+<link rel="stylesheet" href="docs/style.css">
+<script src="docs/page.js" defer></script>
+</head>
+<body>
+<header>
+<h1>{escape(info["title"])} <small>{escape(info["version"])}</small></h1>
+<p>{_prose(info["description"])}</p>
+<p>For programs: <a href="openapi.json">openapi.json</a>.</p>
+</header>
+<nav aria-label="Contents">
+<label id="search" hidden>Find <input type="search" autocomplete="off"></label>
+{_lines(_contents(name, group) for name, group in groups.items())}
+<h2><a href="#schemas">Schemas</a></h2>
+</nav>
+<main>
+{_lines(_group(name, group) for name, group in groups.items())}
+<h2 id="schemas">Schemas</h2>
+{_lines(_schema(name, schema) for name, schema in schemas.items())}
+</main>
+</body>
+</html>
+"""
+
+
+def _contents(name: str, operations: Iterable[tuple[str, str, Json]]) -> str:
+    items = _lines(
+        f'<li><a href="#{escape(operation["operationId"])}">{_badge(method)} {escape(path)}</a></li>'
+        for method, path, operation in operations
+    )
+    return f"<h2>{escape(name)}</h2>\n<ul>\n{items}\n</ul>"
+
+
+def _group(name: str, operations: Iterable[tuple[str, str, Json]]) -> str:
+    return f"<h2>{escape(name)}</h2>\n" + _lines(_operation(*operation) for operation in operations)
+
+
+def _operation(method: str, path: str, operation: Json) -> str:
+    return f"""<section id="{escape(operation["operationId"])}">
+<h3>{_badge(method)} <code>{escape(path)}</code></h3>
+<p><strong>{escape(operation["summary"])}.</strong> {_prose(operation.get("description", ""))}</p>
+{_lines(_details(operation))}
+</section>"""
+
+
+def _details(operation: Json) -> Iterator[str]:
+    for needed in operation["security"]:
+        keys = " or ".join(_KEYS[name] for name in needed)
+        yield f'<p class="key">Needs the {keys}: <code>Authorization: Bearer KEY</code>.</p>'
+    if parameters := operation.get("parameters"):
+        rows = ((p["name"], p["in"], _needed(p["required"]), _prose(p["description"])) for p in parameters)
+        yield _table(("parameter", "in", "", "meaning"), rows)
+    if "requestBody" in operation:
+        yield f"<p>Body: {_contents_of(operation['requestBody'])}</p>"
+    answers = operation["responses"].items()
+    yield _table(("status", "meaning", "content"), ((s, _meaning(a), _contents_of(a)) for s, a in answers))
+
+
+def _meaning(answer: Json) -> str:
+    headers = _lines(
+        f"<br>Header <code>{escape(name)}</code>: {_prose(header['description'])}"
+        for name, header in answer.get("headers", {}).items()
+    )
+    return _prose(answer["description"]) + headers
+
+
+def _contents_of(holder: Json) -> str:
+    contents = holder.get("content", {}).items()
+    return "<br>".join(f"<code>{escape(kind)}</code> {_kind(content['schema'])}" for kind, content in contents)
+
+
+def _schema(name: str, schema: Json) -> str:
+    fields = schema.get("properties", {})
+    required = schema.get("required", ())
+    rows = (
+        (key, _kind(field), _needed(key in required), _prose(field.get("description", "")) + _default(field))
+        for key, field in fields.items()
+    )
+    table = _table(("field", "type", "", "meaning"), rows) if fields else ""
+    return f"""<section id="schema-{escape(name)}">
+<h3>{escape(name)}</h3>
+<p>{_prose(schema.get("description", ""))}</p>
+{table}
+</section>"""
+
+
+def _kind(schema: Json) -> str:
+    """Say in a few words what a schema allows."""
+    if "$ref" in schema:
+        name = escape(schema["$ref"].rpartition("/")[2])
+        return f'<a href="#schema-{name}">{name}</a>'
+    for union in ("anyOf", "oneOf"):
+        if union in schema:
+            return " or ".join(map(_kind, schema[union]))
+    if "const" in schema or "enum" in schema:
+        return " or ".join(f"<code>{escape(repr(value))}</code>" for value in schema.get("enum", [schema.get("const")]))
+    if schema.get("type") == "array":
+        return f"list of {_kind(schema.get('items', {}))}"
+    return escape(str(schema.get("type", "anything"))) + _limits(schema)
+
+
+def _limits(schema: Json) -> str:
+    words = {"minimum": "≥", "maximum": "≤", "maxLength": "up to", "minLength": "at least"}
+    limits = ", ".join(f"{word} {schema[key]:,}" for key, word in words.items() if key in schema)
+    return f" ({limits})" if limits else ""
+
+
+def _default(field: Json) -> str:
+    default = field.get("default")
+    return "" if default is None else f" Default: <code>{escape(repr(default))}</code>."
+
+
+def _needed(required: bool) -> str:
+    return "required" if required else ""
+
+
+def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """Make a table; the first cell of a row is text, the others are HTML."""
+    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
+    body = _lines(_row(*row) for row in rows)
+    return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
+
+
+def _row(first: str, *others: str) -> str:
+    return f"<tr><th><code>{escape(first)}</code></th>" + "".join(f"<td>{cell}</td>" for cell in others) + "</tr>"
+
+
+def _badge(method: str) -> str:
+    return f'<span class="method {escape(method)}">{escape(method.upper())}</span>'
+
+
+def _prose(text: str) -> str:
+    """Escape a text; what stands between backticks is code."""
+    return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
+
+
+def _lines(parts: Iterable[str]) -> str:
+    return "\n".join(parts)
