@@ -15,6 +15,9 @@ CharhostError
 ├── IsolatedLoadFailed      files ended a child process, or hung in it
 ├── ReloadRejected          nothing was changed; carries the report
 │   └── ReloadFailed        the same, and the fault is the server's
+├── NotAttempted            a condition of a reload does not hold, so there was none
+│   ├── RevisionMismatch
+│   └── UnknownGeneration
 └── Stopping                the server is shutting down
 
 LoadTimeout                 injected into plugin code at its deadline
@@ -114,6 +117,24 @@ class ReloadRejected(CharhostError):
 
 class ReloadFailed(ReloadRejected):
     """A reload came to no end of its own: over its deadline, or a fault in charhost."""
+
+
+class NotAttempted(CharhostError):
+    """A condition of a reload does not hold: nothing was tried, so nothing is counted and there is no report."""
+
+    code: ClassVar[str]
+
+
+class RevisionMismatch(NotAttempted):
+    """The set that serves is not the one that the caller expects."""
+
+    code = "revision_mismatch"
+
+
+class UnknownGeneration(NotAttempted):
+    """The set of that generation is not kept, or never was."""
+
+    code = "unknown_generation"
 
 
 class Stopping(CharhostError):

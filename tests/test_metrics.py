@@ -21,6 +21,7 @@ NAMES = {
     "charhost_last_reload_success_timestamp_seconds",
     "charhost_reloads",
     "charhost_generation",
+    "charhost_history_errors",
     "charhost_builds_alive",
     "charhost_threads_stuck",
     "charhost_sessions_active",

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from charhost.metrics import Metrics
-from charhost.report import ReloadRequest
+from charhost.report import ReloadRequest, RollbackRequest
 from charhost.settings import Settings, is_secret
 from charhost.web.app import create_app
 
@@ -55,6 +55,11 @@ def test_metrics_table_is_the_metrics() -> None:
 def test_request_table_is_the_request() -> None:
     """Every field of a reload request is in the table, in its order."""
     assert [row[0].strip("`") for row in rows("field of the request")] == list(ReloadRequest.model_fields)
+
+
+def test_rollback_table_is_the_request() -> None:
+    """Every field of a rollback is in its table, in its order."""
+    assert [row[0].strip("`") for row in rows("field of the rollback")] == list(RollbackRequest.model_fields)
 
 
 def test_first_character_loads(directory: Path) -> None:

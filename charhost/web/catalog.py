@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from charhost.character import Character
 from charhost.text import display
@@ -33,7 +33,8 @@ async def characters(request: web.Request) -> web.StreamResponse:
             "generation": current.generation,
             "revision": current.revision,
             "characters": [_entry(character) for character in current.values()],
-        }
+        },
+        headers={hdrs.ETAG: f'"{current.etag}"'},
     )
 
 
