@@ -9,7 +9,8 @@ CharhostError
 │   ├── DirectoryNotFound
 │   ├── NotADirectory
 │   ├── DirectoryNotReadable
-│   └── DirectoryTooLarge
+│   ├── DirectoryTooLarge
+│   └── DirectoryNotAllowed (also NotAttempted)
 ├── PluginFailed            code of a character file failed in a conversation; carries the FileError
 ├── ModelError              a language model did not answer (charhost.llm)
 ├── IsolatedLoadFailed      files ended a child process, or hung in it
@@ -17,7 +18,8 @@ CharhostError
 │   └── ReloadFailed        the same, and the fault is the server's
 ├── NotAttempted            a condition of a reload does not hold, so there was none
 │   ├── RevisionMismatch
-│   └── UnknownGeneration
+│   ├── UnknownGeneration
+│   └── DirectoryNotAllowed
 └── Stopping                the server is shutting down
 
 LoadTimeout                 injected into plugin code at its deadline
@@ -135,6 +137,12 @@ class UnknownGeneration(NotAttempted):
     """The set of that generation is not kept, or never was."""
 
     code = "unknown_generation"
+
+
+class DirectoryNotAllowed(DirectoryError, NotAttempted):
+    """The operator has named the roots to read below, and the directory is not there."""
+
+    code = "directory_not_allowed"
 
 
 class Stopping(CharhostError):

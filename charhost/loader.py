@@ -22,6 +22,7 @@ from charhost.isolation import Isolation
 from charhost.load import Load
 from charhost.modules import ModuleSpace
 from charhost.report import FileError
+from charhost.roots import Roots
 from charhost.settings import Settings
 from charhost.snapshot import Limits, Snapshot, take_snapshot
 from charhost.source import SourceFile
@@ -55,6 +56,7 @@ class Loader:
         self._crew = crew
         self._isolation = Isolation(settings)
         self._limits = Limits(settings.max_files, settings.max_bytes, settings.max_file_bytes)
+        self._roots = Roots(settings.roots, settings.directory) if settings.roots else None
         self._file_deadline = settings.file_deadline
         self._load_deadline = settings.load_deadline
         self._latest: Snapshot | None = None
@@ -73,7 +75,7 @@ class Loader:
 
     async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
         """Read *directory*, as far as it changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
-        job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats)
+        job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats, roots=self._roots)
         with _collector_paused():
             self._latest = await self._crew.run(job, self._load_deadline, interrupt=False)
         return self._latest

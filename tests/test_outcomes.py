@@ -175,6 +175,12 @@ TABLE = [
         settings={"load_deadline": 0.2},
     ),
     Row("anything unexpected", 500, "internal_error", "failed", False, 0, 1, faulty),
+    refused(
+        "path not allowed",
+        *(403, "directory_not_allowed", 4),
+        fields={"directory": "/etc"},
+        settings={"allowed_roots": "/srv"},
+    ),
     refused("If-Match differs", 412, "revision_mismatch", 5, headers={"If-Match": '"7-sha256:00"'}),
     applied("If-Match holds", headers={"If-Match": "*"}),
     applied("rollback", path=ROLLBACK, fields={"generation": 1}),

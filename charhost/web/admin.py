@@ -32,6 +32,7 @@ _STATUS = {
     "internal_error": 500,
     "revision_mismatch": 412,
     "unknown_generation": 409,
+    "directory_not_allowed": 403,
 }
 
 _USUAL_ATTEMPTS = 20
