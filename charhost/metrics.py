@@ -65,6 +65,9 @@ class Metrics:
         )
         self.sessions_parked = self._gauge("charhost_sessions_parked", "Conversations that wait for their client.")
 
+        self.auth_failures = Counter(
+            "charhost_auth_failures", "Wrong keys, by what they were sent for.", ["kind"], registry=self.registry
+        )
         self.turns = Counter(
             "charhost_turns",
             "Answers by where they were asked for and how they ended.",

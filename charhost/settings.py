@@ -98,6 +98,8 @@ class Settings(BaseSettings):
     admin_key_file: Path | None = Field(None, description="A file whose first line is the admin key.")
     api_key: SecretStr | None = Field(None, description="The key for talking, or several with commas; no option.")
     api_key_file: Path | None = Field(None, description="A file whose first line is that key.")
+    wrong_keys: int = Field(10, ge=1, description="How many wrong keys one address may send at once; then it gets 429.")
+    wrong_key_interval: float = Field(6, gt=0, description="After how many seconds it may send one more.")
     tls_cert: AbsolutePath | None = Field(None, description="A certificate chain (PEM): serve https and wss.")
     tls_key: AbsolutePath | None = Field(None, description="The private key (PEM) of that certificate.")
     cors_origin: Annotated[str, AfterValidator(_origins)] | None = Field(

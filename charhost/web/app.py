@@ -74,7 +74,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[SETTINGS] = settings
     app[STARTED] = int(time.time())
     app[METRICS] = Metrics()
-    app[GATE] = Gate(settings)
+    app[GATE] = Gate(settings, app[METRICS])
     app[PARKING] = Parking(settings.resume_max, settings.resume_ttl)
     app[METRICS].watch(app[METRICS].sessions_parked, lambda: len(app[PARKING]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
