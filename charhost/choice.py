@@ -36,7 +36,7 @@ class ModelChoice(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: _Text | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     stop: Annotated[tuple[_Text, ...], BeforeValidator(_one_or_several)] | None = None
     url: Annotated[HttpUrl, Field(strict=False), AfterValidator(_without_key)] | None = None

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from charhost.history import History
-from charhost.items import FunctionCall, FunctionOutput, Item, Message, Status, Text
+from charhost.items import FunctionCall, FunctionOutput, Item, Message, Status, Text, is_object
 from charhost.llm import CallDelta, Delta, ModelError
 from charhost.progress import ArgumentsDelta, ItemAdded, ItemDone, TextDelta, TurnEvent
 
@@ -26,6 +26,7 @@ class Draft:
         self._open: Message | FunctionCall | None = None
         self._pieces: list[str] = []
         self._call_index = -1
+        self._waiting: list[str | CallDelta] = []
 
     @property
     def shown(self) -> tuple[Message | FunctionCall, ...]:
@@ -39,12 +40,51 @@ class Draft:
     def take(self, delta: Delta) -> Iterator[TurnEvent]:
         """Go on with a piece of the answer; raises `ModelError` for one that fits nowhere."""
         if delta.text:
-            yield from self._speak(delta.text)
+            yield from self._sort(delta.text)
         for piece in delta.calls:
-            yield from self._call(piece)
+            yield from self._sort(piece)
 
     def close(self, status: Status = "completed") -> Iterator[TurnEvent]:
-        """Finish the item that is open, if one is."""
+        """Finish the item that is open, if one is, and all that waits behind it."""
+        yield from self._close(status)
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for piece in waiting:
+                yield from self._sort(piece)
+            yield from self._close(status)
+
+    def answer(self, outputs: Iterable[FunctionOutput]) -> None:
+        """Keep what the server's own calls brought."""
+        for output in outputs:
+            self.said.append(output)
+            self._history.append(output)
+
+    @property
+    def _index(self) -> int:
+        return len(self._shown) - 1
+
+    def _sort(self, piece: str | CallDelta) -> Iterator[TurnEvent]:
+        """Add a piece to its item.
+
+        Of calls that are written at the same time one is told of after the other: what belongs to a later one waits
+        until the arguments of the first are whole.
+        """
+        if self._is_for_later(piece):
+            self._waiting.append(piece)
+            return
+        waiting, self._waiting = self._waiting, []
+        for earlier in waiting:
+            yield from self._sort(earlier)
+        yield from self._speak(piece) if isinstance(piece, str) else self._call(piece)
+
+    def _is_for_later(self, piece: str | CallDelta) -> bool:
+        if not isinstance(self._open, FunctionCall):
+            return False
+        if isinstance(piece, CallDelta) and piece.index == self._call_index:
+            return False
+        return not is_object("".join(self._pieces))
+
+    def _close(self, status: Status) -> Iterator[TurnEvent]:
         item = self._open
         if item is None:
             return
@@ -62,16 +102,6 @@ class Draft:
         else:
             item = replace(item, parts=(Text(text),), status=status)
         yield from self._finish(item)
-
-    def answer(self, outputs: Iterable[FunctionOutput]) -> None:
-        """Keep what the server's own calls brought."""
-        for output in outputs:
-            self.said.append(output)
-            self._history.append(output)
-
-    @property
-    def _index(self) -> int:
-        return len(self._shown) - 1
 
     def _speak(self, text: str) -> Iterator[TurnEvent]:
         if not isinstance(self._open, Message):
@@ -94,7 +124,7 @@ class Draft:
                 yield ArgumentsDelta(self._open.id, self._open.call_id, self._index, piece.arguments)
 
     def _begin(self, item: Message | FunctionCall) -> Iterator[TurnEvent]:
-        yield from self.close()
+        yield from self._close("completed")
         self._open, self._pieces = item, []
         if not item.hidden:
             self._history.append(item)

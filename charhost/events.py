@@ -5,14 +5,17 @@ from __future__ import annotations
 from itertools import count, repeat
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from charhost import jsontext
 from charhost.ids import new_id
+from charhost.lenient import FirstError, Lenient
 
 Dialect = Literal["ga", "beta", "unmute"]
 
-MOST_TEXT = 256 << 10  # a server event that repeats it stays below 1 MiB, which is what many clients take
+# Many clients take no message of more than 1 MiB, and a server event repeats what it is about.
+MOST_EVENT = 960 << 10
+MOST_TEXT = 256 << 10
 
 # They need not be guessed by nobody: it is enough that none comes twice.
 _EVENT_IDS = map("".join, zip(repeat(f"{new_id('event')}_"), map(str, count())))
@@ -27,110 +30,106 @@ class BadEvent(Exception):
         self.param = param
 
 
-class _Lenient(BaseModel):
-    """Of the fields that are known each has its type; others are ignored, as clients add new ones every month."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-
+Id = Annotated[str, Field(max_length=512)]
+NewId = Annotated[str, Field(min_length=1, max_length=512)]
 LongText = Annotated[str, Field(max_length=MOST_TEXT)]
 
 
-class InputText(_Lenient):
+class InputText(Lenient):
     type: Literal["input_text", "output_text", "text"]
     text: LongText
 
 
-class InputImage(_Lenient):
+class InputImage(Lenient):
     type: Literal["input_image"]
     image_url: str
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class InputAudio(_Lenient):
+class InputAudio(Lenient):
     type: Literal["input_audio", "output_audio", "audio"]
     transcript: LongText | None = None
 
 
-class MessageItem(_Lenient):
+class MessageItem(Lenient):
     type: Literal["message"]
-    id: str | None = Field(None, min_length=1, max_length=512)
+    id: NewId | None = None
     role: Literal["user", "system", "assistant"]
-    content: list[Annotated[InputText | InputImage | InputAudio, Field(discriminator="type")]]
+    content: Annotated[list[Annotated[InputText | InputImage | InputAudio, Field(discriminator="type")]], FirstError()]
 
 
-class CallItem(_Lenient):
+class CallItem(Lenient):
     type: Literal["function_call"]
-    id: str | None = Field(None, min_length=1, max_length=512)
-    call_id: str = Field(min_length=1, max_length=512)
-    name: str = Field(min_length=1, max_length=512)
+    id: NewId | None = None
+    call_id: NewId
+    name: NewId
     arguments: LongText
 
 
-class OutputItem(_Lenient):
+class OutputItem(Lenient):
     type: Literal["function_call_output"]
-    id: str | None = Field(None, min_length=1, max_length=512)
-    call_id: str
+    id: NewId | None = None
+    call_id: Id
     output: LongText
 
 
-class ItemReference(_Lenient):
+class ItemReference(Lenient):
     type: Literal["item_reference"]
-    id: str
+    id: Id
 
 
 ClientItem = Annotated[MessageItem | CallItem | OutputItem, Field(discriminator="type")]
 InputItem = Annotated[MessageItem | CallItem | OutputItem | ItemReference, Field(discriminator="type")]
 
 
-class SessionUpdate(_Lenient):
+class SessionUpdate(Lenient):
     """`session`: see `charhost.wishes`."""
 
     session: dict[str, Any]
 
 
-class ItemCreate(_Lenient):
+class ItemCreate(Lenient):
     item: ClientItem
-    previous_item_id: str | None = None
+    previous_item_id: Id | None = None
 
 
-class ItemRetrieve(_Lenient):
-    item_id: str
+class ItemRetrieve(Lenient):
+    item_id: Id
 
 
-class ItemDelete(_Lenient):
-    item_id: str
+class ItemDelete(Lenient):
+    item_id: Id
 
 
-class ItemTruncate(_Lenient):
-    item_id: str
+class ItemTruncate(Lenient):
+    item_id: Id
     content_index: int = Field(ge=0)
     audio_end_ms: int = Field(ge=0)
 
 
-class ResponseCreate(_Lenient):
+class ResponseCreate(Lenient):
     """`response`: see `charhost.wishes`."""
 
     response: dict[str, Any] | None = None
 
 
-class ResponseCancel(_Lenient):
-    response_id: str | None = None
+class ResponseCancel(Lenient):
+    response_id: Id | None = None
 
 
-class AudioAppend(_Lenient):
+class AudioAppend(Lenient):
     audio: str
 
 
-class AudioCommit(_Lenient):
+class AudioCommit(Lenient):
     """Nothing but its type."""
 
 
-class AudioClear(_Lenient):
+class AudioClear(Lenient):
     """Nothing but its type."""
 
 
-class OutputClear(_Lenient):
+class OutputClear(Lenient):
     """Nothing but its type."""
 
 
@@ -179,7 +178,8 @@ def decoded(text: str) -> dict[str, Any]:
 
 def event_id_of(event: dict[str, Any]) -> str | None:
     """The id that the client gave an event, to be repeated in an error about it."""
-    return event["event_id"] if isinstance(event.get("event_id"), str) else None
+    event_id = event.get("event_id")
+    return event_id if isinstance(event_id, str) and len(event_id) <= 512 else None
 
 
 def checked(event: dict[str, Any]) -> ClientEvent:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
-from charhost.items import Item, parted, size, turns
+from charhost.items import Item, parted, size, turns, weight
 
 # What no model is sent any more may still be looked up by its id; but not for ever.
 MOST_ITEMS = 4_096
-MOST_CHARACTERS = 32 << 20
+MOST_CHARACTERS = 16 << 20
 
 
 class History:
@@ -19,6 +19,11 @@ class History:
         self._items: list[Item] = []
         self._characters = 0
         self.characters_per_token = 4.0
+
+    @property
+    def weight(self) -> int:
+        """How many characters are kept."""
+        return self._characters
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items)
@@ -49,12 +54,12 @@ class History:
             index = self._index(item.id)
         except KeyError:
             return
-        self._characters += size(item) - size(self._items[index])
+        self._characters += weight(item) - weight(self._items[index])
         self._items[index] = item
 
     def remove(self, item_id: str) -> None:
         """Remove the item with that id; raises `KeyError`."""
-        self._characters -= size(self._items.pop(self._index(item_id)))
+        self._characters -= weight(self._items.pop(self._index(item_id)))
 
     def learn(self, characters: int, tokens: int) -> None:
         """Take over how long the model's tokens are, from what it said of one request."""
@@ -71,10 +76,10 @@ class History:
 
     def _insert(self, index: int, item: Item) -> None:
         self._items.insert(index, item)
-        self._characters += size(item)
+        self._characters += weight(item)
         while len(self._items) > MOST_ITEMS or (self._characters > MOST_CHARACTERS and len(self._items) > 1):
             opening = len(parted(self._items)[0])
-            self._characters -= size(self._items.pop(opening if opening < len(self._items) - 1 else 0))
+            self._characters -= weight(self._items.pop(opening if opening < len(self._items) - 1 else 0))
 
 
 def fit(items: Sequence[Item], characters: float) -> list[Item]:

@@ -108,10 +108,21 @@ def size(item: Item) -> int:
     return sum(map(_part_size, item.parts))
 
 
+def _part_weight(part: Part) -> int:
+    return len(str(part.part)) if isinstance(part, Other) else _part_size(part)
+
+
 def _part_size(part: Part) -> int:
     if isinstance(part, Text):
         return len(part.text)
     return len(part.transcript or _UNHEARD) if isinstance(part, Audio) else _PAGE
+
+
+def weight(item: Item) -> int:
+    """Count the characters that an item takes in memory, images included."""
+    if not isinstance(item, Message):
+        return size(item)
+    return sum(len(part.url) if isinstance(part, Image) else _part_weight(part) for part in item.parts)
 
 
 def as_messages(items: Iterable[Item]) -> list[dict[str, Any]]:
@@ -176,11 +187,12 @@ def _add_calls(messages: list[dict[str, Any]], calls: list[FunctionCall], result
 
 def _spelled_call(call: FunctionCall) -> dict[str, Any]:
     # Strict servers read the arguments of past calls too: broken ones would fail every turn after this one.
-    function = {"name": call.name, "arguments": call.arguments if _is_object(call.arguments) else "{}"}
+    function = {"name": call.name, "arguments": call.arguments if is_object(call.arguments) else "{}"}
     return {"id": call.call_id, "type": "function", "function": function}
 
 
-def _is_object(arguments: str) -> bool:
+def is_object(arguments: str) -> bool:
+    """Say whether the arguments of a call are a whole JSON object."""
     try:
         return isinstance(from_json(arguments), dict)
     except ValueError:

@@ -26,6 +26,11 @@ class Parked:
     config: Mapping[str, Any] | None = field(repr=False)
     conversation_id: str
     items: tuple[Item, ...] = field(repr=False)
+    weight: int = 0
+
+
+# All conversations together; one may have sixteen million.
+MOST_CHARACTERS = 256 << 20
 
 
 class Parking:
@@ -34,6 +39,7 @@ class Parking:
     def __init__(self, most: int, seconds: float) -> None:
         self._most = most
         self._seconds = seconds
+        self._weight = 0
         self._parked: OrderedDict[str, tuple[float, Parked]] = OrderedDict()
         self._sweep: asyncio.TimerHandle | None = None
 
@@ -41,11 +47,12 @@ class Parking:
         return len(self._parked)
 
     def put(self, parked: Parked) -> None:
-        """Keep *parked*; beyond the limit the oldest one is given up."""
+        """Keep *parked*; beyond the limits the oldest ones are given up."""
+        self.remove(parked)
         self._parked[parked.id] = asyncio.get_running_loop().time() + self._seconds, parked
-        self._parked.move_to_end(parked.id)
-        if len(self._parked) > self._most:
-            self._parked.popitem(last=False)
+        self._weight += parked.weight
+        while len(self._parked) > self._most or (self._weight > MOST_CHARACTERS and self._parked):
+            self._drop_oldest()
         if self._sweep is None:
             self._sweep_later()
 
@@ -58,11 +65,13 @@ class Parking:
 
     def remove(self, parked: Parked) -> None:
         """Let a conversation go: its client has come back."""
-        del self._parked[parked.id]
+        _, known = self._parked.pop(parked.id, (0.0, None))
+        self._weight -= known.weight if known is not None else 0
 
     def close(self) -> None:
         """Forget all."""
         self._parked.clear()
+        self._weight = 0
         if self._sweep is not None:
             self._sweep.cancel()
 
@@ -74,5 +83,9 @@ class Parking:
     def _sweep_now(self) -> None:
         now = asyncio.get_running_loop().time()
         while self._parked and next(iter(self._parked.values()))[0] <= now:
-            self._parked.popitem(last=False)
+            self._drop_oldest()
         self._sweep_later()
+
+    def _drop_oldest(self) -> None:
+        _, (_, parked) = self._parked.popitem(last=False)
+        self._weight -= parked.weight

@@ -187,6 +187,8 @@ class Settings(BaseSettings):
             given = os.environ.get(_variable(name)) if key is None else key.get_secret_value()
             if given is not None and not given.replace(",", " ").strip():
                 raise ValueError(f"{_variable(name)} is empty; set a key, or unset it")
+            if given is not None and not given.isprintable():
+                raise ValueError(f"{_variable(name)} holds a line break or another character that no header can carry")
         return self
 
     @model_validator(mode="after")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
 from pydantic_core import PydanticCustomError
 
 from charhost.events import BadEvent, InputItem, LongText, valid
+from charhost.lenient import FirstError, Lenient
 
 Json = dict[str, Any]
 
@@ -64,41 +65,35 @@ def _none_is(name: str) -> Callable[[Any], Any]:
     return lambda value: None if value == {"type": name} else value
 
 
-class _Wish(BaseModel):
-    """Each field has its type; others are ignored, as clients add new ones every month."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-
-class Format(_Wish):
+class Format(Lenient):
     type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
     rate: Literal[24000] | None = None
 
 
-class Transcription(_Wish):
+class Transcription(Lenient):
     model: str | None = None
     language: str | None = None
     prompt: str | None = None
 
 
-class NoiseReduction(_Wish):
+class NoiseReduction(Lenient):
     type: Literal["near_field", "far_field"]
 
 
-class TurnDetection(_Wish):
+class TurnDetection(Lenient):
     model_config = ConfigDict(extra="allow")
 
     type: Literal["server_vad", "semantic_vad"] = "server_vad"
 
 
-class InputWishes(_Wish):
+class InputWishes(Lenient):
     format: Format | None = None
     transcription: Transcription | None = None
     noise_reduction: NoiseReduction | None = None
     turn_detection: Annotated[TurnDetection | None, BeforeValidator(_none_is("none"))] = None
 
 
-class OutputWishes(_Wish):
+class OutputWishes(Lenient):
     format: Format | None = None
     voice: Annotated[
         str | None, BeforeValidator(lambda value: value.get("id") if isinstance(value, dict) else value)
@@ -106,12 +101,12 @@ class OutputWishes(_Wish):
     speed: Annotated[float, Field(ge=0.25, le=1.5)] | None = None
 
 
-class AudioWishes(_Wish):
+class AudioWishes(Lenient):
     input: InputWishes | None = None
     output: OutputWishes | None = None
 
 
-class Function(_Wish):
+class Function(Lenient):
     """A tool of the client."""
 
     type: Literal["function"]
@@ -120,10 +115,10 @@ class Function(_Wish):
     parameters: Json | None = None
 
 
-class _Common(_Wish):
-    output_modalities: Annotated[list[Literal["text", "audio"]], Field(min_length=1)] | None = None
+class _Common(Lenient):
+    output_modalities: Annotated[list[Literal["text", "audio"]], Field(min_length=1), FirstError()] | None = None
     instructions: LongText | None = None
-    tools: list[Function] | None = None
+    tools: Annotated[list[Function], FirstError()] | None = None
     tool_choice: Annotated[Any, PlainValidator(_tool_choice)] = None
     max_output_tokens: Annotated[Any, PlainValidator(_most_tokens)] = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -140,7 +135,7 @@ class SessionWishes(_Common):
     model: str | None = None
     tracing: Annotated[Any, PlainValidator(_auto_or_object)] = None
     truncation: Annotated[Any, PlainValidator(_auto_or_object)] = None
-    include: list[str] | None = None
+    include: Annotated[list[str], FirstError()] | None = None
 
 
 class ResponseWishes(_Common):
@@ -148,7 +143,7 @@ class ResponseWishes(_Common):
 
     conversation: Literal["auto", "none"] | None = None
     metadata: Annotated[Any, PlainValidator(_metadata)] = None
-    input: list[InputItem] | None = None
+    input: Annotated[list[InputItem], FirstError()] | None = None
 
 
 Wishes = TypeVar("Wishes", bound=_Common)

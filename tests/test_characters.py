@@ -181,6 +181,13 @@ def test_french_character_says_so(load: Load) -> None:
     assert load("développeuse").INSTRUCTIONS["language"] == "fr"
 
 
+def test_innkeeper_has_words_for_who_comes_in(load: Load) -> None:
+    """The innkeeper greets in several ways, without naming a tool."""
+    greetings = load("innkeeper").GREETING
+    assert len(set(greetings)) > 1
+    assert not any("throw_dice" in greeting for greeting in greetings)
+
+
 # Tools
 
 

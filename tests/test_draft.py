@@ -150,6 +150,27 @@ def test_piece_that_fits_nowhere(draft: Draft, deltas: list[Delta]) -> None:
     assert caught.value.error_type == "malformed"
 
 
+def test_calls_that_are_written_at_the_same_time(draft: Draft) -> None:
+    """One call is told of after the other, each with the arguments that are its own."""
+    deltas = call("roll", '{"x":'), call("roll", '{"y":', "call_2", 1), piece("1}"), piece("2}", 1)
+    assert [event for event in taken(draft, *deltas) if event[0] == "ArgumentsDelta"] == [
+        ("ArgumentsDelta", 0, '{"x":'),
+        ("ArgumentsDelta", 0, "1}"),
+        ("ArgumentsDelta", 1, '{"y":'),
+        ("ArgumentsDelta", 1, "2}"),
+    ]
+    assert [made.arguments for made in draft.calls] == ['{"x":1}', '{"y":2}']
+
+
+def test_words_in_the_middle_of_a_call_come_after_it(draft: Draft) -> None:
+    """A call is told of as a whole before the words that were written beside it."""
+    items = [event[:2] for event in taken(draft, call("roll", '{"x":'), Delta("So."), piece("1}"))]
+    assert items == [
+        *[("ItemAdded", 0), ("ArgumentsDelta", 0), ("ArgumentsDelta", 0), ("ItemDone", 0)],
+        *[("ItemAdded", 1), ("TextDelta", 1), ("ItemDone", 1)],
+    ]
+
+
 def test_call_of_an_earlier_round_cannot_go_on(draft: Draft) -> None:
     """Each round numbers its calls anew, and has its own."""
     taken(draft, call("own"))

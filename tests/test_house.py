@@ -30,7 +30,7 @@ LAYERS = (
     | {"metrics", "mounts", "ears", "items", "roots"},
     {"character", "checks", "report"},
     {"choice"},
-    {"settings", "errors", "text", "ids", "jsontext", "__init__"},
+    {"settings", "errors", "text", "ids", "jsontext", "lenient", "__init__"},
 )
 
 

@@ -899,10 +899,10 @@ async def test_clear_of_the_output_is_ignored(caller: Caller) -> None:
 
 
 async def test_long_message(caller: Caller, script: Script) -> None:
-    """A message of 10 MB is read: an image may be that long."""
+    """A message of 10 MB is read: an image may be that long. It is not sent back: few clients take such an event."""
     url = "data:image/png;base64," + "A" * (10 << 20)
     created = await caller.create(message(content=[{"type": "input_image", "image_url": url}]))
-    assert created["item"]["content"][0]["image_url"] == url
+    assert created["item"]["content"][0]["image_url"] == "data:image/png;base64,"
 
 
 async def test_many_events_in_one_packet(caller: Caller) -> None:
@@ -918,7 +918,7 @@ async def test_many_events_in_one_packet(caller: Caller) -> None:
 
 async def test_slow_client_gets_every_delta(client: Client, script: Script) -> None:
     """The model waits for a client that does not read, and nothing is lost."""
-    words = [f" {number}{'x' * 2_000}" for number in range(5_000)]
+    words = [f" {number}{'x' * 300}" for number in range(5_000)]
     script.then(*words)
     async with calling(client) as caller:
         transport(caller).pause_reading()

@@ -13,6 +13,8 @@ from charhost.llm import ModelError
 from charhost.upstream.sse import EventData, EventTooLong
 
 _MOST_BYTES = 16 << 20
+# A hundred thousand tokens, each in an event of its own, are about 20 MB.
+MOST_RECEIVED = 64 << 20
 _LAST_BYTES = 0.05
 
 
@@ -25,6 +27,7 @@ class Answer:
 
     def __init__(self, response: aiohttp.ClientResponse, first: float, first_seconds: float, idle: float) -> None:
         self.ended = False
+        self._received = 0
         self._response = response
         self._loop = asyncio.get_running_loop()
         self._source = _Whole() if response.content_type == "application/json" else EventData()
@@ -49,6 +52,9 @@ class Answer:
             raise ModelError("malformed", "The model's server sent a web page in the place of an answer.")
         piece = await self._piece()
         self.ended = not piece
+        self._received += len(piece)
+        if self._received > MOST_RECEIVED:
+            raise ModelError("malformed", "The model's answer came to no end.")
         try:
             events = self._source.feed(piece) if piece else self._source.end()
         except EventTooLong:

@@ -65,7 +65,7 @@ class Completion:
             raise UpstreamFault(chunk["error"])
         try:
             return self._read(chunk)
-        except (AttributeError, KeyError, TypeError, ValueError) as e:
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as e:
             raise _malformed() from e
 
     def end(self) -> list[Delta]:
@@ -150,7 +150,9 @@ def _arguments(arguments: Any) -> str:
 def _usage(usage: dict[str, Any]) -> Usage:
     details = usage.get("prompt_tokens_details") or {}
     return Usage(
-        int(usage.get("prompt_tokens") or 0),
-        int(usage.get("completion_tokens") or 0),
-        int(details.get("cached_tokens") or 0),
+        _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(details.get("cached_tokens"))
     )
+
+
+def _count(tokens: Any) -> int:
+    return max(0, int(tokens or 0))

@@ -116,7 +116,7 @@ def _bearer_key(request: web.Request) -> str | None:
 
 def _protocol_key(request: web.Request) -> str | None:
     if hdrs.UPGRADE in request.headers:  # a browser can send a key with a WebSocket in no other way
-        for offer in request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(","):
+        for offer in ",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])).split(","):
             if offer.strip().startswith(_KEY_PROTOCOL):
                 return offer.strip().removeprefix(_KEY_PROTOCOL)
     return None

@@ -18,7 +18,7 @@ _MOST_REASON = 123
 class Farewell:
     """Perhaps an event, then the close frame.
 
-    *why* is for metrics and logs; *cut* is the code with which an answer that is under way ends before it.
+    *why* is for metrics and logs; *cut* and *text* are what an answer that is under way is ended with.
     """
 
     code: int
@@ -26,6 +26,7 @@ class Farewell:
     why: str
     frame: str | None = None
     cut: str = "session_closed"
+    text: str = ""
 
     @property
     def close_reason(self) -> bytes:
@@ -51,8 +52,9 @@ def taken_over() -> Farewell:
 
 def removed(character: str, reason: str) -> Farewell:
     """Make the farewell of a session whose character is gone."""
-    frame = error_event("fatal", "character_removed", f"The character {character!r} is gone: {reason}.")
-    return Farewell(4004, "character_removed", "character_removed", frame, "character_removed")
+    text = f"The character {character!r} is gone: {reason}."
+    frame = error_event("fatal", "character_removed", text)
+    return Farewell(4004, "character_removed", "character_removed", frame, "character_removed", text)
 
 
 class ReloadFarewell:

@@ -21,7 +21,9 @@ from charhost.web.farewell import Farewell
 log = logging.getLogger("charhost.sessions")
 
 MOST_WAITING_FRAMES = 256
+MOST_WAITING_CHARACTERS = 16 << 20
 _CROWDED = 64
+_CROWDED_CHARACTERS = 1 << 20
 
 
 class Door(Protocol):
@@ -79,9 +81,11 @@ class Session:
         self.longest_wait = 0
         self._request = request
         self._outbox: asyncio.Queue[str | Farewell] = asyncio.Queue(MOST_WAITING_FRAMES)
+        self._waiting = 0
         self._taken = asyncio.Event()
         self._turns: dict[Turn, asyncio.Task[None]] = {}
         self._when_silent: partial[None] | None = None
+        self._deadline: asyncio.TimerHandle | None = None
 
     @property
     def character(self) -> Character:
@@ -98,13 +102,18 @@ class Session:
         """Whether the client did not mean to end the conversation: it was sent away, or its line was cut."""
         if self.ended_by is not None:
             return self.ended_by != "goodbye"
-        return self.ws.close_code not in (1000, 1005)
+        return self.ws.close_code not in (0, 1000)  # aiohttp's 0 is a close frame without a code
 
     def choose(self, name: str | None) -> None:
         """Take the client's only choice of a character; a name that is none leaves things as they are."""
         choices, self.choices = self.choices, None
         if choices is not None and name is not None and (character := choices.find(name)) is not None:
-            self.conversation.move_to(character)
+            self.move_to(character, choices)
+
+    def move_to(self, character: Character, characters: CharacterSet) -> None:
+        """Talk to *character* of that set from the next turn on."""
+        self.conversation.move_to(character)
+        self.generation = characters.generation
 
     def go_on(self, swap: Swap) -> bool:
         """Go on beside a swap that does not end the session; answers whether with a new version of the character.
@@ -117,8 +126,7 @@ class Session:
         if swap.policy not in ("close_affected", "follow") or successor is None or self.is_ending:
             return False
         is_new = swap.affects(self.character)
-        self.conversation.move_to(successor)
-        self.generation = swap.after.generation
+        self.move_to(successor, swap.after)
         if is_new and self.door is not None:
             self.door.follow()
         return is_new
@@ -130,6 +138,7 @@ class Session:
 
     def drop_turns(self) -> None:
         """Give up what is under way: there is nobody to tell."""
+        self._wait_no_more()
         for task in self._turns.values():
             task.cancel()
 
@@ -141,7 +150,7 @@ class Session:
     @property
     def is_crowded(self) -> bool:
         """Whether much waits to be sent."""
-        return self._outbox.qsize() > _CROWDED
+        return self._outbox.qsize() > _CROWDED or self._waiting > _CROWDED_CHARACTERS
 
     async def room(self) -> None:
         """Wait until the client has taken most of what waits; one that takes nothing is found by its heartbeat."""
@@ -151,15 +160,20 @@ class Session:
 
     def send(self, frame: str | Farewell) -> None:
         """Queue *frame*; a client that lets the queue fill up is disconnected."""
+        if isinstance(frame, str):
+            self._waiting += len(frame)
         try:
             self._outbox.put_nowait(frame)
         except asyncio.QueueFull:
+            self.abort("overflow")
+        if self._waiting > MOST_WAITING_CHARACTERS and self._outbox.qsize() > 1:
             self.abort("overflow")
 
     async def pump(self) -> None:
         """Write queued frames until the farewell; the only writer of the socket."""
         while not isinstance(frame := await self._outbox.get(), Farewell):
             await self.ws.send_str(frame)
+            self._waiting -= len(frame)
             self._taken.set()
         if frame.frame is not None:
             await self.ws.send_str(frame.frame)
@@ -173,17 +187,19 @@ class Session:
             return
         self.leaving = True
         self._when_silent = partial(self.close, farewell, grace)
-        asyncio.get_running_loop().call_later(drain, self._when_silent)
+        self._deadline = asyncio.get_running_loop().call_later(drain, self._when_silent)
 
     def close(self, farewell: Farewell, grace: float) -> None:
         """End what is under way and queue the close behind it; after *grace* seconds the client is cut off."""
         if self.ended_by is not None:
             return
+        self._wait_no_more()
         self.ended_by = farewell.why
-        self.end_of_turn = "cut" if self._turns else "drained" if self.leaving else None
+        is_cut = any(turn.ended is None for turn in self._turns)
+        self.end_of_turn = "cut" if is_cut else "drained" if self.leaving else None
         asyncio.get_running_loop().call_later(grace, self.abort, farewell.why)
         for turn in self._turns:
-            turn.fail(farewell.cut, f"{farewell.reason}.")
+            turn.fail(farewell.cut, farewell.text or f"{farewell.reason}.")
         if self._turns:
             self._when_silent = partial(self.send, farewell)
         else:
@@ -200,6 +216,16 @@ class Session:
         self.ended_by = self.ended_by or why
         if self._request.transport is not None:
             self._request.transport.abort()
+
+    def forget(self) -> None:
+        """Let go of what only a client that is there needs: a large part of what a session holds, in a circle."""
+        self._outbox = asyncio.Queue(MOST_WAITING_FRAMES)
+        self.door = None
+
+    def _wait_no_more(self) -> None:
+        self._when_silent = None
+        if self._deadline is not None:  # it would hold the session, and with it an old build
+            self._deadline.cancel()
 
     def _end_of(self, turn: Turn) -> None:
         del self._turns[turn]

@@ -65,6 +65,7 @@ class Sessions:
         finally:
             del self._live[session.id]
             session.gone.set()
+            session.forget()
             self._record_end(session)
             if not self._live:
                 self._empty.set()

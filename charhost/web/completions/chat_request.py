@@ -20,6 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from charhost.items import FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
 from charhost.jsontext import decoded
+from charhost.lenient import FirstError, Lenient
 from charhost.turn import Wish
 from charhost.web.problem import Problem
 
@@ -29,13 +30,7 @@ MOST_CHOICES = 8
 _TAG = "~"
 
 
-class _Lenient(BaseModel):
-    """Of the fields that are known each has its type; others are ignored, as clients add new ones every month."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-
-class _TextPart(_Lenient):
+class _TextPart(Lenient):
     text: str = Field(validation_alias=AliasChoices("text", "refusal"))
 
     @property
@@ -43,7 +38,7 @@ class _TextPart(_Lenient):
         return Text(self.text)
 
 
-class _ImageUrl(_Lenient):
+class _ImageUrl(Lenient):
     url: str
     detail: str | None = None
 
@@ -52,7 +47,7 @@ def _url_object(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
-class _ImagePart(_Lenient):
+class _ImagePart(Lenient):
     image_url: Annotated[_ImageUrl, BeforeValidator(_url_object)]
 
     @property
@@ -93,24 +88,24 @@ _Part = Annotated[
     | Annotated[_OtherPart, Tag(f"{_TAG}other")],
     Discriminator(_part_kind),
 ]
-_Content = Annotated[list[_Part], BeforeValidator(_part_list)]
+_Content = Annotated[list[_Part], FirstError(), BeforeValidator(_part_list)]
 
 
-class _CalledFunction(_Lenient):
+class _CalledFunction(Lenient):
     name: str
     arguments: str
 
 
-class _Call(_Lenient):
+class _Call(Lenient):
     id: str
     function: _CalledFunction
 
 
-class _Said(_Lenient):
+class _Said(Lenient):
     role: Literal["system", "developer", "user", "assistant"]
-    content: _Content = []
+    content: _Content = Field(default_factory=list)
     name: str | None = None
-    tool_calls: list[_Call] | None = None
+    tool_calls: Annotated[list[_Call], FirstError()] | None = None
 
     def items(self) -> Iterator[Item]:
         """Yield the words, and then the calls."""
@@ -123,9 +118,9 @@ class _Said(_Lenient):
             yield FunctionCall(call_id=call.id, name=call.function.name, arguments=call.function.arguments)
 
 
-class _Result(_Lenient):
+class _Result(Lenient):
     tool_call_id: str
-    content: _Content = []
+    content: _Content = Field(default_factory=list)
 
     def items(self) -> Iterator[Item]:
         """Yield what a call brought."""
@@ -133,7 +128,7 @@ class _Result(_Lenient):
         yield FunctionOutput(call_id=self.tool_call_id, output=output)
 
 
-class _Legacy(_Lenient):
+class _Legacy(Lenient):
     """The result of a function in the way of 2023: without an id, so nobody can say of which call."""
 
     def items(self) -> Iterator[Item]:
@@ -180,11 +175,17 @@ def _choice(value: Any) -> Any:
     return value
 
 
+def _small(value: Any) -> Any:
+    if isinstance(value, dict) and len(value) > 1_000:
+        raise PydanticCustomError("too_many", "expected at most 1,000 entries")
+    return value
+
+
 def _string_list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
 
 
-class _Options(_Lenient):
+class _Options(Lenient):
     """What is passed on to the model as it is."""
 
     temperature: FiniteFloat | None = None
@@ -196,16 +197,16 @@ class _Options(_Lenient):
     repetition_penalty: FiniteFloat | None = None
     max_tokens: int | None = None
     max_completion_tokens: int | None = None
-    stop: Annotated[list[str] | None, BeforeValidator(_string_list)] = None
+    stop: Annotated[Annotated[list[str], FirstError()] | None, BeforeValidator(_string_list)] = None
     seed: int | None = None
-    logit_bias: dict[str, FiniteFloat] | None = None
+    logit_bias: Annotated[dict[str, FiniteFloat] | None, BeforeValidator(_small)] = None
     response_format: dict[str, Any] | None = None
     reasoning_effort: str | None = None
     parallel_tool_calls: bool | None = None
     user: str | None = None
 
 
-class _StreamOptions(_Lenient):
+class _StreamOptions(Lenient):
     include_usage: bool | None = None
 
 
@@ -213,11 +214,11 @@ class ChatRequest(_Options):
     """One question, with all that was said before."""
 
     model: str
-    messages: Annotated[list[_Message], Field(min_length=1)]
+    messages: Annotated[list[_Message], Field(min_length=1), FirstError()]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None
-    tools: Annotated[list[_Tool] | None, BeforeValidator(_functions)] = None
+    tools: Annotated[Annotated[list[_Tool], FirstError()] | None, BeforeValidator(_functions)] = None
     tool_choice: Annotated[Any, BeforeValidator(_choice)] = None
 
     @property

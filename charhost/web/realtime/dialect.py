@@ -15,7 +15,8 @@ _OGG = "T2dnUw"  # "OggS" in base64: the first bytes of each page
 
 def dialect_of(request: web.Request) -> Dialect | None:
     """Tell it by the handshake; None where only the first event can."""
-    offers = {offer.strip() for offer in request.headers.get(hdrs.SEC_WEBSOCKET_PROTOCOL, "").split(",")}
+    offered = ",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, []))
+    offers = {offer.strip() for offer in offered.split(",")}
     if "realtime=v1" in request.headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in offers:
         return "beta"
     for dialect in get_args(Dialect):

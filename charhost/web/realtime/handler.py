@@ -106,7 +106,7 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> _Opening | Farewell
         return character
     conversation = request.app[CONVERSATIONS].open(character, "realtime")
     session = Session(request, ws, conversation, current.generation, request[AUTHORITY].owner)
-    session.choices = None if "model" in request.query else current
+    session.choices = None if request.query.get("model") else current
     return _Opening(session, dialect_of(request))
 
 
@@ -114,8 +114,7 @@ def _chosen(request: web.Request, characters: CharacterSet) -> Character | Farew
     for field in ("call_id", "intent"):
         if field in request.query:
             return refused("invalid_value", f"{field} is not supported: this server holds conversations only.", field)
-    name = request.query.get("model")
-    if name is not None:
+    if name := request.query.get("model"):
         found = characters.find(name)
         return found or refused("model_not_found", f"The character {name!r} does not exist.", "model")
     default = characters.default(request.app[SETTINGS].character)
@@ -158,6 +157,7 @@ def _parked(session: Session, dialect: Dialect | None) -> Parked:
         config=session.door.config() if session.door else None,
         conversation_id=session.conversation.id,
         items=tuple(session.conversation.history),
+        weight=session.conversation.history.weight,
     )
 
 

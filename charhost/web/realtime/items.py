@@ -10,6 +10,8 @@ from charhost.items import Audio, FunctionCall, FunctionOutput, Image, Item, Mes
 
 Json = dict[str, Any]
 
+_MOST_URL = 64 << 10
+
 
 def item_from(sent: MessageItem | CallItem | OutputItem) -> Item:
     """Make an item of what a client sent; its id is kept, if it gave one."""
@@ -55,7 +57,9 @@ def _part_fields(part: Part, role: str) -> Json:
         case Audio(transcript):
             return {"type": "input_audio", "transcript": transcript}  # null too: clients look for the key
         case Image(url, detail):
-            image = {"type": "input_image", "image_url": url}
+            # The client has it; many clients take no event of more than 1 MiB.
+            shown = url if len(url) <= _MOST_URL else f"{url.partition(',')[0][:_MOST_URL]},"
+            image = {"type": "input_image", "image_url": shown}
             return image if detail is None else image | {"detail": detail}
         case Other(fields):
             return dict(fields)

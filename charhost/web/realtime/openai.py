@@ -9,6 +9,7 @@ from contextlib import aclosing
 from typing import Any, Literal
 
 from charhost.events import (
+    MOST_EVENT,
     AudioAppend,
     AudioClear,
     AudioCommit,
@@ -30,6 +31,7 @@ from charhost.events import (
     refusal,
 )
 from charhost.items import FunctionCall, FunctionOutput, Item
+from charhost.jsontext import encoded
 from charhost.turn import Turn
 from charhost.web.realtime import beta
 from charhost.web.realtime.items import Json, item_fields, item_from
@@ -115,12 +117,15 @@ class OpenAIDoor:
 
     def _update(self, raw: Json) -> None:
         wishes = read(SessionWishes, raw, "session")
-        self._config = self._config.updated(wishes)
+        config = self._config.updated(wishes)
+        _refuse_long(config.fields, "session")
+        self._config = config
         self._session.choose(wishes.model)
         self._emit("session.updated", session=self._described())
 
     def _create_item(self, create: ItemCreate) -> None:
         item = item_from(create.item)
+        _refuse_long(item_fields(item), "item")
         history = self._session.conversation.history
         if history.find(item.id) is not None:
             raise BadEvent("invalid_value", f"An item with the id '{item.id}' already exists.", "item.id")
@@ -174,6 +179,7 @@ class OpenAIDoor:
         items = None if wishes.input is None else self._input(wishes.input)
         self._session.choose(None)
         config = self._config.for_response(wishes)
+        _refuse_long({"metadata": wishes.metadata, "audio": config.fields["audio"]}, "response")
         turn = self._session.conversation.respond(config.wish(items, recorded))
         telling = Telling(self._emit, self._response(turn, config, wishes, recorded))
         if recorded:
@@ -256,3 +262,10 @@ class OpenAIDoor:
             kind, fields = beta.KINDS.get(kind, kind), beta.translated(fields)
         spell = self._deltas.frame if "delta" in fields else frame
         self._session.send(spell(kind, **fields))
+
+
+def _refuse_long(fields: Json, path: str) -> None:
+    """Refuse what cannot be repeated in a server event: many clients take none of more than 1 MiB."""
+    length = len(encoded(fields))
+    if length > MOST_EVENT:
+        raise BadEvent("invalid_value", f"Invalid '{path}': it has {length:,} bytes; at most {MOST_EVENT:,}.", path)

@@ -141,7 +141,7 @@ class UnmuteDoor:
         if choices is None or voice is None:
             return
         if (character := choices.find(voice) or _speaking_as(voice, choices)) is not None:
-            self._session.conversation.move_to(character)
+            self._session.move_to(character, choices)
             self._voice = voice
 
     def _hear(self, event: Json) -> None:

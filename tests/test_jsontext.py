@@ -1,0 +1,60 @@
+"""JSON as it comes and goes."""
+
+from __future__ import annotations
+
+import math
+from types import MappingProxyType
+
+import pytest
+
+from charhost.jsontext import decoded, encoded
+
+
+@pytest.mark.parametrize("text", ['{"a": "b"}', b'{"a": "b"}'])
+def test_json_is_read(text: str | bytes) -> None:
+    """Text and bytes are read alike."""
+    assert decoded(text) == {"a": "b"}
+
+
+@pytest.mark.parametrize("half", [r"\ud83d", r"\ude00", r"x\uD83Dy"])
+def test_half_an_emoji_is_replaced_as_it_comes(half: str) -> None:
+    """What UTF-8 cannot spell becomes the replacement character; the rest stays."""
+    assert decoded(f'"{half}"').count("\ufffd") == 1
+
+
+def test_a_whole_emoji_stays() -> None:
+    """Two halves that belong together are one character."""
+    assert decoded(r'"\ud83d\ude00"') == "😀"
+
+
+@pytest.mark.parametrize("text", ["", "{", '{"a": NaN}', "nonsense", b"\xff"])
+def test_what_is_no_json_is_refused(text: str | bytes) -> None:
+    """The caller is told, and says to whom it belongs."""
+    with pytest.raises(ValueError, match="line 1 column"):
+        decoded(text)
+
+
+def test_nan_can_be_read() -> None:
+    """Some servers write it; only who asks for it gets it."""
+    assert math.isnan(decoded("[NaN]", allow_nan=True)[0])
+
+
+def test_half_an_emoji_is_replaced_as_it_goes() -> None:
+    """Also in names and deep inside."""
+    assert decoded(encoded({"a\ud83d": ["b\ude00", ("c",)]})) == {"a\ufffd": ["b\ufffd", ["c"]]}
+
+
+def test_nan_is_written_as_null() -> None:
+    """JSON has no word for it."""
+    assert encoded([math.nan, math.inf]) == b"[null,null]"
+
+
+def test_frozen_data_is_written() -> None:
+    """A mapping that is no dict is written as an object."""
+    assert encoded(MappingProxyType({"a": 1})) == b'{"a":1}'
+
+
+def test_what_is_no_data_is_refused() -> None:
+    """An object of some class has no spelling."""
+    with pytest.raises(Exception, match="JSON"):
+        encoded(object())
