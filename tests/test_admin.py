@@ -248,6 +248,19 @@ async def test_a_rollback_tells_the_sessions_as_it_is_asked_to(client: Client, w
         assert (await ws.receive_json())["error"]["code"] == "characters_reloaded"
 
 
+async def test_a_rollback_restores_all_or_nothing(client: Client, write: Write, tmp_path: Path) -> None:
+    """A character that cannot be made again refuses the rollback, and the answer names it."""
+    needed = tmp_path / "needed"
+    needed.touch()
+    write("bob.py", f"open({str(needed)!r}).close()\n{character('Bob')}")
+    await client.post(RELOAD, json={})
+    needed.unlink()
+    answer = await client.post(ROLLBACK, json={"generation": 2})
+    problem = await answer.json()
+    assert (answer.status, problem["code"], problem["errors"][0]["file"]) == (422, "set_rejected", "bob.py")
+    assert client.app[MANAGER].current.generation == 2
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [

@@ -29,7 +29,7 @@ async def roll_back(manager: CharacterManager, generation: int | None = None, **
     return await manager.reload_characters(trigger="rollback", generation=generation, on_error="abort", **more)
 
 
-def said(manager: CharacterManager) -> dict[str, str]:
+def said(manager: CharacterManager) -> dict[str, Any]:
     """What each character says it is."""
     return {name: prompt(manager, name) for name in manager.current}
 
@@ -145,6 +145,39 @@ async def test_a_computed_import_means_the_build_that_serves_again(manager: Char
     await manager.reload_characters()
     await roll_back(manager)
     assert prompt(manager) == "one"
+
+
+async def test_a_computed_import_means_the_latest_of_the_builds_restored(
+    manager: CharacterManager, write: Write
+) -> None:
+    """Of a set that came from several builds the newest one answers, as it did when that set served."""
+    late = "\n    def make_system_prompt(self):\n        import importlib\n"
+    write("_tag.py", "TAG = 'one'")
+    write("ada.py", f"{character('Ada')}{late}        return importlib.import_module('characters._' + 'tag').TAG\n")
+    write("bob.py", character("Bob"))
+    await manager.reload_characters()
+    write("_tag.py", "TAG = 'two'")
+    write("bob.py", character("Bob", "Be brief."))
+    await manager.reload_characters(scope="changed")
+    assert prompt(manager) == "two"
+    await manager.reload_characters()
+    await roll_back(manager, 3)
+    assert prompt(manager) == "two"
+
+
+async def test_characters_of_one_build_share_their_helpers_again(manager: CharacterManager, write: Write) -> None:
+    """What a helper remembers is common to those that were built together, as it was."""
+    write("_seen.py", "SEEN = []")
+    for name in ("Ada", "Bob"):
+        write(
+            f"{name.lower()}.py", f"from characters._seen import SEEN\nSEEN.append({name!r})\n{character(name)}{SEEN}"
+        )
+    await manager.reload_characters()
+    await roll_back(manager, 2)
+    assert said(manager) == {"Ada": ["Ada", "Bob"], "Bob": ["Ada", "Bob"]}
+
+
+SEEN = "\n    def make_system_prompt(self):\n        return SEEN\n"
 
 
 async def test_a_rollback_that_cannot_restore_all_changes_nothing(
