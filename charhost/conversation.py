@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterable
 
 from charhost.character import Character
 from charhost.deadline import Crew
-from charhost.history import History
+from charhost.history import MOST_ITEMS, History
 from charhost.ids import new_id
 from charhost.items import Item
 from charhost.llm import Models
@@ -31,7 +32,7 @@ class Conversations:
     ) -> Conversation:
         """Begin a conversation, or go on with one; *front_door* names in the metrics where it is held."""
         conversation = Conversation(self, character, front_door, conversation_id)
-        for item in items:
+        for item in deque(items, MOST_ITEMS):
             conversation.history.append(item)
         return conversation
 

@@ -17,7 +17,7 @@ Dialect = Literal["ga", "beta", "unmute"]
 MOST_EVENT = 960 << 10
 MOST_TEXT = 256 << 10
 
-# They need not be guessed by nobody: it is enough that none comes twice.
+# Anybody may guess them; it is enough that none comes twice.
 _EVENT_IDS = map("".join, zip(repeat(f"{new_id('event')}_"), map(str, count())))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import takewhile
 
-from charhost.items import Item, parted, size, turns, weight
+from charhost.items import Item, is_system, parted, size, turns, weight
 
 # What no model is sent any more may still be looked up by its id; but not for ever.
 MOST_ITEMS = 4_096
@@ -37,8 +37,11 @@ class History:
 
     def before(self, item_id: str) -> str | None:
         """Answer the id of the item that clients see before this one, None at the front."""
-        seen = [item.id for item in takewhile(lambda item: item.id != item_id, self._items) if not item.hidden]
-        return seen[-1] if seen else None
+        try:
+            index = self._index(item_id)
+        except KeyError:  # it was removed meanwhile
+            index = len(self._items)
+        return next((item.id for item in reversed(self._items[:index]) if not item.hidden), None)
 
     def append(self, item: Item) -> None:
         """Put *item* at the end."""
@@ -78,8 +81,8 @@ class History:
         self._items.insert(index, item)
         self._characters += weight(item)
         while len(self._items) > MOST_ITEMS or (self._characters > MOST_CHARACTERS and len(self._items) > 1):
-            opening = len(parted(self._items)[0])
-            self._characters -= weight(self._items.pop(opening if opening < len(self._items) - 1 else 0))
+            oldest = sum(1 for _ in takewhile(is_system, self._items))
+            self._characters -= weight(self._items.pop(oldest if oldest < len(self._items) - 1 else 0))
 
 
 def fit(items: Sequence[Item], characters: float) -> list[Item]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from itertools import takewhile
+from typing import Any, Literal, TypeGuard
 
 from pydantic_core import from_json
 
@@ -152,22 +153,25 @@ def as_messages(items: Iterable[Item]) -> list[dict[str, Any]]:
 
 def parted(items: Sequence[Item]) -> tuple[list[Message], list[Item]]:
     """Part the system messages at the front from what was said after them."""
-    opening: list[Message] = []
-    for item in items:
-        if not isinstance(item, Message) or item.role != "system":
-            break
-        opening.append(item)
+    opening = [item for item in takewhile(is_system, items) if is_system(item)]
     return opening, list(items[len(opening) :])
+
+
+def is_system(item: Item) -> TypeGuard[Message]:
+    """Say whether it is a wish of the client about the whole conversation."""
+    return isinstance(item, Message) and item.role == "system"
 
 
 def turns(items: Sequence[Item]) -> Iterator[list[Item]]:
     """Yield the items turn by turn; each begins with what the user said, the first perhaps with something else."""
     turn: list[Item] = []
+    answered = False
     for item in items:
         begins = isinstance(item, Message) and item.role == "user"
-        if begins and not all(isinstance(other, Message) and other.role == "user" for other in turn):
+        if begins and answered:
             yield turn
             turn = []
+        answered = not begins
         turn.append(item)
     yield turn
 

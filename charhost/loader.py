@@ -185,14 +185,15 @@ def _first_wins(loaded: list[Character], snapshot: Snapshot) -> tuple[dict[str, 
     for character in loaded:
         first = characters.setdefault(character.name, character)
         if first is not character:
-            errors.append(_duplicate(character, first, snapshot.files.get(character.file)))
+            errors.append(duplicate(character.name, character.file, first.file, snapshot.files.get(character.file)))
     return characters, errors
 
 
-def _duplicate(character: Character, first: Character, source: SourceFile | None) -> FileError:
-    text = f"{character.name!r} is already the CHARACTER_NAME of {first.file}; give one of them another name"
+def duplicate(name: str, file: str, first: str, source: SourceFile | None) -> FileError:
+    """Describe that *file* defines a name which is taken by the file *first*."""
+    text = f"{name!r} is already the CHARACTER_NAME of {first}; give one of them another name"
     line = line_of(source.text, "CHARACTER_NAME") if source else None
-    return explain(DuplicateName(text, line, character.name), character.file, character.file)
+    return explain(DuplicateName(text, line, name), file, file)
 
 
 class _Garbage:

@@ -173,6 +173,8 @@ class Turn:
     def _greeting(self) -> str | None:
         """Choose the words that open the conversation, if the character has some and nobody has spoken yet."""
         greetings = self._stage.persona.character.greetings
+        if self._wish.items is not None or not self._wish.recorded:
+            return None
         opened = any(not isinstance(item, Message) or item.role != "system" for item in self._heard)
         return random.choice(greetings) if greetings and not opened else None
 

@@ -6,6 +6,7 @@ it forks. Linux only: it relies on pidfds, memory files and the subreaper attrib
 
 from __future__ import annotations
 
+import asyncio
 import ctypes
 import json
 import os
@@ -21,6 +22,7 @@ from pathlib import Path
 
 from charhost.load import Load
 from charhost.modules import ModuleSpace
+from charhost.rehearsal import Stage
 from charhost.report import FileError
 from charhost.snapshot import Snapshot
 from charhost.source import SourceFile
@@ -29,10 +31,16 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _LOOK = 0.02
 
+# Seconds for a stage, which has deadlines of its own, to be the first to notice.
+_GRACE = 1.0
+
 
 @dataclass(frozen=True)
 class Job:
-    """What a child is to load, and what it may use: *deadline* seconds for each file, *memory* bytes, *processes*."""
+    """What a child is to load, and what it may use: *deadline* seconds for each file, *memory* bytes, *processes*.
+
+    With a *prompt_deadline* the files are rehearsed, and what they came to takes the place of the job in its file.
+    """
 
     directory: str
     sources: dict[str, bytes]
@@ -40,14 +48,16 @@ class Job:
     deadline: float
     memory: int
     processes: int
+    prompt_deadline: float | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a child ended: *culprit* is the index of the path it was loading, None if it came to the end of its job."""
+    """How a child ended: *culprit* is the index of the path it was busy with, None if it came to the end of its job."""
 
     culprit: int | None
     cause: str
+    stage: str = "loaded"
 
 
 def main(descriptor: int) -> None:
@@ -59,14 +69,14 @@ def main(descriptor: int) -> None:
             message, descriptors, _, _ = socket.recv_fds(server, 16, 1)
             if not message:
                 return
-            with open(descriptors[0], "rb") as file:
+            with open(descriptors[0], "r+b", buffering=0) as file:
                 job: Job = pickle.load(file)
-            verdict = json.dumps(asdict(_run(job, server))).encode()
+                verdict = json.dumps(asdict(_run(job, file.fileno(), server))).encode()
             with suppress(BrokenPipeError):  # nobody waits for it any more
                 server.send(verdict)
 
 
-def _run(job: Job, server: socket.socket) -> Verdict:
+def _run(job: Job, paper: int, server: socket.socket) -> Verdict:
     me = os.getpid()
     read, write = os.pipe()
     child = os.fork()
@@ -78,7 +88,7 @@ def _run(job: Job, server: socket.socket) -> Verdict:
                 os._exit(70)
             server.close()
             os.close(read)
-            _load(job, write)
+            _perform(job, write, paper)
         finally:
             os._exit(70)
     os.close(write)
@@ -89,16 +99,33 @@ def _run(job: Job, server: socket.socket) -> Verdict:
         _bury(child)
 
 
-def _load(job: Job, progress: int) -> None:
-    """In the child: load one file after the other, telling which; ends the process."""
+def _perform(job: Job, progress: int, paper: int) -> None:
+    """In the child: do what the job says, telling how far it came; ends the process."""
+    _confine(job)
+    files = {path: SourceFile.of(path, os.path.join(job.directory, path), data) for path, data in job.sources.items()}
+    snapshot = Snapshot(Path(job.directory), files)
+    if job.prompt_deadline is None:
+        _load(job, snapshot, progress)
+    else:
+        os.truncate(paper, 0)
+        os.lseek(paper, 0, os.SEEK_SET)
+        stage = Stage(snapshot, progress, paper, job.memory)
+        asyncio.run(stage.perform(job.paths, job.deadline, job.prompt_deadline))
+    os.write(progress, b"end\n")
+    os._exit(0)
+
+
+def _confine(job: Job) -> None:
     os.setsid()
     nothing = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(nothing, standard)
     for limit, most in ((resource.RLIMIT_AS, job.memory), (resource.RLIMIT_CORE, 0)):
         resource.setrlimit(limit, (most, most))
-    files = {path: SourceFile.of(path, os.path.join(job.directory, path), data) for path, data in job.sources.items()}
-    snapshot = Snapshot(Path(job.directory), files)
+
+
+def _load(job: Job, snapshot: Snapshot, progress: int) -> None:
+    """Load one file after the other."""
     space = ModuleSpace(snapshot)
     me = os.getpid()
     for index, path in enumerate(job.paths):
@@ -109,8 +136,6 @@ def _load(job: Job, progress: int) -> None:
         if isinstance(result, FileError) and result.error_type == "MemoryError":
             os.write(progress, b"memory\n")
             os._exit(0)
-    os.write(progress, b"end\n")
-    os._exit(0)
 
 
 class _Watch:
@@ -139,7 +164,7 @@ class _Watch:
                 if self._server.fileno() in ready:  # closed: nobody waits for an answer
                     return Verdict(None, "")
                 if (cause := self._excess()) is not None:
-                    return Verdict(self._index, cause)
+                    return self._guilty(cause)
         finally:
             os.close(ended)
 
@@ -157,17 +182,24 @@ class _Watch:
     def _ended(self) -> Verdict:
         status = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOWAIT)
         if self._line == "memory":
-            return Verdict(self._index, f"it needs more than {self._job.memory:,} bytes of memory")
+            return self._guilty(f"it needs more than {self._job.memory:,} bytes of memory")
         if self._line == "end":
             return Verdict(None, "")
         assert status is not None
         if status.si_code == os.CLD_EXITED:
-            return Verdict(self._index, f"it ended the process with status {status.si_status}")
-        return Verdict(self._index, f"the process died of {_signal_name(status.si_status)}")
+            return self._guilty(f"it ended the process with status {status.si_status}")
+        return self._guilty(f"the process died of {_signal_name(status.si_status)}")
+
+    def _guilty(self, cause: str) -> Verdict:
+        return Verdict(self._index, cause, "asked for its prompt" if self._line == "prompt" else "loaded")
 
     def _excess(self) -> str | None:
-        if time.monotonic() - self._since > self._job.deadline:
-            return f"it was not finished after {self._job.deadline:g} s"
+        job, allowed = self._job, self._job.deadline
+        if self._line == "prompt" and job.prompt_deadline is not None:
+            allowed = job.prompt_deadline
+        grace = 0 if job.prompt_deadline is None else _GRACE
+        if time.monotonic() - self._since > allowed + grace:
+            return f"it was not finished after {allowed:g} s"
         if _group_size(self._child, self._job.processes) > self._job.processes:
             return f"it started more than {self._job.processes} processes"
         return None

@@ -57,7 +57,16 @@ def test_python_m_charhost_is_the_same_command() -> None:
 
 def test_without_a_command_the_help_is_shown() -> None:
     """Whoever types only `charhost` learns what there is."""
-    assert all(command in run().output for command in ("serve", "chat"))
+    assert all(command in run().output for command in ("serve", "new", "check", "preview", "chat"))
+
+
+def test_shell_completion_is_offered() -> None:
+    """The shell's completion of the commands arrives whole, though the process ends at once."""
+    environment = os.environ | {"_CHARHOST_COMPLETE": "complete_bash", "COMP_WORDS": "charhost ", "COMP_CWORD": "1"}
+    code = "import sys; sys.argv = ['charhost']; from charhost.cli import main; main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, {"serve", "check", "chat"} <= set(done.stdout.split())) == (0, True)
+    assert "--install-completion" in run("--help").output
 
 
 def test_every_setting_is_an_option_but_the_keys() -> None:

@@ -74,6 +74,12 @@ def test_nothing_after_done() -> None:
     assert read(chunk("stop", content="x"), b"[DONE]", b"garbage") == [Delta("x", finish="stop")]
 
 
+def test_usage_cannot_be_less_than_nothing() -> None:
+    """What a server miscounts costs no answer."""
+    chunks = chunk("stop", content="x"), {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": -5}}
+    assert read(*chunks)[-1] == Delta(usage=Usage(5, 0))
+
+
 def test_usage_comes_last() -> None:
     """What was used is told once, at the end, also by servers that count along."""
     usage = {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 3}}

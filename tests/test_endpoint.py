@@ -51,3 +51,14 @@ def test_key_is_not_shown() -> None:
 def test_scrub_key() -> None:
     """For logs only the key is taken out."""
     assert ENDPOINT.scrub_key("llm.example.org: bad sk-0123456789abcdef") == "llm.example.org: bad …"
+
+
+def test_the_path_of_the_address_is_hidden() -> None:
+    """A gateway that quotes the path shows it to nobody."""
+    endpoint = Endpoint("http://llm.internal:8123/tenant-secret/v1", "k")
+    assert "secret" not in endpoint.scrub("no route for POST /Tenant-secret/v1/chat/completions")
+
+
+def test_the_key_is_hidden_in_any_case() -> None:
+    """Some servers write headers in their own way."""
+    assert "abcdef" not in Endpoint("http://a/v1", "AbCdEfGhIj").scrub("bad key: ABCDEFGHIJ").lower()

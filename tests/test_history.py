@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charhost import history
-from charhost.history import History, fit
-from charhost.items import FunctionCall, FunctionOutput, Item, Message, Text, parted, size, turns
+from charhost.history import MOST_CHARACTERS, MOST_ITEMS, History, fit
+from charhost.items import FunctionCall, FunctionOutput, Image, Item, Message, Text, parted, size, turns
 from tests.scripted import message
 from tests.test_items import ITEMS
 
@@ -205,3 +205,21 @@ def test_more_room_never_loses_anything(items: list[Item], characters: int, more
     opening, _ = parted(items)
     assert much[: len(opening)] == less[: len(opening)] == opening
     assert much[len(much) - len(less) + len(opening) :] == less[len(opening) :]
+
+
+def test_many_items_are_quickly_put_in_and_cut() -> None:
+    """A hundred thousand messages of one user keep nobody waiting: what each costs does not grow with their number."""
+    history = History()
+    for number in range(100_000):
+        history.append(Message(role="user", parts=(Text(str(number)),)))
+    assert len(history) == MOST_ITEMS
+    assert len(fit(list(history), 10)) == MOST_ITEMS  # all of them are one turn
+
+
+def test_an_image_weighs_what_it_takes() -> None:
+    """What is kept is bounded by what it takes in memory, though a model reads an image as a page."""
+    history = History()
+    for _ in range(5):
+        history.append(Message(role="user", parts=(Image("data:," + "A" * (MOST_CHARACTERS // 3)),)))
+    assert len(history) == 2
+    assert history.weight <= MOST_CHARACTERS

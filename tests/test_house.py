@@ -24,7 +24,8 @@ LAYERS = (
     {"web"},
     {"watcher"},
     {"manager", "attempt", "wording", "conversation", "turn", "draft", "parking"},
-    {"loader", "load", "isolation", "zygote", "store", "upstream", "offline", "tools", "persona", "progress", "logs"},
+    {"loader", "load", "isolation", "zygote", "rehearsal", "store"}
+    | {"upstream", "offline", "tools", "persona", "progress", "logs"},
     {"llm", "history", "wishes"},
     {"modules", "fingerprint", "snapshot", "folders", "layout", "source", "imports", "failure", "deadline", "events"}
     | {"metrics", "mounts", "ears", "items", "roots"},

@@ -918,7 +918,7 @@ async def test_many_events_in_one_packet(caller: Caller) -> None:
 
 async def test_slow_client_gets_every_delta(client: Client, script: Script) -> None:
     """The model waits for a client that does not read, and nothing is lost."""
-    words = [f" {number}{'x' * 300}" for number in range(5_000)]
+    words = [f" {number}{'x' * 1_000}" for number in range(5_000)]
     script.then(*words)
     async with calling(client) as caller:
         transport(caller).pause_reading()

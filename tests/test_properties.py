@@ -176,6 +176,7 @@ class Model:
 class Talk:
     """One open session, and what the model knows of it."""
 
+    id: str
     socket: ClientWebSocketResponse
     entry: Entry
     generation: int
@@ -186,6 +187,11 @@ class Talk:
         answer = await self.socket.receive_json(timeout=10)
         assert answer["type"] == "session.updated", answer
         assert answer["session"]["model"] == self.entry.name
+
+    async def follows(self) -> None:
+        """Check that the client is told that its character is new, which has the same name."""
+        event = await self.socket.receive_json(timeout=10)
+        assert (event["type"], event["session"]["model"]) == ("session.updated", self.entry.name)
 
     async def is_told(self, directory: Path, *, gone: bool) -> None:
         """Check that the last words are the fatal event and the close."""
@@ -208,7 +214,8 @@ FIELDS = st.fixed_dictionaries(
     {
         "directory": st.sampled_from([None, None, None, *DIRECTORIES, "nowhere"]),
         "scope": st.sampled_from(["all", "changed"]),
-        "sessions": st.sampled_from([None, "close", "close_affected", "keep"]),
+        "sessions": st.sampled_from([None, "close", "close_affected", "follow", "keep"]),
+        "drain_seconds": st.sampled_from([None, 0, 60]),
         "on_error": st.sampled_from(["exclude", "keep", "abort"]),
         "dry_run": st.sampled_from([False, False, False, True]),
     }
@@ -229,6 +236,8 @@ class Reloads(RuleBasedStateMachine):
         self.root = Path(tempfile.mkdtemp(prefix="charhost-properties-"))
         self.model = Model()
         self.talks: list[Talk] = []
+        self.lost: list[Talk] = []  # those whose clients may come back
+        self.over: list[Talk] = []
         self.failing = False
 
     @initialize()
@@ -362,23 +371,26 @@ class Reloads(RuleBasedStateMachine):
         assert report["generation"] == report["serving"]["generation"] == self.model.generation  # plus one
         for name, entry in after.items():
             assert (self.manager.current[name] is before.get(name)) == (entry is old.get(name))
-        told = [talk for talk in self.talks if policy == "close" or self.is_affected(talk, policy, after)]
-        for talk in told:
-            self.talks.remove(talk)
+        for talk in [talk for talk in self.talks if self.is_affected(talk, policy, after)]:
             gone = policy != "close" and talk.entry.name not in after
+            if policy == "follow" and not gone:
+                self.run(talk.follows())
+                continue
+            self.talks.remove(talk)
+            self.lost.append(talk)
             self.run(talk.is_told(self.root / self.model.directory, gone=gone))
-        if policy == "close_affected":
+        if policy in ("close_affected", "follow"):
             for talk in self.talks:
                 talk.entry, talk.generation = after[talk.entry.name], self.model.generation
 
     def is_affected(self, talk: Talk, policy: str, after: dict[str, Entry]) -> bool:
-        """Whether a policy that is not `close` ends a session."""
-        return policy == "close_affected" and self.model.differs(talk.entry, after)
+        """Whether a policy touches a session (promise 19)."""
+        return policy == "close" or (policy != "keep" and self.model.differs(talk.entry, after))
 
     def check_sessions_in(self, report: dict[str, Any], fields: dict[str, Any], expected: Expected) -> None:
         """The report counts who is told before it happens (promise 19)."""
         policy, after = fields["sessions"] or "close", {entry.name: entry for entry in expected.entries}
-        touched = [talk for talk in self.talks if policy == "close" or self.is_affected(talk, policy, after)]
+        touched = [talk for talk in self.talks if self.is_affected(talk, policy, after)]
         affected = len(touched) if expected.outcome in ("applied", "valid") else 0
         assert report["sessions"] == {"policy": policy, "total": len(self.talks), "affected": affected}
 
@@ -390,21 +402,61 @@ class Reloads(RuleBasedStateMachine):
         """Open a session with one of the characters, or with whom the server chooses."""
         names = list(self.model.entries)
         name = data.draw(st.sampled_from(names), label="character") if named else names[0]
-        socket = self.run(self.open({"model": name} if named else {"dialect": "ga"}))
-        self.talks.append(Talk(socket, self.model.entries[name], self.model.generation))
+        self.talks.append(self.run(self.open({"model": name} if named else {"dialect": "ga"}, name)))
 
-    async def open(self, query: dict[str, str]) -> ClientWebSocketResponse:
+    async def open(self, query: dict[str, str], name: str) -> Talk:
         """Connect and wait for the greeting."""
         socket = await self.client.ws_connect("/v1/realtime", params=query)
-        assert (await socket.receive_json(timeout=10))["type"] == "session.created"
-        return socket
+        created = await socket.receive_json(timeout=10)
+        assert (created["type"], created["session"]["model"]) == ("session.created", name)
+        return Talk(created["session"]["id"], socket, self.model.entries[name], self.model.generation)
+
+    @precondition(lambda self: bool(self.lost) and len(self.talks) < 6)
+    @rule(data=st.data())
+    def come_back(self, data: st.DataObject) -> None:
+        """Resume a session that was lost: with the character as it is now, or not yet (promise 30)."""
+        talk = data.draw(st.sampled_from(self.lost), label="lost session")
+        if talk.entry.name not in self.model.entries:
+            self.run(self.is_refused(talk, "character_removed"))
+            return
+        self.lost.remove(talk)
+        found = self.run(self.open({"resume": talk.id}, talk.entry.name))
+        assert found.id == talk.id
+        self.talks.append(found)
+
+    @precondition(lambda self: bool(self.over))
+    @rule(data=st.data())
+    def come_back_in_vain(self, data: st.DataObject) -> None:
+        """Try to resume a session that the client has ended (promise 30)."""
+        talk = data.draw(st.sampled_from(self.over), label="ended session")
+        self.run(self.is_refused(talk, "session_not_found"))
+
+    async def is_refused(self, talk: Talk, code: str) -> None:
+        """Check that who comes back is told why not, and closed."""
+        async with self.client.ws_connect("/v1/realtime", params={"resume": talk.id}) as socket:
+            assert (await socket.receive_json(timeout=10))["error"]["code"] == code
+            assert (await socket.receive(timeout=10)).data == 4004
 
     @precondition(lambda self: bool(self.talks))
     @rule(data=st.data())
     def disconnect(self, data: st.DataObject) -> None:
         """Let a client leave."""
         index = data.draw(st.integers(0, len(self.talks) - 1), label="session")
-        self.run(self.leave(self.talks.pop(index)))
+        self.over.append(self.talks.pop(index))
+        self.run(self.leave(self.over[-1]))
+
+    @precondition(lambda self: bool(self.talks))
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        """Cut the line of a client."""
+        index = data.draw(st.integers(0, len(self.talks) - 1), label="session")
+        self.lost.append(self.talks.pop(index))
+        self.run(self.cut(self.lost[-1]))
+
+    async def cut(self, talk: Talk) -> None:
+        """Abort a connection, as a network does."""
+        connection: Any = talk.socket._response.connection
+        connection.transport.abort()
 
     async def leave(self, talk: Talk) -> None:
         """Close a session and wait until the server has noticed."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from charhost.cli import app
 from charhost.metrics import Metrics
 from charhost.report import ReloadRequest, RollbackRequest
 from charhost.settings import Settings, is_secret
@@ -60,6 +61,16 @@ def test_request_table_is_the_request() -> None:
 def test_rollback_table_is_the_request() -> None:
     """Every field of a rollback is in its table, in its order."""
     assert [row[0].strip("`") for row in rows("field of the rollback")] == list(RollbackRequest.model_fields)
+
+
+def test_command_table_is_the_commands() -> None:
+    """Every command is in the table, and nothing else is."""
+    registered = {
+        f"charhost {command.name or command.callback.__name__}"
+        for command in app.registered_commands
+        if command.callback
+    }
+    assert {row[0].strip("`") for row in rows("command")} == registered
 
 
 def test_first_character_loads(directory: Path) -> None:

@@ -1,61 +1,25 @@
-"""Sessions and how they end; what clients see of it is in test_realtime.py."""
+"""Sessions and how they end; what clients see of it is in test_realtime.py and test_follow.py."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import random
-from collections.abc import Callable, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from charhost.attempt import Swap
 from charhost.character import CharacterSet
 from charhost.metrics import Metrics
-from charhost.progress import TurnEnded
 from charhost.report import SessionImpact
 from charhost.settings import SessionPolicy, Settings
-from charhost.web.farewell import Farewell
 from charhost.web.keys import MANAGER, SESSIONS
-from charhost.web.session import MOST_WAITING_FRAMES, Session
+from charhost.web.session import Session
 from charhost.web.sessions import Sessions
 from tests.conftest import Client, character
-from tests.scripted import ScriptedModel, Step, cast, house
-
-BYE = Farewell(1012, "Bye", "reload")
-
-
-class Line:
-    """A socket and its transport at once: remembers what was written, and can be made to block."""
-
-    def __init__(self) -> None:
-        self.transport = self
-        self.sent: list[Any] = []
-        self.aborted = False
-        self.free = asyncio.Event()
-        self.free.set()
-
-    async def send_str(self, frame: str) -> None:
-        await self.free.wait()
-        self.sent.append(frame)
-
-    async def close(self, *, code: int, message: bytes, drain: bool) -> None:
-        self.sent.append((code, message, drain))
-
-    def abort(self) -> None:
-        self.aborted = True
-        self.free.set()
-
-
-def session(line: Line, script: Sequence[Step] = (), generation: int = 1) -> Session:
-    """A session on that line; its model says what the script says."""
-    request: Any = line
-    ws: Any = line
-    conversation = house(ScriptedModel(script)).open(cast(name="Ada"), "realtime")
-    return Session(request, ws, conversation, generation)
+from tests.test_farewell import ranges
+from tests.test_session import Line, session, settled, swap_to, turns, version
 
 
 def swap(policy: SessionPolicy = "close", directory: str = "/d") -> Swap:
@@ -67,214 +31,6 @@ def swap(policy: SessionPolicy = "close", directory: str = "/d") -> Swap:
 def sessions() -> Sessions:
     """The sessions of an application, none yet."""
     return Sessions(Settings(close_grace=0.05), Metrics())
-
-
-# Farewell
-
-
-@pytest.mark.parametrize("shift", range(4))
-@pytest.mark.parametrize("letter", ["e", "é", "語", "🦜"])
-def test_a_reason_is_cut_between_letters(shift: int, letter: str) -> None:
-    """A close frame holds 123 bytes of reason; the cut never goes through a letter."""
-    reason = "x" * shift + letter * 200
-    cut = Farewell(1012, reason, "reload").close_reason
-    assert reason.startswith(cut.decode("utf-8"))
-    assert 123 - len(letter.encode()) < len(cut) <= 123
-
-
-def test_a_short_reason_is_left_alone() -> None:
-    """What fits is not cut."""
-    assert Farewell(1012, "é" * 61 + "x", "reload").close_reason == ("é" * 61 + "x").encode()
-
-
-def test_a_reason_that_is_no_text_can_be_sent() -> None:
-    """A name with stray bytes becomes something that a close frame may carry."""
-    assert Farewell(1012, "caf\udce9", "reload").close_reason.decode("utf-8").startswith("caf")
-
-
-# Session
-
-
-async def test_frames_leave_in_order_and_the_close_comes_last() -> None:
-    """The farewell travels behind what was queued, its event before its close frame."""
-    line = Line()
-    talk = session(line)
-    talk.send("one")
-    talk.send("two")
-    talk.close(Farewell(1012, "Bye", "reload", "fatal"), 5)
-    await asyncio.wait_for(talk.pump(), 20)
-    assert line.sent == ["one", "two", "fatal", (1012, b"Bye", False)]
-
-
-async def test_nothing_is_sent_after_the_farewell() -> None:
-    """What is queued behind the close is not written any more."""
-    line = Line()
-    talk = session(line)
-    talk.close(BYE, 5)
-    talk.send("late")
-    await asyncio.wait_for(talk.pump(), 20)
-    assert line.sent == [(1012, b"Bye", False)]
-
-
-async def test_the_close_does_not_wait_for_a_client_that_does_not_read() -> None:
-    """aiohttp is told not to drain: it would wait without a limit."""
-    line = Line()
-    talk = session(line)
-    talk.close(BYE, 5)
-    await asyncio.wait_for(talk.pump(), 20)
-    assert line.sent[-1][-1] is False
-
-
-async def test_the_first_farewell_counts() -> None:
-    """A session that is being closed is not closed again, nor is its reason replaced."""
-    line = Line()
-    talk = session(line)
-    talk.close(BYE, 5)
-    talk.close(Farewell(1001, "Gone", "shutdown"), 5)
-    await asyncio.wait_for(talk.pump(), 20)
-    assert (line.sent, talk.ended_by) == ([(1012, b"Bye", False)], "reload")
-
-
-async def test_an_outbox_has_a_bound() -> None:
-    """A client that does not read is cut off when its frames fill the queue, and not before."""
-    line = Line()
-    talk = session(line)
-    for _ in range(MOST_WAITING_FRAMES):
-        talk.send("frame")
-    assert not line.aborted
-    talk.send("one too many")
-    assert (line.aborted, talk.ended_by) == (True, "overflow")
-
-
-async def test_a_farewell_that_finds_the_outbox_full_cuts_the_line() -> None:
-    """Who could not even be told is cut off at once, for the reason of the farewell."""
-    line = Line()
-    talk = session(line)
-    for _ in range(MOST_WAITING_FRAMES):
-        talk.send("frame")
-    talk.close(BYE, 5)
-    assert (line.aborted, talk.ended_by) == (True, "reload")
-
-
-async def test_who_does_not_take_the_farewell_is_cut_off() -> None:
-    """After the grace the connection is aborted, whatever the pump waits for."""
-    line = Line()
-    line.free.clear()
-    talk = session(line)
-    talk.close(Farewell(1012, "Bye", "reload", "fatal"), 0.01)
-    await asyncio.wait_for(talk.pump(), 20)
-    assert line.aborted
-
-
-async def under_way(talk: Session, tasks: asyncio.TaskGroup) -> list[str]:
-    """A turn that waits for its model, told as the codes with which it ends; this waits until it has begun."""
-    turn, codes = talk.conversation.respond(), list[str]()
-    began = asyncio.Event()
-
-    async def tell() -> None:
-        began.set()
-        async with aclosing(turn.events()) as events:
-            async for event in events:
-                if isinstance(event, TurnEnded):
-                    codes.append(event.failure.code if event.failure else event.outcome)
-                    talk.send(event.outcome)
-
-    talk.begin(turn, tell(), tasks)
-    await began.wait()
-    return codes
-
-
-async def test_turns_end_before_the_farewell() -> None:
-    """What is under way fails with the reason of the farewell, and the client is told so before it."""
-    line = Line()
-    talk = session(line, [asyncio.Event()])
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        codes = await under_way(talk, tasks)
-        talk.close(Farewell(1012, "Bye", "reload", "fatal", "characters_reloaded"), 5)
-        await talk.pump()
-    assert codes == ["characters_reloaded"]
-    assert line.sent == ["failed", "fatal", (1012, b"Bye", False)]
-
-
-async def test_turns_of_a_client_that_left_are_dropped() -> None:
-    """Where nobody is left to tell, what is under way is just given up."""
-    talk = session(Line(), [asyncio.Event()])
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        codes = await under_way(talk, tasks)
-        assert len(talk.turns) == 1
-        talk.drop_turns()
-    assert (codes, len(talk.turns)) == ([], 0)
-
-
-async def test_whoever_tells_much_waits_for_room() -> None:
-    """Beyond a quarter of the queue there is no room, until the client has taken most of it."""
-    line = Line()
-    talk = session(line)
-    for _ in range(65):
-        talk.send("frame")
-    waiting = asyncio.create_task(talk.room())
-    await turns()
-    assert (talk.is_crowded, waiting.done()) == (True, False)
-    pump = asyncio.create_task(talk.pump())
-    await asyncio.wait_for(waiting, 20)
-    assert not talk.is_crowded
-    pump.cancel()
-
-
-async def test_one_frame_less_is_not_room_yet() -> None:
-    """Whoever is woken because a frame left looks again: others may have filled its place."""
-    talk = session(Line())
-    for _ in range(66):
-        talk.send("frame")
-    waiting = asyncio.create_task(talk.room())
-    await turns()
-    talk._taken.set()
-    await turns()
-    assert not waiting.done()
-    waiting.cancel()
-
-
-async def test_there_is_room_for_a_few() -> None:
-    """Up to a quarter of the queue nobody waits."""
-    talk = session(Line())
-    for _ in range(64):
-        talk.send("frame")
-    await asyncio.wait_for(talk.room(), 20)
-
-
-async def test_a_fault_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A fault of charhost's own closes with 1011, says nothing of itself to the client, and all to the log."""
-    line = Line()
-    talk = session(line)
-    try:
-        raise RuntimeError("s3cret")
-    except RuntimeError:
-        talk.fail(5)
-    await asyncio.wait_for(talk.pump(), 20)
-    event, (code, *_) = line.sent
-    assert (code, json.loads(event)["error"]["code"], talk.ended_by) == (1011, "internal_error", "fault")
-    assert ("s3cret" in caplog.text, "s3cret" in event) == (True, False)
-
-
-async def test_a_choice_is_made_once() -> None:
-    """A client chooses its character once; a name that is none is a choice as well."""
-    for first, expected in (("Bob", "Bob"), (None, "Ada"), ("gpt-realtime", "Ada")):
-        talk = session(Line())
-        talk.choices = CharacterSet("/d", 1, {"Bob": cast(name="Bob"), "Eve": cast(name="Eve")})
-        talk.choose(first)
-        talk.choose("Eve")
-        assert talk.character.name == expected
-
-
-async def test_aborting_a_lost_connection_does_nothing() -> None:
-    """A connection that is gone has no transport any more."""
-    line: Any = Line()
-    line.transport = None
-    session(line).abort("overflow")
-    assert not line.aborted
-
-
-# Sessions
 
 
 async def test_open_sessions_are_counted(sessions: Sessions) -> None:
@@ -312,6 +68,71 @@ async def test_a_session_registered_during_shutdown_is_closed(sessions: Sessions
     late = session(Line())
     with sessions.register(late):
         assert late.ended_by == "shutdown"
+
+
+@contextmanager
+def registered(sessions: Sessions, *talks: Session) -> Iterator[Sequence[Session]]:
+    """Have the sessions open while the block runs."""
+    with ExitStack() as stack:
+        for talk in talks:
+            stack.enter_context(sessions.register(talk))
+        yield talks
+
+
+@pytest.mark.parametrize(("policy", "affected"), [("close", 3), ("close_affected", 2), ("follow", 2), ("keep", 0)])
+async def test_whom_a_policy_touches(sessions: Sessions, policy: SessionPolicy, affected: int) -> None:
+    """Of one whose character is equal, one whose is new and one whose is gone, and one who goes anyway (promise 19)."""
+    talks = [session(Line(), character=version(1, name)) for name in ("Ada", "Bob", "Cyd", "Cyd")]
+    talks[3].ended_by = "shutdown"
+    with registered(sessions, *talks):
+        impact = sessions.impact(swap_to(version(1), version(2, "Bob"), policy=policy))
+    assert impact == SessionImpact(policy=policy, total=4, affected=affected)
+
+
+@pytest.mark.parametrize(
+    ("policy", "ends"),
+    [
+        ("close", ["reload", "reload", "reload"]),
+        ("close_affected", [None, "reload", "character_removed"]),
+        ("follow", [None, None, "character_removed"]),
+        ("keep", [None, None, None]),
+    ],
+)
+async def test_what_a_policy_does(sessions: Sessions, policy: SessionPolicy, ends: list[str | None]) -> None:
+    """One whose character is equal, one whose is new, one whose is gone: the table of the README (promise 19)."""
+    talks = [session(Line(), character=version(1, name)) for name in ("Ada", "Bob", "Cyd")]
+    with registered(sessions, *talks):
+        sessions.follow(swap_to(version(1), version(2, "Bob"), policy=policy))
+        await turns()
+        assert [talk.ended_by for talk in talks] == ends
+
+
+async def test_those_who_follow_are_counted() -> None:
+    """Each session that goes on with a new version counts once; one whose character is equal does not."""
+    metrics = Metrics()
+    sessions = Sessions(Settings(), metrics)
+    with registered(sessions, *(session(Line(), character=version(1, name)) for name in ("Ada", "Bob"))):
+        for number in (2, 3):
+            sessions.follow(swap_to(version(number), version(1, "Bob")))
+    assert metrics.registry.get_sample_value("charhost_sessions_followed_total") == 2
+
+
+async def test_a_session_is_found_by_whom_it_belongs_to(sessions: Sessions) -> None:
+    """An id is of no use to those who do not show the key that it was given for."""
+    talk = session(Line())
+    talk.owner = "me"
+    with registered(sessions, talk):
+        assert sessions.find(talk.id, "me") is talk
+        assert (sessions.find(talk.id, "you"), sessions.find(talk.id, ""), sessions.find("sess_1", "me")) == (None,) * 3
+    assert sessions.find(talk.id, "me") is None
+
+
+async def test_who_waits_for_an_end_is_woken_after_it(sessions: Sessions) -> None:
+    """A session is gone when it is not found any more."""
+    talk = session(Line())
+    with registered(sessions, talk):
+        assert not talk.gone.is_set()
+    assert (talk.gone.is_set(), sessions.find(talk.id, "")) == (True, None)
 
 
 @pytest.mark.parametrize(("policy", "affected"), [("close", 2), ("keep", 0)])
@@ -356,41 +177,45 @@ async def test_keep_touches_nobody(sessions: Sessions) -> None:
 
 async def test_many_sessions_are_closed_in_batches(sessions: Sessions) -> None:
     """While thousands are told the loop serves others in between."""
-    talks = [session(Line()) for _ in range(200)]
-    contexts = [sessions.register(talk) for talk in talks]
-    for context in contexts:
-        context.__enter__()
-    sessions.follow(swap())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
-    told = sum(talk.ended_by is not None for talk in talks)
-    assert 0 < told < 200
-    await settled(lambda: all(talk.ended_by for talk in talks))
-    for context in contexts:
-        context.__exit__(None, None, None)
+    with registered(sessions, *(session(Line()) for _ in range(200))) as talks:
+        sessions.follow(swap())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        told = sum(talk.ended_by is not None for talk in talks)
+        assert 0 < told < 200
+        await settled(lambda: all(talk.ended_by for talk in talks))
 
 
-@pytest.mark.parametrize(("count", "longest"), [(1, 0), (2, 5), (201, 1000)])
-async def test_clients_come_back_two_hundred_in_a_second(
-    sessions: Sessions, monkeypatch: pytest.MonkeyPatch, count: int, longest: float
+@pytest.mark.parametrize(("count", "rate", "longest"), [(1, 200, 0), (2, 200, 5), (201, 200, 1000), (101, 50, 2000)])
+async def test_clients_come_back_so_many_in_a_second(
+    monkeypatch: pytest.MonkeyPatch, count: int, rate: float, longest: float
 ) -> None:
-    """The time to come back is drawn from a range that grows with the number of clients."""
-    ranges: list[tuple[float, float]] = []
+    """The time to come back is drawn from a range that grows with the number of clients who are closed."""
+    drawn = ranges(monkeypatch)
+    sessions = Sessions(Settings(max_reconnects_per_second=rate), Metrics())
+    with registered(sessions, *(session(Line()) for _ in range(count))) as talks:
+        sessions.follow(swap())
+        await settled(lambda: all(talk.ended_by for talk in talks))
+    assert drawn == [(0, longest)] * count
 
-    def uniform(low: float, high: float) -> float:
-        ranges.append((low, high))
-        return high
 
-    monkeypatch.setattr(random, "uniform", uniform)
-    talks = [session(Line()) for _ in range(count)]
-    contexts = [sessions.register(talk) for talk in talks]
-    for context in contexts:
-        context.__enter__()
-    sessions.follow(swap())
-    await settled(lambda: all(talk.ended_by for talk in talks))
-    assert ranges == [(0, longest)] * count
-    for context in contexts:
-        context.__exit__(None, None, None)
+async def test_only_those_who_are_closed_are_waited_for(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sessions that go on, or are ending already, do not make the others wait."""
+    drawn = ranges(monkeypatch)
+    talks = [session(Line(), character=version(1, name)) for name in ("Ada", "Bob", "Bob")]
+    talks[2].ended_by = "reload"
+    with registered(sessions, *talks):
+        sessions.follow(swap_to(version(1, "Ada"), version(2, "Bob"), policy="close_affected"))
+        await settled(lambda: talks[1].ended_by)
+    assert (drawn, talks[0].ended_by) == ([(0, 0)], None)
+
+
+@pytest.mark.parametrize(("most", "rate", "longest"), [(1, 200, 0), (10_000, 200, 49_995), (101, 1000, 100)])
+async def test_the_longest_wait_is_known_from_the_start(most: int, rate: float, longest: int) -> None:
+    """A client is told when it comes how long it may have to wait, if all sessions there can be are closed."""
+    sessions = Sessions(Settings(max_sessions=most, max_reconnects_per_second=rate), Metrics())
+    with registered(sessions, session(Line())) as (talk,):
+        assert talk.longest_wait == longest
 
 
 async def test_close_waits_until_everybody_is_gone(sessions: Sessions) -> None:
@@ -409,19 +234,6 @@ async def test_close_without_sessions_returns(sessions: Sessions) -> None:
     """Where nobody is nobody is waited for."""
     await asyncio.wait_for(sessions.close(), 20)
     assert sessions.closing
-
-
-async def turns() -> None:
-    """Give everything else a chance to run."""
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-async def settled(condition: Callable[[], object]) -> None:
-    """Let the loop run until *condition* holds."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 async def test_a_session_that_was_told_stands_in_nobodys_way(client: Client, write: Callable[[str, str], Path]) -> None:

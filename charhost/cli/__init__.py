@@ -12,10 +12,22 @@ import typer
 
 from charhost import __version__
 from charhost.cli.chat import chat
+from charhost.cli.check import check
+from charhost.cli.history import history
+from charhost.cli.new import new
+from charhost.cli.output import prepare_streams
+from charhost.cli.preview import preview
+from charhost.cli.reload import reload
+from charhost.cli.remote import EXITS
+from charhost.cli.rollback import rollback
 from charhost.cli.serve import serve
+from charhost.cli.status import status
 
-app = typer.Typer(help="Host LLM characters written as Python files.", no_args_is_help=True, add_completion=False)
-app.command()(serve)
+app = typer.Typer(help="Host LLM characters written as Python files.", no_args_is_help=True)
+for command in (serve, new, check, preview):
+    app.command()(command)
+for asking in (reload, rollback, history, status):
+    app.command(epilog=EXITS)(asking)
 app.command()(chat)
 
 
@@ -29,6 +41,7 @@ def charhost(version: Annotated[bool, typer.Option("--version", help="Show the v
 
 def main() -> None:
     """Run the command and end the process, past hooks and threads that a character file may have left behind."""
+    prepare_streams()
     try:
         app()
     except SystemExit as e:

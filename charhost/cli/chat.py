@@ -14,22 +14,16 @@ import aiohttp
 import typer
 from yarl import URL
 
+from charhost.cli.remote import HERE, Url
 from charhost.errors import SettingsError
 from charhost.settings import Settings
 
 _UNREACHABLE, _UNAUTHORISED = 3, 4
 
 
-def _address(url: str) -> str:
-    with suppress(ValueError):
-        if (found := URL(url)).scheme in ("http", "https") and found.host:
-            return url
-    raise typer.BadParameter("expected an address such as http://localhost:8000")
-
-
 def chat(
     name: Annotated[str | None, typer.Argument(help="Whom to talk to; else whom the server chooses.")] = None,
-    url: Annotated[str, typer.Option(help="The server.", callback=_address)] = "http://localhost:8000",
+    url: Url = HERE,
 ) -> None:
     """Talk to a character of a running server. Ctrl-C ends an answer, Ctrl-D the conversation.
 
@@ -188,14 +182,14 @@ class _Chat:
                 await self._opened(socket, name)
             case {"type": "response.created"}:
                 self._unanswered = None
-                typer.secho(f"{self._name}: ", bold=True, nl=False)
+                typer.secho(f"{_printable(self._name)}: ", bold=True, nl=False)
             case {"type": "response.output_text.delta", "delta": str(delta)}:
-                typer.echo(delta, nl=False)
+                typer.echo(_printable(delta), nl=False)
             case {"type": "response.done", "response": {"status_details": details}}:
                 typer.echo(_ending(details))
                 self._idle.set()
             case {"type": "error", "error": {"message": str(text)}}:
-                typer.secho(text, err=True, dim=True)
+                typer.secho(_printable(text), err=True, dim=True)
 
     async def _opened(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> None:
         first, self._name = not self._name, name
@@ -214,10 +208,15 @@ class _Chat:
             self._cancelling = asyncio.create_task(self._socket.send_json({"type": "response.cancel"}))
 
 
+def _printable(text: str) -> str:
+    """Leave out what a terminal would obey: whoever wrote the text is not its owner."""
+    return "".join(character for character in text if character.isprintable() or character in "\n\t")
+
+
 def _ending(details: dict[str, Any] | None) -> str:
     match details:
         case {"type": "failed", "error": {"message": str(text)}}:
-            return f" ({text})"
+            return f" ({_printable(text)})"
         case {"type": "cancelled"}:
             return " …"
     return ""

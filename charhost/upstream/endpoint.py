@@ -58,11 +58,13 @@ class Endpoint:
         for name in (parts.netloc, parts.hostname):
             if name:
                 yield re.compile(rf"(?<![\w.-]){re.escape(name)}(?::\d+)?(?![\w-])", re.IGNORECASE)
+        if parts.path not in ("", "/", "/v1"):
+            yield re.compile(re.escape(parts.path.rstrip("/")), re.IGNORECASE)
         if parts.port:
             yield re.compile(rf"(?<=:){parts.port}\b|\bport\s+{parts.port}\b", re.IGNORECASE)
 
     def _has_key(self, word: str) -> bool:
         if not self.key:
             return False
-        size = min(_SHORTEST_PART, len(self.key))
-        return any(self.key[start : start + size] in word for start in range(len(self.key) - size + 1))
+        key, word, size = self.key.casefold(), word.casefold(), min(_SHORTEST_PART, len(self.key))
+        return any(key[start : start + size] in word for start in range(len(key) - size + 1))

@@ -21,7 +21,7 @@ from charhost.web.farewell import Farewell
 log = logging.getLogger("charhost.sessions")
 
 MOST_WAITING_FRAMES = 256
-MOST_WAITING_CHARACTERS = 16 << 20
+MOST_WAITING_CHARACTERS = 32 << 20
 _CROWDED = 64
 _CROWDED_CHARACTERS = 1 << 20
 

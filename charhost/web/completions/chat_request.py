@@ -25,6 +25,7 @@ from charhost.turn import Wish
 from charhost.web.problem import Problem
 
 MOST_CHOICES = 8
+MOST_MESSAGES = 20_000
 
 # Begins the names that tell the members of a union apart: pydantic counts them among the steps of a path.
 _TAG = "~"
@@ -214,7 +215,7 @@ class ChatRequest(_Options):
     """One question, with all that was said before."""
 
     model: str
-    messages: Annotated[list[_Message], Field(min_length=1), FirstError()]
+    messages: Annotated[list[_Message], Field(min_length=1, max_length=MOST_MESSAGES), FirstError()]
     stream: bool | None = None
     stream_options: _StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = None

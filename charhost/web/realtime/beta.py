@@ -42,6 +42,5 @@ def _response(response: Json) -> Json:
         "modalities": response["output_modalities"],
         "voice": output["voice"],
         "output_audio_format": beta_format(output["format"]),
-        "temperature": 0.8,
         "output": [_item(item) for item in response["output"]],
     }

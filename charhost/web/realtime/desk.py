@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from aiohttp import WSMessage, WSMsgType
@@ -36,7 +35,8 @@ class Desk:
         self._session = session
         self._tasks = tasks
         self._config = config
-        self._fail = partial(session.fail, grace)
+        self._grace = grace
+        self._fault = "server_error"
         self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._enter, "ga")
         if dialect is not None:
             self._enter(dialect)
@@ -74,11 +74,14 @@ class Desk:
         door = self._session.door or self._enter("ga")
         door.refuse(error, event_id)
 
+    def _fail(self) -> None:
+        self._session.fail(self._grace, self._fault)
+
     def _enter(self, dialect: Dialect) -> Door:
         self._patience.cancel()
         door: Door
         if dialect == "unmute":
-            self._fail = partial(self._fail, kind="fatal")
+            self._fault = "fatal"
             door = UnmuteDoor(self._session, self._tasks, self._fail, self._config)
         else:
             door = OpenAIDoor(self._session, self._tasks, dialect, self._fail, self._config)

@@ -51,7 +51,10 @@ async def realtime(request: web.Request) -> web.StreamResponse:
     if not ws.can_prepare(request):
         detail = "This is a WebSocket: connect with the ws scheme."
         raise Problem(426, "upgrade_required", detail, headers={hdrs.UPGRADE: "websocket"})
-    refusal = _key_refusal(request)
+    if (refusal := _key_refusal(request)) is not None:
+        await ws.prepare(request)
+        await _refuse(request, ws, refusal)
+        return ws
     with request.app[SESSIONS].admitted() as has_room:
         if not has_room:
             most = request.app[SETTINGS].max_sessions
@@ -59,10 +62,10 @@ async def realtime(request: web.Request) -> web.StreamResponse:
             raise Problem(503, "too_many_sessions", detail, headers={hdrs.RETRY_AFTER: "5"})
         await ws.prepare(request)
         resume = request.query.get("resume")
-        if resume is not None and refusal is None:
+        if resume is not None:
             await _end_elsewhere(request, resume)
         # No await from here to the registration: a swap in between would leave the session on the old set, untold.
-        opening = refusal or (_new(request, ws) if resume is None else _resumed(request, ws, resume))
+        opening = _new(request, ws) if resume is None else _resumed(request, ws, resume)
         if isinstance(opening, Farewell):
             await _refuse(request, ws, opening)
         else:

@@ -202,9 +202,15 @@ class OpenAIDoor:
                 self._answer = None
 
     def _input(self, sent: Sequence[InputItem]) -> list[Item]:
-        return [
-            self._found(item.id, "retriev") if isinstance(item, ItemReference) else item_from(item) for item in sent
-        ]
+        return [self._meant(item, f"response.input[{index}].id") for index, item in enumerate(sent)]
+
+    def _meant(self, sent: InputItem, path: str) -> Item:
+        if not isinstance(sent, ItemReference):
+            return item_from(sent)
+        item = self._session.conversation.history.find(sent.id)
+        if item is None:
+            raise BadEvent("invalid_value", f"The item with id '{sent.id}' does not exist.", path)
+        return item
 
     def _cancel(self, response_id: str | None) -> None:
         running = [turn for turn in self._session.turns if turn.ended is None]
@@ -241,7 +247,8 @@ class OpenAIDoor:
     def _response(self, turn: Turn, config: SessionConfig, wishes: ResponseWishes, recorded: bool) -> Json:
         shown = config.ga(self._session.id, self._session.character.name)
         output = shown["audio"]["output"]
-        return {
+        beta_only = {"temperature": config.fields.get("temperature", 0.8)} if self.dialect == "beta" else {}
+        return beta_only | {
             "object": "realtime.response",
             "id": turn.id,
             "status": "in_progress",

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import aclosing, suppress
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 from pydantic_core import to_json
 
 from charhost.character import Character, CharacterSet
 from charhost.events import MOST_TEXT, AudioAppend, BadEvent, Dialect, frame, valid
 from charhost.items import Message
+from charhost.lenient import Lenient
 from charhost.progress import ItemDone, TextDelta, TurnEvent
 from charhost.turn import Turn, Wish
 from charhost.web.farewell import Farewell
@@ -30,11 +31,7 @@ GOODBYE_GRACE = 5.0
 _GOODBYE = Farewell(1000, "The character ended the conversation. Bye!", "goodbye")
 
 
-class _Checked(BaseModel):
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-
-class Instructions(_Checked, extra="allow"):
+class Instructions(Lenient, extra="allow"):
     """Of type `constant` with a text that somebody wrote; any other type is the name of a prompt that unmute has."""
 
     type: str
@@ -47,7 +44,7 @@ class Instructions(_Checked, extra="allow"):
         return self
 
 
-class Wishes(_Checked):
+class Wishes(Lenient):
     """`session` of a `session.update`."""
 
     instructions: Instructions | None = None
@@ -60,7 +57,7 @@ class Wishes(_Checked):
         return self.model_dump(exclude_unset=True) | {"allow_recording": self.allow_recording}
 
 
-class SessionUpdate(_Checked):
+class SessionUpdate(Lenient):
     """The first event of a client; what follows it on the same connection is mostly sound."""
 
     session: Wishes
@@ -207,6 +204,9 @@ class UnmuteDoor:
         if self._session.ended_by is not None:
             return  # the farewell says why
         if turn.ended is not None and turn.ended.failure is not None:
+            if not text:  # the next session.update is greeted
+                self._greeted, self._greeting = False, None
+                self._heard.clear()
             self._emit_error("server_error", turn.ended.failure.message, turn.ended.failure.code)
         elif text.lower().endswith("bye!"):
             self._session.close(_GOODBYE, GOODBYE_GRACE)

@@ -1,0 +1,150 @@
+"""charhost check: whether the files of a directory would serve, found out in a process of their own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+from pydantic import BaseModel, ConfigDict
+
+from charhost.cli.configuration import configured
+from charhost.cli.output import error_line, mark, one_line, say, say_json, show_table
+from charhost.errors import DirectoryError
+from charhost.report import FileError, PathText
+from charhost.settings import Settings
+
+if TYPE_CHECKING:
+    from charhost.rehearsal import Rehearsal
+
+# A bar for less than this would only flicker.
+_LONG = 1.0
+
+
+def check(
+    directory: Annotated[Path | None, typer.Argument(help="Whose files; else the setting `directory`.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a report in JSON, and nothing else.")] = False,
+) -> None:
+    """Load every character file in a child process, and have each make its prompt.
+
+    Ends with 0 if every file would serve, with 1 if one would not or there is none, with 2 after wrong usage.
+    """
+    from charhost.cli.rehearsals import completed
+
+    report = completed(_checked(configured(directory=directory)))
+    if as_json:
+        say_json(report.model_dump_json(indent=2))
+    else:
+        _show(report)
+    raise typer.Exit(0 if report.success else 1)
+
+
+class Checked(BaseModel):
+    """A character that would serve, and how long its prompt is."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: str
+    name: str
+    prompt_characters: int
+    tools: tuple[str, ...]
+
+
+class CheckReport(BaseModel):
+    """What a check came to, in the fields of a `ReloadReport`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    success: bool
+    directory: PathText
+    total_files: int = 0
+    loaded_count: int = 0
+    error_count: int = 0
+    load_duration: float = 0.0
+    message: PathText
+    outcome: Literal["valid", "rejected"]
+    errors: tuple[FileError, ...] = ()
+    characters: tuple[Checked, ...] = ()
+
+
+async def _checked(settings: Settings) -> CheckReport:
+    from charhost.cli.rehearsals import read_directory, rehearse
+
+    began = time.monotonic()
+    try:
+        snapshot = read_directory(settings)
+    except DirectoryError as e:
+        return CheckReport(success=False, directory=str(settings.directory), message=str(e), outcome="rejected")
+    paths = snapshot.character_paths
+    with _bar(len(paths)) as told:
+        rehearsals = await rehearse(settings, snapshot, paths, told)
+    return _report(settings.directory, rehearsals, time.monotonic() - began)
+
+
+def _report(directory: Path, rehearsals: list[Rehearsal], duration: float) -> CheckReport:
+    errors = tuple(rehearsal.error for rehearsal in rehearsals if rehearsal.error is not None)
+    good = tuple(_good(rehearsal) for rehearsal in rehearsals if rehearsal.error is None)
+    success = bool(good) and not errors
+    return CheckReport(
+        success=success,
+        directory=str(directory),
+        total_files=len(rehearsals),
+        loaded_count=len(good),
+        error_count=len(errors),
+        load_duration=round(duration, 6),
+        message=_message(directory, len(rehearsals), len(errors)),
+        outcome="valid" if success else "rejected",
+        errors=errors,
+        characters=good,
+    )
+
+
+def _good(rehearsal: Rehearsal) -> Checked:
+    tools = tuple(str(tool["function"]["name"]) for tool in rehearsal.tools)
+    return Checked(file=rehearsal.file, name=rehearsal.name, prompt_characters=len(rehearsal.prompt), tools=tools)
+
+
+def _message(directory: Path, files: int, errors: int) -> str:
+    if not files:
+        return f"There is no character file in {directory}."
+    if errors:
+        return f"{errors} of {files} character files in {directory} would not serve."
+    return f"{files} of {files} character files in {directory} would serve."
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int], None]]:
+    """Show on a terminal how far a long check has come."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    began, progress = time.monotonic(), Progress(console=console, transient=True)
+    task = progress.add_task("Checking", total=total)
+
+    def told(done: int) -> None:
+        progress.update(task, completed=done)
+        if console.is_terminal and time.monotonic() - began > _LONG:
+            progress.start()
+
+    try:
+        yield told
+    finally:
+        if progress.live.is_started:  # else it would end a line that was never begun
+            progress.stop()
+
+
+def _show(report: CheckReport) -> None:
+    if report.characters:
+        rows = [
+            (c.file, c.name, f"{c.prompt_characters:,} characters", ", ".join(c.tools) or None)
+            for c in report.characters
+        ]
+        show_table(("file", "character", "prompt", "tools"), rows)
+        say("")
+    for error in report.errors:
+        say(error_line(error.model_dump()))
+    say(f"{mark(report.success)} {one_line(report.message)} ({report.load_duration:.2f} s)")

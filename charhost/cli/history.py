@@ -1,0 +1,47 @@
+"""charhost history: the reloads of a running server."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from charhost.cli.output import say, show_table
+from charhost.cli.remote import HERE, AsJson, Document, Remote, Request, Timeout, Url, perform
+
+_COLUMNS = ("started", "outcome", "by", "generation", "loaded", "errors", "directory", "reason")
+
+
+def history(
+    limit: Annotated[int | None, typer.Option(min=1, help="The most reloads to list.")] = None,
+    url: Url = HERE,
+    timeout: Timeout = 30,
+    as_json: AsJson = False,
+) -> None:
+    """List the reloads of a running server, the newest first, those that were refused too."""
+    query = None if limit is None else {"limit": str(limit)}
+    request = Request("/v1/characters/reloads", query=query)
+    perform(Remote(url, timeout), request, as_json=as_json, fits=_is_history, show=_show)
+
+
+def _is_history(document: Document) -> bool:
+    reloads = document.get("reloads")
+    return isinstance(reloads, list) and all(isinstance(report, dict) for report in reloads)
+
+
+def _show(document: Document) -> None:
+    if document["reloads"]:
+        show_table(_COLUMNS, [_row(report) for report in document["reloads"]])
+    else:
+        say("There was no reload yet.")
+
+
+def _row(report: Document) -> list[object]:
+    loaded = f"{report.get('loaded_count')}/{report.get('total_files')}"
+    before = [moment(report.get("started_at")), report.get("outcome"), report.get("trigger"), report.get("generation")]
+    return [*before, loaded, report.get("error_count"), report.get("directory"), report.get("reason")]
+
+
+def moment(text: object) -> object:
+    """Cut a time to its seconds."""
+    return f"{text.partition('.')[0].removesuffix('Z')}Z" if isinstance(text, str) and text.endswith("Z") else text

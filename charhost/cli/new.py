@@ -1,0 +1,138 @@
+"""charhost new: a character file to begin with."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import unicodedata
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from charhost.character import normal
+from charhost.checks import MOST_NAME
+from charhost.cli.configuration import configured
+from charhost.cli.names import written_names
+from charhost.cli.output import complain, mark, one_line, say
+from charhost.errors import CharhostError, DirectoryError, DirectoryNotFound
+from charhost.settings import Settings
+from charhost.snapshot import Limits, take_snapshot
+
+_MOST_STEM = 60
+
+TEMPLATE = '''\
+"""Say here, for yourself, who this is."""
+
+# What clients ask for. No other file of the directory may have it.
+CHARACTER_NAME = {name}
+
+# How it sounds: for the speech server, if there is one.
+VOICE_SOURCE = {{
+    "source_type": "file",
+    "path_on_server": {voice},
+}}
+
+# Who it is. The class below gets this, whatever it is, and makes the prompt of it.
+INSTRUCTIONS = {{
+    "type": "constant",
+    "language": "en",
+    "text": f"""\\
+You are {{CHARACTER_NAME}}. Say here what you do, what you like, and one odd thing that nobody expects.
+Your words may be read aloud: one to three short sentences, no lists, no headings, no emoji.
+When you do not know something, say so and never make it up.
+""",
+}}
+
+# Only what is good is on the list of voices; make it False to keep it off the list.
+METADATA = {{"good": True, "comment": None}}
+
+
+class PromptGenerator:
+    """Tells the model who it is; every conversation has its own."""
+
+    def __init__(self, instructions: dict[str, str]) -> None:
+        self.instructions = instructions
+
+    def make_system_prompt(self) -> str:
+        """Return the system prompt of the conversation."""
+        return self.instructions["text"]
+'''
+
+
+class _Taken(CharhostError):
+    """There is such a character, or such a file, already."""
+
+
+def _fit(name: str) -> str:
+    """Bring a name into the form in which it is compared, if it can be one."""
+    name = normal(name)
+    if not 0 < len(name) <= MOST_NAME or not name.isprintable():
+        raise typer.BadParameter(f"a name has 1 to {MOST_NAME} characters, all of them printable")
+    return name
+
+
+def new(
+    name: Annotated[str, typer.Argument(callback=_fit, help="What the character is called.")],
+    directory: Annotated[Path | None, typer.Option(help="Where; else the setting `directory`.")] = None,
+) -> None:
+    """Write a character file that loads, to be changed to your liking. Nothing is overwritten."""
+    settings = configured(directory=directory)
+    try:
+        _refuse_taken(name, settings)
+        file = settings.directory / f"{stem_of(name)}.py"
+        _write(file, TEMPLATE.format(name=_literal(name), voice=_literal(f"voices/{stem_of(name)}.wav")))
+    except (_Taken, DirectoryError, OSError) as e:
+        complain(one_line(e))
+        raise typer.Exit(1) from e
+    say(f"{mark(True)} Wrote {one_line(file)}\n")
+    say(_next_steps(name, file))
+
+
+def stem_of(name: str) -> str:
+    """Make the name of a file of the name of a character: lower case, and ASCII where that is possible."""
+    plain = "".join(c for c in unicodedata.normalize("NFKD", name.lower()) if not unicodedata.combining(c))
+    # What is no letter of the ASCII alphabet after all, as in Chinese, stays as it is.
+    stem = re.sub(r"\W+", "_", unicodedata.normalize("NFC", plain)).strip("_")
+    while len(stem.encode()) > _MOST_STEM:
+        stem = stem[:-1]
+    return stem or "character"
+
+
+def _refuse_taken(name: str, settings: Settings) -> None:
+    limits = Limits(settings.max_files, settings.max_bytes, settings.max_file_bytes)
+    try:
+        names = written_names(take_snapshot(settings.directory, limits))
+    except DirectoryNotFound:  # it is made
+        return
+    for path, taken in names.items():
+        if taken == name:
+            raise _Taken(f"{path} in {settings.directory} already defines {name}")
+
+
+def _write(file: Path, source: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with open(file, "x", encoding="utf-8") as opened:
+            opened.write(source)
+    except FileExistsError:
+        raise _Taken(f"{file} exists already, and is left as it is") from None
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _next_steps(name: str, file: Path) -> str:
+    who, where = shlex.quote(name), shlex.quote(str(file.parent))
+    return "\n".join(
+        [
+            "Next:",
+            f"  edit it, its INSTRUCTIONS above all: {shlex.quote(str(file))}",
+            f"  charhost check {where}",
+            f"  charhost preview {who} --directory {where}",
+            f"  charhost serve --directory {where} --watch   (or, beside a running server: charhost reload {where})",
+            f"  charhost chat {who}",
+        ]
+    )

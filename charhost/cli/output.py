@@ -1,0 +1,99 @@
+"""What the commands print: tables on a terminal, aligned text in a pipe, JSON for programs."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, TextIO
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+Rows = Sequence[Sequence[object]]
+
+
+def prepare_streams() -> None:
+    """Make sure that no character can fail to be printed, whatever the terminal's encoding."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(text: str, stream: TextIO | None = None) -> None:
+    """Print at once, and go on when nobody reads any more."""
+    stream = stream or sys.stdout
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        # The exit status must still tell what came of it; without this, Python fails again when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def say_json(text: str) -> None:
+    """Print JSON, which is UTF-8 wherever it goes (RFC 8259, section 8.1)."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
+    say(text.removesuffix("\n"))
+
+
+def complain(text: str) -> None:
+    """Print to standard error why a command did not do what it was asked."""
+    say(f"{mark(False, sys.stderr)} {text}", sys.stderr)
+
+
+def mark(is_good: bool, stream: TextIO | None = None) -> str:
+    """Answer a sign for success or failure, or a word on a terminal that has no such sign."""
+    sign, word = ("✓", "OK") if is_good else ("✗", "ERROR")
+    try:
+        sign.encode((stream or sys.stdout).encoding)
+    except (TypeError, UnicodeEncodeError):
+        return word
+    return sign
+
+
+def one_line(value: object) -> str:
+    """Spell text that others wrote, so that it neither breaks the line nor sends commands to the terminal."""
+    text = " ".join(str(value).splitlines())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def show_table(columns: Sequence[str], rows: Rows) -> None:
+    """Print *rows* below the names of their *columns*."""
+    cells = [[one_line("–" if cell is None else cell) for cell in row] for row in rows]
+    console = Console(highlight=False, soft_wrap=False)
+    if console.is_terminal:
+        say(_drawn(console, columns, cells))
+    else:
+        say(aligned([columns, *cells]))
+
+
+def aligned(rows: Rows) -> str:
+    """Write rows as lines, each column as wide as its widest cell."""
+    texts = [[str(cell) for cell in row] for row in rows]
+    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
+    lines = ("  ".join(_padded(cell, width) for cell, width in zip(row, widths, strict=True)) for row in texts)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def error_line(error: dict[str, Any]) -> str:
+    """Write `file:line: type: message`, without what is not known."""
+    place = ":".join(str(part) for part in (error.get("file"), error.get("line")) if part is not None)
+    return one_line(": ".join(str(part) for part in (place, error.get("error_type"), error.get("message")) if part))
+
+
+def _padded(text: str, width: int) -> str:
+    return text + " " * (width - cell_len(text))
+
+
+def _drawn(console: Console, columns: Sequence[str], cells: list[list[str]]) -> str:
+    table = Table(*columns, box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for row in cells:
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    with console.capture() as captured:
+        console.print(table)
+    return captured.get().strip("\n")

@@ -1,0 +1,105 @@
+"""charhost preview: what a model will be told by one character."""
+
+from __future__ import annotations
+
+import json
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from charhost.character import normal
+from charhost.cli.configuration import configured
+from charhost.cli.new import stem_of
+from charhost.cli.output import complain, error_line, one_line, say, say_json
+from charhost.errors import DirectoryError
+from charhost.settings import Settings
+
+if TYPE_CHECKING:
+    from charhost.rehearsal import Rehearsal
+
+_CHARACTERS_PER_TOKEN = 4
+_MOST_NAMES = 10
+
+
+def preview(
+    name: Annotated[str, typer.Argument(help="Whose prompt.")],
+    directory: Annotated[Path | None, typer.Option(help="Where its file is; else the setting `directory`.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it in JSON, and nothing else.")] = False,
+) -> None:
+    """Show the prompt that a character makes now, its tools, its greetings and its size.
+
+    Its file is run in a child process. Ends with 1 if that fails, or if there is no such character.
+    """
+    from charhost.cli.rehearsals import completed
+
+    settings = configured(directory=directory)
+    try:
+        found, known = completed(_rehearsed(settings, normal(name)))
+    except DirectoryError as e:
+        complain(one_line(e))
+        raise typer.Exit(1) from e
+    if found is None:
+        complain(one_line(_unknown(name, known, settings.directory)))
+    elif found.error is not None:
+        complain(error_line(found.error.model_dump()))
+    else:
+        say_json(_document(found)) if as_json else _show(found)
+    raise typer.Exit(0 if found is not None and found.error is None else 1)
+
+
+async def _rehearsed(settings: Settings, name: str) -> tuple[Rehearsal | None, list[str]]:
+    """Try out whom *name* means; also answers the names that there are, as far as was found out."""
+    from charhost.cli.names import written_names
+    from charhost.cli.rehearsals import read_directory, rehearse
+
+    snapshot = read_directory(settings)
+    names = written_names(snapshot)
+    # Only the files that say so, if any does: the others may take long, and are nobody's business.
+    paths = [path for path, written in names.items() if written == name] or list(names)
+    rehearsals = await rehearse(settings, snapshot, paths)
+    claims = [r for path, r in zip(paths, rehearsals, strict=True) if name in (r.name, names[path])]
+    good = [rehearsal for rehearsal in claims if rehearsal.error is None]
+    known = [rehearsal.name for rehearsal in rehearsals if rehearsal.error is None]
+    return next(iter(good or claims), None), known
+
+
+def _unknown(name: str, known: list[str], directory: Path) -> str:
+    if not known:
+        return f"there is no character in {directory}"
+    near = _nearest(name, known)
+    others = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(known)[:_MOST_NAMES])}"
+    return f"there is no {name} in {directory}; {others}"
+
+
+def _nearest(name: str, known: list[str]) -> list[str]:
+    """Find names that differ in a few letters, or hold this one, whatever the case and the accents."""
+    wanted, plain = stem_of(name), {other: stem_of(other) for other in known}
+    close = get_close_matches(wanted, plain.values(), cutoff=0.5)
+    return [other for other, stem in plain.items() if stem in close or wanted in stem][:_MOST_NAMES]
+
+
+def _show(found: Rehearsal) -> None:
+    say("\n".join(map(one_line, found.prompt.splitlines())))
+    lines = [f"file: {found.file}", f"size: {len(found.prompt):,} characters, about {_tokens(found):,} tokens"]
+    lines += [f"tool: {_signature(tool['function'])}" for tool in found.tools]
+    lines += [f"greeting: {greeting}" for greeting in found.greetings]
+    say("\n" + "\n".join(map(one_line, lines)))
+
+
+def _signature(function: dict[str, object]) -> str:
+    parameters = function.get("parameters")
+    names = parameters.get("properties", {}) if isinstance(parameters, dict) else {}
+    description = function.get("description")
+    return f"{function['name']}({', '.join(names)})" + (f": {description}" if description else "")
+
+
+def _tokens(found: Rehearsal) -> int:
+    return -(-len(found.prompt) // _CHARACTERS_PER_TOKEN)
+
+
+def _document(found: Rehearsal) -> str:
+    document = found.model_dump(mode="json", exclude={"error"})
+    sizes = {"prompt_characters": len(found.prompt), "prompt_tokens": _tokens(found)}
+    return json.dumps(document | sizes, indent=2, ensure_ascii=False)

@@ -1,0 +1,117 @@
+"""charhost reload: have a running server load its characters anew."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+import typer
+
+from charhost.cli.output import mark, one_line, say
+from charhost.cli.remote import (
+    HERE,
+    AsJson,
+    Document,
+    IfMatch,
+    Remote,
+    Request,
+    Timeout,
+    Url,
+    error_lines,
+    perform,
+)
+from charhost.report import OnError, Scope
+from charhost.settings import SessionPolicy
+
+_HEADLINES = {
+    "unchanged": "Nothing has changed: the characters stay as they are.",
+    "valid": "Characters are valid: nothing was changed, this was a dry run.",
+}
+
+Sessions = Annotated[
+    SessionPolicy | None, typer.Option(help="What becomes of open sessions; else the server's setting.")
+]
+Drain = Annotated[
+    float | None,
+    typer.Option(min=0, max=86_400, help="How many seconds a session in the middle of an answer may stay."),
+]
+Reason = Annotated[str | None, typer.Option(help="Why, for whoever reads the history.")]
+
+
+def _sendable(directory: str | None) -> str | None:
+    """Make a path absolute without following links; "default" is a word of the server's."""
+    if directory is None or directory == "default":
+        return directory
+    if not directory:  # abspath("") is the working directory: an unset variable would load whatever lies there
+        raise typer.BadParameter("must not be empty")
+    expanded = os.path.expanduser(directory)
+    try:
+        # abspath drops "..", which after a link means another directory: what is absolute is left alone.
+        absolute = expanded if os.path.isabs(expanded) else os.path.abspath(expanded)
+        return os.fsencode(absolute).decode("utf-8")
+    except UnicodeDecodeError:
+        raise typer.BadParameter("its name is not UTF-8, so JSON cannot carry it") from None
+    except OSError as e:
+        raise typer.BadParameter(f"the working directory is gone ({e})") from e
+
+
+def reload(
+    directory: Annotated[
+        str | None,
+        typer.Argument(
+            callback=_sendable,
+            help="A directory on the server's machine, or the word default for the one it was started with;"
+            " else the current one.",
+        ),
+    ] = None,
+    scope: Annotated[Scope, typer.Option(help="Execute every file afresh, or only what changed.")] = "all",
+    sessions: Sessions = None,
+    drain: Drain = None,
+    on_error: Annotated[OnError, typer.Option(help="What one bad file does.")] = "exclude",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Load, check and report; change nothing.")] = False,
+    check_isolated: Annotated[
+        bool | None, typer.Option(help="First load it in a child process; else the server's setting.")
+    ] = None,
+    reason: Reason = None,
+    if_match: IfMatch = None,
+    url: Url = HERE,
+    timeout: Timeout = 120,
+    as_json: AsJson = False,
+) -> None:
+    """Have a running server load a directory."""
+    wish = {
+        "directory": directory,
+        "scope": scope,
+        "sessions": sessions,
+        "drain_seconds": drain,
+        "on_error": on_error,
+        "dry_run": dry_run,
+        "check_isolated": check_isolated,
+        "reason": reason,
+    }
+    wish = {name: value for name, value in wish.items() if value is not None}
+    request = Request("/v1/characters/reload", wish, if_match=if_match)
+    perform(Remote(url, timeout), request, as_json=as_json, fits=is_report, show=show_report)
+
+
+def is_report(document: Document) -> bool:
+    """Tell the report of a reload from the JSON of some other server."""
+    kinds = {"directory": str, "total_files": int, "loaded_count": int, "error_count": int, "message": str}
+    duration = isinstance(document.get("load_duration"), (int, float))
+    return duration and all(isinstance(document.get(name), kind) for name, kind in kinds.items())
+
+
+def show_report(report: Document) -> None:
+    """Print what was loaded and what was left out."""
+    headline = _HEADLINES.get(str(report.get("outcome")), "Characters reloaded successfully!")
+    lines = [
+        f"{mark(True)} {headline}",
+        f"  Directory: {one_line(report['directory'])}",
+        f"  Loaded: {report['loaded_count']}/{report['total_files']} characters",
+        f"  Errors: {report['error_count']}",
+        f"  Duration: {report['load_duration']:.2f}s",
+        "",
+        f"  {one_line(report['message'])}",
+    ]
+    errors = error_lines(report)
+    say("\n".join(lines + [""] * bool(errors) + [f"  {line}" for line in errors]))

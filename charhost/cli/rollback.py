@@ -1,0 +1,29 @@
+"""charhost rollback: have a running server go back to characters that it served before."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from charhost.cli.reload import Drain, Reason, Sessions, is_report, show_report
+from charhost.cli.remote import HERE, AsJson, IfMatch, Remote, Request, Timeout, Url, perform
+
+
+def rollback(
+    generation: Annotated[
+        int | None, typer.Argument(min=0, help="Which one, as the history numbers them; else the one before.")
+    ] = None,
+    sessions: Sessions = None,
+    drain: Drain = None,
+    reason: Reason = None,
+    if_match: IfMatch = None,
+    url: Url = HERE,
+    timeout: Timeout = 120,
+    as_json: AsJson = False,
+) -> None:
+    """Have a running server serve an earlier generation again, even if its files are gone."""
+    wish = {"generation": generation, "sessions": sessions, "drain_seconds": drain, "reason": reason}
+    wish = {name: value for name, value in wish.items() if value is not None}
+    request = Request("/v1/characters/rollback", wish, if_match=if_match)
+    perform(Remote(url, timeout), request, as_json=as_json, fits=is_report, show=show_report)

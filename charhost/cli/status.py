@@ -1,0 +1,65 @@
+"""charhost status: what a running server serves, and how its last reload went."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from charhost.cli.history import moment
+from charhost.cli.output import show_table
+from charhost.cli.remote import HERE, AsJson, Document, Remote, Request, Timeout, Url, error_lines, perform
+
+
+def status(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
+    """Show what a running server serves, its last reload, its last error, its watcher and its sessions."""
+    request = Request("/v1/characters/status")
+    perform(Remote(url, timeout), request, as_json=as_json, fits=_is_status, show=_show)
+
+
+def _is_status(document: Document) -> bool:
+    return isinstance(document.get("serving"), dict)
+
+
+def _show(document: Document) -> None:
+    show_table(("what", "now"), list(_rows(document)))
+
+
+def _rows(document: Document) -> Iterator[tuple[str, object]]:
+    serving, running = document["serving"], document.get("in_progress")
+    yield "characters", serving.get("characters")
+    yield "generation", serving.get("generation")
+    yield "etag", f"{serving.get('generation')}-{serving.get('revision')}"
+    yield "sessions", _sessions(document.get("generations"))
+    yield "last reload", _reload(document.get("last_reload"))
+    if isinstance(running, dict):
+        yield "reloading", f"since {moment(running.get('since'))}"
+    yield "watcher", _watcher(document.get("watcher"))
+    yield from _errors(document.get("last_error"), document.get("last_reload"))
+
+
+def _sessions(generations: object) -> str:
+    found = [entry for entry in generations if isinstance(entry, dict)] if isinstance(generations, list) else []
+    counts = [f"{entry.get('sessions')} with generation {entry.get('generation')}" for entry in found]
+    return ", ".join(counts) or "none"
+
+
+def _reload(report: object) -> str | None:
+    if not isinstance(report, dict):
+        return None
+    how = f"{report.get('outcome')} ({report.get('trigger')})"
+    return f"{how}, {moment(report.get('started_at'))}: {report.get('message')}"
+
+
+def _watcher(watcher: object) -> str:
+    if not isinstance(watcher, dict):
+        return "off"
+    state = "up" if watcher.get("up") else "down"
+    held = ", held" if watcher.get("held") else ""
+    return f"{state}{held} ({watcher.get('mode')}), last compared {moment(watcher.get('last_comparison')) or 'never'}"
+
+
+def _errors(report: object, last: object) -> Iterator[tuple[str, object]]:
+    """The sentence of the last reload that went wrong, then a row for each file."""
+    yield "last error", "in the last reload" if report and report == last else _reload(report)
+    if isinstance(report, dict):
+        for line in error_lines(report):
+            yield "", line

@@ -1,0 +1,753 @@
+"""The fault table: whatever upstreams, clients and characters do, an answer ends once, and nobody else feels it."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import io
+import json
+import logging
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.client import HTTPConnection
+from itertools import chain
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession
+from aiohttp.test_utils import TestServer
+from llmock.pytest_plugin import LLMock
+from pydantic_core import from_json, to_json
+
+from charhost.settings import Settings
+from charhost.upstream import connections
+from charhost.web.app import create_app
+from charhost.web.completions import stream
+from charhost.web.keys import METRICS, SESSIONS
+from charhost.web.realtime import handler
+from tests.conftest import Client, character
+from tests.e2e.conftest import ENVIRONMENT, free_port, wait_for
+from tests.e2e.doors import (
+    ALL,
+    HELD,
+    LIMIT,
+    SOCKETS,
+    WORDS,
+    Ending,
+    Ga,
+    Plain,
+    Script,
+    Socket,
+    Streamed,
+    Unmute,
+    Upstream,
+    Visit,
+    chunk,
+    held,
+    held_until,
+    well,
+)
+from tests.e2e.test_clients import TEXT, head
+from tests.test_manager import Write
+from tests.test_upstream import HEAD, Line
+
+KEY = "sk-f4ult0123456789abcdef"
+GOOD = Ending(WORDS)
+
+THROUGH_EVERY_DOOR = pytest.mark.parametrize("door", ALL)
+OVER_EVERY_SOCKET = pytest.mark.parametrize("door", SOCKETS)
+
+Serve = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture(autouse=True)
+def no_errors(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Let nothing here be logged as an error: an error is a fault of charhost's own."""
+    yield
+    assert [r.getMessage() for r in caplog.get_records("call") if r.levelno >= logging.ERROR] == []
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Upstream]:
+    """A model's server that listens."""
+    upstream = Upstream()
+    await upstream.open()
+    yield upstream
+    upstream.close()
+
+
+@pytest.fixture
+def serve(directory: Path, aiohttp_client: Callable[..., Awaitable[Client]], upstream: Upstream) -> Serve:
+    """Serves the directory with these settings, over sockets that hold little."""
+
+    async def serve(**settings: Any) -> Client:
+        asking = {"directory": directory, "llm_url": upstream.url, "llm_model": "big", "llm_key": KEY}
+        app = create_app(Settings(**(asking | settings)))
+        return await aiohttp_client(TestServer(app, socket_factory=small_socket))
+
+    return serve
+
+
+def small_socket(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
+    """A listening socket; its connections inherit a buffer that is soon full."""
+    listening = socket.socket(family)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
+    listening.bind((host, port))
+    return listening
+
+
+def counted(client: Client, metric: str) -> dict[tuple[str, ...], float]:
+    """What a counter says, by its labels."""
+    families = client.app[METRICS].registry.collect()
+    samples = [sample for family in families for sample in family.samples]
+    return {tuple(s.labels.values()): s.value for s in samples if s.name == f"charhost_{metric}_total"}
+
+
+async def until(holds: Callable[[], bool], seconds: float = LIMIT) -> None:
+    """Wait for something that no event tells of."""
+    async with asyncio.timeout(seconds):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+async def crowd(client: Client, count: int) -> list[Ending]:
+    """Have others talk with Ada, at all doors."""
+    return await asyncio.gather(*(ALL[number % len(ALL)](client).turn() for number in range(count)))
+
+
+# What the upstream does
+
+
+def telling(url: str) -> str:
+    """What no client may be told."""
+    port = re.findall(r"\d+", url)[-2]
+    return f"request to {url}/chat/completions with key {KEY} on port {port} failed"
+
+
+async def cut_before(line: Line) -> None:
+    line.writer.close()
+
+
+async def cut_in_the_middle(line: Line) -> None:
+    line.send(HEAD, b"Content-Length: 9999\r\n\r\n", chunk(content="one "))
+    line.writer.close()
+
+
+async def too_many(line: Line) -> None:
+    line.answer(b"", "429 Too Many Requests")
+
+
+def saying(body: str, kind: str = "text/event-stream") -> Script:
+    """A script: answer that, with the address of the server in the place of `{}`."""
+
+    async def script(line: Line) -> None:
+        url = f"http://127.0.0.1:{line.writer.get_extra_info('sockname')[1]}/v1"
+        line.answer(body.replace("{}", telling(url)).encode(), kind=kind)
+
+    return script
+
+
+Arrange = Callable[[LLMock, Upstream], str]
+
+
+def refusing(status: int, **more: Any) -> Arrange:
+    """Have llmock answer one request with this status."""
+    return lambda mock, _: mock.fail(status, **({"message": telling(mock.base_url())} | more)).base_url()
+
+
+def breaking(name: str, **more: Any) -> Arrange:
+    """Have llmock break one answer in this way."""
+    return lambda mock, _: str(getattr(mock, name)(**more).base_url())
+
+
+def following(*scripts: Script) -> Arrange:
+    """Have the own server follow these scripts, one a request."""
+    return lambda _, upstream: upstream.then(*scripts).url
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What an upstream does, and what becomes of the answer: `status` is its status where HTTP still has one."""
+
+    arrange: Arrange
+    error_type: str
+    status: int = 502
+    words: int = 0
+    deadlines: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def code(self) -> str:
+        return "rate_limit_exceeded" if self.status == 429 else "upstream_error"
+
+
+SLOW = {"llm_first_deadline": 0.4}
+PAUSING = {"llm_idle_deadline": 0.4}
+ONE = chunk(content="one ").decode()
+
+FAULTS = {
+    "down": Fault(lambda _, upstream: upstream.close().url, "unreachable"),
+    "401": Fault(refusing(401), "unauthorized"),
+    "403": Fault(refusing(403), "unauthorized"),
+    "429": Fault(following(too_many, too_many, too_many), "rate_limited", 429),
+    "429 and when to come back": Fault(refusing(429, retry_after=60), "rate_limited", 429),
+    "500": Fault(refusing(500), "server_error"),
+    "context too long": Fault(breaking("context_overflow"), "refused", 400),
+    "stalls before": Fault(breaking("slow_first_token", seconds=60), "timeout", 504, deadlines=SLOW),
+    "stalls in the middle": Fault(breaking("stall", after_chunks=3), "timeout", 504, 2, PAUSING),
+    "cut before": Fault(following(cut_before, cut_before), "unreachable"),
+    "cut in the middle": Fault(following(cut_in_the_middle), "truncated", words=1),
+    "dropped in the middle": Fault(breaking("disconnect", after_chunks=3), "truncated", words=2),
+    "broken JSON": Fault(breaking("corrupt", after_chunks=3), "malformed", words=2),
+    "ends early": Fault(breaking("truncate", after_chunks=3), "truncated", words=2),
+    "HTML": Fault(following(saying("<html>{}</html>", "text/html")), "malformed"),
+    "error at first": Fault(following(saying('data: {"error":{"message":"{}"}}\n\n')), "server_error"),
+    "error in the stream": Fault(
+        following(saying(ONE + 'data: {"error":{"message":"{}","code":500}}\n\n')), "server_error", words=1
+    ),
+}
+
+
+@THROUGH_EVERY_DOOR
+@pytest.mark.parametrize("name", FAULTS)
+async def test_upstream_fails(
+    name: str, door: type[Visit], serve: Serve, llmock: LLMock, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fault ends one answer, as the protocol says, is counted once, tells no secret, and a good answer follows."""
+    fault = FAULTS[name]
+    monkeypatch.setattr(connections, "_FIRST_PAUSE", 0.01)
+    url = fault.arrange(llmock.reply(" ".join(WORDS), times=None), upstream)
+    client = await serve(llm_url=url, **fault.deadlines)
+    visit = door(client)
+    assert_told(await visit.turn(), fault, door)
+    await upstream.open()
+    assert (await visit.turn()).words == WORDS
+    assert counted(client, "upstream_errors") == {(fault.error_type,): 1}
+    assert counted(client, "turns") == {(door.front_door, "failed"): 1, (door.front_door, "completed"): 1}
+    assert_nothing_told_of(url, visit)
+
+
+def assert_told(ending: Ending, fault: Fault, door: type[Visit]) -> None:
+    """See that a client was told of a fault as its protocol has it."""
+    assert (ending.code, ending.words) == (fault.code, [] if door is Plain else WORDS[: fault.words])
+    assert ending.message
+    has_status = door is Plain or (door is Streamed and fault.words == 0)
+    assert ending.status == (fault.status if has_status else 200)
+    assert (ending.retry_after is not None) == (ending.status == 429)
+
+
+def assert_nothing_told_of(url: str, visit: Visit) -> None:
+    """Search all that a client received for the upstream's address and for parts of the key."""
+    received = "\n".join(visit.received)
+    port = url.rpartition(":")[2].partition("/")[0]
+    assert (
+        re.search(rf"127\.0\.0\.1|localhost|(?<![\w-]){port}(?!\w)|f4ult|23456789ab|chat/completions", received) is None
+    )
+
+
+@THROUGH_EVERY_DOOR
+async def test_upstream_is_unavailable_once(door: type[Visit], serve: Serve, llmock: LLMock) -> None:
+    """A 503 that is over when it is asked again is not noticed."""
+    client = await serve(llm_url=llmock.fail(503, retry_after=0).reply(" ".join(WORDS)).base_url())
+    assert await door(client).turn() == GOOD
+    assert counted(client, "turns") == {(door.front_door, "completed"): 1}
+    assert counted(client, "upstream_errors") == {}
+
+
+async def test_pause_that_an_upstream_asks_for_is_told(serve: Serve, llmock: LLMock) -> None:
+    """A client of chat completions is told when to come back, as the upstream said it."""
+    client = await serve(llm_url=llmock.rate_limit(retry_after=60).base_url())
+    assert (await Plain(client).turn()).retry_after == "60"
+
+
+# What clients do
+
+
+@THROUGH_EVERY_DOOR
+async def test_client_leaves_in_the_middle(door: type[Visit], serve: Serve, upstream: Upstream) -> None:
+    """Within a second the upstream sees that nobody wants its answer any more."""
+    client = await serve()
+    visit = door(client)
+    upstream.then(held)
+    await visit.ask()
+    await asyncio.wait_for(upstream.asked.get(), LIMIT)
+    await visit.heard()
+    await visit.leave()
+    await asyncio.wait_for(upstream.idle.wait(), 1)
+    await until(lambda: counted(client, "turns") == {(door.front_door, "cancelled"): 1})
+
+
+@OVER_EVERY_SOCKET
+async def test_client_says_goodbye_in_the_middle(door: type[Socket], serve: Serve, upstream: Upstream) -> None:
+    """A polite end of the socket ends the answer as well."""
+    client = await serve()
+    visit = door(client)
+    upstream.then(held)
+    await visit.ask()
+    await visit.heard()
+    await (await visit.connect()).close()
+    await asyncio.wait_for(upstream.idle.wait(), 1)
+
+
+@OVER_EVERY_SOCKET
+async def test_client_floods(door: type[Socket], serve: Serve) -> None:
+    """Who sends without end and reads nothing is dropped; others are answered meanwhile."""
+    client = await serve()
+    visit = door(client)
+    await visit.ask()
+    await visit.ending()
+    flooding = asyncio.create_task(flood(visit))
+    assert await crowd(client, 10) == [GOOD] * 10
+    await until(lambda: counted(client, "sessions_closed").get(("overflow",)) == 1)
+    await asyncio.wait_for(flooding, LIMIT)
+
+
+async def flood(visit: Socket) -> None:
+    """Send nonsense until the line is cut."""
+    with suppress(ConnectionError):
+        while True:
+            await visit.send("nonsense", event_id="x" * 400)
+
+
+def endless(said: list[int]) -> Script:
+    """A script: speak as fast as the client reads, for ever; note how many bytes that are."""
+    words = chunk(content="word " * 20) * 50
+
+    async def script(line: Line) -> None:
+        line.send(HEAD, b"Connection: close\r\n\r\n")
+        while True:
+            line.send(words)
+            await line.writer.drain()
+            said.append(len(words))
+
+    return script
+
+
+# Half of it are buffers of the kernel, on the way from the upstream.
+MOST_HELD = 16 << 20
+
+
+@pytest.mark.parametrize("door", [*SOCKETS, Streamed])
+async def test_client_never_reads(
+    door: type[Visit], serve: Serve, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that takes nothing while the model speaks is dropped; until then little is held for it."""
+    monkeypatch.setattr(handler, "HEARTBEAT", 0.3)
+    monkeypatch.setattr(stream, "PATIENCE", 0.5)
+    client = await serve()
+    said: list[int] = []
+    upstream.then(endless(said))
+    quiet = await mute(door, client)
+    await asyncio.wait_for(upstream.asked.get(), LIMIT)
+    await asyncio.wait_for(upstream.idle.wait(), LIMIT)
+    assert sum(said) < MOST_HELD
+    await until(lambda: counted(client, "turns") == {(door.front_door, "cancelled"): 1})
+    assert len(client.app[SESSIONS]) == 0
+    quiet.close()
+
+
+async def mute(door: type[Visit], client: Client) -> socket.socket:
+    """Ask as a client of that door does, over a socket that nobody ever reads."""
+    loop = asyncio.get_running_loop()
+    quiet = socket.socket()
+    quiet.setblocking(False)
+    quiet.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
+    await loop.sock_connect(quiet, (client.host, client.port))
+    for piece in spoken(door):
+        await loop.sock_sendall(quiet, piece)
+    return quiet
+
+
+def spoken(door: type[Visit]) -> Iterator[bytes]:
+    """The bytes with which a client of that door asks."""
+    if not issubclass(door, Socket):
+        body = json.dumps({"model": "Ada", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}).encode()
+        yield b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        return
+    yield (
+        f"GET /v1/realtime{door.query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
+    ).encode()
+    unmute = {"type": "session.update", "session": {"allow_recording": False}}
+    sound = {"type": "input_audio_buffer.append", "audio": ""}
+    for event in [unmute, sound] if door is Unmute else [{"type": "response.create"}]:
+        payload = json.dumps(event).encode()
+        yield bytes([0x81, 0xFE]) + len(payload).to_bytes(2, "big") + bytes(4) + payload
+
+
+@OVER_EVERY_SOCKET
+async def test_message_of_10_megabytes(door: type[Socket], serve: Serve) -> None:
+    """It is an event like any other, refused for its long text; the session lives."""
+    visit = door(await serve())
+    text = "x" * (10 << 20)
+    if door is Unmute:
+        await visit.send("session.update", session={"instructions": {"type": "constant", "text": text}})
+    else:
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+        await visit.send("conversation.item.create", item=item)
+    assert (await visit.error())["type"] == "invalid_request_error"
+    assert await still_good(visit)
+
+
+async def still_good(visit: Socket) -> bool:
+    """Whether an answer comes over the socket that the client has now."""
+    if isinstance(visit, Unmute):
+        await visit.update()
+        assert (await visit.next())["type"] == "session.updated"
+        await visit.send("input_audio_buffer.append", audio="")
+        return await visit.ending() == GOOD
+    return await visit.turn() == GOOD
+
+
+@pytest.mark.parametrize("door", [Plain, Streamed])
+async def test_request_of_10_megabytes(door: type[Plain], serve: Serve, upstream: Upstream) -> None:
+    """A long talk is answered; the oldest of it is forgotten."""
+    client = await serve()
+    said = [{"role": role, "content": "x" * 1000} for role in ("user", "assistant")] * 5_000
+    body = {"model": "Ada", "messages": [*said, {"role": "user", "content": "Hi"}], "stream": door.stream}
+    async with client.post("/v1/chat/completions", data=large(body)) as answer:
+        assert answer.status == 200
+        await answer.read()
+    assert len(await upstream.asked.get()) < 100_000
+    assert await door(client).turn() == GOOD
+
+
+def large(body: Mapping[str, object]) -> io.BytesIO:
+    """A body as aiohttp wants the large ones."""
+    return io.BytesIO(to_json(body))
+
+
+@OVER_EVERY_SOCKET
+async def test_message_over_the_limit(door: type[Socket], serve: Serve) -> None:
+    """It closes its session with 1009, and no other."""
+    client = await serve()
+    visit, other = door(client), Ga(client)
+    await other.ask()
+    assert (await other.ending(), await door(client).turn()) == (GOOD, GOOD)
+    transport = (await visit.connect())._writer.transport
+    assert transport is not None
+    transport.write(head(TEXT, handler.MOST_MESSAGE_BYTES + 1))
+    assert (await visit.rest())[1] == 1009
+    assert await other.turn() == GOOD
+
+
+@pytest.mark.parametrize("door", [Plain, Streamed])
+async def test_request_over_the_limit(door: type[Plain], serve: Serve) -> None:
+    """It is refused in the shape of OpenAI's errors; the next one is answered."""
+    client = await serve()
+    body = {"model": "Ada", "stream": door.stream, "messages": [{"role": "user", "content": "x" * (25 << 20)}]}
+    async with client.post("/v1/chat/completions", data=large(body)) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (413, "request_too_large")
+    assert await door(client).turn() == GOOD
+
+
+@OVER_EVERY_SOCKET
+async def test_binary_frame(door: type[Socket], serve: Serve) -> None:
+    """It is an error; the session lives."""
+    visit = door(await serve())
+    if door is Unmute:
+        await visit.send("session.characters.list")  # by this the server knows whom it has
+        assert (await visit.error())["type"] == "invalid_request_error"
+    await (await visit.connect()).send_bytes(b"\0OggS")
+    error = await visit.error()
+    assert (error["type"], error["code"]) == ("invalid_request_error", None if door is Unmute else "invalid_event")
+    assert await still_good(visit)
+
+
+# What characters do
+
+MISBEHAVIOUR = {
+    "ValueError": "raise ValueError('boom')",
+    "SystemExit": "raise SystemExit('boom')",
+    "KeyboardInterrupt": "raise KeyboardInterrupt('boom')",
+    "None": "return None",
+    "bytes": "return b'boom'",
+    "10 MB": "return 'x' * 10_000_000",
+}
+RESULTS = {
+    "ValueError": ("ValueError", "Error: ValueError: boom"),
+    "SystemExit": ("SystemExit", "Error: SystemExit: boom"),
+    "KeyboardInterrupt": ("KeyboardInterrupt", "Error: KeyboardInterrupt: boom"),
+    "None": ("TypeError", "Error: TypeError: handle_tool_call returned a value of type NoneType: expected a str"),
+    "bytes": ("TypeError", "Error: TypeError: handle_tool_call returned a value of type bytes: expected a str"),
+    "10 MB": (None, "x" * 100_000),
+}
+HANG = "while True: time.sleep(0.005)"
+
+PROMPT = """
+TURNS = []
+def make_system_prompt(self):
+    TURNS.append(1)
+    return misbehave() if len(TURNS) <= BAD_TURNS else "Be bad."
+PromptGenerator.make_system_prompt = make_system_prompt
+"""
+TOOL = """
+TOOLS = [{"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}]
+PromptGenerator.handle_tool_call = lambda self, tool_name, tool_input: misbehave()
+"""
+
+
+def bad(where: str, *misbehaviour: str, turns: int = 1) -> str:
+    """A character that misbehaves in its tool, or else where its prompt is made so many times."""
+    lines = [character("Bad"), "import time", f"BAD_TURNS = {turns}", "def misbehave():"]
+    return "\n".join([*lines, *(f"    {line}" for line in misbehaviour), where])
+
+
+@pytest.mark.parametrize("misbehaviour", MISBEHAVIOUR.values(), ids=MISBEHAVIOUR)
+async def test_prompt_generator_misbehaves(misbehaviour: str, serve: Serve, write: Write) -> None:
+    """At each door it ends the one answer and the next is good; twenty others feel nothing meanwhile."""
+    write("bad.py", bad(PROMPT, misbehaviour, turns=len(ALL)))
+    client = await serve()
+    visits = [door(client, "Bad") for door in ALL]
+    endings, others = await asyncio.gather(all_turns(visits), crowd(client, 20))
+    assert [(ending.code, ending.words) for ending in endings] == [("prompt_failed", [])] * len(ALL)
+    assert [ending.status for ending in endings] == [500 if isinstance(visit, Plain) else 200 for visit in visits]
+    assert not any("boom" in frame for visit in visits for frame in visit.received)
+    assert [*others, *await all_turns(visits)] == [GOOD] * (20 + len(ALL))
+    failed = {labels: count for labels, count in counted(client, "turns").items() if labels[1] == "failed"}
+    assert failed == {("realtime", "failed"): 3, ("completions", "failed"): 2}
+
+
+async def all_turns(visits: Sequence[Visit]) -> list[Ending]:
+    """Have them all take a turn at the same time."""
+    return await asyncio.gather(*(visit.turn() for visit in visits))
+
+
+@pytest.mark.parametrize("misbehaviour", RESULTS)
+async def test_tool_misbehaves(misbehaviour: str, serve: Serve, upstream: Upstream, write: Write) -> None:
+    """At each door the model is told and the answer goes on; twenty others feel nothing meanwhile."""
+    write("bad.py", bad(TOOL, MISBEHAVIOUR[misbehaviour]))
+    client = await serve()
+    endings, others = await asyncio.gather(all_turns([door(client, "Bad") for door in ALL]), crowd(client, 20))
+    assert [*endings, *others] == [GOOD] * (20 + len(ALL))
+    error_type, result = RESULTS[misbehaviour]
+    assert [message["content"] for message in told(upstream)] == [result] * len(ALL)
+    assert counted(client, "tool_errors") == ({(error_type,): len(ALL)} if error_type else {})
+
+
+def told(upstream: Upstream) -> list[Any]:
+    """The results of tools that the upstream has been told so far."""
+    messages = [from_json(upstream.asked.get_nowait())["messages"][-1] for _ in range(upstream.asked.qsize())]
+    return [message for message in messages if message["role"] == "tool"]
+
+
+@pytest.mark.parametrize("where", ["prompt", "tool"])
+async def test_character_hangs(where: str, serve: Serve, write: Write, tmp_path: Path) -> None:
+    """It hangs at all doors at once, and the server answers everybody else before the deadlines end it."""
+    mark = tmp_path / "hanging"
+    begin = f"with open({str(mark)!r}, 'a') as mark: mark.write('x')"
+    write("bad.py", bad(PROMPT if where == "prompt" else TOOL, begin, HANG, turns=len(ALL)))
+    client = await serve(**{f"{where}_deadline": 1.0})
+    visits = [door(client, "Bad") for door in ALL]
+    turns = [asyncio.create_task(visit.turn()) for visit in visits]
+    await until(lambda: mark.exists() and len(mark.read_text()) == len(ALL))
+    assert (await client.get("/v1/health")).status == 200
+    assert not any(turn.done() for turn in turns)
+    assert await crowd(client, 20) == [GOOD] * 20
+    endings = await asyncio.gather(*turns)
+    assert [ending.code for ending in endings] == ["prompt_failed" if where == "prompt" else None] * len(ALL)
+    if where == "prompt":
+        assert await all_turns(visits) == [GOOD] * len(ALL)
+
+
+async def test_hanging_tool_is_told_to_the_model(serve: Serve, upstream: Upstream, write: Write) -> None:
+    """The model reads that its tool took too long, and the metrics say so."""
+    write("bad.py", bad(TOOL, HANG))
+    client = await serve(tool_deadline=0.1)
+    assert await Ga(client, "Bad").turn() == GOOD
+    assert [message["content"] for message in told(upstream)] == ["Error: the tool was not finished after 0.1 s"]
+    assert counted(client, "tool_errors") == {("Timeout",): 1}
+
+
+# Nothing but `charhost serve`
+
+
+@dataclass(frozen=True)
+class Offline:
+    """A process that was given nothing but a port."""
+
+    url: str
+    log: Path
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Offline]:
+    """`charhost serve`, as it comes."""
+    log, port = tmp_path_factory.mktemp("offline") / "log", free_port()
+    command = [sys.executable, "-m", "charhost", "serve", "--port", port]
+    with open(log, "wb") as file:
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=ENVIRONMENT)
+    try:
+        wait_for(lambda: b"listens on" in log.read_bytes() or process.poll() is not None)
+        yield Offline(f"http://127.0.0.1:{port}", log)
+        process.terminate()
+        assert process.wait(LIMIT) == 0
+    finally:
+        process.kill()
+        process.wait()
+
+
+@THROUGH_EVERY_DOOR
+async def test_no_model_is_connected(door: type[Visit], offline: Offline) -> None:
+    """In her first words Charlotte says who she is, and that she is offline."""
+    async with ClientSession(offline.url) as http:
+        ending = await door(http, "Charlotte").turn()
+    assert ending.code is None
+    assert "Charlotte" in ending.words or "Charlotte" in " ".join(ending.words)
+    assert re.search(r"\boffline\b|no language model is connected", " ".join(ending.words))
+
+
+def test_health_says_that_no_model_is_connected(offline: Offline) -> None:
+    """`/v1/health` says it to operators and to unmute's page."""
+    connection = HTTPConnection(offline.url.removeprefix("http://"), timeout=LIMIT)
+    connection.request("GET", "/v1/health")
+    health = from_json(connection.getresponse().read())
+    connection.close()
+    assert (health["ok"], health["llm"], health["llm_up"]) == (True, "offline", False)
+
+
+def test_log_says_that_no_model_is_connected(offline: Offline) -> None:
+    """The log says it at the start, and which setting would change it."""
+    assert re.search(r"no language model is connected \(CHARHOST_LLM_URL\): an offline", offline.log.read_text())
+
+
+# A reload in the middle
+
+
+@OVER_EVERY_SOCKET
+async def test_reload_in_the_middle_of_a_turn(door: type[Socket], serve: Serve, upstream: Upstream) -> None:
+    """The answer gets its tail, then comes the fatal message, then 1012; the upstream is let go."""
+    client = await serve()
+    upstream.then(held)
+    visit = door(client)
+    await visit.ask()
+    await visit.heard()
+    async with client.post("/v1/characters/reload", json={}) as answer:
+        assert (answer.status, (await answer.json())["sessions"]["affected"]) == (200, 1)
+    events, code = await visit.rest()
+    *tail, fatal = events
+    assert [event["type"] for event in tail] == TAILS[door.__name__]
+    assert (fatal["error"]["type"], fatal["error"]["code"], code) == ("fatal", "characters_reloaded", 1012)
+    assert visit.text.split() == WORDS[:HELD]
+    await asyncio.wait_for(upstream.idle.wait(), 1)
+    if door is not Unmute:
+        response = tail[-1]["response"]
+        assert (response["status"], response["status_details"]["error"]["code"]) == ("failed", "characters_reloaded")
+        assert [item["status"] for item in response["output"]] == ["incomplete"]
+    assert await door(client).turn() == GOOD
+
+
+_GA = ["output_text.done", "content_part.done", "output_item.done", "done"]
+TAILS = {
+    "Ga": [*(f"response.{kind}" for kind in _GA[:2]), "conversation.item.done", *(f"response.{k}" for k in _GA[2:])],
+    "Beta": ["response.text.done", *(f"response.{kind}" for kind in _GA[1:])],
+    "Unmute": ["response.text.delta", "response.text.done", "unmute.additional_outputs"],
+}
+
+
+@pytest.mark.parametrize("door", [Plain, Streamed])
+async def test_completion_outlives_a_reload(door: type[Plain], serve: Serve, upstream: Upstream, write: Write) -> None:
+    """A chat completion ends with the version it began with; the next one has the new version."""
+    client = await serve()
+    go = asyncio.Event()
+    upstream.then(held_until(go))
+    visit = door(client)
+    await visit.ask()
+    before = await asyncio.wait_for(upstream.asked.get(), LIMIT)
+    await visit.heard()
+    write("ada.py", character("Ada", "Be new."))
+    assert (await client.post("/v1/characters/reload", json={})).status == 200
+    go.set()
+    assert (await visit.ending(), await door(client).turn()) == (GOOD, GOOD)
+    after = await upstream.asked.get()
+    assert [from_json(body)["messages"][0]["content"] for body in (before, after)] == ["Be kind.", "Be new."]
+
+
+# Everything at once
+
+
+async def refused(line: Line) -> None:
+    line.answer(b'{"error":{"message":"no"}}', "500 Internal Server Error", "application/json")
+
+
+async def stalled(line: Line) -> None:
+    await line.gone()
+
+
+MOODS: tuple[Script, ...] = (
+    *(well,) * 12,
+    cut_before,
+    cut_in_the_middle,
+    refused,
+    stalled,
+    held,
+    saying("data: {broken\n\n"),
+    saying(ONE),
+    saying("<html>{}</html>", "text/html"),
+    saying('data: {"error":{"message":"{}"}}\n\n'),
+)
+
+
+@pytest.fixture
+async def flaky(serve: Serve, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Client:
+    """A client of a server with two places, whose upstream does by chance what it likes."""
+    monkeypatch.setattr(connections, "_FIRST_PAUSE", 0.01)
+    chance = Random(5)
+    upstream.choose = lambda: chance.choice(MOODS)
+    return await serve(llm_concurrency=2, llm_first_deadline=0.1, llm_idle_deadline=0.1)
+
+
+async def hundred(client: Client, seconds: float) -> list[Ending]:
+    """A hundred conversations over all doors, some of which are broken off in the middle."""
+    chance = Random(7)
+
+    async def talk(visit: Visit, patience: float) -> list[Ending]:
+        endings: list[Ending] = []
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience):
+                while len(endings) < 3:
+                    endings.append(await visit.turn())
+        await visit.leave()
+        return endings
+
+    visits = [ALL[number % len(ALL)](client) for number in range(100)]
+    patience = [chance.choice([0.05, 0.5, seconds]) for _ in visits]
+    return list(chain.from_iterable(await asyncio.gather(*map(talk, visits, patience))))
+
+
+async def test_hundred_conversations_with_a_flaky_upstream(
+    flaky: Client, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Every answer ends once, whatever happens; afterwards no task, socket or place is left."""
+    tasks = len(asyncio.all_tasks())
+    endings = await hundred(flaky, 4)
+    assert {ending.code for ending in endings} >= {None, "upstream_error"}
+    assert all(ending.words == WORDS for ending in endings if ending.code is None)
+    await until(lambda: len(flaky.app[SESSIONS]) == 0)
+    await assert_two_places(flaky, upstream)
+    await flaky.close()
+    await asyncio.wait_for(upstream.idle.wait(), LIMIT)
+    await until(lambda: len(asyncio.all_tasks()) <= tasks)
+    gc.collect()
+    assert "never retrieved" not in caplog.text
+
+
+async def assert_two_places(client: Client, upstream: Upstream) -> None:
+    """See that two requests, and no third one, reach the upstream at the same time."""
+    while not upstream.asked.empty():
+        upstream.asked.get_nowait()
+    go = asyncio.Event()
+    upstream.choose = lambda: held_until(go)
+    turns = [asyncio.create_task(Plain(client).turn()) for _ in range(3)]
+    for _ in range(2):
+        await asyncio.wait_for(upstream.asked.get(), LIMIT)
+    assert upstream.asked.empty()
+    upstream.choose = lambda: well
+    go.set()
+    await asyncio.gather(*turns)

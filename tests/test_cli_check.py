@@ -1,0 +1,133 @@
+"""`charhost check`: what it prints, and what it ends with."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from charhost.cli import app
+from charhost.cli.check import CheckReport
+from charhost.report import ReloadReport
+from tests.conftest import character
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="rehearsals are for Linux only")
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine has set is out of sight."""
+    for name in [name for name in os.environ if name.startswith("CHARHOST_")]:
+        monkeypatch.delenv(name)
+
+
+def run(*arguments: str) -> Result:
+    """The outcome of a command line."""
+    return CliRunner().invoke(app, list(arguments))
+
+
+def test_good_directory_ends_with_0(directory: Path) -> None:
+    """Where every file would serve, each stands in a line, and the status is 0."""
+    result = run("check", str(directory))
+    assert result.exit_code == 0, result.output
+    *lines, last = result.stdout.splitlines()
+    assert [line.split() for line in lines[:2]] == [
+        ["file", "character", "prompt", "tools"],
+        ["ada.py", "Ada", "8", "characters", "–"],
+    ]
+    assert last.startswith(f"✓ 1 of 1 character files in {directory} would serve. (")
+
+
+def test_one_bad_file_ends_with_1(directory: Path, write: Callable[[str, str], Path]) -> None:
+    """One file that would not serve makes the status 1, and stands in a line as a compiler would write it."""
+    write("bob.py", "X = 1\n1 / 0")
+    result = run("check", str(directory))
+    assert result.exit_code == 1
+    assert "bob.py:2: ZeroDivisionError: division by zero" in result.stdout.splitlines()
+    assert f"✗ 1 of 2 character files in {directory} would not serve. (" in result.stdout
+
+
+def test_second_file_of_a_name_is_an_error(directory: Path, write: Callable[[str, str], Path]) -> None:
+    """The first file of a name wins, as in a reload; the other one is named with the line to change."""
+    write("bob.py", character("Ada"))
+    text = "'Ada' is already the CHARACTER_NAME of ada.py; give one of them another name"
+    assert f"bob.py:2: DuplicateName: {text}" in run("check", str(directory)).stdout
+
+
+def test_report_has_the_fields_of_a_reload(directory: Path, write: Callable[[str, str], Path]) -> None:
+    """With `--json` nothing is printed but a report, whose fields are those of a reload where it has them."""
+    write("bob.py", "1 / 0")
+    result = run("check", str(directory), "--json")
+    report = json.loads(result.stdout)
+    counts = report["success"], report["outcome"], report["total_files"], report["loaded_count"], report["error_count"]
+    assert (result.exit_code, counts) == (1, (False, "rejected", 2, 1, 1))
+    assert {**report["errors"][0], "traceback": None} == {
+        "file": "bob.py",
+        "line": 1,
+        "character": None,
+        "error_type": "ZeroDivisionError",
+        "exception": "ZeroDivisionError",
+        "message": "division by zero",
+        "traceback": None,
+    }
+    assert report["characters"] == [{"file": "ada.py", "name": "Ada", "prompt_characters": 8, "tools": []}]
+    assert set(CheckReport.model_fields) - {"characters"} <= set(ReloadReport.model_fields)
+
+
+@pytest.mark.parametrize("name", ["empty", "nowhere"])
+def test_nothing_to_load_ends_with_1(tmp_path: Path, name: str) -> None:
+    """An empty directory, or none, is what a reload would refuse."""
+    (tmp_path / "empty").mkdir()
+    result = run("check", str(tmp_path / name))
+    assert (result.exit_code, str(tmp_path / name) in result.stdout) == (1, True)
+
+
+@pytest.mark.parametrize("arguments", [["--no-such-option"], ["one", "two"]])
+def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
+    """What the command does not understand is told apart from files that fail."""
+    assert run("check", *arguments).exit_code == 2
+
+
+def test_settings_that_cannot_work_end_with_2(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that is wrong is named."""
+    monkeypatch.setenv("CHARHOST_FILE_DEADLINE", "soon")
+    result = run("check", str(directory))
+    assert result.exit_code == 2
+    assert "CHARHOST_FILE_DEADLINE" in result.stderr
+
+
+def test_without_an_argument_the_setting_is_checked(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The directory is the one that `charhost serve` would serve."""
+    monkeypatch.setenv("CHARHOST_DIRECTORY", str(directory))
+    assert f"1 of 1 character files in {directory} would serve" in run("check").stdout
+
+
+def test_text_of_a_file_sends_nothing_to_the_terminal(directory: Path, write: Callable[[str, str], Path]) -> None:
+    """Control characters in names and messages are spelled."""
+    write("bob.py", r"raise ValueError('\x1b[2J')")
+    write("eve.py", character("Eve").replace('"Eve"', r'"E\x1bve"'))
+    result = run("check", str(directory))
+    assert "\x1b" not in result.stdout
+    assert r"bob.py:1: ValueError: \x1b[2J" in result.stdout
+
+
+@pytest.mark.parametrize(("long", "is_shown"), [(0.0, True), (60.0, False)])
+def test_long_run_shows_a_bar_on_a_terminal(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, long: float, is_shown: bool
+) -> None:
+    """The bar is on standard error, and only where there is something to wait for."""
+    monkeypatch.setattr(sys.modules["charhost.cli.check"], "_LONG", long)
+    result = CliRunner().invoke(app, ["check", str(directory)], env={"FORCE_COLOR": "1"})
+    assert ("Checking" in result.stderr, "Checking" in result.stdout) == (is_shown, False)
+
+
+def test_elsewhere_it_says_that_it_needs_linux(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where processes cannot be ended with all they started, nothing is run."""
+    monkeypatch.setattr(sys, "platform", "darwin")
+    result = run("check", str(directory))
+    assert (result.exit_code, "Linux" in result.stderr) == (2, True)

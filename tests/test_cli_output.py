@@ -1,0 +1,68 @@
+"""What the commands print, for people at a terminal, in a pipe, and for programs."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from charhost.cli.output import aligned, error_line, mark, one_line, prepare_streams, say, say_json, show_table
+
+
+def test_columns_are_as_wide_as_they_look() -> None:
+    """Chinese letters take two places; no line ends in spaces."""
+    assert aligned([("file", "name"), ("北京", "x"), ("a", "")]) == "file  name\n北京  x\na"
+
+
+def test_table_in_a_pipe_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is read by `grep` and `cut` has a line for each row and nothing drawn; what is not known is a dash."""
+    show_table(("file", "size"), [("ada.py", 1), ("bob.py", None)])
+    assert capsys.readouterr().out == "file    size\nada.py  1\nbob.py  –\n"
+
+
+def test_table_on_a_terminal_is_drawn(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """A person sees a line below the heads; text in brackets is text, not a style."""
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    show_table(("file", "name"), [("ada.py", "[red]Ada[/red]")])
+    shown = capsys.readouterr().out
+    assert ("──" in shown, "[red]Ada[/red]" in shown) == (True, True)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("a\nb\r\nc", "a b c"), ("\x1b[2J", r"\x1b[2J"), ("a\u202eb", r"a\u202eb"), (3, "3")]
+)
+def test_text_of_others_is_one_line(text: object, line: str) -> None:
+    """It neither breaks the line, nor sends commands to the terminal, nor turns its direction."""
+    assert one_line(text) == line
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        ({"file": "a.py", "line": 3, "error_type": "NameError", "message": "x"}, "a.py:3: NameError: x"),
+        ({"file": "a.py", "line": None, "error_type": "Crash", "message": "x"}, "a.py: Crash: x"),
+        ({}, ""),
+    ],
+)
+def test_error_is_a_line_as_compilers_write_it(error: dict[str, object], line: str) -> None:
+    """Editors find the place; what is not known is left out."""
+    assert error_line(error) == line
+
+
+def test_terminal_without_the_signs_gets_words() -> None:
+    """In the C locale there is no check mark."""
+    ascii_only = io.TextIOWrapper(io.BytesIO(), "ascii")
+    assert [mark(True, ascii_only), mark(False, ascii_only)] == ["OK", "ERROR"]
+    assert [mark(True, io.TextIOWrapper(io.BytesIO(), "utf-8")), mark(False)] == ["✓", "✗"]
+
+
+def test_any_name_can_be_printed_anywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What an encoding does not have is spelled; JSON is always UTF-8."""
+    raw = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "ascii"))
+    prepare_streams()
+    say("Zoë")
+    say_json('"Zoë"')
+    assert raw.getvalue().decode() == 'Zo\\xeb\n"Zoë"\n'

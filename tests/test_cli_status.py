@@ -1,0 +1,89 @@
+"""`charhost status`: what a server serves, in a table."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestServer
+
+from tests.asked import FINE, REPORT, Asked, listening
+
+TOLD = "applied (http), 2026-11-22T10:00:00Z: Successfully loaded 9 characters from /srv/characters"
+
+
+@pytest.fixture
+async def asked(aiohttp_server: Callable[..., Awaitable[TestServer]]) -> Asked:
+    """A server that answers what a test has prepared."""
+    return await listening(aiohttp_server)
+
+
+async def table(asked: Asked, **fields: Any) -> list[tuple[str, str]]:
+    """The lines of the table, as what and how; the server answers with *fields*."""
+    asked.body = FINE["status"] | fields
+    result = await asked.run("status")
+    assert result.exit_code == 0, result.output
+    header, *lines = result.stdout.splitlines()
+    second = header.index("now")
+    return [(line[:second].strip(), line[second:]) for line in lines]
+
+
+async def test_quiet_server(asked: Asked) -> None:
+    """What serves, its ETag, and that nothing is wrong."""
+    assert await table(asked) == [
+        ("characters", "9"),
+        ("generation", "42"),
+        ("etag", "42-sha256:ab"),
+        ("sessions", "none"),
+        ("last reload", TOLD),
+        ("watcher", "off"),
+        ("last error", "–"),
+    ]
+
+
+async def test_sessions_are_told_by_generation(asked: Asked) -> None:
+    """Who still talks to an earlier version is seen."""
+    generations = [{"generation": 41, "sessions": 2}, {"generation": 42, "sessions": 5}]
+    assert ("sessions", "2 with generation 41, 5 with generation 42") in await table(asked, generations=generations)
+
+
+async def test_error_of_the_last_reload_names_the_lines(asked: Asked) -> None:
+    """Each file that failed is a line of its own; the sentence of the reload is not said twice."""
+    assert (await table(asked, last_error=REPORT.model_dump(mode="json")))[-2:] == [
+        ("last error", "in the last reload"),
+        ("", "bob.py:12: SyntaxError: bad"),
+    ]
+
+
+async def test_error_of_an_earlier_reload_is_told_whole(asked: Asked) -> None:
+    """An error that is older than the last reload comes with when it was."""
+    earlier = REPORT.model_dump(mode="json") | {"reload_id": "r0", "errors": []}
+    assert (await table(asked, last_error=earlier))[-1] == ("last error", TOLD)
+
+
+async def test_running_reload_is_told(asked: Asked) -> None:
+    """A reload that is under way says since when."""
+    running = {"reload_id": "r2", "since": "2026-11-22T10:01:00.5Z"}
+    assert ("reloading", "since 2026-11-22T10:01:00Z") in await table(asked, in_progress=running)
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"up": True}, "up (events), last compared never"),
+        (
+            {"up": False, "last_comparison": "2026-11-22T10:01:00.5Z"},
+            "down (events), last compared 2026-11-22T10:01:00Z",
+        ),
+        ({"up": True, "held": True, "mode": "poll"}, "up, held (poll), last compared never"),
+    ],
+)
+async def test_watcher_is_told(asked: Asked, fields: dict[str, Any], told: str) -> None:
+    """Whether it watches, how, and when it last looked."""
+    assert ("watcher", told) in await table(asked, watcher={"mode": "events", "last_comparison": None} | fields)
+
+
+async def test_first_moments_of_a_server(asked: Asked) -> None:
+    """A server that has not reloaded yet has no last reload."""
+    assert ("last reload", "–") in await table(asked, last_reload=None)
