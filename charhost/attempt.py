@@ -11,6 +11,7 @@ from charhost.loader import Build
 from charhost.report import Changes, Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Timings, Trigger
 from charhost.settings import SessionPolicy
 from charhost.snapshot import Snapshot
+from charhost.store import StoredSet
 from charhost.text import timestamp
 
 
@@ -42,18 +43,42 @@ class Swap:
         )
 
 
+@dataclass(frozen=True)
+class Conditions:
+    """What must hold when the turn of a reload has come.
+
+    `etags` are the sets of which one has to serve then; None: any may. `generation` is what a rollback leads back to;
+    None: the one before the current.
+    """
+
+    etags: tuple[str, ...] | None = None
+    generation: int | None = None
+
+
 @dataclass(eq=False)
 class Attempt:
-    """Filled in as the reload proceeds; only one runs at a time."""
+    """Filled in as the reload proceeds; only one runs at a time.
+
+    `snapshot` is the disk; a rollback builds what is `stored` instead.
+    """
 
     request: ReloadRequest
     trigger: Trigger
+    conditions: Conditions = field(default_factory=lambda: Conditions())
     snapshot: Snapshot | None = None
+    stored: StoredSet | None = None
     directory: str = ""
     build: Build | None = None
     reload_id: str = field(default_factory=lambda: secrets.token_hex(8))
     started_at: str = field(default_factory=timestamp)
     clock: Clock = field(default_factory=lambda: Clock())
+
+    @property
+    def total_files(self) -> int:
+        """How many character files there were to load."""
+        if self.stored is not None:
+            return len(self.stored.members)
+        return len(self.snapshot.character_paths) if self.snapshot else 0
 
     @property
     def executed(self) -> int:
@@ -72,7 +97,7 @@ class Attempt:
         return ReloadReport(
             success=outcome in ("applied", "unchanged", "valid"),
             directory=self.directory,
-            total_files=len(self.snapshot.character_paths) if self.snapshot else 0,
+            total_files=self.total_files,
             loaded_count=len(self.build.characters) if self.build else 0,
             error_count=len(errors),
             load_duration=self.clock.total,

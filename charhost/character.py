@@ -62,6 +62,11 @@ class CharacterSet(Mapping[str, Character]):
     def __len__(self) -> int:
         return len(self.characters)
 
+    @property
+    def etag(self) -> str:
+        """Name this very set, as HTTP does (RFC 9110, section 8.8.3), without the quotes."""
+        return f"{self.generation}-{self.revision}"
+
     def find(self, name: str) -> Character | None:
         """Look a character up as people write its name: in any Unicode form, with spaces around it."""
         return self.characters.get(normal(name))

@@ -9,12 +9,17 @@ CharhostError
 │   ├── DirectoryNotFound
 │   ├── NotADirectory
 │   ├── DirectoryNotReadable
-│   └── DirectoryTooLarge
+│   ├── DirectoryTooLarge
+│   └── DirectoryNotAllowed (also NotAttempted)
 ├── PluginFailed            code of a character file failed in a conversation; carries the FileError
 ├── ModelError              a language model did not answer (charhost.llm)
 ├── IsolatedLoadFailed      files ended a child process, or hung in it
 ├── ReloadRejected          nothing was changed; carries the report
 │   └── ReloadFailed        the same, and the fault is the server's
+├── NotAttempted            a condition of a reload does not hold, so there was none
+│   ├── RevisionMismatch
+│   ├── UnknownGeneration
+│   └── DirectoryNotAllowed
 └── Stopping                the server is shutting down
 
 LoadTimeout                 injected into plugin code at its deadline
@@ -114,6 +119,30 @@ class ReloadRejected(CharhostError):
 
 class ReloadFailed(ReloadRejected):
     """A reload came to no end of its own: over its deadline, or a fault in charhost."""
+
+
+class NotAttempted(CharhostError):
+    """A condition of a reload does not hold: nothing was tried, so nothing is counted and there is no report."""
+
+    code: ClassVar[str]
+
+
+class RevisionMismatch(NotAttempted):
+    """The set that serves is not the one that the caller expects."""
+
+    code = "revision_mismatch"
+
+
+class UnknownGeneration(NotAttempted):
+    """The set of that generation is not kept, or never was."""
+
+    code = "unknown_generation"
+
+
+class DirectoryNotAllowed(DirectoryError, NotAttempted):
+    """The operator has named the roots to read below, and the directory is not there."""
+
+    code = "directory_not_allowed"
 
 
 class Stopping(CharhostError):

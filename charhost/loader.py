@@ -7,7 +7,7 @@ import gc
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from weakref import WeakSet, finalize
@@ -22,9 +22,11 @@ from charhost.isolation import Isolation
 from charhost.load import Load
 from charhost.modules import ModuleSpace
 from charhost.report import FileError
+from charhost.roots import Roots
 from charhost.settings import Settings
 from charhost.snapshot import Limits, Snapshot, take_snapshot
 from charhost.source import SourceFile
+from charhost.store import StoredSet
 from charhost.text import display
 
 
@@ -54,6 +56,7 @@ class Loader:
         self._crew = crew
         self._isolation = Isolation(settings)
         self._limits = Limits(settings.max_files, settings.max_bytes, settings.max_file_bytes)
+        self._roots = Roots(settings.roots, settings.directory) if settings.roots else None
         self._file_deadline = settings.file_deadline
         self._load_deadline = settings.load_deadline
         self._latest: Snapshot | None = None
@@ -72,7 +75,7 @@ class Loader:
 
     async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
         """Read *directory*, as far as it changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
-        job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats)
+        job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats, roots=self._roots)
         with _collector_paused():
             self._latest = await self._crew.run(job, self._load_deadline, interrupt=False)
         return self._latest
@@ -104,6 +107,21 @@ class Loader:
                 space.seal()
         self._remember_failures(snapshot, prints, results)
         return _build(results, snapshot, basis, directory, generation, space)
+
+    async def rebuild(self, stored: StoredSet, generation: int, *, check_isolated: bool = False) -> Build:
+        """Make every character of a stored set again, each from the snapshot it came from; the disk is not read."""
+        with _collector_paused():
+            if check_isolated:
+                for snapshot, paths in stored.paths.items():
+                    await self._isolation.check(snapshot, paths)
+            spaces = {snapshot: self._open_space(snapshot, len(paths)) for snapshot, paths in stored.paths.items()}
+            loads = [Load(m.snapshot, m.path, m.fingerprint, generation, spaces[m.snapshot]) for m in stored.members]
+            results = dict(zip((load.path for load in loads), await self._run(loads), strict=True))
+            for space in spaces.values():
+                space.seal()
+        latest, space = next(iter(spaces.items()))
+        build = _build(results, latest, Basis(), stored.directory, generation, space)
+        return replace(build, executed=len(build.characters))
 
     def _known(
         self, snapshot: Snapshot, path: str, prints: dict[str, str], basis: Basis

@@ -8,19 +8,33 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from charhost.attempt import Attempt, Swap
+from charhost.attempt import Attempt, Conditions, Swap
 from charhost.character import CharacterSet
 from charhost.deadline import Crew
-from charhost.errors import DirectoryError, IsolatedLoadFailed, LoadTimeout, ReloadFailed, ReloadRejected, Stopping
+from charhost.errors import (
+    DirectoryError,
+    IsolatedLoadFailed,
+    LoadTimeout,
+    NotAttempted,
+    ReloadFailed,
+    ReloadRejected,
+    RevisionMismatch,
+    Stopping,
+    UnknownGeneration,
+)
 from charhost.loader import Basis, Build, Loader
 from charhost.metrics import Metrics
 from charhost.modules import ModuleSpace
 from charhost.report import Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Trigger
 from charhost.settings import Settings
 from charhost.snapshot import Snapshot
-from charhost.wording import count, crashed, nothing_loaded, write_log
+from charhost.store import MemoryStore, Store, StoredSet
+from charhost.wording import count, crashed, not_kept, nothing_loaded, was_loaded, write_log
 
 log = logging.getLogger("charhost.reload")
+
+# Seconds that a rollback waits for the disk, which it does not need.
+_PEEK = 5.0
 
 
 class Audience(Protocol):
@@ -41,11 +55,17 @@ class CharacterManager:
     """
 
     def __init__(
-        self, settings: Settings, metrics: Metrics, audience: Audience | None = None, crew: Crew | None = None
+        self,
+        settings: Settings,
+        metrics: Metrics,
+        audience: Audience | None = None,
+        crew: Crew | None = None,
+        store: Store | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._audience = _Nobody() if audience is None else audience
+        self.store = MemoryStore() if store is None else store
         crew = crew or Crew()
         self._loader = Loader(settings, crew)
         self._current = CharacterSet(str(settings.directory))
@@ -75,7 +95,10 @@ class CharacterManager:
 
     @property
     def applied(self) -> Snapshot | None:
-        """The disk as it was when the current set was last found to be what it holds."""
+        """The disk as it was when the current set was last found to be what it holds, or was rolled back to.
+
+        None if a rollback found nothing to read.
+        """
         return self._applied
 
     def listen(self, listener: Callable[[ReloadReport], None]) -> None:
@@ -83,16 +106,26 @@ class CharacterManager:
         self._listeners.append(listener)
 
     async def reload_characters(
-        self, *, trigger: Trigger = "http", snapshot: Snapshot | None = None, **fields: Any
+        self,
+        *,
+        trigger: Trigger = "http",
+        snapshot: Snapshot | None = None,
+        etags: tuple[str, ...] | None = None,
+        generation: int | None = None,
+        **fields: Any,
     ) -> ReloadReport:
         """Replace the set as the fields of `ReloadRequest` say; the one path of every reload, start-up included.
 
-        With a *snapshot* of the directory the disk is not read again. A caller that is cancelled does not stop the
-        reload. Raises `ReloadRejected`, which carries the report, when a reload is refused and nothing was changed, and
-        `Stopping` during shutdown.
+        With a *snapshot* of the directory the disk is not read again. With *etags* one of these sets has to serve when
+        the turn of the reload has come. With the *trigger* `rollback` it makes the characters of *generation* again,
+        or those of the one before the current, from what the store has of them.
+
+        A caller that is cancelled does not stop the reload. Raises `ReloadRejected`, which carries the report, when a
+        reload is refused and nothing was changed, `NotAttempted` when a condition of it does not hold, and `Stopping`
+        during shutdown.
         """
         request = ReloadRequest(**fields)
-        return await asyncio.shield(self._enqueue(request, trigger, snapshot))
+        return await asyncio.shield(self._enqueue(request, trigger, Conditions(etags, generation), snapshot))
 
     async def look(self, *, trust_stats: bool = True) -> Snapshot:
         """Read the current directory as it is on the disk now, changing nothing; raises as a reload would."""
@@ -109,14 +142,14 @@ class CharacterManager:
         await self._loader.close()
 
     def _enqueue(
-        self, request: ReloadRequest, trigger: Trigger, snapshot: Snapshot | None
+        self, request: ReloadRequest, trigger: Trigger, conditions: Conditions, snapshot: Snapshot | None
     ) -> asyncio.Task[ReloadReport]:
         # Only the last one in line may be shared: joining one further ahead would let a different request, which
         # was made earlier, have the last word.
-        key = request, trigger, snapshot
+        key = request, trigger, conditions, snapshot
         if self._last_in_line is not None and self._last_in_line[0] == key:
             return self._last_in_line[1]
-        task = asyncio.create_task(self._run_in_turn(Attempt(request, trigger, snapshot)))
+        task = asyncio.create_task(self._run_in_turn(Attempt(request, trigger, conditions, snapshot)))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         self._last_in_line = key, task
@@ -129,6 +162,7 @@ class CharacterManager:
                     self._last_in_line = None
                 if self._closing:
                     raise Stopping("The server is shutting down.")
+                self._check(attempt.conditions)
                 attempt.clock.lap("queue")
                 self.running = attempt
                 return await self._run(attempt)
@@ -138,23 +172,30 @@ class CharacterManager:
             if self.running is attempt:
                 self.running = None
 
+    def _check(self, conditions: Conditions) -> None:
+        etags, current = conditions.etags, self._current.etag
+        if etags is not None and current not in etags:
+            raise RevisionMismatch(f'The set that serves is another one: "{current}".')
+
     async def _run(self, attempt: Attempt) -> ReloadReport:
         attempt.directory = self._resolve(attempt.request.directory)
         try:
             async with asyncio.timeout(self._settings.load_deadline):
-                await self._load(attempt)
+                await (self._restore if attempt.trigger == "rollback" else self._load)(attempt)
+        except NotAttempted:
+            raise
         except DirectoryError as e:
-            self._reject(attempt, e.code, str(e))
+            await self._reject(attempt, e.code, str(e))
         except IsolatedLoadFailed as e:
             attempt.build = Build(CharacterSet(attempt.directory), e.errors, 0, None)
-            self._reject(attempt, "isolated_load_failed", crashed(attempt.directory, len(e.errors)))
+            await self._reject(attempt, "isolated_load_failed", crashed(attempt.directory, len(e.errors)))
         except (TimeoutError, LoadTimeout):
-            limit = self._settings.load_deadline
-            self._fail(attempt, "load_timeout", f"Loading {attempt.directory} was not finished after {limit:g} s.")
+            text = f"Loading {attempt.directory} was not finished after {self._settings.load_deadline:g} s."
+            await self._fail(attempt, "load_timeout", text)
         except Exception as e:
             log.exception("a reload of the characters in %s failed unexpectedly", attempt.directory)
-            self._fail(attempt, "internal_error", f"Unexpected error during reload: {type(e).__name__}")
-        return self._decide(attempt)
+            await self._fail(attempt, "internal_error", f"Unexpected error during reload: {type(e).__name__}")
+        return await self._decide(attempt)
 
     def _resolve(self, directory: str | None) -> str:
         if directory == "default":
@@ -166,16 +207,44 @@ class CharacterManager:
         if attempt.snapshot is None or self._is_outdated(attempt.snapshot, directory):
             attempt.snapshot = await self._loader.snapshot(directory)
         attempt.clock.lap("snapshot")
-        generation = self._current.generation + 1
-        isolated = attempt.request.check_isolated
         attempt.build = await self._loader.build(
             attempt.snapshot,
             attempt.directory,
-            generation,
+            self._current.generation + 1,
             self._basis(attempt.request, directory),
-            check_isolated=self._settings.check_isolated if isolated is None else isolated,
+            check_isolated=self._isolates(attempt.request),
         )
         attempt.clock.lap("build")
+
+    async def _restore(self, attempt: Attempt) -> None:
+        """Build what is stored, and look at the disk only to tell later whether it has changed since."""
+        attempt.stored = await self._stored(attempt.conditions.generation)
+        attempt.directory = attempt.stored.directory
+        attempt.snapshot = await self._peek(Path(attempt.directory))
+        attempt.clock.lap("snapshot")
+        attempt.build = await self._loader.rebuild(
+            attempt.stored, self._current.generation + 1, check_isolated=self._isolates(attempt.request)
+        )
+        attempt.clock.lap("build")
+
+    async def _stored(self, generation: int | None) -> StoredSet:
+        kept = await self.store.generations()
+        if generation is None:
+            generation = next((one for one in kept if one < self._current.generation), None)
+        stored = await self.store.stored(generation) if generation is not None else None
+        if stored is None:
+            raise UnknownGeneration(not_kept(generation, kept))
+        return stored
+
+    async def _peek(self, directory: Path) -> Snapshot | None:
+        try:
+            async with asyncio.timeout(_PEEK):
+                return await self._loader.snapshot(directory)
+        except (DirectoryError, TimeoutError, LoadTimeout):
+            return None
+
+    def _isolates(self, request: ReloadRequest) -> bool:
+        return self._settings.check_isolated if request.check_isolated is None else request.check_isolated
 
     def _is_outdated(self, snapshot: Snapshot, directory: Path) -> bool:
         """Say whether, while *snapshot* waited, another reload went elsewhere or applied a later one."""
@@ -193,23 +262,23 @@ class CharacterManager:
             failures=changed_only,
         )
 
-    def _decide(self, attempt: Attempt) -> ReloadReport:
+    async def _decide(self, attempt: Attempt) -> ReloadReport:
         assert attempt.build is not None
         characters, errors = attempt.build.characters, attempt.build.errors
         if not characters:
-            self._reject(attempt, "no_characters", nothing_loaded(attempt.directory, len(errors)))
+            await self._reject(attempt, "no_characters", nothing_loaded(attempt.directory, len(errors)))
         if errors and attempt.request.on_error == "abort":
             text = f"{count(len(errors), 'character file')} in {attempt.directory} failed, so nothing was changed."
-            self._reject(attempt, "set_rejected", text)
+            await self._reject(attempt, "set_rejected", text)
         if self._is_current(characters):
-            return self._unchanged(attempt)
+            return await self._unchanged(attempt)
         swap = self._swap_to(characters, attempt)
         if attempt.request.dry_run:
             text = f"{count(len(characters), 'character')} would be loaded from {attempt.directory}"
-            return self._finish(attempt, "valid", text, swap, self._audience.impact(swap))
-        return self._swap(attempt, swap)
+            return await self._finish(attempt, "valid", text, swap, self._audience.impact(swap))
+        return await self._swap(attempt, swap)
 
-    def _swap(self, attempt: Attempt, swap: Swap) -> ReloadReport:
+    async def _swap(self, attempt: Attempt, swap: Swap) -> ReloadReport:
         impact = self._audience.impact(swap)
         self._current = swap.after  # the one assignment: nothing before it is visible, nothing after it may fail
         self._applied = attempt.snapshot
@@ -221,37 +290,38 @@ class CharacterManager:
         except Exception:
             log.exception("the sessions of a character reload could not all be told")
         attempt.clock.lap("swap")
-        text = f"Successfully loaded {count(len(swap.after), 'character')} from {attempt.directory}"
-        return self._finish(attempt, "applied", text, swap, impact)
+        generation = attempt.stored.generation if attempt.stored else None
+        text = was_loaded(len(swap.after), attempt.directory, generation)
+        return await self._finish(attempt, "applied", text, swap, impact)
 
     def _is_current(self, characters: CharacterSet) -> bool:
         current = self._current
         same = all(current.get(name) is character for name, character in characters.items())
         return same and len(characters) == len(current) and Path(characters.directory) == Path(current.directory)
 
-    def _unchanged(self, attempt: Attempt) -> ReloadReport:
+    async def _unchanged(self, attempt: Attempt) -> ReloadReport:
         if not attempt.request.dry_run:
             self._applied = attempt.snapshot
         text = f"No character changed in {attempt.directory}; {count(len(self._current), 'character')} serve on"
-        return self._nothing_changed(attempt, "unchanged", text)
+        return await self._nothing_changed(attempt, "unchanged", text)
 
-    def _reject(self, attempt: Attempt, code: str, message: str) -> NoReturn:
-        raise ReloadRejected(code, self._nothing_changed(attempt, "rejected", message)) from None
+    async def _reject(self, attempt: Attempt, code: str, message: str) -> NoReturn:
+        raise ReloadRejected(code, await self._nothing_changed(attempt, "rejected", message)) from None
 
-    def _fail(self, attempt: Attempt, code: str, message: str) -> NoReturn:
-        raise ReloadFailed(code, self._nothing_changed(attempt, "failed", message)) from None
+    async def _fail(self, attempt: Attempt, code: str, message: str) -> NoReturn:
+        raise ReloadFailed(code, await self._nothing_changed(attempt, "failed", message)) from None
 
-    def _nothing_changed(self, attempt: Attempt, outcome: Outcome, message: str) -> ReloadReport:
+    async def _nothing_changed(self, attempt: Attempt, outcome: Outcome, message: str) -> ReloadReport:
         swap = self._swap_to(self._current, attempt)
         impact = SessionImpact(policy=swap.policy, total=self._audience.impact(swap).total)
-        return self._finish(attempt, outcome, message, swap, impact)
+        return await self._finish(attempt, outcome, message, swap, impact)
 
     def _swap_to(self, characters: CharacterSet, attempt: Attempt) -> Swap:
         request, settings = attempt.request, self._settings
         drain = settings.drain if request.drain_seconds is None else request.drain_seconds
         return Swap(self._current, characters, request.sessions or settings.sessions, drain)
 
-    def _finish(
+    async def _finish(
         self, attempt: Attempt, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact
     ) -> ReloadReport:
         """Report an attempt, count it, log it and keep it; every reload ends here, whatever its outcome."""
@@ -263,7 +333,16 @@ class CharacterManager:
             self.last_error = report if report.errors or not report.success else None
         for listener in self._listeners:
             listener(report)
+        await self._record(report)
         return report
+
+    async def _record(self, report: ReloadReport) -> None:
+        """Put an attempt into the history; a store that fails costs that, and not the reload."""
+        try:
+            await self.store.record(report, StoredSet.of(self._current) if report.outcome == "applied" else None)
+        except Exception:
+            self._metrics.history_errors.inc()
+            log.exception("the reload %s could not be kept in the history", report.reload_id)
 
 
 class _Nobody:

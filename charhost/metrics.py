@@ -39,6 +39,9 @@ class Metrics:
             ["trigger", "outcome"],
             registry=self.registry,
         )
+        self.history_errors = self._counter(
+            "charhost_history_errors", "Attempts to reload that could not be kept in the history."
+        )
         self.generation = self._gauge("charhost_generation", "Rises by one at every swap.")
         self.builds_alive = self._gauge("charhost_builds_alive", "Builds whose modules something still holds.")
         self.threads_stuck = self._gauge("charhost_threads_stuck", "Threads past their deadline that do not end.")
@@ -62,6 +65,9 @@ class Metrics:
         )
         self.sessions_parked = self._gauge("charhost_sessions_parked", "Conversations that wait for their client.")
 
+        self.auth_failures = Counter(
+            "charhost_auth_failures", "Wrong keys, by what they were sent for.", ["kind"], registry=self.registry
+        )
         self.turns = Counter(
             "charhost_turns",
             "Answers by where they were asked for and how they ended.",

@@ -42,6 +42,7 @@ class ModuleSpace:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.build = next(_builds)
+        self.snapshot = snapshot
         self._prefix = f"{ROOT}.b{self.build}"
         self._names = snapshot.module_names
         self._sources = _FINDER.add(self._prefix, snapshot)

@@ -49,6 +49,9 @@ class _Frozen(BaseModel):
     )
 
 
+Seconds = Annotated[float, Field(ge=0, le=86_400, strict=True)]
+
+
 class ReloadRequest(_Frozen):
     """One wish to replace the character set; equal requests that wait share one run."""
 
@@ -59,7 +62,7 @@ class ReloadRequest(_Frozen):
     sessions: SessionPolicy | None = Field(
         None, description="What happens to open sessions; null: the server's setting."
     )
-    drain_seconds: Annotated[float, Field(ge=0, le=86_400, strict=True)] | None = Field(
+    drain_seconds: Seconds | None = Field(
         None, description="How long a session in the middle of an answer may stay; null: the server's setting."
     )
     on_error: OnError = Field(
@@ -69,6 +72,21 @@ class ReloadRequest(_Frozen):
     dry_run: bool = Field(False, description="Load, check and report; change nothing.")
     check_isolated: bool | None = Field(
         None, description="First load it in a child process, which may crash; null: the server's setting."
+    )
+    reason: str | None = Field(None, max_length=1000, description="Why, for whoever reads the report.")
+
+
+class RollbackRequest(_Frozen):
+    """One wish to have the characters of an earlier generation back."""
+
+    generation: Annotated[int, Field(ge=0, strict=True)] | None = Field(
+        None, description="Whose characters; null: those of the generation before the current one."
+    )
+    sessions: SessionPolicy | None = Field(
+        None, description="What happens to open sessions; null: the server's setting."
+    )
+    drain_seconds: Seconds | None = Field(
+        None, description="How long a session in the middle of an answer may stay; null: the server's setting."
     )
     reason: str | None = Field(None, max_length=1000, description="Why, for whoever reads the report.")
 

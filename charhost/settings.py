@@ -56,6 +56,12 @@ def _origins(text: str) -> str:
     return text
 
 
+def _roots(text: str) -> str:
+    if not all(os.path.isabs(os.path.expanduser(root)) for root in text.split(os.pathsep)):
+        raise ValueError(f"expected absolute paths with {os.pathsep} between them")
+    return text
+
+
 def is_secret(name: str) -> bool:
     """Say whether a setting is a key, which has no option and is never shown."""
     return SecretStr in get_args(Settings.model_fields[name].annotation)
@@ -83,12 +89,17 @@ class Settings(BaseSettings):
     directory: AbsolutePath = Field(
         default_factory=default_directory, description="The character directory to start with."
     )
+    allowed_roots: Annotated[str, AfterValidator(_roots)] | None = Field(
+        None, description="Below which directories a reload may read, with : between them; else anywhere."
+    )
     host: str = Field("127.0.0.1", description="The address to listen on; others than loopback need an admin key.")
     port: int = Field(8000, ge=1, le=65535, description="The port to listen on.")
     admin_key: SecretStr | None = Field(None, description="The key for reload and status; there is no option for it.")
     admin_key_file: Path | None = Field(None, description="A file whose first line is the admin key.")
     api_key: SecretStr | None = Field(None, description="The key for talking, or several with commas; no option.")
     api_key_file: Path | None = Field(None, description="A file whose first line is that key.")
+    wrong_keys: int = Field(10, ge=1, description="How many wrong keys one address may send at once; then it gets 429.")
+    wrong_key_interval: float = Field(6, gt=0, description="After how many seconds it may send one more.")
     tls_cert: AbsolutePath | None = Field(None, description="A certificate chain (PEM): serve https and wss.")
     tls_key: AbsolutePath | None = Field(None, description="The private key (PEM) of that certificate.")
     cors_origin: Annotated[str, AfterValidator(_origins)] | None = Field(
@@ -159,6 +170,11 @@ class Settings(BaseSettings):
         return values
 
     @property
+    def roots(self) -> tuple[Path, ...]:
+        """The directories below which a reload may read; none of them: anywhere."""
+        return tuple(Path(root).expanduser() for root in (self.allowed_roots or "").split(os.pathsep) if root)
+
+    @property
     def api_keys(self) -> tuple[str, ...]:
         """The keys that let somebody talk; none of them: everybody may."""
         text = self.api_key.get_secret_value() if self.api_key else ""
@@ -173,6 +189,12 @@ class Settings(BaseSettings):
                 raise ValueError(f"{_variable(name)} is empty; set a key, or unset it")
             if given is not None and not given.isprintable():
                 raise ValueError(f"{_variable(name)} holds a line break or another character that no header can carry")
+        return self
+
+    @model_validator(mode="after")
+    def _refuse_empty_roots(self) -> Self:
+        if self.allowed_roots is None and os.environ.get(_variable("allowed_roots")) is not None:
+            raise ValueError(f"{_variable('allowed_roots')} is empty; name a directory, or unset it")
         return self
 
     @model_validator(mode="after")

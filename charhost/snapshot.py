@@ -15,6 +15,7 @@ from pathlib import Path
 from charhost.errors import DirectoryTooLarge
 from charhost.folders import Walk
 from charhost.layout import ModuleSource, layout
+from charhost.roots import Fence, Roots
 from charhost.source import SourceFile
 from charhost.text import display
 
@@ -97,21 +98,35 @@ class Snapshot:
 
 
 def take_snapshot(
-    directory: Path, limits: Limits, earlier: Snapshot | None = None, *, trust_stats: bool = True
+    directory: Path,
+    limits: Limits,
+    earlier: Snapshot | None = None,
+    *,
+    trust_stats: bool = True,
+    roots: Roots | None = None,
 ) -> Snapshot:
     """Read every `.py` file below *directory*, or take it from *earlier* where its stat proves it unchanged.
 
     Without *trust_stats* every byte is read: on some file systems, and after some tools, a stat proves nothing.
-    Dot-folders and `__pycache__` are skipped; a linked folder is entered once. Raises `DirectoryError`.
+    Dot-folders and `__pycache__` are skipped; a linked folder is entered once. With *roots* nothing outside them is
+    read, wherever links lead. Raises `DirectoryError`.
     """
+    fence = roots.fence(directory) if roots else None
     known = earlier if earlier is not None and earlier.directory == directory else None
-    reader, walk, taken = _Reader(limits, known, trust_stats), Walk(directory, limits.files), time.time_ns()
+    reader, walk, taken = (
+        _Reader(limits, known, trust_stats, fence),
+        Walk(directory, limits.files, fence),
+        time.time_ns(),
+    )
     try:
         for path, location in sorted(walk.files()):
             reader.read(path, location)
     except _TooManyBytes:
         most = f"{limits.bytes:,} bytes of source (max_bytes)"
         raise DirectoryTooLarge(f"{display(str(directory))} holds more than {most}") from None
+    finally:
+        if roots is not None:  # whatever was raised: led away meanwhile, it would tell of what lies there
+            roots.fence(directory)
     newest = max(walk.newest, reader.newest)
     snapshot = Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest)
     if known is not None:
@@ -126,11 +141,12 @@ class _TooManyBytes(Exception):
 class _Reader:
     """Collects files one by one, within the limits."""
 
-    def __init__(self, limits: Limits, earlier: Snapshot | None, trust_stats: bool) -> None:
+    def __init__(self, limits: Limits, earlier: Snapshot | None, trust_stats: bool, fence: Fence | None) -> None:
         self.files: dict[str, SourceFile] = {}
         self.unreadable: dict[str, OSError] = {}
         self.stamps: dict[str, Stamp] = {}
         self._limits = limits
+        self._fence = fence
         self._known = earlier.files if earlier else {}
         self._stamps = earlier.stamps if earlier and trust_stats else {}
         self._bytes = 0
@@ -138,6 +154,7 @@ class _Reader:
 
     def read(self, path: str, location: str) -> None:
         try:
+            self._refuse_link(location)
             status = os.stat(location)
             stamp = _stamp(status)
             if self._stamps.get(path) == stamp:
@@ -153,11 +170,16 @@ class _Reader:
         if self._bytes > self._limits.bytes:
             raise _TooManyBytes
 
+    def _refuse_link(self, location: str) -> None:
+        """Refuse a link out of the fence before its target is looked at, which may or may not be there."""
+        if self._fence is not None and os.path.islink(location) and not self._fence.encloses(location):
+            raise _outside(location)
+
     def _open(self, path: str, location: str, status: os.stat_result) -> SourceFile:
         if not stat.S_ISREG(status.st_mode):  # not even opened: opening some devices has effects
             raise _not_regular(location)
         now = time.time_ns()
-        data, status = _read_regular(location, self._limits.file_bytes)
+        data, status = _read_regular(location, self._limits.file_bytes, self._fence)
         changed = max(status.st_mtime_ns, status.st_ctime_ns)
         self.newest = max(self.newest, status.st_ctime_ns)
         if now > changed + _SETTLED:
@@ -172,10 +194,12 @@ def _stamp(status: os.stat_result) -> Stamp:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _read_regular(location: str, limit: int) -> tuple[bytes, os.stat_result]:
+def _read_regular(location: str, limit: int, fence: Fence | None = None) -> tuple[bytes, os.stat_result]:
     # The name may have been given to a pipe meanwhile: without O_NONBLOCK the open would wait for a writer.
     descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
+        if fence is not None and not fence.holds(descriptor):
+            raise _outside(location)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise _not_regular(location)
@@ -189,6 +213,10 @@ def _read_regular(location: str, limit: int) -> tuple[bytes, os.stat_result]:
             errno.EFBIG, f"more than {limit:,} bytes, which is the most that is read (max_file_bytes)", location
         )
     return data, status
+
+
+def _outside(location: str) -> OSError:
+    return PermissionError(errno.EACCES, "leads out of the allowed roots", location)
 
 
 def _not_regular(location: str) -> OSError:

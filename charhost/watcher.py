@@ -20,7 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.deadline import Crew
 from charhost.ears import Ears
-from charhost.errors import DirectoryError, LoadTimeout, ReloadFailed, ReloadRejected, Stopping
+from charhost.errors import DirectoryError, LoadTimeout, ReloadFailed, ReloadRejected, RevisionMismatch, Stopping
 from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
 from charhost.mounts import mounted_files, sends_events
@@ -118,6 +118,12 @@ class Watcher:
             restarts=self._restarts,
         )
 
+    def resume(self) -> None:
+        """Take what lies on the disk for new, although it was refused, or was rolled back."""
+        self._tried = None
+        self._hold(False)
+        self._hint.set()
+
     async def run(self) -> None:
         """Watch until cancelled; a crash is logged and counted, and it begins again."""
         pause = _SHORTEST_PAUSE
@@ -200,6 +206,7 @@ class Watcher:
         complete = time.monotonic() >= self._next_complete
         if not (hinted or complete or self._polls):
             return
+        serving = self._manager.current.etag
         snapshot = await self._still(complete)
         self._last_comparison = timestamp()
         if complete:
@@ -209,7 +216,7 @@ class Watcher:
             self._count("unchanged")
         else:
             drifted = not hinted and not self._polls and not await self._hears_of_it()
-            outcome = await self._reload(snapshot)
+            outcome = await self._reload(snapshot, serving)
             self._count("drift" if drifted else outcome)
             self._note_drift(drifted)
 
@@ -229,12 +236,17 @@ class Watcher:
     def _is_known(self, snapshot: Snapshot) -> bool:
         return self._tried is not None and snapshot.equals(self._tried)
 
-    async def _reload(self, snapshot: Snapshot) -> str:
+    async def _reload(self, snapshot: Snapshot, serving: str) -> str:
         self._tried = snapshot
         try:
+            # Only while the same set serves: a rollback in between would be undone by what lay there before it.
             report = await self._manager.reload_characters(
-                trigger="watch", snapshot=snapshot, scope="changed", on_error="keep"
+                trigger="watch", snapshot=snapshot, etags=(serving,), scope="changed", on_error="keep"
             )
+        except RevisionMismatch:
+            self._tried = self._manager.applied
+            self._hint.set()
+            return "outdated"
         except ReloadFailed as e:  # not the fault of these bytes: the next complete comparison tries them again
             self._tried = None
             return e.report.outcome
@@ -264,7 +276,7 @@ class Watcher:
         """Learn of every reload: one from elsewhere may have tried what lies on the disk, or gone to another one."""
         if report.trigger != "watch" and report.outcome in ("applied", "unchanged") and not report.dry_run:
             self._tried = self._manager.applied
-            self._hold(False)
+            self._hold(report.trigger == "rollback")
             self._hint.set()
 
     def _poll_from_now_on(self, why: str) -> None:

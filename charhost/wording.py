@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 
 from charhost.report import Changes, ReloadReport
 
@@ -15,6 +16,19 @@ _MOST_NAMES = 5
 def count(number: int, noun: str) -> str:
     """Say how many, in words that fit the number."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def was_loaded(characters: int, directory: str, generation: int | None) -> str:
+    """Say what serves from now on; *generation* is the one that was rolled back to."""
+    if generation is None:
+        return f"Successfully loaded {count(characters, 'character')} from {directory}"
+    return f"Successfully rolled back to generation {generation}: {count(characters, 'character')} from {directory}"
+
+
+def not_kept(generation: int | None, kept: Sequence[int]) -> str:
+    """Say that there is nothing to roll back to, and to what there is."""
+    what = "No generation before the current one" if generation is None else f"Generation {generation}"
+    return f"{what} is kept; there are {', '.join(map(str, kept))}." if kept else f"{what} is kept, nor any other."
 
 
 def nothing_loaded(directory: str, failed: int) -> str:

@@ -60,6 +60,7 @@ examples:
   reload_characters.py ~/my-characters
   reload_characters.py default
   reload_characters.py ./characters --url http://localhost:8080 --json | jq .errors
+  reload_characters.py default --if-match 3-sha256:0f3a...
 """
 
 T = TypeVar("T")
@@ -123,7 +124,7 @@ def main() -> int:
 def request_reload(options: argparse.Namespace) -> Answer:
     """Announce the request, unless only JSON is wanted, and return its answer."""
     url, payload = options.url + ENDPOINT, {"directory": options.directory}
-    headers = request_headers()
+    headers = request_headers(options.if_match)
     if not options.json:
         say(f"Sending reload request to {url}")
         say(f"Payload: {json.dumps(payload, indent=2, ensure_ascii=False)}\n")
@@ -162,6 +163,7 @@ def parse_arguments() -> argparse.Namespace:
         " (./default for a directory of that name)",
     )
     add("--url", type=server_url, default="http://localhost:8000", help="the server (default: %(default)s)")
+    add("--if-match", metavar="ETAG", type=etag, help="reload only while this set serves: the ETag of /v1/characters")
     add("--timeout", metavar="S", type=seconds, default=120.0, help="seconds to wait for the answer (default: 120)")
     add("--json", action="store_true", help="print nothing but the server's JSON answer, also to a refusal")
     return parser.parse_args()
@@ -203,6 +205,14 @@ def server_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def etag(text: str) -> str:
+    """Return an ETag with its quotes, which are easily lost in a shell."""
+    bare = text[1:-1] if len(text) > 1 and text[0] == text[-1] == '"' else text
+    if not re.fullmatch("[!#-~]+", bare):
+        raise argparse.ArgumentTypeError('must be an ETag, such as "3-sha256:0f3a", with or without its quotes, or *')
+    return bare if bare == "*" else f'"{bare}"'
+
+
 def seconds(text: str) -> float:
     """Return a duration that a lock can wait for."""
     value = float(text)
@@ -211,11 +221,13 @@ def seconds(text: str) -> float:
     return value
 
 
-def request_headers() -> dict[str, str | bytes]:
+def request_headers(if_match: str | None) -> dict[str, str | bytes]:
     """Return the headers of the request, with the key if there is one."""
     headers: dict[str, str | bytes] = {"Content-Type": "application/json", "Accept": "application/json"}
     if key := admin_key():
         headers["Authorization"] = b"Bearer " + key
+    if if_match is not None:
+        headers["If-Match"] = if_match
     return headers
 
 

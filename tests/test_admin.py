@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import shutil
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from charhost.settings import Settings
+from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS, MANAGER
 from tests.conftest import Client, character
 from tests.test_manager import Gate, Write, gate
@@ -18,6 +21,8 @@ from tests.test_manager import Gate, Write, gate
 __all__ = ["gate"]
 
 RELOAD = "/v1/characters/reload"
+RELOADS = "/v1/characters/reloads"
+ROLLBACK = "/v1/characters/rollback"
 JSON = {"Content-Type": "application/json"}
 
 
@@ -191,6 +196,168 @@ async def test_a_hundred_posts_get_a_hundred_answers(client: Client) -> None:
         (200, "applied")
     }
     assert client.app[MANAGER].current.generation == max(report["generation"] for report in reports)
+
+
+async def test_a_condition_is_compared_with_what_is_read(client: Client) -> None:
+    """With the ETag of `GET /v1/characters` a reload goes through once; the next one is told of the other set."""
+    etag = (await client.get("/v1/characters")).headers["ETag"]
+    assert re.fullmatch(r'"1-sha256:[0-9a-f]{64}"', etag)
+    assert (await client.post(RELOAD, json={}, headers={"If-Match": f'"x", {etag}'})).status == 200
+    answer = await client.post(RELOAD, json={}, headers={"If-Match": etag})
+    problem = await answer.json()
+    assert (answer.status, answer.content_type) == (412, "application/problem+json")
+    assert (problem["code"], "outcome" in problem) == ("revision_mismatch", False)
+    assert (await client.get("/v1/characters")).headers["ETag"] in problem["detail"]
+
+
+@pytest.mark.parametrize("form", ["W/{}", "'{}'", '{}"', "", '"*"'])
+async def test_what_is_no_strong_tag_matches_nothing(client: Client, form: str) -> None:
+    """A weak tag, one without quotes and an empty header are refused; only a bare * stands for any set."""
+    etag = (await client.get("/v1/characters")).headers["ETag"]
+    form = form.format(etag.strip('"') if "'" in form or form.startswith("{}") else etag)
+    assert (await client.post(RELOAD, json={}, headers={"If-Match": form})).status == 412
+    assert (await client.post(RELOAD, json={}, headers={"If-Match": " * "})).status == 200
+
+
+# POST /v1/characters/rollback
+
+
+async def test_a_rollback_answers_as_a_reload_does(client: Client, write: Write) -> None:
+    """The report is the same, and the catalog shows the characters of before (promise 1)."""
+    before = await get(client, "/v1/characters")
+    write("ada.py", character("Ada", "Be brief."))
+    await client.post(RELOAD, json={})
+    answer = await client.post(ROLLBACK, json={"generation": 1, "reason": "too brief"})
+    report = await answer.json()
+    after = await get(client, "/v1/characters")
+    assert (answer.status, report["outcome"], report["trigger"]) == (200, "applied", "rollback")
+    assert (report["reason"], report["generation"]) == ("too brief", 3)
+    assert (after["revision"], after["generation"]) == (before["revision"], 3)
+
+
+async def test_a_rollback_tells_the_sessions_as_it_is_asked_to(client: Client, write: Write) -> None:
+    """The policy of a rollback is that of any reload: with `keep` nobody is told, and `close` is what is usual."""
+    write("ada.py", character("Ada", "Be brief."))
+    await client.post(RELOAD, json={})
+    async with client.ws_connect("/v1/realtime?dialect=ga") as ws:
+        assert (await ws.receive_json())["type"] == "session.created"
+        kept = await (await client.post(ROLLBACK, json={"sessions": "keep"})).json()
+        assert kept["sessions"] == {"policy": "keep", "total": 1, "affected": 0}
+        closed = await (await client.post(ROLLBACK, json={"drain_seconds": 0})).json()
+        assert closed["sessions"] == {"policy": "close", "total": 1, "affected": 1}
+        assert (await ws.receive_json())["error"]["code"] == "characters_reloaded"
+
+
+async def test_a_rollback_restores_all_or_nothing(client: Client, write: Write, tmp_path: Path) -> None:
+    """A character that cannot be made again refuses the rollback, and the answer names it."""
+    needed = tmp_path / "needed"
+    needed.touch()
+    write("bob.py", f"open({str(needed)!r}).close()\n{character('Bob')}")
+    await client.post(RELOAD, json={})
+    needed.unlink()
+    answer = await client.post(ROLLBACK, json={"generation": 2})
+    problem = await answer.json()
+    assert (answer.status, problem["code"], problem["errors"][0]["file"]) == (422, "set_rejected", "bob.py")
+    assert client.app[MANAGER].current.generation == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"generation": "1"}', "generation: Input should be a valid integer"),
+        (b'{"generation": -1}', "generation: Input should be greater than or equal to 0"),
+        (b'{"generation": 99999999999999999999}', None),
+        (b'{"scope": "all"}', "scope: there is no such field; known are generation, sessions, drain_seconds, reason"),
+    ],
+)
+async def test_a_bad_rollback_says_what_is_wrong(client: Client, body: bytes, said: str | None) -> None:
+    """The detail names the field; a number that no generation ever has is only unknown."""
+    answer = await client.post(ROLLBACK, data=body, headers=JSON)
+    problem = await answer.json()
+    if said is None:
+        assert (answer.status, problem["code"]) == (409, "unknown_generation")
+    else:
+        assert (answer.status, problem["code"]) == (400, "invalid_request")
+        assert said in problem["detail"]
+
+
+# GET /v1/characters/reloads
+
+
+async def test_history_tells_of_every_attempt(client: Client, write: Write) -> None:
+    """The newest first, refused ones too, each as it was answered; and what can be rolled back to (promise 31)."""
+    write("ada.py", "def broken(:")
+    refusal = await (await client.post(RELOAD, json={"reason": "a try"})).json()
+    history = await get(client, "/v1/characters/reloads")
+    assert [(report["trigger"], report["outcome"]) for report in history["reloads"]] == [
+        ("http", "rejected"),
+        ("startup", "applied"),
+    ]
+    assert history["reloads"][0].items() <= refusal.items()
+    assert history["generations"] == [1]
+    found = await get(client, f"/v1/characters/reloads/{refusal['reload_id']}")
+    assert found == history["reloads"][0]
+
+
+async def test_history_is_as_long_as_asked_for(client: Client) -> None:
+    """Twenty attempts unless a limit says otherwise."""
+    for _ in range(22):
+        await client.post(RELOAD, json={"dry_run": True})
+    lengths = {path: len((await get(client, path))["reloads"]) for path in (RELOADS, f"{RELOADS}?limit=3")}
+    assert lengths == {RELOADS: 20, f"{RELOADS}?limit=3": 3}
+    assert len((await get(client, f"{RELOADS}?limit=100"))["reloads"]) == 23
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "", "1.5", "1e1", " 1", "\u0663", "1_0", "000"])
+async def test_a_limit_is_a_number_from_1_to_100(client: Client, limit: str) -> None:
+    """Anything else is a bad request that says so."""
+    answer = await client.get(RELOADS, params={"limit": limit})
+    assert (answer.status, (await answer.json())["code"]) == (400, "invalid_request")
+
+
+async def test_an_unknown_reload_is_not_found(client: Client) -> None:
+    """An id that no kept attempt has is answered as such, and not repeated."""
+    answer = await client.get(f"{RELOADS}/f00")
+    assert (answer.status, (await answer.json())["code"]) == (404, "reload_not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/characters/reloads"),
+        ("GET", "/v1/characters/reloads/f00"),
+        ("POST", "/v1/characters/rollback"),
+        ("POST", "/v1/characters/watch/resume"),
+    ],
+)
+async def test_history_is_for_admins(client: Client, method: str, path: str) -> None:
+    """Others learn neither paths nor whether an id exists (promise 34)."""
+    answer = await client.request(method, path, json={}, headers={"Origin": "http://evil.com"})
+    assert (answer.status, (await answer.json())["code"]) == (403, "forbidden")
+
+
+# POST /v1/characters/watch/resume
+
+
+async def test_without_a_watcher_there_is_nothing_to_resume(client: Client) -> None:
+    """A server that watches nothing says so."""
+    answer = await client.post("/v1/characters/watch/resume")
+    assert (answer.status, (await answer.json())["code"]) == (409, "no_watcher")
+
+
+async def test_resuming_answers_with_the_watcher(
+    aiohttp_client: Callable[..., Awaitable[Client]], directory: Path, write: Write
+) -> None:
+    """After a rollback the watcher is held, until it is told to go on."""
+    client = await aiohttp_client(create_app(Settings(directory=directory, watch=True)))
+    write("ada.py", character("Ada", "Be brief."))
+    async with asyncio.timeout(20):
+        while client.app[MANAGER].current.generation < 2:
+            await asyncio.sleep(0.01)
+    await client.post(ROLLBACK, json={})
+    assert (await get(client, "/v1/characters/status"))["watcher"]["held"] is True
+    answer = await client.post("/v1/characters/watch/resume")
+    assert (answer.status, (await answer.json())["held"]) == (200, False)
 
 
 # GET /v1/characters/status

@@ -16,6 +16,7 @@ import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
 
 from charhost.settings import Settings
+from charhost.web.answers import GenerationCount
 from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS
 from tests.conftest import Client, character
 from tests.grammar import Event
@@ -296,7 +297,7 @@ async def test_a_late_choice_counts_for_its_generation(
         edit(write, "two", "Bob")
         await reload(client, sessions=policy)
         await caller.update(model="Bob")
-        assert client.app[SESSIONS].by_generation() == [{"generation": 2, "sessions": 1}]
+        assert client.app[SESSIONS].by_generation() == [GenerationCount(generation=2, sessions=1)]
 
 
 async def heard(ws: ClientWebSocketResponse, kind: str) -> Any:
@@ -328,7 +329,7 @@ async def test_unmute_chooses_from_the_set_that_serves(client: Client, script: S
         await reload(client)
         await ws.send_json({"type": "session.update", "session": {"voice": "Bob", "allow_recording": False}})
         await heard(ws, "session.updated")
-        assert client.app[SESSIONS].by_generation() == [{"generation": 2, "sessions": 1}]
+        assert client.app[SESSIONS].by_generation() == [GenerationCount(generation=2, sessions=1)]
         await ws.send_json({"type": "input_audio_buffer.append", "audio": OGG_PAGE})
         assert (await heard(ws, "response.created")).response.voice == "Bob"
         await until(lambda: script.requests)
@@ -359,7 +360,7 @@ async def test_keep_is_the_old_version_in_all(client: Client, script: Script, wr
             await reload(client, sessions="keep", scope="all" if number % 2 else "changed")
         await caller.respond()
         assert [tags(request) for request in script.requests] == [{"v0"}, {"v0"}]
-        assert client.app[SESSIONS].by_generation() == [{"generation": 2, "sessions": 1}]
+        assert client.app[SESSIONS].by_generation() == [GenerationCount(generation=2, sessions=1)]
         async with calling(client) as other:
             await other.respond()
     assert tags(script.requests[2]) == {"v5"}

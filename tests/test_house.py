@@ -28,7 +28,7 @@ LAYERS = (
     | {"upstream", "offline", "tools", "persona", "progress", "logs"},
     {"llm", "history", "wishes"},
     {"modules", "fingerprint", "snapshot", "folders", "layout", "source", "imports", "failure", "deadline", "events"}
-    | {"metrics", "mounts", "ears", "items"},
+    | {"metrics", "mounts", "ears", "items", "roots"},
     {"character", "checks", "report"},
     {"choice"},
     {"settings", "errors", "text", "ids", "jsontext", "lenient", "__init__"},

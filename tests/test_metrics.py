@@ -21,6 +21,8 @@ NAMES = {
     "charhost_last_reload_success_timestamp_seconds",
     "charhost_reloads",
     "charhost_generation",
+    "charhost_history_errors",
+    "charhost_auth_failures",
     "charhost_builds_alive",
     "charhost_threads_stuck",
     "charhost_sessions_active",

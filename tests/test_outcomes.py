@@ -24,6 +24,7 @@ from scripts import reload_characters as script
 from tests.conftest import Client, character
 
 RELOAD = "/v1/characters/reload"
+ROLLBACK = "/v1/characters/rollback"
 UNTOUCHED = -1.0
 
 World = Callable[["Scene"], None]
@@ -97,6 +98,11 @@ def impatient(scene: Scene) -> None:
     scene.monkeypatch.setattr("charhost.web.admin.BODY_DEADLINE", 0.1)
 
 
+def fails_again(scene: Scene) -> None:
+    """What the start executed cannot be executed a second time."""
+    scene.monkeypatch.delattr("os.only_once")
+
+
 def stopping(scene: Scene) -> None:
     """The server is told to stop below, where there is one."""
 
@@ -116,6 +122,7 @@ class Row:
     fields: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     headers: dict[str, str] = field(default_factory=dict)
+    path: str = RELOAD
     body: bytes | None = None  # None: the fields as JSON; empty: one that never ends
 
 
@@ -132,6 +139,8 @@ def refused(case: str, status: int, code: str, script: int = 1, **more: Any) -> 
 
 
 FOREIGN = {"Origin": "http://evil.com"}
+WRONG = {"Authorization": "Bearer wrong"}
+TRIED = {"wrong_keys": 1}
 TABLE = [
     applied("all files loaded"),
     applied("some failed, exclude", world=one_broken),
@@ -156,6 +165,7 @@ TABLE = [
     rejected("not readable", 403, "directory_not_readable", unreadable),
     refused("not authorised, a key is configured", 401, "invalid_key", 4, settings={"admin_key": "k"}),
     refused("not authorised, none is", 403, "forbidden", 4, headers=FOREIGN),
+    refused("too many failed keys", 429, "too_many_wrong_keys", 4, headers=WRONG, settings=TRIED | {"admin_key": "k"}),
     refused("broken JSON", 400, "invalid_request", body=b"{"),
     refused("unknown field", 400, "invalid_request", fields={"colour": "red"}),
     refused("relative path", 400, "invalid_request", fields={"directory": "characters"}),
@@ -168,6 +178,21 @@ TABLE = [
         settings={"load_deadline": 0.2},
     ),
     Row("anything unexpected", 500, "internal_error", "failed", False, 0, 1, faulty),
+    refused(
+        "path not allowed",
+        *(403, "directory_not_allowed", 4),
+        fields={"directory": "/etc"},
+        settings={"allowed_roots": "/srv"},
+    ),
+    refused("If-Match differs", 412, "revision_mismatch", 5, headers={"If-Match": '"7-sha256:00"'}),
+    applied("If-Match holds", headers={"If-Match": "*"}),
+    applied("rollback", path=ROLLBACK, fields={"generation": 1}),
+    rejected("rollback, nothing loads", 422, "no_characters", fails_again, path=ROLLBACK, fields={"generation": 1}),
+    refused("rollback target unknown", 409, "unknown_generation", path=ROLLBACK, fields={"generation": 9}),
+    refused("rollback, none before", 409, "unknown_generation", path=ROLLBACK),
+    refused("rollback, If-Match differs", 412, "revision_mismatch", 5, path=ROLLBACK, headers={"If-Match": '"x"'}),
+    refused("rollback, unknown field", 400, "invalid_request", path=ROLLBACK, fields={"directory": "default"}),
+    refused("rollback, not authorised", 403, "forbidden", 4, path=ROLLBACK, headers=FOREIGN),
     refused("stopping", 503, "stopping", world=stopping),
 ]
 
@@ -180,32 +205,40 @@ async def test_every_outcome_is_told_alike(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """For each outcome status, code, report, metric, log line, last reload and exit status agree (promise 5)."""
+    """For each outcome status, code, report, metric, log line, history and exit status agree (promise 5)."""
+    if row.world is fails_again:
+        monkeypatch.setattr("os.only_once", None, raising=False)
+        (directory / "ada.py").write_text(f"import os; os.only_once\n{character('Ada')}")
     client = await aiohttp_client(create_app(Settings(directory=directory, **row.settings)))
     row.world(Scene(directory, monkeypatch, row.settings))
     if row.world is stopping:
         await client.app[MANAGER].close(0)
+    if row.status == 429:
+        assert (await client.post(row.path, json={}, headers=WRONG)).status == 401
     before, last = client.app[MANAGER].current, client.app[MANAGER].last_reload
     gauge, counter = client.app[METRICS].last_successful, client.app[METRICS].reloads
     gauge.set(UNTOUCHED)
     caplog.clear()
     caplog.set_level(logging.INFO, "charhost.reload")
 
-    answer = await client.post(RELOAD, data=body_of(row), headers={"Content-Type": "application/json", **row.headers})
+    answer = await client.post(row.path, data=body_of(row), headers={"Content-Type": "application/json", **row.headers})
     document = json.loads(await answer.read())
 
     assert (answer.status, document.get("code")) == (row.status, row.code)
     assert (document.get("outcome"), document.get("success")) == (row.outcome, row.success)
-    assert ("Retry-After" in answer.headers) == (row.status == 503)
+    assert ("Retry-After" in answer.headers) == (row.status in (429, 503))
     assert answer.content_type == ("application/json" if row.status == 200 else "application/problem+json")
     assert gauge._value.get() == row.successful
     lines = [record.message for record in caplog.records if record.message.startswith("character reload ")]
+    history = await client.app[MANAGER].store.attempts(100)
     if row.outcome is None:
-        assert (lines, client.app[MANAGER].last_reload) == ([], last)
+        assert (lines, client.app[MANAGER].last_reload, len(history)) == ([], last, 1)
     else:
+        trigger = "rollback" if row.path == ROLLBACK else "http"
         (line,) = lines
-        assert line.startswith(f"character reload {row.outcome} (http")
-        assert counter.labels("http", row.outcome)._value.get() == 1
+        assert line.startswith(f"character reload {row.outcome} ({trigger}")
+        assert counter.labels(trigger, row.outcome)._value.get() == 1
+        assert (len(history), history[0].reload_id, history[0].outcome) == (2, document["reload_id"], row.outcome)
         kept = client.app[MANAGER].last_reload
         assert kept is not None
         assert (kept.reload_id == document["reload_id"]) == (not row.fields.get("dry_run"))
@@ -226,7 +259,7 @@ async def endless() -> AsyncIterator[bytes]:
 
 async def exit_status(row: Row, client: Client, status: int, body: bytes) -> int:
     """What the script says: it is run where it can ask for the same, else asked about the answer."""
-    if row.fields or row.headers or row.body is not None:
+    if row.fields or row.headers or row.body is not None or row.path != RELOAD:
         return script.exit_status(script.Answer("http://x", status, "", Message(), body))
     environment = {name: value for name, value in os.environ.items() if not re.match("CHARHOST_|PYTHON", name)}
     url = str(client.make_url("/"))

@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +25,7 @@ from charhost.character import Character
 from charhost.errors import ReloadRejected
 from charhost.report import ReloadReport
 from charhost.settings import Settings
+from charhost.store import MOST_SETS
 from charhost.web.app import create_app
 from charhost.web.keys import MANAGER
 from tests.conftest import Client, character
@@ -89,6 +90,7 @@ class Model:
     directory: str = "here"
     generation: int = 0
     entries: dict[str, Entry] = field(default_factory=dict)
+    past: dict[int, tuple[str, tuple[Entry, ...]]] = field(default_factory=dict)
 
     def load(self, directory: str, file: str) -> Entry | None:
         """What one file of a directory is by itself: an entry, or nothing if it must fail."""
@@ -162,6 +164,12 @@ class Model:
         """Make the set the one that serves."""
         self.directory, self.generation = directory, self.generation + 1
         self.entries = {entry.name: entry for entry in expected.entries}
+        self.past[self.generation] = directory, expected.entries
+
+    def expect_back(self, generation: int) -> Expected:
+        """Say what a rollback must come to: the entries of that generation, each made anew."""
+        _, entries = self.past[generation]
+        return Expected("applied", None, (), tuple(replace(e, generation=self.generation + 1) for e in entries))
 
 
 @dataclass
@@ -296,6 +304,25 @@ class Reloads(RuleBasedStateMachine):
             self.applied(before, report, fields, expected)
         else:
             assert self.manager.current is before  # promise 2, and 18 for what is unchanged
+
+    @rule(data=st.data(), sessions=st.sampled_from([None, "close", "close_affected", "keep"]))
+    def roll_back(self, data: st.DataObject, sessions: str | None) -> None:
+        """Have the characters of an earlier generation back, whatever lies on the disk (promise 32)."""
+        kept = [number for number in self.model.past if number > self.model.generation - MOST_SETS]
+        generation = data.draw(st.sampled_from(kept), label="generation")
+        before, expected = self.manager.current, self.model.expect_back(generation)
+        directory, changes = self.model.past[generation][0], self.model.changes(expected)
+        fields = {"directory": directory, "sessions": sessions}
+        status, report = self.run(self.ask_back({"generation": generation, "sessions": sessions}))
+        assert (status, report["outcome"], report["errors"]) == (200, "applied", [])
+        assert report["changes"] == changes
+        self.check_sessions_in(report, fields, expected)
+        self.applied(before, report, fields, expected)
+
+    async def ask_back(self, fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+        """Ask for a rollback."""
+        async with self.client.post("/v1/characters/rollback", json=fields) as response:
+            return response.status, json.loads(await response.read())
 
     @precondition(lambda self: not self.talks)
     @rule(wishes=st.lists(FIELDS, min_size=2, max_size=4))

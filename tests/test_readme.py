@@ -9,7 +9,7 @@ import pytest
 
 from charhost.cli import app
 from charhost.metrics import Metrics
-from charhost.report import ReloadRequest
+from charhost.report import ReloadRequest, RollbackRequest
 from charhost.settings import Settings, is_secret
 from charhost.web.app import create_app
 from charhost.web.completions.handler import MOST_BODY_BYTES
@@ -111,6 +111,11 @@ async def test_a_request_through_the_proxy_is_not_local(client: Client) -> None:
 def test_request_table_is_the_request() -> None:
     """Every field of a reload request is in the table, in its order."""
     assert [row[0].strip("`") for row in rows("field of the request")] == list(ReloadRequest.model_fields)
+
+
+def test_rollback_table_is_the_request() -> None:
+    """Every field of a rollback is in its table, in its order."""
+    assert [row[0].strip("`") for row in rows("field of the rollback")] == list(RollbackRequest.model_fields)
 
 
 def test_command_table_is_the_commands() -> None:

@@ -146,6 +146,23 @@ def run(*arguments: str, env: dict[str, str] | None = None, **options: Any) -> s
     return subprocess.run(command, env=environment(**(env or {})), **options)
 
 
+@pytest.mark.parametrize("etag", ["3-sha256:0f", '"3-sha256:0f"'])
+def test_sends_the_set_that_it_expects(server: Charhost, etag: str) -> None:
+    """`--if-match` sends `If-Match`, with the quotes that a shell easily takes away."""
+    assert run("default", "--url", server.url, "--if-match", etag).returncode == 0
+    run("default", "--url", server.url, "--if-match", "*")
+    run("default", "--url", server.url)
+    assert [request.headers.get("If-Match") for request in server.requests] == ['"3-sha256:0f"', "*", None]
+
+
+@pytest.mark.parametrize("etag", ["", '"', '""', 'W/"3"', "a b", "a\nb", "é"])
+def test_an_etag_that_is_none_is_wrong_usage(server: Charhost, etag: str) -> None:
+    """What no header could carry is refused before anything is sent."""
+    result = run("default", "--url", server.url, "--if-match", etag)
+    assert (result.returncode, server.requests) == (2, [])
+    assert "must be an ETag" in result.stderr
+
+
 # What it prints
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
+from charhost.web.answers import GenerationCount
 from charhost.web.app import _allow_many_sockets
 from charhost.web.keys import SESSIONS
 from charhost.web.realtime import unmute
@@ -194,7 +195,7 @@ async def test_the_character_is_as_it_is_now(client: Client, script: Script, wri
         await reload(client)
         await lost.end()
     async with resuming(client, lost) as caller:
-        assert client.app[SESSIONS].by_generation() == [{"generation": 3, "sessions": 1}]
+        assert client.app[SESSIONS].by_generation() == [GenerationCount(generation=3, sessions=1)]
         await caller.respond()
     assert (tags(script.requests[0]), tags(script.requests[1])) == ({"one"}, {"two"})
 

@@ -272,6 +272,28 @@ def test_origins(origins: str | None) -> None:
     assert Settings(cors_origin=origins).cors_origin == origins
 
 
+def test_roots_are_separated_as_paths_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several directories with colons, from the environment too; a home directory may be spelled with a tilde."""
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("CHARHOST_ALLOWED_ROOTS", "/srv/a:~/b")
+    assert Settings().roots == (Path("/srv/a"), Path("/home/me/b"))
+    assert Settings(allowed_roots="/c").roots == (Path("/c"),)
+    monkeypatch.delenv("CHARHOST_ALLOWED_ROOTS")
+    assert Settings().roots == ()
+
+
+@pytest.mark.parametrize("roots", ["", ":", "/srv:", "characters", "/srv:characters", "~nobody-of-that-name/x"])
+def test_roots_that_are_no_paths(roots: str) -> None:
+    """An empty or relative one is refused, and not taken for the working directory or for everything."""
+    assert "expected absolute paths with : between them" in refusal(allowed_roots=roots)
+
+
+def test_roots_that_are_empty_are_not_taken_for_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty variable would open every directory, so it is refused."""
+    monkeypatch.setenv("CHARHOST_ALLOWED_ROOTS", "")
+    assert "CHARHOST_ALLOWED_ROOTS is empty" in refusal()
+
+
 @pytest.mark.parametrize(
     "origins", ["a.example", "https://a.example/x", "https://a.example,", "ftp://a", "https://", ","]
 )

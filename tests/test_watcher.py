@@ -28,6 +28,9 @@ from charhost.snapshot import Limits, Snapshot, take_snapshot
 from charhost.text import display
 from charhost.watcher import Watcher
 from tests.conftest import character, prompt
+from tests.test_manager import Gate, gate
+
+__all__ = ["gate"]
 
 PATIENCE = 20.0
 LIMITS = Limits(files=20_000, bytes=64 << 20, file_bytes=1 << 20)
@@ -690,8 +693,7 @@ async def test_older_look_never_has_the_last_word(tmp_path: Path, watched: Watch
     (watched.directory / "slow.py").unlink()
     gate.touch()
     await asyncio.gather(*running)
-    while (await watched.report()).trigger != "watch":
-        pass
+    await eventually(lambda: watched.compared("outdated"))
     await watched.equal()
     assert prompt(watched.manager) == "The newest."
 
@@ -852,6 +854,130 @@ async def test_comparisons_are_counted_by_result(watched: Watched) -> None:
         file.unlink()
     await eventually(lambda: watched.compared("rejected"))
     assert watched.value("watcher_up") == 1
+
+
+# Rollback.
+
+
+async def roll_back(watched: Watched, generation: int | None = None) -> None:
+    """Roll back as the endpoint does, and wait until the watcher has looked at the disk again."""
+    await watched.manager.reload_characters(trigger="rollback", generation=generation, on_error="abort")
+    await watched.reports.get()
+    compared = watched.compared()
+    await eventually(lambda: watched.compared() > compared)
+
+
+@pytest.fixture
+async def edited(watched: Watched) -> Watched:
+    """A watched directory in which Ada was edited, and the edit is served."""
+    await watched.listening()
+    (watched.directory / "ada.py").write_text(character("Ada", "Edited."))
+    await watched.equal()
+    while not watched.reports.empty():
+        watched.reports.get_nowait()
+    return watched
+
+
+async def test_a_rollback_is_not_undone(edited: Watched) -> None:
+    """The watcher holds, and says so, while what it had tried lies on the disk: touched or saved again too."""
+    await roll_back(edited)
+    for edit in (os.utime, lambda file: file.write_text(character("Ada", "Edited."))):
+        compared = edited.compared()
+        edit(edited.directory / "ada.py")
+        await eventually(lambda before=compared: edited.compared() > before)  # type: ignore[misc]
+    assert (prompt(edited.manager), edited.value("watcher_held"), edited.watcher.status.held) == (
+        "Be kind.",
+        1,
+        True,
+    )
+    assert edited.reports.empty()
+
+
+async def test_a_rollback_ends_with_the_next_change_of_the_disk(edited: Watched) -> None:
+    """The set follows the disk again, all of it (promise 32)."""
+    await roll_back(edited)
+    add_file(edited.directory)
+    await edited.equal()
+    assert (prompt(edited.manager), "Eve" in edited.manager.current) == ("Edited.", True)
+    await eventually(lambda: edited.value("watcher_held") == 0)
+
+
+async def test_a_rollback_is_not_undone_by_what_was_there_before_it(edited: Watched) -> None:
+    """A save that no comparison has seen yet is part of the disk that was left, not a change of it."""
+    (edited.directory / "ada.py").write_text(character("Ada", "Edited again."))
+    await roll_back(edited)
+    assert (prompt(edited.manager), edited.reports.empty()) == ("Be kind.", True)
+
+
+async def test_a_reload_that_waits_behind_a_rollback_does_not_undo_it(
+    directory: Path, write: Write, gate: Gate
+) -> None:
+    """What the watcher had asked for before the rollback had its turn is compared with the disk again."""
+    gate.opened.set()
+    write("slow.py", f"{character('Slow')}\nimport gate; gate.wait()")
+    async with watching(directory) as watched:
+        await watched.listening()
+        gate.opened.clear()
+        gate.reached.clear()
+        first = asyncio.create_task(watched.manager.reload_characters())
+        await gate.until_reached()
+        back = asyncio.create_task(watched.manager.reload_characters(trigger="rollback", generation=1))
+        await asyncio.sleep(0)
+        write("ada.py", character("Ada", "Edited."))
+        await eventually(lambda: len(watched.manager._tasks) == 3)
+        gate.opened.set()
+        await asyncio.gather(first, back)
+        await eventually(lambda: watched.compared("outdated"))
+        compared = watched.compared()
+        await eventually(lambda: watched.compared() > compared)
+        assert (prompt(watched.manager), watched.value("watcher_held")) == ("Be kind.", 1)
+
+
+async def test_a_watcher_goes_on_when_it_is_told_to(edited: Watched) -> None:
+    """After `resume` what lies on the disk is served again."""
+    await roll_back(edited)
+    edited.watcher.resume()
+    assert edited.value("watcher_held") == 0
+    await edited.equal()
+    assert prompt(edited.manager) == "Edited."
+
+
+async def test_what_was_refused_is_tried_again_when_told_to(watched: Watched) -> None:
+    """`resume` also runs a save again that was refused; refused again, it is held again."""
+    await watched.listening()
+    for file in watched.directory.glob("*.py"):
+        file.unlink()
+    await eventually(lambda: watched.value("watcher_held"))
+    rejected = watched.compared("rejected")
+    watched.watcher.resume()
+    await eventually(lambda: watched.compared("rejected") > rejected)
+    assert watched.value("watcher_held") == 1
+
+
+async def test_a_rollback_to_another_directory_is_held_there(edited: Watched, tmp_path: Path) -> None:
+    """The watcher moves with the rollback, and what lies there is not served until it changes."""
+    first = edited.directory
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "zoe.py").write_text(character("Zoe"))
+    await edited.manager.reload_characters(directory=str(tmp_path / "other"))
+    (first / "ada.py").write_text(character("Ada", "Elsewhere."))
+    await roll_back(edited, generation=1)
+    assert (edited.manager.current.directory, prompt(edited.manager)) == (str(first), "Be kind.")
+    await edited.listening()
+    assert prompt(edited.manager) == "Be kind."
+    add_file(first)
+    await edited.equal()
+
+
+async def test_a_directory_that_comes_back_after_a_rollback_is_a_change(edited: Watched) -> None:
+    """Gone when the rollback looked for it, it is served as soon as it returns."""
+    away = edited.directory.with_name("away")
+    edited.directory.rename(away)
+    await edited.manager.reload_characters(trigger="rollback", on_error="abort")
+    assert (prompt(edited.manager), edited.value("watcher_held")) == ("Be kind.", 1)
+    away.rename(edited.directory)
+    await edited.equal()
+    assert prompt(edited.manager) == "Edited."
 
 
 # Tools.

@@ -37,6 +37,13 @@ class Catalog(_Answer):
     characters: list[CatalogEntry]
 
 
+class ReloadHistory(_Answer):
+    """What was attempted, and what can be rolled back to; the newest first."""
+
+    reloads: tuple[ReloadReport, ...]
+    generations: tuple[int, ...]
+
+
 class FreesoundSource(BaseModel):
     """A voice that is a recording of freesound.org, as the character's file describes it."""
 

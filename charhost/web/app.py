@@ -53,9 +53,13 @@ _ROUTES = (
     web.get("/", catalog.index),
     web.get("/v1/characters", catalog.characters),
     web.post("/v1/characters/reload", admin.reload),
+    web.post("/v1/characters/rollback", admin.rollback),
+    web.get("/v1/characters/reloads", admin.attempts),
+    web.get("/v1/characters/reloads/{reload_id}", admin.attempt),
+    web.post("/v1/characters/watch/resume", admin.resume_watch),
     web.get("/v1/characters/status", admin.status),
     # Not what is only posted to: a GET of that is refused as such, whatever characters are called.
-    web.get("/v1/characters/{name:(?!reload$).+}", catalog.character),
+    web.get("/v1/characters/{name:(?!(?:reload|rollback|watch/resume)$).+}", catalog.character),
     web.get("/v1/voices", catalog.voices),
     web.get("/v1/health", admin.health),
     web.get("/v1/models", catalog.models),
@@ -77,7 +81,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[SETTINGS] = settings
     app[STARTED] = int(time.time())
     app[METRICS] = Metrics()
-    app[GATE] = Gate(settings)
+    app[GATE] = Gate(settings, app[METRICS])
     app[PARKING] = Parking(settings.resume_max, settings.resume_ttl)
     app[METRICS].watch(app[METRICS].sessions_parked, lambda: len(app[PARKING]))
     app[SESSIONS] = Sessions(settings, app[METRICS])

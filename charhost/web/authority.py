@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 from dataclasses import dataclass
+from typing import Literal
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
+from charhost.metrics import Metrics
 from charhost.settings import Settings, is_loopback
 from charhost.web.problem import Problem
+from charhost.web.throttle import Throttle
 
 _KEY_PROTOCOL = "openai-insecure-api-key."
+
+
+KeyKind = Literal["admin", "chat"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +28,8 @@ class Authority:
 
     `owner` is a digest of the key, where talking needs one. With `key_in_subprotocol` the caller sent it in the way of
     pages, which cannot read the status of a refused upgrade.
+
+    `has_key` says that the caller sent a key at all.
     """
 
     admin: bool
@@ -29,12 +38,15 @@ class Authority:
     chat_refusal: Problem | None = None
     key_in_subprotocol: bool = False
     owner: str = ""
+    has_key: bool = False
 
 
 class Gate:
-    """Knows the keys, and who counts as local when there is none."""
+    """Knows the keys, who counts as local when there is none, and who has sent too many wrong ones."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._failures = metrics.auth_failures
+        self._throttle = Throttle(settings.wrong_keys, settings.wrong_key_interval)
         self._admin_keys = (settings.admin_key.get_secret_value(),) if settings.admin_key else ()
         # Where anybody may talk, an admin key changes nothing about that.
         self._chat_keys = (*settings.api_keys, *self._admin_keys) if settings.api_keys else ()
@@ -52,7 +64,25 @@ class Gate:
         chat_refusal = self._chat_refusal(key)
         in_subprotocol = protocol is not None and bearer is None
         owner = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest() if key and self._chat_keys else ""
-        return Authority(refusal is None, refusal, chat_refusal is None, chat_refusal, in_subprotocol, owner)
+        return Authority(
+            refusal is None, refusal, chat_refusal is None, chat_refusal, in_subprotocol, owner, key is not None
+        )
+
+    def turn_away(self, refusal: Problem, authority: Authority, kind: KeyKind, remote: str | None) -> Problem:
+        """Answer what to tell a caller that is refused: after too many wrong keys, to wait.
+
+        Only who sends a wrong key comes here. The right one always opens, or whoever shares an address with others, as
+        behind a proxy, could lock them out.
+        """
+        if refusal.status != 401 or not authority.has_key:
+            return refusal
+        self._failures.labels(kind).inc()
+        wait = math.ceil(self._throttle.fail(remote))
+        if wait == 0:
+            return refusal
+        # OpenAI's clients ask again after a 429 by themselves, with the same key.
+        headers = {hdrs.RETRY_AFTER: str(wait), "x-should-retry": "false"}
+        return Problem(429, "too_many_wrong_keys", f"Too many wrong keys; try again in {wait} s.", headers=headers)
 
     def _admin_refusal(self, request: web.Request, key: str | None) -> Problem | None:
         if self._admin_keys:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aiohttp import web
+from aiohttp import hdrs, web
 
 from charhost.character import Character
 from charhost.web.answers import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
@@ -47,7 +47,8 @@ async def characters(request: web.Request) -> web.StreamResponse:
             generation=current.generation,
             revision=current.revision,
             characters=[_entry(character) for character in current.values()],
-        )
+        ),
+        headers={hdrs.ETAG: f'"{current.etag}"'},
     )
 
 

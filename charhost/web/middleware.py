@@ -50,7 +50,7 @@ def admin(handler: Handler) -> Handler:
     async def guarded(request: web.Request) -> web.StreamResponse:
         refusal = request[AUTHORITY].refusal
         if refusal is not None:
-            raise refusal
+            raise request.app[GATE].turn_away(refusal, request[AUTHORITY], "admin", request.remote)
         return await handler(request)
 
     return guarded
@@ -63,7 +63,7 @@ def chat(handler: Handler) -> Handler:
     async def guarded(request: web.Request) -> web.StreamResponse:
         refusal = request[AUTHORITY].chat_refusal
         if refusal is not None:
-            raise refusal
+            raise request.app[GATE].turn_away(refusal, request[AUTHORITY], "chat", request.remote)
         return await handler(request)
 
     return guarded

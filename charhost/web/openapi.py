@@ -24,8 +24,12 @@ _REFS = "#/components/schemas/{model}"
 # What a caller without the right key is told, wherever it asks.
 _REFUSALS: Mapping[str, Mapping[int, str]] = {
     "anybody": {},
-    "chat": {401: "The API key is wrong or missing (`CHARHOST_API_KEY`)."},
+    "chat": {
+        401: "The API key is wrong or missing (`CHARHOST_API_KEY`).",
+        429: "Too many wrong keys came from this address.",
+    },
     "admin": {
+        429: "Too many wrong keys came from this address (`too_many_wrong_keys`).",
         401: "The admin key is wrong or missing (`CHARHOST_ADMIN_KEY`).",
         403: "There is no admin key, and the caller is not local.",
     },

@@ -14,7 +14,7 @@ from charhost.character import Character, CharacterSet
 from charhost.events import Dialect
 from charhost.parking import Parked
 from charhost.web.farewell import Farewell, refused, removed, taken_over
-from charhost.web.keys import AUTHORITY, CONVERSATIONS, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
+from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
 from charhost.web.operation import Answer, Operation, Parameter, described
 from charhost.web.problem import Problem
 from charhost.web.realtime.desk import Desk
@@ -194,9 +194,10 @@ def _key_refusal(request: web.Request) -> Farewell | None:
     authority = request[AUTHORITY]
     if authority.chat_refusal is None:
         return None
-    if not authority.key_in_subprotocol:
-        raise authority.chat_refusal
-    return refused("invalid_api_key", authority.chat_refusal.detail, close_code=3000)
+    refusal = request.app[GATE].turn_away(authority.chat_refusal, authority, "chat", request.remote)
+    if refusal.status == 429 or not authority.key_in_subprotocol:
+        raise refusal
+    return refused("invalid_api_key", refusal.detail, close_code=3000)
 
 
 async def _refuse(request: web.Request, ws: web.WebSocketResponse, farewell: Farewell) -> None:

@@ -1,0 +1,59 @@
+"""Below which directories a reload may read."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from charhost.errors import DirectoryNotAllowed
+
+_REFUSAL = "The directory is not below one of the allowed roots (CHARHOST_ALLOWED_ROOTS)."
+
+
+@dataclass(frozen=True)
+class Fence:
+    """What one reading of a directory must not leave: the roots, and the directory itself, without any links."""
+
+    places: tuple[str, ...]
+
+    def encloses(self, location: str) -> bool:
+        """Say whether a path leads, by whatever links, to a place inside."""
+        return _is_below(os.path.realpath(location), self.places)
+
+    def holds(self, descriptor: int) -> bool:
+        """Say whether what was opened lies inside; this is true whatever its path means by now.
+
+        Where the system cannot tell, it does not.
+        """
+        try:
+            return _is_below(os.readlink(f"/proc/self/fd/{descriptor}"), self.places)
+        except OSError:
+            return False
+
+
+class Roots:
+    """The roots, of which there is at least one; the directory of the start may be read wherever it is.
+
+    A path is asked for by its text and by where it leads: both have to lie below a root. Whether there is anything
+    at a path that does not is never looked at, so the refusal cannot tell.
+    """
+
+    def __init__(self, roots: Iterable[Path], start: Path) -> None:
+        self._roots = tuple(os.path.normpath(root) for root in roots)
+        self._start = str(start)
+
+    def fence(self, directory: Path) -> Fence:
+        """Say what a reading of *directory* must not leave; raises `DirectoryNotAllowed`."""
+        path, real = str(directory), os.path.realpath(directory)
+        places = tuple(os.path.realpath(root) for root in self._roots)
+        is_asked_for_below = _is_below(os.path.normpath(path), (*self._roots, *places))
+        if path != self._start and not (is_asked_for_below and _is_below(real, places)):
+            raise DirectoryNotAllowed(_REFUSAL)
+        return Fence((*places, real))
+
+
+def _is_below(path: str, places: Iterable[str]) -> bool:
+    """Compare by components: `/srv/chars-evil` is not below `/srv/chars`."""
+    return any(path == place or path.startswith(place.rstrip("/") + "/") for place in places)
