@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def measure(arguments: argparse.Namespace) -> None:
     """Print a row for each front door and number of conversations."""
-    doors = ["directly", "chat completions", *_DIALECTS]
+    doors = ["directly", "chat completions", *_DIALECTS, "unmute"]
     rows = []
     for count in map(int, arguments.conversations.split(",")):
         speeds = await _speeds(doors, count, arguments.runs)
@@ -100,6 +100,8 @@ async def _set_up(stack: AsyncExitStack, pace: tuple[str, str], count: int) -> C
     client = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
 
     async def ask(door: str) -> Answer:
+        if door == "unmute":
+            return await _unmute(client, f"ws://127.0.0.1:{port}/v1/realtime")
         if door in _DIALECTS:
             return await _realtime(client, f"ws://127.0.0.1:{port}/v1/realtime", _DIALECTS[door])
         return await _completion(
@@ -134,5 +136,20 @@ async def _realtime(client: aiohttp.ClientSession, url: str, dialect: str) -> An
                 words += 1
                 first = first or time.perf_counter() - started
             elif '"response.done"' in message.data[:60]:
+                break
+    return Answer(first, time.perf_counter() - started, words)
+
+
+async def _unmute(client: aiohttp.ClientSession, url: str) -> Answer:
+    words, first = 0, 0.0
+    async with client.ws_connect(url, params={"dialect": "unmute"}) as socket:
+        await socket.send_json({"type": "session.update", "session": {"allow_recording": False}})
+        started = time.perf_counter()
+        await socket.send_json({"type": "input_audio_buffer.append", "audio": "T2dnUw=="})  # the first sound
+        async for message in socket:
+            if '"response.text.delta"' in message.data[:60]:
+                words += 1
+                first = first or time.perf_counter() - started
+            elif '"unmute.additional_outputs"' in message.data[:60]:
                 break
     return Answer(first, time.perf_counter() - started, words)
