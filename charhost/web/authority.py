@@ -16,7 +16,7 @@ from charhost.settings import Settings, is_loopback
 from charhost.web.problem import Problem
 from charhost.web.throttle import Throttle
 
-_KEY_PROTOCOL = "openai-insecure-api-key."
+KEY_PROTOCOL = "openai-insecure-api-key."
 
 
 KeyKind = Literal["admin", "chat"]
@@ -97,6 +97,12 @@ class Gate:
         return _unauthorized("invalid_api_key", "API", key)
 
 
+def offers(request: web.Request) -> list[str]:
+    """List the subprotocols that a client offers, in however many lines of the header."""
+    lines = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])
+    return [offer.strip() for line in lines for offer in line.split(",")]
+
+
 def _is_among(key: str | None, known: tuple[str, ...]) -> bool:
     """Compare with all of them, whatever the first ones say: the time it takes tells nothing."""
     sent = (key or "").encode("utf-8", "surrogateescape")
@@ -116,9 +122,9 @@ def _bearer_key(request: web.Request) -> str | None:
 
 def _protocol_key(request: web.Request) -> str | None:
     if hdrs.UPGRADE in request.headers:  # a browser can send a key with a WebSocket in no other way
-        for offer in ",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])).split(","):
-            if offer.strip().startswith(_KEY_PROTOCOL):
-                return offer.strip().removeprefix(_KEY_PROTOCOL)
+        for offer in offers(request):
+            if offer.startswith(KEY_PROTOCOL):
+                return offer.removeprefix(KEY_PROTOCOL)
     return None
 
 

@@ -7,22 +7,21 @@ from typing import Any, get_args
 from aiohttp import hdrs, web
 
 from charhost.events import Dialect
+from charhost.web.authority import KEY_PROTOCOL, offers
 
-_KEY_PROTOCOL = "openai-insecure-api-key."
 _FLAT = frozenset({"modalities", "input_audio_format"})
 _OGG = "T2dnUw"  # "OggS" in base64: the first bytes of each page
 
 
 def dialect_of(request: web.Request) -> Dialect | None:
     """Tell it by the handshake; None where only the first event can."""
-    offered = ",".join(request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, []))
-    offers = {offer.strip() for offer in offered.split(",")}
-    if "realtime=v1" in request.headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in offers:
+    offered = offers(request)
+    if "realtime=v1" in request.headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in offered:
         return "beta"
     for dialect in get_args(Dialect):
         if request.query.get("dialect") == dialect:
             return dialect  # type: ignore[no-any-return]
-    has_key = hdrs.AUTHORIZATION in request.headers or any(offer.startswith(_KEY_PROTOCOL) for offer in offers)
+    has_key = hdrs.AUTHORIZATION in request.headers or any(offer.startswith(KEY_PROTOCOL) for offer in offered)
     return "ga" if has_key or "model" in request.query else None
 
 
