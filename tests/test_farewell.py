@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from typing import Any
 
 import pytest
@@ -25,18 +24,6 @@ def of_reload(policy: SessionPolicy = "close", count: int = 1, rate: float = 200
     """What a session of Ada's, one of so many, is told where the new set has nobody but Bob."""
     swap = Swap(CharacterSet("/before"), CharacterSet(directory, 2, {"Bob": cast(name="Bob")}), policy)
     return ReloadFarewell(swap, count, rate)(cast(name="Ada"))
-
-
-def ranges(monkeypatch: pytest.MonkeyPatch) -> list[tuple[float, float]]:
-    """The ranges from which times are drawn from now on, always the latest one."""
-    drawn: list[tuple[float, float]] = []
-
-    def latest(low: float, high: float) -> float:
-        drawn.append((low, high))
-        return high
-
-    monkeypatch.setattr(random, "uniform", latest)
-    return drawn
 
 
 # The close frame
@@ -97,21 +84,19 @@ def test_under_close_a_character_that_is_gone_is_a_reload() -> None:
 @pytest.mark.parametrize(
     ("count", "rate", "longest"), [(1, 200, 0), (2, 200, 5), (201, 200, 1000), (101, 1000, 100), (2, 0.5, 2000)]
 )
-def test_the_return_of_clients_is_spread(
-    monkeypatch: pytest.MonkeyPatch, count: int, rate: float, longest: float
-) -> None:
-    """The time to come back is drawn from a range that grows with the clients and falls with the rate (promise 29)."""
-    drawn = ranges(monkeypatch)
-    wait = error(of_reload(count=count, rate=rate))["retry_after_ms"]
-    assert (drawn, wait) == ([(0, longest)], longest)
+def test_the_return_of_clients_is_spread(count: int, rate: float, longest: float) -> None:
+    """Each client has a moment of its own, as far from the next one as the rate says (promise 29)."""
+    farewell = ReloadFarewell(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), count, rate)
+    waits = sorted(error(farewell(cast(name="Ada")))["retry_after_ms"] for _ in range(count))
+    assert waits == [round(number / rate * 1000) for number in range(count)]
+    assert waits[-1] == longest
 
 
-def test_each_client_gets_its_own_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What two hundred clients are told fills the range evenly (promise 29)."""
-    monkeypatch.setattr(random, "uniform", random.Random(1).uniform)
-    waits = [error(of_reload(count=200))["retry_after_ms"] for _ in range(400)]
-    assert all(0 <= wait <= 995 for wait in waits)
-    assert all(60 <= sum(low <= wait < low + 249 for wait in waits) <= 140 for low in (0, 249, 498, 747))
+def test_the_moments_are_drawn_by_lot() -> None:
+    """Who was there first does not come back first (promise 29)."""
+    farewell = ReloadFarewell(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), 200, 200)
+    waits = [error(farewell(cast(name="Ada")))["retry_after_ms"] for _ in range(200)]
+    assert waits not in (sorted(waits), sorted(waits, reverse=True))
 
 
 def test_shutdown_takes_no_event() -> None:

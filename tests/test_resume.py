@@ -561,7 +561,7 @@ async def test_the_return_of_all_is_spread(start: StartClient, connect: Connect)
     assert len(back) == COUNT
     assert back[-1] - back[0] > 1
     busiest = max(sum(moment <= other < moment + 0.5 for other in back) for moment in back)
-    assert busiest < COUNT / 2  # twice of what is to be expected in half a second
+    assert busiest < COUNT * 0.4  # a quarter is told to come in half a second; a busy machine delays some
 
 
 async def test_the_return_of_all_at_once(start: StartClient, connect: Connect) -> None:

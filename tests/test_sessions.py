@@ -14,11 +14,11 @@ from charhost.character import CharacterSet
 from charhost.metrics import Metrics
 from charhost.report import SessionImpact
 from charhost.settings import SessionPolicy, Settings
+from charhost.web.farewell import ReloadFarewell
 from charhost.web.keys import MANAGER, SESSIONS
 from charhost.web.session import Session
 from charhost.web.sessions import Sessions
 from tests.conftest import Client, character
-from tests.test_farewell import ranges
 from tests.test_session import Line, session, settled, swap_to, turns, version
 
 
@@ -186,28 +186,38 @@ async def test_many_sessions_are_closed_in_batches(sessions: Sessions) -> None:
         await settled(lambda: all(talk.ended_by for talk in talks))
 
 
-@pytest.mark.parametrize(("count", "rate", "longest"), [(1, 200, 0), (2, 200, 5), (201, 200, 1000), (101, 50, 2000)])
-async def test_clients_come_back_so_many_in_a_second(
-    monkeypatch: pytest.MonkeyPatch, count: int, rate: float, longest: float
-) -> None:
-    """The time to come back is drawn from a range that grows with the number of clients who are closed."""
-    drawn = ranges(monkeypatch)
+@pytest.fixture
+def spread(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """Over how many clients a return was spread, and how many of them a second."""
+    seen: list[tuple[int, float]] = []
+
+    class Spread(ReloadFarewell):
+        def __init__(self, swap: Swap, count: int, rate: float) -> None:
+            seen.append((count, rate))
+            super().__init__(swap, count, rate)
+
+    monkeypatch.setattr("charhost.web.sessions.ReloadFarewell", Spread)
+    return seen
+
+
+@pytest.mark.parametrize(("count", "rate"), [(1, 200), (2, 200), (201, 200), (101, 50)])
+async def test_clients_come_back_so_many_in_a_second(spread: list[tuple[int, float]], count: int, rate: float) -> None:
+    """The return is spread over as many clients as are closed, at the rate of the setting."""
     sessions = Sessions(Settings(max_reconnects_per_second=rate), Metrics())
     with registered(sessions, *(session(Line()) for _ in range(count))) as talks:
         sessions.follow(swap())
         await settled(lambda: all(talk.ended_by for talk in talks))
-    assert drawn == [(0, longest)] * count
+    assert spread == [(count, rate)]
 
 
-async def test_only_those_who_are_closed_are_waited_for(sessions: Sessions, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_only_those_who_are_closed_are_waited_for(sessions: Sessions, spread: list[tuple[int, float]]) -> None:
     """Sessions that go on, or are ending already, do not make the others wait."""
-    drawn = ranges(monkeypatch)
     talks = [session(Line(), character=version(1, name)) for name in ("Ada", "Bob", "Bob")]
     talks[2].ended_by = "reload"
     with registered(sessions, *talks):
         sessions.follow(swap_to(version(1, "Ada"), version(2, "Bob"), policy="close_affected"))
         await settled(lambda: talks[1].ended_by)
-    assert (drawn, talks[0].ended_by) == ([(0, 0)], None)
+    assert (spread, talks[0].ended_by) == ([(1, 200)], None)
 
 
 @pytest.mark.parametrize(("most", "rate", "longest"), [(1, 200, 0), (10_000, 200, 49_995), (101, 1000, 100)])

@@ -60,19 +60,21 @@ def removed(character: str, reason: str) -> Farewell:
 class ReloadFarewell:
     """What the sessions that a swap touches are told: why, whether to come back, and when.
 
-    The return of *count* sessions is spread over time, *rate* of them in a second; a single one may come back at once.
+    The return of *count* sessions is spread over time, each at a moment of its own that is drawn by lot: so there are
+    never more than *rate* of them in a second, and a single one may come back at once.
     """
 
     def __init__(self, swap: Swap, count: int, rate: float) -> None:
         self._swap = swap
         self._reason = f"Characters reloaded from {display(swap.after.directory)}"
-        self._longest = (count - 1) / rate * 1000
+        self._rate = rate
+        self._places = random.sample(range(count), count)
 
     def __call__(self, character: Character) -> Farewell:
         """Make the farewell of a session that talks to *character*."""
         if self._swap.policy != "close" and character.name not in self._swap.after:
             return removed(character.name, self._reason)
-        wait = round(random.uniform(0, self._longest))
+        wait = round(self._places.pop() / self._rate * 1000)
         text = f"{self._reason}. Please reconnect."
         frame = error_event("fatal", "characters_reloaded", text, retry_after_ms=wait)
         return Farewell(1012, self._reason, "reload", frame, "characters_reloaded")
