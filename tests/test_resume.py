@@ -138,6 +138,17 @@ async def test_the_dialect_is_that_of_the_session(client: Client, script: Script
     assert (created["type"], "modalities" in created["session"]) == ("session.created", True)
 
 
+async def test_a_dialect_that_only_the_first_event_told_is_known(client: Client, script: Script) -> None:
+    """Who comes back is greeted as what it turned out to be, also where its handshake never said so."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.send_json({"type": "session.update", "session": {"modalities": ["text"]}})
+        found = (await ws.receive_json(timeout=LIMIT))["session"]["id"]
+        await reload(client)
+        await events(ws)
+    async with client.ws_connect(REALTIME, params={"resume": found}) as ws:
+        assert "modalities" in (await ws.receive_json(timeout=LIMIT))["session"]
+
+
 @pytest.mark.parametrize("model", ["Bob", "nobody", ""])
 async def test_a_model_beside_it_is_ignored(client: Client, script: Script, write: Write, model: str) -> None:
     """A client that comes back with the URL that it came with first finds its own character (promise 30)."""
@@ -515,6 +526,22 @@ async def test_a_client_of_unmute_is_greeted_once(
         await asyncio.sleep(0.05)
         assert live(client).door.config()["greeted"]  # type: ignore[union-attr]
     assert (len(script.requests), "error" in received) == (1, True)
+
+
+async def test_what_a_client_of_unmute_has_set_is_kept(client: Client, script: Script, write: Write) -> None:
+    """What it asked for before it was lost is what it is told of when its character is new."""
+    asked = {"voice": "Ada", "allow_recording": True}
+    async with client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
+        await ws.send_json({"type": "session.update", "session": asked})
+        await ws.receive_json(timeout=LIMIT)
+        found = live(client).id
+        await reload(client)
+        await events(ws)
+    async with client.ws_connect(REALTIME, params={"resume": found}) as ws:
+        await until(lambda: client.app[SESSIONS]._live and live(client).door)
+        edit(write, "two")
+        await reload(client, sessions="follow")
+        assert (await ws.receive_json(timeout=LIMIT))["session"] == asked
 
 
 # Many
