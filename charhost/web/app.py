@@ -152,6 +152,7 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
 
 async def _stop(app: web.Application) -> None:
     await asyncio.gather(app[MANAGER].close(app[SETTINGS].shutdown_timeout), app[SESSIONS].close())
+    app[PARKING].close()  # the last of them parked theirs just now, for nobody
 
 
 def _who_answers(settings: Settings) -> str:
