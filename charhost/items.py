@@ -109,21 +109,9 @@ def size(item: Item) -> int:
     return sum(map(_part_size, item.parts))
 
 
-def _part_weight(part: Part) -> int:
-    return len(str(part.part)) if isinstance(part, Other) else _part_size(part)
-
-
-def _part_size(part: Part) -> int:
-    if isinstance(part, Text):
-        return len(part.text)
-    return len(part.transcript or _UNHEARD) if isinstance(part, Audio) else _PAGE
-
-
 def weight(item: Item) -> int:
     """Count the characters that an item takes in memory, images included."""
-    if not isinstance(item, Message):
-        return size(item)
-    return sum(len(part.url) if isinstance(part, Image) else _part_weight(part) for part in item.parts)
+    return sum(map(_part_weight, item.parts)) if isinstance(item, Message) else size(item)
 
 
 def as_messages(items: Iterable[Item]) -> list[dict[str, Any]]:
@@ -174,6 +162,18 @@ def turns(items: Sequence[Item]) -> Iterator[list[Item]]:
         answered = not begins
         turn.append(item)
     yield turn
+
+
+def _part_size(part: Part) -> int:
+    if isinstance(part, Text):
+        return len(part.text)
+    return len(part.transcript or _UNHEARD) if isinstance(part, Audio) else _PAGE
+
+
+def _part_weight(part: Part) -> int:
+    if isinstance(part, Image):
+        return len(part.url)
+    return len(str(part.part)) if isinstance(part, Other) else _part_size(part)
 
 
 def _add_calls(messages: list[dict[str, Any]], calls: list[FunctionCall], results: Mapping[str, deque[str]]) -> None:

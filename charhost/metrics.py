@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
@@ -17,11 +17,9 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.load_count = Counter(
-            "charhost_character_load_count", "Characters loaded successfully.", registry=self.registry
-        )
-        self.load_errors = Counter(
-            "charhost_character_load_errors", "Character files that failed.", ["error_type"], registry=self.registry
+        self.load_count = self._counter("charhost_character_load_count", "Characters loaded successfully.")
+        self.load_errors = self._counter(
+            "charhost_character_load_errors", "Character files that failed.", ["error_type"]
         )
         self.load_duration = self._histogram(
             "charhost_character_load_duration_seconds", "Time to load all characters of a directory."
@@ -33,11 +31,8 @@ class Metrics:
         self.last_success = self._gauge(
             "charhost_last_reload_success_timestamp_seconds", "Unix time of the last reload that succeeded."
         )
-        self.reloads = Counter(
-            "charhost_reloads",
-            "Reloads by what asked for them and how they ended.",
-            ["trigger", "outcome"],
-            registry=self.registry,
+        self.reloads = self._counter(
+            "charhost_reloads", "Reloads by what asked for them and how they ended.", ["trigger", "outcome"]
         )
         self.history_errors = self._counter(
             "charhost_history_errors", "Attempts to reload that could not be kept in the history."
@@ -46,9 +41,7 @@ class Metrics:
         self.builds_alive = self._gauge("charhost_builds_alive", "Builds whose modules something still holds.")
         self.threads_stuck = self._gauge("charhost_threads_stuck", "Threads past their deadline that do not end.")
         self.sessions_active = self._gauge("charhost_sessions_active", "Open WebSocket sessions.")
-        self.sessions_closed = Counter(
-            "charhost_sessions_closed", "Sessions that ended, by reason.", ["reason"], registry=self.registry
-        )
+        self.sessions_closed = self._counter("charhost_sessions_closed", "Sessions that ended, by reason.", ["reason"])
 
         self.sessions_followed = self._counter(
             "charhost_sessions_followed", "Sessions that went on with a new version of their character."
@@ -65,40 +58,30 @@ class Metrics:
         )
         self.sessions_parked = self._gauge("charhost_sessions_parked", "Conversations that wait for their client.")
 
-        self.auth_failures = Counter(
-            "charhost_auth_failures", "Wrong keys, by what they were sent for.", ["kind"], registry=self.registry
+        self.auth_failures = self._counter(
+            "charhost_auth_failures", "Wrong keys, by what they were sent for.", ["kind"]
         )
-        self.turns = Counter(
-            "charhost_turns",
-            "Answers by where they were asked for and how they ended.",
-            ["front_door", "outcome"],
-            registry=self.registry,
+        self.turns = self._counter(
+            "charhost_turns", "Answers by where they were asked for and how they ended.", ["front_door", "outcome"]
         )
         self.time_to_first_token = self._histogram(
             "charhost_time_to_first_token_seconds", "Time from the question to the first piece of the answer."
         )
         self.turn_duration = self._histogram("charhost_turn_duration_seconds", "Time from the question to the end.")
-        self.tokens = Counter("charhost_tokens", "Tokens that models read and wrote.", ["kind"], registry=self.registry)
+        self.tokens = self._counter("charhost_tokens", "Tokens that models read and wrote.", ["kind"])
         self.tool_calls = self._counter("charhost_tool_calls", "Calls of characters' tools.")
         self.tool_latency = self._histogram("charhost_tool_latency_seconds", "Time that a call of a tool took.")
-        self.tool_errors = Counter(
-            "charhost_tool_errors", "Calls of tools that failed.", ["error_type"], registry=self.registry
-        )
-        self.upstream_errors = Counter(
-            "charhost_upstream_errors", "Answers that a model failed to give.", ["error_type"], registry=self.registry
+        self.tool_errors = self._counter("charhost_tool_errors", "Calls of tools that failed.", ["error_type"])
+        self.upstream_errors = self._counter(
+            "charhost_upstream_errors", "Answers that a model failed to give.", ["error_type"]
         )
 
         self.watcher_up = self._gauge("charhost_watcher_up", "1 while changes of the directory are noticed.")
         self.watcher_held = self._gauge("charhost_watcher_held", "1 while the watcher waits for the disk to change.")
-        self.watcher_reconciles = Counter(
-            "charhost_watcher_reconciles",
-            "Comparisons of the disk with what serves, by result.",
-            ["result"],
-            registry=self.registry,
+        self.watcher_reconciles = self._counter(
+            "charhost_watcher_reconciles", "Comparisons of the disk with what serves, by result.", ["result"]
         )
-        self.watcher_restarts = Counter(
-            "charhost_watcher_restarts", "How often the watcher had to begin again.", registry=self.registry
-        )
+        self.watcher_restarts = self._counter("charhost_watcher_restarts", "How often the watcher had to begin again.")
 
     def watch(self, gauge: Gauge, value: Callable[[], float]) -> None:
         """Ask *value* whenever the gauge is read."""
@@ -123,8 +106,8 @@ class Metrics:
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(name, text, buckets=_SECONDS, registry=self.registry)
 
-    def _counter(self, name: str, text: str) -> Counter:
-        return Counter(name, text, registry=self.registry)
+    def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(name, text, labels, registry=self.registry)
 
     def _gauge(self, name: str, text: str) -> Gauge:
         return Gauge(name, text, registry=self.registry)

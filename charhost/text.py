@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 
 ROOT = "characters"
+UNEXPECTED = "Unexpected error; the server's log has the details."
 
 
 def display(path: str) -> str:

@@ -21,6 +21,7 @@ from charhost.metrics import Metrics
 from charhost.persona import Persona
 from charhost.progress import Failure, TurnEnded, TurnEvent
 from charhost.settings import Settings
+from charhost.text import UNEXPECTED
 from charhost.tools import Toolbox
 
 log = logging.getLogger("charhost.conversation")
@@ -223,7 +224,7 @@ class Turn:
             found = error.failure.exception
             return Failure("prompt_failed", f"The character {name!r} could not make its prompt ({found}).")
         log.error("a turn of character %s failed unexpectedly", name, exc_info=error)
-        return Failure("internal_error", "Unexpected error; the server's log has the details.")
+        return Failure("internal_error", UNEXPECTED)
 
 
 class _Tally:

@@ -10,6 +10,7 @@ from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
+from charhost.text import UNEXPECTED
 from charhost.web.keys import AUTHORITY, GATE
 from charhost.web.problem import Problem, reads_openai_errors
 
@@ -32,7 +33,7 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
     except Exception:
         # As it was sent: decoded, it may hold line breaks.
         log.exception("%s %s failed unexpectedly", request.method, request.rel_url.raw_path)
-        problem = Problem(500, "internal_error", "Unexpected error; the server's log has the details.")
+        problem = Problem(500, "internal_error", UNEXPECTED)
     return problem.openai_response() if reads_openai_errors(request.path) else problem.response()
 
 

@@ -15,6 +15,7 @@ from charhost.character import Character, CharacterSet
 from charhost.conversation import Conversation
 from charhost.events import BadEvent, Dialect, error_event
 from charhost.ids import new_id
+from charhost.text import UNEXPECTED
 from charhost.turn import Turn
 from charhost.web.farewell import Farewell
 
@@ -208,7 +209,7 @@ class Session:
     def fail(self, grace: float, kind: str = "server_error") -> None:
         """End the session because of a fault in charhost; called where it is handled. *kind* is the error's type."""
         log.exception("a session with character %s failed unexpectedly", self.character.name)
-        frame = error_event(kind, "internal_error", "Unexpected error; the server's log has the details.")
+        frame = error_event(kind, "internal_error", UNEXPECTED)
         self.close(Farewell(1011, "Internal error", "fault", frame, "internal_error"), grace)
 
     def abort(self, why: str) -> None:

@@ -11,6 +11,7 @@ from aiohttp import hdrs, web
 
 from charhost.character import Character
 from charhost.progress import Failure, TurnEnded
+from charhost.text import UNEXPECTED
 from charhost.turn import Turn
 from charhost.web.body import read_body
 from charhost.web.catalog import known_character
@@ -138,7 +139,7 @@ def _foreseen(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     log.error("a chat completion failed unexpectedly", exc_info=error)
-    return Problem(500, "internal_error", "Unexpected error; the server's log has the details.")
+    return Problem(500, "internal_error", UNEXPECTED)
 
 
 def _turn(request: web.Request, asked: ChatRequest, character: Character) -> Turn:

@@ -48,7 +48,7 @@ _MOST_RESPONSES = 8
 class OpenAIDoor:
     """What one client of an OpenAI SDK, or of anything that speaks its protocol, says and is told.
 
-    *fail* is called with the session when charhost itself has a fault.
+    *fail* is called when charhost itself has a fault.
     """
 
     def __init__(
@@ -125,7 +125,8 @@ class OpenAIDoor:
 
     def _create_item(self, create: ItemCreate) -> None:
         item = item_from(create.item)
-        _refuse_long(item_fields(item), "item")
+        fields = item_fields(item)
+        _refuse_long(fields, "item")
         history = self._session.conversation.history
         if history.find(item.id) is not None:
             raise BadEvent("invalid_value", f"An item with the id '{item.id}' already exists.", "item.id")
@@ -134,7 +135,7 @@ class OpenAIDoor:
         self._insert(item, create.previous_item_id)
         previous = history.before(item.id)
         for kind in ("added", "done"):
-            self._emit(f"conversation.item.{kind}", previous_item_id=previous, item=item_fields(item))
+            self._emit(f"conversation.item.{kind}", previous_item_id=previous, item=fields)
 
     def _insert(self, item: Item, previous: str | None) -> None:
         history = self._session.conversation.history
