@@ -47,8 +47,8 @@ class Swap:
 class Conditions:
     """What must hold when the turn of a reload has come.
 
-    `etags` are the sets of which one has to serve then; None: any may. `generation` is what a rollback leads back to;
-    None: the one before the current.
+    `etags` are the sets of which one has to serve then; None: any may. `generation` is the one that is made again; a
+    rollback without one leads to the one before the current.
     """
 
     etags: tuple[str, ...] | None = None
@@ -59,7 +59,7 @@ class Conditions:
 class Attempt:
     """Filled in as the reload proceeds; only one runs at a time.
 
-    `snapshot` is the disk; a rollback builds what is `stored` instead.
+    `snapshot` is the disk; one that `restores` builds what is `stored` instead.
     """
 
     request: ReloadRequest
@@ -72,6 +72,11 @@ class Attempt:
     reload_id: str = field(default_factory=lambda: secrets.token_hex(8))
     started_at: str = field(default_factory=timestamp)
     clock: Clock = field(default_factory=lambda: Clock())
+
+    @property
+    def restores(self) -> bool:
+        """Whether it makes a stored set again, and loads none."""
+        return self.trigger == "rollback" or self.conditions.generation is not None
 
     @property
     def total_files(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from charhost.choice import ModelChoice
@@ -61,6 +61,11 @@ class CharacterSet(Mapping[str, Character]):
 
     def __len__(self) -> int:
         return len(self.characters)
+
+    def numbered(self, generation: int) -> CharacterSet:
+        """Make the same set as another generation; for one that does not serve yet."""
+        characters = {name: replace(character, generation=generation) for name, character in self.characters.items()}
+        return CharacterSet(self.directory, generation, characters)
 
     @property
     def etag(self) -> str:

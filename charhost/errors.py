@@ -2,6 +2,7 @@
 
 CharhostError
 ├── SettingsError           what the operator configured cannot work
+│   └── StateError          the state file is damaged, or is none
 ├── CharacterError          one character file cannot serve
 │   ├── ValidationError     an attribute is missing or of the wrong type
 │   └── DuplicateName       an earlier file has the same CHARACTER_NAME
@@ -39,6 +40,10 @@ class CharhostError(Exception):
 
 class SettingsError(CharhostError):
     """What the operator configured cannot work; the text says what to set."""
+
+
+class StateError(SettingsError):
+    """The state file cannot be used: it is damaged, of a newer version, in use, or something else altogether."""
 
 
 class CharacterError(CharhostError):

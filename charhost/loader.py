@@ -73,6 +73,11 @@ class Loader:
         """End the process that checks are made in, if there is one."""
         await self._isolation.close()
 
+    def admit(self, directory: Path) -> None:
+        """Raise `DirectoryNotAllowed` for characters of a directory that is named below no root, whatever is there."""
+        if self._roots is not None:
+            self._roots.admit(directory)
+
     async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
         """Read *directory*, as far as it changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
         job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats, roots=self._roots)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
@@ -20,8 +21,8 @@ from charhost.errors import (
     ReloadRejected,
     RevisionMismatch,
     Stopping,
-    UnknownGeneration,
 )
+from charhost.generations import Generations
 from charhost.loader import Basis, Build, Loader
 from charhost.metrics import Metrics
 from charhost.modules import ModuleSpace
@@ -29,7 +30,7 @@ from charhost.report import Outcome, ReloadReport, ReloadRequest, Serving, Sessi
 from charhost.settings import Settings
 from charhost.snapshot import Snapshot
 from charhost.store import MemoryStore, Store, StoredSet
-from charhost.wording import count, crashed, not_kept, nothing_loaded, was_loaded, write_log
+from charhost.wording import count, crashed, nothing_loaded, was_loaded, was_restored, write_log
 
 log = logging.getLogger("charhost.reload")
 
@@ -65,7 +66,7 @@ class CharacterManager:
         self._settings = settings
         self._metrics = metrics
         self._audience = _Nobody() if audience is None else audience
-        self.store = MemoryStore() if store is None else store
+        self._generations = Generations(MemoryStore() if store is None else store, metrics)
         crew = crew or Crew()
         self._loader = Loader(settings, crew)
         self._current = CharacterSet(str(settings.directory))
@@ -76,6 +77,7 @@ class CharacterManager:
         self._last_in_line: tuple[object, asyncio.Task[ReloadReport]] | None = None
         self._closing = False
         self._listeners: list[Callable[[ReloadReport], None]] = []
+        self.is_restored = False
         self.running: Attempt | None = None
         self.last_reload: ReloadReport | None = None
         self.last_error: ReloadReport | None = None
@@ -94,6 +96,11 @@ class CharacterManager:
         return Serving(generation=current.generation, revision=current.revision, characters=len(current))
 
     @property
+    def store(self) -> Store:
+        """The history of what was attempted."""
+        return self._generations.store
+
+    @property
     def applied(self) -> Snapshot | None:
         """The disk as it was when the current set was last found to be what it holds, or was rolled back to.
 
@@ -104,6 +111,21 @@ class CharacterManager:
     def listen(self, listener: Callable[[ReloadReport], None]) -> None:
         """Call *listener* with the report of every reload, whatever its outcome."""
         self._listeners.append(listener)
+
+    async def start(self) -> ReloadReport:
+        """Load the first set: the start directory or, with `resume_set`, what served when the server was last ended.
+
+        That is made of its stored bytes, as it was, unless its directory can be loaded and has changed since. Raises
+        what `reload_characters` raises.
+        """
+        await self._generations.recover()
+        former = self._generations.former
+        if former is not None and self._settings.resume_set:
+            try:
+                return await self._resume(former)
+            except (NotAttempted, ReloadRejected) as e:
+                log.warning("the set that served last cannot be resumed: %s", e)
+        return await self.reload_characters(trigger="startup", directory="default")
 
     async def reload_characters(
         self,
@@ -117,8 +139,8 @@ class CharacterManager:
         """Replace the set as the fields of `ReloadRequest` say; the one path of every reload, start-up included.
 
         With a *snapshot* of the directory the disk is not read again. With *etags* one of these sets has to serve when
-        the turn of the reload has come. With the *trigger* `rollback` it makes the characters of *generation* again,
-        or those of the one before the current, from what the store has of them.
+        the turn of the reload has come. With a *generation* it makes the characters of that one again from what the
+        store has of them; a *trigger* `rollback` without one means the generation before the current.
 
         A caller that is cancelled does not stop the reload. Raises `ReloadRejected`, which carries the report, when a
         reload is refused and nothing was changed, `NotAttempted` when a condition of it does not hold, and `Stopping`
@@ -140,6 +162,13 @@ class CharacterManager:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         await self._loader.close()
+
+    async def _resume(self, former: StoredSet) -> ReloadReport:
+        disk = await self._peek(Path(former.directory))
+        if disk is not None and disk.disk_revision != former.disk:
+            with suppress(ReloadRejected):
+                return await self.reload_characters(trigger="startup", directory=former.directory, snapshot=disk)
+        return await self.reload_characters(trigger="startup", generation=former.generation)
 
     def _enqueue(
         self, request: ReloadRequest, trigger: Trigger, conditions: Conditions, snapshot: Snapshot | None
@@ -181,7 +210,7 @@ class CharacterManager:
         attempt.directory = self._resolve(attempt.request.directory)
         try:
             async with asyncio.timeout(self._settings.load_deadline):
-                await (self._restore if attempt.trigger == "rollback" else self._load)(attempt)
+                await (self._restore if attempt.restores else self._load)(attempt)
         except NotAttempted:
             raise
         except DirectoryError as e:
@@ -210,7 +239,7 @@ class CharacterManager:
         attempt.build = await self._loader.build(
             attempt.snapshot,
             attempt.directory,
-            self._current.generation + 1,
+            self._generations.after(self._current),
             self._basis(attempt.request, directory),
             check_isolated=self._isolates(attempt.request),
         )
@@ -218,23 +247,14 @@ class CharacterManager:
 
     async def _restore(self, attempt: Attempt) -> None:
         """Build what is stored, and look at the disk only to tell later whether it has changed since."""
-        attempt.stored = await self._stored(attempt.conditions.generation)
-        attempt.directory = attempt.stored.directory
-        attempt.snapshot = await self._peek(Path(attempt.directory))
+        stored = attempt.stored = await self._generations.find(attempt.conditions.generation, self._current)
+        attempt.directory = stored.directory
+        self._loader.admit(Path(stored.directory))
+        attempt.snapshot = await self._peek(Path(stored.directory))
         attempt.clock.lap("snapshot")
-        attempt.build = await self._loader.rebuild(
-            attempt.stored, self._current.generation + 1, check_isolated=self._isolates(attempt.request)
-        )
+        generation, isolates = self._generations.after(self._current), self._isolates(attempt.request)
+        attempt.build = await self._loader.rebuild(stored, generation, check_isolated=isolates)
         attempt.clock.lap("build")
-
-    async def _stored(self, generation: int | None) -> StoredSet:
-        kept = await self.store.generations()
-        if generation is None:
-            generation = next((one for one in kept if one < self._current.generation), None)
-        stored = await self.store.stored(generation) if generation is not None else None
-        if stored is None:
-            raise UnknownGeneration(not_kept(generation, kept))
-        return stored
 
     async def _peek(self, directory: Path) -> Snapshot | None:
         try:
@@ -264,7 +284,7 @@ class CharacterManager:
 
     async def _decide(self, attempt: Attempt) -> ReloadReport:
         assert attempt.build is not None
-        characters, errors = attempt.build.characters, attempt.build.errors
+        characters, errors = self._numbered(attempt), attempt.build.errors
         if not characters:
             await self._reject(attempt, "no_characters", nothing_loaded(attempt.directory, len(errors)))
         if errors and attempt.request.on_error == "abort":
@@ -278,10 +298,18 @@ class CharacterManager:
             return await self._finish(attempt, "valid", text, swap, self._audience.impact(swap))
         return await self._swap(attempt, swap)
 
+    def _numbered(self, attempt: Attempt) -> CharacterSet:
+        assert attempt.build is not None
+        if attempt.trigger != "startup":
+            return attempt.build.characters
+        read = attempt.snapshot.disk_revision if attempt.snapshot else None
+        return self._generations.continued(attempt.build.characters, attempt.stored.disk if attempt.stored else read)
+
     async def _swap(self, attempt: Attempt, swap: Swap) -> ReloadReport:
         impact = self._audience.impact(swap)
         self._current = swap.after  # the one assignment: nothing before it is visible, nothing after it may fail
         self._applied = attempt.snapshot
+        self.is_restored = attempt.stored is not None
         if attempt.build is not None and attempt.build.space is not None:
             self._published = attempt.build.space
             self._published.publish()
@@ -290,8 +318,9 @@ class CharacterManager:
         except Exception:
             log.exception("the sessions of a character reload could not all be told")
         attempt.clock.lap("swap")
-        generation = attempt.stored.generation if attempt.stored else None
-        text = was_loaded(len(swap.after), attempt.directory, generation)
+        text = was_loaded(len(swap.after), attempt.directory)
+        if attempt.stored is not None:
+            text = was_restored(len(swap.after), attempt.directory, attempt.stored.generation, attempt.trigger)
         return await self._finish(attempt, "applied", text, swap, impact)
 
     def _is_current(self, characters: CharacterSet) -> bool:
@@ -302,6 +331,7 @@ class CharacterManager:
     async def _unchanged(self, attempt: Attempt) -> ReloadReport:
         if not attempt.request.dry_run:
             self._applied = attempt.snapshot
+            self.is_restored = False
         text = f"No character changed in {attempt.directory}; {count(len(self._current), 'character')} serve on"
         return await self._nothing_changed(attempt, "unchanged", text)
 
@@ -333,16 +363,8 @@ class CharacterManager:
             self.last_error = report if report.errors or not report.success else None
         for listener in self._listeners:
             listener(report)
-        await self._record(report)
+        await self._generations.record(report, self._current, self._applied)
         return report
-
-    async def _record(self, report: ReloadReport) -> None:
-        """Put an attempt into the history; a store that fails costs that, and not the reload."""
-        try:
-            await self.store.record(report, StoredSet.of(self._current) if report.outcome == "applied" else None)
-        except Exception:
-            self._metrics.history_errors.inc()
-            log.exception("the reload %s could not be kept in the history", report.reload_id)
 
 
 class _Nobody:

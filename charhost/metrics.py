@@ -37,6 +37,9 @@ class Metrics:
         self.history_errors = self._counter(
             "charhost_history_errors", "Attempts to reload that could not be kept in the history."
         )
+        self.conversation_errors = self._counter(
+            "charhost_conversation_errors", "Times that conversations could not be written to the state file, or read."
+        )
         self.generation = self._gauge("charhost_generation", "Rises by one at every swap.")
         self.builds_alive = self._gauge("charhost_builds_alive", "Builds whose modules something still holds.")
         self.threads_stuck = self._gauge("charhost_threads_stuck", "Threads past their deadline that do not end.")

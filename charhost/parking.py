@@ -4,53 +4,55 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
-from charhost.events import Dialect
-from charhost.items import Item
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """One conversation without its character, which is known by name only: nothing of a build is kept alive.
-
-    `owner` is the digest of the key that the client showed, `dialect` and `config` are what its front door needs.
-    """
-
-    id: str
-    character: str
-    owner: str
-    dialect: Dialect | None
-    config: Mapping[str, Any] | None = field(repr=False)
-    conversation_id: str
-    items: tuple[Item, ...] = field(repr=False)
-    weight: int = 0
-
+from charhost.journal import Journal
+from charhost.parked import Parked
 
 # All conversations together; one may have sixteen million.
 MOST_CHARACTERS = 256 << 20
 
 
 class Parking:
-    """The parked conversations: at most so many, each for so many seconds. Lives as long as the application."""
+    """The parked conversations: at most so many, each for so many seconds. Lives as long as the application.
 
-    def __init__(self, most: int, seconds: float) -> None:
+    What is parked is in the *journal*, too. Those that an earlier process has left there wait as long as if they had
+    been lost when this one began, and are read when their client comes.
+    """
+
+    def __init__(self, most: int, seconds: float, journal: Journal) -> None:
         self._most = most
         self._seconds = seconds
+        self._journal = journal
+        self._earlier: set[str] = set()
+        self._end_of_earlier: asyncio.TimerHandle | None = None
         self._weight = 0
         self._parked: OrderedDict[str, tuple[float, Parked]] = OrderedDict()
         self._sweep: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
-        return len(self._parked)
+        return len(self._parked) + len(self._earlier)
+
+    async def recover(self) -> None:
+        """Find out what an earlier process has left; for the start."""
+        self._earlier = await self._journal.earlier(self._most)
+        if self._earlier:
+            self._end_of_earlier = asyncio.get_running_loop().call_later(self._seconds, self._drop_earlier)
+
+    async def recall(self, session_id: str) -> None:
+        """Park a conversation that an earlier process has left, if it is one."""
+        if session_id not in self._earlier:
+            return
+        parked = await self._journal.find(session_id)
+        if parked is not None and session_id in self._earlier:
+            self._earlier.discard(session_id)
+            self.put(parked)
 
     def put(self, parked: Parked) -> None:
         """Keep *parked*; beyond the limits the oldest ones are given up."""
         self.remove(parked)
         self._parked[parked.id] = asyncio.get_running_loop().time() + self._seconds, parked
         self._weight += parked.weight
+        self._journal.note(parked.id, lambda: parked)
         while len(self._parked) > self._most or (self._weight > MOST_CHARACTERS and self._parked):
             self._drop_oldest()
         if self._sweep is None:
@@ -69,11 +71,13 @@ class Parking:
         self._weight -= known.weight if known is not None else 0
 
     def close(self) -> None:
-        """Forget all."""
+        """Forget all but what the journal has."""
         self._parked.clear()
+        self._earlier.clear()
         self._weight = 0
-        if self._sweep is not None:
-            self._sweep.cancel()
+        for timer in (self._sweep, self._end_of_earlier):
+            if timer is not None:
+                timer.cancel()
 
     def _sweep_later(self) -> None:
         first = next(iter(self._parked.values()), None)
@@ -89,3 +93,9 @@ class Parking:
     def _drop_oldest(self) -> None:
         _, (_, parked) = self._parked.popitem(last=False)
         self._weight -= parked.weight
+        self._journal.forget(parked.id)
+
+    def _drop_earlier(self) -> None:
+        for session_id in self._earlier:
+            self._journal.forget(session_id)
+        self._earlier.clear()

@@ -44,14 +44,22 @@ class Roots:
         self._roots = tuple(os.path.normpath(root) for root in roots)
         self._start = str(start)
 
+    def admit(self, directory: Path) -> None:
+        """Raise `DirectoryNotAllowed` for a path that is asked for by a text which lies below no root."""
+        places = (*self._roots, *self._places())
+        if str(directory) != self._start and not _is_below(os.path.normpath(directory), places):
+            raise DirectoryNotAllowed(_REFUSAL)
+
     def fence(self, directory: Path) -> Fence:
         """Say what a reading of *directory* must not leave; raises `DirectoryNotAllowed`."""
-        path, real = str(directory), os.path.realpath(directory)
-        places = tuple(os.path.realpath(root) for root in self._roots)
-        is_asked_for_below = _is_below(os.path.normpath(path), (*self._roots, *places))
-        if path != self._start and not (is_asked_for_below and _is_below(real, places)):
+        real, places = os.path.realpath(directory), self._places()
+        self.admit(directory)
+        if str(directory) != self._start and not _is_below(real, places):
             raise DirectoryNotAllowed(_REFUSAL)
         return Fence((*places, real))
+
+    def _places(self) -> tuple[str, ...]:
+        return tuple(os.path.realpath(root) for root in self._roots)
 
 
 def _is_below(path: str, places: Iterable[str]) -> bool:

@@ -117,6 +117,12 @@ class Settings(BaseSettings):
     )
     resume_ttl: float = Field(600, ge=0, description="How many seconds a lost client may take to come back.")
     resume_max: int = Field(10_000, ge=0, description="The most conversations that wait for that.")
+    state: AbsolutePath | None = Field(
+        None, description="Keep history, sets and conversations in this file, across restarts."
+    )
+    resume_set: bool = Field(
+        False, description="Begin with the set that served last, unless its directory has changed since; needs --state."
+    )
     max_sessions: int = Field(10_000, ge=1, description="The most WebSockets at a time; one more gets 503.")
     llm_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
         None, description="An OpenAI-compatible server, such as http://127.0.0.1:11434/v1; else an offline stand-in."
@@ -195,6 +201,12 @@ class Settings(BaseSettings):
     def _refuse_empty_roots(self) -> Self:
         if self.allowed_roots is None and os.environ.get(_variable("allowed_roots")) is not None:
             raise ValueError(f"{_variable('allowed_roots')} is empty; name a directory, or unset it")
+        return self
+
+    @model_validator(mode="after")
+    def _keep_what_is_resumed(self) -> Self:
+        if self.resume_set and self.state is None:
+            raise ValueError("resuming the last set needs a file that it is kept in: set CHARHOST_STATE")
         return self
 
     @model_validator(mode="after")

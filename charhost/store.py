@@ -39,18 +39,23 @@ class Member:
 
 @dataclass(frozen=True, eq=False)
 class StoredSet:
-    """A set that served, as bytes: enough to make each of its characters again, in the same order."""
+    """A set that served, as bytes: enough to make each of its characters again, in the same order.
+
+    `disk` is the revision of what lay in the directory when the set began to serve; None if that could not be read.
+    """
 
     generation: int
     directory: str
     revision: str
     members: tuple[Member, ...]
+    disk: str | None = None
 
     @classmethod
-    def of(cls, characters: CharacterSet) -> StoredSet:
-        """Say what *characters* are made of."""
+    def of(cls, characters: CharacterSet, disk: Snapshot | None = None) -> StoredSet:
+        """Say what *characters* are made of, and how the *disk* was at that time."""
         members = tuple(map(Member.of, characters.values()))
-        return cls(characters.generation, characters.directory, characters.revision, members)
+        revision = None if disk is None else disk.disk_revision
+        return cls(characters.generation, characters.directory, characters.revision, members, revision)
 
     @property
     def paths(self) -> dict[Snapshot, list[str]]:

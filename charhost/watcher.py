@@ -276,7 +276,7 @@ class Watcher:
         """Learn of every reload: one from elsewhere may have tried what lies on the disk, or gone to another one."""
         if report.trigger != "watch" and report.outcome in ("applied", "unchanged") and not report.dry_run:
             self._tried = self._manager.applied
-            self._hold(report.trigger == "rollback")
+            self._hold(self._manager.is_restored)
             self._hint.set()
 
     def _poll_from_now_on(self, why: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
-from charhost.report import Changes, ReloadReport
+from charhost.report import Changes, ReloadReport, Trigger
 
 log = logging.getLogger("charhost.reload")
 
@@ -18,11 +18,15 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def was_loaded(characters: int, directory: str, generation: int | None) -> str:
-    """Say what serves from now on; *generation* is the one that was rolled back to."""
-    if generation is None:
-        return f"Successfully loaded {count(characters, 'character')} from {directory}"
-    return f"Successfully rolled back to generation {generation}: {count(characters, 'character')} from {directory}"
+def was_loaded(characters: int, directory: str) -> str:
+    """Say what serves from now on."""
+    return f"Successfully loaded {count(characters, 'character')} from {directory}"
+
+
+def was_restored(characters: int, directory: str, generation: int, trigger: Trigger) -> str:
+    """Say what serves from now on, again."""
+    did = "rolled back to" if trigger == "rollback" else "resumed"
+    return f"Successfully {did} generation {generation}: {count(characters, 'character')} from {directory}"
 
 
 def not_kept(generation: int | None, kept: Sequence[int]) -> str:

@@ -23,12 +23,12 @@ LAYERS = (
     {"cli", "__main__"},
     {"web"},
     {"watcher"},
-    {"manager", "attempt", "wording", "conversation", "turn", "draft", "parking"},
-    {"loader", "load", "isolation", "zygote", "rehearsal", "store"}
+    {"manager", "attempt", "wording", "conversation", "turn", "draft", "parking", "journal", "generations"},
+    {"loader", "load", "isolation", "zygote", "rehearsal", "store", "state"}
     | {"upstream", "offline", "tools", "persona", "progress", "logs"},
     {"llm", "history", "wishes"},
     {"modules", "fingerprint", "snapshot", "folders", "layout", "source", "imports", "failure", "deadline", "events"}
-    | {"metrics", "mounts", "ears", "items", "roots"},
+    | {"metrics", "mounts", "ears", "items", "parked", "roots"},
     {"character", "checks", "report"},
     {"choice"},
     {"settings", "errors", "text", "ids", "jsontext", "lenient", "__init__"},

@@ -22,6 +22,7 @@ NAMES = {
     "charhost_reloads",
     "charhost_generation",
     "charhost_history_errors",
+    "charhost_conversation_errors",
     "charhost_auth_failures",
     "charhost_builds_alive",
     "charhost_threads_stuck",

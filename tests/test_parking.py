@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from charhost.parking import MOST_CHARACTERS, Parked, Parking
+from charhost.journal import Archive, Journal
+from charhost.metrics import Metrics
+from charhost.parked import Parked
+from charhost.parking import MOST_CHARACTERS, Parking
 from tests.scripted import LIMIT, message
 
 
@@ -45,6 +49,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
+def parking_of(most: int, seconds: float, archive: Archive | None = None) -> Parking:
+    """A parking whose journal has that archive, or none."""
+    return Parking(most, seconds, Journal(archive, Metrics()))
+
+
 def parked(session_id: str, owner: str = "") -> Parked:
     """A conversation with Ada."""
     return Parked(session_id, "Ada", owner, "ga", {}, "conv_1", (message("Hi"),))
@@ -52,7 +61,7 @@ def parked(session_id: str, owner: str = "") -> Parked:
 
 def test_what_is_parked_is_found_until_it_is_taken(clock: Clock) -> None:
     """A conversation waits under its id, and for one client only."""
-    parking, one = Parking(10, 60), parked("sess_1")
+    parking, one = parking_of(10, 60), parked("sess_1")
     parking.put(one)
     assert (parking.find("sess_1", ""), len(parking)) == (one, 1)
     parking.remove(one)
@@ -61,14 +70,14 @@ def test_what_is_parked_is_found_until_it_is_taken(clock: Clock) -> None:
 
 def test_looking_takes_nothing(clock: Clock) -> None:
     """Who looks a conversation up and cannot go on with it leaves it for later."""
-    parking = Parking(10, 60)
+    parking = parking_of(10, 60)
     parking.put(parked("sess_1"))
     assert parking.find("sess_1", "") is parking.find("sess_1", "") is not None
 
 
 def test_an_id_alone_opens_nothing(clock: Clock) -> None:
     """A conversation is given to whom it belongs to, and so to nobody without a key."""
-    parking = Parking(10, 60)
+    parking = parking_of(10, 60)
     parking.put(parked("sess_1", "me"))
     assert (parking.find("sess_1", "you"), parking.find("sess_1", ""), parking.find("sess_2", "me")) == (None,) * 3
     assert parking.find("sess_1", "me") is not None
@@ -76,7 +85,7 @@ def test_an_id_alone_opens_nothing(clock: Clock) -> None:
 
 def test_what_nobody_comes_for_expires(clock: Clock) -> None:
     """After its time a conversation is not found, and not kept either."""
-    parking = Parking(10, 60)
+    parking = parking_of(10, 60)
     parking.put(parked("sess_1"))
     clock.move(59)
     assert parking.find("sess_1", "")
@@ -86,7 +95,7 @@ def test_what_nobody_comes_for_expires(clock: Clock) -> None:
 
 def test_what_has_expired_is_not_found_before_it_is_swept(clock: Clock) -> None:
     """It is the time that counts, not when the loop comes to tidying up."""
-    parking = Parking(10, 60)
+    parking = parking_of(10, 60)
     parking.put(parked("sess_1"))
     clock.now += 60
     assert (parking.find("sess_1", ""), len(parking)) == (None, 1)
@@ -94,7 +103,7 @@ def test_what_has_expired_is_not_found_before_it_is_swept(clock: Clock) -> None:
 
 def test_each_has_its_own_time(clock: Clock) -> None:
     """The sweep that removes one comes again for the next."""
-    parking = Parking(10, 60)
+    parking = parking_of(10, 60)
     parking.put(parked("sess_1"))
     clock.move(30)
     parking.put(parked("sess_2"))
@@ -106,7 +115,7 @@ def test_each_has_its_own_time(clock: Clock) -> None:
 
 def test_one_sweep_waits_however_many_there_are(clock: Clock) -> None:
     """Ten thousand conversations need one timer; where nothing is parked there is none, until something is."""
-    parking = Parking(10, 60)
+    parking = parking_of(10, 60)
     for number in range(5):
         parking.put(parked(f"sess_{number}"))
     assert len(clock.calls) == 1
@@ -118,7 +127,7 @@ def test_one_sweep_waits_however_many_there_are(clock: Clock) -> None:
 
 def test_a_conversation_that_comes_and_goes_has_its_time_anew(clock: Clock) -> None:
     """Each time a client is lost it has as long as the first time."""
-    parking, one = Parking(10, 60), parked("sess_1")
+    parking, one = parking_of(10, 60), parked("sess_1")
     for _ in range(3):
         parking.put(one)
         clock.move(50)
@@ -131,7 +140,7 @@ def test_a_conversation_that_comes_and_goes_has_its_time_anew(clock: Clock) -> N
 
 def test_beyond_the_limit_the_oldest_goes(clock: Clock) -> None:
     """So many are kept, the newest of them; one that is parked again is new."""
-    parking = Parking(2, 60)
+    parking = parking_of(2, 60)
     for session_id in ("a", "b", "a", "c"):
         parking.put(parked(session_id))
     assert [session_id for session_id in "abc" if parking.find(session_id, "")] == ["a", "c"]
@@ -140,7 +149,7 @@ def test_beyond_the_limit_the_oldest_goes(clock: Clock) -> None:
 @pytest.mark.parametrize(("most", "seconds"), [(0, 60), (10, 0)])
 def test_parking_can_be_off(clock: Clock, most: int, seconds: float) -> None:
     """Where no conversation, or for no time, is to be kept nobody can come back."""
-    parking = Parking(most, seconds)
+    parking = parking_of(most, seconds)
     parking.put(parked("sess_1"))
     assert parking.find("sess_1", "") is None
     clock.move(0)
@@ -159,7 +168,7 @@ def heavy(session_id: str, share: float) -> Parked:
 
 def test_long_conversations_count_for_more(clock: Clock) -> None:
     """However few they are, together they take no more than so much memory; the oldest go."""
-    parking = Parking(10, 60)
+    parking = parking_of(10, 60)
     for session_id in ("a", "b", "c"):
         parking.put(heavy(session_id, 0.5))
     assert [session_id for session_id in "abc" if parking.find(session_id, "")] == ["b", "c"]
@@ -167,7 +176,7 @@ def test_long_conversations_count_for_more(clock: Clock) -> None:
 
 def test_what_has_left_weighs_nothing(clock: Clock) -> None:
     """Taken, replaced, swept or pushed out: its place is free for another."""
-    parking = Parking(1, 60)
+    parking = parking_of(1, 60)
     for _ in range(3):
         parking.put(heavy("a", 0.6))
         parking.put(heavy("a", 0.6))
@@ -181,7 +190,7 @@ def test_what_has_left_weighs_nothing(clock: Clock) -> None:
 
 def test_closing_forgets_all(clock: Clock) -> None:
     """At the end nothing is kept and nothing waits."""
-    parking = Parking(10, 60)
+    parking = parking_of(10, 60)
     parking.put(parked("sess_1"))
     parking.close()
     assert (len(parking), clock.calls) == (0, [])
@@ -189,8 +198,74 @@ def test_closing_forgets_all(clock: Clock) -> None:
 
 async def test_the_sweep_really_comes() -> None:
     """On a real loop a conversation is let go by itself."""
-    parking = Parking(10, 0.01)
+    parking = parking_of(10, 0.01)
     parking.put(parked("sess_1"))
     async with asyncio.timeout(LIMIT):
         while len(parking):
             await asyncio.sleep(0.001)
+
+
+# What an earlier process has left
+
+
+class Left:
+    """An archive in which an earlier process has left conversations."""
+
+    def __init__(self, *session_ids: str) -> None:
+        self.kept = {session_id: parked(session_id) for session_id in session_ids}
+        self.read: list[str] = []
+
+    async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
+        self.kept.update({one.id: one for one in conversations})
+        for session_id in forgotten:
+            self.kept.pop(session_id, None)
+
+    async def sessions(self, most: int) -> list[str]:
+        return list(self.kept)[:most]
+
+    async def conversation(self, session: str) -> Parked | None:
+        self.read.append(session)
+        return self.kept.get(session)
+
+
+async def test_what_an_earlier_process_left_is_read_when_its_client_comes() -> None:
+    """It counts as parked from the start on, and takes memory only when it is asked for."""
+    parking = parking_of(10, 60, left := Left("sess_1", "sess_2"))
+    await parking.recover()
+    assert (len(parking), left.read, parking.find("sess_1", "")) == (2, [], None)
+    await parking.recall("sess_1")
+    await parking.recall("sess_1")
+    assert (len(parking), left.read, parking.find("sess_1", "") is not None) == (2, ["sess_1"], True)
+    parking.close()
+
+
+async def test_what_nobody_left_is_not_looked_for() -> None:
+    """An id that is guessed costs no look into the file."""
+    parking = parking_of(10, 60, left := Left("sess_1"))
+    await parking.recover()
+    await parking.recall("sess_2")
+    assert left.read == []
+    parking.close()
+
+
+async def test_what_an_earlier_process_left_expires_too() -> None:
+    """Its time begins with the process, and at the end it is dropped from the file."""
+    parking = parking_of(10, 0.01, left := Left("sess_1"))
+    await parking.recover()
+    async with asyncio.timeout(LIMIT):
+        while left.kept:
+            await asyncio.sleep(0.001)
+    assert len(parking) == 0
+
+
+async def test_what_is_given_up_is_dropped_from_the_archive() -> None:
+    """Beyond the limit the oldest goes, there as here."""
+    journal = Journal(left := Left(), Metrics())
+    parking = Parking(1, 60, journal)
+    for session_id in "ab":
+        parking.put(parked(session_id))
+        await journal.close()
+    assert list(left.kept) == ["b"]
+    parking.close()
+    await journal.close()
+    assert list(left.kept) == ["b"]

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +18,27 @@ from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
 from charhost.report import ReloadReport
 from charhost.settings import Settings
+from charhost.state import StateFile
 from charhost.store import MOST_SETS, MemoryStore, StoredSet
 from tests.conftest import character, prompt
 from tests.test_manager import TAGGED, Gate, Write, gate, sample, state
 
 __all__ = ["gate"]
+
+
+@pytest.fixture(params=["memory", "file"])
+async def manager(
+    request: pytest.FixtureRequest, settings: Settings, tmp_path: Path
+) -> AsyncIterator[CharacterManager]:
+    """A manager that has loaded the directory, with a store of each kind."""
+    file = StateFile(tmp_path / "state.db") if request.param == "file" else None
+    if file is not None:
+        await file.open()
+    manager = CharacterManager(settings, Metrics(), store=file)
+    await manager.reload_characters(trigger="startup")
+    yield manager
+    if file is not None:
+        await file.close()
 
 
 async def roll_back(manager: CharacterManager, generation: int | None = None, **more: Any) -> ReloadReport:
@@ -330,8 +347,8 @@ async def test_every_attempt_is_in_the_history(manager: CharacterManager, write:
         await manager.reload_characters()
     kept = await manager.store.attempts(100)
     assert [report.outcome for report in kept] == ["rejected", "unchanged", "valid", "applied"]
-    assert kept[0] is refusal.value.report
-    assert await manager.store.attempt(kept[0].reload_id) is kept[0]
+    assert kept[0] == refusal.value.report
+    assert await manager.store.attempt(kept[0].reload_id) == kept[0]
 
 
 class FullDisk(MemoryStore):

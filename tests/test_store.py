@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import gc
 import weakref
+from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
 from charhost.character import CharacterSet
 from charhost.manager import CharacterManager
+from charhost.metrics import Metrics
 from charhost.report import ReloadReport, Serving, SessionImpact
-from charhost.store import MOST_ATTEMPTS, MOST_SETS, MemoryStore, StoredSet
+from charhost.settings import Settings
+from charhost.state import StateFile
+from charhost.store import MOST_ATTEMPTS, MOST_SETS, MemoryStore, Store, StoredSet
 from tests.conftest import character
 from tests.test_manager import Write
 
@@ -35,25 +40,43 @@ def report(number: int) -> ReloadReport:
     )
 
 
-async def filled(count: int) -> MemoryStore:
-    """A store with so many attempts, each of which put a set in place."""
-    store = MemoryStore()
+@pytest.fixture(params=["memory", "file"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty store of each kind: they promise the same."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    file = StateFile(tmp_path / "state.db")
+    await file.open()
+    yield file
+    await file.close()
+
+
+@pytest.fixture
+async def manager(settings: Settings, store: Store) -> CharacterManager:
+    """A manager with that store, which has loaded the directory."""
+    manager = CharacterManager(settings, Metrics(), store=store)
+    await manager.reload_characters(trigger="startup")
+    return manager
+
+
+async def fill(store: Store, count: int) -> None:
+    """Put so many attempts into the store, each of which put a set in place."""
     for number in range(1, count + 1):
         await store.record(report(number), StoredSet(number, "/characters", "", ()))
-    return store
 
 
-async def test_attempts_are_told_newest_first() -> None:
+async def test_attempts_are_told_newest_first(store: Store) -> None:
     """As many as were asked for, and no more than there are."""
-    store = await filled(3)
+    await fill(store, 3)
     assert [one.reload_id for one in await store.attempts(2)] == ["3", "2"]
     assert [one.reload_id for one in await store.attempts(100)] == ["3", "2", "1"]
 
 
-async def test_the_last_hundred_attempts_and_twenty_sets_are_kept() -> None:
+async def test_the_last_hundred_attempts_and_twenty_sets_are_kept(store: Store) -> None:
     """What is older is forgotten: memory has a bound."""
     count = MOST_ATTEMPTS + 1
-    store = await filled(count)
+    await fill(store, count)
     assert (MOST_ATTEMPTS, MOST_SETS) == (100, 20)
     assert len(await store.attempts(1000)) == MOST_ATTEMPTS
     assert (await store.attempt("1"), (await store.attempt("2")) is not None) == (None, True)
@@ -62,9 +85,9 @@ async def test_the_last_hundred_attempts_and_twenty_sets_are_kept() -> None:
     assert await store.stored(count - MOST_SETS + 1) is not None
 
 
-async def test_an_attempt_without_a_set_takes_no_place_of_a_set() -> None:
+async def test_an_attempt_without_a_set_takes_no_place_of_a_set(store: Store) -> None:
     """Refused reloads push no set out of the history."""
-    store = await filled(1)
+    await fill(store, 1)
     for number in range(2, 50):
         await store.record(report(number), None)
     assert await store.generations() == (1,)

@@ -717,7 +717,7 @@ async def test_nobody_is_greeted_after_the_farewell(monkeypatch: pytest.MonkeyPa
     """Where the wait for sound ends while the farewell is on its way, no answer begins."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 0)
     frames: list[str] = []
-    session: Any = SimpleNamespace(is_ending=True, choices=None, send=frames.append)
+    session: Any = SimpleNamespace(is_ending=True, choices=None, send=frames.append, note=lambda: None)
     async with asyncio.TaskGroup() as tasks:
         door = unmute.UnmuteDoor(session, tasks, lambda: frames.append("fault"))
         door.obey({"type": "session.update", "session": {"allow_recording": False}})

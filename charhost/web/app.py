@@ -10,16 +10,19 @@ import resource
 import signal
 import time
 from collections.abc import AsyncIterator
+from functools import partial
 
 from aiohttp import web
 
 from charhost.conversation import Conversations
 from charhost.deadline import Crew
 from charhost.errors import ReloadRejected, SettingsError
+from charhost.journal import Journal
 from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
 from charhost.parking import Parking
 from charhost.settings import Settings
+from charhost.state import StateFile
 from charhost.upstream import UpstreamModels
 from charhost.upstream.endpoint import Endpoint
 from charhost.watcher import Watcher
@@ -31,6 +34,7 @@ from charhost.web.keys import (
     API,
     CONVERSATIONS,
     GATE,
+    JOURNAL,
     MANAGER,
     METRICS,
     MODELS,
@@ -82,14 +86,18 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[STARTED] = int(time.time())
     app[METRICS] = Metrics()
     app[GATE] = Gate(settings, app[METRICS])
-    app[PARKING] = Parking(settings.resume_max, settings.resume_ttl)
+    state = StateFile(settings.state) if settings.state else None
+    app[JOURNAL] = Journal(state, app[METRICS])
+    app[PARKING] = Parking(settings.resume_max, settings.resume_ttl, app[JOURNAL])
     app[METRICS].watch(app[METRICS].sessions_parked, lambda: len(app[PARKING]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
     crew = Crew()
     app[MODELS] = UpstreamModels(settings)
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], crew)
-    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], crew)
+    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], crew, state)
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
+    if state is not None:
+        app.cleanup_ctx.append(partial(_state, state))
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(_first_load)
     app.cleanup_ctx.append(_watching)
@@ -125,15 +133,23 @@ def serve(settings: Settings) -> None:
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {e.strerror or e}") from e
 
 
+async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
+    await state.open()
+    await app[PARKING].recover()
+    yield
+    await app[JOURNAL].close()
+    await state.close()
+
+
 async def _models(app: web.Application) -> AsyncIterator[None]:
     yield
     await app[MODELS].close()
 
 
 async def _first_load(app: web.Application) -> AsyncIterator[None]:
-    """Load the start directory before the server listens; one that cannot be loaded leaves an empty set."""
+    """Load characters before the server listens; a directory that cannot be loaded leaves an empty set."""
     try:
-        await app[MANAGER].reload_characters(trigger="startup", directory="default")
+        await app[MANAGER].start()
     except ReloadRejected as e:
         log.warning("no character is served until a reload succeeds: %s", e.report.message)
     yield
@@ -152,7 +168,7 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
 
 async def _stop(app: web.Application) -> None:
     await asyncio.gather(app[MANAGER].close(app[SETTINGS].shutdown_timeout), app[SESSIONS].close())
-    app[PARKING].close()  # the last of them parked theirs just now, for nobody
+    app[PARKING].close()  # the last of them parked theirs just now, for a server that goes on with the same state
 
 
 def _who_answers(settings: Settings) -> str:

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from charhost.conversation import Conversations
+from charhost.journal import Journal
 from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
 from charhost.parking import Parking
@@ -21,6 +22,7 @@ SESSIONS = web.AppKey("sessions", Sessions)
 MODELS = web.AppKey("models", UpstreamModels)
 CONVERSATIONS = web.AppKey("conversations", Conversations)
 PARKING = web.AppKey("parking", Parking)
+JOURNAL = web.AppKey("journal", Journal)
 GATE = web.AppKey("gate", Gate)
 API = web.AppKey("api", Api)
 STARTED = web.AppKey("started", int)

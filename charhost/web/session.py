@@ -15,6 +15,8 @@ from charhost.character import Character, CharacterSet
 from charhost.conversation import Conversation
 from charhost.events import BadEvent, Dialect, error_event
 from charhost.ids import new_id
+from charhost.journal import Journal
+from charhost.parked import Parked
 from charhost.text import UNEXPECTED
 from charhost.turn import Turn
 from charhost.web.farewell import Farewell
@@ -56,7 +58,7 @@ class Session:
 
     `choices` is the current set as long as the client may still choose another character from it. `owner` is the digest
     of the key that the client showed, `longest_wait`, in ms, what it may be told to wait before it comes back. `door`
-    is there once it is known which dialect the client speaks.
+    is there once it is known which dialect the client speaks; until then `dialect` is, if the handshake tells.
     """
 
     def __init__(
@@ -67,6 +69,7 @@ class Session:
         generation: int,
         owner: str = "",
         session_id: str | None = None,
+        journal: Journal | None = None,
     ) -> None:
         self.id = session_id or new_id("sess")
         self.owner = owner
@@ -75,12 +78,14 @@ class Session:
         self.generation = generation
         self.choices: CharacterSet | None = None
         self.door: Door | None = None
+        self.dialect: Dialect | None = None
         self.leaving = False
         self.ended_by: str | None = None
         self.gone = asyncio.Event()
         self.end_of_turn: str | None = None
         self.longest_wait = 0
         self._request = request
+        self._journal = journal
         self._outbox: asyncio.Queue[str | Farewell] = asyncio.Queue(MOST_WAITING_FRAMES)
         self._waiting = 0
         self._taken = asyncio.Event()
@@ -104,6 +109,32 @@ class Session:
         if self.ended_by is not None:
             return self.ended_by != "goodbye"
         return self.ws.close_code not in (0, 1000)  # aiohttp's 0 is a close frame without a code
+
+    @property
+    def parked(self) -> Parked:
+        """The conversation without its client."""
+        history, door = self.conversation.history, self.door
+        return Parked(
+            id=self.id,
+            character=self.character.name,
+            owner=self.owner,
+            dialect=door.dialect if door else self.dialect,
+            config=door.config() if door else None,
+            conversation_id=self.conversation.id,
+            items=tuple(history),
+            weight=history.weight,
+        )
+
+    def note(self) -> None:
+        """Have the conversation written down soon, for a client that comes back after a restart."""
+        if self._journal is not None:
+            self._journal.note(self.id, lambda: self.parked)
+
+    async def settled(self) -> None:
+        """Wait until the conversation, as it is now, would outlive the process."""
+        if self._journal is not None:
+            self.note()
+            await self._journal.settled()
 
     def choose(self, name: str | None) -> None:
         """Take the client's only choice of a character; a name that is none leaves things as they are."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 
-from scripts.benchmarks import relay, reload, watch
+from scripts.benchmarks import relay, reload, soak, watch
 
-COMMANDS = {"relay": relay, "reload": reload, "watch": watch}
+COMMANDS = {"relay": relay, "reload": reload, "soak": soak, "watch": watch}
 
 
 def main() -> None:

@@ -11,10 +11,8 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from charhost.character import Character, CharacterSet
-from charhost.events import Dialect
-from charhost.parking import Parked
 from charhost.web.farewell import Farewell, refused, removed, taken_over
-from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
+from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
 from charhost.web.operation import Answer, Operation, Parameter, described
 from charhost.web.problem import Problem
 from charhost.web.realtime.desk import Desk
@@ -37,10 +35,9 @@ logging.getLogger("aiohttp.websocket").addFilter(_WithoutKeys())
 
 @dataclass(frozen=True)
 class _Opening:
-    """A session, and how its client speaks, as far as that is known; `config` is what it had set before it was lost."""
+    """A session; `config` is what its client had set before it was lost."""
 
     session: Session
-    dialect: Dialect | None
     config: Mapping[str, Any] | None = None
 
 
@@ -89,6 +86,7 @@ async def realtime(request: web.Request) -> web.StreamResponse:
         resume = request.query.get("resume")
         if resume is not None:
             await _end_elsewhere(request, resume)
+            await request.app[PARKING].recall(resume)
         # No await from here to the registration: a swap in between would leave the session on the old set, untold.
         opening = _new(request, ws) if resume is None else _resumed(request, ws, resume)
         if isinstance(opening, Farewell):
@@ -105,7 +103,9 @@ async def _serve(request: web.Request, opening: _Opening) -> None:
         await _converse(opening, request.app[SETTINGS].close_grace)
     finally:
         if session.may_return:
-            request.app[PARKING].put(_parked(session, opening.dialect))
+            request.app[PARKING].put(session.parked)
+        else:
+            request.app[JOURNAL].forget(session.id)
 
 
 async def _converse(opening: _Opening, grace: float) -> None:
@@ -113,7 +113,7 @@ async def _converse(opening: _Opening, grace: float) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             pump = tasks.create_task(session.pump())
-            desk = Desk(session, tasks, opening.dialect, opening.config, grace)
+            desk = Desk(session, tasks, session.dialect, opening.config, grace)
             try:
                 async for message in session.ws:
                     desk.receive(message)
@@ -133,9 +133,12 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> _Opening | Farewell
     if isinstance(character, Farewell):
         return character
     conversation = request.app[CONVERSATIONS].open(character, "realtime")
-    session = Session(request, ws, conversation, current.generation, request[AUTHORITY].owner)
+    session = Session(
+        request, ws, conversation, current.generation, request[AUTHORITY].owner, journal=request.app[JOURNAL]
+    )
     session.choices = None if request.query.get("model") else current
-    return _Opening(session, dialect_of(request))
+    session.dialect = dialect_of(request)
+    return _Opening(session)
 
 
 def _chosen(request: web.Request, characters: CharacterSet) -> Character | Farewell:
@@ -172,21 +175,10 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> _O
     parking.remove(parked)
     metrics.sessions_resumed.inc()
     conversation = request.app[CONVERSATIONS].open(character, "realtime", parked.conversation_id, parked.items)
-    session = Session(request, ws, conversation, current.generation, parked.owner, parked.id)
-    return _Opening(session, parked.dialect, parked.config)
-
-
-def _parked(session: Session, dialect: Dialect | None) -> Parked:
-    return Parked(
-        id=session.id,
-        character=session.character.name,
-        owner=session.owner,
-        dialect=session.door.dialect if session.door else dialect,
-        config=session.door.config() if session.door else None,
-        conversation_id=session.conversation.id,
-        items=tuple(session.conversation.history),
-        weight=session.conversation.history.weight,
-    )
+    journal = request.app[JOURNAL]
+    session = Session(request, ws, conversation, current.generation, parked.owner, parked.id, journal)
+    session.dialect = parked.dialect
+    return _Opening(session, parked.config)
 
 
 def _key_refusal(request: web.Request) -> Farewell | None:

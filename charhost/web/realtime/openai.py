@@ -121,6 +121,7 @@ class OpenAIDoor:
         _refuse_long(config.fields, "session")
         self._config = config
         self._session.choose(wishes.model)
+        self._session.note()
         self._emit("session.updated", session=self._described())
 
     def _create_item(self, create: ItemCreate) -> None:
@@ -133,6 +134,7 @@ class OpenAIDoor:
         if isinstance(item, FunctionOutput) and not self._has_call(item.call_id):
             raise BadEvent("invalid_value", f"There is no call with the id '{item.call_id}'.", "item.call_id")
         self._insert(item, create.previous_item_id)
+        self._session.note()
         previous = history.before(item.id)
         for kind in ("added", "done"):
             self._emit(f"conversation.item.{kind}", previous_item_id=previous, item=fields)
@@ -161,6 +163,7 @@ class OpenAIDoor:
     def _delete(self, item_id: str) -> None:
         self._found(item_id, "delet")
         self._session.conversation.history.remove(item_id)
+        self._session.note()
         self._emit("conversation.item.deleted", item_id=item_id)
 
     def _respond(self, raw: Json) -> None:
@@ -193,6 +196,7 @@ class OpenAIDoor:
             async with aclosing(turn.events()) as events:
                 async for event in events:
                     if turn.ended is not None and turn is self._answer:
+                        await self._session.settled()
                         self._answer = None  # before the client learns that it may ask for the next one
                     telling.tell(event)
                     await self._session.room()

@@ -129,6 +129,7 @@ class UnmuteDoor:
         self._choose(wishes.voice)
         self._instructions = wishes.instructions or self._instructions
         self._wishes = wishes
+        self._session.note()
         self._emit("session.updated", session=wishes.as_received)
         if self._greeting is None and not self._greeted:
             self._greeting = self._tasks.create_task(self._greet())
@@ -192,6 +193,7 @@ class UnmuteDoor:
                         self._emit("unmute.response.text.delta.ready", delta=word)
                         self._emit("response.text.delta", delta=word.lstrip())
                         await self._session.room()
+            await self._session.settled()
             self._end(turn, "".join(said))
         except Exception:
             self._fail()

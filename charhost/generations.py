@@ -1,0 +1,76 @@
+"""Generations: the sets that serve one after the other, in this run of the server and in earlier ones."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from charhost.character import CharacterSet
+from charhost.errors import UnknownGeneration
+from charhost.metrics import Metrics
+from charhost.report import ReloadReport
+from charhost.snapshot import Snapshot
+from charhost.store import Store, StoredSet
+from charhost.wording import not_kept
+
+log = logging.getLogger("charhost.reload")
+
+# How many seconds a reload waits for its place in the history; then it is answered without.
+PATIENCE = 5.0
+
+
+class Generations:
+    """Numbers the sets, and has the store keep what was attempted and what served.
+
+    `former` is what served when the server was last ended, if the store is one that outlives it.
+    """
+
+    def __init__(self, store: Store, metrics: Metrics) -> None:
+        self.store = store
+        self.former: StoredSet | None = None
+        self._errors = metrics.history_errors
+
+    async def recover(self) -> None:
+        """Look up what served last; for the start."""
+        try:
+            kept = await self.store.generations()
+            self.former = await self.store.stored(kept[0]) if kept else None
+        except Exception:
+            self._errors.inc()
+            log.exception("what served before could not be read")
+
+    def after(self, current: CharacterSet) -> int:
+        """Answer the number of the set that comes after *current*."""
+        return max(current.generation, self.former.generation if self.former else 0) + 1
+
+    def continued(self, characters: CharacterSet, disk: str | None) -> CharacterSet:
+        """Give the first set of this run the number of the former one if it is the same, made of the same bytes.
+
+        So whoever knows a set by its ETag knows it after a restart, and a server that is restarted all the time does
+        not push out of the store what could be rolled back to. *disk* is the revision of what it was loaded from.
+        """
+        former = self.former
+        if former is None or disk != former.disk:
+            return characters
+        is_same = (characters.directory, characters.revision) == (former.directory, former.revision)
+        return characters.numbered(former.generation) if is_same else characters
+
+    async def find(self, generation: int | None, current: CharacterSet) -> StoredSet:
+        """Look up the set of one generation, of the one before *current* for None; raises `UnknownGeneration`."""
+        kept = await self.store.generations()
+        if generation is None:
+            generation = next((one for one in kept if one < current.generation), None)
+        stored = await self.store.stored(generation) if generation is not None else None
+        if stored is None:
+            raise UnknownGeneration(not_kept(generation, kept))
+        return stored
+
+    async def record(self, report: ReloadReport, current: CharacterSet, disk: Snapshot | None) -> None:
+        """Put an attempt into the history; a store that fails, or hangs, costs that, and not the reload."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await self.store.record(report, StoredSet.of(current, disk) if report.outcome == "applied" else None)
+        # A shutdown gives up on those that are late; but the set is in place, and whoever asked for it is told so.
+        except (Exception, asyncio.CancelledError):
+            self._errors.inc()
+            log.exception("the reload %s could not be kept in the history", report.reload_id)

@@ -1,0 +1,147 @@
+"""Journal: writes conversations down as they go on, so that they outlive the process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from charhost.metrics import Metrics
+from charhost.parked import Parked
+
+log = logging.getLogger("charhost.conversation")
+
+# How many seconds an answer waits for its place on the disk; the client gets it all the same.
+PATIENCE = 5.0
+# After how many seconds what could not be written is tried again, if anything happens then.
+RETRY = 1.0
+
+
+class Archive(Protocol):
+    """Where conversations are kept; a method that fails costs their return after a restart, and nothing else."""
+
+    async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
+        """Keep how these conversations stand, and none any more of those that are over."""
+
+    async def sessions(self, most: int) -> list[str]:
+        """Answer the ids of the conversations that were kept last, and drop all others."""
+
+    async def conversation(self, session: str) -> Parked | None:
+        """Look one conversation up."""
+
+
+class Journal:
+    """Collects what changes while the archive is busy with what changed before: however many talk, one writes.
+
+    Without an archive it does nothing.
+    """
+
+    def __init__(self, archive: Archive | None, metrics: Metrics) -> None:
+        self._archive = archive
+        self._errors = metrics.conversation_errors
+        self._changed: dict[str, Callable[[], Parked]] = {}
+        self._forgotten: set[str] = set()
+        self._waiting: list[asyncio.Future[None]] = []
+        self._has_news = False
+        self._writer: asyncio.Task[None] | None = None
+        self._is_late = False
+        self._retry_at: float | None = None
+
+    def note(self, session: str, describe: Callable[[], Parked]) -> None:
+        """Have a conversation written down soon, as *describe* finds it then."""
+        if self._archive is not None:
+            self._changed[session] = describe
+            self._forgotten.discard(session)
+            self._wake(self._archive)
+
+    def forget(self, session: str) -> None:
+        """Have a conversation dropped soon: it is over."""
+        if self._archive is not None:
+            self._changed.pop(session, None)
+            self._forgotten.add(session)
+            self._wake(self._archive)
+
+    async def settled(self) -> None:
+        """Wait until what was noted so far is written down, or could not be; not for long."""
+        if self._archive is None or self._is_late or self._writer is None:
+            return
+        done = asyncio.get_running_loop().create_future()
+        self._waiting.append(done)
+        self._wake(self._archive)
+        try:
+            async with asyncio.timeout(PATIENCE):
+                await done
+        except TimeoutError:
+            self._is_late = True
+            self._complain("the state file is slow, so answers do not wait for it any more")
+
+    async def earlier(self, most: int) -> set[str]:
+        """Answer which sessions an earlier process has left, the last ones, and drop all others."""
+        if self._archive is None:
+            return set()
+        try:
+            return set(await self._archive.sessions(most))
+        except Exception:
+            self._complain("the conversations of the last run could not be read")
+            return set()
+
+    async def find(self, session: str) -> Parked | None:
+        """Read what an earlier process has written down of a session."""
+        if self._archive is None:
+            return None
+        try:
+            return await self._archive.conversation(session)
+        except Exception:
+            self._complain("a conversation could not be read")
+            return None
+
+    async def close(self) -> None:
+        """Write down what is left."""
+        if self._archive is not None:
+            self._retry_at = None
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._wake(self._archive), PATIENCE)
+
+    def _wake(self, archive: Archive) -> asyncio.Task[None]:
+        self._has_news = True
+        if self._writer is None:
+            self._writer = asyncio.create_task(self._write_all(archive))
+        return self._writer
+
+    async def _write_all(self, archive: Archive) -> None:
+        try:
+            while self._has_news:
+                self._has_news = False
+                await self._write(archive)
+        finally:
+            self._writer = None
+
+    async def _write(self, archive: Archive) -> None:
+        waiting, self._waiting = self._waiting, []
+        try:
+            if self._retry_at is None or asyncio.get_running_loop().time() >= self._retry_at:
+                await self._save(archive)
+        finally:
+            self._is_late = False
+            for done in waiting:
+                if not done.done():
+                    done.set_result(None)
+
+    async def _save(self, archive: Archive) -> None:
+        changed, self._changed = self._changed, {}
+        forgotten, self._forgotten = self._forgotten, set()
+        try:
+            await archive.save([describe() for describe in changed.values()], list(forgotten))
+            self._retry_at = None
+        except Exception:
+            self._changed = {s: d for s, d in changed.items() if s not in self._forgotten} | self._changed
+            self._forgotten |= forgotten - self._changed.keys()
+            self._complain("conversations could not be written down")
+
+    def _complain(self, what: str) -> None:
+        self._errors.inc()
+        if self._retry_at is None:  # a full disk is told of once, not with every answer
+            log.exception("%s; they go on, but would not outlive this process", what)
+        self._retry_at = asyncio.get_running_loop().time() + RETRY

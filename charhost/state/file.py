@@ -1,0 +1,83 @@
+"""StateFile: a store that outlives the process."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from charhost import jsontext
+from charhost.parked import Parked
+from charhost.report import ReloadReport
+from charhost.state.conversations import ConversationTable
+from charhost.state.database import Database, Writing
+from charhost.state.sets import Draft, SetTable
+from charhost.store import MOST_ATTEMPTS, StoredSet
+
+
+class StateFile:
+    """Keeps history, the bytes of the sets and conversations in one file; has to be opened and closed.
+
+    A method that has returned has written to the disk. What goes wrong with the file is raised as `sqlite3.Error`, and
+    leaves in it what was there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path)
+        self._sets = SetTable(self._database)
+        self._conversations = ConversationTable(self._database)
+
+    async def open(self) -> None:
+        """Open the file, or make it; raises `StateError`, and then nothing in it was changed."""
+        await self._database.open()
+
+    async def close(self) -> None:
+        """Let go of the file, after what is being written."""
+        await self._database.close()
+
+    async def record(self, report: ReloadReport, applied: StoredSet | None) -> None:
+        """Keep the report of one attempt and, if it was applied, the set it put in place."""
+
+        async def job(writing: Writing) -> Draft | None:
+            text = jsontext.encoded(report).decode()
+            number = await writing.insert(
+                "INSERT INTO attempts (reload_id, report) VALUES (?, ?)", report.reload_id, text
+            )
+            await writing.run("DELETE FROM attempts WHERE number <= ?", number - MOST_ATTEMPTS)
+            return None if applied is None else await self._sets.add(writing, applied)
+
+        try:
+            await self._database.write(job, self._sets.accept)
+        except sqlite3.Error:
+            self._sets.doubt()
+            raise
+
+    async def attempts(self, limit: int) -> tuple[ReloadReport, ...]:
+        """Answer the reports of the last attempts, the newest first."""
+        rows = await self._database.rows("SELECT report FROM attempts ORDER BY number DESC LIMIT ?", limit)
+        return tuple(ReloadReport.model_validate_json(text) for (text,) in rows)
+
+    async def attempt(self, reload_id: str) -> ReloadReport | None:
+        """Look one attempt up."""
+        rows = await self._database.rows("SELECT report FROM attempts WHERE reload_id = ?", reload_id)
+        return ReloadReport.model_validate_json(rows[0][0]) if rows else None
+
+    async def generations(self) -> tuple[int, ...]:
+        """Answer the generations whose sets are kept, the newest first."""
+        return await self._sets.generations()
+
+    async def stored(self, generation: int) -> StoredSet | None:
+        """Look up the set of one generation."""
+        return await self._sets.find(generation)
+
+    async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
+        """Keep how these conversations stand, and none any more of those that are over."""
+        await self._conversations.save(conversations, forgotten)
+
+    async def sessions(self, most: int) -> list[str]:
+        """Answer the ids of the conversations that were kept last, and drop all others."""
+        return await self._conversations.sessions(most)
+
+    async def conversation(self, session: str) -> Parked | None:
+        """Look one conversation up."""
+        return await self._conversations.find(session)

@@ -1,0 +1,246 @@
+"""Kill a server with --state at random moments, while it reloads and talks, and look whether it kept its word.
+
+After each `kill -9` it is started again with the same file: it has to open, every reload that was answered has to be in
+the history and every turn that was acknowledged in its conversation, and what was served can be rolled back to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from scripts.benchmarks.measure import character_source, generate, print_table, spread
+from scripts.benchmarks.processes import free_port, until_listening
+
+Json = dict[str, Any]
+
+_CHARACTERS = 5
+_CLIENTS = 4
+# So many acknowledged items of a conversation are asked for again; the last ones are those that a kill may cost.
+_MOST_LOOKED_AT = 50
+_MOST_ATTEMPTS = 100
+_LOST = ("session_not_found", "item_retrieve_invalid_item_id")
+_GONE = (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError)
+
+
+class Broken(Exception):
+    """The server did not keep its word."""
+
+
+@dataclass
+class Witness:
+    """What the server has acknowledged, and what was found again.
+
+    `sets` has what the files of a generation said, which each character repeats as its comment.
+    """
+
+    reloads: list[Json] = field(default_factory=list)
+    sets: dict[int, dict[str, str]] = field(default_factory=dict)
+    items: dict[str, list[Json]] = field(default_factory=dict)
+    found: Counter[str] = field(default_factory=Counter)
+
+
+class Soak:
+    """One state file, and the servers that have it one after the other."""
+
+    def __init__(self, home: Path, seed: int | None = None) -> None:
+        self.witness = Witness()
+        self.starts: list[float] = []
+        self._chance = random.Random(seed)
+        self._directories = [generate(home / name, _CHARACTERS) for name in ("one", "two")]
+        self._said: dict[Path, dict[str, str]] = {directory: {} for directory in self._directories}
+        self._state = home / "state.db"
+        self._port = free_port()
+        self._edits = 0
+        for directory in self._directories:
+            for number in range(_CHARACTERS):
+                self._edit(directory, number)
+
+    async def round(self, longest: float) -> None:
+        """Start the server, see that nothing is missing, keep it busy, and kill it within *longest* seconds."""
+        async with self._server() as process, aiohttp.ClientSession(f"http://127.0.0.1:{self._port}") as http:
+            sessions = list(self.witness.items)
+            await self._check_history(http)
+            busy = [asyncio.create_task(self._reload(http))]
+            for number in range(_CLIENTS):
+                session = sessions[number] if number < len(sessions) else None
+                busy.append(asyncio.create_task(self._talk(http, session)))
+            moment = self._chance.uniform(0.02, longest)
+            await asyncio.wait(busy, timeout=moment, return_when=asyncio.FIRST_EXCEPTION)
+            process.send_signal(signal.SIGKILL)
+            await process.wait()
+            await asyncio.wait(busy)
+            for task in busy:
+                task.result()
+
+    @asynccontextmanager
+    async def _server(self) -> AsyncIterator[asyncio.subprocess.Process]:
+        started = time.monotonic()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "charhost", "serve", "--port", str(self._port), "--resume-set"),
+            *("--directory", str(self._directories[0]), "--state", str(self._state)),
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        assert process.stderr is not None
+        lines = asyncio.create_task(process.stderr.read())
+        try:
+            listening = asyncio.create_task(until_listening(self._port))
+            await asyncio.wait((listening, lines), return_when=asyncio.FIRST_COMPLETED)
+            if not listening.done():
+                listening.cancel()
+                raise Broken(f"it does not start: {lines.result().decode()[-2000:]}")
+            self.starts.append((time.monotonic() - started) * 1000)
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+            self._look_for_faults((await lines).decode())
+
+    def _look_for_faults(self, log: str) -> None:
+        if "Traceback" in log or " ERROR " in log:
+            raise Broken(f"its log tells of a fault: {log[-3000:]}")
+
+    async def _check_history(self, http: aiohttp.ClientSession) -> None:
+        async with http.get("/v1/characters/reloads", params={"limit": str(_MOST_ATTEMPTS)}) as answer:
+            history = await answer.json()
+        kept = {report["reload_id"]: report for report in history["reloads"]}
+        told = self.witness.reloads[-_MOST_ATTEMPTS // 2 :]
+        for report in told:
+            if kept.get(report["reload_id"]) != report:
+                raise Broken(f"the reload {report['reload_id']} was answered, and is not in the history as it was")
+        order = [name for name in reversed(kept) if name in {report["reload_id"] for report in told}]
+        if order != [report["reload_id"] for report in told]:
+            raise Broken(f"the history has another order than the answers: {order}")
+        self.witness.found["reloads"] += len(told)
+        await self._check_a_rollback(http, history)
+
+    async def _check_a_rollback(self, http: aiohttp.ClientSession, history: Json) -> None:
+        generation = self._chance.choice([one for one in history["generations"] if one in self.witness.sets] or [None])
+        if generation is None:  # only at the start
+            return
+        async with http.post("/v1/characters/rollback", json={"generation": generation}) as answer:
+            report = await answer.json()
+        async with http.get("/v1/characters") as answer:
+            said = {entry["name"]: entry["comment"] for entry in (await answer.json())["characters"]}
+        if report.get("outcome") != "applied" or said != self.witness.sets[generation]:
+            raise Broken(f"generation {generation} was {self.witness.sets[generation]}, and is {said}: {report}")
+        self._note(report, said)
+        self.witness.found["rollbacks"] += 1
+
+    def _note(self, report: Json, said: dict[str, str]) -> None:
+        self.witness.reloads.append(report)
+        self.witness.sets[report["generation"]] = said
+
+    def _edit(self, directory: Path, number: int) -> None:
+        self._edits += 1
+        comment = f"edit {self._edits}"
+        (directory / f"c{number:05d}.py").write_text(character_source(number).replace('"generated"', repr(comment)))
+        self._said[directory][f"Number {number:05d}"] = comment
+
+    async def _reload(self, http: aiohttp.ClientSession) -> None:
+        with suppress(*_GONE):
+            while True:
+                directory = self._chance.choice(self._directories)
+                self._edit(directory, self._chance.randrange(_CHARACTERS))
+                said = dict(self._said[directory])
+                fields = {
+                    "directory": str(directory),
+                    "scope": self._chance.choice(("all", "changed")),
+                    "sessions": self._chance.choice(("close", "follow", "keep")),
+                }
+                async with http.post("/v1/characters/reload", json=fields) as answer:
+                    self._note(await answer.json(), said)
+
+    async def _talk(self, http: aiohttp.ClientSession, session: str | None) -> None:
+        with suppress(*_GONE):
+            while True:
+                query = {"dialect": "ga"} | ({} if session is None else {"resume": session})
+                async with http.ws_connect("/v1/realtime", params=query) as ws:
+                    created = await _next(ws, "session.created")
+                    if created is None:
+                        continue
+                    if created["type"] == "error":
+                        raise Broken(f"the session {session} is not there: {created}")
+                    session = created["session"]["id"]
+                    await self._check_items(ws, session)
+                    while await self._say_something(ws, session):
+                        pass
+
+    async def _check_items(self, ws: aiohttp.ClientWebSocketResponse, session: str) -> None:
+        for item in self.witness.items.setdefault(session, [])[-_MOST_LOOKED_AT:]:
+            await ws.send_json({"type": "conversation.item.retrieve", "item_id": item["id"]})
+            found = await _next(ws, "conversation.item.retrieved")
+            if found is None:
+                return
+            if found.get("item") != item:
+                raise Broken(f"the session {session} had {item}, and has {found}")
+            self.witness.found["items"] += 1
+
+    async def _say_something(self, ws: aiohttp.ClientWebSocketResponse, session: str) -> bool:
+        """Say a sentence, hear the answer, and note both once the answer is told to be complete."""
+        text = f"What do you make of {self._chance.randrange(10**9)}?"
+        item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
+        await ws.send_json({"type": "conversation.item.create", "item": item})
+        await ws.send_json({"type": "response.create"})
+        said = await _next(ws, "conversation.item.done")
+        done = await _next(ws, "response.done")
+        if said is None or done is None or done["response"]["status"] != "completed":
+            return False
+        self.witness.items[session] += [said["item"], *done["response"]["output"]]
+        self.witness.found["turns"] += 1
+        return True
+
+
+async def _next(ws: aiohttp.ClientWebSocketResponse, kind: str) -> Json | None:
+    """Answer the next event of that kind, or that there is no such thing; None if the session ends first."""
+    async for message in ws:
+        event: Json = json.loads(message.data)
+        if event["type"] == kind or (event["type"] == "error" and event["error"]["code"] in _LOST):
+            return event
+    return None
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of this benchmark."""
+    parser.set_defaults(runs=100)
+    parser.add_argument("--longest", type=float, default=1.0, help="seconds before the latest kill (default: 1.0)")
+    parser.add_argument("--seed", type=int, default=None, help="repeat the same random moments")
+
+
+async def measure(arguments: argparse.Namespace) -> None:
+    """Print what was acknowledged and what was found again."""
+    with tempfile.TemporaryDirectory() as home:
+        soak = Soak(Path(home), arguments.seed)
+        for _ in range(arguments.runs):
+            await soak.round(arguments.longest)
+        size = sum(file.stat().st_size for file in Path(home).glob("state.db*")) / 1024
+    found = soak.witness.found
+    header = [
+        "kills",
+        "turns",
+        "reloads",
+        "rollbacks",
+        "items found",
+        "reloads found",
+        "lost",
+        "start, ms",
+        "file, KiB",
+    ]
+    counts = [arguments.runs, found["turns"], len(soak.witness.reloads), found["rollbacks"], found["items"]]
+    print_table(header, [[*map(str, counts), str(found["reloads"]), "0", spread(soak.starts), f"{size:.0f}"]])
