@@ -132,6 +132,8 @@ class Journal:
     async def _save(self, archive: Archive) -> None:
         changed, self._changed = self._changed, {}
         forgotten, self._forgotten = self._forgotten, set()
+        if not changed and not forgotten:
+            return
         try:
             await archive.save([describe() for describe in changed.values()], list(forgotten))
             self._retry_at = None

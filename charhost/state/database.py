@@ -179,7 +179,7 @@ def _check_content(path: Path, magic: int) -> None:
     with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_HANDOVER)) as connection:
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
-            raise sqlite3.DatabaseError(found)
+            raise sqlite3.DatabaseError(found.splitlines()[-1])
         (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if tables and not magic:
         raise StateError(f"{path} is no state file: it is the database of another program; name another file")

@@ -1,0 +1,122 @@
+"""--state with real processes: killed at any moment, on a full disk, with a file that is none."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from scripts.benchmarks.soak import Soak
+from tests.conftest import character
+from tests.e2e.conftest import PATIENCE, Server, output, running
+from tests.e2e.test_watch import may
+
+FULL = 'mount -t tmpfs -o size=600k tmpfs "$0"'
+
+
+async def test_ten_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    """During reloads and chats: the file opens, the history is as it was told, so is every turn."""
+    soak = Soak(tmp_path)
+    for _ in range(10):
+        await soak.round(longest=0.4)
+    found = soak.witness.found
+    assert min(found[what] for what in ("turns", "items", "reloads", "rollbacks")) > 0, found
+
+
+async def test_a_damaged_file_is_told_of_and_the_server_does_not_begin(directory: Path, tmp_path: Path) -> None:
+    """One line, with what to do; nothing listens, and the file is as it was."""
+    state = tmp_path / "state.db"
+    state.write_bytes(b"SQLite format 3\0" + bytes(8000))
+    state.chmod(0o600)
+    before = state.read_bytes()
+    status, _, complaint = await output(
+        *(sys.executable, "-m", "charhost", "serve", "--port", "1", "--state", str(state)),
+        *("--directory", str(directory)),
+    )
+    last = complaint.splitlines()[-1]
+    assert (status, state.read_bytes()) == (2, before)
+    assert re.fullmatch(rf"charhost: the state file {state} is damaged \(.*\); nothing was written to it: put .*", last)
+    assert "Traceback" not in complaint
+
+
+@pytest.mark.skipif(not may("mount -t tmpfs tmpfs /tmp"), reason="no file system can be mounted here")
+async def test_a_full_disk_costs_history_and_not_the_server(directory: Path, tmp_path: Path) -> None:
+    """Reloads are applied and answers complete; what could not be kept is counted; room is used again at once."""
+    (disk := tmp_path / "disk").mkdir()
+    script = f'{FULL}\nstate="$0"\nshift\nexec "$@" --state "$state/state.db"'
+    async with running(directory, before=("unshare", "-Urm", "sh", "-euc", script, str(disk), "--")) as server:
+        inside = Path(f"/proc/{server.process.pid}/root{disk}")
+        async with aiohttp.ClientSession(server.url) as http:
+            ballast = inside / "ballast"
+            fill(ballast)
+            for number in range(3):
+                (directory / "ada.py").write_text(character("Ada", f"{number} " * 5_000))
+                assert (await applied(http))["generation"] == number + 2
+            assert await says_something(server) == "completed"
+            assert await metric(http, "charhost_history_errors_total") == 3
+            assert await metric(http, "charhost_conversation_errors_total") >= 1
+            ballast.unlink()
+            report = await applied(http)
+            async with http.get(f"/v1/characters/reloads/{report['reload_id']}") as answer:
+                assert answer.status == 200
+        log = server.log.read_text()
+        assert "database or disk is full" in log
+        assert await server.stop() == 0
+
+
+def fill(ballast: Path) -> None:
+    """Leave no room on a disk."""
+    with ballast.open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(512))
+
+
+async def applied(http: aiohttp.ClientSession) -> dict[str, int]:
+    """The report of a reload that was applied."""
+    async with http.post("/v1/characters/reload", json={"sessions": "keep"}) as answer:
+        report: dict[str, int] = await answer.json()
+    assert answer.status == 200, report
+    return report
+
+
+async def says_something(server: Server) -> str:
+    """How an answer ended."""
+    async with asyncio.timeout(PATIENCE), server.talk() as client:
+        await client.send(json.dumps({"type": "response.create"}))
+        while (event := json.loads(await client.recv()))["type"] != "response.done":
+            pass
+    return str(event["response"]["status"])
+
+
+async def metric(http: aiohttp.ClientSession, name: str) -> float:
+    """What a metric says."""
+    async with http.get("/metrics") as answer:
+        found = re.search(rf"^{name} (\S+)$", await answer.text(), re.MULTILINE)
+    assert found
+    return float(found[1])
+
+
+async def test_a_stop_and_a_start_lose_nothing(directory: Path, tmp_path: Path) -> None:
+    """SIGTERM in the middle of a conversation, then the directory is deleted: the next server goes on with both."""
+    options = ("--state", str(tmp_path / "state.db"), "--resume-set")
+    async with running(directory, *options) as server, server.talk() as client:
+        session = json.loads(await client.recv())["session"]["id"]
+        await client.send(json.dumps({"type": "response.create"}))
+        while json.loads(await client.recv())["type"] != "response.done":
+            pass
+        assert await server.stop(signal.SIGTERM) == 0
+        assert [file.name for file in tmp_path.glob("state.db*")] == ["state.db"]
+    shutil.rmtree(directory)
+    async with running(directory, *options) as server, aiohttp.ClientSession(server.url) as http:
+        async with http.ws_connect("/v1/realtime", params={"resume": session}) as ws:
+            assert (await ws.receive_json(timeout=PATIENCE))["session"]["id"] == session
+        async with http.get("/v1/characters") as answer:
+            assert [entry["name"] for entry in (await answer.json())["characters"]] == ["Ada"]
