@@ -82,7 +82,8 @@ class Journal:
         if self._archive is None:
             return set()
         try:
-            return set(await self._archive.sessions(most))
+            async with asyncio.timeout(PATIENCE):
+                return set(await self._archive.sessions(most))
         except Exception:
             self._complain("the conversations of the last run could not be read")
             return set()
@@ -92,7 +93,8 @@ class Journal:
         if self._archive is None:
             return None
         try:
-            return await self._archive.conversation(session)
+            async with asyncio.timeout(PATIENCE):
+                return await self._archive.conversation(session)
         except Exception:
             self._complain("a conversation could not be read")
             return None

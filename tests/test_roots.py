@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,14 @@ def read(world: Path, path: str) -> dict[str, bytes]:
 
 
 # Which directories
+
+
+@pytest.mark.parametrize(("path", "may"), [("chars/gone", True), ("start", True), ("outside", False), ("gone", False)])
+def test_what_was_read_once_is_admitted_by_its_name(world: Path, path: str, may: bool) -> None:
+    """For bytes that are stored it does not matter what is there now, only that it lies below a root."""
+    (world / "chars" / "gone").symlink_to(world / "outside")
+    with nullcontext() if may else pytest.raises(DirectoryNotAllowed):
+        roots(world).admit(world / path)
 
 
 @pytest.mark.parametrize(

@@ -349,3 +349,9 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     """Each wrong setting has a line of its own."""
     lines = refusal(port="x", sessions="y", colour="red").splitlines()
     assert sorted(line.split()[0] for line in lines) == ["colour:", "port", "sessions"]
+
+
+def test_a_set_that_nobody_kept(tmp_path: Path) -> None:
+    """The last set can only be resumed from a file in which it is kept."""
+    assert refusal(resume_set=True) == "resuming the last set needs a file that it is kept in: set CHARHOST_STATE"
+    assert Settings(resume_set=True, state=tmp_path / "state.db").resume_set

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -48,7 +47,7 @@ class StateFile:
 
         try:
             await self._database.write(job, self._sets.accept)
-        except sqlite3.Error:
+        except Exception:
             self._sets.doubt()
             raise
 
