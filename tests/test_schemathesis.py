@@ -25,7 +25,8 @@ UPGRADES = ("/v1/realtime",)
 schemathesis.checks.load_all_checks()
 SOUND_IS_ACCEPTED: Any = schemathesis.checks.CHECKS.get_one("positive_data_acceptance")
 
-KEYS = {"api_key": "chat-key", "admin_key": "admin-key"}
+# Wrong keys without end, too: their limit has tests of its own.
+KEYS: dict[str, Any] = {"api_key": "chat-key", "admin_key": "admin-key", "wrong_keys": 1_000_000}
 SCHEMA = schemathesis.openapi.from_dict(create_app(Settings(**KEYS))[API].document)
 
 
@@ -34,7 +35,7 @@ class Key:
     """Sends the admin key, which lets its holder talk too."""
 
     def get(self, case: Case[Any], context: AuthContext) -> str:
-        return KEYS["admin_key"]
+        return str(KEYS["admin_key"])
 
     def set(self, case: Case[Any], data: str, context: AuthContext) -> None:
         case.headers["Authorization"] = f"Bearer {data}"
@@ -73,7 +74,9 @@ async def listening(runner: web.AppRunner) -> str:
 def test_answers_are_as_described(case: Case[Any], server: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No request, sound or not, brings a status, a content type or a shape that the document does not have."""
     aim(case, tmp_path_factory.getbasetemp() / "nothing")
-    excluded = [SOUND_IS_ACCEPTED] if case.path in UPGRADES else []
+    # Nobody can invent the ETag of the set that serves.
+    is_conditional = "If-Match" in (case.headers or {})
+    excluded = [SOUND_IS_ACCEPTED] if case.path in UPGRADES or is_conditional else []
     case.call_and_validate(base_url=server, excluded_checks=excluded)
 
 
