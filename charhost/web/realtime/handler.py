@@ -122,7 +122,7 @@ async def _converse(opening: _Opening, grace: float) -> None:
             finally:
                 desk.close()
             pump.cancel()
-            session.drop_turns()
+            session.drop_work()
     except* ConnectionError:
         pass  # the client went away; there is nobody left to tell
 
