@@ -100,7 +100,7 @@ async def realtime(request: web.Request) -> web.StreamResponse:
 async def _serve(request: web.Request, opening: _Opening) -> None:
     session = opening.session
     try:
-        await _converse(opening, request.app[SETTINGS].close_grace)
+        await _converse(request, opening)
     finally:
         if session.may_return:
             request.app[PARKING].put(session.parked)
@@ -108,12 +108,12 @@ async def _serve(request: web.Request, opening: _Opening) -> None:
             request.app[JOURNAL].forget(session.id)
 
 
-async def _converse(opening: _Opening, grace: float) -> None:
+async def _converse(request: web.Request, opening: _Opening) -> None:
     session = opening.session
     try:
         async with asyncio.TaskGroup() as tasks:
             pump = tasks.create_task(session.pump())
-            desk = Desk(session, tasks, session.dialect, opening.config, grace)
+            desk = Desk(session, tasks, request, session.dialect, opening.config)
             try:
                 async for message in session.ws:
                     desk.receive(message)
@@ -156,6 +156,7 @@ async def _end_elsewhere(request: web.Request, resume: str) -> None:
     """Close the socket that has the session now, if one has: mostly its client has noticed first that it is cut off."""
     sessions, owner = request.app[SESSIONS], request[AUTHORITY].owner
     while (held := sessions.find(resume, owner)) is not None:
+        held.drop_errands()  # the reloads go on; it is only that nobody is there to be told, and this must not wait
         held.close(taken_over(), request.app[SETTINGS].close_grace)
         await held.gone.wait()
 
