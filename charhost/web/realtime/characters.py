@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
-from charhost.character import CharacterSet
 from charhost.events import MOST_EVENT, Refused, event_id_of, frame
 from charhost.jsontext import encoded
 from charhost.report import ReloadRequest
@@ -54,8 +53,8 @@ class Characters:
 
     def _list(self) -> None:
         current = self._manager.current
-        characters = listed(current)
-        fields = {"directory": display(current.directory), "character_count": len(current), "characters": characters}
+        directory, listing = display(current.directory), current.listing
+        fields = {"directory": directory, "character_count": len(current), "characters": listing}
         self._session.send(frame("session.characters.listed", **fields))
 
     def _begin(self, event: Json, door: Door) -> None:
@@ -71,24 +70,12 @@ class Characters:
     async def _reload(self, wish: ReloadRequest, event_id: str | None, door: Door) -> None:
         try:
             report = await reload_characters(self._manager, "websocket", **dict(wish))
-            fields = _fitting(report.model_dump()) | {"characters": listed(self._manager.current)}
+            fields = _fitting(report.model_dump()) | {"characters": self._manager.current.listing}
             self._session.send(frame("session.characters.reloaded", **fields))
         except Problem as e:
             door.refuse(_refused(e), event_id)
         except Exception:
             self._fail()
-
-
-def listed(characters: CharacterSet) -> list[Json]:
-    """Say of each character what a list shows."""
-    return [
-        {"name": c.name, "good": c.metadata.get("good"), "comment": _comment(c.metadata)} for c in characters.values()
-    ]
-
-
-def _comment(metadata: Mapping[str, Any]) -> str | None:
-    comment = metadata.get("comment")
-    return comment if isinstance(comment, str) else None
 
 
 def _refused(problem: Problem) -> Refused:

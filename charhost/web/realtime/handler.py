@@ -11,6 +11,8 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from charhost.character import Character, CharacterSet
+from charhost.host import Host
+from charhost.steward import Steward
 from charhost.web.farewell import Farewell, refused, removed, taken_over
 from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
 from charhost.web.operation import Answer, Operation, Parameter, described
@@ -132,13 +134,18 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> _Opening | Farewell
     character = _chosen(request, current)
     if isinstance(character, Farewell):
         return character
-    conversation = request.app[CONVERSATIONS].open(character, "realtime")
+    conversation = request.app[CONVERSATIONS].open(character, "realtime", host=_host(request))
     session = Session(
         request, ws, conversation, current.generation, request[AUTHORITY].owner, journal=request.app[JOURNAL]
     )
     session.choices = None if request.query.get("model") else current
     session.dialect = dialect_of(request)
     return _Opening(session)
+
+
+def _host(request: web.Request) -> Host | None:
+    """Give an admin's conversation the host's own tools, and no other one."""
+    return Steward(request.app[MANAGER], request.app[SETTINGS].drain) if request[AUTHORITY].admin else None
 
 
 def _chosen(request: web.Request, characters: CharacterSet) -> Character | Farewell:
@@ -175,7 +182,9 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> _O
         return removed(parked.character, "it is not among the characters any more")
     parking.remove(parked)
     metrics.sessions_resumed.inc()
-    conversation = request.app[CONVERSATIONS].open(character, "realtime", parked.conversation_id, parked.items)
+    conversation = request.app[CONVERSATIONS].open(
+        character, "realtime", parked.conversation_id, parked.items, _host(request)
+    )
     journal = request.app[JOURNAL]
     session = Session(request, ws, conversation, current.generation, parked.owner, parked.id, journal)
     session.dialect = parked.dialect
