@@ -16,7 +16,8 @@ class Character:
     """One character as its file defined it.
 
     `voice_source`, `metadata` and `tools` are plain JSON data, copied when the file was loaded; `instructions` is
-    what the file has, as `prompt_generator` expects it. `file` is relative to the directory, `location` absolute.
+    what the file has, as `prompt_generator` expects it. `host_tools` names those of the host's own tools that it may be
+    given. `file` is relative to the directory, `location` absolute.
     One of the `greetings` opens a conversation. `lease` keeps the modules of its build alive.
     """
 
@@ -27,6 +28,7 @@ class Character:
     instructions: dict[Any, Any]
     metadata: Mapping[str, Any]
     tools: tuple[Mapping[str, Any], ...]
+    host_tools: tuple[str, ...]
     llm: ModelChoice
     greetings: tuple[str, ...]
     prompt_generator: type[Any]
@@ -71,6 +73,14 @@ class CharacterSet(Mapping[str, Character]):
     def etag(self) -> str:
         """Name this very set, as HTTP does (RFC 9110, section 8.8.3), without the quotes."""
         return f"{self.generation}-{self.revision}"
+
+    @property
+    def listing(self) -> list[dict[str, Any]]:
+        """What a short list says of each character."""
+        return [
+            {"name": c.name, "good": c.metadata.get("good"), "comment": c.metadata.get("comment")}
+            for c in self.values()
+        ]
 
     def find(self, name: str) -> Character | None:
         """Look a character up as people write its name: in any Unicode form, with spaces around it."""

@@ -18,6 +18,7 @@ from pydantic_core import from_json, to_json
 from charhost.character import Character, normal
 from charhost.choice import ModelChoice
 from charhost.errors import ValidationError
+from charhost.host import HOST_TOOLS
 
 MOST_NAME = 200
 
@@ -52,6 +53,7 @@ def character_in(
         metadata=checks.metadata(),
         prompt_generator=checks.prompt_generator(),
         tools=checks.tools(),
+        host_tools=checks.host_tools(),
         llm=checks.llm(),
         greetings=checks.greetings(),
         fingerprint=fingerprint,
@@ -101,6 +103,7 @@ class _Checks:
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module
+        self._tool_names: set[str] = set()
         self.problems: list[tuple[str, str]] = []
 
     def name(self) -> str:
@@ -162,10 +165,28 @@ class _Checks:
         tools = self._json("TOOLS", value, fallback=None) or []
         for problem in _tool_problems(to_json(tools)) if tools else ():
             self._note("TOOLS", problem)
+        self._tool_names = {name for name in map(_tool_name, tools) if name is not None}
         generator = self._get("PromptGenerator")
         if tools and isinstance(generator, type):
             self._method(generator, "handle_tool_call", 2, "handle_tool_call(self, tool_name, tool_input) -> str")
         return tuple(tools)
+
+    def host_tools(self) -> tuple[str, ...]:
+        value = self._get("HOST_TOOLS", [])
+        if not isinstance(value, list):
+            self._wrong("HOST_TOOLS", value, f"expected a list of distinct names out of {', '.join(HOST_TOOLS)}")
+            return ()
+        names: list[str] = []
+        for index, name in enumerate(value):
+            if type(name) is not str or name not in HOST_TOOLS:
+                self._note("HOST_TOOLS", f"[{index}] is {_found(name)}: expected one of {', '.join(HOST_TOOLS)}")
+            elif name in names:
+                self._note("HOST_TOOLS", f"[{index}] is {name!r} once more: expected each name once")
+            elif name in self._tool_names:
+                self._note("HOST_TOOLS", f"[{index}] is {name!r}, which TOOLS has too: expected another name there")
+            else:
+                names.append(name)
+        return tuple(names)
 
     def llm(self) -> ModelChoice:
         wishes = self._plain("LLM", self.dictionary("LLM", {}))
@@ -221,6 +242,13 @@ def _found(value: Any) -> str:
     if type(value) in (type(None), bool, int, float) or (type(value) is str and len(value) < 40):
         return repr(value)
     return f"of type {type(value).__name__}"
+
+
+def _tool_name(tool: Any) -> str | None:
+    """Read the name of a definition, which may be none at all."""
+    function = tool.get("function") if isinstance(tool, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    return name if isinstance(name, str) else None
 
 
 def _choice_problem(error: dict[str, Any]) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from charhost.character import Character
 from charhost.deadline import Crew
 from charhost.history import MOST_ITEMS, History
+from charhost.host import Host
 from charhost.ids import new_id
 from charhost.items import Item
 from charhost.llm import Models
@@ -28,10 +29,18 @@ class Conversations:
         self.crew = crew
 
     def open(
-        self, character: Character, front_door: str, conversation_id: str | None = None, items: Iterable[Item] = ()
+        self,
+        character: Character,
+        front_door: str,
+        conversation_id: str | None = None,
+        items: Iterable[Item] = (),
+        host: Host | None = None,
     ) -> Conversation:
-        """Begin a conversation, or go on with one; *front_door* names in the metrics where it is held."""
-        conversation = Conversation(self, character, front_door, conversation_id)
+        """Begin a conversation, or go on with one; *front_door* names in the metrics where it is held.
+
+        A *host* is for admins only: with one the model may call the host's tools that the character names.
+        """
+        conversation = Conversation(self, character, front_door, conversation_id, host)
         for item in deque(items, MOST_ITEMS):
             conversation.history.append(item)
         return conversation
@@ -41,13 +50,19 @@ class Conversation:
     """The items that were said, and the character that answers."""
 
     def __init__(
-        self, shared: Conversations, character: Character, front_door: str, conversation_id: str | None = None
+        self,
+        shared: Conversations,
+        character: Character,
+        front_door: str,
+        conversation_id: str | None = None,
+        host: Host | None = None,
     ) -> None:
         self.id = conversation_id or new_id("conv")
         self.history = History()
         self.front_door = front_door
         self._shared = shared
         self._character = character
+        self._host = host
         self._persona: Persona | None = None
 
     @property
@@ -71,7 +86,7 @@ class Conversation:
             self._persona = Persona(self._character, shared.crew, settings.prompt_deadline)
         return Stage(
             persona=self._persona,
-            toolbox=Toolbox(self._persona, shared.metrics, settings.tool_deadline),
+            toolbox=Toolbox(self._persona, shared.metrics, settings.tool_deadline, self._host),
             model=shared.models.of(self._character),
             history=self.history,
             settings=settings,

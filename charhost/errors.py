@@ -13,6 +13,7 @@ CharhostError
 │   ├── DirectoryTooLarge
 │   └── DirectoryNotAllowed (also NotAttempted)
 ├── PluginFailed            code of a character file failed in a conversation; carries the FileError
+├── ToolRefused             a tool of the host's own was called for what it does not do
 ├── ModelError              a language model did not answer (charhost.llm)
 ├── IsolatedLoadFailed      files ended a child process, or hung in it
 ├── ReloadRejected          nothing was changed; carries the report
@@ -99,6 +100,10 @@ class PluginFailed(CharhostError):
     def __init__(self, failure: FileError) -> None:
         super().__init__(str(failure))
         self.failure = failure
+
+
+class ToolRefused(CharhostError):
+    """A tool of the host's own was called for what it does not do."""
 
 
 class IsolatedLoadFailed(CharhostError):

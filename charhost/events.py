@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import count, repeat
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -28,6 +29,24 @@ class BadEvent(Exception):
         super().__init__(message)
         self.code = code
         self.param = param
+
+
+class Refused(BadEvent):
+    """An event was understood, and what it asks for was refused.
+
+    *kind* is the type of the error; the *report* says what was tried, if anything was.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        kind: str = "invalid_request_error",
+        report: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(code, message)
+        self.kind = kind
+        self.report = report
 
 
 Id = Annotated[str, Field(max_length=512)]
@@ -161,6 +180,9 @@ KINDS: dict[str, type[ClientEvent]] = {
     "output_audio_buffer.clear": OutputClear,
 }
 
+# Those that every dialect knows (`charhost.web.realtime.characters`).
+CHARACTER_KINDS = ("session.characters.list", "session.characters.reload")
+
 
 Valid = TypeVar("Valid", bound=BaseModel)
 
@@ -186,7 +208,9 @@ def checked(event: dict[str, Any]) -> ClientEvent:
     """Make a typed event of a decoded one; raises `BadEvent`."""
     kind = KINDS.get(event["type"])
     if kind is None:
-        raise BadEvent("invalid_value", f"Invalid type. Supported types are: {', '.join(KINDS)}.", "type")
+        raise BadEvent(
+            "invalid_value", f"Invalid type. Supported types are: {', '.join((*KINDS, *CHARACTER_KINDS))}.", "type"
+        )
     return valid(kind, event)
 
 
@@ -229,6 +253,9 @@ def error_event(
 
 def refusal(error: BadEvent, event_id: str | None) -> str:
     """Make the `error` event that answers what a client sent."""
+    if isinstance(error, Refused):
+        report: dict[str, Any] = {} if error.report is None else {"report": error.report}
+        return error_event(error.kind, error.code, str(error), event_id=event_id, **report)
     return error_event("invalid_request_error", error.code, str(error), error.param, event_id)
 
 

@@ -72,7 +72,7 @@ class Metrics:
         )
         self.turn_duration = self._histogram("charhost_turn_duration_seconds", "Time from the question to the end.")
         self.tokens = self._counter("charhost_tokens", "Tokens that models read and wrote.", ["kind"])
-        self.tool_calls = self._counter("charhost_tool_calls", "Calls of characters' tools.")
+        self.tool_calls = self._counter("charhost_tool_calls", "Calls of tools that the server runs.")
         self.tool_latency = self._histogram("charhost_tool_latency_seconds", "Time that a call of a tool took.")
         self.tool_errors = self._counter("charhost_tool_errors", "Calls of tools that failed.", ["error_type"])
         self.upstream_errors = self._counter(

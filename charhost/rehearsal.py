@@ -34,6 +34,7 @@ class Rehearsal(BaseModel):
     name: str = ""
     prompt: str = ""
     tools: tuple[dict[str, Any], ...] = ()
+    host_tools: tuple[str, ...] = ()
     greetings: tuple[str, ...] = ()
     error: FileError | None = None
 
@@ -41,7 +42,14 @@ class Rehearsal(BaseModel):
     def of(cls, character: Character, prompt: str) -> Rehearsal:
         """Keep what can leave the process."""
         tools = tuple(dict(tool) for tool in character.tools)
-        return cls(file=character.file, name=character.name, prompt=prompt, tools=tools, greetings=character.greetings)
+        return cls(
+            file=character.file,
+            name=character.name,
+            prompt=prompt,
+            tools=tools,
+            host_tools=character.host_tools,
+            greetings=character.greetings,
+        )
 
 
 def crash(path: str, cause: str, stage: str = "loaded") -> FileError:

@@ -1,4 +1,4 @@
-"""Toolbox: the tools of one conversation, and what happens when the model calls one of the character's."""
+"""Toolbox: the tools of one conversation, and what happens when the model calls one of the server's."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from jsonschema.protocols import Validator
 from jsonschema.validators import validator_for
 from pydantic_core import from_json, to_json
 
-from charhost.errors import PluginFailed
+from charhost.errors import CharhostError, PluginFailed
+from charhost.host import HOST_TOOLS, Host
 from charhost.items import FunctionCall, FunctionOutput
 from charhost.metrics import Metrics
 from charhost.persona import Persona
@@ -30,24 +31,27 @@ class BadArguments(Exception):
 
 
 class Toolbox:
-    """Runs the tools of a character for the model.
+    """Runs the tools of a character for the model, and of the host's own those that the character names.
 
-    Whatever goes wrong becomes the result of the call: the model reads it and may try again.
+    Without a *host* it has none of those. Whatever goes wrong becomes the result of the call: the model reads it and
+    may try again.
     """
 
-    def __init__(self, persona: Persona, metrics: Metrics, deadline: float) -> None:
+    def __init__(self, persona: Persona, metrics: Metrics, deadline: float, host: Host | None = None) -> None:
         self._persona = persona
         self._metrics = metrics
         self._deadline = deadline
-        self._functions = {tool["function"]["name"]: tool["function"] for tool in persona.character.tools}
+        self._host = host
+        self._host_tools = persona.character.host_tools if host is not None else ()
+        self._tools = [*persona.character.tools, *(HOST_TOOLS[name] for name in self._host_tools)]
+        self._functions = {tool["function"]["name"]: tool["function"] for tool in self._tools}
 
     def __contains__(self, name: str) -> bool:
         return name in self._functions
 
     def beside(self, others: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Join the character's definitions with those of a client; of two with one name the character's stays."""
-        own: list[Mapping[str, Any]] = list(self._persona.character.tools)
-        return own + [tool for tool in others if tool["function"]["name"] not in self._functions]
+        """Join the server's definitions with those of a client; of two with one name the server's stays."""
+        return self._tools + [tool for tool in others if tool["function"]["name"] not in self._functions]
 
     async def run_all(self, calls: Sequence[FunctionCall]) -> list[FunctionOutput]:
         """Run the calls of one message at the same time, as far as there is room."""
@@ -72,12 +76,27 @@ class Toolbox:
         if call.name not in self._functions:
             known = ", ".join(self._functions) or "none"
             return self._failed(call, "UnknownTool", f"there is no tool {call.name!r}; there are: {known}")
+        if self._host is not None and call.name in self._host_tools:
+            return await self._ask_host(call, self._host)
         try:
             result = await self._persona.ask(lambda: self._answer(call), self._deadline)
         except PluginFailed as e:
             return self._broken(e)
         mistake, answer = result
         return self._failed(call, "BadArguments", mistake) if mistake else str(answer)
+
+    async def _ask_host(self, call: FunctionCall, host: Host) -> str:
+        try:
+            arguments = _checked(call.arguments, to_json(self._functions[call.name]["parameters"]))
+            async with asyncio.timeout(self._deadline):
+                return await host.run(call.name, arguments)
+        except BadArguments as e:
+            return self._failed(call, "BadArguments", str(e))
+        except CharhostError as e:
+            return self._failed(call, type(e).__name__, str(e))
+        except TimeoutError:
+            text = f"the tool was not finished after {self._deadline:g} s; what it began goes on"
+            return self._failed(call, "Timeout", text)
 
     def _answer(self, call: FunctionCall) -> tuple[str | None, str]:
         """Answer the model's mistake, if it made one, and else what the character says; runs on a thread."""

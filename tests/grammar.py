@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Iterable
 from typing import Any, Literal, get_args
 
@@ -10,7 +11,9 @@ from agents.realtime.model_events import RealtimeModelErrorEvent, RealtimeModelE
 from agents.realtime.openai_realtime import OpenAIRealtimeWebSocketModel
 from openai.types.beta.realtime import RealtimeServerEvent as BetaEvent
 from openai.types.realtime import RealtimeServerEvent as GaEvent
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from charhost.report import ReloadReport
 
 Event = dict[str, Any]
 Dialect = Literal["ga", "beta"]
@@ -24,7 +27,43 @@ _CONTENT = {"ga": "output_text", "beta": "text"}
 # Where OpenAI sends null too; everywhere else strict clients refuse it.
 _NULLABLE = {"previous_item_id", "status_details", "usage", "metadata", "param", "code", "event_id", "transcript"}
 # What charhost adds: when to come back, what the beta models do not have yet, the whole reason of a failure.
-_EXTRA = {"retry_after_ms", "name", "message", "image_tokens", "cached_tokens_details"}
+_EXTRA = {"retry_after_ms", "name", "message", "image_tokens", "cached_tokens_details", "report"}
+
+
+class Listed(BaseModel):
+    """One character in a list."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    name: str
+    good: bool | None
+    comment: str | None
+
+
+class CharactersListed(BaseModel):
+    """charhost's own answer to `session.characters.list`, in every dialect."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    event_id: str
+    type: Literal["session.characters.listed"]
+    directory: str
+    character_count: int
+    characters: list[Listed]
+
+
+class CharactersReloaded(ReloadReport):
+    """charhost's own answer to `session.characters.reload`, in every dialect."""
+
+    event_id: str
+    type: Literal["session.characters.reloaded"]
+    characters: tuple[Listed, ...]
+
+
+_OWN: dict[str, type[BaseModel]] = {
+    "session.characters.listed": CharactersListed,
+    "session.characters.reloaded": CharactersReloaded,
+}
 
 
 def _models(union: Any) -> dict[str, type[BaseModel]]:
@@ -169,13 +208,17 @@ class Grammar:
 def check_shape(event: Event, dialect: Dialect) -> None:
     """Check one event by itself: the SDK's model takes it strictly, knows its keys, and nothing is null."""
     assert event["event_id"], event
+    if event["type"] in _OWN:
+        _OWN[event["type"]].model_validate_json(json.dumps(event), strict=True)
+        return
     known = event
     if dialect == "beta" and "session" in event:  # its model knows no names but those of OpenAI's models
         known = event | {"session": event["session"] | {"model": "gpt-realtime"}}
     unknown = _unknown(_MODELS[dialect][event["type"]].model_validate(known, strict=True))
     assert unknown <= _EXTRA, f"{unknown - _EXTRA}: {event}"
     nulls = [path for path in _nulls(event, ()) if path[-1] not in _NULLABLE and path[0] != "session"]
-    assert [path for path in nulls if path != ("response", "conversation_id")] == [], event
+    allowed = [path for path in nulls if path == ("response", "conversation_id") or path[:2] == ("error", "report")]
+    assert nulls == allowed, event
 
 
 async def refused_by_agents(events: Iterable[Event]) -> list[RealtimeModelEvent]:
@@ -192,7 +235,8 @@ async def refused_by_agents(events: Iterable[Event]) -> list[RealtimeModelEvent]
     model._tracing_config = None
     model.add_listener(Listener())
     for event in events:
-        await model._handle_ws_event(event)
+        if event["type"] not in _OWN:  # only who asks for these is sent them
+            await model._handle_ws_event(event)
     return complaints
 
 

@@ -85,6 +85,7 @@ def cast(
     *,
     name: str = "Ada",
     tools: Sequence[Tool] = (),
+    host_tools: Sequence[str] = (),
     greetings: Sequence[str] = (),
     lease: object = None,
 ) -> Character:
@@ -98,6 +99,7 @@ def cast(
         instructions={"text": "Be kind."},
         metadata={},
         tools=tuple(tools),
+        host_tools=tuple(host_tools),
         llm=ModelChoice(),
         greetings=tuple(greetings),
         prompt_generator=generator,

@@ -17,6 +17,7 @@ TOOLS = """
 TOOLS = [{"type": "function", "function": {"name": "roll_dice"}}]
 PromptGenerator.handle_tool_call = lambda self, tool_name, tool_input: "6"
 """
+HOST_TOOLS = "HOST_TOOLS = ['list_characters']\n"
 
 
 async def loaded(client: Client, write: Write, **sources: str) -> None:
@@ -50,7 +51,7 @@ async def test_the_catalog_has_directory_generation_and_characters(client: Clien
 
 async def test_an_entry_tells_what_its_file_says(client: Client, write: Write) -> None:
     """An entry has the public attributes of a character, the names of its tools, and which load it is from."""
-    await loaded(client, write, bob=character("Bob") + TOOLS + "METADATA = {'good': False, 'age': 5}")
+    await loaded(client, write, bob=character("Bob") + TOOLS + HOST_TOOLS + "METADATA = {'good': False, 'age': 5}")
     entry = await get(client, "/v1/characters/Bob")
     assert entry.pop("fingerprint").startswith("sha256:")
     assert entry == {
@@ -61,6 +62,7 @@ async def test_an_entry_tells_what_its_file_says(client: Client, write: Write) -
         "voice_source": {"source_type": "file", "path_on_server": "voices/bob.wav"},
         "metadata": {"good": False, "age": 5},
         "tools": ["roll_dice"],
+        "host_tools": ["list_characters"],
         "generation": 2,
     }
 

@@ -409,6 +409,65 @@ def test_no_tools_need_no_handler() -> None:
     assert made(f"{character()}TOOLS = []").tools == ()
 
 
+# HOST_TOOLS
+
+KNOWN = "reload_characters, list_characters"
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("", ()),
+        ("HOST_TOOLS = []", ()),
+        ("HOST_TOOLS = ['list_characters']", ("list_characters",)),
+        ("HOST_TOOLS = ['reload_characters', 'list_characters']", ("reload_characters", "list_characters")),
+    ],
+)
+def test_tools_of_the_host(line: str, names: tuple[str, ...]) -> None:
+    """A file may name the host's own tools that its character is to have."""
+    assert made(f"{character()}{line}").host_tools == names
+
+
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [("None", "None"), ("'reload_characters'", "'reload_characters'"), ("('list_characters',)", "of type tuple")],
+)
+def test_tools_of_the_host_are_no_list(value: str, found: str) -> None:
+    """What should be a list and is not is told with what was found and what was expected."""
+    text = f"HOST_TOOLS is {found}: expected a list of distinct names out of {KNOWN}"
+    assert wrong_line(f"HOST_TOOLS = {value}") == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("['list_characters', 'shutdown']", f"[1] is 'shutdown': expected one of {KNOWN}"),
+        ("[5]", f"[0] is 5: expected one of {KNOWN}"),
+        ("[['list_characters']]", f"[0] is of type list: expected one of {KNOWN}"),
+        ("[type('Odd', (str,), {})('list_characters')]", f"[0] is of type Odd: expected one of {KNOWN}"),
+        ("['list_characters'] * 2", "[1] is 'list_characters' once more: expected each name once"),
+    ],
+)
+def test_name_that_is_no_tool_of_the_host(value: str, text: str) -> None:
+    """Each name that the host has no tool for, or that comes twice, is told with its place."""
+    assert wrong_line(f"HOST_TOOLS = {value}") == f"HOST_TOOLS{text}"
+
+
+def test_tool_of_the_file_is_called_like_one_of_the_host() -> None:
+    """One name cannot mean two tools; a file that does not have the host's may use it."""
+    own = f"{character()}{HANDLER}TOOLS = [{TOOL}]\n".replace("'roll'", "'list_characters'")
+    assert made(own).tools[0]["function"]["name"] == "list_characters"
+    error = wrong(f"{own}HOST_TOOLS = ['list_characters']")
+    assert str(error) == "HOST_TOOLS[0] is 'list_characters', which TOOLS has too: expected another name there"
+    assert error.line == own.count("\n") + 1
+
+
+@pytest.mark.parametrize("tools", ["[5]", "[{'function': 5}]", "[{'type': 'function', 'function': {'name': []}}]"])
+def test_tools_of_the_host_beside_broken_ones(tools: str) -> None:
+    """Mistakes in TOOLS are told, and nothing else."""
+    assert "HOST_TOOLS" not in str(wrong(f"{character()}{HANDLER}TOOLS = {tools}\nHOST_TOOLS = ['list_characters']"))
+
+
 # LLM
 
 

@@ -43,6 +43,14 @@ def test_good_directory_ends_with_0(directory: Path) -> None:
     assert last.startswith(f"✓ 1 of 1 character files in {directory} would serve. (")
 
 
+def test_tools_of_the_host_stand_among_the_tools(directory: Path, write: Callable[[str, str], Path]) -> None:
+    """Whatever a model can call is in the table; the report says which are the host's."""
+    write("ada.py", f"{character()}HOST_TOOLS = ['list_characters']")
+    assert run("check", str(directory)).stdout.splitlines()[1].split()[-1] == "list_characters"
+    report = json.loads(run("check", str(directory), "--json").stdout)
+    assert (report["characters"][0]["tools"], report["characters"][0]["host_tools"]) == ([], ["list_characters"])
+
+
 def test_one_bad_file_ends_with_1(directory: Path, write: Callable[[str, str], Path]) -> None:
     """One file that would not serve makes the status 1, and stands in a line as a compiler would write it."""
     write("bob.py", "X = 1\n1 / 0")
@@ -75,7 +83,9 @@ def test_report_has_the_fields_of_a_reload(directory: Path, write: Callable[[str
         "message": "division by zero",
         "traceback": None,
     }
-    assert report["characters"] == [{"file": "ada.py", "name": "Ada", "prompt_characters": 8, "tools": []}]
+    assert report["characters"] == [
+        {"file": "ada.py", "name": "Ada", "prompt_characters": 8, "tools": [], "host_tools": []}
+    ]
     assert set(CheckReport.model_fields) - {"characters"} <= set(ReloadReport.model_fields)
 
 

@@ -24,6 +24,7 @@ TOOLS = [{"type": "function", "function": {"name": "roll", "description": "Roll 
           "parameters": {"type": "object", "properties": {"count": {}, "sides": {}}}}}]
 PromptGenerator.handle_tool_call = lambda self, name, arguments: "6"
 """
+HOST_TOOLS = "HOST_TOOLS = ['list_characters']\n"
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +41,7 @@ def preview(name: str, directory: Path, *options: str) -> Result:
 
 def test_prompt_and_all_that_goes_with_it(directory: Path, write: Write) -> None:
     """The prompt stands first, then the file, the size, the tools and the greetings."""
-    write("bob.py", character("Bob", "Be kind.\nBe brief.") + TOOLS)
+    write("bob.py", character("Bob", "Be kind.\nBe brief.") + TOOLS + HOST_TOOLS)
     result = preview("Bob", directory)
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
@@ -50,6 +51,7 @@ def test_prompt_and_all_that_goes_with_it(directory: Path, write: Write) -> None
         "file: bob.py",
         "size: 18 characters, about 5 tokens",
         "tool: roll(count, sides): Roll dice.",
+        "host tool: list_characters(): List the characters that can be talked to.",
         "greeting: Hello.",
         "greeting: Welcome.",
     ]
@@ -57,7 +59,7 @@ def test_prompt_and_all_that_goes_with_it(directory: Path, write: Write) -> None
 
 def test_json(directory: Path, write: Write) -> None:
     """Programs get the same in JSON."""
-    write("bob.py", character("Bob") + TOOLS)
+    write("bob.py", character("Bob") + TOOLS + HOST_TOOLS)
     found = json.loads(preview("Bob", directory, "--json").stdout)
     assert (found["name"], found["prompt"], found["prompt_characters"], found["prompt_tokens"]) == (
         "Bob",
@@ -66,6 +68,7 @@ def test_json(directory: Path, write: Write) -> None:
         2,
     )
     assert (found["tools"][0]["function"]["name"], found["greetings"]) == ("roll", ["Hello.", "Welcome."])
+    assert found["host_tools"] == ["list_characters"]
 
 
 def test_other_files_are_not_run(directory: Path, write: Write, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from charhost.events import (
+    CHARACTER_KINDS,
     KINDS,
     MOST_TEXT,
     BadEvent,
@@ -118,7 +119,7 @@ def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
     with pytest.raises(BadEvent) as caught:
         parsed({"type": "nope"})
     assert (caught.value.code, caught.value.param) == ("invalid_value", "type")
-    assert str(caught.value) == f"Invalid type. Supported types are: {', '.join(KINDS)}."
+    assert str(caught.value) == f"Invalid type. Supported types are: {', '.join((*KINDS, *CHARACTER_KINDS))}."
 
 
 @pytest.mark.parametrize("kind", ["session.update", "conversation.item.retrieve", "input_audio_buffer.append"])

@@ -23,13 +23,14 @@ LAYERS = (
     {"cli", "__main__"},
     {"web"},
     {"watcher"},
-    {"manager", "attempt", "wording", "conversation", "turn", "draft", "parking", "journal", "generations"},
+    {"manager", "attempt", "wording", "conversation", "turn", "draft", "parking", "journal", "generations"}
+    | {"steward"},
     {"loader", "load", "isolation", "zygote", "rehearsal", "store", "state"}
     | {"upstream", "offline", "tools", "persona", "progress", "logs"},
     {"llm", "history", "wishes"},
     {"modules", "fingerprint", "snapshot", "folders", "layout", "source", "imports", "failure", "deadline", "events"}
     | {"metrics", "mounts", "ears", "items", "parked", "roots"},
-    {"character", "checks", "report"},
+    {"character", "checks", "report", "host"},
     {"choice"},
     {"settings", "errors", "text", "ids", "jsontext", "lenient", "__init__"},
 )

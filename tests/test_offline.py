@@ -41,6 +41,7 @@ def ada(language: Any = "en", *, name: str = "Ada", text: Any = PROMPT, greeting
         instructions={"language": language, "text": text},
         metadata={},
         tools=(),
+        host_tools=(),
         llm=ModelChoice(),
         greetings=greetings,
         prompt_generator=object,

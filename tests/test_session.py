@@ -244,7 +244,7 @@ async def test_turns_of_a_client_that_left_are_dropped() -> None:
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
         assert len(talk.turns) == 1
-        talk.drop_turns()
+        talk.drop_work()
     assert (codes, len(talk.turns)) == ([], 0)
 
 
@@ -388,7 +388,7 @@ async def test_a_client_that_leaves_during_a_drain_was_not_drained() -> None:
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         await under_way(talk, tasks)
         talk.leave(BYE, 5, drain=60)
-        talk.drop_turns()
+        talk.drop_work()
     await turns()
     assert (talk.ended_by, talk.end_of_turn) == (None, None)
 
@@ -401,7 +401,7 @@ async def test_a_drain_holds_nobody_after_its_end(leaves: bool) -> None:
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         await under_way(talk, tasks)
         talk.leave(BYE, 0.01, drain=3600)
-        talk.drop_turns() if leaves else go.set()
+        talk.drop_work() if leaves else go.set()
     ref = weakref.ref(talk)
     del talk
     async with asyncio.timeout(20):
@@ -426,6 +426,106 @@ async def test_an_answer_that_was_finished_is_not_cut() -> None:
         talk.begin(turn, tell(), tasks)
         await told.wait()
     assert talk.end_of_turn is None
+
+
+# Errands
+
+
+def errand(talk: Session, tasks: asyncio.TaskGroup) -> asyncio.Event:
+    """Send the session on an errand, whose answer is sent when the event is set."""
+    done = asyncio.Event()
+
+    async def run() -> None:
+        await done.wait()
+        talk.send("answer")
+
+    talk.run(run(), tasks)
+    return done
+
+
+@pytest.mark.parametrize("drain", [0, 60])
+async def test_a_farewell_comes_after_the_answer_to_an_errand(drain: float) -> None:
+    """An errand is not cut; its answer leaves before the farewell, and nothing was drained by that."""
+    line = Line()
+    talk = session(line)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        done = errand(talk, tasks)
+        talk.leave(BYE, 5, drain)
+        await turns()
+        assert (talk.ended_by, talk.errands) == ("reload", 1)
+        done.set()
+        await talk.pump()
+    assert (line.sent, talk.end_of_turn) == (["answer", (1012, b"Bye", False)], None)
+
+
+async def test_a_farewell_comes_after_the_last_of_several_errands() -> None:
+    """As long as one is under way, the client is not sent away."""
+    line = Line()
+    talk = session(line)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        first, second = errand(talk, tasks), errand(talk, tasks)
+        talk.close(BYE, 5)
+        second.set()
+        await settled(lambda: talk.errands == 1)
+        first.set()
+        await talk.pump()
+    assert line.sent == ["answer", "answer", (1012, b"Bye", False)]
+
+
+async def test_a_farewell_comes_after_answers_and_errands() -> None:
+    """An answer is cut at once, and the farewell is the last of all."""
+    line = Line()
+    talk = session(line, [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        done = errand(talk, tasks)
+        talk.close(Farewell(1012, "Bye", "reload", cut="characters_reloaded"), 5)
+        await settled(lambda: codes)
+        done.set()
+        await talk.pump()
+    assert (codes, line.sent) == (["characters_reloaded"], ["failed", "answer", (1012, b"Bye", False)])
+
+
+async def test_nobody_is_cut_off_during_an_errand() -> None:
+    """The time to take the farewell begins when it can be sent."""
+    line = Line()
+    talk = session(line)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        done = errand(talk, tasks)
+        talk.close(BYE, 0)
+        await turns()
+        assert not line.aborted
+        done.set()
+        await settled(lambda: line.aborted)
+
+
+async def test_after_the_errand_nobody_is_waited_for() -> None:
+    """A client that takes neither its answer nor its farewell is cut off, an errand before it or not."""
+    line = Line()
+    talk = session(line)
+
+    async def tell() -> None:
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        talk.begin(talk.conversation.respond(), tell(), tasks)
+        done = errand(talk, tasks)
+        talk.close(BYE, 0)
+        done.set()
+        await settled(lambda: line.aborted)
+        talk.drop_work()
+
+
+async def test_errands_of_a_client_that_left_are_dropped() -> None:
+    """Nobody waits for their answers, and a farewell that waited for them is not sent any more."""
+    line = Line()
+    talk = session(line)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        errand(talk, tasks)
+        talk.close(BYE, 5)
+        talk.drop_work()
+    await turns()
+    assert (talk.errands, talk._outbox.qsize()) == (0, 0)
 
 
 # Going on
@@ -473,7 +573,7 @@ async def test_who_is_ending_does_not_go_on() -> None:
         await under_way(leaving, tasks)
         leaving.leave(BYE, 5, drain=60)
         assert not any(talk.go_on(swap_to(version(2))) for talk in (told, leaving))
-        leaving.drop_turns()
+        leaving.drop_work()
     assert (told.character, leaving.character) == (old, old)
 
 

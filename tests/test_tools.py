@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
 
 from charhost.deadline import Crew
+from charhost.errors import Stopping
+from charhost.host import HOST_TOOLS, Host
 from charhost.items import FunctionCall
 from charhost.metrics import Metrics
 from charhost.persona import Persona
@@ -23,9 +26,18 @@ ROLL = tool("roll", sides={"enum": [6, 20]})
 class World:
     """A toolbox, and what it counts."""
 
-    def __init__(self, generator: type[Any] = Kind, tools: Sequence[Tool] = (ROLL,), deadline: float = LIMIT) -> None:
+    def __init__(
+        self,
+        generator: type[Any] = Kind,
+        tools: Sequence[Tool] = (ROLL,),
+        deadline: float = LIMIT,
+        *,
+        host_tools: Sequence[str] = (),
+        host: Host | None = None,
+    ) -> None:
         self.metrics = Metrics()
-        self.toolbox = Toolbox(Persona(cast(generator, tools=tools), Crew(), LIMIT), self.metrics, deadline)
+        persona = Persona(cast(generator, tools=tools, host_tools=host_tools), Crew(), LIMIT)
+        self.toolbox = Toolbox(persona, self.metrics, deadline, host)
 
     async def result(self, arguments: str = '{"sides": 6}', name: str = "roll") -> str:
         """What the model is told of one call."""
@@ -259,3 +271,96 @@ def test_tools_of_a_client_stand_behind_the_characters() -> None:
     toolbox = World().toolbox
     assert toolbox.beside([tool("open_door"), tool("roll")]) == [ROLL, tool("open_door")]
     assert ("roll" in toolbox, "open_door" in toolbox) == (True, False)
+
+
+# Tools of the host's own
+
+BOTH = tuple(HOST_TOOLS)
+
+
+class Butler:
+    """A host that says what it was asked for, once it may."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Event()
+        self.free.set()
+        self.error: Exception | None = None
+
+    async def run(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        await self.free.wait()
+        if self.error is not None:
+            raise self.error
+        return f"{tool} {dict(arguments)}"
+
+
+async def test_the_host_carries_its_tools_out() -> None:
+    """A call of one of them goes to the host and not to the character, and is counted like any other."""
+    world = World(host_tools=BOTH, host=Butler())
+    assert await world.result('{"directory": "default"}', "reload_characters") == (
+        "reload_characters {'directory': 'default'}"
+    )
+    assert await world.result(name="roll") == "roll did [('sides', 6)]"
+    assert (world.sample("tool_calls_total"), world.sample("tool_latency_seconds_count")) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("host_tools", "host", "known"),
+    [(BOTH, None, "roll"), ((), Butler, "roll"), (("list_characters",), Butler, "roll, list_characters")],
+)
+async def test_a_tool_of_the_host_that_is_not_given_is_unknown(
+    host_tools: Sequence[str], host: type[Butler] | None, known: str
+) -> None:
+    """Without a host, or where the file does not name it, a tool of the host's is neither offered nor carried out."""
+    world = World(host_tools=host_tools, host=host() if host else None)
+    assert await world.result("{}", "reload_characters") == (
+        f"Error: there is no tool 'reload_characters'; there are: {known}"
+    )
+    assert [tool["function"]["name"] for tool in world.toolbox.beside([])] == known.split(", ")
+    assert "reload_characters" not in world.toolbox
+
+
+def test_tools_of_the_host_win_over_those_of_a_client() -> None:
+    """A client's tool that is called like one of the host's is not offered."""
+    toolbox = World(host_tools=BOTH, host=Butler()).toolbox
+    names = [tool["function"]["name"] for tool in toolbox.beside([tool("reload_characters"), tool("open_door")])]
+    assert names == ["roll", *BOTH, "open_door"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"directory": "/tmp"}',
+        '{"directory": null}',
+        '{"directory": ["default"]}',
+        '{"scope": "some"}',
+        '{"sessions": "keep"}',
+        '{"directory": "default", "dry_run": true}',
+        "[]",
+        "reload",
+    ],
+)
+async def test_a_model_chooses_nothing_else(arguments: str) -> None:
+    """What the schema of the host's tool does not name never reaches the host, a path above all."""
+    world = World(host_tools=BOTH, host=Butler())
+    assert (await world.result(arguments, "reload_characters")).startswith("Error: the arguments ")
+    assert world.sample("tool_errors_total", error_type="BadArguments") == 1
+
+
+async def test_what_the_host_refuses_is_read_by_the_model() -> None:
+    """A refusal is the result of the call, counted by its class."""
+    host = Butler()
+    host.error = Stopping("The server is shutting down.")
+    world = World(host_tools=BOTH, host=host)
+    assert await world.result("{}", "reload_characters") == "Error: The server is shutting down."
+    assert world.sample("tool_errors_total", error_type="Stopping") == 1
+
+
+async def test_a_host_over_the_deadline() -> None:
+    """The model is not kept waiting, and learns that it goes on."""
+    host = Butler()
+    host.free.clear()
+    world = World(host_tools=BOTH, host=host, deadline=0.01)
+    assert await world.result("{}", "reload_characters") == (
+        "Error: the tool was not finished after 0.01 s; what it began goes on"
+    )
+    assert world.sample("tool_errors_total", error_type="Timeout") == 1

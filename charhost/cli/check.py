@@ -51,6 +51,7 @@ class Checked(BaseModel):
     name: str
     prompt_characters: int
     tools: tuple[str, ...]
+    host_tools: tuple[str, ...]
 
 
 class CheckReport(BaseModel):
@@ -104,7 +105,13 @@ def _report(directory: Path, rehearsals: list[Rehearsal], duration: float) -> Ch
 
 def _good(rehearsal: Rehearsal) -> Checked:
     tools = tuple(str(tool["function"]["name"]) for tool in rehearsal.tools)
-    return Checked(file=rehearsal.file, name=rehearsal.name, prompt_characters=len(rehearsal.prompt), tools=tools)
+    return Checked(
+        file=rehearsal.file,
+        name=rehearsal.name,
+        prompt_characters=len(rehearsal.prompt),
+        tools=tools,
+        host_tools=rehearsal.host_tools,
+    )
 
 
 def _message(directory: Path, files: int, errors: int) -> str:
@@ -140,7 +147,7 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
 def _show(report: CheckReport) -> None:
     if report.characters:
         rows = [
-            (c.file, c.name, f"{c.prompt_characters:,} characters", ", ".join(c.tools) or None)
+            (c.file, c.name, f"{c.prompt_characters:,} characters", ", ".join(c.tools + c.host_tools) or None)
             for c in report.characters
         ]
         show_table(("file", "character", "prompt", "tools"), rows)

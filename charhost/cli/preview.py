@@ -14,6 +14,7 @@ from charhost.cli.configuration import configured
 from charhost.cli.new import stem_of
 from charhost.cli.output import complain, error_line, one_line, say, say_json
 from charhost.errors import DirectoryError
+from charhost.host import HOST_TOOLS
 from charhost.settings import Settings
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def _show(found: Rehearsal) -> None:
     say("\n".join(map(one_line, found.prompt.splitlines())))
     lines = [f"file: {found.file}", f"size: {len(found.prompt):,} characters, about {_tokens(found):,} tokens"]
     lines += [f"tool: {_signature(tool['function'])}" for tool in found.tools]
+    lines += [f"host tool: {_signature(HOST_TOOLS[name]['function'])}" for name in found.host_tools]
     lines += [f"greeting: {greeting}" for greeting in found.greetings]
     say("\n" + "\n".join(map(one_line, lines)))
 

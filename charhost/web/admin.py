@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any, TypeVar
+from typing import Any
 
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
-from pydantic import BaseModel, ValidationError
 
-from charhost.errors import NotAttempted, ReloadRejected, Stopping
 from charhost.report import ReloadReport, ReloadRequest, RollbackRequest, Trigger
 from charhost.store import MOST_ATTEMPTS
 from charhost.watcher import WatcherStatus
@@ -19,28 +17,12 @@ from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS, WATCHER
 from charhost.web.middleware import admin
 from charhost.web.operation import PROBLEM, Answer, Operation, Parameter, answers_json, described
 from charhost.web.problem import Problem, json_answer
+from charhost.web.reloads import Wish, reload_characters, wish_in
 
 MOST_BODY_BYTES = 64 << 10
 BODY_DEADLINE = 10.0
 
-_STATUS = {
-    "directory_not_found": 404,
-    "not_a_directory": 400,
-    "directory_not_readable": 403,
-    "directory_too_large": 422,
-    "no_characters": 422,
-    "set_rejected": 422,
-    "isolated_load_failed": 422,
-    "load_timeout": 504,
-    "internal_error": 500,
-    "revision_mismatch": 412,
-    "unknown_generation": 409,
-    "directory_not_allowed": 403,
-}
-
 _USUAL_ATTEMPTS = 20
-
-Wish = TypeVar("Wish", bound=BaseModel)
 
 _IF_MATCH = Parameter("If-Match", "header", "The `ETag` of the set that is to be replaced; another one is left alone.")
 _REFUSED: dict[int, str | Answer] = {
@@ -255,15 +237,8 @@ async def metrics(request: web.Request) -> web.StreamResponse:
 
 
 async def _reload(request: web.Request, trigger: Trigger, fields: dict[str, Any]) -> web.Response:
-    try:
-        report = await request.app[MANAGER].reload_characters(trigger=trigger, etags=_etags(request), **fields)
-    except ReloadRejected as e:
-        raise Problem(_STATUS[e.code], e.code, e.report.message, e.report.model_dump()) from e
-    except NotAttempted as e:
-        raise Problem(_STATUS[e.code], e.code, str(e)) from e
-    except Stopping as e:
-        raise Problem(503, "stopping", str(e), headers={hdrs.RETRY_AFTER: "5"}) from e
-    return json_answer(report)
+    manager = request.app[MANAGER]
+    return json_answer(await reload_characters(manager, trigger, etags=_etags(request), **fields))
 
 
 def _etags(request: web.Request) -> tuple[str, ...] | None:
@@ -278,17 +253,4 @@ async def _wish(request: web.Request, kind: type[Wish]) -> Wish:
     if request.content_type != "application/json":
         found = request.headers.get(hdrs.CONTENT_TYPE, "none")
         raise Problem(415, "unsupported_media_type", f"Expected Content-Type: application/json, found {found}.")
-    body = await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE)
-    try:
-        return kind.model_validate_json(body)
-    except ValidationError as e:
-        sentences = (_sentence(dict(error), ", ".join(kind.model_fields)) for error in e.errors())
-        raise Problem(400, "invalid_request", "; ".join(sentences)) from e
-
-
-def _sentence(error: dict[str, object], known: str) -> str:
-    where = ".".join(map(str, error["loc"])) if isinstance(error["loc"], tuple) else ""
-    if error["type"] == "extra_forbidden":
-        return f"{where}: there is no such field; known are {known}"
-    text = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {text}" if where else text
+    return wish_in(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE), kind)

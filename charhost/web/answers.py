@@ -24,6 +24,7 @@ class CatalogEntry(_Answer):
     voice_source: dict[str, Any] = Field(description="VOICE_SOURCE of the file.")
     metadata: dict[str, Any] = Field(description="METADATA of the file.")
     tools: list[str] = Field(description="The names of the tools that the server runs for it.")
+    host_tools: list[str] = Field(description="Those of the server's own tools that it has in a session of an admin's.")
     fingerprint: str = Field(description="Differs when its file, or one that it imports, does.")
     generation: int = Field(description="The generation that loaded it.")
 

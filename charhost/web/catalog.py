@@ -148,6 +148,7 @@ def _entry(character: Character) -> CatalogEntry:
         voice_source=dict(character.voice_source),
         metadata=dict(character.metadata),
         tools=[tool["function"]["name"] for tool in character.tools],
+        host_tools=list(character.host_tools),
         fingerprint=character.fingerprint,
         generation=character.generation,
     )

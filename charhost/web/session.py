@@ -54,7 +54,9 @@ class Door(Protocol):
 
 
 class Session:
-    """One connected client: a socket, its conversation, the answers under way, and a bounded queue of frames.
+    """One connected client: a socket, its conversation, what is under way for it, and a bounded queue of frames.
+
+    Under way are answers, which a farewell may cut, and errands, which it waits for.
 
     `choices` is the current set as long as the client may still choose another character from it. `owner` is the digest
     of the key that the client showed, `longest_wait`, in ms, what it may be told to wait before it comes back. `door`
@@ -90,7 +92,9 @@ class Session:
         self._waiting = 0
         self._taken = asyncio.Event()
         self._turns: dict[Turn, asyncio.Task[None]] = {}
+        self._errands: set[asyncio.Task[None]] = set()
         self._when_silent: partial[None] | None = None
+        self._when_done: partial[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
     @property
@@ -102,6 +106,11 @@ class Session:
     def turns(self) -> Collection[Turn]:
         """The answers that are under way."""
         return self._turns.keys()
+
+    @property
+    def errands(self) -> int:
+        """How many errands are under way."""
+        return len(self._errands)
 
     @property
     def may_return(self) -> bool:
@@ -168,10 +177,22 @@ class Session:
         self._turns[turn] = task = tasks.create_task(telling)
         task.add_done_callback(lambda _: self._end_of(turn))
 
-    def drop_turns(self) -> None:
+    def run(self, errand: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
+        """Have *errand* done beside whatever else is under way; a farewell lets it end, and send its answer, first."""
+        task = tasks.create_task(errand)
+        self._errands.add(task)
+        task.add_done_callback(self._end_of_errand)
+
+    def drop_work(self) -> None:
         """Give up what is under way: there is nobody to tell."""
         self._wait_no_more()
         for task in self._turns.values():
+            task.cancel()
+        self.drop_errands()
+
+    def drop_errands(self) -> None:
+        """Give up the errands: nobody waits for their answers any more."""
+        for task in self._errands:
             task.cancel()
 
     @property
@@ -222,20 +243,23 @@ class Session:
         self._deadline = asyncio.get_running_loop().call_later(drain, self._when_silent)
 
     def close(self, farewell: Farewell, grace: float) -> None:
-        """End what is under way and queue the close behind it; after *grace* seconds the client is cut off."""
+        """End the answers under way, and queue the close behind them and behind the errands.
+
+        After *grace* seconds, in which no errand is under way any more, the client is cut off.
+        """
         if self.ended_by is not None:
             return
         self._wait_no_more()
         self.ended_by = farewell.why
         is_cut = any(turn.ended is None for turn in self._turns)
         self.end_of_turn = "cut" if is_cut else "drained" if self.leaving else None
-        asyncio.get_running_loop().call_later(grace, self.abort, farewell.why)
         for turn in self._turns:
             turn.fail(farewell.cut, farewell.text or f"{farewell.reason}.")
-        if self._turns:
-            self._when_silent = partial(self.send, farewell)
+        part = partial(self._part, farewell, grace)
+        if self._errands:
+            self._when_done = part
         else:
-            self.send(farewell)
+            part()
 
     def fail(self, grace: float, kind: str = "server_error") -> None:
         """End the session because of a fault in charhost; called where it is handled. *kind* is the error's type."""
@@ -254,8 +278,15 @@ class Session:
         self._outbox = asyncio.Queue(MOST_WAITING_FRAMES)
         self.door = None
 
+    def _part(self, farewell: Farewell, grace: float) -> None:
+        asyncio.get_running_loop().call_later(grace, self.abort, farewell.why)
+        if self._turns:
+            self._when_silent = partial(self.send, farewell)
+        else:
+            self.send(farewell)
+
     def _wait_no_more(self) -> None:
-        self._when_silent = None
+        self._when_silent = self._when_done = None
         if self._deadline is not None:  # it would hold the session, and with it an old build
             self._deadline.cancel()
 
@@ -263,4 +294,10 @@ class Session:
         del self._turns[turn]
         if not self._turns and self._when_silent is not None:
             waiting, self._when_silent = self._when_silent, None
+            waiting()
+
+    def _end_of_errand(self, errand: asyncio.Task[None]) -> None:
+        self._errands.remove(errand)
+        if not self._errands and self._when_done is not None:
+            waiting, self._when_done = self._when_done, None
             waiting()

@@ -452,7 +452,7 @@ async def test_binary_frame(door: type[Socket], serve: Serve) -> None:
     """It is an error; the session lives."""
     visit = door(await serve())
     if door is Unmute:
-        await visit.send("session.characters.list")  # by this the server knows whom it has
+        await visit.send("input_audio_buffer.append", audio="T2dnUw?")  # by this the server knows whom it has
         assert (await visit.error())["type"] == "invalid_request_error"
     await (await visit.connect()).send_bytes(b"\0OggS")
     error = await visit.error()

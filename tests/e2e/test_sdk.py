@@ -116,6 +116,18 @@ async def test_beta_text_turn(server: BlockingServer) -> None:
     assert events[-1].response.output[0].content[0].text == deltas(events, "response.text.delta") != ""
 
 
+async def test_characters(server: BlockingServer) -> None:
+    """Events that the SDK does not know can be sent with it, and are answered: the list, and a reload's report."""
+    async with sdk(server) as client, client.realtime.connect(model="Ada", websocket_connection_options=NO_PROXY) as c:
+        await until(c, "session.created")
+        await c.send({"type": "session.characters.list"})  # type: ignore[arg-type]
+        listed = (await until(c, "session.characters.listed"))[-1]
+        await c.send({"type": "session.characters.reload", "sessions": "keep"})  # type: ignore[arg-type]
+        reloaded = (await until(c, "session.characters.reloaded"))[-1]
+    assert [found["name"] for found in listed.characters] == [found["name"] for found in reloaded.characters]
+    assert (reloaded.outcome, reloaded.trigger) == ("applied", "websocket")
+
+
 # OpenAI's SDK: chat completions and models
 
 

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any
 
-from aiohttp import WSMessage, WSMsgType
+from aiohttp import WSMessage, WSMsgType, web
 
-from charhost.events import BadEvent, Dialect, decoded, event_id_of
+from charhost.events import CHARACTER_KINDS, BadEvent, Dialect, decoded, event_id_of
+from charhost.web.keys import SETTINGS
+from charhost.web.realtime.characters import Characters
 from charhost.web.realtime.dialect import dialect_by
 from charhost.web.realtime.openai import OpenAIDoor
 from charhost.web.realtime.unmute import UnmuteDoor
@@ -21,21 +23,22 @@ PATIENCE = 2.0
 class Desk:
     """Finds out which dialect the client speaks, and hands its messages to the door of that dialect.
 
-    *config* is what an earlier door of this conversation knew; *grace* is how long the client may take for a farewell.
+    *request* is the upgrade, *config* what an earlier door of this conversation knew.
     """
 
     def __init__(
         self,
         session: Session,
         tasks: asyncio.TaskGroup,
+        request: web.Request,
         dialect: Dialect | None,
         config: Mapping[str, Any] | None,
-        grace: float,
     ) -> None:
         self._session = session
         self._tasks = tasks
         self._config = config
-        self._grace = grace
+        self._grace = request.app[SETTINGS].close_grace
+        self._characters = Characters(session, tasks, request, self._fail)
         self._fault = "server_error"
         self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._enter, "ga")
         if dialect is not None:
@@ -66,7 +69,10 @@ class Desk:
         try:
             event = decoded(text)
             door = self._session.door or self._enter(dialect_by(event))
-            door.obey(event)
+            if event["type"] in CHARACTER_KINDS:
+                self._characters.obey(event, door)
+            else:
+                door.obey(event)
         except BadEvent as e:
             self._refuse(e, event_id_of(event))
 

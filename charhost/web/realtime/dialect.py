@@ -6,7 +6,7 @@ from typing import Any, get_args
 
 from aiohttp import hdrs, web
 
-from charhost.events import Dialect
+from charhost.events import CHARACTER_KINDS, Dialect
 from charhost.web.authority import KEY_PROTOCOL, offers
 
 _FLAT = frozenset({"modalities", "input_audio_format"})
@@ -34,7 +34,7 @@ def dialect_by(event: dict[str, Any]) -> Dialect:
             ):
                 return "unmute"
             return "beta" if _FLAT & session.keys() else "ga"
-        case {"type": "session.characters.list" | "session.characters.reload"}:
+        case {"type": kind} if kind in CHARACTER_KINDS:
             return "unmute"
         case {"type": "input_audio_buffer.append", "audio": str(audio)} if audio.startswith(_OGG):
             return "unmute"

@@ -11,6 +11,8 @@ from typing import Any
 from aiohttp import hdrs, web
 
 from charhost.character import Character, CharacterSet
+from charhost.host import Host
+from charhost.steward import Steward
 from charhost.web.farewell import Farewell, refused, removed, taken_over
 from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
 from charhost.web.operation import Answer, Operation, Parameter, described
@@ -100,7 +102,7 @@ async def realtime(request: web.Request) -> web.StreamResponse:
 async def _serve(request: web.Request, opening: _Opening) -> None:
     session = opening.session
     try:
-        await _converse(opening, request.app[SETTINGS].close_grace)
+        await _converse(request, opening)
     finally:
         if session.may_return:
             request.app[PARKING].put(session.parked)
@@ -108,12 +110,12 @@ async def _serve(request: web.Request, opening: _Opening) -> None:
             request.app[JOURNAL].forget(session.id)
 
 
-async def _converse(opening: _Opening, grace: float) -> None:
+async def _converse(request: web.Request, opening: _Opening) -> None:
     session = opening.session
     try:
         async with asyncio.TaskGroup() as tasks:
             pump = tasks.create_task(session.pump())
-            desk = Desk(session, tasks, session.dialect, opening.config, grace)
+            desk = Desk(session, tasks, request, session.dialect, opening.config)
             try:
                 async for message in session.ws:
                     desk.receive(message)
@@ -122,7 +124,7 @@ async def _converse(opening: _Opening, grace: float) -> None:
             finally:
                 desk.close()
             pump.cancel()
-            session.drop_turns()
+            session.drop_work()
     except* ConnectionError:
         pass  # the client went away; there is nobody left to tell
 
@@ -132,13 +134,18 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> _Opening | Farewell
     character = _chosen(request, current)
     if isinstance(character, Farewell):
         return character
-    conversation = request.app[CONVERSATIONS].open(character, "realtime")
+    conversation = request.app[CONVERSATIONS].open(character, "realtime", host=_host(request))
     session = Session(
         request, ws, conversation, current.generation, request[AUTHORITY].owner, journal=request.app[JOURNAL]
     )
     session.choices = None if request.query.get("model") else current
     session.dialect = dialect_of(request)
     return _Opening(session)
+
+
+def _host(request: web.Request) -> Host | None:
+    """Give an admin's conversation the host's own tools, and no other one."""
+    return Steward(request.app[MANAGER], request.app[SETTINGS].drain) if request[AUTHORITY].admin else None
 
 
 def _chosen(request: web.Request, characters: CharacterSet) -> Character | Farewell:
@@ -156,6 +163,7 @@ async def _end_elsewhere(request: web.Request, resume: str) -> None:
     """Close the socket that has the session now, if one has: mostly its client has noticed first that it is cut off."""
     sessions, owner = request.app[SESSIONS], request[AUTHORITY].owner
     while (held := sessions.find(resume, owner)) is not None:
+        held.drop_errands()  # the reloads go on; it is only that nobody is there to be told, and this must not wait
         held.close(taken_over(), request.app[SETTINGS].close_grace)
         await held.gone.wait()
 
@@ -174,7 +182,9 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> _O
         return removed(parked.character, "it is not among the characters any more")
     parking.remove(parked)
     metrics.sessions_resumed.inc()
-    conversation = request.app[CONVERSATIONS].open(character, "realtime", parked.conversation_id, parked.items)
+    conversation = request.app[CONVERSATIONS].open(
+        character, "realtime", parked.conversation_id, parked.items, _host(request)
+    )
     journal = request.app[JOURNAL]
     session = Session(request, ws, conversation, current.generation, parked.owner, parked.id, journal)
     session.dialect = parked.dialect

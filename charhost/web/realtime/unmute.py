@@ -12,7 +12,7 @@ from pydantic import model_validator
 from pydantic_core import to_json
 
 from charhost.character import Character, CharacterSet
-from charhost.events import MOST_TEXT, AudioAppend, BadEvent, Dialect, frame, valid
+from charhost.events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, BadEvent, Dialect, Refused, frame, valid
 from charhost.items import Message
 from charhost.lenient import Lenient
 from charhost.progress import ItemDone, TextDelta, TurnEvent
@@ -22,6 +22,8 @@ from charhost.web.realtime.words import Words
 from charhost.web.session import Session
 
 Json = dict[str, Any]
+
+_KINDS = ("session.update", "input_audio_buffer.append", *CHARACTER_KINDS)
 
 # How long the character waits for the sound of a client that has begun, before it speaks all the same.
 GREETING_DELAY = 1.0
@@ -116,12 +118,14 @@ class UnmuteDoor:
             case "input_audio_buffer.append":
                 self._hear(event)
             case _:
-                text = "Invalid type. Supported types are: session.update, input_audio_buffer.append."
-                raise BadEvent("invalid_value", text, "type")
+                raise BadEvent("invalid_value", f"Invalid type. Supported types are: {', '.join(_KINDS)}.", "type")
 
     def refuse(self, error: BadEvent, event_id: str | None) -> None:
         """Say why an event was not obeyed."""
-        self._emit_error("invalid_request_error", "Invalid message", str(error))
+        if isinstance(error, Refused):
+            self._emit_error(error.kind, str(error), error.report, error.code)
+        else:
+            self._emit_error("invalid_request_error", "Invalid message", str(error))
 
     def _update(self, wishes: Wishes) -> None:
         if len(to_json(wishes)) > MOST_TEXT:  # it is sent back, and many clients take no more than 1 MiB
@@ -221,8 +225,8 @@ class UnmuteDoor:
     def _emit(self, kind: str, **fields: Any) -> None:
         self._session.send(frame(kind, **fields))
 
-    def _emit_error(self, kind: str, message: str, details: str) -> None:
-        fields = {"type": kind, "code": None, "message": message, "param": None, "details": details}
+    def _emit_error(self, kind: str, message: str, details: Any, code: str | None = None) -> None:
+        fields = {"type": kind, "code": code, "message": message, "param": None, "details": details}
         self._emit("error", error=fields)
 
 

@@ -1,0 +1,46 @@
+"""Host: the server's own tools, which a character may let a model call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol, get_args
+
+from charhost.report import Scope
+
+
+class Host(Protocol):
+    """What carries the tools out; only a conversation with an admin has one."""
+
+    async def run(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        """Carry a tool out and answer what the model reads; raises `CharhostError` with what it reads instead.
+
+        A caller that is cancelled does not stop what was begun.
+        """
+
+
+def _tool(name: str, description: str, **properties: Any) -> Mapping[str, Any]:
+    parameters = {"type": "object", "properties": properties, "additionalProperties": False}
+    return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
+
+
+# What HOST_TOOLS of a character file may name. A user's words decide on the arguments, so nothing here may let them
+# choose which code is run.
+HOST_TOOLS: Mapping[str, Mapping[str, Any]] = {
+    "reload_characters": _tool(
+        "reload_characters",
+        "Load the character files again, so that changes to them take effect. Open conversations may end by that.",
+        directory={
+            "type": "string",
+            "enum": ["current", "default"],
+            "default": "current",
+            "description": "The directory that serves now, or the one the server was started with.",
+        },
+        scope={
+            "type": "string",
+            "enum": list(get_args(Scope)),
+            "default": "all",
+            "description": "Load every file again, or only what changed.",
+        },
+    ),
+    "list_characters": _tool("list_characters", "List the characters that can be talked to."),
+}
