@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typer.testing import CliRunner
 
+from charhost.cli import app
 from charhost.loader import Loader
 from charhost.settings import Settings
 from charhost.web.app import create_app
@@ -41,6 +43,10 @@ class Scene:
 
 def two(scene: Scene) -> None:
     (scene.directory / "bob.py").write_text(character("Bob"))
+
+
+def as_it_was(scene: Scene) -> None:
+    """Nothing has changed since the start."""
 
 
 def one_broken(scene: Scene) -> None:
@@ -78,6 +84,10 @@ def unreadable(scene: Scene) -> None:
         scene.monkeypatch.setattr(os, "scandir", scandir)
 
 
+def deadly(scene: Scene) -> None:
+    (scene.directory / "bob.py").write_text("import os; os._exit(1)")
+
+
 def too_many(scene: Scene) -> None:
     for number in range(3):
         (scene.directory / f"_helper{number}.py").write_text("")
@@ -109,7 +119,11 @@ def stopping(scene: Scene) -> None:
 
 @dataclass(frozen=True)
 class Row:
-    """A case, and what each channel says of it. Without an outcome nothing was attempted."""
+    """A case, and what each channel says of it. Without an outcome nothing was attempted.
+
+    What has no column follows from the others: the log line and the history from the outcome, the command's exit status
+    from the script's.
+    """
 
     case: str
     status: int
@@ -126,8 +140,12 @@ class Row:
     body: bytes | None = None  # None: the fields as JSON; empty: one that never ends
 
 
-def applied(case: str, script: int = 0, **more: Any) -> Row:
-    return Row(case, 200, None, "applied", True, 1, script, **more)
+def applied(case: str, successful: float = 1, **more: Any) -> Row:
+    return Row(case, 200, None, "applied", True, successful, 0, **more)
+
+
+def unchanged(case: str, successful: float, world: World, **more: Any) -> Row:
+    return Row(case, 200, None, "unchanged", True, successful, 0, world, **{"fields": CHANGED, **more})
 
 
 def rejected(case: str, status: int, code: str, world: World, **more: Any) -> Row:
@@ -138,17 +156,29 @@ def refused(case: str, status: int, code: str, script: int = 1, **more: Any) -> 
     return Row(case, status, code, None, None, UNTOUCHED, script, **more)
 
 
+CHANGED = {"scope": "changed"}
 FOREIGN = {"Origin": "http://evil.com"}
 WRONG = {"Authorization": "Bearer wrong"}
 TRIED = {"wrong_keys": 1}
 TABLE = [
     applied("all files loaded"),
     applied("some failed, exclude", world=one_broken),
+    applied("some failed, keep", world=one_broken, fields={"on_error": "keep"}, successful=0),
+    unchanged("some failed, exclude, nothing changed", 1, one_broken),
+    unchanged("some failed, keep, nothing changed", 0, one_broken, fields=CHANGED | {"on_error": "keep"}),
+    unchanged("nothing changed", 1, as_it_was),
     rejected("some failed, abort", 422, "set_rejected", one_broken, fields={"on_error": "abort"}),
     rejected("nothing loadable", 422, "no_characters", all_broken),
     rejected("empty directory", 422, "no_characters", empty),
     rejected("over the limit of files", 422, "directory_too_large", too_many, settings={"max_files": 3}),
     rejected("over the limit of bytes", 422, "directory_too_large", two, settings={"max_bytes": 500}),
+    rejected("killing the child", 422, "isolated_load_failed", deadly, fields={"check_isolated": True}),
+    rejected(
+        "hanging in the child",
+        *(422, "isolated_load_failed", hanging),
+        fields={"check_isolated": True},
+        settings={"file_deadline": 0.2},
+    ),
     Row("dry run, would apply", 200, None, "valid", True, UNTOUCHED, 0, fields={"dry_run": True}),
     Row(
         "dry run, would be refused",
@@ -243,7 +273,8 @@ async def test_every_outcome_is_told_alike(
         assert kept is not None
         assert (kept.reload_id == document["reload_id"]) == (not row.fields.get("dry_run"))
     assert (client.app[MANAGER].current is before) == (row.outcome != "applied")
-    assert await exit_status(row, client, answer.status, await answer.read()) == row.script
+    assert await said_by_the_script(row, client, answer.status, await answer.read()) == row.script
+    assert await said_by_the_command(row, client) in (row.script, None)
 
 
 def body_of(row: Row) -> bytes | AsyncIterator[bytes]:
@@ -257,14 +288,33 @@ async def endless() -> AsyncIterator[bytes]:
     await asyncio.sleep(60)
 
 
-async def exit_status(row: Row, client: Client, status: int, body: bytes) -> int:
-    """What the script says: it is run where it can ask for the same, else asked about the answer."""
-    if row.fields or row.headers or row.body is not None or row.path != RELOAD:
+def options_of(row: Row) -> list[str] | None:
+    """How the same is asked for on a command line, or None where that lets no such request through."""
+    if row.code == "invalid_request" or row.body is not None or set(row.headers) - {"Authorization", "If-Match"}:
+        return None
+    options = ["--if-match", row.headers["If-Match"]] if "If-Match" in row.headers else []
+    for name, value in row.fields.items():
+        option = [] if name in ("directory", "generation") else [f"--{name.replace('_', '-')}"]
+        options += option if value is True else [*option, str(value)]
+    return options
+
+
+def key_of(row: Row) -> str | None:
+    """The key that the row sends."""
+    return row.headers.get("Authorization", "").removeprefix("Bearer ") or None
+
+
+async def said_by_the_script(row: Row, client: Client, status: int, body: bytes) -> int:
+    """The exit status of the script: it is run where it can ask for the same, else asked about the answer."""
+    options = options_of(row)
+    if options is None or row.path != RELOAD or set(row.fields) - {"directory"}:
         return script.exit_status(script.Answer("http://x", status, "", Message(), body))
     environment = {name: value for name, value in os.environ.items() if not re.match("CHARHOST_|PYTHON", name)}
-    url = str(client.make_url("/"))
+    if (key := key_of(row)) is not None:
+        environment["CHARHOST_ADMIN_KEY"] = key
+    url, place = str(client.make_url("/")), [] if "directory" in row.fields else ["default"]
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", script.__file__, "default", "--url", url, "--timeout", "60"),
+        *(sys.executable, "-I", "-S", script.__file__, *place, *options, "--url", url, "--timeout", "60"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
         env=environment,
@@ -273,3 +323,14 @@ async def exit_status(row: Row, client: Client, status: int, body: bytes) -> int
     if process.returncode:
         assert f"({status} {json.loads(body)['code']})" in complaint.decode()
     return process.returncode or 0
+
+
+async def said_by_the_command(row: Row, client: Client) -> int | None:
+    """The exit status of `charhost reload` or `charhost rollback`, None where it cannot ask for the same."""
+    options = options_of(row)
+    if options is None:
+        return None
+    command = "rollback" if row.path == ROLLBACK else "reload"
+    line = [command, *options, "--url", str(client.make_url("")).rstrip("/")]
+    result = await asyncio.to_thread(CliRunner().invoke, app, line, env={"CHARHOST_ADMIN_KEY": key_of(row)})
+    return result.exit_code

@@ -6,8 +6,6 @@ import json
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.conftest import character
 from tests.e2e.conftest import BlockingServer, output, running
 
@@ -26,11 +24,11 @@ async def test_reload_and_status(own_server: BlockingServer) -> None:
     assert "bob.py:2: ZeroDivisionError: division by zero" in out
 
 
-async def test_every_option_of_reload_is_accepted(own_server: BlockingServer) -> None:
+async def test_every_option_of_reload_is_accepted(server: BlockingServer) -> None:
     """The real server understands what the command sends."""
     options = ["--scope", "changed", "--sessions", "follow", "--drain", "1", "--on-error", "keep", "--dry-run"]
     more = ["--no-check-isolated", "--reason", "to see", "--json"]
-    status, out, err = await output(*CHARHOST, "reload", "default", *options, *more, "--url", own_server.url)
+    status, out, err = await output(*CHARHOST, "reload", "default", *options, *more, "--url", server.url)
     report = json.loads(out)
     assert (status, err, report["outcome"], report["reason"]) == (0, "", "unchanged", "to see")
 
@@ -42,13 +40,13 @@ async def test_refused_reload_ends_with_1(server: BlockingServer, tmp_path: Path
     assert f"Directory not found: {tmp_path}/nowhere" in err
 
 
-@pytest.mark.parametrize(("key", "status"), [("right-key", 0), ("wrong-key", 4)])
-async def test_key_opens_the_door(directory: Path, tmp_path: Path, key: str, status: int) -> None:
+async def test_key_opens_the_door(directory: Path, tmp_path: Path) -> None:
     """With an admin key the commands need it."""
     (tmp_path / "key").write_text("right-key")
     async with running(directory, "--admin-key-file", str(tmp_path / "key")) as guarded:
-        found, _, err = await output(*CHARHOST, "status", "--url", guarded.url, CHARHOST_ADMIN_KEY=key)
-    assert (found, key in err) == (status, False)
+        for key, status in (("right-key", 0), ("wrong-key", 4)):
+            found, _, err = await output(*CHARHOST, "status", "--url", guarded.url, CHARHOST_ADMIN_KEY=key)
+            assert (found, key in err) == (status, False)
 
 
 async def test_nobody_reads_the_output(own_server: BlockingServer) -> None:

@@ -10,7 +10,7 @@ import sys
 import sysconfig
 import venv
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -47,6 +47,15 @@ def run(*command: str | Path, cwd: Path) -> str:
     return result.stdout
 
 
+class Installed(NamedTuple):
+    """An environment with charhost in it: where it and its characters are, and the report of their load."""
+
+    environment: Path
+    package: Path
+    directory: Path
+    report: Any
+
+
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a checkout holds, so that a build leaves nothing in ours."""
@@ -80,46 +89,51 @@ def environment(folder: Path) -> Path:
     return python
 
 
-def installed(folder: Path, *arguments: str | Path) -> tuple[Path, Path, Any]:
-    """Install so into a fresh environment; where charhost and the characters are, and the report of their load."""
+def installed(folder: Path, *arguments: str | Path) -> Installed:
+    """Install so into a fresh environment."""
     python = environment(folder)
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--python", python, "install", "--quiet")
     run(*pip, "--no-deps", *arguments, cwd=folder)
     package, directory, report = json.loads(run(python, "-c", ASK, cwd=folder).splitlines()[-1])
-    return Path(package), Path(directory), report
+    return Installed(folder, Path(package), Path(directory), report)
 
 
-def test_a_wheel_brings_the_default_characters(wheel: Path, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def from_wheel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel, installed; nobody changes anything there."""
+    return installed(tmp_path_factory.mktemp("installed") / "venv", "--no-index", wheel)
+
+
+def test_a_wheel_brings_the_default_characters(from_wheel: Installed) -> None:
     """Installed from a wheel, charhost finds its characters, and all of them load."""
-    package, directory, report = installed(tmp_path / "venv", "--no-index", wheel)
-    assert package.is_relative_to(tmp_path / "venv")
+    environment, package, directory, report = from_wheel
+    assert package.is_relative_to(environment)
     assert directory == package.parent / "default_characters"
     assert (report["outcome"], report["errors"]) == ("applied", [])
     assert report["total_files"] == len(list((ROOT / "characters").glob("[!_]*.py")))
 
 
-def test_a_wheel_brings_the_command(wheel: Path, tmp_path: Path) -> None:
+def test_a_wheel_brings_the_command(from_wheel: Installed, tmp_path: Path) -> None:
     """Installed from a wheel, there is a `charhost` command."""
-    installed(tmp_path / "venv", "--no-index", wheel)
-    assert run(tmp_path / "venv" / "bin" / "charhost", "--version", cwd=tmp_path).startswith("charhost ")
+    assert run(from_wheel.environment / "bin" / "charhost", "--version", cwd=tmp_path).startswith("charhost ")
 
 
-def test_a_wheel_brings_types_and_the_description_of_the_format(wheel: Path, tmp_path: Path) -> None:
+def test_a_wheel_brings_types_and_the_description_of_the_format(from_wheel: Installed) -> None:
     """A wheel has `py.typed`, and the page that explains character files beside them."""
-    package, directory, _ = installed(tmp_path / "venv", "--no-index", wheel)
+    _, package, directory, _ = from_wheel
     assert (package.parent / "py.typed").is_file()
     assert (directory / "README.md").is_file()
 
 
-def test_a_wheel_brings_the_page_that_documents_it(wheel: Path, tmp_path: Path) -> None:
+def test_a_wheel_brings_the_page_that_documents_it(from_wheel: Installed) -> None:
     """A wheel has the style and the script of `/docs`."""
-    package, _, _ = installed(tmp_path / "venv", "--no-index", wheel)
+    _, package, _, _ = from_wheel
     assert {path.name for path in (package.parent / "web" / "page").glob("*.*s")} == {"style.css", "page.js"}
 
 
 def test_an_editable_install_serves_the_checkout(source: Path, tmp_path: Path) -> None:
     """Installed with `pip install -e`, charhost serves the characters of the checkout, and all of them load."""
-    package, directory, report = installed(tmp_path / "venv", "--editable", source)
+    _, package, directory, report = installed(tmp_path / "venv", "--editable", source)
     assert package.parent == source / "charhost"
     assert directory.samefile(source / "characters")
     assert (report["outcome"], report["errors"]) == ("applied", [])

