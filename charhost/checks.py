@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from types import FunctionType, ModuleType
 from typing import Any
@@ -52,8 +52,8 @@ def character_in(
         instructions=checks.dictionary("INSTRUCTIONS"),
         metadata=checks.metadata(),
         prompt_generator=checks.prompt_generator(),
-        tools=checks.tools(),
-        host_tools=checks.host_tools(),
+        tools=(tools := checks.tools()),
+        host_tools=checks.host_tools(tools),
         llm=checks.llm(),
         greetings=checks.greetings(),
         fingerprint=fingerprint,
@@ -103,7 +103,6 @@ class _Checks:
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module
-        self._tool_names: set[str] = set()
         self.problems: list[tuple[str, str]] = []
 
     def name(self) -> str:
@@ -165,13 +164,12 @@ class _Checks:
         tools = self._json("TOOLS", value, fallback=None) or []
         for problem in _tool_problems(to_json(tools)) if tools else ():
             self._note("TOOLS", problem)
-        self._tool_names = {name for name in map(_tool_name, tools) if name is not None}
         generator = self._get("PromptGenerator")
         if tools and isinstance(generator, type):
             self._method(generator, "handle_tool_call", 2, "handle_tool_call(self, tool_name, tool_input) -> str")
         return tuple(tools)
 
-    def host_tools(self) -> tuple[str, ...]:
+    def host_tools(self, tools: Iterable[Any]) -> tuple[str, ...]:
         value = self._get("HOST_TOOLS", [])
         if not isinstance(value, list):
             self._wrong("HOST_TOOLS", value, f"expected a list of distinct names out of {', '.join(HOST_TOOLS)}")
@@ -182,7 +180,7 @@ class _Checks:
                 self._note("HOST_TOOLS", f"[{index}] is {_found(name)}: expected one of {', '.join(HOST_TOOLS)}")
             elif name in names:
                 self._note("HOST_TOOLS", f"[{index}] is {name!r} once more: expected each name once")
-            elif name in self._tool_names:
+            elif name in map(_tool_name, tools):
                 self._note("HOST_TOOLS", f"[{index}] is {name!r}, which TOOLS has too: expected another name there")
             else:
                 names.append(name)

@@ -21,6 +21,7 @@ CharhostError
 ├── NotAttempted            a condition of a reload does not hold, so there was none
 │   ├── RevisionMismatch
 │   ├── UnknownGeneration
+│   ├── HistoryUnavailable
 │   └── DirectoryNotAllowed
 └── Stopping                the server is shutting down
 
@@ -147,6 +148,12 @@ class UnknownGeneration(NotAttempted):
     """The set of that generation is not kept, or never was."""
 
     code = "unknown_generation"
+
+
+class HistoryUnavailable(NotAttempted):
+    """The state file, which has what a rollback needs, cannot be read."""
+
+    code = "history_unavailable"
 
 
 class DirectoryNotAllowed(DirectoryError, NotAttempted):

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from charhost.metrics import Metrics
@@ -15,7 +14,7 @@ log = logging.getLogger("charhost.conversation")
 
 # How many seconds an answer waits for its place on the disk; the client gets it all the same.
 PATIENCE = 5.0
-# After how many seconds what could not be written is tried again, if anything happens then.
+# After how many seconds what could not be written is tried again.
 RETRY = 1.0
 
 
@@ -47,7 +46,13 @@ class Journal:
         self._has_news = False
         self._writer: asyncio.Task[None] | None = None
         self._is_late = False
-        self._retry_at: float | None = None
+        self._is_failing = False
+        self._retry: asyncio.TimerHandle | None = None
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether there is an archive."""
+        return self._archive is not None
 
     def note(self, session: str, describe: Callable[[], Parked]) -> None:
         """Have a conversation written down soon, as *describe* finds it then."""
@@ -75,18 +80,20 @@ class Journal:
                 await done
         except TimeoutError:
             self._is_late = True
-            self._complain("the state file is slow, so answers do not wait for it any more")
+            self._errors.inc()
+            log.error("the state file has not answered for %g s: answers do not wait for it until it does", PATIENCE)
 
-    async def earlier(self, most: int) -> set[str]:
-        """Answer which sessions an earlier process has left, the last ones, and drop all others."""
+    async def earlier(self, most: int) -> list[str]:
+        """Answer which sessions an earlier process has left, the last one first, and drop those beyond *most*."""
         if self._archive is None:
-            return set()
+            return []
         try:
             async with asyncio.timeout(PATIENCE):
-                return set(await self._archive.sessions(most))
+                return await self._archive.sessions(most)
         except Exception:
-            self._complain("the conversations of the last run could not be read")
-            return set()
+            self._errors.inc()
+            log.exception("the conversations of the last run could not be read; their clients will be refused")
+            return []
 
     async def find(self, session: str) -> Parked | None:
         """Read what an earlier process has written down of a session."""
@@ -96,15 +103,20 @@ class Journal:
             async with asyncio.timeout(PATIENCE):
                 return await self._archive.conversation(session)
         except Exception:
-            self._complain("a conversation could not be read")
+            self._errors.inc()
+            log.exception("the conversation of a client that came back could not be read; it is refused")
             return None
 
     async def close(self) -> None:
         """Write down what is left."""
-        if self._archive is not None:
-            self._retry_at = None
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake(self._archive), PATIENCE)
+        if self._archive is None:
+            return
+        self._resume_writing()
+        try:
+            await asyncio.wait_for(self._wake(self._archive), PATIENCE)
+        except TimeoutError:
+            log.error("the state file has not answered for %g s: the last words of conversations are lost", PATIENCE)
+        self._resume_writing()
 
     def _wake(self, archive: Archive) -> asyncio.Task[None]:
         self._has_news = True
@@ -123,7 +135,7 @@ class Journal:
     async def _write(self, archive: Archive) -> None:
         waiting, self._waiting = self._waiting, []
         try:
-            if self._retry_at is None or asyncio.get_running_loop().time() >= self._retry_at:
+            if self._retry is None:
                 await self._save(archive)
         finally:
             self._is_late = False
@@ -137,15 +149,36 @@ class Journal:
         if not changed and not forgotten:
             return
         try:
-            await archive.save([describe() for describe in changed.values()], list(forgotten))
-            self._retry_at = None
+            await archive.save(self._described(changed), list(forgotten))
+            self._is_failing = False
         except Exception:
             self._changed = {s: d for s, d in changed.items() if s not in self._forgotten} | self._changed
             self._forgotten |= forgotten - self._changed.keys()
-            self._complain("conversations could not be written down")
+            self._suspend_writing(archive)
 
-    def _complain(self, what: str) -> None:
+    def _described(self, changed: Mapping[str, Callable[[], Parked]]) -> list[Parked]:
+        """Describe them all; one that cannot be must not keep the others from being written."""
+        described = []
+        for session, describe in changed.items():
+            try:
+                described.append(describe())
+            except Exception:
+                self._errors.inc()
+                log.exception("the session %s could not be described; it will not outlive this process", session)
+        return described
+
+    def _suspend_writing(self, archive: Archive) -> None:
         self._errors.inc()
-        if self._retry_at is None:  # a full disk is told of once, not with every answer
-            log.exception("%s; they go on, but would not outlive this process", what)
-        self._retry_at = asyncio.get_running_loop().time() + RETRY
+        if not self._is_failing:  # a full disk is told of once, not with every answer
+            self._is_failing = True
+            log.exception("conversations could not be written down; they go on, but would not outlive this process")
+        self._retry = asyncio.get_running_loop().call_later(RETRY, self._try_again, archive)
+
+    def _try_again(self, archive: Archive) -> None:
+        self._resume_writing()
+        self._wake(archive)
+
+    def _resume_writing(self) -> None:
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None

@@ -73,10 +73,11 @@ class Loader:
         """End the process that checks are made in, if there is one."""
         await self._isolation.close()
 
-    def admit(self, directory: Path) -> None:
-        """Raise `DirectoryNotAllowed` for characters of a directory that is named below no root, whatever is there."""
+    def admit(self, stored: StoredSet) -> None:
+        """Raise `DirectoryNotAllowed` for a set that was read where nothing may be read now."""
         if self._roots is not None:
-            self._roots.admit(directory)
+            for snapshot in stored.paths:
+                self._roots.admit(snapshot.directory, snapshot.place)
 
     async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
         """Read *directory*, as far as it changed since the last time; raises `DirectoryError`, `LoadTimeout`."""

@@ -77,7 +77,7 @@ class CharacterManager:
         self._last_in_line: tuple[object, asyncio.Task[ReloadReport]] | None = None
         self._closing = False
         self._listeners: list[Callable[[ReloadReport], None]] = []
-        self.is_restored = False
+        self._is_restored = False
         self.running: Attempt | None = None
         self.last_reload: ReloadReport | None = None
         self.last_error: ReloadReport | None = None
@@ -107,6 +107,11 @@ class CharacterManager:
         None if a rollback found nothing to read.
         """
         return self._applied
+
+    @property
+    def is_restored(self) -> bool:
+        """Whether the current set was made of stored bytes, and the disk has something else."""
+        return self._is_restored
 
     def listen(self, listener: Callable[[ReloadReport], None]) -> None:
         """Call *listener* with the report of every reload, whatever its outcome."""
@@ -249,7 +254,7 @@ class CharacterManager:
         """Build what is stored, and look at the disk only to tell later whether it has changed since."""
         stored = attempt.stored = await self._generations.find(attempt.conditions.generation, self._current)
         attempt.directory = stored.directory
-        self._loader.admit(Path(stored.directory))
+        self._loader.admit(stored)
         attempt.snapshot = await self._peek(Path(stored.directory))
         attempt.clock.lap("snapshot")
         generation, isolates = self._generations.after(self._current), self._isolates(attempt.request)
@@ -309,7 +314,7 @@ class CharacterManager:
         impact = self._audience.impact(swap)
         self._current = swap.after  # the one assignment: nothing before it is visible, nothing after it may fail
         self._applied = attempt.snapshot
-        self.is_restored = attempt.stored is not None
+        self._is_restored = attempt.stored is not None
         if attempt.build is not None and attempt.build.space is not None:
             self._published = attempt.build.space
             self._published.publish()
@@ -331,7 +336,7 @@ class CharacterManager:
     async def _unchanged(self, attempt: Attempt) -> ReloadReport:
         if not attempt.request.dry_run:
             self._applied = attempt.snapshot
-            self.is_restored = False
+            self._is_restored = False
         text = f"No character changed in {attempt.directory}; {count(len(self._current), 'character')} serve on"
         return await self._nothing_changed(attempt, "unchanged", text)
 

@@ -23,7 +23,7 @@ class Parking:
         self._most = most
         self._seconds = seconds
         self._journal = journal
-        self._earlier: set[str] = set()
+        self._earlier: dict[str, None] = {}
         self._end_of_earlier: asyncio.TimerHandle | None = None
         self._weight = 0
         self._parked: OrderedDict[str, tuple[float, Parked]] = OrderedDict()
@@ -34,17 +34,17 @@ class Parking:
 
     async def recover(self) -> None:
         """Find out what an earlier process has left; for the start."""
-        self._earlier = await self._journal.earlier(self._most)
+        self._earlier = dict.fromkeys(reversed(await self._journal.earlier(self._most)))
         if self._earlier:
-            self._end_of_earlier = asyncio.get_running_loop().call_later(self._seconds, self._drop_earlier)
+            self._end_of_earlier = asyncio.get_running_loop().call_later(self._seconds, self._drop_all_earlier)
 
-    async def recall(self, session_id: str) -> None:
-        """Park a conversation that an earlier process has left, if it is one."""
+    async def recall(self, session_id: str, owner: str) -> None:
+        """Park a conversation that an earlier process has left, if it is one and belongs to that owner."""
         if session_id not in self._earlier:
             return
         parked = await self._journal.find(session_id)
-        if parked is not None and session_id in self._earlier:
-            self._earlier.discard(session_id)
+        if parked is not None and parked.owner == owner and session_id in self._earlier:
+            del self._earlier[session_id]
             self.put(parked)
 
     def put(self, parked: Parked) -> None:
@@ -53,6 +53,8 @@ class Parking:
         self._parked[parked.id] = asyncio.get_running_loop().time() + self._seconds, parked
         self._weight += parked.weight
         self._journal.note(parked.id, lambda: parked)
+        while len(self) > self._most and self._earlier:
+            self._drop_earlier(next(iter(self._earlier)))
         while len(self._parked) > self._most or (self._weight > MOST_CHARACTERS and self._parked):
             self._drop_oldest()
         if self._sweep is None:
@@ -95,7 +97,10 @@ class Parking:
         self._weight -= parked.weight
         self._journal.forget(parked.id)
 
-    def _drop_earlier(self) -> None:
-        for session_id in self._earlier:
-            self._journal.forget(session_id)
-        self._earlier.clear()
+    def _drop_earlier(self, session_id: str) -> None:
+        del self._earlier[session_id]
+        self._journal.forget(session_id)
+
+    def _drop_all_earlier(self) -> None:
+        for session_id in list(self._earlier):
+            self._drop_earlier(session_id)

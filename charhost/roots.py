@@ -44,19 +44,17 @@ class Roots:
         self._roots = tuple(os.path.normpath(root) for root in roots)
         self._start = str(start)
 
-    def admit(self, directory: Path) -> None:
-        """Raise `DirectoryNotAllowed` for a path that is asked for by a text which lies below no root."""
-        places = (*self._roots, *self._places())
-        if str(directory) != self._start and not _is_below(os.path.normpath(directory), places):
+    def admit(self, directory: Path, real: str) -> None:
+        """Raise `DirectoryNotAllowed` unless both the path and the place it leads to, or led to, lie below a root."""
+        path, places = os.path.normpath(directory), self._places()
+        if str(directory) != self._start and not (_is_below(path, (*self._roots, *places)) and _is_below(real, places)):
             raise DirectoryNotAllowed(_REFUSAL)
 
     def fence(self, directory: Path) -> Fence:
         """Say what a reading of *directory* must not leave; raises `DirectoryNotAllowed`."""
-        real, places = os.path.realpath(directory), self._places()
-        self.admit(directory)
-        if str(directory) != self._start and not _is_below(real, places):
-            raise DirectoryNotAllowed(_REFUSAL)
-        return Fence((*places, real))
+        real = os.path.realpath(directory)
+        self.admit(directory, real)
+        return Fence((*self._places(), real))
 
     def _places(self) -> tuple[str, ...]:
         return tuple(os.path.realpath(root) for root in self._roots)

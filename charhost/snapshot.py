@@ -41,7 +41,8 @@ class Snapshot:
     """Every `.py` file below a directory, read once; `unreadable` are those that could not be.
 
     Paths are relative to the directory, with `/`, in sorted order. `taken` and `newest` are times in nanoseconds: when
-    the reading began, and the last change of a file or folder before it.
+    the reading began, and the last change of a file or folder before it. `place` is where the directory led to then,
+    by whatever links.
     """
 
     directory: Path
@@ -50,6 +51,7 @@ class Snapshot:
     stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False)
     taken: int = 0
     newest: int = 0
+    place: str = ""
 
     @property
     def still_for(self) -> float:
@@ -113,11 +115,8 @@ def take_snapshot(
     """
     fence = roots.fence(directory) if roots else None
     known = earlier if earlier is not None and earlier.directory == directory else None
-    reader, walk, taken = (
-        _Reader(limits, known, trust_stats, fence),
-        Walk(directory, limits.files, fence),
-        time.time_ns(),
-    )
+    reader, walk = _Reader(limits, known, trust_stats, fence), Walk(directory, limits.files, fence)
+    taken = time.time_ns()
     try:
         for path, location in sorted(walk.files()):
             reader.read(path, location)
@@ -128,7 +127,8 @@ def take_snapshot(
         if roots is not None:  # whatever was raised: led away meanwhile, it would tell of what lies there
             roots.fence(directory)
     newest = max(walk.newest, reader.newest)
-    snapshot = Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest)
+    place = os.path.realpath(directory)
+    snapshot = Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest, place)
     if known is not None:
         snapshot.derive_from(known)
     return snapshot

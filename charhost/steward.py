@@ -17,7 +17,7 @@ from charhost.text import display
 LEAST_DRAIN = 30.0
 
 
-class Wish(BaseModel):
+class ReloadArguments(BaseModel):
     """What a model may choose of a reload: neither a path nor anything else that decides which code is run."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -48,11 +48,11 @@ class Steward:
 
     async def _reload(self, arguments: Mapping[str, Any]) -> str:
         try:
-            wish = Wish.model_validate(dict(arguments))
+            asked = ReloadArguments.model_validate(dict(arguments))
         except ValidationError as e:
             raise ToolRefused("expected a directory that is current or default, a scope, and nothing else") from e
-        directory = "default" if wish.directory == "default" else None
+        directory = "default" if asked.directory == "default" else None
         report = await self._manager.reload_characters(
-            trigger="tool", directory=directory, scope=wish.scope, drain_seconds=self._drain
+            trigger="tool", directory=directory, scope=asked.scope, drain_seconds=self._drain
         )
         return "\n".join([report.message, *map(str, report.errors)])

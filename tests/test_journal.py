@@ -29,6 +29,7 @@ class Archive:
         self.gate = asyncio.Event()
         self.gate.set()
         self.begun = asyncio.Event()
+        self.wrote = asyncio.Event()
 
     async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
         self.begun.set()
@@ -36,6 +37,7 @@ class Archive:
         if self.failure is not None:
             raise self.failure
         self.saved.append(([one.id for one in conversations], sorted(forgotten)))
+        self.wrote.set()
 
     async def sessions(self, most: int) -> list[str]:
         raise OSError(5, "Input/output error")
@@ -123,9 +125,14 @@ async def test_at_the_end_all_is_written(journal: Journal, archive: Archive) -> 
 
 
 async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
-    journal: Journal, archive: Archive, metrics: Metrics, caplog: pytest.LogCaptureFixture
+    journal: Journal,
+    archive: Archive,
+    metrics: Metrics,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The log says so at the first failure, the metric counts, and everybody goes on at once."""
+    monkeypatch.setattr(module, "RETRY", LIMIT * 10)
     archive.failure = OSError(28, "No space left on device")
     async with asyncio.timeout(module.PATIENCE / 2):
         for number in range(100):
@@ -140,7 +147,7 @@ async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
 async def test_once_there_is_room_again_all_is_written(
     journal: Journal, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What could not be written, and what could not be dropped, goes with the next change."""
+    """It is tried again by itself: what could not be written, and what could not be dropped."""
     monkeypatch.setattr(module, "RETRY", 0)
     archive.failure = OSError(28, "No space left on device")
     journal.note("a", lambda: parked("a"))
@@ -149,9 +156,19 @@ async def test_once_there_is_room_again_all_is_written(
     await journal.settled()
     journal.forget("c")
     archive.failure = None
-    journal.note("d", lambda: parked("d"))
+    await archive.wrote.wait()
+    assert archive.saved == [(["a"], ["b", "c"])]
+
+
+async def test_a_conversation_that_cannot_be_described_keeps_no_other_from_being_written(
+    journal: Journal, archive: Archive, metrics: Metrics, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A fault of charhost's own costs one conversation, and is in the log."""
+    journal.note("a", lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    journal.note("b", lambda: parked("b"))
     await journal.settled()
-    assert archive.saved == [(["a", "d"], ["b", "c"])]
+    assert (archive.saved, errors(metrics)) == ([(["b"], [])], 1)
+    assert "the session a could not be described" in caplog.text
 
 
 async def test_a_disk_that_hangs_costs_one_wait(
@@ -192,15 +209,21 @@ async def test_without_an_archive_nothing_is_done() -> None:
     journal.note("a", parked)
     journal.forget("b")
     await journal.settled()
-    assert (await journal.earlier(9), await journal.find("a"), asyncio.all_tasks()) == (set(), None, before)
+    assert (await journal.earlier(9), await journal.find("a"), asyncio.all_tasks()) == ([], None, before)
     await journal.close()
 
 
-async def test_what_cannot_be_read_was_never_there(
-    journal: Journal, metrics: Metrics, caplog: pytest.LogCaptureFixture
+async def test_a_client_whose_conversation_cannot_be_read_is_refused(
+    journal: Journal, archive: Archive, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A file that fails later costs the return of a client, and the log says why."""
+    """The log says why, and what is said meanwhile is written as ever."""
     with caplog.at_level(logging.ERROR):
-        assert (await journal.earlier(9), await journal.find("a")) == (set(), None)
+        assert (await journal.earlier(9), await journal.find("a")) == ([], None)
     assert errors(metrics) == 2
-    assert "could not be read" in caplog.text
+    assert [record.message for record in caplog.records] == [
+        "the conversations of the last run could not be read; their clients will be refused",
+        "the conversation of a client that came back could not be read; it is refused",
+    ]
+    journal.note("b", lambda: parked("b"))
+    await journal.settled()
+    assert archive.saved == [(["b"], [])]

@@ -233,8 +233,8 @@ async def test_what_an_earlier_process_left_is_read_when_its_client_comes() -> N
     parking = parking_of(10, 60, left := Left("sess_1", "sess_2"))
     await parking.recover()
     assert (len(parking), left.read, parking.find("sess_1", "")) == (2, [], None)
-    await parking.recall("sess_1")
-    await parking.recall("sess_1")
+    await parking.recall("sess_1", "")
+    await parking.recall("sess_1", "")
     assert (len(parking), left.read, parking.find("sess_1", "") is not None) == (2, ["sess_1"], True)
     parking.close()
 
@@ -243,8 +243,28 @@ async def test_what_nobody_left_is_not_looked_for() -> None:
     """An id that is guessed costs no look into the file."""
     parking = parking_of(10, 60, left := Left("sess_1"))
     await parking.recover()
-    await parking.recall("sess_2")
+    await parking.recall("sess_2", "")
     assert left.read == []
+    parking.close()
+
+
+async def test_what_an_earlier_process_left_is_given_to_nobody_else() -> None:
+    """Who has the id and another key does not even make it wait longer."""
+    parking = parking_of(10, 60, Left("sess_1"))
+    await parking.recover()
+    await parking.recall("sess_1", "you")
+    assert (parking.find("sess_1", "you"), parking.find("sess_1", ""), len(parking)) == (None, None, 1)
+    parking.close()
+
+
+async def test_what_an_earlier_process_left_counts_for_the_limit() -> None:
+    """It is the oldest, and goes first, the longest unheard of before the others."""
+    journal = Journal(left := Left("newer", "older"), Metrics())
+    parking = Parking(2, 60, journal)
+    await parking.recover()
+    parking.put(parked("sess_1"))
+    await journal.close()
+    assert (len(parking), sorted(left.kept)) == (2, ["newer", "sess_1"])
     parking.close()
 
 

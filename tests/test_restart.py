@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -412,3 +413,78 @@ async def test_a_file_that_fails_costs_no_answer_and_no_reload(
             assert (value(client, "conversation_errors_total") or 0) >= 1
     assert "could not be kept in the history" in caplog.text
     assert "conversations could not be written down" in caplog.text
+
+
+async def test_a_client_that_was_only_greeted_finds_its_session(serving: Serving) -> None:
+    """The id that it was told is kept before anything is said."""
+    async with serving() as client, calling(client) as lost:
+        await client.server.close()
+    async with serving() as client, resuming(client, lost) as caller:
+        assert session_id(caller) == session_id(lost)
+
+
+async def test_of_two_that_come_back_for_one_session_the_second_takes_over(serving: Serving) -> None:
+    """Also while both wait for what the file has of it."""
+    async with serving() as client, calling(client) as lost:
+        await talk(client, lost, "One.")
+        await client.server.close()
+    async with serving() as client:
+        params = {"resume": session_id(lost)}
+        first, second = await asyncio.gather(*(client.ws_connect(REALTIME, params=params) for _ in range(2)))
+        ends = [asyncio.create_task(events(ws)) for ws in (first, second)]
+        done, waiting = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        assert [(end.result()[0][-1]["error"]["code"], end.result()[1]) for end in done] == [
+            ("session_taken_over", 4009)
+        ]
+        await client.server.close()
+        for end in waiting:
+            assert (await end)[1] == 1001
+
+
+async def test_a_file_that_hangs_costs_no_farewell(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A session that ends does not wait for the disk: its client learns that, and why (promise 29)."""
+    async with serving() as client:
+        begun = asyncio.Event()
+
+        async def hang(*_: object) -> None:
+            begun.set()
+            await asyncio.Event().wait()
+
+        async with calling(client) as caller:
+            monkeypatch.setattr(manager(client).store, "save", hang)
+            monkeypatch.setattr("charhost.journal.PATIENCE", LIMIT)
+            await caller.send("response.create")
+            await begun.wait()
+            await reload(client)
+            received, code, _ = await events(caller.ws)
+            kinds = [event["type"] for event in received]
+            assert (kinds[-2:], code) == (["response.done", "error"], 1012)
+        monkeypatch.setattr("charhost.journal.PATIENCE", 0.01)
+
+
+async def test_a_history_that_cannot_be_read_is_told_of(serving: Serving) -> None:
+    """Whoever asks for it, or for a rollback, learns that it is the file; the set serves on."""
+    async with serving() as client:
+        await manager(client).store.close()  # type: ignore[attr-defined]
+        answers = [
+            await client.get("/v1/characters/reloads"),
+            await client.get("/v1/characters/reloads/1"),
+            await client.post(ROLLBACK, json={}),
+        ]
+        told = [(answer.status, (await answer.json())["code"]) for answer in answers]
+        assert told == [(503, "history_unavailable")] * 3
+        assert list(manager(client).current) == ["Ada"]
+
+
+async def test_a_set_whose_bytes_were_changed_is_not_resumed(
+    serving: Serving, directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are not executed; numbers go on after the last one all the same."""
+    async with serving():
+        pass
+    with closing(sqlite3.connect(tmp_path / "state.db")) as connection:
+        connection.execute("UPDATE contents SET data = data || x'0a'")
+        connection.commit()
+    async with serving(resume_set=True) as client:
+        assert (list(manager(client).current), manager(client).current.generation) == (["Ada"], 2)
+    assert "what served when the server was last ended could not be read" in caplog.text

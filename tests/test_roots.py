@@ -48,12 +48,20 @@ def read(world: Path, path: str) -> dict[str, bytes]:
 # Which directories
 
 
-@pytest.mark.parametrize(("path", "may"), [("chars/gone", True), ("start", True), ("outside", False), ("gone", False)])
-def test_what_was_read_once_is_admitted_by_its_name(world: Path, path: str, may: bool) -> None:
-    """For bytes that are stored it does not matter what is there now, only that it lies below a root."""
-    (world / "chars" / "gone").symlink_to(world / "outside")
+@pytest.mark.parametrize(
+    ("path", "led_to", "may"),
+    [
+        ("chars/gone", "chars/gone", True),
+        ("start", "anywhere", True),
+        ("gone", "gone", False),
+        ("chars/link", "outside", False),
+        ("link", "chars/mine", False),
+    ],
+)
+def test_what_was_read_once_is_admitted_by_where_it_was(world: Path, path: str, led_to: str, may: bool) -> None:
+    """For bytes that are stored it does not matter what is there now: the path and the place it led to decide."""
     with nullcontext() if may else pytest.raises(DirectoryNotAllowed):
-        roots(world).admit(world / path)
+        roots(world).admit(world / path, f"{world}/{led_to}")
 
 
 @pytest.mark.parametrize(

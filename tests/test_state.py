@@ -9,8 +9,9 @@ import sqlite3
 import stat
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
 from random import Random
@@ -30,7 +31,7 @@ from charhost.state.database import MAGIC
 from charhost.state.items import item_of, spelled
 from charhost.state.schema import VERSION
 from charhost.store import MOST_SETS, Member, StoredSet
-from tests.scripted import message
+from tests.scripted import LIMIT, message
 from tests.test_store import report
 
 
@@ -90,6 +91,32 @@ async def test_one_that_others_may_write_is_refused(path: Path, mode: int) -> No
     path.chmod(mode)
     with pytest.raises(StateError, match="others than this user may write the state file"):
         await StateFile(path).open()
+
+
+@pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
+async def test_what_lies_beside_it_counts_too(path: Path, ending: str) -> None:
+    """A log that others may write is as good as the file: SQLite copies it there."""
+    async with opened(path):
+        pass
+    beside = path.with_name(path.name + ending)
+    beside.touch()
+    beside.chmod(0o666)
+    before = path.read_bytes()
+    with pytest.raises(StateError, match=f"others than this user may write the state file {beside}"):
+        await StateFile(path).open()
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize(("mode", "may"), [(0o777, False), (0o1777, True), (0o755, True)])
+async def test_a_folder_that_others_may_write_is_refused(path: Path, mode: int, may: bool) -> None:
+    """There they could put a log beside the file; in a sticky one, as /tmp, not for another user's file."""
+    path.parent.chmod(mode)
+    try:
+        with nullcontext() if may else pytest.raises(StateError, match="may write the folder of the state file"):
+            async with opened(path):
+                pass
+    finally:
+        path.parent.chmod(0o700)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
@@ -184,7 +211,7 @@ BAD: dict[Callable[[Path], None], str] = {
     a_short_one: "is no state file: it is not a database",
     other_program: "is no state file: it is the database of another program",
     other_programs_own: "is no state file: it is the database of another program",
-    newer: f"is of version {VERSION + 1}, and this charhost knows {VERSION} at most",
+    newer: f"is of version {VERSION + 1}, and this charhost knows {VERSION} only: run a newer",
     cut: "is damaged .*; nothing was written to it",
     scribbled: "is damaged .*; nothing was written to it",
     with_a_log: "is damaged .*; nothing was written to it",
@@ -386,6 +413,63 @@ async def test_a_write_that_failed_leaves_nothing_behind(path: Path, monkeypatch
         await file.record(report(3), third)
         assert told(await file.stored(3)) == told(third)
         assert told(await file.stored(1)) == told(stored_set(1, first))
+
+
+async def test_bytes_that_were_changed_are_not_given_out(path: Path) -> None:
+    """They would be executed, so each content is compared with its digest (promise 10)."""
+    async with opened(path) as file:
+        await file.record(report(1), stored_set(1, {"ada.py": "print('Ada')"}))
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE contents SET data = ?", (b"print('Eve')",))
+        connection.commit()
+    async with opened(path) as file:
+        with pytest.raises(StateError, match=r"damaged: what it has of /srv/characters/ada\.py was changed"):
+            await file.stored(1)
+
+
+class Stuck:
+    """A disk that does not answer: the thread that talks to SQLite waits."""
+
+    def __init__(self, file: StateFile) -> None:
+        self.answers = threading.Event()
+        connection(file)._tx.put_nowait((None, self.answers.wait))
+
+
+async def test_a_disk_that_does_not_answer_keeps_nobody(
+    path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is asked of it fails after a while, closing ends, and its thread does not keep the process."""
+    monkeypatch.setattr("charhost.state.database._ANSWER", 0.01)
+    monkeypatch.setattr("charhost.state.database._CLOSE", 0.01)
+    file = StateFile(path)
+    await file.open()
+    assert connection(file)._thread.daemon
+    kept, disk = connection(file), Stuck(file)
+    writing = asyncio.create_task(file.record(report(1), stored_set(1, {"ada.py": "Ada"})))
+    with pytest.raises(StateError, match=r"has not answered for 0\.01 s"):
+        await file.attempts(1)
+    async with asyncio.timeout(LIMIT):
+        await file.close()
+    assert f"the state file {path} does not answer; what was being written to it may be lost" in caplog.text
+    disk.answers.set()
+    await writing
+    await kept.close()
+
+
+async def test_a_write_that_is_only_slow_is_finished_at_the_end(path: Path) -> None:
+    """Closing waits for what is being written, whoever else has given it up."""
+    file = StateFile(path)
+    await file.open()
+    disk = Stuck(file)
+    writing = asyncio.create_task(file.record(report(1), None))
+    await asyncio.sleep(0)
+    writing.cancel()
+    closing_ = asyncio.create_task(file.close())
+    await asyncio.sleep(0)
+    disk.answers.set()
+    await closing_
+    async with opened(path) as file:
+        assert await file.attempts(9) == (report(1),)
 
 
 async def test_a_write_goes_on_without_its_caller(path: Path) -> None:

@@ -16,7 +16,7 @@ from charhost.host import HOST_TOOLS
 from charhost.manager import CharacterManager
 from charhost.report import ReloadReport, Scope
 from charhost.settings import Settings
-from charhost.steward import LEAST_DRAIN, Steward, Wish
+from charhost.steward import LEAST_DRAIN, ReloadArguments, Steward
 from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS
 from tests.conftest import Client, character
 from tests.scripted import end
@@ -111,7 +111,7 @@ def test_the_schema_is_what_is_obeyed() -> None:
     """The model is offered exactly what it may choose."""
     parameters = HOST_TOOLS["reload_characters"]["function"]["parameters"]
     assert {name: (field["enum"], field["default"]) for name, field in parameters["properties"].items()} == {
-        name: (list(get_args(field.annotation)), field.default) for name, field in Wish.model_fields.items()
+        name: (list(get_args(field.annotation)), field.default) for name, field in ReloadArguments.model_fields.items()
     }
     assert {name: tool["function"]["name"] for name, tool in HOST_TOOLS.items()} == {name: name for name in HOST_TOOLS}
 

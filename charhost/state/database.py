@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
+import shutil
 import sqlite3
 import stat
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, closing, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,15 +18,20 @@ import aiosqlite
 from charhost.errors import StateError
 from charhost.state.schema import SCHEMA, VERSION
 
+log = logging.getLogger("charhost.state")
+
 # "chst": what tells a state file from any other database (SQLite's `application_id`).
 MAGIC = 0x63687374
 
 # How many seconds a server that ends may take to let go of the file.
 _HANDOVER = 3.0
-# How many seconds a close waits for a disk that does not answer.
+# How many seconds a query, and a close, wait for a disk that does not answer.
+_ANSWER = 5.0
 _CLOSE = 3.0
+# What SQLite keeps beside the file while it is open, and after a crash.
+_SIDE_FILES = ("-wal", "-shm", "-journal")
 
-Row = Sequence[Any]
+Row = tuple[Any, ...]
 Result = TypeVar("Result")
 
 
@@ -56,17 +63,27 @@ class Database:
 
     async def close(self) -> None:
         """Wait for what is being written, and let go of the file; a disk that does not answer is given up."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_CLOSE):
-                await asyncio.gather(*self._writes, return_exceptions=True)
-                connection, self._connection = self._connection, None
-                if connection is not None:
-                    await connection.close()
+        if self._writes:
+            await asyncio.wait(self._writes, timeout=_CLOSE)
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            if self._writes:
+                raise TimeoutError
+            await asyncio.wait_for(connection.close(), _CLOSE)
+        except TimeoutError:
+            log.error("the state file %s does not answer; what was being written to it may be lost", self.path)
 
     async def rows(self, query: str, *parameters: Any) -> list[Row]:
-        """Answer what a query finds, beside no write that is half done."""
-        async with self._lock:
-            return list(await self._open.execute_fetchall(query, parameters))
+        """Answer what a query finds, beside no write that is half done; raises `StateError` if nothing is answered."""
+        try:
+            async with asyncio.timeout(_ANSWER), self._lock:
+                return await _rows(self._open, query, parameters)
+        except TimeoutError as e:
+            raise StateError(f"the state file {self.path} has not answered for {_ANSWER:g} s") from e
+        except sqlite3.Error as e:
+            raise StateError(f"the state file {self.path} cannot be read: {e}") from e
 
     async def write(
         self, job: Callable[[Writing], Awaitable[Result]], written: Callable[[Result], None] = lambda _: None
@@ -122,7 +139,7 @@ class Writing:
 
     async def rows(self, query: str, *parameters: Any) -> list[Row]:
         """Answer what a query finds."""
-        return list(await self._connection.execute_fetchall(query, parameters))
+        return await _rows(self._connection, query, parameters)
 
     async def run(self, statement: str, *parameters: Any) -> int:
         """Run one statement and answer how many rows it touched."""
@@ -141,13 +158,17 @@ class Writing:
             await self._connection.executemany(statement, rows)
 
 
+async def _rows(connection: aiosqlite.Connection, query: str, parameters: Row) -> list[Row]:
+    return [tuple(row) for row in await connection.execute_fetchall(query, parameters)]
+
+
 @asynccontextmanager
 async def _transaction(connection: aiosqlite.Connection) -> AsyncIterator[aiosqlite.Connection]:
     await connection.execute("BEGIN IMMEDIATE")
     try:
         yield connection
         await connection.execute("COMMIT")
-    except BaseException:
+    except Exception:  # not if it is cancelled: then the disk was given up, and nobody may wait for it again
         if connection.in_transaction:  # a full disk may have ended it already
             await connection.execute("ROLLBACK")
         raise
@@ -163,20 +184,23 @@ def _check(path: Path) -> None:
     if not head.startswith(b"SQLite format 3\0") or len(head) < 100:
         raise StateError(f"{path} is no state file: it is not a database; name another file")
     version, magic = (int.from_bytes(head[start : start + 4], "big") for start in (60, 68))
-    # While it is being made a file has no magic yet; then it has no tables either.
+    # While it is being made a file has neither; then it has no tables either.
     if magic not in (0, MAGIC):
         raise StateError(f"{path} is no state file: it is the database of another program; name another file")
-    if version > VERSION:
+    if version not in (0, VERSION):
+        other = "a newer" if version > VERSION else "an older"
         raise StateError(
-            f"the state file {path} is of version {version}, and this charhost knows {VERSION} at most: "
-            "run a newer charhost, or name another file"
+            f"the state file {path} is of version {version}, and this charhost knows {VERSION} only: "
+            f"run {other} charhost, or name another file"
         )
     _check_content(path, magic)
 
 
 def _check_content(path: Path, magic: int) -> None:
-    # A connection that may only read: a writing one would copy its log into a damaged file when it is closed.
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_HANDOVER)) as connection:
+    # A connection that may only read: a writing one would copy its log into a damaged file when it is closed. But the
+    # journal that a kill leaves while the file is made only a writing one can take back.
+    mode = "rw" if magic and os.path.exists(f"{path}-journal") else "ro"
+    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_HANDOVER)) as connection:
         (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found != "ok":
             raise sqlite3.DatabaseError(found.splitlines()[-1])
@@ -186,26 +210,38 @@ def _check_content(path: Path, magic: int) -> None:
 
 
 def _make(path: Path) -> None:
-    """Make the file if there is none; one that others may write is refused: what is in it will be executed."""
+    """Make the file if there is none; where others may write it is refused: what is in it will be executed."""
     try:
+        if path.parent.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            raise StateError(_exposed(path.parent, "the folder of the state file"))
+        for side_file in (path.with_name(path.name + ending) for ending in _SIDE_FILES):
+            if os.path.lexists(side_file):
+                _guard(side_file)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-        return
     except FileExistsError:
-        pass
+        _guard(path)
     except OSError as e:
-        raise StateError(f"the state file {path} cannot be made: {e.strerror}") from e
+        raise StateError(f"the state file {path} cannot be made: {e.strerror} ({e.filename})") from e
+
+
+def _guard(path: Path) -> None:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise StateError(f"{path} is no state file: it is not a regular file; name another one")
         if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
-            raise StateError(
-                f"others than this user may write the state file {path}, and with it choose what code is run: "
-                "make sure that nobody has, and make it your own (chown, chmod 600)"
-            )
+            raise StateError(_exposed(path, "the state file"))
         path.chmod(0o600)
     except OSError as e:
         raise StateError(f"the state file {path} cannot be used: {e.strerror}") from e
+
+
+def _exposed(path: Path, what: str) -> str:
+    mode = "go-w" if path.is_dir() else "600"
+    return (
+        f"others than this user may write {what} {path}, and with it choose what code is run: "
+        f"make sure that nobody has, and make it your own (chown, chmod {mode})"
+    )
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> StateError:
@@ -217,4 +253,6 @@ def _unusable(path: Path, error: sqlite3.Error) -> StateError:
             f"the state file {path} is damaged ({error}); nothing was written to it: "
             "put a copy of it in its place, or move it away to begin with an empty one"
         )
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR) and not shutil.disk_usage(path.parent).free:
+        return StateError(f"the state file {path} cannot be used: the disk is full ({error}); make room on it")
     return StateError(f"the state file {path} cannot be used: {error}")

@@ -5,24 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from charhost import jsontext
 from charhost.parked import Parked
 from charhost.report import ReloadReport
+from charhost.state.attempts import AttemptTable
 from charhost.state.conversations import ConversationTable
 from charhost.state.database import Database, Writing
-from charhost.state.sets import Draft, SetTable
-from charhost.store import MOST_ATTEMPTS, StoredSet
+from charhost.state.sets import Numbers, SetTable
+from charhost.store import StoredSet
 
 
 class StateFile:
     """Keeps history, the bytes of the sets and conversations in one file; has to be opened and closed.
 
-    A method that has returned has written to the disk. What goes wrong with the file is raised as `sqlite3.Error`, and
-    leaves in it what was there.
+    A method that has returned has written to the disk. Whatever goes wrong with the file is raised, and leaves in it
+    what was there; what cannot be read is a `StateError`.
     """
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
+        self._attempts = AttemptTable(self._database)
         self._sets = SetTable(self._database)
         self._conversations = ConversationTable(self._database)
 
@@ -35,31 +36,24 @@ class StateFile:
         await self._database.close()
 
     async def record(self, report: ReloadReport, applied: StoredSet | None) -> None:
-        """Keep the report of one attempt and, if it was applied, the set it put in place."""
+        """Keep the report of one attempt and, if it was applied, the set it put in place.
 
-        async def job(writing: Writing) -> Draft | None:
-            text = jsontext.encoded(report).decode()
-            number = await writing.insert(
-                "INSERT INTO attempts (reload_id, report) VALUES (?, ?)", report.reload_id, text
-            )
-            await writing.run("DELETE FROM attempts WHERE number <= ?", number - MOST_ATTEMPTS)
-            return None if applied is None else await self._sets.add(writing, applied)
+        A caller that goes away does not stop the write.
+        """
 
-        try:
-            await self._database.write(job, self._sets.accept)
-        except Exception:
-            self._sets.doubt()
-            raise
+        async def job(writing: Writing) -> Numbers:
+            await self._attempts.add(writing, report)
+            return {} if applied is None else await self._sets.add(writing, applied)
+
+        await self._database.write(job, self._sets.remember)
 
     async def attempts(self, limit: int) -> tuple[ReloadReport, ...]:
         """Answer the reports of the last attempts, the newest first."""
-        rows = await self._database.rows("SELECT report FROM attempts ORDER BY number DESC LIMIT ?", limit)
-        return tuple(ReloadReport.model_validate_json(text) for (text,) in rows)
+        return await self._attempts.last(limit)
 
     async def attempt(self, reload_id: str) -> ReloadReport | None:
         """Look one attempt up."""
-        rows = await self._database.rows("SELECT report FROM attempts WHERE reload_id = ?", reload_id)
-        return ReloadReport.model_validate_json(rows[0][0]) if rows else None
+        return await self._attempts.find(reload_id)
 
     async def generations(self) -> tuple[int, ...]:
         """Answer the generations whose sets are kept, the newest first."""

@@ -19,9 +19,11 @@ SCHEMA = (
     """CREATE TABLE directories (
         id INTEGER PRIMARY KEY,
         path BLOB NOT NULL UNIQUE)""",
+    # `place` is where the directory led to, by whatever links.
     """CREATE TABLE snapshots (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
         directory INTEGER NOT NULL REFERENCES directories,
+        place BLOB NOT NULL,
         taken INTEGER NOT NULL)""",
     # A file had this content from the snapshot `first` of its directory to `last`; NULL: it has it in the newest, too.
     # So a reload adds as many rows as there are changed files, however large the directory is.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
+from charhost.errors import StateError
 from charhost.report import ReloadReport, ReloadRequest, RollbackRequest, Trigger
 from charhost.store import MOST_ATTEMPTS
 from charhost.watcher import WatcherStatus
@@ -17,7 +20,7 @@ from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS, WATCHER
 from charhost.web.middleware import admin
 from charhost.web.operation import PROBLEM, Answer, Operation, Parameter, answers_json, described
 from charhost.web.problem import Problem, json_answer
-from charhost.web.reloads import Wish, reload_characters, wish_in
+from charhost.web.reloads import Body, reload_characters, wish_in
 
 MOST_BODY_BYTES = 64 << 10
 BODY_DEADLINE = 10.0
@@ -42,7 +45,10 @@ _REFUSED: dict[int, str | Answer] = {
         {PROBLEM: RejectedReload},
     ),
     500: Answer("Unexpected (`internal_error`).", {PROBLEM: ProblemDocument | RejectedReload}),
-    503: Answer("The server is stopping.", headers={hdrs.RETRY_AFTER: "Seconds."}),
+    503: Answer(
+        "The server is stopping (`stopping`), or what a rollback needs cannot be read (`history_unavailable`).",
+        headers={hdrs.RETRY_AFTER: "Seconds, if it is stopping."},
+    ),
     504: Answer("The load was not finished in time (`load_timeout`).", {PROBLEM: RejectedReload}),
 }
 _RELOAD = Operation(
@@ -87,6 +93,7 @@ _ROLLBACK = Operation(
         **_REFUSED,
     },
 )
+_UNAVAILABLE = "The state file cannot be read (`history_unavailable`)."
 _ATTEMPTS = Operation(
     "The last reloads",
     "Operate",
@@ -101,7 +108,7 @@ _ATTEMPTS = Operation(
         ),
     ),
     answers={200: answers_json(ReloadHistory, "The history.")},
-    errors={400: "The limit is no number from 1 to 100 (`invalid_request`)."},
+    errors={400: "The limit is no number from 1 to 100 (`invalid_request`).", 503: _UNAVAILABLE},
 )
 _ATTEMPT = Operation(
     "One reload",
@@ -109,7 +116,7 @@ _ATTEMPT = Operation(
     needs="admin",
     parameters=(Parameter("reload_id", "path", "Its `reload_id`.", required=True),),
     answers={200: answers_json(ReloadReport, "What it reported.")},
-    errors={404: "There is no such reload among those that are kept (`reload_not_found`)."},
+    errors={404: "There is no such reload among those that are kept (`reload_not_found`).", 503: _UNAVAILABLE},
 )
 _RESUME_WATCH = Operation(
     "Watch on after a rollback",
@@ -144,7 +151,8 @@ async def attempts(request: web.Request) -> web.StreamResponse:
     if not re.fullmatch("0*[1-9][0-9]{0,2}", limit, re.ASCII) or int(limit) > MOST_ATTEMPTS:
         raise Problem(400, "invalid_request", f"limit: expected a number from 1 to {MOST_ATTEMPTS}")
     store = request.app[MANAGER].store
-    reloads, generations = await store.attempts(int(limit)), await store.generations()
+    with _readable():
+        reloads, generations = await store.attempts(int(limit)), await store.generations()
     return json_answer(ReloadHistory(reloads=reloads, generations=generations))
 
 
@@ -152,7 +160,8 @@ async def attempts(request: web.Request) -> web.StreamResponse:
 @admin
 async def attempt(request: web.Request) -> web.StreamResponse:
     """`GET /v1/characters/reloads/{reload_id}`"""
-    report = await request.app[MANAGER].store.attempt(request.match_info["reload_id"])
+    with _readable():
+        report = await request.app[MANAGER].store.attempt(request.match_info["reload_id"])
     if report is None:
         raise Problem(404, "reload_not_found", "There is no such reload among those that are kept.")
     return json_answer(report)
@@ -249,7 +258,16 @@ def _etags(request: web.Request) -> tuple[str, ...] | None:
     return tuple(etag.value for etag in request.if_match or () if not etag.is_weak)
 
 
-async def _wish(request: web.Request, kind: type[Wish]) -> Wish:
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Tell an admin that the history cannot be read, and why."""
+    try:
+        yield
+    except StateError as e:
+        raise Problem(503, "history_unavailable", f"The history cannot be read: {e}.") from e
+
+
+async def _wish(request: web.Request, kind: type[Body]) -> Body:
     if request.content_type != "application/json":
         found = request.headers.get(hdrs.CONTENT_TYPE, "none")
         raise Problem(415, "unsupported_media_type", f"Expected Content-Type: application/json, found {found}.")

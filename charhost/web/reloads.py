@@ -24,10 +24,11 @@ _STATUS = {
     "internal_error": 500,
     "revision_mismatch": 412,
     "unknown_generation": 409,
+    "history_unavailable": 503,
     "directory_not_allowed": 403,
 }
 
-Wish = TypeVar("Wish", bound=BaseModel)
+Body = TypeVar("Body", bound=BaseModel)
 
 
 async def reload_characters(manager: CharacterManager, trigger: Trigger, **fields: Any) -> ReloadReport:
@@ -42,7 +43,7 @@ async def reload_characters(manager: CharacterManager, trigger: Trigger, **field
         raise Problem(503, "stopping", str(e), headers={hdrs.RETRY_AFTER: "5"}) from e
 
 
-def wish_in(body: bytes, kind: type[Wish]) -> Wish:
+def wish_in(body: bytes, kind: type[Body]) -> Body:
     """Read a wish of that *kind* in JSON; raises `Problem`, with a sentence for each field that is wrong."""
     try:
         return kind.model_validate_json(body)

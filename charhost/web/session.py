@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Collection, Coroutine
+from collections.abc import Collection, Coroutine, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -60,7 +60,8 @@ class Session:
 
     `choices` is the current set as long as the client may still choose another character from it. `owner` is the digest
     of the key that the client showed, `longest_wait`, in ms, what it may be told to wait before it comes back. `door`
-    is there once it is known which dialect the client speaks; until then `dialect` is, if the handshake tells.
+    is there once it is known which dialect the client speaks; until then there is the `dialect`, if the handshake told
+    it, and the `config` that the door is made with.
     """
 
     def __init__(
@@ -81,9 +82,12 @@ class Session:
         self.choices: CharacterSet | None = None
         self.door: Door | None = None
         self.dialect: Dialect | None = None
+        self.config: Mapping[str, Any] | None = None
         self.leaving = False
         self.ended_by: str | None = None
         self.gone = asyncio.Event()
+        self._ending = asyncio.Event()
+        self._grace = 0.0
         self.end_of_turn: str | None = None
         self.longest_wait = 0
         self._request = request
@@ -128,7 +132,7 @@ class Session:
             character=self.character.name,
             owner=self.owner,
             dialect=door.dialect if door else self.dialect,
-            config=door.config() if door else None,
+            config=door.config() if door else self.config,
             conversation_id=self.conversation.id,
             items=tuple(history),
             weight=history.weight,
@@ -140,10 +144,18 @@ class Session:
             self._journal.note(self.id, lambda: self.parked)
 
     async def settled(self) -> None:
-        """Wait until the conversation, as it is now, would outlive the process."""
-        if self._journal is not None:
-            self.note()
-            await self._journal.settled()
+        """Wait until the conversation, as it is now, would outlive the process; not so long as to miss the farewell."""
+        if self._journal is None or not self._journal.is_kept:
+            return
+        self.note()
+        settled, ending = waits = [asyncio.create_task(wait) for wait in (self._journal.settled(), self._ending.wait())]
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if ending.done():
+                await asyncio.wait([settled], timeout=self._grace / 2)
+        finally:
+            for wait in waits:
+                wait.cancel()
 
     def choose(self, name: str | None) -> None:
         """Take the client's only choice of a character; a name that is none leaves things as they are."""
@@ -245,11 +257,13 @@ class Session:
     def close(self, farewell: Farewell, grace: float) -> None:
         """End the answers under way, and queue the close behind them and behind the errands.
 
-        After *grace* seconds, in which no errand is under way any more, the client is cut off.
+        Cuts the client off *grace* seconds after the last errand has ended.
         """
         if self.ended_by is not None:
             return
         self._wait_no_more()
+        self._ending.set()
+        self._grace = grace
         self.ended_by = farewell.why
         is_cut = any(turn.ended is None for turn in self._turns)
         self.end_of_turn = "cut" if is_cut else "drained" if self.leaving else None

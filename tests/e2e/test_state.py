@@ -26,7 +26,8 @@ async def test_ten_kills_at_random_moments_lose_nothing_that_was_acknowledged(tm
     """During reloads and chats: the file opens, the history is as it was told, so is every turn."""
     soak = Soak(tmp_path)
     for _ in range(10):
-        await soak.round(longest=0.4)
+        await soak.round(longest=0.25)
+    await soak.check_all()
     found = soak.witness.found
     assert min(found[what] for what in ("turns", "items", "reloads", "rollbacks")) > 0, found
 
@@ -70,6 +71,19 @@ async def test_a_full_disk_costs_history_and_not_the_server(directory: Path, tmp
         log = server.log.read_text()
         assert "database or disk is full" in log
         assert await server.stop() == 0
+
+
+@pytest.mark.skipif(not may("mount -t tmpfs tmpfs /tmp"), reason="no file system can be mounted here")
+async def test_a_start_on_a_full_disk_says_so(directory: Path, tmp_path: Path) -> None:
+    """The error names the file and what is missing: room."""
+    (disk := tmp_path / "disk").mkdir()
+    script = f'{FULL}\n(cat /dev/zero > "$0/ballast") 2> /dev/null || true\nexec "$@" --state "$0/state.db"'
+    status, _, complaint = await output(
+        *("unshare", "-Urm", "sh", "-euc", script, str(disk), sys.executable, "-m", "charhost", "serve"),
+        *("--port", "1", "--directory", str(directory)),
+    )
+    assert (status, complaint.count("Traceback")) == (2, 0)
+    assert f"charhost: the state file {disk}/state.db cannot be used: the disk is full" in complaint
 
 
 def fill(ballast: Path) -> None:

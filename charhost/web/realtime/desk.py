@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
@@ -23,7 +22,7 @@ PATIENCE = 2.0
 class Desk:
     """Finds out which dialect the client speaks, and hands its messages to the door of that dialect.
 
-    *request* is the upgrade, *config* what an earlier door of this conversation knew.
+    *request* is the upgrade.
     """
 
     def __init__(
@@ -31,18 +30,15 @@ class Desk:
         session: Session,
         tasks: asyncio.TaskGroup,
         request: web.Request,
-        dialect: Dialect | None,
-        config: Mapping[str, Any] | None,
     ) -> None:
         self._session = session
         self._tasks = tasks
-        self._config = config
         self._grace = request.app[SETTINGS].close_grace
         self._characters = Characters(session, tasks, request, self._fail)
         self._fault = "server_error"
         self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._enter, "ga")
-        if dialect is not None:
-            self._enter(dialect)
+        if session.dialect is not None:
+            self._enter(session.dialect)
 
     def receive(self, message: WSMessage) -> None:
         """Do what one message says; what comes after the farewell is not heard any more."""
@@ -88,9 +84,9 @@ class Desk:
         door: Door
         if dialect == "unmute":
             self._fault = "fatal"
-            door = UnmuteDoor(self._session, self._tasks, self._fail, self._config)
+            door = UnmuteDoor(self._session, self._tasks, self._fail, self._session.config)
         else:
-            door = OpenAIDoor(self._session, self._tasks, dialect, self._fail, self._config)
+            door = OpenAIDoor(self._session, self._tasks, dialect, self._fail, self._session.config)
         self._session.door = door
         door.open()
         return door

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
 from aiohttp import hdrs, web
 
@@ -33,14 +30,6 @@ class _WithoutKeys(logging.Filter):
 
 
 logging.getLogger("aiohttp.websocket").addFilter(_WithoutKeys())
-
-
-@dataclass(frozen=True)
-class _Opening:
-    """A session; `config` is what its client had set before it was lost."""
-
-    session: Session
-    config: Mapping[str, Any] | None = None
 
 
 _REALTIME = Operation(
@@ -87,22 +76,23 @@ async def realtime(request: web.Request) -> web.StreamResponse:
         await ws.prepare(request)
         resume = request.query.get("resume")
         if resume is not None:
+            # First: whoever else waits for the file may have resumed it by then.
+            await request.app[PARKING].recall(resume, request[AUTHORITY].owner)
             await _end_elsewhere(request, resume)
-            await request.app[PARKING].recall(resume)
         # No await from here to the registration: a swap in between would leave the session on the old set, untold.
-        opening = _new(request, ws) if resume is None else _resumed(request, ws, resume)
-        if isinstance(opening, Farewell):
-            await _refuse(request, ws, opening)
+        session = _new(request, ws) if resume is None else _resumed(request, ws, resume)
+        if isinstance(session, Farewell):
+            await _refuse(request, ws, session)
         else:
-            with request.app[SESSIONS].register(opening.session):
-                await _serve(request, opening)
+            with request.app[SESSIONS].register(session):
+                await _serve(request, session)
     return ws
 
 
-async def _serve(request: web.Request, opening: _Opening) -> None:
-    session = opening.session
+async def _serve(request: web.Request, session: Session) -> None:
+    session.note()
     try:
-        await _converse(request, opening)
+        await _converse(request, session)
     finally:
         if session.may_return:
             request.app[PARKING].put(session.parked)
@@ -110,12 +100,11 @@ async def _serve(request: web.Request, opening: _Opening) -> None:
             request.app[JOURNAL].forget(session.id)
 
 
-async def _converse(request: web.Request, opening: _Opening) -> None:
-    session = opening.session
+async def _converse(request: web.Request, session: Session) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             pump = tasks.create_task(session.pump())
-            desk = Desk(session, tasks, request, session.dialect, opening.config)
+            desk = Desk(session, tasks, request)
             try:
                 async for message in session.ws:
                     desk.receive(message)
@@ -129,7 +118,7 @@ async def _converse(request: web.Request, opening: _Opening) -> None:
         pass  # the client went away; there is nobody left to tell
 
 
-def _new(request: web.Request, ws: web.WebSocketResponse) -> _Opening | Farewell:
+def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | Farewell:
     current = request.app[MANAGER].current
     character = _chosen(request, current)
     if isinstance(character, Farewell):
@@ -140,7 +129,7 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> _Opening | Farewell
     )
     session.choices = None if request.query.get("model") else current
     session.dialect = dialect_of(request)
-    return _Opening(session)
+    return session
 
 
 def _host(request: web.Request) -> Host | None:
@@ -168,7 +157,7 @@ async def _end_elsewhere(request: web.Request, resume: str) -> None:
         await held.gone.wait()
 
 
-def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> _Opening | Farewell:
+def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> Session | Farewell:
     current, parking, metrics = request.app[MANAGER].current, request.app[PARKING], request.app[METRICS]
     parked = parking.find(resume, request[AUTHORITY].owner)
     if parked is None:
@@ -187,8 +176,8 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> _O
     )
     journal = request.app[JOURNAL]
     session = Session(request, ws, conversation, current.generation, parked.owner, parked.id, journal)
-    session.dialect = parked.dialect
-    return _Opening(session, parked.config)
+    session.dialect, session.config = parked.dialect, parked.config
+    return session
 
 
 def _key_refusal(request: web.Request) -> Farewell | None:
