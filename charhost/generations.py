@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from charhost.character import CharacterSet
 from charhost.errors import HistoryUnavailable, StateError, UnknownGeneration
@@ -20,10 +21,7 @@ PATIENCE = 5.0
 
 
 class Generations:
-    """Numbers the sets, and has the store keep what was attempted and what served.
-
-    `former` is what served when the server was last ended, if the store is one that outlives it.
-    """
+    """Numbers the sets, and has the store keep what was attempted and what served."""
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
         self.store = store
@@ -33,7 +31,7 @@ class Generations:
 
     @property
     def former(self) -> StoredSet | None:
-        """What served when the server was last ended; None if nobody knows."""
+        """What served when the server was last ended, without its members; None if nobody knows."""
         return self._former
 
     async def recover(self) -> None:
@@ -41,7 +39,9 @@ class Generations:
         try:
             kept = await self.store.generations()
             self._last = kept[0] if kept else 0
-            self._former = await self.store.stored(self._last) if kept else None
+            former = await self.store.stored(self._last) if kept else None
+            # Its bytes may be many, and are read again when it is made again.
+            self._former = replace(former, members=()) if former is not None else None
         except Exception:
             self._errors.inc()
             log.exception("what served when the server was last ended could not be read; it begins without")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Protocol
 
 from charhost.metrics import Metrics
@@ -16,6 +17,8 @@ log = logging.getLogger("charhost.conversation")
 PATIENCE = 5.0
 # After how many seconds what could not be written is tried again.
 RETRY = 1.0
+# How many conversations are written in one go.
+AT_A_TIME = 100
 
 
 class Archive(Protocol):
@@ -144,13 +147,17 @@ class Journal:
                     done.set_result(None)
 
     async def _save(self, archive: Archive) -> None:
+        """Write down what was noted, some conversations at a time: spelling many would keep the event loop waiting."""
         changed, self._changed = self._changed, {}
         forgotten, self._forgotten = self._forgotten, set()
-        if not changed and not forgotten:
-            return
         try:
-            await archive.save(self._described(changed), list(forgotten))
-            self._is_failing = False
+            while changed or forgotten:
+                some = dict(islice(changed.items(), AT_A_TIME))
+                await archive.save(self._described(some), list(forgotten))
+                for session in some:
+                    del changed[session]
+                forgotten.clear()
+                self._is_failing = False
         except Exception:
             self._changed = {s: d for s, d in changed.items() if s not in self._forgotten} | self._changed
             self._forgotten |= forgotten - self._changed.keys()

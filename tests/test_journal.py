@@ -95,6 +95,15 @@ async def test_what_changes_during_a_write_is_written_together(journal: Journal,
     assert archive.saved == [(["a"], []), (["b", "c"], [])]
 
 
+async def test_many_conversations_are_written_some_at_a_time(journal: Journal, archive: Archive) -> None:
+    """In between the event loop serves others; what fails later leaves what was written written."""
+    for number in range(250):
+        journal.note(str(number), lambda number=number: parked(str(number)))  # type: ignore[misc]
+    journal.forget("over")
+    await journal.settled()
+    assert [(len(saved), forgotten) for saved, forgotten in archive.saved] == [(100, ["over"]), (100, []), (50, [])]
+
+
 async def test_a_conversation_is_written_as_it_is_then(journal: Journal, archive: Archive) -> None:
     """Not as it was when it was noted."""
     now = [parked("old")]

@@ -135,6 +135,14 @@ async def test_a_stored_set_is_bound_to_the_roots_of_now(serving: Serving, direc
         assert (answer.status, (await answer.json())["code"]) == (403, "directory_not_allowed")
 
 
+async def test_a_generation_that_no_file_can_number_is_unknown(serving: Serving) -> None:
+    """It is refused as any other that is not kept, and is no reload that failed."""
+    async with serving() as client:
+        answer = await client.post(ROLLBACK, json={"generation": 2**63})
+        assert (answer.status, (await answer.json())["code"]) == (409, "unknown_generation")
+        assert await history(client) == [("startup", "applied", 1)]
+
+
 async def test_nothing_is_kept_without_a_file(serving: Serving, tmp_path: Path) -> None:
     """A server without --state begins anew, and makes no file."""
     for _ in range(2):

@@ -22,14 +22,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charhost.errors import StateError
+from charhost.generations import Generations
 from charhost.items import Audio, FunctionCall, FunctionOutput, Image, Item, Message, Other, Text
+from charhost.metrics import Metrics
 from charhost.parked import Parked
 from charhost.snapshot import Snapshot
 from charhost.source import SourceFile
 from charhost.state import StateFile
 from charhost.state.database import MAGIC
 from charhost.state.items import item_of, spelled
-from charhost.state.schema import VERSION
+from charhost.state.schema import SCHEMA, VERSION
 from charhost.store import MOST_SETS, Member, StoredSet
 from tests.scripted import LIMIT, message
 from tests.test_store import report
@@ -167,6 +169,15 @@ def newer(path: Path) -> None:
         connection.execute(f"PRAGMA user_version = {VERSION + 1}")
 
 
+def newer_in_its_log(path: Path) -> None:
+    """A newer charhost was killed right after it had changed the tables."""
+    ours(path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+        leave_as_it_is(path)
+
+
 def ours(path: Path) -> None:
     async def fill() -> None:
         async with opened(path) as file:
@@ -196,14 +207,21 @@ def with_a_log(path: Path) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("UPDATE attempts SET report = 'x'")
         connection.commit()
-        for each in (path, path.with_name("state.db-wal")):
-            shutil.copy(each, each.with_name(f"copy-{each.name}"))
-    for each in list(path.parent.glob("copy-*")):
-        each.rename(each.with_name(each.name.removeprefix("copy-")))
+        leave_as_it_is(path)
     with path.open("r+b") as file:
         file.seek(2 * 4096)
         file.write(b"\xff" * 4096 * 8)
     path.chmod(0o600)
+
+
+def leave_as_it_is(path: Path) -> None:
+    """Take a copy of the file and its log now, as a kill would leave them."""
+    inode = path.stat().st_ino
+    for each in (path, path.with_name("state.db-wal")):
+        shutil.copy(each, each.with_name(f"copy-{each.name}"))
+        each.with_name(f"copy-{each.name}").replace(each)
+        each.chmod(0o600)
+    assert path.stat().st_ino != inode
 
 
 BAD: dict[Callable[[Path], None], str] = {
@@ -212,6 +230,7 @@ BAD: dict[Callable[[Path], None], str] = {
     other_program: "is no state file: it is the database of another program",
     other_programs_own: "is no state file: it is the database of another program",
     newer: f"is of version {VERSION + 1}, and this charhost knows {VERSION} only: run a newer",
+    newer_in_its_log: f"is of version {VERSION + 1}, and this charhost knows {VERSION} only: run a newer",
     cut: "is damaged .*; nothing was written to it",
     scribbled: "is damaged .*; nothing was written to it",
     with_a_log: "is damaged .*; nothing was written to it",
@@ -233,7 +252,7 @@ def test_what_is_no_sound_state_file_is_refused_and_never_overwritten(path: Path
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("missing/state.db", "cannot be made: No such file or directory"),
+        ("missing/state.db", "cannot be made: its folder .*/missing does not exist; make it"),
         ("folder", "not a regular file"),
     ],
 )
@@ -262,6 +281,24 @@ def test_a_kill_while_it_is_made_does_no_harm(path: Path, after: int) -> None:
             return len(await file.attempts(9))
 
     assert asyncio.run(use()) == 1
+
+
+async def test_a_kill_within_a_commit_does_no_harm(path: Path) -> None:
+    """The journal that it leaves beside the file, while that is made, is taken back by the next server."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in (*SCHEMA, f"PRAGMA application_id = {MAGIC}", "PRAGMA cache_size = 1", "BEGIN"):
+            connection.execute(statement)
+        for number in range(20):
+            connection.execute("INSERT INTO contents (digest, data) VALUES (?, zeroblob(5000))", [number])
+        for each in list(path.parent.iterdir()):
+            shutil.copy(each, each.with_name(f"copy-{each.name}"))
+    for each in path.parent.glob("copy-*"):
+        each.replace(each.with_name(each.name.removeprefix("copy-")))
+    path.chmod(0o600)
+    assert (path.parent / "state.db-journal").stat().st_size > 0
+    async with opened(path) as file:
+        assert await file.attempts(9) == ()
+    assert asked(path, "SELECT count(*) FROM contents") == [(0,)]
 
 
 KILLED = """
@@ -352,6 +389,17 @@ async def test_what_no_set_needs_is_dropped(path: Path) -> None:
     assert asked(path, "SELECT count(*) FROM contents") == [(MOST_SETS,)]
     assert asked(path, "SELECT path FROM directories") == [(b"/srv/characters",)]
     assert asked(path, "SELECT count(*) FROM snapshots") == [(MOST_SETS,)]
+
+
+async def test_what_served_before_is_not_held_in_memory(path: Path) -> None:
+    """A server that has begun knows which set that was; the bytes stay in the file."""
+    async with opened(path) as file:
+        await file.record(report(7), stored_set(7, {"ada.py": "A = 1"}))
+    async with opened(path) as file:
+        generations = Generations(file, Metrics())
+        await generations.recover()
+        assert generations.former is not None
+        assert (generations.former.generation, len(file._sets._alive)) == (7, 0)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -452,8 +500,51 @@ async def test_a_disk_that_does_not_answer_keeps_nobody(
         await file.close()
     assert f"the state file {path} does not answer; what was being written to it may be lost" in caplog.text
     disk.answers.set()
-    await writing
-    await kept.close()
+    await asyncio.gather(writing, return_exceptions=True)
+    await asyncio.to_thread(kept._thread.join)
+
+
+async def test_a_write_that_hangs_in_the_middle_is_given_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that ends does not wait for it, however far a write has come."""
+    monkeypatch.setattr("charhost.state.database._CLOSE", 0.05)
+    begun, answers = threading.Event(), threading.Event()
+
+    def disk() -> bool:
+        begun.set()
+        return answers.wait(LIMIT)
+
+    async with opened(path) as file:
+        kept = connection(file)
+        await kept.create_function("disk", 0, disk)
+        statement = "INSERT INTO directories (path) SELECT disk()"
+        writing = asyncio.create_task(file._database.write(lambda writing: writing.run(statement)))
+        await asyncio.to_thread(begun.wait)
+        async with asyncio.timeout(LIMIT / 2):
+            await file.close()
+        answers.set()
+        await asyncio.gather(writing, return_exceptions=True)
+        await asyncio.to_thread(kept._thread.join)
+    assert asked(path, "SELECT count(*) FROM directories") == [(0,)]
+
+
+async def test_a_file_that_was_removed_is_not_written_to(path: Path) -> None:
+    """What goes to a file without a name would be lost without a word."""
+    async with opened(path) as file:
+        await file.record(report(1), None)
+        path.rename(path.with_name("elsewhere.db"))
+        with pytest.raises(StateError, match="was removed or replaced: restart the server"):
+            await file.record(report(2), None)
+        path.with_name("elsewhere.db").rename(path)
+        await file.record(report(3), None)
+
+
+async def test_a_set_that_goes_on_after_a_restart_takes_no_more_room(path: Path) -> None:
+    """What was written of it by the earlier server is dropped."""
+    for _ in range(3):
+        async with opened(path) as file:
+            applied = stored_set(1, {"ada.py": "Ada"})
+            await file.record(report(1).model_copy(update={"reload_id": os.urandom(4).hex()}), applied)
+    assert asked(path, "SELECT count(*) FROM snapshots") == [(1,)]
 
 
 async def test_a_write_that_is_only_slow_is_finished_at_the_end(path: Path) -> None:

@@ -1,10 +1,12 @@
-"""Conversations, in the state file: item by item, so that a turn costs what it adds."""
+"""Conversations, in the state file: item by item, so that a turn writes what it adds."""
 
 from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from operator import is_
+from typing import NamedTuple
 
 from charhost import jsontext
 from charhost.items import Item, weight
@@ -12,12 +14,26 @@ from charhost.parked import Parked
 from charhost.state.database import Database, Row, Writing
 from charhost.state.items import item_of, spelled
 
-Placed = list[tuple[Item, int]]
-
 _SAVE = """
     INSERT INTO conversations (id, saved, character, owner, dialect, config, conversation) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET saved = excluded.saved, character = excluded.character, owner = excluded.owner,
         dialect = excluded.dialect, config = excluded.config, conversation = excluded.conversation"""
+
+
+class Written(NamedTuple):
+    """The items that the file has of a conversation, and the place of each."""
+
+    items: tuple[Item, ...] = ()
+    places: tuple[int, ...] = ()
+
+
+class Edit(NamedTuple):
+    """What a conversation is in the file afterwards, and what has to be done for that."""
+
+    session: str
+    written: Written
+    gone: Sequence[int]
+    new: Sequence[tuple[Item, int]]
 
 
 class ConversationTable:
@@ -25,68 +41,76 @@ class ConversationTable:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._written: dict[str, Placed] = {}
+        self._written: dict[str, Written] = {}
 
     async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
         """Write how these conversations stand, and drop those that are over; all of it or nothing."""
-        placed = {parked.id: _placed(self._written.get(parked.id, []), parked.items) for parked in conversations}
+        edits = [_edit(parked, self._written.get(parked.id, Written())) for parked in conversations]
+        gone = [(edit.session, place) for edit in edits for place in edit.gone]
+        new = [(edit.session, place, spelled(item)) for edit in edits for item, place in edit.new]
 
         async def job(writing: Writing) -> None:
             await writing.run_all("DELETE FROM conversations WHERE id = ?", [(session,) for session in forgotten])
             await writing.run_all(_SAVE, map(_row, conversations))
-            await writing.run_all("DELETE FROM items WHERE session = ? AND position = ?", self._gone(placed))
-            await writing.run_all("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", self._new(placed))
+            await writing.run_all("DELETE FROM items WHERE session = ? AND position = ?", gone)
+            await writing.run_all("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", new)
 
         def written(_: None) -> None:
             for session in forgotten:
                 self._written.pop(session, None)
-            self._written.update(placed)
+            self._written.update((edit.session, edit.written) for edit in edits)
 
         await self._database.write(job, written)
 
     async def sessions(self, most: int) -> list[str]:
         """Answer the ids of the conversations that were saved last, and drop all others."""
         kept = "SELECT id FROM conversations ORDER BY saved DESC LIMIT ?"
-        await self._database.write(
-            lambda writing: writing.run(f"DELETE FROM conversations WHERE id NOT IN ({kept})", most)
-        )
+        drop = f"DELETE FROM conversations WHERE id NOT IN ({kept})"
+        await self._database.write(lambda writing: writing.run(drop, most))
         return [session for (session,) in await self._database.rows(kept, most)]
 
     async def find(self, session: str) -> Parked | None:
         """Read one conversation."""
-        found = await self._database.rows(
-            "SELECT character, owner, dialect, config, conversation FROM conversations WHERE id = ?", session
-        )
+        query = "SELECT character, owner, dialect, config, conversation FROM conversations WHERE id = ?"
+        found = await self._database.rows(query, session)
         if not found:
             return None
         query = "SELECT item, position FROM items WHERE session = ? ORDER BY position"
-        placed = [(item_of(text), position) for text, position in await self._database.rows(query, session)]
-        self._written[session] = placed
-        return _parked(session, found[0], tuple(item for item, _ in placed))
-
-    def _gone(self, placed: dict[str, Placed]) -> Iterable[Row]:
-        for session, now in placed.items():
-            left = {position for _, position in now}
-            yield from ((session, at) for _, at in self._written.get(session, ()) if at not in left)
-
-    def _new(self, placed: dict[str, Placed]) -> Iterable[Row]:
-        for session, now in placed.items():
-            known = {position for _, position in self._written.get(session, ())}
-            yield from ((session, at, spelled(item)) for item, at in now if at not in known)
+        rows = await self._database.rows(query, session)
+        items = tuple(item_of(text) for text, _ in rows)
+        self._written[session] = Written(items, tuple(place for _, place in rows))
+        return _parked(session, found[0], items)
 
 
-def _placed(written: Placed, items: Sequence[Item]) -> Placed:
-    """Give each item its place: those that are written and in order keep theirs, all others follow the last.
+def _edit(parked: Parked, written: Written) -> Edit:
+    """Find out what has changed: items are never changed, only replaced, so the same object needs not be written again.
 
-    Items are never changed, only replaced, so the same object needs not be written again.
+    Items that are written and in order keep their places, all others follow the last.
     """
-    waiting = deque(items)
-    placed = []
-    for item, position in written:
+    following = written.places[-1] + 1 if written.places else 0
+    kept = _prefix(written, parked.items)
+    if kept is None:
+        kept = _common(written, parked.items)
+    new = parked.items[len(kept.items) :]
+    places = tuple(range(following, following + len(new)))
+    gone = () if len(kept.places) == len(written.places) else sorted(set(written.places).difference(kept.places))
+    return Edit(parked.id, Written(parked.items, kept.places + places), gone, list(zip(new, places, strict=True)))
+
+
+def _prefix(written: Written, items: Sequence[Item]) -> Written | None:
+    """Answer all that is written if the items begin with it, as they mostly do."""
+    begins_with_it = len(items) >= len(written.items) and all(map(is_, written.items, items))
+    return written if begins_with_it else None
+
+
+def _common(written: Written, items: Sequence[Item]) -> Written:
+    """Answer what of the written ones the items begin with, in the same order."""
+    waiting, places = deque(items), []
+    for item, place in zip(*written, strict=True):
         if waiting and waiting[0] is item:
-            placed.append((waiting.popleft(), position))
-    following = written[-1][1] + 1 if written else 0
-    return placed + [(item, following + index) for index, item in enumerate(waiting)]
+            waiting.popleft()
+            places.append(place)
+    return Written(tuple(items[: len(places)]), tuple(places))
 
 
 def _row(parked: Parked) -> Row:

@@ -30,6 +30,7 @@ _ANSWER = 5.0
 _CLOSE = 3.0
 # What SQLite keeps beside the file while it is open, and after a crash.
 _SIDE_FILES = ("-wal", "-shm", "-journal")
+_CHECKS = ("PRAGMA quick_check(1)", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
 
 Row = tuple[Any, ...]
 Result = TypeVar("Result")
@@ -43,8 +44,9 @@ class Database:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.path = path.resolve()
         self._connection: aiosqlite.Connection | None = None
+        self._identity: tuple[int, int] | None = None
         self._lock = asyncio.Lock()
         self._writes: set[asyncio.Task[Any]] = set()
 
@@ -54,6 +56,7 @@ class Database:
             await asyncio.to_thread(_check, self.path)
             self._connection = await self._connect()
             await self._claim(self._connection)
+            self._identity = _identity(self.path)
         except sqlite3.Error as e:
             await self.close()
             raise _unusable(self.path, e) from e
@@ -74,6 +77,7 @@ class Database:
             await asyncio.wait_for(connection.close(), _CLOSE)
         except TimeoutError:
             log.error("the state file %s does not answer; what was being written to it may be lost", self.path)
+            connection.stop()  # once it answers, if that is while the process lives
 
     async def rows(self, query: str, *parameters: Any) -> list[Row]:
         """Answer what a query finds, beside no write that is half done; raises `StateError` if nothing is answered."""
@@ -96,6 +100,8 @@ class Database:
 
     async def _write(self, job: Callable[[Writing], Awaitable[Result]], written: Callable[[Result], None]) -> None:
         async with self._lock:
+            if _identity(self.path) != self._identity:
+                raise StateError(f"the state file {self.path} was removed or replaced: restart the server")
             async with _transaction(self._open) as connection:
                 result = await job(Writing(connection))
             written(result)
@@ -174,6 +180,14 @@ async def _transaction(connection: aiosqlite.Connection) -> AsyncIterator[aiosql
         raise
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
 def _check(path: Path) -> None:
     """Refuse what is no sound state file of this version, without writing to it; make an empty one where none is."""
     _make(path)
@@ -184,6 +198,11 @@ def _check(path: Path) -> None:
     if not head.startswith(b"SQLite format 3\0") or len(head) < 100:
         raise StateError(f"{path} is no state file: it is not a database; name another file")
     version, magic = (int.from_bytes(head[start : start + 4], "big") for start in (60, 68))
+    _check_version(path, magic, version)
+    _check_content(path, magic)
+
+
+def _check_version(path: Path, magic: int, version: int) -> None:
     # While it is being made a file has neither; then it has no tables either.
     if magic not in (0, MAGIC):
         raise StateError(f"{path} is no state file: it is the database of another program; name another file")
@@ -193,38 +212,43 @@ def _check(path: Path) -> None:
             f"the state file {path} is of version {version}, and this charhost knows {VERSION} only: "
             f"run {other} charhost, or name another file"
         )
-    _check_content(path, magic)
 
 
 def _check_content(path: Path, magic: int) -> None:
     # A connection that may only read: a writing one would copy its log into a damaged file when it is closed. But the
     # journal that a kill leaves while the file is made only a writing one can take back.
-    mode = "rw" if magic and os.path.exists(f"{path}-journal") else "ro"
-    with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode={mode}", uri=True, timeout=_HANDOVER)) as connection:
-        (found,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-        if found != "ok":
-            raise sqlite3.DatabaseError(found.splitlines()[-1])
-        (tables,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    mode = "rw" if magic and path.with_name(f"{path.name}-journal").exists() else "ro"
+    with closing(sqlite3.connect(f"{path.as_uri()}?mode={mode}", uri=True, timeout=_HANDOVER)) as connection:
+        found, version, tables = (connection.execute(query).fetchone()[0] for query in _CHECKS)
+    if found != "ok":
+        raise sqlite3.DatabaseError(found.splitlines()[-1])
+    _check_version(path, magic, version)  # the log may have a later one
     if tables and not magic:
         raise StateError(f"{path} is no state file: it is the database of another program; name another file")
 
 
 def _make(path: Path) -> None:
     """Make the file if there is none; where others may write it is refused: what is in it will be executed."""
+    folder = path.parent
     try:
-        if path.parent.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
-            raise StateError(_exposed(path.parent, "the folder of the state file"))
+        if folder.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            raise StateError(_exposed(folder, "the folder of the state file"))
+        if not os.access(folder, os.W_OK):
+            raise StateError(f"the state file {path} cannot be used: files have to be made beside it, in {folder}")
         for side_file in (path.with_name(path.name + ending) for ending in _SIDE_FILES):
             if os.path.lexists(side_file):
                 _guard(side_file)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     except FileExistsError:
         _guard(path)
+    except FileNotFoundError as e:
+        raise StateError(f"the state file {path} cannot be made: its folder {folder} does not exist; make it") from e
     except OSError as e:
-        raise StateError(f"the state file {path} cannot be made: {e.strerror} ({e.filename})") from e
+        raise StateError(f"the state file {path} cannot be made: {e.strerror}") from e
 
 
 def _guard(path: Path) -> None:
+    """Refuse a file that somebody else may have written."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):

@@ -43,12 +43,13 @@ class SetTable:
             number = await self._number(writing, member.snapshot, numbers)
             members.append((applied.generation, position, number, os.fsencode(member.path), member.fingerprint))
         # One that goes on after a restart has its number already.
-        await writing.run("DELETE FROM sets WHERE generation = ?", applied.generation)
+        dropped = await writing.run("DELETE FROM sets WHERE generation = ?", applied.generation)
         row = (applied.generation, os.fsencode(applied.directory), applied.revision, applied.disk)
         await writing.run("INSERT INTO sets VALUES (?, ?, ?, ?)", *row)
         await writing.run_all("INSERT INTO members VALUES (?, ?, ?, ?, ?)", members)
         kept = "SELECT generation FROM sets ORDER BY generation DESC LIMIT ?"
-        if await writing.run(f"DELETE FROM sets WHERE generation NOT IN ({kept})", MOST_SETS):
+        dropped += await writing.run(f"DELETE FROM sets WHERE generation NOT IN ({kept})", MOST_SETS)
+        if dropped:
             for statement in _COLLECT:
                 await writing.run(statement)
         return numbers

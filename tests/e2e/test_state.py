@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import shutil
 import signal
@@ -84,6 +85,19 @@ async def test_a_start_on_a_full_disk_says_so(directory: Path, tmp_path: Path) -
     )
     assert (status, complaint.count("Traceback")) == (2, 0)
     assert f"charhost: the state file {disk}/state.db cannot be used: the disk is full" in complaint
+
+
+@pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
+async def test_a_folder_that_is_closed_is_told_of(directory: Path, tmp_path: Path) -> None:
+    """SQLite has to make files beside the state file."""
+    (folder := tmp_path / "closed").mkdir(mode=0o555)
+    no_root = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
+    status, _, complaint = await output(
+        *(*no_root, sys.executable, "-m", "charhost", "serve", "--port", "1", "--directory", str(directory)),
+        *("--state", str(folder / "state.db")),
+    )
+    assert status == 2
+    assert f"charhost: the state file {folder}/state.db cannot be used: files have to be made beside it" in complaint
 
 
 def fill(ballast: Path) -> None:
