@@ -47,7 +47,8 @@ class ConversationTable:
         """Write how these conversations stand, and drop those that are over; all of it or nothing."""
         edits = [_edit(parked, self._written.get(parked.id, Written())) for parked in conversations]
         gone = [(edit.session, place) for edit in edits for place in edit.gone]
-        new = [(edit.session, place, spelled(item)) for edit in edits for item, place in edit.new]
+        # Spelled where it is written, on the thread that talks to SQLite: there may be thousands of them.
+        new = ((edit.session, place, spelled(item)) for edit in edits for item, place in edit.new)
 
         async def job(writing: Writing) -> None:
             await writing.run_all("DELETE FROM conversations WHERE id = ?", [(session,) for session in forgotten])

@@ -158,9 +158,8 @@ class Writing:
         return row
 
     async def run_all(self, statement: str, rows: Iterable[Row]) -> None:
-        """Run one statement for each of *rows*."""
-        rows = list(rows)
-        if rows:
+        """Run one statement for each of *rows*, which are read on another thread."""
+        if rows != []:
             await self._connection.executemany(statement, rows)
 
 
