@@ -169,6 +169,8 @@ class CharacterManager:
         await self._loader.close()
 
     async def _resume(self, former: StoredSet) -> ReloadReport:
+        if former.directory != str(self._settings.directory):
+            log.info("%s is not read: what served last came from elsewhere", self._settings.directory)
         disk = await self._peek(Path(former.directory))
         if disk is not None and disk.disk_revision != former.disk:
             with suppress(ReloadRejected):

@@ -24,7 +24,7 @@ LAYERS = (
     {"web"},
     {"watcher"},
     {"manager", "attempt", "wording", "conversation", "turn", "draft", "parking", "journal", "generations"}
-    | {"steward"},
+    | {"host_tools"},
     {"loader", "load", "isolation", "zygote", "rehearsal", "store", "state"}
     | {"upstream", "offline", "tools", "persona", "progress", "logs"},
     {"llm", "history", "wishes"},

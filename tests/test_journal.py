@@ -69,7 +69,7 @@ def errors(metrics: Metrics) -> float | None:
     return metrics.registry.get_sample_value("charhost_conversation_errors_total")
 
 
-async def test_who_waits_finds_its_conversation_written(journal: Journal, archive: Archive) -> None:
+async def test_who_waits_is_told_after_the_write(journal: Journal, archive: Archive) -> None:
     """An answer that is told after the wait is on the disk."""
     journal.note("sess_1", parked)
     await journal.settled()

@@ -63,8 +63,8 @@ def asked(path: Path, query: str) -> list[Any]:
 # Who may use it
 
 
-async def test_only_its_owner_may_read_it(path: Path) -> None:
-    """The file and its log are made with mode 0600, whatever the umask is."""
+async def test_the_file_and_its_log_have_mode_0600(path: Path) -> None:
+    """Only its owner may read what is kept, whatever the umask is."""
     before = os.umask(0)
     try:
         async with opened(path) as file:

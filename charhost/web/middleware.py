@@ -11,6 +11,7 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 
 from charhost.text import UNEXPECTED
+from charhost.web.authority import KeyKind
 from charhost.web.keys import AUTHORITY, GATE
 from charhost.web.problem import Problem, reads_openai_errors
 
@@ -46,30 +47,26 @@ async def with_authority(request: web.Request, handler: Handler) -> web.StreamRe
 
 def admin(handler: Handler) -> Handler:
     """Let only admins through to *handler*."""
-
-    @functools.wraps(handler)
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        insist_on_admin(request)
-        return await handler(request)
-
-    return guarded
-
-
-def insist_on_admin(request: web.Request) -> None:
-    """Raise a `Problem` for whoever may not do what admins may; a wrong key counts each time it is tried."""
-    refusal = request[AUTHORITY].refusal
-    if refusal is not None:
-        raise request.app[GATE].turn_away(refusal, request[AUTHORITY], "admin", request.remote)
+    return _guarded(handler, "admin")
 
 
 def chat(handler: Handler) -> Handler:
     """Let only those through to *handler* who may talk."""
+    return _guarded(handler, "chat")
 
+
+def insist(request: web.Request, kind: KeyKind) -> None:
+    """Raise a `Problem` for whoever may not do what asks for that *kind* of key; a wrong one counts each time."""
+    authority = request[AUTHORITY]
+    refusal = authority.refusal if kind == "admin" else authority.chat_refusal
+    if refusal is not None:
+        raise request.app[GATE].turn_away(refusal, authority, kind, request.remote)
+
+
+def _guarded(handler: Handler, kind: KeyKind) -> Handler:
     @functools.wraps(handler)
     async def guarded(request: web.Request) -> web.StreamResponse:
-        refusal = request[AUTHORITY].chat_refusal
-        if refusal is not None:
-            raise request.app[GATE].turn_away(refusal, request[AUTHORITY], "chat", request.remote)
+        insist(request, kind)
         return await handler(request)
 
     return guarded

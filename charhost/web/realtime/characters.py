@@ -13,7 +13,7 @@ from charhost.jsontext import encoded
 from charhost.report import ReloadRequest
 from charhost.text import display
 from charhost.web.keys import MANAGER
-from charhost.web.middleware import insist_on_admin
+from charhost.web.middleware import insist
 from charhost.web.problem import Problem
 from charhost.web.reloads import reload_characters, wish_in
 from charhost.web.session import Door, Session
@@ -58,7 +58,7 @@ class Characters:
         self._session.send(frame("session.characters.listed", **fields))
 
     def _begin(self, event: Json, door: Door) -> None:
-        insist_on_admin(self._request)  # before anything: whoever may not learns nothing, not even of a mistake
+        insist(self._request, "admin")  # before anything: whoever may not learns nothing, not even of a mistake
         if self._session.errands >= MOST_RELOADS:
             raise Refused("rate_limit_exceeded", f"At most {MOST_RELOADS} reloads at a time: wait for their answers.")
         fields = encoded({name: value for name, value in event.items() if name not in ("type", "event_id")})

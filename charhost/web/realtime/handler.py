@@ -9,7 +9,7 @@ from aiohttp import hdrs, web
 
 from charhost.character import Character, CharacterSet
 from charhost.host import Host
-from charhost.steward import Steward
+from charhost.host_tools import HostTools
 from charhost.web.farewell import Farewell, refused, removed, taken_over
 from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
 from charhost.web.operation import Answer, Operation, Parameter, described
@@ -134,7 +134,7 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | Farewell:
 
 def _host(request: web.Request) -> Host | None:
     """Give an admin's conversation the host's own tools, and no other one."""
-    return Steward(request.app[MANAGER], request.app[SETTINGS].drain) if request[AUTHORITY].admin else None
+    return HostTools(request.app[MANAGER], request.app[SETTINGS].drain) if request[AUTHORITY].admin else None
 
 
 def _chosen(request: web.Request, characters: CharacterSet) -> Character | Farewell:

@@ -13,10 +13,10 @@ import pytest
 
 from charhost.errors import ReloadRejected, ToolRefused
 from charhost.host import HOST_TOOLS
+from charhost.host_tools import LEAST_DRAIN, HostTools, ReloadArguments
 from charhost.manager import CharacterManager
 from charhost.report import ReloadReport, Scope
 from charhost.settings import Settings
-from charhost.steward import LEAST_DRAIN, ReloadArguments, Steward
 from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS
 from tests.conftest import Client, character
 from tests.scripted import end
@@ -46,7 +46,7 @@ async def test_the_list_is_json(manager: CharacterManager, write: Write, directo
     """The model reads who there is, where they come from and which set that is."""
     write("bob.py", character("Bob") + "METADATA = {'comment': 'Says little.'}")
     await manager.reload_characters()
-    told = json.loads(await Steward(manager, 0).run("list_characters", {}))
+    told = json.loads(await HostTools(manager, 0).run("list_characters", {}))
     assert told == {
         "directory": str(directory),
         "generation": 2,
@@ -62,7 +62,7 @@ async def test_a_reload_says_what_came_of_it(manager: CharacterManager, write: W
     """The model reads the sentence of the report, and each file that failed with its line."""
     write("bob.py", "X = 1\n1 / 0")
     found = reports(manager)
-    told = await Steward(manager, 0).run("reload_characters", {"scope": scope})
+    told = await HostTools(manager, 0).run("reload_characters", {"scope": scope})
     (report,) = found
     assert told == f"{report.message}\nbob.py:2: ZeroDivisionError: division by zero"
     assert (report.trigger, report.scope) == ("tool", scope)
@@ -72,7 +72,7 @@ async def test_a_refused_reload_is_raised(manager: CharacterManager, write: Writ
     """What the model reads of it names the files as well."""
     write("ada.py", "1 / 0")
     with pytest.raises(ReloadRejected, match=r"No character could be loaded[^\n]*\n  ada.py:1: ZeroDivisionError"):
-        await Steward(manager, 0).run("reload_characters", {})
+        await HostTools(manager, 0).run("reload_characters", {})
 
 
 @pytest.mark.parametrize(("asked", "place"), [({}, "other"), ({"directory": "current"}, "other"), (None, "characters")])
@@ -83,7 +83,7 @@ async def test_only_known_directories(
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "zoe.py").write_text(character("Zoe"))
     await manager.reload_characters(directory=str(tmp_path / "other"))
-    await Steward(manager, 0).run("reload_characters", {"directory": "default"} if asked is None else asked)
+    await HostTools(manager, 0).run("reload_characters", {"directory": "default"} if asked is None else asked)
     assert (manager.current.directory, manager.current.generation) == (str(tmp_path / place), 3)
 
 
@@ -103,7 +103,7 @@ async def test_nothing_else_can_be_chosen(manager: CharacterManager, tool: str, 
     """Whatever a schema lets through, a path or another field of a reload is refused, and nothing is tried."""
     found = reports(manager)
     with pytest.raises(ToolRefused):
-        await Steward(manager, 0).run(tool, arguments)
+        await HostTools(manager, 0).run(tool, arguments)
     assert found == []
 
 
@@ -123,7 +123,7 @@ async def test_the_answer_may_be_finished(
     """The answer in which the tool is called is let finish, however short the server's setting is."""
     swaps: list[Any] = []
     monkeypatch.setattr(manager._audience, "follow", swaps.append)
-    await Steward(manager, setting).run("reload_characters", {})
+    await HostTools(manager, setting).run("reload_characters", {})
     assert [(swap.drain, swap.policy) for swap in swaps] == [(drain, "close")]
 
 

@@ -1,4 +1,4 @@
-"""Steward: carries out the host's own tools."""
+"""HostTools: what the host's own tools do."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ReloadArguments(BaseModel):
     scope: Scope = "all"
 
 
-class Steward:
+class HostTools:
     """The host of a conversation with an admin; *drain* is the server's setting."""
 
     def __init__(self, manager: CharacterManager, drain: float) -> None:
