@@ -29,9 +29,9 @@ from charhost.parked import Parked
 from charhost.snapshot import Snapshot
 from charhost.source import SourceFile
 from charhost.state import StateFile
-from charhost.state.database import MAGIC
 from charhost.state.items import item_of, spelled
 from charhost.state.schema import SCHEMA, VERSION
+from charhost.state.soundness import MAGIC
 from charhost.store import MOST_SETS, Member, StoredSet
 from tests.scripted import LIMIT, message
 from tests.test_store import report
@@ -132,7 +132,8 @@ async def test_one_of_another_user_is_refused(path: Path) -> None:
 
 async def test_a_second_server_is_told_that_it_is_in_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One file, one server; the first goes on undisturbed."""
-    monkeypatch.setattr("charhost.state.database._HANDOVER", 0.05)
+    for module in ("database", "soundness"):
+        monkeypatch.setattr(f"charhost.state.{module}.HANDOVER", 0.05)
     async with opened(path) as first:
         with pytest.raises(StateError, match="in use by another server"):
             await StateFile(path).open()
