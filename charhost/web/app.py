@@ -136,10 +136,8 @@ def serve(settings: Settings) -> None:
 async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
     await state.open()
     await app[PARKING].recover()
-    generations, waiting = await state.generations(), len(app[PARKING])
-    log.info(
-        "the state file has %d generations, and %d conversations wait for their clients", len(generations), waiting
-    )
+    sets = len(await state.generations())
+    log.info("the state file has %d sets that served, and %d conversations", sets, len(app[PARKING]))
     yield
     await app[JOURNAL].close()
     await state.close()
