@@ -214,11 +214,13 @@ class Left:
     def __init__(self, *session_ids: str) -> None:
         self.kept = {session_id: parked(session_id) for session_id in session_ids}
         self.read: list[str] = []
+        self.dropped = asyncio.Event()
 
     async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
         self.kept.update({one.id: one for one in conversations})
         for session_id in forgotten:
             self.kept.pop(session_id, None)
+            self.dropped.set()
 
     async def sessions(self, most: int) -> list[str]:
         return list(self.kept)[:most]
@@ -273,9 +275,8 @@ async def test_what_an_earlier_process_left_expires_too() -> None:
     parking = parking_of(10, 0.01, left := Left("sess_1"))
     await parking.recover()
     async with asyncio.timeout(LIMIT):
-        while left.kept:
-            await asyncio.sleep(0.001)
-    assert len(parking) == 0
+        await left.dropped.wait()
+    assert (len(parking), left.kept) == (0, {})
 
 
 async def test_what_is_given_up_is_dropped_from_the_archive() -> None:
