@@ -56,7 +56,7 @@ def admin(handler: Handler) -> Handler:
 
 
 def insist_on_admin(request: web.Request) -> None:
-    """Raise a `Problem` for whoever may not do what admins may; a wrong key counts each time it is tried."""
+    """Raise a `Problem` for whoever may not do what admins may; a key that is none of ours counts each time."""
     refusal = request[AUTHORITY].refusal
     if refusal is not None:
         raise request.app[GATE].turn_away(refusal, request[AUTHORITY], "admin", request.remote)
