@@ -37,7 +37,7 @@ async def test_each_command_asks_its_endpoint(asked: Asked, command: str) -> Non
     """Every command makes one request, to its own path, and ends with 0 when that is answered."""
     result = await asked.run(command)
     assert (result.exit_code, result.stderr) == (0, "")
-    method = "POST" if command in ("reload", "rollback") else "GET"
+    method = "POST" if command in ("reload", "rollback", "resume") else "GET"
     assert [(method, path) for method, path, _ in asked.requests] == [(method, PATH_OF[command])]
 
 
