@@ -169,7 +169,7 @@ async def test_what_is_no_address(url: str) -> None:
 async def test_bad_settings() -> None:
     """A key file that is not there: status 2, as for every command."""
     status, _, complaint = await chat(CHARHOST_API_KEY_FILE="/nowhere")
-    assert (status, complaint.startswith("charhost: CHARHOST_API_KEY_FILE: ")) == (2, True)
+    assert (status, complaint.startswith("charhost: CHARHOST_API_KEY_FILE (--api-key-file): ")) == (2, True)
 
 
 async def test_key_comes_from_the_environment(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
