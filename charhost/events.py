@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import count, repeat
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from charhost import jsontext
 from charhost.ids import new_id
 from charhost.lenient import FirstError, Lenient
+from charhost.text import quoted
 
 Dialect = Literal["ga", "beta", "unmute"]
 
@@ -208,10 +209,14 @@ def checked(event: dict[str, Any]) -> ClientEvent:
     """Make a typed event of a decoded one; raises `BadEvent`."""
     kind = KINDS.get(event["type"])
     if kind is None:
-        raise BadEvent(
-            "invalid_value", f"Invalid type. Supported types are: {', '.join((*KINDS, *CHARACTER_KINDS))}.", "type"
-        )
+        raise unknown_type(event, (*KINDS, *CHARACTER_KINDS))
     return valid(kind, event)
+
+
+def unknown_type(event: dict[str, Any], known: Iterable[str]) -> BadEvent:
+    """Make the refusal of an event whose type the dialect does not have."""
+    text = f"Unknown type {quoted(event['type'])}. Supported types are: {', '.join(known)}."
+    return BadEvent("invalid_value", text, "type")
 
 
 def valid(model: type[Valid], data: dict[str, Any], path: str = "") -> Valid:

@@ -15,6 +15,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from charhost.errors import SettingsError
 
 SessionPolicy = Literal["close", "close_affected", "follow", "keep"]
+# What pydantic says of text that is no number tells how it reads it.
+_NUMBERS = {"int_parsing": "expected a whole number", "float_parsing": "expected a number"}
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
@@ -169,10 +171,14 @@ class Settings(BaseSettings):
         for name in [n for n in values if n.endswith("_key_file") and values[n]]:
             if values.get(name.removesuffix("_file")):
                 raise ValueError(f"both {_variable(name.removesuffix('_file'))} and {_variable(name)} are set; use one")
-            try:
-                values[name.removesuffix("_file")] = _first_line(Path(values[name]))
-            except (OSError, UnicodeDecodeError) as e:
-                raise ValueError(f"{_variable(name)}: {e}") from e
+            values[name.removesuffix("_file")] = _key_in(Path(values[name]), name)
+        return values
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_an_empty_path(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("state") == "":  # as a path it would be the working directory
+            raise ValueError("--state (CHARHOST_STATE) is empty: name a file, or leave it out")
         return values
 
     @property
@@ -206,7 +212,9 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _keep_what_is_resumed(self) -> Self:
         if self.resume_set and self.state is None:
-            raise ValueError("resuming the last set needs a file that it is kept in: set CHARHOST_STATE")
+            raise ValueError(
+                "--resume-set (CHARHOST_RESUME_SET) needs --state FILE (CHARHOST_STATE): the last set is kept there"
+            )
         return self
 
     @model_validator(mode="after")
@@ -225,12 +233,24 @@ class Settings(BaseSettings):
         return self
 
 
-def _first_line(file: Path) -> str:
-    return next(iter(file.read_text(encoding="utf-8").splitlines()), "").strip()
+def _key_in(file: Path, name: str) -> str:
+    """Read the key in the file that the setting *name* names; raises `ValueError`."""
+    where = f"{_variable(name)} ({_option(name)})"
+    try:
+        key = next(iter(file.read_text(encoding="utf-8").splitlines()), "").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        raise ValueError(f"{where}: {e}") from e
+    if not key:
+        raise ValueError(f"{where}: the first line of {file} is empty; write a key there")
+    return key
 
 
 def _variable(name: str) -> str:
     return f"CHARHOST_{name.upper()}"
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _explain(error: dict[str, Any]) -> str:
@@ -242,4 +262,5 @@ def _explain(error: dict[str, Any]) -> str:
         return f"{name}: there is no such setting"
     is_shown = name in Settings.model_fields and not is_secret(name) and "@" not in str(error["input"])
     found = "" if not is_shown else f", not {error['input']!r}"
-    return f"{name} (--{name.replace('_', '-')}, {_variable(name)}): {error['msg']}{found}"
+    expected = _NUMBERS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
+    return f"{name} ({_option(name)}, {_variable(name)}): {expected}{found}"

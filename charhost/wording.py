@@ -31,8 +31,11 @@ def was_restored(characters: int, directory: str, generation: int, trigger: Trig
 
 def not_kept(generation: int | None, kept: Sequence[int]) -> str:
     """Say that there is nothing to roll back to, and to what there is."""
-    what = "No generation before the current one" if generation is None else f"Generation {generation}"
-    return f"{what} is kept; there are {', '.join(map(str, kept))}." if kept else f"{what} is kept, nor any other."
+    others = ", ".join(map(str, kept))
+    if generation is None:
+        before = "There is no generation before the current one"
+        return f"{before}; name one of those that are kept: {others}." if kept else f"{before}, and no other is kept."
+    return f"Generation {generation} is not kept; " + (f"those that are: {others}." if kept else "none is.")
 
 
 def nothing_loaded(directory: str, failed: int) -> str:

@@ -14,10 +14,12 @@ from typer.testing import CliRunner, Result
 
 from charhost.cli import app
 from charhost.report import FileError, ReloadReport, Serving, SessionImpact
+from charhost.watcher import WatcherStatus
 
 PATH_OF = {
     "reload": "/v1/characters/reload",
     "rollback": "/v1/characters/rollback",
+    "resume": "/v1/characters/watch/resume",
     "history": "/v1/characters/reloads",
     "status": "/v1/characters/status",
 }
@@ -44,10 +46,12 @@ REPORT = ReloadReport(
     sessions=SessionImpact(policy="close", total=3, affected=3),
     serving=SERVING,
 )
+WATCHER = WatcherStatus(up=True, mode="events", last_event=None, last_comparison=None, held=False, restarts=0)
 
 FINE: dict[str, Any] = {
     "reload": REPORT.model_dump(mode="json"),
     "rollback": REPORT.model_dump(mode="json"),
+    "resume": WATCHER.model_dump(mode="json"),
     "history": {"reloads": [REPORT.model_dump(mode="json")]},
     "status": {
         "serving": SERVING.model_dump(mode="json"),

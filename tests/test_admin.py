@@ -127,12 +127,14 @@ async def test_a_missing_content_type_is_not_accepted(client: Client) -> None:
         (b"{", "Invalid JSON: EOF"),
         (b"[]", "an object"),
         (b"null", "an object"),
-        (b'{"directory": "characters"}', 'directory: expected an absolute path or "default"'),
+        (b'{"directory": "characters"}', "directory: expected an absolute path or \"default\", found 'characters'"),
         (b'{"directory": "/a\\u0000b"}', "directory: a path cannot hold a NUL character"),
         (b'{"directory": "/\\ud800"}', "Invalid JSON"),
-        (b'{"directory": 5}', "directory: Input should be a valid string"),
-        (b'{"on_error": "x"}', "on_error: Input should be 'exclude', 'keep' or 'abort'"),
-        (b'{"dry_run": "yes"}', "dry_run: Input should be a valid boolean"),
+        (b'{"directory": 5}', "directory: Input should be a valid string, found 5"),
+        (b'{"on_error": "x"}', "on_error: Input should be 'exclude', 'keep' or 'abort', found 'x'"),
+        (b'{"dry_run": "yes"}', "dry_run: Input should be a valid boolean, found 'yes'"),
+        (b'{"scope": {"all": null}}', "scope: Input should be 'all' or 'changed', found {\"all\":null}"),
+        (b'{"reason": "' + b"x" * 2000 + b'"}', f"at most 1000 characters, found '{'x' * 79}…"),
         (b'{"colour": 1}', "colour: there is no such field; known are directory, scope, sessions"),
         (b"\xff", "Invalid JSON"),
     ],
@@ -312,7 +314,9 @@ async def test_history_is_as_long_as_asked_for(client: Client) -> None:
 async def test_a_limit_is_a_number_from_1_to_100(client: Client, limit: str) -> None:
     """Anything else is a bad request that says so."""
     answer = await client.get(RELOADS, params={"limit": limit})
-    assert (answer.status, (await answer.json())["code"]) == (400, "invalid_request")
+    problem = await answer.json()
+    assert (answer.status, problem["code"]) == (400, "invalid_request")
+    assert problem["detail"] == f"limit: expected a number from 1 to 100, found {limit!r}"
 
 
 async def test_an_unknown_reload_is_not_found(client: Client) -> None:

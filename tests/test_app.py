@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
@@ -101,6 +102,27 @@ async def test_a_start_without_characters_serves_an_empty_set(
     assert health["reason"] == "no character is loaded"
     warnings = [record.message for record in caplog.records if record.levelno == logging.WARNING]
     assert any("no character is served until a reload succeeds" in warning for warning in warnings)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "said"),
+    [
+        ("character", "Nobody", ["character (--character): there is no Nobody; Ada answers instead"]),
+        ("character", " Ada", []),
+        ("allowed_roots", "/:/nope", ["allowed_roots (--allowed-roots): there is no directory /nope"]),
+    ],
+)
+async def test_a_start_warns_of_what_means_nothing(
+    aiohttp_client: StartClient,
+    settings: Settings,
+    caplog: pytest.LogCaptureFixture,
+    setting: str,
+    value: str,
+    said: list[str],
+) -> None:
+    """A name that nobody has, and a root that is not there, are in the log: both are most likely misspelled."""
+    await aiohttp_client(create_app(Settings(directory=settings.directory, **{setting: value})))
+    assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == said
 
 
 async def test_an_empty_start_is_mended_by_a_reload(aiohttp_client: StartClient, settings: Settings) -> None:
@@ -250,11 +272,11 @@ def test_serve_allows_as_many_sockets_as_it_may(settings: Settings, monkeypatch:
 
 @pytest.mark.usefixtures("quiet_process")
 def test_serve_says_where_it_cannot_listen(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An address that is taken becomes an error that names it."""
+    """An address that is not this machine's becomes an error that names it."""
 
     def run_app(*_: object, **__: object) -> None:
-        raise OSError(98, "Address already in use")
+        raise OSError(errno.EADDRNOTAVAIL, "Cannot assign requested address")
 
     monkeypatch.setattr(web, "run_app", run_app)
-    with pytest.raises(SettingsError, match=r"cannot listen on 127\.0\.0\.1:8000: Address already in use"):
+    with pytest.raises(SettingsError, match=r"cannot listen on 127\.0\.0\.1:8000: Cannot assign requested address"):
         serve(settings)

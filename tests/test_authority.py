@@ -231,8 +231,18 @@ def test_without_one_of_the_keys_nobody_may_talk(sent: str) -> None:
 
 
 def test_a_key_for_talking_makes_no_admin() -> None:
-    """Where there is an admin key, only that one is."""
-    assert code(authority(("Authorization", "Bearer one"), key=KEY, api_key="one")) == (401, "invalid_key")
+    """Where there is an admin key, only that one is; whoever sends the other is told which is which."""
+    decided = authority(("Authorization", "Bearer one"), key=KEY, api_key="one")
+    assert (code(decided), decided.guesses) == ((401, "invalid_key"), False)
+    assert decided.refusal is not None
+    assert decided.refusal.detail == "This key lets its holder talk; what was asked for needs the admin key."
+
+
+@pytest.mark.parametrize(("sent", "guesses"), [("one", True), ("two", False), (KEY, False)])
+def test_only_a_key_that_is_none_of_ours_is_a_guess(sent: str, guesses: bool) -> None:
+    """Whoever has any of the keys has not guessed; whoever sends none has not either."""
+    assert authority(("Authorization", f"Bearer {sent}"), key=KEY, api_key="two").guesses == guesses
+    assert not authority(key=KEY, api_key="two").guesses
 
 
 @pytest.mark.parametrize("sent", ["one", "wrong"])
@@ -354,6 +364,21 @@ async def test_a_missing_key_is_no_wrong_one(
     assert {(await client.get("/v1/models")).status for _ in range(10)} == {401}
     assert {(await client.get("/v1/health", headers=WRONG)).status for _ in range(10)} == {200}
     assert counted(client, "chat") == 0
+
+
+async def test_a_key_for_talking_is_no_wrong_one(
+    aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings
+) -> None:
+    """Whoever may talk and asks for more is refused each time, over HTTP and in a session, and never told to wait."""
+    client, sent = await keyed(aiohttp_client, settings), {"Authorization": "Bearer one"}
+    assert {(await client.post(RELOAD, json={}, headers=sent)).status for _ in range(5)} == {401}
+    async with client.ws_connect("/v1/realtime?dialect=ga", headers=sent) as ws:
+        assert (await ws.receive_json())["type"] == "session.created"
+        for _ in range(5):
+            await ws.send_json({"type": "session.characters.reload"})
+        answers = [await ws.receive_json() for _ in range(5)]
+    assert {answer["error"]["code"] for answer in answers} == {"invalid_key"}
+    assert counted(client, "admin") == 0
 
 
 async def test_any_key_will_do_where_none_is_asked_for(client: Client) -> None:

@@ -118,7 +118,7 @@ def test_what_is_not_given_is_left_to_the_environment(served: list[Settings], mo
         (["--port", "99999"], "charhost: port (--port, CHARHOST_PORT): Input should be less than"),
         (["--sessions", "x"], "charhost: sessions (--sessions, CHARHOST_SESSIONS): Input should be 'close'"),
         (["--host", "0.0.0.0"], "charhost: listening on 0.0.0.0 lets other machines run code"),
-        (["--admin-key-file", "/nowhere"], "charhost: CHARHOST_ADMIN_KEY_FILE: [Errno 2] No such file"),
+        (["--admin-key-file", "/nowhere"], "charhost: CHARHOST_ADMIN_KEY_FILE (--admin-key-file): [Errno 2] No such"),
         (["--log-file", "/proc/nowhere/log"], "charhost: [Errno 2] No such file or directory: '/proc/nowhere'"),
     ],
 )
@@ -153,11 +153,12 @@ def test_a_failure_to_serve_exits_with_2(served: list[Settings], monkeypatch: py
 
 
 def test_a_port_in_use_is_named(tmp_path: Path) -> None:
-    """A server on a taken port ends at once with status 2 and says which address it was."""
+    """A server on a taken port ends at once with status 2, says which address it was and what to do."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         command = [sys.executable, "-m", "charhost", "serve", "--directory", str(tmp_path), "--port", port]
         result = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert result.returncode == 2
-    assert result.stderr.splitlines()[-1].startswith(f"charhost: cannot listen on 127.0.0.1:{port}: ")
+    said = f"charhost: cannot listen on 127.0.0.1:{port}: the address is in use; choose another with --port"
+    assert result.stderr.splitlines()[-1] == said
     assert "Traceback" not in result.stderr

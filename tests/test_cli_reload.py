@@ -88,11 +88,17 @@ async def test_any_set_is_sent_without_quotes(asked: Asked) -> None:
     assert asked.sent[0]["If-Match"] == "*"
 
 
-@pytest.mark.parametrize("command", ["reload", "rollback"])
-async def test_report_is_told_in_a_few_lines(asked: Asked, command: str) -> None:
-    """What was loaded, from where, and which files were left out."""
+@pytest.mark.parametrize(
+    ("command", "headline"),
+    [
+        ("reload", "Characters reloaded successfully!"),
+        ("rollback", "Rolled back: the characters serve as generation 42."),
+    ],
+)
+async def test_report_is_told_in_a_few_lines(asked: Asked, command: str, headline: str) -> None:
+    """What was done, what was loaded, from where, and which files were left out."""
     assert (await asked.run(command)).stdout.splitlines() == [
-        "✓ Characters reloaded successfully!",
+        f"✓ {headline}",
         "  Directory: /srv/characters",
         "  Loaded: 9/10 characters",
         "  Errors: 1",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 from collections.abc import Awaitable, Callable
@@ -37,7 +38,7 @@ async def test_each_command_asks_its_endpoint(asked: Asked, command: str) -> Non
     """Every command makes one request, to its own path, and ends with 0 when that is answered."""
     result = await asked.run(command)
     assert (result.exit_code, result.stderr) == (0, "")
-    method = "POST" if command in ("reload", "rollback") else "GET"
+    method = "POST" if command in ("reload", "rollback", "resume") else "GET"
     assert [(method, path) for method, path, _ in asked.requests] == [(method, PATH_OF[command])]
 
 
@@ -156,9 +157,30 @@ async def test_key_that_cannot_be_sent_ends_with_2(asked: Asked, name: str, valu
 
 
 def test_server_that_is_not_there_ends_with_3() -> None:
-    """No connection is status 3 and one line."""
-    result = CliRunner().invoke(app, ["status", "--url", f"http://127.0.0.1:{free_port()}"])
-    assert (result.exit_code, result.stderr.count("\n"), result.stdout) == (3, 1, "")
+    """No connection is status 3 and one line, which says what to do about it."""
+    url = f"http://localhost:{free_port()}"
+    result = CliRunner().invoke(app, ["status", "--url", url])
+    said = f"✗ no server answers at {url}; start one with charhost serve, or name it with --url\n"
+    assert (result.exit_code, result.stderr, result.stdout) == (3, said, "")
+
+
+async def test_server_that_hangs_up_ends_with_3() -> None:
+    """What came instead of an answer is named, where it is not that nobody listens."""
+
+    async def hang_up(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        result = await asyncio.to_thread(CliRunner().invoke, app, ["status", "--url", url])
+    assert result.exit_code == 3
+    assert result.stderr.startswith(f"✗ No answer from {url}: ")
+
+
+@pytest.mark.parametrize("url", ["http://h:1", "http://h:1/", "http://h:1/v1", "http://h:1/v1/"])
+def test_address_may_have_its_version(url: str) -> None:
+    """The address that other clients are given will do, too."""
+    assert address(url) == "http://h:1"
 
 
 async def test_late_answer_ends_with_6(asked: Asked) -> None:

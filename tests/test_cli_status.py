@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestServer
 
-from tests.asked import FINE, REPORT, Asked, listening
+from tests.asked import FINE, REPORT, WATCHER, Asked, listening
 
 TOLD = "applied (http), 2026-11-22T10:00:00Z: Successfully loaded 9 characters from /srv/characters"
 
@@ -56,6 +56,13 @@ async def test_error_of_the_last_reload_names_the_lines(asked: Asked) -> None:
     ]
 
 
+async def test_error_without_a_file_is_told_by_its_sentence(asked: Asked) -> None:
+    """Where no file is to blame, as for a directory that is missing, the reload's own sentence is shown."""
+    failed = REPORT.model_dump(mode="json") | {"message": "Directory not found: /tmp/nope", "errors": []}
+    rows = await table(asked, last_reload=failed, last_error=failed)
+    assert rows[-1] == ("last error", "in the last reload: Directory not found: /tmp/nope")
+
+
 async def test_error_of_an_earlier_reload_is_told_whole(asked: Asked) -> None:
     """An error that is older than the last reload comes with when it was."""
     earlier = REPORT.model_dump(mode="json") | {"reload_id": "r0", "errors": []}
@@ -76,12 +83,24 @@ async def test_running_reload_is_told(asked: Asked) -> None:
             {"up": False, "last_comparison": "2026-11-22T10:01:00.5Z"},
             "down (events), last compared 2026-11-22T10:01:00Z",
         ),
-        ({"up": True, "held": True, "mode": "poll"}, "up, held (poll), last compared never"),
+        ({"up": True, "mode": "poll"}, "up (poll), last compared never"),
     ],
 )
 async def test_watcher_is_told(asked: Asked, fields: dict[str, Any], told: str) -> None:
     """Whether it watches, how, and when it last looked."""
     assert ("watcher", told) in await table(asked, watcher={"mode": "events", "last_comparison": None} | fields)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "why"),
+    [("rollback", "held after a rollback"), ("watch", "held after a reload that was refused"), ("http", "held")],
+)
+async def test_watcher_that_holds_says_what_helps(asked: Asked, trigger: str, why: str) -> None:
+    """A watcher that waits for the disk to change says why, as far as that is known, and which command ends it."""
+    last = REPORT.model_dump(mode="json") | {"trigger": trigger}
+    watcher = WATCHER.model_dump(mode="json") | {"held": True}
+    told = f"up (events), last compared never, {why}; charhost resume reads the disk again"
+    assert ("watcher", told) in await table(asked, watcher=watcher, last_reload=last)
 
 
 async def test_first_moments_of_a_server(asked: Asked) -> None:

@@ -119,7 +119,13 @@ def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
     with pytest.raises(BadEvent) as caught:
         parsed({"type": "nope"})
     assert (caught.value.code, caught.value.param) == ("invalid_value", "type")
-    assert str(caught.value) == f"Invalid type. Supported types are: {', '.join((*KINDS, *CHARACTER_KINDS))}."
+    assert str(caught.value) == f"Unknown type 'nope'. Supported types are: {', '.join((*KINDS, *CHARACTER_KINDS))}."
+
+
+def test_a_long_type_is_not_repeated_whole() -> None:
+    """Only the beginning of it is."""
+    with pytest.raises(BadEvent, match=r"^Unknown type 'x{79}…\. Supported types are: "):
+        parsed({"type": "x" * 1000})
 
 
 @pytest.mark.parametrize("kind", ["session.update", "conversation.item.retrieve", "input_audio_buffer.append"])

@@ -20,6 +20,7 @@ from charhost.report import ReloadReport
 from charhost.settings import Settings
 from charhost.state import StateFile
 from charhost.store import MOST_SETS, MemoryStore, StoredSet
+from charhost.wording import not_kept
 from tests.conftest import character, prompt
 from tests.scripted import LIMIT
 from tests.test_manager import TAGGED, Gate, Write, gate, sample, state
@@ -223,13 +224,27 @@ async def test_an_unknown_generation_changes_and_counts_nothing(
     await manager.reload_characters(trigger="startup")
     before = state(manager)
     caplog.clear()
-    with pytest.raises(UnknownGeneration, match=r"(before the current one|\d+) is kept; there are 1\."):
+    with pytest.raises(UnknownGeneration, match=r"those that are( kept)?: 1\.$"):
         await roll_back(manager, generation)
     assert state(manager) == before
     assert sample(metrics.registry, "charhost_last_reload_successful") == 1
     assert "rollback" not in str(list(metrics.reloads.collect()))
     assert caplog.records == []
     assert len(await manager.store.attempts(100)) == 1
+
+
+@pytest.mark.parametrize(
+    ("generation", "kept", "said"),
+    [
+        (99, (5, 4), "Generation 99 is not kept; those that are: 5, 4."),
+        (None, (3, 2), "There is no generation before the current one; name one of those that are kept: 3, 2."),
+        (99, (), "Generation 99 is not kept; none is."),
+        (None, (), "There is no generation before the current one, and no other is kept."),
+    ],
+)
+def test_the_refusal_says_which_generations_there_are(generation: int | None, kept: tuple[int, ...], said: str) -> None:
+    """Whoever names one that is not kept learns those that are."""
+    assert not_kept(generation, kept) == said
 
 
 async def test_generations_are_kept_for_a_while(manager: CharacterManager) -> None:

@@ -14,11 +14,19 @@ import aiohttp
 import typer
 from yarl import URL
 
-from charhost.cli.remote import HERE, Url
+from charhost.cli.output import one_line
+from charhost.cli.preview import nobody
+from charhost.cli.remote import HERE, Url, why_unreachable
 from charhost.errors import SettingsError
 from charhost.settings import Settings
 
 _UNREACHABLE, _UNAUTHORISED = 3, 4
+
+# After how many seconds a server that went away is looked for again, and again; then it is given up.
+_PAUSES = (0.2, 0.3, 0.5, 1, 2, 3, 4, 5, 5, 5, 5, 5)
+_FORGOTTEN = "it does not remember this conversation: start it with --state FILE"
+# What a server that stops closes a conversation with, and what is left of one that was killed.
+_WENT_AWAY = (aiohttp.WSCloseCode.GOING_AWAY, aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
 
 
 def chat(
@@ -55,6 +63,10 @@ class _Refused(Exception):
         self.status = status
 
 
+class _Away(_Refused):
+    """The server is not there, but may come back."""
+
+
 class _Lines:
     """What the person types, line by line, read on a daemon thread: nobody can interrupt a read of the terminal."""
 
@@ -84,10 +96,12 @@ class _Lines:
 
 
 class _Chat:
-    """One person's conversation; when the server reloads its characters, it is resumed over a new socket."""
+    """One person's conversation; it is resumed over a new socket when the server reloads, or was started again."""
 
     def __init__(self, url: str, name: str | None, key: str | None) -> None:
+        self._server = url
         self._url = URL(url) / "v1/realtime"
+        self._wanted = name
         self._new = {"dialect": "ga"} | ({} if name is None else {"model": name})
         self._query = self._new
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
@@ -96,28 +110,57 @@ class _Chat:
         self._name = ""
         self._idle = asyncio.Event()
         self._unanswered: str | None = None
+        self._is_answering = False
+        self._looked = 0
 
     async def run(self) -> None:
         """Talk until the person has had enough, or the server has."""
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt, task)
-        async with aiohttp.ClientSession(headers=self._headers) as http:
+        async with aiohttp.ClientSession(headers=self._headers, raise_for_status=self._insist) as http:
             wait: float | None = 0
             while wait is not None:
                 await asyncio.sleep(wait)
-                wait = await self._session(http)
+                try:
+                    wait = await self._session(http)
+                except _Away as e:
+                    wait = self._pause(e)
+
+    async def _insist(self, answer: aiohttp.ClientResponse) -> None:
+        """Raise `_Refused`, with the server's own sentence, for what is no conversation."""
+        if answer.status < 400:
+            return
+        lines = [f"{self._server} refused the conversation: HTTP {answer.status}", await _sentence_of(answer)]
+        if answer.status == 401:
+            lines.append("The key is read from CHARHOST_API_KEY or CHARHOST_API_KEY_FILE.")
+        # A proxy whose server is being started again says so too.
+        kind = _Away if answer.status in (502, 503, 504) else _Refused
+        raise kind("\n  ".join(filter(None, lines)), _UNAUTHORISED if answer.status == 401 else 1)
+
+    def _pause(self, away: _Away) -> float:
+        """Answer after how many seconds to look for the server again; raises *away* if it is given up."""
+        if self._is_answering:
+            typer.echo(" …")
+            self._is_answering = False
+        if not self._name or self._looked == len(_PAUSES):
+            raise away
+        if not self._looked:
+            typer.secho("(the server went away; waiting for it)", err=True, dim=True)
+        self._looked += 1
+        return _PAUSES[self._looked - 1]
 
     async def _session(self, http: aiohttp.ClientSession) -> float | None:
         """Hold one session; answers after how many seconds to open the next, None when the person is done."""
         self._idle.clear()
         async with self._connected(http) as self._socket:
-            listening = asyncio.create_task(self._listen(self._socket))
+            listening = asyncio.create_task(self._listen(http, self._socket))
             try:
                 while (line := await self._next_line(listening)) is not None:
                     await self._ask(self._socket, line)
                 return await listening if listening.done() else None
             finally:
+                self._socket = None
                 listening.cancel()
 
     @asynccontextmanager
@@ -125,11 +168,9 @@ class _Chat:
         try:
             socket = await http.ws_connect(self._url, params=self._query, protocols=("realtime",), heartbeat=20)
         except aiohttp.WSServerHandshakeError as e:
-            status = _UNAUTHORISED if e.status == 401 else 1
-            raise _Refused(f"{self._url.origin()} refused the conversation: HTTP {e.status}", status) from e
+            raise _Refused(f"{self._server} holds no conversations (HTTP {e.status}): is it a charhost server?") from e
         except (aiohttp.ClientError, OSError) as e:
-            text = f"no server answers at {self._url.origin()} ({e}); start one with: charhost serve"
-            raise _Refused(text, _UNREACHABLE) from e
+            raise _Away(why_unreachable(self._server, e), _UNREACHABLE) from e
         async with socket:
             yield socket
 
@@ -158,7 +199,7 @@ class _Chat:
             await socket.send_json({"type": "conversation.item.create", "item": item})
             await socket.send_json({"type": "response.create"})
 
-    async def _listen(self, socket: aiohttp.ClientWebSocketResponse) -> float:
+    async def _listen(self, http: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse) -> float:
         """Show what the character says; answers, when the server ends the session, when to come back."""
         wait: float | None = None
         async for message in socket:
@@ -168,12 +209,27 @@ class _Chat:
             match event:
                 case {"type": "error", "error": {"code": "characters_reloaded", "retry_after_ms": milliseconds}}:
                     wait = milliseconds / 1000
+                case {"type": "error", "error": {"code": "session_not_found"}} if self._looked:
+                    raise _Refused(f"{self._server} is back, but {_FORGOTTEN}")
                 case {"type": "error", "error": {"code": "session_not_found"}}:
                     wait, self._query = 0, self._new
+                case {"type": "error", "error": {"code": "model_not_found"}}:
+                    known = await self._known(http)
+                    raise _Refused(one_line(nobody(self._wanted or "", known, f"at {self._server}")))
             await self._show(socket, event)
+        if wait is None and socket.close_code in _WENT_AWAY:
+            raise _Away(f"{self._server} went away and did not come back", _UNREACHABLE)
         if wait is None:
             raise _Refused(f"the server ended the conversation (close code {socket.close_code})")
         return wait
+
+    async def _known(self, http: aiohttp.ClientSession) -> list[str]:
+        """Ask who there is to talk to."""
+        try:
+            async with http.get(self._url.parent / "models") as answer:
+                return [model["id"] for model in (await answer.json())["data"]]
+        except (aiohttp.ClientError, OSError) as e:
+            raise _Away(why_unreachable(self._server, e), _UNREACHABLE) from e
 
     async def _show(self, socket: aiohttp.ClientWebSocketResponse, event: dict[str, Any]) -> None:
         match event:
@@ -181,21 +237,24 @@ class _Chat:
                 self._query = {"resume": session_id}
                 await self._opened(socket, name)
             case {"type": "response.created"}:
-                self._unanswered = None
+                self._unanswered, self._is_answering, self._looked = None, True, 0
                 typer.secho(f"{_printable(self._name)}: ", bold=True, nl=False)
             case {"type": "response.output_text.delta", "delta": str(delta)}:
                 typer.echo(_printable(delta), nl=False)
             case {"type": "response.done", "response": {"status_details": details}}:
                 typer.echo(_ending(details))
+                self._is_answering = False
                 self._idle.set()
             case {"type": "error", "error": {"message": str(text)}}:
                 typer.secho(_printable(text), err=True, dim=True)
 
     async def _opened(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> None:
         first, self._name = not self._name, name
-        if self._unanswered is not None:
+        if self._unanswered is not None:  # what may have been the end of the server is not asked for ever
             await self._ask(socket, self._unanswered)
-        elif first and sys.stdin.isatty():  # the character speaks first; a script has its question ready
+            return
+        self._looked = 0
+        if first and sys.stdin.isatty():  # the character speaks first; a script has its question ready
             await socket.send_json({"type": "response.create"})
         else:
             self._idle.set()
@@ -211,6 +270,15 @@ class _Chat:
 def _printable(text: str) -> str:
     """Leave out what a terminal would obey: whoever wrote the text is not its owner."""
     return "".join(character for character in text if character.isprintable() or character in "\n\t")
+
+
+async def _sentence_of(answer: aiohttp.ClientResponse) -> str:
+    """Read why the server refuses, in the shape of OpenAI's errors; a server that is none of ours gives no reason."""
+    with suppress(ValueError, aiohttp.ClientError):
+        match await answer.json(content_type=None):
+            case {"error": {"message": str(text)}}:
+                return one_line(text)
+    return ""
 
 
 def _ending(details: dict[str, Any] | None) -> str:

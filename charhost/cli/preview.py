@@ -42,7 +42,7 @@ def preview(
         complain(one_line(e))
         raise typer.Exit(1) from e
     if found is None:
-        complain(one_line(_unknown(name, known, settings.directory)))
+        complain(one_line(nobody(name, known, f"in {settings.directory}")))
     elif found.error is not None:
         complain(error_line(found.error.model_dump()))
     else:
@@ -66,12 +66,13 @@ async def _rehearsed(settings: Settings, name: str) -> tuple[Rehearsal | None, l
     return next(iter(good or claims), None), known
 
 
-def _unknown(name: str, known: list[str], directory: Path) -> str:
+def nobody(name: str, known: list[str], place: str) -> str:
+    """Say that nobody there is called so, and who there is."""
     if not known:
-        return f"there is no character in {directory}"
+        return f"there is no character {place}"
     near = _nearest(name, known)
     others = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(known)[:_MOST_NAMES])}"
-    return f"there is no {name} in {directory}; {others}"
+    return f"there is no {name} {place}; {others}"
 
 
 def _nearest(name: str, known: list[str]) -> list[str]:

@@ -23,6 +23,7 @@ from charhost.cli.remote import (
 from charhost.report import OnError, Scope
 from charhost.settings import SessionPolicy
 
+_RELOADED = "Characters reloaded successfully!"
 _HEADLINES = {
     "unchanged": "Nothing has changed: the characters stay as they are.",
     "valid": "Characters are valid: nothing was changed, this was a dry run.",
@@ -101,9 +102,9 @@ def is_report(document: Document) -> bool:
     return duration and all(isinstance(document.get(name), kind) for name, kind in kinds.items())
 
 
-def show_report(report: Document) -> None:
-    """Print what was loaded and what was left out."""
-    headline = _HEADLINES.get(str(report.get("outcome")), "Characters reloaded successfully!")
+def show_report(report: Document, done: str = _RELOADED) -> None:
+    """Print what was loaded and what was left out; *done* is the headline if that serves now."""
+    headline = _HEADLINES.get(str(report.get("outcome")), done)
     lines = [
         f"{mark(True)} {headline}",
         f"  Directory: {one_line(report['directory'])}",

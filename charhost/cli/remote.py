@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 from collections.abc import Callable
 from contextlib import suppress
@@ -47,7 +48,8 @@ def address(url: str) -> str:
     with suppress(ValueError):
         found = URL(url)
         if found.scheme in ("http", "https") and found.host and not (found.user or found.query or found.fragment):
-            return url.rstrip("/")
+            # Clients of OpenAI's are given the address with its version; what is asked for here begins with that.
+            return url.rstrip("/").removesuffix("/v1").rstrip("/")
     # The text is not repeated: it may hold a password.
     raise typer.BadParameter("expected an address such as http://localhost:8000")
 
@@ -131,7 +133,7 @@ class Remote:
             text = f"No answer from {url} within {self.timeout:g} s; the server may still do what was asked."
             raise Failure(Exit.NO_ANSWER, text) from e
         except (aiohttp.ClientError, OSError) as e:
-            raise Failure(Exit.UNREACHABLE, f"No answer from {url}: {type(e).__name__}: {e}") from e
+            raise Failure(Exit.UNREACHABLE, why_unreachable(self.url, e)) from e
 
 
 def perform(
@@ -154,6 +156,13 @@ def perform(
         complain("Interrupted; the server may still do what was asked.")
         status = Exit.INTERRUPTED
     raise typer.Exit(status)
+
+
+def why_unreachable(url: str, error: Exception) -> str:
+    """Say why there is no answer from the server at *url*; mostly none runs there."""
+    if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:
+        return f"no server answers at {url}; start one with charhost serve, or name it with --url"
+    return f"No answer from {url}: {type(error).__name__}: {error}"
 
 
 def exit_status(answer: Answer, fits: Callable[[Document], bool]) -> Exit:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from charhost.cli.reload import Drain, Reason, Sessions, is_report, show_report
-from charhost.cli.remote import HERE, AsJson, IfMatch, Remote, Request, Timeout, Url, perform
+from charhost.cli.remote import HERE, AsJson, Document, IfMatch, Remote, Request, Timeout, Url, perform
 
 
 def rollback(
@@ -26,4 +26,9 @@ def rollback(
     wish = {"generation": generation, "sessions": sessions, "drain_seconds": drain, "reason": reason}
     wish = {name: value for name, value in wish.items() if value is not None}
     request = Request("/v1/characters/rollback", wish, if_match=if_match)
-    perform(Remote(url, timeout), request, as_json=as_json, fits=is_report, show=show_report)
+    perform(Remote(url, timeout), request, as_json=as_json, fits=is_report, show=_show)
+
+
+def _show(report: Document) -> None:
+    """Print the report; its message names the generation that is back."""
+    show_report(report, f"Rolled back: the characters serve as generation {report.get('generation')}.")

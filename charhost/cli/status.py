@@ -32,7 +32,7 @@ def _rows(document: Document) -> Iterator[tuple[str, object]]:
     yield "last reload", _reload(document.get("last_reload"))
     if isinstance(running, dict):
         yield "reloading", f"since {moment(running.get('since'))}"
-    yield "watcher", _watcher(document.get("watcher"))
+    yield "watcher", _watcher(document.get("watcher"), document.get("last_reload"))
     yield from _errors(document.get("last_error"), document.get("last_reload"))
 
 
@@ -49,17 +49,31 @@ def _reload(report: object) -> str | None:
     return f"{how}, {moment(report.get('started_at'))}: {report.get('message')}"
 
 
-def _watcher(watcher: object) -> str:
+def _watcher(watcher: object, last: object) -> str:
     if not isinstance(watcher, dict):
         return "off"
     state = "up" if watcher.get("up") else "down"
-    held = ", held" if watcher.get("held") else ""
-    return f"{state}{held} ({watcher.get('mode')}), last compared {moment(watcher.get('last_comparison')) or 'never'}"
+    held = f", {_held(last)}; charhost resume reads the disk again" if watcher.get("held") else ""
+    compared = moment(watcher.get("last_comparison")) or "never"
+    return f"{state} ({watcher.get('mode')}), last compared {compared}{held}"
+
+
+def _held(last: object) -> str:
+    """Say why the watcher holds, as far as the last reload tells."""
+    match last:
+        case {"trigger": "rollback"}:
+            return "held after a rollback"
+        case {"trigger": "watch"}:
+            return "held after a reload that was refused"
+    return "held"
 
 
 def _errors(report: object, last: object) -> Iterator[tuple[str, object]]:
     """The sentence of the last reload that went wrong, then a row for each file."""
-    yield "last error", "in the last reload" if report and report == last else _reload(report)
-    if isinstance(report, dict):
-        for line in error_lines(report):
-            yield "", line
+    lines = error_lines(report) if isinstance(report, dict) else []
+    if not isinstance(report, dict) or report != last:
+        yield "last error", _reload(report)
+    else:
+        yield "last error", "in the last reload" if lines else f"in the last reload: {report.get('message')}"
+    for line in lines:
+        yield "", line

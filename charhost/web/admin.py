@@ -13,6 +13,7 @@ from prometheus_client.exposition import choose_encoder
 from charhost.errors import StateError
 from charhost.report import ReloadReport, ReloadRequest, RollbackRequest, Trigger
 from charhost.store import MOST_ATTEMPTS
+from charhost.text import quoted
 from charhost.watcher import WatcherStatus
 from charhost.web.answers import Health, InProgress, ProblemDocument, RejectedReload, ReloadHistory, Status
 from charhost.web.body import read_body
@@ -149,7 +150,9 @@ async def attempts(request: web.Request) -> web.StreamResponse:
     """`GET /v1/characters/reloads`: the newest first, and the generations that can be rolled back to."""
     limit = request.query.get("limit", str(_USUAL_ATTEMPTS))
     if not re.fullmatch("0*[1-9][0-9]{0,2}", limit, re.ASCII) or int(limit) > MOST_ATTEMPTS:
-        raise Problem(400, "invalid_request", f"limit: expected a number from 1 to {MOST_ATTEMPTS}")
+        raise Problem(
+            400, "invalid_request", f"limit: expected a number from 1 to {MOST_ATTEMPTS}, found {quoted(limit)}"
+        )
     store = request.app[MANAGER].store
     with _readable():
         reloads, generations = await store.attempts(int(limit)), await store.generations()

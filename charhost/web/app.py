@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
+import os
 import re
 import resource
 import signal
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
 from aiohttp import web
 
+from charhost.character import CharacterSet
 from charhost.conversation import Conversations
 from charhost.deadline import Crew
 from charhost.errors import ReloadRejected, SettingsError
@@ -23,6 +26,7 @@ from charhost.metrics import Metrics
 from charhost.parking import Parking
 from charhost.settings import Settings
 from charhost.state import StateFile
+from charhost.text import display
 from charhost.upstream import UpstreamModels
 from charhost.upstream.endpoint import Endpoint
 from charhost.watcher import Watcher
@@ -52,6 +56,8 @@ from charhost.web.sessions import Sessions
 from charhost.web.tls import tls_context
 
 log = logging.getLogger("charhost.web")
+
+_TAKEN = "the address is in use; choose another with --port"
 
 _ROUTES = (
     web.get("/", catalog.index),
@@ -130,7 +136,8 @@ def serve(settings: Settings) -> None:
             print=_announce,
         )
     except OSError as e:
-        raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {e.strerror or e}") from e
+        why = _TAKEN if e.errno == errno.EADDRINUSE else e.strerror or e
+        raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {why}") from e
 
 
 async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
@@ -154,6 +161,8 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
         await app[MANAGER].start()
     except ReloadRejected as e:
         log.warning("no character is served until a reload succeeds: %s", e.report.message)
+    for doubt in _doubts(app[SETTINGS], app[MANAGER].current):
+        log.warning("%s", doubt)
     yield
 
 
@@ -178,6 +187,16 @@ def _who_answers(settings: Settings) -> str:
         return "no language model is connected (CHARHOST_LLM_URL): an offline stand-in answers for the characters"
     model = settings.llm_model or "the first model"
     return f"characters speak with {model} at {Endpoint(settings.llm_url).host}"
+
+
+def _doubts(settings: Settings, current: CharacterSet) -> Iterator[str]:
+    """Yield what is set and means nothing as things are; it may mean something after a reload."""
+    for root in settings.roots:
+        if not os.path.isdir(root):
+            yield f"allowed_roots (--allowed-roots): there is no directory {display(str(root))}"
+    name, other = settings.character, current.default(settings.character)
+    if name is not None and other is not None and current.find(name) is None:
+        yield f"character (--character): there is no {name}; {other.name} answers instead"
 
 
 def _announce(banner: str) -> None:

@@ -18,6 +18,7 @@ from charhost.web.throttle import Throttle
 
 KEY_PROTOCOL = "openai-insecure-api-key."
 
+_TALKS_ONLY = "This key lets its holder talk; what was asked for needs the admin key."
 
 KeyKind = Literal["admin", "chat"]
 
@@ -29,7 +30,7 @@ class Authority:
     `owner` is a digest of the key, where talking needs one. With `key_in_subprotocol` the caller sent it in the way of
     pages, which cannot read the status of a refused upgrade.
 
-    `has_key` says that the caller sent a key at all.
+    `guesses` says that the caller sent a key, and that it is none of ours.
     """
 
     admin: bool
@@ -38,7 +39,7 @@ class Authority:
     chat_refusal: Problem | None = None
     key_in_subprotocol: bool = False
     owner: str = ""
-    has_key: bool = False
+    guesses: bool = False
 
 
 class Gate:
@@ -64,17 +65,16 @@ class Gate:
         chat_refusal = self._chat_refusal(key)
         in_subprotocol = protocol is not None and bearer is None
         owner = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest() if key and self._chat_keys else ""
-        return Authority(
-            refusal is None, refusal, chat_refusal is None, chat_refusal, in_subprotocol, owner, key is not None
-        )
+        guesses = key is not None and not _is_among(key, (*self._chat_keys, *self._admin_keys))
+        return Authority(refusal is None, refusal, chat_refusal is None, chat_refusal, in_subprotocol, owner, guesses)
 
     def turn_away(self, refusal: Problem, authority: Authority, kind: KeyKind, remote: str | None) -> Problem:
         """Answer what to tell a caller that is refused: after too many wrong keys, to wait.
 
-        Only who sends a wrong key comes here. The right one always opens, or whoever shares an address with others, as
-        behind a proxy, could lock them out.
+        Only who is refused comes here. The right key always opens, or whoever shares an address with others, as
+        behind a proxy, could lock them out. A key that would open something else is no wrong one.
         """
-        if refusal.status != 401 or not authority.has_key:
+        if refusal.status != 401 or not authority.guesses:
             return refusal
         self._failures.labels(kind).inc()
         wait = math.ceil(self._throttle.fail(remote))
@@ -86,7 +86,10 @@ class Gate:
 
     def _admin_refusal(self, request: web.Request, key: str | None) -> Problem | None:
         if self._admin_keys:
-            return None if _is_among(key, self._admin_keys) else _unauthorized("invalid_key", "admin", key)
+            if _is_among(key, self._admin_keys):
+                return None
+            may_talk = _is_among(key, self._chat_keys)
+            return _unauthorized("invalid_key", _TALKS_ONLY if may_talk else _what_is_wrong("admin", key))
         strange = _not_local(request)
         detail = f"Without CHARHOST_ADMIN_KEY this is for local callers only, and {strange}."
         return Problem(403, "forbidden", detail) if strange else None
@@ -94,7 +97,7 @@ class Gate:
     def _chat_refusal(self, key: str | None) -> Problem | None:
         if not self._chat_keys or _is_among(key, self._chat_keys):
             return None
-        return _unauthorized("invalid_api_key", "API", key)
+        return _unauthorized("invalid_api_key", _what_is_wrong("API", key))
 
 
 def offers(request: web.Request) -> list[str]:
@@ -110,8 +113,11 @@ def _is_among(key: str | None, known: tuple[str, ...]) -> bool:
     return any(matches)
 
 
-def _unauthorized(code: str, kind: str, key: str | None) -> Problem:
-    detail = f"The {kind} key is wrong." if key else f"The {kind} key is missing: send Authorization: Bearer KEY."
+def _what_is_wrong(kind: str, key: str | None) -> str:
+    return f"The {kind} key is wrong." if key else f"The {kind} key is missing: send Authorization: Bearer KEY."
+
+
+def _unauthorized(code: str, detail: str) -> Problem:
     return Problem(401, code, detail, headers={hdrs.WWW_AUTHENTICATE: "Bearer"})
 
 

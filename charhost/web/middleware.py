@@ -56,7 +56,7 @@ def chat(handler: Handler) -> Handler:
 
 
 def insist(request: web.Request, kind: KeyKind) -> None:
-    """Raise a `Problem` for whoever may not do what asks for that *kind* of key; a wrong one counts each time."""
+    """Raise a `Problem` for whoever may not do what asks for that *kind* of key; one that is none of ours counts."""
     authority = request[AUTHORITY]
     refusal = authority.refusal if kind == "admin" else authority.chat_refusal
     if refusal is not None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from charhost.errors import NotAttempted, ReloadRejected, Stopping
 from charhost.manager import CharacterManager
 from charhost.report import ReloadReport, Trigger
+from charhost.text import quoted
 from charhost.web.problem import Problem
 
 _STATUS = {
@@ -57,4 +58,4 @@ def _sentence(error: dict[str, object], known: str) -> str:
     if error["type"] == "extra_forbidden":
         return f"{where}: there is no such field; known are {known}"
     text = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {text}" if where else text
+    return f"{where}: {text}, found {quoted(error['input'])}" if where else text

@@ -12,7 +12,17 @@ from pydantic import model_validator
 from pydantic_core import to_json
 
 from charhost.character import Character, CharacterSet
-from charhost.events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, BadEvent, Dialect, Refused, frame, valid
+from charhost.events import (
+    CHARACTER_KINDS,
+    MOST_TEXT,
+    AudioAppend,
+    BadEvent,
+    Dialect,
+    Refused,
+    frame,
+    unknown_type,
+    valid,
+)
 from charhost.items import Message
 from charhost.lenient import Lenient
 from charhost.progress import ItemDone, TextDelta, TurnEvent
@@ -118,7 +128,7 @@ class UnmuteDoor:
             case "input_audio_buffer.append":
                 self._hear(event)
             case _:
-                raise BadEvent("invalid_value", f"Invalid type. Supported types are: {', '.join(_KINDS)}.", "type")
+                raise unknown_type(event, _KINDS)
 
     def refuse(self, error: BadEvent, event_id: str | None) -> None:
         """Say why an event was not obeyed."""

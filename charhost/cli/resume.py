@@ -1,0 +1,23 @@
+"""charhost resume: have the watcher of a running server read the disk again."""
+
+from __future__ import annotations
+
+from charhost.cli.output import mark, say
+from charhost.cli.remote import HERE, AsJson, Document, Remote, Request, Timeout, Url, perform
+
+
+def resume(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
+    """Have a running server watch on after a rollback: what lies on its disk is loaded if it differs."""
+    request = Request("/v1/characters/watch/resume", {})
+    perform(Remote(url, timeout), request, as_json=as_json, fits=_is_watcher, show=_show)
+
+
+def _is_watcher(document: Document) -> bool:
+    return isinstance(document.get("up"), bool) and isinstance(document.get("held"), bool)
+
+
+def _show(document: Document) -> None:
+    if document["up"]:
+        say(f"{mark(True)} The disk is read again; charhost status shows what comes of it.")
+    else:
+        say(f"{mark(True)} The disk is read again as soon as the watcher is up; it is down, and the log says why.")
