@@ -30,7 +30,7 @@ from charhost.report import Outcome, ReloadReport, ReloadRequest, Serving, Sessi
 from charhost.settings import Settings
 from charhost.snapshot import Snapshot
 from charhost.store import MemoryStore, Store, StoredSet
-from charhost.wording import count, crashed, nothing_loaded, was_loaded, was_restored, write_log
+from charhost.wording import count, crashed, nothing_loaded, was_loaded, was_restored, was_unchanged, write_log
 
 log = logging.getLogger("charhost.reload")
 
@@ -339,7 +339,7 @@ class CharacterManager:
         if not attempt.request.dry_run:
             self._applied = attempt.snapshot
             self._is_restored = False
-        text = f"No character changed in {attempt.directory}; {count(len(self._current), 'character')} serve on"
+        text = was_unchanged(len(self._current), attempt.directory)
         return await self._nothing_changed(attempt, "unchanged", text)
 
     async def _reject(self, attempt: Attempt, code: str, message: str) -> NoReturn:

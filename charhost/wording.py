@@ -23,6 +23,12 @@ def was_loaded(characters: int, directory: str) -> str:
     return f"Successfully loaded {count(characters, 'character')} from {directory}"
 
 
+def was_unchanged(characters: int, directory: str) -> str:
+    """Say that what serves goes on serving."""
+    verb = "serves" if characters == 1 else "serve"
+    return f"No character changed in {directory}; {count(characters, 'character')} {verb} on"
+
+
 def was_restored(characters: int, directory: str, generation: int, trigger: Trigger) -> str:
     """Say what serves from now on, again."""
     did = "rolled back to" if trigger == "rollback" else "resumed"

@@ -37,7 +37,7 @@ async def test_the_index_says_where_to_look(client: Client) -> None:
     """Whoever points a browser at the server gets a line of text."""
     answer = await client.get("/")
     assert (answer.status, answer.content_type) == (200, "text/plain")
-    assert await answer.text() == "charhost serves 1 characters: see /v1/characters and /v1/health.\n"
+    assert await answer.text() == "charhost serves 1 character: see /v1/characters and /v1/health.\n"
 
 
 async def test_the_catalog_has_directory_generation_and_characters(client: Client, directory: Path) -> None:

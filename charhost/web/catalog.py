@@ -10,6 +10,7 @@ from charhost.web.keys import MANAGER, SETTINGS, STARTED
 from charhost.web.middleware import chat
 from charhost.web.operation import Answer, Operation, Parameter, answers_json, described
 from charhost.web.problem import Problem, json_answer
+from charhost.wording import count
 
 _DESCRIPTIONS = ("description", "description_link")
 
@@ -22,7 +23,8 @@ _DESCRIPTIONS = ("description", "description_link")
 async def index(request: web.Request) -> web.StreamResponse:
     """`GET /`: a line for whoever points a browser here."""
     current = request.app[MANAGER].current
-    return web.Response(text=f"charhost serves {len(current)} characters: see /v1/characters and /v1/health.\n")
+    serving = count(len(current), "character")
+    return web.Response(text=f"charhost serves {serving}: see /v1/characters and /v1/health.\n")
 
 
 @described(
