@@ -287,6 +287,13 @@ async def test_who_leaves_does_not_stop_the_reload(client: Client, store: SlowSt
     await generation(client, 3)
 
 
+async def test_who_leaves_at_once_is_obeyed(client: Client) -> None:
+    """A reload that came in one packet with the close frame is carried out."""
+    async with wired(client) as wire:
+        await wire.send("reload")
+    await generation(client, 2)
+
+
 async def test_who_comes_back_meanwhile_does_not_wait_for_the_reload(client: Client, store: SlowStore) -> None:
     """A client whose line was cut resumes at once, whatever its old session had asked for."""
     async with wired(client) as lost, busy(client, store):
