@@ -399,6 +399,16 @@ async def test_tracebacks_do_not_make_an_event_too_long(
         assert ("traceback" in failed, failed["line"]) == (is_whole, 1)
 
 
+async def test_the_list_counts_as_well(client: Client, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tracebacks are left out too where only the list after the report makes an event too long."""
+    write("bob.py", "1 / 0")
+    write("eve.py", character("Eve") + "METADATA = {'comment': 'x' * 2_000}")
+    monkeypatch.setattr("charhost.web.realtime.characters.MOST_EVENT", 2_500)
+    async with wired(client) as wire:
+        (failed,) = (await wire.ask("reload", sessions="keep"))["errors"]
+    assert "traceback" not in failed
+
+
 # Authority
 
 

@@ -70,7 +70,7 @@ class Characters:
     async def _reload(self, wish: ReloadRequest, event_id: str | None, door: Door) -> None:
         try:
             report = await reload_characters(self._manager, "websocket", **dict(wish))
-            fields = _fitting(report.model_dump()) | {"characters": self._manager.current.listing}
+            fields = _fitting(report.model_dump() | {"characters": self._manager.current.listing})
             self._session.send(frame("session.characters.reloaded", **fields))
         except Problem as e:
             door.refuse(_refused(e), event_id)
