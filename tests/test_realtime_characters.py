@@ -409,6 +409,13 @@ async def test_the_list_counts_as_well(client: Client, write: Write, monkeypatch
     assert "traceback" not in failed
 
 
+async def test_an_endless_number_is_refused(client: Client) -> None:
+    """A number that is too large for JSON's readers is not taken for null."""
+    async with wired(client) as wire:
+        await wire.ws.send_str('{"type": "session.characters.reload", "drain_seconds": 1e400}')
+        assert (await wire.next())["error"]["code"] == "invalid_request"
+
+
 # Authority
 
 
