@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -292,6 +293,18 @@ async def test_who_leaves_at_once_is_obeyed(client: Client) -> None:
     async with wired(client) as wire:
         await wire.send("reload")
     await generation(client, 2)
+
+
+async def test_who_leaves_makes_no_noise(client: Client, store: SlowStore, caplog: pytest.LogCaptureFixture) -> None:
+    """What is refused after its asker has gone is logged as any refusal, and not as a fault."""
+    async with busy(client, store):
+        async with wired(client) as wire:
+            await wire.send("reload", directory="/no/such/directory")
+            await until(lambda: errands(client) == 1)
+        await until(lambda: not len(client.app[SESSIONS]))
+    await until(lambda: not client.app[MANAGER]._tasks)
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
 async def test_who_comes_back_meanwhile_does_not_wait_for_the_reload(client: Client, store: SlowStore) -> None:
