@@ -13,6 +13,7 @@ from charhost.attempt import Attempt, Conditions, Swap
 from charhost.character import CharacterSet
 from charhost.deadline import Crew
 from charhost.errors import (
+    CharhostError,
     DirectoryError,
     IsolatedLoadFailed,
     LoadTimeout,
@@ -187,9 +188,15 @@ class CharacterManager:
             return self._last_in_line[1]
         task = asyncio.create_task(self._run_in_turn(Attempt(request, trigger, conditions, snapshot)))
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._end_of)
         self._last_in_line = key, task
         return task
+
+    def _end_of(self, task: asyncio.Task[ReloadReport]) -> None:
+        self._tasks.discard(task)
+        # Whoever asked may be gone: asyncio would log a refusal, which has been logged, as a fault that nobody saw.
+        if not task.cancelled() and not isinstance(e := task.exception(), CharhostError | None):
+            log.error("a reload failed unexpectedly", exc_info=e)
 
     async def _run_in_turn(self, attempt: Attempt) -> ReloadReport:
         try:

@@ -811,3 +811,17 @@ async def test_running_is_the_attempt_that_runs(manager: CharacterManager, write
     assert running is not None
     assert (await reload).reload_id == running.reload_id
     assert manager.running is None
+
+
+async def test_a_fault_is_logged_even_if_nobody_waits(
+    manager: CharacterManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What nobody foresaw is not lost with the caller that left."""
+    monkeypatch.setattr(manager, "_decide", None)
+    caller = asyncio.create_task(manager.reload_characters())
+    await asyncio.sleep(0)
+    (reload,) = manager._tasks
+    caller.cancel()
+    await asyncio.wait([reload])
+    await asyncio.sleep(0)
+    assert [record.getMessage() for record in caplog.records if record.exc_info] == ["a reload failed unexpectedly"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 from collections.abc import AsyncIterator
@@ -287,6 +288,25 @@ async def test_who_leaves_does_not_stop_the_reload(client: Client, store: SlowSt
     await generation(client, 3)
 
 
+async def test_who_leaves_at_once_is_obeyed(client: Client) -> None:
+    """A reload that came in one packet with the close frame is carried out."""
+    async with wired(client) as wire:
+        await wire.send("reload")
+    await generation(client, 2)
+
+
+async def test_who_leaves_makes_no_noise(client: Client, store: SlowStore, caplog: pytest.LogCaptureFixture) -> None:
+    """What is refused after its asker has gone is logged as any refusal, and not as a fault."""
+    async with busy(client, store):
+        async with wired(client) as wire:
+            await wire.send("reload", directory="/no/such/directory")
+            await until(lambda: errands(client) == 1)
+        await until(lambda: not len(client.app[SESSIONS]))
+    await until(lambda: not client.app[MANAGER]._tasks)
+    gc.collect()
+    assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
+
+
 async def test_who_comes_back_meanwhile_does_not_wait_for_the_reload(client: Client, store: SlowStore) -> None:
     """A client whose line was cut resumes at once, whatever its old session had asked for."""
     async with wired(client) as lost, busy(client, store):
@@ -390,6 +410,23 @@ async def test_tracebacks_do_not_make_an_event_too_long(
             answer = await wire.ask("reload", on_error=on_error, sessions="keep")
         (failed,) = (answer if on_error == "exclude" else answer["error"]["report"])["errors"]
         assert ("traceback" in failed, failed["line"]) == (is_whole, 1)
+
+
+async def test_the_list_counts_as_well(client: Client, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tracebacks are left out too where only the list after the report makes an event too long."""
+    write("bob.py", "1 / 0")
+    write("eve.py", character("Eve") + "METADATA = {'comment': 'x' * 2_000}")
+    monkeypatch.setattr("charhost.web.realtime.characters.MOST_EVENT", 2_500)
+    async with wired(client) as wire:
+        (failed,) = (await wire.ask("reload", sessions="keep"))["errors"]
+    assert "traceback" not in failed
+
+
+async def test_an_endless_number_is_refused(client: Client) -> None:
+    """A number that is too large for JSON's readers is not taken for null."""
+    async with wired(client) as wire:
+        await wire.ws.send_str('{"type": "session.characters.reload", "drain_seconds": 1e400}')
+        assert (await wire.next())["error"]["code"] == "invalid_request"
 
 
 # Authority

@@ -204,8 +204,8 @@ class Session:
 
     def drop_errands(self) -> None:
         """Give up the errands: nobody waits for their answers any more."""
-        for task in self._errands:
-            task.cancel()
+        for task in self._errands:  # one that was run just now begins first: what it has done must not depend on this
+            asyncio.get_running_loop().call_soon(task.cancel)
 
     @property
     def is_ending(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
+from pydantic_core import to_json
 
 from charhost.events import MOST_EVENT, Refused, event_id_of, frame
 from charhost.jsontext import encoded
@@ -61,7 +62,8 @@ class Characters:
         insist(self._request, "admin")  # before anything: whoever may not learns nothing, not even of a mistake
         if self._session.errands >= MOST_RELOADS:
             raise Refused("rate_limit_exceeded", f"At most {MOST_RELOADS} reloads at a time: wait for their answers.")
-        fields = encoded({name: value for name, value in event.items() if name not in ("type", "event_id")})
+        wishes = {name: value for name, value in event.items() if name not in ("type", "event_id")}
+        fields = to_json(wishes, inf_nan_mode="constants")  # an endless number is refused; as null it would be obeyed
         if len(fields) > MOST_WISH:
             raise Problem(413, "request_too_large", f"The fields have more than {MOST_WISH:,} bytes.")
         wish = wish_in(fields, ReloadRequest)
@@ -70,7 +72,7 @@ class Characters:
     async def _reload(self, wish: ReloadRequest, event_id: str | None, door: Door) -> None:
         try:
             report = await reload_characters(self._manager, "websocket", **dict(wish))
-            fields = _fitting(report.model_dump()) | {"characters": self._manager.current.listing}
+            fields = _fitting(report.model_dump() | {"characters": self._manager.current.listing})
             self._session.send(frame("session.characters.reloaded", **fields))
         except Problem as e:
             door.refuse(_refused(e), event_id)
