@@ -925,7 +925,7 @@ async def test_slow_client_gets_every_delta(client: Client, script: Script) -> N
         await caller.send("response.create")
         (live,) = client.app[SESSIONS]._live.values()
         async with asyncio.timeout(LIMIT):
-            while not live.is_crowded:
+            while not live.outbox.is_crowded:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
         assert (script.ended, live.ended_by) == (0, None)
@@ -945,7 +945,7 @@ async def test_slow_client_of_many_responses(client: Client, script: Script) -> 
         for _ in range(8):
             await caller.send("response.create", response={"conversation": "none"})
         async with asyncio.timeout(LIMIT):
-            while not live.is_crowded:
+            while not live.outbox.is_crowded:
                 await asyncio.sleep(0.01)
         transport(caller).resume_reading()
         outcomes = [(await caller.until("response.done"))["response"]["status"] for _ in range(8)]
@@ -993,7 +993,7 @@ async def test_nothing_is_heard_after_the_farewell(client: Client, script: Scrip
         (live,) = client.app[SESSIONS]._live.values()
         transport(caller).pause_reading()
         async with asyncio.timeout(LIMIT):
-            while not live.is_crowded:
+            while not live.outbox.is_crowded:
                 await caller.send("session.update", session={"instructions": "x" * 100_000})
                 await asyncio.sleep(0.001)
         live.close(Farewell(4000, "Bye", "test"), grace=LIMIT)

@@ -19,7 +19,8 @@ from charhost.events import BadEvent, Dialect
 from charhost.progress import TurnEnded
 from charhost.settings import SessionPolicy
 from charhost.web.farewell import GOING_AWAY, Farewell
-from charhost.web.session import MOST_WAITING_CHARACTERS, MOST_WAITING_FRAMES, Session
+from charhost.web.outbox import MOST_WAITING_FRAMES
+from charhost.web.session import Session
 from tests.scripted import ScriptedModel, Step, cast, house
 
 BYE = Farewell(1012, "Bye", "reload")
@@ -114,7 +115,7 @@ async def test_frames_leave_in_order_and_the_close_comes_last() -> None:
     talk.send("one")
     talk.send("two")
     talk.close(Farewell(1012, "Bye", "reload", "fatal"), 5)
-    await asyncio.wait_for(talk.pump(), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
     assert line.sent == ["one", "two", "fatal", (1012, b"Bye", False)]
 
 
@@ -124,7 +125,7 @@ async def test_nothing_is_sent_after_the_farewell() -> None:
     talk = session(line)
     talk.close(BYE, 5)
     talk.send("late")
-    await asyncio.wait_for(talk.pump(), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
     assert line.sent == [(1012, b"Bye", False)]
 
 
@@ -133,7 +134,7 @@ async def test_the_close_does_not_wait_for_a_client_that_does_not_read() -> None
     line = Line()
     talk = session(line)
     talk.close(BYE, 5)
-    await asyncio.wait_for(talk.pump(), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
     assert line.sent[-1][-1] is False
 
 
@@ -143,49 +144,8 @@ async def test_the_first_farewell_counts() -> None:
     talk = session(line)
     talk.close(BYE, 5)
     talk.close(Farewell(1001, "Gone", "shutdown"), 5)
-    await asyncio.wait_for(talk.pump(), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
     assert (line.sent, talk.ended_by) == ([(1012, b"Bye", False)], "reload")
-
-
-async def test_an_outbox_has_a_bound() -> None:
-    """A client that does not read is cut off when its frames fill the queue, and not before."""
-    line = Line()
-    talk = session(line)
-    for _ in range(MOST_WAITING_FRAMES):
-        talk.send("frame")
-    assert not line.aborted
-    talk.send("one too many")
-    assert (line.aborted, talk.ended_by) == (True, "overflow")
-
-
-async def test_an_outbox_has_a_bound_for_what_it_holds() -> None:
-    """Long frames fill it before there are many; one alone is sent however long it is."""
-    line = Line()
-    talk = session(line)
-    talk.send("x" * (MOST_WAITING_CHARACTERS + 1))
-    assert not line.aborted
-    talk.send("one too many")
-    assert (line.aborted, talk.ended_by) == (True, "overflow")
-
-
-async def test_what_was_sent_weighs_nothing() -> None:
-    """A client that takes its frames is never dropped, however much they come to."""
-    line = Line()
-    talk = session(line)
-    pump = asyncio.create_task(talk.pump())
-    for _ in range(4):
-        talk.send("x" * (MOST_WAITING_CHARACTERS // 2))
-        await turns()
-        assert not talk.is_crowded
-    assert not line.aborted
-    pump.cancel()
-
-
-async def test_a_few_long_frames_are_a_crowd() -> None:
-    """Whoever tells much waits for room also where it is few frames."""
-    talk = session(Line())
-    talk.send("x" * (2 << 20))
-    assert talk.is_crowded
 
 
 async def test_a_farewell_that_finds_the_outbox_full_cuts_the_line() -> None:
@@ -204,7 +164,7 @@ async def test_who_does_not_take_the_farewell_is_cut_off() -> None:
     line.free.clear()
     talk = session(line)
     talk.close(Farewell(1012, "Bye", "reload", "fatal"), 0.01)
-    await asyncio.wait_for(talk.pump(), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
     assert line.aborted
 
 
@@ -233,7 +193,7 @@ async def test_turns_end_before_the_farewell() -> None:
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
         talk.close(Farewell(1012, "Bye", "reload", "fatal", "characters_reloaded"), 5)
-        await talk.pump()
+        await talk.outbox.pump(talk.ws)
     assert codes == ["characters_reloaded"]
     assert line.sent == ["failed", "fatal", (1012, b"Bye", False)]
 
@@ -248,42 +208,6 @@ async def test_turns_of_a_client_that_left_are_dropped() -> None:
     assert (codes, len(talk.turns)) == ([], 0)
 
 
-async def test_whoever_tells_much_waits_for_room() -> None:
-    """Beyond a quarter of the queue there is no room, until the client has taken most of it."""
-    line = Line()
-    talk = session(line)
-    for _ in range(65):
-        talk.send("frame")
-    waiting = asyncio.create_task(talk.room())
-    await turns()
-    assert (talk.is_crowded, waiting.done()) == (True, False)
-    pump = asyncio.create_task(talk.pump())
-    await asyncio.wait_for(waiting, 20)
-    assert not talk.is_crowded
-    pump.cancel()
-
-
-async def test_one_frame_less_is_not_room_yet() -> None:
-    """Whoever is woken because a frame left looks again: others may have filled its place."""
-    talk = session(Line())
-    for _ in range(66):
-        talk.send("frame")
-    waiting = asyncio.create_task(talk.room())
-    await turns()
-    talk._taken.set()
-    await turns()
-    assert not waiting.done()
-    waiting.cancel()
-
-
-async def test_there_is_room_for_a_few() -> None:
-    """Up to a quarter of the queue nobody waits."""
-    talk = session(Line())
-    for _ in range(64):
-        talk.send("frame")
-    await asyncio.wait_for(talk.room(), 20)
-
-
 async def test_a_fault_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     """A fault of charhost's own closes with 1011, says nothing of itself to the client, and all to the log."""
     line = Line()
@@ -292,7 +216,7 @@ async def test_a_fault_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> N
         raise RuntimeError("s3cret")
     except RuntimeError:
         talk.fail(5)
-    await asyncio.wait_for(talk.pump(), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
     event, (code, *_) = line.sent
     assert (code, json.loads(event)["error"]["code"], talk.ended_by) == (1011, "internal_error", "fault")
     assert ("s3cret" in caplog.text, "s3cret" in event) == (True, False)
@@ -329,7 +253,7 @@ async def test_a_session_in_a_turn_is_let_finish() -> None:
         await turns()
         assert (talk.is_ending, talk.ended_by, codes) == (True, None, [])
         go.set()
-        await talk.pump()
+        await talk.outbox.pump(talk.ws)
     assert (codes, talk.ended_by, talk.end_of_turn) == (["completed"], "reload", "drained")
     assert line.sent == ["completed", (1012, b"Bye", False)]
 
@@ -340,7 +264,7 @@ async def test_at_the_deadline_the_turn_is_cut() -> None:
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
         talk.leave(Farewell(1012, "Bye", "reload", cut="characters_reloaded"), 5, drain=0.01)
-        await talk.pump()
+        await talk.outbox.pump(talk.ws)
     assert (codes, talk.end_of_turn) == (["characters_reloaded"], "cut")
 
 
@@ -365,7 +289,7 @@ async def test_all_turns_are_let_finish() -> None:
         await turns()
         assert talk.ended_by is None
         gates[1].set()
-        await talk.pump()
+        await talk.outbox.pump(talk.ws)
     assert second == ["completed"]
 
 
@@ -377,7 +301,7 @@ async def test_shutdown_does_not_wait_for_a_drain() -> None:
         codes = await under_way(talk, tasks)
         talk.leave(BYE, 5, drain=60)
         talk.leave(GOING_AWAY, 5, drain=0)
-        await talk.pump()
+        await talk.outbox.pump(talk.ws)
     assert (codes, talk.ended_by, talk.end_of_turn) == (["server_shutdown"], "shutdown", "cut")
     assert line.sent == ["failed", (1001, b"Server is shutting down", False)]
 
@@ -454,7 +378,7 @@ async def test_a_farewell_comes_after_the_answer_to_an_errand(drain: float) -> N
         await turns()
         assert (talk.ended_by, talk.errands) == ("reload", 1)
         done.set()
-        await talk.pump()
+        await talk.outbox.pump(talk.ws)
     assert (line.sent, talk.end_of_turn) == (["answer", (1012, b"Bye", False)], None)
 
 
@@ -468,7 +392,7 @@ async def test_a_farewell_comes_after_the_last_of_several_errands() -> None:
         second.set()
         await settled(lambda: talk.errands == 1)
         first.set()
-        await talk.pump()
+        await talk.outbox.pump(talk.ws)
     assert line.sent == ["answer", "answer", (1012, b"Bye", False)]
 
 
@@ -482,7 +406,7 @@ async def test_a_farewell_comes_after_answers_and_errands() -> None:
         talk.close(Farewell(1012, "Bye", "reload", cut="characters_reloaded"), 5)
         await settled(lambda: codes)
         done.set()
-        await talk.pump()
+        await talk.outbox.pump(talk.ws)
     assert (codes, line.sent) == (["characters_reloaded"], ["failed", "answer", (1012, b"Bye", False)])
 
 
@@ -525,7 +449,7 @@ async def test_errands_of_a_client_that_left_are_dropped() -> None:
         talk.close(BYE, 5)
         talk.drop_work()
     await turns()
-    assert (talk.errands, talk._outbox.qsize()) == (0, 0)
+    assert (talk.errands, talk.outbox._frames.qsize()) == (0, 0)
 
 
 # Going on

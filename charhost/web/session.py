@@ -20,13 +20,9 @@ from charhost.parked import Parked
 from charhost.text import UNEXPECTED
 from charhost.turn import Turn
 from charhost.web.farewell import Farewell
+from charhost.web.outbox import Outbox
 
 log = logging.getLogger("charhost.sessions")
-
-MOST_WAITING_FRAMES = 256
-MOST_WAITING_CHARACTERS = 32 << 20
-_CROWDED = 64
-_CROWDED_CHARACTERS = 1 << 20
 
 
 class Door(Protocol):
@@ -54,7 +50,7 @@ class Door(Protocol):
 
 
 class Session:
-    """One connected client: a socket, its conversation, what is under way for it, and a bounded queue of frames.
+    """One connected client: a socket, its conversation, what is under way for it, and what waits to be sent.
 
     Under way are answers, which a farewell may cut, and errands, which it waits for.
 
@@ -90,11 +86,9 @@ class Session:
         self._grace = 0.0
         self.end_of_turn: str | None = None
         self.longest_wait = 0
+        self.outbox = Outbox(partial(self.abort, "overflow"))
         self._request = request
         self._journal = journal
-        self._outbox: asyncio.Queue[str | Farewell] = asyncio.Queue(MOST_WAITING_FRAMES)
-        self._waiting = 0
-        self._taken = asyncio.Event()
         self._turns: dict[Turn, asyncio.Task[None]] = {}
         self._errands: set[asyncio.Task[None]] = set()
         self._when_silent: partial[None] | None = None
@@ -212,38 +206,9 @@ class Session:
         """Whether the farewell is under way, or waits for the end of an answer."""
         return self.leaving or self.ended_by is not None
 
-    @property
-    def is_crowded(self) -> bool:
-        """Whether much waits to be sent."""
-        return self._outbox.qsize() > _CROWDED or self._waiting > _CROWDED_CHARACTERS
-
-    async def room(self) -> None:
-        """Wait until the client has taken most of what waits; one that takes nothing is found by its heartbeat."""
-        while self.is_crowded:
-            self._taken.clear()
-            await self._taken.wait()
-
     def send(self, frame: str | Farewell) -> None:
         """Queue *frame*; a client that lets the queue fill up is disconnected."""
-        if isinstance(frame, str):
-            self._waiting += len(frame)
-        try:
-            self._outbox.put_nowait(frame)
-        except asyncio.QueueFull:
-            self.abort("overflow")
-        if self._waiting > MOST_WAITING_CHARACTERS and self._outbox.qsize() > 1:
-            self.abort("overflow")
-
-    async def pump(self) -> None:
-        """Write queued frames until the farewell; the only writer of the socket."""
-        while not isinstance(frame := await self._outbox.get(), Farewell):
-            await self.ws.send_str(frame)
-            self._waiting -= len(frame)
-            self._taken.set()
-        if frame.frame is not None:
-            await self.ws.send_str(frame.frame)
-        # Without drain=False aiohttp waits, beyond any time limit, for a client that has stopped reading.
-        await self.ws.close(code=frame.code, message=frame.close_reason, drain=False)
+        self.outbox.put(frame)
 
     def leave(self, farewell: Farewell, grace: float, drain: float) -> None:
         """Close as soon as nothing is being said, at the latest after *drain* seconds."""
@@ -289,7 +254,7 @@ class Session:
 
     def forget(self) -> None:
         """Let go of what only a client that is there needs: a large part of what a session holds, in a circle."""
-        self._outbox = asyncio.Queue(MOST_WAITING_FRAMES)
+        self.outbox.clear()
         self.door = None
 
     def _part(self, farewell: Farewell, grace: float) -> None:

@@ -103,12 +103,14 @@ async def _serve(request: web.Request, session: Session) -> None:
 async def _converse(request: web.Request, session: Session) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
-            pump = tasks.create_task(session.pump())
+            pump = tasks.create_task(session.outbox.pump(session.ws))
             desk = Desk(session, tasks, request)
             try:
                 async for message in session.ws:
                     desk.receive(message)
-                    if session.is_crowded:  # what came in one packet is read without a pause: let the answers leave
+                    if (
+                        session.outbox.is_crowded
+                    ):  # what came in one packet is read without a pause: let the answers leave
                         await asyncio.sleep(0)
             finally:
                 desk.close()

@@ -199,7 +199,7 @@ class OpenAIDoor:
                         await self._session.settled()
                         self._answer = None  # before the client learns that it may ask for the next one
                     telling.tell(event)
-                    await self._session.room()
+                    await self._session.outbox.room()
         except Exception:
             self._fail()
         finally:

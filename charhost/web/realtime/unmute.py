@@ -206,7 +206,7 @@ class UnmuteDoor:
                         said.append(word)
                         self._emit("unmute.response.text.delta.ready", delta=word)
                         self._emit("response.text.delta", delta=word.lstrip())
-                        await self._session.room()
+                        await self._session.outbox.room()
             await self._session.settled()
             self._end(turn, "".join(said))
         except Exception:
