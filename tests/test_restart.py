@@ -19,7 +19,7 @@ from charhost.errors import UnknownGeneration
 from charhost.manager import CharacterManager
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import CONVERSATIONS, MANAGER, SESSIONS
+from charhost.web.keys import CONVERSATIONS, JOURNAL, MANAGER, SESSIONS
 from charhost.web.realtime import unmute
 from tests.conftest import Client, character, prompt
 from tests.test_follow import value
@@ -407,6 +407,30 @@ async def test_an_answer_is_told_to_be_complete_when_it_is_on_the_disk(
             assert (await receiving)["type"] == "response.done"
 
 
+async def test_an_answer_in_unmutes_dialect_waits_for_the_disk_too(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its words are sent at once; that they were all is told when they are kept."""
+    monkeypatch.setattr(unmute, "GREETING_DELAY", 0)
+    async with serving() as client, client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
+        await client.app[JOURNAL].settled()
+        gate = asyncio.Event()
+        save: Callable[..., Awaitable[None]] = manager(client).store.save  # type: ignore[attr-defined]
+
+        async def slow(*arguments: object) -> None:
+            await gate.wait()
+            await save(*arguments)
+
+        monkeypatch.setattr(manager(client).store, "save", slow)
+        await ws.send_json({"type": "session.update", "session": {"allow_recording": False}})
+        await heard(ws, "response.text.delta")
+        receiving = asyncio.create_task(heard(ws, "response.text.done"))
+        await (await client.get("/v1/health")).read()
+        assert not receiving.done()
+        gate.set()
+        assert (await receiving)["text"] == "Yes."
+
+
 async def test_a_file_that_fails_costs_no_answer_and_no_reload(
     serving: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -424,8 +448,10 @@ async def test_a_file_that_fails_costs_no_answer_and_no_reload(
 
 
 async def test_a_client_that_was_only_greeted_finds_its_session(serving: Serving) -> None:
-    """The id that it was told is kept before anything is said."""
+    """The id that it was told is kept before anything is said, so that a kill right after it does not matter."""
     async with serving() as client, calling(client) as lost:
+        await client.app[JOURNAL].settled()
+        assert await manager(client).store.conversation(session_id(lost))  # type: ignore[attr-defined]
         await client.server.close()
     async with serving() as client, resuming(client, lost) as caller:
         assert session_id(caller) == session_id(lost)

@@ -615,6 +615,16 @@ async def test_only_what_is_new_is_written(path: Path) -> None:
         assert connection(file).total_changes - before == 2  # the item, and the conversation's own row
 
 
+async def test_a_long_conversation_that_is_cut_in_front_is_not_written_anew(path: Path) -> None:
+    """What goes out of the history is removed, and nothing else is touched."""
+    items = [message(str(number)) for number in range(1000)]
+    async with opened(path) as file:
+        await file.save([parked(*items)], [])
+        before = connection(file).total_changes
+        await file.save([parked(*items[2:], message("one more"))], [])
+        assert connection(file).total_changes - before == 4
+
+
 def connection(file: StateFile) -> Any:
     """What talks to SQLite."""
     return file._database._connection
