@@ -44,20 +44,20 @@ class Roots:
         self._roots = tuple(os.path.normpath(root) for root in roots)
         self._start = str(start)
 
-    def admit(self, directory: Path, real: str) -> None:
-        """Raise `DirectoryNotAllowed` unless both the path and the place it leads to, or led to, lie below a root."""
-        path, places = os.path.normpath(directory), self._places()
+    def admit(self, directory: Path, real: str) -> tuple[str, ...]:
+        """Raise `DirectoryNotAllowed` unless both the path and the place it leads to, or led to, lie below a root.
+
+        Answers the roots without any links.
+        """
+        path, places = os.path.normpath(directory), tuple(os.path.realpath(root) for root in self._roots)
         if str(directory) != self._start and not (_is_below(path, (*self._roots, *places)) and _is_below(real, places)):
             raise DirectoryNotAllowed(_REFUSAL)
+        return places
 
     def fence(self, directory: Path) -> Fence:
         """Say what a reading of *directory* must not leave; raises `DirectoryNotAllowed`."""
         real = os.path.realpath(directory)
-        self.admit(directory, real)
-        return Fence((*self._places(), real))
-
-    def _places(self) -> tuple[str, ...]:
-        return tuple(os.path.realpath(root) for root in self._roots)
+        return Fence((*self.admit(directory, real), real))
 
 
 def _is_below(path: str, places: Iterable[str]) -> bool:

@@ -16,6 +16,8 @@ import pytest
 from charhost.attempt import Swap
 from charhost.character import Character, CharacterSet
 from charhost.events import BadEvent, Dialect
+from charhost.journal import Journal
+from charhost.metrics import Metrics
 from charhost.progress import TurnEnded
 from charhost.settings import SessionPolicy
 from charhost.web.farewell import GOING_AWAY, Farewell
@@ -56,7 +58,7 @@ def session(
     request: Any = line
     ws: Any = line
     conversation = house(ScriptedModel(script)).open(character or cast(name="Ada"), "realtime")
-    return Session(request, ws, conversation, generation)
+    return Session(request, ws, conversation, generation, Journal(None, Metrics()))
 
 
 def swap_to(*characters: Character, policy: SessionPolicy = "follow") -> Swap:

@@ -89,19 +89,16 @@ def _edit(parked: Parked, written: Written) -> Edit:
     Items that are written and in order keep their places, all others follow the last.
     """
     following = written.places[-1] + 1 if written.places else 0
-    kept = _prefix(written, parked.items)
-    if kept is None:
-        kept = _common(written, parked.items)
+    kept = written if _begins_with(parked.items, written.items) else _common(written, parked.items)
     new = parked.items[len(kept.items) :]
     places = tuple(range(following, following + len(new)))
-    gone = () if len(kept.places) == len(written.places) else sorted(set(written.places).difference(kept.places))
+    gone = () if kept is written else sorted(set(written.places).difference(kept.places))
     return Edit(parked.id, Written(parked.items, kept.places + places), gone, list(zip(new, places, strict=True)))
 
 
-def _prefix(written: Written, items: Sequence[Item]) -> Written | None:
-    """Answer all that is written if the items begin with it, as they mostly do."""
-    begins_with_it = len(items) >= len(written.items) and all(map(is_, written.items, items))
-    return written if begins_with_it else None
+def _begins_with(items: Sequence[Item], written: Sequence[Item]) -> bool:
+    """Say whether nothing but what follows is new, as it mostly is."""
+    return len(items) >= len(written) and all(map(is_, written, items))
 
 
 def _common(written: Written, items: Sequence[Item]) -> Written:

@@ -66,9 +66,9 @@ class Session:
         ws: web.WebSocketResponse,
         conversation: Conversation,
         generation: int,
+        journal: Journal,
         owner: str = "",
         session_id: str | None = None,
-        journal: Journal | None = None,
     ) -> None:
         self.id = session_id or new_id("sess")
         self.owner = owner
@@ -134,12 +134,11 @@ class Session:
 
     def note(self) -> None:
         """Have the conversation written down soon, for a client that comes back after a restart."""
-        if self._journal is not None:
-            self._journal.note(self.id, lambda: self.parked)
+        self._journal.note(self.id, lambda: self.parked)
 
     async def settled(self) -> None:
         """Wait until the conversation, as it is now, would outlive the process; not so long as to miss the farewell."""
-        if self._journal is None or not self._journal.is_kept:
+        if not self._journal.is_kept:
             return
         self.note()
         settled, ending = waits = [asyncio.create_task(wait) for wait in (self._journal.settled(), self._ending.wait())]

@@ -126,9 +126,7 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | Farewell:
     if isinstance(character, Farewell):
         return character
     conversation = request.app[CONVERSATIONS].open(character, "realtime", host=_host(request))
-    session = Session(
-        request, ws, conversation, current.generation, request[AUTHORITY].owner, journal=request.app[JOURNAL]
-    )
+    session = Session(request, ws, conversation, current.generation, request.app[JOURNAL], request[AUTHORITY].owner)
     session.choices = None if request.query.get("model") else current
     session.dialect = dialect_of(request)
     return session
@@ -177,7 +175,7 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> Se
         character, "realtime", parked.conversation_id, parked.items, _host(request)
     )
     journal = request.app[JOURNAL]
-    session = Session(request, ws, conversation, current.generation, parked.owner, parked.id, journal)
+    session = Session(request, ws, conversation, current.generation, journal, parked.owner, parked.id)
     session.dialect, session.config = parked.dialect, parked.config
     return session
 
