@@ -55,7 +55,7 @@ class Loader:
     def __init__(self, settings: Settings, crew: Crew) -> None:
         self._crew = crew
         self._isolation = Isolation(settings)
-        self._limits = Limits(settings.max_files, settings.max_bytes, settings.max_file_bytes)
+        self._limits = Limits.of(settings)
         self._roots = Roots(settings.roots, settings.directory) if settings.roots else None
         self._file_deadline = settings.file_deadline
         self._load_deadline = settings.load_deadline

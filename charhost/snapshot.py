@@ -16,6 +16,7 @@ from charhost.errors import DirectoryTooLarge
 from charhost.folders import Walk
 from charhost.layout import ModuleSource, layout
 from charhost.roots import Fence, Roots
+from charhost.settings import Settings
 from charhost.source import SourceFile
 from charhost.text import display
 
@@ -31,6 +32,11 @@ class Limits:
     files: int
     bytes: int
     file_bytes: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """Take what the operator allows."""
+        return cls(settings.max_files, settings.max_bytes, settings.max_file_bytes)
 
 
 Stamp = tuple[int, int, int, int, int]

@@ -101,9 +101,8 @@ def stem_of(name: str) -> str:
 
 
 def _refuse_taken(name: str, settings: Settings) -> None:
-    limits = Limits(settings.max_files, settings.max_bytes, settings.max_file_bytes)
     try:
-        names = written_names(take_snapshot(settings.directory, limits))
+        names = written_names(take_snapshot(settings.directory, Limits.of(settings)))
     except DirectoryNotFound:  # it is made
         return
     for path, taken in names.items():

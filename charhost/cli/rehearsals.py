@@ -36,8 +36,7 @@ def completed(work: Coroutine[Any, Any, T]) -> T:
 
 def read_directory(settings: Settings) -> Snapshot:
     """Read the files that a server with these settings would read; raises `DirectoryError`."""
-    limits = Limits(settings.max_files, settings.max_bytes, settings.max_file_bytes)
-    return take_snapshot(settings.directory, limits)
+    return take_snapshot(settings.directory, Limits.of(settings))
 
 
 async def rehearse(
