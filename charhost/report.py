@@ -13,7 +13,6 @@ from pydantic import (
     Field,
 )
 
-from charhost.settings import SessionPolicy
 from charhost.text import display
 
 Trigger = Literal["startup", "http", "watch", "rollback", "websocket", "tool"]
@@ -100,7 +99,7 @@ class FileError(_Frozen):
     file: str = Field(description="Relative to the directory.")
     line: int | None = None
     character: str | None = None
-    error_type: str = Field(description="A bounded label; see `charhost.failure`.")
+    error_type: str = Field(description="A bounded label; see `charhost.character.diagnostics`.")
     exception: str = Field(description="The exact class.")
     message: str
     traceback: str | None = Field(default=None, exclude_if=absent)
@@ -173,3 +172,6 @@ class ReloadReport(_Frozen):
     sessions: SessionImpact
     serving: Serving
     timings: Timings = Timings()
+
+
+SessionPolicy = Literal["close", "close_affected", "follow", "keep"]

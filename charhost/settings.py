@@ -6,15 +6,15 @@ import importlib.util
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Self, get_args
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from charhost.errors import SettingsError
+from charhost.report import SessionPolicy
 
-SessionPolicy = Literal["close", "close_affected", "follow", "keep"]
 # What pydantic says of text that is no number tells how it reads it.
 _NUMBERS = {"int_parsing": "expected a whole number", "float_parsing": "expected a number"}
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]

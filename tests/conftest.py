@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient
 
-from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
+from charhost.reload.manager import CharacterManager
 from charhost.settings import Settings
 from charhost.web.app import create_app
 

@@ -8,16 +8,16 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
 
-from charhost.character import Character
-from charhost.choice import ModelChoice
-from charhost.conversation import Conversation, Conversations
-from charhost.deadline import Crew
-from charhost.items import FunctionCall, Item, Message, Role, Text
-from charhost.llm import CallDelta, Delta, FinishReason, ModelRequest, Usage
+from charhost.character.character import Character
+from charhost.character.model_choice import ModelChoice
+from charhost.character.worker_pool import Crew
+from charhost.conversation.conversation import Conversation, Conversations
+from charhost.conversation.items import FunctionCall, Item, Message, Role, Text
+from charhost.conversation.turn import Turn
+from charhost.conversation.turn_events import TextDelta, TurnEnded, TurnEvent
+from charhost.llm.model import CallDelta, Delta, FinishReason, ModelRequest, Usage
 from charhost.metrics import Metrics
-from charhost.progress import TextDelta, TurnEnded, TurnEvent
 from charhost.settings import Settings
-from charhost.turn import Turn
 
 Step = str | Delta | BaseException | asyncio.Event
 Tool = Mapping[str, Any]

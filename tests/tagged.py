@@ -7,10 +7,10 @@ import json
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
-from charhost.llm import Delta, ModelRequest
+from charhost.llm.model import Delta, ModelRequest
 from tests.conftest import character
+from tests.reload.test_manager import Write
 from tests.scripted import ScriptedModel, call, end
-from tests.test_manager import Write
 
 # Whoever creates a file with the name of a method makes that method wait until it is gone.
 _METHODS = """

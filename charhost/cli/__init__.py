@@ -13,12 +13,12 @@ import typer
 from charhost import __version__
 from charhost.cli.chat import chat
 from charhost.cli.check import check
+from charhost.cli.client import EXITS
 from charhost.cli.history import history
 from charhost.cli.new import new
 from charhost.cli.output import prepare_streams
 from charhost.cli.preview import preview
 from charhost.cli.reload import reload
-from charhost.cli.remote import EXITS
 from charhost.cli.resume import resume
 from charhost.cli.rollback import rollback
 from charhost.cli.serve import serve

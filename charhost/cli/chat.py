@@ -14,9 +14,10 @@ import aiohttp
 import typer
 from yarl import URL
 
+from charhost.cli.client import why_unreachable
+from charhost.cli.names import nobody
+from charhost.cli.options import HERE, Url
 from charhost.cli.output import one_line
-from charhost.cli.preview import nobody
-from charhost.cli.remote import HERE, Url, why_unreachable
 from charhost.errors import SettingsError
 from charhost.settings import Settings
 

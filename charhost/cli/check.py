@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 from pydantic import BaseModel, ConfigDict
 
-from charhost.cli.configuration import configured
+from charhost.cli.options import configured
 from charhost.cli.output import error_line, mark, one_line, say, say_json, show_table
 from charhost.errors import DirectoryError
 from charhost.report import FileError, PathText
 from charhost.settings import Settings
 
 if TYPE_CHECKING:
-    from charhost.rehearsal import Rehearsal
+    from charhost.sandbox.trial import Rehearsal
 
 # A bar for less than this would only flicker.
 _LONG = 1.0
@@ -32,7 +32,7 @@ def check(
 
     Ends with 0 if every file would serve, with 1 if one would not or there is none, with 2 after wrong usage.
     """
-    from charhost.cli.rehearsals import completed
+    from charhost.cli.trials import completed
 
     report = completed(_checked(configured(directory=directory)))
     if as_json:
@@ -72,7 +72,7 @@ class CheckReport(BaseModel):
 
 
 async def _checked(settings: Settings) -> CheckReport:
-    from charhost.cli.rehearsals import read_directory, rehearse
+    from charhost.cli.trials import read_directory, rehearse
 
     began = time.monotonic()
     try:

@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from charhost.cli.output import say, show_table
-from charhost.cli.remote import HERE, AsJson, Document, Remote, Request, Timeout, Url, perform
+from charhost.cli.client import Document, Remote, Request, perform
+from charhost.cli.options import HERE, AsJson, Timeout, Url
+from charhost.cli.output import moment, say, show_table
 
 _COLUMNS = ("started", "outcome", "by", "generation", "loaded", "errors", "directory", "reason")
 
@@ -40,8 +41,3 @@ def _row(report: Document) -> list[object]:
     loaded = f"{report.get('loaded_count')}/{report.get('total_files')}"
     before = [moment(report.get("started_at")), report.get("outcome"), report.get("trigger"), report.get("generation")]
     return [*before, loaded, report.get("error_count"), report.get("directory"), report.get("reason")]
-
-
-def moment(text: object) -> object:
-    """Cut a time to its seconds."""
-    return f"{text.partition('.')[0].removesuffix('Z')}Z" if isinstance(text, str) and text.endswith("Z") else text

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
-import unicodedata
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from charhost.character import normal
-from charhost.checks import MOST_NAME
-from charhost.cli.configuration import configured
-from charhost.cli.names import written_names
+from charhost.character.character import normal
+from charhost.character.validation import MOST_NAME
+from charhost.cli.names import stem_of, written_names
+from charhost.cli.options import configured
 from charhost.cli.output import complain, mark, one_line, say
 from charhost.errors import CharhostError, DirectoryError, DirectoryNotFound
+from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.settings import Settings
-from charhost.snapshot import Limits, take_snapshot
-
-_MOST_STEM = 60
 
 TEMPLATE = '''\
 """Say here, for yourself, who this is."""
@@ -88,16 +84,6 @@ def new(
         raise typer.Exit(1) from e
     say(f"{mark(True)} Wrote {one_line(file)}\n")
     say(_next_steps(name, file))
-
-
-def stem_of(name: str) -> str:
-    """Make the name of a file of the name of a character: lower case, and ASCII where that is possible."""
-    plain = "".join(c for c in unicodedata.normalize("NFKD", name.lower()) if not unicodedata.combining(c))
-    # What is no letter of the ASCII alphabet after all, as in Chinese, stays as it is.
-    stem = re.sub(r"\W+", "_", unicodedata.normalize("NFC", plain)).strip("_")
-    while len(stem.encode()) > _MOST_STEM:
-        stem = stem[:-1]
-    return stem or "character"
 
 
 def _refuse_taken(name: str, settings: Settings) -> None:

@@ -97,3 +97,8 @@ def _drawn(console: Console, columns: Sequence[str], cells: list[list[str]]) -> 
     with console.capture() as captured:
         console.print(table)
     return captured.get().strip("\n")
+
+
+def moment(text: object) -> object:
+    """Cut a time to its seconds."""
+    return f"{text.partition('.')[0].removesuffix('Z')}Z" if isinstance(text, str) and text.endswith("Z") else text

@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from charhost.character import normal
-from charhost.cli.configuration import configured
-from charhost.cli.new import stem_of
+from charhost.character.character import normal
+from charhost.character.host_tools import HOST_TOOLS
+from charhost.cli.names import nobody
+from charhost.cli.options import configured
 from charhost.cli.output import complain, error_line, one_line, say, say_json
 from charhost.errors import DirectoryError
-from charhost.host import HOST_TOOLS
 from charhost.settings import Settings
 
 if TYPE_CHECKING:
-    from charhost.rehearsal import Rehearsal
+    from charhost.sandbox.trial import Rehearsal
 
 _CHARACTERS_PER_TOKEN = 4
-_MOST_NAMES = 10
 
 
 def preview(
@@ -33,7 +31,7 @@ def preview(
 
     Its file is run in a child process. Ends with 1 if that fails, or if there is no such character.
     """
-    from charhost.cli.rehearsals import completed
+    from charhost.cli.trials import completed
 
     settings = configured(directory=directory)
     try:
@@ -53,7 +51,7 @@ def preview(
 async def _rehearsed(settings: Settings, name: str) -> tuple[Rehearsal | None, list[str]]:
     """Try out whom *name* means; also answers the names that there are, as far as was found out."""
     from charhost.cli.names import written_names
-    from charhost.cli.rehearsals import read_directory, rehearse
+    from charhost.cli.trials import read_directory, rehearse
 
     snapshot = read_directory(settings)
     names = written_names(snapshot)
@@ -64,22 +62,6 @@ async def _rehearsed(settings: Settings, name: str) -> tuple[Rehearsal | None, l
     good = [rehearsal for rehearsal in claims if rehearsal.error is None]
     known = [rehearsal.name for rehearsal in rehearsals if rehearsal.error is None]
     return next(iter(good or claims), None), known
-
-
-def nobody(name: str, known: list[str], place: str) -> str:
-    """Say that nobody there is called so, and who there is."""
-    if not known:
-        return f"there is no character {place}"
-    near = _nearest(name, known)
-    others = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(known)[:_MOST_NAMES])}"
-    return f"there is no {name} {place}; {others}"
-
-
-def _nearest(name: str, known: list[str]) -> list[str]:
-    """Find names that differ in a few letters, or hold this one, whatever the case and the accents."""
-    wanted, plain = stem_of(name), {other: stem_of(other) for other in known}
-    close = get_close_matches(wanted, plain.values(), cutoff=0.5)
-    return [other for other, stem in plain.items() if stem in close or wanted in stem][:_MOST_NAMES]
 
 
 def _show(found: Rehearsal) -> None:

@@ -7,36 +7,10 @@ from typing import Annotated
 
 import typer
 
-from charhost.cli.output import mark, one_line, say
-from charhost.cli.remote import (
-    HERE,
-    AsJson,
-    Document,
-    IfMatch,
-    Remote,
-    Request,
-    Timeout,
-    Url,
-    error_lines,
-    perform,
-)
+from charhost.cli.client import Remote, Request, perform
+from charhost.cli.options import HERE, AsJson, Drain, IfMatch, Reason, Sessions, Timeout, Url
+from charhost.cli.report import is_report, show_report
 from charhost.report import OnError, Scope
-from charhost.settings import SessionPolicy
-
-_RELOADED = "Characters reloaded successfully!"
-_HEADLINES = {
-    "unchanged": "Nothing has changed: the characters stay as they are.",
-    "valid": "Characters are valid: nothing was changed, this was a dry run.",
-}
-
-Sessions = Annotated[
-    SessionPolicy | None, typer.Option(help="What becomes of open sessions; else the server's setting.")
-]
-Drain = Annotated[
-    float | None,
-    typer.Option(min=0, max=86_400, help="How many seconds a session in the middle of an answer may stay."),
-]
-Reason = Annotated[str | None, typer.Option(help="Why, for whoever reads the history.")]
 
 
 def _sendable(directory: str | None) -> str | None:
@@ -93,26 +67,3 @@ def reload(
     wish = {name: value for name, value in wish.items() if value is not None}
     request = Request("/v1/characters/reload", wish, if_match=if_match)
     perform(Remote(url, timeout), request, as_json=as_json, fits=is_report, show=show_report)
-
-
-def is_report(document: Document) -> bool:
-    """Tell the report of a reload from the JSON of some other server."""
-    kinds = {"directory": str, "total_files": int, "loaded_count": int, "error_count": int, "message": str}
-    duration = isinstance(document.get("load_duration"), (int, float))
-    return duration and all(isinstance(document.get(name), kind) for name, kind in kinds.items())
-
-
-def show_report(report: Document, done: str = _RELOADED) -> None:
-    """Print what was loaded and what was left out; *done* is the headline if that serves now."""
-    headline = _HEADLINES.get(str(report.get("outcome")), done)
-    lines = [
-        f"{mark(True)} {headline}",
-        f"  Directory: {one_line(report['directory'])}",
-        f"  Loaded: {report['loaded_count']}/{report['total_files']} characters",
-        f"  Errors: {report['error_count']}",
-        f"  Duration: {report['load_duration']:.2f}s",
-        "",
-        f"  {one_line(report['message'])}",
-    ]
-    errors = error_lines(report)
-    say("\n".join(lines + [""] * bool(errors) + [f"  {line}" for line in errors]))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from charhost.cli.client import Document, Remote, Request, perform
+from charhost.cli.options import HERE, AsJson, Timeout, Url
 from charhost.cli.output import mark, say
-from charhost.cli.remote import HERE, AsJson, Document, Remote, Request, Timeout, Url, perform
 
 
 def resume(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:

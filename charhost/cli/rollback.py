@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from charhost.cli.reload import Drain, Reason, Sessions, is_report, show_report
-from charhost.cli.remote import HERE, AsJson, Document, IfMatch, Remote, Request, Timeout, Url, perform
+from charhost.cli.client import Document, Remote, Request, perform
+from charhost.cli.options import HERE, AsJson, Drain, IfMatch, Reason, Sessions, Timeout, Url
+from charhost.cli.report import is_report, show_report
 
 
 def rollback(

@@ -14,7 +14,7 @@ from charhost.settings import Settings, is_secret
 
 def serve(**options: Any) -> None:
     """Serve characters until SIGINT or SIGTERM."""
-    from charhost import logs
+    from charhost.cli import logs
     from charhost.web.app import serve as serve_app
 
     try:

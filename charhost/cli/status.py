@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from charhost.cli.history import moment
-from charhost.cli.output import show_table
-from charhost.cli.remote import HERE, AsJson, Document, Remote, Request, Timeout, Url, error_lines, perform
+from charhost.cli.client import Document, Remote, Request, error_lines, perform
+from charhost.cli.options import HERE, AsJson, Timeout, Url
+from charhost.cli.output import moment, show_table
 
 
 def status(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:

@@ -16,24 +16,23 @@ from functools import partial
 
 from aiohttp import web
 
-from charhost.character import CharacterSet
-from charhost.conversation import Conversations
-from charhost.deadline import Crew
+from charhost.character.character import CharacterSet
+from charhost.character.worker_pool import Crew
+from charhost.conversation.conversation import Conversations
 from charhost.errors import ReloadRejected, SettingsError
-from charhost.journal import Journal
-from charhost.manager import CharacterManager
+from charhost.llm.upstream import UpstreamModels
+from charhost.llm.upstream.endpoint import Endpoint
 from charhost.metrics import Metrics
-from charhost.parking import Parking
+from charhost.reload.manager import CharacterManager
+from charhost.resume.disconnected import Parking
+from charhost.resume.writer import Journal
 from charhost.settings import Settings
-from charhost.state import StateFile
+from charhost.storage import StateFile
 from charhost.text import display
-from charhost.upstream import UpstreamModels
-from charhost.upstream.endpoint import Endpoint
-from charhost.watcher import Watcher
-from charhost.web import admin, catalog
-from charhost.web.authority import Gate
+from charhost.watch.watcher import Watcher
+from charhost.web import catalog, monitoring, reload
 from charhost.web.completions import completions
-from charhost.web.cors import Cors
+from charhost.web.docs import asset, docs, openapi
 from charhost.web.keys import (
     API,
     CONVERSATIONS,
@@ -49,11 +48,12 @@ from charhost.web.keys import (
     WATCHER,
 )
 from charhost.web.middleware import errors_to_json, with_authority
-from charhost.web.openapi import Api
-from charhost.web.page import asset, docs, openapi
+from charhost.web.openapi.document import Api
 from charhost.web.realtime import realtime
-from charhost.web.sessions import Sessions
-from charhost.web.tls import tls_context
+from charhost.web.security.authority import Gate
+from charhost.web.security.cors import Cors
+from charhost.web.security.tls import tls_context
+from charhost.web.sessions.sessions import Sessions
 
 log = logging.getLogger("charhost.web")
 
@@ -62,21 +62,21 @@ _TAKEN = "the address is in use; choose another with --port"
 _ROUTES = (
     web.get("/", catalog.index),
     web.get("/v1/characters", catalog.characters),
-    web.post("/v1/characters/reload", admin.reload),
-    web.post("/v1/characters/rollback", admin.rollback),
-    web.get("/v1/characters/reloads", admin.attempts),
-    web.get("/v1/characters/reloads/{reload_id}", admin.attempt),
-    web.post("/v1/characters/watch/resume", admin.resume_watch),
-    web.get("/v1/characters/status", admin.status),
+    web.post("/v1/characters/reload", reload.reload),
+    web.post("/v1/characters/rollback", reload.rollback),
+    web.get("/v1/characters/reloads", reload.attempts),
+    web.get("/v1/characters/reloads/{reload_id}", reload.attempt),
+    web.post("/v1/characters/watch/resume", reload.resume_watch),
+    web.get("/v1/characters/status", monitoring.status),
     # Not what is only posted to: a GET of that is refused as such, whatever characters are called.
     web.get("/v1/characters/{name:(?!(?:reload|rollback|watch/resume)$).+}", catalog.character),
     web.get("/v1/voices", catalog.voices),
-    web.get("/v1/health", admin.health),
+    web.get("/v1/health", monitoring.health),
     web.get("/v1/models", catalog.models),
     web.get("/v1/models/{id:.+}", catalog.model),
     web.post("/v1/chat/completions", completions),
     web.get("/v1/realtime", realtime),
-    web.get("/metrics", admin.metrics),
+    web.get("/metrics", monitoring.metrics),
     web.get("/openapi.json", openapi),
     web.get("/docs", docs),
     web.get("/docs/{file}", asset),

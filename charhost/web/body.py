@@ -6,7 +6,7 @@ import asyncio
 
 from aiohttp import web
 
-from charhost.web.problem import Problem
+from charhost.web.problems import Problem
 
 
 async def read_body(request: web.Request, most: int, deadline: float) -> bytes:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from aiohttp import hdrs, web
 
-from charhost.character import Character
-from charhost.web.answers import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
+from charhost.character.character import Character
+from charhost.reload.messages import count
 from charhost.web.keys import MANAGER, SETTINGS, STARTED
 from charhost.web.middleware import chat
-from charhost.web.operation import Answer, Operation, Parameter, answers_json, described
-from charhost.web.problem import Problem, json_answer
-from charhost.wording import count
+from charhost.web.openapi.operation import Answer, Operation, Parameter, answers_json, described
+from charhost.web.problems import Problem, json_answer
+from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
 
 _DESCRIPTIONS = ("description", "description_link")
 

@@ -2,17 +2,17 @@
 
 from aiohttp import web
 
-from charhost.conversation import Conversations
-from charhost.journal import Journal
-from charhost.manager import CharacterManager
+from charhost.conversation.conversation import Conversations
+from charhost.llm.upstream import UpstreamModels
 from charhost.metrics import Metrics
-from charhost.parking import Parking
+from charhost.reload.manager import CharacterManager
+from charhost.resume.disconnected import Parking
+from charhost.resume.writer import Journal
 from charhost.settings import Settings
-from charhost.upstream import UpstreamModels
-from charhost.watcher import Watcher
-from charhost.web.authority import Authority, Gate
-from charhost.web.openapi import Api
-from charhost.web.sessions import Sessions
+from charhost.watch.watcher import Watcher
+from charhost.web.openapi.document import Api
+from charhost.web.security.authority import Authority, Gate
+from charhost.web.sessions.sessions import Sessions
 
 SETTINGS = web.AppKey("settings", Settings)
 METRICS = web.AppKey("metrics", Metrics)

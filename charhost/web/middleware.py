@@ -11,9 +11,9 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 
 from charhost.text import UNEXPECTED
-from charhost.web.authority import KeyKind
 from charhost.web.keys import AUTHORITY, GATE
-from charhost.web.problem import Problem, reads_openai_errors
+from charhost.web.problems import Problem, reads_openai_errors
+from charhost.web.security.authority import KeyKind
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

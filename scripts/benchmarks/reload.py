@@ -8,8 +8,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from charhost.manager import CharacterManager
 from charhost.metrics import Metrics
+from charhost.reload.manager import CharacterManager
 from charhost.settings import Settings
 from scripts.benchmarks.measure import Stopwatch, Ticker, character_source, generate, print_table, spread
 

@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import character
 from tests.e2e.conftest import ENVIRONMENT, PATIENCE, output
-from tests.test_isolation import mark, remaining
+from tests.sandbox.test_sandbox import mark, remaining
 
 __all__ = ["mark"]
 

@@ -26,10 +26,10 @@ from aiohttp.test_utils import TestServer
 from llmock.pytest_plugin import LLMock
 from pydantic_core import from_json, to_json
 
+from charhost.llm.upstream import connections
 from charhost.settings import Settings
-from charhost.upstream import connections
 from charhost.web.app import create_app
-from charhost.web.completions import stream
+from charhost.web.completions import event_stream as stream
 from charhost.web.keys import METRICS, SESSIONS
 from charhost.web.realtime import handler
 from tests.conftest import Client, character
@@ -55,8 +55,8 @@ from tests.e2e.doors import (
     well,
 )
 from tests.e2e.test_clients import TEXT, head
-from tests.test_manager import Write
-from tests.test_upstream import HEAD, Line
+from tests.llm.upstream.test_provider import HEAD, Line
+from tests.reload.test_manager import Write
 
 KEY = "sk-f4ult0123456789abcdef"
 GOOD = Ending(WORDS)

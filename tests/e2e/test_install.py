@@ -19,7 +19,7 @@ LIBRARIES = sysconfig.get_paths()["purelib"]
 ASK = """
 import asyncio, json, sys
 import charhost
-from charhost.manager import CharacterManager
+from charhost.reload.manager import CharacterManager
 from charhost.metrics import Metrics
 from charhost.settings import Settings, default_directory
 
@@ -128,7 +128,7 @@ def test_a_wheel_brings_types_and_the_description_of_the_format(from_wheel: Inst
 def test_a_wheel_brings_the_page_that_documents_it(from_wheel: Installed) -> None:
     """A wheel has the style and the script of `/docs`."""
     _, package, _, _ = from_wheel
-    assert {path.name for path in (package.parent / "web" / "page").glob("*.*s")} == {"style.css", "page.js"}
+    assert {path.name for path in (package.parent / "web" / "openapi").glob("*.*s")} == {"style.css", "page.js"}
 
 
 def test_an_editable_install_serves_the_checkout(source: Path, tmp_path: Path) -> None:

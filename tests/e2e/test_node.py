@@ -17,13 +17,13 @@ from typing import Any
 import pytest
 from aiohttp.test_utils import TestServer
 
-from charhost.llm import ModelError
+from charhost.llm.model import ModelError
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS
-from charhost.web.tls import tls_context
+from charhost.web.security.tls import tls_context
 from tests.scripted import call, end
-from tests.test_openai import Script
+from tests.web.realtime.test_openai import Script
 
 PACKAGES = ("@openai/agents@0.20", "openai@7", "ws@8", "zod@4")
 SCRIPTS = Path(__file__).parent / "node"

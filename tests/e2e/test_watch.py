@@ -17,8 +17,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from charhost.fingerprint import fingerprints
-from charhost.snapshot import Limits, take_snapshot
+from charhost.loading.fingerprint import fingerprints
+from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.text import display
 from tests.conftest import character
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from charhost.items import FunctionCall, Message
+from charhost.conversation.items import FunctionCall, Message
+from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, TextDelta, TurnEnded, TurnEvent
 from charhost.jsontext import encoded
-from charhost.llm import FinishReason
-from charhost.progress import ArgumentsDelta, ItemAdded, TextDelta, TurnEnded, TurnEvent
-from charhost.web.completions.completion import completion_id, finish_reason, gap, token_usage
-from charhost.web.problem import Problem
+from charhost.llm.model import FinishReason
+from charhost.web.completions.response import completion_id, finish_reason, gap, token_usage
+from charhost.web.problems import Problem
 
 DONE = b"data: [DONE]\n\n"
 

@@ -9,20 +9,20 @@ from contextlib import aclosing
 
 from aiohttp import hdrs, web
 
-from charhost.character import Character
-from charhost.progress import Failure, TurnEnded
+from charhost.character.character import Character
+from charhost.conversation.turn import Turn
+from charhost.conversation.turn_events import Failure, TurnEnded
 from charhost.text import UNEXPECTED
-from charhost.turn import Turn
 from charhost.web.body import read_body
 from charhost.web.catalog import known_character
-from charhost.web.completions.chat_request import ChatRequest, chat_request
 from charhost.web.completions.chunks import DONE, ChoiceChunks, Chunks, StreamedEvent, error_line
-from charhost.web.completions.completion import ChatCompletion, completion
-from charhost.web.completions.stream import EventStream
+from charhost.web.completions.event_stream import EventStream
+from charhost.web.completions.request import ChatRequest, chat_request
+from charhost.web.completions.response import ChatCompletion, completion
 from charhost.web.keys import CONVERSATIONS
 from charhost.web.middleware import chat
-from charhost.web.operation import Answer, Operation, described
-from charhost.web.problem import Problem, json_answer
+from charhost.web.openapi.operation import Answer, Operation, described
+from charhost.web.problems import Problem, json_answer
 
 log = logging.getLogger("charhost.web")
 

@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 from aiohttp import hdrs, web
 
-from charhost.events import CHARACTER_KINDS, Dialect
-from charhost.web.authority import KEY_PROTOCOL, offers
+from charhost.web.protocol.client_events import CHARACTER_KINDS, Dialect
+from charhost.web.security.authority import KEY_PROTOCOL, offers
 
 _FLAT = frozenset({"modalities", "input_audio_format"})
 _OGG = "T2dnUw"  # "OggS" in base64: the first bytes of each page
@@ -18,11 +18,15 @@ def dialect_of(request: web.Request) -> Dialect | None:
     offered = offers(request)
     if "realtime=v1" in request.headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in offered:
         return "beta"
-    for dialect in get_args(Dialect):
-        if request.query.get("dialect") == dialect:
-            return dialect  # type: ignore[no-any-return]
+    if (named := known_dialect(request.query.get("dialect"))) is not None:
+        return named
     has_key = hdrs.AUTHORIZATION in request.headers or any(offer.startswith(KEY_PROTOCOL) for offer in offered)
     return "ga" if has_key or "model" in request.query else None
+
+
+def known_dialect(name: str | None) -> Dialect | None:
+    """Return the dialect called *name*, None if there is none."""
+    return next((dialect for dialect in get_args(Dialect) if dialect == name), None)
 
 
 def dialect_by(event: dict[str, Any]) -> Dialect:

@@ -7,16 +7,16 @@ import logging
 
 from aiohttp import hdrs, web
 
-from charhost.character import Character, CharacterSet
-from charhost.host import Host
-from charhost.host_tools import HostTools
-from charhost.web.farewell import Farewell, refused, removed, taken_over
+from charhost.character.character import Character, CharacterSet
+from charhost.character.host_tools import Host
+from charhost.reload.reload_tools import HostTools
 from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
-from charhost.web.operation import Answer, Operation, Parameter, described
-from charhost.web.problem import Problem
-from charhost.web.realtime.desk import Desk
-from charhost.web.realtime.dialect import dialect_of
-from charhost.web.session import Session
+from charhost.web.openapi.operation import Answer, Operation, Parameter, described
+from charhost.web.problems import Problem
+from charhost.web.realtime.dialect import dialect_of, known_dialect
+from charhost.web.realtime.dispatcher import Desk
+from charhost.web.sessions.close_message import Farewell, refused, removed, taken_over
+from charhost.web.sessions.session import Session
 
 MOST_MESSAGE_BYTES = 24 << 20
 HEARTBEAT = 20
@@ -176,7 +176,7 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> Se
     )
     journal = request.app[JOURNAL]
     session = Session(request, ws, conversation, current.generation, journal, parked.owner, parked.id)
-    session.dialect, session.config = parked.dialect, parked.config
+    session.dialect, session.config = known_dialect(parked.dialect), parked.config
     return session
 
 

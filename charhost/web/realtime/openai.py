@@ -8,13 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
 
-from charhost.events import (
-    MOST_EVENT,
+from charhost.conversation.items import FunctionCall, FunctionOutput, Item
+from charhost.conversation.turn import Turn
+from charhost.jsontext import encoded
+from charhost.web.protocol import beta
+from charhost.web.protocol.client_events import (
     AudioAppend,
     AudioClear,
     AudioCommit,
-    BadEvent,
-    DeltaFrames,
     Dialect,
     InputItem,
     ItemCreate,
@@ -27,18 +28,13 @@ from charhost.events import (
     ResponseCreate,
     SessionUpdate,
     checked,
-    frame,
-    refusal,
 )
-from charhost.items import FunctionCall, FunctionOutput, Item
-from charhost.jsontext import encoded
-from charhost.turn import Turn
-from charhost.web.realtime import beta
-from charhost.web.realtime.items import Json, item_fields, item_from
-from charhost.web.realtime.session_config import SessionConfig
-from charhost.web.realtime.telling import Telling
-from charhost.web.session import Session
-from charhost.wishes import ResponseWishes, SessionWishes, read
+from charhost.web.protocol.item_format import Json, item_fields, item_from
+from charhost.web.protocol.response_events import Telling
+from charhost.web.protocol.server_events import MOST_EVENT, BadEvent, DeltaFrames, frame, refusal
+from charhost.web.protocol.session_config import SessionConfig
+from charhost.web.protocol.session_params import ResponseWishes, SessionWishes, read
+from charhost.web.sessions.session import Session
 
 # 24,000 samples of two bytes a second: a tenth of a second, less than which nobody can understand.
 _LEAST_AUDIO = 4_800

@@ -11,25 +11,17 @@ from typing import Any
 from pydantic import model_validator
 from pydantic_core import to_json
 
-from charhost.character import Character, CharacterSet
-from charhost.events import (
-    CHARACTER_KINDS,
-    MOST_TEXT,
-    AudioAppend,
-    BadEvent,
-    Dialect,
-    Refused,
-    frame,
-    unknown_type,
-    valid,
-)
-from charhost.items import Message
-from charhost.lenient import Lenient
-from charhost.progress import ItemDone, TextDelta, TurnEvent
-from charhost.turn import Turn, Wish
-from charhost.web.farewell import Farewell
-from charhost.web.realtime.words import Words
-from charhost.web.session import Session
+from charhost.character.character import Character, CharacterSet
+from charhost.conversation.items import Message
+from charhost.conversation.tally import Wish
+from charhost.conversation.turn import Turn
+from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
+from charhost.web.client_model import Lenient
+from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, Dialect, unknown_type, valid
+from charhost.web.protocol.server_events import BadEvent, Refused, frame
+from charhost.web.realtime.word_splitter import Words
+from charhost.web.sessions.close_message import Farewell
+from charhost.web.sessions.session import Session
 
 Json = dict[str, Any]
 

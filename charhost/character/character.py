@@ -1,0 +1,97 @@
+"""Character and CharacterSet: what serves, frozen."""
+
+from __future__ import annotations
+
+import hashlib
+import unicodedata
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from charhost.character.model_choice import ModelChoice
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Character:
+    """One character as its file defined it.
+
+    `voice_source`, `metadata` and `tools` are plain JSON data, copied when the file was loaded; `instructions` is
+    what the file has, as `prompt_generator` expects it. `host_tools` names those of the host's own tools that it may be
+    given. `file` is relative to the directory, `location` absolute.
+    One of the `greetings` opens a conversation. `lease` keeps the modules of its build alive.
+    """
+
+    name: str
+    file: str
+    location: str
+    voice_source: Mapping[str, Any]
+    instructions: dict[Any, Any]
+    metadata: Mapping[str, Any]
+    tools: tuple[Mapping[str, Any], ...]
+    host_tools: tuple[str, ...]
+    llm: ModelChoice
+    greetings: tuple[str, ...]
+    prompt_generator: type[Any]
+    fingerprint: str
+    generation: int
+    lease: object = field(repr=False)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the author lists it among the voices."""
+        return self.metadata.get("good") is True
+
+
+@dataclass(frozen=True, eq=False)
+class CharacterSet(Mapping[str, Character]):
+    """The characters that serve together, by name; `directory` is the path they were asked for by."""
+
+    directory: str
+    generation: int = 0
+    characters: Mapping[str, Character] = field(default_factory=dict, repr=False)
+    revision: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        entries = "".join(f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters))
+        object.__setattr__(self, "revision", f"sha256:{hashlib.sha256(entries.encode()).hexdigest()}")
+
+    def __getitem__(self, name: str) -> Character:
+        return self.characters[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.characters)
+
+    def __len__(self) -> int:
+        return len(self.characters)
+
+    def numbered(self, generation: int) -> CharacterSet:
+        """Make the same set as another generation; for one that does not serve yet."""
+        characters = {name: replace(character, generation=generation) for name, character in self.characters.items()}
+        return CharacterSet(self.directory, generation, characters)
+
+    @property
+    def etag(self) -> str:
+        """Name this very set, as HTTP does (RFC 9110, section 8.8.3), without the quotes."""
+        return f"{self.generation}-{self.revision}"
+
+    @property
+    def listing(self) -> list[dict[str, Any]]:
+        """What a short list says of each character."""
+        return [
+            {"name": c.name, "good": c.metadata.get("good"), "comment": c.metadata.get("comment")}
+            for c in self.values()
+        ]
+
+    def find(self, name: str) -> Character | None:
+        """Look a character up as people write its name: in any Unicode form, with spaces around it."""
+        return self.characters.get(normal(name))
+
+    def default(self, name: str | None = None) -> Character | None:
+        """Answer the character called *name*, else the first good one, else the first."""
+        chosen = self.find(name) if name is not None else None
+        return chosen or next(filter(lambda c: c.is_good, self.values()), None) or next(iter(self.values()), None)
+
+
+def normal(name: str) -> str:
+    """Bring a name into the form in which names are compared."""
+    return unicodedata.normalize("NFC", name).strip()

@@ -1,0 +1,101 @@
+"""Persona: a character in one conversation."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any
+
+from charhost.character.character import Character
+from charhost.character.diagnostics import explain
+from charhost.character.worker_pool import Crew
+from charhost.errors import PluginFailed
+from charhost.report import FileError
+from charhost.text import display
+
+log = logging.getLogger("charhost.conversation")
+
+MOST_PROMPT = 1_000_000
+
+
+class Persona:
+    """The `PromptGenerator` of one conversation; its methods run on threads, each call under a deadline.
+
+    Lives as long as the conversation stays with this version of its character.
+    """
+
+    def __init__(self, character: Character, crew: Crew, deadline: float) -> None:
+        self.character = character
+        self._crew = crew
+        self._deadline = deadline
+        self._making = asyncio.Lock()
+        self._prompt: str | None = None
+        self._generator: Any = None
+
+    async def prompt(self) -> str:
+        """Answer the system prompt, which is made when it is first needed; raises `PluginFailed`."""
+        async with self._making:
+            if self._prompt is None:
+                self._prompt = await self.ask(self._make_prompt, self._deadline)
+            return self._prompt
+
+    async def ask(self, job: Callable[[], Any], deadline: float) -> Any:
+        """Run code of the character's file; raises `PluginFailed`, whatever that code raises."""
+        (outcome,) = await self._crew.run_all([lambda: self._explained(job)], deadline)
+        if isinstance(outcome, BaseException):  # past the deadline
+            outcome = self._explain(outcome)
+        if isinstance(outcome, FileError):
+            log.warning("character %s failed: %s\n%s", self.character.name, outcome, outcome.traceback or "")
+            raise PluginFailed(outcome)
+        return outcome
+
+    def answer(self, tool: str, arguments: dict[str, Any], deadline: float) -> str:
+        """Have the character answer a tool call; to be run by `ask`."""
+        answer = _finished(self._instance().handle_tool_call(tool, arguments), deadline)
+        if not isinstance(answer, str):
+            raise TypeError(f"handle_tool_call returned a value of type {type(answer).__name__}: expected a str")
+        return _plain(answer)
+
+    def _explained(self, job: Callable[[], Any]) -> Any:
+        try:
+            return job()
+        except BaseException as e:  # a file may raise SystemExit, KeyboardInterrupt and anything else
+            return self._explain(e)
+
+    def _explain(self, error: BaseException) -> FileError:
+        failure = explain(error, self.character.file, self.character.location)
+        return failure.model_copy(update={"character": self.character.name})
+
+    def _make_prompt(self) -> str:
+        prompt = _finished(self._instance().make_system_prompt(), self._deadline)
+        if not isinstance(prompt, str):
+            raise TypeError(f"make_system_prompt returned a value of type {type(prompt).__name__}: expected a str")
+        prompt = _plain(prompt)
+        if len(prompt) > MOST_PROMPT:
+            raise ValueError(
+                f"make_system_prompt returned {len(prompt):,} characters: expected at most {MOST_PROMPT:,}"
+            )
+        return prompt
+
+    def _instance(self) -> Any:
+        if self._generator is None:
+            self._generator = self.character.prompt_generator(self.character.instructions)
+        return self._generator
+
+
+def _finished(value: Any, deadline: float) -> Any:
+    """Wait for what an `async def` answered, in an event loop of its own: the server's must not be blocked by it."""
+    return asyncio.run(_awaited(value, deadline)) if inspect.isawaitable(value) else value
+
+
+async def _awaited(value: Any, deadline: float) -> Any:
+    # Nothing can be injected into a thread whose event loop sleeps; a little later it has to end by itself.
+    async with asyncio.timeout(deadline + 1):
+        return await value
+
+
+def _plain(text: str) -> str:
+    """Copy the text out of what may be a subclass of `str`, and spell half characters, which UTF-8 cannot carry."""
+    return display(str.__str__(text))

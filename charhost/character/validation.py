@@ -1,0 +1,257 @@
+"""What one file must define: the checks that make a character of a module."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+from jsonschema import Draft202012Validator, SchemaError
+from jsonschema.validators import validator_for
+from pydantic import ValidationError as SchemaMismatch
+from pydantic_core import from_json, to_json
+
+from charhost.character.character import Character, normal
+from charhost.character.host_tools import HOST_TOOLS
+from charhost.character.model_choice import ModelChoice
+from charhost.character.signatures import MISSING, attribute, callable_with, constructable
+from charhost.character.static import line_of
+from charhost.errors import ValidationError
+
+MOST_NAME = 200
+
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+_VOICE_FIELDS = {"file": ("path_on_server",), "freesound": ("url", "sound_instance")}
+
+
+def character_in(
+    module: ModuleType,
+    source: Callable[[], str],
+    *,
+    file: str,
+    location: str,
+    fingerprint: str,
+    generation: int,
+    lease: object,
+) -> Character:
+    """Make the character that *module* defines.
+
+    Raises a `ValidationError` that lists everything that is wrong; *source* is asked for the text to find the line.
+    Runs code of the module (properties, metaclasses), so it belongs under the deadline of the module's import.
+    """
+    checks = _Checks(module)
+    name = checks.name()
+    made = Character(
+        name=name,
+        file=file,
+        location=location,
+        voice_source=checks.voice_source(),
+        instructions=checks.dictionary("INSTRUCTIONS"),
+        metadata=checks.metadata(),
+        prompt_generator=checks.prompt_generator(),
+        tools=(tools := checks.tools()),
+        host_tools=checks.host_tools(tools),
+        llm=checks.llm(),
+        greetings=checks.greetings(),
+        fingerprint=fingerprint,
+        generation=generation,
+        lease=lease,
+    )
+    if checks.problems:
+        line = next(filter(None, (line_of(source(), where) for where, _ in checks.problems)), None)
+        raise ValidationError("; ".join(text for _, text in checks.problems), line, name or None)
+    return made
+
+
+class _Checks:
+    """Reads the attributes of one module and notes what is wrong with them, as (where, sentence)."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module = module
+        self.problems: list[tuple[str, str]] = []
+
+    def name(self) -> str:
+        value = self._get("CHARACTER_NAME")
+        expected = f"expected a non-empty str of at most {MOST_NAME} characters"
+        if not isinstance(value, str):
+            self._wrong("CHARACTER_NAME", value, expected)
+            return ""
+        try:
+            name = normal(str.encode(value, "utf-8").decode("utf-8"))
+        except UnicodeEncodeError:
+            self._note("CHARACTER_NAME", f"holds a lone surrogate: {expected}")
+            return ""
+        if not 0 < len(name) <= MOST_NAME:
+            found = f"has {len(name)} characters" if name else "is empty"
+            self._note("CHARACTER_NAME", f"{found}: {expected}")
+        return name[:MOST_NAME]
+
+    def dictionary(self, attribute: str, default: Any = MISSING) -> dict[Any, Any]:
+        value = self._get(attribute, default)
+        if isinstance(value, dict):
+            return value
+        self._wrong(attribute, value, "expected a dict")
+        return {}
+
+    def voice_source(self) -> dict[str, Any]:
+        voice = self._plain("VOICE_SOURCE", self.dictionary("VOICE_SOURCE"))
+        kind = voice.get("source_type")
+        for name in _VOICE_FIELDS.get(kind, ()) if isinstance(kind, str) else ():
+            if voice.get(name) is None:
+                self._note("VOICE_SOURCE", f'has no {name!r}, which source_type "{kind}" needs')
+        return voice
+
+    def metadata(self) -> dict[str, Any]:
+        metadata = self._plain("METADATA", self.dictionary("METADATA", {}))
+        for key, kind in (("good", bool), ("comment", str)):
+            value = metadata.get(key)
+            if value is not None and not isinstance(value, kind):
+                self._note("METADATA", f"[{key!r}] is {_found(value)}: expected a {kind.__name__} or None")
+        return metadata
+
+    def prompt_generator(self) -> type[Any]:
+        value = self._get("PromptGenerator")
+        if not isinstance(value, type):
+            self._wrong("PromptGenerator", value, "expected a class")
+            return object
+        if not constructable(value):
+            self._note(
+                "PromptGenerator.__init__", "cannot be called with one argument: expected __init__(self, instructions)"
+            )
+        self._method(value, "make_system_prompt", 0, "make_system_prompt(self) -> str")
+        return value
+
+    def tools(self) -> tuple[dict[str, Any], ...]:
+        value = self._get("TOOLS", [])
+        if not isinstance(value, list):
+            self._wrong("TOOLS", value, "expected a list of function definitions")
+            return ()
+        tools = self._json("TOOLS", value, fallback=None) or []
+        for problem in _tool_problems(to_json(tools)) if tools else ():
+            self._note("TOOLS", problem)
+        generator = self._get("PromptGenerator")
+        if tools and isinstance(generator, type):
+            self._method(generator, "handle_tool_call", 2, "handle_tool_call(self, tool_name, tool_input) -> str")
+        return tuple(tools)
+
+    def host_tools(self, tools: Iterable[Any]) -> tuple[str, ...]:
+        value = self._get("HOST_TOOLS", [])
+        if not isinstance(value, list):
+            self._wrong("HOST_TOOLS", value, f"expected a list of distinct names out of {', '.join(HOST_TOOLS)}")
+            return ()
+        names: list[str] = []
+        for index, name in enumerate(value):
+            if type(name) is not str or name not in HOST_TOOLS:
+                self._note("HOST_TOOLS", f"[{index}] is {_found(name)}: expected one of {', '.join(HOST_TOOLS)}")
+            elif name in names:
+                self._note("HOST_TOOLS", f"[{index}] is {name!r} once more: expected each name once")
+            elif name in map(_tool_name, tools):
+                self._note("HOST_TOOLS", f"[{index}] is {name!r}, which TOOLS has too: expected another name there")
+            else:
+                names.append(name)
+        return tuple(names)
+
+    def llm(self) -> ModelChoice:
+        wishes = self._plain("LLM", self.dictionary("LLM", {}))
+        try:
+            return ModelChoice.model_validate(wishes)
+        except SchemaMismatch as e:
+            for error in e.errors():
+                self._note("LLM", _choice_problem(dict(error)))
+            return ModelChoice()
+
+    def greetings(self) -> tuple[str, ...]:
+        value = self._get("GREETING", [])
+        greetings = [value] if isinstance(value, str) else value
+        if not isinstance(greetings, list) or not all(isinstance(text, str) and text.strip() for text in greetings):
+            self._wrong("GREETING", value, "expected a str or a list of str, none of them empty")
+            return ()
+        return tuple(self._json("GREETING", greetings, fallback=None) or ())
+
+    def _get(self, attribute: str, default: Any = MISSING) -> Any:
+        return getattr(self._module, attribute, default)
+
+    def _note(self, where: str, text: str) -> None:
+        self.problems.append((where, f"{where}{'' if text.startswith('[') else ' '}{text}"))
+
+    def _wrong(self, attribute: str, value: Any, expected: str) -> None:
+        self._note(attribute, f"is {_found(value)}: {expected}")
+
+    def _method(self, owner: type[Any], name: str, arguments: int, expected: str) -> None:
+        where = f"PromptGenerator.{name}"
+        method = attribute(owner, name)
+        if method is MISSING:
+            self._note(where, f"is missing: expected {expected}")
+        elif not callable_with(owner, method, name, arguments):
+            count = "without arguments" if arguments == 0 else f"with {arguments} arguments"
+            self._note(where, f"cannot be called {count}: expected {expected}")
+
+    def _plain(self, attribute: str, value: dict[Any, Any]) -> dict[str, Any]:
+        plain: dict[str, Any] = self._json(attribute, value, fallback=str) or {}
+        return plain
+
+    def _json(self, attribute: str, value: Any, fallback: Callable[[Any], str] | None) -> Any:
+        try:
+            return from_json(to_json(value, fallback=fallback, inf_nan_mode="null"))
+        except Exception as e:
+            self._note(attribute, f"cannot be written as JSON ({' '.join(str(e).split())})")
+            return None
+
+
+def _found(value: Any) -> str:
+    """Describe what was found, without running code of the value."""
+    if value is MISSING:
+        return "missing"
+    if type(value) in (type(None), bool, int, float) or (type(value) is str and len(value) < 40):
+        return repr(value)
+    return f"of type {type(value).__name__}"
+
+
+def _tool_name(tool: Any) -> str | None:
+    """Read the name of a definition, which may be none at all."""
+    function = tool.get("function") if isinstance(tool, dict) else None
+    name = function.get("name") if isinstance(function, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _choice_problem(error: dict[str, Any]) -> str:
+    if error["type"] == "extra_forbidden":
+        return f"has {error['loc'][0]!r}: expected only {', '.join(ModelChoice.model_fields)}"
+    # An address may hold a key, which is not for everybody who can read the log.
+    found = "an address with an @" if "@" in str(error["input"]) else _found(error["input"])
+    return f"[{error['loc'][0]!r}] is {found}: {error['msg'].removeprefix('Value error, ')}"
+
+
+@lru_cache(maxsize=1024)
+def _tool_problems(tools: bytes) -> tuple[str, ...]:
+    """List what is wrong with tool definitions, given as JSON: checking a schema takes milliseconds."""
+    problems, names = [], set()
+    for index, tool in enumerate(from_json(tools)):
+        function = tool.get("function") if isinstance(tool, dict) and tool.get("type") == "function" else None
+        if not isinstance(function, dict):
+            problems.append(f'[{index}] is no function definition: expected {{"type": "function", "function": {{…}}}}')
+            continue
+        problems.extend(f"[{index}] {problem}" for problem in _function_problems(function))
+        if isinstance(name := function.get("name"), str):
+            if name in names:
+                problems.append(f"[{index}] has the name {name!r} of an earlier one")
+            names.add(name)
+    return tuple(problems)
+
+
+def _function_problems(function: dict[str, Any]) -> Iterator[str]:
+    name = function.get("name")
+    if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
+        yield f"has the name {_found(name)}: expected 1 to 64 letters, digits, _ or -"
+    if not isinstance(function.get("description", ""), str):
+        yield f"has a description {_found(function['description'])}: expected a str"
+    parameters = function.get("parameters", {"type": "object"})
+    if not isinstance(parameters, dict) or parameters.get("type") != "object":
+        yield 'has parameters that are no JSON Schema of type "object"'
+        return
+    try:
+        validator_for(parameters, default=Draft202012Validator).check_schema(parameters)
+    except SchemaError as e:
+        yield f"has parameters that are no valid JSON Schema: {e.message} (at {e.json_path})"

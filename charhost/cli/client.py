@@ -1,0 +1,207 @@
+"""Remote: a running server, as the commands see it that ask for something which takes authority."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import cached_property
+from typing import Any
+
+import aiohttp
+import typer
+
+from charhost.cli.options import configured
+from charhost.cli.output import complain, error_line, one_line, say_json
+
+_NOT_AUTHORISED = {"forbidden", "invalid_key", "directory_not_allowed"}
+
+Document = dict[str, Any]
+
+
+class Exit(IntEnum):
+    """What the exit statuses mean; those of scripts/reload_characters.py."""
+
+    DONE = 0
+    REFUSED = 1
+    USAGE = 2
+    UNREACHABLE = 3
+    NOT_AUTHORISED = 4
+    PRECONDITION_FAILED = 5
+    NO_ANSWER = 6
+    INTERRUPTED = 130
+
+
+EXITS = (
+    "Exit status: 0 done, 1 refused, 2 wrong usage, 3 unreachable, 4 not authorised, 5 not the expected set, "
+    "6 no answer within --timeout, 130 interrupted."
+)
+
+
+class Failure(Exception):
+    """There is no answer to show; `status` is what the command ends with."""
+
+    def __init__(self, status: Exit, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the server said, whatever it was."""
+
+    url: str
+    status: int
+    reason: str
+    kind: str
+    location: str | None
+    body: bytes
+
+    @cached_property
+    def document(self) -> Document | None:
+        """The JSON in the body, or None when there is no object; a bare list is that of `reloads`."""
+        try:
+            found = json.loads(self.body.decode())
+        except (ValueError, RecursionError):
+            return None
+        if isinstance(found, list):
+            return {"reloads": found}
+        return found if isinstance(found, dict) else None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is asked of a server: a *wish* is the JSON of a POST, without one it is a GET."""
+
+    path: str
+    wish: Document | None = None
+    query: dict[str, str] | None = None
+    if_match: str | None = None
+
+
+@dataclass(frozen=True)
+class Remote:
+    """The server at *url*, which is sent the admin key of the settings, if there is one."""
+
+    url: str
+    timeout: float
+
+    async def ask(self, request: Request) -> Answer:
+        """Make one request; raises `Failure` when no answer comes. Redirects and proxies would be told the key."""
+        url, timeout = self.url + request.path, aiohttp.ClientTimeout(total=self.timeout)
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=timeout) as http,
+                http.request(
+                    "GET" if request.wish is None else "POST",
+                    url,
+                    json=request.wish,
+                    params=request.query,
+                    headers=_headers(request.if_match),
+                    allow_redirects=False,
+                ) as answer,
+            ):
+                location = answer.headers.get("Location")
+                body = await answer.read()
+                return Answer(url, answer.status, answer.reason or "", answer.content_type, location, body)
+        except TimeoutError as e:
+            text = f"No answer from {url} within {self.timeout:g} s; the server may still do what was asked."
+            raise Failure(Exit.NO_ANSWER, text) from e
+        except (aiohttp.ClientError, OSError) as e:
+            raise Failure(Exit.UNREACHABLE, why_unreachable(self.url, e)) from e
+
+
+def perform(
+    remote: Remote,
+    request: Request,
+    *,
+    as_json: bool,
+    fits: Callable[[Document], bool],
+    show: Callable[[Document], None],
+) -> None:
+    """Make a request, show what came of it and end the command; an answer that does not fit is no charhost's."""
+    try:
+        answer = asyncio.run(remote.ask(request))
+        status = exit_status(answer, fits)
+        _print(answer, status, as_json, show)
+    except Failure as e:
+        complain(one_line(e))
+        status = e.status
+    except KeyboardInterrupt:
+        complain("Interrupted; the server may still do what was asked.")
+        status = Exit.INTERRUPTED
+    raise typer.Exit(status)
+
+
+def why_unreachable(url: str, error: Exception) -> str:
+    """Say why there is no answer from the server at *url*; mostly none runs there."""
+    if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:
+        return f"no server answers at {url}; start one with charhost serve, or name it with --url"
+    return f"No answer from {url}: {type(error).__name__}: {error}"
+
+
+def exit_status(answer: Answer, fits: Callable[[Document], bool]) -> Exit:
+    """Choose the exit status for an answer."""
+    document = answer.document
+    match answer.status:
+        case 200 if document is not None and fits(document):
+            return Exit.DONE
+        case 401 | 429:
+            return Exit.NOT_AUTHORISED
+        case 403 if (document or {}).get("code") in _NOT_AUTHORISED:
+            return Exit.NOT_AUTHORISED
+        case 412:
+            return Exit.PRECONDITION_FAILED
+    return Exit.REFUSED
+
+
+def error_lines(document: Document) -> list[str]:
+    """Write a line for each file that failed."""
+    errors = document.get("errors")
+    return [error_line(error) for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+
+
+def _headers(if_match: str | None) -> dict[str, str]:
+    headers = {"Accept": "application/json"}
+    if if_match is not None:
+        headers["If-Match"] = if_match if if_match == "*" or if_match.endswith('"') else f'"{if_match}"'
+    key = configured().admin_key
+    if key is not None:
+        headers["Authorization"] = f"Bearer {key.get_secret_value()}"
+    # aiohttp would refuse it too, and show the key in its message.
+    if any(not c.isprintable() for value in headers.values() for c in value):
+        raise Failure(Exit.USAGE, "The admin key, or the ETag, has characters that no HTTP header can carry.")
+    return headers
+
+
+def _print(answer: Answer, status: Exit, as_json: bool, show: Callable[[Document], None]) -> None:
+    document = answer.document
+    if as_json and document is not None:
+        say_json(answer.body.decode())
+    elif document is not None and status is Exit.DONE:
+        show(document)
+    if status is not Exit.DONE:
+        complain(_refusal(answer))
+
+
+def _refusal(answer: Answer) -> str:
+    document = answer.document or {}
+    code = one_line(document.get("code") or answer.reason)
+    lines = [f"Refused ({answer.status} {code})", one_line(_explanation(answer))]
+    if answer.status == 401:
+        lines.append("The key is read from CHARHOST_ADMIN_KEY or CHARHOST_ADMIN_KEY_FILE.")
+    return "\n  ".join([*lines, *error_lines(document)])
+
+
+def _explanation(answer: Answer) -> object:
+    """The server's own sentence, or one about an answer that has none."""
+    if 300 <= answer.status < 400:
+        return f"{answer.url} redirects to {answer.location}, which is not followed: pass it with --url."
+    if answer.document is None:
+        return f"{answer.url} answered with {answer.kind}, not with a JSON document: is it a charhost server?"
+    if answer.status == 200:
+        return f"{answer.url} answered with JSON that is not what was asked for: is it a charhost server?"
+    return answer.document.get("detail") or answer.document.get("title") or "The server gave no reason."

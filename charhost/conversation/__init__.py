@@ -1,0 +1,1 @@
+"""Items, history and turns of one conversation."""

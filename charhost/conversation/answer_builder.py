@@ -1,0 +1,145 @@
+"""Draft: what a turn has said so far."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from charhost.conversation.chat_messages import is_object
+from charhost.conversation.history import History
+from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message, Status, Text
+from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDone, TextDelta, TurnEvent
+from charhost.llm.model import CallDelta, Delta, ModelError
+
+
+class Draft:
+    """Makes items of the pieces that a model answers with, and keeps them in the history.
+
+    Calls for which *is_hidden* says so belong to the server: they are kept, but no event tells of them.
+    """
+
+    def __init__(self, history: History, is_hidden: Callable[[str], bool]) -> None:
+        self.said: list[Item] = []
+        self.calls: list[FunctionCall] = []
+        self._history = history
+        self._is_hidden = is_hidden
+        self._shown: list[Message | FunctionCall] = []
+        self._open: Message | FunctionCall | None = None
+        self._pieces: list[str] = []
+        self._call_index = -1
+        self._waiting: list[str | CallDelta] = []
+
+    @property
+    def shown(self) -> tuple[Message | FunctionCall, ...]:
+        """What clients were told of, in order."""
+        return tuple(self._shown)
+
+    def begin_round(self) -> None:
+        """Forget which calls the model made before: it is asked again."""
+        self.calls = []
+
+    def take(self, delta: Delta) -> Iterator[TurnEvent]:
+        """Go on with a piece of the answer; raises `ModelError` for one that fits nowhere."""
+        if delta.text:
+            yield from self._sort(delta.text)
+        for piece in delta.calls:
+            yield from self._sort(piece)
+
+    def close(self, status: Status = "completed") -> Iterator[TurnEvent]:
+        """Finish the item that is open, if one is, and all that waits behind it."""
+        yield from self._close(status)
+        while self._waiting:
+            waiting, self._waiting = self._waiting, []
+            for piece in waiting:
+                yield from self._sort(piece)
+            yield from self._close(status)
+
+    def answer(self, outputs: Iterable[FunctionOutput]) -> None:
+        """Keep what the server's own calls brought."""
+        for output in outputs:
+            self.said.append(output)
+            self._history.append(output)
+
+    @property
+    def _index(self) -> int:
+        return len(self._shown) - 1
+
+    def _sort(self, piece: str | CallDelta) -> Iterator[TurnEvent]:
+        """Add a piece to its item.
+
+        Of calls that are written at the same time one is told of after the other: what belongs to a later one waits
+        until the arguments of the first are whole.
+        """
+        if self._is_for_later(piece):
+            self._waiting.append(piece)
+            return
+        waiting, self._waiting = self._waiting, []
+        for earlier in waiting:
+            yield from self._sort(earlier)
+        yield from self._speak(piece) if isinstance(piece, str) else self._call(piece)
+
+    def _is_for_later(self, piece: str | CallDelta) -> bool:
+        if not isinstance(self._open, FunctionCall):
+            return False
+        if isinstance(piece, CallDelta) and piece.index == self._call_index:
+            return False
+        return not is_object("".join(self._pieces))
+
+    def _close(self, status: Status) -> Iterator[TurnEvent]:
+        item = self._open
+        if item is None:
+            return
+        if isinstance(item, FunctionCall) and not any(self._pieces):
+            self._pieces = ["{}"]
+            if not item.hidden:
+                yield ArgumentsDelta(item.id, item.call_id, self._index, "{}")
+        # Not before that yield: whoever stops reading there closes once more.
+        self._open = None
+        text = "".join(self._pieces)
+        if isinstance(item, FunctionCall):
+            item = replace(item, arguments=text, status=status)
+            if status == "completed":
+                self.calls.append(item)
+        else:
+            item = replace(item, parts=(Text(text),), status=status)
+        yield from self._finish(item)
+
+    def _speak(self, text: str) -> Iterator[TurnEvent]:
+        if not isinstance(self._open, Message):
+            yield from self._begin(Message(role="assistant", parts=(), status="in_progress"))
+            assert self._open is not None
+        self._pieces.append(text)
+        yield TextDelta(self._open.id, self._index, text)
+
+    def _call(self, piece: CallDelta) -> Iterator[TurnEvent]:
+        if piece.id is not None and piece.name is not None:
+            self._call_index = piece.index
+            hidden = self._is_hidden(piece.name)
+            call = FunctionCall(call_id=piece.id, name=piece.name, arguments="", status="in_progress", hidden=hidden)
+            yield from self._begin(call)
+        if not isinstance(self._open, FunctionCall) or piece.index != self._call_index:
+            raise ModelError("malformed", "The language model mixed up its tool calls.")
+        if piece.arguments:
+            self._pieces.append(piece.arguments)
+            if not self._open.hidden:
+                yield ArgumentsDelta(self._open.id, self._open.call_id, self._index, piece.arguments)
+
+    def _begin(self, item: Message | FunctionCall) -> Iterator[TurnEvent]:
+        yield from self._close("completed")
+        self._open, self._pieces = item, []
+        if not item.hidden:
+            self._history.append(item)
+            self._shown.append(item)
+            yield ItemAdded(item, self._index, self._history.before(item.id))
+
+    def _finish(self, item: Message | FunctionCall) -> Iterator[TurnEvent]:
+        if item.hidden:
+            # A call of the server's own that was cut off never happened.
+            if item.status == "completed":
+                self.said.append(item)
+                self._history.append(item)
+            return
+        self.said.append(item)
+        self._shown[-1] = item
+        self._history.replace(item)
+        yield ItemDone(item, self._index, self._history.before(item.id))

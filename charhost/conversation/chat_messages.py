@@ -1,0 +1,98 @@
+"""Items as the messages of a chat model."""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic_core import from_json
+
+from charhost.conversation.items import (
+    UNHEARD,
+    Audio,
+    FunctionCall,
+    FunctionOutput,
+    Image,
+    Item,
+    Message,
+    Other,
+    Part,
+    Text,
+)
+
+# A chat model refuses a call that was never answered.
+_NO_RESULT = "(There was no result.)"
+
+
+def as_messages(items: Iterable[Item]) -> list[dict[str, Any]]:
+    """Spell items as messages of a chat-completions request.
+
+    Calls that follow each other, and the assistant's text right before them, are one message; each is followed by its
+    result, wherever that stands. A result without its call is left out: chat models refuse it.
+    """
+    items = list(items)
+    results: defaultdict[str, deque[str]] = defaultdict(deque)
+    for item in items:
+        if isinstance(item, FunctionOutput):
+            results[item.call_id].append(item.output)
+    messages: list[dict[str, Any]] = []
+    calls: list[FunctionCall] = []
+    for item in items:
+        if isinstance(item, FunctionCall):
+            calls.append(item)
+            continue
+        _add_calls(messages, calls, results)
+        calls = []
+        if isinstance(item, Message) and (item.role != "assistant" or item.parts):
+            messages.append(_spoken(item))
+    _add_calls(messages, calls, results)
+    return messages
+
+
+def _add_calls(messages: list[dict[str, Any]], calls: list[FunctionCall], results: Mapping[str, deque[str]]) -> None:
+    """Add *calls* to the assistant's text before them, or as a message of their own, and then their results."""
+    if not calls:
+        return
+    if not messages or messages[-1]["role"] != "assistant":
+        messages.append({"role": "assistant", "content": None})
+    messages[-1]["tool_calls"] = [_spelled_call(call) for call in calls]
+    for call in calls:
+        waiting = results[call.call_id]
+        content = waiting.popleft() if waiting else _NO_RESULT
+        messages.append({"role": "tool", "tool_call_id": call.call_id, "content": content})
+
+
+def _spelled_call(call: FunctionCall) -> dict[str, Any]:
+    # Strict servers read the arguments of past calls too: broken ones would fail every turn after this one.
+    function = {"name": call.name, "arguments": call.arguments if is_object(call.arguments) else "{}"}
+    return {"id": call.call_id, "type": "function", "function": function}
+
+
+def is_object(arguments: str) -> bool:
+    """Say whether the arguments of a call are a whole JSON object."""
+    try:
+        return isinstance(from_json(arguments), dict)
+    except ValueError:
+        return False
+
+
+def _spoken(message: Message) -> dict[str, Any]:
+    plain = all(isinstance(part, (Text, Audio)) for part in message.parts)
+    parts = [_spelled_part(part) for part in message.parts]
+    content = "\n".join(part["text"] for part in parts) if plain else parts
+    spoken: dict[str, Any] = {"role": message.role, "content": content}
+    return spoken if message.name is None else spoken | {"name": message.name}
+
+
+def _spelled_part(part: Part) -> dict[str, Any]:
+    match part:
+        case Text(text):
+            return {"type": "text", "text": text}
+        case Audio(transcript):
+            return {"type": "text", "text": transcript or UNHEARD}
+        case Image(url, detail):
+            image = {"url": url} if detail is None else {"url": url, "detail": detail}
+            return {"type": "image_url", "image_url": image}
+        case Other(fields):
+            return dict(fields)

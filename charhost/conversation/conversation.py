@@ -1,0 +1,96 @@
+"""Conversation: one chat with one character. It knows no sockets."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+
+from charhost.character.character import Character
+from charhost.character.host_tools import Host
+from charhost.character.instance import Persona
+from charhost.character.worker_pool import Crew
+from charhost.conversation.history import MOST_ITEMS, History
+from charhost.conversation.items import Item
+from charhost.conversation.tally import Stage, Wish
+from charhost.conversation.toolbox import Toolbox
+from charhost.conversation.turn import Turn
+from charhost.ids import new_id
+from charhost.llm.model import Models
+from charhost.metrics import Metrics
+from charhost.settings import Settings
+
+
+class Conversations:
+    """Opens conversations, and has what they share; lives as long as the application."""
+
+    def __init__(self, settings: Settings, metrics: Metrics, models: Models, crew: Crew) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.models = models
+        self.crew = crew
+
+    def open(
+        self,
+        character: Character,
+        front_door: str,
+        conversation_id: str | None = None,
+        items: Iterable[Item] = (),
+        host: Host | None = None,
+    ) -> Conversation:
+        """Begin a conversation, or go on with one; *front_door* names in the metrics where it is held.
+
+        A *host* is for admins only: with one the model may call the host's tools that the character names.
+        """
+        conversation = Conversation(self, character, front_door, conversation_id, host)
+        for item in deque(items, MOST_ITEMS):
+            conversation.history.append(item)
+        return conversation
+
+
+class Conversation:
+    """The items that were said, and the character that answers."""
+
+    def __init__(
+        self,
+        shared: Conversations,
+        character: Character,
+        front_door: str,
+        conversation_id: str | None = None,
+        host: Host | None = None,
+    ) -> None:
+        self.id = conversation_id or new_id("conv")
+        self.history = History()
+        self.front_door = front_door
+        self._shared = shared
+        self._character = character
+        self._host = host
+        self._persona: Persona | None = None
+
+    @property
+    def character(self) -> Character:
+        """Who answers the next turn."""
+        return self._character
+
+    def move_to(self, character: Character) -> None:
+        """Go on with *character* from the next turn; one that is running ends with the one it began with."""
+        if character is not self._character:
+            self._character = character
+            self._persona = None
+
+    def respond(self, wish: Wish | None = None) -> Turn:
+        """Begin an answer to what was said so far; its events have to be read."""
+        return Turn(self._stage(), wish or Wish())
+
+    def _stage(self) -> Stage:
+        shared, settings = self._shared, self._shared.settings
+        if self._persona is None:
+            self._persona = Persona(self._character, shared.crew, settings.prompt_deadline)
+        return Stage(
+            persona=self._persona,
+            toolbox=Toolbox(self._persona, shared.metrics, settings.tool_deadline, self._host),
+            model=shared.models.of(self._character),
+            history=self.history,
+            settings=settings,
+            metrics=shared.metrics,
+            front_door=self.front_door,
+        )

@@ -1,0 +1,102 @@
+"""History: the items of one conversation, in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import takewhile
+
+from charhost.conversation.items import Item, is_system, parted, size, turns, weight
+
+# What no model is sent any more may still be looked up by its id; but not for ever.
+MOST_ITEMS = 4_096
+MOST_CHARACTERS = 16 << 20
+
+
+class History:
+    """Knows the items and where each stands; those that are hidden are for the model, not for clients."""
+
+    def __init__(self) -> None:
+        self._items: list[Item] = []
+        self._characters = 0
+        self.characters_per_token = 4.0
+
+    @property
+    def weight(self) -> int:
+        """How many characters are kept."""
+        return self._characters
+
+    def __iter__(self) -> Iterator[Item]:
+        return iter(self._items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def find(self, item_id: str) -> Item | None:
+        """Look up what a client may see."""
+        return next((item for item in self._items if item.id == item_id and not item.hidden), None)
+
+    def before(self, item_id: str) -> str | None:
+        """Answer the id of the item that clients see before this one, None at the front."""
+        try:
+            index = self._index(item_id)
+        except KeyError:  # it was removed meanwhile
+            index = len(self._items)
+        return next((item.id for item in reversed(self._items[:index]) if not item.hidden), None)
+
+    def append(self, item: Item) -> None:
+        """Put *item* at the end."""
+        self._insert(len(self._items), item)
+
+    def insert(self, item: Item, after: str | None) -> None:
+        """Put *item* behind the one with the id *after*, at the front for None; raises `KeyError`."""
+        self._insert(0 if after is None else self._index(after) + 1, item)
+
+    def replace(self, item: Item) -> None:
+        """Put *item* in the place of what has its id, unless that was removed meanwhile."""
+        try:
+            index = self._index(item.id)
+        except KeyError:
+            return
+        self._characters += weight(item) - weight(self._items[index])
+        self._items[index] = item
+
+    def remove(self, item_id: str) -> None:
+        """Remove the item with that id; raises `KeyError`."""
+        self._characters -= weight(self._items.pop(self._index(item_id)))
+
+    def learn(self, characters: int, tokens: int) -> None:
+        """Take over how long the model's tokens are, from what it said of one request."""
+        if tokens > 0:
+            # A template adds tokens to what was sent; a short request says little about a long one.
+            self.characters_per_token = min(8.0, max(1.0, characters / tokens))
+
+    def _index(self, item_id: str) -> int:
+        # From the end: it is mostly the last items that anybody asks for.
+        for index in range(len(self._items) - 1, -1, -1):
+            if self._items[index].id == item_id:
+                return index
+        raise KeyError(item_id)
+
+    def _insert(self, index: int, item: Item) -> None:
+        self._items.insert(index, item)
+        self._characters += weight(item)
+        while len(self._items) > MOST_ITEMS or (self._characters > MOST_CHARACTERS and len(self._items) > 1):
+            oldest = sum(1 for _ in takewhile(is_system, self._items))
+            self._characters -= weight(self._items.pop(oldest if oldest < len(self._items) - 1 else 0))
+
+
+def fit(items: Sequence[Item], characters: float) -> list[Item]:
+    """Cut *items* to so many characters, oldest turns first.
+
+    System messages at the front stay, and so does the last turn, however long it is. A turn is left out as a whole, so
+    that no call is without its result.
+    """
+    opening, said = parted(items)
+    kept: list[list[Item]] = []
+    left = characters - sum(map(size, opening))
+    for turn in reversed(list(turns(said))):
+        left -= sum(map(size, turn))
+        if left < 0 and kept:
+            break
+        kept.append(turn)
+    return [*opening, *(item for turn in reversed(kept) for item in turn)]

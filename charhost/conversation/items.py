@@ -1,0 +1,146 @@
+"""The items of a conversation, and how a chat model is told of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any, Literal, TypeGuard
+
+from charhost.ids import new_id
+
+Role = Literal["user", "system", "assistant"]
+Status = Literal["in_progress", "completed", "incomplete"]
+
+_PAGE = 4_000
+UNHEARD = "(Something was said that could not be heard.)"
+
+
+def _new_item_id() -> str:
+    return new_id("item")
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Words."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture, by URL (also `data:`)."""
+
+    url: str
+    detail: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Audio:
+    """Something spoken, and what was understood of it."""
+
+    transcript: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Other:
+    """A content part of a chat-completions message that charhost passes on as it is."""
+
+    part: Mapping[str, Any]
+
+
+Part = Text | Image | Audio | Other
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """Something said by one of the three."""
+
+    role: Role
+    parts: tuple[Part, ...]
+    name: str | None = None
+    id: str = field(default_factory=_new_item_id)
+    status: Status = "completed"
+    hidden: bool = False
+
+    @property
+    def text(self) -> str:
+        """The words of it."""
+        return "\n".join(part.text for part in self.parts if isinstance(part, Text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionCall:
+    """A call that the model made; `arguments` is JSON as the model wrote it. A hidden one is answered here."""
+
+    call_id: str
+    name: str
+    arguments: str
+    id: str = field(default_factory=_new_item_id)
+    status: Status = "completed"
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionOutput:
+    """What a call brought."""
+
+    call_id: str
+    output: str
+    id: str = field(default_factory=_new_item_id)
+    status: Status = "completed"
+    hidden: bool = False
+
+
+Item = Message | FunctionCall | FunctionOutput
+
+
+def size(item: Item) -> int:
+    """Count the characters of an item, as far as a model reads them; an image counts as a page of text."""
+    if isinstance(item, FunctionCall):
+        return len(item.name) + len(item.arguments)
+    if isinstance(item, FunctionOutput):
+        return len(item.output)
+    return sum(map(_part_size, item.parts))
+
+
+def weight(item: Item) -> int:
+    """Count the characters that an item takes in memory, images included."""
+    return sum(map(_part_weight, item.parts)) if isinstance(item, Message) else size(item)
+
+
+def parted(items: Sequence[Item]) -> tuple[list[Message], list[Item]]:
+    """Part the system messages at the front from what was said after them."""
+    opening = [item for item in takewhile(is_system, items) if is_system(item)]
+    return opening, list(items[len(opening) :])
+
+
+def is_system(item: Item) -> TypeGuard[Message]:
+    """Say whether it is a wish of the client about the whole conversation."""
+    return isinstance(item, Message) and item.role == "system"
+
+
+def turns(items: Sequence[Item]) -> Iterator[list[Item]]:
+    """Yield the items turn by turn; each begins with what the user said, the first perhaps with something else."""
+    turn: list[Item] = []
+    answered = False
+    for item in items:
+        begins = isinstance(item, Message) and item.role == "user"
+        if begins and answered:
+            yield turn
+            turn = []
+        answered = not begins
+        turn.append(item)
+    yield turn
+
+
+def _part_size(part: Part) -> int:
+    if isinstance(part, Text):
+        return len(part.text)
+    return len(part.transcript or UNHEARD) if isinstance(part, Audio) else _PAGE
+
+
+def _part_weight(part: Part) -> int:
+    if isinstance(part, Image):
+        return len(part.url)
+    return len(str(part.part)) if isinstance(part, Other) else _part_size(part)

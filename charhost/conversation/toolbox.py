@@ -1,0 +1,139 @@
+"""Toolbox: the tools of one conversation, and what happens when the model calls one of the server's."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.protocols import Validator
+from jsonschema.validators import validator_for
+from pydantic_core import from_json, to_json
+
+from charhost.character.host_tools import HOST_TOOLS, Host
+from charhost.character.instance import Persona
+from charhost.conversation.items import FunctionCall, FunctionOutput
+from charhost.errors import CharhostError, PluginFailed
+from charhost.metrics import Metrics
+
+log = logging.getLogger("charhost.conversation")
+
+MOST_AT_A_TIME = 16
+MOST_RESULT = 100_000
+
+
+class BadArguments(Exception):
+    """The model's arguments are not what the tool's schema asks for."""
+
+
+class Toolbox:
+    """Runs the tools of a character for the model, and of the host's own those that the character names.
+
+    Without a *host* it has none of those. Whatever goes wrong becomes the result of the call: the model reads it and
+    may try again.
+    """
+
+    def __init__(self, persona: Persona, metrics: Metrics, deadline: float, host: Host | None = None) -> None:
+        self._persona = persona
+        self._metrics = metrics
+        self._deadline = deadline
+        self._host = host
+        self._host_tools = persona.character.host_tools if host is not None else ()
+        self._tools = [*persona.character.tools, *(HOST_TOOLS[name] for name in self._host_tools)]
+        self._functions = {tool["function"]["name"]: tool["function"] for tool in self._tools}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._functions
+
+    def beside(self, others: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+        """Join the server's definitions with those of a client; of two with one name the server's stays."""
+        return self._tools + [tool for tool in others if tool["function"]["name"] not in self._functions]
+
+    async def run_all(self, calls: Sequence[FunctionCall]) -> list[FunctionOutput]:
+        """Run the calls of one message at the same time, as far as there is room."""
+        room = asyncio.Semaphore(MOST_AT_A_TIME)
+
+        async def run(call: FunctionCall) -> FunctionOutput:
+            async with room:
+                return await self._run(call)
+
+        return await asyncio.gather(*map(run, calls))
+
+    async def _run(self, call: FunctionCall) -> FunctionOutput:
+        started = time.monotonic()
+        try:
+            output = await self._result(call)
+        finally:
+            self._metrics.tool_calls.inc()
+            self._metrics.tool_latency.observe(time.monotonic() - started)
+        return FunctionOutput(call_id=call.call_id, output=output[:MOST_RESULT], hidden=True)
+
+    async def _result(self, call: FunctionCall) -> str:
+        if call.name not in self._functions:
+            known = ", ".join(self._functions) or "none"
+            return self._failed(call, "UnknownTool", f"there is no tool {call.name!r}; there are: {known}")
+        if self._host is not None and call.name in self._host_tools:
+            return await self._ask_host(call, self._host)
+        try:
+            result = await self._persona.ask(lambda: self._answer(call), self._deadline)
+        except PluginFailed as e:
+            return self._broken(e)
+        mistake, answer = result
+        return self._failed(call, "BadArguments", mistake) if mistake else str(answer)
+
+    async def _ask_host(self, call: FunctionCall, host: Host) -> str:
+        try:
+            arguments = _checked(call.arguments, to_json(self._functions[call.name]["parameters"]))
+            async with asyncio.timeout(self._deadline):
+                return await host.run(call.name, arguments)
+        except BadArguments as e:
+            return self._failed(call, "BadArguments", str(e))
+        except CharhostError as e:
+            return self._failed(call, type(e).__name__, str(e))
+        except TimeoutError:
+            text = f"the tool was not finished after {self._deadline:g} s; what it began goes on"
+            return self._failed(call, "Timeout", text)
+
+    def _answer(self, call: FunctionCall) -> tuple[str | None, str]:
+        """Answer the model's mistake, if it made one, and else what the character says; runs on a thread."""
+        # Also the check, which a schema may make slow.
+        parameters = self._functions[call.name].get("parameters", {"type": "object"})
+        try:
+            arguments = _checked(call.arguments, to_json(parameters))
+        except BadArguments as e:
+            return str(e), ""
+        return None, self._persona.answer(call.name, arguments, self._deadline)
+
+    def _failed(self, call: FunctionCall, error_type: str, text: str) -> str:
+        self._metrics.tool_errors.labels(error_type).inc()
+        log.info("the model called %s of character %s in vain: %s", call.name, self._persona.character.name, text)
+        return f"Error: {text}"
+
+    def _broken(self, error: PluginFailed) -> str:
+        """Tell the model what it can use; where in the file it happened stands in the log."""
+        failure = error.failure
+        timeout = failure.error_type == "LoadTimeout"
+        self._metrics.tool_errors.labels("Timeout" if timeout else failure.error_type).inc()
+        return f"Error: the tool was {failure.message}" if timeout else f"Error: {failure.exception}: {failure.message}"
+
+
+def _checked(arguments: str, schema: bytes) -> dict[str, Any]:
+    """Read arguments as the model wrote them; raises `BadArguments`."""
+    try:
+        value = from_json(arguments or "{}")
+    except ValueError as e:
+        raise BadArguments(f"the arguments are no JSON: {e}") from e
+    problem = next(_validator(schema).iter_errors(value), None)
+    if problem is not None:
+        raise BadArguments(f"the arguments do not fit, at {problem.json_path}: {problem.message[:500]}")
+    return dict(value)
+
+
+@lru_cache(maxsize=256)
+def _validator(schema: bytes) -> Validator:
+    parameters = from_json(schema)
+    return validator_for(parameters, default=Draft202012Validator)(parameters)

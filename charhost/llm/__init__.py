@@ -1,0 +1,1 @@
+"""The language model: its interface, OpenAI-compatible servers and the offline stand-in."""

@@ -1,0 +1,104 @@
+"""The language model as a conversation sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from charhost.character.character import Character
+from charhost.errors import CharhostError
+
+FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+ErrorType = Literal[
+    "unreachable",
+    "timeout",
+    "busy",
+    "rate_limited",
+    "unauthorized",
+    "refused",
+    "server_error",
+    "malformed",
+    "truncated",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that were read and written; the cached ones are among those read."""
+
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+
+    def __add__(self, other: Usage) -> Usage:
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CallDelta:
+    """A piece of a tool call: `id` and `name` come with the first piece of each `index`, and with no other."""
+
+    index: int
+    id: str | None
+    name: str | None
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """A piece of an answer."""
+
+    text: str = ""
+    calls: tuple[CallDelta, ...] = ()
+    finish: FinishReason | None = None
+    usage: Usage | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRequest:
+    """What a model is asked: the fields of a chat-completions request (`options` are those not named here)."""
+
+    messages: Sequence[Mapping[str, Any]]
+    tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: str | Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ModelError(CharhostError):
+    """A model gave no answer, or not the whole of it.
+
+    The text may be shown to clients: it holds neither the URL of the model nor its key. `retry_after` is in seconds.
+    """
+
+    def __init__(self, error_type: ErrorType, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.retry_after = retry_after
+
+
+class Model(Protocol):
+    """Something that answers."""
+
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+        """Answer piece by piece, the last of them with `finish`; closing the generator stops the model.
+
+        Raises `ModelError`. Usage, where it is known, comes with the last piece or after it.
+        """
+
+
+class Models(Protocol):
+    """Knows the model of each character."""
+
+    def of(self, character: Character) -> Model:
+        """Find the model that *character* speaks with."""
+
+    async def state(self) -> Literal["offline", "up", "down"]:
+        """Say whether the server's model can be reached; `offline` is the stand-in, which always can."""
+
+    async def close(self) -> None:
+        """Close the connections; answers that are being given break off."""

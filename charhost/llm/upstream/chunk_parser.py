@@ -1,0 +1,158 @@
+"""Completion: reads the chunks of one chat completion, whatever dialect of them a server speaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from charhost.ids import new_id
+from charhost.jsontext import decoded, encoded
+from charhost.llm.model import CallDelta, Delta, FinishReason, ModelError, Usage
+
+# What servers write as `finish_reason`, as far as it is not "stop" in other words.
+_FINISH: Mapping[str, FinishReason] = {
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "tool_calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "content_filter": "content_filter",
+    "safety": "content_filter",
+}
+
+
+class UpstreamFault(Exception):
+    """The server reports, in the place of a chunk, that it failed; `fault` is what it wrote as `error`."""
+
+    def __init__(self, fault: Any) -> None:
+        super().__init__(str(fault))
+        self.fault = fault
+
+
+@dataclass(slots=True)
+class _Call:
+    """A tool call as far as it has been received, and how the server speaks of it."""
+
+    number: int
+    index: Any
+    id: str
+
+
+class Completion:
+    """One answer while it arrives; `done` once the server has said that nothing follows."""
+
+    def __init__(self) -> None:
+        self.done = False
+        self._finished = False
+        self._received = False
+        self._usage: Usage | None = None
+        self._calls: list[_Call] = []
+
+    def feed(self, data: bytes) -> Delta | None:
+        """Read one chunk, or the whole completion at once; raises `ModelError` and `UpstreamFault`."""
+        if self.done or data.strip() == b"[DONE]":
+            self.done = True
+            return None
+        try:
+            chunk = decoded(data, allow_nan=True)
+        except ValueError as e:
+            raise _malformed() from e
+        if not isinstance(chunk, dict):
+            raise _malformed()
+        if chunk.get("error"):
+            raise UpstreamFault(chunk["error"])
+        try:
+            return self._read(chunk)
+        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as e:
+            raise _malformed() from e
+
+    def end(self) -> list[Delta]:
+        """Close the answer; raises `ModelError` if the server had not come to an end of its own."""
+        last = []
+        if not self._finished:
+            if not (self.done and self._received):
+                raise ModelError("truncated", "The model's answer broke off before its end.")
+            last.append(Delta(finish="tool_calls" if self._calls else "stop"))
+        if self._usage is not None:
+            last.append(Delta(usage=self._usage))
+        return last
+
+    def _read(self, chunk: dict[str, Any]) -> Delta | None:
+        if usage := chunk.get("usage"):
+            # Kept for the end: some servers count along in every chunk.
+            self._usage = _usage(usage)
+        choices = chunk.get("choices")
+        if not choices or self._finished:
+            return None
+        choice = choices[0]
+        piece = choice.get("delta") or choice.get("message") or {}
+        text = _text(piece.get("content"))
+        calls = tuple(self._call_pieces(pieces)) if (pieces := piece.get("tool_calls")) else ()
+        finish = self._finish(choice.get("finish_reason"))
+        if not (text or calls or finish):
+            return None
+        self._received = True
+        return Delta(text, calls, finish)
+
+    def _finish(self, reason: Any) -> FinishReason | None:
+        if not reason:
+            return None
+        self._finished = True
+        known = _FINISH.get(str(reason).lower(), "stop")
+        # Some servers write "stop" after tool calls too.
+        return "tool_calls" if known == "stop" and self._calls else known
+
+    def _call_pieces(self, pieces: Iterable[dict[str, Any]]) -> Iterator[CallDelta]:
+        for piece in pieces:
+            function = piece.get("function") or {}
+            arguments = _arguments(function.get("arguments"))
+            call = self._going_on(piece.get("index"), piece.get("id"), function.get("name"))
+            if call is None:
+                call = _Call(len(self._calls), piece.get("index"), str(piece.get("id") or new_id("call")))
+                self._calls.append(call)
+                yield CallDelta(call.number, call.id, str(function.get("name") or ""), arguments)
+            elif arguments:
+                yield CallDelta(call.number, None, None, arguments)
+
+    def _going_on(self, index: Any, call_id: Any, name: Any) -> _Call | None:
+        """Find the call that a piece continues; None if it begins one.
+
+        Servers leave out the index, or give all calls index 0; then a new id tells, or else a name.
+        """
+        if index is None and not call_id and name:
+            return None
+        for call in reversed(self._calls):
+            same_id = call_id in (None, "", call.id) or (index is not None and not name)
+            if index in (None, call.index) and same_id:
+                return call
+        return None
+
+
+def _malformed() -> ModelError:
+    return ModelError("malformed", "The model's server sent something that is no part of an answer.")
+
+
+def _text(content: Any) -> str:
+    if content is None or isinstance(content, str):
+        return content or ""
+    # Some servers send parts, of which those that are thoughts have no text of their own.
+    return "".join(part.get("text") or "" for part in content)
+
+
+def _arguments(arguments: Any) -> str:
+    if arguments is None or isinstance(arguments, str):
+        return arguments or ""
+    return encoded(arguments).decode()
+
+
+def _usage(usage: dict[str, Any]) -> Usage:
+    details = usage.get("prompt_tokens_details") or {}
+    return Usage(
+        _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(details.get("cached_tokens"))
+    )
+
+
+def _count(tokens: Any) -> int:
+    return max(0, int(tokens or 0))

@@ -1,0 +1,120 @@
+"""Refusal: how a model's server says no, as a `ModelError` that may be shown to clients."""
+
+from __future__ import annotations
+
+import math
+import ssl
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import aiohttp
+from pydantic_core import from_json
+
+from charhost.llm.model import ErrorType, ModelError
+from charhost.llm.upstream.endpoint import Endpoint
+
+_LONGEST_QUOTE = 300
+_UNAUTHORIZED = "The model's server does not accept the key it was sent."
+
+
+class Passing(ModelError):
+    """A failure that may be over when asked again, up to `again` times; `pause` is what the server asks for."""
+
+    def __init__(self, error_type: ErrorType, message: str, again: int, pause: float | None = None) -> None:
+        super().__init__(error_type, message, pause or None)
+        self.again = again
+        self.pause = pause
+
+
+def of_answer(status: int, headers: Mapping[str, str], body: bytes, endpoint: Endpoint, model: str) -> ModelError:
+    """Explain an answer that is not 200; *model* is what was asked for."""
+    if status in (401, 403):
+        # What it says is not quoted: it often holds parts of the key.
+        return ModelError("unauthorized", f"{_UNAUTHORIZED[:-1]} ({status}).")
+    if status == 404:
+        return ModelError("refused", f"The model {model!r} is unknown to the model's server (404).")
+    if 300 <= status < 400:
+        return ModelError("refused", f"The model's server answers with a redirect ({status}), which is not followed.")
+    quote = _quote(_message(body), endpoint)
+    if status in (429, 503):
+        pause = retry_after(headers)
+        if status == 429:
+            return Passing("rate_limited", f"The model's server gets too many requests (429){quote}.", 2, pause)
+        return Passing("server_error", f"The model's server is not available for now (503){quote}.", 2, pause)
+    if status >= 500:
+        return ModelError("server_error", f"The model's server failed ({status}){quote}.")
+    return ModelError("refused", f"The model's server refused the request ({status}){quote}.")
+
+
+def of_fault(fault: Any, endpoint: Endpoint) -> ModelError:
+    """Explain an `error` that came in the place of a chunk."""
+    fields = fault if isinstance(fault, dict) else {}
+    codes = {str(fields.get(name, "")).lower() for name in ("code", "type", "status")}
+    kind = " ".join(codes)
+    if codes & {"401", "403"} or any(word in kind for word in ("auth", "api_key", "permission")):
+        return ModelError("unauthorized", _UNAUTHORIZED)
+    quote = _quote(_text_of(fault), endpoint)
+    if "429" in codes or any(word in kind for word in ("rate_limit", "too_many", "quota")):
+        return ModelError("rate_limited", f"The model's server gets too many requests{quote}.")
+    if codes & {"400", "413", "422"} or any(word in kind for word in ("invalid", "context")):
+        return ModelError("refused", f"The model's server refused the request{quote}.")
+    return ModelError("server_error", f"The model's server failed while it answered{quote}.")
+
+
+def of_exception(error: Exception) -> ModelError:
+    """Explain why a request did not get as far as an answer."""
+    if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
+        return ModelError("unreachable", "The model's server cannot be trusted: TLS failed.")
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return ModelError("unreachable", "The model's server cannot be found: its name does not resolve.")
+    if isinstance(error, aiohttp.ClientConnectorError):
+        return Passing("unreachable", "The model's server cannot be reached.", again=1)
+    if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
+        # Most often a kept connection that the server closed at the same moment: a new one will do, at once.
+        return Passing("unreachable", "The model's server closed the connection without an answer.", again=1, pause=0)
+    if isinstance(error, aiohttp.ClientResponseError):
+        return ModelError("malformed", "The model's server does not speak HTTP as it should.")
+    return ModelError("unreachable", "The model's server cannot be asked.")
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Read `Retry-After`, which is seconds or a date (RFC 9110, 10.2.3), as seconds from now."""
+    value = headers.get("Retry-After", "").strip()
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = _seconds_until(value)
+    return max(seconds, 0) if math.isfinite(seconds) else None
+
+
+def _seconds_until(date: str) -> float:
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return math.nan
+    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+
+
+def _quote(message: str, endpoint: Endpoint) -> str:
+    text = endpoint.scrub(message).rstrip(".")
+    return f": {text[:_LONGEST_QUOTE]}" if text else ""
+
+
+def _message(body: bytes) -> str:
+    """Find what a server says of an error; nothing, if it is no JSON, such as a page of a proxy."""
+    try:
+        answer = from_json(body)
+    except ValueError:
+        return ""
+    fields = answer if isinstance(answer, dict) else {}
+    return next((_text_of(fields[name]) for name in ("error", "detail", "message") if fields.get(name)), "")
+
+
+def _text_of(fault: Any) -> str:
+    if isinstance(fault, dict):
+        fault = fault.get("message") or fault.get("msg") or fault.get("type") or ""
+    if isinstance(fault, list):
+        return "; ".join(_text_of(item) for item in fault)
+    return str(fault)

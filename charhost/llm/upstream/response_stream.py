@@ -1,0 +1,122 @@
+"""Answer: the body of a server's answer while it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from types import TracebackType
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
+
+from charhost.llm.model import ModelError
+from charhost.llm.upstream.sse import EventData, EventTooLong
+
+_MOST_BYTES = 16 << 20
+# A hundred thousand tokens, each in an event of its own, are about 20 MB.
+MOST_RECEIVED = 64 << 20
+_LAST_BYTES = 0.05
+
+
+class Answer:
+    """Gives the events of a streamed answer, or the one piece of another; closes its connection when left.
+
+    Nothing but events puts off the deadlines: until the first it is the moment *first*, then *idle* seconds in each
+    of which one has to come. The time in which nobody reads does not count.
+    """
+
+    def __init__(self, response: aiohttp.ClientResponse, first: float, first_seconds: float, idle: float) -> None:
+        self.ended = False
+        self._received = 0
+        self._response = response
+        self._loop = asyncio.get_running_loop()
+        self._source = _Whole() if response.content_type == "application/json" else EventData()
+        self._until = first
+        self._timer: asyncio.TimerHandle | None = None
+        self._reading = self._heard = False
+        self._idle = idle
+        self._silence = f"The model did not begin to answer within {first_seconds:g} s (llm-first-deadline)."
+
+    def __enter__(self) -> Answer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        # A connection whose answer was read to its end has gone back to the others and is not closed by this.
+        self._response.close()
+
+    async def read(self) -> list[bytes]:
+        """Wait for more, and give the data of the events in it, if there are any; raises `ModelError`."""
+        if self._response.content_type == "text/html":
+            raise ModelError("malformed", "The model's server sent a web page in the place of an answer.")
+        piece = await self._piece()
+        self.ended = not piece
+        self._received += len(piece)
+        if self._received > MOST_RECEIVED:
+            raise ModelError("malformed", "The model's answer came to no end.")
+        try:
+            events = self._source.feed(piece) if piece else self._source.end()
+        except EventTooLong:
+            raise ModelError("malformed", "The model's server sent a piece of an answer that is too long.") from None
+        self._heard = self._heard or bool(events)
+        return events
+
+    async def finish(self) -> None:
+        """Read what may be left behind the last event, so that the connection can be used again."""
+        with suppress(TimeoutError, aiohttp.ClientError, OSError, HttpProcessingError):
+            async with asyncio.timeout(_LAST_BYTES):
+                while await self._response.content.readany():
+                    pass
+
+    async def _piece(self) -> bytes:
+        self._set_timer()
+        self._reading = True
+        try:
+            return await self._response.content.readany()
+        except TimeoutError:
+            raise ModelError("timeout", self._silence) from None
+        except (aiohttp.ClientError, OSError, HttpProcessingError) as e:
+            raise ModelError("truncated", "The connection to the model's server broke in the middle.") from e
+        finally:
+            self._reading = False
+
+    def _set_timer(self) -> None:
+        """See to it that a timer ends at the deadline or before it.
+
+        Most often one that is set does so: a timeout around every reading takes longer than the reading.
+        """
+        if self._heard:
+            self._heard = False
+            self._until = self._loop.time() + self._idle
+            self._silence = f"The model paused for more than {self._idle:g} s in its answer (llm-idle-deadline)."
+        if self._timer is not None and self._timer.when() > self._until:
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None:
+            self._timer = self._loop.call_at(self._until, self._look)
+
+    def _look(self) -> None:
+        self._timer = None
+        if self._reading and self._loop.time() >= self._until:
+            self._response.content.set_exception(TimeoutError())
+        elif self._reading:
+            self._set_timer()
+
+
+class _Whole:
+    """Collects an answer that is not streamed, as some servers send although they were asked to."""
+
+    def __init__(self) -> None:
+        self._body: list[bytes] = []
+        self._size = 0
+
+    def feed(self, piece: bytes) -> list[bytes]:
+        self._body.append(piece)
+        self._size += len(piece)
+        if self._size > _MOST_BYTES:
+            raise EventTooLong
+        return []
+
+    def end(self) -> list[bytes]:
+        return [b"".join(self._body), b"[DONE]"]

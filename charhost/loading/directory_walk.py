@@ -1,0 +1,108 @@
+"""Find the `.py` files below a directory."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from charhost.errors import DirectoryNotFound, DirectoryNotReadable, DirectoryTooLarge, NotADirectory
+from charhost.loading.allowed_roots import Fence
+from charhost.text import display
+
+
+class Walk:
+    """One walk through a directory and the folders below it; `newest` is when a folder last changed, in nanoseconds.
+
+    Dot-folders and `__pycache__` are skipped. A linked folder is entered once, and by its own name where it has one
+    below the directory, and not at all if it leads out of the *fence*.
+    """
+
+    def __init__(self, directory: Path, most: int, fence: Fence | None = None) -> None:
+        self.newest = 0
+        self._fence = fence
+        self._directory = str(directory)
+        self._most = most
+        self._count = 0
+        self._seen: set[tuple[int, int]] = set()
+        self._waiting: list[tuple[str, str]] = []
+        self._links: list[tuple[str, str]] = []
+
+    def files(self) -> Iterator[tuple[str, str]]:
+        """Yield the path below the directory and the location of every file; raises `DirectoryError`."""
+        self._enter("", self._directory, _status(self._directory))
+        while self._waiting or self._links:
+            if not self._waiting:
+                self._follow_a_link()
+                continue
+            yield from self._files_in(*self._waiting.pop())
+            if self._count > self._most or len(self._seen) > self._most:
+                name = display(self._directory)
+                raise DirectoryTooLarge(f"{name} holds more than {self._most:,} files or folders (max_files)")
+
+    def _files_in(self, prefix: str, folder: str) -> Iterator[tuple[str, str]]:
+        for entry in _entries(folder, is_root=not prefix):
+            if entry.name.startswith("."):
+                continue
+            if _is_folder(entry):
+                self._note_folder(f"{prefix}{entry.name}/", entry)
+            elif entry.name.endswith(".py"):
+                self._count += 1
+                yield prefix + entry.name, entry.path
+
+    def _note_folder(self, prefix: str, entry: os.DirEntry[str]) -> None:
+        if entry.is_symlink():
+            self._links.append((prefix, entry.path))
+        elif entry.name != "__pycache__":
+            self._try_to_enter(prefix, entry.path)
+
+    def _follow_a_link(self) -> None:
+        self._links.sort(reverse=True)
+        prefix, location = self._links.pop()
+        if self._fence is None or self._fence.encloses(location):
+            self._try_to_enter(prefix, location)
+
+    def _try_to_enter(self, prefix: str, location: str) -> None:
+        with suppress(OSError):  # it has gone, or may not be looked at
+            self._enter(prefix, location, os.stat(location))
+
+    def _enter(self, prefix: str, location: str, status: os.stat_result) -> None:
+        identity = status.st_dev, status.st_ino
+        if identity not in self._seen:
+            self._seen.add(identity)
+            self.newest = max(self.newest, status.st_ctime_ns)
+            self._waiting.append((prefix, location))
+
+
+def _status(directory: str) -> os.stat_result:
+    try:
+        status = os.stat(directory)
+    except PermissionError as e:
+        raise DirectoryNotReadable(f"Directory not readable: {display(directory)} ({e.strerror})") from e
+    except (OSError, ValueError) as e:
+        raise DirectoryNotFound(f"Directory not found: {display(directory)}") from e
+    if not stat.S_ISDIR(status.st_mode):
+        raise NotADirectory(f"Path is not a directory: {display(directory)}")
+    return status
+
+
+def _entries(folder: str, is_root: bool) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except PermissionError as e:
+        if is_root:
+            raise DirectoryNotReadable(f"Directory not readable: {display(folder)} ({e.strerror})") from e
+    except OSError as e:
+        if is_root:
+            raise DirectoryNotFound(f"Directory not found: {display(folder)}") from e
+    return []  # what is in a folder that went away or cannot be listed is missed where it is imported
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a loop of links
+        return False

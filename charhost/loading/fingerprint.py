@@ -1,0 +1,97 @@
+"""What a character is made of: its own file and every file of the directory that it imports."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+
+from charhost.character.worker_pool import Breath
+from charhost.loading.module_names import ModuleSource
+from charhost.loading.snapshot import Snapshot
+from charhost.loading.source_file import SourceFile
+
+_NOTHING: frozenset[str] = frozenset()
+
+
+def fingerprints(snapshot: Snapshot) -> dict[str, str]:
+    """Digest, for each character file, (path, bytes) of it and of all it imports, directly or not.
+
+    What is imported but absent counts as absent; a file that does not compile imports nothing. Compiles what is not
+    compiled yet.
+    """
+    graph, files = _Graph(snapshot), snapshot.files
+    return {path: graph.fingerprint(path, files[path]) for path in snapshot.character_paths if path in files}
+
+
+class _Graph:
+    """Which module imports which, within one snapshot."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self._modules = snapshot.modules
+        self._names = snapshot.module_names
+        self._breath = Breath()
+        self._direct: dict[str, frozenset[str]] = {}
+        # Importing anything runs the `__init__.py` of the directory.
+        self._root = self._reach(frozenset([""]))
+        self._others: dict[frozenset[str], bytes] = {}
+
+    def fingerprint(self, path: str, file: SourceFile) -> str:
+        self._breath.take()
+        # Most files import nothing of the directory, and a reload looks at every file.
+        direct = self._imports(self._names[path]) - self._root if file.imports else _NOTHING
+        others = self._others.get(direct)
+        if others is None:
+            others = self._others[direct] = self._digest(self._reach(direct | self._root))
+        return file.fingerprint(others)
+
+    def _reach(self, names: frozenset[str]) -> frozenset[str]:
+        found, waiting = set(names), list(names)
+        while waiting:
+            new = self._imports(waiting.pop()) - found
+            found |= new
+            waiting.extend(new)
+        return frozenset(found)
+
+    def _digest(self, names: frozenset[str]) -> bytes:
+        return hashlib.sha256(b"".join(map(self._entry, sorted(names)))).digest()
+
+    def _entry(self, name: str) -> bytes:
+        source = self._modules.get(name)
+        if source is None:
+            return b"absent " + os.fsencode(name) + b"\0"
+        if source.file is None:
+            return b"folder " + os.fsencode(name) + b"\0"
+        return b"file " + os.fsencode(source.file.path) + b"\0" + source.file.digest
+
+    def _imports(self, name: str) -> frozenset[str]:
+        known = self._direct.get(name)
+        if known is None:
+            source = self._modules.get(name)
+            file = source.file if source else None
+            known = frozenset(self._targets(name, source, file)) if source and file and file.imports else frozenset()
+            self._breath.take()
+            self._direct[name] = known
+        return known
+
+    def _targets(self, name: str, source: ModuleSource, file: SourceFile) -> Iterator[str]:
+        package = name if source.is_package else name.rpartition(".")[0]
+        for statement in file.imports:
+            base = statement.base(package)
+            if base is not None:
+                yield from self._run_by(base, statement.names)
+
+    def _run_by(self, base: str, names: tuple[str, ...]) -> Iterator[str]:
+        """Yield what `from base import names` may run: the packages above, the base, its submodules."""
+        parts = base.split(".") if base else []
+        yield from (".".join(parts[:count]) for count in range(1, len(parts) + 1))
+        source = self._modules.get(base)
+        if source is not None and source.is_package:
+            prefix = f"{base}." if base else ""
+            for name in names:
+                yield from self._children(prefix) if name == "*" else [prefix + name]
+
+    def _children(self, prefix: str) -> Iterator[str]:
+        for name in self._modules:
+            if name.startswith(prefix) and name != "" and "." not in name[len(prefix) :]:
+                yield name

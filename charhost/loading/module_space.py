@@ -1,0 +1,239 @@
+"""The private `characters` package of one build, imported from a snapshot and never from the disk.
+
+Character files import their helpers as `characters.x`, also inside functions that run hours later, when another
+build is current. So every build has a package of its own, `characters.b7`, and its modules a `__import__` that
+turns `characters` into that package.
+"""
+
+from __future__ import annotations
+
+import builtins
+import importlib
+import itertools
+import linecache
+import logging
+import sys
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from importlib.abc import Loader
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from types import CodeType, ModuleType
+from typing import Any
+
+from charhost.character.diagnostics import HelperFailed, explain
+from charhost.loading.snapshot import Snapshot
+from charhost.loading.source_file import SourceFile
+from charhost.report import FileError
+from charhost.text import ROOT, public
+
+_builds = itertools.count(1)
+_real_import: Callable[..., Any] = builtins.__import__
+
+# A logger, not the placeholder that logging would put there: a placeholder keeps every logger below it for ever.
+logging.getLogger(ROOT)
+
+
+class ModuleSpace:
+    """The modules of one build; they leave `sys.modules` when the last holder of this object is gone.
+
+    Every `Character` of the build holds it. Nothing in the modules themselves may: a loader that referred to its
+    space would keep both alive for ever.
+    """
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.build = next(_builds)
+        self.snapshot = snapshot
+        self._prefix = f"{ROOT}.b{self.build}"
+        self._names = snapshot.module_names
+        self._sources = _FINDER.add(self._prefix, snapshot)
+        weakref.finalize(self, _FINDER.retire, self._prefix).atexit = False
+
+    def load(self, path: str) -> ModuleType:
+        """Import the file at *path*, relative to the directory; raises whatever it raises."""
+        return importlib.import_module(f"{self._prefix}.{self._names[path]}")
+
+    def seal(self) -> None:
+        """End the build: from now on an import that failed is tried again, as Python does."""
+        self._sources.failures = None
+
+    def publish(self) -> None:
+        """Answer computed imports of `characters.x`, from anywhere, with the modules of this build."""
+        _FINDER.publish(self._prefix)
+
+
+class _Sources:
+    """What one build's imports are served from."""
+
+    def __init__(self, prefix: str, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
+        self.builtins = {**vars(builtins), "__import__": _importer(prefix, self)}
+        self.failures: dict[str, FileError] | None = {}
+        self.found: list[str] = []
+
+    def check(self, names: Iterable[str]) -> None:
+        """Raise for a module that failed in this build, perhaps on another thread.
+
+        Whoever waited there for it was given what there was of it.
+        """
+        failures = self.failures or {}
+        for name in names if failures else ():
+            if name in failures:
+                raise HelperFailed(public(name), failures[name])
+
+    def spec(self, name: str, inner: str) -> ModuleSpec:
+        source = self.snapshot.modules.get(inner)
+        if source is None:  # raised here, so that no other finder looks on the disk
+            raise ModuleNotFoundError(f"No module named {public(name)!r}", name=name)
+        self.check([name])
+        self.found.append(name)
+        if source.file is None:
+            return _package(ModuleSpec(name, None, is_package=True), source.folder)
+        spec = ModuleSpec(name, _Loader(name, source.file, self), origin=source.file.location)
+        return _package(spec, source.folder) if source.is_package else spec
+
+
+def _package(spec: ModuleSpec, folder: str) -> ModuleSpec:
+    spec.submodule_search_locations = [folder]
+    return spec
+
+
+class _Finder:
+    """The one entry on `sys.meta_path`: finds `characters.b7.x` in the sources of build 7."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, _Sources] = {}
+        self._root = ModuleType(ROOT)
+        self._root.__path__ = []
+        self._published: str | None = None
+        self._aliases: list[str] = []
+
+    def add(self, prefix: str, snapshot: Snapshot) -> _Sources:
+        if self not in sys.meta_path:
+            sys.meta_path.insert(0, self)
+        if sys.modules.get(ROOT) is None:  # a file may have put None there
+            sys.modules[ROOT] = self._root
+        self._sources[prefix] = _Sources(prefix, snapshot)
+        return self._sources[prefix]
+
+    def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
+        if not name.startswith(f"{ROOT}."):
+            return None
+        root, build, *inner = name.split(".", 2)
+        sources = self._sources.get(f"{root}.{build}")
+        if sources is not None:
+            return sources.spec(name, inner[0] if inner else "")
+        if self._published is None or sys.modules.get(ROOT) is not self._root:
+            return None
+        self._aliases.append(name)
+        source = self._sources[self._published].snapshot.modules.get(name.removeprefix(f"{ROOT}."))
+        alias = _Alias(self._published + name.removeprefix(ROOT))
+        return ModuleSpec(name, alias, is_package=source is not None and source.is_package)
+
+    def publish(self, prefix: str) -> None:
+        """Let `characters.x` mean that build's, and forget what it meant before."""
+        self._published = prefix
+        self._forget_aliases()
+
+    def _forget_aliases(self) -> None:
+        aliases, self._aliases = self._aliases, []
+        for name in aliases:
+            sys.modules.pop(name, None)
+            vars(self._root).pop(name.split(".")[1], None)
+
+    def retire(self, prefix: str) -> None:
+        """Forget a build: its modules and their loggers."""
+        if self._published == prefix:
+            self._published = None
+            self._forget_aliases()
+        for name in self._sources.pop(prefix).found:
+            sys.modules.pop(name, None)
+        loggers = logging.Logger.manager.loggerDict
+        for name in list(loggers):
+            if f"{name}.".startswith(f"{prefix}."):
+                loggers.pop(name, None)
+        if (root := sys.modules.get(ROOT)) is not None:
+            vars(root).pop(prefix.removeprefix(f"{ROOT}."), None)
+
+
+class _Loader(SourceFileLoader):
+    """Runs a file from the bytes of a snapshot; no bytecode file is read or written."""
+
+    def __init__(self, name: str, file: SourceFile, sources: _Sources) -> None:
+        super().__init__(name, file.location)
+        self._file = file
+        self._sources = sources
+
+    def get_code(self, fullname: str) -> CodeType:
+        return self._file.code
+
+    def get_source(self, fullname: str) -> str:
+        return self._file.text
+
+    def exec_module(self, module: ModuleType) -> None:
+        linecache.cache[self._file.location] = self._file.lines
+        namespace = vars(module)
+        namespace["__file__"] = self._file.location
+        namespace["__builtins__"] = self._sources.builtins
+        try:
+            exec(self._file.code, namespace)
+        except BaseException as e:
+            if self._sources.failures is not None:
+                self._sources.failures[module.__name__] = _seen_from_nowhere(e, self._file)
+            raise
+
+
+def _seen_from_nowhere(error: BaseException, file: SourceFile) -> FileError:
+    """Explain an error so that the message names the place even to those who import the very file."""
+    return explain(error, "", file.location.removesuffix(file.path))
+
+
+class _Alias(Loader):
+    """Stands for a module of a build under its public name."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._spec: ModuleSpec | None = None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(self._name)
+        self._spec = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__spec__ = self._spec  # the import system has put the alias's own there
+
+
+def _importer(prefix: str, sources: _Sources) -> Callable[..., Any]:
+    """Make the `__import__` of one build's modules."""
+
+    def import_within(
+        name: str,
+        globals: Mapping[str, Any] | None = None,  # noqa: A002
+        locals: Mapping[str, Any] | None = None,  # noqa: A002
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        if level:
+            inner = _absolute(name, str((globals or {}).get("__package__", "")), level)
+            module = _real_import(name, globals, locals, fromlist, level)
+        elif name == ROOT or name.startswith(f"{ROOT}."):
+            inner = prefix + name.removeprefix(ROOT)
+            module = _real_import(inner, globals, locals, fromlist, 0)
+            module = module if fromlist else sys.modules[prefix]
+        else:
+            return _real_import(name, globals, locals, fromlist, level)
+        sources.check([inner, *(f"{inner}.{child}" for child in fromlist or ())])
+        return module
+
+    return import_within
+
+
+def _absolute(name: str, package: str, level: int) -> str:
+    """Resolve a relative import; one that leads out of the space is refused, as Python does at the top of a package."""
+    if level > package.count("."):
+        raise ImportError("attempted relative import beyond top-level package")
+    base = package.rsplit(".", level - 1)[0]
+    return f"{base}.{name}" if name else base
+
+
+_FINDER = _Finder()

@@ -1,0 +1,229 @@
+"""A directory's bytes at one moment."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import stat
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from charhost.errors import DirectoryTooLarge
+from charhost.loading.allowed_roots import Fence, Roots
+from charhost.loading.directory_walk import Walk
+from charhost.loading.module_names import ModuleSource, layout
+from charhost.loading.source_file import SourceFile
+from charhost.settings import Settings
+from charhost.text import display
+
+# Two writes within one tick of the file system's clock leave a file's stat equal, so the stat of a file that was read
+# this soon after a write proves nothing, and is not kept.
+_SETTLED = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The most that a snapshot may hold; `files` also bounds the number of folders."""
+
+    files: int
+    bytes: int
+    file_bytes: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> Limits:
+        """Take what the operator allows."""
+        return cls(settings.max_files, settings.max_bytes, settings.max_file_bytes)
+
+
+Stamp = tuple[int, int, int, int, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Every `.py` file below a directory, read once; `unreadable` are those that could not be.
+
+    Paths are relative to the directory, with `/`, in sorted order. `taken` and `newest` are times in nanoseconds: when
+    the reading began, and the last change of a file or folder before it. `place` is where the directory led to then,
+    by whatever links.
+    """
+
+    directory: Path
+    files: Mapping[str, SourceFile]
+    unreadable: Mapping[str, OSError] = field(default_factory=dict)
+    stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False)
+    taken: int = 0
+    newest: int = 0
+    place: str = ""
+
+    @property
+    def still_for(self) -> float:
+        """For how many seconds nothing had changed when it was taken, as far as the clock of the disk tells."""
+        return (self.taken - self.newest) / 1e9
+
+    @cached_property
+    def character_paths(self) -> tuple[str, ...]:
+        """The files directly in the directory whose names start with neither `_` nor `.`."""
+        paths = [*self.files, *self.unreadable]
+        return tuple(sorted(path for path in paths if "/" not in path and not path.startswith("_")))
+
+    @cached_property
+    def modules(self) -> Mapping[str, ModuleSource]:
+        """The files by module name, relative to the directory."""
+        return layout(str(self.directory), self.files)
+
+    @cached_property
+    def module_names(self) -> Mapping[str, str]:
+        """The module name of each file."""
+        return {source.file.path: name for name, source in self.modules.items() if source.file}
+
+    @cached_property
+    def disk_revision(self) -> str:
+        """A digest over every path and its bytes."""
+        entries = [os.fsencode(path) + b"\0" + file.digest for path, file in self.files.items()]
+        entries += [os.fsencode(path) + b"\0unreadable" for path in sorted(self.unreadable)]
+        return f"sha256:{hashlib.sha256(b''.join(entries)).hexdigest()}"
+
+    def equals(self, other: Snapshot) -> bool:
+        """Say whether both saw the same content in the same directory."""
+        if self.directory != other.directory:
+            return False
+        same_objects = self.files == other.files and self.unreadable.keys() == other.unreadable.keys()
+        return same_objects or self.disk_revision == other.disk_revision
+
+    def derive_from(self, earlier: Snapshot) -> None:
+        """Take over what was worked out for *earlier*, if it has the same files with other content."""
+        if "modules" not in vars(earlier) or self.files.keys() != earlier.files.keys():
+            return
+        names, modules = earlier.module_names, dict(earlier.modules)
+        for path, file in self.files.items():
+            if file is not earlier.files[path]:
+                modules[names[path]] = modules[names[path]]._replace(file=file)
+        vars(self).update(modules=modules, module_names=names)
+
+
+def take_snapshot(
+    directory: Path,
+    limits: Limits,
+    earlier: Snapshot | None = None,
+    *,
+    trust_stats: bool = True,
+    roots: Roots | None = None,
+) -> Snapshot:
+    """Read every `.py` file below *directory*, or take it from *earlier* where its stat proves it unchanged.
+
+    Without *trust_stats* every byte is read: on some file systems, and after some tools, a stat proves nothing.
+    Dot-folders and `__pycache__` are skipped; a linked folder is entered once. With *roots* nothing outside them is
+    read, wherever links lead. Raises `DirectoryError`.
+    """
+    fence = roots.fence(directory) if roots else None
+    known = earlier if earlier is not None and earlier.directory == directory else None
+    reader, walk = _Reader(limits, known, trust_stats, fence), Walk(directory, limits.files, fence)
+    taken = time.time_ns()
+    try:
+        for path, location in sorted(walk.files()):
+            reader.read(path, location)
+    except _TooManyBytes:
+        most = f"{limits.bytes:,} bytes of source (max_bytes)"
+        raise DirectoryTooLarge(f"{display(str(directory))} holds more than {most}") from None
+    finally:
+        if roots is not None:  # whatever was raised: led away meanwhile, it would tell of what lies there
+            roots.fence(directory)
+    newest = max(walk.newest, reader.newest)
+    place = os.path.realpath(directory)
+    snapshot = Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest, place)
+    if known is not None:
+        snapshot.derive_from(known)
+    return snapshot
+
+
+class _TooManyBytes(Exception):
+    pass
+
+
+class _Reader:
+    """Collects files one by one, within the limits."""
+
+    def __init__(self, limits: Limits, earlier: Snapshot | None, trust_stats: bool, fence: Fence | None) -> None:
+        self.files: dict[str, SourceFile] = {}
+        self.unreadable: dict[str, OSError] = {}
+        self.stamps: dict[str, Stamp] = {}
+        self._limits = limits
+        self._fence = fence
+        self._known = earlier.files if earlier else {}
+        self._stamps = earlier.stamps if earlier and trust_stats else {}
+        self._bytes = 0
+        self.newest = 0
+
+    def read(self, path: str, location: str) -> None:
+        try:
+            self._refuse_link(location)
+            status = os.stat(location)
+            stamp = _stamp(status)
+            if self._stamps.get(path) == stamp:
+                self.stamps[path] = stamp
+                file = self._known[path]
+            else:
+                file = self._open(path, location, status)
+        except OSError as e:
+            self.unreadable[path] = e.with_traceback(None)
+            return
+        self.files[path] = file
+        self._bytes += len(file.data)
+        if self._bytes > self._limits.bytes:
+            raise _TooManyBytes
+
+    def _refuse_link(self, location: str) -> None:
+        """Refuse a link out of the fence before its target is looked at, which may or may not be there."""
+        if self._fence is not None and os.path.islink(location) and not self._fence.encloses(location):
+            raise _outside(location)
+
+    def _open(self, path: str, location: str, status: os.stat_result) -> SourceFile:
+        if not stat.S_ISREG(status.st_mode):  # not even opened: opening some devices has effects
+            raise _not_regular(location)
+        now = time.time_ns()
+        data, status = _read_regular(location, self._limits.file_bytes, self._fence)
+        changed = max(status.st_mtime_ns, status.st_ctime_ns)
+        self.newest = max(self.newest, status.st_ctime_ns)
+        if now > changed + _SETTLED:
+            self.stamps[path] = _stamp(status)
+        known = self._known.get(path)
+        if known is not None and known.data == data:
+            return known
+        return SourceFile.of(path, location, data)
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+def _read_regular(location: str, limit: int, fence: Fence | None = None) -> tuple[bytes, os.stat_result]:
+    # The name may have been given to a pipe meanwhile: without O_NONBLOCK the open would wait for a writer.
+    descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    try:
+        if fence is not None and not fence.holds(descriptor):
+            raise _outside(location)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise _not_regular(location)
+        data = b""
+        while len(data) <= limit and (part := os.read(descriptor, min(status.st_size, limit) + 1)):
+            data += part
+    finally:
+        os.close(descriptor)
+    if len(data) > limit:
+        raise OSError(
+            errno.EFBIG, f"more than {limit:,} bytes, which is the most that is read (max_file_bytes)", location
+        )
+    return data, status
+
+
+def _outside(location: str) -> OSError:
+    return PermissionError(errno.EACCES, "leads out of the allowed roots", location)
+
+
+def _not_regular(location: str) -> OSError:
+    return OSError(errno.EINVAL, "not a regular file", location)

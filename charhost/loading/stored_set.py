@@ -1,0 +1,59 @@
+"""A character set as stored: the bytes each character was made from."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from charhost.character.character import Character, CharacterSet
+from charhost.loading.module_space import ModuleSpace
+from charhost.loading.snapshot import Snapshot
+
+
+@dataclass(frozen=True, eq=False)
+class Member:
+    """One character of a set that served: its file, in the snapshot that it was built from.
+
+    That is not always the snapshot of its set: one that did not change, or whose new version failed, comes from an
+    earlier one. The whole snapshot is kept, because a file may import what no fingerprint knows of.
+    """
+
+    snapshot: Snapshot
+    path: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, character: Character) -> Member:
+        """Say what *character* was made of; nothing of its build is held."""
+        assert isinstance(character.lease, ModuleSpace)
+        # The name of the file as it is on the disk: `file` is spelled for people.
+        return cls(character.lease.snapshot, os.path.basename(character.location), character.fingerprint)
+
+
+@dataclass(frozen=True, eq=False)
+class StoredSet:
+    """A set that served, as bytes: enough to make each of its characters again, in the same order.
+
+    `disk` is the revision of what lay in the directory when the set began to serve; None if that could not be read.
+    """
+
+    generation: int
+    directory: str
+    revision: str
+    members: tuple[Member, ...]
+    disk: str | None = None
+
+    @classmethod
+    def of(cls, characters: CharacterSet, disk: Snapshot | None = None) -> StoredSet:
+        """Say what *characters* are made of, and how the *disk* was at that time."""
+        members = tuple(map(Member.of, characters.values()))
+        revision = None if disk is None else disk.disk_revision
+        return cls(characters.generation, characters.directory, characters.revision, members, revision)
+
+    @property
+    def paths(self) -> dict[Snapshot, list[str]]:
+        """The files of its characters by the snapshot they were built from, the latest snapshot first."""
+        paths: dict[Snapshot, list[str]] = {}
+        for member in sorted(self.members, key=lambda member: -member.snapshot.taken):
+            paths.setdefault(member.snapshot, []).append(member.path)
+        return paths

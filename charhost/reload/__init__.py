@@ -1,0 +1,1 @@
+"""The character manager: swap, roll back, remember."""

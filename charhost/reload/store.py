@@ -1,0 +1,67 @@
+"""Where history is kept: what was attempted, and the bytes of the sets that served."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from itertools import islice
+from typing import Protocol
+
+from charhost.loading.stored_set import StoredSet
+from charhost.report import ReloadReport
+
+MOST_SETS = 20
+MOST_ATTEMPTS = 100
+
+
+class Store(Protocol):
+    """Keeps history; a method that fails costs history, never a reload."""
+
+    async def record(self, report: ReloadReport, applied: StoredSet | None) -> None:
+        """Keep the report of one attempt and, if it was applied, the set it put in place."""
+
+    async def attempts(self, limit: int) -> tuple[ReloadReport, ...]:
+        """Answer the reports of the last attempts, the newest first."""
+
+    async def attempt(self, reload_id: str) -> ReloadReport | None:
+        """Look one attempt up."""
+
+    async def generations(self) -> tuple[int, ...]:
+        """Answer the generations whose sets are kept, the newest first."""
+
+    async def stored(self, generation: int) -> StoredSet | None:
+        """Look up the set of one generation."""
+
+
+class MemoryStore:
+    """A store that lives as long as the application: the last 20 sets and the last 100 attempts.
+
+    Snapshots share the files that did not change, so each content is held once.
+    """
+
+    def __init__(self) -> None:
+        self._attempts: deque[ReloadReport] = deque(maxlen=MOST_ATTEMPTS)
+        self._sets: OrderedDict[int, StoredSet] = OrderedDict()
+
+    async def record(self, report: ReloadReport, applied: StoredSet | None) -> None:
+        """Keep the report of one attempt and, if it was applied, the set it put in place."""
+        self._attempts.appendleft(report)
+        if applied is not None:
+            self._sets[applied.generation] = applied
+            if len(self._sets) > MOST_SETS:
+                self._sets.popitem(last=False)
+
+    async def attempts(self, limit: int) -> tuple[ReloadReport, ...]:
+        """Answer the reports of the last attempts, the newest first."""
+        return tuple(islice(self._attempts, limit))
+
+    async def attempt(self, reload_id: str) -> ReloadReport | None:
+        """Look one attempt up."""
+        return next((report for report in self._attempts if report.reload_id == reload_id), None)
+
+    async def generations(self) -> tuple[int, ...]:
+        """Answer the generations whose sets are kept, the newest first."""
+        return tuple(reversed(self._sets))
+
+    async def stored(self, generation: int) -> StoredSet | None:
+        """Look up the set of one generation."""
+        return self._sets.get(generation)

@@ -1,0 +1,1 @@
+"""Loading in a child process that may crash."""

@@ -1,0 +1,1 @@
+"""File changes that trigger a reload."""

@@ -1,0 +1,137 @@
+"""ChatCompletion: an answer that comes in one piece."""
+
+from __future__ import annotations
+
+import time
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from charhost.conversation.items import FunctionCall, Message
+from charhost.conversation.turn_events import TurnEnded
+from charhost.ids import new_id
+from charhost.llm.model import FinishReason, Usage
+from charhost.report import absent
+
+
+class _Piece(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ToolCallFunction(_Piece):
+    """Which function, and with what."""
+
+    name: str
+    arguments: str = Field(description="JSON, as the model wrote it.")
+
+
+class ToolCall(_Piece):
+    """A tool of the client's that the model wants called."""
+
+    id: str
+    type: Literal["function"]
+    function: ToolCallFunction
+
+
+class AnswerMessage(_Piece):
+    """What the character said."""
+
+    role: Literal["assistant"]
+    content: str | None = Field(description="Null where it only calls tools.")
+    refusal: None
+    tool_calls: list[ToolCall] | None = Field(default=None, exclude_if=absent)
+
+
+class Choice(_Piece):
+    """One of the answers."""
+
+    index: int
+    message: AnswerMessage
+    logprobs: None
+    finish_reason: FinishReason
+
+
+class CachedTokens(_Piece):
+    """Those of the prompt that the model had read before."""
+
+    cached_tokens: int
+
+
+class TokenUsage(_Piece):
+    """What all answers together cost; estimated where a model does not tell."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+    prompt_tokens_details: CachedTokens | None = Field(default=None, exclude_if=absent)
+
+
+class ChatCompletion(_Piece):
+    """An answer, or as many as were asked for."""
+
+    id: str
+    object: Literal["chat.completion"]
+    created: int = Field(description="A Unix time.")
+    model: str = Field(description="The character.")
+    choices: list[Choice]
+    usage: TokenUsage
+
+
+def completion(model: str, endings: list[TurnEnded]) -> ChatCompletion:
+    """Make the answer of *model* from its turns."""
+    choices = [
+        Choice(index=index, message=_message(ended), logprobs=None, finish_reason=finish_reason(ended))
+        for index, ended in enumerate(endings)
+    ]
+    return ChatCompletion(
+        id=completion_id(),
+        object="chat.completion",
+        created=int(time.time()),
+        model=model,
+        choices=choices,
+        usage=token_usage(endings),
+    )
+
+
+def completion_id() -> str:
+    """Make an id in the way of this API."""
+    return new_id("chatcmpl").replace("_", "-")
+
+
+def finish_reason(ended: TurnEnded) -> FinishReason:
+    """Say why a turn ended, in the words of this API."""
+    if ended.outcome == "incomplete":
+        return "content_filter" if ended.reason == "content_filter" else "length"
+    return "tool_calls" if any(isinstance(item, FunctionCall) for item in ended.items) else "stop"
+
+
+def gap(before: str, after: str) -> str:
+    """What goes between two messages that become one."""
+    return " " if before and after and not before[-1].isspace() and not after[0].isspace() else ""
+
+
+def token_usage(endings: list[TurnEnded]) -> TokenUsage:
+    """Add up what turns cost."""
+    usage = sum((ended.usage for ended in endings), Usage())
+    return TokenUsage(
+        prompt_tokens=usage.input_tokens,
+        completion_tokens=usage.output_tokens,
+        total_tokens=usage.input_tokens + usage.output_tokens,
+        prompt_tokens_details=CachedTokens(cached_tokens=usage.cached_tokens) if usage.cached_tokens else None,
+    )
+
+
+def _message(ended: TurnEnded) -> AnswerMessage:
+    text = ""
+    for item in ended.items:
+        if isinstance(item, Message):
+            text += gap(text, item.text) + item.text
+    calls = [_call(item) for item in ended.items if isinstance(item, FunctionCall)]
+    content = text if text or not calls else None
+    return AnswerMessage(role="assistant", content=content, refusal=None, tool_calls=calls or None)
+
+
+def _call(call: FunctionCall) -> ToolCall:
+    return ToolCall(
+        id=call.call_id, type="function", function=ToolCallFunction(name=call.name, arguments=call.arguments)
+    )

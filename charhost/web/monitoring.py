@@ -1,0 +1,79 @@
+"""Status, health and metrics over HTTP."""
+
+from __future__ import annotations
+
+from aiohttp import hdrs, web
+from prometheus_client.exposition import choose_encoder
+
+from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS, WATCHER
+from charhost.web.middleware import admin
+from charhost.web.openapi.operation import Answer, Operation, answers_json, described
+from charhost.web.problems import json_answer
+from charhost.web.schemas import Health, InProgress, Status
+
+
+@described(
+    Operation(
+        "What runs",
+        "Operate",
+        description="What serves, the last reload, the last error, what is in progress, and sessions by generation.",
+        needs="admin",
+        answers={200: answers_json(Status, "What runs; never what lies on the disk.")},
+    )
+)
+@admin
+async def status(request: web.Request) -> web.StreamResponse:
+    """`GET /v1/characters/status`: what runs, never what lies on disk."""
+    manager = request.app[MANAGER]
+    running = manager.running
+    watcher = request.app[WATCHER]
+    return json_answer(
+        Status(
+            serving=manager.serving,
+            last_reload=manager.last_reload,
+            last_error=manager.last_error,
+            in_progress=InProgress(reload_id=running.reload_id, since=running.started_at) if running else None,
+            watcher=watcher.status if watcher else None,
+            generations=request.app[SESSIONS].by_generation(),
+        )
+    )
+
+
+@described(
+    Operation(
+        "Whether there is anybody to talk to",
+        "Operate",
+        answers={200: answers_json(Health, "The server serves; `ok` is false, with a reason, for an empty set.")},
+    )
+)
+async def health(request: web.Request) -> web.StreamResponse:
+    """`GET /v1/health`: 200 while the server serves; `ok` is false, with a reason, when there is nobody to talk to."""
+    current = request.app[MANAGER].current
+    llm = await request.app[CONVERSATIONS].models.state()
+    return json_answer(
+        Health(
+            ok=bool(current),
+            characters=len(current),
+            generation=current.generation,
+            llm=llm,
+            stt_up=False,
+            tts_up=False,
+            llm_up=llm == "up",
+            voice_cloning_up=False,
+            reason=None if current else "no character is loaded",
+        )
+    )
+
+
+@described(
+    Operation(
+        "Metrics for Prometheus",
+        "Operate",
+        answers={200: Answer("All metrics.", {"text/plain": str, "application/openmetrics-text": str})},
+    )
+)
+async def metrics(request: web.Request) -> web.StreamResponse:
+    """`GET /metrics`, for Prometheus."""
+    encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
+    body = encode(request.app[METRICS].registry)
+    return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})

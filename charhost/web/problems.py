@@ -1,0 +1,81 @@
+"""Answers in JSON: what was asked for, or a problem document (RFC 9457)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, Literal
+
+from aiohttp import web
+
+from charhost.jsontext import encoded
+from charhost.text import display
+from charhost.web.schemas import OpenAIError, OpenAIErrorDetail, ProblemDocument
+
+# What OpenAI's clients ask for, also where there is nothing: they read errors in their own shape only.
+_OPENAI_PATHS = re.compile(r"/v1/(realtime|chat|models)(/|$)")
+
+
+class Problem(Exception):
+    """A request that is refused; the middleware answers with the problem document.
+
+    *detail* is the sentence a person reads, *code* what a program compares; *fields* are added to the document.
+    *param* is the field of the request that is at fault, which only OpenAI's shape has room for.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        fields: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        param: str | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = display(detail)
+        self.fields = fields or {}
+        self.headers = headers
+        self.param = param
+
+    @property
+    def openai_error(self) -> OpenAIError:
+        """The shape that OpenAI's clients read; an unknown path has no code there."""
+        code = None if self.code == "not_found" else self.code
+        return OpenAIError(
+            error=OpenAIErrorDetail(message=self.detail, type=_openai_kind(self.status), param=self.param, code=code)
+        )
+
+    def openai_response(self) -> web.Response:
+        """Make the answer in the shape that OpenAI's clients read."""
+        # They ask again after any 5xx; what failed in charhost or in a character's file will fail again.
+        advice = {"x-should-retry": "false"} if self.status == 500 else {}
+        return json_answer(self.openai_error, self.status, headers=advice | dict(self.headers or {}))
+
+    def response(self) -> web.Response:
+        """Make the answer."""
+        title = HTTPStatus(self.status).phrase
+        document = ProblemDocument(title=title, status=self.status, detail=self.detail, code=self.code, **self.fields)
+        return json_answer(document, self.status, "application/problem+json", self.headers)
+
+
+def reads_openai_errors(path: str) -> bool:
+    """Say whether errors at *path* have the shape of OpenAI's; elsewhere they are problem documents."""
+    return _OPENAI_PATHS.match(path) is not None
+
+
+def json_answer(
+    content: Any, status: int = 200, content_type: str = "application/json", headers: Mapping[str, str] | None = None
+) -> web.Response:
+    """Answer *content*, a pydantic model or JSON data, as JSON; what JSON cannot say (NaN) becomes null."""
+    body = encoded(content)
+    return web.Response(body=body, status=status, content_type=content_type, headers=headers)
+
+
+def _openai_kind(status: int) -> Literal["invalid_request_error", "rate_limit_error", "server_error"]:
+    if status >= 500:
+        return "server_error"
+    return "rate_limit_error" if status == 429 else "invalid_request_error"

@@ -1,0 +1,46 @@
+"""The beta dialect: server events of the GA dialect, with the names that they had before."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from charhost.web.protocol.session_config import beta_format
+
+Json = dict[str, Any]
+
+KINDS = {
+    "response.output_text.delta": "response.text.delta",
+    "response.output_text.done": "response.text.done",
+    "conversation.item.added": "conversation.item.created",
+}
+# There an item is announced once.
+UNKNOWN = frozenset({"conversation.item.done"})
+_CONTENT = {"output_text": "text", "output_audio": "audio"}
+
+
+def translated(fields: Json) -> Json:
+    """Spell the fields of an event as the beta dialect does."""
+    changed = dict(fields)
+    if "item" in fields:
+        changed["item"] = _item(fields["item"])
+    if "response" in fields:
+        changed["response"] = _response(fields["response"])
+    return changed
+
+
+def _item(item: Json) -> Json:
+    if "content" not in item:
+        return item
+    content = [part | {"type": _CONTENT.get(part["type"], part["type"])} for part in item["content"]]
+    return item | {"content": content}
+
+
+def _response(response: Json) -> Json:
+    changed = {key: value for key, value in response.items() if key not in ("audio", "output_modalities")}
+    output = response["audio"]["output"]
+    return changed | {
+        "modalities": response["output_modalities"],
+        "voice": output["voice"],
+        "output_audio_format": beta_format(output["format"]),
+        "output": [_item(item) for item in response["output"]],
+    }

@@ -1,0 +1,223 @@
+"""Realtime client events, checked at the door, and the frames of server events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from charhost import jsontext
+from charhost.text import quoted
+from charhost.web.client_model import FirstError, Lenient
+from charhost.web.protocol.server_events import BadEvent
+
+Dialect = Literal["ga", "beta", "unmute"]
+
+MOST_TEXT = 256 << 10
+
+
+Id = Annotated[str, Field(max_length=512)]
+NewId = Annotated[str, Field(min_length=1, max_length=512)]
+LongText = Annotated[str, Field(max_length=MOST_TEXT)]
+
+
+class InputText(Lenient):
+    type: Literal["input_text", "output_text", "text"]
+    text: LongText
+
+
+class InputImage(Lenient):
+    type: Literal["input_image"]
+    image_url: str
+    detail: Literal["auto", "low", "high"] | None = None
+
+
+class InputAudio(Lenient):
+    type: Literal["input_audio", "output_audio", "audio"]
+    transcript: LongText | None = None
+
+
+class MessageItem(Lenient):
+    type: Literal["message"]
+    id: NewId | None = None
+    role: Literal["user", "system", "assistant"]
+    content: Annotated[list[Annotated[InputText | InputImage | InputAudio, Field(discriminator="type")]], FirstError()]
+
+
+class CallItem(Lenient):
+    type: Literal["function_call"]
+    id: NewId | None = None
+    call_id: NewId
+    name: NewId
+    arguments: LongText
+
+
+class OutputItem(Lenient):
+    type: Literal["function_call_output"]
+    id: NewId | None = None
+    call_id: Id
+    output: LongText
+
+
+class ItemReference(Lenient):
+    type: Literal["item_reference"]
+    id: Id
+
+
+ClientItem = Annotated[MessageItem | CallItem | OutputItem, Field(discriminator="type")]
+InputItem = Annotated[MessageItem | CallItem | OutputItem | ItemReference, Field(discriminator="type")]
+
+
+class SessionUpdate(Lenient):
+    """`session`: see `charhost.web.protocol.session_params`."""
+
+    session: dict[str, Any]
+
+
+class ItemCreate(Lenient):
+    item: ClientItem
+    previous_item_id: Id | None = None
+
+
+class ItemRetrieve(Lenient):
+    item_id: Id
+
+
+class ItemDelete(Lenient):
+    item_id: Id
+
+
+class ItemTruncate(Lenient):
+    item_id: Id
+    content_index: int = Field(ge=0)
+    audio_end_ms: int = Field(ge=0)
+
+
+class ResponseCreate(Lenient):
+    """`response`: see `charhost.web.protocol.session_params`."""
+
+    response: dict[str, Any] | None = None
+
+
+class ResponseCancel(Lenient):
+    response_id: Id | None = None
+
+
+class AudioAppend(Lenient):
+    audio: str
+
+
+class AudioCommit(Lenient):
+    """Nothing but its type."""
+
+
+class AudioClear(Lenient):
+    """Nothing but its type."""
+
+
+class OutputClear(Lenient):
+    """Nothing but its type."""
+
+
+ClientEvent = (
+    SessionUpdate
+    | ItemCreate
+    | ItemRetrieve
+    | ItemDelete
+    | ItemTruncate
+    | ResponseCreate
+    | ResponseCancel
+    | AudioAppend
+    | AudioCommit
+    | AudioClear
+    | OutputClear
+)
+
+KINDS: dict[str, type[ClientEvent]] = {
+    "session.update": SessionUpdate,
+    "conversation.item.create": ItemCreate,
+    "conversation.item.retrieve": ItemRetrieve,
+    "conversation.item.delete": ItemDelete,
+    "conversation.item.truncate": ItemTruncate,
+    "response.create": ResponseCreate,
+    "response.cancel": ResponseCancel,
+    "input_audio_buffer.append": AudioAppend,
+    "input_audio_buffer.commit": AudioCommit,
+    "input_audio_buffer.clear": AudioClear,
+    "output_audio_buffer.clear": OutputClear,
+}
+
+# Those that every dialect knows (`charhost.web.realtime.character_commands`).
+CHARACTER_KINDS = ("session.characters.list", "session.characters.reload")
+
+
+Valid = TypeVar("Valid", bound=BaseModel)
+
+
+def decoded(text: str) -> dict[str, Any]:
+    """Read one event as JSON; raises `BadEvent`."""
+    try:
+        event = jsontext.decoded(text)
+    except ValueError:
+        event = None
+    if isinstance(event, dict) and isinstance(event.get("type"), str):
+        return event
+    raise BadEvent("invalid_json", "Expected a JSON object with a string 'type'.")
+
+
+def event_id_of(event: dict[str, Any]) -> str | None:
+    """The id that the client gave an event, to be repeated in an error about it."""
+    event_id = event.get("event_id")
+    return event_id if isinstance(event_id, str) and len(event_id) <= 512 else None
+
+
+def checked(event: dict[str, Any]) -> ClientEvent:
+    """Make a typed event of a decoded one; raises `BadEvent`."""
+    kind = KINDS.get(event["type"])
+    if kind is None:
+        raise unknown_type(event, (*KINDS, *CHARACTER_KINDS))
+    return valid(kind, event)
+
+
+def unknown_type(event: dict[str, Any], known: Iterable[str]) -> BadEvent:
+    """Make the refusal of an event whose type the dialect does not have."""
+    text = f"Unknown type {quoted(event['type'])}. Supported types are: {', '.join(known)}."
+    return BadEvent("invalid_value", text, "type")
+
+
+def valid(model: type[Valid], data: dict[str, Any], path: str = "") -> Valid:
+    """Check *data*, which stands at *path* of an event; raises `BadEvent`."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as e:
+        raise _bad_field(dict(e.errors()[0]), data, path) from None
+
+
+def _bad_field(error: dict[str, Any], data: Any, path: str) -> BadEvent:
+    where = _path(error["loc"], data, path)
+    kind: str = error["type"]
+    if kind in ("missing", "union_tag_not_found"):
+        where = where if kind == "missing" else f"{where}.type"
+        return BadEvent("missing_required_parameter", f"Missing required parameter: '{where}'.", where)
+    if kind == "union_tag_invalid":
+        where, known = f"{where}.type", error["ctx"]["expected_tags"].replace("'", "")
+        return BadEvent("invalid_value", f"Invalid value for '{where}'. Supported values are: {known}.", where)
+    code = "invalid_type" if kind.endswith("_type") else "invalid_value"
+    return BadEvent(code, f"Invalid '{where}': {error['msg']}.", where)
+
+
+def _path(steps: tuple[str | int, ...], data: Any, path: str) -> str:
+    """Spell where in *data* pydantic found something, without the tags of unions, which it counts among the steps."""
+    tag_passed = False
+    for step in steps:
+        if isinstance(step, str) and not tag_passed and isinstance(data, dict) and data.get("type") == step and path:
+            tag_passed = True
+            continue
+        tag_passed = False
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            data = None
+    return path

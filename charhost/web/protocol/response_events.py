@@ -1,0 +1,106 @@
+"""Telling: one turn as the server events of a response."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from charhost.conversation.items import FunctionCall, Message
+from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDone, TextDelta, TurnEnded, TurnEvent
+from charhost.llm.model import Usage
+from charhost.web.protocol.item_format import item_fields
+
+Json = dict[str, Any]
+Emit = Callable[..., None]
+
+
+class Telling:
+    """Sends the events of one response, in the order of the protocol's traces.
+
+    *emit* sends an event by its kind and fields. What is not recorded in the conversation has no events of its items.
+    """
+
+    def __init__(self, emit: Emit, response: Json) -> None:
+        self._emit = emit
+        self._response = response
+        self._recorded = response["conversation_id"] is not None
+
+    def begin(self) -> None:
+        """Say that the response has begun."""
+        self._emit("response.created", response=self._response)
+
+    def tell(self, event: TurnEvent) -> None:
+        """Send what one event of the turn means."""
+        match event:
+            case TextDelta(item_id, index, text):
+                self._emit("response.output_text.delta", **self._where(item_id, index), delta=text)
+            case ArgumentsDelta(item_id, call_id, index, text):
+                where = {"response_id": self._response["id"], "item_id": item_id, "output_index": index}
+                self._emit("response.function_call_arguments.delta", **where, call_id=call_id, delta=text)
+            case ItemAdded(item, index, previous):
+                self._added(item, index, previous)
+            case ItemDone(item, index, previous):
+                self._done(item, index, previous)
+            case TurnEnded():
+                self.end(event)
+
+    def end(self, ended: TurnEnded) -> None:
+        """Say how the response ended."""
+        response = self._response | {
+            "status": ended.outcome,
+            "status_details": _status_details(ended),
+            "output": [item_fields(item) for item in ended.items],
+            "usage": _usage(ended.usage),
+        }
+        self._emit("response.done", response=response)
+
+    def _added(self, item: Message | FunctionCall, index: int, previous: str | None) -> None:
+        fields = item_fields(item)
+        self._emit("response.output_item.added", response_id=self._response["id"], output_index=index, item=fields)
+        if self._recorded:
+            self._emit("conversation.item.added", previous_item_id=previous, item=fields)
+        if isinstance(item, Message):
+            part = {"type": "text", "text": ""}
+            self._emit("response.content_part.added", **self._where(item.id, index), part=part)
+
+    def _done(self, item: Message | FunctionCall, index: int, previous: str | None) -> None:
+        if isinstance(item, Message):
+            where = self._where(item.id, index)
+            self._emit("response.output_text.done", **where, text=item.text)
+            self._emit("response.content_part.done", **where, part={"type": "text", "text": item.text})
+        else:
+            self._emit(
+                "response.function_call_arguments.done",
+                response_id=self._response["id"],
+                item_id=item.id,
+                output_index=index,
+                call_id=item.call_id,
+                name=item.name,
+                arguments=item.arguments,
+            )
+        fields = item_fields(item)
+        if self._recorded:
+            self._emit("conversation.item.done", previous_item_id=previous, item=fields)
+        self._emit("response.output_item.done", response_id=self._response["id"], output_index=index, item=fields)
+
+    def _where(self, item_id: str, index: int) -> Json:
+        return {"response_id": self._response["id"], "item_id": item_id, "output_index": index, "content_index": 0}
+
+
+def _status_details(ended: TurnEnded) -> Json | None:
+    if ended.failure is not None:
+        error = {"type": "server_error", "code": ended.failure.code, "message": ended.failure.message}
+        return {"type": "failed", "error": error}
+    return None if ended.reason is None else {"type": ended.outcome, "reason": ended.reason}
+
+
+def _usage(usage: Usage) -> Json:
+    cached = {"text_tokens": usage.cached_tokens, "audio_tokens": 0, "image_tokens": 0}
+    read = {"text_tokens": usage.input_tokens, "audio_tokens": 0, "image_tokens": 0}
+    return {
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "input_token_details": read | {"cached_tokens": usage.cached_tokens, "cached_tokens_details": cached},
+        "output_token_details": {"text_tokens": usage.output_tokens, "audio_tokens": 0},
+    }

@@ -1,0 +1,81 @@
+"""Realtime events that the server sends, as frames of JSON text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count, repeat
+from typing import Any
+
+from charhost import jsontext
+from charhost.ids import new_id
+
+# Many clients take no message of more than 1 MiB, and a server event repeats what it is about.
+MOST_EVENT = 960 << 10
+
+
+# Anybody may guess them; it is enough that none comes twice.
+_EVENT_IDS = map("".join, zip(repeat(f"{new_id('event')}_"), map(str, count())))
+
+
+class BadEvent(Exception):
+    """What a client sent is no event that can be obeyed; the attributes are the fields of the error event."""
+
+    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.param = param
+
+
+class Refused(BadEvent):
+    """An event was understood, and what it asks for was refused.
+
+    *kind* is the type of the error; the *report* says what was tried, if anything was.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        kind: str = "invalid_request_error",
+        report: Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(code, message)
+        self.kind = kind
+        self.report = report
+
+
+def frame(kind: str, **fields: Any) -> str:
+    """Spell a server event as JSON, with an id of its own."""
+    return jsontext.encoded({"type": kind, "event_id": next(_EVENT_IDS), **fields}).decode()
+
+
+class DeltaFrames:
+    """Spells the deltas of one session, of which there are thousands: what they have in common is spelled once."""
+
+    def __init__(self) -> None:
+        self._common: Any = None
+        self._head = self._tail = ""
+
+    def frame(self, kind: str, delta: str, **fields: Any) -> str:
+        """Spell one as `frame` does."""
+        if self._common != (kind, fields):
+            self._common = kind, fields
+            self._head = jsontext.encoded({"type": kind}).decode()[:-1] + ',"event_id":"'
+            self._tail = '",' + jsontext.encoded(fields).decode()[1:-1] + ',"delta":'
+        return f"{self._head}{next(_EVENT_IDS)}{self._tail}{jsontext.encoded(delta).decode()}}}"
+
+
+def error_event(
+    kind: str, code: str, message: str, param: str | None = None, event_id: str | None = None, **more: Any
+) -> str:
+    """Make an `error` event; *event_id* is the one of the client's event that it answers."""
+    fields = {"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
+    return frame("error", error=fields | more)
+
+
+def refusal(error: BadEvent, event_id: str | None) -> str:
+    """Make the `error` event that answers what a client sent."""
+    if isinstance(error, Refused):
+        report: dict[str, Any] = {} if error.report is None else {"report": error.report}
+        return error_event(error.kind, error.code, str(error), event_id=event_id, **report)
+    return error_event("invalid_request_error", error.code, str(error), error.param, event_id)

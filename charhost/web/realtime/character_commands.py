@@ -1,0 +1,95 @@
+"""The events with which a client lists the characters and has them reloaded; they are the same in every dialect."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from aiohttp import web
+from pydantic_core import to_json
+
+from charhost.jsontext import encoded
+from charhost.report import ReloadRequest
+from charhost.text import display
+from charhost.web.keys import MANAGER
+from charhost.web.middleware import insist
+from charhost.web.problems import Problem
+from charhost.web.protocol.client_events import event_id_of
+from charhost.web.protocol.server_events import MOST_EVENT, Refused, frame
+from charhost.web.reload_requests import reload_characters, wish_in
+from charhost.web.sessions.session import Door, Session
+
+Json = dict[str, Any]
+
+MOST_RELOADS = 8
+# As many as a request over HTTP may have.
+MOST_WISH = 64 << 10
+
+
+class Characters:
+    """What one client asks about the characters that serve, and has done to them.
+
+    Whether it may have them reloaded was decided when its upgrade, *request*, arrived. *fail* is called when charhost
+    itself has a fault.
+    """
+
+    def __init__(
+        self, session: Session, tasks: asyncio.TaskGroup, request: web.Request, fail: Callable[[], None]
+    ) -> None:
+        self._session = session
+        self._tasks = tasks
+        self._request = request
+        self._manager = request.app[MANAGER]
+        self._fail = fail
+
+    def obey(self, event: Json, door: Door) -> None:
+        """Do what an event of `CHARACTER_KINDS` says, *door* tells of a later refusal; raises `Refused`."""
+        if event["type"] == "session.characters.list":
+            self._list()
+            return
+        try:
+            self._begin(event, door)
+        except Problem as e:
+            raise _refused(e) from e
+
+    def _list(self) -> None:
+        current = self._manager.current
+        directory, listing = display(current.directory), current.listing
+        fields = {"directory": directory, "character_count": len(current), "characters": listing}
+        self._session.send(frame("session.characters.listed", **fields))
+
+    def _begin(self, event: Json, door: Door) -> None:
+        insist(self._request, "admin")  # before anything: whoever may not learns nothing, not even of a mistake
+        if self._session.errands >= MOST_RELOADS:
+            raise Refused("rate_limit_exceeded", f"At most {MOST_RELOADS} reloads at a time: wait for their answers.")
+        wishes = {name: value for name, value in event.items() if name not in ("type", "event_id")}
+        fields = to_json(wishes, inf_nan_mode="constants")  # an endless number is refused; as null it would be obeyed
+        if len(fields) > MOST_WISH:
+            raise Problem(413, "request_too_large", f"The fields have more than {MOST_WISH:,} bytes.")
+        wish = wish_in(fields, ReloadRequest)
+        self._session.run(self._reload(wish, event_id_of(event), door), self._tasks)
+
+    async def _reload(self, wish: ReloadRequest, event_id: str | None, door: Door) -> None:
+        try:
+            report = await reload_characters(self._manager, "websocket", **dict(wish))
+            fields = _fitting(report.model_dump() | {"characters": self._manager.current.listing})
+            self._session.send(frame("session.characters.reloaded", **fields))
+        except Problem as e:
+            door.refuse(_refused(e), event_id)
+        except Exception:
+            self._fail()
+
+
+def _refused(problem: Problem) -> Refused:
+    """Say over the socket what HTTP says in a problem document."""
+    kind = "server_error" if problem.status >= 500 else "invalid_request_error"
+    return Refused(problem.code, problem.detail, kind, _fitting(dict(problem.fields)) or None)
+
+
+def _fitting(report: Json) -> Json:
+    """Leave out the tracebacks, which the log has too, of a report that many clients could not read otherwise."""
+    if len(encoded(report)) <= MOST_EVENT:
+        return report
+    errors = [{name: value for name, value in error.items() if name != "traceback"} for error in report["errors"]]
+    return report | {"errors": errors}

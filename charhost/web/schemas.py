@@ -1,0 +1,165 @@
+"""What the handlers answer: one model for each shape that is told nowhere else."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from charhost.report import PathText, ReloadReport, Serving, absent
+from charhost.watch.watcher import WatcherStatus
+
+
+class _Answer(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+
+
+class CatalogEntry(_Answer):
+    """One character."""
+
+    name: str
+    file: str = Field(description="Relative to the directory.")
+    good: bool | None = Field(description="Whether its author lists it among the voices.")
+    comment: str | None
+    voice_source: dict[str, Any] = Field(description="VOICE_SOURCE of the file.")
+    metadata: dict[str, Any] = Field(description="METADATA of the file.")
+    tools: list[str] = Field(description="The names of the tools that the server runs for it.")
+    host_tools: list[str] = Field(description="Those of the server's own tools that it has in a session of an admin's.")
+    fingerprint: str = Field(description="Differs when its file, or one that it imports, does.")
+    generation: int = Field(description="The generation that loaded it.")
+
+
+class Catalog(_Answer):
+    """The set of characters that serves."""
+
+    directory: PathText
+    generation: int = Field(description="Rises by one at every swap.")
+    revision: str = Field(description="Differs when any character does.")
+    characters: list[CatalogEntry]
+
+
+class ReloadHistory(_Answer):
+    """What was attempted, and what can be rolled back to; the newest first."""
+
+    reloads: tuple[ReloadReport, ...]
+    generations: tuple[int, ...]
+
+
+class FreesoundSource(BaseModel):
+    """A voice that is a recording of freesound.org, as the character's file describes it."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    source_type: Literal["freesound"] = "freesound"
+
+
+class FileSource(BaseModel):
+    """A voice that is a file; for any other kind, something that a client can send back."""
+
+    model_config = ConfigDict(frozen=True)
+
+    source_type: Literal["file"]
+    path_on_server: str
+    description: str | None = Field(default=None, exclude_if=absent)
+    description_link: str | None = Field(default=None, exclude_if=absent)
+
+
+class Voice(BaseModel):
+    """A character, in the closed shape that unmute's clients accept."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    good: Literal[True]
+    instructions: None = Field(description="A character's own instructions are never shown.")
+    source: FreesoundSource | FileSource
+    comment: str | None = Field(default=None, exclude_if=absent)
+
+
+class ModelEntry(_Answer):
+    """A character, as OpenAI's clients know a model."""
+
+    id: str
+    object: Literal["model"] = "model"
+    created: int = Field(description="When the server started: a Unix time.")
+    owned_by: Literal["charhost"] = "charhost"
+    name: str
+
+
+class ModelList(_Answer):
+    """Every character, as OpenAI's clients list models."""
+
+    object: Literal["list"] = "list"
+    data: list[ModelEntry]
+
+
+class InProgress(_Answer):
+    """The reload that runs now."""
+
+    reload_id: str
+    since: str
+
+
+class GenerationCount(_Answer):
+    """How many sessions are on one generation."""
+
+    generation: int
+    sessions: int
+
+
+class Status(_Answer):
+    """What runs; never what lies on the disk."""
+
+    serving: Serving
+    last_reload: ReloadReport | None
+    last_error: ReloadReport | None = Field(description="The last reload that named an error; null once all is well.")
+    in_progress: InProgress | None
+    watcher: WatcherStatus | None = Field(description="Null without --watch.")
+    generations: list[GenerationCount] = Field(description="Newest first.")
+
+
+class Health(BaseModel):
+    """Whether there is anybody to talk to; `stt_up`, `tts_up` and `voice_cloning_up` are for unmute's clients."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ok: bool
+    characters: int
+    generation: int
+    llm: Literal["offline", "up", "down"]
+    stt_up: bool
+    tts_up: bool
+    llm_up: bool
+    voice_cloning_up: bool
+    reason: str | None = Field(default=None, exclude_if=absent, description="Why `ok` is false.")
+
+
+class ProblemDocument(BaseModel):
+    """A refusal (RFC 9457)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", json_schema_serialization_defaults_required=True)
+
+    type: Literal["about:blank"] = "about:blank"
+    title: str = Field(description="The name of the status.")
+    status: int
+    detail: str = Field(description="A sentence for people.")
+    code: str = Field(description="What a program compares.")
+
+
+class RejectedReload(ReloadReport, ProblemDocument):
+    """A reload that changed nothing: the refusal, and the report of the attempt."""
+
+
+class OpenAIErrorDetail(_Answer):
+    """What is wrong, as OpenAI's clients read it."""
+
+    message: str
+    type: Literal["invalid_request_error", "rate_limit_error", "server_error"]
+    param: str | None = Field(description="The field of the request that is at fault.")
+    code: str | None = Field(description="What a program compares.")
+
+
+class OpenAIError(_Answer):
+    """A refusal in the shape that OpenAI's clients read."""
+
+    error: OpenAIErrorDetail

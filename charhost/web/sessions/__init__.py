@@ -1,0 +1,1 @@
+"""Open WebSockets: queue, farewell, shutdown."""

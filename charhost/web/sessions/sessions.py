@@ -1,0 +1,140 @@
+"""Sessions: all connected clients, and how a reload and a shutdown end them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+
+from charhost.metrics import Metrics
+from charhost.reload.swap import Swap
+from charhost.report import SessionImpact
+from charhost.settings import Settings
+from charhost.web.schemas import GenerationCount
+from charhost.web.sessions.close_message import GOING_AWAY, Farewell, ReloadFarewell
+from charhost.web.sessions.session import Session
+
+log = logging.getLogger("charhost.sessions")
+
+# Closing five thousand sockets takes the loop a few hundred milliseconds; in batches it serves others in between.
+_BATCH = 50
+
+
+class Sessions:
+    """The open sessions, and how they end. Nobody else touches the set; it lives as long as the application."""
+
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._live: dict[str, Session] = {}
+        self._admitted = 0
+        self._settings = settings
+        self._metrics = metrics
+        self._grace = settings.close_grace
+        self._longest_wait = round((settings.max_sessions - 1) / settings.max_reconnects_per_second * 1000)
+        self._closers: set[asyncio.Task[None]] = set()
+        self._empty = asyncio.Event()
+        self.closing = False
+        metrics.watch(metrics.sessions_active, lambda: len(self._live))
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    @contextmanager
+    def admitted(self) -> Iterator[bool]:
+        """Keep a place while the block runs, from before the handshake on; answers whether there is one."""
+        if self._admitted >= self._settings.max_sessions:
+            yield False
+            return
+        self._admitted += 1
+        try:
+            yield True
+        finally:
+            self._admitted -= 1
+
+    @contextmanager
+    def register(self, session: Session) -> Iterator[None]:
+        """Count *session* among the open ones while the block runs."""
+        self._live[session.id] = session
+        session.longest_wait = self._longest_wait
+        log.info("session opened with character %s, generation %d", session.character.name, session.generation)
+        if self.closing:  # shutdown began during the handshake
+            session.close(GOING_AWAY, self._grace)
+        try:
+            yield
+        finally:
+            del self._live[session.id]
+            session.gone.set()
+            session.forget()
+            self._record_end(session)
+            if not self._live:
+                self._empty.set()
+
+    def find(self, session_id: str, owner: str) -> Session | None:
+        """Look an open session up by its id, for whom it belongs to."""
+        session = self._live.get(session_id)
+        return session if session is not None and session.owner == owner else None
+
+    def by_generation(self) -> list[GenerationCount]:
+        """Count the sessions on each generation, newest first."""
+        counts = Counter(session.generation for session in self._live.values())
+        return [GenerationCount(generation=g, sessions=counts[g]) for g in sorted(counts, reverse=True)]
+
+    def impact(self, swap: Swap) -> SessionImpact:
+        """Count whom the policy of *swap* touches."""
+        return SessionImpact(policy=swap.policy, total=len(self._live), affected=len(self._touched(swap)))
+
+    def follow(self, swap: Swap) -> None:
+        """Begin to tell and close those whom *swap* ends, and move the others along; returns at once."""
+        ended = self._ended(swap)
+        if ended:
+            farewell = ReloadFarewell(swap, len(ended), self._settings.max_reconnects_per_second)
+            self._close_in_background(ended, lambda session: farewell(session.character), swap.drain)
+        for session in set(self._live.values()).difference(ended):
+            if session.go_on(swap):
+                self._metrics.sessions_followed.inc()
+
+    def _touched(self, swap: Swap) -> list[Session]:
+        if swap.policy == "keep":
+            return []
+        staying = [session for session in self._live.values() if not session.is_ending]
+        return [s for s in staying if swap.policy == "close" or swap.affects(s.character)]
+
+    def _ended(self, swap: Swap) -> list[Session]:
+        touched = self._touched(swap)
+        if swap.policy == "follow":
+            return [session for session in touched if session.character.name not in swap.after]
+        return touched
+
+    async def close(self) -> None:
+        """Tell everybody that the server goes away, and wait until they are gone or cut off."""
+        self.closing = True
+        self._close_in_background(list(self._live.values()), lambda session: GOING_AWAY, drain=0)
+        await asyncio.gather(*self._closers)
+        if self._live:
+            self._empty.clear()
+            await self._empty.wait()
+
+    def _close_in_background(
+        self, sessions: list[Session], farewell: Callable[[Session], Farewell], drain: float
+    ) -> None:
+        task = asyncio.create_task(self._close(sessions, farewell, drain))
+        self._closers.add(task)
+        task.add_done_callback(self._closers.discard)
+
+    async def _close(self, sessions: list[Session], farewell: Callable[[Session], Farewell], drain: float) -> None:
+        waiting = iter(sessions)
+        while batch := list(islice(waiting, _BATCH)):
+            await asyncio.sleep(0)  # also before the first: whoever asked for this gets its answer first
+            for session in batch:
+                session.leave(farewell(session), self._grace, drain)
+
+    def _record_end(self, session: Session) -> None:
+        why = session.ended_by or "client"
+        self._metrics.sessions_closed.labels(why).inc()
+        if session.end_of_turn == "cut":
+            self._metrics.sessions_cut.inc()
+        elif session.end_of_turn == "drained":
+            self._metrics.sessions_drained.inc()
+        log.info("session closed with character %s: %s", session.character.name, why)

@@ -1,0 +1,373 @@
+"""Persona: a character's own code in a conversation, and what comes of its mistakes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from charhost.character import instance as persona
+from charhost.character.instance import Persona
+from charhost.character.worker_pool import Crew
+from charhost.errors import PluginFailed
+from tests.scripted import LIMIT, Kind, cast
+
+SHORT = 0.2  # the deadline of what is meant to miss it
+_RELEASES: list[threading.Event] = []
+
+
+@pytest.fixture
+def release() -> Iterator[threading.Event]:
+    """What `Blocked` waits for; set when the test is over."""
+    _RELEASES.append(threading.Event())
+    yield _RELEASES[-1]
+    _RELEASES.pop().set()
+
+
+def of(generator: type[Any], deadline: float = LIMIT) -> Persona:
+    """The character with that `PromptGenerator`, in a conversation."""
+    return Persona(cast(generator), Crew(), deadline)
+
+
+def prompting(make: Callable[[], Any]) -> type[Any]:
+    """A `PromptGenerator` that makes its prompt like that."""
+
+    class Prompting(Kind):
+        def make_system_prompt(self) -> Any:
+            return make()
+
+    return Prompting
+
+
+def raising(error: BaseException) -> Callable[[], Any]:
+    def job() -> Any:
+        raise error
+
+    return job
+
+
+async def answer(character: Persona, **arguments: Any) -> Any:
+    """What the character answers to a call of its tool."""
+    return await character.ask(lambda: character.answer("roll", arguments, LIMIT), LIMIT)
+
+
+async def failure(character: Persona) -> PluginFailed:
+    """Why there is no prompt."""
+    with pytest.raises(PluginFailed) as caught:
+        await asyncio.wait_for(character.prompt(), LIMIT)
+    return caught.value
+
+
+class Counting(Kind):
+    """Says how often it was made, and how often asked."""
+
+    made = 0
+
+    def __init__(self, instructions: dict[str, Any]) -> None:
+        Counting.made += 1
+        self.asked = 0
+
+    def make_system_prompt(self) -> str:
+        self.asked += 1
+        return f"{Counting.made} {self.asked}"
+
+
+class Asynchronous(Kind):
+    async def make_system_prompt(self) -> str:  # type: ignore[override]
+        await asyncio.sleep(0)
+        return "Be async."
+
+
+class Hopeless(Kind):
+    def __init__(self, instructions: dict[str, Any]) -> None:
+        raise KeyError("mood")
+
+
+class Looping(Kind):
+    def make_system_prompt(self) -> str:
+        while True:
+            time.sleep(0.001)
+
+
+class Sleeping(Kind):
+    async def make_system_prompt(self) -> str:  # type: ignore[override]
+        await asyncio.sleep(1)
+        return "late"
+
+
+class Blocked(Kind):
+    def make_system_prompt(self) -> str:
+        _RELEASES[-1].wait()
+        return "late"
+
+
+class Hostile(str):
+    """Words of which every method is a trap."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("str")
+
+    def encode(self, *args: Any) -> bytes:
+        raise RuntimeError("encode")
+
+    def __format__(self, spec: str) -> str:
+        raise RuntimeError("format")
+
+
+class Liar(str):
+    """Says that it is short."""
+
+    def __len__(self) -> int:
+        return 1
+
+
+# The prompt
+
+
+async def test_prompt_is_made_of_the_instructions() -> None:
+    """The class is given what the file has as INSTRUCTIONS, the very object."""
+
+    class Reading(Kind):
+        def make_system_prompt(self) -> str:
+            return str(self.instructions["text"])
+
+    character = of(Reading)
+    assert await character.prompt() == "Be kind."
+    assert character._instance().instructions is character.character.instructions
+
+
+async def test_prompt_is_made_once() -> None:
+    """A conversation has one instance, and asks it once."""
+    Counting.made = 0
+    character = of(Counting)
+    assert [await character.prompt() for _ in range(3)] == ["1 1"] * 3
+
+
+async def test_prompt_is_made_once_for_answers_at_the_same_time() -> None:
+    """Two answers that begin together wait for the same prompt."""
+    Counting.made = 0
+    character = of(Counting)
+    assert {*await asyncio.gather(character.prompt(), character.prompt())} == {"1 1"}
+
+
+async def test_prompt_may_be_asynchronous() -> None:
+    """An `async def` is run in an event loop of its own, off the server's thread."""
+    assert await of(Asynchronous).prompt() == "Be async."
+
+
+async def test_prompt_is_not_made_on_the_event_loop() -> None:
+    """The server goes on while a prompt is made."""
+    assert await of(prompting(lambda: threading.current_thread().name)).prompt() == "charhost-loader"
+
+
+async def test_prompt_of_a_class_of_its_own_is_plain() -> None:
+    """A subclass of str is copied without calling any of its methods."""
+    prompt = await of(prompting(lambda: Hostile("Be plain."))).prompt()
+    assert type(prompt) is str
+    assert prompt == "Be plain."
+
+
+async def test_half_characters_are_spelled() -> None:
+    """A lone surrogate, which no model could be sent, is spelled out."""
+    assert await of(prompting(lambda: "a\ud800")).prompt() == "a\\ud800"
+
+
+async def test_empty_prompt_is_a_prompt() -> None:
+    """A character may have nothing to say about itself; it is not asked again."""
+    prompts = iter(["", "again"])
+    character = of(prompting(lambda: next(prompts)))
+    assert [await character.prompt() for _ in range(2)] == ["", ""]
+
+
+# What can go wrong
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ValueError("mood"),
+        SystemExit(3),
+        KeyboardInterrupt(),
+        StopIteration("mood"),
+        GeneratorExit(),
+        asyncio.CancelledError(),
+        RecursionError("deep"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_prompt_that_raises(error: BaseException) -> None:
+    """Whatever a file raises is an error of that file, and of nothing else."""
+    assert (await failure(of(prompting(raising(error))))).failure.exception == type(error).__name__
+
+
+async def test_error_whose_text_is_code() -> None:
+    """The text of an error is made where the rest of the file runs, never on the event loop."""
+
+    class Odd(BaseException):
+        def __str__(self) -> str:
+            return threading.current_thread().name
+
+    assert (await failure(of(prompting(raising(Odd()))))).failure.message == "charhost-loader"
+
+
+@pytest.mark.parametrize("error", [ValueError("mood"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
+async def test_asynchronous_prompt_that_raises(error: BaseException) -> None:
+    """So it is when an `async def` raises."""
+
+    async def make() -> str:
+        raise error
+
+    assert (await failure(of(prompting(make)))).failure.exception == type(error).__name__
+
+
+@pytest.mark.parametrize(("value", "found"), [(None, "NoneType"), (b"Be kind.", "bytes"), (5, "int"), (["a"], "list")])
+async def test_prompt_that_is_no_text(value: object, found: str) -> None:
+    """A prompt is a str; the author is told what it was instead."""
+    told = (await failure(of(prompting(lambda: value)))).failure.message
+    assert told == f"make_system_prompt returned a value of type {found}: expected a str"
+
+
+async def test_prompt_that_is_endless() -> None:
+    """A prompt has a limit, which it may reach."""
+    assert len(await of(prompting(lambda: "x" * persona.MOST_PROMPT)).prompt()) == 1_000_000
+    told = (await failure(of(prompting(lambda: "x" * 2_000_000)))).failure.message
+    assert told == "make_system_prompt returned 2,000,000 characters: expected at most 1,000,000"
+
+
+async def test_prompt_that_lies_about_its_length() -> None:
+    """The limit holds for a subclass of str as well, whatever it says of itself."""
+    assert "2,000,000 characters" in (await failure(of(prompting(lambda: Liar("x" * 2_000_000))))).failure.message
+
+
+async def test_instance_that_cannot_be_made() -> None:
+    """A constructor that raises is told with its own line."""
+    told = (await failure(of(Hopeless))).failure
+    assert (told.exception, told.message) == ("KeyError", "'mood'")
+    assert told.line == Hopeless.__init__.__code__.co_firstlineno + 1
+
+
+@pytest.mark.parametrize("generator", [Looping, Sleeping, Blocked])
+async def test_prompt_that_hangs(generator: type[Any], release: threading.Event) -> None:
+    """A prompt that is not made at its deadline is an error, in Python code, outside it, and in an `async def`."""
+    told = (await failure(of(generator, SHORT))).failure
+    assert (told.error_type, told.message) == ("LoadTimeout", "not finished after 0.2 s")
+
+
+async def test_line_of_what_hangs(release: threading.Event) -> None:
+    """The author is told in which line it hangs."""
+    first = Blocked.make_system_prompt.__code__.co_firstlineno
+    assert (await failure(of(Blocked, SHORT))).failure.line == first + 1
+
+
+async def test_hanging_thread_is_ended() -> None:
+    """A loop that was given up does not run on."""
+    crew = Crew()
+    with pytest.raises(PluginFailed):
+        await Persona(cast(Looping), crew, SHORT).prompt()
+    for thread in [thread for thread in threading.enumerate() if thread.name == "charhost-loader"]:
+        thread.join(LIMIT)
+    assert crew.stuck == 0
+
+
+async def test_hanging_prompt_of_another_conversation(release: threading.Event) -> None:
+    """A prompt that hangs delays nobody else, not even with the same crew."""
+    crew = Crew()
+    hanging = asyncio.create_task(Persona(cast(Blocked), crew, LIMIT).prompt())
+    await asyncio.sleep(0)
+    assert await Persona(cast(), crew, LIMIT).prompt() == "Be kind."
+    assert not hanging.done()
+    hanging.cancel()
+
+
+async def test_next_turn_tries_again() -> None:
+    """A failure is not remembered: the next answer asks again."""
+    outcomes = iter([1 / 3, None, "Be kind."])
+    character = of(prompting(lambda: next(outcomes)))
+    await failure(character)
+    await failure(character)
+    assert await character.prompt() == "Be kind."
+
+
+async def test_who_waited_tries_again() -> None:
+    """An answer that waited for a prompt that failed makes it itself."""
+    outcomes = iter([None, "Be kind."])
+    character = of(prompting(lambda: next(outcomes)))
+    first, second = await asyncio.gather(character.prompt(), character.prompt(), return_exceptions=True)
+    assert isinstance(first, PluginFailed)
+    assert second == "Be kind."
+
+
+async def test_cancelled_wait_for_a_prompt(release: threading.Event) -> None:
+    """Who does not want the answer any more stops waiting, and the next one can ask."""
+    character = of(Blocked)
+    waiting = asyncio.create_task(character.prompt())
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    release.set()
+    assert await asyncio.wait_for(character.prompt(), LIMIT) == "late"
+
+
+async def test_log_names_file_and_line(caplog: pytest.LogCaptureFixture) -> None:
+    """The operator finds the file, the line and the traceback in the log."""
+    await failure(of(Hopeless))
+    line = Hopeless.__init__.__code__.co_firstlineno + 1
+    assert f"character Ada failed: test_instance.py:{line}: KeyError: 'mood'" in caplog.text
+    assert "Traceback" in caplog.text
+
+
+# Tools
+
+
+async def test_answer_to_a_call() -> None:
+    """The character is given the name of the tool and its arguments."""
+    character = of(Kind)
+    assert await answer(character, n=2) == "roll did [('n', 2)]"
+
+
+async def test_answer_comes_from_the_instance_that_made_the_prompt() -> None:
+    """What a character remembers of its prompt it knows in its tools."""
+
+    class Remembering(Kind):
+        def make_system_prompt(self) -> str:
+            self.mood = "calm"
+            return ""
+
+        def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
+            return self.mood
+
+    character = of(Remembering)
+    await character.prompt()
+    assert await answer(character) == "calm"
+
+
+@pytest.mark.parametrize(("value", "found"), [(None, "NoneType"), (4, "int"), ({}, "dict")])
+async def test_answer_that_is_no_text(value: object, found: str) -> None:
+    """A result is a str; the model and the author are told what it was instead."""
+
+    class Wordless(Kind):
+        def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> Any:
+            return value
+
+    character = of(Wordless)
+    with pytest.raises(PluginFailed, match=f"handle_tool_call returned a value of type {found}: expected a str"):
+        await answer(character)
+
+
+async def test_asynchronous_answer() -> None:
+    """A tool may be an `async def`, and its answer of any class of str."""
+
+    class Odd(Kind):
+        async def handle_tool_call(  # type: ignore[override]
+            self, tool_name: str, tool_input: dict[str, Any]
+        ) -> str:
+            return Hostile("4\ud800")
+
+    character = of(Odd)
+    answered = await answer(character)
+    assert (type(answered), answered) == (str, "4\\ud800")

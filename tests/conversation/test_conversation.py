@@ -1,0 +1,266 @@
+"""Conversation: one chat with one character, from turn to turn."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+import weakref
+from contextlib import aclosing
+from typing import Any
+
+from charhost.character.character import Character
+from charhost.conversation.tally import Wish
+from tests.scripted import (
+    LIMIT,
+    Kind,
+    ScriptedModel,
+    call,
+    cast,
+    ending,
+    house,
+    message,
+    played,
+    sample,
+    talk,
+    tool,
+    words,
+)
+
+
+class Build:
+    """What a lease stands for: something whose end can be seen."""
+
+
+def character(name: str, prompt: str, **fields: Any) -> Character:
+    """A character with that prompt, whose class nobody else holds."""
+
+    class Saying(Kind):
+        def make_system_prompt(self) -> str:
+            return prompt
+
+        def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
+            return f"{name}'s result"
+
+    return cast(Saying, name=name, **fields)
+
+
+def settle() -> None:
+    """Wait for the threads that ran a character's code, which hold it until they end, and collect what nobody holds."""
+    for thread in threading.enumerate():
+        if thread.name == "charhost-loader":
+            thread.join(LIMIT)
+    gc.collect()
+
+
+def system(model: ScriptedModel) -> list[str]:
+    """The system message of each request."""
+    return [request.messages[0]["content"] for request in model.requests]
+
+
+def test_conversations_are_told_apart() -> None:
+    """Each conversation has an id and a history of its own."""
+    shared = house()
+    one, two = shared.open(cast(), "test"), shared.open(cast(), "test")
+    one.history.append(message("Hi"))
+    assert one.id.startswith("conv_")
+    assert (one.id != two.id, len(two.history)) == (True, 0)
+
+
+async def test_prompt_is_made_at_the_first_turn_and_kept() -> None:
+    """A character thinks up its prompt once for a conversation, and not before it is asked something."""
+    made: list[int] = []
+
+    class Counting(Kind):
+        def make_system_prompt(self) -> str:
+            made.append(1)
+            return f"Prompt {len(made)}."
+
+    model = ScriptedModel()
+    conversation = talk(model, cast(Counting))
+    turns = [conversation.respond(), conversation.respond()]
+    assert made == []
+    for turn in turns:
+        await played(turn)
+    assert system(model) == ["Prompt 1.", "Prompt 1."]
+
+
+async def test_each_conversation_has_its_own_instance() -> None:
+    """What a character remembers of one conversation it does not know in another."""
+    made: list[Kind] = []
+
+    class Noting(Kind):
+        def make_system_prompt(self) -> str:
+            made.append(self)
+            return ""
+
+    shared, noting = house(), cast(Noting)
+    for _ in range(2):
+        await played(shared.open(noting, "test").respond())
+    assert made[0] is not made[1]
+
+
+async def test_wish_is_for_one_turn() -> None:
+    """Instructions, tools and options of one answer are forgotten at the next."""
+    model = ScriptedModel()
+    conversation = talk(model)
+    await played(conversation.respond(Wish(instructions="Rhyme.", tools=[tool("door")], options={"seed": 1})))
+    await played(conversation.respond())
+    assert system(model) == ["Be kind.\n\nRhyme.", "Be kind."]
+    assert (list(model.requests[1].tools), model.requests[1].options) == ([], {})
+
+
+async def test_conversation_outlives_its_failures() -> None:
+    """A turn that fails leaves the conversation as good as before."""
+    conversation = talk(ScriptedModel([RuntimeError("gone")], ["Hi."]))
+    assert (await ending(conversation.respond())).outcome == "failed"
+    assert words(await played(conversation.respond())) == "Hi."
+    assert sample(conversation, "turns_total", front_door="test", outcome="completed") == 1
+
+
+async def test_hanging_prompt_of_another_conversation() -> None:
+    """A conversation whose character hangs delays no other one in the same house."""
+    begun, release = asyncio.Event(), threading.Event()
+    loop = asyncio.get_running_loop()
+
+    class Hanging(Kind):
+        def make_system_prompt(self) -> str:
+            loop.call_soon_threadsafe(begun.set)
+            release.wait(LIMIT)
+            return ""
+
+    shared = house()
+    hanging = asyncio.create_task(played(shared.open(cast(Hanging), "test").respond()))
+    await asyncio.wait_for(begun.wait(), LIMIT)
+    assert words(await played(shared.open(cast(), "test").respond())) == "Hi."
+    assert not hanging.done()
+    release.set()
+    await hanging
+
+
+# move_to
+
+
+async def test_next_turn_has_the_new_character() -> None:
+    """After a move the new character answers, with a prompt of its own, to what was said before it."""
+    model = ScriptedModel()
+    conversation = talk(model, character("Ada", "I am Ada."))
+    await played(conversation.respond())
+    conversation.move_to(bob := character("Bob", "I am Bob."))
+    assert conversation.character is bob
+    await played(conversation.respond())
+    assert system(model) == ["I am Ada.", "I am Bob."]
+    assert [spoken["content"] for spoken in model.messages[1:]] == ["Hello?", "Hi."]
+
+
+async def test_each_character_has_its_model() -> None:
+    """Which model answers is asked for the character that answers."""
+    asked: list[str] = []
+
+    class Choosy(ScriptedModel):
+        def of(self, character: Character) -> ScriptedModel:
+            asked.append(character.name)
+            return self
+
+    conversation = talk(Choosy(), cast(name="Ada"))
+    await played(conversation.respond())
+    conversation.move_to(cast(name="Bob"))
+    await played(conversation.respond())
+    assert asked == ["Ada", "Bob"]
+
+
+async def test_running_turn_keeps_its_character() -> None:
+    """A turn ends with the prompt, the tools and the code that it began with."""
+    pause = asyncio.Event()
+    model = ScriptedModel([pause, call("roll")], ["Done."])
+    conversation = talk(model, character("Ada", "I am Ada.", tools=[tool("roll")]))
+    reading = asyncio.create_task(played(conversation.respond()))
+    await asyncio.wait_for(model.pausing.wait(), LIMIT)
+    conversation.move_to(character("Bob", "I am Bob."))
+    pause.set()
+    assert words(await reading) == "Done."
+    assert (system(model), model.messages[-1]["content"]) == (["I am Ada."] * 2, "Ada's result")
+
+
+async def test_turn_that_was_made_before_a_move() -> None:
+    """A turn belongs to the character that it was made with, also when nobody has read it yet."""
+    model = ScriptedModel()
+    conversation = talk(model, character("Ada", "I am Ada."))
+    turn = conversation.respond()
+    conversation.move_to(character("Bob", "I am Bob."))
+    await played(turn)
+    assert system(model) == ["I am Ada."]
+
+
+async def test_move_to_a_new_version() -> None:
+    """The same name with new code is a new character, and makes a prompt of its own."""
+    model = ScriptedModel()
+    conversation = talk(model, character("Ada", "Old."))
+    await played(conversation.respond())
+    conversation.move_to(character("Ada", "New."))
+    await played(conversation.respond())
+    assert system(model) == ["Old.", "New."]
+
+
+async def test_move_to_the_same_character() -> None:
+    """A move to where one is changes nothing: the prompt is not made again."""
+    made: list[int] = []
+
+    class Counting(Kind):
+        def make_system_prompt(self) -> str:
+            made.append(1)
+            return ""
+
+    conversation = talk(None, cast(Counting))
+    await played(conversation.respond())
+    conversation.move_to(conversation.character)
+    await played(conversation.respond())
+    assert made == [1]
+
+
+async def test_old_build_is_let_go() -> None:
+    """After a move, and the end of its last turn, a conversation holds nothing of the old build."""
+    build = Build()
+    conversation = talk(ScriptedModel([call("roll")], ["Hi."]), character("Ada", "", tools=[tool("roll")], lease=build))
+    old: list[weakref.ref[Any]] = [weakref.ref(build), weakref.ref(conversation.character.prompt_generator)]
+    del build
+    await played(conversation.respond())
+    assert old[0]() is not None
+    conversation.move_to(cast(name="Bob"))
+    settle()
+    assert [ref() for ref in old] == [None, None]
+
+
+async def test_old_build_lives_as_long_as_its_turn() -> None:
+    """A running turn keeps the modules that its character needs."""
+    build, pause = Build(), asyncio.Event()
+    model = ScriptedModel([pause])
+    conversation = talk(model, character("Ada", "", lease=build))
+    old = weakref.ref(build)
+    del build
+    reading = asyncio.create_task(played(conversation.respond()))
+    await asyncio.wait_for(model.pausing.wait(), LIMIT)
+    conversation.move_to(cast(name="Bob"))
+    settle()
+    assert old() is not None
+    pause.set()
+    await reading
+    del reading
+    settle()
+    assert old() is None
+
+
+async def test_old_build_of_a_turn_that_was_cancelled() -> None:
+    """Also a turn that was cut lets go of its build."""
+    build = Build()
+    conversation = talk(ScriptedModel(["Hel", "lo"]), character("Ada", "", lease=build))
+    old = weakref.ref(build)
+    del build
+    turn = conversation.respond()
+    async with aclosing(turn.events()) as events:
+        async for _ in events:
+            turn.cancel()
+    conversation.move_to(cast(name="Bob"))
+    del turn, events
+    settle()
+    assert old() is None

@@ -1,0 +1,225 @@
+"""History: the items of a conversation, and which of them a model is sent."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charhost.conversation import history
+from charhost.conversation.history import MOST_CHARACTERS, MOST_ITEMS, History, fit
+from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Text, parted, size, turns
+from tests.conversation.test_items import ITEMS
+from tests.scripted import message
+
+
+def said(item_id: str, *, text: str = "x", hidden: bool = False) -> Message:
+    return Message(role="user", parts=(Text(text),), id=item_id, hidden=hidden)
+
+
+def holding(*items: Item) -> History:
+    """A history of those items."""
+    kept = History()
+    for item in items:
+        kept.append(item)
+    return kept
+
+
+def ids(kept: History) -> list[str]:
+    return [item.id for item in kept]
+
+
+def test_items_are_in_their_order() -> None:
+    """What is appended stands at the end."""
+    kept = holding(said("a"), said("b"))
+    assert (ids(kept), len(kept)) == (["a", "b"], 2)
+
+
+@pytest.mark.parametrize(("after", "order"), [(None, "xab"), ("a", "axb"), ("b", "abx")])
+def test_insert(after: str | None, order: str) -> None:
+    """An item goes behind the one that is named, and to the front without one."""
+    kept = holding(said("a"), said("b"))
+    kept.insert(said("x"), after)
+    assert ids(kept) == list(order)
+
+
+def test_insert_behind_what_is_not_there() -> None:
+    """A place that does not exist is an error, and nothing is changed."""
+    kept = holding(said("a"))
+    with pytest.raises(KeyError):
+        kept.insert(said("x"), "b")
+    assert ids(kept) == ["a"]
+
+
+def test_remove() -> None:
+    """An item that is removed is gone; removing it again is an error."""
+    kept = holding(said("a"), said("b"))
+    kept.remove("a")
+    with pytest.raises(KeyError):
+        kept.remove("a")
+    assert ids(kept) == ["b"]
+
+
+def test_replace() -> None:
+    """An item takes the place of the one with its id."""
+    kept = holding(said("a"), said("b"))
+    kept.replace(said("a", text="new"))
+    assert [item.text for item in kept if isinstance(item, Message)] == ["new", "x"]
+
+
+def test_replace_what_was_removed() -> None:
+    """What a client removed while it was being said does not come back."""
+    kept = holding(said("a"))
+    kept.replace(said("b"))
+    assert ids(kept) == ["a"]
+
+
+def test_find() -> None:
+    """A client may look up what it can see, by its id."""
+    kept = holding(said("a"), said("b", hidden=True))
+    found = kept.find("a")
+    assert found is not None
+    assert found.id == "a"
+    assert (kept.find("b"), kept.find("c")) == (None, None)
+
+
+def test_before_skips_what_is_hidden() -> None:
+    """Clients are told of the last item before that they can see."""
+    kept = holding(said("a"), said("b", hidden=True), said("c"))
+    assert (kept.before("a"), kept.before("c")) == (None, "a")
+
+
+def test_too_many_items(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A conversation without end forgets its oldest items."""
+    monkeypatch.setattr(history, "MOST_ITEMS", 2)
+    assert ids(holding(said("a"), said("b"), said("c"))) == ["b", "c"]
+
+
+def test_opening_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The system messages at the front outlast what was said after them."""
+    monkeypatch.setattr(history, "MOST_ITEMS", 3)
+    rules = [Message(role="system", parts=(Text("x"),), id=name) for name in "rs"]
+    assert ids(holding(*rules, said("a"), said("b"), said("c"))) == ["r", "s", "c"]
+    rules.append(Message(role="system", parts=(Text("x"),), id="t"))
+    assert ids(holding(*rules, said("a"))) == ["s", "t", "a"]
+
+
+def test_too_many_characters(monkeypatch: pytest.MonkeyPatch) -> None:
+    """So it does when the items are few and long, but the last one stays."""
+    monkeypatch.setattr(history, "MOST_CHARACTERS", 10)
+    kept = holding(said("a", text="x" * 5), said("b", text="x" * 5))
+    assert ids(kept) == ["a", "b"]
+    kept.append(said("c", text="x" * 99))
+    assert ids(kept) == ["c"]
+
+
+def test_what_was_removed_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Characters that were removed or replaced make room for others."""
+    monkeypatch.setattr(history, "MOST_CHARACTERS", 10)
+    kept = holding(said("a", text="x" * 5), said("b", text="x" * 5))
+    kept.remove("a")
+    kept.replace(said("b", text="x"))
+    kept.append(said("c", text="x" * 9))
+    assert ids(kept) == ["b", "c"]
+
+
+def test_what_was_forgotten_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each item that is forgotten makes room for as much as it had."""
+    monkeypatch.setattr(history, "MOST_CHARACTERS", 10)
+    kept = holding(*(said(str(n), text="x" * 4) for n in range(9)))
+    assert ids(kept) == ["7", "8"]
+
+
+@pytest.mark.parametrize(
+    ("characters", "tokens", "learnt"), [(300, 100, 3.0), (10, 100, 1.0), (9_000, 100, 8.0), (100, 0, 4.0)]
+)
+def test_length_of_a_token_is_learnt(characters: int, tokens: int, learnt: float) -> None:
+    """A token is four characters long until the model says otherwise, and never absurdly short or long."""
+    kept = History()
+    assert kept.characters_per_token == 4.0
+    kept.learn(characters, tokens)
+    assert kept.characters_per_token == learnt
+
+
+# fit
+
+
+def test_oldest_turns_go_first() -> None:
+    """What does not fit is left out turn by turn, from the front."""
+    items = [said(name, text="x" * 10) if n % 2 == 0 else message("y", "assistant") for n, name in enumerate("abcdef")]
+    assert fit(items, 33) == items
+    assert fit(items, 32) == items[2:]
+    assert fit(items, 22) == items[2:]
+    assert fit(items, 21) == items[4:]
+
+
+def test_no_turn_is_left_out_between_others() -> None:
+    """Where a long turn does not fit, the short ones before it go too: a talk has no holes."""
+    short, long, last = said("a"), said("b", text="x" * 99), said("c")
+    answer = message("y", "assistant")
+    assert fit([short, answer, long, answer, last], 10) == [last]
+
+
+def test_last_turn_stays_however_long() -> None:
+    """What the user has just said is always sent, and all that belongs to it."""
+    question = said("a", text="x" * 99)
+    call = FunctionCall(call_id="1", name="roll", arguments="{}")
+    output = FunctionOutput(call_id="1", output="y" * 99)
+    assert fit([said("z"), message("y", "assistant"), question, call, output], 1) == [question, call, output]
+
+
+def test_opening_stays_and_counts() -> None:
+    """System messages at the front are always sent, at the cost of turns."""
+    rule, old, answer, new = message("r" * 10, "system"), said("a"), message("y", "assistant"), said("b")
+    assert fit([rule, old, answer, new], 13) == [rule, old, answer, new]
+    assert fit([rule, old, answer, new], 12) == [rule, new]
+
+
+def test_later_system_message_goes_with_its_turn() -> None:
+    """A system message between turns is as old as its turn."""
+    items = [said("a"), message("Be brief.", "system"), message("y", "assistant"), said("b")]
+    assert fit(items, 1) == items[-1:]
+
+
+def test_nothing_fits_into_nothing() -> None:
+    """No items are no items."""
+    assert fit([], 100) == []
+
+
+@settings(deadline=None)
+@given(ITEMS, st.integers(0, 60))
+def test_fit_keeps_whole_turns_at_the_end(items: list[Item], characters: int) -> None:
+    """What is sent is the opening and the last turns, none of them cut, and no longer than it may be."""
+    opening, later = parted(items)
+    kept = fit(items, characters)[len(opening) :]
+    whole = list(turns(later))
+    assert kept in [[item for turn in whole[n:] for item in turn] for n in range(len(whole))]
+    assert kept == whole[-1] or sum(map(size, [*opening, *kept])) <= characters
+
+
+@settings(deadline=None)
+@given(ITEMS, st.integers(0, 60), st.integers(0, 60))
+def test_more_room_never_loses_anything(items: list[Item], characters: int, more: int) -> None:
+    """Whoever may send more sends at least as much."""
+    less, much = fit(items, characters), fit(items, characters + more)
+    opening, _ = parted(items)
+    assert much[: len(opening)] == less[: len(opening)] == opening
+    assert much[len(much) - len(less) + len(opening) :] == less[len(opening) :]
+
+
+def test_many_items_are_quickly_put_in_and_cut() -> None:
+    """A hundred thousand messages of one user keep nobody waiting: what each costs does not grow with their number."""
+    history = History()
+    for number in range(100_000):
+        history.append(Message(role="user", parts=(Text(str(number)),)))
+    assert len(history) == MOST_ITEMS
+    assert len(fit(list(history), 10)) == MOST_ITEMS  # all of them are one turn
+
+
+def test_an_image_weighs_what_it_takes() -> None:
+    """What is kept is bounded by what it takes in memory, though a model reads an image as a page."""
+    history = History()
+    for _ in range(5):
+        history.append(Message(role="user", parts=(Image("data:," + "A" * (MOST_CHARACTERS // 3)),)))
+    assert len(history) == 2
+    assert history.weight <= MOST_CHARACTERS

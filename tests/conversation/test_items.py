@@ -1,0 +1,270 @@
+"""Items, and the messages that a chat model is sent of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charhost.conversation.chat_messages import as_messages
+from charhost.conversation.items import (
+    Audio,
+    FunctionCall,
+    FunctionOutput,
+    Image,
+    Item,
+    Message,
+    Other,
+    Text,
+    parted,
+    size,
+    turns,
+)
+from tests.scripted import message
+
+_IDS = st.sampled_from(["a", "b", "c"])
+_MESSAGES = st.builds(message, st.text(max_size=5), st.sampled_from(["user", "system", "assistant"]))
+_CALLS = st.builds(lambda i, a: FunctionCall(call_id=i, name="roll", arguments=a), _IDS, st.sampled_from(["", "{}"]))
+_OUTPUTS = st.builds(lambda i, o: FunctionOutput(call_id=i, output=o), _IDS, st.text(max_size=5))
+ITEMS = st.lists(_MESSAGES | _CALLS | _OUTPUTS, max_size=12)
+
+
+def called(call_id: str, name: str = "roll", arguments: str = "{}") -> FunctionCall:
+    return FunctionCall(call_id=call_id, name=name, arguments=arguments)
+
+
+def brought(call_id: str, output: str = "4") -> FunctionOutput:
+    return FunctionOutput(call_id=call_id, output=output)
+
+
+def spelled(*items: Item) -> list[Any]:
+    """The messages, short: the role and text of one, the ids of calls, the id and text of a result."""
+    short: list[Any] = []
+    for spoken in as_messages(items):
+        if "tool_calls" in spoken:
+            short.append((spoken["content"], *(call["id"] for call in spoken["tool_calls"])))
+        else:
+            short.append((spoken.get("tool_call_id", spoken["role"]), spoken["content"]))
+    return short
+
+
+def test_ids_differ() -> None:
+    """Each item has an id of its own, unless it brings one."""
+    assert message("a").id != message("a").id
+    assert message("a").id.startswith("item_")
+    assert Message(role="user", parts=(), id="mine").id == "mine"
+
+
+# Messages
+
+
+def test_words_are_one_text() -> None:
+    """Parts that are words, or were understood as words, are one text with line breaks."""
+    said = Message(role="user", parts=(Text("one"), Audio("two"), Text("three")))
+    assert as_messages([said]) == [{"role": "user", "content": "one\ntwo\nthree"}]
+
+
+@pytest.mark.parametrize("transcript", [None, ""])
+def test_what_nobody_understood_is_told(transcript: str | None) -> None:
+    """Speech without a transcript is not silence: the model is told that there was something."""
+    (spoken,) = as_messages([Message(role="user", parts=(Audio(transcript),))])
+    assert "could not be heard" in spoken["content"]
+
+
+def test_image_is_a_part() -> None:
+    """With an image the content is a list, in which each part has its type."""
+    (spoken,) = as_messages([Message(role="user", parts=(Text("Look"), Image("data:x"), Image("data:y", "low")))])
+    assert spoken["content"] == [
+        {"type": "text", "text": "Look"},
+        {"type": "image_url", "image_url": {"url": "data:x"}},
+        {"type": "image_url", "image_url": {"url": "data:y", "detail": "low"}},
+    ]
+
+
+def test_unknown_part_goes_through() -> None:
+    """A part that charhost has no meaning for is sent as it came."""
+    part = {"type": "input_audio", "input_audio": {"data": "…", "format": "wav"}}
+    assert as_messages([Message(role="user", parts=(Other(part),))])[0]["content"] == [part]
+
+
+def test_name_of_a_speaker_is_kept() -> None:
+    """The name that a chat-completions message may carry is sent."""
+    said = Message(role="user", parts=(Text("Hi"),), name="bob")
+    assert as_messages([said]) == [{"role": "user", "content": "Hi", "name": "bob"}]
+
+
+def test_assistant_that_has_said_nothing_yet() -> None:
+    """A message that another answer is just beginning is not sent; a user's empty one is."""
+    items: list[Item] = [Message(role="assistant", parts=(), status="in_progress"), Message(role="user", parts=())]
+    assert as_messages(items) == [{"role": "user", "content": ""}]
+
+
+def test_text_of_a_message() -> None:
+    """The text is that of the words alone."""
+    assert Message(role="user", parts=(Text("a"), Image("b"), Audio("c"), Text("d"))).text == "a\nd"
+
+
+# Calls
+
+
+def test_call_and_result() -> None:
+    """A call is a message of the assistant without text, and its result a message of the tool."""
+    assert as_messages([called("1", "roll", '{"n": 2}'), brought("1", "4")]) == [
+        {
+            "role": "assistant",
+            "content": None,
+            "tool_calls": [
+                {"id": "1", "type": "function", "function": {"name": "roll", "arguments": '{"n": 2}'}},
+            ],
+        },
+        {"role": "tool", "tool_call_id": "1", "content": "4"},
+    ]
+
+
+def test_call_without_arguments() -> None:
+    """Arguments that were never written are an empty object: a model refuses what is no JSON."""
+    assert as_messages([called("1", arguments="")])[0]["tool_calls"][0]["function"]["arguments"] == "{}"
+
+
+@pytest.mark.parametrize("arguments", ['{"n": ', "[1]", "null", "roll two"])
+def test_arguments_that_were_cut_are_not_sent(arguments: str) -> None:
+    """vLLM and llama.cpp answer 400 to a past call with broken arguments, in every turn after it."""
+    spelled_call = as_messages([called("1", arguments=arguments)])[0]["tool_calls"][0]
+    assert isinstance(json.loads(spelled_call["function"]["arguments"]), dict)
+
+
+def test_text_before_calls_shares_their_message() -> None:
+    """What the assistant says and then calls for is one message, and calls that follow each other too."""
+    items: list[Item] = [
+        message("Let me see.", "assistant"),
+        called("1"),
+        called("2"),
+        brought("1", "a"),
+        brought("2", "b"),
+    ]
+    assert spelled(*items) == [("Let me see.", "1", "2"), ("1", "a"), ("2", "b")]
+
+
+def test_calls_after_what_the_user_said_stand_alone() -> None:
+    """Only the assistant's own text shares the message of a call."""
+    assert spelled(message("Roll!"), called("1"), brought("1")) == [("user", "Roll!"), (None, "1"), ("1", "4")]
+
+
+def test_second_round_is_a_message_of_its_own() -> None:
+    """Calls behind a result belong to another message than those before it."""
+    items: list[Item] = [called("1"), brought("1", "a"), called("2"), brought("2", "b")]
+    assert spelled(*items) == [(None, "1"), ("1", "a"), (None, "2"), ("2", "b")]
+
+
+def test_dropped_result_parts_rounds_as_well() -> None:
+    """A second message of calls never overwrites the calls of the first."""
+    items: list[Item] = [message("Hm.", "assistant"), called("1"), brought("9"), called("2")]
+    assert [turn[1:] for turn in spelled(*items) if turn[0] in ("Hm.", None)] == [("1",), ("2",)]
+
+
+def test_result_without_its_call_is_dropped() -> None:
+    """A chat model refuses a result that answers nothing."""
+    assert spelled(brought("1"), message("Hi"), brought("2")) == [("user", "Hi")]
+
+
+def test_call_without_result_gets_one() -> None:
+    """A chat model refuses a call that was never answered, as when the user spoke instead."""
+    assert spelled(called("1"), message("Never mind")) == [
+        (None, "1"),
+        ("1", "(There was no result.)"),
+        ("user", "Never mind"),
+    ]
+
+
+def test_results_in_another_order() -> None:
+    """Each result finds its call, wherever it stands, also behind what the user said meanwhile."""
+    items: list[Item] = [called("1"), called("2"), brought("2", "b"), message("Well?"), brought("1", "a")]
+    assert spelled(*items) == [(None, "1", "2"), ("1", "a"), ("2", "b"), ("user", "Well?")]
+
+
+def test_one_id_for_two_calls() -> None:
+    """Some models number their calls from one in every answer: the first result is that of the first call."""
+    items: list[Item] = [called("1"), brought("1", "a"), message("Again"), called("1"), brought("1", "b")]
+    assert spelled(*items) == [(None, "1"), ("1", "a"), ("user", "Again"), (None, "1"), ("1", "b")]
+
+
+def test_two_results_for_one_call() -> None:
+    """A call is answered once; what comes later for it is dropped."""
+    assert spelled(called("1"), brought("1", "a"), brought("1", "b")) == [(None, "1"), ("1", "a")]
+
+
+@settings(deadline=None)
+@given(ITEMS)
+def test_strict_upstreams_accept_any_conversation(items: list[Item]) -> None:
+    """Whatever clients did to the items, each call is answered exactly once, right behind its message, in order."""
+    messages = as_messages(items)
+    expected: list[str] = []
+    for spoken in messages:
+        assert (spoken["role"] == "tool") == bool(expected)
+        if expected:
+            assert spoken["tool_call_id"] == expected.pop(0)
+        expected += [made["id"] for made in spoken.get("tool_calls", ())]
+    assert not expected
+
+
+@settings(deadline=None)
+@given(ITEMS)
+def test_nothing_said_or_called_is_lost(items: list[Item]) -> None:
+    """All messages and calls are sent, in their order."""
+    messages = as_messages(items)
+    made = [made["id"] for spoken in messages for made in spoken.get("tool_calls", ())]
+    assert made == [item.call_id for item in items if isinstance(item, FunctionCall)]
+    said = [spoken["content"] for spoken in messages if spoken["role"] != "tool" and spoken["content"] is not None]
+    assert said == [item.text for item in items if isinstance(item, Message)]
+
+
+# Turns
+
+
+def test_a_turn_begins_with_the_user() -> None:
+    """What follows the user's words, calls and results among it, belongs to the same turn."""
+    first: list[Item] = [message("a"), called("1"), brought("1"), message("b", "assistant")]
+    second: list[Item] = [message("c"), message("d", "assistant")]
+    assert list(turns([*first, *second])) == [first, second]
+
+
+def test_two_messages_in_a_row_are_one_turn() -> None:
+    """A user who speaks twice before being answered began one turn."""
+    items: list[Item] = [message("a"), message("b"), message("c", "assistant")]
+    assert list(turns(items)) == [items]
+
+
+def test_first_turn_may_begin_otherwise() -> None:
+    """What stands before the user's first words is a turn too."""
+    greeting, question = message("Welcome.", "assistant"), message("Hi")
+    assert list(turns([greeting, question])) == [[greeting], [question]]
+
+
+@settings(deadline=None)
+@given(ITEMS)
+def test_turns_are_all_there_is(items: list[Item]) -> None:
+    """Turn behind turn the items are as before; those at the front that the system said are parted from them."""
+    assert [item for turn in turns(items) for item in turn] == items
+    opening, said = parted(items)
+    assert [*opening, *said] == items
+    assert all(item.role == "system" for item in opening)
+    assert not said or not isinstance(said[0], Message) or said[0].role != "system"
+
+
+@pytest.mark.parametrize(
+    ("item", "characters"),
+    [
+        (message("four"), 4),
+        (Message(role="user", parts=(Text("four"), Image("x" * 90_000))), 4_004),
+        (Message(role="user", parts=(Audio("heard"),)), 5),
+        (Message(role="user", parts=(Audio(),)), len("(Something was said that could not be heard.)")),
+        (called("long id", "roll", "{}"), 6),
+        (brought("long id", "12345"), 5),
+    ],
+)
+def test_size_is_what_a_model_reads(item: Item, characters: int) -> None:
+    """An item is as long as its words; an image counts as a page, however many bytes it has."""
+    assert size(item) == characters

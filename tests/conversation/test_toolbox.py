@@ -1,0 +1,366 @@
+"""Toolbox: the calls that a model makes of a character's tools."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from charhost.character.host_tools import HOST_TOOLS, Host
+from charhost.character.instance import Persona
+from charhost.character.worker_pool import Crew
+from charhost.conversation.items import FunctionCall
+from charhost.conversation.toolbox import MOST_RESULT, Toolbox
+from charhost.errors import Stopping
+from charhost.metrics import Metrics
+from tests.scripted import LIMIT, Kind, Tool, cast, tool
+
+SHORT = 0.2
+ROLL = tool("roll", sides={"enum": [6, 20]})
+
+
+class World:
+    """A toolbox, and what it counts."""
+
+    def __init__(
+        self,
+        generator: type[Any] = Kind,
+        tools: Sequence[Tool] = (ROLL,),
+        deadline: float = LIMIT,
+        *,
+        host_tools: Sequence[str] = (),
+        host: Host | None = None,
+    ) -> None:
+        self.metrics = Metrics()
+        persona = Persona(cast(generator, tools=tools, host_tools=host_tools), Crew(), LIMIT)
+        self.toolbox = Toolbox(persona, self.metrics, deadline, host)
+
+    async def result(self, arguments: str = '{"sides": 6}', name: str = "roll") -> str:
+        """What the model is told of one call."""
+        (output,) = await self.toolbox.run_all([FunctionCall(call_id="c1", name=name, arguments=arguments)])
+        assert (output.call_id, output.hidden) == ("c1", True)
+        return output.output
+
+    def sample(self, metric: str, **labels: str) -> float | None:
+        return self.metrics.registry.get_sample_value(f"charhost_{metric}", labels)
+
+
+class Asked(Kind):
+    """Remembers whether it was asked at all."""
+
+    calls: list[dict[str, Any]]
+
+    def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
+        self.calls.append(tool_input)
+        return "done"
+
+
+@pytest.fixture(autouse=True)
+def asked() -> list[dict[str, Any]]:
+    """What `Asked` was given."""
+    Asked.calls = []
+    return Asked.calls
+
+
+async def test_call_is_answered() -> None:
+    """The character gets the name and the parsed arguments, and its answer is the result."""
+    world = World()
+    assert await world.result() == "roll did [('sides', 6)]"
+    assert (world.sample("tool_calls_total"), world.sample("tool_latency_seconds_count")) == (1, 1)
+    assert world.sample("tool_errors_total", error_type="BadArguments") is None
+
+
+async def test_no_arguments_are_an_empty_object(asked: list[dict[str, Any]]) -> None:
+    """A tool that takes nothing may be called with nothing."""
+    assert await World(Asked, [tool("roll")]).result("") == "done"
+    assert asked == [{}]
+
+
+async def test_tool_without_parameters(asked: list[dict[str, Any]]) -> None:
+    """A definition may leave out its parameters: then any object will do, but no other value."""
+    world = World(Asked, [{"type": "function", "function": {"name": "roll"}}])
+    assert await world.result('{"any": [1]}') == "done"
+    assert (await world.result("[]")).startswith("Error: the arguments do not fit, at $: ")
+    assert asked == [{"any": [1]}]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        ('{"sides": 7}', "the arguments do not fit, at $.sides: 7 is not one of [6, 20]"),
+        ("{}", "the arguments do not fit, at $: 'sides' is a required property"),
+        ("", "the arguments do not fit, at $: 'sides' is a required property"),
+        ('{"sides": null}', "the arguments do not fit, at $.sides: None is not one of [6, 20]"),
+        ("null", "the arguments do not fit, at $: None is not of type 'object'"),
+        ("[6]", "the arguments do not fit, at $: [6] is not of type 'object'"),
+        ('"6"', "the arguments do not fit, at $: '6' is not of type 'object'"),
+        ("6", "the arguments do not fit, at $: 6 is not of type 'object'"),
+        ('{"sides": 6', "the arguments are no JSON: EOF while parsing an object at line 1 column 11"),
+        ('{"sides": 6}}', "the arguments are no JSON: trailing characters at line 1 column 13"),
+        ("roll two", "the arguments are no JSON: expected value at line 1 column 1"),
+    ],
+)
+async def test_arguments_that_do_not_fit(asked: list[dict[str, Any]], arguments: str, told: str) -> None:
+    """Arguments are checked before the character is asked, and the model is told what to do better."""
+    world = World(Asked)
+    assert await world.result(arguments) == f"Error: {told}"
+    assert (asked, world.sample("tool_errors_total", error_type="BadArguments")) == ([], 1)
+
+
+async def test_arguments_that_are_nested_too_deeply() -> None:
+    """Arguments that would exhaust the stack are none."""
+    assert (await World().result("[" * 10_000)).startswith("Error: the arguments are no JSON: recursion limit exceeded")
+
+
+async def test_long_complaint_is_cut() -> None:
+    """What is wrong is told in a few words, however much was wrong."""
+    assert len(await World().result(f'{{"sides": "{"x" * 90_000}"}}')) < 600
+
+
+async def test_schema_is_read_in_its_own_dialect(asked: list[dict[str, Any]]) -> None:
+    """A schema that names an older draft means what that draft says."""
+    schema = {
+        "$schema": "http://json-schema.org/draft-04/schema#",
+        "type": "object",
+        "properties": {"n": {"minimum": 0, "exclusiveMinimum": True}},
+    }
+    world = World(Asked, [{"type": "function", "function": {"name": "roll", "parameters": schema}}])
+    assert (await world.result('{"n": 0}')).startswith("Error: the arguments do not fit, at $.n: ")
+    assert await world.result('{"n": 1}') == "done"
+
+
+async def test_schema_that_never_ends() -> None:
+    """The check is under the deadline as well, and off the event loop: a schema may ask for billions of steps."""
+    steps = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 10} for n in range(9)}
+    parameters = {"type": "object", "$ref": "#/$defs/d0", "$defs": {**steps, "d9": {}}}
+    world = World(tools=[{"type": "function", "function": {"name": "roll", "parameters": parameters}}], deadline=SHORT)
+    assert (await world.result()).startswith("Error: the tool was not finished after 0.2 s")
+
+
+# What fails
+
+
+class Raising(Kind):
+    error: BaseException
+
+    def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
+        raise self.error
+
+
+class Wordless(Kind):
+    def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> Any:
+        return {"rolled": 4}
+
+
+class Looping(Kind):
+    def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
+        while True:
+            time.sleep(0.001)
+
+
+class Talkative(Kind):
+    def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
+        return "x" * (MOST_RESULT + 1)
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ZeroDivisionError("no sides"), "Error: ZeroDivisionError: no sides"),
+        (SystemExit(3), "Error: SystemExit: 3"),
+        (KeyboardInterrupt(), "Error: KeyboardInterrupt: (raised without a message)"),
+        (StopIteration(), "Error: StopIteration: (raised without a message)"),
+        (GeneratorExit(), "Error: GeneratorExit: (raised without a message)"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_tool_that_raises(error: BaseException, told: str) -> None:
+    """Whatever a tool raises goes to the model as the result, and is counted by its class."""
+    Raising.error = error
+    world = World(Raising)
+    assert await world.result() == told
+    assert world.sample("tool_errors_total", error_type=type(error).__name__) == 1
+    assert world.sample("tool_latency_seconds_count") == 1
+
+
+async def test_tool_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The author finds the line in the log, and the model does not."""
+    Raising.error = ZeroDivisionError("no sides")
+    result = await World(Raising).result()
+    line = Raising.handle_tool_call.__code__.co_firstlineno + 1
+    assert f"character Ada failed: test_toolbox.py:{line}: ZeroDivisionError: no sides" in caplog.text
+    assert "test_tools" not in result
+
+
+async def test_tool_that_answers_no_text() -> None:
+    """Each result is a str: a dict is a mistake that the author is told of."""
+    world = World(Wordless)
+    assert await world.result() == ("Error: TypeError: handle_tool_call returned a value of type dict: expected a str")
+    assert world.sample("tool_errors_total", error_type="TypeError") == 1
+
+
+async def test_tool_that_hangs() -> None:
+    """A tool over its deadline is given up, and the model told so."""
+    world = World(Looping, deadline=SHORT)
+    assert await world.result() == "Error: the tool was not finished after 0.2 s"
+    assert world.sample("tool_errors_total", error_type="Timeout") == 1
+
+
+@pytest.mark.parametrize(("tools", "known"), [((ROLL, tool("flip")), "roll, flip"), ((), "none")])
+async def test_tool_that_nobody_has(tools: Sequence[Tool], known: str) -> None:
+    """A model that invents a tool is told which there are."""
+    world = World(tools=tools)
+    assert await world.result(name="fly") == f"Error: there is no tool 'fly'; there are: {known}"
+    assert world.sample("tool_errors_total", error_type="UnknownTool") == 1
+
+
+async def test_endless_result_is_cut() -> None:
+    """A result has a limit, so that the model can still be asked."""
+    assert await World(Talkative).result() == "x" * MOST_RESULT
+
+
+async def test_mistakes_of_the_model_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """Who wonders about a character's answers finds the calls that came to nothing."""
+    caplog.set_level("INFO")
+    await World().result("{}")
+    assert "called roll of character Ada in vain: the arguments do not fit" in caplog.text
+
+
+# Several
+
+
+class Meeting(Kind):
+    """Two calls of it end only together."""
+
+    barrier: threading.Barrier
+
+    def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
+        self.barrier.wait(LIMIT)
+        return f"met {tool_input['sides']}"
+
+
+async def test_calls_run_at_the_same_time() -> None:
+    """Calls of one message do not wait for each other, and their results are in their order."""
+    Meeting.barrier = threading.Barrier(2)
+    both = [FunctionCall(call_id=str(n), name="roll", arguments=f'{{"sides": {n}}}') for n in (6, 20)]
+    outputs = await World(Meeting).toolbox.run_all(both)
+    assert [(output.call_id, output.output) for output in outputs] == [("6", "met 6"), ("20", "met 20")]
+
+
+async def test_one_failure_leaves_the_others_alone() -> None:
+    """A call that fails is the result of that call only."""
+    both = [FunctionCall(call_id="1", name="fly", arguments=""), FunctionCall(call_id="2", name="flip", arguments="")]
+    outputs = await World(tools=[tool("flip")]).toolbox.run_all(both)
+    assert [output.output[:5] for output in outputs] == ["Error", "flip "]
+
+
+async def test_no_calls() -> None:
+    """Nothing comes of nothing."""
+    assert await World().toolbox.run_all([]) == []
+
+
+# Tools of clients
+
+
+def test_tools_of_a_client_stand_behind_the_characters() -> None:
+    """A model is offered both; of two with one name it is offered the character's."""
+    toolbox = World().toolbox
+    assert toolbox.beside([tool("open_door"), tool("roll")]) == [ROLL, tool("open_door")]
+    assert ("roll" in toolbox, "open_door" in toolbox) == (True, False)
+
+
+# Tools of the host's own
+
+BOTH = tuple(HOST_TOOLS)
+
+
+class Butler:
+    """A host that says what it was asked for, once it may."""
+
+    def __init__(self) -> None:
+        self.free = asyncio.Event()
+        self.free.set()
+        self.error: Exception | None = None
+
+    async def run(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        await self.free.wait()
+        if self.error is not None:
+            raise self.error
+        return f"{tool} {dict(arguments)}"
+
+
+async def test_the_host_carries_its_tools_out() -> None:
+    """A call of one of them goes to the host and not to the character, and is counted like any other."""
+    world = World(host_tools=BOTH, host=Butler())
+    assert await world.result('{"directory": "default"}', "reload_characters") == (
+        "reload_characters {'directory': 'default'}"
+    )
+    assert await world.result(name="roll") == "roll did [('sides', 6)]"
+    assert (world.sample("tool_calls_total"), world.sample("tool_latency_seconds_count")) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("host_tools", "host", "known"),
+    [(BOTH, None, "roll"), ((), Butler, "roll"), (("list_characters",), Butler, "roll, list_characters")],
+)
+async def test_a_tool_of_the_host_that_is_not_given_is_unknown(
+    host_tools: Sequence[str], host: type[Butler] | None, known: str
+) -> None:
+    """Without a host, or where the file does not name it, a tool of the host's is neither offered nor carried out."""
+    world = World(host_tools=host_tools, host=host() if host else None)
+    assert await world.result("{}", "reload_characters") == (
+        f"Error: there is no tool 'reload_characters'; there are: {known}"
+    )
+    assert [tool["function"]["name"] for tool in world.toolbox.beside([])] == known.split(", ")
+    assert "reload_characters" not in world.toolbox
+
+
+def test_tools_of_the_host_win_over_those_of_a_client() -> None:
+    """A client's tool that is called like one of the host's is not offered."""
+    toolbox = World(host_tools=BOTH, host=Butler()).toolbox
+    names = [tool["function"]["name"] for tool in toolbox.beside([tool("reload_characters"), tool("open_door")])]
+    assert names == ["roll", *BOTH, "open_door"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        '{"directory": "/tmp"}',
+        '{"directory": null}',
+        '{"directory": ["default"]}',
+        '{"scope": "some"}',
+        '{"sessions": "keep"}',
+        '{"directory": "default", "dry_run": true}',
+        "[]",
+        "reload",
+    ],
+)
+async def test_a_model_chooses_nothing_else(arguments: str) -> None:
+    """What the schema of the host's tool does not name never reaches the host, a path above all."""
+    world = World(host_tools=BOTH, host=Butler())
+    assert (await world.result(arguments, "reload_characters")).startswith("Error: the arguments ")
+    assert world.sample("tool_errors_total", error_type="BadArguments") == 1
+
+
+async def test_what_the_host_refuses_is_read_by_the_model() -> None:
+    """A refusal is the result of the call, counted by its class."""
+    host = Butler()
+    host.error = Stopping("The server is shutting down.")
+    world = World(host_tools=BOTH, host=host)
+    assert await world.result("{}", "reload_characters") == "Error: The server is shutting down."
+    assert world.sample("tool_errors_total", error_type="Stopping") == 1
+
+
+async def test_a_host_over_the_deadline() -> None:
+    """The model is not kept waiting, and learns that it goes on."""
+    host = Butler()
+    host.free.clear()
+    world = World(host_tools=BOTH, host=host, deadline=0.01)
+    assert await world.result("{}", "reload_characters") == (
+        "Error: the tool was not finished after 0.01 s; what it began goes on"
+    )
+    assert world.sample("tool_errors_total", error_type="Timeout") == 1

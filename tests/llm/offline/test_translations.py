@@ -1,0 +1,68 @@
+"""The phrases of all languages."""
+
+from __future__ import annotations
+
+import string
+from typing import Any
+
+import pytest
+
+from charhost.llm.offline.phrases import ENGLISH, Phrases
+from charhost.llm.offline.translations import code, phrases_for
+
+LANGUAGES = {language: phrases_for(language) for language in ("en", "fr", "de", "es")}
+NEEDED = {
+    "notice", "greeting", "again", "danger", "ai", "prompt", "known", "lookup_me", "named", "who", "how",
+    "ability", "farewell", "thanks", "facts", "question", "silence", "foreign", "fallback", "task", "result",
+    "no_result", "no_tool", "tools", "no_tools", "and",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("phrases", LANGUAGES.values(), ids=LANGUAGES)
+def test_every_language_has_what_is_said_anywhere(phrases: Phrases) -> None:
+    """A small set at least; what is heard in other ways falls to the next kind."""
+    assert set(phrases.says) >= NEEDED
+    assert len(phrases.says["tools"]) == 2
+    assert len(phrases.says["fallback"]) >= 9
+    assert {kind for kind, _ in phrases.heard} <= set(phrases.says)
+
+
+@pytest.mark.parametrize("phrases", LANGUAGES.values(), ids=LANGUAGES)
+def test_the_mark_stands_where_it_is_told_that_no_model_is_connected(phrases: Phrases) -> None:
+    """In the notice, in the answer to whoever asks and to tasks, and nowhere else: by it a notice is known as given."""
+    marked = {kind for kind, says in phrases.says.items() for phrase in says if phrases.mark in phrase}
+    assert marked == {"notice", "ai", "task"}
+    assert all(phrases.mark in phrase for kind in marked for phrase in phrases.says[kind])
+
+
+@pytest.mark.parametrize("phrases", LANGUAGES.values(), ids=LANGUAGES)
+def test_phrases_are_short_and_can_be_filled_in(phrases: Phrases) -> None:
+    """They are spoken sentences, with only those gaps that are filled."""
+    every = [phrase for says in phrases.says.values() for phrase in says]
+    gaps = {gap for phrase in every for _, gap, _, _ in string.Formatter().parse(phrase) if gap is not None}
+    assert gaps <= {"0", "me", "name", "user", "identity", "tools", "tool", "result", "list"}
+    assert all(phrase.strip() and len(phrase) <= 180 for phrase in every)
+
+
+def test_no_phrase_is_said_for_two_reasons() -> None:
+    """Otherwise a conversation repeats itself although each kind of answer varies."""
+    every = [phrase for says in ENGLISH.says.values() for phrase in says]
+    assert len(every) == len(set(every))
+
+
+@pytest.mark.parametrize(
+    ("language", "known"),
+    [
+        ("fr", "fr"),
+        ("FR-ca", "fr"),
+        ("de_DE", "de"),
+        (" es ", "es"),
+        ("french", "en"),
+        ("it", "en"),
+        ("", "en"),
+        (None, "en"),
+    ],
+)
+def test_a_language_is_known_by_its_first_two_letters(language: Any, known: str) -> None:
+    """A region is ignored, and English serves for the rest."""
+    assert code(language) == known

@@ -1,0 +1,704 @@
+"""How models' servers are asked, over real sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from llmock.pytest_plugin import LLMock
+from pydantic_core import from_json, to_json
+
+from charhost.character.model_choice import ModelChoice
+from charhost.llm.model import Delta, ModelError, ModelRequest
+from charhost.llm.offline import OfflineModel
+from charhost.llm.upstream import UpstreamModels
+from charhost.settings import Settings
+
+HELLO = ModelRequest([{"role": "user", "content": "Hello"}])
+KEY = "sk-0123456789abcdef"
+STOP = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
+
+Script = Callable[["Line"], Awaitable[None]]
+Make = Callable[..., UpstreamModels]
+
+
+class Line:
+    """A connection as the server has it: the request that came, and the means to answer it."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
+        self.reader, self.writer, self.number = reader, writer, number
+        self.head, self.body = "", b""
+
+    async def receive(self) -> bool:
+        """Wait for a request; False at the end of the connection."""
+        try:
+            self.head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
+        except (asyncio.IncompleteReadError, ConnectionError):
+            return False
+        lengths = [line for line in self.head.lower().split("\r\n") if line.startswith("content-length:")]
+        self.body = await self.reader.readexactly(int(lengths[0].partition(":")[2])) if lengths else b""
+        return True
+
+    def send(self, *pieces: bytes) -> None:
+        """Write the pieces one by one."""
+        for piece in pieces:
+            self.writer.write(piece)
+
+    def answer(self, body: bytes, status: str = "200 OK", kind: str = "text/event-stream", more: str = "") -> None:
+        """Write a whole answer."""
+        head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
+        self.send(head.encode() + body)
+
+    async def gone(self) -> None:
+        """Wait until the client has closed the connection."""
+        try:
+            while await self.reader.read(1000):
+                pass
+        except ConnectionError:
+            pass
+
+
+class Upstream:
+    """A server whose every connection follows a script."""
+
+    def __init__(self) -> None:
+        self.requests: list[Line] = []
+        self.connections = 0
+        self.url = ""
+        self.gone = asyncio.Event()
+
+    async def start(self, script: Script) -> asyncio.Server:
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self.connections += 1
+            line = Line(reader, writer, self.connections)
+            try:
+                while not writer.is_closing() and await line.receive():
+                    self.requests.append(line)
+                    await script(line)
+            except ConnectionError:
+                pass
+            finally:
+                self.gone.set()
+                writer.close()
+
+        server = await asyncio.start_server(connected, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+        return server
+
+
+@pytest.fixture
+async def upstream() -> AsyncIterator[Callable[[Script], Awaitable[Upstream]]]:
+    """Starts a server: `await upstream(script)`."""
+    servers = []
+
+    async def start(script: Script) -> Upstream:
+        upstream = Upstream()
+        servers.append(await upstream.start(script))
+        return upstream
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+async def make() -> AsyncIterator[Make]:
+    """Makes models from settings: `make(url, llm_wait=1)`."""
+    made = []
+
+    def make(url: str | None, **more: Any) -> UpstreamModels:
+        settings = Settings(**({"llm_url": url, "llm_model": "big", "llm_key": KEY} | more))
+        made.append(UpstreamModels(settings))
+        return made[-1]
+
+    yield make
+    for models in made:
+        await models.close()
+
+
+def character(**choice: Any) -> Any:
+    """A character with that `LLM`."""
+    return SimpleNamespace(
+        name="Ada", llm=ModelChoice(**choice), greetings=("Hi!",), metadata={}, instructions={}, tools=(), file="ada.py"
+    )
+
+
+async def answer(models: UpstreamModels, request: ModelRequest = HELLO, **choice: Any) -> list[Delta]:
+    """All pieces of an answer."""
+    return [delta async for delta in models.of(character(**choice)).stream(request)]
+
+
+async def text(models: UpstreamModels, **choice: Any) -> str:
+    """The text of an answer."""
+    return "".join(delta.text for delta in await answer(models, **choice))
+
+
+async def failure(models: UpstreamModels, **choice: Any) -> ModelError:
+    """The error with which an answer ends."""
+    with pytest.raises(ModelError) as caught:
+        await answer(models, **choice)
+    return caught.value
+
+
+async def hi(line: Line) -> None:
+    """A script: say Hi, and keep the connection."""
+    line.answer(STOP)
+
+
+async def silent(line: Line) -> None:
+    """A script: say nothing until the client goes."""
+    await line.gone()
+
+
+# What is asked
+
+
+async def test_answer_of_a_real_server(llmock: LLMock, make: Make) -> None:
+    """An answer comes in pieces, with a finish and then what was used."""
+    llmock.reply("Ahoy, my friend!")
+    pieces = await answer(make(llmock.base_url()))
+    assert "".join(piece.text for piece in pieces) == "Ahoy, my friend!"
+    assert [piece.finish for piece in pieces if piece.finish] == ["stop"]
+    assert pieces[-1].usage is not None
+
+
+async def test_request(upstream: Any, make: Make) -> None:
+    """The character's choice wins over the server's settings, and the request's options over both."""
+    server = await upstream(hi)
+    request = ModelRequest(({"role": "user", "content": "\ud83d"},), options={"temperature": 0.5, "n": 3, "seed": 7})
+    await answer(make(server.url), request, model="small", temperature=1, max_tokens=9, stop="x")
+    assert from_json(server.requests[0].body) == {
+        "model": "small",
+        "messages": [{"role": "user", "content": "\ufffd"}],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        "temperature": 0.5,
+        "max_tokens": 9,
+        "stop": ["x"],
+        "seed": 7,
+    }
+
+
+async def test_tools(llmock: LLMock, make: Make) -> None:
+    """Tools are offered, and a call of one comes in pieces of which the first has its name."""
+    llmock.call_tool("look", {"where": "here"})
+    tool = {"type": "function", "function": {"name": "look", "parameters": {"type": "object"}}}
+    pieces = await answer(make(llmock.base_url()), ModelRequest(HELLO.messages, [tool], "auto"))
+    calls = [call for piece in pieces for call in piece.calls]
+    assert [call.name for call in calls if call.name] == ["look"]
+    assert from_json("".join(call.arguments for call in calls)) == {"where": "here"}
+    assert "tool_calls" in {piece.finish for piece in pieces}
+
+
+async def test_one_name_for_the_most_tokens(upstream: Any, make: Make) -> None:
+    """A limit of the request replaces the character's, also by its newer name."""
+    server = await upstream(hi)
+    await answer(make(server.url), ModelRequest(HELLO.messages, options={"max_completion_tokens": 5}), max_tokens=9)
+    assert "max_tokens" not in from_json(server.requests[0].body)
+
+
+async def test_server_key(upstream: Any, make: Make) -> None:
+    """The server's key goes to the server's address."""
+    server = await upstream(hi)
+    await text(make(server.url))
+    assert f"Authorization: Bearer {KEY}" in server.requests[0].head
+
+
+async def test_server_key_goes_nowhere_else(upstream: Any, make: Make) -> None:
+    """A character with an address of its own is asked there without the server's key."""
+    server, other = await upstream(hi), await upstream(hi)
+    assert await text(make(server.url), url=other.url) == "Hi"
+    assert "Authorization" not in other.requests[0].head
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("own", [False, True])
+async def test_own_key(own: bool, upstream: Any, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A character's key is that of the variable it names, at its own address and at the server's."""
+    monkeypatch.setenv("ADA_KEY", "adas")
+    server = await upstream(hi)
+    models = make("http://127.0.0.1:1" if own else server.url)
+    await text(models, api_key_env="ADA_KEY", **({"url": server.url} if own else {}))
+    assert "Authorization: Bearer adas\r\n" in server.requests[0].head
+
+
+async def test_unset_variable(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that should hold a key and is not set is named."""
+    monkeypatch.delenv("ADA_KEY", raising=False)
+    error = await failure(make("http://127.0.0.1:1"), api_key_env="ADA_KEY")
+    assert (error.error_type, "ADA_KEY" in str(error)) == ("unauthorized", True)
+
+
+async def test_offline(make: Make) -> None:
+    """Without any address the stand-in answers, and the state says so."""
+    models = make(None)
+    assert isinstance(models.of(character()), OfflineModel)
+    assert await models.state() == "offline"
+
+
+async def test_model_is_asked_for_once(upstream: Any, make: Make) -> None:
+    """Where no model is configured the server's first is used, and its list is read once."""
+
+    async def script(line: Line) -> None:
+        listing = line.head.startswith("GET /v1/models ")
+        line.answer(b'{"data":[{"id":"first"}]}' if listing else STOP)
+
+    server = await upstream(script)
+    models = make(server.url, llm_model=None)
+    await asyncio.gather(text(models), text(models))
+    posts = [from_json(line.body)["model"] for line in server.requests if line.head.startswith("POST")]
+    assert (posts, len(server.requests)) == (["first", "first"], 3)
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "200 OK"])
+async def test_no_model_to_ask_for(status: str, upstream: Any, make: Make) -> None:
+    """If the server's models cannot be listed the error says what to set."""
+
+    async def script(line: Line) -> None:
+        line.answer(b'{"data":[]}', status)
+
+    error = await failure(make((await upstream(script)).url, llm_model=None))
+    assert "--llm-model" in str(error)
+
+
+# What is answered
+
+
+@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
+async def test_cut_anywhere(newline: bytes, upstream: Any, make: Make) -> None:
+    """Text is whole, where the network cuts characters in two and the server sends comments and CRLF."""
+    events = b": ping\n\nevent: x\n" + STOP.replace(b"Hi", "ä€😀".encode())
+
+    async def script(line: Line) -> None:
+        line.send(HEAD + b"Connection: close\r\n\r\n")
+        for byte in events.replace(b"\n", newline):
+            line.send(bytes([byte]))
+            await line.writer.drain()
+            await asyncio.sleep(0)
+        line.writer.close()
+
+    assert await text(make((await upstream(script)).url)) == "ä€😀"
+
+
+async def test_whole_completion(upstream: Any, make: Make) -> None:
+    """An answer that is no stream is taken as one piece."""
+    body = to_json({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]})
+
+    async def script(line: Line) -> None:
+        line.answer(body, kind="application/json")
+
+    assert await answer(make((await upstream(script)).url)) == [Delta("Hi", finish="stop")]
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "error_type"),
+    [
+        (b"<html>", "text/html", "malformed"),
+        (b"data: {\n\n", "text/event-stream", "malformed"),
+        (b"data: " + b"x" * (2 << 20), "text/event-stream", "malformed"),
+        (b"", "text/event-stream", "truncated"),
+        (b"data: [DONE]\n\n", "text/event-stream", "truncated"),
+        (b'data: {"error":{"message":"at 127.0.0.1"}}\n\n', "text/event-stream", "server_error"),
+    ],
+)
+async def test_bad_answers(body: bytes, kind: str, error_type: str, upstream: Any, make: Make) -> None:
+    """What is no answer is told apart, and tells no address."""
+
+    async def script(line: Line) -> None:
+        line.answer(body, kind=kind)
+
+    error = await failure(make((await upstream(script)).url))
+    assert error.error_type == error_type
+    assert "127.0.0.1" not in str(error)
+
+
+@pytest.mark.parametrize(
+    ("fault", "error_type"), [("truncate", "truncated"), ("disconnect", "truncated"), ("corrupt", "malformed")]
+)
+async def test_broken_streams(fault: str, error_type: str, llmock: LLMock, make: Make) -> None:
+    """An answer that breaks gives what there was, then fails, and is not asked for again."""
+    getattr(llmock.reply("one two three four"), fault)(after_chunks=3)
+    pieces = make(llmock.base_url()).of(character()).stream(HELLO)
+    assert (await anext(pieces)).text
+    with pytest.raises(ModelError) as caught:
+        [piece async for piece in pieces]
+    assert (caught.value.error_type, len(llmock.requests)) == (error_type, 1)
+
+
+@pytest.mark.parametrize("chunk", [b"zz\r\n", b"5\r\ndata:"], ids=["bad", "cut"])
+async def test_broken_transfer(chunk: bytes, upstream: Any, make: Make) -> None:
+    """A body that breaks HTTP itself is a failure of the model; which, depends on how much came at once."""
+
+    async def script(line: Line) -> None:
+        line.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"%x\r\n%s\r\n" % (10, b"data: {}\n\n"), chunk)
+        line.writer.close()
+
+    error = await failure(make((await upstream(script)).url))
+    assert error.error_type in ("truncated", "malformed")
+
+
+async def test_no_http(upstream: Any, make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A server that speaks something else is told as such; the log has nothing of what it was sent."""
+
+    async def script(line: Line) -> None:
+        line.send(b"220 mail.example.org ESMTP\r\n\r\n")
+
+    assert (await failure(make((await upstream(script)).url))).error_type == "malformed"
+    assert "Authorization" not in caplog.text
+
+
+async def test_key_that_cannot_be_sent(upstream: Any, make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A key with a line break is refused before it is sent, and not shown."""
+    server = await upstream(hi)
+    error = await failure(make(server.url, llm_key="abcdefgh\r\nX-Other: 1"))
+    assert (error.error_type, server.requests) == ("unreachable", [])
+    assert "abcdefgh" not in str(error) + caplog.text
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("status", "error_type"),
+    [(400, "refused"), (401, "unauthorized"), (403, "unauthorized"), (404, "refused"), (500, "server_error")],
+)
+async def test_refusals_are_final(status: int, error_type: str, llmock: LLMock, make: Make) -> None:
+    """What will not change is asked once."""
+    llmock.fail(status, times=None, message=f"no: {KEY} at {llmock.url}")
+    error = await failure(make(llmock.base_url()))
+    assert (error.error_type, len(llmock.requests)) == (error_type, 1)
+    assert not any(part in str(error) for part in (KEY, "127.0.0.1", str(llmock.url)))
+
+
+async def test_context_overflow(llmock: LLMock, make: Make) -> None:
+    """That a prompt is too long is told in the server's words."""
+    llmock.context_overflow()
+    assert "maximum context length" in str(await failure(make(llmock.base_url())))
+
+
+async def test_redirects_are_not_followed(upstream: Any, make: Make) -> None:
+    """A redirect takes neither the request nor the key elsewhere."""
+    other = await upstream(hi)
+
+    async def script(line: Line) -> None:
+        line.answer(b"", "307 Temporary Redirect", more=f"Location: {other.url}/chat/completions\r\n")
+
+    error = await failure(make((await upstream(script)).url))
+    assert (error.error_type, other.requests) == ("refused", [])
+
+
+async def test_log_names_the_host_and_no_key(llmock: LLMock, make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A failure is one line in the log, with the host and without the key."""
+    llmock.fail(400, message=f"bad {KEY}")
+    await failure(make(llmock.base_url()))
+    (record,) = [record for record in caplog.records if record.name == "charhost.llm"]
+    assert record.levelno == logging.WARNING
+    assert llmock.url.removeprefix("http://") in record.getMessage()
+    assert KEY not in record.getMessage()
+
+
+# Asked again
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+async def test_asks_again(status: str, upstream: Any, make: Make) -> None:
+    """A server that has too much to do is asked again, when it says."""
+
+    async def script(line: Line) -> None:
+        line.answer(STOP, status if len(server.requests) < 3 else "200 OK", more="Retry-After: 0.01\r\n")
+
+    server = await upstream(script)
+    assert (await text(make(server.url)), len(server.requests)) == ("Hi", 3)
+
+
+async def test_does_not_ask_for_ever(upstream: Any, make: Make) -> None:
+    """After two more attempts it is over."""
+
+    async def script(line: Line) -> None:
+        line.answer(b"", "429 Too Many Requests", more="Retry-After: 0.01\r\n")
+
+    server = await upstream(script)
+    error = await failure(make(server.url))
+    assert (error.error_type, error.retry_after, len(server.requests)) == ("rate_limited", 0.01, 3)
+
+
+async def test_long_pauses_are_told(llmock: LLMock, make: Make) -> None:
+    """A long pause is not waited for; the caller learns of it."""
+    llmock.rate_limit(retry_after=60)
+    error = await failure(make(llmock.base_url()))
+    assert (error.retry_after, len(llmock.requests)) == (60, 1)
+
+
+async def test_pause_over_the_deadline(llmock: LLMock, make: Make) -> None:
+    """A pause that would end behind the deadline is not begun."""
+    llmock.rate_limit(retry_after=5)
+    started = time.monotonic()
+    assert (await failure(make(llmock.base_url(), llm_first_deadline=2))).error_type == "rate_limited"
+    assert time.monotonic() - started < 2
+
+
+async def test_dropped_connections(upstream: Any, make: Make) -> None:
+    """A server that promises to keep a connection and closes it is asked again, and nobody notices."""
+    closing = asyncio.Event()
+
+    async def script(line: Line) -> None:
+        if line.number == 1 and len(server.requests) > 1:
+            line.writer.close()  # a kept connection, on which the request was already on its way
+            closing.set()
+        else:
+            line.answer(STOP)
+
+    server = await upstream(script)
+    models = make(server.url)
+    assert [await text(models), await text(models)] == ["Hi", "Hi"]
+    assert closing.is_set()
+
+
+async def test_several_dropped_connections(upstream: Any, make: Make) -> None:
+    """Where all kept connections are dead, a new one is opened instead of trying them one by one."""
+    both = asyncio.Barrier(2)
+
+    async def script(line: Line) -> None:
+        if len(server.requests) <= 2:
+            await both.wait()
+        elif line.number <= 2:
+            return line.writer.close()
+        return line.answer(STOP)
+
+    server = await upstream(script)
+    models = make(server.url)
+    await asyncio.gather(text(models), text(models))
+    assert (await text(models), server.connections) == ("Hi", 3)
+
+
+async def test_connections_are_kept(upstream: Any, make: Make) -> None:
+    """Answers one after the other share a connection, also where the end of the body comes a little later."""
+
+    async def script(line: Line) -> None:
+        line.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"%x\r\n%s\r\n" % (len(STOP), STOP))
+        await line.writer.drain()
+        await asyncio.sleep(0.005)
+        line.send(b"0\r\n\r\n")
+
+    server = await upstream(script)
+    models = make(server.url)
+    assert [await text(models) for _ in range(3)] == ["Hi"] * 3
+    assert server.connections == 1
+
+
+async def test_unreachable(make: Make, unused_tcp_port: int) -> None:
+    """A server that is not there is unreachable, and the text tells no address."""
+    error = await failure(make(f"http://127.0.0.1:{unused_tcp_port}/v1"))
+    assert error.error_type == "unreachable"
+    assert str(unused_tcp_port) not in str(error)
+
+
+async def test_unknown_host(make: Make) -> None:
+    """A name that does not resolve is unreachable."""
+    error = await failure(make("http://nobody.invalid/v1"))
+    assert (error.error_type, "invalid" in str(error)) == ("unreachable", False)
+
+
+async def test_proxies_of_the_environment_are_not_used(
+    upstream: Any, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys do not travel through a proxy that somebody has set for something else."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    assert await text(make((await upstream(hi)).url)) == "Hi"
+
+
+# Deadlines
+
+
+async def test_connect_deadline(upstream: Any, make: Make) -> None:
+    """Connecting has its deadline, which TLS is a part of."""
+    server = await upstream(silent)
+    error = await failure(make(server.url.replace("http:", "https:"), llm_connect_deadline=0.05))
+    assert (error.error_type, "llm-connect-deadline" in str(error), "0.05 s" in str(error)) == ("timeout", True, True)
+
+
+@pytest.mark.parametrize("head", [b"", HEAD + b"\r\n"])
+async def test_first_deadline(head: bytes, upstream: Any, make: Make) -> None:
+    """A server that does not begin is given up, before its head and behind it; comments are no beginning."""
+
+    async def script(line: Line) -> None:
+        line.send(head and head + b": ping\n\n")
+        await line.gone()
+
+    server = await upstream(script)
+    error = await failure(make(server.url, llm_first_deadline=0.05))
+    assert (error.error_type, "llm-first-deadline" in str(error), "0.05 s" in str(error)) == ("timeout", True, True)
+    await server.gone.wait()
+
+
+async def test_idle_deadline(upstream: Any, make: Make) -> None:
+    """A server that stops in the middle is given up, also if it goes on to send comments."""
+
+    async def script(line: Line) -> None:
+        line.send(HEAD + b"\r\n" + b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n')
+        while not server.gone.is_set():
+            line.send(b": ping\n\n")
+            await line.writer.drain()
+            await asyncio.sleep(0.01)
+
+    server = await upstream(script)
+    error = await failure(make(server.url, llm_idle_deadline=0.05))
+    assert (error.error_type, "llm-idle-deadline" in str(error)) == ("timeout", True)
+
+
+async def test_thoughts_are_a_sign_of_life(upstream: Any, make: Make) -> None:
+    """A model that thinks for longer than the deadline, piece by piece, is not given up."""
+
+    async def script(line: Line) -> None:
+        line.send(HEAD + b"Connection: close\r\n\r\n")
+        for _ in range(8):
+            line.send(b'data: {"choices":[{"delta":{"reasoning":"Hm"}}]}\n\n')
+            await asyncio.sleep(0.05)
+        line.send(STOP)
+        line.writer.close()
+
+    assert await text(make((await upstream(script)).url, llm_idle_deadline=0.3, llm_first_deadline=0.3)) == "Hi"
+
+
+async def test_slow_readers_are_no_silence(upstream: Any, make: Make) -> None:
+    """The time that the reader of an answer takes does not count."""
+    go = asyncio.Event()
+
+    async def script(line: Line) -> None:
+        line.send(HEAD + b"Connection: close\r\n\r\n" + b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n')
+        await go.wait()
+        line.send(STOP)
+        line.writer.close()
+
+    pieces = []
+    models = make((await upstream(script)).url, llm_idle_deadline=0.1, llm_first_deadline=0.3)
+    async for piece in models.of(character()).stream(HELLO):
+        pieces.append(piece.text)
+        if len(pieces) == 1:
+            await asyncio.sleep(0.5)
+            go.set()
+    assert pieces == ["Hi", "Hi"]
+
+
+# Places and ends
+
+
+async def test_busy(upstream: Any, make: Make) -> None:
+    """Who gets no place in time is told to come again."""
+    models = make((await upstream(silent)).url, llm_concurrency=1, llm_wait=0.05)
+    async with asyncio.TaskGroup() as tasks:
+        first = tasks.create_task(answer(models))
+        await asyncio.sleep(0)
+        error = await failure(models)
+        first.cancel()
+    assert error.error_type == "busy"
+    assert error.retry_after
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["waiting", "connecting"])
+async def test_cancelling_gives_the_place_back(tls: bool, upstream: Any, make: Make) -> None:
+    """A task that is cancelled while it connects, or waits, closes the connection and frees its place."""
+    server, good = await upstream(silent), await upstream(hi)
+    models = make(good.url, llm_concurrency=1)
+    url = server.url.replace("http:", "https:") if tls else server.url
+    task = asyncio.create_task(answer(models, url=url))
+    while not server.connections:
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    await server.gone.wait()
+    assert await text(models) == "Hi"
+
+
+async def test_closing_the_generator(upstream: Any, make: Make) -> None:
+    """Closing an answer in the middle ends the server's connection at once, and frees the place."""
+
+    async def script(line: Line) -> None:
+        if line.number == 1:
+            line.send(HEAD + b"\r\n" + b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n')
+            await line.gone()
+        else:
+            line.answer(STOP)
+
+    server = await upstream(script)
+    models = make(server.url, llm_concurrency=1)
+    async with aclosing(models.of(character()).stream(HELLO)) as pieces:
+        assert await anext(pieces) == Delta("Hi")
+    await server.gone.wait()
+    assert await text(models) == "Hi"
+
+
+async def test_failures_give_the_place_back(llmock: LLMock, make: Make) -> None:
+    """A failed answer leaves no place taken."""
+    llmock.fail(400).reply("Hi")
+    models = make(llmock.base_url(), llm_concurrency=1)
+    await failure(models)
+    assert await text(models) == "Hi"
+
+
+# State
+
+
+async def test_state_is_found_out_once(upstream: Any, make: Make) -> None:
+    """Many who ask at once, and later, share one look at the server."""
+    server = await upstream(hi)
+    models = make(server.url)
+    assert set(await asyncio.gather(*(models.state() for _ in range(5)))) == {"up"}
+    assert (await models.state(), len(server.requests)) == ("up", 1)
+
+
+async def test_state_down(make: Make, unused_tcp_port: int) -> None:
+    """A server that is not there is down."""
+    assert await make(f"http://127.0.0.1:{unused_tcp_port}/v1").state() == "down"
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [("401 Unauthorized", "down"), ("500 Internal Server Error", "down"), ("404 Not Found", "up")],
+)
+async def test_state_of_servers_that_refuse(status: str, state: str, upstream: Any, make: Make) -> None:
+    """A server that fails, or does not take the key, is down; one that lists no models is not."""
+
+    async def script(line: Line) -> None:
+        line.answer(b"", status)
+
+    assert await make((await upstream(script)).url).state() == state
+
+
+async def test_state_learns_from_answers(upstream: Any, make: Make) -> None:
+    """What happens to an answer is what the state says, without asking."""
+    answers = ["200 OK", "500 Internal Server Error"]
+
+    async def script(line: Line) -> None:
+        line.answer(STOP, answers.pop(0))
+
+    server = await upstream(script)
+    models = make(server.url)
+    await text(models)
+    assert await models.state() == "up"
+    await failure(models)
+    assert await models.state() == "down"
+    assert len(server.requests) == 2
+
+
+async def test_state_is_not_that_of_others(upstream: Any, make: Make, unused_tcp_port: int) -> None:
+    """The failure of a character's own server says nothing of the server's."""
+    models = make((await upstream(hi)).url)
+    assert await models.state() == "up"
+    await failure(models, url=f"http://127.0.0.1:{unused_tcp_port}/v1")
+    assert await models.state() == "up"
+
+
+async def test_json_module_is_not_used(llmock: LLMock, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A character file that breaks the json module breaks no answer."""
+    models = make("http://127.0.0.1:1")
+    monkeypatch.setattr("json.loads", None)
+    monkeypatch.setattr("json.dumps", None)
+    assert (await failure(models)).error_type == "unreachable"

@@ -1,0 +1,134 @@
+"""What is kept of reloads, and for how long."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from charhost.character.character import CharacterSet
+from charhost.loading.stored_set import StoredSet
+from charhost.metrics import Metrics
+from charhost.reload.manager import CharacterManager
+from charhost.reload.store import MOST_ATTEMPTS, MOST_SETS, MemoryStore, Store
+from charhost.report import ReloadReport, Serving, SessionImpact
+from charhost.settings import Settings
+from charhost.storage import StateFile
+from tests.conftest import character
+from tests.reload.test_manager import Write
+
+
+def report(number: int) -> ReloadReport:
+    """The report of one attempt."""
+    return ReloadReport(
+        success=True,
+        directory="/characters",
+        message="done",
+        reload_id=str(number),
+        outcome="applied",
+        trigger="http",
+        scope="all",
+        dry_run=False,
+        reason=None,
+        generation=number,
+        revision="",
+        started_at="",
+        sessions=SessionImpact(policy="close"),
+        serving=Serving(generation=number, revision="", characters=0),
+    )
+
+
+@pytest.fixture(params=["memory", "file"])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
+    """An empty store of each kind: they promise the same."""
+    if request.param == "memory":
+        yield MemoryStore()
+        return
+    file = StateFile(tmp_path / "state.db")
+    await file.open()
+    yield file
+    await file.close()
+
+
+@pytest.fixture
+async def manager(settings: Settings, store: Store) -> CharacterManager:
+    """A manager with that store, which has loaded the directory."""
+    manager = CharacterManager(settings, Metrics(), store=store)
+    await manager.reload_characters(trigger="startup")
+    return manager
+
+
+async def fill(store: Store, count: int) -> None:
+    """Put so many attempts into the store, each of which put a set in place."""
+    for number in range(1, count + 1):
+        await store.record(report(number), StoredSet(number, "/characters", "", ()))
+
+
+async def test_attempts_are_told_newest_first(store: Store) -> None:
+    """As many as were asked for, and no more than there are."""
+    await fill(store, 3)
+    assert [one.reload_id for one in await store.attempts(2)] == ["3", "2"]
+    assert [one.reload_id for one in await store.attempts(100)] == ["3", "2", "1"]
+
+
+async def test_the_last_hundred_attempts_and_twenty_sets_are_kept(store: Store) -> None:
+    """What is older is forgotten: memory has a bound."""
+    count = MOST_ATTEMPTS + 1
+    await fill(store, count)
+    assert (MOST_ATTEMPTS, MOST_SETS) == (100, 20)
+    assert len(await store.attempts(1000)) == MOST_ATTEMPTS
+    assert (await store.attempt("1"), (await store.attempt("2")) is not None) == (None, True)
+    assert await store.generations() == tuple(range(count, count - MOST_SETS, -1))
+    assert await store.stored(count - MOST_SETS) is None
+    assert await store.stored(count - MOST_SETS + 1) is not None
+
+
+async def test_an_attempt_without_a_set_takes_no_place_of_a_set(store: Store) -> None:
+    """Refused reloads push no set out of the history."""
+    await fill(store, 1)
+    for number in range(2, 50):
+        await store.record(report(number), None)
+    assert await store.generations() == (1,)
+
+
+async def test_content_that_did_not_change_is_kept_once(manager: CharacterManager, write: Write) -> None:
+    """Sets share the bytes of files that are the same in both."""
+    write("bob.py", character("Bob"))
+    await manager.reload_characters()
+    write("bob.py", character("Bob", "Be brief."))
+    await manager.reload_characters()
+    older, newer = [await manager.store.stored(generation) for generation in (2, 3)]
+    assert older is not None
+    assert newer is not None
+    ada, bob = ([one.members[index].snapshot.files for one in (older, newer)] for index in (0, 1))
+    assert ada[0]["ada.py"] is ada[1]["ada.py"]
+    assert bob[0]["bob.py"] is not bob[1]["bob.py"]
+
+
+async def test_history_keeps_no_module_and_no_character_alive(manager: CharacterManager, write: Write) -> None:
+    """Of a set that served only bytes are kept (promise 25)."""
+    old = weakref.ref(manager.current["Ada"].prompt_generator)
+    space = weakref.ref(manager.current["Ada"].lease)
+    write("ada.py", character("Ada", "Be brief."))
+    await manager.reload_characters()
+    gc.collect()
+    gc.collect()  # what the first one finalized
+    assert (old(), space()) == (None, None)
+    assert await manager.store.stored(1) is not None
+
+
+@pytest.mark.parametrize("name", ["my.char.py", "gr\u00fc\u00dfe.py", b"caf\xe9.py".decode("utf-8", "surrogateescape")])
+async def test_a_file_is_known_by_its_name_on_the_disk(manager: CharacterManager, write: Write, name: str) -> None:
+    """A member of a set is found in its snapshot whatever its name is, also where it cannot be printed."""
+    write(name, character("Odd"))
+    await manager.reload_characters()
+    (odd,) = [m for m in StoredSet.of(manager.current).members if m.path == name]
+    assert odd.path in odd.snapshot.files
+
+
+def test_a_stored_set_of_nobody_is_empty() -> None:
+    """A set without characters has no members."""
+    assert StoredSet.of(CharacterSet("/characters")).members == ()

@@ -1,0 +1,292 @@
+"""Conversations that wait for their client: how many, how long, and for whom."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from charhost.metrics import Metrics
+from charhost.resume.disconnected import MOST_CHARACTERS, Parking
+from charhost.resume.saved_session import Parked
+from charhost.resume.writer import Archive, Journal
+from tests.scripted import LIMIT, message
+
+
+class Clock:
+    """The time of the loop, which a test moves."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 100.0
+        self.calls: list[tuple[float, Any]] = []
+        monkeypatch.setattr("charhost.resume.disconnected.asyncio.get_running_loop", lambda: self)
+
+    def time(self) -> float:
+        return self.now
+
+    def call_at(self, when: float, job: Any) -> Any:
+        self.calls.append((when, job))
+        return self
+
+    def cancel(self) -> None:
+        self.calls.clear()
+
+    def move(self, seconds: float) -> None:
+        """Let time pass, and do what was to be done meanwhile."""
+        self.now += seconds
+        due = [call for call in self.calls if call[0] <= self.now]
+        self.calls = [call for call in self.calls if call[0] > self.now]
+        for _, job in due:
+            job()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Time that stands still."""
+    return Clock(monkeypatch)
+
+
+def parking_of(most: int, seconds: float, archive: Archive | None = None) -> Parking:
+    """A parking whose journal has that archive, or none."""
+    return Parking(most, seconds, Journal(archive, Metrics()))
+
+
+def parked(session_id: str, owner: str = "") -> Parked:
+    """A conversation with Ada."""
+    return Parked(session_id, "Ada", owner, "ga", {}, "conv_1", (message("Hi"),))
+
+
+def test_what_is_parked_is_found_until_it_is_taken(clock: Clock) -> None:
+    """A conversation waits under its id, and for one client only."""
+    parking, one = parking_of(10, 60), parked("sess_1")
+    parking.put(one)
+    assert (parking.find("sess_1", ""), len(parking)) == (one, 1)
+    parking.remove(one)
+    assert (parking.find("sess_1", ""), len(parking)) == (None, 0)
+
+
+def test_looking_takes_nothing(clock: Clock) -> None:
+    """Who looks a conversation up and cannot go on with it leaves it for later."""
+    parking = parking_of(10, 60)
+    parking.put(parked("sess_1"))
+    assert parking.find("sess_1", "") is parking.find("sess_1", "") is not None
+
+
+def test_an_id_alone_opens_nothing(clock: Clock) -> None:
+    """A conversation is given to whom it belongs to, and so to nobody without a key."""
+    parking = parking_of(10, 60)
+    parking.put(parked("sess_1", "me"))
+    assert (parking.find("sess_1", "you"), parking.find("sess_1", ""), parking.find("sess_2", "me")) == (None,) * 3
+    assert parking.find("sess_1", "me") is not None
+
+
+def test_what_nobody_comes_for_expires(clock: Clock) -> None:
+    """After its time a conversation is not found, and not kept either."""
+    parking = parking_of(10, 60)
+    parking.put(parked("sess_1"))
+    clock.move(59)
+    assert parking.find("sess_1", "")
+    clock.move(1)
+    assert (parking.find("sess_1", ""), len(parking)) == (None, 0)
+
+
+def test_what_has_expired_is_not_found_before_it_is_swept(clock: Clock) -> None:
+    """It is the time that counts, not when the loop comes to tidying up."""
+    parking = parking_of(10, 60)
+    parking.put(parked("sess_1"))
+    clock.now += 60
+    assert (parking.find("sess_1", ""), len(parking)) == (None, 1)
+
+
+def test_each_has_its_own_time(clock: Clock) -> None:
+    """The sweep that removes one comes again for the next."""
+    parking = parking_of(10, 60)
+    parking.put(parked("sess_1"))
+    clock.move(30)
+    parking.put(parked("sess_2"))
+    clock.move(30)
+    assert (len(parking), parking.find("sess_2", "") is not None) == (1, True)
+    clock.move(30)
+    assert (len(parking), clock.calls) == (0, [])
+
+
+def test_one_sweep_waits_however_many_there_are(clock: Clock) -> None:
+    """Ten thousand conversations need one timer; where nothing is parked there is none, until something is."""
+    parking = parking_of(10, 60)
+    for number in range(5):
+        parking.put(parked(f"sess_{number}"))
+    assert len(clock.calls) == 1
+    clock.move(60)
+    assert clock.calls == []
+    parking.put(parked("sess_9"))
+    assert len(clock.calls) == 1
+
+
+def test_a_conversation_that_comes_and_goes_has_its_time_anew(clock: Clock) -> None:
+    """Each time a client is lost it has as long as the first time."""
+    parking, one = parking_of(10, 60), parked("sess_1")
+    for _ in range(3):
+        parking.put(one)
+        clock.move(50)
+        assert parking.find("sess_1", "") is one
+        parking.remove(one)
+    parking.put(one)
+    clock.move(59)
+    assert parking.find("sess_1", "") is one
+
+
+def test_beyond_the_limit_the_oldest_goes(clock: Clock) -> None:
+    """So many are kept, the newest of them; one that is parked again is new."""
+    parking = parking_of(2, 60)
+    for session_id in ("a", "b", "a", "c"):
+        parking.put(parked(session_id))
+    assert [session_id for session_id in "abc" if parking.find(session_id, "")] == ["a", "c"]
+
+
+@pytest.mark.parametrize(("most", "seconds"), [(0, 60), (10, 0)])
+def test_parking_can_be_off(clock: Clock, most: int, seconds: float) -> None:
+    """Where no conversation, or for no time, is to be kept nobody can come back."""
+    parking = parking_of(most, seconds)
+    parking.put(parked("sess_1"))
+    assert parking.find("sess_1", "") is None
+    clock.move(0)
+    assert len(parking) == 0
+
+
+def test_what_was_said_is_not_in_a_log(clock: Clock) -> None:
+    """The representation shows neither the words nor what a client has set."""
+    assert "Hi" not in repr(parked("sess_1"))
+
+
+def heavy(session_id: str, share: float) -> Parked:
+    """A conversation that is so large a part of all that may be kept."""
+    return replace(parked(session_id), weight=int(MOST_CHARACTERS * share))
+
+
+def test_long_conversations_count_for_more(clock: Clock) -> None:
+    """However few they are, together they take no more than so much memory; the oldest go."""
+    parking = parking_of(10, 60)
+    for session_id in ("a", "b", "c"):
+        parking.put(heavy(session_id, 0.5))
+    assert [session_id for session_id in "abc" if parking.find(session_id, "")] == ["b", "c"]
+
+
+def test_what_has_left_weighs_nothing(clock: Clock) -> None:
+    """Taken, replaced, swept or pushed out: its place is free for another."""
+    parking = parking_of(1, 60)
+    for _ in range(3):
+        parking.put(heavy("a", 0.6))
+        parking.put(heavy("a", 0.6))
+        parking.put(heavy("b", 0.6))
+        clock.move(60)
+        parking.put(one := heavy("c", 0.6))
+        parking.remove(one)
+    parking.put(heavy("d", 1))
+    assert parking.find("d", "")
+
+
+def test_closing_forgets_all(clock: Clock) -> None:
+    """At the end nothing is kept and nothing waits."""
+    parking = parking_of(10, 60)
+    parking.put(parked("sess_1"))
+    parking.close()
+    assert (len(parking), clock.calls) == (0, [])
+
+
+async def test_the_sweep_really_comes() -> None:
+    """On a real loop a conversation is let go by itself."""
+    parking = parking_of(10, 0.01)
+    parking.put(parked("sess_1"))
+    async with asyncio.timeout(LIMIT):
+        while len(parking):
+            await asyncio.sleep(0.001)
+
+
+# What an earlier process has left
+
+
+class Left:
+    """An archive in which an earlier process has left conversations."""
+
+    def __init__(self, *session_ids: str) -> None:
+        self.kept = {session_id: parked(session_id) for session_id in session_ids}
+        self.read: list[str] = []
+        self.dropped = asyncio.Event()
+
+    async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
+        self.kept.update({one.id: one for one in conversations})
+        for session_id in forgotten:
+            self.kept.pop(session_id, None)
+            self.dropped.set()
+
+    async def sessions(self, most: int) -> list[str]:
+        return list(self.kept)[:most]
+
+    async def conversation(self, session: str) -> Parked | None:
+        self.read.append(session)
+        return self.kept.get(session)
+
+
+async def test_what_an_earlier_process_left_is_read_when_its_client_comes() -> None:
+    """It counts as parked from the start on, and takes memory only when it is asked for."""
+    parking = parking_of(10, 60, left := Left("sess_1", "sess_2"))
+    await parking.recover()
+    assert (len(parking), left.read, parking.find("sess_1", "")) == (2, [], None)
+    await parking.recall("sess_1", "")
+    await parking.recall("sess_1", "")
+    assert (len(parking), left.read, parking.find("sess_1", "") is not None) == (2, ["sess_1"], True)
+    parking.close()
+
+
+async def test_what_nobody_left_is_not_looked_for() -> None:
+    """An id that is guessed costs no look into the file."""
+    parking = parking_of(10, 60, left := Left("sess_1"))
+    await parking.recover()
+    await parking.recall("sess_2", "")
+    assert left.read == []
+    parking.close()
+
+
+async def test_what_an_earlier_process_left_is_given_to_nobody_else() -> None:
+    """Who has the id and another key does not even make it wait longer."""
+    parking = parking_of(10, 60, Left("sess_1"))
+    await parking.recover()
+    await parking.recall("sess_1", "you")
+    assert (parking.find("sess_1", "you"), parking.find("sess_1", ""), len(parking)) == (None, None, 1)
+    parking.close()
+
+
+async def test_what_an_earlier_process_left_counts_for_the_limit() -> None:
+    """It is the oldest, and goes first, the longest unheard of before the others."""
+    journal = Journal(left := Left("newer", "older"), Metrics())
+    parking = Parking(2, 60, journal)
+    await parking.recover()
+    parking.put(parked("sess_1"))
+    await journal.close()
+    assert (len(parking), sorted(left.kept)) == (2, ["newer", "sess_1"])
+    parking.close()
+
+
+async def test_what_an_earlier_process_left_expires_too() -> None:
+    """Its time begins with the process, and at the end it is dropped from the file."""
+    parking = parking_of(10, 0.01, left := Left("sess_1"))
+    await parking.recover()
+    async with asyncio.timeout(LIMIT):
+        await left.dropped.wait()
+    assert (len(parking), left.kept) == (0, {})
+
+
+async def test_what_is_given_up_is_dropped_from_the_archive() -> None:
+    """Beyond the limit the oldest goes, there as here."""
+    journal = Journal(left := Left(), Metrics())
+    parking = Parking(1, 60, journal)
+    for session_id in "ab":
+        parking.put(parked(session_id))
+        await journal.close()
+    assert list(left.kept) == ["b"]
+    parking.close()
+    await journal.close()
+    assert list(left.kept) == ["b"]

@@ -1,0 +1,143 @@
+"""Telling: the events of one turn, as a client is told of them; that clients can read them shows test_openai.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from charhost.conversation.items import FunctionCall, Message, Text
+from charhost.conversation.turn_events import (
+    ArgumentsDelta,
+    Failure,
+    ItemAdded,
+    ItemDone,
+    TextDelta,
+    TurnEnded,
+    TurnEvent,
+)
+from charhost.llm.model import Usage
+from charhost.web.protocol.response_events import Telling
+
+BEGUN = Message(id="item_1", role="assistant", parts=(), status="in_progress")
+SAID = Message(id="item_1", role="assistant", parts=(Text("Hi."),))
+CALLING = FunctionCall(id="item_2", call_id="call_1", name="f", arguments="", status="in_progress")
+CALLED = FunctionCall(id="item_2", call_id="call_1", name="f", arguments="{}")
+WHERE = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "content_index": 0}
+
+
+def told(*events: TurnEvent, conversation: str | None = "conv_1") -> list[tuple[str, dict[str, Any]]]:
+    """What is sent for these events."""
+    sent: list[tuple[str, dict[str, Any]]] = []
+    response: dict[str, Any] = {"id": "resp_1", "conversation_id": conversation, "status": "in_progress", "output": []}
+    telling = Telling(lambda kind, **fields: sent.append((kind, fields)), response)
+    for event in events:
+        telling.tell(event)
+    return sent
+
+
+def ended(**fields: Any) -> dict[str, Any]:
+    """The response at its end."""
+    values: dict[str, Any] = {"outcome": "completed", "items": (), "usage": Usage(), **fields}
+    ((kind, sent),) = told(TurnEnded(**values))
+    assert kind == "response.done"
+    response: dict[str, Any] = sent["response"]
+    return response
+
+
+def test_a_message_begins() -> None:
+    """The item is added to the response, then to the conversation, and then its only part begins."""
+    item: dict[str, Any] = {"id": "item_1", "object": "realtime.item", "status": "in_progress"}
+    item |= {"type": "message", "role": "assistant", "content": []}
+    assert told(ItemAdded(BEGUN, 0, "item_0")) == [
+        ("response.output_item.added", {"response_id": "resp_1", "output_index": 0, "item": item}),
+        ("conversation.item.added", {"previous_item_id": "item_0", "item": item}),
+        ("response.content_part.added", WHERE | {"part": {"type": "text", "text": ""}}),
+    ]
+
+
+def test_words() -> None:
+    """A delta says where it belongs."""
+    assert told(TextDelta("item_1", 0, "Hi")) == [("response.output_text.delta", WHERE | {"delta": "Hi"})]
+
+
+def test_a_message_ends() -> None:
+    """Text, part, conversation and response, in this order; part and content have two vocabularies."""
+    sent = told(ItemDone(SAID, 0, None))
+    item = sent[3][1]["item"]
+    assert (item["status"], item["content"]) == ("completed", [{"type": "output_text", "text": "Hi."}])
+    assert sent == [
+        ("response.output_text.done", WHERE | {"text": "Hi."}),
+        ("response.content_part.done", WHERE | {"part": {"type": "text", "text": "Hi."}}),
+        ("conversation.item.done", {"previous_item_id": None, "item": item}),
+        ("response.output_item.done", {"response_id": "resp_1", "output_index": 0, "item": item}),
+    ]
+
+
+def test_a_call() -> None:
+    """A call has no parts; its arguments are told in pieces and then whole, with its name."""
+    events = (
+        ItemAdded(CALLING, 1, "item_1"),
+        ArgumentsDelta("item_2", "call_1", 1, "{}"),
+        ItemDone(CALLED, 1, "item_1"),
+    )
+    sent = told(*events)
+    where = {"response_id": "resp_1", "item_id": "item_2", "output_index": 1, "call_id": "call_1"}
+    assert [kind for kind, _ in sent][:2] == ["response.output_item.added", "conversation.item.added"]
+    assert sent[2] == ("response.function_call_arguments.delta", where | {"delta": "{}"})
+    assert sent[3] == ("response.function_call_arguments.done", where | {"name": "f", "arguments": "{}"})
+    assert [kind for kind, _ in sent][4:] == ["conversation.item.done", "response.output_item.done"]
+
+
+def test_an_aside() -> None:
+    """What is not part of the conversation has none of its events."""
+    sent = told(ItemAdded(BEGUN, 0, None), ItemDone(SAID, 0, None), conversation=None)
+    assert not [kind for kind, _ in sent if kind.startswith("conversation.")]
+    assert len(sent) == 5
+
+
+def test_the_end_repeats_what_was_said() -> None:
+    """The response at its end has all its items, as they were told."""
+    response = ended(items=(SAID, CALLED))
+    assert [item["id"] for item in response["output"]] == ["item_1", "item_2"]
+    assert (response["status"], response["status_details"], response["conversation_id"]) == (
+        "completed",
+        None,
+        "conv_1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [("cancelled", "client_cancelled"), ("cancelled", "turn_detected"), ("incomplete", "max_output_tokens")],
+)
+def test_why_there_is_no_more(outcome: str, reason: str) -> None:
+    """A response that was cut says by what."""
+    response = ended(outcome=outcome, reason=reason)
+    assert (response["status"], response["status_details"]) == (outcome, {"type": outcome, "reason": reason})
+
+
+def test_why_it_failed() -> None:
+    """A failure has its code and a text."""
+    details = ended(outcome="failed", failure=Failure("upstream_error", "No."))["status_details"]
+    assert details == {
+        "type": "failed",
+        "error": {"type": "server_error", "code": "upstream_error", "message": "No."},
+    }
+
+
+def test_what_it_cost() -> None:
+    """All counts are integers, for clients that add them up."""
+    assert ended(usage=Usage(7, 3, 2))["usage"] == {
+        "total_tokens": 10,
+        "input_tokens": 7,
+        "output_tokens": 3,
+        "input_token_details": {
+            "text_tokens": 7,
+            "audio_tokens": 0,
+            "image_tokens": 0,
+            "cached_tokens": 2,
+            "cached_tokens_details": {"text_tokens": 2, "audio_tokens": 0, "image_tokens": 0},
+        },
+        "output_token_details": {"text_tokens": 3, "audio_tokens": 0},
+    }

@@ -1,0 +1,198 @@
+"""What a client has set: as it is told, and as a turn is asked."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from charhost.web.protocol.session_config import SessionConfig, beta_format
+from charhost.web.protocol.session_params import ResponseWishes, SessionWishes, read
+
+WEATHER = {"type": "function", "name": "get_weather"}
+
+
+def config(*updates: dict[str, Any]) -> SessionConfig:
+    """A session after some updates."""
+    session = SessionConfig()
+    for raw in updates:
+        session = session.updated(read(SessionWishes, raw, "session"))
+    return session
+
+
+def told(*updates: dict[str, Any]) -> dict[str, Any]:
+    """What a GA client is told after them."""
+    return config(*updates).ga("sess_1", "Ada")
+
+
+def test_a_new_session() -> None:
+    """The whole of 3.1, with the character as model and voice."""
+    session = told()
+    assert session.pop("expires_at") > time.time() + 3600
+    pcm = {"type": "audio/pcm", "rate": 24000}
+    assert session == {
+        "type": "realtime",
+        "object": "realtime.session",
+        "id": "sess_1",
+        "model": "Ada",
+        "output_modalities": ["text"],
+        "instructions": "",
+        "tools": [],
+        "tool_choice": "auto",
+        "max_output_tokens": "inf",
+        "tracing": None,
+        "truncation": "auto",
+        "prompt": None,
+        "include": None,
+        "audio": {
+            "input": {"format": pcm, "transcription": None, "noise_reduction": None, "turn_detection": None},
+            "output": {"format": pcm, "voice": "Ada", "speed": 1.0},
+        },
+    }
+
+
+def test_a_new_session_in_beta() -> None:
+    """All that 3.1 lists, flat and without `type`."""
+    assert SessionConfig().beta("sess_1", "Ada") == {
+        "id": "sess_1",
+        "object": "realtime.session",
+        "model": "Ada",
+        "modalities": ["text"],
+        "instructions": "",
+        "voice": "Ada",
+        "input_audio_format": "pcm16",
+        "output_audio_format": "pcm16",
+        "input_audio_transcription": None,
+        "turn_detection": None,
+        "tools": [],
+        "tool_choice": "auto",
+        "temperature": 0.8,
+        "max_response_output_tokens": "inf",
+    }
+
+
+def test_absent_means_unchanged() -> None:
+    """Updates are merged, down to the last field."""
+    session = told({"instructions": "x", "audio": {"output": {"voice": "v"}}}, {"audio": {"output": {"speed": 1.5}}})
+    assert session["instructions"] == "x"
+    assert (session["audio"]["output"]["voice"], session["audio"]["output"]["speed"]) == ("v", 1.5)
+    assert session["audio"]["input"] == told()["audio"]["input"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("turn_detection", {"type": "server_vad", "threshold": 0.5}),
+        ("transcription", {"model": "w", "language": "en"}),
+        ("noise_reduction", {"type": "near_field"}),
+    ],
+)
+def test_null_clears_what_can_be_off(field: str, value: Any) -> None:
+    """What is kept without being used can be set and cleared."""
+    on, off = {"audio": {"input": {field: value}}}, {"audio": {"input": {field: None}}}
+    assert told(on)["audio"]["input"][field] == value
+    assert told(on, {"instructions": "x"})["audio"]["input"][field] == value
+    assert told(on, off)["audio"]["input"][field] is None
+
+
+def test_empty_clears_instructions_and_tools() -> None:
+    """An empty text and an empty list are wishes as well."""
+    session = told({"instructions": "x", "tools": [WEATHER], "tracing": "auto"})
+    assert (session["instructions"], session["tools"], session["tracing"]) == ("x", [WEATHER], "auto")
+    session = told({"instructions": "x", "tools": [WEATHER], "tracing": "auto"}, {"instructions": "", "tools": []})
+    assert (session["instructions"], session["tools"], session["tracing"]) == ("", [], "auto")
+    assert told({"tracing": "auto"}, {"tracing": None})["tracing"] is None
+
+
+def test_a_format_is_replaced_whole() -> None:
+    """A format without a rate does not keep the rate of the one before."""
+    session = told({"audio": {"input": {"format": {"type": "audio/pcmu"}}}})
+    assert session["audio"]["input"]["format"] == {"type": "audio/pcmu"}
+
+
+@pytest.mark.parametrize("field", ["tracing", "truncation", "prompt", "reasoning"])
+def test_objects_that_are_not_used_are_replaced_whole(field: str) -> None:
+    """What is only echoed is echoed as it came last."""
+    assert told({field: {"a": 1}}, {field: {"b": 2}})[field] == {"b": 2}
+
+
+def test_a_tool_choice_is_replaced_whole() -> None:
+    """A function that is no longer chosen is gone."""
+    session = told({"tool_choice": {"type": "function", "name": "f"}}, {"tool_choice": "auto"})
+    assert session["tool_choice"] == "auto"
+
+
+def test_audio_is_asked_for_in_vain() -> None:
+    """Without a voice the answer is text, and the session says so."""
+    assert told({"output_modalities": ["audio"]})["output_modalities"] == ["text"]
+
+
+def test_the_clients_model_is_not_shown() -> None:
+    """The model of a session is its character."""
+    assert told({"model": "gpt-realtime-2.1"})["model"] == "Ada"
+
+
+def test_temperature_is_of_the_beta_api() -> None:
+    """GA knows none, so it is not told, but the model is asked so."""
+    session = config({"temperature": 0.5})
+    assert "temperature" not in session.ga("s", "Ada")
+    assert session.beta("s", "Ada")["temperature"] == 0.5
+    assert session.wish(None, True).options == {"temperature": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("audio", "name"), [("audio/pcm", "pcm16"), ("audio/pcmu", "g711_ulaw"), ("audio/pcma", "g711_alaw")]
+)
+def test_names_of_formats(audio: str, name: str) -> None:
+    """Each format has its beta name, whatever else is said of it."""
+    assert beta_format({"type": audio, "rate": None}) == name
+
+
+def test_a_beta_client_is_told_its_tool_choice_as_a_word() -> None:
+    """There it is always a string."""
+    session = config({"tool_choice": {"type": "function", "name": "f"}})
+    assert session.beta("s", "Ada")["tool_choice"] == "required"
+
+
+def test_a_response_has_its_own() -> None:
+    """What one response overrides leaves the session as it is."""
+    session = config({"instructions": "x", "max_output_tokens": 7})
+    raw = {"instructions": "y", "audio": {"output": {"voice": "v"}}}
+    once = session.for_response(read(ResponseWishes, raw, "response"))
+    assert (once.wish(None, True).instructions, session.wish(None, True).instructions) == ("y", "x")
+    assert once.wish(None, True).options == {"max_tokens": 7}
+    assert (once.ga("s", "Ada")["audio"]["output"]["voice"]) == "v"
+    assert session.ga("s", "Ada")["audio"]["output"]["voice"] == "Ada"
+
+
+def test_tools_as_the_model_knows_them() -> None:
+    """Chat completions nest what the realtime API has flat, and want parameters."""
+    tool = WEATHER | {"description": "d", "parameters": {"type": "object", "properties": {"x": {}}}}
+    bare, full = config({"tools": [WEATHER, tool]}).wish(None, True).tools
+    assert bare == {
+        "type": "function",
+        "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}},
+    }
+    assert full == {"type": "function", "function": {key: tool[key] for key in ("name", "description", "parameters")}}
+
+
+@pytest.mark.parametrize(
+    ("choice", "asked"),
+    [
+        ("auto", None),
+        ("none", "none"),
+        ("required", "required"),
+        ({"type": "function", "name": "get_weather"}, {"type": "function", "function": {"name": "get_weather"}}),
+        ({"type": "function", "name": "nope"}, None),
+    ],
+)
+def test_choices_as_the_model_knows_them(choice: Any, asked: Any) -> None:
+    """What is usual is not said, and a tool that is not there is not asked for: servers refuse it."""
+    assert config({"tools": [WEATHER], "tool_choice": choice}).wish(None, True).tool_choice == asked
+
+
+def test_what_a_turn_is_told_besides() -> None:
+    """Items and whether it leaves a trace are handed on."""
+    wish = SessionConfig().wish([], False)
+    assert (wish.items, wish.recorded, wish.options, wish.tools) == ([], False, {}, [])

@@ -1,0 +1,149 @@
+"""What clients wish for, in either shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from charhost.web.protocol.server_events import BadEvent
+from charhost.web.protocol.session_params import Json, ResponseWishes, SessionWishes, read
+
+
+def wished(**raw: Any) -> Json:
+    """What is understood of a session.update."""
+    return read(SessionWishes, raw, "session").model_dump(exclude_unset=True)
+
+
+def refused(**raw: Any) -> tuple[str, str | None, str]:
+    """How a session.update is refused."""
+    with pytest.raises(BadEvent) as caught:
+        read(SessionWishes, raw, "session")
+    return caught.value.code, caught.value.param, str(caught.value)
+
+
+def test_nothing_is_wished_unasked() -> None:
+    """What is absent is told apart from what is empty."""
+    assert wished() == {}
+    assert wished(instructions="", tools=[]) == {"instructions": "", "tools": []}
+
+
+def test_null_is_no_wish() -> None:
+    """SDKs spell what their user did not set as null; only what can be switched off is cleared by it."""
+    assert wished(instructions=None, tools=None, model=None, audio=None, voice=None) == {}
+    assert wished(tracing=None) == {"tracing": None}
+    cleared = wished(turn_detection=None, input_audio_transcription=None, input_audio_noise_reduction=None)
+    assert cleared["audio"]["input"] == {"turn_detection": None, "transcription": None, "noise_reduction": None}
+
+
+def test_unknown_fields_are_ignored() -> None:
+    """What came to the SDKs last month does no harm, at any depth."""
+    assert wished(new=1, audio={"new": 1, "input": {"new": 1}}) == {"audio": {"input": {}}}
+
+
+@pytest.mark.parametrize(
+    ("beta", "ga"),
+    [
+        ({"modalities": ["text", "audio"]}, {"output_modalities": ["text", "audio"]}),
+        ({"voice": "x"}, {"audio": {"output": {"voice": "x"}}}),
+        ({"speed": 1.2}, {"audio": {"output": {"speed": 1.2}}}),
+        ({"input_audio_format": "pcm16"}, {"audio": {"input": {"format": {"type": "audio/pcm", "rate": 24000}}}}),
+        ({"output_audio_format": "g711_alaw"}, {"audio": {"output": {"format": {"type": "audio/pcma"}}}}),
+        ({"input_audio_transcription": {"model": "w"}}, {"audio": {"input": {"transcription": {"model": "w"}}}}),
+        (
+            {"input_audio_noise_reduction": {"type": "far_field"}},
+            {"audio": {"input": {"noise_reduction": {"type": "far_field"}}}},
+        ),
+        (
+            {"turn_detection": {"type": "semantic_vad"}},
+            {"audio": {"input": {"turn_detection": {"type": "semantic_vad"}}}},
+        ),
+        ({"max_response_output_tokens": 5}, {"max_output_tokens": 5}),
+        ({"temperature": 0.5}, {"temperature": 0.5}),
+    ],
+)
+def test_the_beta_shape_is_understood_too(beta: Json, ga: Json) -> None:
+    """openai-python's own README showed it on the GA client."""
+    assert wished(**beta) == wished(**ga) == ga
+
+
+def test_the_ga_shape_counts_over_the_beta_shape() -> None:
+    """A client that sends both means the newer one; the rest of the beta shape is joined to it."""
+    both = wished(voice="old", input_audio_format="pcm16", audio={"output": {"voice": "new"}})
+    assert both["audio"]["output"] == {"voice": "new"}
+    assert both["audio"]["input"]["format"]["type"] == "audio/pcm"
+
+
+def test_an_object_may_name_the_voice() -> None:
+    """A voice of one's own is an object with an id; what is echoed is the id."""
+    assert wished(audio={"output": {"voice": {"id": "x"}}}) == {"audio": {"output": {"voice": "x"}}}
+
+
+def test_turn_detection_none() -> None:
+    """Some clients say none where null is meant, which strict clients refuse in the echo."""
+    assert wished(turn_detection={"type": "none"})["audio"]["input"] == {"turn_detection": None}
+
+
+def test_turn_detection_keeps_what_it_says() -> None:
+    """It is echoed, not used: its details are the client's."""
+    detection = {"type": "server_vad", "threshold": 0.5, "idle_timeout_ms": None}
+    assert wished(turn_detection=detection)["audio"]["input"]["turn_detection"] == detection
+
+
+@pytest.mark.parametrize("choice", ["auto", "none", "required", {"type": "function", "name": "f"}])
+def test_tool_choices(choice: Any) -> None:
+    """The three words, or one function."""
+    assert wished(tool_choice=choice) == {"tool_choice": choice}
+
+
+@pytest.mark.parametrize("most", [1, 4096, "inf"])
+def test_limits_of_tokens(most: Any) -> None:
+    """From one to 4,096, or without a limit."""
+    assert wished(max_output_tokens=most) == {"max_output_tokens": most}
+
+
+@pytest.mark.parametrize("field", ["tracing", "truncation"])
+def test_settings_that_are_a_word_or_an_object(field: str) -> None:
+    """Both are kept as they came; another word is refused."""
+    assert wished(**{field: "auto"}) == {field: "auto"}
+    assert wished(**{field: {"x": 1}}) == {field: {"x": 1}}
+    assert refused(**{field: "x"})[:2] == ("invalid_value", f"session.{field}")
+    assert refused(**{field: 5})[:2] == ("invalid_type", f"session.{field}")
+
+
+def test_the_bad_field_has_the_clients_name() -> None:
+    """Who spoke beta is told of its error in beta."""
+    code, param, text = refused(voice=5)
+    assert (code, param) == ("invalid_type", "session.voice")
+    assert text.startswith("Invalid 'session.voice': ")
+    assert refused(audio={"output": {"voice": 5}})[1] == "session.audio.output.voice"
+
+
+def test_what_is_in_the_way_is_named() -> None:
+    """Where the beta shape finds no room in the GA shape, the GA field is what is wrong."""
+    assert refused(voice="x", audio=5)[:2] == ("invalid_type", "session.audio")
+
+
+def test_a_response_may_wish_for_more() -> None:
+    """Conversation, metadata and input are of one response only."""
+    raw = {"conversation": "none", "metadata": {"a": "b"}, "input": [{"type": "item_reference", "id": "x"}]}
+    assert read(ResponseWishes, raw, "response").model_dump(exclude_unset=True) == raw
+    assert wished(**raw) == {}
+
+
+@pytest.mark.parametrize("pairs", [16, 17])
+def test_metadata_has_a_limit(pairs: int) -> None:
+    """Sixteen pairs, as at OpenAI."""
+    raw = {"metadata": {str(number): "" for number in range(pairs)}}
+    if pairs == 16:
+        assert read(ResponseWishes, raw, "response").metadata == raw["metadata"]
+    else:
+        with pytest.raises(BadEvent, match="at most 16"):
+            read(ResponseWishes, raw, "response")
+
+
+def test_the_clients_object_is_left_alone() -> None:
+    """Reading moves fields in a copy."""
+    raw: Json = {"voice": "x", "audio": {"output": {"speed": 1.0}}}
+    read(SessionWishes, raw, "session")
+    assert raw == {"voice": "x", "audio": {"output": {"speed": 1.0}}}

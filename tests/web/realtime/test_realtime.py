@@ -1,0 +1,768 @@
+"""/v1/realtime: a socket and the character it talks to. Real sockets throughout."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets
+from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, web
+from websockets.asyncio.client import ClientConnection
+
+from charhost.character.character import CharacterSet
+from charhost.reload.swap import Swap
+from charhost.settings import Settings
+from charhost.web.app import create_app
+from charhost.web.keys import MANAGER, METRICS, SESSIONS
+from charhost.web.realtime.openai import OpenAIDoor
+from charhost.web.schemas import GenerationCount
+from tests.conftest import Client, character
+from tests.reload.test_manager import Write
+
+REALTIME = "/v1/realtime?dialect=ga"
+HOLDING = "/v1/realtime"  # where nothing says which dialect a client speaks
+RELOAD = "/v1/characters/reload"
+
+StartClient = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+def start(aiohttp_client: StartClient, directory: Path) -> StartClient:
+    """Starts a server for the directory, with further settings."""
+
+    async def start(**values: Any) -> Client:
+        return await aiohttp_client(create_app(Settings(**{"directory": directory, **values})))
+
+    return start
+
+
+async def reload(client: Client, **fields: object) -> Any:
+    """The report of a reload that was applied."""
+    answer = await client.post(RELOAD, json=fields)
+    assert answer.status == 200
+    return await answer.json()
+
+
+async def events(ws: ClientWebSocketResponse) -> tuple[list[Any], int, str]:
+    """All that a client is sent until the end, the close code and the reason."""
+    received = []
+    while (message := await ws.receive(timeout=20)).type is WSMsgType.TEXT:
+        received.append(message.json())
+    assert message.type is WSMsgType.CLOSE
+    return received, message.data, message.extra or ""
+
+
+async def update(ws: ClientWebSocketResponse, **session: object) -> Any:
+    """The answer to a session.update."""
+    await ws.send_json({"type": "session.update", "session": session})
+    return await ws.receive_json(timeout=20)
+
+
+async def ask(ws: ClientWebSocketResponse, event: object) -> Any:
+    """The error that an event is answered with."""
+    await ws.send_str(event if isinstance(event, str) else json.dumps(event))
+    answer = await ws.receive_json(timeout=20)
+    assert answer["type"] == "error"
+    return answer["error"]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what no event tells of."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def closed(client: Client, reason: str) -> float | None:
+    """How many sessions ended for that reason."""
+    return client.app[METRICS].registry.get_sample_value("charhost_sessions_closed_total", {"reason": reason})
+
+
+def stuck_client(client: Client) -> Any:
+    """A WebSocket client that is never read from, once a few frames have come."""
+    url = str(client.make_url(REALTIME)).replace("http", "ws", 1)
+    return websockets.connect(url, max_queue=1, ping_interval=None, close_timeout=0.1, compression=None, proxy=None)
+
+
+async def fill_pipes(stuck: ClientConnection, frames: int) -> None:
+    """Make the server answer more than a network connection takes in, in so many frames."""
+    for _ in range(frames):
+        await stuck.send(json.dumps({"type": "session.update", "session": {"instructions": "e" * 100_000}}))
+
+
+# The handshake
+
+
+@pytest.mark.parametrize(
+    ("offered", "selected"),
+    [
+        ((), None),
+        (("realtime",), "realtime"),
+        (("realtime", "openai-insecure-api-key.s3cret"), "realtime"),
+        (("x",), None),
+    ],
+)
+async def test_the_subprotocol_is_selected_when_it_is_offered(
+    client: Client, offered: tuple[str, ...], selected: str | None
+) -> None:
+    """`realtime` is answered to who offers it, and nothing to others: clients abort on anything else."""
+    async with client.ws_connect(REALTIME, protocols=offered) as ws:
+        assert ws.protocol == selected
+
+
+async def test_a_key_among_the_subprotocols_is_not_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """A key that a page offers as a subprotocol stays out of the log, also when nothing else is offered."""
+    caplog.set_level(logging.DEBUG)
+    async with client.ws_connect(REALTIME, protocols=("openai-insecure-api-key.s3cret",)) as ws:
+        await ws.receive()
+    assert "s3cret" not in caplog.text
+
+
+async def test_a_plain_get_is_told_to_upgrade(client: Client) -> None:
+    """Without a WebSocket handshake the answer says what is missing."""
+    answer = await client.get(REALTIME)
+    assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
+
+
+async def test_a_refused_handshake_has_the_error_shape_of_openai(client: Client) -> None:
+    """Where a client of OpenAI's asks, a refusal is one that it can read."""
+    error = (await (await client.get(REALTIME)).json())["error"]
+    assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", "upgrade_required", None)
+    assert error["message"]
+
+
+async def test_a_page_of_any_site_may_talk(client: Client) -> None:
+    """Who talks needs no authority: unmute's frontend is served from another port."""
+    async with client.ws_connect(REALTIME, headers={"Origin": "http://localhost:3000"}) as ws:
+        assert (await ws.receive_json())["type"] == "session.created"
+
+
+async def test_frames_are_not_compressed(client: Client) -> None:
+    """Compression costs 85 kB for each client and gains nothing for small frames."""
+    async with client.ws_connect(REALTIME, compress=15) as ws:
+        assert not ws.compress
+
+
+async def test_the_server_asks_whether_a_client_is_there(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every now and then the client is pinged."""
+    monkeypatch.setattr("charhost.web.realtime.handler.HEARTBEAT", 0.05)
+    async with client.ws_connect(REALTIME, autoping=False) as ws:
+        await ws.receive()
+        assert (await ws.receive(timeout=20)).type is WSMsgType.PING
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
+async def test_without_the_key_there_is_no_handshake(start: StartClient, headers: dict[str, str]) -> None:
+    """Where a key is asked for, a missing or wrong one is refused before the upgrade."""
+    client = await start(api_key="s3cret")
+    with pytest.raises(WSServerHandshakeError) as refused:
+        await client.ws_connect(REALTIME, headers=headers)
+    assert refused.value.status == 401
+
+
+async def test_without_the_key_not_even_the_protocol_is_told(start: StartClient) -> None:
+    """Where a key is asked for, a plain request without it learns that first."""
+    client = await start(api_key="s3cret")
+    assert (await client.get(REALTIME)).status == 401
+
+
+async def test_a_page_is_told_that_its_key_is_wrong(start: StartClient) -> None:
+    """A page cannot read the status of a refused handshake: it is told by an event and close 3000."""
+    client = await start(api_key="s3cret")
+    async with client.ws_connect(REALTIME, protocols=("realtime", "openai-insecure-api-key.wrong")) as ws:
+        (event,), code, reason = await events(ws)
+    assert (code, reason) == (3000, "invalid_request_error.invalid_api_key")
+    assert (event["error"]["type"], event["error"]["code"]) == ("invalid_request_error", "invalid_api_key")
+
+
+@pytest.mark.parametrize("field", ["call_id", "intent"])
+async def test_what_is_no_conversation_is_refused(client: Client, field: str) -> None:
+    """Clients that would join a call, or have speech written down, are told that there is no such thing here."""
+    async with client.ws_connect(REALTIME, params={"model": "Ada", field: "transcription"}) as ws:
+        (event,), code, _ = await events(ws)
+    assert (code, event["error"]["code"], event["error"]["param"]) == (4004, "invalid_value", field)
+
+
+# When session.created comes
+
+
+async def first(ws: ClientWebSocketResponse) -> Any:
+    """The first event."""
+    return await ws.receive_json(timeout=20)
+
+
+@pytest.mark.parametrize(
+    ("options", "is_beta"),
+    [
+        ({"params": {"model": "Ada"}}, False),
+        ({"headers": {"Authorization": "Bearer x"}}, False),
+        ({"protocols": ("realtime", "openai-insecure-api-key.x")}, False),
+        ({"params": {"dialect": "ga"}}, False),
+        ({"headers": {"OpenAI-Beta": "realtime=v1"}}, True),
+        ({"protocols": ("realtime", "openai-beta.realtime-v1")}, True),
+        ({"params": {"model": "Ada", "dialect": "beta"}}, True),
+    ],
+)
+async def test_a_client_of_openai_is_greeted_at_once(client: Client, options: dict[str, Any], is_beta: bool) -> None:
+    """Where the handshake says which dialect it is, session.created waits for nothing."""
+    async with client.ws_connect(HOLDING, **options) as ws:
+        event = await first(ws)
+    assert (event["type"], "modalities" in event["session"]) == ("session.created", is_beta)
+
+
+@pytest.mark.parametrize(
+    ("event", "is_beta", "answers"),
+    [
+        ({"type": "session.update", "session": {"type": "realtime"}}, False, ["session.updated"]),
+        ({"type": "session.update", "session": {"instructions": "x"}}, False, ["session.updated"]),
+        ({"type": "session.update", "session": {"modalities": ["text"]}}, True, ["session.updated"]),
+        ({"type": "session.update", "session": {"input_audio_format": "pcm16"}}, True, ["session.updated"]),
+        ({"type": "session.update", "session": 5}, False, ["error"]),
+        ({"type": "input_audio_buffer.append", "audio": "AAAA"}, True, []),
+        ({"type": "response.cancel"}, False, ["error"]),
+        ({"type": "nope"}, False, ["error"]),
+    ],
+)
+async def test_the_first_event_tells_the_dialect(
+    client: Client, event: dict[str, Any], is_beta: bool, answers: list[str]
+) -> None:
+    """A client whose handshake says nothing is greeted in the dialect of its first event, which is then obeyed."""
+    async with client.ws_connect(HOLDING) as ws:
+        await ws.send_json(event)
+        created = await first(ws)
+        await ws.send_json({"type": "input_audio_buffer.clear"})
+        received = [(await first(ws))["type"] for _ in range(len(answers) + 1)]
+    assert (created["type"], "modalities" in created["session"]) == ("session.created", is_beta)
+    assert received == [*answers, "input_audio_buffer.cleared"]
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"type": "session.update", "session": {"allow_recording": False, "voice": None, "instructions": None}},
+        {"type": "session.update", "session": {"instructions": {"type": "smalltalk"}}},
+        {"type": "input_audio_buffer.append", "audio": "T2dnUwAC"},
+        {"type": "session.characters.list"},
+    ],
+)
+async def test_a_client_of_unmute_is_not_greeted(client: Client, event: dict[str, Any]) -> None:
+    """unmute's clients know no session.created, and break on it."""
+    async with client.ws_connect(HOLDING) as ws:
+        await ws.send_json(event)
+        await reload(client)
+        received, code, _ = await events(ws)
+    assert "session.created" not in {event["type"] for event in received}
+    assert code == 1012
+
+
+@pytest.mark.parametrize(("text", "code"), [("hello", "invalid_json"), (b"hello", "invalid_event")])
+async def test_nonsense_at_first_is_answered_as_ga(client: Client, text: str | bytes, code: str) -> None:
+    """What is no event tells no dialect: the client is greeted, then refused."""
+    async with client.ws_connect(HOLDING) as ws:
+        await (ws.send_bytes(text) if isinstance(text, bytes) else ws.send_str(text))
+        assert (await first(ws))["session"]["type"] == "realtime"
+        assert (await first(ws))["error"]["code"] == code
+
+
+async def test_a_client_that_says_nothing_is_greeted_later(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for session.created gets it after a while, and once."""
+    monkeypatch.setattr("charhost.web.realtime.dispatcher.PATIENCE", 0.05)
+    async with client.ws_connect(HOLDING) as ws:
+        assert (await first(ws))["session"]["type"] == "realtime"
+        assert (await update(ws, modalities=["text"]))["session"]["type"] == "realtime"
+
+
+async def test_a_client_that_was_greeted_is_not_greeted_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time to wait does not run on beside a dialect that is known."""
+    monkeypatch.setattr("charhost.web.realtime.dispatcher.PATIENCE", 0.05)
+    async with client.ws_connect(HOLDING) as held, client.ws_connect(REALTIME) as known:
+        await held.send_json({"type": "session.update", "session": {"modalities": ["text"]}})
+        await first(known)
+        await asyncio.sleep(0.1)
+        await held.send_json({"type": "input_audio_buffer.clear"})
+        await known.send_json({"type": "input_audio_buffer.clear"})
+        assert (await first(known))["type"] == "input_audio_buffer.cleared"
+        kinds = [(await first(held))["type"] for _ in range(3)]
+    assert kinds == ["session.created", "session.updated", "input_audio_buffer.cleared"]
+
+
+async def test_a_client_that_left_is_not_greeted(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time to wait ends with the connection."""
+    greeted: list[OpenAIDoor] = []
+    monkeypatch.setattr("charhost.web.realtime.dispatcher.PATIENCE", 0.05)
+    monkeypatch.setattr(OpenAIDoor, "open", lambda door: greeted.append(door))
+    async with client.ws_connect(HOLDING):
+        pass
+    await until(lambda: closed(client, "client") == 1)
+    await asyncio.sleep(0.1)
+    assert greeted == []
+
+
+async def test_a_reload_finds_a_client_that_was_not_greeted(client: Client) -> None:
+    """A client that has said nothing yet is told of a reload as the others are, and of nothing else."""
+    async with client.ws_connect(HOLDING) as ws:
+        await until(lambda: len(client.app[SESSIONS]) == 1)
+        await reload(client)
+        (event,), code, _ = await events(ws)
+    assert (event["error"]["code"], code) == ("characters_reloaded", 1012)
+
+
+# Which character
+
+
+async def test_session_created_comes_first(client: Client) -> None:
+    """A client is greeted at once with its session."""
+    async with client.ws_connect(REALTIME) as ws:
+        event = await ws.receive_json()
+    assert (event["type"], event["session"]["model"], event["session"]["type"]) == (
+        "session.created",
+        "Ada",
+        "realtime",
+    )
+    assert event["session"]["id"].startswith("sess_")
+    assert event["event_id"]
+
+
+async def test_the_first_good_one_is_the_default(client: Client, write: Write) -> None:
+    """Who names nobody talks to the first good character."""
+    write("aaron.py", character("Aaron").replace("True", "False"))
+    await reload(client)
+    async with client.ws_connect(REALTIME) as ws:
+        assert (await ws.receive_json())["session"]["model"] == "Ada"
+
+
+@pytest.mark.parametrize(("name", "expected"), [("Bob", "Bob"), ("Nobody", "Ada")])
+async def test_the_operator_may_choose_the_default(start: StartClient, write: Write, name: str, expected: str) -> None:
+    """With `--character` that one is the default, if it is there."""
+    write("bob.py", character("Bob"))
+    async with (await start(character=name)).ws_connect(REALTIME) as ws:
+        assert (await ws.receive_json())["session"]["model"] == expected
+
+
+@pytest.mark.parametrize("query", ["model=Aim%C3%A9e+B%2Fx", "model=Aime%CC%81e%20B%2Fx", "model=+Aim%C3%A9e+B/x+"])
+async def test_model_chooses_the_character(client: Client, write: Write, query: str) -> None:
+    """`?model=` names the character, however its letters are encoded."""
+    write("other.py", character("Aimée B/x"))
+    await reload(client)
+    async with client.session.ws_connect(f"{client.make_url('/')}v1/realtime?{query}") as ws:
+        assert (await ws.receive_json())["session"]["model"] == "Aimée B/x"
+
+
+@pytest.mark.parametrize("name", ["Nobody", "ada"])
+async def test_an_unknown_model_is_refused(client: Client, name: str) -> None:
+    """An unknown `?model=` gets an error and close 4004, and no session before."""
+    async with client.ws_connect(REALTIME, params={"model": name}) as ws:
+        (event,), code, reason = await events(ws)
+    assert (code, reason) == (4004, "invalid_request_error.model_not_found")
+    assert (event["error"]["code"], event["error"]["param"]) == ("model_not_found", "model")
+    assert event["error"]["type"] == "invalid_request_error"
+
+
+@pytest.mark.parametrize("params", [{}, {"model": "Ada"}])
+async def test_an_empty_set_is_refused(start: StartClient, tmp_path: Path, params: dict[str, str]) -> None:
+    """Where there is nobody to talk to the client is told so."""
+    client = await start(directory=tmp_path / "nowhere")
+    async with client.ws_connect(REALTIME, params=params) as ws:
+        (event,), code, _ = await events(ws)
+    assert (code, event["error"]["code"]) == (4004, "model_not_found" if params else "missing_model")
+
+
+async def test_a_refused_client_is_no_session(client: Client) -> None:
+    """Who was turned away is not counted among the sessions."""
+    async with client.ws_connect(REALTIME, params={"model": "Nobody"}) as ws:
+        await events(ws)
+    assert (len(client.app[SESSIONS]), closed(client, "client")) == (0, None)
+
+
+async def test_the_first_update_may_choose_the_character(client: Client, write: Write) -> None:
+    """Without `?model=` the model of the first session.update is talked to."""
+    write("bob.py", character("Bob"))
+    await reload(client)
+    async with client.ws_connect(REALTIME) as ws:
+        assert (await ws.receive_json())["session"]["model"] == "Ada"
+        updated = await update(ws, model="Bob")
+    assert (updated["type"], updated["session"]["model"]) == ("session.updated", "Bob")
+
+
+async def test_only_the_first_update_may_choose(client: Client, write: Write) -> None:
+    """Later updates leave the character as it is, also when the first one did not choose."""
+    write("bob.py", character("Bob"))
+    await reload(client)
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        await update(ws)
+        assert (await update(ws, model="Bob"))["session"]["model"] == "Ada"
+
+
+async def test_an_update_never_chooses_over_the_query(client: Client, write: Write) -> None:
+    """With `?model=` the model of a session.update does not count: SDKs send one unasked."""
+    write("bob.py", character("Bob"))
+    await reload(client)
+    async with client.ws_connect(REALTIME, params={"model": "Ada"}) as ws:
+        await ws.receive_json()
+        assert (await update(ws, model="Bob"))["session"]["model"] == "Ada"
+
+
+async def test_the_choice_ends_with_the_first_response(client: Client, write: Write) -> None:
+    """Who has been answered by one character does not change it for another."""
+    write("bob.py", character("Bob"))
+    await reload(client)
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.send_json({"type": "response.create"})
+        while (await ws.receive_json(timeout=20))["type"] != "response.done":
+            pass
+        assert (await update(ws, model="Bob"))["session"]["model"] == "Ada"
+
+
+async def test_the_voice_of_a_session_is_its_character(client: Client, write: Write) -> None:
+    """As long as a client names no voice, the voice is that of whom it talks to."""
+    write("bob.py", character("Bob"))
+    await reload(client)
+    async with client.ws_connect(REALTIME) as ws:
+        assert (await ws.receive_json())["session"]["audio"]["output"]["voice"] == "Ada"
+        assert (await update(ws, model="Bob"))["session"]["audio"]["output"]["voice"] == "Bob"
+
+
+async def test_an_unknown_model_in_an_update_is_ignored(client: Client) -> None:
+    """`gpt-realtime`, which SDKs send, is nobody here and no error."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        assert (await update(ws, model="gpt-realtime"))["session"]["model"] == "Ada"
+
+
+async def test_an_update_answers_with_the_whole_session(client: Client) -> None:
+    """Every update is answered with the session as it is now; what was not named stays."""
+    async with client.ws_connect(REALTIME) as ws:
+        created = (await ws.receive_json())["session"]
+        assert (await update(ws, instructions="Be brief."))["session"] == created | {"instructions": "Be brief."}
+        assert (await update(ws, tracing="auto"))["session"]["instructions"] == "Be brief."
+        assert (await update(ws, instructions="", tracing=None))["session"] == created
+
+
+# What is not understood
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "param"),
+    [
+        ("hello", "invalid_json", None),
+        ([], "invalid_json", None),
+        ({"type": "session.created", "event_id": "e1"}, "invalid_value", "type"),
+        ({"type": "session.update", "event_id": "e1"}, "missing_required_parameter", "session"),
+        ({"type": "session.update", "event_id": "e1", "session": {"model": 5}}, "invalid_type", "session.model"),
+        ({"type": "nope", "event_id": "\ud800"}, "invalid_value", "type"),
+    ],
+)
+async def test_a_bad_event_is_answered_and_the_session_goes_on(
+    client: Client, event: object, code: str, param: str | None
+) -> None:
+    """What cannot be obeyed gets one error that echoes the event's id, and changes nothing."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        error = await ask(ws, event)
+        assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", code, param)
+        assert (error["event_id"] is None) == (code == "invalid_json")
+        assert (await update(ws))["type"] == "session.updated"
+
+
+async def test_the_id_of_a_bad_event_is_echoed(client: Client) -> None:
+    """Clients match an error to their event by its id."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        assert (await ask(ws, {"type": "nope", "event_id": "mine"}))["event_id"] == "mine"
+
+
+async def test_instructions_may_hold_any_text(client: Client) -> None:
+    """Half a surrogate pair, which JSON may carry, does not end the session."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        assert (await update(ws, instructions="\ud83d"))["type"] == "session.updated"
+
+
+async def test_a_binary_frame_is_answered_with_an_error(client: Client) -> None:
+    """Only text frames are events."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        await ws.send_bytes(b'{"type": "session.update", "session": {}}')
+        assert (await ws.receive_json(timeout=20))["error"]["code"] == "invalid_event"
+        assert (await update(ws))["type"] == "session.updated"
+
+
+async def test_a_message_has_its_limit(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A message over the limit ends the session with 1009."""
+    monkeypatch.setattr("charhost.web.realtime.handler.MOST_MESSAGE_BYTES", 1000)
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        await ws.send_str("x" * 2000)
+        assert (await events(ws))[1] == 1009
+    await until(lambda: closed(client, "error") == 1)
+
+
+async def test_a_long_message_is_read(client: Client) -> None:
+    """Messages are not cut at aiohttp's usual 4 MiB: one may carry 15 MiB of audio."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        await ws.send_str(json.dumps({"type": "session.update", "session": {"x": "x" * (20 << 20)}}))
+        assert (await ws.receive_json(timeout=20))["type"] == "session.updated"
+
+
+# Reloads
+
+
+async def test_a_reload_says_why_and_closes_with_1012(client: Client, directory: Path) -> None:
+    """A client is told what happened, that it may come back and when, and is closed with 1012 (promise 29)."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        await reload(client)
+        (event,), code, reason = await events(ws)
+    assert (event["type"], code, reason) == ("error", 1012, f"Characters reloaded from {directory}")
+    assert event["error"] == {
+        "type": "fatal",
+        "code": "characters_reloaded",
+        "message": f"Characters reloaded from {directory}. Please reconnect.",
+        "param": None,
+        "event_id": None,
+        "retry_after_ms": 0,
+    }
+    await until(lambda: closed(client, "reload") == 1)
+
+
+async def test_the_answer_counts_the_sessions(client: Client) -> None:
+    """The report says how many sessions there were and how many it touched."""
+    async with client.ws_connect(REALTIME) as one, client.ws_connect(REALTIME) as two:
+        await one.receive()
+        await two.receive()
+        assert (await reload(client, sessions="keep"))["sessions"] == {"policy": "keep", "total": 2, "affected": 0}
+        assert (await reload(client))["sessions"] == {"policy": "close", "total": 2, "affected": 2}
+
+
+async def test_the_return_of_many_clients_is_spread(client: Client) -> None:
+    """Each of eighty clients gets its own time to come back, within four tenths of a second (promise 29)."""
+    sockets = [await client.ws_connect(REALTIME) for _ in range(80)]
+    for ws in sockets:
+        await ws.receive_json()
+    await reload(client)
+    told = [(await events(ws))[0][-1]["error"]["retry_after_ms"] for ws in sockets]
+    assert all(isinstance(wait, int) and 0 <= wait <= 395 for wait in told)
+    assert len(set(told)) > 20
+    assert max(told) > 200
+
+
+@pytest.mark.parametrize("shift", ["", "x", "xx"])
+async def test_a_long_path_does_not_change_the_close_code(client: Client, tmp_path: Path, shift: str) -> None:
+    """The reason is cut to 123 bytes between two letters, so that the close frame stays valid (promise 29)."""
+    other = tmp_path / f"{shift}{'é' * 100}" / ("語" * 60)
+    other.mkdir(parents=True)
+    (other / "bob.py").write_text(character("Bob"))
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        await reload(client, directory=str(other))
+        (event,), code, reason = await events(ws)
+    assert (code, event["error"]["message"]) == (1012, f"Characters reloaded from {other}. Please reconnect.")
+    assert f"Characters reloaded from {other}".startswith(reason)
+    assert 120 <= len(reason.encode()) <= 123
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", "développeuse".encode()])
+async def test_any_path_can_be_told(start: StartClient, tmp_path: Path, name: bytes) -> None:
+    """A directory whose name is not UTF-8 is reloaded and told of as any other (promise 29)."""
+    directory = tmp_path / os.fsdecode(name)
+    directory.mkdir()
+    (directory / "ada.py").write_text(character("Ada"))
+    client = await start(directory=directory)
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json(timeout=20)
+        assert (await reload(client, directory="default"))["outcome"] == "applied"
+        assert (await events(ws))[1] == 1012
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"on_error": "abort"}, {"dry_run": True}, {"directory": "/nowhere"}, {"directory": "x"}, {"colour": 1}],
+)
+async def test_a_failed_reload_sends_no_frame(client: Client, write: Write, fields: dict[str, object]) -> None:
+    """Neither a refused reload nor a dry run reaches a client: the next thing it gets is its own answer (promise 9)."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        write("bob.py", "def broken(:")
+        await client.post(RELOAD, json=fields)
+        assert (await update(ws))["type"] == "session.updated"
+        assert len(client.app[SESSIONS]) == 1
+
+
+async def test_kept_sessions_go_on(client: Client, write: Write) -> None:
+    """With `sessions: keep` nobody is told, and each stays with the version it began with (promise 19)."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        write("ada.py", character("Ada II"))
+        await reload(client, sessions="keep")
+        assert (await update(ws))["session"]["model"] == "Ada"
+
+
+async def test_the_policy_of_the_server_is_the_default(start: StartClient) -> None:
+    """Where the request does not say what happens to sessions the setting does."""
+    client = await start(sessions="keep")
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        assert (await reload(client))["sessions"]["policy"] == "keep"
+        assert (await update(ws))["type"] == "session.updated"
+
+
+async def test_frames_on_their_way_come_before_the_farewell(client: Client) -> None:
+    """The close travels behind what was queued: nothing that was said is lost."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        for number in range(50):
+            await ws.send_json({"type": "nope", "event_id": str(number)})
+        first = await ws.receive_json()
+        await reload(client)
+        received, code, _ = await events(ws)
+    ids = [event["error"]["event_id"] for event in (first, *received[:-1])]
+    assert ids == [str(number) for number in range(len(ids))]
+    assert (received[-1]["error"]["code"], code) == ("characters_reloaded", 1012)
+
+
+async def test_a_session_is_of_one_generation_or_was_told(client: Client, write: Write) -> None:
+    """Sessions that are opened during reloads are on the set that serves, or get the farewell (promise 8)."""
+
+    async def talk() -> tuple[str, int | None]:
+        async with client.ws_connect(REALTIME) as ws:
+            name = (await ws.receive_json(timeout=20))["session"]["model"]
+            await finished.wait()
+            with suppress(ConnectionError):  # it was told and closed
+                await ws.send_json({"type": "session.update", "session": {}})
+            answer = await ws.receive_json(timeout=20)
+            return name, None if answer["type"] == "session.updated" else (await events(ws))[1]
+
+    finished = asyncio.Event()
+    talks = []
+    for turn in range(20):
+        talks += [asyncio.create_task(talk()) for _ in range(4)]
+        write("ada.py", character(f"Ada {turn}"))
+        await reload(client)
+    finished.set()
+    outcomes = await asyncio.gather(*talks)
+    assert len({name for name, _ in outcomes}) > 5
+    assert all(code == (None if name == "Ada 19" else 1012) for name, code in outcomes)
+
+
+@pytest.mark.parametrize("moment", ["at the end of the handshake", "right after it"])
+async def test_a_swap_during_the_handshake_is_not_missed(
+    client: Client, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """A session that is opened at the very moment of a swap is on the new set or is told (promise 8)."""
+    manager, sessions, prepare = client.app[MANAGER], client.app[SESSIONS], web.WebSocketResponse.prepare
+
+    def swap() -> None:
+        before = manager.current
+        manager._current = CharacterSet(before.directory, 2, dict(before))
+        sessions.follow(Swap(before, manager.current, "close"))
+
+    async def prepare_and_swap(ws: web.WebSocketResponse, request: web.Request) -> object:
+        writer = await prepare(ws, request)
+        swap() if moment == "at the end of the handshake" else asyncio.get_running_loop().call_soon(swap)
+        return writer
+
+    monkeypatch.setattr(web.WebSocketResponse, "prepare", prepare_and_swap)
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        if sessions.by_generation() != [GenerationCount(generation=2, sessions=1)]:
+            assert (await events(ws))[1] == 1012
+
+
+async def test_a_client_that_does_not_read_delays_nobody(start: StartClient) -> None:
+    """With one client stuck the answer and the other clients' farewell come at once, and it is cut off (promise 14)."""
+    client = await start(close_grace=0.2)
+    async with stuck_client(client) as stuck, client.ws_connect(REALTIME) as other:
+        await other.receive_json()
+        await fill_pipes(stuck, 200)
+        async with asyncio.timeout(10):
+            report = await reload(client)
+            assert (await events(other))[1] == 1012
+        assert report["sessions"]["affected"] == 2
+        await until(lambda: len(client.app[SESSIONS]) == 0)
+    assert closed(client, "reload") == 2
+
+
+async def test_a_silent_client_delays_nobody(start: StartClient) -> None:
+    """A client that does not answer the close frame costs nobody anything (promise 14)."""
+    client = await start(close_grace=30)
+    sockets = [await client.ws_connect(REALTIME, autoclose=False) for _ in range(20)]
+    async with asyncio.timeout(10):
+        assert (await reload(client))["sessions"]["affected"] == 20
+        await until(lambda: len(client.app[SESSIONS]) == 0)
+    for ws in sockets:
+        await ws.close()
+
+
+async def test_a_flood_fills_the_outbox_and_ends_the_session(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """A client that asks and does not read is dropped before its answers fill the memory, which is no fault here."""
+    async with stuck_client(client) as stuck:
+        with pytest.raises(websockets.ConnectionClosed):
+            await fill_pipes(stuck, 2000)
+        await until(lambda: len(client.app[SESSIONS]) == 0)
+    assert closed(client, "overflow") == 1
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+# Ends
+
+
+async def test_a_client_that_leaves_is_forgotten(client: Client) -> None:
+    """When the client closes the session is over, and counted as ended by it."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        assert len(client.app[SESSIONS]) == 1
+    await until(lambda: closed(client, "client") == 1)
+    assert len(client.app[SESSIONS]) == 0
+
+
+async def test_a_client_that_vanishes_is_forgotten(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """A connection that breaks ends its session without an error in the log."""
+    ws = await client.ws_connect(REALTIME)
+    await ws.receive_json()
+    ws._writer.transport.abort()
+    await until(lambda: len(client.app[SESSIONS]) == 0)
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+    await ws.close()
+
+
+async def test_shutdown_closes_with_1001(client: Client) -> None:
+    """When the server goes away its clients are told so."""
+    async with client.ws_connect(REALTIME) as ws:
+        await ws.receive_json()
+        closing = asyncio.create_task(client.server.close())
+        assert await events(ws) == ([], 1001, "Server is shutting down")
+        await asyncio.wait_for(closing, 20)
+    assert closed(client, "shutdown") == 1
+
+
+async def test_a_stuck_client_does_not_hold_up_the_shutdown(start: StartClient) -> None:
+    """At shutdown too, a client that does not read is cut off after its grace."""
+    client = await start(close_grace=0.2)
+    async with stuck_client(client) as stuck:
+        await fill_pipes(stuck, 200)
+        await asyncio.wait_for(client.server.close(), 20)
+    assert closed(client, "shutdown") == 1
+
+
+async def test_a_handshake_during_shutdown_is_turned_away(client: Client) -> None:
+    """A client that gets in after the others were told is told as well."""
+    client.app[SESSIONS].closing = True
+    async with client.ws_connect(REALTIME) as ws:
+        assert (await events(ws))[1] == 1001
+
+
+async def test_a_handshake_after_shutdown_finds_no_server(client: Client) -> None:
+    """Afterwards nobody listens."""
+    url = client.make_url(REALTIME)
+    await client.server.close()
+    with pytest.raises((OSError, WSServerHandshakeError)):
+        await client.session.ws_connect(url)

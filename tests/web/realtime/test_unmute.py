@@ -1,0 +1,732 @@
+"""unmute's dialect, spoken with clients that connect as unmute's do and refuse what is not in its closed table."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any, Literal
+
+import pytest
+import websockets
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from websockets.asyncio.client import ClientConnection
+
+from charhost.character.character import Character
+from charhost.llm.model import CallDelta, Delta, Model, ModelError, ModelRequest
+from charhost.settings import Settings
+from charhost.web.keys import CONVERSATIONS, SESSIONS
+from charhost.web.realtime import unmute
+from charhost.web.realtime.word_splitter import Words
+from tests.conftest import Client, character
+from tests.grammar import CharactersListed, CharactersReloaded
+
+Write = Callable[[str, str], Path]
+
+OGG_PAGE = base64.b64encode(b"OggS\x00\x00" + bytes(40)).decode()
+
+
+class Strict(BaseModel):
+    """No other keys, no other types: the load test raises on anything that it does not know."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Event(Strict):
+    event_id: str
+
+
+class Instructions(Strict):
+    type: Literal["constant", "smalltalk", "quiz_show", "guess_animal", "news", "unmute_explanation"]
+    text: str | None = None
+    language: str | None = None
+
+
+class SessionConfig(Strict):
+    instructions: Instructions | None = None
+    voice: str | None = None
+    allow_recording: bool
+
+
+class SessionUpdated(Event):
+    type: Literal["session.updated"]
+    session: SessionConfig
+
+
+class Said(Strict):
+    role: Literal["user", "assistant"]
+    content: str
+
+
+class Response(Strict):
+    object: Literal["realtime.response"]
+    status: Literal["in_progress"]
+    voice: str
+    chat_history: list[Said]
+
+
+class ResponseCreated(Event):
+    type: Literal["response.created"]
+    response: Response
+
+
+class Ready(Event):
+    type: Literal["unmute.response.text.delta.ready"]
+    delta: str
+
+
+class TextDelta(Event):
+    type: Literal["response.text.delta"]
+    delta: str = Field(pattern=r"^\S+$")
+
+
+class TextDone(Event):
+    type: Literal["response.text.done"]
+    text: str
+
+
+class Outputs(Strict):
+    chat_history: list[Said] = Field(min_length=1)
+    debug_dict: dict[str, Any]
+    debug_plot_data: list[Any]
+
+
+class AdditionalOutputs(Event):
+    type: Literal["unmute.additional_outputs"]
+    args: Outputs
+
+
+class Problem(Strict):
+    type: Literal["invalid_request_error", "server_error"]
+    code: str | None
+    message: str
+    param: None
+    details: str | dict[str, Any] | None
+
+
+class Farewell(BaseModel):
+    """What comes before a close that is none of the client's doing: it has the shape of the GA dialect."""
+
+    type: Literal["fatal", "server_error"]
+    code: str
+    message: str
+
+
+class Error(Event):
+    type: Literal["error"]
+    error: Annotated[Problem | Farewell, Field(union_mode="left_to_right")]
+
+
+AnyEvent = Annotated[
+    SessionUpdated
+    | ResponseCreated
+    | Ready
+    | TextDelta
+    | TextDone
+    | AdditionalOutputs
+    | Error
+    | CharactersListed
+    | CharactersReloaded,
+    Field(discriminator="type"),
+]
+TABLE: TypeAdapter[Any] = TypeAdapter(AnyEvent)
+
+
+class Script:
+    """A model that says its lines, raises those that are exceptions, and waits for those that are events."""
+
+    def __init__(self, *lines: str | Delta | Exception | asyncio.Event) -> None:
+        self.lines = lines
+        self.asked: list[ModelRequest] = []
+        self.voices: list[str] = []
+
+    def of(self, character: Character) -> Model:
+        self.voices.append(character.name)
+        return self
+
+    async def state(self) -> Literal["up"]:
+        return "up"
+
+    async def close(self) -> None:
+        pass
+
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+        self.asked.append(request)
+        for line in self.lines:
+            if isinstance(line, Exception):
+                raise line
+            if isinstance(line, asyncio.Event):
+                await line.wait()
+            else:
+                yield line if isinstance(line, Delta) else Delta(line)
+        yield Delta(finish="stop")
+
+
+class Talk:
+    """One connection; whatever it receives has to be in the table."""
+
+    def __init__(self, ws: ClientConnection) -> None:
+        self.ws = ws
+
+    async def send(self, kind: str, **fields: object) -> None:
+        """Send an event."""
+        await self.ws.send(json.dumps({"type": kind, **fields}))
+
+    async def update(self, **session: object) -> Any:
+        """The answer to a session.update with these fields and those that unmute's clients always send."""
+        asked = {"instructions": None, "voice": None, "allow_recording": False} | session
+        await self.send("session.update", session=asked)
+        return await self.event()
+
+    async def sound(self, audio: object = OGG_PAGE) -> None:
+        """Send one frame of the microphone."""
+        await self.send("input_audio_buffer.append", audio=audio)
+
+    async def event(self) -> Any:
+        """The next event."""
+        async with asyncio.timeout(20):
+            frame = await self.ws.recv()
+        assert isinstance(frame, str)
+        return TABLE.validate_json(frame)
+
+    async def until(self, *kinds: str) -> list[Any]:
+        """The events up to the first of one of these kinds."""
+        received = [await self.event()]
+        while received[-1].type not in kinds:
+            received.append(await self.event())
+        return received
+
+    async def greeting(self) -> list[Any]:
+        """The events of the first answer, which the sound of the microphone brings about."""
+        await self.sound()
+        return await self.until("unmute.additional_outputs", "error")
+
+    async def rest(self) -> tuple[list[Any], int, str]:
+        """All that comes until the end, the close code and the reason."""
+        received = []
+        with suppress(websockets.ConnectionClosed):
+            while True:
+                received.append(await self.event())
+        assert self.ws.close_code is not None
+        return received, self.ws.close_code, self.ws.close_reason or ""
+
+
+Connect = Callable[..., AbstractAsyncContextManager[Talk]]
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let only sound begin the greeting, where a test says nothing else."""
+    monkeypatch.setattr(unmute, "GREETING_DELAY", 60)
+
+
+@pytest.fixture
+def settings(directory: Path) -> Settings:
+    """Settings with which nobody is cut off, so that only an orderly end is quick."""
+    return Settings(directory=directory, close_grace=60)
+
+
+@pytest.fixture
+def connect(client: Client) -> Connect:
+    """Connects as unmute's clients do: no model, no key, the subprotocol `realtime`, and what they take at most."""
+
+    @asynccontextmanager
+    async def connect(query: str = "") -> AsyncIterator[Talk]:
+        url = str(client.make_url("/v1/realtime")).replace("http", "ws", 1) + query
+        protocols = [websockets.Subprotocol("realtime")]
+        async with websockets.connect(url, subprotocols=protocols, proxy=None) as ws:
+            yield Talk(ws)
+
+    return connect
+
+
+def play(client: Client, *lines: str | Delta | Exception | asyncio.Event) -> Script:
+    """Give all characters a model that follows a script."""
+    client.app[CONVERSATIONS].models = script = Script(*lines)
+    return script
+
+
+def of(kind: type[Any], events: list[Any]) -> list[Any]:
+    """The events of one kind."""
+    return [event for event in events if isinstance(event, kind)]
+
+
+def texts(kind: type[Any], events: list[Any]) -> list[str]:
+    """What the deltas of one kind say."""
+    return [event.delta for event in of(kind, events)]
+
+
+def instructed(text: str) -> dict[str, str]:
+    """Instructions that a user typed."""
+    return {"type": "constant", "text": text, "language": "en"}
+
+
+def system_prompt(script: Script) -> Any:
+    """What the model was told first in its first request."""
+    return script.asked[0].messages[0]["content"]
+
+
+# The load test
+
+
+async def test_the_load_test_passes(client: Client, connect: Connect) -> None:
+    """A turn has the events of the table in its order: each word ready and then spoken, a history at the end."""
+    play(client, "Well", ", hel", "lo there.")
+    async with connect() as talk:
+        assert (await talk.update(voice="voices/ada.wav")).type == "session.updated"
+        events = await talk.greeting()
+    ready, spoken = "unmute.response.text.delta.ready", "response.text.delta"
+    end = ["response.text.done", "unmute.additional_outputs"]
+    assert [event.type for event in events] == ["response.created", *[ready, spoken] * 3, *end]
+    assert events[-1].args.chat_history == [Said(role="assistant", content="Well, hello there.")]
+
+
+async def test_every_event_has_an_id_of_its_own(client: Client, connect: Connect) -> None:
+    """No two events of a connection share an `event_id`."""
+    play(client, "One two three.")
+    async with connect() as talk:
+        events = [await talk.update(), *await talk.greeting()]
+    assert len({event.event_id for event in events}) == len(events)
+
+
+async def test_a_long_answer_arrives_whole(client: Client, connect: Connect) -> None:
+    """Also words that come all at once, more than may wait for a client, reach one that reads them."""
+    play(client, "word " * 2_000)
+    async with connect() as talk:
+        await talk.update()
+        assert texts(TextDelta, await talk.greeting()) == ["word"] * 2_000
+
+
+# Words
+
+
+async def test_pieces_become_whole_words(client: Client, connect: Connect) -> None:
+    """However a model cuts its answer, a word is sent once it is whole: ready with its space, spoken without."""
+    play(client, "He", "llo", " wor", "ld! ", "Good", "bye", ".\n")
+    async with connect() as talk:
+        await talk.update()
+        events = await talk.greeting()
+    assert texts(Ready, events) == ["Hello", " world!", " Goodbye."]
+    assert texts(TextDelta, events) == ["Hello", "world!", "Goodbye."]
+
+
+async def test_the_text_is_done_with_all_that_was_ready(client: Client, connect: Connect) -> None:
+    """`response.text.done` repeats the ready deltas, with the line breaks that the model made."""
+    play(client, "One.\n\nTwo", " three.")
+    async with connect() as talk:
+        await talk.update()
+        events = await talk.greeting()
+    assert of(TextDone, events)[0].text == "".join(texts(Ready, events)) == "One.\n\nTwo three."
+
+
+async def test_a_word_is_not_held_back(client: Client, connect: Connect) -> None:
+    """A word is sent as soon as the next one begins, not at the end of the answer."""
+    play(client, "Hello ", asyncio.Event())
+    async with connect() as talk:
+        await talk.update()
+        await talk.sound()
+        assert texts(TextDelta, await talk.until("response.text.delta")) == ["Hello"]
+
+
+async def test_what_is_said_after_a_tool_is_a_word_of_its_own(client: Client, connect: Connect) -> None:
+    """The words before and behind a call do not run together, and nobody is told of the call."""
+    call = Delta(calls=(CallDelta(0, "call_1", "nothing", "{}"),))
+    script = play(client, "Wait.", call, Delta(finish="tool_calls"))
+    async with connect() as talk:
+        await talk.update()
+        await talk.sound()
+        events = await talk.until("response.text.done")
+    assert len(script.asked) > 1
+    assert texts(Ready, events)[:2] == ["Wait.", " Wait."]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [
+        (("你好，世", "界。「好！」她说", "。"), ["你好，", "世界。", "「好！」", "她说。"]),
+        (("元気？！", "はい"), ["元気？！", "はい"]),
+        (("wait…", "what?"), ["wait…what?"]),
+        (("\n", " Hi \t", "\n"), ["\n Hi"]),
+        ((" ", ""), []),
+    ],
+)
+def test_words_end_at_spaces_or_where_a_language_has_none_at_marks(pieces: tuple[str, ...], words: list[str]) -> None:
+    """Chinese and Japanese are told clause by clause instead of all at once at the end."""
+    told = Words()
+    assert [word for piece in pieces for word in told.take(piece)] + list(told.end()) == words
+
+
+# Who speaks, and how
+
+
+@pytest.mark.parametrize("voice", ["Bo", "voices/bo.wav", " Bo "])
+async def test_the_voice_chooses_the_character(client: Client, connect: Connect, write: Write, voice: str) -> None:
+    """`voice` is the name of a character or the path of its voice."""
+    write("bo.py", character("Bo"))
+    await client.post("/v1/characters/reload", json={})
+    script = play(client, "Hi.")
+    async with connect() as talk:
+        await talk.update(voice=voice)
+        assert (await talk.greeting())[0].response.voice == voice
+    assert script.voices == ["Bo"]
+
+
+async def test_of_two_with_the_same_voice_the_listed_one_speaks(client: Client, connect: Connect, write: Write) -> None:
+    """A path means one of the voices that clients were given, not a character that is not listed."""
+    write("a_bo.py", character("Bo").replace('"good": True', '"good": False').replace("bo.wav", "ada.wav"))
+    await client.post("/v1/characters/reload", json={})
+    script = play(client, "Hi.")
+    async with connect() as talk:
+        await talk.update(voice="voices/ada.wav")
+        await talk.greeting()
+    assert script.voices == ["Ada"]
+
+
+async def test_an_unknown_voice_leaves_the_default(client: Client, connect: Connect) -> None:
+    """A voice that nobody has is no error; whoever speaks is named."""
+    play(client, "Hi.")
+    async with connect() as talk:
+        assert (await talk.update(voice="voices/nobody.wav")).session.voice == "voices/nobody.wav"
+        assert (await talk.greeting())[0].response.voice == "Ada"
+
+
+async def test_the_last_voice_before_the_greeting_counts(client: Client, connect: Connect, write: Write) -> None:
+    """As long as nobody has spoken, a client may change its mind."""
+    write("bo.py", character("Bo"))
+    await client.post("/v1/characters/reload", json={})
+    script = play(client, "Hi.")
+    async with connect() as talk:
+        for voice in ("Ada", None, "Bo", "nobody", None):
+            await talk.update(voice=voice)
+        await talk.greeting()
+    assert script.voices == ["Bo"]
+
+
+async def test_a_named_model_is_not_changed_by_a_voice(client: Client, connect: Connect, write: Write) -> None:
+    """Who was chosen in the address of the connection stays."""
+    write("bo.py", character("Bo"))
+    await client.post("/v1/characters/reload", json={})
+    script = play(client, "Hi.")
+    async with connect("?model=Ada&dialect=unmute") as talk:
+        await talk.update(voice="Bo")
+        await talk.greeting()
+    assert script.voices == ["Ada"]
+
+
+async def test_what_a_user_typed_is_added_to_the_prompt(client: Client, connect: Connect) -> None:
+    """Constant instructions stand behind the character's own."""
+    script = play(client, "Hi.")
+    async with connect() as talk:
+        await talk.update(instructions=instructed("Speak in rhymes."))
+        await talk.greeting()
+    assert system_prompt(script) == "Be kind.\n\nSpeak in rhymes."
+
+
+@pytest.mark.parametrize(
+    "instructions", [instructed("Be kind."), instructed(""), {"type": "smalltalk", "text": "Be small."}, None]
+)
+async def test_other_instructions_mean_the_character_as_it_is(
+    client: Client, connect: Connect, instructions: object
+) -> None:
+    """The character's own text, none, and the names of unmute's prompts add nothing."""
+    script = play(client, "Hi.")
+    async with connect() as talk:
+        await talk.update(instructions=instructions)
+        await talk.greeting()
+    assert system_prompt(script) == "Be kind."
+
+
+async def test_null_leaves_instructions_as_they_are(client: Client, connect: Connect) -> None:
+    """A session.update that says nothing of them does not take back what a user typed; another type does."""
+    script = play(client, "Hi.")
+    for last, expected in ((None, "Be kind.\n\nRhyme."), ({"type": "news"}, "Be kind.")):
+        async with connect() as talk:
+            await talk.update(instructions=instructed("Rhyme."))
+            await talk.update(instructions=last)
+            await talk.greeting()
+        assert script.asked.pop().messages[0]["content"] == expected
+
+
+async def test_the_prompt_is_never_sent(client: Client, connect: Connect) -> None:
+    """The histories that clients are sent begin with what was said, not with the system prompt."""
+    play(client, "Hi.")
+    async with connect() as talk:
+        await talk.update()
+        created, *_, outputs = await talk.greeting()
+    assert created.response.chat_history == []
+    assert [said.role for said in outputs.args.chat_history] == ["assistant"]
+
+
+# The session
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        {"instructions": None, "voice": None, "allow_recording": False},
+        {"voice": "Ada", "allow_recording": True},
+        {"instructions": {"type": "quiz_show", "language": "fr"}, "voice": "Ada", "allow_recording": True},
+    ],
+)
+async def test_the_session_is_answered_as_received(connect: Connect, session: dict[str, Any]) -> None:
+    """`session.updated` repeats what was asked for and adds nothing."""
+    async with connect() as talk:
+        await talk.send("session.update", session=session)
+        assert (await talk.event()).session.model_dump(exclude_unset=True) == session
+        await talk.sound()
+
+
+async def test_unknown_fields_are_not_repeated(client: Client, connect: Connect) -> None:
+    """What a client sends beyond the table does not come back, as others could not read it."""
+    play(client, "Hi.")
+    async with connect() as talk:
+        assert await talk.update(speed=2)
+        await talk.greeting()
+
+
+async def test_recording_is_answered_also_where_it_was_not_asked_about(connect: Connect) -> None:
+    """`allow_recording` is always in the answer: clients cannot read it otherwise."""
+    async with connect() as talk:
+        await talk.send("session.update", session={"instructions": {"type": "smalltalk"}})
+        assert (await talk.event()).session.allow_recording is False
+        await talk.sound()
+
+
+async def test_a_later_update_is_only_acknowledged(client: Client, connect: Connect, write: Write) -> None:
+    """After the greeting nothing begins anew, whoever and whatever is asked for."""
+    write("bo.py", character("Bo"))
+    await client.post("/v1/characters/reload", json={})
+    script = play(client, "Hi.")
+    async with connect() as talk:
+        await talk.update()
+        await talk.greeting()
+        await talk.update(voice="Bo")
+        await talk.sound()
+        assert (await talk.update()).type == "session.updated"
+    assert script.voices == ["Ada"]
+
+
+async def test_a_later_voice_does_not_tie_the_session_to_another_character(
+    client: Client, connect: Connect, write: Write
+) -> None:
+    """Whoever greeted stays the one whose change ends the session."""
+    write("bo.py", character("Bo"))
+    await client.post("/v1/characters/reload", json={})
+    play(client, "Hi.")
+    async with connect() as talk:
+        await talk.update()
+        await talk.greeting()
+        await talk.update(voice="Bo")
+        write("bo.py", character("Bo", "Be brief."))
+        answer = await client.post("/v1/characters/reload", json={"sessions": "close_affected"})
+        assert (await answer.json())["sessions"]["affected"] == 0
+
+
+# When the character speaks
+
+
+async def test_sound_before_the_session_begins_is_taken_in_silence(client: Client, connect: Connect) -> None:
+    """A recorder that is quicker than its page is not answered, and the greeting waits for sound after the update."""
+    play(client, "Hi.")
+    async with connect() as talk:
+        await talk.sound()
+        assert (await talk.update()).type == "session.updated"
+        assert (await talk.update()).type == "session.updated"
+        assert (await talk.greeting())[0].type == "response.created"
+
+
+async def test_without_sound_the_character_speaks_after_a_while(
+    client: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client without a microphone is greeted too."""
+    monkeypatch.setattr(unmute, "GREETING_DELAY", 0.01)
+    play(client, "Hi.")
+    async with connect() as talk:
+        await talk.update()
+        assert (await talk.until("response.text.done"))[-1].text == "Hi."
+
+
+def test_the_wait_for_sound_is_a_second() -> None:
+    """The delay that tests shorten is the one of the protocol."""
+    source = Path(unmute.__file__).read_text()
+    assert "\nGREETING_DELAY = 1.0\n" in source
+
+
+async def test_who_leaves_before_the_greeting_is_gone_at_once(client: Client, connect: Connect) -> None:
+    """The wait for sound does not outlive the connection, and no model is asked for nobody."""
+    script = play(client, "Hi.")
+    async with connect() as talk:
+        await talk.update()
+    async with asyncio.timeout(5):
+        while len(client.app[SESSIONS]):
+            await asyncio.sleep(0.01)
+    assert script.asked == []
+
+
+async def test_who_leaves_in_mid_answer_stops_the_model(client: Client, connect: Connect) -> None:
+    """An answer that nobody hears is given up."""
+    play(client, "Hello ", asyncio.Event())
+    async with connect() as talk:
+        await talk.update()
+        await talk.sound()
+        await talk.until("response.text.delta")
+    async with asyncio.timeout(5):
+        while len(client.app[SESSIONS]):
+            await asyncio.sleep(0.01)
+
+
+# What goes wrong
+
+
+@pytest.mark.parametrize(
+    ("event", "details"),
+    [
+        ({"type": "response.create"}, "Supported types are: session.update, input_audio_buffer.append, session.chara"),
+        ({"type": "session.update"}, "'session'"),
+        ({"type": "session.update", "session": {"allow_recording": "yes"}}, "'session.allow_recording'"),
+        ({"type": "session.update", "session": {"allow_recording": True, "voice": 3}}, "'session.voice'"),
+        ({"type": "session.update", "session": {"instructions": "Be kind."}}, "'session.instructions'"),
+        ({"type": "session.update", "session": {"instructions": {}}}, "'session.instructions.type'"),
+        ({"type": "session.update", "session": {"instructions": {"type": "constant"}}}, "'session.instructions'"),
+        ({"type": "session.update", "session": {"voice": "v" * 300_000}}, "262,144 bytes"),
+        ({"type": "input_audio_buffer.append"}, "'audio'"),
+        ({"type": "input_audio_buffer.append", "audio": "?"}, "'audio'"),
+        ("no event", "JSON"),
+    ],
+)
+async def test_what_is_not_valid_is_refused_and_the_connection_kept(
+    connect: Connect, event: object, details: str
+) -> None:
+    """Bad input gets `Invalid message` with what is wrong, and the client may go on."""
+    async with connect("?dialect=unmute") as talk:
+        await talk.ws.send(json.dumps(event))
+        error = (await talk.event()).error
+        assert (error.type, error.message) == ("invalid_request_error", "Invalid message")
+        assert details in error.details
+        assert (await talk.update()).type == "session.updated"
+        await talk.sound()
+
+
+async def test_a_binary_frame_is_refused(connect: Connect) -> None:
+    """Sound comes as base64 in text frames; what comes otherwise is named and ignored."""
+    async with connect("?dialect=unmute") as talk:
+        await talk.ws.send(b"OggS")
+        assert (await talk.event()).error.message == "Invalid message"
+
+
+async def test_a_refused_update_changes_nothing(client: Client, connect: Connect, write: Write) -> None:
+    """A session.update with one bad field does not choose the character that it names."""
+    write("bo.py", character("Bo"))
+    await client.post("/v1/characters/reload", json={})
+    script = play(client, "Hi.")
+    async with connect("?dialect=unmute") as talk:
+        assert (await talk.update(voice="Bo", allow_recording="yes")).type == "error"
+        await talk.update()
+        await talk.greeting()
+    assert script.voices == ["Ada"]
+
+
+async def test_bad_sound_is_refused_once(connect: Connect) -> None:
+    """A microphone that sends nonsense 25 times a second does not bury its user in errors."""
+    async with connect("?dialect=unmute") as talk:
+        for audio in ("?", "?", 3, None):
+            await talk.sound(audio)
+        assert (await talk.event()).type == "error"
+        assert (await talk.update()).type == "session.updated"
+        await talk.sound()
+
+
+async def test_a_failed_answer_is_an_error_and_the_connection_kept(client: Client, connect: Connect) -> None:
+    """What was said is kept and ended, the error names the cause, and the client may go on."""
+    play(client, "Hello the", ModelError("unreachable", "The language model cannot be reached."))
+    async with connect() as talk:
+        await talk.update()
+        await talk.greeting()
+        error = (await talk.event()).error
+        assert (await talk.update()).type == "session.updated"
+    assert (error.type, error.message) == ("server_error", "The language model cannot be reached.")
+
+
+async def test_an_answer_that_fails_at_once_has_an_empty_text(client: Client, connect: Connect) -> None:
+    """Where nothing was said there is no history to send."""
+    play(client, ModelError("unreachable", "The language model cannot be reached."))
+    async with connect() as talk:
+        await talk.update()
+        events = await talk.greeting()
+    assert [event.type for event in events] == ["response.created", "response.text.done", "error"]
+
+
+@pytest.mark.parametrize(("owner", "broken"), [(Script, "of"), (Words, "take")])
+async def test_a_fault_of_the_server_closes_with_1011(
+    client: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch, owner: type, broken: str
+) -> None:
+    """What nobody foresaw is told before the end, whether an answer cannot begin or breaks off."""
+    play(client, "Hi.")
+    monkeypatch.setattr(owner, broken, None)
+    async with connect() as talk:
+        await talk.update()
+        await talk.sound()
+        events, code, _ = await talk.rest()
+    assert (len(of(Error, events)), events[-1].type, code) == (1, "error", 1011)
+
+
+# How it ends
+
+
+@pytest.mark.parametrize("goodbye", ["So long. Bye!", "Goodbye! \n"])
+async def test_bye_at_the_end_closes_normally(client: Client, connect: Connect, goodbye: str) -> None:
+    """A character that says `Bye!` ends the conversation, once everything was sent."""
+    play(client, goodbye)
+    async with connect() as talk:
+        await talk.update()
+        assert (await talk.greeting())[-1].type == "unmute.additional_outputs"
+        assert await talk.rest() == ([], 1000, "The character ended the conversation. Bye!")
+
+
+async def test_bye_in_the_middle_ends_nothing(client: Client, connect: Connect) -> None:
+    """Only the last word counts."""
+    play(client, "He said Bye! and stayed.")
+    async with connect() as talk:
+        await talk.update()
+        await talk.greeting()
+        assert (await talk.update()).type == "session.updated"
+
+
+async def test_a_reload_ends_the_text_before_it_closes(client: Client, connect: Connect) -> None:
+    """An answer that a reload cuts off is complete as far as it went; one error says why, and 1012 to come back."""
+    play(client, "Hello the", asyncio.Event())
+    async with connect() as talk:
+        await talk.update()
+        await talk.sound()
+        await talk.until("response.text.delta")
+        await client.post("/v1/characters/reload", json={})
+        events, code, _ = await talk.rest()
+    assert of(TextDone, events)[0].text == "Hello the"
+    assert [event.error.type for event in of(Error, events)] == ["fatal"]
+    assert code == 1012
+
+
+async def test_the_wait_for_sound_does_not_hold_up_the_end(client: Client, connect: Connect) -> None:
+    """A reload during it ends the session at once, without a word of the character."""
+    script = play(client, "Hi.")
+    async with connect() as talk:
+        await talk.update()
+        await client.post("/v1/characters/reload", json={})
+        async with asyncio.timeout(5):
+            events, code, _ = await talk.rest()
+    assert ([event.type for event in events], code, script.asked) == (["error"], 1012, [])
+
+
+async def test_nobody_is_greeted_after_the_farewell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the wait for sound ends while the farewell is on its way, no answer begins."""
+    monkeypatch.setattr(unmute, "GREETING_DELAY", 0)
+    frames: list[str] = []
+    session: Any = SimpleNamespace(is_ending=True, choices=None, send=frames.append, note=lambda: None)
+    async with asyncio.TaskGroup() as tasks:
+        door = unmute.UnmuteDoor(session, tasks, lambda: frames.append("fault"))
+        door.obey({"type": "session.update", "session": {"allow_recording": False}})
+    assert [TABLE.validate_json(frame).type for frame in frames] == ["session.updated"]

@@ -1,0 +1,389 @@
+"""Who may do what, decided once for each request."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aiohttp import WSServerHandshakeError
+from aiohttp.test_utils import make_mocked_request
+from multidict import CIMultiDict
+
+from charhost.metrics import Metrics
+from charhost.settings import Settings
+from charhost.web.app import create_app
+from charhost.web.keys import METRICS
+from charhost.web.security.authority import Authority, Gate
+from tests.conftest import Client
+
+RELOAD = "/v1/characters/reload"
+KEY = "s3cret"
+
+
+def authority(
+    *headers: tuple[str, str],
+    key: str | None = None,
+    api_key: str | None = None,
+    remote: str | None = "127.0.0.1",
+    host: str | None = "localhost",
+) -> Authority:
+    """What a request may do at a server with those keys or none."""
+    sent = CIMultiDict([*([("Host", host)] if host is not None else []), *headers])
+    request = make_mocked_request("POST", RELOAD, headers=sent).clone(remote=remote or "")
+    return Gate(Settings(admin_key=key, api_key=api_key), Metrics()).authority(request)
+
+
+def code(decided: Authority) -> tuple[int, str]:
+    """How a request is refused."""
+    assert decided.refusal is not None
+    return decided.refusal.status, decided.refusal.code
+
+
+# Without a key: who is local
+
+
+@pytest.mark.parametrize("remote", ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1"])
+def test_who_sits_at_this_machine_is_admin(remote: str) -> None:
+    """Without a key every way to come from this machine will do, an IPv4 address in IPv6 clothes among them."""
+    assert authority(remote=remote) == Authority(admin=True)
+
+
+@pytest.mark.parametrize(
+    "remote", ["192.168.1.5", "8.8.8.8", "fe80::1", "fe80::1%eth0", "::ffff:192.168.1.5", "0.0.0.0", "::", None]
+)
+def test_another_machine_is_not_admin(remote: str | None) -> None:
+    """Without a key nobody else is trusted, nor a peer whose address is not known."""
+    decided = authority(remote=remote)
+    assert (decided.admin, code(decided)) == (False, (403, "forbidden"))
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("localhost", "localhost:8000", "LocalHost:8000"),
+        *("127.0.0.1", "127.0.0.1:8000", "127.3.2.1:80", "[::1]", "[::1]:8000", "[::ffff:127.0.0.1]:8000"),
+    ],
+)
+def test_a_local_host_header_is_trusted(host: str) -> None:
+    """Every way to name this machine in a URL will do."""
+    assert authority(host=host).admin
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *(None, "", ":8000", "example.com", "example.com:8000", "127.0.0.1.evil.com", "localhost.evil.com"),
+        *("evil.com#localhost", "localhost@evil.com", "192.168.1.5", "0.0.0.0", "[::]", "[::1", "127.0.0.1.", "127.1"),
+    ],
+)
+def test_a_foreign_host_header_is_not_trusted(host: str | None) -> None:
+    """A page whose name was made to point here (DNS rebinding) is told by its `Host`."""
+    assert code(authority(host=host)) == (403, "forbidden")
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("localhost:8000", "http://localhost:8000"),
+        ("LOCALHOST:8000", "http://localhost:8000"),
+        ("127.0.0.1:8000", "http://127.0.0.1:8000"),
+        ("[::1]:8000", "http://[::1]:8000"),
+    ],
+)
+def test_a_page_of_this_server_is_trusted(host: str, origin: str) -> None:
+    """An `Origin` of the same host is this server's own page."""
+    assert authority(("Origin", origin), host=host).admin
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        *("http://evil.com", "http://localhost:3000", "http://localhost", "http://localhost:8000.evil.com"),
+        *(
+            "null",
+            "",
+            "file://",
+            "http://127.0.0.1:8000",
+            "http://user@localhost:8000",
+            "http://[::1",
+            "localhost:8000",
+        ),
+    ],
+)
+def test_a_page_of_another_site_is_not_trusted(origin: str) -> None:
+    """A browser on this machine sends the `Origin` of the page: another one, also another port, is refused."""
+    assert code(authority(("Origin", origin), host="localhost:8000")) == (403, "forbidden")
+
+
+def test_every_origin_counts() -> None:
+    """Of two `Origin` headers both have to be of this host."""
+    headers = ("Origin", "http://localhost"), ("Origin", "http://evil.com")
+    assert not authority(*headers).admin
+    assert not authority(*reversed(headers)).admin
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Forwarded", "forwarded", "X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto", "X-FORWARDED-PREFIX"],
+)
+def test_who_comes_through_a_proxy_is_not_local(name: str) -> None:
+    """A proxy on this machine makes everybody look local, so what it forwards is not trusted."""
+    decided = authority((name, "for=127.0.0.1"))
+    assert code(decided) == (403, "forbidden")
+    assert decided.refusal is not None
+    assert f"({name})" in decided.refusal.detail
+
+
+def test_a_key_is_of_no_use_where_none_is_set() -> None:
+    """Without a configured key a sent one opens nothing."""
+    assert not authority(("Authorization", "Bearer "), remote="192.168.1.5").admin
+    assert not authority(("Authorization", "Bearer None"), remote="192.168.1.5").admin
+
+
+def test_the_refusal_says_what_would_help() -> None:
+    """Who is refused learns why, and which variable there is."""
+    decided = authority(remote="192.168.1.5")
+    assert decided.refusal is not None
+    assert "CHARHOST_ADMIN_KEY" in decided.refusal.detail
+    assert "another machine" in decided.refusal.detail
+
+
+# With a key
+
+
+@pytest.mark.parametrize("header", [f"Bearer {KEY}", f"bearer {KEY}", f"Bearer   {KEY} "])
+def test_the_key_opens(header: str) -> None:
+    """Whoever sends the key is admin, from wherever and through whatever."""
+    sent = ("Authorization", header), ("Origin", "http://evil.com"), ("X-Forwarded-For", "8.8.8.8")
+    assert authority(*sent, key=KEY, remote="8.8.8.8", host="example.com").admin
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer wrong", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", f"Bearer {KEY.upper()}", f"Bearer x {KEY}"]
+)
+def test_a_wrong_key_does_not_open(header: str) -> None:
+    """Anything but the key is refused, and the refusal says how to send one."""
+    decided = authority(("Authorization", header), key=KEY)
+    assert (decided.admin, code(decided)) == (False, (401, "invalid_key"))
+    assert decided.refusal is not None
+    assert decided.refusal.headers == {"WWW-Authenticate": "Bearer"}
+    assert decided.refusal.detail == "The admin key is wrong."
+
+
+@pytest.mark.parametrize("header", [None, "", "Bearer", "Bearer ", f"Basic {KEY}", KEY, f"{KEY} Bearer"])
+def test_no_key_does_not_open(header: str | None) -> None:
+    """With a key configured a local request without it is refused too."""
+    decided = authority(*([("Authorization", header)] if header is not None else []), key=KEY)
+    assert code(decided) == (401, "invalid_key")
+    assert decided.refusal is not None
+    assert decided.refusal.detail.startswith("The admin key is missing")
+
+
+@pytest.mark.parametrize("protocols", [f"openai-insecure-api-key.{KEY}", f"realtime, openai-insecure-api-key.{KEY}"])
+def test_a_browser_sends_the_key_as_a_subprotocol(protocols: str) -> None:
+    """A page cannot set headers on a WebSocket; its key comes among the subprotocols."""
+    assert authority(("Upgrade", "websocket"), ("Sec-WebSocket-Protocol", protocols), key=KEY).admin
+
+
+def test_a_subprotocol_is_no_key_for_anything_else() -> None:
+    """Where there is no upgrade, the key comes as a header and in no other way."""
+    offer = ("Sec-WebSocket-Protocol", f"openai-insecure-api-key.{KEY}")
+    assert code(authority(offer, key=KEY)) == (401, "invalid_key")
+
+
+def test_a_wrong_subprotocol_key_does_not_open() -> None:
+    """The same check holds for a key among the subprotocols."""
+    offer = ("Sec-WebSocket-Protocol", "openai-insecure-api-key.x")
+    assert code(authority(("Upgrade", "websocket"), offer, key=KEY)) == (401, "invalid_key")
+
+
+def test_a_key_may_have_letters_of_any_language() -> None:
+    """A key that is not ASCII is compared as UTF-8."""
+    assert authority(("Authorization", "Bearer clé"), key="clé").admin
+
+
+# Keys for talking
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_without_a_key_for_it_everybody_may_talk(key: str | None) -> None:
+    """Foreign pages and other machines too, with any key or none; an admin key changes nothing about that."""
+    sent = ("Origin", "http://evil.com"), ("Authorization", "Bearer wrong")
+    decided = authority(*sent, key=key, remote="8.8.8.8", host="example.com")
+    assert (decided.chat, decided.chat_refusal, decided.admin) == (True, None, False)
+
+
+@pytest.mark.parametrize("sent", ["one", "two", KEY])
+def test_each_key_lets_talk(sent: str) -> None:
+    """There may be several keys, and an admin key is one of them."""
+    assert authority(("Authorization", f"Bearer {sent}"), key=KEY, api_key="one, two").chat
+
+
+@pytest.mark.parametrize("sent", ["", "Bearer", "Bearer three", "Bearer one, two", "Bearer one,two", "one"])
+def test_without_one_of_the_keys_nobody_may_talk(sent: str) -> None:
+    """Who sits at this machine is an admin, but needs a key for talking like everybody."""
+    decided = authority(("Authorization", sent), api_key="one,two")
+    assert (decided.admin, decided.chat) == (True, False)
+    assert decided.chat_refusal is not None
+    assert (decided.chat_refusal.status, decided.chat_refusal.code) == (401, "invalid_api_key")
+    assert decided.chat_refusal.headers == {"WWW-Authenticate": "Bearer"}
+
+
+def test_a_key_for_talking_makes_no_admin() -> None:
+    """Where there is an admin key, only that one is; whoever sends the other is told which is which."""
+    decided = authority(("Authorization", "Bearer one"), key=KEY, api_key="one")
+    assert (code(decided), decided.guesses) == ((401, "invalid_key"), False)
+    assert decided.refusal is not None
+    assert decided.refusal.detail == "This key lets its holder talk; what was asked for needs the admin key."
+
+
+@pytest.mark.parametrize(("sent", "guesses"), [("one", True), ("two", False), (KEY, False)])
+def test_only_a_key_that_is_none_of_ours_is_a_guess(sent: str, guesses: bool) -> None:
+    """Whoever has any of the keys has not guessed; whoever sends none has not either."""
+    assert authority(("Authorization", f"Bearer {sent}"), key=KEY, api_key="two").guesses == guesses
+    assert not authority(key=KEY, api_key="two").guesses
+
+
+@pytest.mark.parametrize("sent", ["one", "wrong"])
+def test_a_page_sends_its_key_as_a_subprotocol(sent: str) -> None:
+    """It cannot read the status of a refusal, so it is known that the key came so."""
+    offer = ("Upgrade", "websocket"), ("Sec-WebSocket-Protocol", f"realtime, openai-insecure-api-key.{sent}")
+    decided = authority(*offer, api_key="one")
+    assert (decided.chat, decided.key_in_subprotocol) == (sent == "one", True)
+    assert not authority(*offer, ("Authorization", "Bearer one"), api_key="one").key_in_subprotocol
+    assert not authority(("Authorization", "Bearer one"), api_key="one").key_in_subprotocol
+
+
+# On the wire; who gets what from which route is in test_access.py
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{"Host": "127.0.0.1.evil.com"}, {"Origin": "http://evil.com"}, {"Forwarded": "for=1.2.3.4"}, {"Origin": "null"}],
+)
+async def test_a_foreign_request_reloads_nothing(client: Client, headers: dict[str, str]) -> None:
+    """A post from a foreign page, or through a proxy, is refused before anything is read."""
+    answer = await client.post(RELOAD, json={}, headers=headers)
+    assert (answer.status, (await answer.json())["code"]) == (403, "forbidden")
+    assert (await (await client.get("/v1/health")).json())["generation"] == 1
+
+
+@pytest.mark.parametrize("header", [b"Authorization: Bearer \xe9", b"Origin: http://[::1", b"Origin: \xff"])
+async def test_strange_headers_are_no_fault_of_the_server(
+    aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings, header: bytes
+) -> None:
+    """No header, however broken, makes a request fail that needs no authority."""
+    keyed = Settings(directory=settings.directory, admin_key=KEY if b"Bearer" in header else None)
+    client = await aiohttp_client(create_app(keyed))
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    writer.write(b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + header + b"\r\n\r\n")
+    answer = await reader.readline()
+    writer.close()
+    await writer.wait_closed()
+    assert answer.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_strangers_learn_nothing_of_paths(client: Client, directory: object) -> None:
+    """An unauthorised caller gets the same answer for a path that exists and one that does not (promise 34)."""
+    headers = {"Host": "evil.com"}
+    answers = [await client.post(RELOAD, json={"directory": d}, headers=headers) for d in (str(directory), "/nowhere")]
+    assert await answers[0].read() == await answers[1].read()
+
+
+# Too many wrong keys
+
+WRONG = {"Authorization": "Bearer wrong"}
+
+
+async def keyed(aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings) -> Client:
+    """A client of a server with both keys, where three wrong ones are enough."""
+    options = {"admin_key": KEY, "api_key": "one", "wrong_keys": 3, "wrong_key_interval": 30}
+    return await aiohttp_client(create_app(Settings(directory=settings.directory, **options)))
+
+
+def counted(client: Client, kind: str) -> float:
+    """How many wrong keys of a kind were counted."""
+    return client.app[METRICS].registry.get_sample_value("charhost_auth_failures_total", {"kind": kind}) or 0.0
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "openai"),
+    [
+        ("/v1/characters/status", "admin", False),
+        ("/v1/characters", "chat", False),
+        ("/v1/models", "chat", True),
+        ("/v1/realtime", "chat", True),
+    ],
+)
+async def test_who_sends_too_many_wrong_keys_is_told_to_wait(
+    aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings, path: str, kind: str, openai: bool
+) -> None:
+    """After some 401 there are 429 with the time to wait, in the shape of the path, also for an upgrade; all count."""
+    client = await keyed(aiohttp_client, settings)
+    upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"} if openai else {}
+    sent = {**WRONG, **upgrade, "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    answers = [await client.get(path, headers=sent) for _ in range(5)]
+    refusal = await answers[-1].json()
+    assert [answer.status for answer in answers] == [401, 401, 401, 429, 429]
+    assert 25 <= int(answers[-1].headers["Retry-After"]) <= 30
+    assert answers[-1].headers["x-should-retry"] == "false"
+    assert (refusal["error"] if openai else refusal)["code"] == "too_many_wrong_keys"
+    assert answers[-1].content_type == ("application/json" if openai else "application/problem+json")
+    assert counted(client, kind) == 5
+
+
+async def test_a_page_that_sends_too_many_wrong_keys_is_not_let_in_to_be_told(
+    aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings
+) -> None:
+    """A key in the subprotocol is limited like any other: the upgrade itself gets 429."""
+    client = await keyed(aiohttp_client, settings)
+    protocols = ("realtime", "openai-insecure-api-key.wrong")
+    for _ in range(3):
+        async with client.ws_connect("/v1/realtime", protocols=protocols) as ws:
+            assert (await ws.receive_json())["error"]["code"] == "invalid_api_key"
+    with pytest.raises(WSServerHandshakeError) as refusal:
+        await client.ws_connect("/v1/realtime", protocols=protocols)
+    assert refusal.value.status == 429
+
+
+async def test_the_right_key_always_opens(aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings) -> None:
+    """Nobody can lock out others at the same address, as behind a proxy, with wrong keys."""
+    client = await keyed(aiohttp_client, settings)
+    for _ in range(10):
+        await client.get("/v1/characters/status", headers=WRONG)
+    assert (await client.get("/v1/characters/status", headers={"Authorization": f"Bearer {KEY}"})).status == 200
+    assert (await client.get("/v1/models", headers={"Authorization": "Bearer one"})).status == 200
+
+
+async def test_a_missing_key_is_no_wrong_one(
+    aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings
+) -> None:
+    """Whoever sends none is asked for one each time, and not counted; nor is who needs none."""
+    client = await keyed(aiohttp_client, settings)
+    assert {(await client.get("/v1/models")).status for _ in range(10)} == {401}
+    assert {(await client.get("/v1/health", headers=WRONG)).status for _ in range(10)} == {200}
+    assert counted(client, "chat") == 0
+
+
+async def test_a_key_for_talking_is_no_wrong_one(
+    aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings
+) -> None:
+    """Whoever may talk and asks for more is refused each time, over HTTP and in a session, and never told to wait."""
+    client, sent = await keyed(aiohttp_client, settings), {"Authorization": "Bearer one"}
+    assert {(await client.post(RELOAD, json={}, headers=sent)).status for _ in range(5)} == {401}
+    async with client.ws_connect("/v1/realtime?dialect=ga", headers=sent) as ws:
+        assert (await ws.receive_json())["type"] == "session.created"
+        for _ in range(5):
+            await ws.send_json({"type": "session.characters.reload"})
+        answers = [await ws.receive_json() for _ in range(5)]
+    assert {answer["error"]["code"] for answer in answers} == {"invalid_key"}
+    assert counted(client, "admin") == 0
+
+
+async def test_any_key_will_do_where_none_is_asked_for(client: Client) -> None:
+    """Clients that have to send some key are never told to wait, nor is a foreign page with one."""
+    assert {(await client.get("/v1/models", headers=WRONG)).status for _ in range(20)} == {200}
+    foreign = WRONG | {"Origin": "http://evil.com"}
+    assert {(await client.post(RELOAD, json={}, headers=foreign)).status for _ in range(20)} == {403}
+    assert (counted(client, "admin"), counted(client, "chat")) == (0, 0)

@@ -1,0 +1,124 @@
+"""Farewells: the last thing a client is sent."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from charhost.character.character import CharacterSet
+from charhost.reload.swap import Swap
+from charhost.report import SessionPolicy
+from charhost.web.sessions.close_message import GOING_AWAY, Farewell, ReloadFarewell, refused, removed, taken_over
+from tests.scripted import cast
+
+
+def error(farewell: Farewell) -> Any:
+    """The error of the event before the close."""
+    assert farewell.frame is not None
+    return json.loads(farewell.frame)["error"]
+
+
+def of_reload(policy: SessionPolicy = "close", count: int = 1, rate: float = 200, directory: str = "/d") -> Farewell:
+    """What a session of Ada's, one of so many, is told where the new set has nobody but Bob."""
+    swap = Swap(CharacterSet("/before"), CharacterSet(directory, 2, {"Bob": cast(name="Bob")}), policy)
+    return ReloadFarewell(swap, count, rate)(cast(name="Ada"))
+
+
+# The close frame
+
+
+@pytest.mark.parametrize("shift", range(4))
+@pytest.mark.parametrize("letter", ["e", "é", "語", "🦜"])
+def test_a_reason_is_cut_between_letters(shift: int, letter: str) -> None:
+    """A close frame holds 123 bytes of reason; the cut never goes through a letter."""
+    reason = "x" * shift + letter * 200
+    cut = Farewell(1012, reason, "reload").close_reason
+    assert reason.startswith(cut.decode("utf-8"))
+    assert 123 - len(letter.encode()) < len(cut) <= 123
+
+
+def test_a_short_reason_is_left_alone() -> None:
+    """What fits is not cut."""
+    assert Farewell(1012, "é" * 61 + "x", "reload").close_reason == ("é" * 61 + "x").encode()
+
+
+def test_a_reason_that_is_no_text_can_be_sent() -> None:
+    """A name with stray bytes becomes something that a close frame may carry."""
+    assert Farewell(1012, "caf\udce9", "reload").close_reason.decode("utf-8").startswith("caf")
+
+
+# Why
+
+
+def test_a_reload_says_where_from_and_that_a_client_may_come_back() -> None:
+    """The event has the reason in full, and a time; the close is 1012 (promise 29)."""
+    farewell = of_reload(directory="/home/me/" + "x" * 200)
+    assert (farewell.code, farewell.why, farewell.cut) == (1012, "reload", "characters_reloaded")
+    assert error(farewell) == {
+        "type": "fatal",
+        "code": "characters_reloaded",
+        "message": f"Characters reloaded from /home/me/{'x' * 200}. Please reconnect.",
+        "param": None,
+        "event_id": None,
+        "retry_after_ms": 0,
+    }
+
+
+@pytest.mark.parametrize("policy", ["close_affected", "follow"])
+def test_a_character_that_is_gone_is_no_reason_to_come_back(policy: SessionPolicy) -> None:
+    """Where others go on, the session of a character that is gone is told so, without a time, and closed with 4004."""
+    farewell = of_reload(policy)
+    assert (farewell.code, farewell.reason, farewell.why) == (4004, "character_removed", "character_removed")
+    assert (error(farewell)["type"], error(farewell)["code"]) == ("fatal", "character_removed")
+    assert error(farewell)["message"] == "The character 'Ada' is gone: Characters reloaded from /d."
+    assert "retry_after_ms" not in error(farewell)
+
+
+def test_under_close_a_character_that_is_gone_is_a_reload() -> None:
+    """Where everybody is closed, everybody is told the same."""
+    assert of_reload("close").code == 1012
+
+
+@pytest.mark.parametrize(
+    ("count", "rate", "longest"), [(1, 200, 0), (2, 200, 5), (201, 200, 1000), (101, 1000, 100), (2, 0.5, 2000)]
+)
+def test_the_return_of_clients_is_spread(count: int, rate: float, longest: float) -> None:
+    """Each client has a moment of its own, as far from the next one as the rate says (promise 29)."""
+    farewell = ReloadFarewell(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), count, rate)
+    waits = sorted(error(farewell(cast(name="Ada")))["retry_after_ms"] for _ in range(count))
+    assert waits == [round(number / rate * 1000) for number in range(count)]
+    assert waits[-1] == longest
+
+
+def test_the_moments_are_drawn_by_lot() -> None:
+    """Who was there first does not come back first (promise 29)."""
+    farewell = ReloadFarewell(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), 200, 200)
+    waits = [error(farewell(cast(name="Ada")))["retry_after_ms"] for _ in range(200)]
+    assert waits not in (sorted(waits), sorted(waits, reverse=True))
+
+
+def test_shutdown_takes_no_event() -> None:
+    """A server that goes away says so by the close alone: 1001."""
+    assert (GOING_AWAY.code, GOING_AWAY.frame, GOING_AWAY.cut) == (1001, None, "server_shutdown")
+
+
+def test_who_is_replaced_is_told() -> None:
+    """The socket whose session another one has taken over learns it, with a code of its own."""
+    farewell = taken_over()
+    assert (farewell.code, farewell.why, farewell.cut) == (4009, "taken_over", "session_taken_over")
+    assert (error(farewell)["type"], error(farewell)["code"]) == ("fatal", "session_taken_over")
+
+
+def test_a_refusal_is_the_clients_mistake() -> None:
+    """Who cannot be served is told why, by an error of OpenAI's type and a code that makes no SDK connect again."""
+    farewell = refused("session_not_found", "There is none.", "resume")
+    assert (farewell.code, farewell.reason) == (4004, "invalid_request_error.session_not_found")
+    assert (error(farewell)["type"], error(farewell)["code"]) == ("invalid_request_error", "session_not_found")
+    assert (error(farewell)["message"], error(farewell)["param"]) == ("There is none.", "resume")
+
+
+def test_any_name_can_be_told() -> None:
+    """A character whose name has stray bytes can still be said to be gone."""
+    assert error(removed("caf\udce9", "x"))["code"] == "character_removed"

@@ -1,0 +1,552 @@
+"""One session: its frames, its turns, its end, and how it goes on; the socket is the test's own."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import json
+import weakref
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from charhost.character.character import Character, CharacterSet
+from charhost.conversation.turn_events import TurnEnded
+from charhost.metrics import Metrics
+from charhost.reload.swap import Swap
+from charhost.report import SessionPolicy
+from charhost.resume.writer import Journal
+from charhost.web.protocol.client_events import Dialect
+from charhost.web.protocol.server_events import BadEvent
+from charhost.web.sessions.close_message import GOING_AWAY, Farewell
+from charhost.web.sessions.outbox import MOST_WAITING_FRAMES
+from charhost.web.sessions.session import Session
+from tests.scripted import ScriptedModel, Step, cast, house
+
+BYE = Farewell(1012, "Bye", "reload")
+
+
+class Line:
+    """A socket and its transport at once: remembers what was written, and can be made to block."""
+
+    def __init__(self) -> None:
+        self.transport = self
+        self.sent: list[Any] = []
+        self.aborted = False
+        self.close_code: int | None = None
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def send_str(self, frame: str) -> None:
+        await self.free.wait()
+        self.sent.append(frame)
+
+    async def close(self, *, code: int, message: bytes, drain: bool) -> None:
+        self.sent.append((code, message, drain))
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.free.set()
+
+
+def session(
+    line: Line, script: Sequence[Step] = (), generation: int = 1, character: Character | None = None
+) -> Session:
+    """A session on that line; its model says what the script says."""
+    request: Any = line
+    ws: Any = line
+    conversation = house(ScriptedModel(script)).open(character or cast(name="Ada"), "realtime")
+    return Session(request, ws, conversation, generation, Journal(None, Metrics()))
+
+
+def swap_to(*characters: Character, policy: SessionPolicy = "follow") -> Swap:
+    """A swap to generation 2, which has these characters."""
+    return Swap(CharacterSet("/d", 1), CharacterSet("/d", 2, {one.name: one for one in characters}), policy)
+
+
+def version(number: int, name: str = "Ada") -> Character:
+    """A character as it was after so many edits."""
+    return replace(cast(name=name), fingerprint=f"sha256:{number}")
+
+
+class TellTale:
+    """A door that counts how often it is told to follow."""
+
+    dialect: Dialect = "ga"
+
+    def __init__(self) -> None:
+        self.followed = 0
+
+    def open(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def obey(self, event: dict[str, Any]) -> None: ...
+
+    def refuse(self, error: BadEvent, event_id: str | None) -> None: ...
+
+    def config(self) -> dict[str, Any]:
+        return {}
+
+    def follow(self) -> None:
+        self.followed += 1
+
+
+async def turns() -> None:
+    """Give everything else a chance to run."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def settled(condition: Callable[[], object]) -> None:
+    """Let the loop run until *condition* holds."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+# Frames
+
+
+async def test_frames_leave_in_order_and_the_close_comes_last() -> None:
+    """The farewell travels behind what was queued, its event before its close frame."""
+    line = Line()
+    talk = session(line)
+    talk.send("one")
+    talk.send("two")
+    talk.close(Farewell(1012, "Bye", "reload", "fatal"), 5)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    assert line.sent == ["one", "two", "fatal", (1012, b"Bye", False)]
+
+
+async def test_nothing_is_sent_after_the_farewell() -> None:
+    """What is queued behind the close is not written any more."""
+    line = Line()
+    talk = session(line)
+    talk.close(BYE, 5)
+    talk.send("late")
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    assert line.sent == [(1012, b"Bye", False)]
+
+
+async def test_the_close_does_not_wait_for_a_client_that_does_not_read() -> None:
+    """aiohttp is told not to drain: it would wait without a limit."""
+    line = Line()
+    talk = session(line)
+    talk.close(BYE, 5)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    assert line.sent[-1][-1] is False
+
+
+async def test_the_first_farewell_counts() -> None:
+    """A session that is being closed is not closed again, nor is its reason replaced."""
+    line = Line()
+    talk = session(line)
+    talk.close(BYE, 5)
+    talk.close(Farewell(1001, "Gone", "shutdown"), 5)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    assert (line.sent, talk.ended_by) == ([(1012, b"Bye", False)], "reload")
+
+
+async def test_a_farewell_that_finds_the_outbox_full_cuts_the_line() -> None:
+    """Who could not even be told is cut off at once, for the reason of the farewell."""
+    line = Line()
+    talk = session(line)
+    for _ in range(MOST_WAITING_FRAMES):
+        talk.send("frame")
+    talk.close(BYE, 5)
+    assert (line.aborted, talk.ended_by) == (True, "reload")
+
+
+async def test_who_does_not_take_the_farewell_is_cut_off() -> None:
+    """After the grace the connection is aborted, whatever the pump waits for."""
+    line = Line()
+    line.free.clear()
+    talk = session(line)
+    talk.close(Farewell(1012, "Bye", "reload", "fatal"), 0.01)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    assert line.aborted
+
+
+async def under_way(talk: Session, tasks: asyncio.TaskGroup) -> list[str]:
+    """A turn that waits for its model, told as the codes with which it ends; this waits until it has begun."""
+    turn, codes = talk.conversation.respond(), list[str]()
+    began = asyncio.Event()
+
+    async def tell() -> None:
+        began.set()
+        async with aclosing(turn.events()) as events:
+            async for event in events:
+                if isinstance(event, TurnEnded):
+                    codes.append(event.failure.code if event.failure else event.outcome)
+                    talk.send(event.outcome)
+
+    talk.begin(turn, tell(), tasks)
+    await began.wait()
+    return codes
+
+
+async def test_turns_end_before_the_farewell() -> None:
+    """What is under way fails with the reason of the farewell, and the client is told so before it."""
+    line = Line()
+    talk = session(line, [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        talk.close(Farewell(1012, "Bye", "reload", "fatal", "characters_reloaded"), 5)
+        await talk.outbox.pump(talk.ws)
+    assert codes == ["characters_reloaded"]
+    assert line.sent == ["failed", "fatal", (1012, b"Bye", False)]
+
+
+async def test_turns_of_a_client_that_left_are_dropped() -> None:
+    """Where nobody is left to tell, what is under way is just given up."""
+    talk = session(Line(), [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        assert len(talk.turns) == 1
+        talk.drop_work()
+    assert (codes, len(talk.turns)) == ([], 0)
+
+
+async def test_a_fault_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A fault of charhost's own closes with 1011, says nothing of itself to the client, and all to the log."""
+    line = Line()
+    talk = session(line)
+    try:
+        raise RuntimeError("s3cret")
+    except RuntimeError:
+        talk.fail(5)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    event, (code, *_) = line.sent
+    assert (code, json.loads(event)["error"]["code"], talk.ended_by) == (1011, "internal_error", "fault")
+    assert ("s3cret" in caplog.text, "s3cret" in event) == (True, False)
+
+
+async def test_a_choice_is_made_once() -> None:
+    """A client chooses its character once; a name that is none is a choice as well."""
+    for first, expected in (("Bob", "Bob"), (None, "Ada"), ("gpt-realtime", "Ada")):
+        talk = session(Line())
+        talk.choices = CharacterSet("/d", 1, {"Bob": cast(name="Bob"), "Eve": cast(name="Eve")})
+        talk.choose(first)
+        talk.choose("Eve")
+        assert talk.character.name == expected
+
+
+async def test_aborting_a_lost_connection_does_nothing() -> None:
+    """A connection that is gone has no transport any more."""
+    line: Any = Line()
+    line.transport = None
+    session(line).abort("overflow")
+    assert not line.aborted
+
+
+# Draining
+
+
+async def test_a_session_in_a_turn_is_let_finish() -> None:
+    """While something is said the farewell waits; it comes when the turn has ended as it would have (promise 28)."""
+    line, go = Line(), asyncio.Event()
+    talk = session(line, ["Once", go, " upon."])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        talk.leave(BYE, 5, drain=60)
+        await turns()
+        assert (talk.is_ending, talk.ended_by, codes) == (True, None, [])
+        go.set()
+        await talk.outbox.pump(talk.ws)
+    assert (codes, talk.ended_by, talk.end_of_turn) == (["completed"], "reload", "drained")
+    assert line.sent == ["completed", (1012, b"Bye", False)]
+
+
+async def test_at_the_deadline_the_turn_is_cut() -> None:
+    """A turn that takes longer than the drain is ended as without one (promise 28)."""
+    talk = session(Line(), [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        talk.leave(Farewell(1012, "Bye", "reload", cut="characters_reloaded"), 5, drain=0.01)
+        await talk.outbox.pump(talk.ws)
+    assert (codes, talk.end_of_turn) == (["characters_reloaded"], "cut")
+
+
+@pytest.mark.parametrize("drain", [0, 60])
+async def test_a_session_that_says_nothing_leaves_at_once(drain: float) -> None:
+    """Without a turn there is nothing to wait for, and nothing to count."""
+    talk = session(Line())
+    talk.leave(BYE, 5, drain)
+    assert (talk.ended_by, talk.end_of_turn) == ("reload", None)
+
+
+async def test_all_turns_are_let_finish() -> None:
+    """The farewell waits for the last of several turns (promise 28)."""
+    gates = [asyncio.Event(), asyncio.Event()]
+    talk = session(Line())
+    talk.conversation._shared.models = ScriptedModel([gates[0]], [gates[1]])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        first, second = await under_way(talk, tasks), await under_way(talk, tasks)
+        talk.leave(BYE, 5, drain=60)
+        gates[0].set()
+        await settled(lambda: first)
+        await turns()
+        assert talk.ended_by is None
+        gates[1].set()
+        await talk.outbox.pump(talk.ws)
+    assert second == ["completed"]
+
+
+async def test_shutdown_does_not_wait_for_a_drain() -> None:
+    """A farewell without a drain ends a session that is let finish; its own is said, not the earlier one."""
+    line = Line()
+    talk = session(line, [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        talk.leave(BYE, 5, drain=60)
+        talk.leave(GOING_AWAY, 5, drain=0)
+        await talk.outbox.pump(talk.ws)
+    assert (codes, talk.ended_by, talk.end_of_turn) == (["server_shutdown"], "shutdown", "cut")
+    assert line.sent == ["failed", (1001, b"Server is shutting down", False)]
+
+
+async def test_a_client_that_leaves_during_a_drain_was_not_drained() -> None:
+    """Who goes by itself was not sent away: its end is its own."""
+    talk = session(Line(), [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        await under_way(talk, tasks)
+        talk.leave(BYE, 5, drain=60)
+        talk.drop_work()
+    await turns()
+    assert (talk.ended_by, talk.end_of_turn) == (None, None)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_drain_holds_nobody_after_its_end(leaves: bool) -> None:
+    """Long before the deadline a session that has ended is let go, and with it the build of its character."""
+    go = asyncio.Event()
+    talk = session(Line(), [go])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        await under_way(talk, tasks)
+        talk.leave(BYE, 0.01, drain=3600)
+        talk.drop_work() if leaves else go.set()
+    ref = weakref.ref(talk)
+    del talk
+    async with asyncio.timeout(20):
+        while ref() is not None:  # the grace of the farewell passes
+            await asyncio.sleep(0.01)
+            gc.collect()
+
+
+async def test_an_answer_that_was_finished_is_not_cut() -> None:
+    """A farewell between the last event of a turn and the end of its task finds nothing to cut."""
+    talk, told = session(Line()), asyncio.Event()
+    turn = talk.conversation.respond()
+
+    async def tell() -> None:
+        async with aclosing(turn.events()) as events:
+            async for _ in events:
+                pass
+        talk.close(BYE, 5)
+        told.set()
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        talk.begin(turn, tell(), tasks)
+        await told.wait()
+    assert talk.end_of_turn is None
+
+
+# Errands
+
+
+def errand(talk: Session, tasks: asyncio.TaskGroup) -> asyncio.Event:
+    """Send the session on an errand, whose answer is sent when the event is set."""
+    done = asyncio.Event()
+
+    async def run() -> None:
+        await done.wait()
+        talk.send("answer")
+
+    talk.run(run(), tasks)
+    return done
+
+
+@pytest.mark.parametrize("drain", [0, 60])
+async def test_a_farewell_comes_after_the_answer_to_an_errand(drain: float) -> None:
+    """An errand is not cut; its answer leaves before the farewell, and nothing was drained by that."""
+    line = Line()
+    talk = session(line)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        done = errand(talk, tasks)
+        talk.leave(BYE, 5, drain)
+        await turns()
+        assert (talk.ended_by, talk.errands) == ("reload", 1)
+        done.set()
+        await talk.outbox.pump(talk.ws)
+    assert (line.sent, talk.end_of_turn) == (["answer", (1012, b"Bye", False)], None)
+
+
+async def test_a_farewell_comes_after_the_last_of_several_errands() -> None:
+    """As long as one is under way, the client is not sent away."""
+    line = Line()
+    talk = session(line)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        first, second = errand(talk, tasks), errand(talk, tasks)
+        talk.close(BYE, 5)
+        second.set()
+        await settled(lambda: talk.errands == 1)
+        first.set()
+        await talk.outbox.pump(talk.ws)
+    assert line.sent == ["answer", "answer", (1012, b"Bye", False)]
+
+
+async def test_a_farewell_comes_after_answers_and_errands() -> None:
+    """An answer is cut at once, and the farewell is the last of all."""
+    line = Line()
+    talk = session(line, [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        done = errand(talk, tasks)
+        talk.close(Farewell(1012, "Bye", "reload", cut="characters_reloaded"), 5)
+        await settled(lambda: codes)
+        done.set()
+        await talk.outbox.pump(talk.ws)
+    assert (codes, line.sent) == (["characters_reloaded"], ["failed", "answer", (1012, b"Bye", False)])
+
+
+async def test_nobody_is_cut_off_during_an_errand() -> None:
+    """The time to take the farewell begins when it can be sent."""
+    line = Line()
+    talk = session(line)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        done = errand(talk, tasks)
+        talk.close(BYE, 0)
+        await turns()
+        assert not line.aborted
+        done.set()
+        await settled(lambda: line.aborted)
+
+
+async def test_after_the_errand_nobody_is_waited_for() -> None:
+    """A client that takes neither its answer nor its farewell is cut off, an errand before it or not."""
+    line = Line()
+    talk = session(line)
+
+    async def tell() -> None:
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        talk.begin(talk.conversation.respond(), tell(), tasks)
+        done = errand(talk, tasks)
+        talk.close(BYE, 0)
+        done.set()
+        await settled(lambda: line.aborted)
+        talk.drop_work()
+
+
+async def test_errands_of_a_client_that_left_are_dropped() -> None:
+    """Nobody waits for their answers, and a farewell that waited for them is not sent any more."""
+    line = Line()
+    talk = session(line)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        errand(talk, tasks)
+        talk.close(BYE, 5)
+        talk.drop_work()
+    await turns()
+    assert (talk.errands, talk.outbox._frames.qsize()) == (0, 0)
+
+
+# Going on
+
+
+async def test_follow_goes_on_with_the_new_version() -> None:
+    """The next turn has the new character, the client is told, and the session counts as one of the new set."""
+    talk, door, new = session(Line(), character=version(1)), TellTale(), version(2)
+    talk.door = door
+    assert talk.go_on(swap_to(new))
+    assert (talk.character, talk.generation, door.followed) == (new, 2, 1)
+
+
+@pytest.mark.parametrize("policy", ["follow", "close_affected"])
+async def test_an_equal_character_is_taken_without_a_word(policy: SessionPolicy) -> None:
+    """Where nothing changed the session moves to the equal new object, and its client is told nothing (promise 19)."""
+    talk, door, same = session(Line(), character=version(1)), TellTale(), version(1)
+    talk.door = door
+    assert not talk.go_on(swap_to(same, policy=policy))
+    assert (talk.character, talk.generation, door.followed) == (same, 2, 0)
+
+
+async def test_keep_stays() -> None:
+    """Under `keep` the session has the object that it had, of the generation that it was (promise 19)."""
+    talk, door, old = session(Line()), TellTale(), version(1)
+    talk.door = door
+    talk.conversation.move_to(old)
+    assert not talk.go_on(swap_to(version(2), policy="keep"))
+    assert (talk.character, talk.generation, door.followed) == (old, 1, 0)
+
+
+async def test_a_session_without_a_door_follows_too() -> None:
+    """Where the dialect is not known yet there is nobody to tell, and the character is new all the same."""
+    talk, new = session(Line(), character=version(1)), version(2)
+    assert talk.go_on(swap_to(new))
+    assert talk.character is new
+
+
+async def test_who_is_ending_does_not_go_on() -> None:
+    """A session that is let finish, or was told to go, ends as what it was."""
+    old = version(1)
+    told, leaving = session(Line(), character=old), session(Line(), [asyncio.Event()], character=old)
+    told.close(BYE, 5)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        await under_way(leaving, tasks)
+        leaving.leave(BYE, 5, drain=60)
+        assert not any(talk.go_on(swap_to(version(2))) for talk in (told, leaving))
+        leaving.drop_work()
+    assert (told.character, leaving.character) == (old, old)
+
+
+@pytest.mark.parametrize("policy", ["follow", "close_affected", "keep"])
+async def test_the_choice_is_from_the_newest_set(policy: SessionPolicy) -> None:
+    """Who has not chosen yet chooses from the set that serves, and is counted there (promise 8)."""
+    talk, bob = session(Line(), character=version(1)), version(2, "Bob")
+    talk.choices = CharacterSet("/d", 1, {"Bob": version(1, "Bob")})
+    talk.go_on(swap_to(version(1), bob, policy=policy))
+    talk.choose("Bob")
+    assert (talk.character, talk.generation) == (bob, 2)
+
+
+async def test_the_choice_stays_made() -> None:
+    """A swap does not give a client that has chosen a second choice."""
+    talk = session(Line(), character=version(1))
+    talk.go_on(swap_to(version(2), version(2, "Bob")))
+    talk.choose("Bob")
+    assert talk.character.name == "Ada"
+
+
+# Whether a client may come back
+
+
+@pytest.mark.parametrize(
+    ("code", "may_return"), [(1000, False), (0, False), (1001, True), (1006, True), (1011, True), (None, True)]
+)
+def test_a_client_that_said_goodbye_does_not_come_back(code: int | None, may_return: bool) -> None:
+    """A normal close, also one without a code (aiohttp calls it 0), ends the conversation; a lost line does not."""
+    line = Line()
+    line.close_code = code
+    assert session(line).may_return is may_return
+
+
+@pytest.mark.parametrize("why", ["reload", "shutdown", "character_removed", "taken_over", "fault", "overflow"])
+async def test_who_was_sent_away_may_come_back(why: str) -> None:
+    """Whatever the server ended a session for, its client may come back, however it answered the close."""
+    line = Line()
+    line.close_code = 1000
+    talk = session(line)
+    talk.close(Farewell(4000, "Bye", why), 5)
+    assert talk.may_return
+
+
+async def test_who_was_told_goodbye_has_nothing_to_come_back_to() -> None:
+    """Where the character has ended the conversation there is none."""
+    talk = session(Line())
+    talk.close(Farewell(1000, "Bye!", "goodbye"), 5)
+    assert not talk.may_return

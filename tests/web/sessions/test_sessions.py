@@ -1,0 +1,274 @@
+"""Sessions and how they end; what clients see of it is in test_realtime.py and test_follow.py."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from charhost.character.character import CharacterSet
+from charhost.metrics import Metrics
+from charhost.reload.swap import Swap
+from charhost.report import SessionImpact, SessionPolicy
+from charhost.settings import Settings
+from charhost.web.keys import MANAGER, SESSIONS
+from charhost.web.sessions.close_message import ReloadFarewell
+from charhost.web.sessions.session import Session
+from charhost.web.sessions.sessions import Sessions
+from tests.conftest import Client, character
+from tests.web.sessions.test_session import Line, session, settled, swap_to, turns, version
+
+
+def swap(policy: SessionPolicy = "close", directory: str = "/d") -> Swap:
+    """A swap with that policy."""
+    return Swap(CharacterSet("/before"), CharacterSet(directory, 2), policy)
+
+
+@pytest.fixture
+def sessions() -> Sessions:
+    """The sessions of an application, none yet."""
+    return Sessions(Settings(close_grace=0.05), Metrics())
+
+
+async def test_open_sessions_are_counted(sessions: Sessions) -> None:
+    """A session counts while it is registered, under the generation it began with."""
+    with sessions.register(session(Line(), generation=1)), sessions.register(session(Line(), generation=2)):
+        with sessions.register(session(Line(), generation=2)):
+            assert len(sessions) == 3
+            assert [(count.generation, count.sessions) for count in sessions.by_generation()] == [(2, 2), (1, 1)]
+        assert len(sessions) == 2
+    assert (len(sessions), sessions.by_generation()) == (0, [])
+
+
+async def test_a_session_that_fails_is_forgotten_too(sessions: Sessions) -> None:
+    """However the block ends, the session is not open any more."""
+    with pytest.raises(RuntimeError), sessions.register(session(Line())):
+        raise RuntimeError
+    assert len(sessions) == 0
+
+
+def test_there_is_a_limit() -> None:
+    """So many at a time have a place, from the handshake on; a place that is left is free again."""
+    sessions = Sessions(Settings(close_grace=0.05, max_sessions=1), Metrics())
+    with sessions.admitted() as first:
+        with sessions.admitted() as second:
+            assert (first, second) == (True, False)
+        with sessions.admitted() as third:
+            assert not third
+    with sessions.admitted() as fourth:
+        assert fourth
+
+
+async def test_a_session_registered_during_shutdown_is_closed(sessions: Sessions) -> None:
+    """Who comes in between is told like the others."""
+    await sessions.close()
+    late = session(Line())
+    with sessions.register(late):
+        assert late.ended_by == "shutdown"
+
+
+@contextmanager
+def registered(sessions: Sessions, *talks: Session) -> Iterator[Sequence[Session]]:
+    """Have the sessions open while the block runs."""
+    with ExitStack() as stack:
+        for talk in talks:
+            stack.enter_context(sessions.register(talk))
+        yield talks
+
+
+@pytest.mark.parametrize(("policy", "affected"), [("close", 3), ("close_affected", 2), ("follow", 2), ("keep", 0)])
+async def test_whom_a_policy_touches(sessions: Sessions, policy: SessionPolicy, affected: int) -> None:
+    """Of one whose character is equal, one whose is new and one whose is gone, and one who goes anyway (promise 19)."""
+    talks = [session(Line(), character=version(1, name)) for name in ("Ada", "Bob", "Cyd", "Cyd")]
+    talks[3].ended_by = "shutdown"
+    with registered(sessions, *talks):
+        impact = sessions.impact(swap_to(version(1), version(2, "Bob"), policy=policy))
+    assert impact == SessionImpact(policy=policy, total=4, affected=affected)
+
+
+@pytest.mark.parametrize(
+    ("policy", "ends"),
+    [
+        ("close", ["reload", "reload", "reload"]),
+        ("close_affected", [None, "reload", "character_removed"]),
+        ("follow", [None, None, "character_removed"]),
+        ("keep", [None, None, None]),
+    ],
+)
+async def test_what_a_policy_does(sessions: Sessions, policy: SessionPolicy, ends: list[str | None]) -> None:
+    """One whose character is equal, one whose is new, one whose is gone: the table of the README (promise 19)."""
+    talks = [session(Line(), character=version(1, name)) for name in ("Ada", "Bob", "Cyd")]
+    with registered(sessions, *talks):
+        sessions.follow(swap_to(version(1), version(2, "Bob"), policy=policy))
+        await turns()
+        assert [talk.ended_by for talk in talks] == ends
+
+
+async def test_those_who_follow_are_counted() -> None:
+    """Each session that goes on with a new version counts once; one whose character is equal does not."""
+    metrics = Metrics()
+    sessions = Sessions(Settings(), metrics)
+    with registered(sessions, *(session(Line(), character=version(1, name)) for name in ("Ada", "Bob"))):
+        for number in (2, 3):
+            sessions.follow(swap_to(version(number), version(1, "Bob")))
+    assert metrics.registry.get_sample_value("charhost_sessions_followed_total") == 2
+
+
+async def test_a_session_is_found_by_whom_it_belongs_to(sessions: Sessions) -> None:
+    """An id is of no use to those who do not show the key that it was given for."""
+    talk = session(Line())
+    talk.owner = "me"
+    with registered(sessions, talk):
+        assert sessions.find(talk.id, "me") is talk
+        assert (sessions.find(talk.id, "you"), sessions.find(talk.id, ""), sessions.find("sess_1", "me")) == (None,) * 3
+    assert sessions.find(talk.id, "me") is None
+
+
+async def test_who_waits_for_an_end_is_woken_after_it(sessions: Sessions) -> None:
+    """A session is gone when it is not found any more."""
+    talk = session(Line())
+    with registered(sessions, talk):
+        assert not talk.gone.is_set()
+    assert (talk.gone.is_set(), sessions.find(talk.id, "")) == (True, None)
+
+
+@pytest.mark.parametrize(("policy", "affected"), [("close", 2), ("keep", 0)])
+async def test_the_impact_of_a_swap_is_known_before_it(
+    sessions: Sessions, policy: SessionPolicy, affected: int
+) -> None:
+    """Whom a policy touches can be asked without touching anybody."""
+    with sessions.register(session(Line())), sessions.register(untouched := session(Line())):
+        assert sessions.impact(swap(policy)) == SessionImpact(policy=policy, total=2, affected=affected)
+        assert untouched.ended_by is None
+
+
+async def test_follow_returns_before_anybody_is_told(sessions: Sessions) -> None:
+    """Whoever asked for the reload gets the answer first."""
+    talk = session(Line())
+    with sessions.register(talk):
+        sessions.follow(swap())
+        assert talk.ended_by is None
+        await settled(lambda: talk.ended_by)
+        assert talk.ended_by == "reload"
+
+
+async def test_follow_tells_only_those_who_were_there(sessions: Sessions) -> None:
+    """A session that is opened after the swap is on the new set and is left alone."""
+    old, new = session(Line()), session(Line())
+    with sessions.register(old):
+        sessions.follow(swap())
+        with sessions.register(new):
+            await settled(lambda: old.ended_by)
+            await turns()
+            assert new.ended_by is None
+
+
+async def test_keep_touches_nobody(sessions: Sessions) -> None:
+    """Under `keep` a swap is no business of the sessions."""
+    talk = session(Line())
+    with sessions.register(talk):
+        sessions.follow(swap("keep"))
+        await turns()
+        assert talk.ended_by is None
+
+
+async def test_many_sessions_are_closed_in_batches(sessions: Sessions) -> None:
+    """While thousands are told the loop serves others in between."""
+    with registered(sessions, *(session(Line()) for _ in range(200))) as talks:
+        sessions.follow(swap())
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        told = sum(talk.ended_by is not None for talk in talks)
+        assert 0 < told < 200
+        await settled(lambda: all(talk.ended_by for talk in talks))
+
+
+@pytest.fixture
+def spread(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """Over how many clients a return was spread, and how many of them a second."""
+    seen: list[tuple[int, float]] = []
+
+    class Spread(ReloadFarewell):
+        def __init__(self, swap: Swap, count: int, rate: float) -> None:
+            seen.append((count, rate))
+            super().__init__(swap, count, rate)
+
+    monkeypatch.setattr("charhost.web.sessions.sessions.ReloadFarewell", Spread)
+    return seen
+
+
+@pytest.mark.parametrize(("count", "rate"), [(1, 200), (2, 200), (201, 200), (101, 50)])
+async def test_clients_come_back_so_many_in_a_second(spread: list[tuple[int, float]], count: int, rate: float) -> None:
+    """The return is spread over as many clients as are closed, at the rate of the setting."""
+    sessions = Sessions(Settings(max_reconnects_per_second=rate), Metrics())
+    with registered(sessions, *(session(Line()) for _ in range(count))) as talks:
+        sessions.follow(swap())
+        await settled(lambda: all(talk.ended_by for talk in talks))
+    assert spread == [(count, rate)]
+
+
+async def test_only_those_who_are_closed_are_waited_for(sessions: Sessions, spread: list[tuple[int, float]]) -> None:
+    """Sessions that go on, or are ending already, do not make the others wait."""
+    talks = [session(Line(), character=version(1, name)) for name in ("Ada", "Bob", "Bob")]
+    talks[2].ended_by = "reload"
+    with registered(sessions, *talks):
+        sessions.follow(swap_to(version(1, "Ada"), version(2, "Bob"), policy="close_affected"))
+        await settled(lambda: talks[1].ended_by)
+    assert (spread, talks[0].ended_by) == ([(1, 200)], None)
+
+
+@pytest.mark.parametrize(("most", "rate", "longest"), [(1, 200, 0), (10_000, 200, 49_995), (101, 1000, 100)])
+async def test_the_longest_wait_is_known_from_the_start(most: int, rate: float, longest: int) -> None:
+    """A client is told when it comes how long it may have to wait, if all sessions there can be are closed."""
+    sessions = Sessions(Settings(max_sessions=most, max_reconnects_per_second=rate), Metrics())
+    with registered(sessions, session(Line())) as (talk,):
+        assert talk.longest_wait == longest
+
+
+async def test_close_waits_until_everybody_is_gone(sessions: Sessions) -> None:
+    """Shutdown goes on when the last session has ended."""
+    talk = session(Line())
+    with sessions.register(talk):
+        closing = asyncio.create_task(sessions.close())
+        await settled(lambda: talk.ended_by)
+        await turns()
+        assert not closing.done()
+    await asyncio.wait_for(closing, 20)
+    assert talk.ended_by == "shutdown"
+
+
+async def test_close_without_sessions_returns(sessions: Sessions) -> None:
+    """Where nobody is nobody is waited for."""
+    await asyncio.wait_for(sessions.close(), 20)
+    assert sessions.closing
+
+
+async def test_a_session_that_was_told_stands_in_nobodys_way(client: Client, write: Callable[[str, str], Path]) -> None:
+    """A client that has not left yet, and whose character is gone, does not disturb the next reload (promise 2)."""
+    bob = write("bob.py", character("Bob"))
+    await client.post("/v1/characters/reload", json={})
+    async with client.ws_connect("/v1/realtime?model=Bob"):
+        (session,) = client.app[SESSIONS]._live.values()
+        session.ended_by = "reload"
+        bob.unlink()
+        for text in ("One.", "Two."):
+            write("ada.py", character("Ada", text))
+            answer = await client.post("/v1/characters/reload", json={"sessions": "close_affected"})
+            assert (answer.status, (await answer.json())["sessions"]["affected"]) == (200, 0)
+
+
+async def test_a_choice_is_made_from_the_current_set(client: Client, write: Callable[[str, str], Path]) -> None:
+    """A client that chooses late, after a reload that left it alone, gets the character as it is now (promise 8)."""
+    write("bob.py", character("Bob"))
+    await client.post("/v1/characters/reload", json={})
+    async with client.ws_connect("/v1/realtime?dialect=ga") as ws:
+        await ws.receive_json()
+        write("bob.py", character("Bob", "Be brief."))
+        await client.post("/v1/characters/reload", json={"scope": "changed", "sessions": "close_affected"})
+        await ws.send_json({"type": "session.update", "session": {"model": "Bob"}})
+        await ws.receive_json(timeout=20)
+        (session,) = client.app[SESSIONS]._live.values()
+        assert session.character is client.app[MANAGER].current["Bob"]

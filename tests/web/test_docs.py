@@ -1,0 +1,125 @@
+"""The page at /docs."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from charhost.settings import Settings
+from charhost.web.app import create_app
+from charhost.web.keys import API
+from charhost.web.openapi.page import page
+from tests.conftest import Client
+
+DOCUMENT = create_app(Settings())[API].document
+OPERATIONS = [(method, path) for path, methods in DOCUMENT["paths"].items() for method in methods]
+EMPTY = {"meta", "link", "input", "br"}
+
+
+class Elements(HTMLParser):
+    """The elements of a page: their attributes, and those that were never closed."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.tags: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in EMPTY:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def values(self, name: str) -> set[str]:
+        """Every value of an attribute."""
+        return {value or "" for key, value in self.attributes if key == name}
+
+
+@pytest.fixture(scope="module")
+def elements() -> Elements:
+    """The page, read."""
+    return Elements(page(DOCUMENT))
+
+
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_it_has_every_route(method: str, path: str) -> None:
+    """Each route has a section with its method and path."""
+    badge = f'<h3><span class="method {method}">{method.upper()}</span> <code>{path}</code></h3>'
+    assert badge in page(DOCUMENT)
+
+
+def test_it_shows_every_field_of_a_reload() -> None:
+    """The fields of a request stand in the page with what they mean."""
+    section = page(DOCUMENT).split('id="schema-ReloadRequest"')[1].split("</section>")[0]
+    for field in DOCUMENT["components"]["schemas"]["ReloadRequest"]["properties"]:
+        assert f"<th><code>{field}</code></th>" in section
+
+
+async def test_it_fetches_nothing_from_elsewhere(client: Client, elements: Elements) -> None:
+    """There is no URL with a host in the page or in what belongs to it."""
+    assert all(not re.match(r"\w+:|//", url) for url in elements.values("href") | elements.values("src"))
+    for path in ("/docs/style.css", "/docs/page.js"):
+        assert not re.search(r"https?:|url\(|@import|//\w+\.", await (await client.get(path)).text())
+
+
+async def test_what_it_needs_is_served(client: Client, elements: Elements) -> None:
+    """Its style, its script and the document come from this server, each as what it is."""
+    kinds = {
+        url: (await client.get(f"/{url}")).content_type
+        for url in elements.values("href") | elements.values("src")
+        if not url.startswith("#")
+    }
+    assert kinds == {
+        "docs/style.css": "text/css",
+        "docs/page.js": "text/javascript",
+        "openapi.json": "application/json",
+    }
+
+
+async def test_it_may_load_nothing_else(client: Client) -> None:
+    """The browser is told to load from this server only, and the page has nothing inline that this would stop."""
+    answer = await client.get("/docs")
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'self';")
+    found = Elements(await answer.text())
+    assert "style" not in found.tags
+    assert not found.values("style")
+    assert not {key for key, _ in found.attributes if key.startswith("on")}
+    assert "<script src=" in await answer.text()
+
+
+def test_its_links_lead_somewhere(elements: Elements) -> None:
+    """Each link within the page has its target, and each target is there once."""
+    ids = [value for key, value in elements.attributes if key == "id"]
+    assert {url[1:] for url in elements.values("href") if url.startswith("#")} <= set(ids)
+    assert len(ids) == len(set(ids))
+
+
+def test_it_closes_what_it_opens(elements: Elements) -> None:
+    """The elements are nested as they should be."""
+    assert elements.open == []
+
+
+def test_texts_cannot_become_markup() -> None:
+    """What a description holds is shown, not obeyed; what stands between backticks is code."""
+    hostile: dict[str, Any] = DOCUMENT | {"info": DOCUMENT["info"] | {"description": "<script>x</script> `a<b`"}}
+    assert "<p>&lt;script&gt;x&lt;/script&gt; <code>a&lt;b</code></p>" in page(hostile)
+
+
+def test_it_tells_which_key_is_needed() -> None:
+    """Where an admin key is set, the section of the reload says so."""
+    text = page(create_app(Settings(admin_key="k"))[API].document)
+    assert "Needs the admin key" in text.split('id="reload"')[1].split("</section>")[0]
+    assert "Needs the" not in page(DOCUMENT)
+
+
+async def test_other_files_are_not_served(client: Client) -> None:
+    """Only the two files that belong to the page can be asked for."""
+    assert [(await client.get(path)).status for path in ("/docs/render.py", "/docs/..%2fapp.py")] == [404, 404]

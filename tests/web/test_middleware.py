@@ -1,0 +1,141 @@
+"""Around every handler: errors become JSON, and the caller's authority is known."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aiohttp import web
+
+from charhost.web.middleware import errors_to_json
+from charhost.web.problems import Problem
+from tests.conftest import Client
+
+StartServer = Callable[[Exception], Awaitable[Client]]
+
+
+@pytest.fixture
+def start(aiohttp_client: Callable[..., Awaitable[Client]]) -> StartServer:
+    """Starts a server whose only page, `/`, raises."""
+
+    async def start(error: Exception) -> Client:
+        async def page(request: web.Request) -> web.Response:
+            raise error
+
+        app = web.Application(middlewares=[errors_to_json])
+        app.router.add_get("/", page)
+        return await aiohttp_client(app)
+
+    return start
+
+
+async def test_a_problem_becomes_its_document(start: StartServer) -> None:
+    """A handler says no by raising, with whatever fields and headers belong to it."""
+    client = await start(Problem(409, "busy", "Try later.", {"left": 3}, {"Retry-After": "5"}))
+    answer = await client.get("/")
+    assert (answer.status, answer.content_type, answer.headers["Retry-After"]) == (409, "application/problem+json", "5")
+    assert await answer.json() == {
+        "type": "about:blank",
+        "title": "Conflict",
+        "status": 409,
+        "detail": "Try later.",
+        "code": "busy",
+        "left": 3,
+    }
+
+
+async def test_an_unforeseen_error_tells_the_log_and_nobody_else(
+    start: StartServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer has no details; the log has the traceback, and no query string, where keys are found."""
+    answer = await (await start(LookupError("a secret"))).get("/?token=s3cret")
+    problem = await answer.json()
+    assert (answer.status, problem["code"]) == (500, "internal_error")
+    assert "secret" not in str(problem)
+    assert "LookupError: a secret" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+async def test_a_path_cannot_forge_a_line_of_the_log(
+    aiohttp_client: Callable[..., Awaitable[Client]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Line breaks in a path stay escaped in the log."""
+
+    async def page(request: web.Request) -> web.Response:
+        raise LookupError
+
+    app = web.Application(middlewares=[errors_to_json])
+    app.router.add_get(r"/{path:[\s\S]*}", page)
+    assert (await (await aiohttp_client(app)).get("/a%0Aforged")).status == 500
+    assert "GET /a%0Aforged failed" in caplog.text
+
+
+async def test_a_redirect_stays_a_redirect(start: StartServer) -> None:
+    """What aiohttp raises and is no error passes through."""
+    answer = await (await start(web.HTTPFound("/elsewhere"))).get("/", allow_redirects=False)
+    assert (answer.status, answer.headers["Location"]) == (302, "/elsewhere")
+
+
+async def test_an_unknown_path_is_a_problem_document(client: Client) -> None:
+    """aiohttp's own 404 is answered in the form of all errors."""
+    answer = await client.get("/nowhere")
+    problem = await answer.json()
+    assert (answer.status, answer.content_type) == (404, "application/problem+json")
+    assert (problem["code"], problem["title"], problem["status"]) == ("not_found", "Not Found", 404)
+
+
+@pytest.mark.parametrize("path", ["/v1/chat", "/v1/chat/nothing", "/v1/models/", "/v1/realtime/client_secrets"])
+async def test_clients_of_openai_read_errors_in_its_shape(client: Client, path: str) -> None:
+    """Where their clients ask, also for what is not there, an error has the fields that they read; an unknown path
+    has no code."""
+    answer = await client.post(path)
+    error = (await answer.json())["error"]
+    assert (answer.status, answer.content_type) == (404, "application/json")
+    message = f"There is nothing at {path}."
+    assert error == {"message": message, "type": "invalid_request_error", "param": None, "code": None}
+
+
+async def test_a_wrong_method_of_openai_names_the_right_one(client: Client) -> None:
+    """Who gets what is to be posted learns so in the shape of OpenAI."""
+    answer = await client.get("/v1/chat/completions")
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+    assert (await answer.json())["error"]["code"] == "method_not_allowed"
+
+
+@pytest.mark.parametrize("path", ["/v1/chats", "/v1/modelsx", "/v1", "/chat/completions"])
+async def test_other_paths_answer_with_problem_documents(client: Client, path: str) -> None:
+    """What only begins like a path of OpenAI is none."""
+    assert (await client.get(path)).content_type == "application/problem+json"
+
+
+async def test_a_wrong_method_names_the_right_ones(client: Client) -> None:
+    """aiohttp's own 405 keeps its `Allow`."""
+    answer = await client.post("/v1/health")
+    assert (answer.status, (await answer.json())["code"]) == (405, "method_not_allowed")
+    assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD"}
+
+
+async def test_what_is_only_posted_to_is_no_character(client: Client) -> None:
+    """A GET of the path of the reload is the wrong method, not a character that does not exist."""
+    answer = await client.get("/v1/characters/reload")
+    assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+
+
+async def test_reload_cannot_be_asked_for_with_get(client: Client) -> None:
+    """A link, which any page may hold, reloads nothing."""
+    answer = await client.get("/v1/characters/reload")
+    assert answer.status in (404, 405)
+
+
+async def test_admin_guards_a_handler(client: Client) -> None:
+    """A guarded handler is not reached by who is refused."""
+    assert (await client.get("/v1/characters/status")).status == 200
+    assert (await client.get("/v1/characters/status", headers={"Origin": "http://evil.com"})).status == 403
+
+
+async def test_a_refusal_is_no_error_of_the_server(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """What a client did wrong is not logged as a fault."""
+    await client.get("/nowhere")
+    await client.get("/v1/characters/status", headers={"Origin": "http://evil.com"})
+    assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

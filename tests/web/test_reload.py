@@ -1,0 +1,505 @@
+"""Reload, status, health and metrics over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charhost.settings import Settings
+from charhost.web.app import create_app
+from charhost.web.keys import CONVERSATIONS, MANAGER
+from tests.conftest import Client, character
+from tests.reload.test_manager import Gate, Write, gate
+
+__all__ = ["gate"]
+
+RELOAD = "/v1/characters/reload"
+RELOADS = "/v1/characters/reloads"
+ROLLBACK = "/v1/characters/rollback"
+JSON = {"Content-Type": "application/json"}
+
+
+async def get(client: Client, path: str) -> Any:
+    """The JSON at a path."""
+    answer = await client.get(path)
+    assert answer.status == 200
+    return await answer.json()
+
+
+# POST /v1/characters/reload
+
+
+async def test_a_reload_answers_with_its_report(client: Client, directory: Path, write: Write) -> None:
+    """The answer says what was loaded, from where and with what result."""
+    write("bob.py", character("Bob"))
+    answer = await client.post(RELOAD, json={"directory": str(directory)})
+    report = await answer.json()
+    assert (answer.status, answer.content_type) == (200, "application/json")
+    assert (report["success"], report["outcome"], report["trigger"]) == (True, "applied", "http")
+    assert (report["loaded_count"], report["total_files"], report["error_count"]) == (2, 2, 0)
+    assert report["changes"] == {"added": ["Bob"], "removed": [], "modified": [], "unchanged": 1}
+    assert report["message"] == f"Successfully loaded 2 characters from {directory}"
+
+
+async def test_what_was_applied_is_what_is_read(client: Client, write: Write) -> None:
+    """The next GET and the next session see the set of the answer, two hundred times in a row (promise 1)."""
+    for turn in range(200):
+        write("ada.py", character(f"Ada {turn}"))
+        report = await (await client.post(RELOAD, json={"sessions": "keep"})).json()
+        catalog = await get(client, "/v1/characters")
+        assert [found["name"] for found in catalog["characters"]] == [f"Ada {turn}"]
+        assert (catalog["generation"], catalog["revision"]) == (report["generation"], report["revision"])
+        async with client.ws_connect("/v1/realtime?dialect=ga") as ws:
+            assert (await ws.receive_json())["session"]["model"] == f"Ada {turn}"
+
+
+async def test_default_is_the_directory_of_the_start(client: Client, directory: Path, tmp_path: Path) -> None:
+    """The word `default` leads back to the directory the server was started with."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "bob.py").write_text(character("Bob"))
+    await client.post(RELOAD, json={"directory": str(tmp_path / "other")})
+    report = await (await client.post(RELOAD, json={"directory": "default"})).json()
+    assert report["directory"] == str(directory)
+    assert report["changes"] == {"added": ["Ada"], "removed": ["Bob"], "modified": [], "unchanged": 0}
+
+
+async def test_an_error_has_the_traceback_that_admins_may_see(client: Client, write: Write) -> None:
+    """A failed file is in the answer with its place and its traceback."""
+    write("bob.py", "\n\n1 / 0")
+    (error,) = (await (await client.post(RELOAD, json={})).json())["errors"]
+    assert error.pop("traceback").endswith("ZeroDivisionError: division by zero\n")
+    assert error == {
+        "file": "bob.py",
+        "line": 3,
+        "character": None,
+        "error_type": "ZeroDivisionError",
+        "exception": "ZeroDivisionError",
+        "message": "division by zero",
+    }
+
+
+async def test_a_refusal_is_a_problem_document_with_the_report(client: Client, write: Write) -> None:
+    """Who is refused gets the fields of a problem document and those of the report."""
+    write("bob.py", "def broken(:")
+    answer = await client.post(RELOAD, json={"on_error": "abort"})
+    problem = await answer.json()
+    assert (answer.status, answer.content_type) == (422, "application/problem+json")
+    assert (problem["type"], problem["status"], problem["code"]) == ("about:blank", 422, "set_rejected")
+    assert problem["title"].startswith("Unprocessable")
+    assert problem["detail"] == problem["message"]
+    assert (problem["outcome"], [error["file"] for error in problem["errors"]]) == ("rejected", ["bob.py"])
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "application/json; charset=utf-8", "Application/JSON"])
+async def test_json_may_be_labelled_in_any_usual_way(client: Client, content_type: str) -> None:
+    """Parameters and capitals of the content type do not matter."""
+    assert (await client.post(RELOAD, data=b"{}", headers={"Content-Type": content_type})).status == 200
+
+
+@pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
+async def test_a_form_is_not_accepted(client: Client, content_type: str) -> None:
+    """What a foreign page could post without being asked is refused, and named."""
+    answer = await client.post(RELOAD, data=b"{}", headers={"Content-Type": content_type})
+    assert (answer.status, (await answer.json())["code"]) == (415, "unsupported_media_type")
+    assert content_type in (await answer.json())["detail"]
+
+
+async def test_a_missing_content_type_is_not_accepted(client: Client) -> None:
+    """A body without a label is refused."""
+    answer = await client.post(RELOAD, data=b"{}", skip_auto_headers=["Content-Type"])
+    assert (answer.status, (await answer.json())["detail"]) == (
+        415,
+        "Expected Content-Type: application/json, found none.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b"", "Invalid JSON: EOF"),
+        (b"{", "Invalid JSON: EOF"),
+        (b"[]", "an object"),
+        (b"null", "an object"),
+        (b'{"directory": "characters"}', "directory: expected an absolute path or \"default\", found 'characters'"),
+        (b'{"directory": "/a\\u0000b"}', "directory: a path cannot hold a NUL character"),
+        (b'{"directory": "/\\ud800"}', "Invalid JSON"),
+        (b'{"directory": 5}', "directory: Input should be a valid string, found 5"),
+        (b'{"on_error": "x"}', "on_error: Input should be 'exclude', 'keep' or 'abort', found 'x'"),
+        (b'{"dry_run": "yes"}', "dry_run: Input should be a valid boolean, found 'yes'"),
+        (b'{"scope": {"all": null}}', "scope: Input should be 'all' or 'changed', found {\"all\":null}"),
+        (b'{"reason": "' + b"x" * 2000 + b'"}', f"at most 1000 characters, found '{'x' * 79}…"),
+        (b'{"colour": 1}', "colour: there is no such field; known are directory, scope, sessions"),
+        (b"\xff", "Invalid JSON"),
+    ],
+)
+async def test_a_bad_request_says_what_is_wrong(client: Client, body: bytes, said: str) -> None:
+    """The detail of a 400 names the field and what was expected."""
+    answer = await client.post(RELOAD, data=body, headers=JSON)
+    problem = await answer.json()
+    assert (answer.status, problem["code"]) == (400, "invalid_request")
+    assert said in problem["detail"]
+
+
+async def test_everything_that_is_wrong_is_said_at_once(client: Client) -> None:
+    """Several mistakes are in one detail."""
+    detail = (await (await client.post(RELOAD, json={"colour": 1, "dry_run": 5})).json())["detail"]
+    assert "colour: " in detail
+    assert "dry_run: " in detail
+
+
+@pytest.mark.parametrize(("size", "status"), [(64 << 10, 200), ((64 << 10) + 1, 413), (1 << 20, 413)])
+async def test_a_body_has_its_limit(client: Client, size: int, status: int) -> None:
+    """Up to 64 KiB are read, more is refused."""
+    answer = await client.post(RELOAD, data=b"{}".ljust(size), headers=JSON)
+    assert answer.status == status
+    if status == 413:
+        problem = await answer.json()
+        assert (problem["code"], problem["detail"]) == ("request_too_large", "The body has more than 65,536 bytes.")
+
+
+async def test_a_body_that_does_not_come_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client that does not finish its body is answered at a deadline."""
+    monkeypatch.setattr("charhost.web.reload.BODY_DEADLINE", 0.1)
+    done = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"{"
+        await done.wait()
+
+    answer = await client.post(RELOAD, data=body(), headers=JSON)
+    assert (answer.status, (await answer.json())["code"]) == (408, "request_timeout")
+    done.set()
+
+
+async def test_a_client_that_leaves_does_not_stop_the_reload(client: Client, write: Write, gate: Gate) -> None:
+    """A reload is carried out although its caller has hung up (promise 15)."""
+    write("ada.py", f"{character('Ada', 'Be brief.')}\nimport gate; gate.wait()")
+    post = asyncio.create_task(client.post(RELOAD, json={}))
+    await gate.until_reached()
+    post.cancel()
+    await asyncio.wait([post])
+    gate.opened.set()
+    await client.app[MANAGER].reload_characters(dry_run=True)  # runs after it
+    assert client.app[MANAGER].current.generation == 2
+
+
+async def test_a_hundred_posts_get_a_hundred_answers(client: Client) -> None:
+    """Parallel requests are all answered with an applied reload (promise 16)."""
+    answers = await asyncio.gather(*(client.post(RELOAD, json={}) for _ in range(100)))
+    reports = [await answer.json() for answer in answers]
+    assert {(answer.status, report["outcome"]) for answer, report in zip(answers, reports, strict=True)} == {
+        (200, "applied")
+    }
+    assert client.app[MANAGER].current.generation == max(report["generation"] for report in reports)
+
+
+async def test_a_condition_is_compared_with_what_is_read(client: Client) -> None:
+    """With the ETag of `GET /v1/characters` a reload goes through once; the next one is told of the other set."""
+    etag = (await client.get("/v1/characters")).headers["ETag"]
+    assert re.fullmatch(r'"1-sha256:[0-9a-f]{64}"', etag)
+    assert (await client.post(RELOAD, json={}, headers={"If-Match": f'"x", {etag}'})).status == 200
+    answer = await client.post(RELOAD, json={}, headers={"If-Match": etag})
+    problem = await answer.json()
+    assert (answer.status, answer.content_type) == (412, "application/problem+json")
+    assert (problem["code"], "outcome" in problem) == ("revision_mismatch", False)
+    assert (await client.get("/v1/characters")).headers["ETag"] in problem["detail"]
+
+
+@pytest.mark.parametrize("form", ["W/{}", "'{}'", '{}"', "", '"*"'])
+async def test_what_is_no_strong_tag_matches_nothing(client: Client, form: str) -> None:
+    """A weak tag, one without quotes and an empty header are refused; only a bare * stands for any set."""
+    etag = (await client.get("/v1/characters")).headers["ETag"]
+    form = form.format(etag.strip('"') if "'" in form or form.startswith("{}") else etag)
+    assert (await client.post(RELOAD, json={}, headers={"If-Match": form})).status == 412
+    assert (await client.post(RELOAD, json={}, headers={"If-Match": " * "})).status == 200
+
+
+# POST /v1/characters/rollback
+
+
+async def test_a_rollback_answers_as_a_reload_does(client: Client, write: Write) -> None:
+    """The report is the same, and the catalog shows the characters of before (promise 1)."""
+    before = await get(client, "/v1/characters")
+    write("ada.py", character("Ada", "Be brief."))
+    await client.post(RELOAD, json={})
+    answer = await client.post(ROLLBACK, json={"generation": 1, "reason": "too brief"})
+    report = await answer.json()
+    after = await get(client, "/v1/characters")
+    assert (answer.status, report["outcome"], report["trigger"]) == (200, "applied", "rollback")
+    assert (report["reason"], report["generation"]) == ("too brief", 3)
+    assert (after["revision"], after["generation"]) == (before["revision"], 3)
+
+
+async def test_a_rollback_tells_the_sessions_as_it_is_asked_to(client: Client, write: Write) -> None:
+    """The policy of a rollback is that of any reload: with `keep` nobody is told, and `close` is what is usual."""
+    write("ada.py", character("Ada", "Be brief."))
+    await client.post(RELOAD, json={})
+    async with client.ws_connect("/v1/realtime?dialect=ga") as ws:
+        assert (await ws.receive_json())["type"] == "session.created"
+        kept = await (await client.post(ROLLBACK, json={"sessions": "keep"})).json()
+        assert kept["sessions"] == {"policy": "keep", "total": 1, "affected": 0}
+        closed = await (await client.post(ROLLBACK, json={"drain_seconds": 0})).json()
+        assert closed["sessions"] == {"policy": "close", "total": 1, "affected": 1}
+        assert (await ws.receive_json())["error"]["code"] == "characters_reloaded"
+
+
+async def test_a_rollback_restores_all_or_nothing(client: Client, write: Write, tmp_path: Path) -> None:
+    """A character that cannot be made again refuses the rollback, and the answer names it."""
+    needed = tmp_path / "needed"
+    needed.touch()
+    write("bob.py", f"open({str(needed)!r}).close()\n{character('Bob')}")
+    await client.post(RELOAD, json={})
+    needed.unlink()
+    answer = await client.post(ROLLBACK, json={"generation": 2})
+    problem = await answer.json()
+    assert (answer.status, problem["code"], problem["errors"][0]["file"]) == (422, "set_rejected", "bob.py")
+    assert client.app[MANAGER].current.generation == 2
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"generation": "1"}', "generation: Input should be a valid integer"),
+        (b'{"generation": -1}', "generation: Input should be greater than or equal to 0"),
+        (b'{"generation": 99999999999999999999}', None),
+        (b'{"scope": "all"}', "scope: there is no such field; known are generation, sessions, drain_seconds, reason"),
+    ],
+)
+async def test_a_bad_rollback_says_what_is_wrong(client: Client, body: bytes, said: str | None) -> None:
+    """The detail names the field; a number that no generation ever has is only unknown."""
+    answer = await client.post(ROLLBACK, data=body, headers=JSON)
+    problem = await answer.json()
+    if said is None:
+        assert (answer.status, problem["code"]) == (409, "unknown_generation")
+    else:
+        assert (answer.status, problem["code"]) == (400, "invalid_request")
+        assert said in problem["detail"]
+
+
+# GET /v1/characters/reloads
+
+
+async def test_history_tells_of_every_attempt(client: Client, write: Write) -> None:
+    """The newest first, refused ones too, each as it was answered; and what can be rolled back to (promise 31)."""
+    write("ada.py", "def broken(:")
+    refusal = await (await client.post(RELOAD, json={"reason": "a try"})).json()
+    history = await get(client, "/v1/characters/reloads")
+    assert [(report["trigger"], report["outcome"]) for report in history["reloads"]] == [
+        ("http", "rejected"),
+        ("startup", "applied"),
+    ]
+    assert history["reloads"][0].items() <= refusal.items()
+    assert history["generations"] == [1]
+    found = await get(client, f"/v1/characters/reloads/{refusal['reload_id']}")
+    assert found == history["reloads"][0]
+
+
+async def test_history_is_as_long_as_asked_for(client: Client) -> None:
+    """Twenty attempts unless a limit says otherwise."""
+    for _ in range(22):
+        await client.post(RELOAD, json={"dry_run": True})
+    lengths = {path: len((await get(client, path))["reloads"]) for path in (RELOADS, f"{RELOADS}?limit=3")}
+    assert lengths == {RELOADS: 20, f"{RELOADS}?limit=3": 3}
+    assert len((await get(client, f"{RELOADS}?limit=100"))["reloads"]) == 23
+
+
+@pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "", "1.5", "1e1", " 1", "\u0663", "1_0", "000"])
+async def test_a_limit_is_a_number_from_1_to_100(client: Client, limit: str) -> None:
+    """Anything else is a bad request that says so."""
+    answer = await client.get(RELOADS, params={"limit": limit})
+    problem = await answer.json()
+    assert (answer.status, problem["code"]) == (400, "invalid_request")
+    assert problem["detail"] == f"limit: expected a number from 1 to 100, found {limit!r}"
+
+
+async def test_an_unknown_reload_is_not_found(client: Client) -> None:
+    """An id that no kept attempt has is answered as such, and not repeated."""
+    answer = await client.get(f"{RELOADS}/f00")
+    assert (answer.status, (await answer.json())["code"]) == (404, "reload_not_found")
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/characters/reloads"),
+        ("GET", "/v1/characters/reloads/f00"),
+        ("POST", "/v1/characters/rollback"),
+        ("POST", "/v1/characters/watch/resume"),
+    ],
+)
+async def test_history_is_for_admins(client: Client, method: str, path: str) -> None:
+    """Others learn neither paths nor whether an id exists (promise 34)."""
+    answer = await client.request(method, path, json={}, headers={"Origin": "http://evil.com"})
+    assert (answer.status, (await answer.json())["code"]) == (403, "forbidden")
+
+
+# POST /v1/characters/watch/resume
+
+
+async def test_without_a_watcher_there_is_nothing_to_resume(client: Client) -> None:
+    """A server that watches nothing says so."""
+    answer = await client.post("/v1/characters/watch/resume")
+    assert (answer.status, (await answer.json())["code"]) == (409, "no_watcher")
+
+
+async def test_resuming_answers_with_the_watcher(
+    aiohttp_client: Callable[..., Awaitable[Client]], directory: Path, write: Write
+) -> None:
+    """After a rollback the watcher is held, until it is told to go on."""
+    client = await aiohttp_client(create_app(Settings(directory=directory, watch=True)))
+    write("ada.py", character("Ada", "Be brief."))
+    async with asyncio.timeout(20):
+        while client.app[MANAGER].current.generation < 2:
+            await asyncio.sleep(0.01)
+    await client.post(ROLLBACK, json={})
+    assert (await get(client, "/v1/characters/status"))["watcher"]["held"] is True
+    answer = await client.post("/v1/characters/watch/resume")
+    assert (answer.status, (await answer.json())["held"]) == (200, False)
+
+
+# GET /v1/characters/status
+
+
+async def test_status_tells_what_serves(client: Client) -> None:
+    """After the start the status has the first load, and no error."""
+    status = await get(client, "/v1/characters/status")
+    assert list(status) == ["serving", "last_reload", "last_error", "in_progress", "watcher", "generations"]
+    assert (status["serving"]["generation"], status["serving"]["characters"]) == (1, 1)
+    assert (status["last_reload"]["trigger"], status["last_reload"]["outcome"]) == ("startup", "applied")
+    assert (status["last_error"], status["in_progress"], status["watcher"]) == (None, None, None)
+
+
+async def test_status_tells_what_runs_and_not_what_lies_on_disk(client: Client, directory: Path) -> None:
+    """A directory that changes or vanishes leaves status and catalog as they are (promise 3)."""
+    pages = ("/v1/characters/status", "/v1/characters", "/v1/voices", "/v1/health")
+    before = [await get(client, page) for page in pages]
+    shutil.rmtree(directory)
+    assert [await get(client, page) for page in pages] == before
+
+
+async def test_status_keeps_the_last_error_until_it_is_mended(client: Client, write: Write) -> None:
+    """A refused reload is the last error, with what failed, while the set of before serves."""
+    write("ada.py", "def broken(:")
+    await client.post(RELOAD, json={"reason": "a try"})
+    status = await get(client, "/v1/characters/status")
+    assert status["last_error"] == status["last_reload"]
+    assert (status["last_error"]["outcome"], status["last_error"]["reason"]) == ("rejected", "a try")
+    assert status["serving"]["generation"] == 1
+
+
+async def test_status_tells_of_the_reload_that_runs(client: Client, write: Write, gate: Gate) -> None:
+    """During a reload its id is in the status, which answers meanwhile."""
+    write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
+    post = asyncio.create_task(client.post(RELOAD, json={}))
+    await gate.until_reached()
+    running = (await get(client, "/v1/characters/status"))["in_progress"]
+    gate.opened.set()
+    report = await (await post).json()
+    assert running == {"reload_id": report["reload_id"], "since": report["started_at"]}
+
+
+async def test_status_counts_the_sessions_of_each_generation(client: Client) -> None:
+    """Sessions that were kept are counted under the generation they began with, the newest first."""
+    async with client.ws_connect("/v1/realtime?dialect=ga") as old:
+        await old.receive()
+        await client.post(RELOAD, json={"sessions": "keep"})
+        async with client.ws_connect("/v1/realtime?dialect=ga") as new:
+            await new.receive()
+            generations = (await get(client, "/v1/characters/status"))["generations"]
+    assert generations == [{"generation": 2, "sessions": 1}, {"generation": 1, "sessions": 1}]
+
+
+# GET /v1/health
+
+
+async def test_health_is_well_while_somebody_can_be_talked_to(client: Client) -> None:
+    """Health has the fields that unmute's frontend reads, and says that no model is connected."""
+    assert await get(client, "/v1/health") == {
+        "ok": True,
+        "characters": 1,
+        "generation": 1,
+        "llm": "offline",
+        "stt_up": False,
+        "tts_up": False,
+        "llm_up": False,
+        "voice_cloning_up": False,
+    }
+
+
+@pytest.mark.parametrize(("state", "up"), [("offline", False), ("down", False), ("up", True)])
+async def test_health_tells_of_the_language_model(
+    client: Client, monkeypatch: pytest.MonkeyPatch, state: str, up: bool
+) -> None:
+    """A model that cannot be reached is told and does not make health fail: characters can still be reloaded."""
+
+    async def known() -> str:
+        return state
+
+    monkeypatch.setattr(client.app[CONVERSATIONS].models, "state", known)
+    health = await get(client, "/v1/health")
+    assert (health["ok"], health["llm"], health["llm_up"]) == (True, state, up)
+
+
+@pytest.mark.parametrize("source", ["def broken(:", "raise SystemExit"])
+async def test_a_failed_reload_never_makes_health_fail(client: Client, write: Write, source: str) -> None:
+    """While the set of before serves, health stays as it is."""
+    before = await get(client, "/v1/health")
+    write("ada.py", source)
+    assert (await client.post(RELOAD, json={})).status == 422
+    assert await get(client, "/v1/health") == before
+
+
+# GET /metrics
+
+
+async def test_metrics_are_in_the_format_of_prometheus(client: Client) -> None:
+    """A scraper finds the counters of the first load."""
+    answer = await client.get("/metrics")
+    text = await answer.text()
+    assert answer.content_type == "text/plain"
+    assert 'charhost_reloads_total{outcome="applied",trigger="startup"} 1.0' in text
+    assert "charhost_characters_loaded 1.0" in text
+
+
+async def test_metrics_are_also_in_open_metrics(client: Client) -> None:
+    """A scraper that asks for the newer format gets it."""
+    answer = await client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert answer.content_type == "application/openmetrics-text"
+    assert (await answer.text()).endswith("# EOF\n")
+
+
+async def test_answers_are_json_that_everybody_reads(client: Client, write: Write) -> None:
+    """What JSON cannot say, such as NaN in a character's metadata, is null in the answer."""
+    write("ada.py", f"{character('Ada')}\nMETADATA = {{'good': True, 'weight': float('nan')}}")
+    assert (await client.post(RELOAD, json={})).status == 200
+    body = await (await client.get("/v1/characters")).text()
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    assert json.loads(body, parse_constant=refuse)["characters"][0]["metadata"]["weight"] is None
+
+
+async def test_a_content_type_of_stray_bytes_is_refused_like_any_other(client: Client) -> None:
+    """Bytes that are no UTF-8 in a header end in a problem document, and in no fault of the server."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    lines = [
+        b"POST /v1/characters/reload HTTP/1.1",
+        b"Host: localhost",
+        b"Content-Type: text/\xff",
+        b"Content-Length: 0",
+        b"Connection: close",
+    ]
+    writer.write(b"\r\n".join([*lines, b"", b""]))
+    async with asyncio.timeout(20):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 415 ")
+    assert b"unsupported_media_type" in answer
