@@ -1,8 +1,9 @@
-"""The README says what is true."""
+"""README.md and docs/ state facts that the code confirms, and their links lead somewhere."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,26 +15,19 @@ from charhost.settings import Settings, is_secret
 from charhost.web.app import create_app
 from charhost.web.completions.handler import MOST_BODY_BYTES
 from tests.conftest import Client
+from tests.documents import DOCS, PAGES, README, ROOT, block, dead_links, read, rows
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
-
-
-def rows(header: str) -> list[list[str]]:
-    """The cells of the table whose header line begins with *header*."""
-    lines = README[README.index(f"| {header} ") :].split("\n\n")[0].splitlines()[2:]
-    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
-
-
-def block(language: str) -> str:
-    """The one block of that language."""
-    [found] = re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
-    return str(found)
+FRONT = README.read_text(encoding="utf-8")
+OPERATING, RELOADING = read("operating"), read("reloading")
+SEED = ROOT.parent / "shared" / "seed.md"
 
 
 def test_settings_table_is_the_settings() -> None:
     """Every setting is in the table, with its variable, its default and its meaning, and nothing else is."""
     table = {
-        variable.strip("`").removeprefix("CHARHOST_").lower(): row for row in rows("option") for variable in row[1:2]
+        variable.strip("`").removeprefix("CHARHOST_").lower(): row
+        for row in rows(read("settings"), "option")
+        for variable in row[1:2]
     }
     assert list(table) == list(Settings.model_fields)
     for name, (option, _, default, meaning) in table.items():
@@ -51,27 +45,27 @@ def test_every_route_is_among_the_endpoints(directory: Path) -> None:
     served = {
         f"{route.method} {route.resource.canonical}" for route in routes if route.resource and route.method != "HEAD"
     }
-    assert {row[0].strip("`") for row in rows("endpoint")} == served
+    assert {row[0].strip("`") for row in rows(FRONT, "endpoint")} == served
 
 
 def test_metrics_table_is_the_metrics() -> None:
     """Every metric is in the table, under the name that Prometheus sees, and nothing else is."""
     kinds = {"counter": "_total"}
     real = {metric.name + kinds.get(metric.type, "") for metric in Metrics().registry.collect()}
-    assert {re.sub(r"{.*", "", row[0].strip("`")) for row in rows("metric")} == real
+    assert {re.sub(r"{.*", "", row[0].strip("`")) for row in rows(OPERATING, "metric")} == real
 
 
 async def test_every_metric_in_an_alert_is_shown(client: Client) -> None:
     """The alerts for Prometheus ask for metrics that a server has at `/metrics`."""
     shown = {line.split("{")[0].split(" ")[0] for line in (await (await client.get("/metrics")).text()).splitlines()}
-    asked = re.findall(r"charhost_\w+", block("yaml"))
+    asked = re.findall(r"charhost_\w+", block(OPERATING, "yaml"))
     assert len(asked) >= 3
     assert set(asked) <= shown
 
 
 def test_the_service_is_started_with_options_that_exist() -> None:
     """The systemd unit uses options and variables of real settings, and runs a command that is installed."""
-    unit = block("ini")
+    unit = block(OPERATING, "ini")
     options = re.findall(r" --([\w-]+)", re.search("ExecStart=.*", unit)[0])  # type: ignore[index]
     variables = re.findall(r"Environment=CHARHOST_(\w+)", unit)
     names = {option.replace("-", "_") for option in options} | {variable.lower() for variable in variables}
@@ -81,13 +75,13 @@ def test_the_service_is_started_with_options_that_exist() -> None:
 
 def test_the_service_has_time_to_stop() -> None:
     """systemd waits longer than a stop may take, which is twice the setting."""
-    seconds = re.findall(r"TimeoutStopSec=(\d+)", block("ini"))
+    seconds = re.findall(r"TimeoutStopSec=(\d+)", block(OPERATING, "ini"))
     assert [float(found) > 2 * Settings().shutdown_timeout for found in seconds] == [True]
 
 
 def test_the_proxy_allows_what_the_server_does() -> None:
     """nginx lets a chat's body through, waits for the model, passes on upgrades and holds no answer back."""
-    proxy = block("nginx")
+    proxy = block(OPERATING, "nginx")
     assert f"client_max_body_size {MOST_BODY_BYTES >> 20}m;" in proxy
     assert [float(found) > Settings().llm_first_deadline for found in re.findall(r"read_timeout (\d+)s", proxy)] == [
         True
@@ -103,19 +97,19 @@ def test_the_proxy_allows_what_the_server_does() -> None:
 
 async def test_a_request_through_the_proxy_is_not_local(client: Client) -> None:
     """With the headers that nginx is told to send nobody is an admin without a key."""
-    headers = dict.fromkeys(re.findall(r"proxy_set_header (X-\S+)", block("nginx")), "192.0.2.1")
+    headers = dict.fromkeys(re.findall(r"proxy_set_header (X-\S+)", block(OPERATING, "nginx")), "192.0.2.1")
     assert (await client.get("/v1/characters/status", headers=headers)).status == 403
     assert (await client.get("/v1/characters/status")).status == 200
 
 
 def test_request_table_is_the_request() -> None:
     """Every field of a reload request is in the table, in its order."""
-    assert [row[0].strip("`") for row in rows("field of the request")] == list(ReloadRequest.model_fields)
+    assert [row[0].strip("`") for row in rows(RELOADING, "field of the request")] == list(ReloadRequest.model_fields)
 
 
 def test_rollback_table_is_the_request() -> None:
     """Every field of a rollback is in its table, in its order."""
-    assert [row[0].strip("`") for row in rows("field of the rollback")] == list(RollbackRequest.model_fields)
+    assert [row[0].strip("`") for row in rows(RELOADING, "field of the rollback")] == list(RollbackRequest.model_fields)
 
 
 def test_command_table_is_the_commands() -> None:
@@ -125,19 +119,64 @@ def test_command_table_is_the_commands() -> None:
         for command in app.registered_commands
         if command.callback
     }
-    assert {row[0].strip("`") for row in rows("command")} == registered
+    assert {row[0].strip("`") for row in rows(RELOADING, "command")} == registered
 
 
 def test_first_character_loads(directory: Path) -> None:
     """The character on the first screen is a whole character file."""
-    source = README.split("```python")[1].split("```")[0]
     namespace: dict[str, object] = {}
-    exec(compile(source, "ada.py", "exec"), namespace)
+    exec(compile(block(FRONT, "python"), "ada.py", "exec"), namespace)
     assert namespace["CHARACTER_NAME"] == "Ada"
 
 
-@pytest.mark.parametrize("link", re.findall(r"\]\(#([\w-]+)\)", README))
-def test_links_lead_somewhere(link: str) -> None:
-    """Each link within the page has its heading."""
-    headings = [heading.lower().replace(" ", "-") for heading in re.findall(r"^#+ (.+)$", README, re.MULTILINE)]
-    assert link in headings
+def test_first_screen_has_both_commands() -> None:
+    """The README is short, and the commands to run the server and the tests stand near its top."""
+    lines = FRONT.splitlines()
+    assert len(lines) <= 150
+    assert {"./scripts/run", "./scripts/test"} <= {word for line in lines[:40] for word in line.split()}
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
+def test_every_page_is_read_on_to(page: Path) -> None:
+    """The README links to each page of docs/."""
+    assert f"(docs/{page.name})" in FRONT
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each relative link leads to a file and, where it names a heading, to that heading."""
+    assert dead_links(page, page.read_text(encoding="utf-8")) == []
+
+
+def test_a_dead_link_is_found() -> None:
+    """A link to a missing file or heading is reported; one to another host is not checked."""
+    text = "# A title\n[a](#a-title) [b](#gone) [c](gone.md) [d](README.md#gone) [e](https://localhost/x)"
+    assert dead_links(README, text) == ["#gone", "gone.md", "README.md#gone"]
+
+
+@pytest.mark.skipif(not SEED.exists(), reason="the folder with the seed is not beside this checkout")
+def test_links_of_the_seed_lead_somewhere() -> None:
+    """Each relative link of the seed, read from docs/, leads to a file, unless it is marked "if exists"."""
+    lines = [line for line in SEED.read_text(encoding="utf-8").splitlines() if "(if exists)" not in line]
+    assert "../README.md" in "".join(lines)
+    assert dead_links(ROOT / "docs" / SEED.name, "\n".join(lines)) == []
+
+
+def numbers_in_tests() -> Iterator[tuple[str, str]]:
+    """Yield each promise and each case of the watcher that a test names, with the file of the test."""
+    for path in sorted((ROOT / "tests").rglob("test_*.py")):
+        text = path.read_text(encoding="utf-8")
+        for numbers in re.findall(r"\bpromises? (\d+(?:(?:, and |, | and )\d+)*)", text):
+            yield from ((f"promise {number}", path.name) for number in re.findall(r"\d+", numbers))
+        yield from ((case, path.name) for case in re.findall(r"\bW\d+\b", text))
+
+
+def test_every_number_in_a_test_is_explained() -> None:
+    """Each promise and each case of the watcher that a test names is listed in docs/reloading.md."""
+    promises = re.findall(r"^(\d+)\. ", RELOADING, re.MULTILINE)
+    cases = [row[0] for row in rows(RELOADING, "case | what happens on the disk")]
+    assert promises == [str(number + 1) for number in range(len(promises))]
+    explained = {f"promise {number}" for number in promises} | set(cases)
+    used = list(numbers_in_tests())
+    assert len(used) > 200
+    assert [(number, file) for number, file in used if number not in explained] == []

@@ -1,0 +1,195 @@
+"""The examples of docs/, run as they stand there."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import shlex
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Client, character
+from tests.documents import DOCS, ROOT
+from tests.e2e.conftest import ENVIRONMENT, PATIENCE, Server, free_port, needs_curl, output, running
+
+NOTICE = "Offline: no language model is connected"
+JSON = ("-HContent-Type: application/json", "-d{}")
+RELOAD_PATH = "/v1/characters/reload"
+BENCH = (sys.executable, "-m", "scripts.benchmarks")
+JSON_BLOCKS = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "reloading.md").read_text(encoding="utf-8"), re.DOTALL)
+
+
+@pytest.fixture
+async def here(characters: Path) -> AsyncIterator[Server]:
+    """A server with the default characters, for whom the stand-in answers."""
+    async with running(characters) as server:
+        yield server
+
+
+def example(name: str) -> str:
+    """Return the block that is marked to be run under *name*."""
+    pages = "".join(page.read_text(encoding="utf-8") for page in DOCS)
+    [found] = re.findall(rf"<!-- run: {name} -->\n```\w+\n(.*?)```", pages, re.DOTALL)
+    return str(found)
+
+
+def block(name: str, server: Server) -> str:
+    """Return an example with the address of *server*."""
+    found = example(name)
+    assert "://127.0.0.1:8000" in found
+    return found.replace("://127.0.0.1:8000", server.url.removeprefix("http"))
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.stem)
+def test_every_page_has_an_example(page: Path) -> None:
+    """Each page has an example that is run here."""
+    names = re.findall(r"<!-- run: (.*) -->", page.read_text(encoding="utf-8"))
+    assert names
+    assert [name for name in names if f"test_{name}" not in globals()] == []
+
+
+async def test_characters(tmp_path: Path) -> None:
+    """The commands make a character, find no mistake in it, and show its prompt."""
+    path = f"{Path(sys.executable).parent}:{ENVIRONMENT['PATH']}"
+    status, said, complaint = await output("sh", "-euc", example("characters"), HOME=str(tmp_path), PATH=path)
+    assert (status, complaint) == (0, "")
+    assert (tmp_path / "my-characters" / "ada.py").is_file()
+    assert "You are Ada." in said
+
+
+async def test_editing(tmp_path: Path) -> None:
+    """A saved file moves an open session to the new version of its character."""
+    directory = tmp_path / "my-characters"
+    directory.mkdir()
+    (directory / "ada.py").write_text(character("Ada"))
+    command = shlex.split(example("editing").replace("~", str(tmp_path)))
+    assert command[:4] == ["charhost", "serve", "--directory", str(directory)]
+    async with running(directory, *command[2:]) as server, server.talk() as ws, asyncio.timeout(PATIENCE):
+        while "watching the character directory" not in server.log.read_text():
+            await asyncio.sleep(0.05)
+        (directory / "ada.py").write_text(character("Ada", "Be brief."))
+        while '"session.updated"' not in await ws.recv():
+            pass
+
+
+@needs_curl
+async def test_settings(characters: Path) -> None:
+    """An option wins over the variable, and a variable without an option counts."""
+    port = free_port()
+    words = shlex.split(example("settings").replace("~/my-characters", str(characters)).replace("8080", port))
+    variables, command = words[: words.index("charhost")], words[words.index("charhost") :]
+    assert command[:2] == ["charhost", "serve"]
+    async with running(characters, *command[2:], before=("env", *variables)) as server:
+        assert server.url.endswith(f":{port}")
+        _, said, _ = await output("curl", "-sS", "--noproxy", "*", "-XPOST", *JSON, f"{server.url}{RELOAD_PATH}")
+        assert '"policy":"follow"' in said.replace(": ", ":")
+
+
+@needs_curl
+async def test_security(characters: Path) -> None:
+    """A reload with the admin key is applied, and one with another key is refused."""
+    async with running(characters, before=("env", "CHARHOST_ADMIN_KEY=0123456789abcdef")) as server:
+        for key, word in (("0123456789abcdef", '"outcome":"applied"'), ("another", '"code":"invalid_key"')):
+            command = ("sh", "-euc", block("security", server))
+            _, said, _ = await output(*command, CHARHOST_ADMIN_KEY=key, no_proxy="*")
+            assert word in said.replace(": ", ":")
+
+
+@needs_curl
+async def test_reloading(here: Server) -> None:
+    """The request loads the directory, and the report is as the page has it."""
+    command = block("reloading", here).replace("/home/user/my-characters", str(here.directory))
+    _, said, _ = await output("sh", "-euc", command, no_proxy="*")
+    [shown] = [found for found in JSON_BLOCKS if "load_duration" in found]
+    assert json.loads(said).keys() == json.loads(shown).keys()
+
+
+@needs_curl
+async def test_operating(here: Server) -> None:
+    """The commands show that the server is well, what it serves, and its first load."""
+    path = f"{Path(sys.executable).parent}:{ENVIRONMENT['PATH']}"
+    command = ("sh", "-euc", block("operating", here))
+    status, said, complaint = await output(*command, no_proxy="*", PATH=path)
+    assert (status, '"ok":true' in said.replace(": ", ":"), "startup" in said) == (0, True, True), complaint
+
+
+async def test_performance() -> None:
+    """The benchmark prints a row for each number of characters."""
+    [command] = example("performance").splitlines()
+    program, *arguments = shlex.split(command)
+    assert program == "./scripts/bench"
+    status, said, complaint = await output("env", "-C", str(ROOT), *BENCH, *arguments)
+    assert (status, "| 10 " in said, "| 100 " in said) == (0, True, True), complaint
+
+
+async def test_development(client: Client) -> None:
+    """The example of a test passes."""
+    namespace: dict[str, Any] = {}
+    exec(compile(example("development"), "development.md", "exec"), namespace)
+    [test] = [value for name, value in namespace.items() if name.startswith("test_")]
+    await test(client)
+
+
+@needs_curl
+async def test_curl(here: Server) -> None:
+    """curl prints the answer as a stream of events, to its end."""
+    status, said, _ = await output("sh", "-euc", block("curl", here), no_proxy="*")
+    assert (status, said.rstrip().endswith("data: [DONE]")) == (0, True)
+    assert '"model":"Charlotte"' in said.replace(": ", ":")
+
+
+async def test_python(here: Server) -> None:
+    """OpenAI's SDK prints an answer from the WebSocket, and one from chat completions."""
+    status, said, complaint = await output(sys.executable, "-c", block("python", here), no_proxy="*")
+    assert (status, complaint, said.count(NOTICE)) == (0, "", 2)
+
+
+async def test_javascript(here: Server, packages: Path, tmp_path: Path) -> None:
+    """OpenAI's agents print an answer, and the program ends by itself."""
+    (tmp_path / "node_modules").symlink_to(packages)
+    (tmp_path / "talk.mjs").write_text(block("javascript", here))
+    status, said, complaint = await output("node", str(tmp_path / "talk.mjs"))
+    assert (status, NOTICE in said) == (0, True), complaint
+
+
+RELOAD = ("curl", "-sS", "--noproxy", "*", "-XPOST", "-HContent-Type: application/json")
+
+
+async def heard(process: asyncio.subprocess.Process, word: str, said: str = "") -> str:
+    """Read the output of a program up to *word*, and return what follows it."""
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        while word not in said:
+            piece = await process.stdout.read(1 << 16)
+            assert piece, (said, await process.stderr.read() if process.stderr else "")
+            said += piece.decode()
+    return said.partition(word)[2]
+
+
+@needs_curl
+async def test_resume(here: Server) -> None:
+    """The client speaks, is closed by a reload, comes back and speaks again, and ends when its character is gone."""
+    pipe = asyncio.subprocess.PIPE
+    environment = ENVIRONMENT | {"no_proxy": "*"}
+    command = (sys.executable, "-uc", block("resume", here))
+    process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environment)
+    try:
+        said = await heard(process, NOTICE)
+        for _ in range(2):
+            await output(*RELOAD, "-d{}", f"{here.url}/v1/characters/reload")
+            said = await heard(process, "Please reconnect.)", said)
+            said = await heard(process, " ", said)  # the stand-in makes itself known once in a conversation
+            assert NOTICE not in said
+        (here.directory / "charlotte.py").unlink()
+        await output(*RELOAD, '-d{"sessions": "close_affected"}', f"{here.url}/v1/characters/reload")
+        await heard(process, "(The character 'Charlotte' is gone", said)
+        assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
