@@ -21,11 +21,16 @@ AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().abs
 
 
 def default_directory() -> Path:
-    """Find the characters that come with charhost, in a checkout, an editable and a wheel install."""
-    spec = importlib.util.find_spec("charhost.default_characters")
+    """Return the directory of the characters that come with charhost."""
+    return project_folder("charhost.default_characters", "characters")
+
+
+def project_folder(package: str, folder: str) -> Path:
+    """Return a folder of the project, which a wheel installs as *package*; a checkout has it beside the code."""
+    spec = importlib.util.find_spec(package)
     if spec is not None and spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations)))
-    return Path(__file__).parent.parent / "characters"
+    return Path(__file__).parent.parent / folder
 
 
 def is_loopback(host: str) -> bool:

@@ -180,3 +180,14 @@ def test_every_number_in_a_test_is_explained() -> None:
     used = list(numbers_in_tests())
     assert len(used) > 200
     assert [(number, file) for number, file in used if number not in explained] == []
+
+
+def test_every_file_of_the_house_exists() -> None:
+    """Each file and folder that docs/development.md names is there, and each package is drawn."""
+    page = read("development")
+    named = re.findall(r"`([a-z_/]+(?:\.py|/))`", page)
+    assert len(named) > 20
+    assert [name for name in named if not any((ROOT / place / name).exists() for place in ("", "charhost"))] == []
+    house = page.split("```\ncharhost/\n")[1].split("```")[0]
+    packages = {path.parent for path in (ROOT / "charhost").glob("*/__init__.py")}
+    assert {package.name for package in packages} <= set(re.findall(r"^  (\w+)/", house, re.MULTILINE))

@@ -32,13 +32,15 @@ from charhost.text import display
 from charhost.watch.watcher import Watcher
 from charhost.web import catalog, monitoring, reload
 from charhost.web.completions import completions
-from charhost.web.docs import asset, docs, openapi
+from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
+from charhost.web.docs.manual import Manual
 from charhost.web.keys import (
     API,
     CONVERSATIONS,
     GATE,
     JOURNAL,
     MANAGER,
+    MANUAL,
     METRICS,
     MODELS,
     PARKING,
@@ -78,8 +80,9 @@ _ROUTES = (
     web.get("/v1/realtime", realtime),
     web.get("/metrics", monitoring.metrics),
     web.get("/openapi.json", openapi),
-    web.get("/docs", docs),
-    web.get("/docs/{file}", asset),
+    web.get("/docs", manual_index),
+    web.get("/docs/api", api_page),
+    web.get("/docs/{page}", manual_page),
 )
 
 
@@ -111,6 +114,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app.on_shutdown.append(_stop)
     app.add_routes(_ROUTES)
     app[API] = Api(app.router, settings)
+    app[MANUAL] = Manual()
     return app
 
 

@@ -10,6 +10,7 @@ from charhost.resume.disconnected import Parking
 from charhost.resume.writer import Journal
 from charhost.settings import Settings
 from charhost.watch.watcher import Watcher
+from charhost.web.docs.manual import Manual
 from charhost.web.openapi.document import Api
 from charhost.web.security.authority import Authority, Gate
 from charhost.web.sessions.sessions import Sessions
@@ -25,6 +26,7 @@ PARKING = web.AppKey("parking", Parking)
 JOURNAL = web.AppKey("journal", Journal)
 GATE = web.AppKey("gate", Gate)
 API = web.AppKey("api", Api)
+MANUAL = web.AppKey("manual", Manual)
 STARTED = web.AppKey("started", int)
 
 AUTHORITY = web.RequestKey("authority", Authority)

@@ -66,10 +66,12 @@ def characters(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def running(directory: Path, *arguments: str, before: tuple[str, ...] = ()) -> AsyncIterator[Server]:
+async def running(
+    directory: Path, *arguments: str, before: tuple[str, ...] = (), python: str = sys.executable
+) -> AsyncIterator[Server]:
     """Run a server on a free port until the end of the block."""
     log = directory.parent / "logs" / "server.log"
-    command = (*before, sys.executable, "-m", "charhost", "serve", "--directory", str(directory))
+    command = (*before, python, "-m", "charhost", "serve", "--directory", str(directory))
     options = ("--port", free_port(), "--log-file", str(log), *arguments)
     process = await asyncio.create_subprocess_exec(*command, *options, stderr=asyncio.subprocess.PIPE, env=ENVIRONMENT)
     assert process.stderr is not None

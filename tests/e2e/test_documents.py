@@ -53,6 +53,13 @@ def test_every_page_has_an_example(page: Path) -> None:
     assert [name for name in names if f"test_{name}" not in globals()] == []
 
 
+@needs_curl
+async def test_manual(here: Server) -> None:
+    """A running server shows a page of the manual."""
+    status, said, _ = await output("sh", "-euc", block("manual", here), no_proxy="*")
+    assert (status, "<h1" in said) == (0, True)
+
+
 async def test_characters(tmp_path: Path) -> None:
     """The commands make a character, find no mistake in it, and show its prompt."""
     path = f"{Path(sys.executable).parent}:{ENVIRONMENT['PATH']}"

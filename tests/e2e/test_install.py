@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from aiohttp import ClientSession
+
+from tests.e2e.conftest import running
 
 ROOT = Path(__file__).parent.parent.parent
 LIBRARIES = sysconfig.get_paths()["purelib"]
@@ -61,7 +64,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a checkout holds, so that a build leaves nothing in ours."""
     copy = tmp_path_factory.mktemp("source") / "charhost"
     copy.mkdir()
-    for name in ("charhost", "characters"):
+    for name in ("charhost", "characters", "docs"):
         shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, copy)
@@ -125,10 +128,13 @@ def test_a_wheel_brings_types_and_the_description_of_the_format(from_wheel: Inst
     assert (directory / "README.md").is_file()
 
 
-def test_a_wheel_brings_the_page_that_documents_it(from_wheel: Installed) -> None:
-    """A wheel has the style and the script of `/docs`."""
-    _, package, _, _ = from_wheel
-    assert {path.name for path in (package.parent / "web" / "openapi").glob("*.*s")} == {"style.css", "page.js"}
+async def test_a_wheel_brings_the_manual(from_wheel: Installed, characters: Path, tmp_path: Path) -> None:
+    """A server that was installed from a wheel serves the manual, the page of its API and their style at /docs."""
+    python, elsewhere = str(from_wheel.environment / "bin" / "python"), ("env", "-C", str(tmp_path))
+    async with running(characters, before=elsewhere, python=python) as server, ClientSession() as client:
+        for page in ("", "/settings", "/character-format", "/api", "/style.css", "/page.js"):
+            async with client.get(f"{server.url}/docs{page}") as response:
+                assert response.status == 200, page
 
 
 def test_an_editable_install_serves_the_checkout(source: Path, tmp_path: Path) -> None:

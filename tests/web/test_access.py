@@ -25,7 +25,8 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "GET /metrics": ("all", 200, None),
     "GET /openapi.json": ("all", 200, None),
     "GET /docs": ("all", 200, None),
-    "GET /docs/{file}": ("all", 200, None),
+    "GET /docs/api": ("all", 200, None),
+    "GET /docs/{page}": ("all", 200, None),
     "GET /v1/characters": ("chat", 200, None),
     "GET /v1/characters/{name}": ("chat", 200, None),
     "GET /v1/models": ("chat", 200, None),
@@ -39,7 +40,7 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/characters/rollback": ("admin", 400, "invalid_request"),
     "POST /v1/characters/watch/resume": ("admin", 409, "no_watcher"),
 }
-FILLED = {"{name}": "Ada", "{id}": "Ada", "{reload_id}": "x", "{file}": "style.css"}
+FILLED = {"{name}": "Ada", "{id}": "Ada", "{reload_id}": "x", "{page}": "style.css"}
 OF_OPENAI = ("/v1/models", "/v1/chat", "/v1/realtime")  # their errors have the shape that OpenAI's clients read
 
 # What is for all is for all. The last column is for whoever is not local; nothing else depends on where one sits.

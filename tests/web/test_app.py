@@ -37,6 +37,8 @@ ROUTES = [
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/docs"),
+    ("GET", "/docs/api"),
+    ("GET", "/docs/settings"),
     ("GET", "/docs/page.js"),
     ("POST", "/v1/characters/reload"),
     ("POST", "/v1/chat/completions"),

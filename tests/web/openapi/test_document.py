@@ -28,7 +28,7 @@ API_KEY, ADMIN_KEY = "chat-key", "admin-key"
 FILLED = {
     "/v1/characters/{name}": "/v1/characters/Ada",
     "/v1/models/{id}": "/v1/models/Ada",
-    "/docs/{file}": "/docs/style.css",
+    "/docs/{page}": "/docs/style.css",
 }
 
 
@@ -45,8 +45,8 @@ async def test_it_can_be_asked_for_without_a_key(aiohttp_client: StartClient, se
     """Neither the document nor its page asks for a key, where everything else does."""
     keyed = Settings(directory=settings.directory, api_key=API_KEY, admin_key=ADMIN_KEY)
     client = await aiohttp_client(create_app(keyed))
-    answers = [await client.get(path) for path in ("/openapi.json", "/docs", "/docs/style.css")]
-    assert [answer.status for answer in answers] == [200, 200, 200]
+    answers = [await client.get(path) for path in ("/openapi.json", "/docs/api", "/docs", "/docs/style.css")]
+    assert [answer.status for answer in answers] == [200, 200, 200, 200]
     assert (await answers[0].json())["openapi"] == "3.1.0"
 
 

@@ -1,4 +1,4 @@
-"""The page at /docs: the OpenAPI document, as HTML that needs nothing but itself."""
+"""The page at /docs/api: the OpenAPI document as HTML."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
+from charhost.web.docs.layout import framed
+
 Json = Mapping[str, Any]
 
+_HEAD = '<link rel="stylesheet" href="style.css">\n<script src="page.js" defer></script>'
 _KEYS = {"apiKey": "API key", "adminKey": "admin key"}
 
 
@@ -22,35 +25,16 @@ def page(document: Json) -> str:
     ]
     groups = {tag["name"]: [o for o in operations if tag["name"] in o[2]["tags"]] for tag in document["tags"]}
     schemas = document["components"]["schemas"]
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escape(info["title"])}: what it can be asked for</title>
-<link rel="stylesheet" href="docs/style.css">
-<script src="docs/page.js" defer></script>
-</head>
-<body>
-<header>
-<h1>{escape(info["title"])} <small>{escape(info["version"])}</small></h1>
+    header = f"""<h1>{escape(info["title"])} <small>{escape(info["version"])}</small></h1>
 <p>{_prose(info["description"])}</p>
-<p>For programs: <a href="openapi.json">openapi.json</a>.</p>
-</header>
-<nav aria-label="Contents">
-<label id="search" hidden>Find <input type="search" autocomplete="off"></label>
+<p>For programs: <a href="../openapi.json">openapi.json</a>. For people: the <a href="../docs">manual</a>.</p>"""
+    nav = f"""<label id="search" hidden>Find <input type="search" autocomplete="off"></label>
 {_lines(_contents(name, group) for name, group in groups.items())}
-<h2><a href="#schemas">Schemas</a></h2>
-</nav>
-<main>
-{_lines(_group(name, group) for name, group in groups.items())}
+<h2><a href="#schemas">Schemas</a></h2>"""
+    main = f"""{_lines(_group(name, group) for name, group in groups.items())}
 <h2 id="schemas">Schemas</h2>
-{_lines(_schema(name, schema) for name, schema in schemas.items())}
-</main>
-</body>
-</html>
-"""
+{_lines(_schema(name, schema) for name, schema in schemas.items())}"""
+    return framed(f"{info['title']} API", header, nav, main, _HEAD)
 
 
 def _contents(name: str, operations: Iterable[tuple[str, str, Json]]) -> str:

@@ -1,46 +1,22 @@
-"""The page at /docs."""
+"""The page at /docs/api."""
 
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 
 from charhost.settings import Settings
 from charhost.web.app import create_app
+from charhost.web.docs.api_page import page
 from charhost.web.keys import API
-from charhost.web.openapi.page import page
 from tests.conftest import Client
+from tests.web.docs.elements import Elements
 
 DOCUMENT = create_app(Settings())[API].document
 OPERATIONS = [(method, path) for path, methods in DOCUMENT["paths"].items() for method in methods]
-EMPTY = {"meta", "link", "input", "br"}
-
-
-class Elements(HTMLParser):
-    """The elements of a page: their attributes, and those that were never closed."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.attributes: list[tuple[str, str | None]] = []
-        self.tags: list[str] = []
-        self.open: list[str] = []
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag not in EMPTY:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def values(self, name: str) -> set[str]:
-        """Every value of an attribute."""
-        return {value or "" for key, value in self.attributes if key == name}
 
 
 @pytest.fixture(scope="module")
@@ -73,20 +49,21 @@ async def test_it_fetches_nothing_from_elsewhere(client: Client, elements: Eleme
 async def test_what_it_needs_is_served(client: Client, elements: Elements) -> None:
     """Its style, its script and the document come from this server, each as what it is."""
     kinds = {
-        url: (await client.get(f"/{url}")).content_type
+        url: (await client.get(urljoin("/docs/api", url))).content_type
         for url in elements.values("href") | elements.values("src")
         if not url.startswith("#")
     }
     assert kinds == {
-        "docs/style.css": "text/css",
-        "docs/page.js": "text/javascript",
-        "openapi.json": "application/json",
+        "style.css": "text/css",
+        "page.js": "text/javascript",
+        "../openapi.json": "application/json",
+        "../docs": "text/html",
     }
 
 
 async def test_it_may_load_nothing_else(client: Client) -> None:
     """The browser is told to load from this server only, and the page has nothing inline that this would stop."""
-    answer = await client.get("/docs")
+    answer = await client.get("/docs/api")
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'self';")
     found = Elements(await answer.text())
     assert "style" not in found.tags
@@ -121,5 +98,9 @@ def test_it_tells_which_key_is_needed() -> None:
 
 
 async def test_other_files_are_not_served(client: Client) -> None:
-    """Only the two files that belong to the page can be asked for."""
-    assert [(await client.get(path)).status for path in ("/docs/render.py", "/docs/..%2fapp.py")] == [404, 404]
+    """Only pages and the two files that they need are served."""
+    assert [(await client.get(path)).status for path in ("/docs/handler.py", "/docs/README", "/docs/..%2fapp.py")] == [
+        404,
+        404,
+        404,
+    ]

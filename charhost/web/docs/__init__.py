@@ -1,0 +1,1 @@
+"""The pages at /docs: the manual and the description of the API."""
