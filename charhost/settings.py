@@ -17,6 +17,16 @@ from charhost.report import SessionPolicy
 
 # What pydantic says of text that is no number tells how it reads it.
 _NUMBERS = {"int_parsing": "expected a whole number", "float_parsing": "expected a number"}
+# The first setting of each group; the fields of `Settings` follow the groups.
+_GROUPS = {
+    "directory": "Characters",
+    "host": "Server",
+    "sessions": "Sessions",
+    "llm_url": "Model",
+    "watch": "Watching",
+    "admin_key": "Security",
+    "file_deadline": "Limits",
+}
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
@@ -69,6 +79,17 @@ def _roots(text: str) -> str:
     return text
 
 
+def settings_by_group() -> dict[str, list[str]]:
+    """Return the names of the settings of each group, in order."""
+    groups: dict[str, list[str]] = {}
+    names: list[str] = []
+    for name in Settings.model_fields:
+        if name in _GROUPS:
+            names = groups.setdefault(_GROUPS[name], [])
+        names.append(name)
+    return groups
+
+
 def is_secret(name: str) -> bool:
     """Say whether a setting is a key, which has no option and is never shown."""
     return SecretStr in get_args(Settings.model_fields[name].annotation)
@@ -96,25 +117,26 @@ class Settings(BaseSettings):
     directory: AbsolutePath = Field(
         default_factory=default_directory, description="The character directory to start with."
     )
-    allowed_roots: Annotated[str, AfterValidator(_roots)] | None = Field(
-        None, description="Below which directories a reload may read, with : between them; else anywhere."
-    )
-    host: str = Field("127.0.0.1", description="The address to listen on; others than loopback need an admin key.")
-    port: int = Field(8000, ge=1, le=65535, description="The port to listen on.")
-    admin_key: SecretStr | None = Field(None, description="The key for reload and status; there is no option for it.")
-    admin_key_file: Path | None = Field(None, description="A file whose first line is the admin key.")
-    api_key: SecretStr | None = Field(None, description="The key for talking, or several with commas; no option.")
-    api_key_file: Path | None = Field(None, description="A file whose first line is that key.")
-    wrong_keys: int = Field(10, ge=1, description="How many wrong keys one address may send at once; then it gets 429.")
-    wrong_key_interval: float = Field(6, gt=0, description="After how many seconds it may send one more.")
-    tls_cert: AbsolutePath | None = Field(None, description="A certificate chain (PEM): serve https and wss.")
-    tls_key: AbsolutePath | None = Field(None, description="The private key (PEM) of that certificate.")
-    cors_origin: Annotated[str, AfterValidator(_origins)] | None = Field(
-        None, description="Origins whose pages may call, with commas, or *; else localhost on any port."
-    )
     character: str | None = Field(
         None, description="Whom a client talks to that names nobody; else the first good one."
     )
+    prompt_deadline: float = Field(10, gt=0, description="How many seconds a character may take to make its prompt.")
+    tool_deadline: float = Field(30, gt=0, description="How many seconds one tool call of a character may take.")
+    tool_rounds: int = Field(8, ge=1, description="How many times in one answer a model may call for tools.")
+
+    host: str = Field("127.0.0.1", description="The address to listen on; others than loopback need an admin key.")
+    port: int = Field(8000, ge=1, le=65535, description="The port to listen on.")
+    state: AbsolutePath | None = Field(
+        None, description="Keep history, sets and conversations in this file, across restarts."
+    )
+    resume_set: bool = Field(
+        False, description="Begin with the set that served last, unless its directory has changed since; needs --state."
+    )
+    log_file: AbsolutePath | None = Field(None, description="Write the log to this file too.")
+    shutdown_timeout: float = Field(
+        3, gt=0, description="How many seconds a shutdown waits for a reload and for requests."
+    )
+
     sessions: SessionPolicy = Field(
         "close", description="What a reload does to open sessions: close, close_affected, follow or keep."
     )
@@ -122,15 +144,11 @@ class Settings(BaseSettings):
     max_reconnects_per_second: float = Field(
         200, gt=0, description="How many clients a second are told to come back after a reload."
     )
+    close_grace: float = Field(2, gt=0, description="How many seconds a client may take to read its farewell.")
     resume_ttl: float = Field(600, ge=0, description="How many seconds a lost client may take to come back.")
     resume_max: int = Field(10_000, ge=0, description="The most conversations that wait for that.")
-    state: AbsolutePath | None = Field(
-        None, description="Keep history, sets and conversations in this file, across restarts."
-    )
-    resume_set: bool = Field(
-        False, description="Begin with the set that served last, unless its directory has changed since; needs --state."
-    )
     max_sessions: int = Field(10_000, ge=1, description="The most WebSockets at a time; one more gets 503.")
+
     llm_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
         None, description="An OpenAI-compatible server, such as http://127.0.0.1:11434/v1; else an offline stand-in."
     )
@@ -143,26 +161,35 @@ class Settings(BaseSettings):
     llm_first_deadline: float = Field(120, gt=0, description="How many seconds a model may take to begin to answer.")
     llm_idle_deadline: float = Field(30, gt=0, description="How many seconds a model may pause in an answer.")
     history_tokens: int = Field(8192, ge=1, description="The most tokens of a conversation that a model is sent.")
-    prompt_deadline: float = Field(10, gt=0, description="How many seconds a character may take to make its prompt.")
-    tool_deadline: float = Field(30, gt=0, description="How many seconds one tool call of a character may take.")
-    tool_rounds: int = Field(8, ge=1, description="How many times in one answer a model may call for tools.")
+
     watch: bool = Field(False, description="Reload by itself when a .py file in the directory changes.")
     watch_quiet: float = Field(0.025, gt=0, description="How many seconds files must stand still before a reload.")
     watch_interval: float = Field(30, gt=0, description="How many seconds between two comparisons of all content.")
     watch_poll: bool = Field(False, description="Look for changes, where the file system does not tell of them.")
+
+    admin_key: SecretStr | None = Field(None, description="The key for reload and status; there is no option for it.")
+    admin_key_file: Path | None = Field(None, description="A file whose first line is the admin key.")
+    api_key: SecretStr | None = Field(None, description="The key for talking, or several with commas; no option.")
+    api_key_file: Path | None = Field(None, description="A file whose first line is that key.")
+    wrong_keys: int = Field(10, ge=1, description="How many wrong keys one address may send at once; then it gets 429.")
+    wrong_key_interval: float = Field(6, gt=0, description="After how many seconds it may send one more.")
+    allowed_roots: Annotated[str, AfterValidator(_roots)] | None = Field(
+        None, description="Below which directories a reload may read, with : between them; else anywhere."
+    )
+    tls_cert: AbsolutePath | None = Field(None, description="A certificate chain (PEM): serve https and wss.")
+    tls_key: AbsolutePath | None = Field(None, description="The private key (PEM) of that certificate.")
+    cors_origin: Annotated[str, AfterValidator(_origins)] | None = Field(
+        None, description="Origins whose pages may call, with commas, or *; else localhost on any port."
+    )
     check_isolated: bool = Field(False, description="Load files in a child process first; Linux only.")
     isolated_memory: int = Field(2 << 30, ge=1, description="The most bytes of memory that child may have.")
     isolated_processes: int = Field(64, ge=1, description="The most processes that child may start.")
-    log_file: AbsolutePath | None = Field(None, description="Write the log to this file too.")
+
     file_deadline: float = Field(5, gt=0, description="How many seconds one character file may take to load.")
     load_deadline: float = Field(60, gt=0, description="How many seconds a whole reload may take.")
     max_files: int = Field(20_000, ge=1, description="The most .py files, and the most folders, in a directory.")
     max_bytes: int = Field(64 << 20, ge=1, description="The most bytes of source in a directory.")
     max_file_bytes: int = Field(1 << 20, ge=1, description="The most bytes of source in one file.")
-    close_grace: float = Field(2, gt=0, description="How many seconds a client may take to read its farewell.")
-    shutdown_timeout: float = Field(
-        3, gt=0, description="How many seconds a shutdown waits for a reload and for requests."
-    )
 
     def __init__(self, **values: Any) -> None:
         try:

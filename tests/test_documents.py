@@ -11,7 +11,7 @@ import pytest
 from charhost.cli import app
 from charhost.metrics import Metrics
 from charhost.report import ReloadRequest, RollbackRequest
-from charhost.settings import Settings, is_secret
+from charhost.settings import Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
 from charhost.web.completions.handler import MOST_BODY_BYTES
 from tests.conftest import Client
@@ -22,12 +22,14 @@ OPERATING, RELOADING = read("operating"), read("reloading")
 SEED = ROOT.parent / "shared" / "seed.md"
 
 
-def test_settings_table_is_the_settings() -> None:
-    """Every setting is in the table, with its variable, its default and its meaning, and nothing else is."""
+def test_settings_tables_are_the_settings() -> None:
+    """Every setting is in the table of its group, with its variable, its default and its meaning; no other row is."""
+    sections = read("settings").split("\n### ")[1:]
+    assert [section.partition("\n")[0] for section in sections] == list(settings_by_group())
     table = {
-        variable.strip("`").removeprefix("CHARHOST_").lower(): row
-        for row in rows(read("settings"), "option")
-        for variable in row[1:2]
+        row[1].strip("`").removeprefix("CHARHOST_").lower(): row
+        for section in sections
+        for row in rows(section, "option")
     }
     assert list(table) == list(Settings.model_fields)
     for name, (option, _, default, meaning) in table.items():
@@ -35,8 +37,8 @@ def test_settings_table_is_the_settings() -> None:
         assert option == ("–" if is_secret(name) else f"`--{name.replace('_', '-')}`")
         assert meaning == field.description
         if name != "directory":
-            value = getattr(Settings(), name)
-            assert default == ("–" if value is None else f"`{value}`")
+            assert getattr(Settings(), name) == field.default
+            assert default == ("–" if field.default is None else f"`{field.default}`")
 
 
 def test_every_route_is_among_the_endpoints(directory: Path) -> None:

@@ -9,7 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from charhost.errors import SettingsError
-from charhost.settings import Settings, default_directory, is_loopback, is_secret, key_from_environment
+from charhost.settings import (
+    Settings,
+    default_directory,
+    is_loopback,
+    is_secret,
+    key_from_environment,
+    settings_by_group,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -379,3 +386,11 @@ def test_a_set_that_nobody_kept(tmp_path: Path) -> None:
 def test_a_state_file_without_a_name() -> None:
     """An empty path is not taken for the working directory."""
     assert refusal(state="") == "--state (CHARHOST_STATE) is empty: name a file, or leave it out"
+
+
+def test_every_setting_belongs_to_a_group() -> None:
+    """Each group begins with a setting that exists, and the groups have all settings in order."""
+    groups = settings_by_group()
+    assert [name for names in groups.values() for name in names] == list(Settings.model_fields)
+    assert all(groups.values())
+    assert groups["Watching"] == ["watch", "watch_quiet", "watch_interval", "watch_poll"]

@@ -9,7 +9,7 @@ from typing import Annotated, Any, get_args
 import typer
 
 from charhost.errors import SettingsError
-from charhost.settings import Settings, is_secret
+from charhost.settings import Settings, is_secret, settings_by_group
 
 
 def serve(**options: Any) -> None:
@@ -28,18 +28,19 @@ def serve(**options: Any) -> None:
 
 def _options() -> list[inspect.Parameter]:
     """Make an option of every setting that is no key; what is not given is left to the environment."""
-    parameters = []
-    for name, field in Settings.model_fields.items():
-        if is_secret(name):
-            continue
-        kind = str if field.annotation is None else _plain(field.annotation)
-        option = typer.Option(help=field.description, show_default=_shown_default(field.default))
-        parameters.append(
-            inspect.Parameter(
-                name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[kind | None, option]
-            )
-        )
-    return parameters
+    return [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(name, group))
+        for group, names in settings_by_group().items()
+        for name in names
+        if not is_secret(name)
+    ]
+
+
+def _annotation(name: str, group: str) -> Any:
+    field = Settings.model_fields[name]
+    kind = str if field.annotation is None else _plain(field.annotation)
+    option = typer.Option(help=field.description, show_default=_shown_default(field.default), rich_help_panel=group)
+    return Annotated[kind | None, option]
 
 
 def _plain(annotation: Any) -> Any:

@@ -15,11 +15,7 @@ from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSou
 _DESCRIPTIONS = ("description", "description_link")
 
 
-@described(
-    Operation(
-        "A line for whoever points a browser here", "About", answers={200: Answer("A line.", {"text/plain": str})}
-    )
-)
+@described(Operation("One line of text", "About", answers={200: Answer("A line.", {"text/plain": str})}))
 async def index(request: web.Request) -> web.StreamResponse:
     """`GET /`: a line for whoever points a browser here."""
     current = request.app[MANAGER].current
@@ -29,7 +25,7 @@ async def index(request: web.Request) -> web.StreamResponse:
 
 @described(
     Operation(
-        "The characters that serve",
+        "The current characters, with their `ETag`; `?name=` returns one",
         "Characters",
         needs="chat",
         parameters=(Parameter("name", "query", "Answer this character instead of the set."),),
@@ -73,7 +69,7 @@ async def character(request: web.Request) -> web.StreamResponse:
 
 @described(
     Operation(
-        "The characters as unmute's clients list them",
+        "The good characters, as unmute clients list voices",
         "Talk",
         answers={200: answers_json(list[Voice], 'Those with `METADATA["good"]`; if there is none, the default one.')},
     )
@@ -91,7 +87,7 @@ async def voices(request: web.Request) -> web.StreamResponse:
 
 @described(
     Operation(
-        "The characters as models",
+        "The characters, as OpenAI clients list models",
         "Talk",
         needs="chat",
         answers={200: answers_json(ModelList, "Every character, as OpenAI's clients list models.")},

@@ -14,7 +14,7 @@ from charhost.web.schemas import Health, InProgress, Status
 
 @described(
     Operation(
-        "What runs",
+        "The current set, the last reload, the last error, the watcher",
         "Operate",
         description="What serves, the last reload, the last error, what is in progress, and sessions by generation.",
         needs="admin",
@@ -41,7 +41,7 @@ async def status(request: web.Request) -> web.StreamResponse:
 
 @described(
     Operation(
-        "Whether there is anybody to talk to",
+        "Whether there is a character to talk to",
         "Operate",
         answers={200: answers_json(Health, "The server serves; `ok` is false, with a reason, for an empty set.")},
     )

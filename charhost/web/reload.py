@@ -52,7 +52,7 @@ _REFUSED: dict[int, str | Answer] = {
     504: Answer("The load was not finished in time (`load_timeout`).", {PROBLEM: RejectedReload}),
 }
 _RELOAD = Operation(
-    "Replace the character set",
+    "Load a directory",
     "Characters",
     description=(
         "The whole directory is loaded beside the running set, and replaces it in one step. Everything in it is "
@@ -73,7 +73,7 @@ _RELOAD = Operation(
     },
 )
 _ROLLBACK = Operation(
-    "Go back to an earlier set",
+    "Restore an earlier generation",
     "Characters",
     description=(
         "The characters of that generation are made again from the bytes that they were made of, whatever has become "
@@ -95,7 +95,7 @@ _ROLLBACK = Operation(
 )
 _UNAVAILABLE = "The state file cannot be read (`history_unavailable`)."
 _ATTEMPTS = Operation(
-    "The last reloads",
+    "The history of reloads",
     "Operate",
     description="Failed attempts too, the newest first, and the generations that can be rolled back to.",
     needs="admin",
@@ -111,7 +111,7 @@ _ATTEMPTS = Operation(
     errors={400: "The limit is no number from 1 to 100 (`invalid_request`).", 503: _UNAVAILABLE},
 )
 _ATTEMPT = Operation(
-    "One reload",
+    "The report of one reload",
     "Operate",
     needs="admin",
     parameters=(Parameter("reload_id", "path", "Its `reload_id`.", required=True),),
@@ -119,7 +119,7 @@ _ATTEMPT = Operation(
     errors={404: "There is no such reload among those that are kept (`reload_not_found`).", 503: _UNAVAILABLE},
 )
 _RESUME_WATCH = Operation(
-    "Watch on after a rollback",
+    "Watch the directory again after a rollback",
     "Operate",
     description="What lies on the disk is compared at once with what serves, and loaded if it differs.",
     needs="admin",

@@ -17,7 +17,7 @@ from typer.testing import CliRunner, Result
 from charhost import __version__
 from charhost.cli import app
 from charhost.errors import SettingsError
-from charhost.settings import Settings, is_secret
+from charhost.settings import Settings, is_secret, settings_by_group
 
 SERVE: Any = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]
 
@@ -162,3 +162,12 @@ def test_a_port_in_use_is_named(tmp_path: Path) -> None:
     said = f"charhost: cannot listen on 127.0.0.1:{port}: the address is in use; choose another with --port"
     assert result.stderr.splitlines()[-1] == said
     assert "Traceback" not in result.stderr
+
+
+def test_help_groups_the_options_of_serve() -> None:
+    """`charhost serve --help` shows each option in the group of its setting."""
+    groups = {name: group for group, names in settings_by_group().items() for name in names}
+    panels = {option.name: option.rich_help_panel for option in SERVE.params if option.name != "help"}
+    assert panels == {name: group for name, group in groups.items() if not is_secret(name)}
+    shown = run("serve", "--help").output
+    assert [group for group in settings_by_group() if f"─ {group} ─" not in shown] == []

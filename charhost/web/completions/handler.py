@@ -33,7 +33,7 @@ BODY_DEADLINE = 60.0
 _STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
 
 _COMPLETIONS = Operation(
-    "Ask a character",
+    "One answer of a character, whole or streamed",
     "Talk",
     description=(
         "A conversation with a character, as OpenAI's clients hold one with a model. The character's own prompt goes "

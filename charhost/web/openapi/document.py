@@ -30,7 +30,7 @@ _REFUSALS: Mapping[str, Mapping[int, str]] = {
     },
     "admin": {
         429: "Too many wrong keys came from this address (`too_many_wrong_keys`).",
-        401: "The admin key is wrong or missing (`CHARHOST_ADMIN_KEY`).",
+        401: "The admin key (`CHARHOST_ADMIN_KEY`) is wrong or missing (`invalid_key`).",
         403: "There is no admin key, and the caller is not local.",
     },
 }

@@ -33,7 +33,7 @@ logging.getLogger("aiohttp.websocket").addFilter(_WithoutKeys())
 
 
 _REALTIME = Operation(
-    "Talk with a character over a WebSocket",
+    "A conversation with a character over a WebSocket",
     "Talk",
     description=(
         "OpenAI's Realtime protocol in its current and its beta dialect, and unmute's, in text frames of JSON. The "

@@ -1,0 +1,132 @@
+"""`scripts/docs`: write the tables of README.md and docs/ from the code, or check that they are up to date."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from prometheus_client import Metric
+
+from charhost.cli import app as cli
+from charhost.metrics import Metrics
+from charhost.settings import Settings, is_secret, settings_by_group
+from charhost.web.app import create_app
+from charhost.web.keys import API
+from charhost.web.openapi.operation import operation_of
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+# The names that the first description of charhost gave to four of its metrics.
+_OLD_NAMES = {
+    "charhost_character_load_count": "CHARACTER_LOAD_COUNT",
+    "charhost_character_load_errors": "CHARACTER_LOAD_ERRORS",
+    "charhost_character_load_duration_seconds": "CHARACTER_LOAD_DURATION",
+    "charhost_characters_loaded": "CHARACTERS_LOADED",
+}
+_TABLE = re.compile(r"(<!-- table: (\w+) -->\n).*?(\n<!-- end of table -->)", re.DOTALL)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write the pages that are out of date, or with `--check` report them; return the exit status."""
+    parser = argparse.ArgumentParser(prog="scripts/docs", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a page is out of date")
+    check = parser.parse_args(arguments).check
+    outdated = {page: text for page in PAGES if (text := updated(page)) != page.read_text(encoding="utf-8")}
+    for page, text in outdated.items():
+        print(f"{page.relative_to(ROOT)}: {'out of date, run ./scripts/docs' if check else 'written'}", file=sys.stderr)
+        if not check:
+            page.write_text(text, encoding="utf-8")
+    return int(check and bool(outdated))
+
+
+def updated(page: Path) -> str:
+    """Return the text of a page with its tables as the code has them."""
+    return _TABLE.sub(lambda found: found[1] + "\n" + TABLES[found[2]]() + found[3], page.read_text(encoding="utf-8"))
+
+
+def settings() -> str:
+    """Return a section with a table for each group of settings."""
+    header = ("option", "environment", "default", "meaning")
+    sections = (
+        f"### {group}\n\n{_table(header, map(_setting, names))}" for group, names in settings_by_group().items()
+    )
+    return "\n".join(sections)
+
+
+def metrics() -> str:
+    """Return the table of metrics."""
+    return _table(("metric", "known as", "meaning"), map(_metric, Metrics().registry.collect()))
+
+
+def endpoints() -> str:
+    """Return the table of endpoints."""
+    rows = []
+    for route in create_app().router.routes():
+        operation = operation_of(route.handler)
+        if route.method != "HEAD" and route.resource is not None and operation is not None:
+            access = "open" if operation.needs == "anybody" else operation.needs
+            rows.append((f"`{route.method} {route.resource.canonical}`", access, _lowered(operation.summary)))
+    return _table(("endpoint", "access", "purpose"), rows)
+
+
+def refusals() -> str:
+    """Return the table of statuses of a reload and of a rollback."""
+    paths = create_app()[API].document["paths"]
+    responses: dict[str, Any] = {}
+    for path in ("/v1/characters/rollback", "/v1/characters/reload"):
+        responses |= paths[path]["post"]["responses"]
+    return _table(("status", "meaning and `code`"), ((s, responses[s]["description"]) for s in sorted(responses)))
+
+
+def commands() -> str:
+    """Return the table of commands."""
+    callbacks = (command.callback for command in cli.registered_commands if command.callback is not None)
+    rows = ((f"`charhost {c.__name__}`", _lowered(_first_sentence(c.__doc__ or ""))) for c in callbacks)
+    return _table(("command", "effect"), rows)
+
+
+TABLES: dict[str, Callable[[], str]] = {
+    "settings": settings,
+    "metrics": metrics,
+    "endpoints": endpoints,
+    "refusals": refusals,
+    "commands": commands,
+}
+
+
+def _setting(name: str) -> tuple[str, str, str, str]:
+    field = Settings.model_fields[name]
+    option = "–" if is_secret(name) else f"`--{name.replace('_', '-')}`"
+    value = field.default
+    default = "the default characters" if name == "directory" else "–" if value is None else f"`{value}`"
+    return option, f"`CHARHOST_{name.upper()}`", default, field.description or ""
+
+
+def _metric(metric: Metric) -> tuple[str, str, str]:
+    name = metric.name + ("_total" if metric.type == "counter" else "")
+    old = _OLD_NAMES.get(metric.name)
+    return f"`{name}`", f"`{old}`" if old else "", metric.documentation
+
+
+def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    first, *others = [f"| {' | '.join(cells)} |\n".replace("|  |", "| |") for cells in (header, *rows)]
+    return "".join([first, "|" + "---|" * len(header) + "\n", *others])
+
+
+def _first_sentence(text: str) -> str:
+    return text.partition("\n\n")[0].partition(". ")[0].replace("\n    ", " ").rstrip(".")
+
+
+def _lowered(sentence: str) -> str:
+    """Begin a sentence in lower case, unless it begins with a name such as OpenAPI."""
+    first, _, rest = sentence.partition(" ")
+    return sentence if first[1:] != first[1:].lower() else " ".join(filter(None, (first.lower(), rest)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

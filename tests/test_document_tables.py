@@ -1,0 +1,56 @@
+"""scripts/docs: the tables of README.md and docs/ are written from the code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from charhost.errors import DirectoryError, NotAttempted
+from scripts import document_tables
+from tests.documents import read
+
+PAGE = "Before.\n\n<!-- table: commands -->\n{table}\n<!-- end of table -->\n\nAfter.\n"
+
+
+@pytest.fixture
+def page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The only page: its table is out of date."""
+    page = tmp_path / "page.md"
+    page.write_text(PAGE.format(table="\n| old |\n"))
+    monkeypatch.setattr(document_tables, "PAGES", [page])
+    monkeypatch.setattr(document_tables, "ROOT", tmp_path)
+    return page
+
+
+def test_every_page_is_up_to_date() -> None:
+    """The tables are as the code has them; `./scripts/docs` mends them."""
+    assert document_tables.main(["--check"]) == 0
+
+
+def test_an_outdated_page_is_reported(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """With `--check` the page is named, the status is 1, and the page stays."""
+    before = page.read_text()
+    assert document_tables.main(["--check"]) == 1
+    assert "page.md: out of date, run ./scripts/docs" in capsys.readouterr().err
+    assert page.read_text() == before
+
+
+def test_an_outdated_page_is_written(page: Path) -> None:
+    """The table is replaced, the text around it stays, and the page is up to date."""
+    assert document_tables.main([]) == 0
+    assert page.read_text() == PAGE.format(table="\n" + document_tables.commands())
+    assert document_tables.main(["--check"]) == 0
+
+
+@pytest.mark.parametrize("table", document_tables.TABLES)
+def test_every_table_stands_on_a_page(table: str) -> None:
+    """Each table that can be written is on one page."""
+    texts = [page.read_text(encoding="utf-8") for page in document_tables.PAGES]
+    assert sum(f"<!-- table: {table} -->" in text for text in texts) == 1
+
+
+@pytest.mark.parametrize("error", [*DirectoryError.__subclasses__(), *NotAttempted.__subclasses__()])
+def test_every_code_of_a_refusal_is_explained(error: type[DirectoryError | NotAttempted]) -> None:
+    """The table of statuses has the code of each refusal."""
+    assert f"`{error.code}`" in read("reloading")
