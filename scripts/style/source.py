@@ -1,0 +1,67 @@
+"""The Python files of a checkout, parsed."""
+
+from __future__ import annotations
+
+import ast
+import io
+import tokenize
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = Function | ast.ClassDef
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file: its path below the checkout, and its text."""
+
+    path: str
+    text: str
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.text, self.path)
+
+    @cached_property
+    def line_count(self) -> int:
+        return len(self.text.splitlines())
+
+    @cached_property
+    def module(self) -> str:
+        """The dotted name under which the file is imported."""
+        return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+    def functions(self) -> list[Function]:
+        """Return every function, nested ones too."""
+        return [node for node in ast.walk(self.tree) if isinstance(node, Function)]
+
+    def comments(self) -> Iterator[tuple[int, str]]:
+        """Yield the line and the words of each comment."""
+        for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
+            if token.type == tokenize.COMMENT and not token.string.startswith("#!"):
+                yield token.start[0], token.string.lstrip("#: ")
+
+    def docstrings(self) -> Iterator[tuple[int, str]]:
+        """Yield the line and the words of each docstring."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, Definition | ast.Module) and (text := ast.get_docstring(node)):
+                yield node.body[0].lineno, text
+
+
+def read(root: Path, folder: str) -> list[Source]:
+    """Return the files of a folder of the checkout; scripts without a suffix count if they are Python."""
+    paths = [path for path in sorted((root / folder).rglob("*")) if path.is_file() and _is_python(path)]
+    return [Source(path.relative_to(root).as_posix(), path.read_text(encoding="utf-8")) for path in paths]
+
+
+def _is_python(path: Path) -> bool:
+    return path.suffix == ".py" or (not path.suffix and path.read_bytes().startswith(b"#!/usr/bin/env python"))
+
+
+def body_of(function: Function) -> int:
+    """Return how many lines the body has, without its docstring."""
+    statements = function.body[1:] if ast.get_docstring(function) is not None else function.body
+    return statements[-1].end_lineno - statements[0].lineno + 1 if statements else 0  # type: ignore[operator]
