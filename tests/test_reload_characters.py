@@ -316,7 +316,6 @@ def test_a_name_is_sent_as_utf8_from_a_terminal_that_is_not(server: Charhost) ->
         (415, None, 1),
         (422, "no_characters", 1),
         (422, "set_rejected", 1),
-        (429, None, 4),
         (500, None, 1),
         (503, None, 1),
         (504, None, 1),
