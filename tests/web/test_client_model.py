@@ -7,10 +7,10 @@ from typing import Annotated
 import pytest
 from pydantic import ValidationError
 
-from charhost.web.client_model import FirstError, Lenient
+from charhost.web.client_model import ClientModel, FirstError
 
 
-class Order(Lenient):
+class Order(ClientModel):
     """What a client may send."""
 
     numbers: Annotated[list[int], FirstError()] | None = None

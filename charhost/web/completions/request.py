@@ -21,7 +21,7 @@ from pydantic_core import PydanticCustomError
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
 from charhost.conversation.tally import Wish
 from charhost.jsontext import decoded
-from charhost.web.client_model import FirstError, Lenient
+from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.problems import Problem
 
 MOST_CHOICES = 8
@@ -31,7 +31,7 @@ MOST_MESSAGES = 20_000
 _TAG = "~"
 
 
-class TextPart(Lenient):
+class TextPart(ClientModel):
     """Words."""
 
     type: Literal["text"]
@@ -42,7 +42,7 @@ class TextPart(Lenient):
         return Text(self.text)
 
 
-class RefusalPart(Lenient):
+class RefusalPart(ClientModel):
     """Words that an assistant refused with."""
 
     type: Literal["refusal"]
@@ -53,7 +53,7 @@ class RefusalPart(Lenient):
         return Text(self.text)
 
 
-class ImageUrl(Lenient):
+class ImageUrl(ClientModel):
     """Where an image is; `data:` URLs too."""
 
     url: str
@@ -64,7 +64,7 @@ def _url_object(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
-class ImagePart(Lenient):
+class ImagePart(ClientModel):
     """An image, for models that can see."""
 
     type: Literal["image_url"]
@@ -112,21 +112,21 @@ _Content = Annotated[
 ]
 
 
-class CalledFunction(Lenient):
+class CalledFunction(ClientModel):
     """Which function, and with what."""
 
     name: str
     arguments: str
 
 
-class Call(Lenient):
+class Call(ClientModel):
     """A call that the model made earlier."""
 
     id: str
     function: CalledFunction
 
 
-class Said(Lenient):
+class Said(ClientModel):
     """A message."""
 
     role: Literal["system", "developer", "user", "assistant"]
@@ -145,7 +145,7 @@ class Said(Lenient):
             yield FunctionCall(call_id=call.id, name=call.function.name, arguments=call.function.arguments)
 
 
-class ToolResult(Lenient):
+class ToolResult(ClientModel):
     """What a call brought."""
 
     role: Literal["tool"]
@@ -158,7 +158,7 @@ class ToolResult(Lenient):
         yield FunctionOutput(call_id=self.tool_call_id, output=output)
 
 
-class Legacy(Lenient):
+class Legacy(ClientModel):
     """The result of a function in the way of 2023: without an id, so nobody can say of which call."""
 
     role: Literal["function"]
@@ -237,7 +237,7 @@ def _whole(value: Any) -> Any:
 Whole = Annotated[int, BeforeValidator(_whole)]
 
 
-class _Options(Lenient):
+class _Options(ClientModel):
     """What is passed on to the model as it is."""
 
     temperature: FiniteFloat | None = None
@@ -261,7 +261,7 @@ class _Options(Lenient):
     user: str | None = None
 
 
-class StreamOptions(Lenient):
+class StreamOptions(ClientModel):
     """What else a stream tells."""
 
     include_usage: bool | None = None

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from charhost import jsontext
 from charhost.text import quoted
-from charhost.web.client_model import FirstError, Lenient
+from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.protocol.server_events import BadEvent
 
 Dialect = Literal["ga", "beta", "unmute"]
@@ -22,30 +22,30 @@ NewId = Annotated[str, Field(min_length=1, max_length=512)]
 LongText = Annotated[str, Field(max_length=MOST_TEXT)]
 
 
-class InputText(Lenient):
+class InputText(ClientModel):
     type: Literal["input_text", "output_text", "text"]
     text: LongText
 
 
-class InputImage(Lenient):
+class InputImage(ClientModel):
     type: Literal["input_image"]
     image_url: str
     detail: Literal["auto", "low", "high"] | None = None
 
 
-class InputAudio(Lenient):
+class InputAudio(ClientModel):
     type: Literal["input_audio", "output_audio", "audio"]
     transcript: LongText | None = None
 
 
-class MessageItem(Lenient):
+class MessageItem(ClientModel):
     type: Literal["message"]
     id: NewId | None = None
     role: Literal["user", "system", "assistant"]
     content: Annotated[list[Annotated[InputText | InputImage | InputAudio, Field(discriminator="type")]], FirstError()]
 
 
-class CallItem(Lenient):
+class CallItem(ClientModel):
     type: Literal["function_call"]
     id: NewId | None = None
     call_id: NewId
@@ -53,14 +53,14 @@ class CallItem(Lenient):
     arguments: LongText
 
 
-class OutputItem(Lenient):
+class OutputItem(ClientModel):
     type: Literal["function_call_output"]
     id: NewId | None = None
     call_id: Id
     output: LongText
 
 
-class ItemReference(Lenient):
+class ItemReference(ClientModel):
     type: Literal["item_reference"]
     id: Id
 
@@ -69,54 +69,54 @@ ClientItem = Annotated[MessageItem | CallItem | OutputItem, Field(discriminator=
 InputItem = Annotated[MessageItem | CallItem | OutputItem | ItemReference, Field(discriminator="type")]
 
 
-class SessionUpdate(Lenient):
+class SessionUpdate(ClientModel):
     """`session`: see `charhost.web.protocol.session_params`."""
 
     session: dict[str, Any]
 
 
-class ItemCreate(Lenient):
+class ItemCreate(ClientModel):
     item: ClientItem
     previous_item_id: Id | None = None
 
 
-class ItemRetrieve(Lenient):
+class ItemRetrieve(ClientModel):
     item_id: Id
 
 
-class ItemDelete(Lenient):
+class ItemDelete(ClientModel):
     item_id: Id
 
 
-class ItemTruncate(Lenient):
+class ItemTruncate(ClientModel):
     item_id: Id
     content_index: int = Field(ge=0)
     audio_end_ms: int = Field(ge=0)
 
 
-class ResponseCreate(Lenient):
+class ResponseCreate(ClientModel):
     """`response`: see `charhost.web.protocol.session_params`."""
 
     response: dict[str, Any] | None = None
 
 
-class ResponseCancel(Lenient):
+class ResponseCancel(ClientModel):
     response_id: Id | None = None
 
 
-class AudioAppend(Lenient):
+class AudioAppend(ClientModel):
     audio: str
 
 
-class AudioCommit(Lenient):
+class AudioCommit(ClientModel):
     """Nothing but its type."""
 
 
-class AudioClear(Lenient):
+class AudioClear(ClientModel):
     """Nothing but its type."""
 
 
-class OutputClear(Lenient):
+class OutputClear(ClientModel):
     """Nothing but its type."""
 
 

@@ -1,133 +1,169 @@
-"""SessionConfig: what a client has set for its session, as it is told and as a turn is asked."""
+"""The settings of a session in the OpenAI dialects: how updates merge, how they are rendered, what a model receives."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field
 
 from charhost.conversation.items import Item
 from charhost.conversation.tally import Wish
-from charhost.web.protocol.session_params import BETA_FORMATS, PCM, Json, ResponseWishes, SessionWishes
+from charhost.web.client_model import ClientModel
+from charhost.web.protocol.session_params import (
+    BETA_FORMATS,
+    CLEARED,
+    AudioFormat,
+    CommonParams,
+    Function,
+    Json,
+    MaxTokens,
+    NoiseReduction,
+    Setting,
+    ToolChoice,
+    Transcription,
+    TurnDetection,
+)
 
 _YEAR = 365 * 24 * 3600
-# What null empties; elsewhere it changes nothing.
-_CLEARED = frozenset({"turn_detection", "transcription", "noise_reduction", "tracing"})
-_WHOLE = frozenset({"format", "tool_choice", "tracing", "truncation", "prompt", "reasoning"})
+_PCM = AudioFormat(type="audio/pcm", rate=24000)
 
 
-def _defaults() -> Json:
-    return {
-        "type": "realtime",
-        "object": "realtime.session",
-        "output_modalities": ["text"],
-        "instructions": "",
-        "tools": [],
-        "tool_choice": "auto",
-        "max_output_tokens": "inf",
-        "tracing": None,
-        "truncation": "auto",
-        "prompt": None,
-        "expires_at": int(time.time()) + _YEAR,
-        "include": None,
-        "audio": {
-            "input": {"format": PCM, "transcription": None, "noise_reduction": None, "turn_detection": None},
-            "output": {"format": PCM, "voice": None, "speed": 1.0},
-        },
-    }
+class InputAudio(ClientModel):
+    format: AudioFormat = _PCM
+    transcription: Transcription | None = None
+    noise_reduction: NoiseReduction | None = None
+    turn_detection: TurnDetection | None = None
 
 
-@dataclass(frozen=True)
-class SessionConfig:
-    """The effective session in the GA shape, but for what the server knows: its id and its character."""
+class OutputAudio(ClientModel):
+    format: AudioFormat = _PCM
+    voice: str | None = None
+    speed: float = 1.0
 
-    fields: Json = field(default_factory=_defaults)
 
-    def updated(self, wishes: SessionWishes) -> SessionConfig:
-        """Answer the session after an update: absent means unchanged."""
-        given = wishes.model_dump(exclude_unset=True, exclude={"model", "output_modalities"})
-        return SessionConfig(_merged(self.fields, given))
+class Audio(ClientModel):
+    input: InputAudio = InputAudio()
+    output: OutputAudio = OutputAudio()
+
+
+class SessionConfig(ClientModel):
+    """The effective settings of one session; the id and the character belong to the session itself."""
+
+    instructions: str = ""
+    tools: list[Function] = Field(default_factory=list)
+    tool_choice: ToolChoice = "auto"
+    max_output_tokens: MaxTokens = "inf"
+    temperature: float | None = None
+    tracing: Setting = None
+    truncation: Setting = "auto"
+    prompt: Json | None = None
+    include: list[str] | None = None
+    reasoning: Json | None = None
+    parallel_tool_calls: bool | None = None
+    audio: Audio = Audio()
+    expires_at: int = Field(default_factory=lambda: int(time.time()) + _YEAR)
+
+    def merged(self, params: CommonParams) -> SessionConfig:
+        """Return the settings after an update, or for one response; a field that is absent keeps its value."""
+        return _merged(self, params)
 
     def ga(self, session_id: str, character: str) -> Json:
-        """Describe it as the GA dialect does; the character's own prompt is never part of it."""
-        output = self.fields["audio"]["output"]
-        audio = self.fields["audio"] | {"output": output | {"voice": output["voice"] or character}}
-        shown = {key: value for key, value in self.fields.items() if key != "temperature"}
-        return shown | {"id": session_id, "model": character, "audio": audio}
+        """Return the `session` object of the GA dialect; the prompt of the character is never part of it."""
+        fields = self.model_dump(exclude={"temperature"})
+        for optional in ("reasoning", "parallel_tool_calls"):
+            if fields[optional] is None:
+                del fields[optional]
+        fields["audio"]["output"]["voice"] = self.audio.output.voice or character
+        constant = {"type": "realtime", "object": "realtime.session", "output_modalities": ["text"]}
+        return constant | fields | {"id": session_id, "model": character}
 
     def beta(self, session_id: str, character: str) -> Json:
-        """Describe it as the beta dialect does."""
+        """Return the `session` object of the beta dialect."""
         ga = self.ga(session_id, character)
-        heard, spoken = ga["audio"]["input"], ga["audio"]["output"]
         return {
             "id": session_id,
             "object": "realtime.session",
             "model": character,
             "modalities": ga["output_modalities"],
-            "instructions": ga["instructions"],
-            "voice": spoken["voice"],
-            "input_audio_format": beta_format(heard["format"]),
-            "output_audio_format": beta_format(spoken["format"]),
-            "input_audio_transcription": heard["transcription"],
-            "turn_detection": heard["turn_detection"],
+            "instructions": self.instructions,
+            "voice": ga["audio"]["output"]["voice"],
+            "input_audio_format": beta_format(ga["audio"]["input"]["format"]),
+            "output_audio_format": beta_format(ga["audio"]["output"]["format"]),
+            "input_audio_transcription": ga["audio"]["input"]["transcription"],
+            "turn_detection": ga["audio"]["input"]["turn_detection"],
             "tools": ga["tools"],
-            "tool_choice": ga["tool_choice"] if isinstance(ga["tool_choice"], str) else "required",
-            "temperature": self.fields.get("temperature", 0.8),
-            "max_response_output_tokens": ga["max_output_tokens"],
+            "tool_choice": self.tool_choice if isinstance(self.tool_choice, str) else "required",
+            "temperature": self.beta_temperature,
+            "max_response_output_tokens": self.max_output_tokens,
         }
 
-    def for_response(self, wishes: ResponseWishes) -> SessionConfig:
-        """Answer the session as it is for one response."""
-        only = {"instructions", "tools", "tool_choice", "max_output_tokens", "temperature", "audio"}
-        return SessionConfig(_merged(self.fields, wishes.model_dump(exclude_unset=True, include=only)))
+    @property
+    def beta_temperature(self) -> float:
+        """The temperature shown to beta clients, which expect a number."""
+        return 0.8 if self.temperature is None else self.temperature
 
     def wish(self, items: Sequence[Item] | None, recorded: bool) -> Wish:
-        """Spell it as the model is asked."""
+        """Return what a turn with these settings asks of the model."""
         options: Json = {}
-        if self.fields["max_output_tokens"] != "inf":
-            options["max_tokens"] = self.fields["max_output_tokens"]
-        if "temperature" in self.fields:
-            options["temperature"] = self.fields["temperature"]
-        tools = [_chat_tool(tool) for tool in self.fields["tools"]]
+        if self.max_output_tokens != "inf":
+            options["max_tokens"] = self.max_output_tokens
+        if self.temperature is not None:
+            options["temperature"] = self.temperature
         return Wish(
-            instructions=self.fields["instructions"],
-            tools=tools,
-            tool_choice=_chat_choice(self.fields["tool_choice"], tools),
+            instructions=self.instructions,
+            tools=[_chat_tool(tool) for tool in self.tools],
+            tool_choice=self._chat_choice(),
             options=options,
             items=items,
             recorded=recorded,
         )
 
+    def _chat_choice(self) -> Any:
+        """Return the choice in the shape of chat completions; an unknown tool is not asked for."""
+        choice = self.tool_choice
+        if isinstance(choice, str):
+            return None if choice == "auto" else choice
+        is_known = any(tool.name == choice["name"] for tool in self.tools)
+        return {"type": "function", "function": {"name": choice["name"]}} if is_known else None
+
 
 def beta_format(audio: Mapping[str, Any]) -> str:
-    """Name an audio format as the beta dialect does."""
+    """Return the name of an audio format in the beta dialect."""
     return next(name for name, ga in BETA_FORMATS.items() if ga["type"] == audio["type"])
 
 
-def _merged(old: Json, new: Mapping[str, Any]) -> Json:
-    merged = dict(old)
-    for key, value in new.items():
-        if value is None and key not in _CLEARED:
-            continue
-        if key == "turn_detection" and value is not None:
-            known = old.get(key) or {"type": "server_vad"}
-            # What is set for one kind of detection means nothing to another.
-            value = (known if value.get("type", known["type"]) == known["type"] else {}) | value
-        elif isinstance(value, dict) and key not in _WHOLE:
-            value = _merged(old.get(key) or {}, value)
-        merged[key] = value
-    return merged
+Config = TypeVar("Config", bound=BaseModel)
 
 
-def _chat_tool(tool: Mapping[str, Any]) -> Json:
-    function = {key: tool[key] for key in ("name", "description", "parameters") if tool.get(key) is not None}
-    return {"type": "function", "function": {"parameters": {"type": "object", "properties": {}}} | function}
+def _merged(config: Config, params: BaseModel) -> Config:
+    changes: dict[str, Any] = {}
+    for name in params.model_fields_set & type(config).model_fields.keys():
+        value = _changed(getattr(config, name, None), getattr(params, name))
+        if value is not None or name in CLEARED:
+            changes[name] = value
+    return config.model_copy(update=changes)
 
 
-def _chat_choice(choice: Any, tools: Sequence[Json]) -> Any:
-    """Spell a choice as chat completions do; to name a tool that is not there asks for nothing."""
-    if isinstance(choice, str):
-        return None if choice == "auto" else choice
-    known = any(tool["function"]["name"] == choice["name"] for tool in tools)
-    return {"type": "function", "function": {"name": choice["name"]}} if known else None
+def _changed(old: Any, new: Any) -> Any:
+    match new:
+        case TurnDetection():
+            return _changed_detection(old or TurnDetection(type="server_vad"), new)
+        case AudioFormat() | None:
+            return new
+        case BaseModel():
+            return _merged(old or type(new).model_construct(), new)
+    return new
+
+
+def _changed_detection(old: TurnDetection, new: TurnDetection) -> TurnDetection:
+    # The settings of one kind of detection mean nothing to another.
+    if "type" in new.model_fields_set and new.type != old.type:
+        return new
+    return TurnDetection.model_validate(old.model_dump() | new.model_dump())
+
+
+def _chat_tool(tool: Function) -> Json:
+    given = tool.model_dump(include={"name", "description", "parameters"}, exclude_none=True)
+    return {"type": "function", "function": {"parameters": {"type": "object", "properties": {}}} | given}

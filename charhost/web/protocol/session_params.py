@@ -1,22 +1,26 @@
-"""What clients wish for a session and for one response, in the shapes of the GA and of the beta API."""
+"""The parameters of a session and of one response, as clients send them in the GA or the beta shape."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator
+from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import PydanticCustomError
 
-from charhost.web.client_model import FirstError, Lenient
+from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.protocol.client_events import InputItem, LongText, valid
 from charhost.web.protocol.server_events import BadEvent
 
 Json = dict[str, Any]
 
-PCM: Json = {"type": "audio/pcm", "rate": 24000}
-BETA_FORMATS: dict[str, Json] = {"pcm16": PCM, "g711_ulaw": {"type": "audio/pcmu"}, "g711_alaw": {"type": "audio/pcma"}}
-# Where the GA shape has what the beta shape calls so.
+BETA_FORMATS: dict[str, Json] = {
+    "pcm16": {"type": "audio/pcm", "rate": 24000},
+    "g711_ulaw": {"type": "audio/pcmu"},
+    "g711_alaw": {"type": "audio/pcma"},
+}
+# null clears these fields; for any other it means the same as an absent field.
+CLEARED = frozenset({"turn_detection", "transcription", "noise_reduction", "tracing"})
+# The path in the GA shape of each field of the beta shape.
 _BETA_PATHS = {
     "modalities": "output_modalities",
     "voice": "audio.output.voice",
@@ -62,52 +66,68 @@ def _auto_or_object(value: Any) -> Any:
     raise PydanticCustomError(kind, "expected 'auto', 'disabled' or an object")
 
 
-def _none_is(name: str) -> Callable[[Any], Any]:
-    return lambda value: None if value == {"type": name} else value
+def _detection(value: Any) -> Any:
+    return None if value == {"type": "none"} else value
 
 
-class Format(Lenient):
+def _voice(value: Any) -> Any:
+    return value.get("id") if isinstance(value, dict) else value
+
+
+ToolChoice = Annotated[str | Json, PlainValidator(_tool_choice)]
+MaxTokens = Annotated[int | Literal["inf"], PlainValidator(_most_tokens)]
+Metadata = Annotated[dict[str, str], PlainValidator(_metadata)]
+Setting = Annotated[str | Json | None, PlainValidator(_auto_or_object)]
+
+
+class Echoed(ClientModel):
+    """Serialized with only the fields that the client sent: strict clients refuse null in many of them."""
+
+    @model_serializer(mode="wrap")
+    def _as_sent(self, serialize: SerializerFunctionWrapHandler) -> Json:
+        return {name: value for name, value in serialize(self).items() if name in self.model_fields_set}
+
+
+class AudioFormat(Echoed):
     type: Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
     rate: Literal[24000] | None = None
 
 
-class Transcription(Lenient):
+class Transcription(Echoed):
     model: str | None = None
     language: str | None = None
     prompt: str | None = None
 
 
-class NoiseReduction(Lenient):
+class NoiseReduction(Echoed):
     type: Literal["near_field", "far_field"]
 
 
-class TurnDetection(Lenient):
+class TurnDetection(Echoed):
     model_config = ConfigDict(extra="allow")
 
     type: Literal["server_vad", "semantic_vad"] = "server_vad"
 
 
-class InputWishes(Lenient):
-    format: Format | None = None
+class InputParams(ClientModel):
+    format: AudioFormat | None = None
     transcription: Transcription | None = None
     noise_reduction: NoiseReduction | None = None
-    turn_detection: Annotated[TurnDetection | None, BeforeValidator(_none_is("none"))] = None
+    turn_detection: Annotated[TurnDetection | None, BeforeValidator(_detection)] = None
 
 
-class OutputWishes(Lenient):
-    format: Format | None = None
-    voice: Annotated[
-        str | None, BeforeValidator(lambda value: value.get("id") if isinstance(value, dict) else value)
-    ] = None
+class OutputParams(ClientModel):
+    format: AudioFormat | None = None
+    voice: Annotated[str | None, BeforeValidator(_voice)] = None
     speed: Annotated[float, Field(ge=0.25, le=1.5)] | None = None
 
 
-class AudioWishes(Lenient):
-    input: InputWishes | None = None
-    output: OutputWishes | None = None
+class AudioParams(ClientModel):
+    input: InputParams | None = None
+    output: OutputParams | None = None
 
 
-class Function(Lenient):
+class Function(Echoed):
     """A tool of the client."""
 
     type: Literal["function"]
@@ -116,43 +136,45 @@ class Function(Lenient):
     parameters: Json | None = None
 
 
-class _Common(Lenient):
+class CommonParams(ClientModel):
+    """The parameters that a session and a response share."""
+
     output_modalities: Annotated[list[Literal["text", "audio"]], Field(min_length=1), FirstError()] | None = None
     instructions: LongText | None = None
     tools: Annotated[list[Function], FirstError()] | None = None
-    tool_choice: Annotated[Any, PlainValidator(_tool_choice)] = None
-    max_output_tokens: Annotated[Any, PlainValidator(_most_tokens)] = None
+    tool_choice: ToolChoice | None = None
+    max_output_tokens: MaxTokens | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    audio: AudioWishes | None = None
+    audio: AudioParams | None = None
     prompt: Json | None = None
     reasoning: Json | None = None
     parallel_tool_calls: bool | None = None
 
 
-class SessionWishes(_Common):
+class SessionParams(CommonParams):
     """The `session` of a `session.update`."""
 
     type: Literal["realtime"] | None = None
     model: str | None = None
-    tracing: Annotated[Any, PlainValidator(_auto_or_object)] = None
-    truncation: Annotated[Any, PlainValidator(_auto_or_object)] = None
+    tracing: Setting = None
+    truncation: Setting = None
     include: Annotated[list[str], FirstError()] | None = None
 
 
-class ResponseWishes(_Common):
+class ResponseParams(CommonParams):
     """The `response` of a `response.create`."""
 
     conversation: Literal["auto", "none"] | None = None
-    metadata: Annotated[Any, PlainValidator(_metadata)] = None
+    metadata: Metadata | None = None
     input: Annotated[list[InputItem], FirstError()] | None = None
 
 
-Wishes = TypeVar("Wishes", bound=_Common)
+Params = TypeVar("Params", bound=CommonParams)
 
 
-def read(model: type[Wishes], raw: Json, path: str) -> Wishes:
-    """Read wishes in either shape; raises `BadEvent`, which names the field as the client called it."""
-    translated, aliases = _from_beta({key: value for key, value in raw.items() if value is not None or key in _CLEARED})
+def read(model: type[Params], raw: Json, path: str) -> Params:
+    """Read parameters in either shape; raises `BadEvent`, which names the field as the client named it."""
+    translated, aliases = _from_beta({name: value for name, value in raw.items() if value is not None or _clears(name)})
     try:
         return valid(model, translated, path)
     except BadEvent as e:
@@ -162,25 +184,26 @@ def read(model: type[Wishes], raw: Json, path: str) -> Wishes:
         raise e from None
 
 
-_CLEARED = frozenset({"tracing", "turn_detection", "input_audio_transcription", "input_audio_noise_reduction"})
+def _clears(name: str) -> bool:
+    return _BETA_PATHS.get(name, name).rpartition(".")[2] in CLEARED
 
 
 def _from_beta(raw: Json) -> tuple[Json, dict[str, str]]:
-    """Move what stands where the beta shape has it; also answers which GA path each such field went to."""
-    wishes = {key: value for key, value in raw.items() if key not in _BETA_PATHS}
+    """Move fields of the beta shape to their GA path; return the result and the beta name of each path."""
+    params = {key: value for key, value in raw.items() if key not in _BETA_PATHS}
     aliases = {}
     for beta, ga in _BETA_PATHS.items():
         if beta in raw:
             value = raw[beta]
             if ga.endswith(".format") and isinstance(value, str):
                 value = BETA_FORMATS.get(value, {"type": value})
-            if _put(wishes, ga.split("."), value):
+            if _put(params, ga.split("."), value):
                 aliases[ga] = beta
-    return wishes, aliases
+    return params, aliases
 
 
 def _put(target: Json, steps: list[str], value: Any) -> bool:
-    """Set what is not set yet."""
+    """Set *value* at the path *steps* unless there is one; return whether it was set."""
     for step in steps[:-1]:
         inner = target.get(step, {})
         if not isinstance(inner, dict):

@@ -33,7 +33,7 @@ from charhost.web.protocol.item_format import Json, item_fields, item_from
 from charhost.web.protocol.response_events import Telling
 from charhost.web.protocol.server_events import MOST_EVENT, BadEvent, DeltaFrames, frame, refusal
 from charhost.web.protocol.session_config import SessionConfig
-from charhost.web.protocol.session_params import ResponseWishes, SessionWishes, read
+from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 from charhost.web.sessions.session import Session
 
 # 24,000 samples of two bytes a second: a tenth of a second, less than which nobody can understand.
@@ -59,7 +59,7 @@ class OpenAIDoor:
         self._session = session
         self._tasks = tasks
         self._fail = fail
-        self._config = SessionConfig() if config is None else SessionConfig(dict(config))
+        self._config = SessionConfig() if config is None else SessionConfig.model_validate(config)
         self._answer: Turn | None = None  # the one whose items go into the conversation
         self._audio_bytes = 0
         self._deltas = DeltaFrames()
@@ -102,7 +102,7 @@ class OpenAIDoor:
 
     def config(self) -> Json:
         """Answer what the client has set."""
-        return self._config.fields
+        return self._config.model_dump()
 
     def refuse(self, error: BadEvent, event_id: str | None) -> None:
         """Say why an event was not obeyed."""
@@ -112,9 +112,9 @@ class OpenAIDoor:
         """Nothing waits: answers begin when they are asked for."""
 
     def _update(self, raw: Json) -> None:
-        wishes = read(SessionWishes, raw, "session")
-        config = self._config.updated(wishes)
-        _refuse_long(config.fields, "session")
+        wishes = read(SessionParams, raw, "session")
+        config = self._config.merged(wishes)
+        _refuse_long(config.model_dump(), "session")
         self._config = config
         self._session.choose(wishes.model)
         self._session.note()
@@ -166,7 +166,7 @@ class OpenAIDoor:
         if self._session.is_ending:
             text = "The characters were reloaded, and the session ends with the answer under way: reconnect."
             raise BadEvent("characters_reloaded", text)
-        wishes = read(ResponseWishes, raw, "response")
+        wishes = read(ResponseParams, raw, "response")
         recorded = wishes.conversation != "none"
         if recorded and self._answer is not None:
             raise BadEvent(
@@ -178,8 +178,8 @@ class OpenAIDoor:
             raise BadEvent("rate_limit_exceeded", "Too many responses at a time; retry response.create later.")
         items = None if wishes.input is None else self._input(wishes.input)
         self._session.choose(None)
-        config = self._config.for_response(wishes)
-        _refuse_long({"metadata": wishes.metadata, "audio": config.fields["audio"]}, "response")
+        config = self._config.merged(wishes)
+        _refuse_long({"metadata": wishes.metadata, "audio": config.audio.model_dump()}, "response")
         turn = self._session.conversation.respond(config.wish(items, recorded))
         telling = Telling(self._emit, self._response(turn, config, wishes, recorded))
         if recorded:
@@ -245,10 +245,10 @@ class OpenAIDoor:
         described = describe(self._session.id, self._session.character.name)
         return described | {"retry_after_max_ms": self._session.longest_wait}
 
-    def _response(self, turn: Turn, config: SessionConfig, wishes: ResponseWishes, recorded: bool) -> Json:
+    def _response(self, turn: Turn, config: SessionConfig, wishes: ResponseParams, recorded: bool) -> Json:
         shown = config.ga(self._session.id, self._session.character.name)
         output = shown["audio"]["output"]
-        beta_only = {"temperature": config.fields.get("temperature", 0.8)} if self.dialect == "beta" else {}
+        beta_only = {"temperature": config.beta_temperature} if self.dialect == "beta" else {}
         return beta_only | {
             "object": "realtime.response",
             "id": turn.id,

@@ -16,7 +16,7 @@ from charhost.conversation.items import Message
 from charhost.conversation.tally import Wish
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
-from charhost.web.client_model import Lenient
+from charhost.web.client_model import ClientModel
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, Dialect, unknown_type, valid
 from charhost.web.protocol.server_events import BadEvent, Refused, frame
 from charhost.web.realtime.word_splitter import Words
@@ -35,7 +35,7 @@ GOODBYE_GRACE = 5.0
 _GOODBYE = Farewell(1000, "The character ended the conversation. Bye!", "goodbye")
 
 
-class Instructions(Lenient, extra="allow"):
+class Instructions(ClientModel, extra="allow"):
     """Of type `constant` with a text that somebody wrote; any other type is the name of a prompt that unmute has."""
 
     type: str
@@ -48,7 +48,7 @@ class Instructions(Lenient, extra="allow"):
         return self
 
 
-class Wishes(Lenient):
+class Wishes(ClientModel):
     """`session` of a `session.update`."""
 
     instructions: Instructions | None = None
@@ -61,7 +61,7 @@ class Wishes(Lenient):
         return self.model_dump(exclude_unset=True) | {"allow_recording": self.allow_recording}
 
 
-class SessionUpdate(Lenient):
+class SessionUpdate(ClientModel):
     """The first event of a client; what follows it on the same connection is mostly sound."""
 
     session: Wishes

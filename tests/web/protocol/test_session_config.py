@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from charhost.web.protocol.session_config import SessionConfig, beta_format
-from charhost.web.protocol.session_params import ResponseWishes, SessionWishes, read
+from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 
 WEATHER = {"type": "function", "name": "get_weather"}
 
@@ -17,7 +17,7 @@ def config(*updates: dict[str, Any]) -> SessionConfig:
     """A session after some updates."""
     session = SessionConfig()
     for raw in updates:
-        session = session.updated(read(SessionWishes, raw, "session"))
+        session = session.merged(read(SessionParams, raw, "session"))
     return session
 
 
@@ -159,7 +159,7 @@ def test_a_response_has_its_own() -> None:
     """What one response overrides leaves the session as it is."""
     session = config({"instructions": "x", "max_output_tokens": 7})
     raw = {"instructions": "y", "audio": {"output": {"voice": "v"}}}
-    once = session.for_response(read(ResponseWishes, raw, "response"))
+    once = session.merged(read(ResponseParams, raw, "response"))
     assert (once.wish(None, True).instructions, session.wish(None, True).instructions) == ("y", "x")
     assert once.wish(None, True).options == {"max_tokens": 7}
     assert (once.ga("s", "Ada")["audio"]["output"]["voice"]) == "v"
@@ -196,3 +196,17 @@ def test_what_a_turn_is_told_besides() -> None:
     """Items and whether it leaves a trace are handed on."""
     wish = SessionConfig().wish([], False)
     assert (wish.items, wish.recorded, wish.options, wish.tools) == ([], False, {}, [])
+
+
+def test_stored_settings_come_back() -> None:
+    """Settings that were saved as JSON are rendered as before, without nulls that the client never sent."""
+    session = config({"tools": [WEATHER], "temperature": 0.5, "turn_detection": {"threshold": 0.5}, "reasoning": {}})
+    again = SessionConfig.model_validate_json(session.model_dump_json())
+    assert again.ga("s", "Ada") == session.ga("s", "Ada")
+    assert again.beta("s", "Ada") == session.beta("s", "Ada")
+
+
+def test_nulls_inside_a_setting_are_not_shown() -> None:
+    """A null that clears nothing leaves no field behind, also in a setting that was off."""
+    session = told({"audio": {"input": {"transcription": {"model": "w", "language": None}}}})
+    assert session["audio"]["input"]["transcription"] == {"model": "w"}

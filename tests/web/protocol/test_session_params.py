@@ -7,18 +7,18 @@ from typing import Any
 import pytest
 
 from charhost.web.protocol.server_events import BadEvent
-from charhost.web.protocol.session_params import Json, ResponseWishes, SessionWishes, read
+from charhost.web.protocol.session_params import Json, ResponseParams, SessionParams, read
 
 
 def wished(**raw: Any) -> Json:
     """What is understood of a session.update."""
-    return read(SessionWishes, raw, "session").model_dump(exclude_unset=True)
+    return read(SessionParams, raw, "session").model_dump(exclude_unset=True)
 
 
 def refused(**raw: Any) -> tuple[str, str | None, str]:
     """How a session.update is refused."""
     with pytest.raises(BadEvent) as caught:
-        read(SessionWishes, raw, "session")
+        read(SessionParams, raw, "session")
     return caught.value.code, caught.value.param, str(caught.value)
 
 
@@ -127,7 +127,7 @@ def test_what_is_in_the_way_is_named() -> None:
 def test_a_response_may_wish_for_more() -> None:
     """Conversation, metadata and input are of one response only."""
     raw = {"conversation": "none", "metadata": {"a": "b"}, "input": [{"type": "item_reference", "id": "x"}]}
-    assert read(ResponseWishes, raw, "response").model_dump(exclude_unset=True) == raw
+    assert read(ResponseParams, raw, "response").model_dump(exclude_unset=True) == raw
     assert wished(**raw) == {}
 
 
@@ -136,14 +136,14 @@ def test_metadata_has_a_limit(pairs: int) -> None:
     """Sixteen pairs, as at OpenAI."""
     raw = {"metadata": {str(number): "" for number in range(pairs)}}
     if pairs == 16:
-        assert read(ResponseWishes, raw, "response").metadata == raw["metadata"]
+        assert read(ResponseParams, raw, "response").metadata == raw["metadata"]
     else:
         with pytest.raises(BadEvent, match="at most 16"):
-            read(ResponseWishes, raw, "response")
+            read(ResponseParams, raw, "response")
 
 
 def test_the_clients_object_is_left_alone() -> None:
     """Reading moves fields in a copy."""
     raw: Json = {"voice": "x", "audio": {"output": {"speed": 1.0}}}
-    read(SessionWishes, raw, "session")
+    read(SessionParams, raw, "session")
     assert raw == {"voice": "x", "audio": {"output": {"speed": 1.0}}}
