@@ -74,7 +74,7 @@ def break_charhost(client: Client) -> None:
     try:
         raise RuntimeError("x")
     except RuntimeError:
-        live(client).fail(5)
+        live(client).fail()
 
 
 # What is found again
@@ -449,7 +449,7 @@ async def test_many_come_back_at_the_same_moment(client: Client, script: Script,
 
 async def survivor(client: Client, sockets: list[ClientWebSocketResponse]) -> ClientWebSocketResponse:
     """The socket of the only open session."""
-    peer = live(client)._request.transport
+    peer = live(client).outbox._request.transport
     assert peer is not None
     name = peer.get_extra_info("peername")
     return next(ws for ws in sockets if ws.get_extra_info("sockname") == name)
@@ -514,7 +514,7 @@ async def test_a_client_of_unmute_is_greeted_once(
     async with client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
         await ws.send_json({"type": "session.update", "session": {"voice": None, "allow_recording": False}})
         await until(lambda: script.ended == was_greeted and client.app[SESSIONS]._live)
-        await until(lambda: not was_greeted or not live(client).turns)
+        await until(lambda: not was_greeted or not live(client).work.turns)
         found = live(client).id
         await reload(client)
         await events(ws)
@@ -524,7 +524,7 @@ async def test_a_client_of_unmute_is_greeted_once(
         await ws.send_json({"type": "input_audio_buffer.append", "audio": 5})  # answered with an error
         received = [(await ws.receive_json(timeout=LIMIT))["type"] for _ in range(1 if was_greeted else 2)]
         await asyncio.sleep(0.05)
-        assert live(client).door.config()["greeted"]  # type: ignore[union-attr]
+        assert live(client).parked.config["greeted"]  # type: ignore[index]
     assert (len(script.requests), "error" in received) == (1, True)
 
 
@@ -538,7 +538,7 @@ async def test_what_a_client_of_unmute_has_set_is_kept(client: Client, script: S
         await reload(client)
         await events(ws)
     async with client.ws_connect(REALTIME, params={"resume": found}) as ws:
-        await until(lambda: client.app[SESSIONS]._live and live(client).door)
+        await until(lambda: client.app[SESSIONS]._live and live(client).settings)
         edit(write, "two")
         await reload(client, sessions="follow")
         assert (await ws.receive_json(timeout=LIMIT))["session"] == asked

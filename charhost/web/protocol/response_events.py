@@ -1,4 +1,4 @@
-"""Telling: one turn as the server events of a response."""
+"""ResponseEvents: one turn as the server events of a response."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 Emit = Callable[..., None]
 
 
-class Telling:
+class ResponseEvents:
     """Sends the events of one response, in the order of the protocol's traces.
 
     *emit* sends an event by its kind and fields. What is not recorded in the conversation has no events of its items.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -127,6 +128,24 @@ class SessionConfig(ClientModel):
             return None if choice == "auto" else choice
         is_known = any(tool.name == choice["name"] for tool in self.tools)
         return {"type": "function", "function": {"name": choice["name"]}} if is_known else None
+
+
+@dataclass(frozen=True)
+class OpenAISettings:
+    """The settings of one client of an OpenAI dialect."""
+
+    dialect: Literal["ga", "beta"]
+    config: SessionConfig = field(default_factory=SessionConfig)
+    fault_type: str = "server_error"
+
+    def described(self, session_id: str, character: str, longest_wait: int) -> Json:
+        """Return the `session` object of a server event."""
+        describe = self.config.beta if self.dialect == "beta" else self.config.ga
+        return describe(session_id, character) | {"retry_after_max_ms": longest_wait}
+
+    def stored(self) -> Json:
+        """Return the settings as JSON data."""
+        return self.config.model_dump()
 
 
 def beta_format(audio: Mapping[str, Any]) -> str:

@@ -18,38 +18,35 @@ from charhost.web.problems import Problem
 from charhost.web.protocol.client_events import event_id_of
 from charhost.web.protocol.server_events import MOST_EVENT, Refused, frame
 from charhost.web.reload_requests import reload_characters, wish_in
-from charhost.web.sessions.session import Door, Session
+from charhost.web.sessions.session import Session
 
 Json = dict[str, Any]
+Refuse = Callable[[Refused, str | None], None]
 
 MOST_RELOADS = 8
 # As many as a request over HTTP may have.
 MOST_WISH = 64 << 10
 
 
-class Characters:
+class CharacterCommands:
     """What one client asks about the characters that serve, and has done to them.
 
-    Whether it may have them reloaded was decided when its upgrade, *request*, arrived. *fail* is called when charhost
-    itself has a fault.
+    Its authority to reload is that of its upgrade, *request*.
     """
 
-    def __init__(
-        self, session: Session, tasks: asyncio.TaskGroup, request: web.Request, fail: Callable[[], None]
-    ) -> None:
+    def __init__(self, session: Session, tasks: asyncio.TaskGroup, request: web.Request) -> None:
         self._session = session
         self._tasks = tasks
         self._request = request
         self._manager = request.app[MANAGER]
-        self._fail = fail
 
-    def obey(self, event: Json, door: Door) -> None:
-        """Do what an event of `CHARACTER_KINDS` says, *door* tells of a later refusal; raises `Refused`."""
+    def obey(self, event: Json, refuse: Refuse) -> None:
+        """Handle an event of `CHARACTER_KINDS`; raises `Refused`, or calls *refuse* with it later."""
         if event["type"] == "session.characters.list":
             self._list()
             return
         try:
-            self._begin(event, door)
+            self._begin(event, refuse)
         except Problem as e:
             raise _refused(e) from e
 
@@ -59,26 +56,26 @@ class Characters:
         fields = {"directory": directory, "character_count": len(current), "characters": listing}
         self._session.send(frame("session.characters.listed", **fields))
 
-    def _begin(self, event: Json, door: Door) -> None:
+    def _begin(self, event: Json, refuse: Refuse) -> None:
         insist(self._request, "admin")  # before anything: whoever may not learns nothing, not even of a mistake
-        if self._session.errands >= MOST_RELOADS:
+        if self._session.work.commands >= MOST_RELOADS:
             raise Refused("rate_limit_exceeded", f"At most {MOST_RELOADS} reloads at a time: wait for their answers.")
         wishes = {name: value for name, value in event.items() if name not in ("type", "event_id")}
         fields = to_json(wishes, inf_nan_mode="constants")  # an endless number is refused; as null it would be obeyed
         if len(fields) > MOST_WISH:
             raise Problem(413, "request_too_large", f"The fields have more than {MOST_WISH:,} bytes.")
         wish = wish_in(fields, ReloadRequest)
-        self._session.run(self._reload(wish, event_id_of(event), door), self._tasks)
+        self._session.work.run(self._reload(wish, event_id_of(event), refuse), self._tasks)
 
-    async def _reload(self, wish: ReloadRequest, event_id: str | None, door: Door) -> None:
+    async def _reload(self, wish: ReloadRequest, event_id: str | None, refuse: Refuse) -> None:
         try:
             report = await reload_characters(self._manager, "websocket", **dict(wish))
             fields = _fitting(report.model_dump() | {"characters": self._manager.current.listing})
             self._session.send(frame("session.characters.reloaded", **fields))
         except Problem as e:
-            door.refuse(_refused(e), event_id)
+            refuse(_refused(e), event_id)
         except Exception:
-            self._fail()
+            self._session.fail()
 
 
 def _refused(problem: Problem) -> Refused:

@@ -1,49 +1,60 @@
-"""Desk: takes one client's messages, from the first to the last."""
+"""Passes the messages of one client to the handler of its dialect."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Protocol
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from charhost.web.keys import SETTINGS
 from charhost.web.protocol.client_events import CHARACTER_KINDS, Dialect, decoded, event_id_of
+from charhost.web.protocol.client_settings import ClientSettings, settings_of
 from charhost.web.protocol.server_events import BadEvent
-from charhost.web.realtime.character_commands import Characters
+from charhost.web.protocol.unmute_session import UnmuteSettings
+from charhost.web.realtime.character_commands import CharacterCommands
 from charhost.web.realtime.dialect import dialect_by
-from charhost.web.realtime.openai import OpenAIDoor
-from charhost.web.realtime.unmute import UnmuteDoor
-from charhost.web.sessions.session import Door, Session
+from charhost.web.realtime.openai import OpenAIHandler
+from charhost.web.realtime.unmute import UnmuteHandler
+from charhost.web.sessions.session import Session
 
-# How long a client may say nothing before it is taken for one that waits for session.created.
+# Seconds of silence after which a client is taken for one that waits for session.created.
 PATIENCE = 2.0
 
 
-class Desk:
-    """Finds out which dialect the client speaks, and hands its messages to the door of that dialect.
+class DialectHandler(Protocol):
+    """The protocol of one client in its dialect."""
+
+    def open(self) -> None:
+        """Send the first event of this dialect, if it has one."""
+
+    def close(self) -> None:
+        """Cancel pending timers; the client is disconnecting."""
+
+    def obey(self, event: dict[str, Any]) -> None:
+        """Handle a client event; raises `BadEvent`, and then nothing was changed."""
+
+    def refuse(self, error: BadEvent, event_id: str | None) -> None:
+        """Send an `error` event about a client event."""
+
+
+class Dispatcher:
+    """Finds the dialect of one client, and passes its messages to the handler of that dialect.
 
     *request* is the upgrade.
     """
 
-    def __init__(
-        self,
-        session: Session,
-        tasks: asyncio.TaskGroup,
-        request: web.Request,
-    ) -> None:
+    def __init__(self, session: Session, tasks: asyncio.TaskGroup, request: web.Request) -> None:
         self._session = session
         self._tasks = tasks
-        self._grace = request.app[SETTINGS].close_grace
-        self._characters = Characters(session, tasks, request, self._fail)
-        self._fault = "server_error"
+        self._commands = CharacterCommands(session, tasks, request)
+        self._handler: DialectHandler | None = None
         self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._enter, "ga")
-        if session.dialect is not None:
-            self._enter(session.dialect)
+        if session.settings is not None:
+            self._open(session.settings)
 
     def receive(self, message: WSMessage) -> None:
-        """Do what one message says; what comes after the farewell is not heard any more."""
-        if self._session.ended_by is not None:
+        """Handle one message; messages after the close message are ignored."""
+        if self._session.closing.reason is not None:
             return
         try:
             if message.type is WSMsgType.TEXT:
@@ -51,43 +62,43 @@ class Desk:
             elif message.type is WSMsgType.BINARY:
                 self._refuse(BadEvent("invalid_event", "Send text frames only."), None)
             else:
-                self._session.ended_by = "error"
+                self._session.closing.record("error")
         except Exception:
-            self._fail()
+            self._session.fail()
 
     def close(self) -> None:
-        """Wait for nothing any more."""
+        """Cancel pending timers; the client is disconnecting."""
         self._patience.cancel()
-        if self._session.door is not None:
-            self._session.door.close()
+        if self._handler is not None:
+            self._handler.close()
 
     def _obey(self, text: str) -> None:
         event: dict[str, Any] = {}
         try:
             event = decoded(text)
-            door = self._session.door or self._enter(dialect_by(event))
+            handler = self._handler or self._enter(dialect_by(event))
             if event["type"] in CHARACTER_KINDS:
-                self._characters.obey(event, door)
+                self._commands.obey(event, handler.refuse)
             else:
-                door.obey(event)
+                handler.obey(event)
         except BadEvent as e:
             self._refuse(e, event_id_of(event))
 
     def _refuse(self, error: BadEvent, event_id: str | None) -> None:
-        door = self._session.door or self._enter("ga")
-        door.refuse(error, event_id)
+        handler = self._handler or self._enter("ga")
+        handler.refuse(error, event_id)
 
-    def _fail(self) -> None:
-        self._session.fail(self._grace, self._fault)
+    def _enter(self, dialect: Dialect) -> DialectHandler:
+        return self._open(settings_of(dialect))
 
-    def _enter(self, dialect: Dialect) -> Door:
+    def _open(self, settings: ClientSettings) -> DialectHandler:
         self._patience.cancel()
-        door: Door
-        if dialect == "unmute":
-            self._fault = "fatal"
-            door = UnmuteDoor(self._session, self._tasks, self._fail, self._session.config)
+        self._session.configure(settings)
+        handler: DialectHandler
+        if isinstance(settings, UnmuteSettings):
+            handler = UnmuteHandler(self._session, self._tasks, settings)
         else:
-            door = OpenAIDoor(self._session, self._tasks, dialect, self._fail, self._session.config)
-        self._session.door = door
-        door.open()
-        return door
+            handler = OpenAIHandler(self._session, self._tasks, settings)
+        self._handler = handler
+        handler.open()
+        return handler

@@ -9,13 +9,16 @@ from aiohttp import hdrs, web
 
 from charhost.character.character import Character, CharacterSet
 from charhost.character.host_tools import Host
+from charhost.conversation.conversation import Conversation
 from charhost.reload.reload_tools import HostTools
 from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
 from charhost.web.openapi.operation import Answer, Operation, Parameter, described
 from charhost.web.problems import Problem
+from charhost.web.protocol.client_settings import ClientSettings, settings_of
 from charhost.web.realtime.dialect import dialect_of, known_dialect
-from charhost.web.realtime.dispatcher import Desk
-from charhost.web.sessions.close_message import Farewell, refused, removed, taken_over
+from charhost.web.realtime.dispatcher import Dispatcher
+from charhost.web.sessions.close_message import CloseMessage, refused, removed, taken_over
+from charhost.web.sessions.outbox import abort
 from charhost.web.sessions.session import Session
 
 MOST_MESSAGE_BYTES = 24 << 20
@@ -81,7 +84,7 @@ async def realtime(request: web.Request) -> web.StreamResponse:
             await _end_elsewhere(request, resume)
         # No await from here to the registration: a swap in between would leave the session on the old set, untold.
         session = _new(request, ws) if resume is None else _resumed(request, ws, resume)
-        if isinstance(session, Farewell):
+        if isinstance(session, CloseMessage):
             await _refuse(request, ws, session)
         else:
             with request.app[SESSIONS].register(session):
@@ -104,32 +107,56 @@ async def _converse(request: web.Request, session: Session) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             pump = tasks.create_task(session.outbox.pump(session.ws))
-            desk = Desk(session, tasks, request)
+            dispatcher = Dispatcher(session, tasks, request)
             try:
                 async for message in session.ws:
-                    desk.receive(message)
-                    if (
-                        session.outbox.is_crowded
-                    ):  # what came in one packet is read without a pause: let the answers leave
+                    dispatcher.receive(message)
+                    if session.outbox.is_crowded:
+                        # Messages of one packet are read without a pause, in which no response could leave.
                         await asyncio.sleep(0)
             finally:
-                desk.close()
+                dispatcher.close()
             pump.cancel()
             session.drop_work()
     except* ConnectionError:
-        pass  # the client went away; there is nobody left to tell
+        pass  # the client is gone
 
 
-def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | Farewell:
+def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMessage:
     current = request.app[MANAGER].current
     character = _chosen(request, current)
-    if isinstance(character, Farewell):
+    if isinstance(character, CloseMessage):
         return character
     conversation = request.app[CONVERSATIONS].open(character, "realtime", host=_host(request))
-    session = Session(request, ws, conversation, current.generation, request.app[JOURNAL], request[AUTHORITY].owner)
-    session.choices = None if request.query.get("model") else current
-    session.dialect = dialect_of(request)
-    return session
+    choices = None if request.query.get("model") else current
+    dialect = dialect_of(request)
+    settings = settings_of(dialect) if dialect is not None else None
+    return _session(request, ws, conversation, request[AUTHORITY].owner, choices=choices, settings=settings)
+
+
+def _session(
+    request: web.Request,
+    ws: web.WebSocketResponse,
+    conversation: Conversation,
+    owner: str,
+    session_id: str | None = None,
+    choices: CharacterSet | None = None,
+    settings: ClientSettings | None = None,
+) -> Session:
+    app = request.app
+    return Session(
+        request,
+        ws,
+        conversation,
+        app[JOURNAL],
+        generation=app[MANAGER].current.generation,
+        owner=owner,
+        session_id=session_id,
+        choices=choices,
+        settings=settings,
+        longest_wait=app[SESSIONS].longest_wait,
+        close_grace=app[SETTINGS].close_grace,
+    )
 
 
 def _host(request: web.Request) -> Host | None:
@@ -137,7 +164,7 @@ def _host(request: web.Request) -> Host | None:
     return HostTools(request.app[MANAGER], request.app[SETTINGS].drain) if request[AUTHORITY].admin else None
 
 
-def _chosen(request: web.Request, characters: CharacterSet) -> Character | Farewell:
+def _chosen(request: web.Request, characters: CharacterSet) -> Character | CloseMessage:
     for field in ("call_id", "intent"):
         if field in request.query:
             return refused("invalid_value", f"{field} is not supported: this server holds conversations only.", field)
@@ -152,12 +179,12 @@ async def _end_elsewhere(request: web.Request, resume: str) -> None:
     """Close the socket that has the session now, if one has: mostly its client has noticed first that it is cut off."""
     sessions, owner = request.app[SESSIONS], request[AUTHORITY].owner
     while (held := sessions.find(resume, owner)) is not None:
-        held.drop_errands()  # the reloads go on; it is only that nobody is there to be told, and this must not wait
-        held.close(taken_over(), request.app[SETTINGS].close_grace)
+        held.work.cancel_commands()  # only their responses: the reloads go on, and this must not wait for them
+        held.closing.close(taken_over(), request.app[SETTINGS].close_grace)
         await held.gone.wait()
 
 
-def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> Session | Farewell:
+def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> Session | CloseMessage:
     current, parking, metrics = request.app[MANAGER].current, request.app[PARKING], request.app[METRICS]
     parked = parking.find(resume, request[AUTHORITY].owner)
     if parked is None:
@@ -174,13 +201,12 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> Se
     conversation = request.app[CONVERSATIONS].open(
         character, "realtime", parked.conversation_id, parked.items, _host(request)
     )
-    journal = request.app[JOURNAL]
-    session = Session(request, ws, conversation, current.generation, journal, parked.owner, parked.id)
-    session.dialect, session.config = known_dialect(parked.dialect), parked.config
-    return session
+    dialect = known_dialect(parked.dialect)
+    settings = settings_of(dialect, parked.config) if dialect is not None else None
+    return _session(request, ws, conversation, parked.owner, session_id=parked.id, settings=settings)
 
 
-def _key_refusal(request: web.Request) -> Farewell | None:
+def _key_refusal(request: web.Request) -> CloseMessage | None:
     """Refuse a wrong key; a page, which sends it as a subprotocol, cannot see the status of a handshake."""
     authority = request[AUTHORITY]
     if authority.chat_refusal is None:
@@ -191,9 +217,9 @@ def _key_refusal(request: web.Request) -> Farewell | None:
     return refused("invalid_api_key", refusal.detail, close_code=3000)
 
 
-async def _refuse(request: web.Request, ws: web.WebSocketResponse, farewell: Farewell) -> None:
-    if request.transport is not None:  # cut off if it takes no notice
-        asyncio.get_running_loop().call_later(request.app[SETTINGS].close_grace, request.transport.abort)
+async def _refuse(request: web.Request, ws: web.WebSocketResponse, farewell: CloseMessage) -> None:
+    # The client may not take the close message.
+    asyncio.get_running_loop().call_later(request.app[SETTINGS].close_grace, abort, request)
     try:
         if farewell.frame is not None:
             await ws.send_str(farewell.frame)

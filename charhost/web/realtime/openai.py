@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Any
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Item
 from charhost.conversation.turn import Turn
@@ -16,7 +17,6 @@ from charhost.web.protocol.client_events import (
     AudioAppend,
     AudioClear,
     AudioCommit,
-    Dialect,
     InputItem,
     ItemCreate,
     ItemDelete,
@@ -30,9 +30,9 @@ from charhost.web.protocol.client_events import (
     checked,
 )
 from charhost.web.protocol.item_format import Json, item_fields, item_from
-from charhost.web.protocol.response_events import Telling
+from charhost.web.protocol.response_events import ResponseEvents
 from charhost.web.protocol.server_events import MOST_EVENT, BadEvent, DeltaFrames, frame, refusal
-from charhost.web.protocol.session_config import SessionConfig
+from charhost.web.protocol.session_config import OpenAISettings, SessionConfig
 from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 from charhost.web.sessions.session import Session
 
@@ -41,32 +41,20 @@ _LEAST_AUDIO = 4_800
 _MOST_RESPONSES = 8
 
 
-class OpenAIDoor:
-    """What one client of an OpenAI SDK, or of anything that speaks its protocol, says and is told.
+class OpenAIHandler:
+    """Handles the events of one client that uses an OpenAI SDK or speaks its protocol."""
 
-    *fail* is called when charhost itself has a fault.
-    """
-
-    def __init__(
-        self,
-        session: Session,
-        tasks: asyncio.TaskGroup,
-        dialect: Literal["ga", "beta"],
-        fail: Callable[[], None],
-        config: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.dialect: Dialect = dialect
+    def __init__(self, session: Session, tasks: asyncio.TaskGroup, settings: OpenAISettings) -> None:
         self._session = session
         self._tasks = tasks
-        self._fail = fail
-        self._config = SessionConfig() if config is None else SessionConfig.model_validate(config)
+        self._settings = settings
         self._answer: Turn | None = None  # the one whose items go into the conversation
         self._audio_bytes = 0
         self._deltas = DeltaFrames()
 
     def open(self) -> None:
         """Greet the client."""
-        self._emit("session.created", session=self._described())
+        self._emit("session.created", session=self._session.described)
 
     def obey(self, event: Json) -> None:
         """Do what a client event says; raises `BadEvent`, and then nothing was changed."""
@@ -96,14 +84,6 @@ class OpenAIDoor:
             case OutputClear():
                 pass  # there is never any to clear
 
-    def follow(self) -> None:
-        """Say that the session goes on with a new version of its character."""
-        self._emit("session.updated", session=self._described())
-
-    def config(self) -> Json:
-        """Answer what the client has set."""
-        return self._config.model_dump()
-
     def refuse(self, error: BadEvent, event_id: str | None) -> None:
         """Say why an event was not obeyed."""
         self._session.send(refusal(error, event_id))
@@ -113,12 +93,13 @@ class OpenAIDoor:
 
     def _update(self, raw: Json) -> None:
         wishes = read(SessionParams, raw, "session")
-        config = self._config.merged(wishes)
+        config = self._settings.config.merged(wishes)
         _refuse_long(config.model_dump(), "session")
-        self._config = config
+        self._settings = replace(self._settings, config=config)
+        self._session.configure(self._settings)
         self._session.choose(wishes.model)
         self._session.note()
-        self._emit("session.updated", session=self._described())
+        self._emit("session.updated", session=self._session.described)
 
     def _create_item(self, create: ItemCreate) -> None:
         item = item_from(create.item)
@@ -163,7 +144,7 @@ class OpenAIDoor:
         self._emit("conversation.item.deleted", item_id=item_id)
 
     def _respond(self, raw: Json) -> None:
-        if self._session.is_ending:
+        if self._session.closing.is_ending:
             text = "The characters were reloaded, and the session ends with the answer under way: reconnect."
             raise BadEvent("characters_reloaded", text)
         wishes = read(ResponseParams, raw, "response")
@@ -174,20 +155,20 @@ class OpenAIDoor:
                 "Conversation already has an active response in progress: "
                 f"{self._answer.id}. Wait until the response is finished before creating a new one.",
             )
-        if len(self._session.turns) >= _MOST_RESPONSES:
+        if len(self._session.work.turns) >= _MOST_RESPONSES:
             raise BadEvent("rate_limit_exceeded", "Too many responses at a time; retry response.create later.")
         items = None if wishes.input is None else self._input(wishes.input)
         self._session.choose(None)
-        config = self._config.merged(wishes)
+        config = self._settings.config.merged(wishes)
         _refuse_long({"metadata": wishes.metadata, "audio": config.audio.model_dump()}, "response")
         turn = self._session.conversation.respond(config.wish(items, recorded))
-        telling = Telling(self._emit, self._response(turn, config, wishes, recorded))
+        telling = ResponseEvents(self._emit, self._response(turn, config, wishes, recorded))
         if recorded:
             self._answer = turn
         telling.begin()
-        self._session.begin(turn, self._tell(turn, telling), self._tasks)
+        self._session.work.begin(turn, self._tell(turn, telling), self._tasks)
 
-    async def _tell(self, turn: Turn, telling: Telling) -> None:
+    async def _tell(self, turn: Turn, telling: ResponseEvents) -> None:
         try:
             async with aclosing(turn.events()) as events:
                 async for event in events:
@@ -197,7 +178,7 @@ class OpenAIDoor:
                     telling.tell(event)
                     await self._session.outbox.room()
         except Exception:
-            self._fail()
+            self._session.fail()
         finally:
             if turn is self._answer:
                 self._answer = None
@@ -214,7 +195,7 @@ class OpenAIDoor:
         return item
 
     def _cancel(self, response_id: str | None) -> None:
-        running = [turn for turn in self._session.turns if turn.ended is None]
+        running = [turn for turn in self._session.work.turns if turn.ended is None]
         if response_id is None:
             running = [turn for turn in running if turn is self._answer]
         else:
@@ -240,15 +221,10 @@ class OpenAIDoor:
         self._audio_bytes = 0  # so that each piece of speech is told of once
         raise BadEvent("audio_not_supported", "This server cannot hear: send text (conversation.item.create).")
 
-    def _described(self) -> Json:
-        describe = self._config.beta if self.dialect == "beta" else self._config.ga
-        described = describe(self._session.id, self._session.character.name)
-        return described | {"retry_after_max_ms": self._session.longest_wait}
-
     def _response(self, turn: Turn, config: SessionConfig, wishes: ResponseParams, recorded: bool) -> Json:
         shown = config.ga(self._session.id, self._session.character.name)
         output = shown["audio"]["output"]
-        beta_only = {"temperature": config.beta_temperature} if self.dialect == "beta" else {}
+        beta_only = {"temperature": config.beta_temperature} if self._settings.dialect == "beta" else {}
         return beta_only | {
             "object": "realtime.response",
             "id": turn.id,
@@ -264,7 +240,7 @@ class OpenAIDoor:
         }
 
     def _emit(self, kind: str, **fields: Any) -> None:
-        if self.dialect == "beta":
+        if self._settings.dialect == "beta":
             if kind in beta.UNKNOWN:
                 return
             kind, fields = beta.KINDS.get(kind, kind), beta.translated(fields)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Any
 
-from pydantic import model_validator
 from pydantic_core import to_json
 
 from charhost.character.character import Character, CharacterSet
@@ -16,11 +16,11 @@ from charhost.conversation.items import Message
 from charhost.conversation.tally import Wish
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
-from charhost.web.client_model import ClientModel
-from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, Dialect, unknown_type, valid
+from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid
 from charhost.web.protocol.server_events import BadEvent, Refused, frame
-from charhost.web.realtime.word_splitter import Words
-from charhost.web.sessions.close_message import Farewell
+from charhost.web.protocol.unmute_session import UnmuteParams, UnmuteSettings, UnmuteUpdate
+from charhost.web.realtime.word_splitter import WordSplitter
+from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.session import Session
 
 Json = dict[str, Any]
@@ -32,65 +32,22 @@ GREETING_DELAY = 1.0
 
 # How long a client may take to read the last words.
 GOODBYE_GRACE = 5.0
-_GOODBYE = Farewell(1000, "The character ended the conversation. Bye!", "goodbye")
+_GOODBYE = CloseMessage(1000, "The character ended the conversation. Bye!", "goodbye")
 
 
-class Instructions(ClientModel, extra="allow"):
-    """Of type `constant` with a text that somebody wrote; any other type is the name of a prompt that unmute has."""
-
-    type: str
-    text: str | None = None
-
-    @model_validator(mode="after")
-    def _has_text(self) -> Instructions:
-        if self.type == "constant" and self.text is None:
-            raise ValueError("those of type 'constant' need a 'text'")
-        return self
-
-
-class Wishes(ClientModel):
-    """`session` of a `session.update`."""
-
-    instructions: Instructions | None = None
-    voice: str | None = None
-    allow_recording: bool = False
-
-    @property
-    def as_received(self) -> Json:
-        """The fields that clients know; `allow_recording` is always among them, as they insist on it."""
-        return self.model_dump(exclude_unset=True) | {"allow_recording": self.allow_recording}
-
-
-class SessionUpdate(ClientModel):
-    """The first event of a client; what follows it on the same connection is mostly sound."""
-
-    session: Wishes
-
-
-class UnmuteDoor:
+class UnmuteHandler:
     """What one of unmute's clients says and is told.
 
     They type nothing and this server cannot hear, so there is one answer: the words with which the character begins,
     at the first sound after a `session.update` or GREETING_DELAY after it. Until then the last `voice` that fits a
-    character chooses it; for another one afterwards clients connect anew. *fail* is called when charhost itself has a
-    fault.
+    character chooses it; for another one afterwards clients connect again.
     """
 
-    dialect: Dialect = "unmute"
-
-    def __init__(
-        self,
-        session: Session,
-        tasks: asyncio.TaskGroup,
-        fail: Callable[[], None],
-        config: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, session: Session, tasks: asyncio.TaskGroup, settings: UnmuteSettings) -> None:
         self._session = session
         self._tasks = tasks
-        self._fail = fail
-        self._wishes = Wishes() if config is None else Wishes(**config["wishes"])
-        self._greeted = config is not None and bool(config["greeted"])
-        self._instructions = self._wishes.instructions
+        self._settings = settings
+        self._instructions = settings.params.instructions
         self._voice: str | None = None
         self._heard = asyncio.Event()
         self._greeting: asyncio.Task[None] | None = None
@@ -104,19 +61,11 @@ class UnmuteDoor:
         if self._greeting is not None:
             self._greeting.cancel()
 
-    def follow(self) -> None:
-        """Say that the session goes on with a new version of its character."""
-        self._emit("session.updated", session=self._wishes.as_received)
-
-    def config(self) -> Json:
-        """Answer what the client has set, and whether it was greeted."""
-        return {"wishes": self._wishes.model_dump(exclude_unset=True), "greeted": self._greeted}
-
     def obey(self, event: Json) -> None:
         """Do what a client event says; raises `BadEvent`, and then nothing was changed."""
         match event["type"]:
             case "session.update":
-                self._update(valid(SessionUpdate, event).session)
+                self._update(valid(UnmuteUpdate, event).session)
             case "input_audio_buffer.append":
                 self._hear(event)
             case _:
@@ -129,16 +78,20 @@ class UnmuteDoor:
         else:
             self._emit_error("invalid_request_error", "Invalid message", str(error))
 
-    def _update(self, wishes: Wishes) -> None:
-        if len(to_json(wishes)) > MOST_TEXT:  # it is sent back, and many clients take no more than 1 MiB
+    def _update(self, params: UnmuteParams) -> None:
+        if len(to_json(params)) > MOST_TEXT:  # it is sent back, and many clients take no more than 1 MiB
             raise BadEvent("invalid_value", f"Invalid 'session': it has more than {MOST_TEXT:,} bytes.", "session")
-        self._choose(wishes.voice)
-        self._instructions = wishes.instructions or self._instructions
-        self._wishes = wishes
+        self._choose(params.voice)
+        self._instructions = params.instructions or self._instructions
+        self._configure(params=params)
         self._session.note()
-        self._emit("session.updated", session=wishes.as_received)
-        if self._greeting is None and not self._greeted:
+        self._emit("session.updated", session=params.as_received)
+        if self._greeting is None and not self._settings.greeted:
             self._greeting = self._tasks.create_task(self._greet())
+
+    def _configure(self, **changes: Any) -> None:
+        self._settings = replace(self._settings, **changes)
+        self._session.configure(self._settings)
 
     def _choose(self, voice: str | None) -> None:
         choices = self._session.choices
@@ -164,11 +117,11 @@ class UnmuteDoor:
             async with asyncio.timeout(GREETING_DELAY):
                 await self._heard.wait()
         try:
-            if not self._session.is_ending:
-                self._greeted = True
+            if not self._session.closing.is_ending:
+                self._configure(greeted=True)
                 self._speak()
         except Exception:
-            self._fail()
+            self._session.fail()
 
     def _speak(self) -> None:
         self._session.choose(None)
@@ -180,7 +133,7 @@ class UnmuteDoor:
             "chat_history": self._chat_history(),
         }
         self._emit("response.created", response=response)
-        self._session.begin(turn, self._tell(turn), self._tasks)
+        self._session.work.begin(turn, self._tell(turn), self._tasks)
 
     def _wish(self) -> str:
         """Answer what somebody wrote; where that is the character's own text, the model knows it already."""
@@ -190,7 +143,7 @@ class UnmuteDoor:
         return asked.text if asked.text != self._session.character.instructions.get("text") else ""
 
     async def _tell(self, turn: Turn) -> None:
-        words, said = Words(), []
+        words, said = WordSplitter(), []
         try:
             async with aclosing(turn.events()) as events:
                 async for event in events:
@@ -202,22 +155,23 @@ class UnmuteDoor:
             await self._session.settled()
             self._end(turn, "".join(said))
         except Exception:
-            self._fail()
+            self._session.fail()
 
     def _end(self, turn: Turn, text: str) -> None:
         self._emit("response.text.done", text=text)
         if history := self._chat_history():
             args = {"chat_history": history, "debug_dict": {}, "debug_plot_data": []}
             self._emit("unmute.additional_outputs", args=args)
-        if self._session.ended_by is not None:
+        if self._session.closing.reason is not None:
             return  # the farewell says why
         if turn.ended is not None and turn.ended.failure is not None:
             if not text:  # the next session.update is greeted
-                self._greeted, self._greeting = False, None
+                self._configure(greeted=False)
+                self._greeting = None
                 self._heard.clear()
             self._emit_error("server_error", turn.ended.failure.message, turn.ended.failure.code)
         elif text.lower().endswith("bye!"):
-            self._session.close(_GOODBYE, GOODBYE_GRACE)
+            self._session.closing.close(_GOODBYE, GOODBYE_GRACE)
 
     def _chat_history(self) -> list[Json]:
         """What was said, which the system prompt is no part of."""
@@ -238,7 +192,7 @@ def _speaking_as(path: str, characters: CharacterSet) -> Character | None:
     return next((c for c in fitting if c.is_good), fitting[0] if fitting else None)
 
 
-def _words(event: TurnEvent, words: Words) -> Iterable[str]:
+def _words(event: TurnEvent, words: WordSplitter) -> Iterable[str]:
     match event:
         case TextDelta(text=piece):
             return words.take(piece)

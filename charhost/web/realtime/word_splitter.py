@@ -1,4 +1,4 @@
-"""Words: whole words out of the pieces that a model answers with."""
+"""WordSplitter: whole words out of the pieces that a model answers with."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _ENDS = re.compile(rf"[\s{_MARKS}{_CLOSING}]")
 _WORD = re.compile(rf"\s*\S+?(?=\s|(?<=[{_MARKS}{_CLOSING}])[^\s{_MARKS}{_CLOSING}”’])")
 
 
-class Words:
+class WordSplitter:
     """Puts pieces together until they are words; each has the space in front of it that the model gave it."""
 
     def __init__(self) -> None:

@@ -1,13 +1,12 @@
-"""Outbox: what waits to be sent to one client."""
+"""The frames that wait to be sent to one client."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 from aiohttp import web
 
-from charhost.web.sessions.close_message import Farewell
+from charhost.web.sessions.close_message import CloseMessage
 
 MOST_WAITING_FRAMES = 256
 MOST_WAITING_CHARACTERS = 32 << 20
@@ -16,26 +15,30 @@ _CROWDED_CHARACTERS = 1 << 20
 
 
 class Outbox:
-    """A bounded queue of frames, at whose end there is a farewell; calls *overflow* when the client lets it fill up."""
+    """A bounded queue of frames that ends with a close message; a client that lets it fill up is disconnected.
 
-    def __init__(self, overflow: Callable[[], None]) -> None:
-        self._overflow = overflow
-        self._frames: asyncio.Queue[str | Farewell] = asyncio.Queue(MOST_WAITING_FRAMES)
+    *request* is the upgrade of the client.
+    """
+
+    def __init__(self, request: web.Request) -> None:
+        self._request = request
+        self._frames: asyncio.Queue[str | CloseMessage] = asyncio.Queue(MOST_WAITING_FRAMES)
         self._characters = 0
         self._taken = asyncio.Event()
+        self.has_overflowed = False
 
     @property
     def is_crowded(self) -> bool:
-        """Whether much waits to be sent."""
+        """Whether so much waits that new events should wait, too."""
         return self._frames.qsize() > _CROWDED or self._characters > _CROWDED_CHARACTERS
 
     async def room(self) -> None:
-        """Wait until the client has taken most of what waits; one that takes nothing is found by its heartbeat."""
+        """Wait until the queue is short again; the heartbeat ends the connection of a client that reads nothing."""
         while self.is_crowded:
             self._taken.clear()
             await self._taken.wait()
 
-    def put(self, frame: str | Farewell) -> None:
+    def put(self, frame: str | CloseMessage) -> None:
         """Queue *frame*."""
         if isinstance(frame, str):
             self._characters += len(frame)
@@ -47,8 +50,8 @@ class Outbox:
             self._overflow()
 
     async def pump(self, ws: web.WebSocketResponse) -> None:
-        """Write queued frames until the farewell; the only writer of the socket."""
-        while not isinstance(frame := await self._frames.get(), Farewell):
+        """Write queued frames, the close message last; nothing else writes to the socket."""
+        while not isinstance(frame := await self._frames.get(), CloseMessage):
             await ws.send_str(frame)
             self._characters -= len(frame)
             self._taken.set()
@@ -57,7 +60,12 @@ class Outbox:
         # Without drain=False aiohttp waits, beyond any time limit, for a client that has stopped reading.
         await ws.close(code=frame.code, message=frame.close_reason, drain=False)
 
-    def clear(self) -> None:
-        """Let go of what nobody will take any more, and of whom to tell of it."""
-        self._frames = asyncio.Queue(MOST_WAITING_FRAMES)
-        self._overflow = lambda: None
+    def _overflow(self) -> None:
+        self.has_overflowed = True
+        abort(self._request)
+
+
+def abort(request: web.Request) -> None:
+    """Cut the connection of *request* now, if it is not lost already."""
+    if request.transport is not None:
+        request.transport.abort()

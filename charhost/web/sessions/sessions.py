@@ -14,7 +14,7 @@ from charhost.reload.swap import Swap
 from charhost.report import SessionImpact
 from charhost.settings import Settings
 from charhost.web.schemas import GenerationCount
-from charhost.web.sessions.close_message import GOING_AWAY, Farewell, ReloadFarewell
+from charhost.web.sessions.close_message import GOING_AWAY, CloseMessage, ReloadCloseMessage
 from charhost.web.sessions.session import Session
 
 log = logging.getLogger("charhost.sessions")
@@ -32,7 +32,7 @@ class Sessions:
         self._settings = settings
         self._metrics = metrics
         self._grace = settings.close_grace
-        self._longest_wait = round((settings.max_sessions - 1) / settings.max_reconnects_per_second * 1000)
+        self.longest_wait = round((settings.max_sessions - 1) / settings.max_reconnects_per_second * 1000)
         self._closers: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self.closing = False
@@ -57,16 +57,14 @@ class Sessions:
     def register(self, session: Session) -> Iterator[None]:
         """Count *session* among the open ones while the block runs."""
         self._live[session.id] = session
-        session.longest_wait = self._longest_wait
         log.info("session opened with character %s, generation %d", session.character.name, session.generation)
         if self.closing:  # shutdown began during the handshake
-            session.close(GOING_AWAY, self._grace)
+            session.closing.close(GOING_AWAY, self._grace)
         try:
             yield
         finally:
             del self._live[session.id]
             session.gone.set()
-            session.forget()
             self._record_end(session)
             if not self._live:
                 self._empty.set()
@@ -89,7 +87,7 @@ class Sessions:
         """Begin to tell and close those whom *swap* ends, and move the others along; returns at once."""
         ended = self._ended(swap)
         if ended:
-            farewell = ReloadFarewell(swap, len(ended), self._settings.max_reconnects_per_second)
+            farewell = ReloadCloseMessage(swap, len(ended), self._settings.max_reconnects_per_second)
             self._close_in_background(ended, lambda session: farewell(session.character), swap.drain)
         for session in set(self._live.values()).difference(ended):
             if session.go_on(swap):
@@ -98,7 +96,7 @@ class Sessions:
     def _touched(self, swap: Swap) -> list[Session]:
         if swap.policy == "keep":
             return []
-        staying = [session for session in self._live.values() if not session.is_ending]
+        staying = [session for session in self._live.values() if not session.closing.is_ending]
         return [s for s in staying if swap.policy == "close" or swap.affects(s.character)]
 
     def _ended(self, swap: Swap) -> list[Session]:
@@ -117,24 +115,24 @@ class Sessions:
             await self._empty.wait()
 
     def _close_in_background(
-        self, sessions: list[Session], farewell: Callable[[Session], Farewell], drain: float
+        self, sessions: list[Session], farewell: Callable[[Session], CloseMessage], drain: float
     ) -> None:
         task = asyncio.create_task(self._close(sessions, farewell, drain))
         self._closers.add(task)
         task.add_done_callback(self._closers.discard)
 
-    async def _close(self, sessions: list[Session], farewell: Callable[[Session], Farewell], drain: float) -> None:
+    async def _close(self, sessions: list[Session], farewell: Callable[[Session], CloseMessage], drain: float) -> None:
         waiting = iter(sessions)
         while batch := list(islice(waiting, _BATCH)):
             await asyncio.sleep(0)  # also before the first: whoever asked for this gets its answer first
             for session in batch:
-                session.leave(farewell(session), self._grace, drain)
+                session.closing.leave(farewell(session), self._grace, drain)
 
     def _record_end(self, session: Session) -> None:
-        why = session.ended_by or "client"
+        why = session.closing.reason or "client"
         self._metrics.sessions_closed.labels(why).inc()
-        if session.end_of_turn == "cut":
+        if session.closing.end_of_turn == "cut":
             self._metrics.sessions_cut.inc()
-        elif session.end_of_turn == "drained":
+        elif session.closing.end_of_turn == "drained":
             self._metrics.sessions_drained.inc()
         log.info("session closed with character %s: %s", session.character.name, why)

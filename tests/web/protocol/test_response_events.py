@@ -1,4 +1,4 @@
-"""Telling: the events of one turn, as a client is told of them; that clients can read them shows test_openai.py."""
+"""The server events of one turn; test_openai.py shows that clients can read them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from charhost.conversation.turn_events import (
     TurnEvent,
 )
 from charhost.llm.model import Usage
-from charhost.web.protocol.response_events import Telling
+from charhost.web.protocol.response_events import ResponseEvents
 
 BEGUN = Message(id="item_1", role="assistant", parts=(), status="in_progress")
 SAID = Message(id="item_1", role="assistant", parts=(Text("Hi."),))
@@ -30,7 +30,7 @@ def told(*events: TurnEvent, conversation: str | None = "conv_1") -> list[tuple[
     """What is sent for these events."""
     sent: list[tuple[str, dict[str, Any]]] = []
     response: dict[str, Any] = {"id": "resp_1", "conversation_id": conversation, "status": "in_progress", "output": []}
-    telling = Telling(lambda kind, **fields: sent.append((kind, fields)), response)
+    telling = ResponseEvents(lambda kind, **fields: sent.append((kind, fields)), response)
     for event in events:
         telling.tell(event)
     return sent

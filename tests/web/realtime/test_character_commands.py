@@ -133,7 +133,7 @@ async def busy(client: Client, store: SlowStore) -> AsyncIterator[None]:
 
 def errands(client: Client) -> int:
     """How many reloads sessions wait for."""
-    return sum(session.errands for session in client.app[SESSIONS]._live.values())
+    return sum(session.work.commands for session in client.app[SESSIONS]._live.values())
 
 
 async def generation(client: Client, number: int) -> None:

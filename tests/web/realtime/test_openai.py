@@ -18,8 +18,8 @@ from charhost.llm.model import CallDelta, Delta, FinishReason, ModelError, Usage
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS, METRICS, SESSIONS
-from charhost.web.protocol.response_events import Telling
-from charhost.web.sessions.close_message import Farewell
+from charhost.web.protocol.response_events import ResponseEvents
+from charhost.web.sessions.close_message import CloseMessage
 from tests.conftest import Client, character
 from tests.grammar import Dialect, Event, Grammar, refused_by_agents
 from tests.reload.test_manager import Write
@@ -928,7 +928,7 @@ async def test_slow_client_gets_every_delta(client: Client, script: Script) -> N
             while not live.outbox.is_crowded:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.1)
-        assert (script.ended, live.ended_by) == (0, None)
+        assert (script.ended, live.closing.reason) == (0, None)
         transport(caller).resume_reading()
         done = (await caller.until("response.done"))["response"]
     assert done["output"][0]["content"][0]["text"] == "".join(words)
@@ -996,7 +996,7 @@ async def test_nothing_is_heard_after_the_farewell(client: Client, script: Scrip
             while not live.outbox.is_crowded:
                 await caller.send("session.update", session={"instructions": "x" * 100_000})
                 await asyncio.sleep(0.001)
-        live.close(Farewell(4000, "Bye", "test"), grace=LIMIT)
+        live.closing.close(CloseMessage(4000, "Bye", "test"), grace=LIMIT)
         await caller.send("response.create")
         await asyncio.sleep(0.1)
         transport(caller).resume_reading()
@@ -1047,12 +1047,12 @@ async def test_fault_of_charhost_ends_one_session(
     client: Client, script: Script, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A bug in telling a turn is told as 1011 and logged; the other session goes on."""
-    tell = Telling.tell
+    tell = ResponseEvents.tell
     async with calling(client) as one, calling(client) as two:
-        monkeypatch.setattr(Telling, "tell", lambda *_: 1 / 0)
+        monkeypatch.setattr(ResponseEvents, "tell", lambda *_: 1 / 0)
         await one.send("response.create")
         assert await one.end() == 1011
-        monkeypatch.setattr(Telling, "tell", tell)
+        monkeypatch.setattr(ResponseEvents, "tell", tell)
         assert (await two.respond())["status"] == "completed"
     assert (one.events[-1]["error"]["type"], one.events[-1]["error"]["code"]) == ("server_error", "internal_error")
     assert "ZeroDivisionError" in caplog.text

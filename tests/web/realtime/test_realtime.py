@@ -21,7 +21,7 @@ from charhost.reload.swap import Swap
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import MANAGER, METRICS, SESSIONS
-from charhost.web.realtime.openai import OpenAIDoor
+from charhost.web.realtime.openai import OpenAIHandler
 from charhost.web.schemas import GenerationCount
 from tests.conftest import Client, character
 from tests.reload.test_manager import Write
@@ -295,9 +295,9 @@ async def test_a_client_that_was_greeted_is_not_greeted_again(client: Client, mo
 
 async def test_a_client_that_left_is_not_greeted(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time to wait ends with the connection."""
-    greeted: list[OpenAIDoor] = []
+    greeted: list[OpenAIHandler] = []
     monkeypatch.setattr("charhost.web.realtime.dispatcher.PATIENCE", 0.05)
-    monkeypatch.setattr(OpenAIDoor, "open", lambda door: greeted.append(door))
+    monkeypatch.setattr(OpenAIHandler, "open", lambda door: greeted.append(door))
     async with client.ws_connect(HOLDING):
         pass
     await until(lambda: closed(client, "client") == 1)

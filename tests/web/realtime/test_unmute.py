@@ -20,8 +20,9 @@ from charhost.character.character import Character
 from charhost.llm.model import CallDelta, Delta, Model, ModelError, ModelRequest
 from charhost.settings import Settings
 from charhost.web.keys import CONVERSATIONS, SESSIONS
+from charhost.web.protocol.unmute_session import UnmuteSettings
 from charhost.web.realtime import unmute
-from charhost.web.realtime.word_splitter import Words
+from charhost.web.realtime.word_splitter import WordSplitter
 from tests.conftest import Client, character
 from tests.grammar import CharactersListed, CharactersReloaded
 
@@ -356,7 +357,7 @@ async def test_what_is_said_after_a_tool_is_a_word_of_its_own(client: Client, co
 )
 def test_words_end_at_spaces_or_where_a_language_has_none_at_marks(pieces: tuple[str, ...], words: list[str]) -> None:
     """Chinese and Japanese are told clause by clause instead of all at once at the end."""
-    told = Words()
+    told = WordSplitter()
     assert [word for piece in pieces for word in told.take(piece)] + list(told.end()) == words
 
 
@@ -660,7 +661,7 @@ async def test_an_answer_that_fails_at_once_has_an_empty_text(client: Client, co
     assert [event.type for event in events] == ["response.created", "response.text.done", "error"]
 
 
-@pytest.mark.parametrize(("owner", "broken"), [(Script, "of"), (Words, "take")])
+@pytest.mark.parametrize(("owner", "broken"), [(Script, "of"), (WordSplitter, "take")])
 async def test_a_fault_of_the_server_closes_with_1011(
     client: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch, owner: type, broken: str
 ) -> None:
@@ -725,8 +726,15 @@ async def test_nobody_is_greeted_after_the_farewell(monkeypatch: pytest.MonkeyPa
     """Where the wait for sound ends while the farewell is on its way, no answer begins."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 0)
     frames: list[str] = []
-    session: Any = SimpleNamespace(is_ending=True, choices=None, send=frames.append, note=lambda: None)
+    session: Any = SimpleNamespace(
+        closing=SimpleNamespace(is_ending=True),
+        choices=None,
+        send=frames.append,
+        note=lambda: None,
+        configure=lambda settings: None,
+        fail=lambda: frames.append("fault"),
+    )
     async with asyncio.TaskGroup() as tasks:
-        door = unmute.UnmuteDoor(session, tasks, lambda: frames.append("fault"))
+        door = unmute.UnmuteHandler(session, tasks, UnmuteSettings())
         door.obey({"type": "session.update", "session": {"allow_recording": False}})
     assert [TABLE.validate_json(frame).type for frame in frames] == ["session.updated"]

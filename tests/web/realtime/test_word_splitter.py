@@ -1,15 +1,15 @@
-"""Words: whole words out of pieces."""
+"""WordSplitter: whole words out of pieces."""
 
 from __future__ import annotations
 
 import pytest
 
-from charhost.web.realtime.word_splitter import Words
+from charhost.web.realtime.word_splitter import WordSplitter
 
 
 def heard(*pieces: str) -> list[str]:
     """All words of an answer that comes in these pieces."""
-    words = Words()
+    words = WordSplitter()
     return [word for piece in pieces for word in words.take(piece)] + list(words.end())
 
 
@@ -44,5 +44,5 @@ def test_pieces_do_not_matter() -> None:
 
 def test_what_follows_the_end_stands_apart() -> None:
     """The first word of the next message has a space in front of it, also where the model gave it none."""
-    words = Words()
+    words = WordSplitter()
     assert [*words.take("One"), *words.end(), *words.take("two"), *words.end()] == ["One", " two"]

@@ -10,20 +10,29 @@ import pytest
 from charhost.character.character import CharacterSet
 from charhost.reload.swap import Swap
 from charhost.report import SessionPolicy
-from charhost.web.sessions.close_message import GOING_AWAY, Farewell, ReloadFarewell, refused, removed, taken_over
+from charhost.web.sessions.close_message import (
+    GOING_AWAY,
+    CloseMessage,
+    ReloadCloseMessage,
+    refused,
+    removed,
+    taken_over,
+)
 from tests.scripted import cast
 
 
-def error(farewell: Farewell) -> Any:
+def error(farewell: CloseMessage) -> Any:
     """The error of the event before the close."""
     assert farewell.frame is not None
     return json.loads(farewell.frame)["error"]
 
 
-def of_reload(policy: SessionPolicy = "close", count: int = 1, rate: float = 200, directory: str = "/d") -> Farewell:
+def of_reload(
+    policy: SessionPolicy = "close", count: int = 1, rate: float = 200, directory: str = "/d"
+) -> CloseMessage:
     """What a session of Ada's, one of so many, is told where the new set has nobody but Bob."""
     swap = Swap(CharacterSet("/before"), CharacterSet(directory, 2, {"Bob": cast(name="Bob")}), policy)
-    return ReloadFarewell(swap, count, rate)(cast(name="Ada"))
+    return ReloadCloseMessage(swap, count, rate)(cast(name="Ada"))
 
 
 # The close frame
@@ -34,19 +43,19 @@ def of_reload(policy: SessionPolicy = "close", count: int = 1, rate: float = 200
 def test_a_reason_is_cut_between_letters(shift: int, letter: str) -> None:
     """A close frame holds 123 bytes of reason; the cut never goes through a letter."""
     reason = "x" * shift + letter * 200
-    cut = Farewell(1012, reason, "reload").close_reason
+    cut = CloseMessage(1012, reason, "reload").close_reason
     assert reason.startswith(cut.decode("utf-8"))
     assert 123 - len(letter.encode()) < len(cut) <= 123
 
 
 def test_a_short_reason_is_left_alone() -> None:
     """What fits is not cut."""
-    assert Farewell(1012, "é" * 61 + "x", "reload").close_reason == ("é" * 61 + "x").encode()
+    assert CloseMessage(1012, "é" * 61 + "x", "reload").close_reason == ("é" * 61 + "x").encode()
 
 
 def test_a_reason_that_is_no_text_can_be_sent() -> None:
     """A name with stray bytes becomes something that a close frame may carry."""
-    assert Farewell(1012, "caf\udce9", "reload").close_reason.decode("utf-8").startswith("caf")
+    assert CloseMessage(1012, "caf\udce9", "reload").close_reason.decode("utf-8").startswith("caf")
 
 
 # Why
@@ -86,7 +95,7 @@ def test_under_close_a_character_that_is_gone_is_a_reload() -> None:
 )
 def test_the_return_of_clients_is_spread(count: int, rate: float, longest: float) -> None:
     """Each client has a moment of its own, as far from the next one as the rate says (promise 29)."""
-    farewell = ReloadFarewell(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), count, rate)
+    farewell = ReloadCloseMessage(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), count, rate)
     waits = sorted(error(farewell(cast(name="Ada")))["retry_after_ms"] for _ in range(count))
     assert waits == [round(number / rate * 1000) for number in range(count)]
     assert waits[-1] == longest
@@ -94,7 +103,7 @@ def test_the_return_of_clients_is_spread(count: int, rate: float, longest: float
 
 def test_the_moments_are_drawn_by_lot() -> None:
     """Who was there first does not come back first (promise 29)."""
-    farewell = ReloadFarewell(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), 200, 200)
+    farewell = ReloadCloseMessage(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), 200, 200)
     waits = [error(farewell(cast(name="Ada")))["retry_after_ms"] for _ in range(200)]
     assert waits not in (sorted(waits), sorted(waits, reverse=True))
 

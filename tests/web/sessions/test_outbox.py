@@ -16,7 +16,7 @@ async def test_an_outbox_has_a_bound() -> None:
         talk.send("frame")
     assert not line.aborted
     talk.send("one too many")
-    assert (line.aborted, talk.ended_by) == (True, "overflow")
+    assert (line.aborted, talk.closing.reason) == (True, "overflow")
 
 
 async def test_an_outbox_has_a_bound_for_what_it_holds() -> None:
@@ -26,7 +26,7 @@ async def test_an_outbox_has_a_bound_for_what_it_holds() -> None:
     talk.send("x" * (MOST_WAITING_CHARACTERS + 1))
     assert not line.aborted
     talk.send("one too many")
-    assert (line.aborted, talk.ended_by) == (True, "overflow")
+    assert (line.aborted, talk.closing.reason) == (True, "overflow")
 
 
 async def test_what_was_sent_weighs_nothing() -> None:

@@ -19,14 +19,14 @@ from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
 from charhost.report import SessionPolicy
 from charhost.resume.writer import Journal
-from charhost.web.protocol.client_events import Dialect
-from charhost.web.protocol.server_events import BadEvent
-from charhost.web.sessions.close_message import GOING_AWAY, Farewell
-from charhost.web.sessions.outbox import MOST_WAITING_FRAMES
+from charhost.web.protocol.client_settings import ClientSettings
+from charhost.web.protocol.session_config import OpenAISettings
+from charhost.web.sessions.close_message import GOING_AWAY, CloseMessage
+from charhost.web.sessions.outbox import MOST_WAITING_FRAMES, abort
 from charhost.web.sessions.session import Session
 from tests.scripted import ScriptedModel, Step, cast, house
 
-BYE = Farewell(1012, "Bye", "reload")
+BYE = CloseMessage(1012, "Bye", "reload")
 
 
 class Line:
@@ -53,13 +53,28 @@ class Line:
 
 
 def session(
-    line: Line, script: Sequence[Step] = (), generation: int = 1, character: Character | None = None
+    line: Line,
+    script: Sequence[Step] = (),
+    generation: int = 1,
+    character: Character | None = None,
+    owner: str = "",
+    choices: CharacterSet | None = None,
+    settings: ClientSettings | None = None,
 ) -> Session:
     """A session on that line; its model says what the script says."""
     request: Any = line
     ws: Any = line
     conversation = house(ScriptedModel(script)).open(character or cast(name="Ada"), "realtime")
-    return Session(request, ws, conversation, generation, Journal(None, Metrics()))
+    return Session(
+        request,
+        ws,
+        conversation,
+        Journal(None, Metrics()),
+        generation=generation,
+        owner=owner,
+        choices=choices,
+        settings=settings,
+    )
 
 
 def swap_to(*characters: Character, policy: SessionPolicy = "follow") -> Swap:
@@ -72,27 +87,11 @@ def version(number: int, name: str = "Ada") -> Character:
     return replace(cast(name=name), fingerprint=f"sha256:{number}")
 
 
-class TellTale:
-    """A door that counts how often it is told to follow."""
-
-    dialect: Dialect = "ga"
-
-    def __init__(self) -> None:
-        self.followed = 0
-
-    def open(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def obey(self, event: dict[str, Any]) -> None: ...
-
-    def refuse(self, error: BadEvent, event_id: str | None) -> None: ...
-
-    def config(self) -> dict[str, Any]:
-        return {}
-
-    def follow(self) -> None:
-        self.followed += 1
+async def updates(talk: Session, line: Line) -> int:
+    """Close the session and count the `session.updated` events that were sent before."""
+    talk.closing.close(BYE, 5)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    return sum(json.loads(frame)["type"] == "session.updated" for frame in line.sent[:-1])
 
 
 async def turns() -> None:
@@ -117,7 +116,7 @@ async def test_frames_leave_in_order_and_the_close_comes_last() -> None:
     talk = session(line)
     talk.send("one")
     talk.send("two")
-    talk.close(Farewell(1012, "Bye", "reload", "fatal"), 5)
+    talk.closing.close(CloseMessage(1012, "Bye", "reload", "fatal"), 5)
     await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
     assert line.sent == ["one", "two", "fatal", (1012, b"Bye", False)]
 
@@ -126,7 +125,7 @@ async def test_nothing_is_sent_after_the_farewell() -> None:
     """What is queued behind the close is not written any more."""
     line = Line()
     talk = session(line)
-    talk.close(BYE, 5)
+    talk.closing.close(BYE, 5)
     talk.send("late")
     await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
     assert line.sent == [(1012, b"Bye", False)]
@@ -136,7 +135,7 @@ async def test_the_close_does_not_wait_for_a_client_that_does_not_read() -> None
     """aiohttp is told not to drain: it would wait without a limit."""
     line = Line()
     talk = session(line)
-    talk.close(BYE, 5)
+    talk.closing.close(BYE, 5)
     await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
     assert line.sent[-1][-1] is False
 
@@ -145,10 +144,10 @@ async def test_the_first_farewell_counts() -> None:
     """A session that is being closed is not closed again, nor is its reason replaced."""
     line = Line()
     talk = session(line)
-    talk.close(BYE, 5)
-    talk.close(Farewell(1001, "Gone", "shutdown"), 5)
+    talk.closing.close(BYE, 5)
+    talk.closing.close(CloseMessage(1001, "Gone", "shutdown"), 5)
     await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
-    assert (line.sent, talk.ended_by) == ([(1012, b"Bye", False)], "reload")
+    assert (line.sent, talk.closing.reason) == ([(1012, b"Bye", False)], "reload")
 
 
 async def test_a_farewell_that_finds_the_outbox_full_cuts_the_line() -> None:
@@ -157,8 +156,8 @@ async def test_a_farewell_that_finds_the_outbox_full_cuts_the_line() -> None:
     talk = session(line)
     for _ in range(MOST_WAITING_FRAMES):
         talk.send("frame")
-    talk.close(BYE, 5)
-    assert (line.aborted, talk.ended_by) == (True, "reload")
+    talk.closing.close(BYE, 5)
+    assert (line.aborted, talk.closing.reason) == (True, "reload")
 
 
 async def test_who_does_not_take_the_farewell_is_cut_off() -> None:
@@ -166,7 +165,7 @@ async def test_who_does_not_take_the_farewell_is_cut_off() -> None:
     line = Line()
     line.free.clear()
     talk = session(line)
-    talk.close(Farewell(1012, "Bye", "reload", "fatal"), 0.01)
+    talk.closing.close(CloseMessage(1012, "Bye", "reload", "fatal"), 0.01)
     await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
     assert line.aborted
 
@@ -184,7 +183,7 @@ async def under_way(talk: Session, tasks: asyncio.TaskGroup) -> list[str]:
                     codes.append(event.failure.code if event.failure else event.outcome)
                     talk.send(event.outcome)
 
-    talk.begin(turn, tell(), tasks)
+    talk.work.begin(turn, tell(), tasks)
     await began.wait()
     return codes
 
@@ -195,7 +194,7 @@ async def test_turns_end_before_the_farewell() -> None:
     talk = session(line, [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
-        talk.close(Farewell(1012, "Bye", "reload", "fatal", "characters_reloaded"), 5)
+        talk.closing.close(CloseMessage(1012, "Bye", "reload", "fatal", "characters_reloaded"), 5)
         await talk.outbox.pump(talk.ws)
     assert codes == ["characters_reloaded"]
     assert line.sent == ["failed", "fatal", (1012, b"Bye", False)]
@@ -206,9 +205,9 @@ async def test_turns_of_a_client_that_left_are_dropped() -> None:
     talk = session(Line(), [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
-        assert len(talk.turns) == 1
+        assert len(talk.work.turns) == 1
         talk.drop_work()
-    assert (codes, len(talk.turns)) == ([], 0)
+    assert (codes, len(talk.work.turns)) == ([], 0)
 
 
 async def test_a_fault_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -218,18 +217,18 @@ async def test_a_fault_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> N
     try:
         raise RuntimeError("s3cret")
     except RuntimeError:
-        talk.fail(5)
+        talk.fail()
     await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
     event, (code, *_) = line.sent
-    assert (code, json.loads(event)["error"]["code"], talk.ended_by) == (1011, "internal_error", "fault")
+    assert (code, json.loads(event)["error"]["code"], talk.closing.reason) == (1011, "internal_error", "fault")
     assert ("s3cret" in caplog.text, "s3cret" in event) == (True, False)
 
 
 async def test_a_choice_is_made_once() -> None:
     """A client chooses its character once; a name that is none is a choice as well."""
     for first, expected in (("Bob", "Bob"), (None, "Ada"), ("gpt-realtime", "Ada")):
-        talk = session(Line())
-        talk.choices = CharacterSet("/d", 1, {"Bob": cast(name="Bob"), "Eve": cast(name="Eve")})
+        choices = CharacterSet("/d", 1, {"Bob": cast(name="Bob"), "Eve": cast(name="Eve")})
+        talk = session(Line(), choices=choices)
         talk.choose(first)
         talk.choose("Eve")
         assert talk.character.name == expected
@@ -239,7 +238,7 @@ async def test_aborting_a_lost_connection_does_nothing() -> None:
     """A connection that is gone has no transport any more."""
     line: Any = Line()
     line.transport = None
-    session(line).abort("overflow")
+    abort(line)
     assert not line.aborted
 
 
@@ -252,12 +251,12 @@ async def test_a_session_in_a_turn_is_let_finish() -> None:
     talk = session(line, ["Once", go, " upon."])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
-        talk.leave(BYE, 5, drain=60)
+        talk.closing.leave(BYE, 5, drain=60)
         await turns()
-        assert (talk.is_ending, talk.ended_by, codes) == (True, None, [])
+        assert (talk.closing.is_ending, talk.closing.reason, codes) == (True, None, [])
         go.set()
         await talk.outbox.pump(talk.ws)
-    assert (codes, talk.ended_by, talk.end_of_turn) == (["completed"], "reload", "drained")
+    assert (codes, talk.closing.reason, talk.closing.end_of_turn) == (["completed"], "reload", "drained")
     assert line.sent == ["completed", (1012, b"Bye", False)]
 
 
@@ -266,17 +265,17 @@ async def test_at_the_deadline_the_turn_is_cut() -> None:
     talk = session(Line(), [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
-        talk.leave(Farewell(1012, "Bye", "reload", cut="characters_reloaded"), 5, drain=0.01)
+        talk.closing.leave(CloseMessage(1012, "Bye", "reload", cut="characters_reloaded"), 5, drain=0.01)
         await talk.outbox.pump(talk.ws)
-    assert (codes, talk.end_of_turn) == (["characters_reloaded"], "cut")
+    assert (codes, talk.closing.end_of_turn) == (["characters_reloaded"], "cut")
 
 
 @pytest.mark.parametrize("drain", [0, 60])
 async def test_a_session_that_says_nothing_leaves_at_once(drain: float) -> None:
     """Without a turn there is nothing to wait for, and nothing to count."""
     talk = session(Line())
-    talk.leave(BYE, 5, drain)
-    assert (talk.ended_by, talk.end_of_turn) == ("reload", None)
+    talk.closing.leave(BYE, 5, drain)
+    assert (talk.closing.reason, talk.closing.end_of_turn) == ("reload", None)
 
 
 async def test_all_turns_are_let_finish() -> None:
@@ -286,11 +285,11 @@ async def test_all_turns_are_let_finish() -> None:
     talk.conversation._shared.models = ScriptedModel([gates[0]], [gates[1]])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         first, second = await under_way(talk, tasks), await under_way(talk, tasks)
-        talk.leave(BYE, 5, drain=60)
+        talk.closing.leave(BYE, 5, drain=60)
         gates[0].set()
         await settled(lambda: first)
         await turns()
-        assert talk.ended_by is None
+        assert talk.closing.reason is None
         gates[1].set()
         await talk.outbox.pump(talk.ws)
     assert second == ["completed"]
@@ -302,10 +301,10 @@ async def test_shutdown_does_not_wait_for_a_drain() -> None:
     talk = session(line, [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
-        talk.leave(BYE, 5, drain=60)
-        talk.leave(GOING_AWAY, 5, drain=0)
+        talk.closing.leave(BYE, 5, drain=60)
+        talk.closing.leave(GOING_AWAY, 5, drain=0)
         await talk.outbox.pump(talk.ws)
-    assert (codes, talk.ended_by, talk.end_of_turn) == (["server_shutdown"], "shutdown", "cut")
+    assert (codes, talk.closing.reason, talk.closing.end_of_turn) == (["server_shutdown"], "shutdown", "cut")
     assert line.sent == ["failed", (1001, b"Server is shutting down", False)]
 
 
@@ -314,10 +313,10 @@ async def test_a_client_that_leaves_during_a_drain_was_not_drained() -> None:
     talk = session(Line(), [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         await under_way(talk, tasks)
-        talk.leave(BYE, 5, drain=60)
+        talk.closing.leave(BYE, 5, drain=60)
         talk.drop_work()
     await turns()
-    assert (talk.ended_by, talk.end_of_turn) == (None, None)
+    assert (talk.closing.reason, talk.closing.end_of_turn) == (None, None)
 
 
 @pytest.mark.parametrize("leaves", [False, True])
@@ -327,7 +326,7 @@ async def test_a_drain_holds_nobody_after_its_end(leaves: bool) -> None:
     talk = session(Line(), [go])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         await under_way(talk, tasks)
-        talk.leave(BYE, 0.01, drain=3600)
+        talk.closing.leave(BYE, 0.01, drain=3600)
         talk.drop_work() if leaves else go.set()
     ref = weakref.ref(talk)
     del talk
@@ -346,13 +345,13 @@ async def test_an_answer_that_was_finished_is_not_cut() -> None:
         async with aclosing(turn.events()) as events:
             async for _ in events:
                 pass
-        talk.close(BYE, 5)
+        talk.closing.close(BYE, 5)
         told.set()
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        talk.begin(turn, tell(), tasks)
+        talk.work.begin(turn, tell(), tasks)
         await told.wait()
-    assert talk.end_of_turn is None
+    assert talk.closing.end_of_turn is None
 
 
 # Errands
@@ -366,7 +365,7 @@ def errand(talk: Session, tasks: asyncio.TaskGroup) -> asyncio.Event:
         await done.wait()
         talk.send("answer")
 
-    talk.run(run(), tasks)
+    talk.work.run(run(), tasks)
     return done
 
 
@@ -377,12 +376,12 @@ async def test_a_farewell_comes_after_the_answer_to_an_errand(drain: float) -> N
     talk = session(line)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         done = errand(talk, tasks)
-        talk.leave(BYE, 5, drain)
+        talk.closing.leave(BYE, 5, drain)
         await turns()
-        assert (talk.ended_by, talk.errands) == ("reload", 1)
+        assert (talk.closing.reason, talk.work.commands) == ("reload", 1)
         done.set()
         await talk.outbox.pump(talk.ws)
-    assert (line.sent, talk.end_of_turn) == (["answer", (1012, b"Bye", False)], None)
+    assert (line.sent, talk.closing.end_of_turn) == (["answer", (1012, b"Bye", False)], None)
 
 
 async def test_a_farewell_comes_after_the_last_of_several_errands() -> None:
@@ -391,9 +390,9 @@ async def test_a_farewell_comes_after_the_last_of_several_errands() -> None:
     talk = session(line)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         first, second = errand(talk, tasks), errand(talk, tasks)
-        talk.close(BYE, 5)
+        talk.closing.close(BYE, 5)
         second.set()
-        await settled(lambda: talk.errands == 1)
+        await settled(lambda: talk.work.commands == 1)
         first.set()
         await talk.outbox.pump(talk.ws)
     assert line.sent == ["answer", "answer", (1012, b"Bye", False)]
@@ -406,7 +405,7 @@ async def test_a_farewell_comes_after_answers_and_errands() -> None:
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
         done = errand(talk, tasks)
-        talk.close(Farewell(1012, "Bye", "reload", cut="characters_reloaded"), 5)
+        talk.closing.close(CloseMessage(1012, "Bye", "reload", cut="characters_reloaded"), 5)
         await settled(lambda: codes)
         done.set()
         await talk.outbox.pump(talk.ws)
@@ -419,7 +418,7 @@ async def test_nobody_is_cut_off_during_an_errand() -> None:
     talk = session(line)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         done = errand(talk, tasks)
-        talk.close(BYE, 0)
+        talk.closing.close(BYE, 0)
         await turns()
         assert not line.aborted
         done.set()
@@ -435,9 +434,9 @@ async def test_after_the_errand_nobody_is_waited_for() -> None:
         await asyncio.Event().wait()
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        talk.begin(talk.conversation.respond(), tell(), tasks)
+        talk.work.begin(talk.conversation.respond(), tell(), tasks)
         done = errand(talk, tasks)
-        talk.close(BYE, 0)
+        talk.closing.close(BYE, 0)
         done.set()
         await settled(lambda: line.aborted)
         talk.drop_work()
@@ -449,10 +448,10 @@ async def test_errands_of_a_client_that_left_are_dropped() -> None:
     talk = session(line)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         errand(talk, tasks)
-        talk.close(BYE, 5)
+        talk.closing.close(BYE, 5)
         talk.drop_work()
     await turns()
-    assert (talk.errands, talk.outbox._frames.qsize()) == (0, 0)
+    assert (talk.work.commands, talk.outbox._frames.qsize()) == (0, 0)
 
 
 # Going on
@@ -460,31 +459,31 @@ async def test_errands_of_a_client_that_left_are_dropped() -> None:
 
 async def test_follow_goes_on_with_the_new_version() -> None:
     """The next turn has the new character, the client is told, and the session counts as one of the new set."""
-    talk, door, new = session(Line(), character=version(1)), TellTale(), version(2)
-    talk.door = door
+    line, new = Line(), version(2)
+    talk = session(line, character=version(1), settings=OpenAISettings("ga"))
     assert talk.go_on(swap_to(new))
-    assert (talk.character, talk.generation, door.followed) == (new, 2, 1)
+    assert (talk.character, talk.generation, await updates(talk, line)) == (new, 2, 1)
 
 
 @pytest.mark.parametrize("policy", ["follow", "close_affected"])
 async def test_an_equal_character_is_taken_without_a_word(policy: SessionPolicy) -> None:
     """Where nothing changed the session moves to the equal new object, and its client is told nothing (promise 19)."""
-    talk, door, same = session(Line(), character=version(1)), TellTale(), version(1)
-    talk.door = door
+    line, same = Line(), version(1)
+    talk = session(line, character=version(1), settings=OpenAISettings("ga"))
     assert not talk.go_on(swap_to(same, policy=policy))
-    assert (talk.character, talk.generation, door.followed) == (same, 2, 0)
+    assert (talk.character, talk.generation, await updates(talk, line)) == (same, 2, 0)
 
 
 async def test_keep_stays() -> None:
     """Under `keep` the session has the object that it had, of the generation that it was (promise 19)."""
-    talk, door, old = session(Line()), TellTale(), version(1)
-    talk.door = door
+    line, old = Line(), version(1)
+    talk = session(line, settings=OpenAISettings("ga"))
     talk.conversation.move_to(old)
     assert not talk.go_on(swap_to(version(2), policy="keep"))
-    assert (talk.character, talk.generation, door.followed) == (old, 1, 0)
+    assert (talk.character, talk.generation, await updates(talk, line)) == (old, 1, 0)
 
 
-async def test_a_session_without_a_door_follows_too() -> None:
+async def test_a_session_without_a_dialect_follows_too() -> None:
     """Where the dialect is not known yet there is nobody to tell, and the character is new all the same."""
     talk, new = session(Line(), character=version(1)), version(2)
     assert talk.go_on(swap_to(new))
@@ -495,10 +494,10 @@ async def test_who_is_ending_does_not_go_on() -> None:
     """A session that is let finish, or was told to go, ends as what it was."""
     old = version(1)
     told, leaving = session(Line(), character=old), session(Line(), [asyncio.Event()], character=old)
-    told.close(BYE, 5)
+    told.closing.close(BYE, 5)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         await under_way(leaving, tasks)
-        leaving.leave(BYE, 5, drain=60)
+        leaving.closing.leave(BYE, 5, drain=60)
         assert not any(talk.go_on(swap_to(version(2))) for talk in (told, leaving))
         leaving.drop_work()
     assert (told.character, leaving.character) == (old, old)
@@ -507,8 +506,8 @@ async def test_who_is_ending_does_not_go_on() -> None:
 @pytest.mark.parametrize("policy", ["follow", "close_affected", "keep"])
 async def test_the_choice_is_from_the_newest_set(policy: SessionPolicy) -> None:
     """Who has not chosen yet chooses from the set that serves, and is counted there (promise 8)."""
-    talk, bob = session(Line(), character=version(1)), version(2, "Bob")
-    talk.choices = CharacterSet("/d", 1, {"Bob": version(1, "Bob")})
+    choices = CharacterSet("/d", 1, {"Bob": version(1, "Bob")})
+    talk, bob = session(Line(), character=version(1), choices=choices), version(2, "Bob")
     talk.go_on(swap_to(version(1), bob, policy=policy))
     talk.choose("Bob")
     assert (talk.character, talk.generation) == (bob, 2)
@@ -541,12 +540,12 @@ async def test_who_was_sent_away_may_come_back(why: str) -> None:
     line = Line()
     line.close_code = 1000
     talk = session(line)
-    talk.close(Farewell(4000, "Bye", why), 5)
+    talk.closing.close(CloseMessage(4000, "Bye", why), 5)
     assert talk.may_return
 
 
 async def test_who_was_told_goodbye_has_nothing_to_come_back_to() -> None:
     """Where the character has ended the conversation there is none."""
     talk = session(Line())
-    talk.close(Farewell(1000, "Bye!", "goodbye"), 5)
+    talk.closing.close(CloseMessage(1000, "Bye!", "goodbye"), 5)
     assert not talk.may_return

@@ -15,7 +15,7 @@ from charhost.reload.swap import Swap
 from charhost.report import SessionImpact, SessionPolicy
 from charhost.settings import Settings
 from charhost.web.keys import MANAGER, SESSIONS
-from charhost.web.sessions.close_message import ReloadFarewell
+from charhost.web.sessions.close_message import ReloadCloseMessage
 from charhost.web.sessions.session import Session
 from charhost.web.sessions.sessions import Sessions
 from tests.conftest import Client, character
@@ -67,7 +67,7 @@ async def test_a_session_registered_during_shutdown_is_closed(sessions: Sessions
     await sessions.close()
     late = session(Line())
     with sessions.register(late):
-        assert late.ended_by == "shutdown"
+        assert late.closing.reason == "shutdown"
 
 
 @contextmanager
@@ -83,7 +83,7 @@ def registered(sessions: Sessions, *talks: Session) -> Iterator[Sequence[Session
 async def test_whom_a_policy_touches(sessions: Sessions, policy: SessionPolicy, affected: int) -> None:
     """Of one whose character is equal, one whose is new and one whose is gone, and one who goes anyway (promise 19)."""
     talks = [session(Line(), character=version(1, name)) for name in ("Ada", "Bob", "Cyd", "Cyd")]
-    talks[3].ended_by = "shutdown"
+    talks[3].closing.record("shutdown")
     with registered(sessions, *talks):
         impact = sessions.impact(swap_to(version(1), version(2, "Bob"), policy=policy))
     assert impact == SessionImpact(policy=policy, total=4, affected=affected)
@@ -104,7 +104,7 @@ async def test_what_a_policy_does(sessions: Sessions, policy: SessionPolicy, end
     with registered(sessions, *talks):
         sessions.follow(swap_to(version(1), version(2, "Bob"), policy=policy))
         await turns()
-        assert [talk.ended_by for talk in talks] == ends
+        assert [talk.closing.reason for talk in talks] == ends
 
 
 async def test_those_who_follow_are_counted() -> None:
@@ -119,8 +119,7 @@ async def test_those_who_follow_are_counted() -> None:
 
 async def test_a_session_is_found_by_whom_it_belongs_to(sessions: Sessions) -> None:
     """An id is of no use to those who do not show the key that it was given for."""
-    talk = session(Line())
-    talk.owner = "me"
+    talk = session(Line(), owner="me")
     with registered(sessions, talk):
         assert sessions.find(talk.id, "me") is talk
         assert (sessions.find(talk.id, "you"), sessions.find(talk.id, ""), sessions.find("sess_1", "me")) == (None,) * 3
@@ -142,7 +141,7 @@ async def test_the_impact_of_a_swap_is_known_before_it(
     """Whom a policy touches can be asked without touching anybody."""
     with sessions.register(session(Line())), sessions.register(untouched := session(Line())):
         assert sessions.impact(swap(policy)) == SessionImpact(policy=policy, total=2, affected=affected)
-        assert untouched.ended_by is None
+        assert untouched.closing.reason is None
 
 
 async def test_follow_returns_before_anybody_is_told(sessions: Sessions) -> None:
@@ -150,9 +149,9 @@ async def test_follow_returns_before_anybody_is_told(sessions: Sessions) -> None
     talk = session(Line())
     with sessions.register(talk):
         sessions.follow(swap())
-        assert talk.ended_by is None
-        await settled(lambda: talk.ended_by)
-        assert talk.ended_by == "reload"
+        assert talk.closing.reason is None
+        await settled(lambda: talk.closing.reason)
+        assert talk.closing.reason == "reload"
 
 
 async def test_follow_tells_only_those_who_were_there(sessions: Sessions) -> None:
@@ -161,9 +160,9 @@ async def test_follow_tells_only_those_who_were_there(sessions: Sessions) -> Non
     with sessions.register(old):
         sessions.follow(swap())
         with sessions.register(new):
-            await settled(lambda: old.ended_by)
+            await settled(lambda: old.closing.reason)
             await turns()
-            assert new.ended_by is None
+            assert new.closing.reason is None
 
 
 async def test_keep_touches_nobody(sessions: Sessions) -> None:
@@ -172,7 +171,7 @@ async def test_keep_touches_nobody(sessions: Sessions) -> None:
     with sessions.register(talk):
         sessions.follow(swap("keep"))
         await turns()
-        assert talk.ended_by is None
+        assert talk.closing.reason is None
 
 
 async def test_many_sessions_are_closed_in_batches(sessions: Sessions) -> None:
@@ -181,9 +180,9 @@ async def test_many_sessions_are_closed_in_batches(sessions: Sessions) -> None:
         sessions.follow(swap())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        told = sum(talk.ended_by is not None for talk in talks)
+        told = sum(talk.closing.reason is not None for talk in talks)
         assert 0 < told < 200
-        await settled(lambda: all(talk.ended_by for talk in talks))
+        await settled(lambda: all(talk.closing.reason for talk in talks))
 
 
 @pytest.fixture
@@ -191,12 +190,12 @@ def spread(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     """Over how many clients a return was spread, and how many of them a second."""
     seen: list[tuple[int, float]] = []
 
-    class Spread(ReloadFarewell):
+    class Spread(ReloadCloseMessage):
         def __init__(self, swap: Swap, count: int, rate: float) -> None:
             seen.append((count, rate))
             super().__init__(swap, count, rate)
 
-    monkeypatch.setattr("charhost.web.sessions.sessions.ReloadFarewell", Spread)
+    monkeypatch.setattr("charhost.web.sessions.sessions.ReloadCloseMessage", Spread)
     return seen
 
 
@@ -206,26 +205,25 @@ async def test_clients_come_back_so_many_in_a_second(spread: list[tuple[int, flo
     sessions = Sessions(Settings(max_reconnects_per_second=rate), Metrics())
     with registered(sessions, *(session(Line()) for _ in range(count))) as talks:
         sessions.follow(swap())
-        await settled(lambda: all(talk.ended_by for talk in talks))
+        await settled(lambda: all(talk.closing.reason for talk in talks))
     assert spread == [(count, rate)]
 
 
 async def test_only_those_who_are_closed_are_waited_for(sessions: Sessions, spread: list[tuple[int, float]]) -> None:
     """Sessions that go on, or are ending already, do not make the others wait."""
     talks = [session(Line(), character=version(1, name)) for name in ("Ada", "Bob", "Bob")]
-    talks[2].ended_by = "reload"
+    talks[2].closing.record("reload")
     with registered(sessions, *talks):
         sessions.follow(swap_to(version(1, "Ada"), version(2, "Bob"), policy="close_affected"))
-        await settled(lambda: talks[1].ended_by)
-    assert (spread, talks[0].ended_by) == ([(1, 200)], None)
+        await settled(lambda: talks[1].closing.reason)
+    assert (spread, talks[0].closing.reason) == ([(1, 200)], None)
 
 
 @pytest.mark.parametrize(("most", "rate", "longest"), [(1, 200, 0), (10_000, 200, 49_995), (101, 1000, 100)])
 async def test_the_longest_wait_is_known_from_the_start(most: int, rate: float, longest: int) -> None:
     """A client is told when it comes how long it may have to wait, if all sessions there can be are closed."""
     sessions = Sessions(Settings(max_sessions=most, max_reconnects_per_second=rate), Metrics())
-    with registered(sessions, session(Line())) as (talk,):
-        assert talk.longest_wait == longest
+    assert sessions.longest_wait == longest
 
 
 async def test_close_waits_until_everybody_is_gone(sessions: Sessions) -> None:
@@ -233,11 +231,11 @@ async def test_close_waits_until_everybody_is_gone(sessions: Sessions) -> None:
     talk = session(Line())
     with sessions.register(talk):
         closing = asyncio.create_task(sessions.close())
-        await settled(lambda: talk.ended_by)
+        await settled(lambda: talk.closing.reason)
         await turns()
         assert not closing.done()
     await asyncio.wait_for(closing, 20)
-    assert talk.ended_by == "shutdown"
+    assert talk.closing.reason == "shutdown"
 
 
 async def test_close_without_sessions_returns(sessions: Sessions) -> None:
@@ -252,7 +250,7 @@ async def test_a_session_that_was_told_stands_in_nobodys_way(client: Client, wri
     await client.post("/v1/characters/reload", json={})
     async with client.ws_connect("/v1/realtime?model=Bob"):
         (session,) = client.app[SESSIONS]._live.values()
-        session.ended_by = "reload"
+        session.closing.record("reload")
         bob.unlink()
         for text in ("One.", "Two."):
             write("ada.py", character("Ada", text))

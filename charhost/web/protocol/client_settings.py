@@ -1,0 +1,20 @@
+"""The settings of a client, whichever its dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from charhost.web.protocol.client_events import Dialect
+from charhost.web.protocol.session_config import OpenAISettings, SessionConfig
+from charhost.web.protocol.unmute_session import UnmuteSettings
+
+ClientSettings = OpenAISettings | UnmuteSettings
+
+
+def settings_of(dialect: Dialect, stored: Mapping[str, Any] | None = None) -> ClientSettings:
+    """Return the settings of a client of *dialect*, new or as they were stored."""
+    if dialect == "unmute":
+        return UnmuteSettings() if stored is None else UnmuteSettings.restored(stored)
+    config = SessionConfig() if stored is None else SessionConfig.model_validate(stored)
+    return OpenAISettings(dialect, config)

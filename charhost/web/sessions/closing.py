@@ -1,0 +1,82 @@
+"""How one session ends."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Literal
+
+from aiohttp import web
+
+from charhost.web.sessions.close_message import CloseMessage
+from charhost.web.sessions.outbox import Outbox, abort
+from charhost.web.sessions.work import Work
+
+
+class Closing:
+    """The end of one session: its turns may finish or are cut, then the close message is queued.
+
+    `began` is set, and `grace` is known, once the session is being closed. `end_of_turn` is set if a turn was running.
+    """
+
+    def __init__(self, request: web.Request, work: Work, outbox: Outbox) -> None:
+        self.began = asyncio.Event()
+        self.grace = 0.0
+        self.end_of_turn: Literal["cut", "drained"] | None = None
+        self._request = request
+        self._work = work
+        self._outbox = outbox
+        self._why: str | None = None
+        self._is_draining = False
+        self._deadline: asyncio.TimerHandle | None = None
+
+    @property
+    def reason(self) -> str | None:
+        """The reason for which the server ended the session; None while it is open, or if the client left."""
+        return self._why or ("overflow" if self._outbox.has_overflowed else None)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the session is being closed, or will be after the running turns."""
+        return self._is_draining or self.reason is not None
+
+    def leave(self, message: CloseMessage, grace: float, drain: float) -> None:
+        """Close the session when no turn is running, at the latest after *drain* seconds."""
+        if not self._work.turns or drain <= 0:
+            self.close(message, grace)
+            return
+        self._is_draining = True
+        close = partial(self.close, message, grace)
+        self._work.after_turns(close)
+        self._deadline = asyncio.get_running_loop().call_later(drain, close)
+
+    def close(self, message: CloseMessage, grace: float) -> None:
+        """Cut the running turns, and queue *message* behind them and behind the commands.
+
+        Aborts the connection *grace* seconds after the last command.
+        """
+        if self.reason is not None:
+            return
+        self.cancel()
+        self.record(message.why)
+        self.grace = grace
+        self.began.set()
+        is_cut = any(turn.ended is None for turn in self._work.turns)
+        self.end_of_turn = "cut" if is_cut else "drained" if self._is_draining else None
+        for turn in self._work.turns:
+            turn.fail(message.cut, message.text or f"{message.reason}.")
+        self._work.after_commands(partial(self._queue, message))
+
+    def record(self, why: str) -> None:
+        """Record the reason for which the session ends."""
+        self._why = why
+
+    def cancel(self) -> None:
+        """Cancel a planned close, also because the client has left: its timer would keep an old build alive."""
+        self._work.clear_calls()
+        if self._deadline is not None:
+            self._deadline.cancel()
+
+    def _queue(self, message: CloseMessage) -> None:
+        asyncio.get_running_loop().call_later(self.grace, abort, self._request)
+        self._work.after_turns(partial(self._outbox.put, message))
