@@ -17,6 +17,7 @@ from charhost.web.problems import Problem
 from charhost.web.protocol.client_settings import ClientSettings, settings_of
 from charhost.web.realtime.dialect import dialect_of, known_dialect
 from charhost.web.realtime.dispatcher import Dispatcher
+from charhost.web.security.authority import KEY_PROTOCOL
 from charhost.web.sessions.close_message import CloseMessage, refused, removed, taken_over
 from charhost.web.sessions.outbox import abort
 from charhost.web.sessions.session import Session
@@ -26,10 +27,10 @@ HEARTBEAT = 20
 
 
 class _WithoutKeys(logging.Filter):
-    """Hides what a client offered as subprotocols: aiohttp logs the whole offer when it selects none."""
+    """Drops records that show a key: aiohttp logs all offered subprotocols when it selects none of them."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return "overlap" not in str(record.msg)
+        return KEY_PROTOCOL not in record.getMessage()
 
 
 logging.getLogger("aiohttp.websocket").addFilter(_WithoutKeys())
@@ -96,6 +97,10 @@ async def _serve(request: web.Request, session: Session) -> None:
     session.note()
     try:
         await _converse(request, session)
+    except asyncio.CancelledError as e:
+        # The traceback has a frame of TaskGroup that refers to the error: this cycle would keep the session alive.
+        e.__traceback__ = None
+        raise
     finally:
         if session.may_return:
             request.app[PARKING].put(session.parked)

@@ -57,9 +57,10 @@ class UnmuteHandler:
         """Say nothing: clients of this dialect give up at a `session.created`."""
 
     def close(self) -> None:
-        """Greet nobody any more."""
+        """Cancel the greeting."""
         if self._greeting is not None:
             self._greeting.cancel()
+            self._greeting = None  # a cancelled task refers to this handler
 
     def obey(self, event: Json) -> None:
         """Do what a client event says; raises `BadEvent`, and then nothing was changed."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import logging
 import os
+import weakref
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
@@ -117,12 +119,25 @@ async def test_the_subprotocol_is_selected_when_it_is_offered(
         assert ws.protocol == selected
 
 
-async def test_a_key_among_the_subprotocols_is_not_logged(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """A key that a page offers as a subprotocol stays out of the log, also when nothing else is offered."""
+@pytest.mark.parametrize("others", [(), ("openai-beta.realtime-v1",)])
+async def test_a_key_among_the_subprotocols_is_not_logged(
+    client: Client, caplog: pytest.LogCaptureFixture, others: tuple[str, ...]
+) -> None:
+    """A key offered as a subprotocol stays out of the log when no offered subprotocol is selected."""
     caplog.set_level(logging.DEBUG)
-    async with client.ws_connect(REALTIME, protocols=("openai-insecure-api-key.s3cret",)) as ws:
+    async with client.ws_connect(REALTIME, protocols=(*others, "openai-insecure-api-key.s3cret")) as ws:
         await ws.receive()
+    assert ws.protocol is None
     assert "s3cret" not in caplog.text
+
+
+async def test_mismatched_subprotocols_without_a_key_are_logged(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    """aiohttp's warning about subprotocols that the server does not know is dropped only because of a key."""
+    async with client.ws_connect(REALTIME, protocols=("x.unknown",)) as ws:
+        await ws.receive()
+    assert "x.unknown" in caplog.text
 
 
 async def test_a_plain_get_is_told_to_upgrade(client: Client) -> None:
@@ -766,3 +781,21 @@ async def test_a_handshake_after_shutdown_finds_no_server(client: Client) -> Non
     await client.server.close()
     with pytest.raises((OSError, WSServerHandshakeError)):
         await client.session.ws_connect(url)
+
+
+# Memory
+
+
+@pytest.mark.parametrize("dialect", ["ga", "beta", "unmute"])
+async def test_a_session_is_freed_when_its_client_leaves(client: Client, dialect: str) -> None:
+    """A session forms no reference cycle: it is gone without the cyclic collector (promise 25)."""
+    gc.disable()
+    try:
+        async with client.ws_connect(HOLDING, params={"dialect": dialect}) as ws:
+            await ws.send_json({"type": "session.update", "session": {"voice": "Ada", "allow_recording": False}})
+            while (await first(ws))["type"] != "session.updated":
+                pass
+            (session,) = (weakref.ref(session) for session in client.app[SESSIONS]._live.values())
+        await until(lambda: session() is None)
+    finally:
+        gc.enable()
