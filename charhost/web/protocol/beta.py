@@ -1,4 +1,4 @@
-"""The beta dialect: server events of the GA dialect, with the names that they had before."""
+"""Translates server events of the GA dialect into the beta dialect."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ KINDS = {
     "response.output_text.done": "response.text.done",
     "conversation.item.added": "conversation.item.created",
 }
-# There an item is announced once.
+# The beta dialect announces an item once.
 UNKNOWN = frozenset({"conversation.item.done"})
 _CONTENT = {"output_text": "text", "output_audio": "audio"}
 
 
 def translated(fields: Json) -> Json:
-    """Spell the fields of an event as the beta dialect does."""
+    """Return the fields of an event in the beta dialect."""
     changed = dict(fields)
     if "item" in fields:
         changed["item"] = _item(fields["item"])

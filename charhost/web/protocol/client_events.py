@@ -1,4 +1,4 @@
-"""Realtime client events, checked at the door, and the frames of server events."""
+"""Realtime client events: their models, and how they are checked."""
 
 from __future__ import annotations
 
@@ -109,15 +109,15 @@ class AudioAppend(ClientModel):
 
 
 class AudioCommit(ClientModel):
-    """Nothing but its type."""
+    pass
 
 
 class AudioClear(ClientModel):
-    """Nothing but its type."""
+    pass
 
 
 class OutputClear(ClientModel):
-    """Nothing but its type."""
+    pass
 
 
 ClientEvent = (
@@ -167,13 +167,13 @@ def decoded(text: str) -> dict[str, Any]:
 
 
 def event_id_of(event: dict[str, Any]) -> str | None:
-    """The id that the client gave an event, to be repeated in an error about it."""
+    """Return the id that the client gave an event; an error about the event repeats it."""
     event_id = event.get("event_id")
     return event_id if isinstance(event_id, str) and len(event_id) <= 512 else None
 
 
 def checked(event: dict[str, Any]) -> ClientEvent:
-    """Make a typed event of a decoded one; raises `BadEvent`."""
+    """Return the typed event; raises `BadEvent`."""
     kind = KINDS.get(event["type"])
     if kind is None:
         raise unknown_type(event, (*KINDS, *CHARACTER_KINDS))
@@ -181,13 +181,13 @@ def checked(event: dict[str, Any]) -> ClientEvent:
 
 
 def unknown_type(event: dict[str, Any], known: Iterable[str]) -> BadEvent:
-    """Make the refusal of an event whose type the dialect does not have."""
+    """Return the error of an event whose type is not among *known*."""
     text = f"Unknown type {quoted(event['type'])}. Supported types are: {', '.join(known)}."
     return BadEvent("invalid_value", text, "type")
 
 
 def valid(model: type[Valid], data: dict[str, Any], path: str = "") -> Valid:
-    """Check *data*, which stands at *path* of an event; raises `BadEvent`."""
+    """Return *data*, the part at *path* of an event, as *model*; raises `BadEvent`."""
     try:
         return model.model_validate(data)
     except ValidationError as e:
@@ -208,7 +208,7 @@ def _bad_field(error: dict[str, Any], data: Any, path: str) -> BadEvent:
 
 
 def _path(steps: tuple[str | int, ...], data: Any, path: str) -> str:
-    """Spell where in *data* pydantic found something, without the tags of unions, which it counts among the steps."""
+    """Return the path of an error in *data*, without the tags of unions that pydantic adds."""
     tag_passed = False
     for step in steps:
         if isinstance(step, str) and not tag_passed and isinstance(data, dict) and data.get("type") == step and path:

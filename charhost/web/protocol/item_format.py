@@ -1,4 +1,4 @@
-"""The items of a conversation as the wire has them, in the GA shape."""
+"""The items of a conversation in the GA shape."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_URL = 64 << 10
 
 
 def item_from(sent: MessageItem | CallItem | OutputItem) -> Item:
-    """Make an item of what a client sent; its id is kept, if it gave one."""
+    """Return the item that a client sent, with its id if it has one."""
     item_id = sent.id or new_id("item")
     match sent:
         case MessageItem(role=role, content=content):
@@ -26,7 +26,7 @@ def item_from(sent: MessageItem | CallItem | OutputItem) -> Item:
 
 
 def item_fields(item: Item) -> Json:
-    """Describe an item; optional fields that have no value are left out, as strict clients refuse null."""
+    """Return the fields of an item; those without a value are left out, as strict clients refuse null."""
     common: Json = {"id": item.id, "object": "realtime.item", "status": item.status}
     match item:
         case Message(role=role, parts=parts):

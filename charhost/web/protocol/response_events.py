@@ -1,4 +1,4 @@
-"""ResponseEvents: one turn as the server events of a response."""
+"""The server events of a response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Emit = Callable[..., None]
 class ResponseEvents:
     """Sends the events of one response, in the order of the protocol's traces.
 
-    *emit* sends an event by its kind and fields. What is not recorded in the conversation has no events of its items.
+    *emit* sends an event by its kind and fields. A response outside the conversation has no `conversation.item` events.
     """
 
     def __init__(self, emit: Emit, response: Json) -> None:
@@ -26,11 +26,11 @@ class ResponseEvents:
         self._recorded = response["conversation_id"] is not None
 
     def begin(self) -> None:
-        """Say that the response has begun."""
+        """Send `response.created`."""
         self._emit("response.created", response=self._response)
 
     def tell(self, event: TurnEvent) -> None:
-        """Send what one event of the turn means."""
+        """Send the server events of one event of the turn."""
         match event:
             case TextDelta(item_id, index, text):
                 self._emit("response.output_text.delta", **self._where(item_id, index), delta=text)
@@ -45,7 +45,7 @@ class ResponseEvents:
                 self.end(event)
 
     def end(self, ended: TurnEnded) -> None:
-        """Say how the response ended."""
+        """Send `response.done`."""
         response = self._response | {
             "status": ended.outcome,
             "status_details": _status_details(ended),

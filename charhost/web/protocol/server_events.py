@@ -13,12 +13,12 @@ from charhost.ids import new_id
 MOST_EVENT = 960 << 10
 
 
-# Anybody may guess them; it is enough that none comes twice.
+# They need not be secret, only unique.
 _EVENT_IDS = map("".join, zip(repeat(f"{new_id('event')}_"), map(str, count())))
 
 
 class BadEvent(Exception):
-    """What a client sent is no event that can be obeyed; the attributes are the fields of the error event."""
+    """Raised for a client event that cannot be handled; the attributes are the fields of the `error` event."""
 
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -27,9 +27,9 @@ class BadEvent(Exception):
 
 
 class Refused(BadEvent):
-    """An event was understood, and what it asks for was refused.
+    """Raised for a valid client event that was refused.
 
-    *kind* is the type of the error; the *report* says what was tried, if anything was.
+    *kind* is the type of the error; *report* is that of the reload, if there was one.
     """
 
     def __init__(
@@ -68,13 +68,13 @@ class DeltaFrames:
 def error_event(
     kind: str, code: str, message: str, param: str | None = None, event_id: str | None = None, **more: Any
 ) -> str:
-    """Make an `error` event; *event_id* is the one of the client's event that it answers."""
+    """Return an `error` event; *event_id* is that of the client event."""
     fields = {"type": kind, "code": code, "message": message, "param": param, "event_id": event_id}
     return frame("error", error=fields | more)
 
 
 def refusal(error: BadEvent, event_id: str | None) -> str:
-    """Make the `error` event that answers what a client sent."""
+    """Return the `error` event about a client event."""
     if isinstance(error, Refused):
         report: dict[str, Any] = {} if error.report is None else {"report": error.report}
         return error_event(error.kind, error.code, str(error), event_id=event_id, **report)

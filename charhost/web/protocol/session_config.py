@@ -1,4 +1,4 @@
-"""The settings of a session in the OpenAI dialects: how updates merge, how they are rendered, what a model receives."""
+"""The settings of a session in the OpenAI dialects: how they merge and how they are rendered."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ class SessionConfig(ClientModel):
         return 0.8 if self.temperature is None else self.temperature
 
     def wish(self, items: Sequence[Item] | None, recorded: bool) -> Wish:
-        """Return what a turn with these settings asks of the model."""
+        """Return the parameters of a turn with these settings."""
         options: Json = {}
         if self.max_output_tokens != "inf":
             options["max_tokens"] = self.max_output_tokens

@@ -1,4 +1,4 @@
-"""The events with which a client lists the characters and has them reloaded; they are the same in every dialect."""
+"""The `session.characters.*` events, which are the same in every dialect."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ Json = dict[str, Any]
 Refuse = Callable[[Refused, str | None], None]
 
 MOST_RELOADS = 8
-# As many as a request over HTTP may have.
+# The limit of a request over HTTP.
 MOST_WISH = 64 << 10
 
 
 class CharacterCommands:
-    """What one client asks about the characters that serve, and has done to them.
+    """Handles the `session.characters.*` events of one client.
 
     Its authority to reload is that of its upgrade, *request*.
     """
@@ -57,11 +57,11 @@ class CharacterCommands:
         self._session.send(frame("session.characters.listed", **fields))
 
     def _begin(self, event: Json, refuse: Refuse) -> None:
-        insist(self._request, "admin")  # before anything: whoever may not learns nothing, not even of a mistake
+        insist(self._request, "admin")  # first: a client without authority learns nothing, not even of a mistake
         if self._session.work.commands >= MOST_RELOADS:
             raise Refused("rate_limit_exceeded", f"At most {MOST_RELOADS} reloads at a time: wait for their answers.")
         wishes = {name: value for name, value in event.items() if name not in ("type", "event_id")}
-        fields = to_json(wishes, inf_nan_mode="constants")  # an endless number is refused; as null it would be obeyed
+        fields = to_json(wishes, inf_nan_mode="constants")  # an infinite number must be refused, not read as null
         if len(fields) > MOST_WISH:
             raise Problem(413, "request_too_large", f"The fields have more than {MOST_WISH:,} bytes.")
         wish = wish_in(fields, ReloadRequest)
@@ -79,13 +79,13 @@ class CharacterCommands:
 
 
 def _refused(problem: Problem) -> Refused:
-    """Say over the socket what HTTP says in a problem document."""
+    """Return *problem* as the error of an event."""
     kind = "server_error" if problem.status >= 500 else "invalid_request_error"
     return Refused(problem.code, problem.detail, kind, _fitting(dict(problem.fields)) or None)
 
 
 def _fitting(report: Json) -> Json:
-    """Leave out the tracebacks, which the log has too, of a report that many clients could not read otherwise."""
+    """Return *report*, without tracebacks if it is too long for many clients; the log has them."""
     if len(encoded(report)) <= MOST_EVENT:
         return report
     errors = [{name: value for name, value in error.items() if name != "traceback"} for error in report["errors"]]

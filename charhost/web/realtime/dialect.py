@@ -1,4 +1,4 @@
-"""Which of its three dialects a client of /v1/realtime speaks."""
+"""Finds the dialect of a client of /v1/realtime."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _OGG = "T2dnUw"  # "OggS" in base64: the first bytes of each page
 
 
 def dialect_of(request: web.Request) -> Dialect | None:
-    """Tell it by the handshake; None where only the first event can."""
+    """Return the dialect that the handshake shows, None if only the first event can."""
     offered = offers(request)
     if "realtime=v1" in request.headers.get("OpenAI-Beta", "") or "openai-beta.realtime-v1" in offered:
         return "beta"
@@ -30,7 +30,7 @@ def known_dialect(name: str | None) -> Dialect | None:
 
 
 def dialect_by(event: dict[str, Any]) -> Dialect:
-    """Tell it by the first event of a client whose handshake says nothing."""
+    """Return the dialect that the first event shows."""
     match event:
         case {"type": "session.update", "session": {**session}}:
             if "type" not in session and (

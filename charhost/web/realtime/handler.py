@@ -1,4 +1,4 @@
-"""/v1/realtime: a socket and the conversation that is held over it."""
+"""/v1/realtime: the handshake, and a session over the WebSocket."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ _REALTIME = Operation(
 
 @described(_REALTIME)
 async def realtime(request: web.Request) -> web.StreamResponse:
-    """Serve one WebSocket from the handshake to its end."""
+    """Serve one WebSocket."""
     ws = web.WebSocketResponse(
         protocols=("realtime",), heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_MESSAGE_BYTES
     )
@@ -75,15 +75,15 @@ async def realtime(request: web.Request) -> web.StreamResponse:
     with request.app[SESSIONS].admitted() as has_room:
         if not has_room:
             most = request.app[SETTINGS].max_sessions
-            detail = f"The server holds {most:,} conversations already, which is its limit; try again later."
+            detail = f"The server is at its limit of {most:,} sessions; try again later."
             raise Problem(503, "too_many_sessions", detail, headers={hdrs.RETRY_AFTER: "5"})
         await ws.prepare(request)
         resume = request.query.get("resume")
         if resume is not None:
-            # First: whoever else waits for the file may have resumed it by then.
+            # First: while this waits for the file, another connection may resume the session.
             await request.app[PARKING].recall(resume, request[AUTHORITY].owner)
             await _end_elsewhere(request, resume)
-        # No await from here to the registration: a swap in between would leave the session on the old set, untold.
+        # No await from here to the registration: a swap in between would leave the session on the old set.
         session = _new(request, ws) if resume is None else _resumed(request, ws, resume)
         if isinstance(session, CloseMessage):
             await _refuse(request, ws, session)
@@ -165,7 +165,7 @@ def _session(
 
 
 def _host(request: web.Request) -> Host | None:
-    """Give an admin's conversation the host's own tools, and no other one."""
+    """Return the host's own tools for an admin."""
     return HostTools(request.app[MANAGER], request.app[SETTINGS].drain) if request[AUTHORITY].admin else None
 
 
@@ -181,7 +181,7 @@ def _chosen(request: web.Request, characters: CharacterSet) -> Character | Close
 
 
 async def _end_elsewhere(request: web.Request, resume: str) -> None:
-    """Close the socket that has the session now, if one has: mostly its client has noticed first that it is cut off."""
+    """Close the connection that holds the session: a client often notices a lost connection before the server does."""
     sessions, owner = request.app[SESSIONS], request[AUTHORITY].owner
     while (held := sessions.find(resume, owner)) is not None:
         held.work.cancel_commands()  # only their responses: the reloads go on, and this must not wait for them
@@ -212,7 +212,7 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> Se
 
 
 def _key_refusal(request: web.Request) -> CloseMessage | None:
-    """Refuse a wrong key; a page, which sends it as a subprotocol, cannot see the status of a handshake."""
+    """Refuse a wrong key; a web page, which sends it as a subprotocol, cannot read the status of a handshake."""
     authority = request[AUTHORITY]
     if authority.chat_refusal is None:
         return None
@@ -222,12 +222,12 @@ def _key_refusal(request: web.Request) -> CloseMessage | None:
     return refused("invalid_api_key", refusal.detail, close_code=3000)
 
 
-async def _refuse(request: web.Request, ws: web.WebSocketResponse, farewell: CloseMessage) -> None:
+async def _refuse(request: web.Request, ws: web.WebSocketResponse, message: CloseMessage) -> None:
     # The client may not take the close message.
     asyncio.get_running_loop().call_later(request.app[SETTINGS].close_grace, abort, request)
     try:
-        if farewell.frame is not None:
-            await ws.send_str(farewell.frame)
-        await ws.close(code=farewell.code, message=farewell.close_reason, drain=False)
+        if message.frame is not None:
+            await ws.send_str(message.frame)
+        await ws.close(code=message.code, message=message.close_reason, drain=False)
     except ConnectionError:
         pass

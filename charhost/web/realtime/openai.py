@@ -1,4 +1,4 @@
-"""The dialects of OpenAI, GA and beta: client events become calls of a conversation, and its turns server events."""
+"""The dialects of OpenAI, GA and beta."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from charhost.web.protocol.session_config import OpenAISettings, SessionConfig
 from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 from charhost.web.sessions.session import Session
 
-# 24,000 samples of two bytes a second: a tenth of a second, less than which nobody can understand.
+# 24,000 samples of two bytes a second: a tenth of a second, the least that OpenAI accepts.
 _LEAST_AUDIO = 4_800
 _MOST_RESPONSES = 8
 
@@ -48,16 +48,16 @@ class OpenAIHandler:
         self._session = session
         self._tasks = tasks
         self._settings = settings
-        self._answer: Turn | None = None  # the one whose items go into the conversation
+        self._answer: Turn | None = None  # the running turn whose items go into the conversation
         self._audio_bytes = 0
         self._deltas = DeltaFrames()
 
     def open(self) -> None:
-        """Greet the client."""
+        """Send `session.created`."""
         self._emit("session.created", session=self._session.described)
 
     def obey(self, event: Json) -> None:
-        """Do what a client event says; raises `BadEvent`, and then nothing was changed."""
+        """Handle a client event; raises `BadEvent`, and then nothing was changed."""
         match checked(event):
             case SessionUpdate(session=wishes):
                 self._update(wishes)
@@ -85,11 +85,11 @@ class OpenAIHandler:
                 pass  # there is never any to clear
 
     def refuse(self, error: BadEvent, event_id: str | None) -> None:
-        """Say why an event was not obeyed."""
+        """Send an `error` event."""
         self._session.send(refusal(error, event_id))
 
     def close(self) -> None:
-        """Nothing waits: answers begin when they are asked for."""
+        """Do nothing: there are no timers."""
 
     def _update(self, raw: Json) -> None:
         wishes = read(SessionParams, raw, "session")
@@ -145,7 +145,7 @@ class OpenAIHandler:
 
     def _respond(self, raw: Json) -> None:
         if self._session.closing.is_ending:
-            text = "The characters were reloaded, and the session ends with the answer under way: reconnect."
+            text = "The characters were reloaded; this session closes after the current response. Reconnect."
             raise BadEvent("characters_reloaded", text)
         wishes = read(ResponseParams, raw, "response")
         recorded = wishes.conversation != "none"
@@ -162,20 +162,20 @@ class OpenAIHandler:
         config = self._settings.config.merged(wishes)
         _refuse_long({"metadata": wishes.metadata, "audio": config.audio.model_dump()}, "response")
         turn = self._session.conversation.respond(config.wish(items, recorded))
-        telling = ResponseEvents(self._emit, self._response(turn, config, wishes, recorded))
+        sender = ResponseEvents(self._emit, self._response(turn, config, wishes, recorded))
         if recorded:
             self._answer = turn
-        telling.begin()
-        self._session.work.begin(turn, self._tell(turn, telling), self._tasks)
+        sender.begin()
+        self._session.work.begin(turn, self._send_events(turn, sender), self._tasks)
 
-    async def _tell(self, turn: Turn, telling: ResponseEvents) -> None:
+    async def _send_events(self, turn: Turn, sender: ResponseEvents) -> None:
         try:
             async with aclosing(turn.events()) as events:
                 async for event in events:
                     if turn.ended is not None and turn is self._answer:
                         await self._session.settled()
-                        self._answer = None  # before the client learns that it may ask for the next one
-                    telling.tell(event)
+                        self._answer = None  # before the client learns that it may request the next one
+                    sender.tell(event)
                     await self._session.outbox.room()
         except Exception:
             self._session.fail()
@@ -218,8 +218,8 @@ class OpenAIHandler:
                 "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
                 f"but buffer only has {length / 48:.2f}ms of audio.",
             )
-        self._audio_bytes = 0  # so that each piece of speech is told of once
-        raise BadEvent("audio_not_supported", "This server cannot hear: send text (conversation.item.create).")
+        self._audio_bytes = 0  # so that each piece of speech is refused once
+        raise BadEvent("audio_not_supported", "Audio input is not supported: send text (conversation.item.create).")
 
     def _response(self, turn: Turn, config: SessionConfig, wishes: ResponseParams, recorded: bool) -> Json:
         shown = config.ga(self._session.id, self._session.character.name)
@@ -249,7 +249,7 @@ class OpenAIHandler:
 
 
 def _refuse_long(fields: Json, path: str) -> None:
-    """Refuse what cannot be repeated in a server event: many clients take none of more than 1 MiB."""
+    """Raise `BadEvent` if a server event could not repeat *fields*: many clients take no event of more than 1 MiB."""
     length = len(encoded(fields))
     if length > MOST_EVENT:
         raise BadEvent("invalid_value", f"Invalid '{path}': it has {length:,} bytes; at most {MOST_EVENT:,}.", path)

@@ -1,4 +1,4 @@
-"""unmute's dialect: its clients send sound and take words, and the character speaks first."""
+"""unmute's dialect: clients send audio and receive words, and the character speaks first."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ Json = dict[str, Any]
 
 _KINDS = ("session.update", "input_audio_buffer.append", *CHARACTER_KINDS)
 
-# How long the character waits for the sound of a client that has begun, before it speaks all the same.
+# Seconds for which the character waits for audio of a configured client before it speaks.
 GREETING_DELAY = 1.0
 
-# How long a client may take to read the last words.
+# Seconds in which a client may read the last words.
 GOODBYE_GRACE = 5.0
 _GOODBYE = CloseMessage(1000, "The character ended the conversation. Bye!", "goodbye")
 
 
 class UnmuteHandler:
-    """What one of unmute's clients says and is told.
+    """Handles the events of one client.
 
-    They type nothing and this server cannot hear, so there is one answer: the words with which the character begins,
-    at the first sound after a `session.update` or GREETING_DELAY after it. Until then the last `voice` that fits a
+    Clients send no text, and audio is not supported, so there is one response: the greeting of the character,
+    at the first audio after a `session.update` or GREETING_DELAY after it. Until then the last `voice` that fits a
     character chooses it; for another one afterwards clients connect again.
     """
 
@@ -54,7 +54,7 @@ class UnmuteHandler:
         self._blamed = False
 
     def open(self) -> None:
-        """Say nothing: clients of this dialect give up at a `session.created`."""
+        """Send nothing: clients of this dialect give up at a `session.created`."""
 
     def close(self) -> None:
         """Cancel the greeting."""
@@ -63,7 +63,7 @@ class UnmuteHandler:
             self._greeting = None  # a cancelled task refers to this handler
 
     def obey(self, event: Json) -> None:
-        """Do what a client event says; raises `BadEvent`, and then nothing was changed."""
+        """Handle a client event; raises `BadEvent`, and then nothing was changed."""
         match event["type"]:
             case "session.update":
                 self._update(valid(UnmuteUpdate, event).session)
@@ -73,7 +73,7 @@ class UnmuteHandler:
                 raise unknown_type(event, _KINDS)
 
     def refuse(self, error: BadEvent, event_id: str | None) -> None:
-        """Say why an event was not obeyed."""
+        """Send an `error` event."""
         if isinstance(error, Refused):
             self._emit_error(error.kind, str(error), error.report, error.code)
         else:
@@ -134,16 +134,16 @@ class UnmuteHandler:
             "chat_history": self._chat_history(),
         }
         self._emit("response.created", response=response)
-        self._session.work.begin(turn, self._tell(turn), self._tasks)
+        self._session.work.begin(turn, self._send_events(turn), self._tasks)
 
     def _wish(self) -> str:
-        """Answer what somebody wrote; where that is the character's own text, the model knows it already."""
+        """Return the instructions of the user, unless they are those of the character, which the model has already."""
         asked = self._instructions
         if asked is None or asked.type != "constant" or asked.text is None:
             return ""
         return asked.text if asked.text != self._session.character.instructions.get("text") else ""
 
-    async def _tell(self, turn: Turn) -> None:
+    async def _send_events(self, turn: Turn) -> None:
         words, said = WordSplitter(), []
         try:
             async with aclosing(turn.events()) as events:
@@ -164,7 +164,7 @@ class UnmuteHandler:
             args = {"chat_history": history, "debug_dict": {}, "debug_plot_data": []}
             self._emit("unmute.additional_outputs", args=args)
         if self._session.closing.reason is not None:
-            return  # the farewell says why
+            return  # the close message gives the reason
         if turn.ended is not None and turn.ended.failure is not None:
             if not text:  # the next session.update is greeted
                 self._configure(greeted=False)
@@ -175,7 +175,7 @@ class UnmuteHandler:
             self._session.closing.close(_GOODBYE, GOODBYE_GRACE)
 
     def _chat_history(self) -> list[Json]:
-        """What was said, which the system prompt is no part of."""
+        """Return the messages, without the system prompt."""
         said = [item for item in self._session.conversation.history if isinstance(item, Message)]
         return [{"role": message.role, "content": message.text} for message in said]
 
@@ -188,7 +188,7 @@ class UnmuteHandler:
 
 
 def _speaking_as(path: str, characters: CharacterSet) -> Character | None:
-    """Find who has the voice in that file: rather one of those that `GET /v1/voices` lists."""
+    """Return the character with the voice in that file, one that `GET /v1/voices` lists if there is any."""
     fitting = [c for c in characters.values() if c.voice_source.get("path_on_server") == path]
     return next((c for c in fitting if c.is_good), fitting[0] if fitting else None)
 

@@ -1,4 +1,4 @@
-"""WordSplitter: whole words out of the pieces that a model answers with."""
+"""Joins the pieces of a model's response into whole words."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _WORD = re.compile(rf"\s*\S+?(?=\s|(?<=[{_MARKS}{_CLOSING}])[^\s{_MARKS}{_CLOSIN
 
 
 class WordSplitter:
-    """Puts pieces together until they are words; each has the space in front of it that the model gave it."""
+    """Joins pieces into words; each word keeps the space before it."""
 
     def __init__(self) -> None:
         self._rest: list[str] = []
         self._may_end = False
 
     def take(self, piece: str) -> Iterator[str]:
-        """Yield the words of which *piece* shows that they are whole."""
+        """Yield the words that *piece* completes."""
         self._rest.append(piece)
         # A word may be as long as an answer: it is not looked through again for each of its pieces.
         if not self._may_end and not _ENDS.search(piece):
@@ -34,7 +34,7 @@ class WordSplitter:
         self._may_end = bool(_ENDS.search(text[-1:]))
 
     def end(self) -> Iterator[str]:
-        """Yield the last word; what comes after it stands apart, also without a space of its own."""
+        """Yield the last word; a space separates it from the next."""
         word = "".join(self._rest).rstrip()
         self._rest = [" "]
         self._may_end = True

@@ -1,1 +1,1 @@
-"""Open WebSockets: queue, farewell, shutdown."""
+"""Open WebSockets: queue, closing, shutdown."""

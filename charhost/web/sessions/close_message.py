@@ -1,4 +1,4 @@
-"""CloseMessage: the last thing a client is sent."""
+"""Close messages: the last frames that a client is sent."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _MOST_REASON = 123
 
 @dataclass(frozen=True)
 class CloseMessage:
-    """Perhaps an event, then the close frame.
+    """A close frame, with an event before it if *frame* is one.
 
-    *why* is for metrics and logs; *cut* and *text* are what an answer that is under way is ended with.
+    *why* is the reason in metrics and logs; a running turn fails with the code *cut* and the message *text*.
     """
 
     code: int
@@ -30,7 +30,7 @@ class CloseMessage:
 
     @property
     def close_reason(self) -> bytes:
-        """The reason as a close frame can carry it, cut between characters."""
+        """The reason, cut between characters to fit into a close frame."""
         return self.reason.encode("utf-8", "replace")[:_MOST_REASON].decode("utf-8", "ignore").encode()
 
 
@@ -38,30 +38,30 @@ GOING_AWAY = CloseMessage(1001, "Server is shutting down", "shutdown", cut="serv
 
 
 def refused(code: str, message: str, param: str | None = None, close_code: int = 4004) -> CloseMessage:
-    """Make the farewell of a client that cannot be served; none of these codes makes an SDK connect again."""
+    """Return the close message of a refused client; no SDK reconnects after one of these codes."""
     frame = error_event("invalid_request_error", code, message, param)
     return CloseMessage(close_code, f"invalid_request_error.{code}", code, frame, code)
 
 
 def taken_over() -> CloseMessage:
-    """Make the farewell of a socket whose session another one has resumed."""
+    """Return the close message for a connection whose session another one has resumed."""
     reason = "Another connection took the session over"
     frame = error_event("fatal", "session_taken_over", f"{reason}.")
     return CloseMessage(4009, reason, "taken_over", frame, "session_taken_over")
 
 
 def removed(character: str, reason: str) -> CloseMessage:
-    """Make the farewell of a session whose character is gone."""
+    """Return the close message of a session whose character was removed."""
     text = f"The character {character!r} is gone: {reason}."
     frame = error_event("fatal", "character_removed", text)
     return CloseMessage(4004, "character_removed", "character_removed", frame, "character_removed", text)
 
 
 class ReloadCloseMessage:
-    """What the sessions that a swap touches are told: why, whether to come back, and when.
+    """Makes the close messages of the *count* sessions that a swap closes.
 
-    The return of *count* sessions is spread over time, each at a moment of its own that is drawn by lot: so there are
-    never more than *rate* of them in a second, and a single one may come back at once.
+    Each names a random moment for the reconnect, such that there are at most *rate* in a second; a single client may
+    reconnect at once.
     """
 
     def __init__(self, swap: Swap, count: int, rate: float) -> None:
@@ -71,7 +71,7 @@ class ReloadCloseMessage:
         self._places = random.sample(range(count), count)
 
     def __call__(self, character: Character) -> CloseMessage:
-        """Make the farewell of a session that talks to *character*."""
+        """Return the close message of a session with *character*."""
         if self._swap.policy != "close" and character.name not in self._swap.after:
             return removed(character.name, self._reason)
         wait = round(self._places.pop() / self._rate * 1000)

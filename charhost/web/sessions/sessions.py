@@ -1,4 +1,4 @@
-"""Sessions: all connected clients, and how a reload and a shutdown end them."""
+"""All open sessions, and how a reload and a shutdown close them."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from charhost.web.sessions.session import Session
 
 log = logging.getLogger("charhost.sessions")
 
-# Closing five thousand sockets takes the loop a few hundred milliseconds; in batches it serves others in between.
+# Closing five thousand sockets takes the loop a few hundred milliseconds; batches let it serve others in between.
 _BATCH = 50
 
 
 class Sessions:
-    """The open sessions, and how they end. Nobody else touches the set; it lives as long as the application."""
+    """Owns the set of open sessions; lives as long as the application.
+
+    `longest_wait` is the longest time in ms after which a close message asks a client to reconnect.
+    """
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._live: dict[str, Session] = {}
@@ -43,7 +46,7 @@ class Sessions:
 
     @contextmanager
     def admitted(self) -> Iterator[bool]:
-        """Keep a place while the block runs, from before the handshake on; answers whether there is one."""
+        """Hold a place while the block runs, from before the handshake on; yields whether there is one."""
         if self._admitted >= self._settings.max_sessions:
             yield False
             return
@@ -70,7 +73,7 @@ class Sessions:
                 self._empty.set()
 
     def find(self, session_id: str, owner: str) -> Session | None:
-        """Look an open session up by its id, for whom it belongs to."""
+        """Return the open session with that id if it belongs to *owner*."""
         session = self._live.get(session_id)
         return session if session is not None and session.owner == owner else None
 
@@ -80,15 +83,15 @@ class Sessions:
         return [GenerationCount(generation=g, sessions=counts[g]) for g in sorted(counts, reverse=True)]
 
     def impact(self, swap: Swap) -> SessionImpact:
-        """Count whom the policy of *swap* touches."""
+        """Count the sessions that the policy of *swap* affects."""
         return SessionImpact(policy=swap.policy, total=len(self._live), affected=len(self._touched(swap)))
 
     def follow(self, swap: Swap) -> None:
-        """Begin to tell and close those whom *swap* ends, and move the others along; returns at once."""
+        """Start closing the sessions that *swap* ends, and apply it to the others; returns at once."""
         ended = self._ended(swap)
         if ended:
-            farewell = ReloadCloseMessage(swap, len(ended), self._settings.max_reconnects_per_second)
-            self._close_in_background(ended, lambda session: farewell(session.character), swap.drain)
+            message = ReloadCloseMessage(swap, len(ended), self._settings.max_reconnects_per_second)
+            self._close_in_background(ended, lambda session: message(session.character), swap.drain)
         for session in set(self._live.values()).difference(ended):
             if session.go_on(swap):
                 self._metrics.sessions_followed.inc()
@@ -106,7 +109,7 @@ class Sessions:
         return touched
 
     async def close(self) -> None:
-        """Tell everybody that the server goes away, and wait until they are gone or cut off."""
+        """Close all sessions, and wait until they have ended or were cut off."""
         self.closing = True
         self._close_in_background(list(self._live.values()), lambda session: GOING_AWAY, drain=0)
         await asyncio.gather(*self._closers)
@@ -115,18 +118,18 @@ class Sessions:
             await self._empty.wait()
 
     def _close_in_background(
-        self, sessions: list[Session], farewell: Callable[[Session], CloseMessage], drain: float
+        self, sessions: list[Session], message: Callable[[Session], CloseMessage], drain: float
     ) -> None:
-        task = asyncio.create_task(self._close(sessions, farewell, drain))
+        task = asyncio.create_task(self._close(sessions, message, drain))
         self._closers.add(task)
         task.add_done_callback(self._closers.discard)
 
-    async def _close(self, sessions: list[Session], farewell: Callable[[Session], CloseMessage], drain: float) -> None:
+    async def _close(self, sessions: list[Session], message: Callable[[Session], CloseMessage], drain: float) -> None:
         waiting = iter(sessions)
         while batch := list(islice(waiting, _BATCH)):
-            await asyncio.sleep(0)  # also before the first: whoever asked for this gets its answer first
+            await asyncio.sleep(0)  # also before the first: the caller gets its response before
             for session in batch:
-                session.closing.leave(farewell(session), self._grace, drain)
+                session.closing.leave(message(session), self._grace, drain)
 
     def _record_end(self, session: Session) -> None:
         why = session.closing.reason or "client"
