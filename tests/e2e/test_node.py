@@ -23,7 +23,7 @@ from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS
 from charhost.web.security.tls import tls_context
 from tests.scripted import call, end
-from tests.web.realtime.test_openai import Script
+from tests.web.realtime.openai_client import Script
 
 PACKAGES = ("@openai/agents@0.20", "openai@7", "ws@8", "zod@4")
 SCRIPTS = Path(__file__).parent / "node"

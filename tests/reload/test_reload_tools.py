@@ -21,10 +21,10 @@ from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS
 from tests.conftest import Client, character
 from tests.reload.test_manager import Write
 from tests.scripted import end
+from tests.web.realtime.openai_client import DIALECTS, LIMIT, REALTIME, WEATHER, Caller, Script, call, calling
+from tests.web.realtime.server import StartClient, start, until
 from tests.web.realtime.test_character_commands import FOREIGN, generation, slowed
-from tests.web.realtime.test_openai import DIALECTS, LIMIT, REALTIME, WEATHER, Caller, Script, call, calling
-from tests.web.realtime.test_realtime import StartClient, start, until
-from tests.web.realtime.test_unmute import OGG_PAGE
+from tests.web.realtime.unmute_events import OGG_PAGE
 
 __all__ = ["start"]
 

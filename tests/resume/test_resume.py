@@ -23,8 +23,18 @@ from tests.conftest import Client, character
 from tests.reload.test_manager import Write
 from tests.scripted import end
 from tests.tagged import edit, tags
-from tests.web.realtime.test_openai import DIALECTS, LIMIT, MESSAGE, REALTIME, Caller, Script, call, calling, transport
-from tests.web.realtime.test_realtime import StartClient, events, fill_pipes, reload, start, stuck_client, until
+from tests.web.realtime.openai_client import (
+    DIALECTS,
+    LIMIT,
+    MESSAGE,
+    REALTIME,
+    Caller,
+    Script,
+    call,
+    calling,
+    transport,
+)
+from tests.web.realtime.server import StartClient, events, fill_pipes, reload, start, stuck_client, until
 from tests.web.sessions.test_follow import Connect, begin, builds, connect, failure, script, value
 
 __all__ = ["connect", "script", "start"]

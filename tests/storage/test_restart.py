@@ -24,8 +24,8 @@ from charhost.web.realtime import unmute
 from tests.conftest import Client, character, prompt
 from tests.reload.test_manager import Write
 from tests.resume.test_resume import NOT_FOUND, refusal, resuming, session_id
-from tests.web.realtime.test_openai import LIMIT, REALTIME, Caller, Script, calling
-from tests.web.realtime.test_realtime import events, reload, until
+from tests.web.realtime.openai_client import LIMIT, REALTIME, Caller, Script, calling
+from tests.web.realtime.server import events, reload, until
 from tests.web.sessions.test_follow import value
 
 ROLLBACK = "/v1/characters/rollback"

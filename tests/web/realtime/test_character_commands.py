@@ -23,9 +23,9 @@ from charhost.web.realtime import character_commands as characters
 from tests.conftest import Client, character
 from tests.grammar import Event, Grammar
 from tests.reload.test_manager import Write
-from tests.web.realtime.test_openai import LIMIT, REALTIME
-from tests.web.realtime.test_realtime import HOLDING, StartClient, start, until
-from tests.web.realtime.test_unmute import TABLE as UNMUTE
+from tests.web.realtime.openai_client import LIMIT, REALTIME
+from tests.web.realtime.server import HOLDING, StartClient, start, until
+from tests.web.realtime.unmute_events import TABLE as UNMUTE
 from tests.web.test_outcomes import RELOAD, TABLE, UNTOUCHED, Row, Scene, stopping
 
 __all__ = ["start"]
@@ -131,7 +131,7 @@ async def busy(client: Client, store: SlowStore) -> AsyncIterator[None]:
         await first
 
 
-def errands(client: Client) -> int:
+def commands(client: Client) -> int:
     """How many reloads sessions wait for."""
     return sum(session.work.commands for session in client.app[SESSIONS]._live.values())
 
@@ -188,7 +188,7 @@ async def test_a_client_of_unmute_lists_first(client: Client) -> None:
 
 @EVERY_DIALECT
 async def test_the_asker_is_answered_and_then_sent_away(client: Client, write: Write, dialect: str) -> None:
-    """Its answer comes before the farewell that its own reload brings: the report, the error, 1012."""
+    """Its answer comes before the close message that its own reload brings: the report, the error, 1012."""
     write("bob.py", character("Bob"))
     async with wired(client, dialect) as wire:
         await wire.send("reload")
@@ -206,7 +206,7 @@ async def test_the_asker_is_answered_and_then_sent_away(client: Client, write: W
 async def test_the_asker_is_answered_first_however_slow_the_store_is(
     client: Client, store: SlowStore, dialect: str
 ) -> None:
-    """The farewell waits until the report is recorded, and those of the others do not."""
+    """The close message waits until the report is recorded, and those of the others do not."""
     async with wired(client, dialect) as wire, wired(client) as other:
         await wire.send("reload")
         assert [event["type"] for event in (await other.rest())[0]] == ["error"]
@@ -271,9 +271,9 @@ async def test_two_askers_are_served_one_after_the_other(client: Client, store: 
     async with wired(client) as first, wired(client, "unmute") as second:
         async with busy(client, store):
             await first.send("reload", reason="one")
-            await until(lambda: errands(client) == 1)
+            await until(lambda: commands(client) == 1)
             await second.send("reload", reason="two")
-            await until(lambda: errands(client) == 2)
+            await until(lambda: commands(client) == 2)
         for wire, number in ((first, 3), (second, 4)):
             (answer, farewell), code = await wire.rest()
             assert (answer["generation"], farewell["error"]["code"], code) == (number, "characters_reloaded", 1012)
@@ -284,7 +284,7 @@ async def test_who_leaves_does_not_stop_the_reload(client: Client, store: SlowSt
     async with busy(client, store):
         async with wired(client) as wire:
             await wire.send("reload")
-            await until(lambda: errands(client) == 1)
+            await until(lambda: commands(client) == 1)
         await until(lambda: not len(client.app[SESSIONS]))
     await generation(client, 3)
 
@@ -301,7 +301,7 @@ async def test_who_leaves_makes_no_noise(client: Client, store: SlowStore, caplo
     async with busy(client, store):
         async with wired(client) as wire:
             await wire.send("reload", directory="/no/such/directory")
-            await until(lambda: errands(client) == 1)
+            await until(lambda: commands(client) == 1)
         await until(lambda: not len(client.app[SESSIONS]))
     await until(lambda: not client.app[MANAGER]._tasks)
     gc.collect()
@@ -312,7 +312,7 @@ async def test_who_comes_back_meanwhile_does_not_wait_for_the_reload(client: Cli
     """A client whose line was cut resumes at once, whatever its old session had asked for."""
     async with wired(client) as lost, busy(client, store):
         await lost.send("reload", sessions="keep")
-        await until(lambda: errands(client) == 1)
+        await until(lambda: commands(client) == 1)
         (session_id,) = client.app[SESSIONS]._live
         async with wired(client, params={"resume": session_id}) as wire:
             assert (await wire.ask("list"))["type"] == "session.characters.listed"
@@ -338,7 +338,7 @@ async def test_a_shutdown_answers_the_asker(start: StartClient) -> None:
     await asyncio.wait_for(store.asked.wait(), LIMIT)
     async with wired(client) as wire:
         await wire.send("reload")
-        await until(lambda: errands(client) == 1)
+        await until(lambda: commands(client) == 1)
         ending = asyncio.create_task(client.server.close())
         (refused,), code = await wire.rest()
         await ending

@@ -6,160 +6,35 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from itertools import groupby
 from random import Random
 from typing import Any, Literal
 
 import pytest
-from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from charhost.llm.model import CallDelta, Delta, FinishReason, ModelError, Usage
+from charhost.llm.model import FinishReason, ModelError
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS, METRICS, SESSIONS
 from charhost.web.protocol.response_events import ResponseEvents
 from charhost.web.sessions.close_message import CloseMessage
 from tests.conftest import Client, character
-from tests.grammar import Dialect, Event, Grammar, refused_by_agents
+from tests.grammar import Dialect, Event
 from tests.reload.test_manager import Write
-from tests.scripted import ScriptedModel, Step, end
-
-REALTIME = "/v1/realtime"
-LIMIT = 20.0
-
-DIALECTS = pytest.mark.parametrize("dialect", ["ga", "beta"])
-
-WEATHER = {
-    "type": "function",
-    "name": "get_weather",
-    "description": "Tell the weather.",
-    "parameters": {"type": "object", "properties": {"city": {"type": "string"}}},
-}
-
-BEGIN = ["response.output_item.added", "conversation.item.added"]
-DONE = ["conversation.item.done", "response.output_item.done"]
-MESSAGE = [
-    *BEGIN,
-    "response.content_part.added",
-    "response.output_text.delta",
-    "response.output_text.done",
-    "response.content_part.done",
-    *DONE,
-]
-CALL = [*BEGIN, "response.function_call_arguments.delta", "response.function_call_arguments.done", *DONE]
-
-_YES: list[Step] = ["Yes.", end(usage=Usage(7, 3))]
-
-
-class Script(ScriptedModel):
-    """A model whose answers a test adds one by one, and which says "Yes." after them; `go` is there to wait for."""
-
-    def __init__(self) -> None:
-        super().__init__(_YES)
-        self.go = asyncio.Event()
-
-    def then(self, *steps: Step) -> Script:
-        """Add an answer."""
-        is_ended = isinstance(steps[-1], Delta) and steps[-1].finish is not None
-        script = [*steps] if is_ended else [*steps, end(usage=Usage(7, 3))]
-        self._scripts = (*self._scripts[:-1], script, _YES)
-        return self
-
-    async def stopped(self) -> None:
-        """Wait until nobody listens any more."""
-        while not self.ended:
-            await asyncio.sleep(0.001)
-
-
-def call(name: str, *arguments: str, index: int = 0) -> Delta:
-    """A tool call in pieces, as one delta."""
-    first = CallDelta(index, f"call_{index + 1}", name, "")
-    return Delta(calls=(first, *(CallDelta(index, None, None, piece) for piece in arguments)))
-
-
-class Caller:
-    """A client on its socket; what it is sent goes through the grammar."""
-
-    def __init__(self, ws: ClientWebSocketResponse, dialect: Dialect) -> None:
-        self.ws = ws
-        self.events: list[Event] = []
-        self.grammar = Grammar(dialect)
-
-    async def send(self, kind: str, **fields: object) -> None:
-        """Send an event."""
-        await self.ws.send_json({"type": kind, **fields})
-
-    async def next(self) -> Event:
-        """The next event."""
-        event: Event = await self.ws.receive_json(timeout=LIMIT)
-        self.grammar.feed(event)
-        self.events.append(event)
-        return event
-
-    async def until(self, kind: str) -> Event:
-        """The next event of that type; an error in its place is one."""
-        while (event := await self.next())["type"] != kind:
-            assert event["type"] != "error", event
-        return event
-
-    async def ask(self, kind: str, **fields: object) -> Event:
-        """What an event is answered with."""
-        await self.send(kind, **fields)
-        return await self.next()
-
-    async def error(self, kind: str, **fields: object) -> Any:
-        """The error that an event is answered with."""
-        await self.send(kind, **fields)
-        return (await self.until("error"))["error"]
-
-    async def update(self, **session: object) -> Any:
-        """The session after an update."""
-        await self.send("session.update", session=session)
-        return (await self.until("session.updated"))["session"]
-
-    async def say(self, text: str = "Hi", previous: str | None = None, **fields: object) -> Event:
-        """The item that a text of the user's becomes."""
-        content = [{"type": "input_text", "text": text}]
-        return await self.create({"type": "message", "role": "user", "content": content, **fields}, previous)
-
-    async def create(self, item: Event, previous: str | None = None) -> Event:
-        """An item of the client's own, as the server has it."""
-        await self.send("conversation.item.create", item=item, previous_item_id=previous)
-        if self.grammar.dialect == "beta":
-            return await self.until("conversation.item.created")
-        await self.until("conversation.item.added")
-        return await self.next()
-
-    async def respond(self, **response: object) -> Any:
-        """The response at its end."""
-        await self.send("response.create", response=response)
-        return (await self.until("response.done"))["response"]
-
-    async def end(self) -> int:
-        """The close code, after all that is still sent."""
-        while (message := await self.ws.receive(timeout=LIMIT)).type is WSMsgType.TEXT:
-            self.grammar.feed(message.json())
-            self.events.append(message.json())
-        assert message.type is WSMsgType.CLOSE
-        return int(message.data)
-
-    def since(self, kind: str) -> list[str]:
-        """The types of the events from the last one of that type on; of deltas in a row one."""
-        kinds = [event["type"] for event in self.events]
-        last = len(kinds) - 1 - kinds[::-1].index(kind)
-        return [one for one, _ in groupby(kinds[last:])]
-
-
-@asynccontextmanager
-async def calling(client: Client, dialect: Dialect = "ga", **params: str) -> AsyncIterator[Caller]:
-    """A client that was greeted."""
-    async with client.ws_connect(REALTIME, params={"dialect": dialect, **params}, max_msg_size=0) as ws:
-        caller = Caller(ws, dialect)
-        assert (await caller.next())["type"] == "session.created"
-        yield caller
-    if dialect == "ga":
-        assert await refused_by_agents(caller.events) == []
+from tests.scripted import Step, end
+from tests.web.realtime.openai_client import (
+    CALL,
+    DIALECTS,
+    LIMIT,
+    MESSAGE,
+    REALTIME,
+    WEATHER,
+    Caller,
+    Script,
+    call,
+    calling,
+    spelled,
+    transport,
+)
 
 
 @pytest.fixture
@@ -175,15 +50,6 @@ async def caller(client: Client, script: Script) -> AsyncIterator[Caller]:
     """A GA client that was greeted."""
     async with calling(client) as caller:
         yield caller
-
-
-def spelled(kinds: list[str], dialect: Dialect) -> list[str]:
-    """A trace of the GA dialect in another one."""
-    if dialect == "ga":
-        return kinds
-    kinds = [kind for kind in kinds if kind != "conversation.item.done"]
-    created = [kind.replace("conversation.item.added", "conversation.item.created") for kind in kinds]
-    return [kind.replace("output_text", "text") for kind in created]
 
 
 # The traces of realtime-protocol.md, 3.5
@@ -952,14 +818,6 @@ async def test_slow_client_of_many_responses(client: Client, script: Script) -> 
     assert outcomes == ["completed"] * 8
 
 
-def transport(caller: Caller) -> asyncio.Transport:
-    """The connection below a client's socket."""
-    connection = caller.ws._response.connection
-    assert connection is not None
-    assert isinstance(connection.transport, asyncio.Transport)
-    return connection.transport
-
-
 async def test_leaving_client_stops_the_model(client: Client, script: Script) -> None:
     """Nobody pays for an answer that nobody hears; and it is counted as cancelled."""
     script.then("Once", script.go)
@@ -973,7 +831,7 @@ async def test_leaving_client_stops_the_model(client: Client, script: Script) ->
 
 
 async def test_reload_in_the_middle_of_a_turn(client: Client, script: Script) -> None:
-    """What was said is closed, the response fails with the reason, then comes the farewell, then 1012."""
+    """What was said is closed, the response fails with the reason, then comes the close message, then 1012."""
     script.then("Once upon", script.go)
     async with calling(client) as caller:
         await caller.send("response.create")
@@ -987,8 +845,8 @@ async def test_reload_in_the_middle_of_a_turn(client: Client, script: Script) ->
     assert (fatal["error"]["type"], fatal["error"]["code"]) == ("fatal", "characters_reloaded")
 
 
-async def test_nothing_is_heard_after_the_farewell(client: Client, script: Script) -> None:
-    """What a client asks while its farewell waits to be read starts nothing any more."""
+async def test_nothing_is_heard_after_the_close_message(client: Client, script: Script) -> None:
+    """What a client asks while its close message waits to be read starts nothing any more."""
     async with calling(client) as caller:
         (live,) = client.app[SESSIONS]._live.values()
         transport(caller).pause_reading()

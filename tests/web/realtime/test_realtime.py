@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import weakref
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,49 +15,29 @@ from typing import Any
 import pytest
 import websockets
 from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, web
-from websockets.asyncio.client import ClientConnection
 
 from charhost.character.character import CharacterSet
 from charhost.reload.swap import Swap
-from charhost.settings import Settings
-from charhost.web.app import create_app
-from charhost.web.keys import MANAGER, METRICS, SESSIONS
+from charhost.web.keys import MANAGER, SESSIONS
 from charhost.web.realtime.openai import OpenAIHandler
 from charhost.web.schemas import GenerationCount
 from tests.conftest import Client, character
 from tests.reload.test_manager import Write
+from tests.web.realtime.server import (
+    HOLDING,
+    REALTIME,
+    RELOAD,
+    StartClient,
+    closed,
+    events,
+    fill_pipes,
+    reload,
+    start,
+    stuck_client,
+    until,
+)
 
-REALTIME = "/v1/realtime?dialect=ga"
-HOLDING = "/v1/realtime"  # where nothing says which dialect a client speaks
-RELOAD = "/v1/characters/reload"
-
-StartClient = Callable[..., Awaitable[Client]]
-
-
-@pytest.fixture
-def start(aiohttp_client: StartClient, directory: Path) -> StartClient:
-    """Starts a server for the directory, with further settings."""
-
-    async def start(**values: Any) -> Client:
-        return await aiohttp_client(create_app(Settings(**{"directory": directory, **values})))
-
-    return start
-
-
-async def reload(client: Client, **fields: object) -> Any:
-    """The report of a reload that was applied."""
-    answer = await client.post(RELOAD, json=fields)
-    assert answer.status == 200
-    return await answer.json()
-
-
-async def events(ws: ClientWebSocketResponse) -> tuple[list[Any], int, str]:
-    """All that a client is sent until the end, the close code and the reason."""
-    received = []
-    while (message := await ws.receive(timeout=20)).type is WSMsgType.TEXT:
-        received.append(message.json())
-    assert message.type is WSMsgType.CLOSE
-    return received, message.data, message.extra or ""
+__all__ = ["start"]
 
 
 async def update(ws: ClientWebSocketResponse, **session: object) -> Any:
@@ -73,30 +52,6 @@ async def ask(ws: ClientWebSocketResponse, event: object) -> Any:
     answer = await ws.receive_json(timeout=20)
     assert answer["type"] == "error"
     return answer["error"]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    """Wait for what no event tells of."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-def closed(client: Client, reason: str) -> float | None:
-    """How many sessions ended for that reason."""
-    return client.app[METRICS].registry.get_sample_value("charhost_sessions_closed_total", {"reason": reason})
-
-
-def stuck_client(client: Client) -> Any:
-    """A WebSocket client that is never read from, once a few frames have come."""
-    url = str(client.make_url(REALTIME)).replace("http", "ws", 1)
-    return websockets.connect(url, max_queue=1, ping_interval=None, close_timeout=0.1, compression=None, proxy=None)
-
-
-async def fill_pipes(stuck: ClientConnection, frames: int) -> None:
-    """Make the server answer more than a network connection takes in, in so many frames."""
-    for _ in range(frames):
-        await stuck.send(json.dumps({"type": "session.update", "session": {"instructions": "e" * 100_000}}))
 
 
 # The handshake
@@ -630,7 +585,7 @@ async def test_the_policy_of_the_server_is_the_default(start: StartClient) -> No
         assert (await update(ws))["type"] == "session.updated"
 
 
-async def test_frames_on_their_way_come_before_the_farewell(client: Client) -> None:
+async def test_frames_on_their_way_come_before_the_close_message(client: Client) -> None:
     """The close travels behind what was queued: nothing that was said is lost."""
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
@@ -645,7 +600,7 @@ async def test_frames_on_their_way_come_before_the_farewell(client: Client) -> N
 
 
 async def test_a_session_is_of_one_generation_or_was_told(client: Client, write: Write) -> None:
-    """Sessions that are opened during reloads are on the set that serves, or get the farewell (promise 8)."""
+    """Sessions that are opened during reloads are on the set that serves, or get the close message (promise 8)."""
 
     async def talk() -> tuple[str, int | None]:
         async with client.ws_connect(REALTIME) as ws:
@@ -693,7 +648,7 @@ async def test_a_swap_during_the_handshake_is_not_missed(
 
 
 async def test_a_client_that_does_not_read_delays_nobody(start: StartClient) -> None:
-    """With one client stuck the answer and the other clients' farewell come at once, and it is cut off (promise 14)."""
+    """With one client stuck the answer and the other clients' close come at once, and it is cut off (promise 14)."""
     client = await start(close_grace=0.2)
     async with stuck_client(client) as stuck, client.ws_connect(REALTIME) as other:
         await other.receive_json()

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import pytest
 import websockets
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from websockets.asyncio.client import ClientConnection
 
 from charhost.character.character import Character
@@ -24,117 +22,17 @@ from charhost.web.protocol.unmute_session import UnmuteSettings
 from charhost.web.realtime import unmute
 from charhost.web.realtime.word_splitter import WordSplitter
 from tests.conftest import Client, character
-from tests.grammar import CharactersListed, CharactersReloaded
+from tests.web.realtime.unmute_events import (
+    OGG_PAGE,
+    TABLE,
+    Error,
+    Ready,
+    Said,
+    TextDelta,
+    TextDone,
+)
 
 Write = Callable[[str, str], Path]
-
-OGG_PAGE = base64.b64encode(b"OggS\x00\x00" + bytes(40)).decode()
-
-
-class Strict(BaseModel):
-    """No other keys, no other types: the load test raises on anything that it does not know."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class Event(Strict):
-    event_id: str
-
-
-class Instructions(Strict):
-    type: Literal["constant", "smalltalk", "quiz_show", "guess_animal", "news", "unmute_explanation"]
-    text: str | None = None
-    language: str | None = None
-
-
-class SessionConfig(Strict):
-    instructions: Instructions | None = None
-    voice: str | None = None
-    allow_recording: bool
-
-
-class SessionUpdated(Event):
-    type: Literal["session.updated"]
-    session: SessionConfig
-
-
-class Said(Strict):
-    role: Literal["user", "assistant"]
-    content: str
-
-
-class Response(Strict):
-    object: Literal["realtime.response"]
-    status: Literal["in_progress"]
-    voice: str
-    chat_history: list[Said]
-
-
-class ResponseCreated(Event):
-    type: Literal["response.created"]
-    response: Response
-
-
-class Ready(Event):
-    type: Literal["unmute.response.text.delta.ready"]
-    delta: str
-
-
-class TextDelta(Event):
-    type: Literal["response.text.delta"]
-    delta: str = Field(pattern=r"^\S+$")
-
-
-class TextDone(Event):
-    type: Literal["response.text.done"]
-    text: str
-
-
-class Outputs(Strict):
-    chat_history: list[Said] = Field(min_length=1)
-    debug_dict: dict[str, Any]
-    debug_plot_data: list[Any]
-
-
-class AdditionalOutputs(Event):
-    type: Literal["unmute.additional_outputs"]
-    args: Outputs
-
-
-class Problem(Strict):
-    type: Literal["invalid_request_error", "server_error"]
-    code: str | None
-    message: str
-    param: None
-    details: str | dict[str, Any] | None
-
-
-class Farewell(BaseModel):
-    """What comes before a close that is none of the client's doing: it has the shape of the GA dialect."""
-
-    type: Literal["fatal", "server_error"]
-    code: str
-    message: str
-
-
-class Error(Event):
-    type: Literal["error"]
-    error: Annotated[Problem | Farewell, Field(union_mode="left_to_right")]
-
-
-AnyEvent = Annotated[
-    SessionUpdated
-    | ResponseCreated
-    | Ready
-    | TextDelta
-    | TextDone
-    | AdditionalOutputs
-    | Error
-    | CharactersListed
-    | CharactersReloaded,
-    Field(discriminator="type"),
-]
-TABLE: TypeAdapter[Any] = TypeAdapter(AnyEvent)
 
 
 class Script:
@@ -722,8 +620,8 @@ async def test_the_wait_for_sound_does_not_hold_up_the_end(client: Client, conne
     assert ([event.type for event in events], code, script.asked) == (["error"], 1012, [])
 
 
-async def test_nobody_is_greeted_after_the_farewell(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the wait for sound ends while the farewell is on its way, no answer begins."""
+async def test_nobody_is_greeted_after_the_close_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the wait for sound ends while the close message is on its way, no answer begins."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 0)
     frames: list[str] = []
     session: Any = SimpleNamespace(

@@ -1,4 +1,4 @@
-"""Farewells: the last thing a client is sent."""
+"""Close messages: the last thing a client is sent."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from charhost.web.sessions.close_message import (
 from tests.scripted import cast
 
 
-def error(farewell: CloseMessage) -> Any:
+def error(closing: CloseMessage) -> Any:
     """The error of the event before the close."""
-    assert farewell.frame is not None
-    return json.loads(farewell.frame)["error"]
+    assert closing.frame is not None
+    return json.loads(closing.frame)["error"]
 
 
 def of_reload(
@@ -63,9 +63,9 @@ def test_a_reason_that_is_no_text_can_be_sent() -> None:
 
 def test_a_reload_says_where_from_and_that_a_client_may_come_back() -> None:
     """The event has the reason in full, and a time; the close is 1012 (promise 29)."""
-    farewell = of_reload(directory="/home/me/" + "x" * 200)
-    assert (farewell.code, farewell.why, farewell.cut) == (1012, "reload", "characters_reloaded")
-    assert error(farewell) == {
+    closing = of_reload(directory="/home/me/" + "x" * 200)
+    assert (closing.code, closing.why, closing.cut) == (1012, "reload", "characters_reloaded")
+    assert error(closing) == {
         "type": "fatal",
         "code": "characters_reloaded",
         "message": f"Characters reloaded from /home/me/{'x' * 200}. Please reconnect.",
@@ -78,11 +78,11 @@ def test_a_reload_says_where_from_and_that_a_client_may_come_back() -> None:
 @pytest.mark.parametrize("policy", ["close_affected", "follow"])
 def test_a_character_that_is_gone_is_no_reason_to_come_back(policy: SessionPolicy) -> None:
     """Where others go on, the session of a character that is gone is told so, without a time, and closed with 4004."""
-    farewell = of_reload(policy)
-    assert (farewell.code, farewell.reason, farewell.why) == (4004, "character_removed", "character_removed")
-    assert (error(farewell)["type"], error(farewell)["code"]) == ("fatal", "character_removed")
-    assert error(farewell)["message"] == "The character 'Ada' is gone: Characters reloaded from /d."
-    assert "retry_after_ms" not in error(farewell)
+    closing = of_reload(policy)
+    assert (closing.code, closing.reason, closing.why) == (4004, "character_removed", "character_removed")
+    assert (error(closing)["type"], error(closing)["code"]) == ("fatal", "character_removed")
+    assert error(closing)["message"] == "The character 'Ada' is gone: Characters reloaded from /d."
+    assert "retry_after_ms" not in error(closing)
 
 
 def test_under_close_a_character_that_is_gone_is_a_reload() -> None:
@@ -95,16 +95,16 @@ def test_under_close_a_character_that_is_gone_is_a_reload() -> None:
 )
 def test_the_return_of_clients_is_spread(count: int, rate: float, longest: float) -> None:
     """Each client has a moment of its own, as far from the next one as the rate says (promise 29)."""
-    farewell = ReloadCloseMessage(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), count, rate)
-    waits = sorted(error(farewell(cast(name="Ada")))["retry_after_ms"] for _ in range(count))
+    closing = ReloadCloseMessage(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), count, rate)
+    waits = sorted(error(closing(cast(name="Ada")))["retry_after_ms"] for _ in range(count))
     assert waits == [round(number / rate * 1000) for number in range(count)]
     assert waits[-1] == longest
 
 
 def test_the_moments_are_drawn_by_lot() -> None:
     """Who was there first does not come back first (promise 29)."""
-    farewell = ReloadCloseMessage(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), 200, 200)
-    waits = [error(farewell(cast(name="Ada")))["retry_after_ms"] for _ in range(200)]
+    closing = ReloadCloseMessage(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), 200, 200)
+    waits = [error(closing(cast(name="Ada")))["retry_after_ms"] for _ in range(200)]
     assert waits not in (sorted(waits), sorted(waits, reverse=True))
 
 
@@ -115,17 +115,17 @@ def test_shutdown_takes_no_event() -> None:
 
 def test_who_is_replaced_is_told() -> None:
     """The socket whose session another one has taken over learns it, with a code of its own."""
-    farewell = taken_over()
-    assert (farewell.code, farewell.why, farewell.cut) == (4009, "taken_over", "session_taken_over")
-    assert (error(farewell)["type"], error(farewell)["code"]) == ("fatal", "session_taken_over")
+    closing = taken_over()
+    assert (closing.code, closing.why, closing.cut) == (4009, "taken_over", "session_taken_over")
+    assert (error(closing)["type"], error(closing)["code"]) == ("fatal", "session_taken_over")
 
 
 def test_a_refusal_is_the_clients_mistake() -> None:
     """Who cannot be served is told why, by an error of OpenAI's type and a code that makes no SDK connect again."""
-    farewell = refused("session_not_found", "There is none.", "resume")
-    assert (farewell.code, farewell.reason) == (4004, "invalid_request_error.session_not_found")
-    assert (error(farewell)["type"], error(farewell)["code"]) == ("invalid_request_error", "session_not_found")
-    assert (error(farewell)["message"], error(farewell)["param"]) == ("There is none.", "resume")
+    closing = refused("session_not_found", "There is none.", "resume")
+    assert (closing.code, closing.reason) == (4004, "invalid_request_error.session_not_found")
+    assert (error(closing)["type"], error(closing)["code"]) == ("invalid_request_error", "session_not_found")
+    assert (error(closing)["message"], error(closing)["param"]) == ("There is none.", "resume")
 
 
 def test_any_name_can_be_told() -> None:

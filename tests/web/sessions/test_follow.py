@@ -23,9 +23,9 @@ from tests.grammar import Event
 from tests.reload.test_manager import Write
 from tests.scripted import end
 from tests.tagged import Echo, Gate, edit, tags
-from tests.web.realtime.test_openai import DIALECTS, LIMIT, MESSAGE, REALTIME, Caller, Script, call, calling, spelled
-from tests.web.realtime.test_realtime import RELOAD, StartClient, closed, events, reload, start, until
-from tests.web.realtime.test_unmute import OGG_PAGE, TABLE
+from tests.web.realtime.openai_client import DIALECTS, LIMIT, MESSAGE, REALTIME, Caller, Script, call, calling, spelled
+from tests.web.realtime.server import RELOAD, StartClient, closed, events, reload, start, until
+from tests.web.realtime.unmute_events import OGG_PAGE, TABLE
 
 __all__ = ["start"]
 
@@ -256,7 +256,7 @@ async def test_a_client_of_which_nothing_is_known_follows(client: Client, script
 async def test_a_client_of_which_nothing_is_known_is_told_of_a_loss(
     client: Client, write: Write, directory: Path
 ) -> None:
-    """Where the dialect is not known the farewell has the shape of the GA dialect."""
+    """Where the dialect is not known the close message has the shape of the GA dialect."""
     write("bob.py", character("Bob"))
     await reload(client)
     async with client.ws_connect(REALTIME) as ws:
@@ -483,7 +483,7 @@ async def test_no_new_answer_begins_during_a_drain(client: Client, script: Scrip
 
 
 async def test_two_reloads_in_one_drain(client: Client, script: Script, write: Write) -> None:
-    """A second reload neither touches those who are let finish nor sends them a second farewell."""
+    """A second reload neither touches those who are let finish nor sends them a second close message."""
     script.then("Once", script.go)
     async with calling(client) as caller:
         await begin(caller)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from charhost.web.sessions.outbox import MOST_WAITING_CHARACTERS, MOST_WAITING_FRAMES
-from tests.web.sessions.test_session import Line, session, turns
+from tests.web.sessions.parts import Line, session, turns
 
 
 async def test_an_outbox_has_a_bound() -> None:

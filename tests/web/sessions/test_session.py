@@ -6,85 +6,20 @@ import asyncio
 import gc
 import json
 import weakref
-from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from charhost.character.character import Character, CharacterSet
+from charhost.character.character import CharacterSet
 from charhost.conversation.turn_events import TurnEnded
-from charhost.metrics import Metrics
-from charhost.reload.swap import Swap
 from charhost.report import SessionPolicy
-from charhost.resume.writer import Journal
-from charhost.web.protocol.client_settings import ClientSettings
 from charhost.web.protocol.session_config import OpenAISettings
 from charhost.web.sessions.close_message import GOING_AWAY, CloseMessage
 from charhost.web.sessions.outbox import MOST_WAITING_FRAMES, abort
 from charhost.web.sessions.session import Session
-from tests.scripted import ScriptedModel, Step, cast, house
-
-BYE = CloseMessage(1012, "Bye", "reload")
-
-
-class Line:
-    """A socket and its transport at once: remembers what was written, and can be made to block."""
-
-    def __init__(self) -> None:
-        self.transport = self
-        self.sent: list[Any] = []
-        self.aborted = False
-        self.close_code: int | None = None
-        self.free = asyncio.Event()
-        self.free.set()
-
-    async def send_str(self, frame: str) -> None:
-        await self.free.wait()
-        self.sent.append(frame)
-
-    async def close(self, *, code: int, message: bytes, drain: bool) -> None:
-        self.sent.append((code, message, drain))
-
-    def abort(self) -> None:
-        self.aborted = True
-        self.free.set()
-
-
-def session(
-    line: Line,
-    script: Sequence[Step] = (),
-    generation: int = 1,
-    character: Character | None = None,
-    owner: str = "",
-    choices: CharacterSet | None = None,
-    settings: ClientSettings | None = None,
-) -> Session:
-    """A session on that line; its model says what the script says."""
-    request: Any = line
-    ws: Any = line
-    conversation = house(ScriptedModel(script)).open(character or cast(name="Ada"), "realtime")
-    return Session(
-        request,
-        ws,
-        conversation,
-        Journal(None, Metrics()),
-        generation=generation,
-        owner=owner,
-        choices=choices,
-        settings=settings,
-    )
-
-
-def swap_to(*characters: Character, policy: SessionPolicy = "follow") -> Swap:
-    """A swap to generation 2, which has these characters."""
-    return Swap(CharacterSet("/d", 1), CharacterSet("/d", 2, {one.name: one for one in characters}), policy)
-
-
-def version(number: int, name: str = "Ada") -> Character:
-    """A character as it was after so many edits."""
-    return replace(cast(name=name), fingerprint=f"sha256:{number}")
+from tests.scripted import ScriptedModel, cast
+from tests.web.sessions.parts import BYE, Line, session, settled, swap_to, turns, version
 
 
 async def updates(talk: Session, line: Line) -> int:
@@ -94,24 +29,11 @@ async def updates(talk: Session, line: Line) -> int:
     return sum(json.loads(frame)["type"] == "session.updated" for frame in line.sent[:-1])
 
 
-async def turns() -> None:
-    """Give everything else a chance to run."""
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-async def settled(condition: Callable[[], object]) -> None:
-    """Let the loop run until *condition* holds."""
-    async with asyncio.timeout(20):
-        while not condition():
-            await asyncio.sleep(0)
-
-
 # Frames
 
 
 async def test_frames_leave_in_order_and_the_close_comes_last() -> None:
-    """The farewell travels behind what was queued, its event before its close frame."""
+    """The close message travels behind what was queued, its event before its close frame."""
     line = Line()
     talk = session(line)
     talk.send("one")
@@ -121,7 +43,7 @@ async def test_frames_leave_in_order_and_the_close_comes_last() -> None:
     assert line.sent == ["one", "two", "fatal", (1012, b"Bye", False)]
 
 
-async def test_nothing_is_sent_after_the_farewell() -> None:
+async def test_nothing_is_sent_after_the_close_message() -> None:
     """What is queued behind the close is not written any more."""
     line = Line()
     talk = session(line)
@@ -140,7 +62,7 @@ async def test_the_close_does_not_wait_for_a_client_that_does_not_read() -> None
     assert line.sent[-1][-1] is False
 
 
-async def test_the_first_farewell_counts() -> None:
+async def test_the_first_close_message_counts() -> None:
     """A session that is being closed is not closed again, nor is its reason replaced."""
     line = Line()
     talk = session(line)
@@ -150,8 +72,8 @@ async def test_the_first_farewell_counts() -> None:
     assert (line.sent, talk.closing.reason) == ([(1012, b"Bye", False)], "reload")
 
 
-async def test_a_farewell_that_finds_the_outbox_full_cuts_the_line() -> None:
-    """Who could not even be told is cut off at once, for the reason of the farewell."""
+async def test_a_close_message_that_finds_the_outbox_full_cuts_the_line() -> None:
+    """Who could not even be told is cut off at once, for the reason of the close message."""
     line = Line()
     talk = session(line)
     for _ in range(MOST_WAITING_FRAMES):
@@ -160,7 +82,7 @@ async def test_a_farewell_that_finds_the_outbox_full_cuts_the_line() -> None:
     assert (line.aborted, talk.closing.reason) == (True, "reload")
 
 
-async def test_who_does_not_take_the_farewell_is_cut_off() -> None:
+async def test_who_does_not_take_the_close_message_is_cut_off() -> None:
     """After the grace the connection is aborted, whatever the pump waits for."""
     line = Line()
     line.free.clear()
@@ -188,8 +110,8 @@ async def under_way(talk: Session, tasks: asyncio.TaskGroup) -> list[str]:
     return codes
 
 
-async def test_turns_end_before_the_farewell() -> None:
-    """What is under way fails with the reason of the farewell, and the client is told so before it."""
+async def test_turns_end_before_the_close_message() -> None:
+    """What is under way fails with the reason of the close message, and the client is told so before it."""
     line = Line()
     talk = session(line, [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
@@ -246,7 +168,7 @@ async def test_aborting_a_lost_connection_does_nothing() -> None:
 
 
 async def test_a_session_in_a_turn_is_let_finish() -> None:
-    """While something is said the farewell waits; it comes when the turn has ended as it would have (promise 28)."""
+    """The close message waits for a running turn, which ends as it would have (promise 28)."""
     line, go = Line(), asyncio.Event()
     talk = session(line, ["Once", go, " upon."])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
@@ -279,7 +201,7 @@ async def test_a_session_that_says_nothing_leaves_at_once(drain: float) -> None:
 
 
 async def test_all_turns_are_let_finish() -> None:
-    """The farewell waits for the last of several turns (promise 28)."""
+    """The close message waits for the last of several turns (promise 28)."""
     gates = [asyncio.Event(), asyncio.Event()]
     talk = session(Line())
     talk.conversation._shared.models = ScriptedModel([gates[0]], [gates[1]])
@@ -296,7 +218,7 @@ async def test_all_turns_are_let_finish() -> None:
 
 
 async def test_shutdown_does_not_wait_for_a_drain() -> None:
-    """A farewell without a drain ends a session that is let finish; its own is said, not the earlier one."""
+    """A close message without a drain ends a session that is let finish; its own is said, not the earlier one."""
     line = Line()
     talk = session(line, [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
@@ -331,13 +253,13 @@ async def test_a_drain_holds_nobody_after_its_end(leaves: bool) -> None:
     ref = weakref.ref(talk)
     del talk
     async with asyncio.timeout(20):
-        while ref() is not None:  # the grace of the farewell passes
+        while ref() is not None:  # the grace of the close message passes
             await asyncio.sleep(0.01)
             gc.collect()
 
 
 async def test_an_answer_that_was_finished_is_not_cut() -> None:
-    """A farewell between the last event of a turn and the end of its task finds nothing to cut."""
+    """A close message between the last event of a turn and the end of its task finds nothing to cut."""
     talk, told = session(Line()), asyncio.Event()
     turn = talk.conversation.respond()
 
@@ -354,11 +276,11 @@ async def test_an_answer_that_was_finished_is_not_cut() -> None:
     assert talk.closing.end_of_turn is None
 
 
-# Errands
+# Commands
 
 
-def errand(talk: Session, tasks: asyncio.TaskGroup) -> asyncio.Event:
-    """Send the session on an errand, whose answer is sent when the event is set."""
+def command(talk: Session, tasks: asyncio.TaskGroup) -> asyncio.Event:
+    """Send the session on a command, whose answer is sent when the event is set."""
     done = asyncio.Event()
 
     async def run() -> None:
@@ -370,12 +292,12 @@ def errand(talk: Session, tasks: asyncio.TaskGroup) -> asyncio.Event:
 
 
 @pytest.mark.parametrize("drain", [0, 60])
-async def test_a_farewell_comes_after_the_answer_to_an_errand(drain: float) -> None:
-    """An errand is not cut; its answer leaves before the farewell, and nothing was drained by that."""
+async def test_a_close_message_comes_after_the_answer_to_a_command(drain: float) -> None:
+    """A command is not cut; its answer leaves before the close message, and nothing was drained by that."""
     line = Line()
     talk = session(line)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        done = errand(talk, tasks)
+        done = command(talk, tasks)
         talk.closing.leave(BYE, 5, drain)
         await turns()
         assert (talk.closing.reason, talk.work.commands) == ("reload", 1)
@@ -384,12 +306,12 @@ async def test_a_farewell_comes_after_the_answer_to_an_errand(drain: float) -> N
     assert (line.sent, talk.closing.end_of_turn) == (["answer", (1012, b"Bye", False)], None)
 
 
-async def test_a_farewell_comes_after_the_last_of_several_errands() -> None:
+async def test_a_close_message_comes_after_the_last_of_several_commands() -> None:
     """As long as one is under way, the client is not sent away."""
     line = Line()
     talk = session(line)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        first, second = errand(talk, tasks), errand(talk, tasks)
+        first, second = command(talk, tasks), command(talk, tasks)
         talk.closing.close(BYE, 5)
         second.set()
         await settled(lambda: talk.work.commands == 1)
@@ -398,13 +320,13 @@ async def test_a_farewell_comes_after_the_last_of_several_errands() -> None:
     assert line.sent == ["answer", "answer", (1012, b"Bye", False)]
 
 
-async def test_a_farewell_comes_after_answers_and_errands() -> None:
-    """An answer is cut at once, and the farewell is the last of all."""
+async def test_a_close_message_comes_after_answers_and_commands() -> None:
+    """An answer is cut at once, and the close message is the last of all."""
     line = Line()
     talk = session(line, [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
-        done = errand(talk, tasks)
+        done = command(talk, tasks)
         talk.closing.close(CloseMessage(1012, "Bye", "reload", cut="characters_reloaded"), 5)
         await settled(lambda: codes)
         done.set()
@@ -412,12 +334,12 @@ async def test_a_farewell_comes_after_answers_and_errands() -> None:
     assert (codes, line.sent) == (["characters_reloaded"], ["failed", "answer", (1012, b"Bye", False)])
 
 
-async def test_nobody_is_cut_off_during_an_errand() -> None:
-    """The time to take the farewell begins when it can be sent."""
+async def test_nobody_is_cut_off_during_a_command() -> None:
+    """The time to take the close message begins when it can be sent."""
     line = Line()
     talk = session(line)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        done = errand(talk, tasks)
+        done = command(talk, tasks)
         talk.closing.close(BYE, 0)
         await turns()
         assert not line.aborted
@@ -425,8 +347,8 @@ async def test_nobody_is_cut_off_during_an_errand() -> None:
         await settled(lambda: line.aborted)
 
 
-async def test_after_the_errand_nobody_is_waited_for() -> None:
-    """A client that takes neither its answer nor its farewell is cut off, an errand before it or not."""
+async def test_after_the_command_nobody_is_waited_for() -> None:
+    """A client that takes neither its answer nor its close message is cut off, a command before it or not."""
     line = Line()
     talk = session(line)
 
@@ -435,19 +357,19 @@ async def test_after_the_errand_nobody_is_waited_for() -> None:
 
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         talk.work.begin(talk.conversation.respond(), tell(), tasks)
-        done = errand(talk, tasks)
+        done = command(talk, tasks)
         talk.closing.close(BYE, 0)
         done.set()
         await settled(lambda: line.aborted)
         talk.drop_work()
 
 
-async def test_errands_of_a_client_that_left_are_dropped() -> None:
-    """Nobody waits for their answers, and a farewell that waited for them is not sent any more."""
+async def test_commands_of_a_client_that_left_are_dropped() -> None:
+    """Nobody waits for their answers, and a close message that waited for them is not sent any more."""
     line = Line()
     talk = session(line)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
-        errand(talk, tasks)
+        command(talk, tasks)
         talk.closing.close(BYE, 5)
         talk.drop_work()
     await turns()

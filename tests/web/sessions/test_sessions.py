@@ -19,7 +19,7 @@ from charhost.web.sessions.close_message import ReloadCloseMessage
 from charhost.web.sessions.session import Session
 from charhost.web.sessions.sessions import Sessions
 from tests.conftest import Client, character
-from tests.web.sessions.test_session import Line, session, settled, swap_to, turns, version
+from tests.web.sessions.parts import Line, session, settled, swap_to, turns, version
 
 
 def swap(policy: SessionPolicy = "close", directory: str = "/d") -> Swap:

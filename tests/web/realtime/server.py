@@ -1,0 +1,80 @@
+"""A server for the character directory, and steps that tests take with its sockets."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import websockets
+from aiohttp import ClientWebSocketResponse, WSMsgType
+from websockets.asyncio.client import ClientConnection
+
+from charhost.settings import Settings
+from charhost.web.app import create_app
+from charhost.web.keys import METRICS
+from tests.conftest import Client
+
+REALTIME = "/v1/realtime?dialect=ga"
+
+
+HOLDING = "/v1/realtime"  # where nothing says which dialect a client speaks
+
+
+RELOAD = "/v1/characters/reload"
+
+
+StartClient = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture
+def start(aiohttp_client: StartClient, directory: Path) -> StartClient:
+    """Starts a server for the directory, with further settings."""
+
+    async def start(**values: Any) -> Client:
+        return await aiohttp_client(create_app(Settings(**{"directory": directory, **values})))
+
+    return start
+
+
+async def reload(client: Client, **fields: object) -> Any:
+    """The report of a reload that was applied."""
+    answer = await client.post(RELOAD, json=fields)
+    assert answer.status == 200
+    return await answer.json()
+
+
+async def events(ws: ClientWebSocketResponse) -> tuple[list[Any], int, str]:
+    """All that a client is sent until the end, the close code and the reason."""
+    received = []
+    while (message := await ws.receive(timeout=20)).type is WSMsgType.TEXT:
+        received.append(message.json())
+    assert message.type is WSMsgType.CLOSE
+    return received, message.data, message.extra or ""
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what no event tells of."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def closed(client: Client, reason: str) -> float | None:
+    """How many sessions ended for that reason."""
+    return client.app[METRICS].registry.get_sample_value("charhost_sessions_closed_total", {"reason": reason})
+
+
+def stuck_client(client: Client) -> Any:
+    """A WebSocket client that is never read from, once a few frames have come."""
+    url = str(client.make_url(REALTIME)).replace("http", "ws", 1)
+    return websockets.connect(url, max_queue=1, ping_interval=None, close_timeout=0.1, compression=None, proxy=None)
+
+
+async def fill_pipes(stuck: ClientConnection, frames: int) -> None:
+    """Make the server answer more than a network connection takes in, in so many frames."""
+    for _ in range(frames):
+        await stuck.send(json.dumps({"type": "session.update", "session": {"instructions": "e" * 100_000}}))

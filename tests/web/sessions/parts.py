@@ -1,0 +1,91 @@
+"""A session whose socket is the test's own, and the swaps and characters it meets."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from charhost.character.character import Character, CharacterSet
+from charhost.metrics import Metrics
+from charhost.reload.swap import Swap
+from charhost.report import SessionPolicy
+from charhost.resume.writer import Journal
+from charhost.web.protocol.client_settings import ClientSettings
+from charhost.web.sessions.close_message import CloseMessage
+from charhost.web.sessions.session import Session
+from tests.scripted import ScriptedModel, Step, cast, house
+
+BYE = CloseMessage(1012, "Bye", "reload")
+
+
+class Line:
+    """A socket and its transport at once: remembers what was written, and can be made to block."""
+
+    def __init__(self) -> None:
+        self.transport = self
+        self.sent: list[Any] = []
+        self.aborted = False
+        self.close_code: int | None = None
+        self.free = asyncio.Event()
+        self.free.set()
+
+    async def send_str(self, frame: str) -> None:
+        await self.free.wait()
+        self.sent.append(frame)
+
+    async def close(self, *, code: int, message: bytes, drain: bool) -> None:
+        self.sent.append((code, message, drain))
+
+    def abort(self) -> None:
+        self.aborted = True
+        self.free.set()
+
+
+def session(
+    line: Line,
+    script: Sequence[Step] = (),
+    generation: int = 1,
+    character: Character | None = None,
+    owner: str = "",
+    choices: CharacterSet | None = None,
+    settings: ClientSettings | None = None,
+) -> Session:
+    """A session on that line; its model says what the script says."""
+    request: Any = line
+    ws: Any = line
+    conversation = house(ScriptedModel(script)).open(character or cast(name="Ada"), "realtime")
+    return Session(
+        request,
+        ws,
+        conversation,
+        Journal(None, Metrics()),
+        generation=generation,
+        owner=owner,
+        choices=choices,
+        settings=settings,
+    )
+
+
+def swap_to(*characters: Character, policy: SessionPolicy = "follow") -> Swap:
+    """A swap to generation 2, which has these characters."""
+    return Swap(CharacterSet("/d", 1), CharacterSet("/d", 2, {one.name: one for one in characters}), policy)
+
+
+def version(number: int, name: str = "Ada") -> Character:
+    """A character as it was after so many edits."""
+    return replace(cast(name=name), fingerprint=f"sha256:{number}")
+
+
+async def turns() -> None:
+    """Give everything else a chance to run."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def settled(condition: Callable[[], object]) -> None:
+    """Let the loop run until *condition* holds."""
+    async with asyncio.timeout(20):
+        while not condition():
+            await asyncio.sleep(0)
