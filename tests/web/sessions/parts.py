@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
 from charhost.character.character import Character, CharacterSet
+from charhost.conversation.turn_events import TurnEnded
 from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
 from charhost.report import SessionPolicy
@@ -89,3 +91,21 @@ async def settled(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0)
+
+
+async def under_way(talk: Session, tasks: asyncio.TaskGroup) -> list[str]:
+    """A turn that waits for its model, told as the codes with which it ends; this waits until it has begun."""
+    turn, codes = talk.conversation.respond(), list[str]()
+    began = asyncio.Event()
+
+    async def tell() -> None:
+        began.set()
+        async with aclosing(turn.events()) as events:
+            async for event in events:
+                if isinstance(event, TurnEnded):
+                    codes.append(event.failure.code if event.failure else event.outcome)
+                    talk.send(event.outcome)
+
+    talk.work.begin(turn, tell(), tasks)
+    await began.wait()
+    return codes

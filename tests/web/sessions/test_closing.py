@@ -1,0 +1,226 @@
+"""How a session ends: turns finish or are cut, commands end, and then the client is sent away."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from contextlib import aclosing
+
+import pytest
+
+from charhost.web.sessions.close_message import GOING_AWAY, CloseMessage
+from charhost.web.sessions.session import Session
+from tests.scripted import ScriptedModel
+from tests.web.sessions.parts import BYE, Line, session, settled, turns, under_way
+
+# Draining
+
+
+async def test_a_session_in_a_turn_is_let_finish() -> None:
+    """The close message waits for a running turn, which ends as it would have (promise 28)."""
+    line, go = Line(), asyncio.Event()
+    talk = session(line, ["Once", go, " upon."])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        talk.closing.leave(BYE, 5, drain=60)
+        await turns()
+        assert (talk.closing.is_ending, talk.closing.reason, codes) == (True, None, [])
+        go.set()
+        await talk.outbox.pump(talk.ws)
+    assert (codes, talk.closing.reason, talk.closing.end_of_turn) == (["completed"], "reload", "drained")
+    assert line.sent == ["completed", (1012, b"Bye", False)]
+
+
+async def test_at_the_deadline_the_turn_is_cut() -> None:
+    """A turn that takes longer than the drain is ended as without one (promise 28)."""
+    talk = session(Line(), [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        talk.closing.leave(CloseMessage(1012, "Bye", "reload", cut="characters_reloaded"), 5, drain=0.01)
+        await talk.outbox.pump(talk.ws)
+    assert (codes, talk.closing.end_of_turn) == (["characters_reloaded"], "cut")
+
+
+@pytest.mark.parametrize("drain", [0, 60])
+async def test_a_session_that_says_nothing_leaves_at_once(drain: float) -> None:
+    """Without a turn there is nothing to wait for, and nothing to count."""
+    talk = session(Line())
+    talk.closing.leave(BYE, 5, drain)
+    assert (talk.closing.reason, talk.closing.end_of_turn) == ("reload", None)
+
+
+async def test_all_turns_are_let_finish() -> None:
+    """The close message waits for the last of several turns (promise 28)."""
+    gates = [asyncio.Event(), asyncio.Event()]
+    talk = session(Line())
+    talk.conversation._shared.models = ScriptedModel([gates[0]], [gates[1]])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        first, second = await under_way(talk, tasks), await under_way(talk, tasks)
+        talk.closing.leave(BYE, 5, drain=60)
+        gates[0].set()
+        await settled(lambda: first)
+        await turns()
+        assert talk.closing.reason is None
+        gates[1].set()
+        await talk.outbox.pump(talk.ws)
+    assert second == ["completed"]
+
+
+async def test_shutdown_does_not_wait_for_a_drain() -> None:
+    """A close message without a drain ends a session that is let finish; its own is said, not the earlier one."""
+    line = Line()
+    talk = session(line, [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        talk.closing.leave(BYE, 5, drain=60)
+        talk.closing.leave(GOING_AWAY, 5, drain=0)
+        await talk.outbox.pump(talk.ws)
+    assert (codes, talk.closing.reason, talk.closing.end_of_turn) == (["server_shutdown"], "shutdown", "cut")
+    assert line.sent == ["failed", (1001, b"Server is shutting down", False)]
+
+
+async def test_a_client_that_leaves_during_a_drain_was_not_drained() -> None:
+    """Who goes by itself was not sent away: its end is its own."""
+    talk = session(Line(), [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        await under_way(talk, tasks)
+        talk.closing.leave(BYE, 5, drain=60)
+        talk.drop_work()
+    await turns()
+    assert (talk.closing.reason, talk.closing.end_of_turn) == (None, None)
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+async def test_a_drain_holds_nobody_after_its_end(leaves: bool) -> None:
+    """Long before the deadline a session that has ended is let go, and with it the build of its character."""
+    go = asyncio.Event()
+    talk = session(Line(), [go])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        await under_way(talk, tasks)
+        talk.closing.leave(BYE, 0.01, drain=3600)
+        talk.drop_work() if leaves else go.set()
+    ref = weakref.ref(talk)
+    del talk
+    async with asyncio.timeout(20):
+        while ref() is not None:  # the grace of the close message passes
+            await asyncio.sleep(0.01)
+            gc.collect()
+
+
+async def test_an_answer_that_was_finished_is_not_cut() -> None:
+    """A close message between the last event of a turn and the end of its task finds nothing to cut."""
+    talk, told = session(Line()), asyncio.Event()
+    turn = talk.conversation.respond()
+
+    async def tell() -> None:
+        async with aclosing(turn.events()) as events:
+            async for _ in events:
+                pass
+        talk.closing.close(BYE, 5)
+        told.set()
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        talk.work.begin(turn, tell(), tasks)
+        await told.wait()
+    assert talk.closing.end_of_turn is None
+
+
+# Commands
+
+
+def command(talk: Session, tasks: asyncio.TaskGroup) -> asyncio.Event:
+    """Send the session on a command, whose answer is sent when the event is set."""
+    done = asyncio.Event()
+
+    async def run() -> None:
+        await done.wait()
+        talk.send("answer")
+
+    talk.work.run(run(), tasks)
+    return done
+
+
+@pytest.mark.parametrize("drain", [0, 60])
+async def test_a_close_message_comes_after_the_answer_to_a_command(drain: float) -> None:
+    """A command is not cut; its answer leaves before the close message, and nothing was drained by that."""
+    line = Line()
+    talk = session(line)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        done = command(talk, tasks)
+        talk.closing.leave(BYE, 5, drain)
+        await turns()
+        assert (talk.closing.reason, talk.work.commands) == ("reload", 1)
+        done.set()
+        await talk.outbox.pump(talk.ws)
+    assert (line.sent, talk.closing.end_of_turn) == (["answer", (1012, b"Bye", False)], None)
+
+
+async def test_a_close_message_comes_after_the_last_of_several_commands() -> None:
+    """As long as one is under way, the client is not sent away."""
+    line = Line()
+    talk = session(line)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        first, second = command(talk, tasks), command(talk, tasks)
+        talk.closing.close(BYE, 5)
+        second.set()
+        await settled(lambda: talk.work.commands == 1)
+        first.set()
+        await talk.outbox.pump(talk.ws)
+    assert line.sent == ["answer", "answer", (1012, b"Bye", False)]
+
+
+async def test_a_close_message_comes_after_answers_and_commands() -> None:
+    """An answer is cut at once, and the close message is the last of all."""
+    line = Line()
+    talk = session(line, [asyncio.Event()])
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        codes = await under_way(talk, tasks)
+        done = command(talk, tasks)
+        talk.closing.close(CloseMessage(1012, "Bye", "reload", cut="characters_reloaded"), 5)
+        await settled(lambda: codes)
+        done.set()
+        await talk.outbox.pump(talk.ws)
+    assert (codes, line.sent) == (["characters_reloaded"], ["failed", "answer", (1012, b"Bye", False)])
+
+
+async def test_nobody_is_cut_off_during_a_command() -> None:
+    """The time to take the close message begins when it can be sent."""
+    line = Line()
+    talk = session(line)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        done = command(talk, tasks)
+        talk.closing.close(BYE, 0)
+        await turns()
+        assert not line.aborted
+        done.set()
+        await settled(lambda: line.aborted)
+
+
+async def test_after_the_command_nobody_is_waited_for() -> None:
+    """A client that takes neither its answer nor its close message is cut off, a command before it or not."""
+    line = Line()
+    talk = session(line)
+
+    async def tell() -> None:
+        await asyncio.Event().wait()
+
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        talk.work.begin(talk.conversation.respond(), tell(), tasks)
+        done = command(talk, tasks)
+        talk.closing.close(BYE, 0)
+        done.set()
+        await settled(lambda: line.aborted)
+        talk.drop_work()
+
+
+async def test_commands_of_a_client_that_left_are_dropped() -> None:
+    """Nobody waits for their answers, and a close message that waited for them is not sent any more."""
+    line = Line()
+    talk = session(line)
+    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+        command(talk, tasks)
+        talk.closing.close(BYE, 5)
+        talk.drop_work()
+    await turns()
+    assert (talk.work.commands, talk.outbox._frames.qsize()) == (0, 0)
