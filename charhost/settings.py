@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import ipaddress
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
 from urllib.parse import urlsplit
@@ -14,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from charhost.errors import SettingsError
 from charhost.report import SessionPolicy
+from charhost.text import display
 
 # What pydantic says of text that is no number tells how it reads it.
 _NUMBERS = {"int_parsing": "expected a whole number", "float_parsing": "expected a number"}
@@ -27,6 +30,9 @@ _GROUPS = {
     "admin_key": "Security",
     "file_deadline": "Limits",
 }
+# Options of earlier versions: their variables must not keep an upgraded server from starting.
+_REMOVED = ("CHARHOST_WRONG_KEYS", "CHARHOST_WRONG_KEY_INTERVAL")
+_SHORTEST_KEY = 16
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 
 
@@ -171,8 +177,6 @@ class Settings(BaseSettings):
     admin_key_file: Path | None = Field(None, description="A file whose first line is the admin key.")
     api_key: SecretStr | None = Field(None, description="The key for talking, or several with commas; no option.")
     api_key_file: Path | None = Field(None, description="A file whose first line is that key.")
-    wrong_keys: int = Field(10, ge=1, description="How many wrong keys one address may send at once; then it gets 429.")
-    wrong_key_interval: float = Field(6, gt=0, description="After how many seconds it may send one more.")
     allowed_roots: Annotated[str, AfterValidator(_roots)] | None = Field(
         None, description="Below which directories a reload may read, with : between them; else anywhere."
     )
@@ -224,6 +228,14 @@ class Settings(BaseSettings):
         text = self.api_key.get_secret_value() if self.api_key else ""
         return tuple(key.strip() for key in text.split(",") if key.strip())
 
+    def warnings(self) -> Iterator[str]:
+        """Yield a line for each key that is easy to guess and for each unknown variable of the environment."""
+        admin_keys = [self.admin_key.get_secret_value()] if self.admin_key else []
+        for variable, keys in (("CHARHOST_ADMIN_KEY", admin_keys), ("CHARHOST_API_KEY", self.api_keys)):
+            if any(len(key) < _SHORTEST_KEY for key in keys):
+                yield f"{variable} has a key of fewer than {_SHORTEST_KEY} characters, which may be guessed"
+        yield from _unknown_variables()
+
     @model_validator(mode="after")
     def _refuse_empty_keys(self) -> Self:
         for name in ("admin_key", "api_key"):
@@ -263,6 +275,17 @@ class Settings(BaseSettings):
                 "set CHARHOST_ADMIN_KEY, or listen on 127.0.0.1"
             )
         return self
+
+
+def _unknown_variables() -> Iterator[str]:
+    known = [_variable(name) for name in Settings.model_fields]
+    for variable in sorted(name for name in os.environ if name.upper().startswith("CHARHOST_")):
+        if variable.upper() in _REMOVED:
+            yield f"{variable} is no longer used; unset it"
+        elif variable.upper() not in known:
+            nearest = difflib.get_close_matches(variable.upper(), known, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            yield f"{display(variable)} is not a setting and has no effect{hint}"
 
 
 def _key_in(file: Path, name: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import ValidationError
+from typer.testing import CliRunner
 
+from charhost.cli import app
 from charhost.errors import SettingsError
 from charhost.settings import (
     Settings,
@@ -21,9 +24,9 @@ from charhost.settings import (
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the machine has set is out of sight."""
-    for name in Settings.model_fields:
-        monkeypatch.delenv(f"CHARHOST_{name.upper()}", raising=False)
+    """Remove the variables of this machine."""
+    for variable in [name for name in os.environ if name.startswith("CHARHOST_")]:
+        monkeypatch.delenv(variable)
 
 
 def refusal(**values: Any) -> str:
@@ -394,3 +397,63 @@ def test_every_setting_belongs_to_a_group() -> None:
     assert [name for names in groups.values() for name in names] == list(Settings.model_fields)
     assert all(groups.values())
     assert groups["Watching"] == ["watch", "watch_quiet", "watch_interval", "watch_poll"]
+
+
+# Warnings
+
+
+@pytest.mark.parametrize(
+    ("keys", "variables"),
+    [
+        ({}, []),
+        ({"admin_key": "k" * 16, "api_key": f"{'a' * 16},{'b' * 20}", "llm_key": "short"}, []),
+        ({"admin_key": "k" * 15}, ["CHARHOST_ADMIN_KEY"]),
+        ({"admin_key": "k" * 15, "api_key": f"{'a' * 16},{'b' * 15}"}, ["CHARHOST_ADMIN_KEY", "CHARHOST_API_KEY"]),
+    ],
+)
+def test_a_short_key_is_warned_about(keys: dict[str, str], variables: list[str]) -> None:
+    """A key that callers send must have 16 characters, or a warning names its variable; one of a model need not."""
+    assert list(Settings(**keys).warnings()) == [
+        f"{variable} has a key of fewer than 16 characters, which may be guessed" for variable in variables
+    ]
+
+
+def test_a_short_key_is_not_in_its_warning() -> None:
+    """A warning goes to the log, so it has no part of the key."""
+    assert "s3cret" not in "".join(Settings(admin_key="s3cret").warnings())
+
+
+@pytest.mark.parametrize(
+    ("variable", "hint"),
+    [
+        ("CHARHOST_PROT", "; did you mean CHARHOST_PORT?"),
+        ("CHARHOST_MAX_SESSION", "; did you mean CHARHOST_MAX_SESSIONS?"),
+        ("charhost_prot", "; did you mean CHARHOST_PORT?"),
+        ("CHARHOST_ZZZZ_QQQQ", ""),
+    ],
+)
+def test_an_unknown_variable_is_one_warning(monkeypatch: pytest.MonkeyPatch, variable: str, hint: str) -> None:
+    """A variable that is no setting does not stop the server; its warning has the nearest name, if one is near."""
+    monkeypatch.setenv(variable, "1")
+    assert list(Settings().warnings()) == [f"{variable} is not a setting and has no effect{hint}"]
+
+
+@pytest.mark.parametrize("variable", ["CHARHOST_WRONG_KEYS", "CHARHOST_WRONG_KEY_INTERVAL"])
+def test_a_removed_setting_is_no_longer_used(monkeypatch: pytest.MonkeyPatch, variable: str) -> None:
+    """A server that is upgraded starts with the variables of the version before, whatever their values."""
+    monkeypatch.setenv(variable, "no number")
+    assert list(Settings().warnings()) == [f"{variable} is no longer used; unset it"]
+
+
+def test_known_variables_are_not_warned_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the variable of a setting, in any case, nor variables of other programs bring a warning."""
+    for variable in ("CHARHOST_PORT", "charhost_max_sessions", "CHARHOSTESS"):
+        monkeypatch.setenv(variable, "8000")
+    assert list(Settings().warnings()) == []
+
+
+@pytest.mark.parametrize("option", ["--prot", "--wrong-keys", "--wrong-key-interval"])
+def test_an_unknown_option_is_an_error(option: str) -> None:
+    """An option that does not exist, or not any more, ends the command with 2."""
+    result = CliRunner().invoke(app, ["serve", option, "3"])
+    assert (result.exit_code, "No such option" in result.output) == (2, True)

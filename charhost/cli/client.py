@@ -149,7 +149,7 @@ def exit_status(answer: Answer, fits: Callable[[Document], bool]) -> Exit:
     match answer.status:
         case 200 if document is not None and fits(document):
             return Exit.DONE
-        case 401 | 429:
+        case 401:
             return Exit.NOT_AUTHORISED
         case 403 if (document or {}).get("code") in _NOT_AUTHORISED:
             return Exit.NOT_AUTHORISED

@@ -194,7 +194,8 @@ def _who_answers(settings: Settings) -> str:
 
 
 def _doubts(settings: Settings, current: CharacterSet) -> Iterator[str]:
-    """Yield what is set and means nothing as things are; it may mean something after a reload."""
+    """Yield a warning for each setting that is unsafe or has no effect now; a reload may change that."""
+    yield from settings.warnings()
     for root in settings.roots:
         if not os.path.isdir(root):
             yield f"allowed_roots (--allowed-roots): there is no directory {display(str(root))}"

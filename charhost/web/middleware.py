@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from charhost.text import UNEXPECTED
 from charhost.web.keys import AUTHORITY, GATE
 from charhost.web.problems import Problem, reads_openai_errors
-from charhost.web.security.authority import KeyKind
+from charhost.web.security.wrong_keys import KeyKind
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -56,11 +56,12 @@ def chat(handler: Handler) -> Handler:
 
 
 def insist(request: web.Request, kind: KeyKind) -> None:
-    """Raise a `Problem` for whoever may not do what asks for that *kind* of key; one that is none of ours counts."""
+    """Raise a `Problem` if the request may not do what needs a key of that *kind*; wrong keys are counted."""
     authority = request[AUTHORITY]
     refusal = authority.refusal if kind == "admin" else authority.chat_refusal
     if refusal is not None:
-        raise request.app[GATE].turn_away(refusal, authority, kind, request.remote)
+        request.app[GATE].count_refusal(refusal, authority, kind, request.remote)
+        raise refusal
 
 
 def _guarded(handler: Handler, kind: KeyKind) -> Handler:

@@ -61,7 +61,6 @@ PROBLEMS = [
     (401, {"code": "invalid_key", "detail": "No."}, 4),
     (403, {"code": "forbidden", "detail": "No."}, 4),
     (403, {"code": "directory_not_allowed", "detail": "No."}, 4),
-    (429, {"code": "too_many_failures", "detail": "No."}, 4),
     (412, {"code": "revision_mismatch", "detail": "No."}, 5),
 ]
 

@@ -161,9 +161,9 @@ class Server:
 
 @pytest.fixture
 async def server(row: Row, aiohttp_client: Callable[..., Awaitable[Client]], directory: Path) -> Server:
-    """A server that listens for callers from here and from elsewhere; wrong keys never make it tell to wait."""
+    """A server that listens for callers from here and from elsewhere."""
     keys = {OPTIONS[kind]: KEYS[kind] for kind in CONFIGURED[row.keys_set]}
-    client = await aiohttp_client(create_app(Settings(directory=directory, wrong_keys=10_000, **keys)))
+    client = await aiohttp_client(create_app(Settings(directory=directory, **keys)))
     far = FarSocket()
     far.bind(("127.0.0.1", 0))
     assert client.server.runner is not None

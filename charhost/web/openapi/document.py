@@ -24,12 +24,8 @@ _REFS = "#/components/schemas/{model}"
 # What a caller without the right key is told, wherever it asks.
 _REFUSALS: Mapping[str, Mapping[int, str]] = {
     "anybody": {},
-    "chat": {
-        401: "The API key is wrong or missing (`CHARHOST_API_KEY`).",
-        429: "Too many wrong keys came from this address.",
-    },
+    "chat": {401: "The API key is wrong or missing (`CHARHOST_API_KEY`)."},
     "admin": {
-        429: "Too many wrong keys came from this address (`too_many_wrong_keys`).",
         401: "The admin key (`CHARHOST_ADMIN_KEY`) is wrong or missing (`invalid_key`).",
         403: "There is no admin key, and the caller is not local.",
     },

@@ -214,10 +214,11 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> Se
 def _key_refusal(request: web.Request) -> CloseMessage | None:
     """Refuse a wrong key; a web page, which sends it as a subprotocol, cannot read the status of a handshake."""
     authority = request[AUTHORITY]
-    if authority.chat_refusal is None:
+    refusal = authority.chat_refusal
+    if refusal is None:
         return None
-    refusal = request.app[GATE].turn_away(authority.chat_refusal, authority, "chat", request.remote)
-    if refusal.status == 429 or not authority.key_in_subprotocol:
+    request.app[GATE].count_refusal(refusal, authority, "chat", request.remote)
+    if not authority.key_in_subprotocol:
         raise refusal
     return refused("invalid_api_key", refusal.detail, close_code=3000)
 

@@ -1,12 +1,10 @@
-"""Who may do what: decided once, when a request or an upgrade arrives."""
+"""Authority: what each request may do, decided once, when it arrives."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import math
 from dataclasses import dataclass
-from typing import Literal
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
@@ -14,23 +12,18 @@ from aiohttp import hdrs, web
 from charhost.metrics import Metrics
 from charhost.settings import Settings, is_loopback
 from charhost.web.problems import Problem
-from charhost.web.security.rate_limit import Throttle
+from charhost.web.security.wrong_keys import KeyKind, WrongKeys
 
 KEY_PROTOCOL = "openai-insecure-api-key."
-
-_TALKS_ONLY = "This key lets its holder talk; what was asked for needs the admin key."
-
-KeyKind = Literal["admin", "chat"]
 
 
 @dataclass(frozen=True)
 class Authority:
-    """What one request may do; `refusal` says why it may not do what admins may, `chat_refusal` why it may not talk.
+    """What one request may do; `refusal` is the error for an admin's request, `chat_refusal` the one for chat.
 
-    `owner` is a digest of the key, where talking needs one. With `key_in_subprotocol` the caller sent it in the way of
-    pages, which cannot read the status of a refused upgrade.
-
-    `guesses` says that the caller sent a key, and that it is none of ours.
+    `owner` is a digest of the key where chat needs one, else empty. `key_in_subprotocol` marks a browser's WebSocket,
+    which cannot read the status of a refused upgrade. `has_wrong_key` is set if the request has a key that is not
+    configured at all; a chat key at an admin's endpoint is not a wrong one.
     """
 
     admin: bool
@@ -39,81 +32,78 @@ class Authority:
     chat_refusal: Problem | None = None
     key_in_subprotocol: bool = False
     owner: str = ""
-    guesses: bool = False
+    has_wrong_key: bool = False
 
 
 class Gate:
-    """Knows the keys, who counts as local when there is none, and who has sent too many wrong ones."""
+    """Decides the authority of requests by the configured keys; one lives as long as its application."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._failures = metrics.auth_failures
-        self._throttle = Throttle(settings.wrong_keys, settings.wrong_key_interval)
+        self._wrong_keys = WrongKeys(metrics)
         self._admin_keys = (settings.admin_key.get_secret_value(),) if settings.admin_key else ()
-        # Where anybody may talk, an admin key changes nothing about that.
+        # An admin key alone leaves chat open.
         self._chat_keys = (*settings.api_keys, *self._admin_keys) if settings.api_keys else ()
 
     def authority(self, request: web.Request) -> Authority:
-        """Decide for one request.
+        """Return the authority of a request.
 
-        With an admin key nothing else counts. Without one an admin is whoever sits at this machine; a page of
-        another site in a browser on it (`Origin`, or a `Host` it made to point here) is not, nor is anyone behind
-        a proxy on it. Everybody may talk, unless there are keys for that; an admin key is one of them then.
+        If there is an admin key, it alone makes an admin. Otherwise every local caller is one, except a page of another
+        site in a local browser (another `Origin`, or a `Host` that was made to resolve to this machine) and requests
+        that a proxy forwarded. Chat is open unless API keys are configured; the admin key is one of them then.
         """
         bearer, protocol = _bearer_key(request), _protocol_key(request)
         key = bearer or protocol
-        refusal = self._admin_refusal(request, key)
-        chat_refusal = self._chat_refusal(key)
-        in_subprotocol = protocol is not None and bearer is None
-        owner = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest() if key and self._chat_keys else ""
-        guesses = key is not None and not _is_among(key, (*self._chat_keys, *self._admin_keys))
-        return Authority(refusal is None, refusal, chat_refusal is None, chat_refusal, in_subprotocol, owner, guesses)
+        refusal, chat_refusal = self._admin_refusal(request, key), self._chat_refusal(key)
+        return Authority(
+            admin=refusal is None,
+            refusal=refusal,
+            chat=chat_refusal is None,
+            chat_refusal=chat_refusal,
+            key_in_subprotocol=protocol is not None and bearer is None,
+            owner=_digest(key) if key and self._chat_keys else "",
+            has_wrong_key=key is not None and not _is_among(key, (*self._chat_keys, *self._admin_keys)),
+        )
 
-    def turn_away(self, refusal: Problem, authority: Authority, kind: KeyKind, remote: str | None) -> Problem:
-        """Answer what to tell a caller that is refused: after too many wrong keys, to wait.
-
-        Only who is refused comes here. The right key always opens, or whoever shares an address with others, as
-        behind a proxy, could lock them out. A key that would open something else is no wrong one.
-        """
-        if refusal.status != 401 or not authority.guesses:
-            return refusal
-        self._failures.labels(kind).inc()
-        wait = math.ceil(self._throttle.fail(remote))
-        if wait == 0:
-            return refusal
-        # OpenAI's clients ask again after a 429 by themselves, with the same key.
-        headers = {hdrs.RETRY_AFTER: str(wait), "x-should-retry": "false"}
-        return Problem(429, "too_many_wrong_keys", f"Too many wrong keys; try again in {wait} s.", headers=headers)
+    def count_refusal(self, refusal: Problem, authority: Authority, kind: KeyKind, remote: str | None) -> None:
+        """Count the wrong key of a refused request, if it has one and was refused for it."""
+        if refusal.status == 401 and authority.has_wrong_key:
+            self._wrong_keys.count(kind, remote)
 
     def _admin_refusal(self, request: web.Request, key: str | None) -> Problem | None:
         if self._admin_keys:
             if _is_among(key, self._admin_keys):
                 return None
-            may_talk = _is_among(key, self._chat_keys)
-            return _unauthorized("invalid_key", _TALKS_ONLY if may_talk else _what_is_wrong("admin", key))
-        strange = _not_local(request)
-        detail = f"Without CHARHOST_ADMIN_KEY this is for local callers only, and {strange}."
-        return Problem(403, "forbidden", detail) if strange else None
+            if _is_among(key, self._chat_keys):
+                return _unauthorized("invalid_key", "This key is for chat only; this endpoint needs the admin key.")
+            return _unauthorized("invalid_key", _key_error("admin", key))
+        reason = _why_not_local(request)
+        detail = f"No CHARHOST_ADMIN_KEY is set, so only local callers are admins; {reason}."
+        return Problem(403, "forbidden", detail) if reason else None
 
     def _chat_refusal(self, key: str | None) -> Problem | None:
         if not self._chat_keys or _is_among(key, self._chat_keys):
             return None
-        return _unauthorized("invalid_api_key", _what_is_wrong("API", key))
+        return _unauthorized("invalid_api_key", _key_error("API", key))
 
 
 def offers(request: web.Request) -> list[str]:
-    """List the subprotocols that a client offers, in however many lines of the header."""
+    """Return the subprotocols that a client offers; the header may occur several times."""
     lines = request.headers.getall(hdrs.SEC_WEBSOCKET_PROTOCOL, [])
     return [offer.strip() for line in lines for offer in line.split(",")]
 
 
 def _is_among(key: str | None, known: tuple[str, ...]) -> bool:
-    """Compare with all of them, whatever the first ones say: the time it takes tells nothing."""
     sent = (key or "").encode("utf-8", "surrogateescape")
+    # Compare against every key, so that timing does not reveal which one matched.
     matches = [hmac.compare_digest(sent, one.encode()) for one in known]
     return any(matches)
 
 
-def _what_is_wrong(kind: str, key: str | None) -> str:
+def _digest(key: str) -> str:
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _key_error(kind: str, key: str | None) -> str:
     return f"The {kind} key is wrong." if key else f"The {kind} key is missing: send Authorization: Bearer KEY."
 
 
@@ -127,26 +117,26 @@ def _bearer_key(request: web.Request) -> str | None:
 
 
 def _protocol_key(request: web.Request) -> str | None:
-    if hdrs.UPGRADE in request.headers:  # a browser can send a key with a WebSocket in no other way
+    if hdrs.UPGRADE in request.headers:  # the only way for a browser to send a key with a WebSocket
         for offer in offers(request):
             if offer.startswith(KEY_PROTOCOL):
                 return offer.removeprefix(KEY_PROTOCOL)
     return None
 
 
-def _not_local(request: web.Request) -> str | None:
-    """Say what makes the request foreign, or None."""
+def _why_not_local(request: web.Request) -> str | None:
+    """Return the reason why a request does not count as local, or None."""
     for name in request.headers:
         if name.lower() == "forwarded" or name.lower().startswith("x-forwarded-"):
-            return f"the request was forwarded ({name})"
+            return f"this request was forwarded ({name})"
     if not is_loopback(request.remote or ""):
-        return "the request came from another machine"
+        return "this request came from another machine"
     host = request.headers.get(hdrs.HOST, "")
     if not is_loopback(_hostname(host)):
-        return "the Host header does not name this machine"
+        return "the Host header of this request names another machine"
     origins = request.headers.getall(hdrs.ORIGIN, [])
     if any(_netloc(origin) != host.lower() for origin in origins):
-        return "the request was made by a page of another site (Origin)"
+        return "this request was made by a page of another site (Origin)"
     return None
 
 

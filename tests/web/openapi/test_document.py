@@ -136,7 +136,7 @@ async def test_a_refused_reload_is_what_the_document_says(client: Client) -> Non
 def test_the_websocket_is_a_get_that_upgrades() -> None:
     """The route of the WebSocket answers 101, and otherwise in OpenAI's shape."""
     answers = spec()["paths"]["/v1/realtime"]["get"]["responses"]
-    assert set(answers) == {"101", "401", "426", "429", "500", "503"}
+    assert set(answers) == {"101", "401", "426", "500", "503"}
     assert "content" not in answers["101"]
     assert answers["426"]["content"]["application/json"]["schema"]["$ref"].endswith("/OpenAIError")
 
