@@ -1,4 +1,4 @@
-"""Settings: what an operator can choose. The only reader of the environment."""
+"""Settings of the server; the only module that reads the environment."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from charhost.errors import SettingsError
 from charhost.report import SessionPolicy
 from charhost.text import display
 
-# What pydantic says of text that is no number tells how it reads it.
+# Wordings for errors that pydantic describes by how it parses text.
 _NUMBERS = {"int_parsing": "expected a whole number", "float_parsing": "expected a number"}
 # The first setting of each group; the fields of `Settings` follow the groups.
 _GROUPS = {
@@ -50,15 +50,14 @@ def project_folder(package: str, folder: str) -> Path:
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether *host* is `localhost` or a loopback address."""
+    """Return whether *host* is `localhost` or a loopback address."""
     if host.lower() == "localhost":
         return True
     try:
         address = ipaddress.ip_address(host.strip("[]"))
     except ValueError:
         return False
-    mapped = getattr(address, "ipv4_mapped", None)
-    return (mapped or address).is_loopback
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _http_url(url: str) -> str:
@@ -85,6 +84,11 @@ def _roots(text: str) -> str:
     return text
 
 
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Origins = Annotated[str, AfterValidator(_origins)]
+Roots = Annotated[str, AfterValidator(_roots)]
+
+
 def settings_by_group() -> dict[str, list[str]]:
     """Return the names of the settings of each group, in order."""
     groups: dict[str, list[str]] = {}
@@ -97,103 +101,96 @@ def settings_by_group() -> dict[str, list[str]]:
 
 
 def is_secret(name: str) -> bool:
-    """Say whether a setting is a key, which has no option and is never shown."""
+    """Return whether a setting is a key, which has no option and is never shown."""
     return SecretStr in get_args(Settings.model_fields[name].annotation)
 
 
 def key_from_environment(variable: str) -> str | None:
-    """Read the key that a character file names by its variable."""
+    """Return the key in the variable that a character file names."""
     return os.environ.get(variable)
 
 
 def environment_without_keys() -> dict[str, str]:
-    """Copy the environment for a process that runs character files and nothing else."""
+    """Return the environment for a child process that runs character files."""
     return {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
 
 
 class Settings(BaseSettings):
-    """Everything an operator can set, each as an option of `charhost serve` and as `CHARHOST_<NAME>`.
+    """The settings, each an option of `charhost serve` and a variable `CHARHOST_<NAME>`.
 
-    Keys have no option: a command line can be read by every user of the machine. Each `…_key` may come from a
-    file instead, named by `CHARHOST_…_KEY_FILE`. Sizes are in bytes, times in seconds.
+    Keys have no option, because every user of the machine can read a command line.
     """
 
     model_config = SettingsConfigDict(env_prefix="CHARHOST_", frozen=True, extra="forbid", env_ignore_empty=True)
 
-    directory: AbsolutePath = Field(
-        default_factory=default_directory, description="The character directory to start with."
-    )
+    directory: AbsolutePath = Field(default_factory=default_directory, description="The first character directory.")
     character: str | None = Field(
-        None, description="Whom a client talks to that names nobody; else the first good one."
+        None, description="The character for clients that name none (default: the first good one)."
     )
-    prompt_deadline: float = Field(10, gt=0, description="How many seconds a character may take to make its prompt.")
-    tool_deadline: float = Field(30, gt=0, description="How many seconds one tool call of a character may take.")
-    tool_rounds: int = Field(8, ge=1, description="How many times in one answer a model may call for tools.")
+    prompt_deadline: float = Field(10, gt=0, description="Seconds for a character to make its prompt.")
+    tool_deadline: float = Field(30, gt=0, description="Seconds for one tool call of a character.")
+    tool_rounds: int = Field(8, ge=1, description="Maximum number of rounds of tool calls in one response.")
 
-    host: str = Field("127.0.0.1", description="The address to listen on; others than loopback need an admin key.")
+    host: str = Field("127.0.0.1", description="The address to listen on; all but loopback need an admin key.")
     port: int = Field(8000, ge=1, le=65535, description="The port to listen on.")
     state: AbsolutePath | None = Field(
-        None, description="Keep history, sets and conversations in this file, across restarts."
+        None, description="A file that keeps history, character sets and conversations across restarts."
     )
-    resume_set: bool = Field(
-        False, description="Begin with the set that served last, unless its directory has changed since; needs --state."
-    )
-    log_file: AbsolutePath | None = Field(None, description="Write the log to this file too.")
-    shutdown_timeout: float = Field(
-        3, gt=0, description="How many seconds a shutdown waits for a reload and for requests."
-    )
+    resume_set: bool = Field(False, description="Start with the last set unless its directory changed; needs --state.")
+    log_file: AbsolutePath | None = Field(None, description="A file to write the log to as well.")
+    shutdown_timeout: float = Field(3, gt=0, description="Seconds that a shutdown waits for a reload and for requests.")
 
     sessions: SessionPolicy = Field(
-        "close", description="What a reload does to open sessions: close, close_affected, follow or keep."
+        "close", description="The default of a reload for open sessions: close, close_affected, follow or keep."
     )
-    drain: float = Field(0, ge=0, description="How many seconds a session in the middle of an answer may stay.")
+    drain: float = Field(0, ge=0, description="Seconds for a session to finish its response at a reload.")
     max_reconnects_per_second: float = Field(
-        200, gt=0, description="How many clients a second are told to come back after a reload."
+        200, gt=0, description="Maximum number of clients to reconnect per second."
     )
-    close_grace: float = Field(2, gt=0, description="How many seconds a client may take to read its farewell.")
-    resume_ttl: float = Field(600, ge=0, description="How many seconds a lost client may take to come back.")
-    resume_max: int = Field(10_000, ge=0, description="The most conversations that wait for that.")
-    max_sessions: int = Field(10_000, ge=1, description="The most WebSockets at a time; one more gets 503.")
+    close_grace: float = Field(2, gt=0, description="Seconds for a client to receive its last messages.")
+    resume_ttl: float = Field(600, ge=0, description="Seconds for a disconnected client to resume its session.")
+    resume_max: int = Field(10_000, ge=0, description="Maximum number of disconnected sessions kept.")
+    max_sessions: int = Field(10_000, ge=1, description="Maximum number of open WebSockets; more get 503.")
 
-    llm_url: Annotated[str, AfterValidator(_http_url)] | None = Field(
-        None, description="An OpenAI-compatible server, such as http://127.0.0.1:11434/v1; else an offline stand-in."
+    llm_url: HttpUrl | None = Field(
+        None, description="An OpenAI-compatible server, such as http://127.0.0.1:11434/v1 (else the offline stand-in)."
     )
-    llm_model: str | None = Field(None, description="The model to ask it for.")
-    llm_key: SecretStr | None = Field(None, description="The key to send to it; there is no option for it.")
-    llm_key_file: Path | None = Field(None, description="A file whose first line is that key.")
-    llm_concurrency: int = Field(64, ge=1, description="The most requests to models at a time; others wait.")
-    llm_wait: float = Field(30, gt=0, description="How many seconds a request may wait for that.")
-    llm_connect_deadline: float = Field(10, gt=0, description="How many seconds connecting to a model may take.")
-    llm_first_deadline: float = Field(120, gt=0, description="How many seconds a model may take to begin to answer.")
-    llm_idle_deadline: float = Field(30, gt=0, description="How many seconds a model may pause in an answer.")
-    history_tokens: int = Field(8192, ge=1, description="The most tokens of a conversation that a model is sent.")
+    llm_model: str | None = Field(None, description="The model to request from it (default: its first model).")
+    llm_key: SecretStr | None = Field(None, description="The key to send to it; has no option.")
+    llm_key_file: Path | None = Field(None, description="A file with that key in its first line.")
+    llm_concurrency: int = Field(64, ge=1, description="Maximum number of concurrent requests to models; more wait.")
+    llm_wait: float = Field(30, gt=0, description="Seconds for a request to wait for its turn.")
+    llm_connect_deadline: float = Field(10, gt=0, description="Seconds to connect to a model.")
+    llm_first_deadline: float = Field(120, gt=0, description="Seconds for a model to begin a response.")
+    llm_idle_deadline: float = Field(30, gt=0, description="Seconds for a model to pause within a response.")
+    history_tokens: int = Field(8192, ge=1, description="Maximum number of tokens of a conversation sent to a model.")
 
-    watch: bool = Field(False, description="Reload by itself when a .py file in the directory changes.")
-    watch_quiet: float = Field(0.025, gt=0, description="How many seconds files must stand still before a reload.")
-    watch_interval: float = Field(30, gt=0, description="How many seconds between two comparisons of all content.")
-    watch_poll: bool = Field(False, description="Look for changes, where the file system does not tell of them.")
+    watch: bool = Field(False, description="Reload when a .py file in the directory changes.")
+    watch_quiet: float = Field(0.025, gt=0, description="Seconds without a write before a reload.")
+    watch_interval: float = Field(30, gt=0, description="Seconds between two comparisons of all files by content.")
+    watch_poll: bool = Field(False, description="Poll, for file systems without change events.")
 
-    admin_key: SecretStr | None = Field(None, description="The key for reload and status; there is no option for it.")
-    admin_key_file: Path | None = Field(None, description="A file whose first line is the admin key.")
-    api_key: SecretStr | None = Field(None, description="The key for talking, or several with commas; no option.")
-    api_key_file: Path | None = Field(None, description="A file whose first line is that key.")
-    allowed_roots: Annotated[str, AfterValidator(_roots)] | None = Field(
-        None, description="Below which directories a reload may read, with : between them; else anywhere."
+    admin_key: SecretStr | None = Field(None, description="The key for reloads and status; has no option.")
+    admin_key_file: Path | None = Field(None, description="A file with the admin key in its first line.")
+    api_key: SecretStr | None = Field(None, description="The keys for chat, separated by commas; has no option.")
+    api_key_file: Path | None = Field(None, description="A file with these keys in its first line.")
+    allowed_roots: Roots | None = Field(
+        None, description='Directories that reloads may read, separated by ":" (default: any).'
     )
-    tls_cert: AbsolutePath | None = Field(None, description="A certificate chain (PEM): serve https and wss.")
+    tls_cert: AbsolutePath | None = Field(None, description="A certificate chain (PEM), to serve https and wss.")
     tls_key: AbsolutePath | None = Field(None, description="The private key (PEM) of that certificate.")
-    cors_origin: Annotated[str, AfterValidator(_origins)] | None = Field(
-        None, description="Origins whose pages may call, with commas, or *; else localhost on any port."
+    cors_origin: Origins | None = Field(
+        None, description="Origins whose pages may call, separated by commas, or * (default: any port of localhost)."
     )
     check_isolated: bool = Field(False, description="Load files in a child process first; Linux only.")
-    isolated_memory: int = Field(2 << 30, ge=1, description="The most bytes of memory that child may have.")
-    isolated_processes: int = Field(64, ge=1, description="The most processes that child may start.")
+    isolated_memory: int = Field(2 << 30, ge=1, description="Maximum bytes of memory of that child process.")
+    isolated_processes: int = Field(64, ge=1, description="Maximum number of processes that it may start.")
 
-    file_deadline: float = Field(5, gt=0, description="How many seconds one character file may take to load.")
-    load_deadline: float = Field(60, gt=0, description="How many seconds a whole reload may take.")
-    max_files: int = Field(20_000, ge=1, description="The most .py files, and the most folders, in a directory.")
-    max_bytes: int = Field(64 << 20, ge=1, description="The most bytes of source in a directory.")
-    max_file_bytes: int = Field(1 << 20, ge=1, description="The most bytes of source in one file.")
+    file_deadline: float = Field(5, gt=0, description="Seconds to load one character file.")
+    load_deadline: float = Field(60, gt=0, description="Seconds for a whole reload.")
+    max_files: int = Field(20_000, ge=1, description="Maximum number of .py files, and of folders, in a directory.")
+    max_bytes: int = Field(64 << 20, ge=1, description="Maximum bytes of source in a directory.")
+    max_file_bytes: int = Field(1 << 20, ge=1, description="Maximum bytes of source in one file.")
 
     def __init__(self, **values: Any) -> None:
         try:
@@ -203,28 +200,23 @@ class Settings(BaseSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _read_key_files(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def _prepare(cls, values: dict[str, Any]) -> dict[str, Any]:
+        if values.get("state") == "":  # as a path it would be the working directory
+            raise ValueError("--state (CHARHOST_STATE) is empty: name a file, or leave it out")
         for name in [n for n in values if n.endswith("_key_file") and values[n]]:
             if values.get(name.removesuffix("_file")):
                 raise ValueError(f"both {_variable(name.removesuffix('_file'))} and {_variable(name)} are set; use one")
             values[name.removesuffix("_file")] = _key_in(Path(values[name]), name)
         return values
 
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_an_empty_path(cls, values: dict[str, Any]) -> dict[str, Any]:
-        if values.get("state") == "":  # as a path it would be the working directory
-            raise ValueError("--state (CHARHOST_STATE) is empty: name a file, or leave it out")
-        return values
-
     @property
     def roots(self) -> tuple[Path, ...]:
-        """The directories below which a reload may read; none of them: anywhere."""
+        """The directories that reloads may read; empty if they may read any."""
         return tuple(Path(root).expanduser() for root in (self.allowed_roots or "").split(os.pathsep) if root)
 
     @property
     def api_keys(self) -> tuple[str, ...]:
-        """The keys that let somebody talk; none of them: everybody may."""
+        """The keys for chat; empty if chat needs none."""
         text = self.api_key.get_secret_value() if self.api_key else ""
         return tuple(key.strip() for key in text.split(",") if key.strip())
 
@@ -248,32 +240,17 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
-    def _refuse_empty_roots(self) -> Self:
-        if self.allowed_roots is None and os.environ.get(_variable("allowed_roots")) is not None:
-            raise ValueError(f"{_variable('allowed_roots')} is empty; name a directory, or unset it")
-        return self
-
-    @model_validator(mode="after")
-    def _keep_what_is_resumed(self) -> Self:
+    def _refuse_contradictions(self) -> Self:
+        if self.allowed_roots is None and os.environ.get("CHARHOST_ALLOWED_ROOTS") is not None:
+            raise ValueError("CHARHOST_ALLOWED_ROOTS is empty; name a directory, or unset it")
         if self.resume_set and self.state is None:
-            raise ValueError(
-                "--resume-set (CHARHOST_RESUME_SET) needs --state FILE (CHARHOST_STATE): the last set is kept there"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _pair_certificate_and_key(self) -> Self:
+            reason = "the last set is kept there"
+            raise ValueError(f"--resume-set (CHARHOST_RESUME_SET) needs --state FILE (CHARHOST_STATE): {reason}")
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS needs both: set CHARHOST_TLS_CERT and CHARHOST_TLS_KEY")
-        return self
-
-    @model_validator(mode="after")
-    def _guard_foreign_addresses(self) -> Self:
         if self.admin_key is None and not is_loopback(self.host):
-            raise ValueError(
-                f"listening on {self.host} lets other machines run code through a reload: "
-                "set CHARHOST_ADMIN_KEY, or listen on 127.0.0.1"
-            )
+            danger = f"listening on {self.host} lets other machines run code through a reload"
+            raise ValueError(f"{danger}: set CHARHOST_ADMIN_KEY, or listen on 127.0.0.1")
         return self
 
 
@@ -289,7 +266,7 @@ def _unknown_variables() -> Iterator[str]:
 
 
 def _key_in(file: Path, name: str) -> str:
-    """Read the key in the file that the setting *name* names; raises `ValueError`."""
+    """Return the first line of *file*; raise `ValueError` with the name of the setting."""
     where = f"{_variable(name)} ({_option(name)})"
     try:
         key = next(iter(file.read_text(encoding="utf-8").splitlines()), "").strip()
@@ -309,7 +286,7 @@ def _option(name: str) -> str:
 
 
 def _explain(error: dict[str, Any]) -> str:
-    """Turn one pydantic error into a line that names the setting, what was found and what was expected."""
+    """Return a line for one pydantic error, with the setting, the expected and the actual value."""
     if not error["loc"]:
         return str(error["msg"]).removeprefix("Value error, ")
     name = str(error["loc"][0])
