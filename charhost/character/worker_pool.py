@@ -22,7 +22,7 @@ Job = Callable[[], Any]
 
 # A thread that has been busy with one job for this long blocks on something: another one goes on with the rest.
 # One thread is the rule, because several only take the interpreter lock from the event loop and load no faster.
-PATIENCE = 0.05
+GROW_AFTER = 0.05
 MOST_THREADS = 32
 _DELIVERY = 0.005
 
@@ -161,10 +161,14 @@ class _Batch:
                 if not self.futures[index].done():
                     self.futures[index].set_result(self._timeout(worker))
         self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.condemned]
-        if self._waiting and len(self._workers) < MOST_THREADS and all(w.busy_for() > PATIENCE for w in self._workers):
+        if (
+            self._waiting
+            and len(self._workers) < MOST_THREADS
+            and all(w.busy_for() > GROW_AFTER for w in self._workers)
+        ):
             self._workers.append(_Worker(self, self._interrupt))
             self._workers[-1].start()
-        self._tick_handle = self._loop.call_later(PATIENCE / 2, self._tick)
+        self._tick_handle = self._loop.call_later(GROW_AFTER / 2, self._tick)
 
     def _timeout(self, worker: _Worker) -> LoadTimeout:
         return LoadTimeout(f"not finished after {self._deadline:g} s", tuple(worker.places()))

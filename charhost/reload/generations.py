@@ -18,7 +18,7 @@ from charhost.report import ReloadReport
 log = logging.getLogger("charhost.reload")
 
 # How many seconds a reload waits for its place in the history; then it is answered without.
-PATIENCE = 5.0
+RECORD_DEADLINE = 5.0
 
 
 class Generations:
@@ -82,7 +82,7 @@ class Generations:
     async def record(self, report: ReloadReport, current: CharacterSet, disk: Snapshot | None) -> None:
         """Put an attempt into the history; a store that fails, or hangs, costs that, and not the reload."""
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(RECORD_DEADLINE):
                 await self.store.record(report, StoredSet.of(current, disk) if report.outcome == "applied" else None)
         # A shutdown gives up on those that are late; but the set is in place, and whoever asked for it is told so.
         except (TimeoutError, asyncio.CancelledError):

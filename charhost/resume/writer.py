@@ -14,7 +14,7 @@ from charhost.resume.saved_session import Parked
 log = logging.getLogger("charhost.conversation")
 
 # How many seconds an answer waits for its place on the disk; the client gets it all the same.
-PATIENCE = 5.0
+SAVE_DEADLINE = 5.0
 # After how many seconds what could not be written is tried again.
 RETRY = 1.0
 # How many conversations are written in one go.
@@ -79,19 +79,21 @@ class Journal:
         self._waiting.append(done)
         self._wake(self._archive)
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(SAVE_DEADLINE):
                 await done
         except TimeoutError:
             self._is_late = True
             self._errors.inc()
-            log.error("the state file has not answered for %g s: answers do not wait for it until it does", PATIENCE)
+            log.error(
+                "the state file has not answered for %g s: answers do not wait for it until it does", SAVE_DEADLINE
+            )
 
     async def earlier(self, most: int) -> list[str]:
         """Answer which sessions an earlier process has left, the last one first, and drop those beyond *most*."""
         if self._archive is None:
             return []
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(SAVE_DEADLINE):
                 return await self._archive.sessions(most)
         except Exception:
             self._errors.inc()
@@ -103,7 +105,7 @@ class Journal:
         if self._archive is None:
             return None
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(SAVE_DEADLINE):
                 return await self._archive.conversation(session)
         except Exception:
             self._errors.inc()
@@ -116,9 +118,11 @@ class Journal:
             return
         self._resume_writing()
         try:
-            await asyncio.wait_for(self._wake(self._archive), PATIENCE)
+            await asyncio.wait_for(self._wake(self._archive), SAVE_DEADLINE)
         except TimeoutError:
-            log.error("the state file has not answered for %g s: the last words of conversations are lost", PATIENCE)
+            log.error(
+                "the state file has not answered for %g s: the last words of conversations are lost", SAVE_DEADLINE
+            )
         self._resume_writing()
 
     def _wake(self, archive: Archive) -> asyncio.Task[None]:

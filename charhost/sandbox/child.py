@@ -20,7 +20,7 @@ from charhost.sandbox.trial import Rehearsal, crash
 from charhost.text import display
 
 # Seconds for the processes that a file started to end by themselves.
-_PATIENCE = 0.3
+_EXIT_GRACE = 0.3
 
 
 class Stage:
@@ -93,7 +93,7 @@ def _only_here(job: Callable[[], Any]) -> Callable[[], Any]:
 
 def _something_remains() -> bool:
     """Say whether a process that a file started goes on, given time to end."""
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + _EXIT_GRACE
     while any(map(_is_running, _started())):
         if time.monotonic() > end:
             return True

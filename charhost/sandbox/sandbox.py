@@ -25,7 +25,7 @@ from charhost.text import display
 _START = "import sys; sys.path[:] = {path!r}; from charhost.sandbox.fork_server import main; main({descriptor})"
 
 # Seconds for that process to end by itself.
-_PATIENCE = 1.0
+_EXIT_GRACE = 1.0
 
 # So many files are rehearsed in one child: its forking costs little beside them, and whoever waits is told often.
 _AT_A_TIME = 25
@@ -104,7 +104,7 @@ class Isolation:
             self._socket = None
         if self._process is not None:
             try:
-                await asyncio.wait_for(self._process.wait(), _PATIENCE)
+                await asyncio.wait_for(self._process.wait(), _EXIT_GRACE)
             except TimeoutError:  # a file has stopped it
                 self._process.kill()
                 await self._process.wait()

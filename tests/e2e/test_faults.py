@@ -339,7 +339,7 @@ async def test_client_never_reads(
 ) -> None:
     """A client that takes nothing while the model speaks is dropped; until then little is held for it."""
     monkeypatch.setattr(handler, "HEARTBEAT", 0.3)
-    monkeypatch.setattr(stream, "PATIENCE", 0.5)
+    monkeypatch.setattr(stream, "STALLED_READER_LIMIT", 0.5)
     client = await serve()
     said: list[int] = []
     upstream.then(endless(said))

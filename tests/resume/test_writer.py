@@ -143,7 +143,7 @@ async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
     """The log says so at the first failure, the metric counts, and everybody goes on at once."""
     monkeypatch.setattr(module, "RETRY", LIMIT * 10)
     archive.failure = OSError(28, "No space left on device")
-    async with asyncio.timeout(module.PATIENCE / 2):
+    async with asyncio.timeout(module.SAVE_DEADLINE / 2):
         for number in range(100):
             journal.note(str(number), lambda number=number: parked(str(number)))  # type: ignore[misc]
             await journal.settled()
@@ -184,12 +184,12 @@ async def test_a_disk_that_hangs_costs_one_wait(
     journal: Journal, archive: Archive, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for it any more until it has answered."""
-    monkeypatch.setattr(module, "PATIENCE", 0.01)
+    monkeypatch.setattr(module, "SAVE_DEADLINE", 0.01)
     archive.gate.clear()
     journal.note("a", lambda: parked("a"))
     await journal.settled()
     assert errors(metrics) == 1
-    monkeypatch.setattr(module, "PATIENCE", LIMIT * 10)
+    monkeypatch.setattr(module, "SAVE_DEADLINE", LIMIT * 10)
     async with asyncio.timeout(LIMIT):
         journal.note("b", lambda: parked("b"))
         await journal.settled()

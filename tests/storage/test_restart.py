@@ -486,14 +486,14 @@ async def test_a_file_that_hangs_costs_no_farewell(serving: Serving, monkeypatch
 
         async with calling(client) as caller:
             monkeypatch.setattr(manager(client).store, "save", hang)
-            monkeypatch.setattr("charhost.resume.writer.PATIENCE", LIMIT)
+            monkeypatch.setattr("charhost.resume.writer.SAVE_DEADLINE", LIMIT)
             await caller.send("response.create")
             await begun.wait()
             await reload(client)
             received, code, _ = await events(caller.ws)
             kinds = [event["type"] for event in received]
             assert (kinds[-2:], code) == (["response.done", "error"], 1012)
-        monkeypatch.setattr("charhost.resume.writer.PATIENCE", 0.01)
+        monkeypatch.setattr("charhost.resume.writer.SAVE_DEADLINE", 0.01)
 
 
 async def test_a_history_that_cannot_be_read_is_told_of(serving: Serving) -> None:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from aiohttp import hdrs, web
 
 # How long a reader may take nothing. Its model is busy for it meanwhile.
-PATIENCE = 30.0
+STALLED_READER_LIMIT = 30.0
 
 _HEADERS = {
     hdrs.CONTENT_TYPE: "text/event-stream",
@@ -21,7 +21,7 @@ _HEADERS = {
 class EventStream:
     """Writes to one client, no faster than it reads; the headers leave with the first write.
 
-    Inside `watched` a reader that takes nothing for `PATIENCE` seconds, or little more, is cut off.
+    Inside `watched` a reader that takes nothing for `STALLED_READER_LIMIT` seconds, or little more, is cut off.
     """
 
     def __init__(self, request: web.Request) -> None:
@@ -62,7 +62,7 @@ class EventStream:
 
     def _look(self) -> None:
         now = self._loop.time()
-        due = (now if self._waiting_since is None else self._waiting_since) + PATIENCE
+        due = (now if self._waiting_since is None else self._waiting_since) + STALLED_READER_LIMIT
         if due > now:
             self._timer = self._loop.call_at(due, self._look)
         elif self._request.transport is not None:

@@ -18,7 +18,7 @@ from charhost.web.realtime.unmute import UnmuteHandler
 from charhost.web.sessions.session import Session
 
 # Seconds of silence after which a client is taken for one that waits for session.created.
-PATIENCE = 2.0
+DIALECT_DEADLINE = 2.0
 
 
 class DialectHandler(Protocol):
@@ -48,7 +48,7 @@ class Dispatcher:
         self._tasks = tasks
         self._commands = CharacterCommands(session, tasks, request)
         self._handler: DialectHandler | None = None
-        self._patience = asyncio.get_running_loop().call_later(PATIENCE, self._enter, "ga")
+        self._dialect_timer = asyncio.get_running_loop().call_later(DIALECT_DEADLINE, self._enter, "ga")
         if session.settings is not None:
             self._open(session.settings)
 
@@ -68,7 +68,7 @@ class Dispatcher:
 
     def close(self) -> None:
         """Cancel pending timers; the client is disconnecting."""
-        self._patience.cancel()
+        self._dialect_timer.cancel()
         if self._handler is not None:
             self._handler.close()
 
@@ -92,7 +92,7 @@ class Dispatcher:
         return self._open(settings_of(dialect))
 
     def _open(self, settings: ClientSettings) -> DialectHandler:
-        self._patience.cancel()
+        self._dialect_timer.cancel()
         self._session.configure(settings)
         handler: DialectHandler
         if isinstance(settings, UnmuteSettings):

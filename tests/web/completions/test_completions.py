@@ -475,7 +475,7 @@ async def test_a_client_that_takes_nothing_is_cut_off(
     client: Client, play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who does not read holds no model for long."""
-    monkeypatch.setattr(stream, "PATIENCE", 0.2)
+    monkeypatch.setattr(stream, "STALLED_READER_LIMIT", 0.2)
     script = play(["x" * 100_000] * 200 + [asyncio.Event()])
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
     writer.write(raw({"model": "Ada", "messages": HI, "stream": True}))
@@ -488,7 +488,7 @@ async def test_a_model_that_thinks_for_long_is_waited_for(
     client: Client, play: Play, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The patience is for readers: a pause of the model is none of their doing."""
-    monkeypatch.setattr(stream, "PATIENCE", 0.05)
+    monkeypatch.setattr(stream, "STALLED_READER_LIMIT", 0.05)
     rest = asyncio.Event()
     play(["Hel", rest, "lo.", STOP])
     asyncio.get_running_loop().call_later(0.3, rest.set)

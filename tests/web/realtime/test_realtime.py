@@ -243,7 +243,7 @@ async def test_nonsense_at_first_is_answered_as_ga(client: Client, text: str | b
 
 async def test_a_client_that_says_nothing_is_greeted_later(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever waits for session.created gets it after a while, and once."""
-    monkeypatch.setattr("charhost.web.realtime.dispatcher.PATIENCE", 0.05)
+    monkeypatch.setattr("charhost.web.realtime.dispatcher.DIALECT_DEADLINE", 0.05)
     async with client.ws_connect(HOLDING) as ws:
         assert (await first(ws))["session"]["type"] == "realtime"
         assert (await update(ws, modalities=["text"]))["session"]["type"] == "realtime"
@@ -251,7 +251,7 @@ async def test_a_client_that_says_nothing_is_greeted_later(client: Client, monke
 
 async def test_a_client_that_was_greeted_is_not_greeted_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time to wait does not run on beside a dialect that is known."""
-    monkeypatch.setattr("charhost.web.realtime.dispatcher.PATIENCE", 0.05)
+    monkeypatch.setattr("charhost.web.realtime.dispatcher.DIALECT_DEADLINE", 0.05)
     async with client.ws_connect(HOLDING) as held, client.ws_connect(REALTIME) as known:
         await held.send_json({"type": "session.update", "session": {"modalities": ["text"]}})
         await first(known)
@@ -266,7 +266,7 @@ async def test_a_client_that_was_greeted_is_not_greeted_again(client: Client, mo
 async def test_a_client_that_left_is_not_greeted(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time to wait ends with the connection."""
     greeted: list[OpenAIHandler] = []
-    monkeypatch.setattr("charhost.web.realtime.dispatcher.PATIENCE", 0.05)
+    monkeypatch.setattr("charhost.web.realtime.dispatcher.DIALECT_DEADLINE", 0.05)
     monkeypatch.setattr(OpenAIHandler, "open", lambda door: greeted.append(door))
     async with client.ws_connect(HOLDING):
         pass
