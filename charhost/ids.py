@@ -1,4 +1,4 @@
-"""Ids that nobody can guess."""
+"""Random ids that cannot be guessed."""
 
 from __future__ import annotations
 
@@ -6,5 +6,5 @@ import secrets
 
 
 def new_id(prefix: str) -> str:
-    """Make one, such as `item_5f0c2ab1d3e94c7709a1b2c3`."""
+    """Return a new id, such as `item_5f0c2ab1d3e94c7709a1b2c3`."""
     return f"{prefix}_{secrets.token_hex(12)}"

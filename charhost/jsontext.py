@@ -1,7 +1,7 @@
-"""JSON as it comes and goes.
+"""JSON encoding and decoding.
 
-Half a character (a lone surrogate, as JavaScript sends where it cut an emoji in two) can be spelled in JSON but not in
-UTF-8; both ways it becomes U+FFFD. The json module is not used: a character file may have replaced what it holds.
+JSON can contain a lone surrogate (JavaScript sends one when it cuts an emoji in two), UTF-8 cannot; both directions
+replace it by U+FFFD. The json module is not used, because a character file may have patched it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def decoded(text: str | bytes, *, allow_nan: bool = False) -> Any:
-    """Read JSON; raises `ValueError`."""
+    """Return the value of a JSON text; raise `ValueError` if it is invalid."""
     try:
         return from_json(text, allow_inf_nan=allow_nan)
     except ValueError:
@@ -32,21 +32,21 @@ def decoded(text: str | bytes, *, allow_nan: bool = False) -> Any:
 
 
 def encoded(value: Any) -> bytes:
-    """Write JSON; NaN, which JSON cannot say, becomes null."""
+    """Return *value* as JSON; NaN, which JSON does not have, becomes null."""
     try:
         return to_json(value, inf_nan_mode="null", fallback=_plain)
-    except (ValueError, PydanticSerializationError):  # most likely half a character
-        return to_json(_whole(value), inf_nan_mode="null", fallback=_plain)
+    except (ValueError, PydanticSerializationError):  # most likely a lone surrogate
+        return to_json(_without_surrogates(value), inf_nan_mode="null", fallback=_plain)
 
 
-def _whole(value: Any) -> Any:
+def _without_surrogates(value: Any) -> Any:
     if isinstance(value, BaseModel):
         value = value.model_dump()
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, Mapping):
-        return {_whole(name): _whole(item) for name, item in value.items()}
-    return [_whole(item) for item in value] if isinstance(value, (list, tuple)) else value
+        return {_without_surrogates(name): _without_surrogates(item) for name, item in value.items()}
+    return [_without_surrogates(item) for item in value] if isinstance(value, (list, tuple)) else value
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How paths, module names, times and what was sent are spelled in answers and logs."""
+"""Text for responses and logs: paths, module names, times and quoted values."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ _MOST_QUOTED = 80
 
 
 def display(path: str) -> str:
-    """Spell a path that is not UTF-8 with escapes, so that it can be printed and sent."""
+    """Return *path* with escapes for bytes that are not UTF-8, so that it can be printed and sent."""
     return path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def public(text: str) -> str:
-    """Spell the modules of any build as their authors do: `characters.x`, not `characters.b7.x`."""
+    """Replace the module names of a build by those of the author: `characters.x` for `characters.b7.x`."""
     return re.sub(rf"\b{ROOT}\.b\d+\b", ROOT, text)
 
 
 def quoted(value: object) -> str:
-    """Spell what somebody sent in JSON as a word of a sentence, however long it is."""
+    """Return a JSON value as text for an error message, cut to 80 characters."""
     text = repr(value) if isinstance(value, str) else to_json(value).decode()
     return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"
 
 
 def timestamp() -> str:
-    """Spell the present moment as RFC 3339 does, in UTC."""
+    """Return the current time in UTC, as RFC 3339."""
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")

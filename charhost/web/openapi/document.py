@@ -1,4 +1,4 @@
-"""The OpenAPI document (3.1): what each handler declares of itself, as clients and people read it."""
+"""The OpenAPI 3.1 document, made from the declarations of the handlers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from charhost.web.schemas import OpenAIError, ProblemDocument
 Json = dict[str, Any]
 
 _REFS = "#/components/schemas/{model}"
-# What a caller without the right key is told, wherever it asks.
+# Responses to a caller without the right key, by the kind of key that an operation needs.
 _REFUSALS: Mapping[str, Mapping[int, str]] = {
     "anybody": {},
     "chat": {401: "The API key is wrong or missing (`CHARHOST_API_KEY`)."},
@@ -31,20 +31,20 @@ _REFUSALS: Mapping[str, Mapping[int, str]] = {
     },
 }
 _INTRODUCTION = (
-    "Characters are Python files, which the server executes. Whoever may reload may run code on it: without "
-    "`CHARHOST_ADMIN_KEY` that is every local caller. Everybody may talk, unless `CHARHOST_API_KEY` is set."
+    "Characters are Python files, which the server executes. A caller that may reload may run code on it: without "
+    "`CHARHOST_ADMIN_KEY` that is every local caller. Chat is open to every caller unless `CHARHOST_API_KEY` is set."
 )
 
 
 def document(routes: Iterable[web.AbstractRoute], settings: Settings) -> Json:
-    """Describe these routes; raises `LookupError` for one that has no declaration."""
+    """Return the document of these routes; raise `LookupError` for a route without a declaration."""
     operations = list(_operations(routes))
     schemas = _Schemas(_models(operations))
     security = _security(settings)
     paths: Json = {}
     for route, operation in operations:
-        spelled = _operation(route, operation, schemas) | {"security": security[operation.needs]}
-        paths.setdefault(_path(route), {})[route.method.lower()] = spelled
+        described = _operation(route, operation, schemas) | {"security": security[operation.needs]}
+        paths.setdefault(_path(route), {})[route.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -61,14 +61,14 @@ def document(routes: Iterable[web.AbstractRoute], settings: Settings) -> Json:
 
 
 class _Plain(GenerateJsonSchema):
-    """Makes schemas without a title for each field, which would only say its name again."""
+    """Makes schemas without titles, which would only repeat the names of the fields."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
 
 class _Schemas:
-    """Knows the schema of each model that is mentioned, by reference."""
+    """The schemas of all models in the document, each defined once and used by reference."""
 
     def __init__(self, models: Mapping[Any, JsonSchemaMode]) -> None:
         inputs: list[tuple[Any, JsonSchemaMode, CoreSchema]] = [
@@ -78,17 +78,17 @@ class _Schemas:
         self._schemas = {model: schema for (model, _), schema in schemas.items()}
 
     def of(self, model: Any) -> Json:
-        """Spell the type of a content."""
+        """Return the schema of a model, or of text for `str`."""
         return {"type": "string"} if model is str else self._schemas[model]
 
 
 def _operations(routes: Iterable[web.AbstractRoute]) -> Iterator[tuple[web.AbstractRoute, Operation]]:
     for route in routes:
-        if route.method == hdrs.METH_HEAD:  # aiohttp's own, beside each GET
+        if route.method == hdrs.METH_HEAD:  # aiohttp adds one to each GET
             continue
         operation = operation_of(route.handler)
         if operation is None:
-            raise LookupError(f"{route.method} {_path(route)} does not declare what it does")
+            raise LookupError(f"{route.method} {_path(route)} has no declaration (@described)")
         yield route, operation
 
 
@@ -104,24 +104,24 @@ def _models(operations: Iterable[tuple[web.AbstractRoute, Operation]]) -> dict[A
 
 
 def _operation(route: web.AbstractRoute, operation: Operation, schemas: _Schemas) -> Json:
-    spelled: Json = {
+    described: Json = {
         "operationId": getattr(route.handler, "__name__", ""),
         "tags": [operation.tag],
         "summary": operation.summary,
         "responses": _responses(_path(route), operation, schemas),
     }
     if operation.description:
-        spelled["description"] = operation.description
+        described["description"] = operation.description
     if operation.parameters:
-        spelled["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
+        described["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
     if operation.body is not None:
         content = {"application/json": {"schema": schemas.of(operation.body)}}
-        spelled["requestBody"] = {"required": True, "content": content}
-    return spelled
+        described["requestBody"] = {"required": True, "content": content}
+    return described
 
 
 def _responses(path: str, operation: Operation, schemas: _Schemas) -> Json:
-    refusals = {500: "Unexpected; the server's log has the details.", **_REFUSALS[operation.needs], **operation.errors}
+    refusals = {500: "Unexpected error; see the server's log.", **_REFUSALS[operation.needs], **operation.errors}
     answers = dict(operation.answers) | {
         status: _refusal(path, status, meaning) for status, meaning in refusals.items()
     }
@@ -138,14 +138,14 @@ def _refusal(path: str, status: int, meaning: str | Answer) -> Answer:
 
 
 def _response(answer: Answer, schemas: _Schemas) -> Json:
-    spelled: Json = {"description": answer.description}
+    described: Json = {"description": answer.description}
     if answer.content is not None:
-        spelled["content"] = {kind: {"schema": schemas.of(model)} for kind, model in answer.content.items()}
+        described["content"] = {kind: {"schema": schemas.of(model)} for kind, model in answer.content.items()}
     if answer.headers:
-        spelled["headers"] = {
+        described["headers"] = {
             name: {"description": text, "schema": {"type": "string"}} for name, text in answer.headers.items()
         }
-    return spelled
+    return described
 
 
 def _parameter(parameter: Parameter) -> Json:
@@ -164,7 +164,7 @@ def _path(route: web.AbstractRoute) -> str:
 
 
 def _security(settings: Settings) -> Mapping[str, list[Json]]:
-    """Spell which key each need means on this server; where none is configured, none is asked for."""
+    """Return the security requirements of this server by the kind of key; none where no key is configured."""
     return {
         "anybody": [],
         "chat": [{"apiKey": []}] if settings.api_keys else [],
@@ -180,7 +180,7 @@ def _security_schemes() -> Json:
 
 
 class Api:
-    """Describes the routes of one application, when somebody asks for that the first time."""
+    """Makes the document of one application at its first use."""
 
     def __init__(self, router: web.UrlDispatcher, settings: Settings) -> None:
         self._router = router
@@ -188,5 +188,4 @@ class Api:
 
     @cached_property
     def document(self) -> Json:
-        """The OpenAPI document."""
         return document(self._router.routes(), self._settings)

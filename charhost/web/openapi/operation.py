@@ -1,4 +1,4 @@
-"""Operation: what a handler declares of itself, beside its code; the OpenAPI document is made of these."""
+"""Operation: the declaration beside a handler, from which the OpenAPI document is made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 @dataclass(frozen=True)
 class Parameter:
-    """Something that is asked for in the path, the query or a header."""
+    """A parameter in the path, the query or a header."""
 
     name: str
     place: Literal["path", "query", "header"]
@@ -28,7 +28,7 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one status means: the type of its content, by content type, and the headers that come along.
+    """The response with one status: a model for each content type, and the headers.
 
     Where `content` is None the status has no body. A type that is `str` stands for text.
     """
@@ -40,7 +40,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Operation:
-    """What a handler declares of itself.
+    """The declaration of a handler.
 
     `errors` are the statuses of its refusals, each with what it means; those that every handler has, and those of its
     guard (`needs`), are added, and where an error has no content of its own, the usual one.
@@ -57,7 +57,7 @@ class Operation:
 
 
 def described(operation: Operation) -> Callable[[_Handler], _Handler]:
-    """Declare what a handler does; the outermost of its decorators."""
+    """Attach *operation* to a handler; must be the outermost decorator."""
 
     def declare(handler: _Handler) -> _Handler:
         vars(handler)[_OPERATION] = operation
@@ -67,11 +67,11 @@ def described(operation: Operation) -> Callable[[_Handler], _Handler]:
 
 
 def answers_json(model: Any, description: str) -> Answer:
-    """Declare an answer that is JSON."""
+    """Return the declaration of a JSON response."""
     return Answer(description, {"application/json": model})
 
 
 def operation_of(handler: Callable[..., Any]) -> Operation | None:
-    """Find what a handler declares of itself."""
+    """Return the declaration of a handler, if it has one."""
     found = vars(handler).get(_OPERATION)
     return found if isinstance(found, Operation) else None

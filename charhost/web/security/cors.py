@@ -1,4 +1,4 @@
-"""Cors: which pages in browsers may read the answers of this server (Fetch standard, 3.3)."""
+"""CORS: the origins whose pages may read responses of this server (Fetch standard, 3.3)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
 
-# What is for pages; what is for admins never is.
+# Endpoints for pages; admin endpoints are never among them.
 _OPEN_PATHS = re.compile(r"/v1/(models(/.*)?|chat/completions|voices|health)", re.DOTALL)
 _LOCAL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 _METHODS = "GET, POST, OPTIONS"
 _MAX_AGE = "7200"
-# What OpenAI's clients in browsers want to know of a refusal; a page may read few other headers.
+# Headers of errors that OpenAI's browser clients use; browsers hide them from pages by default.
 _READABLE = "Retry-After, x-should-retry"
 
 
 class Cors:
-    """Knows the origins whose pages may call: those given, else pages of this machine."""
+    """Allows the given origins, else pages of this machine; lives as long as the application."""
 
     def __init__(self, origins: str | None) -> None:
         given = (origins or "").split(",")
@@ -27,20 +27,20 @@ class Cors:
     async def preflight(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Answer a browser that asks before it sends what a page wants sent."""
-        asks = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-        if not asks or not _OPEN_PATHS.fullmatch(request.path):
+        """Respond to a preflight request; pass on all other requests."""
+        is_preflight = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
+        if not is_preflight or not _OPEN_PATHS.fullmatch(request.path):
             return await handler(request)
-        answer = web.Response(status=204)
+        response = web.Response(status=204)
         if self._allowed(request):
-            answer.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = _METHODS
-            answer.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = _MAX_AGE
-            if wanted := request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS):
-                answer.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = wanted
-        return answer
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = _METHODS
+            response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = _MAX_AGE
+            if requested := request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS):
+                response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = requested
+        return response
 
     async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
-        """Say on an answer, whatever its status, whose page may read it; never with credentials."""
+        """Add the CORS headers to a response of any status; credentials are never allowed."""
         if not _OPEN_PATHS.fullmatch(request.path):
             return
         response.headers.add(hdrs.VARY, hdrs.ORIGIN)

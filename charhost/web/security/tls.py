@@ -1,4 +1,4 @@
-"""TLS: the certificate that the server shows."""
+"""TLS: the server's certificate."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from charhost.errors import SettingsError
 
 
 def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | None:
-    """Make what `https` needs; None without a certificate. Raises `SettingsError`."""
+    """Return the context for `https`, or None without a certificate; raise `SettingsError` if a file is unusable."""
     if certificate is None or key is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -19,7 +19,7 @@ def tls_context(certificate: Path | None, key: Path | None) -> ssl.SSLContext | 
         except OSError as e:
             raise SettingsError(f"CHARHOST_{name}: {file}: {e.strerror or e}") from e
     try:
-        # Without a password openssl would ask for one, on the terminal.
+        # An encrypted key fails with an empty password; without one openssl would prompt on the terminal.
         context.load_cert_chain(certificate, key, password="")
     except (ssl.SSLError, ValueError) as e:
         raise SettingsError(
