@@ -1,1 +1,1 @@
-"""What charhost costs, measured; times are asserted nowhere, because machines differ."""
+"""Benchmarks of charhost; they assert no times, because machines differ."""

@@ -16,7 +16,7 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module in COMMANDS.items():
         command = commands.add_parser(name, help=(module.__doc__ or "").splitlines()[0], description=module.__doc__)
-        command.add_argument("--runs", type=int, default=7, help="how often each cell is measured (default: 7)")
+        command.add_argument("--runs", type=int, default=7, help="number of measurements per cell (default: 7)")
         module.add_arguments(command)
     arguments = parser.parse_args()
     asyncio.run(COMMANDS[arguments.command].measure(arguments))

@@ -1,4 +1,4 @@
-"""The application that `uvicorn --reload` serves in the benchmark: it imports the directory when it starts."""
+"""The application for `uvicorn --reload`: it imports all files of the directory when it starts."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COMMENTS = _comments(Path(os.environ["BENCH_DIRECTORY"])) if "BENCH_DIRECTORY" 
 async def application(
     scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
 ) -> None:
-    """Answer the comment of the character that the path names, as charhost's catalog does."""
+    """Return the comment of the character in the path, as charhost's catalog does."""
     if scope["type"] != "http":
         return
     name = unquote(scope["path"].rpartition("/")[2])

@@ -1,4 +1,4 @@
-"""Shared by the benchmarks: generated characters, the loop's gaps, medians, tables."""
+"""Helpers of the benchmarks: generated characters, gaps of the event loop, medians and tables."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ class PromptGenerator:
 
 
 def character_source(number: int, text: str = "You answer briefly and ask back.") -> str:
-    """Write one character of about twenty lines."""
+    """Return a character file of about twenty lines."""
     return _SOURCE.format(number=number, text=text)
 
 
 def generate(directory: Path, count: int) -> Path:
-    """Fill *directory* with *count* characters."""
+    """Write *count* character files to *directory*, and return it."""
     directory.mkdir(parents=True, exist_ok=True)
     for number in range(count):
         (directory / f"c{number:05d}.py").write_text(character_source(number))
@@ -45,7 +45,7 @@ def generate(directory: Path, count: int) -> Path:
 
 
 class Ticker:
-    """Notes the longest time for which the event loop did nothing else: a task that wakes every millisecond."""
+    """Wakes every millisecond, and records the longest time for which other work blocked the event loop."""
 
     def __init__(self) -> None:
         self.longest = 0.0
@@ -60,13 +60,13 @@ class Ticker:
             last = now
 
     def take(self) -> float:
-        """Answer the longest gap since the last call, in milliseconds."""
+        """Return the longest gap since the last call, in milliseconds."""
         longest, self.longest = self.longest, 0.0
         return longest * 1000
 
 
 class Stopwatch:
-    """Milliseconds that a block took."""
+    """Measures the duration of a block in milliseconds."""
 
     milliseconds = 0.0
 
@@ -79,7 +79,7 @@ class Stopwatch:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Show a median with its range."""
+    """Return the median and the range as text."""
     return f"{statistics.median(values):.1f} [{min(values):.1f}-{max(values):.1f}]"
 
 

@@ -1,4 +1,4 @@
-"""The servers that are measured: processes of their own, on free ports of this machine, ended by pid."""
+"""The measured servers: child processes on free ports."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
         return port
@@ -37,7 +37,7 @@ async def python(*arguments: str, environment: Mapping[str, str] | None = None) 
 
 
 async def until_listening(port: int) -> None:
-    """Wait until something accepts connections on *port*."""
+    """Wait until a server accepts connections on *port*."""
     async with asyncio.timeout(20):
         while True:
             try:

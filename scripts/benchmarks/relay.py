@@ -1,7 +1,7 @@
-"""What charhost adds to a model: words per second and time to the first word, beside the same model asked directly.
+"""Overhead of charhost over a direct request to the model: words per second, and time to the first word.
 
-The model is a process that streams as fast as it is read (for the words per second), and one that pauses 5 ms after
-each word (for the time to the first one). Clients, charhost and model share the machine.
+Words per second are measured with a model that streams as fast as it is read, the time to the first word with one
+that pauses 5 ms after each word. Clients, charhost and model share the machine.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ _DIALECTS = {"realtime": "ga", "realtime, beta": "beta"}
 
 
 @dataclass
-class Answer:
-    """When the first and the last word came, in seconds after the question, and how many there were."""
+class Response:
+    """One response: seconds until its first and its last word, and the number of words."""
 
     first: float
     last: float
@@ -37,58 +37,57 @@ class Answer:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of this benchmark."""
-    parser.add_argument("--conversations", default="1,10,100", help="how many at a time (default: 1,10,100)")
+    parser.add_argument("--conversations", default="1,10,100", help="concurrent conversations (default: 1,10,100)")
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    """Print a row for each front door and number of conversations."""
-    doors = ["directly", "chat completions", *_DIALECTS, "unmute"]
+    """Print a row for each interface and number of conversations."""
+    interfaces = ["directly", "chat completions", *_DIALECTS, "unmute"]
     rows = []
     for count in map(int, arguments.conversations.split(",")):
-        speeds = await _speeds(doors, count, arguments.runs)
-        firsts = await _firsts(doors, count, arguments.runs)
-        for door in doors:
-            share = (
-                f"{min(speeds[door]) / max(speeds['directly']):.2f}-{max(speeds[door]) / min(speeds['directly']):.2f}"
-            )
-            added = [first - direct for first, direct in zip(firsts[door], firsts["directly"], strict=True)]
-            rows.append([str(count), door, spread(speeds[door]), share, spread(firsts[door]), spread(added)])
+        speeds = await _speeds(interfaces, count, arguments.runs)
+        firsts = await _firsts(interfaces, count, arguments.runs)
+        for interface in interfaces:
+            speed, first = speeds[interface], firsts[interface]
+            share = f"{min(speed) / max(speeds['directly']):.2f}-{max(speed) / min(speeds['directly']):.2f}"
+            added = [milliseconds - direct for milliseconds, direct in zip(first, firsts["directly"], strict=True)]
+            rows.append([str(count), interface, spread(speed), share, spread(first), spread(added)])
     print_table(["conversations", "through", "words/s", "of direct", "first word, ms", "added, ms"], rows)
 
 
-async def _speeds(doors: list[str], count: int, runs: int) -> dict[str, list[float]]:
-    """Words per second of all conversations together, run by run."""
+async def _speeds(interfaces: list[str], count: int, runs: int) -> dict[str, list[float]]:
+    """Return the words per second of all conversations together, for each run."""
 
-    def speed(answers: list[Answer]) -> float:
-        return sum(answer.words for answer in answers) / max(answer.last for answer in answers)
+    def speed(responses: list[Response]) -> float:
+        return sum(response.words for response in responses) / max(response.last for response in responses)
 
-    return await _measured(doors, count, runs, _FLAT_OUT, speed)
+    return await _measured(interfaces, count, runs, _FLAT_OUT, speed)
 
 
-async def _firsts(doors: list[str], count: int, runs: int) -> dict[str, list[float]]:
-    """Milliseconds to the first word, the median of the conversations, run by run."""
+async def _firsts(interfaces: list[str], count: int, runs: int) -> dict[str, list[float]]:
+    """Return the median of the milliseconds to the first word, for each run."""
 
-    def first(answers: list[Answer]) -> float:
-        return sorted(answer.first for answer in answers)[len(answers) // 2] * 1000
+    def first(responses: list[Response]) -> float:
+        return sorted(response.first for response in responses)[len(responses) // 2] * 1000
 
-    return await _measured(doors, count, runs, _PACED, first)
+    return await _measured(interfaces, count, runs, _PACED, first)
 
 
 async def _measured(
-    doors: list[str], count: int, runs: int, pace: tuple[str, str], figure: Callable[[list[Answer]], float]
+    interfaces: list[str], count: int, runs: int, pace: tuple[str, str], figure: Callable[[list[Response]], float]
 ) -> dict[str, list[float]]:
-    figures: dict[str, list[float]] = {door: [] for door in doors}
+    figures: dict[str, list[float]] = {interface: [] for interface in interfaces}
     async with AsyncExitStack() as stack:
         ask = await _set_up(stack, pace, count)
-        for run in range(runs + 1):  # the first one is to warm up
-            for door in doors:
-                found = figure(await asyncio.gather(*(ask(door) for _ in range(count))))
+        for run in range(runs + 1):  # the first is a warm-up
+            for interface in interfaces:
+                found = figure(await asyncio.gather(*(ask(interface) for _ in range(count))))
                 if run:
-                    figures[door].append(found)
+                    figures[interface].append(found)
     return figures
 
 
-async def _set_up(stack: AsyncExitStack, pace: tuple[str, str], count: int) -> Callable[[str], Awaitable[Answer]]:
+async def _set_up(stack: AsyncExitStack, pace: tuple[str, str], count: int) -> Callable[[str], Awaitable[Response]]:
     model, port = free_port(), free_port()
     directory = generate(Path(stack.enter_context(tempfile.TemporaryDirectory())), 1)
     await stack.enter_async_context(python("-m", "scripts.benchmarks.streaming", str(model), *pace))
@@ -99,19 +98,19 @@ async def _set_up(stack: AsyncExitStack, pace: tuple[str, str], count: int) -> C
     await until_listening(port)
     client = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
 
-    async def ask(door: str) -> Answer:
-        if door == "unmute":
+    async def ask(interface: str) -> Response:
+        if interface == "unmute":
             return await _unmute(client, f"ws://127.0.0.1:{port}/v1/realtime")
-        if door in _DIALECTS:
-            return await _realtime(client, f"ws://127.0.0.1:{port}/v1/realtime", _DIALECTS[door])
+        if interface in _DIALECTS:
+            return await _realtime(client, f"ws://127.0.0.1:{port}/v1/realtime", _DIALECTS[interface])
         return await _completion(
-            client, f"http://127.0.0.1:{model if door == 'directly' else port}/v1/chat/completions"
+            client, f"http://127.0.0.1:{model if interface == 'directly' else port}/v1/chat/completions"
         )
 
     return ask
 
 
-async def _completion(client: aiohttp.ClientSession, url: str) -> Answer:
+async def _completion(client: aiohttp.ClientSession, url: str) -> Response:
     received, first, started = bytearray(), 0.0, time.perf_counter()
     async with client.post(url, json=_BODY) as response:
         response.raise_for_status()
@@ -119,10 +118,10 @@ async def _completion(client: aiohttp.ClientSession, url: str) -> Answer:
             received += part
             if not first and _WORD in received:
                 first = time.perf_counter() - started
-    return Answer(first, time.perf_counter() - started, received.count(_WORD))
+    return Response(first, time.perf_counter() - started, received.count(_WORD))
 
 
-async def _realtime(client: aiohttp.ClientSession, url: str, dialect: str) -> Answer:
+async def _realtime(client: aiohttp.ClientSession, url: str, dialect: str) -> Response:
     query = {"model": str(_BODY["model"]), "dialect": dialect}
     content = [{"type": "input_text", "text": "Go on."}]
     words, first = 0, 0.0
@@ -137,10 +136,10 @@ async def _realtime(client: aiohttp.ClientSession, url: str, dialect: str) -> An
                 first = first or time.perf_counter() - started
             elif '"response.done"' in message.data[:60]:
                 break
-    return Answer(first, time.perf_counter() - started, words)
+    return Response(first, time.perf_counter() - started, words)
 
 
-async def _unmute(client: aiohttp.ClientSession, url: str) -> Answer:
+async def _unmute(client: aiohttp.ClientSession, url: str) -> Response:
     words, first = 0, 0.0
     async with client.ws_connect(url, params={"dialect": "unmute"}) as socket:
         await socket.send_json({"type": "session.update", "session": {"allow_recording": False}})
@@ -152,4 +151,4 @@ async def _unmute(client: aiohttp.ClientSession, url: str) -> Answer:
                 first = first or time.perf_counter() - started
             elif '"unmute.additional_outputs"' in message.data[:60]:
                 break
-    return Answer(first, time.perf_counter() - started, words)
+    return Response(first, time.perf_counter() - started, words)

@@ -1,4 +1,4 @@
-"""How long a reload takes in the manager, and how long it keeps the event loop waiting."""
+"""Duration of a reload in the manager, and the longest gap that it causes in the event loop."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ async def _rows(count: int, runs: int, ticker: Ticker) -> list[list[str]]:
         for run in range(runs):
             (directory / "c00000.py").write_text(character_source(0, f"Edit {run}."))
             await edited.reload(manager)
-        await asyncio.sleep(2.1)  # from now on the files' stats are trusted
+        await asyncio.sleep(2.1)  # from now on the stats of the files are old enough to be trusted
         await manager.reload_characters()
         for run in range(runs):
             (directory / "c00000.py").write_text(character_source(0, f"Change {run}."))
@@ -65,7 +65,7 @@ class _Cell:
     async def reload(self, manager: CharacterManager, **fields: Any) -> None:
         """Measure one reload."""
         watch = Stopwatch()
-        await asyncio.sleep(0.02)  # what the last one left to the loop is not this one's
+        await asyncio.sleep(0.02)  # let the event loop finish the work of the previous reload
         self._ticker.take()
         with watch.running():
             await manager.reload_characters(**fields)

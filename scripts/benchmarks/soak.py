@@ -1,8 +1,8 @@
-"""Kill a server with --state at random moments, while it reloads and talks, and look whether it kept its word.
+"""Kill a server with --state at random moments, during reloads and conversations, and check that no data is lost.
 
-After each `kill -9` it is started again with the same file: it has to open, the last fifty reloads that were answered
-have to be in the history, the last fifty items that were acknowledged in each conversation, and what was served can be
-rolled back to. At the end all items of all conversations are looked for.
+After each `kill -9` a new server opens the same file. It must have the last fifty acknowledged reloads in its history,
+the last fifty acknowledged items of each conversation, and must be able to roll back to an earlier set. At the end all
+items of all conversations are checked.
 """
 
 from __future__ import annotations
@@ -31,22 +31,22 @@ Json = dict[str, Any]
 
 _CHARACTERS = 5
 _CLIENTS = 4
-# So many acknowledged items of a conversation are asked for again; the last ones are those that a kill may cost.
-_LOOKED_AT = 50
+# Number of acknowledged items of a conversation that are checked; a kill may cost the latest ones.
+_CHECKED_ITEMS = 50
 _MOST_ATTEMPTS = 100
 _LOST = ("session_not_found", "item_retrieve_invalid_item_id")
 _GONE = (aiohttp.ClientError, ConnectionError, asyncio.IncompleteReadError)
 
 
 class Broken(Exception):
-    """The server did not keep its word."""
+    """The server lost acknowledged data, or logged an error."""
 
 
 @dataclass
 class Witness:
-    """What the server has acknowledged, and what was found again.
+    """The data that the server acknowledged, and the number of items found again.
 
-    `sets` has what the files of a generation said, which each character repeats as its comment.
+    `sets` has the comment of each character by generation.
     """
 
     reloads: list[Json] = field(default_factory=list)
@@ -56,14 +56,14 @@ class Witness:
 
 
 class Soak:
-    """One state file, and the servers that have it one after the other."""
+    """One state file, and the servers that open it one after the other."""
 
     def __init__(self, home: Path, seed: int | None = None) -> None:
         self.witness = Witness()
         self.starts: list[float] = []
         self._chance = random.Random(seed)
         self._directories = [generate(home / name, _CHARACTERS) for name in ("one", "two")]
-        self._said: dict[Path, dict[str, str]] = {directory: {} for directory in self._directories}
+        self._comments: dict[Path, dict[str, str]] = {directory: {} for directory in self._directories}
         self._state = home / "state.db"
         self._port = free_port()
         self._edits = 0
@@ -72,7 +72,7 @@ class Soak:
                 self._edit(directory, number)
 
     async def round(self, longest: float) -> None:
-        """Start the server, see that nothing is missing, keep it busy, and kill it within *longest* seconds."""
+        """Start the server, check its data, put it under load, and kill it within *longest* seconds."""
         async with self._server() as process, aiohttp.ClientSession(f"http://127.0.0.1:{self._port}") as http:
             sessions = list(self.witness.items)
             await self._check_history(http)
@@ -112,69 +112,71 @@ class Soak:
             await asyncio.wait((listening, lines), return_when=asyncio.FIRST_COMPLETED)
             if not listening.done():
                 listening.cancel()
-                raise Broken(f"it does not start: {lines.result().decode()[-2000:]}")
+                raise Broken(f"the server does not start: {lines.result().decode()[-2000:]}")
             self.starts.append((time.monotonic() - started) * 1000)
             yield process
         finally:
             if process.returncode is None:
                 process.kill()
             await process.wait()
-            self._look_for_faults((await lines).decode())
+            self._check_log((await lines).decode())
 
-    def _look_for_faults(self, log: str) -> None:
+    def _check_log(self, log: str) -> None:
         if "Traceback" in log or " ERROR " in log:
-            raise Broken(f"its log tells of a fault: {log[-3000:]}")
+            raise Broken(f"the log has an error: {log[-3000:]}")
 
     async def _check_history(self, http: aiohttp.ClientSession) -> None:
-        async with http.get("/v1/characters/reloads", params={"limit": str(_MOST_ATTEMPTS)}) as answer:
-            history = await answer.json()
+        async with http.get("/v1/characters/reloads", params={"limit": str(_MOST_ATTEMPTS)}) as response:
+            history = await response.json()
         kept = {report["reload_id"]: report for report in history["reloads"]}
-        told = self.witness.reloads[-_MOST_ATTEMPTS // 2 :]
-        for report in told:
+        acknowledged = self.witness.reloads[-_MOST_ATTEMPTS // 2 :]
+        for report in acknowledged:
             if kept.get(report["reload_id"]) != report:
-                raise Broken(f"the reload {report['reload_id']} was answered, and is not in the history as it was")
-        order = [name for name in reversed(kept) if name in {report["reload_id"] for report in told}]
-        if order != [report["reload_id"] for report in told]:
-            raise Broken(f"the history has another order than the answers: {order}")
-        self.witness.found["reloads"] += len(told)
+                raise Broken(
+                    f"the reload {report['reload_id']} was acknowledged, but the history has it not or differently"
+                )
+        order = [name for name in reversed(kept) if name in {report["reload_id"] for report in acknowledged}]
+        if order != [report["reload_id"] for report in acknowledged]:
+            raise Broken(f"the history has another order than the responses: {order}")
+        self.witness.found["reloads"] += len(acknowledged)
         await self._check_a_rollback(http, history)
 
     async def _check_a_rollback(self, http: aiohttp.ClientSession, history: Json) -> None:
         generation = self._chance.choice([one for one in history["generations"] if one in self.witness.sets] or [None])
         if generation is None:  # only at the start
             return
-        async with http.post("/v1/characters/rollback", json={"generation": generation}) as answer:
-            report = await answer.json()
-        async with http.get("/v1/characters") as answer:
-            said = {entry["name"]: entry["comment"] for entry in (await answer.json())["characters"]}
-        if report.get("outcome") != "applied" or said != self.witness.sets[generation]:
-            raise Broken(f"generation {generation} was {self.witness.sets[generation]}, and is {said}: {report}")
-        self._note(report, said)
+        async with http.post("/v1/characters/rollback", json={"generation": generation}) as response:
+            report = await response.json()
+        async with http.get("/v1/characters") as response:
+            comments = {entry["name"]: entry["comment"] for entry in (await response.json())["characters"]}
+        if report.get("outcome") != "applied" or comments != self.witness.sets[generation]:
+            raise Broken(f"generation {generation} was {self.witness.sets[generation]}, and is {comments}: {report}")
+        self._note(report, comments)
         self.witness.found["rollbacks"] += 1
 
-    def _note(self, report: Json, said: dict[str, str]) -> None:
+    def _note(self, report: Json, comments: dict[str, str]) -> None:
         self.witness.reloads.append(report)
-        self.witness.sets[report["generation"]] = said
+        self.witness.sets[report["generation"]] = comments
 
     def _edit(self, directory: Path, number: int) -> None:
         self._edits += 1
         comment = f"edit {self._edits}"
         (directory / f"c{number:05d}.py").write_text(character_source(number).replace('"generated"', repr(comment)))
-        self._said[directory][f"Number {number:05d}"] = comment
+        self._comments[directory][f"Number {number:05d}"] = comment
 
     async def _reload(self, http: aiohttp.ClientSession) -> None:
         with suppress(*_GONE):
             while True:
                 directory = self._chance.choice(self._directories)
                 self._edit(directory, self._chance.randrange(_CHARACTERS))
-                said = dict(self._said[directory])
+                comments = dict(self._comments[directory])
                 fields = {
                     "directory": str(directory),
                     "scope": self._chance.choice(("all", "changed")),
                     "sessions": self._chance.choice(("close", "follow", "keep")),
                 }
-                async with http.post("/v1/characters/reload", json=fields) as answer:
-                    self._note(await answer.json(), said)
+                async with http.post("/v1/characters/reload", json=fields) as response:
+                    self._note(await response.json(), comments)
 
     async def _talk(self, http: aiohttp.ClientSession, session: str | None) -> None:
         with suppress(*_GONE):
@@ -186,12 +188,12 @@ class Soak:
                         continue
                     if created["type"] == "error":
                         if self.witness.items.get(session or ""):
-                            raise Broken(f"the session {session} is not there: {created}")
-                        session = None  # it was told its id, and nothing else, before the kill
+                            raise Broken(f"the session {session} is lost: {created}")
+                        session = None  # it had no acknowledged items before the kill
                         continue
                     session = created["session"]["id"]
-                    await self._check_items(ws, session, _LOOKED_AT)
-                    while await self._say_something(ws, session):
+                    await self._check_items(ws, session, _CHECKED_ITEMS)
+                    while await self._converse(ws, session):
                         pass
 
     async def _check_items(self, ws: aiohttp.ClientWebSocketResponse, session: str, most: int) -> None:
@@ -204,23 +206,23 @@ class Soak:
                 raise Broken(f"the session {session} had {item}, and has {found}")
             self.witness.found["items"] += 1
 
-    async def _say_something(self, ws: aiohttp.ClientWebSocketResponse, session: str) -> bool:
-        """Say a sentence, hear the answer, and note both once the answer is told to be complete."""
+    async def _converse(self, ws: aiohttp.ClientWebSocketResponse, session: str) -> bool:
+        """Send a sentence, and record it with the response once the response is complete."""
         text = f"What do you make of {self._chance.randrange(10**9)}?"
         item = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
         await ws.send_json({"type": "conversation.item.create", "item": item})
         await ws.send_json({"type": "response.create"})
-        said = await _next(ws, "conversation.item.done")
+        item_done = await _next(ws, "conversation.item.done")
         done = await _next(ws, "response.done")
-        if said is None or done is None or done["response"]["status"] != "completed":
+        if item_done is None or done is None or done["response"]["status"] != "completed":
             return False
-        self.witness.items[session] += [said["item"], *done["response"]["output"]]
+        self.witness.items[session] += [item_done["item"], *done["response"]["output"]]
         self.witness.found["turns"] += 1
         return True
 
 
 async def _next(ws: aiohttp.ClientWebSocketResponse, kind: str) -> Json | None:
-    """Answer the next event of that kind, or that there is no such thing; None if the session ends first."""
+    """Return the next event of that kind or the error that the item or session is lost; None if the session ends."""
     async for message in ws:
         event: Json = json.loads(message.data)
         if event["type"] == kind or (event["type"] == "error" and event["error"]["code"] in _LOST):
@@ -236,7 +238,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    """Print what was acknowledged and what was found again; raises `Broken` if anything was not."""
+    """Print the numbers of acknowledged and found items; raise `Broken` if one is lost."""
     with tempfile.TemporaryDirectory() as home:
         soak = Soak(Path(home), arguments.seed)
         for _ in range(arguments.runs):

@@ -1,4 +1,4 @@
-"""A model server that does nothing but stream: `python -m scripts.benchmarks.streaming PORT TOKENS SECONDS_BETWEEN`."""
+"""A minimal model server: `python -m scripts.benchmarks.streaming PORT TOKENS SECONDS_BETWEEN`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def _framed(data: bytes) -> bytes:
 
 
 async def serve(port: int, tokens: int, pause: float) -> None:
-    """Answer every request with so many words, *pause* seconds apart; 0 is as fast as the reader takes them."""
+    """Stream *tokens* words to every request, *pause* seconds apart; 0 is as fast as the client reads."""
     chunk, end = _framed(_CHUNK), _framed(_END) + _framed(b"")
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
@@ -38,7 +38,7 @@ async def serve(port: int, tokens: int, pause: float) -> None:
         except (asyncio.IncompleteReadError, ConnectionError):
             writer.close()
 
-    server = await asyncio.start_server(answer, "127.0.0.1", port)
+    server = await asyncio.start_server(respond, "127.0.0.1", port)
     await server.serve_forever()
 
 

@@ -1,6 +1,6 @@
-"""How long it takes from saving a file to the first answer with the new text, beside `uvicorn --reload`.
+"""Time from saving a file to the first response with its new text, compared with `uvicorn --reload`.
 
-Both serve the same directory, one after the other in the same run; each save is an `os.replace` of one file.
+Both serve the same directory, one after the other; each save replaces one file by `os.replace`.
 """
 
 from __future__ import annotations
@@ -30,17 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    """Print the times from save to answer, and how many bursts of saves ended on stale code."""
+    """Print the times from a save to the response, and the number of bursts after which old code was served."""
     rows = []
     for count in map(int, arguments.counts.split(",")):
         for name, command in (("charhost --watch", _charhost), ("uvicorn --reload", _uvicorn)):
             with tempfile.TemporaryDirectory() as scratch:
                 directory = generate(Path(scratch), count)
                 async with _serving(command, directory) as url:
-                    times = [await _save_to_answer(url, directory, run) for run in range(arguments.runs)]
+                    times = [await _save_to_response(url, directory, run) for run in range(arguments.runs)]
                     stale = sum([await _burst_is_stale(url, directory, burst) for burst in range(arguments.bursts)])
             rows.append([str(count), name, spread(times), f"{stale} of {arguments.bursts}"])
-    print_table(["characters", "server", "save to answer, ms", "bursts that ended on stale code"], rows)
+    print_table(["characters", "server", "save to response, ms", "bursts that ended on stale code"], rows)
 
 
 def _charhost(directory: Path, port: int) -> tuple[str, ...]:
@@ -58,12 +58,12 @@ async def _serving(command: Callable[[Path, int], tuple[str, ...]], directory: P
     url = f"http://127.0.0.1:{port}/v1/characters/Number%20{_EDITED:05d}"
     async with python(*command(directory, port), environment={"BENCH_DIRECTORY": str(directory)}):
         await _until(url, "generated")
-        # Let the watcher of either server arm itself, and the files grow older than a clock tick.
+        # Let the server's watcher start, and the files grow older than a tick of the file system's clock.
         await asyncio.sleep(3)
         yield url
 
 
-async def _save_to_answer(url: str, directory: Path, run: int) -> float:
+async def _save_to_response(url: str, directory: Path, run: int) -> float:
     started = _save(directory, f"edit {run}")
     await _until(url, f"edit {run}")
     milliseconds = (time.perf_counter() - started) * 1000
@@ -101,5 +101,5 @@ async def _comment(client: aiohttp.ClientSession, url: str) -> str | None:
     try:
         async with client.get(url, timeout=aiohttp.ClientTimeout(total=2)) as response:
             return str((await response.json())["comment"])
-    except (aiohttp.ClientError, TimeoutError, KeyError):  # uvicorn is restarting its process
+    except (aiohttp.ClientError, TimeoutError, KeyError):  # uvicorn restarts its process
         return None
