@@ -1,4 +1,4 @@
-"""What /metrics shows."""
+"""The metrics."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ NAMES = {
 
 
 def value(metrics: Metrics, name: str, **labels: str) -> float | None:
-    """What a metric says."""
+    """Return the value of a metric."""
     return metrics.registry.get_sample_value(name, labels)
 
 
 def refused(**fields: Any) -> Any:
-    """The report of a reload that changed nothing."""
+    """Return the report of a reload that changed nothing."""
     return report(success=False, outcome="rejected", **fields)
 
 
@@ -65,7 +65,7 @@ def test_the_names_are_those_that_operators_know() -> None:
 
 
 def test_every_metric_explains_itself() -> None:
-    """Each metric has a sentence for whoever meets it in a dashboard."""
+    """Each metric has a sentence as its help text."""
     assert all(family.documentation.endswith(".") for family in Metrics().registry.collect())
 
 
@@ -79,7 +79,7 @@ def test_two_registries_do_not_meet() -> None:
 
 
 def test_a_success_is_counted() -> None:
-    """A reload that was applied counts its characters, its time, its generation and itself."""
+    """An applied reload counts its characters, its duration and itself."""
     metrics = Metrics()
     metrics.record(report(loaded_count=9, load_duration=0.45, generation=42, serving=report().serving), 9, True)
     metrics.record(report(loaded_count=9, load_duration=0.45), 9, True)
@@ -89,8 +89,8 @@ def test_a_success_is_counted() -> None:
     assert value(metrics, "charhost_last_reload_successful") == 1
 
 
-def test_the_gauges_show_what_serves() -> None:
-    """Generation and number of characters are those that serve, also after a refusal."""
+def test_the_gauges_show_the_current_set() -> None:
+    """Generation and number of characters are those of the current set, also after a refusal."""
     metrics = Metrics()
     metrics.record(refused(loaded_count=0, serving={"generation": 42, "revision": "r", "characters": 9}), 0, False)
     assert value(metrics, "charhost_generation") == 42
@@ -129,7 +129,7 @@ def test_failed_files_are_counted_by_type() -> None:
 
 
 def test_a_dry_run_counts_only_itself() -> None:
-    """A dry run is counted as a reload, and touches nothing else."""
+    """A dry run counts as a reload, and changes no other metric."""
     metrics = Metrics()
     bad = FileError(file="bob.py", error_type="SyntaxError", exception="SyntaxError", message="Oh.")
     metrics.record(report(dry_run=True, outcome="valid", loaded_count=3, errors=(bad,)), 3, True)
@@ -146,8 +146,8 @@ def test_the_buckets_reach_from_a_millisecond_to_a_minute() -> None:
     assert (bounds[0], bounds[-2], bounds[-1]) == ("0.001", "60.0", "+Inf")
 
 
-def test_a_watched_gauge_is_asked_whenever_it_is_read() -> None:
-    """Such a gauge is never out of date."""
+def test_a_watched_gauge_is_computed_at_each_reading() -> None:
+    """A watched gauge is never out of date."""
     metrics, sessions = Metrics(), ["one"]
     metrics.watch(metrics.sessions_active, lambda: len(sessions))
     sessions.append("two")

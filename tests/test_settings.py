@@ -1,4 +1,4 @@
-"""What an operator can set, and what is said when it cannot work."""
+"""The settings, and the errors of unusable ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def refusal(**values: Any) -> str:
-    """What is said to settings that cannot work."""
+    """Return the error of settings that are refused."""
     with pytest.raises(SettingsError) as caught:
         Settings(**values)
     return str(caught.value)
@@ -49,7 +49,7 @@ def test_the_default_directory_has_the_default_characters() -> None:
 
 
 def test_the_default_directory_is_found_without_an_installation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run from a checkout that was not installed, the directory beside the package is taken."""
+    """In a checkout that is not installed, it is the directory beside the package."""
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert (default_directory() / "charlotte.py").is_file()
 
@@ -71,7 +71,7 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, variable: str,
     assert getattr(Settings(), variable) == expected
 
 
-def test_what_is_given_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_option_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """An option beats its variable."""
     monkeypatch.setenv("CHARHOST_PORT", "8123")
     assert Settings(port=9000).port == 9000
@@ -84,14 +84,14 @@ def test_an_empty_variable_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_key_that_did_not_arrive_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A secret that did not arrive does not open the server to every local caller."""
+    """An empty variable is an error, because without a key every local caller would be an admin."""
     monkeypatch.setenv("CHARHOST_ADMIN_KEY", "")
     with pytest.raises(SettingsError, match="CHARHOST_ADMIN_KEY is empty"):
         Settings()
 
 
 def test_paths_become_absolute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Relative paths and those from a home directory are settled at the start, whatever the process does later."""
+    """Relative paths, and those from a home directory, are made absolute at the start."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", "/home/ada")
     settings = Settings(directory="mine", log_file="~/logs/server.log")
@@ -121,10 +121,10 @@ def test_a_key_allows_other_addresses() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.com", "", "127.0.0.1.example.com"])
 def test_other_addresses_need_a_key(host: str) -> None:
-    """Without a key the server refuses to listen for other machines, and says what to set."""
-    said = refusal(host=host)
-    assert said.startswith(f"listening on {host} lets other machines run code through a reload")
-    assert said.endswith("set CHARHOST_ADMIN_KEY, or listen on 127.0.0.1")
+    """Without a key the server does not listen for other machines; the error names the variable to set."""
+    message = refusal(host=host)
+    assert message.startswith(f"listening on {host} lets other machines run code through a reload")
+    assert message.endswith("set CHARHOST_ADMIN_KEY, or listen on 127.0.0.1")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_a_key_may_come_from_a_file(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 
 def test_the_key_is_the_first_line_of_its_file(tmp_path: Path) -> None:
-    """A note below the key is no part of it: `scripts/reload_characters.py` reads the same file like that."""
+    """Lines below the key are not part of it, as in `scripts/reload_characters.py`."""
     (tmp_path / "key").write_text("s3cret\n# a note\n")
     key = Settings(admin_key_file=tmp_path / "key").admin_key
     assert key is not None
@@ -154,10 +154,10 @@ def test_the_key_is_the_first_line_of_its_file(tmp_path: Path) -> None:
 
 
 def test_two_keys_are_one_too_many(tmp_path: Path) -> None:
-    """A key and a key file contradict each other, whichever is right."""
+    """A key and a key file together are an error."""
     (tmp_path / "key").write_text("s3cret")
-    said = refusal(admin_key="k", admin_key_file=tmp_path / "key")
-    assert said == "both CHARHOST_ADMIN_KEY and CHARHOST_ADMIN_KEY_FILE are set; use one"
+    message = refusal(admin_key="k", admin_key_file=tmp_path / "key")
+    assert message == "both CHARHOST_ADMIN_KEY and CHARHOST_ADMIN_KEY_FILE are set; use one"
 
 
 @pytest.mark.parametrize("content", [None, b"\xff\xfe"])
@@ -170,7 +170,7 @@ def test_a_key_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes 
 
 @pytest.mark.parametrize("key", ["", "  ", "\n"])
 def test_an_empty_key_is_refused(tmp_path: Path, key: str) -> None:
-    """A key of nothing would let everybody in who sends nothing."""
+    """An empty key would match requests without a key, so it is an error."""
     (tmp_path / "key").write_text(key)
     assert refusal(admin_key=key) == "CHARHOST_ADMIN_KEY is empty; set a key, or unset it"
 
@@ -178,15 +178,15 @@ def test_an_empty_key_is_refused(tmp_path: Path, key: str) -> None:
 @pytest.mark.parametrize("name", ["admin_key", "api_key", "llm_key"])
 @pytest.mark.parametrize("content", ["", "  ", "\ns3cret\n"])
 def test_a_key_file_without_a_key_is_named(tmp_path: Path, name: str, content: str) -> None:
-    """Whoever named the file learns which one it was, and what belongs into it."""
+    """The error names the variable, the option and the file."""
     (tmp_path / "key").write_text(content)
     where = f"CHARHOST_{name.upper()}_FILE (--{name.replace('_', '-')}-file)"
-    said = refusal(**{f"{name}_file": tmp_path / "key"})
-    assert said == f"{where}: the first line of {tmp_path}/key is empty; write a key there"
+    message = refusal(**{f"{name}_file": tmp_path / "key"})
+    assert message == f"{where}: the first line of {tmp_path}/key is empty; write a key there"
 
 
 def test_the_key_is_not_shown() -> None:
-    """Settings can be printed without giving the key away, and so can what is said about a wrong one."""
+    """Neither printed settings nor an error have the key."""
     assert "s3cret" not in repr(Settings(admin_key="s3cret"))
     assert "7341" not in refusal(admin_key=7341)
 
@@ -194,21 +194,21 @@ def test_the_key_is_not_shown() -> None:
 @pytest.mark.parametrize(
     ("text", "keys"), [(None, ()), ("one", ("one",)), ("one,two", ("one", "two")), (" one , ,two, ", ("one", "two"))]
 )
-def test_several_keys_for_talking(text: str | None, keys: tuple[str, ...]) -> None:
-    """Keys for talking are given with commas; spaces and gaps between them are none."""
+def test_several_api_keys(text: str | None, keys: tuple[str, ...]) -> None:
+    """API keys are separated by commas; spaces and empty parts do not count."""
     assert Settings(api_key=text).api_keys == keys
 
 
 @pytest.mark.parametrize("text", ["", " ", ",", " , ,"])
-def test_a_key_for_talking_that_did_not_arrive_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
-    """Commas without a key between them would let everybody in."""
+def test_empty_api_keys_are_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    """Commas without a key between them would open chat, so they are an error."""
     monkeypatch.setenv("CHARHOST_API_KEY", text)
     with pytest.raises(SettingsError, match="CHARHOST_API_KEY is empty; set a key, or unset it"):
         Settings()
 
 
 def test_each_key_may_come_from_a_file(tmp_path: Path) -> None:
-    """So may the keys for talking and the one of the model."""
+    """The API keys and the key of the model may come from a file too."""
     (tmp_path / "key").write_text("one,two\n# a note\n")
     settings = Settings(api_key_file=tmp_path / "key", llm_key_file=tmp_path / "key")
     assert settings.api_keys == ("one", "two")
@@ -221,25 +221,25 @@ def test_key_files_that_contradict_a_key(tmp_path: Path, name: str) -> None:
     """Each key is given once."""
     (tmp_path / "key").write_text("s3cret")
     variable = f"CHARHOST_{name.upper()}_KEY"
-    said = refusal(**{f"{name}_key": "k", f"{name}_key_file": tmp_path / "key"})
-    assert said == f"both {variable} and {variable}_FILE are set; use one"
+    message = refusal(**{f"{name}_key": "k", f"{name}_key_file": tmp_path / "key"})
+    assert message == f"both {variable} and {variable}_FILE are set; use one"
 
 
 def test_secrets_are_known() -> None:
-    """The keys have no option; the path of a certificate's key is no secret."""
+    """All keys are secrets; the path of a certificate's key is not."""
     secrets = {"admin_key", "api_key", "llm_key"}
     assert {name for name in Settings.model_fields if is_secret(name)} == secrets
 
 
 @pytest.mark.parametrize("name", ["admin_key", "api_key", "llm_key"])
 def test_no_key_is_shown(name: str) -> None:
-    """Neither is any key, nor a value that is none."""
+    """Neither a key nor an invalid value for one is shown."""
     assert "s3cret" not in repr(Settings(**{name: "s3cret"}))
     assert "7341" not in refusal(**{name: 7341})
 
 
 def test_key_of_a_character(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The key that a character's file names is read when it is needed."""
+    """The variable that a character file names is read at each call."""
     monkeypatch.delenv("ADAS_KEY", raising=False)
     assert key_from_environment("ADAS_KEY") is None
     monkeypatch.setenv("ADAS_KEY", "s3cret")
@@ -268,11 +268,11 @@ def test_address_of_the_model(url: str, kept: str) -> None:
     ["ftp://example.org", "example.org/v1", "localhost:11434", "http://", "http:///v1", "http://[::1", "file:///"],
 )
 def test_address_that_is_none(url: str) -> None:
-    """Anything else is refused, with an example of what is meant."""
-    said = refusal(llm_url=url)
-    assert said.startswith("llm_url (--llm-url, CHARHOST_LLM_URL): ")
-    assert "Value error" not in said
-    assert "such as http://127.0.0.1:11434/v1" in said or "Invalid IPv6 URL" in said
+    """Any other address is an error with an example."""
+    message = refusal(llm_url=url)
+    assert message.startswith("llm_url (--llm-url, CHARHOST_LLM_URL): ")
+    assert "Value error" not in message
+    assert "such as http://127.0.0.1:11434/v1" in message or "Invalid IPv6 URL" in message
 
 
 @pytest.mark.parametrize("user", ["me:s3cret", ":s3cret", "s3cret"])
@@ -282,13 +282,13 @@ def test_key_in_the_address_of_the_model(user: str) -> None:
 
 
 def test_key_in_the_address_is_not_shown() -> None:
-    """What is said about such an address does not show the key either."""
+    """The error of such an address does not show the key."""
     assert "s3cret" not in refusal(llm_url="https://me:s3cret@example.org/v1")
 
 
 @pytest.mark.parametrize("origins", ["*", "https://a.example", "http://localhost:3000, https://b.example:8443/", None])
 def test_origins(origins: str | None) -> None:
-    """Pages that may call are named by scheme, host and port; or all of them are."""
+    """Origins consist of scheme, host and port; `*` is all."""
     assert Settings(cors_origin=origins).cors_origin == origins
 
 
@@ -304,7 +304,7 @@ def test_roots_are_separated_as_paths_are(monkeypatch: pytest.MonkeyPatch) -> No
 
 @pytest.mark.parametrize("roots", ["", ":", "/srv:", "characters", "/srv:characters", "~nobody-of-that-name/x"])
 def test_roots_that_are_no_paths(roots: str) -> None:
-    """An empty or relative one is refused, and not taken for the working directory or for everything."""
+    """An empty or relative root is an error, rather than the working directory or all directories."""
     assert "expected absolute paths with : between them" in refusal(allowed_roots=roots)
 
 
@@ -318,7 +318,7 @@ def test_roots_that_are_empty_are_not_taken_for_none(monkeypatch: pytest.MonkeyP
     "origins", ["a.example", "https://a.example/x", "https://a.example,", "ftp://a", "https://", ","]
 )
 def test_origins_that_no_browser_sends(origins: str) -> None:
-    """What could never match is refused, not ignored."""
+    """An origin that could never match is an error."""
     assert "expected origins such as https://chat.example.com, or *" in refusal(cors_origin=origins)
 
 
@@ -329,17 +329,17 @@ def test_half_of_tls(given: str, tmp_path: Path) -> None:
 
 
 def test_tls(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """With both the server speaks TLS; their paths are settled at the start."""
+    """A certificate and its key are made absolute paths."""
     monkeypatch.chdir(tmp_path)
     settings = Settings(tls_cert="cert.pem", tls_key="key.pem")
     assert (settings.tls_cert, settings.tls_key) == (tmp_path / "cert.pem", tmp_path / "key.pem")
 
 
-# What is said
+# Errors
 
 
 def test_an_unknown_setting_is_named() -> None:
-    """A setting that does not exist is refused."""
+    """A setting that does not exist is an error."""
     assert refusal(colour="red") == "colour: there is no such setting"
 
 
@@ -356,23 +356,23 @@ def test_an_unknown_setting_is_named() -> None:
     ],
 )
 def test_a_wrong_value_is_named_with_where_to_set_it(setting: str, value: str) -> None:
-    """What is said names the option, the variable and what was found."""
-    said = refusal(**{setting: value})
+    """The error names the option, the variable and the value."""
+    message = refusal(**{setting: value})
     option = f"--{setting.replace('_', '-')}"
-    assert said.startswith(f"{setting} ({option}, CHARHOST_{setting.upper()}): Input should be ")
-    assert said.endswith(f", not {value!r}")
+    assert message.startswith(f"{setting} ({option}, CHARHOST_{setting.upper()}): Input should be ")
+    assert message.endswith(f", not {value!r}")
 
 
 @pytest.mark.parametrize(
     ("setting", "expected"), [("port", "expected a whole number"), ("load_deadline", "expected a number")]
 )
-def test_what_is_no_number_is_said_in_plain_words(setting: str, expected: str) -> None:
-    """Not how it was read, but what it should be."""
+def test_a_value_that_is_no_number_is_described_plainly(setting: str, expected: str) -> None:
+    """The error has the expected type, and not how the text was parsed."""
     where = f"{setting} (--{setting.replace('_', '-')}, CHARHOST_{setting.upper()})"
     assert refusal(**{setting: "abc"}) == f"{where}: {expected}, not 'abc'"
 
 
-def test_everything_that_is_wrong_is_said_at_once() -> None:
+def test_all_errors_are_listed() -> None:
     """Each wrong setting has a line of its own."""
     lines = refusal(port="x", sessions="y", colour="red").splitlines()
     assert sorted(line.split()[0] for line in lines) == ["colour:", "port", "sessions"]

@@ -1,4 +1,4 @@
-"""The table of access: what everybody gets who may ask for something, and who may not."""
+"""The table of access: the response to every caller on every route."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client
 
-# Every route: whom it is for, and what it says to who may ask but sends nothing. Posting needs a body.
+# Every route: the callers it is for, and its status and code for an authorised request without a body.
 ROUTES: dict[str, tuple[str, int, str | None]] = {
     "GET /": ("all", 200, None),
     "GET /v1/health": ("all", 200, None),
@@ -43,7 +43,7 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
 FILLED = {"{name}": "Ada", "{id}": "Ada", "{reload_id}": "x", "{page}": "style.css"}
 OF_OPENAI = ("/v1/models", "/v1/chat", "/v1/realtime")  # their errors have the shape that OpenAI's clients read
 
-# What is for all is for all. The last column is for whoever is not local; nothing else depends on where one sits.
+# Routes for all need no key. The last column is for callers that are not local; no other depends on the address.
 TABLE = """
     keys set   key sent   chat   admin   admin, from outside
     none       none       yes    yes     403
@@ -83,7 +83,7 @@ WAYS: dict[str, dict[str, str]] = {
 class FarSocket(socket.socket):
     """A listening socket whose callers sit at another machine.
 
-    All that a server knows of its peer is what `accept` says of it. A caller that really has another address needs a
+    A server knows its peer only from `accept`. A caller that really has another address needs a
     machine with a network (below is one), or the rights of root; so this socket is the one thing here that is not real.
     """
 
@@ -94,7 +94,7 @@ class FarSocket(socket.socket):
 
 @dataclass(frozen=True)
 class Row:
-    """A line of the table: a caller at a server, and what comes of it."""
+    """A line of the table: the keys of a server, the key that is sent, and the results."""
 
     keys_set: str
     key_sent: str
@@ -110,7 +110,7 @@ class Row:
         return KEYS.get(self.key_sent)
 
     def answer(self, route: str, way: str) -> tuple[int, str | None]:
-        """Status and code that the table foresees."""
+        """Return the status and code of the table."""
         whom, status, code = ROUTES[route]
         verdict = {"all": "yes", "chat": self.chat, "admin": self.admin if way == "local" else self.admin_outside}[whom]
         return (status, code) if verdict == "yes" else (int(verdict), CODES[whom, int(verdict)])
@@ -128,7 +128,7 @@ class Server:
     directory: Path
 
     async def ask(self, route: str, way: str, key: str | None) -> tuple[int, str | None]:
-        """Status and code of the answer; one that refuses tells nothing of the disk, the code and the keys."""
+        """Return status and code of the response; a refusal must not reveal paths, code or keys."""
         method, path = route.split(" ")
         for name, value in FILLED.items():
             path = path.replace(name, value)
@@ -146,7 +146,7 @@ class Server:
         return answer.status, (problem["error"] if of_openai else problem)["code"]
 
     async def talk(self, way: str, headers: dict[str, str], offers: list[str]) -> tuple[str | int | None, ...]:
-        """The first thing that a WebSocket is told and how it is closed, else the status of the refused upgrade."""
+        """Return a WebSocket's first event and close code, or the status of the refused upgrade."""
         url = self.urls[way].with_path("/v1/realtime").with_query(dialect="ga")
         try:
             async with self.session.ws_connect(url, headers=WAYS[way] | headers, protocols=offers) as ws:
@@ -178,8 +178,8 @@ def bearer(key: str | None) -> dict[str, str]:
     return {} if key is None else {"Authorization": f"Bearer {key}"}
 
 
-def test_every_route_says_whom_it_is_for(settings: Settings) -> None:
-    """A new route fails here until ROUTES says who may ask for it; `HEAD` is answered by who answers `GET`."""
+def test_every_route_is_in_the_table(settings: Settings) -> None:
+    """ROUTES has every route, so that a new one gets its callers; `HEAD` has the handler of `GET`."""
     handlers: dict[str, set[object]] = {}
     for route in create_app(settings).router.routes():
         assert route.resource is not None
@@ -197,15 +197,15 @@ def test_the_table_has_every_caller() -> None:
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 async def test_every_caller_gets_what_the_table_says(row: Row, server: Server) -> None:
-    """Whichever way a caller comes, each route answers it or refuses it with the status and the code of the table."""
+    """Each route responds to each caller with the status and code of the table."""
     cells = [(way, route) for way in WAYS for route in ROUTES]
     found = {(way, route): await server.ask(route, way, row.key) for way, route in cells}
     assert found == {(way, route): row.answer(route, way) for way, route in cells}
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-async def test_every_caller_may_talk_or_not_as_the_table_says(row: Row, server: Server) -> None:
-    """An upgrade is for whom chat is for; a page, which cannot read its status, is refused after it, with 3000."""
+async def test_every_caller_may_chat_or_not_as_the_table_says(row: Row, server: Server) -> None:
+    """An upgrade needs the authority of chat; a page cannot read its status and is refused after it, with 3000."""
     may_talk: tuple[str | int, ...] = ("session.created",)
     header = may_talk if row.chat == "yes" else (401,)
     assert {way: await server.talk(way, bearer(row.key), ["realtime"]) for way in WAYS} == dict.fromkeys(WAYS, header)
@@ -217,7 +217,7 @@ async def test_every_caller_may_talk_or_not_as_the_table_says(row: Row, server: 
 
 @pytest.mark.parametrize("row", [ROWS[0]], ids=str)
 async def test_a_peer_with_a_real_address_is_another_machine(server: Server) -> None:
-    """A caller that has not the loopback address is no admin where no key is set: here it has that of the network."""
+    """Without a key a caller with the network address of this machine is no admin."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         try:
             asking.connect((FAR, 9))  # sends nothing: it asks the system which address it would send from

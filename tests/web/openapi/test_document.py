@@ -1,4 +1,4 @@
-"""The OpenAPI document says what the routes do."""
+"""The OpenAPI document describes the routes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_it_can_be_asked_for_without_a_key(aiohttp_client: StartClient, se
 
 
 def test_it_has_the_version_of_the_package() -> None:
-    """Whoever reads it knows which charhost it is of."""
+    """The document has the version of charhost."""
     assert spec()["info"]["version"] == charhost.__version__
 
 
@@ -63,7 +63,7 @@ def test_it_has_every_route(settings: Settings) -> None:
 
 
 def test_a_route_without_a_declaration_is_an_error(settings: Settings) -> None:
-    """A handler that does not say what it does is named."""
+    """The error names the route of a handler without a declaration."""
 
     async def page(request: web.Request) -> web.StreamResponse:
         raise NotImplementedError
@@ -82,7 +82,7 @@ def test_every_operation_has_a_name_of_its_own() -> None:
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
 def test_every_parameter_of_a_path_is_described(method: str, path: str) -> None:
-    """What stands in braces in a path is among the parameters, and required."""
+    """Each placeholder of a path is a required parameter."""
     parameters = spec()["paths"][path][method].get("parameters", [])
     described = {parameter["name"] for parameter in parameters if parameter["in"] == "path" and parameter["required"]}
     assert described == set(re.findall(r"{(\w+)}", path))
@@ -110,8 +110,8 @@ async def test_a_wrong_key_is_refused_where_the_document_says_so(
         ("/v1/health", "get", []),
     ],
 )
-def test_it_tells_which_key_is_needed(path: str, method: str, security: list[Any]) -> None:
-    """Where keys are set the admin's operations need the admin key, talking an API key, and the rest none."""
+def test_each_operation_has_its_key(path: str, method: str, security: list[Any]) -> None:
+    """With configured keys admin operations need the admin key, chat an API key, and others none."""
     keyed = spec(api_key=API_KEY, admin_key=ADMIN_KEY)
     assert keyed["paths"][path][method]["security"] == security
     assert spec()["paths"][path][method]["security"] == []
@@ -143,12 +143,12 @@ def test_the_websocket_is_a_get_that_upgrades() -> None:
 
 @pytest.mark.parametrize(("path", "kind"), [("/v1/models/{id}", "json"), ("/v1/characters/{name}", "problem+json")])
 def test_errors_have_the_shape_of_their_path(path: str, kind: str) -> None:
-    """What OpenAI's clients ask for refuses in their shape, everything else with a problem document."""
+    """Errors of OpenAI's endpoints have OpenAI's shape, all others are problem documents."""
     assert list(spec()["paths"][path]["get"]["responses"]["404"]["content"]) == [f"application/{kind}"]
 
 
 def test_a_declaration_adds_nothing_to_its_handler() -> None:
-    """A described handler is the very same function."""
+    """The decorator returns the handler itself."""
 
     class Nothing(BaseModel):
         pass
@@ -161,7 +161,7 @@ def test_a_declaration_adds_nothing_to_its_handler() -> None:
 
 
 def test_every_reference_leads_somewhere() -> None:
-    """Each schema that is mentioned is there."""
+    """Each referenced schema exists."""
     names = {f"#/components/schemas/{name}" for name in spec()["components"]["schemas"]}
     assert set(references(spec())) <= names
 

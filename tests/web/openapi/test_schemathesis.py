@@ -1,4 +1,4 @@
-"""Whatever is asked for in the words of the OpenAPI document, the answer is one that it describes."""
+"""Responses to requests generated from the OpenAPI document conform to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from charhost.web.app import create_app
 from charhost.web.keys import API
 from tests.conftest import character
 
-# No request of plain HTTP is accepted there, however sound.
+# Plain HTTP requests are always refused there.
 UPGRADES = ("/v1/realtime",)
 schemathesis.checks.load_all_checks()
 SOUND_IS_ACCEPTED: Any = schemathesis.checks.CHECKS.get_one("positive_data_acceptance")
@@ -71,16 +71,16 @@ async def listening(runner: web.AppRunner) -> str:
 @SCHEMA.parametrize()
 @examples(max_examples=15, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 def test_answers_are_as_described(case: Case[Any], server: str, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """No request, sound or not, brings a status, a content type or a shape that the document does not have."""
+    """Every response to a valid or invalid request has a status, a content type and a shape of the document."""
     aim(case, tmp_path_factory.getbasetemp() / "nothing")
-    # Nobody can invent the ETag of the set that serves.
+    # A generated ETag is never that of the current set.
     is_conditional = "If-Match" in (case.headers or {})
     excluded = [SOUND_IS_ACCEPTED] if case.path in UPGRADES or is_conditional else []
     case.call_and_validate(base_url=server, excluded_checks=excluded)
 
 
 def aim(case: Case[Any], folder: Path) -> None:
-    """Ask for Ada, of whom there is more to tell; keep reloads below *folder*: nothing else is to be executed."""
+    """Aim half of the requests at Ada, and keep reloads below *folder*, so that no other files are executed."""
     body = case.body if isinstance(case.body, dict) else {}
     if isinstance(body.get("model"), str):
         body["model"] = "Ada"

@@ -1,4 +1,4 @@
-"""Who may do what, decided once for each request."""
+"""The authority of requests."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ def authority(
     remote: str | None = "127.0.0.1",
     host: str | None = "localhost",
 ) -> Authority:
-    """What a request may do at a server with those keys or none."""
+    """Return the authority of a request at a server with these keys."""
     sent = CIMultiDict([*([("Host", host)] if host is not None else []), *headers])
     request = make_mocked_request("POST", RELOAD, headers=sent).clone(remote=remote or "")
     return Gate(Settings(admin_key=key, api_key=api_key), Metrics()).authority(request)
 
 
 def code(decided: Authority) -> tuple[int, str]:
-    """How a request is refused."""
+    """Return the status and the code of the refusal."""
     assert decided.refusal is not None
     return decided.refusal.status, decided.refusal.code
 
@@ -42,8 +42,8 @@ def code(decided: Authority) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("remote", ["127.0.0.1", "127.0.0.2", "::1", "::ffff:127.0.0.1"])
-def test_who_sits_at_this_machine_is_admin(remote: str) -> None:
-    """Without a key every way to come from this machine will do, an IPv4 address in IPv6 clothes among them."""
+def test_a_local_caller_is_admin(remote: str) -> None:
+    """Without a key every loopback address is local, also an IPv4 address mapped to IPv6."""
     assert authority(remote=remote) == Authority(admin=True)
 
 
@@ -51,7 +51,7 @@ def test_who_sits_at_this_machine_is_admin(remote: str) -> None:
     "remote", ["192.168.1.5", "8.8.8.8", "fe80::1", "fe80::1%eth0", "::ffff:192.168.1.5", "0.0.0.0", "::", None]
 )
 def test_another_machine_is_not_admin(remote: str | None) -> None:
-    """Without a key nobody else is trusted, nor a peer whose address is not known."""
+    """Without a key a caller from another machine, or of an unknown address, is refused."""
     decided = authority(remote=remote)
     assert (decided.admin, code(decided)) == (False, (403, "forbidden"))
 
@@ -64,7 +64,7 @@ def test_another_machine_is_not_admin(remote: str | None) -> None:
     ],
 )
 def test_a_local_host_header_is_trusted(host: str) -> None:
-    """Every way to name this machine in a URL will do."""
+    """Every name of this machine in a `Host` header is local."""
     assert authority(host=host).admin
 
 
@@ -76,7 +76,7 @@ def test_a_local_host_header_is_trusted(host: str) -> None:
     ],
 )
 def test_a_foreign_host_header_is_not_trusted(host: str | None) -> None:
-    """A page whose name was made to point here (DNS rebinding) is told by its `Host`."""
+    """A page whose name was made to resolve to this machine (DNS rebinding) is recognised by its `Host`."""
     assert code(authority(host=host)) == (403, "forbidden")
 
 
@@ -125,22 +125,22 @@ def test_every_origin_counts() -> None:
     "name",
     ["Forwarded", "forwarded", "X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto", "X-FORWARDED-PREFIX"],
 )
-def test_who_comes_through_a_proxy_is_not_local(name: str) -> None:
-    """A proxy on this machine makes everybody look local, so what it forwards is not trusted."""
+def test_a_forwarded_request_is_not_local(name: str) -> None:
+    """A proxy on this machine makes every caller look local, so a forwarded request is refused."""
     decided = authority((name, "for=127.0.0.1"))
     assert code(decided) == (403, "forbidden")
     assert decided.refusal is not None
     assert f"({name})" in decided.refusal.detail
 
 
-def test_a_key_is_of_no_use_where_none_is_set() -> None:
-    """Without a configured key a sent one opens nothing."""
+def test_a_key_opens_nothing_where_none_is_configured() -> None:
+    """Without a configured key no sent key makes an admin."""
     assert not authority(("Authorization", "Bearer "), remote="192.168.1.5").admin
     assert not authority(("Authorization", "Bearer None"), remote="192.168.1.5").admin
 
 
-def test_the_refusal_says_what_would_help() -> None:
-    """Who is refused learns why, and which variable there is."""
+def test_the_refusal_names_the_variable() -> None:
+    """The refusal has its reason and the variable that would help."""
     decided = authority(remote="192.168.1.5")
     assert decided.refusal is not None
     assert "CHARHOST_ADMIN_KEY" in decided.refusal.detail
@@ -152,7 +152,7 @@ def test_the_refusal_says_what_would_help() -> None:
 
 @pytest.mark.parametrize("header", [f"Bearer {KEY}", f"bearer {KEY}", f"Bearer   {KEY} "])
 def test_the_key_opens(header: str) -> None:
-    """Whoever sends the key is admin, from wherever and through whatever."""
+    """A request with the key is an admin's, from any address, page or proxy."""
     sent = ("Authorization", header), ("Origin", "http://evil.com"), ("X-Forwarded-For", "8.8.8.8")
     assert authority(*sent, key=KEY, remote="8.8.8.8", host="example.com").admin
 
@@ -161,7 +161,7 @@ def test_the_key_opens(header: str) -> None:
     "header", ["Bearer wrong", f"Bearer {KEY}x", f"Bearer {KEY[:-1]}", f"Bearer {KEY.upper()}", f"Bearer x {KEY}"]
 )
 def test_a_wrong_key_does_not_open(header: str) -> None:
-    """Anything but the key is refused, and the refusal says how to send one."""
+    """Any other key is refused with the authentication scheme."""
     decided = authority(("Authorization", header), key=KEY)
     assert (decided.admin, code(decided)) == (False, (401, "invalid_key"))
     assert decided.refusal is not None
@@ -185,7 +185,7 @@ def test_a_browser_sends_the_key_as_a_subprotocol(protocols: str) -> None:
 
 
 def test_a_subprotocol_is_no_key_for_anything_else() -> None:
-    """Where there is no upgrade, the key comes as a header and in no other way."""
+    """Without an upgrade a key among the subprotocols does not count."""
     offer = ("Sec-WebSocket-Protocol", f"openai-insecure-api-key.{KEY}")
     assert code(authority(offer, key=KEY)) == (401, "invalid_key")
 
@@ -201,26 +201,26 @@ def test_a_key_may_have_letters_of_any_language() -> None:
     assert authority(("Authorization", "Bearer clé"), key="clé").admin
 
 
-# Keys for talking
+# Keys for chat
 
 
 @pytest.mark.parametrize("key", [None, KEY])
-def test_without_a_key_for_it_everybody_may_talk(key: str | None) -> None:
-    """Foreign pages and other machines too, with any key or none; an admin key changes nothing about that."""
+def test_without_an_api_key_chat_is_open(key: str | None) -> None:
+    """Chat is open to foreign pages and other machines, with any key or none, also where there is an admin key."""
     sent = ("Origin", "http://evil.com"), ("Authorization", "Bearer wrong")
     decided = authority(*sent, key=key, remote="8.8.8.8", host="example.com")
     assert (decided.chat, decided.chat_refusal, decided.admin) == (True, None, False)
 
 
 @pytest.mark.parametrize("sent", ["one", "two", KEY])
-def test_each_key_lets_talk(sent: str) -> None:
-    """There may be several keys, and an admin key is one of them."""
+def test_each_key_opens_chat(sent: str) -> None:
+    """Each of several API keys opens chat, and so does the admin key."""
     assert authority(("Authorization", f"Bearer {sent}"), key=KEY, api_key="one, two").chat
 
 
 @pytest.mark.parametrize("sent", ["", "Bearer", "Bearer three", "Bearer one, two", "Bearer one,two", "one"])
-def test_without_one_of_the_keys_nobody_may_talk(sent: str) -> None:
-    """Who sits at this machine is an admin, but needs a key for talking like everybody."""
+def test_without_one_of_the_keys_chat_is_refused(sent: str) -> None:
+    """A local caller is an admin without a key, but needs one for chat."""
     decided = authority(("Authorization", sent), api_key="one,two")
     assert (decided.admin, decided.chat) == (True, False)
     assert decided.chat_refusal is not None
@@ -228,24 +228,24 @@ def test_without_one_of_the_keys_nobody_may_talk(sent: str) -> None:
     assert decided.chat_refusal.headers == {"WWW-Authenticate": "Bearer"}
 
 
-def test_a_key_for_talking_makes_no_admin() -> None:
-    """Where there is an admin key, only that one is; whoever sends the other is told which is which."""
+def test_a_chat_key_makes_no_admin() -> None:
+    """A chat key at an admin endpoint is refused with a message of its own."""
     decided = authority(("Authorization", "Bearer one"), key=KEY, api_key="one")
     assert (code(decided), decided.has_wrong_key) == ((401, "invalid_key"), False)
     assert decided.refusal is not None
     assert decided.refusal.detail == "This key is for chat only; this endpoint needs the admin key."
 
 
-@pytest.mark.parametrize(("sent", "guesses"), [("one", True), ("two", False), (KEY, False)])
-def test_only_a_key_that_is_none_of_ours_is_a_guess(sent: str, guesses: bool) -> None:
-    """Whoever has any of the keys has not guessed; whoever sends none has not either."""
-    assert authority(("Authorization", f"Bearer {sent}"), key=KEY, api_key="two").has_wrong_key == guesses
+@pytest.mark.parametrize(("sent", "wrong"), [("one", True), ("two", False), (KEY, False)])
+def test_only_a_key_that_is_not_configured_is_wrong(sent: str, wrong: bool) -> None:
+    """Any configured key is not wrong, nor is a missing one."""
+    assert authority(("Authorization", f"Bearer {sent}"), key=KEY, api_key="two").has_wrong_key == wrong
     assert not authority(key=KEY, api_key="two").has_wrong_key
 
 
 @pytest.mark.parametrize("sent", ["one", "wrong"])
 def test_a_page_sends_its_key_as_a_subprotocol(sent: str) -> None:
-    """It cannot read the status of a refusal, so it is known that the key came so."""
+    """A browser cannot read the status of a refused upgrade, so a key among the subprotocols is marked."""
     offer = ("Upgrade", "websocket"), ("Sec-WebSocket-Protocol", f"realtime, openai-insecure-api-key.{sent}")
     decided = authority(*offer, api_key="one")
     assert (decided.chat, decided.key_in_subprotocol) == (sent == "one", True)
@@ -253,7 +253,7 @@ def test_a_page_sends_its_key_as_a_subprotocol(sent: str) -> None:
     assert not authority(("Authorization", "Bearer one"), api_key="one").key_in_subprotocol
 
 
-# On the wire; who gets what from which route is in test_access.py
+# Over HTTP; test_access.py has the table of all routes
 
 
 @pytest.mark.parametrize(
@@ -261,17 +261,17 @@ def test_a_page_sends_its_key_as_a_subprotocol(sent: str) -> None:
     [{"Host": "127.0.0.1.evil.com"}, {"Origin": "http://evil.com"}, {"Forwarded": "for=1.2.3.4"}, {"Origin": "null"}],
 )
 async def test_a_foreign_request_reloads_nothing(client: Client, headers: dict[str, str]) -> None:
-    """A post from a foreign page, or through a proxy, is refused before anything is read."""
+    """A POST from a foreign page, or through a proxy, is refused and reloads nothing."""
     answer = await client.post(RELOAD, json={}, headers=headers)
     assert (answer.status, (await answer.json())["code"]) == (403, "forbidden")
     assert (await (await client.get("/v1/health")).json())["generation"] == 1
 
 
 @pytest.mark.parametrize("header", [b"Authorization: Bearer \xe9", b"Origin: http://[::1", b"Origin: \xff"])
-async def test_strange_headers_are_no_fault_of_the_server(
+async def test_malformed_headers_are_no_server_error(
     aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings, header: bytes
 ) -> None:
-    """No header, however broken, makes a request fail that needs no authority."""
+    """A malformed header does not fail a request that needs no authority."""
     keyed = Settings(directory=settings.directory, admin_key=KEY if b"Bearer" in header else None)
     client = await aiohttp_client(create_app(keyed))
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
@@ -283,7 +283,7 @@ async def test_strange_headers_are_no_fault_of_the_server(
 
 
 async def test_strangers_learn_nothing_of_paths(client: Client, directory: object) -> None:
-    """An unauthorised caller gets the same answer for a path that exists and one that does not (promise 34)."""
+    """An unauthorised caller gets the same response for an existing and a missing path (promise 34)."""
     headers = {"Host": "evil.com"}
     answers = [await client.post(RELOAD, json={"directory": d}, headers=headers) for d in (str(directory), "/nowhere")]
     assert await answers[0].read() == await answers[1].read()

@@ -1,4 +1,4 @@
-"""Which pages may read the answers."""
+"""The origins whose pages may read responses."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ async def test_foreign_pages_may_not(client: Client, origin: str) -> None:
     assert not any(name.startswith("Access-Control-Allow") for name in asked.headers)
 
 
-async def test_who_is_no_page_gets_no_such_header(client: Client) -> None:
+async def test_a_request_without_an_origin_gets_no_header(client: Client) -> None:
     """Without an `Origin` there is nothing to allow."""
     assert ALLOW not in (await client.get("/v1/models")).headers
 
 
-async def test_a_page_is_told_what_it_may_send(client: Client) -> None:
-    """The question before a request is answered with the methods, and with the headers that were asked for."""
+async def test_a_preflight_lists_what_a_page_may_send(client: Client) -> None:
+    """The response to a preflight has the methods and the requested headers."""
     answer = await client.options(CHAT, headers={"Origin": PAGE, **WISH})
     assert (answer.status, await answer.read()) == (204, b"")
     assert answer.headers[ALLOW] == PAGE
@@ -65,7 +65,7 @@ async def test_a_page_is_told_what_it_may_send(client: Client) -> None:
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 
-async def test_the_question_before_a_request_needs_no_key(start: StartClient) -> None:
+async def test_a_preflight_needs_no_key(start: StartClient) -> None:
     """A browser sends no key with it; the refusal of the request itself can be read by the page."""
     client = await start(api_key="s3cret")
     assert (await client.options(CHAT, headers={"Origin": PAGE, **WISH})).status == 204
@@ -74,7 +74,7 @@ async def test_the_question_before_a_request_needs_no_key(start: StartClient) ->
 
 
 async def test_pages_may_read_errors(client: Client) -> None:
-    """Also an answer that says no says whose page may read it, with what a client needs to try again."""
+    """An error has the CORS headers too, and exposes the headers that a client needs for a retry."""
     answer = await client.get("/v1/models/Nobody", headers={"Origin": PAGE})
     assert (answer.status, answer.headers[ALLOW]) == (404, PAGE)
     assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
@@ -87,7 +87,7 @@ async def test_origins_can_be_chosen(start: StartClient) -> None:
         assert ((await client.get("/v1/models", headers={"Origin": origin})).headers.get(ALLOW) == origin) is allowed
 
 
-async def test_a_star_is_everybody(start: StartClient) -> None:
+async def test_a_star_is_every_origin(start: StartClient) -> None:
     """`*` lets any page read, but none with the cookies of its user."""
     answer = await (await start("*")).get("/v1/models", headers={"Origin": "http://evil.com"})
     assert answer.headers[ALLOW] == "*"
@@ -95,8 +95,8 @@ async def test_a_star_is_everybody(start: StartClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["/v1/characters", "/v1/characters/status", "/v1/characters/reload", "/metrics", "/"])
-async def test_other_pages_of_the_house_are_for_no_page(start: StartClient, path: str) -> None:
-    """What is for admins says nothing of origins, even where everybody may chat."""
+async def test_other_endpoints_are_for_no_page(start: StartClient, path: str) -> None:
+    """Endpoints for admins have no CORS headers, whatever the setting."""
     client = await start("*")
     for method in ("GET", "OPTIONS"):
         answer = await client.request(method, path, headers={"Origin": PAGE, **WISH})

@@ -1,4 +1,4 @@
-"""The certificate that the server shows."""
+"""The certificate of the server."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_a_missing_file_is_named(certificate: tuple[Path, Path], tmp_path: Path,
 
 @pytest.mark.parametrize("text", ["", "no certificate", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----"])
 def test_a_file_that_is_no_certificate_is_named(certificate: tuple[Path, Path], tmp_path: Path, text: str) -> None:
-    """What is not a certificate, or no key, is told with the names of both files."""
+    """The error of an invalid certificate or key names the files."""
     bad = tmp_path / "bad.pem"
     bad.write_text(text)
     for files in ((bad, certificate[1]), (certificate[0], bad)):
@@ -71,7 +71,7 @@ def test_a_file_that_is_no_certificate_is_named(certificate: tuple[Path, Path], 
 
 
 def test_a_key_with_a_password_is_refused(certificate: tuple[Path, Path], tmp_path: Path) -> None:
-    """Nobody is asked for a password on a terminal that a server does not have."""
+    """An encrypted key is an error, rather than a prompt for a password."""
     locked = tmp_path / "locked.pem"
     command = f"openssl pkcs8 -topk8 -in {certificate[1]} -out {locked} -passout pass:s3cret"
     subprocess.run(command.split(), check=True, capture_output=True)
