@@ -51,6 +51,11 @@ class _Frozen(BaseModel):
 Seconds = Annotated[float, Field(ge=0, le=86_400, strict=True)]
 
 
+def _integer(value: object) -> object:
+    # In JSON Schema, and so in the OpenAPI document, 7.0 is an integer.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 class ReloadRequest(_Frozen):
     """One wish to replace the character set; equal requests that wait share one run."""
 
@@ -78,7 +83,7 @@ class ReloadRequest(_Frozen):
 class RollbackRequest(_Frozen):
     """One wish to have the characters of an earlier generation back."""
 
-    generation: Annotated[int, Field(ge=0, strict=True)] | None = Field(
+    generation: Annotated[int, Field(ge=0, strict=True), BeforeValidator(_integer)] | None = Field(
         None, description="Whose characters; null: those of the generation before the current one."
     )
     sessions: SessionPolicy | None = Field(

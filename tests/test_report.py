@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from charhost.jsontext import encoded
-from charhost.report import FileError, ReloadReport, ReloadRequest, Serving, SessionImpact
+from charhost.report import FileError, ReloadReport, ReloadRequest, RollbackRequest, Serving, SessionImpact
 
 FIELDS = (
     *("success", "directory", "total_files", "loaded_count", "error_count", "load_duration", "message"),
@@ -167,3 +167,17 @@ def test_a_report_is_frozen() -> None:
     """What happened does not change afterwards."""
     with pytest.raises(ValidationError):
         report().success = False
+
+
+@pytest.mark.parametrize(("generation", "expected"), [(7, 7), (7.0, 7), (0.0, 0)])
+def test_a_whole_number_is_a_generation(generation: float, expected: int) -> None:
+    """JSON Schema counts 7.0 among the integers, so a rollback accepts it."""
+    request = RollbackRequest.model_validate({"generation": generation})
+    assert (request.generation, type(request.generation)) == (expected, int)
+
+
+@pytest.mark.parametrize("generation", [7.5, -1.0, True, "7"])
+def test_any_other_value_is_no_generation(generation: object) -> None:
+    """A generation is never rounded or parsed."""
+    with pytest.raises(ValidationError):
+        RollbackRequest.model_validate({"generation": generation})
