@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from charhost.errors import SettingsError
 from charhost.report import SessionPolicy
-from charhost.text import display
+from charhost.text import FieldProblem, display, field_problems
 
 # Wordings for errors that pydantic describes by how it parses text.
 _NUMBERS = {"int_parsing": "expected a whole number", "float_parsing": "expected a number"}
@@ -196,7 +196,7 @@ class Settings(BaseSettings):
         try:
             super().__init__(**values)
         except ValidationError as e:
-            raise SettingsError("\n".join(_explain(dict(error)) for error in e.errors())) from None
+            raise SettingsError("\n".join(map(_explain, field_problems(e)))) from None
 
     @model_validator(mode="before")
     @classmethod
@@ -285,14 +285,14 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def _explain(error: dict[str, Any]) -> str:
+def _explain(problem: FieldProblem) -> str:
     """Return a line for one pydantic error, with the setting, the expected and the actual value."""
-    if not error["loc"]:
-        return str(error["msg"]).removeprefix("Value error, ")
-    name = str(error["loc"][0])
-    if error["type"] == "extra_forbidden":
+    if not problem.steps:
+        return problem.text
+    name = str(problem.steps[0])
+    if problem.kind == "extra_forbidden":
         return f"{name}: there is no such setting"
-    is_shown = name in Settings.model_fields and not is_secret(name) and "@" not in str(error["input"])
-    found = "" if not is_shown else f", not {error['input']!r}"
-    expected = _NUMBERS.get(error["type"]) or str(error["msg"]).removeprefix("Value error, ")
+    is_shown = name in Settings.model_fields and not is_secret(name) and "@" not in str(problem.found)
+    found = "" if not is_shown else f", not {problem.found!r}"
+    expected = _NUMBERS.get(problem.kind, problem.text)
     return f"{name} ({_option(name)}, {_variable(name)}): {expected}{found}"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
+from pydantic import ValidationError
 from pydantic_core import to_json
 
 ROOT = "characters"
@@ -26,6 +29,35 @@ def quoted(value: object) -> str:
     """Return a JSON value as text for an error message, cut to 80 characters."""
     text = repr(value) if isinstance(value, str) else to_json(value).decode()
     return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"
+
+
+class FieldProblem(NamedTuple):
+    """One error of pydantic: the *steps* to the value, its *kind* as pydantic names it, a sentence, and the value."""
+
+    steps: tuple[str | int, ...]
+    kind: str
+    text: str
+    found: Any
+    context: dict[str, Any]
+
+    @property
+    def path(self) -> str:
+        """The place of the value, as in `messages[0].content`."""
+        return field_path(self.steps)
+
+
+def field_problems(error: ValidationError) -> Iterator[FieldProblem]:
+    """Yield the errors that pydantic found, in its order."""
+    for found in error.errors(include_url=False):
+        text = found["msg"].removeprefix("Value error, ")
+        yield FieldProblem(found["loc"], found["type"], text, found["input"], found.get("ctx", {}))
+
+
+def field_path(steps: Iterable[str | int], path: str = "") -> str:
+    """Spell *steps*, taken from *path*, as OpenAI does: `messages[0].content`."""
+    for step in steps:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+    return path
 
 
 def timestamp() -> str:

@@ -19,6 +19,7 @@ from charhost.character.model_choice import ModelChoice
 from charhost.character.signatures import MISSING, attribute, callable_with, constructable
 from charhost.character.static import line_of
 from charhost.errors import ValidationError
+from charhost.text import FieldProblem, field_problems
 
 MOST_NAME = 200
 
@@ -158,8 +159,8 @@ class _Checks:
         try:
             return ModelChoice.model_validate(wishes)
         except SchemaMismatch as e:
-            for error in e.errors():
-                self._note("LLM", _choice_problem(dict(error)))
+            for problem in field_problems(e):
+                self._note("LLM", _choice_problem(problem))
             return ModelChoice()
 
     def greetings(self) -> tuple[str, ...]:
@@ -216,12 +217,13 @@ def _tool_name(tool: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _choice_problem(error: dict[str, Any]) -> str:
-    if error["type"] == "extra_forbidden":
-        return f"has {error['loc'][0]!r}: expected only {', '.join(ModelChoice.model_fields)}"
+def _choice_problem(problem: FieldProblem) -> str:
+    name = problem.steps[0]
+    if problem.kind == "extra_forbidden":
+        return f"has {name!r}: expected only {', '.join(ModelChoice.model_fields)}"
     # An address may hold a key, which is not for everybody who can read the log.
-    found = "an address with an @" if "@" in str(error["input"]) else _found(error["input"])
-    return f"[{error['loc'][0]!r}] is {found}: {error['msg'].removeprefix('Value error, ')}"
+    found = "an address with an @" if "@" in str(problem.found) else _found(problem.found)
+    return f"[{name!r}] is {found}: {problem.text}"
 
 
 @lru_cache(maxsize=1024)

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from charhost.errors import NotAttempted, ReloadRejected, Stopping
 from charhost.reload.manager import CharacterManager
 from charhost.report import ReloadReport, Trigger
-from charhost.text import quoted
+from charhost.text import FieldProblem, field_problems, quoted
 from charhost.web.problems import Problem
 
 _STATUS = {
@@ -49,13 +49,12 @@ def wish_in(body: bytes, kind: type[Body]) -> Body:
     try:
         return kind.model_validate_json(body)
     except ValidationError as e:
-        sentences = (_sentence(dict(error), ", ".join(kind.model_fields)) for error in e.errors())
+        sentences = (_sentence(problem, ", ".join(kind.model_fields)) for problem in field_problems(e))
         raise Problem(400, "invalid_request", "; ".join(sentences)) from e
 
 
-def _sentence(error: dict[str, object], known: str) -> str:
-    where = ".".join(map(str, error["loc"])) if isinstance(error["loc"], tuple) else ""
-    if error["type"] == "extra_forbidden":
+def _sentence(problem: FieldProblem, known: str) -> str:
+    where = problem.path
+    if problem.kind == "extra_forbidden":
         return f"{where}: there is no such field; known are {known}"
-    text = str(error["msg"]).removeprefix("Value error, ")
-    return f"{where}: {text}, found {quoted(error['input'])}" if where else text
+    return f"{where}: {problem.text}, found {quoted(problem.found)}" if where else problem.text

@@ -21,6 +21,7 @@ from pydantic_core import PydanticCustomError
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
 from charhost.conversation.tally import Wish
 from charhost.jsontext import decoded
+from charhost.text import FieldProblem, field_path, field_problems
 from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.problems import Problem
 
@@ -315,27 +316,16 @@ def chat_request(body: bytes) -> ChatRequest:
     try:
         return ChatRequest.model_validate(fields)
     except ValidationError as e:
-        raise _refused(dict(e.errors(include_url=False)[0])) from None
+        raise _refused(next(field_problems(e))) from None
 
 
-def _refused(error: dict[str, Any]) -> Problem:
-    path = _path(error["loc"])
-    kind: str = error["type"]
+def _refused(problem: FieldProblem) -> Problem:
+    path = field_path(step for step in problem.steps if not str(step).startswith(_TAG))
+    kind = problem.kind
     if kind == "missing":
         return Problem(400, "missing_required_parameter", f"Missing required parameter: '{path}'.", param=path)
     if kind == "too_short":
         detail = f"'{path}' is empty: expected at least one message."
         return Problem(400, "missing_required_parameter", detail, param=path)
     code = "invalid_type" if kind.endswith("_type") else "invalid_value"
-    return Problem(400, code, f"Invalid '{path}': {error['msg']}.", param=path)
-
-
-def _path(steps: tuple[str | int, ...]) -> str:
-    """Spell a path as OpenAI does: `messages[0].content`."""
-    path = ""
-    for step in steps:
-        if isinstance(step, int):
-            path += f"[{step}]"
-        elif not step.startswith(_TAG):
-            path += f".{step}" if path else step
-    return path
+    return Problem(400, code, f"Invalid '{path}': {problem.text}.", param=path)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
 from charhost import jsontext
-from charhost.text import quoted
+from charhost.text import FieldProblem, field_path, field_problems, quoted
 from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.protocol.server_events import BadEvent
 
@@ -191,33 +191,32 @@ def valid(model: type[Valid], data: dict[str, Any], path: str = "") -> Valid:
     try:
         return model.model_validate(data)
     except ValidationError as e:
-        raise _bad_field(dict(e.errors()[0]), data, path) from None
+        raise _bad_field(next(field_problems(e)), data, path) from None
 
 
-def _bad_field(error: dict[str, Any], data: Any, path: str) -> BadEvent:
-    where = _path(error["loc"], data, path)
-    kind: str = error["type"]
+def _bad_field(problem: FieldProblem, data: Any, path: str) -> BadEvent:
+    where = field_path(_without_tags(problem.steps, data, is_below=bool(path)), path)
+    kind = problem.kind
     if kind in ("missing", "union_tag_not_found"):
         where = where if kind == "missing" else f"{where}.type"
         return BadEvent("missing_required_parameter", f"Missing required parameter: '{where}'.", where)
     if kind == "union_tag_invalid":
-        where, known = f"{where}.type", error["ctx"]["expected_tags"].replace("'", "")
+        where, known = f"{where}.type", problem.context["expected_tags"].replace("'", "")
         return BadEvent("invalid_value", f"Invalid value for '{where}'. Supported values are: {known}.", where)
     code = "invalid_type" if kind.endswith("_type") else "invalid_value"
-    return BadEvent(code, f"Invalid '{where}': {error['msg']}.", where)
+    return BadEvent(code, f"Invalid '{where}': {problem.text}.", where)
 
 
-def _path(steps: tuple[str | int, ...], data: Any, path: str) -> str:
-    """Return the path of an error in *data*, without the tags of unions that pydantic adds."""
+def _without_tags(steps: tuple[str | int, ...], data: Any, *, is_below: bool) -> Iterator[str | int]:
+    """Yield *steps* into *data* without the tags of unions, which pydantic counts among them."""
     tag_passed = False
     for step in steps:
-        if isinstance(step, str) and not tag_passed and isinstance(data, dict) and data.get("type") == step and path:
+        if is_below and not tag_passed and isinstance(data, dict) and data.get("type") == step:
             tag_passed = True
             continue
-        tag_passed = False
-        path += f"[{step}]" if isinstance(step, int) else f".{step}" if path else step
+        tag_passed, is_below = False, True
+        yield step
         try:
             data = data[step]
         except (KeyError, IndexError, TypeError):
             data = None
-    return path
