@@ -60,6 +60,16 @@ def field_path(steps: Iterable[str | int], path: str = "") -> str:
     return path
 
 
+def one_line(value: object) -> str:
+    """Spell text of unknown origin so that it neither breaks a line nor sends commands to a terminal."""
+    return printable(" ".join(str(value).splitlines()))
+
+
+def printable(text: str, kept: str = "") -> str:
+    """Escape all characters that a terminal may obey except those in *kept*."""
+    return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
+
+
 def timestamp() -> str:
     """Return the current time in UTC, as RFC 3339."""
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from charhost.text import FieldProblem, field_path, field_problems
+from charhost.text import FieldProblem, field_path, field_problems, one_line, printable
 
 
 class Order(BaseModel):
@@ -43,3 +43,16 @@ def test_problem_has_the_text_of_the_validator() -> None:
 def test_path_goes_on_from_another() -> None:
     """Steps below a path are added to it."""
     assert field_path(["audio", 0, "format"], "session") == "session.audio[0].format"
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [("a\nb\r\nc", "a b c"), ("\x1b[2J", r"\x1b[2J"), ("a\u202eb", r"a\u202eb"), (3, "3")]
+)
+def test_text_is_one_line(text: object, line: str) -> None:
+    """Text of unknown origin neither breaks the line, nor sends commands to the terminal, nor turns its direction."""
+    assert one_line(text) == line
+
+
+def test_characters_to_keep_are_kept() -> None:
+    """A caller may keep characters that Python does not count as printable."""
+    assert printable("Oui\u00a0!\n\x1b", kept="\n\u00a0") == "Oui\u00a0!\n\\x1b"

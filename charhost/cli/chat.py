@@ -17,11 +17,14 @@ from yarl import URL
 from charhost.cli.client import why_unreachable
 from charhost.cli.names import nobody
 from charhost.cli.options import HERE, Url
-from charhost.cli.output import one_line
 from charhost.errors import SettingsError
 from charhost.settings import Settings
+from charhost.text import one_line, printable
 
 _UNREACHABLE, _UNAUTHORISED = 3, 4
+
+# Not printable for Python, but harmless: line breaks, tabs, the spaces of French and the joiner of emoji.
+_KEPT = "\n\t\u00a0\u202f\u200d"
 
 # After how many seconds a server that went away is looked for again, and again; then it is given up.
 _PAUSES = (0.2, 0.3, 0.5, 1, 2, 3, 4, 5, 5, 5, 5, 5)
@@ -239,15 +242,15 @@ class _Chat:
                 await self._opened(socket, name)
             case {"type": "response.created"}:
                 self._unanswered, self._is_answering, self._looked = None, True, 0
-                typer.secho(f"{_printable(self._name)}: ", bold=True, nl=False)
+                typer.secho(f"{_shown(self._name)}: ", bold=True, nl=False)
             case {"type": "response.output_text.delta", "delta": str(delta)}:
-                typer.echo(_printable(delta), nl=False)
+                typer.echo(_shown(delta), nl=False)
             case {"type": "response.done", "response": {"status_details": details}}:
                 typer.echo(_ending(details))
                 self._is_answering = False
                 self._idle.set()
             case {"type": "error", "error": {"message": str(text)}}:
-                typer.secho(_printable(text), err=True, dim=True)
+                typer.secho(_shown(text), err=True, dim=True)
 
     async def _opened(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> None:
         first, self._name = not self._name, name
@@ -268,9 +271,8 @@ class _Chat:
             self._cancelling = asyncio.create_task(self._socket.send_json({"type": "response.cancel"}))
 
 
-def _printable(text: str) -> str:
-    """Leave out what a terminal would obey: whoever wrote the text is not its owner."""
-    return "".join(character for character in text if character.isprintable() or character in "\n\t")
+def _shown(text: str) -> str:
+    return printable(text, _KEPT)
 
 
 async def _sentence_of(answer: aiohttp.ClientResponse) -> str:
@@ -285,7 +287,7 @@ async def _sentence_of(answer: aiohttp.ClientResponse) -> str:
 def _ending(details: dict[str, Any] | None) -> str:
     match details:
         case {"type": "failed", "error": {"message": str(text)}}:
-            return f" ({_printable(text)})"
+            return f" ({_shown(text)})"
         case {"type": "cancelled"}:
             return " …"
     return ""

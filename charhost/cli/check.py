@@ -12,10 +12,11 @@ import typer
 from pydantic import BaseModel, ConfigDict
 
 from charhost.cli.options import configured
-from charhost.cli.output import error_line, mark, one_line, say, say_json, show_table
+from charhost.cli.output import error_line, mark, say, say_json, show_table
 from charhost.errors import DirectoryError
 from charhost.report import FileError, PathText
 from charhost.settings import Settings
+from charhost.text import one_line
 
 if TYPE_CHECKING:
     from charhost.sandbox.trial import Rehearsal

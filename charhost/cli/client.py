@@ -9,17 +9,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
 
 import aiohttp
 import typer
 
 from charhost.cli.options import configured
-from charhost.cli.output import complain, error_line, one_line, say_json
+from charhost.cli.output import complain, error_line, say_json
+from charhost.jsontext import Json
+from charhost.text import one_line
 
 _NOT_AUTHORISED = {"forbidden", "invalid_key", "directory_not_allowed"}
-
-Document = dict[str, Any]
 
 
 class Exit(IntEnum):
@@ -61,7 +60,7 @@ class Answer:
     body: bytes
 
     @cached_property
-    def document(self) -> Document | None:
+    def document(self) -> Json | None:
         """The JSON in the body, or None when there is no object; a bare list is that of `reloads`."""
         try:
             found = json.loads(self.body.decode())
@@ -77,7 +76,7 @@ class Request:
     """What is asked of a server: a *wish* is the JSON of a POST, without one it is a GET."""
 
     path: str
-    wish: Document | None = None
+    wish: Json | None = None
     query: dict[str, str] | None = None
     if_match: str | None = None
 
@@ -119,8 +118,8 @@ def perform(
     request: Request,
     *,
     as_json: bool,
-    fits: Callable[[Document], bool],
-    show: Callable[[Document], None],
+    fits: Callable[[Json], bool],
+    show: Callable[[Json], None],
 ) -> None:
     """Make a request, show what came of it and end the command; an answer that does not fit is no charhost's."""
     try:
@@ -143,7 +142,7 @@ def why_unreachable(url: str, error: Exception) -> str:
     return f"No answer from {url}: {type(error).__name__}: {error}"
 
 
-def exit_status(answer: Answer, fits: Callable[[Document], bool]) -> Exit:
+def exit_status(answer: Answer, fits: Callable[[Json], bool]) -> Exit:
     """Choose the exit status for an answer."""
     document = answer.document
     match answer.status:
@@ -158,7 +157,7 @@ def exit_status(answer: Answer, fits: Callable[[Document], bool]) -> Exit:
     return Exit.REFUSED
 
 
-def error_lines(document: Document) -> list[str]:
+def error_lines(document: Json) -> list[str]:
     """Write a line for each file that failed."""
     errors = document.get("errors")
     return [error_line(error) for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
@@ -177,7 +176,7 @@ def _headers(if_match: str | None) -> dict[str, str]:
     return headers
 
 
-def _print(answer: Answer, status: Exit, as_json: bool, show: Callable[[Document], None]) -> None:
+def _print(answer: Answer, status: Exit, as_json: bool, show: Callable[[Json], None]) -> None:
     document = answer.document
     if as_json and document is not None:
         say_json(answer.body.decode())

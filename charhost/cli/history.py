@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from charhost.cli.client import Document, Remote, Request, perform
+from charhost.cli.client import Remote, Request, perform
 from charhost.cli.options import HERE, AsJson, Timeout, Url
 from charhost.cli.output import moment, say, show_table
+from charhost.jsontext import Json
 
 _COLUMNS = ("started", "outcome", "by", "generation", "loaded", "errors", "directory", "reason")
 
@@ -25,19 +26,19 @@ def history(
     perform(Remote(url, timeout), request, as_json=as_json, fits=_is_history, show=_show)
 
 
-def _is_history(document: Document) -> bool:
+def _is_history(document: Json) -> bool:
     reloads = document.get("reloads")
     return isinstance(reloads, list) and all(isinstance(report, dict) for report in reloads)
 
 
-def _show(document: Document) -> None:
+def _show(document: Json) -> None:
     if document["reloads"]:
         show_table(_COLUMNS, [_row(report) for report in document["reloads"]])
     else:
         say("There was no reload yet.")
 
 
-def _row(report: Document) -> list[object]:
+def _row(report: Json) -> list[object]:
     loaded = f"{report.get('loaded_count')}/{report.get('total_files')}"
     before = [moment(report.get("started_at")), report.get("outcome"), report.get("trigger"), report.get("generation")]
     return [*before, loaded, report.get("error_count"), report.get("directory"), report.get("reason")]

@@ -13,10 +13,11 @@ from charhost.character.character import normal
 from charhost.character.validation import MOST_NAME
 from charhost.cli.names import stem_of, written_names
 from charhost.cli.options import configured
-from charhost.cli.output import complain, mark, one_line, say
+from charhost.cli.output import complain, mark, say
 from charhost.errors import CharhostError, DirectoryError, DirectoryNotFound
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.settings import Settings
+from charhost.text import one_line
 
 TEMPLATE = '''\
 """Say here, for yourself, who this is."""

@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from charhost.text import one_line
+
 Rows = Sequence[Sequence[object]]
 
 
@@ -54,12 +56,6 @@ def mark(is_good: bool, stream: TextIO | None = None) -> str:
     except (TypeError, UnicodeEncodeError):
         return word
     return sign
-
-
-def one_line(value: object) -> str:
-    """Spell text that others wrote, so that it neither breaks the line nor sends commands to the terminal."""
-    text = " ".join(str(value).splitlines())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def show_table(columns: Sequence[str], rows: Rows) -> None:

@@ -12,9 +12,10 @@ from charhost.character.character import normal
 from charhost.character.host_tools import HOST_TOOLS
 from charhost.cli.names import nobody
 from charhost.cli.options import configured
-from charhost.cli.output import complain, error_line, one_line, say, say_json
+from charhost.cli.output import complain, error_line, say, say_json
 from charhost.errors import DirectoryError
 from charhost.settings import Settings
+from charhost.text import one_line
 
 if TYPE_CHECKING:
     from charhost.sandbox.trial import Rehearsal

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from charhost.cli.client import Document, error_lines
-from charhost.cli.output import mark, one_line, say
+from charhost.cli.client import error_lines
+from charhost.cli.output import mark, say
+from charhost.jsontext import Json
+from charhost.text import one_line
 
 _RELOADED = "Characters reloaded successfully!"
 
@@ -14,14 +16,14 @@ _HEADLINES = {
 }
 
 
-def is_report(document: Document) -> bool:
+def is_report(document: Json) -> bool:
     """Tell the report of a reload from the JSON of some other server."""
     kinds = {"directory": str, "total_files": int, "loaded_count": int, "error_count": int, "message": str}
     duration = isinstance(document.get("load_duration"), (int, float))
     return duration and all(isinstance(document.get(name), kind) for name, kind in kinds.items())
 
 
-def show_report(report: Document, done: str = _RELOADED) -> None:
+def show_report(report: Json, done: str = _RELOADED) -> None:
     """Print what was loaded and what was left out; *done* is the headline if that serves now."""
     headline = _HEADLINES.get(str(report.get("outcome")), done)
     lines = [

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from charhost.cli.client import Document, Remote, Request, perform
+from charhost.cli.client import Remote, Request, perform
 from charhost.cli.options import HERE, AsJson, Timeout, Url
 from charhost.cli.output import mark, say
+from charhost.jsontext import Json
 
 
 def resume(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
@@ -13,11 +14,11 @@ def resume(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> N
     perform(Remote(url, timeout), request, as_json=as_json, fits=_is_watcher, show=_show)
 
 
-def _is_watcher(document: Document) -> bool:
+def _is_watcher(document: Json) -> bool:
     return isinstance(document.get("up"), bool) and isinstance(document.get("held"), bool)
 
 
-def _show(document: Document) -> None:
+def _show(document: Json) -> None:
     if document["up"]:
         say(f"{mark(True)} The disk is read again; charhost status shows what comes of it.")
     else:

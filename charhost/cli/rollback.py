@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
-from charhost.cli.client import Document, Remote, Request, perform
+from charhost.cli.client import Remote, Request, perform
 from charhost.cli.options import HERE, AsJson, Drain, IfMatch, Reason, Sessions, Timeout, Url
 from charhost.cli.report import is_report, show_report
+from charhost.jsontext import Json
 
 
 def rollback(
@@ -30,6 +31,6 @@ def rollback(
     perform(Remote(url, timeout), request, as_json=as_json, fits=is_report, show=_show)
 
 
-def _show(report: Document) -> None:
+def _show(report: Json) -> None:
     """Print the report; its message names the generation that is back."""
     show_report(report, f"Rolled back: the characters serve as generation {report.get('generation')}.")

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from charhost.cli.client import Document, Remote, Request, error_lines, perform
+from charhost.cli.client import Remote, Request, error_lines, perform
 from charhost.cli.options import HERE, AsJson, Timeout, Url
 from charhost.cli.output import moment, show_table
+from charhost.jsontext import Json
 
 
 def status(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
@@ -15,15 +16,15 @@ def status(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> N
     perform(Remote(url, timeout), request, as_json=as_json, fits=_is_status, show=_show)
 
 
-def _is_status(document: Document) -> bool:
+def _is_status(document: Json) -> bool:
     return isinstance(document.get("serving"), dict)
 
 
-def _show(document: Document) -> None:
+def _show(document: Json) -> None:
     show_table(("what", "now"), list(_rows(document)))
 
 
-def _rows(document: Document) -> Iterator[tuple[str, object]]:
+def _rows(document: Json) -> Iterator[tuple[str, object]]:
     serving, running = document["serving"], document.get("in_progress")
     yield "characters", serving.get("characters")
     yield "generation", serving.get("generation")

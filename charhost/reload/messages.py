@@ -6,6 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from charhost.report import Changes, ReloadReport, Trigger
+from charhost.text import one_line
 
 log = logging.getLogger("charhost.reload")
 
@@ -68,7 +69,7 @@ def write_log(report: ReloadReport) -> None:
         report.outcome,
         report.trigger,
         report.sessions.policy,
-        _one_line(report.message),
+        one_line(report.message),
         report.error_count,
         report.total_files,
         _describe(report.changes),
@@ -77,11 +78,6 @@ def write_log(report: ReloadReport) -> None:
         report.serving.generation,
         report.load_duration,
     )
-
-
-def _one_line(text: str) -> str:
-    """Escape what would begin another line, or steer a terminal: a path may hold it."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _describe(changes: Changes) -> str:

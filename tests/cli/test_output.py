@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from charhost.cli.output import aligned, error_line, mark, one_line, prepare_streams, say, say_json, show_table
+from charhost.cli.output import aligned, error_line, mark, prepare_streams, say, say_json, show_table
 
 
 def test_columns_are_as_wide_as_they_look() -> None:
@@ -28,14 +28,6 @@ def test_table_on_a_terminal_is_drawn(capsys: pytest.CaptureFixture[str], monkey
     show_table(("file", "name"), [("ada.py", "[red]Ada[/red]")])
     shown = capsys.readouterr().out
     assert ("──" in shown, "[red]Ada[/red]" in shown) == (True, True)
-
-
-@pytest.mark.parametrize(
-    ("text", "line"), [("a\nb\r\nc", "a b c"), ("\x1b[2J", r"\x1b[2J"), ("a\u202eb", r"a\u202eb"), (3, "3")]
-)
-def test_text_of_others_is_one_line(text: object, line: str) -> None:
-    """It neither breaks the line, nor sends commands to the terminal, nor turns its direction."""
-    assert one_line(text) == line
 
 
 @pytest.mark.parametrize(

@@ -13,12 +13,11 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 from pydantic_core import CoreSchema
 
 import charhost
+from charhost.jsontext import Json
 from charhost.settings import Settings
 from charhost.web.openapi.operation import PROBLEM, Answer, Operation, Parameter, Tag, operation_of
 from charhost.web.problems import reads_openai_errors
 from charhost.web.schemas import OpenAIError, ProblemDocument
-
-Json = dict[str, Any]
 
 _REFS = "#/components/schemas/{model}"
 # Responses to a caller without the right key, by the kind of key that an operation needs.

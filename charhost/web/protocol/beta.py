@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from charhost.jsontext import Json
 from charhost.web.protocol.session_config import beta_format
-
-Json = dict[str, Any]
 
 KINDS = {
     "response.output_text.delta": "response.text.delta",

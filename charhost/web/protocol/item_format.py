@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from charhost.conversation.items import Audio, FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
 from charhost.ids import new_id
+from charhost.jsontext import Json
 from charhost.web.protocol.client_events import CallItem, InputAudio, InputImage, InputText, MessageItem, OutputItem
-
-Json = dict[str, Any]
 
 _MOST_URL = 64 << 10
 

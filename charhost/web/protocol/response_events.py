@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from charhost.conversation.items import FunctionCall, Message
 from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDone, TextDelta, TurnEnded, TurnEvent
+from charhost.jsontext import Json
 from charhost.llm.model import Usage
 from charhost.web.protocol.item_format import item_fields
 
-Json = dict[str, Any]
 Emit = Callable[..., None]
 
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from charhost.conversation.items import Item
 from charhost.conversation.tally import Wish
+from charhost.jsontext import Json
 from charhost.web.client_model import ClientModel
 from charhost.web.protocol.session_params import (
     BETA_FORMATS,
@@ -18,7 +19,6 @@ from charhost.web.protocol.session_params import (
     AudioFormat,
     CommonParams,
     Function,
-    Json,
     MaxTokens,
     NoiseReduction,
     Setting,

@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import PydanticCustomError
 
+from charhost.jsontext import Json
 from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.protocol.client_events import InputItem, LongText, valid
 from charhost.web.protocol.server_events import BadEvent
-
-Json = dict[str, Any]
 
 BETA_FORMATS: dict[str, Json] = {
     "pcm16": {"type": "audio/pcm", "rate": 24000},

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from aiohttp import web
 from pydantic_core import to_json
 
-from charhost.jsontext import encoded
+from charhost.jsontext import Json, encoded
 from charhost.report import ReloadRequest
 from charhost.text import display
 from charhost.web.keys import MANAGER
@@ -20,7 +19,6 @@ from charhost.web.protocol.server_events import MOST_EVENT, Refused, frame
 from charhost.web.reload_requests import reload_characters, wish_in
 from charhost.web.sessions.session import Session
 
-Json = dict[str, Any]
 Refuse = Callable[[Refused, str | None], None]
 
 MOST_RELOADS = 8

@@ -11,7 +11,7 @@ from typing import Any
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Item
 from charhost.conversation.turn import Turn
-from charhost.jsontext import encoded
+from charhost.jsontext import Json, encoded
 from charhost.web.protocol import beta
 from charhost.web.protocol.client_events import (
     AudioAppend,
@@ -29,7 +29,7 @@ from charhost.web.protocol.client_events import (
     SessionUpdate,
     checked,
 )
-from charhost.web.protocol.item_format import Json, item_fields, item_from
+from charhost.web.protocol.item_format import item_fields, item_from
 from charhost.web.protocol.response_events import ResponseEvents
 from charhost.web.protocol.server_events import MOST_EVENT, BadEvent, DeltaFrames, frame, refusal
 from charhost.web.protocol.session_config import OpenAISettings, SessionConfig

@@ -16,14 +16,13 @@ from charhost.conversation.items import Message
 from charhost.conversation.tally import Wish
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
+from charhost.jsontext import Json
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid
 from charhost.web.protocol.server_events import BadEvent, Refused, frame
 from charhost.web.protocol.unmute_session import UnmuteParams, UnmuteSettings, UnmuteUpdate
 from charhost.web.realtime.word_splitter import WordSplitter
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.session import Session
-
-Json = dict[str, Any]
 
 _KINDS = ("session.update", "input_audio_buffer.append", *CHARACTER_KINDS)
 

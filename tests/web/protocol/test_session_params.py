@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
+from charhost.jsontext import Json
 from charhost.web.protocol.server_events import BadEvent
-from charhost.web.protocol.session_params import Json, ResponseParams, SessionParams, read
+from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 
 
 def wished(**raw: Any) -> Json:
