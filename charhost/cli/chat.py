@@ -15,7 +15,7 @@ import typer
 from yarl import URL
 
 from charhost.cli.client import why_unreachable
-from charhost.cli.names import nobody
+from charhost.cli.names import unknown_name
 from charhost.cli.options import HERE, Url
 from charhost.errors import SettingsError
 from charhost.settings import Settings
@@ -219,7 +219,7 @@ class _Chat:
                     wait, self._query = 0, self._new
                 case {"type": "error", "error": {"code": "model_not_found"}}:
                     known = await self._known(http)
-                    raise _Refused(one_line(nobody(self._wanted or "", known, f"at {self._server}")))
+                    raise _Refused(one_line(unknown_name(self._wanted or "", known, f"at {self._server}")))
             await self._show(socket, event)
         if wait is None and socket.close_code in _WENT_AWAY:
             raise _Away(f"{self._server} went away and did not come back", _UNREACHABLE)

@@ -1,62 +1,46 @@
-"""The names that the files of a directory give their characters, as far as they can be read without running them."""
+"""Names of characters: read from files without running them, and matched with the names that a user types."""
 
 from __future__ import annotations
 
-import ast
 import re
 import unicodedata
 from difflib import get_close_matches
 
 from charhost.character.character import normal
+from charhost.character.static import strings_of
 from charhost.loading.snapshot import Snapshot
 
 _MOST_STEM = 60
 _MOST_NAMES = 10
 
 
-def written_names(snapshot: Snapshot) -> dict[str, str | None]:
-    """Answer the name of each character file; None where it is computed, or the file cannot be read."""
+def written_names(snapshot: Snapshot) -> dict[str, frozenset[str]]:
+    """Return the names that each character file may have; none where it is computed, or the file is unreadable."""
     return {
-        path: _written_name(snapshot.files[path].text) if path in snapshot.files else None
+        path: _written_in(snapshot.files[path].text) if path in snapshot.files else frozenset()
         for path in snapshot.character_paths
     }
 
 
-def _written_name(source: str) -> str | None:
+def _written_in(source: str) -> frozenset[str]:
     try:
-        statements = ast.parse(source).body
+        return frozenset(map(normal, strings_of(source, "CHARACTER_NAME")))
     except (ValueError, SyntaxError, RecursionError):
-        return None
-    values = [_value(statement) for statement in statements if "CHARACTER_NAME" in _targets(statement)]
-    last = values[-1] if values else None
-    return normal(last.value) if isinstance(last, ast.Constant) and isinstance(last.value, str) else None
-
-
-def _targets(statement: ast.stmt) -> list[str]:
-    match statement:
-        case ast.Assign(targets=targets):
-            return [target.id for target in targets if isinstance(target, ast.Name)]
-        case ast.AnnAssign(target=ast.Name(id=name)):
-            return [name]
-    return []
-
-
-def _value(statement: ast.stmt) -> ast.expr | None:
-    return statement.value if isinstance(statement, (ast.Assign, ast.AnnAssign)) else None
+        return frozenset()
 
 
 def stem_of(name: str) -> str:
-    """Make the name of a file of the name of a character: lower case, and ASCII where that is possible."""
+    """Make a file name from the name of a character: lower case, and ASCII where that is possible."""
     plain = "".join(c for c in unicodedata.normalize("NFKD", name.lower()) if not unicodedata.combining(c))
-    # What is no letter of the ASCII alphabet after all, as in Chinese, stays as it is.
+    # Letters without an ASCII form, as in Chinese, stay.
     stem = re.sub(r"\W+", "_", unicodedata.normalize("NFC", plain)).strip("_")
     while len(stem.encode()) > _MOST_STEM:
         stem = stem[:-1]
     return stem or "character"
 
 
-def nobody(name: str, known: list[str], place: str) -> str:
-    """Say that nobody there is called so, and who there is."""
+def unknown_name(name: str, known: list[str], place: str) -> str:
+    """Describe that no character has this *name*, and which ones there are."""
     if not known:
         return f"there is no character {place}"
     near = _nearest(name, known)
@@ -65,7 +49,7 @@ def nobody(name: str, known: list[str], place: str) -> str:
 
 
 def _nearest(name: str, known: list[str]) -> list[str]:
-    """Find names that differ in a few letters, or hold this one, whatever the case and the accents."""
+    """Return names that differ in a few letters or contain this one; case and accents do not count."""
     wanted, plain = stem_of(name), {other: stem_of(other) for other in known}
     close = get_close_matches(wanted, plain.values(), cutoff=0.5)
     return [other for other, stem in plain.items() if stem in close or wanted in stem][:_MOST_NAMES]

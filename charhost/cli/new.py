@@ -93,7 +93,7 @@ def _refuse_taken(name: str, settings: Settings) -> None:
     except DirectoryNotFound:  # it is made
         return
     for path, taken in names.items():
-        if taken == name:
+        if name in taken:
             raise _Taken(f"{path} in {settings.directory} already defines {name}")
 
 

@@ -10,7 +10,7 @@ import typer
 
 from charhost.character.character import normal
 from charhost.character.host_tools import HOST_TOOLS
-from charhost.cli.names import nobody
+from charhost.cli.names import unknown_name
 from charhost.cli.options import configured
 from charhost.cli.output import complain, error_line, say, say_json
 from charhost.errors import DirectoryError
@@ -41,7 +41,7 @@ def preview(
         complain(one_line(e))
         raise typer.Exit(1) from e
     if found is None:
-        complain(one_line(nobody(name, known, f"in {settings.directory}")))
+        complain(one_line(unknown_name(name, known, f"in {settings.directory}")))
     elif found.error is not None:
         complain(error_line(found.error.model_dump()))
     else:
@@ -57,9 +57,9 @@ async def _rehearsed(settings: Settings, name: str) -> tuple[Rehearsal | None, l
     snapshot = read_directory(settings)
     names = written_names(snapshot)
     # Only the files that say so, if any does: the others may take long, and are nobody's business.
-    paths = [path for path, written in names.items() if written == name] or list(names)
+    paths = [path for path, written in names.items() if name in written] or list(names)
     rehearsals = await rehearse(settings, snapshot, paths)
-    claims = [r for path, r in zip(paths, rehearsals, strict=True) if name in (r.name, names[path])]
+    claims = [r for path, r in zip(paths, rehearsals, strict=True) if name in {r.name, *names[path]}]
     good = [rehearsal for rehearsal in claims if rehearsal.error is None]
     known = [rehearsal.name for rehearsal in rehearsals if rehearsal.error is None]
     return next(iter(good or claims), None), known

@@ -103,6 +103,14 @@ def test_name_of_another_file_is_refused(directory: Path, write: Callable[[str, 
     assert sorted(path.name for path in directory.glob("*.py")) == ["ada.py", "other.py"]
 
 
+@pytest.mark.parametrize("block", ["if True:", "with OPEN:", "try:"])
+def test_name_in_a_block_is_refused(directory: Path, write: Callable[[str, str], Path], block: str) -> None:
+    """A name that stands inside a block is taken too."""
+    write("other.py", f"{block}\n    CHARACTER_NAME = 'Bob'\n{'finally: pass' if block == 'try:' else ''}")
+    result = new("Bob", directory)
+    assert (result.exit_code, "other.py in" in result.stderr) == (1, True)
+
+
 def test_other_files_are_not_run(directory: Path, write: Callable[[str, str], Path], tmp_path: Path) -> None:
     """To look for the name no code is executed, and files that cannot be read as Python are no obstacle."""
     write("bob.py", f"open({str(tmp_path / 'run')!r}, 'w')\nCHARACTER_NAME: str = 'Bob'")
