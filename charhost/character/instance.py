@@ -6,7 +6,7 @@ import asyncio
 import inspect
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from charhost.character.character import Character
 from charhost.character.diagnostics import explain
@@ -14,6 +14,8 @@ from charhost.character.worker_pool import Crew
 from charhost.errors import PluginFailed
 from charhost.report import FileError
 from charhost.text import display
+
+T = TypeVar("T")
 
 log = logging.getLogger("charhost.conversation")
 
@@ -41,7 +43,7 @@ class Persona:
                 self._prompt = await self.ask(self._make_prompt, self._deadline)
             return self._prompt
 
-    async def ask(self, job: Callable[[], Any], deadline: float) -> Any:
+    async def ask(self, job: Callable[[], T], deadline: float) -> T:
         """Run code of the character's file; raises `PluginFailed`, whatever that code raises."""
         (outcome,) = await self._crew.run_all([lambda: self._explained(job)], deadline)
         if isinstance(outcome, BaseException):  # past the deadline
@@ -58,7 +60,7 @@ class Persona:
             raise TypeError(f"handle_tool_call returned a value of type {type(answer).__name__}: expected a str")
         return _plain(answer)
 
-    def _explained(self, job: Callable[[], Any]) -> Any:
+    def _explained(self, job: Callable[[], T]) -> T | FileError:
         try:
             return job()
         except BaseException as e:  # a file may raise SystemExit, KeyboardInterrupt and anything else

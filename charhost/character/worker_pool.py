@@ -14,10 +14,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from charhost.errors import LoadTimeout
 
+T = TypeVar("T")
 Job = Callable[[], Any]
 
 # A thread that has been busy with one job for this long blocks on something: another one goes on with the rest.
@@ -44,11 +45,12 @@ class Crew:
         with self._lock:
             return sum(worker.is_alive() for worker in self._condemned)
 
-    async def run(self, job: Job, deadline: float, *, interrupt: bool = True) -> Any:
+    async def run(self, job: Callable[[], T], deadline: float, *, interrupt: bool = True) -> T:
         """Run one job; answers what it returns, raises what it raises, or `LoadTimeout` after *deadline* seconds.
 
         Without *interrupt* nothing is injected into it then: for code of charhost's own, which holds files open.
         """
+        outcome: T | BaseException
         (outcome,) = await _Batch(self, [job], deadline, interrupt).outcomes()
         if isinstance(outcome, BaseException):
             raise outcome

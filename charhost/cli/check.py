@@ -19,7 +19,7 @@ from charhost.settings import Settings
 from charhost.text import one_line
 
 if TYPE_CHECKING:
-    from charhost.sandbox.trial import Rehearsal
+    from charhost.sandbox.trial import Trial
 
 # A bar for less than this would only flicker.
 _LONG = 1.0
@@ -73,7 +73,7 @@ class CheckReport(BaseModel):
 
 
 async def _checked(settings: Settings) -> CheckReport:
-    from charhost.cli.trials import read_directory, rehearse
+    from charhost.cli.trials import read_directory, try_files
 
     began = time.monotonic()
     try:
@@ -81,37 +81,37 @@ async def _checked(settings: Settings) -> CheckReport:
     except DirectoryError as e:
         return CheckReport(success=False, directory=str(settings.directory), message=str(e), outcome="rejected")
     paths = snapshot.character_paths
-    with _bar(len(paths)) as told:
-        rehearsals = await rehearse(settings, snapshot, paths, told)
-    return _report(settings.directory, rehearsals, time.monotonic() - began)
+    with _bar(len(paths)) as progress:
+        trials = await try_files(settings, snapshot, paths, progress)
+    return _report(settings.directory, trials, time.monotonic() - began)
 
 
-def _report(directory: Path, rehearsals: list[Rehearsal], duration: float) -> CheckReport:
-    errors = tuple(rehearsal.error for rehearsal in rehearsals if rehearsal.error is not None)
-    good = tuple(_good(rehearsal) for rehearsal in rehearsals if rehearsal.error is None)
+def _report(directory: Path, trials: list[Trial], duration: float) -> CheckReport:
+    errors = tuple(trial.error for trial in trials if trial.error is not None)
+    good = tuple(_good(trial) for trial in trials if trial.error is None)
     success = bool(good) and not errors
     return CheckReport(
         success=success,
         directory=str(directory),
-        total_files=len(rehearsals),
+        total_files=len(trials),
         loaded_count=len(good),
         error_count=len(errors),
         load_duration=round(duration, 6),
-        message=_message(directory, len(rehearsals), len(errors)),
+        message=_message(directory, len(trials), len(errors)),
         outcome="valid" if success else "rejected",
         errors=errors,
         characters=good,
     )
 
 
-def _good(rehearsal: Rehearsal) -> Checked:
-    tools = tuple(str(tool["function"]["name"]) for tool in rehearsal.tools)
+def _good(trial: Trial) -> Checked:
+    tools = tuple(str(tool["function"]["name"]) for tool in trial.tools)
     return Checked(
-        file=rehearsal.file,
-        name=rehearsal.name,
-        prompt_characters=len(rehearsal.prompt),
+        file=trial.file,
+        name=trial.name,
+        prompt_characters=len(trial.prompt),
         tools=tools,
-        host_tools=rehearsal.host_tools,
+        host_tools=trial.host_tools,
     )
 
 

@@ -18,7 +18,7 @@ from charhost.settings import Settings
 from charhost.text import one_line
 
 if TYPE_CHECKING:
-    from charhost.sandbox.trial import Rehearsal
+    from charhost.sandbox.trial import Trial
 
 _CHARACTERS_PER_TOKEN = 4
 
@@ -36,7 +36,7 @@ def preview(
 
     settings = configured(directory=directory)
     try:
-        found, known = completed(_rehearsed(settings, normal(name)))
+        found, known = completed(_tried(settings, normal(name)))
     except DirectoryError as e:
         complain(one_line(e))
         raise typer.Exit(1) from e
@@ -49,23 +49,23 @@ def preview(
     raise typer.Exit(0 if found is not None and found.error is None else 1)
 
 
-async def _rehearsed(settings: Settings, name: str) -> tuple[Rehearsal | None, list[str]]:
+async def _tried(settings: Settings, name: str) -> tuple[Trial | None, list[str]]:
     """Try out whom *name* means; also answers the names that there are, as far as was found out."""
     from charhost.cli.names import written_names
-    from charhost.cli.trials import read_directory, rehearse
+    from charhost.cli.trials import read_directory, try_files
 
     snapshot = read_directory(settings)
     names = written_names(snapshot)
     # Only the files that say so, if any does: the others may take long, and are nobody's business.
     paths = [path for path, written in names.items() if name in written] or list(names)
-    rehearsals = await rehearse(settings, snapshot, paths)
-    claims = [r for path, r in zip(paths, rehearsals, strict=True) if name in {r.name, *names[path]}]
-    good = [rehearsal for rehearsal in claims if rehearsal.error is None]
-    known = [rehearsal.name for rehearsal in rehearsals if rehearsal.error is None]
+    trials = await try_files(settings, snapshot, paths)
+    claims = [r for path, r in zip(paths, trials, strict=True) if name in {r.name, *names[path]}]
+    good = [trial for trial in claims if trial.error is None]
+    known = [trial.name for trial in trials if trial.error is None]
     return next(iter(good or claims), None), known
 
 
-def _show(found: Rehearsal) -> None:
+def _show(found: Trial) -> None:
     say("\n".join(map(one_line, found.prompt.splitlines())))
     lines = [f"file: {found.file}", f"size: {len(found.prompt):,} characters, about {_tokens(found):,} tokens"]
     lines += [f"tool: {_signature(tool['function'])}" for tool in found.tools]
@@ -81,11 +81,11 @@ def _signature(function: dict[str, object]) -> str:
     return f"{function['name']}({', '.join(names)})" + (f": {description}" if description else "")
 
 
-def _tokens(found: Rehearsal) -> int:
+def _tokens(found: Trial) -> int:
     return -(-len(found.prompt) // _CHARACTERS_PER_TOKEN)
 
 
-def _document(found: Rehearsal) -> str:
+def _document(found: Trial) -> str:
     document = found.model_dump(mode="json", exclude={"error"})
     sizes = {"prompt_characters": len(found.prompt), "prompt_tokens": _tokens(found)}
     return json.dumps(document | sizes, indent=2, ensure_ascii=False)

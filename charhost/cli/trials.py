@@ -1,4 +1,4 @@
-"""Rehearsals: the files of a directory, each tried out in a process that may crash."""
+"""Trials of the files of a directory, each in a child process that may crash."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import typer
 from charhost.cli.output import complain
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.reload.loader import duplicate
-from charhost.sandbox.sandbox import Isolation
-from charhost.sandbox.trial import Rehearsal
+from charhost.sandbox.sandbox import Sandbox
+from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
 
 T = TypeVar("T")
-Told = Callable[[int], None]
+Progress = Callable[[int], None]
 
 
 def completed(work: Coroutine[Any, Any, T]) -> T:
-    """Wait for *work*; ends the command where that is not possible, or when Ctrl-C is pressed."""
+    """Return the result of *work*; end the command on other systems than Linux, and on Ctrl-C."""
     if sys.platform != "linux":
         work.close()
-        complain("This needs Linux, where a process can be ended with everything that it started.")
+        complain("This command needs Linux.")
         raise typer.Exit(2)
     try:
         return asyncio.run(work)
@@ -35,34 +35,34 @@ def completed(work: Coroutine[Any, Any, T]) -> T:
 
 
 def read_directory(settings: Settings) -> Snapshot:
-    """Read the files that a server with these settings would read; raises `DirectoryError`."""
+    """Read the directory as a server with these settings does; raise `DirectoryError`."""
     return take_snapshot(settings.directory, Limits.of(settings))
 
 
-async def rehearse(
-    settings: Settings, snapshot: Snapshot, paths: Sequence[str], told: Told = lambda done: None
-) -> list[Rehearsal]:
-    """Try the files at *paths* out, as long as that takes; *told* is called with how many are done."""
-    isolation = Isolation(settings)
-    found: list[Rehearsal] = []
+async def try_files(
+    settings: Settings, snapshot: Snapshot, paths: Sequence[str], progress: Progress = lambda done: None
+) -> list[Trial]:
+    """Return the trials of the files at *paths*; call *progress* with the number of those that are done."""
+    sandbox = Sandbox(settings)
+    found: list[Trial] = []
     try:
-        async with aclosing(isolation.rehearse(snapshot, paths)) as rehearsals:
-            async for rehearsal in rehearsals:
-                found.append(rehearsal)
-                told(len(found))
+        async with aclosing(sandbox.trials(snapshot, paths)) as trials:
+            async for trial in trials:
+                found.append(trial)
+                progress(len(found))
     finally:
-        await isolation.close()
-    return _first_wins(found, snapshot, paths)
+        await sandbox.close()
+    return _refuse_duplicates(found, snapshot, paths)
 
 
-def _first_wins(found: list[Rehearsal], snapshot: Snapshot, paths: Sequence[str]) -> list[Rehearsal]:
+def _refuse_duplicates(found: list[Trial], snapshot: Snapshot, paths: Sequence[str]) -> list[Trial]:
     """Make an error of each character whose name an earlier file has."""
     first: dict[str, str] = {}
-    told = []
-    for path, rehearsal in zip(paths, found, strict=True):
-        owner = first.setdefault(rehearsal.name, rehearsal.file) if rehearsal.name else rehearsal.file
-        if owner != rehearsal.file and rehearsal.error is None:
-            error = duplicate(rehearsal.name, rehearsal.file, owner, snapshot.files.get(path))
-            rehearsal = rehearsal.model_copy(update={"error": error})
-        told.append(rehearsal)
-    return told
+    trials = []
+    for path, trial in zip(paths, found, strict=True):
+        owner = first.setdefault(trial.name, trial.file) if trial.name else trial.file
+        if owner != trial.file and trial.error is None:
+            error = duplicate(trial.name, trial.file, owner, snapshot.files.get(path))
+            trial = trial.model_copy(update={"error": error})
+        trials.append(trial)
+    return trials

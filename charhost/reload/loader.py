@@ -23,7 +23,7 @@ from charhost.loading.source_file import SourceFile
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.garbage import Garbage, collector_paused
 from charhost.report import FileError
-from charhost.sandbox.sandbox import Isolation
+from charhost.sandbox.sandbox import Sandbox
 from charhost.settings import Settings
 from charhost.text import display
 
@@ -52,7 +52,7 @@ class Loader:
 
     def __init__(self, settings: Settings, crew: Crew) -> None:
         self._crew = crew
-        self._isolation = Isolation(settings)
+        self._sandbox = Sandbox(settings)
         self._limits = Limits.of(settings)
         self._roots = Roots(settings.roots, settings.directory) if settings.roots else None
         self._file_deadline = settings.file_deadline
@@ -69,7 +69,7 @@ class Loader:
 
     async def close(self) -> None:
         """End the process that checks are made in, if there is one."""
-        await self._isolation.close()
+        await self._sandbox.close()
 
     def admit(self, stored: StoredSet) -> None:
         """Raise `DirectoryNotAllowed` for a set that was read where nothing may be read now."""
@@ -103,7 +103,7 @@ class Loader:
             results = {path: self._known(snapshot, path, prints, basis) for path in snapshot.character_paths}
             missing = [path for path, result in results.items() if result is None]
             if check_isolated and missing:
-                await self._isolation.check(snapshot, missing)
+                await self._sandbox.check(snapshot, missing)
             space = self._open_space(snapshot, len(missing)) if missing else None
             if space is not None:
                 loads = [Load(snapshot, path, prints.get(path, ""), generation, space) for path in missing]
@@ -117,7 +117,7 @@ class Loader:
         with collector_paused():
             if check_isolated:
                 for snapshot, paths in stored.paths.items():
-                    await self._isolation.check(snapshot, paths)
+                    await self._sandbox.check(snapshot, paths)
             spaces = {snapshot: self._open_space(snapshot, len(paths)) for snapshot, paths in stored.paths.items()}
             loads = [Load(m.snapshot, m.path, m.fingerprint, generation, spaces[m.snapshot]) for m in stored.members]
             results = dict(zip((load.path for load in loads), await self._run(loads), strict=True))

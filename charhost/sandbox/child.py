@@ -1,13 +1,15 @@
-"""Rehearsal: what a character file comes to when it is loaded and makes its prompt, in a child process."""
+"""A child process that loads files under limits, and has each character make its prompt."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import resource
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from charhost.character.instance import Persona
 from charhost.character.worker_pool import Crew
@@ -15,73 +17,100 @@ from charhost.errors import PluginFailed
 from charhost.loading.file_loader import Load
 from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Snapshot
+from charhost.loading.source_file import SourceFile
 from charhost.report import FileError
-from charhost.sandbox.trial import Rehearsal, crash
+from charhost.sandbox.job import Job
+from charhost.sandbox.trial import Trial, crash
 from charhost.text import display
 
-# Seconds for the processes that a file started to end by themselves.
+T = TypeVar("T")
+
+# Steps of a trial, as the child announces them to the fork server.
+LOADING, PROMPTING, DONE = b"L", b"P", b"D"
+
+# Seconds for the processes that a file started to end on their own.
 _EXIT_GRACE = 0.3
 
 
-class Stage:
-    """Where files are rehearsed, one after the other; owns its process, which ends with it.
+def run(job: Job, steps: int, results: int) -> None:
+    """Write a trial of each file of *job* to *results* and end the process; announce each step on *steps*."""
+    _confine(job)
+    os.truncate(results, 0)
+    os.lseek(results, 0, os.SEEK_SET)
+    asyncio.run(_Trials(job, steps, results).run())
+    os.write(steps, DONE)
+    os._exit(0)
 
-    It says on the descriptor *progress* what it is about to do, and writes to *paper* what each file came to.
-    """
 
-    def __init__(self, snapshot: Snapshot, progress: int, paper: int, memory: int) -> None:
-        self._snapshot = snapshot
-        self._space = ModuleSpace(snapshot)
+def _confine(job: Job) -> None:
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    for limit, most in ((resource.RLIMIT_AS, job.memory), (resource.RLIMIT_CORE, 0)):
+        resource.setrlimit(limit, (most, most))
+
+
+class _Trials:
+    """The trials of one job, one after the other in this process."""
+
+    def __init__(self, job: Job, steps: int, results: int) -> None:
+        root = Path(job.directory)
+        self._job = job
+        self._snapshot = Snapshot(root, {p: SourceFile.of(p, str(root / p), data) for p, data in job.sources.items()})
+        self._space = ModuleSpace(self._snapshot)
         self._crew = Crew()
-        self._progress = progress
-        self._paper = paper
-        self._memory = memory
+        self._steps = steps
+        self._results = results
 
-    async def perform(self, paths: Sequence[str], deadline: float, prompt_deadline: float) -> None:
-        """Rehearse the files at *paths*, up to the first that leaves this process in a bad state for the next."""
-        for index, path in enumerate(paths):
-            os.write(self._progress, b"%d\n" % index)
-            rehearsal, is_spent = self._judged(path, await self._rehearse(path, deadline, prompt_deadline))
-            os.write(self._paper, rehearsal.model_dump_json().encode() + b"\n")
-            if is_spent:
+    async def run(self) -> None:
+        """Try the files up to the first that leaves this process in a bad state for the next."""
+        for path in self._job.paths:
+            trial = await self._try(path)
+            kind = trial.error.error_type if trial.error else None
+            fault = self._fault(kind)
+            if fault is not None and (trial.error is None or kind == "MemoryError"):
+                trial = trial.model_copy(update={"error": crash(path, fault, "run")})
+            os.write(self._results, trial.model_dump_json().encode() + b"\n")
+            if fault is not None or kind == "LoadTimeout":
                 return
 
-    async def _rehearse(self, path: str, deadline: float, prompt_deadline: float) -> Rehearsal:
+    def _fault(self, kind: str | None) -> str | None:
+        """Describe the harm that a file did to this process, given the kind of its error."""
+        if kind == "MemoryError":
+            return f"it needs more than {self._job.memory:,} bytes of memory"
+        if self._job.prompt_deadline is not None and _has_descendants():
+            return "it left a process running"
+        return None
+
+    async def _try(self, path: str) -> Trial:
+        os.write(self._steps, LOADING)
         load = Load(self._snapshot, path, "", 0, self._space)
-        (outcome,) = await self._crew.run_all([_only_here(load)], deadline)
+        (outcome,) = await self._crew.run_all([_in_this_process(load)], self._job.deadline)
         character = load.result(outcome)
         if isinstance(character, FileError):
-            return Rehearsal(file=display(path), error=character)
-        os.write(self._progress, b"prompt\n")
+            return Trial(file=display(path), error=character)
+        if self._job.prompt_deadline is None:
+            return Trial.of(character, "")
+        os.write(self._steps, PROMPTING)
         try:
-            return Rehearsal.of(character, await _Rehearsed(character, self._crew, prompt_deadline).prompt())
+            return Trial.of(character, await _Instance(character, self._crew, self._job.prompt_deadline).prompt())
         except PluginFailed as e:
-            return Rehearsal(file=display(path), name=character.name, error=e.failure)
-
-    def _judged(self, path: str, rehearsal: Rehearsal) -> tuple[Rehearsal, bool]:
-        """Add what the file did to the process; also answers whether no other file should run in it."""
-        error = rehearsal.error
-        if error is not None and error.error_type == "MemoryError":
-            error = crash(path, f"it needs more than {self._memory:,} bytes of memory", "run")
-            return rehearsal.model_copy(update={"error": error}), True
-        if _something_remains():
-            error = error or crash(path, "it left a process running", "run")
-            return rehearsal.model_copy(update={"error": error}), True
-        return rehearsal, error is not None and error.error_type == "LoadTimeout"
+            return Trial(file=display(path), name=character.name, error=e.failure)
 
 
-class _Rehearsed(Persona):
-    """A persona whose code may fork."""
+class _Instance(Persona):
+    """An instance whose code may fork."""
 
-    async def ask(self, job: Callable[[], Any], deadline: float) -> Any:
-        return await super().ask(_only_here(job), deadline)
+    async def ask(self, job: Callable[[], T], deadline: float) -> T:
+        return await super().ask(_in_this_process(job), deadline)
 
 
-def _only_here(job: Callable[[], Any]) -> Callable[[], Any]:
-    """Keep to this process what comes after *job*, which may fork and then return in two."""
+def _in_this_process(job: Callable[[], T]) -> Callable[[], T]:
+    """End the processes that return from *job* besides this one: it may fork."""
     me = os.getpid()
 
-    def run() -> Any:
+    def run() -> T:
         try:
             return job()
         finally:
@@ -91,18 +120,18 @@ def _only_here(job: Callable[[], Any]) -> Callable[[], Any]:
     return run
 
 
-def _something_remains() -> bool:
-    """Say whether a process that a file started goes on, given time to end."""
+def _has_descendants() -> bool:
+    """Return whether a process that a file started goes on after the time to end."""
     end = time.monotonic() + _EXIT_GRACE
-    while any(map(_is_running, _started())):
+    while any(map(_is_running, _descendants())):
         if time.monotonic() > end:
             return True
         time.sleep(0.01)
     return False
 
 
-def _started() -> Iterator[int]:
-    """Yield the children of this process, and of the one above: there come those that lost their parents."""
+def _descendants() -> Iterator[int]:
+    """Yield the children of this process, and of its parent, which adopts those whose parents have ended."""
     for process in (os.getpid(), os.getppid()):
         for thread in Path(f"/proc/{process}/task").iterdir():
             with suppress(OSError):  # the thread has ended

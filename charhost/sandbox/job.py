@@ -1,4 +1,4 @@
-"""One file for a child process to load, and how the child ended."""
+"""Files for a child process to try, and how the child ended."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Job:
-    """What a child is to load, and what it may use: *deadline* seconds for each file, *memory* bytes, *processes*.
+    """Files to load, in order, and the limits: *deadline* seconds a file, *memory* bytes, *processes*.
 
-    With a *prompt_deadline* the files are rehearsed, and what they came to takes the place of the job in its file.
+    With a *prompt_deadline* each character also makes its prompt, and must leave no process running.
+    The child replaces the job in its memory file by a `Trial` in JSON for each file, one a line.
     """
 
     directory: str
@@ -18,13 +19,12 @@ class Job:
     deadline: float
     memory: int
     processes: int
-    prompt_deadline: float | None = None
+    prompt_deadline: float | None
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """How a child ended: *culprit* is the index of the path it was busy with, None if it came to the end of its job."""
+class Ended:
+    """How a child ended: *cause* is None at the end of its job, else the fault of the first file without a trial."""
 
-    culprit: int | None
-    cause: str
+    cause: str | None
     stage: str = "loaded"

@@ -1,4 +1,4 @@
-"""Load files in a child process: what kills or hangs it never reaches whoever asked."""
+"""Load files in a child process, so that a crash or a hang does not reach this one."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ from pydantic_core import from_json
 from charhost.character.diagnostics import explain
 from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Snapshot
-from charhost.sandbox.job import Job, Verdict
-from charhost.sandbox.trial import Rehearsal, crash, read
+from charhost.report import FileError
+from charhost.sandbox.job import Ended, Job
+from charhost.sandbox.trial import Trial, crash, read_trials
 from charhost.settings import Settings, environment_without_keys
 from charhost.text import display
 
 _START = "import sys; sys.path[:] = {path!r}; from charhost.sandbox.fork_server import main; main({descriptor})"
 
-# Seconds for that process to end by itself.
+# Seconds for the fork server to end on its own.
 _EXIT_GRACE = 1.0
 
-# So many files are rehearsed in one child: its forking costs little beside them, and whoever waits is told often.
-_AT_A_TIME = 25
+# Files of one child when each makes its prompt: forks cost little in comparison, and progress is reported often.
+_BATCH = 25
 
-_ABOVE = Verdict(0, "it ended the process above it")
+_ABOVE = Ended("it ended the process above it")
 
 
-class Isolation:
-    """Owns the process that forks the children; it is started for the first check and ends with the server."""
+class Sandbox:
+    """Owns the fork server, which is started for the first check and ends with this object."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -42,63 +43,48 @@ class Isolation:
         self._process: asyncio.subprocess.Process | None = None
 
     async def check(self, snapshot: Snapshot, paths: Sequence[str]) -> None:
-        """Load the files at *paths* in children; raises `IsolatedLoadFailed`, which names each culprit."""
-        waiting = [path for path in paths if path in snapshot.files]
-        errors = []
-        most = len(waiting)
-        while waiting:
-            with _paper(self._job(snapshot, waiting[:most])) as paper:
-                verdict = await self._judge(paper)
-            if verdict is None and most > 1:
-                most = 1  # perhaps a file did it: from here on one at a time, so that it can be named
-                continue
-            verdict = verdict or _ABOVE
-            if verdict.culprit is not None:
-                errors.append(crash(waiting[verdict.culprit], verdict.cause))
-            waiting = waiting[most if verdict.culprit is None else verdict.culprit + 1 :]
+        """Load the files at *paths* in children; raise `IsolatedLoadFailed` with the files that crash or hang."""
+        known = [path for path in paths if path in snapshot.files]
+        trials = self._run(snapshot, known, len(known), None)
+        errors = [error async for trial in trials if (error := _crash_of(trial)) is not None]
         if errors:
             raise IsolatedLoadFailed(tuple(errors))
 
-    async def rehearse(self, snapshot: Snapshot, paths: Sequence[str]) -> AsyncGenerator[Rehearsal, None]:
-        """Load the files at *paths* and have them make their prompts, in children; yields what each came to, in order.
+    def trials(self, snapshot: Snapshot, paths: Sequence[str]) -> AsyncGenerator[Trial, None]:
+        """Load the files at *paths* in children and make their prompts; yield the trials in order.
 
-        Besides what `check` finds, a process that a file leaves running is an error of that file.
+        Unlike in a check, a process that a file leaves running is an error of that file.
         """
-        waiting, most = list(paths), _AT_A_TIME
+        return self._run(snapshot, paths, _BATCH, self._settings.prompt_deadline)
+
+    async def _run(
+        self, snapshot: Snapshot, paths: Sequence[str], most: int, prompt_deadline: float | None
+    ) -> AsyncGenerator[Trial, None]:
+        waiting = list(paths)
         while waiting:
             if waiting[0] in snapshot.unreadable:
                 done = [_unreadable(snapshot, waiting[0])]
             else:
                 batch = list(takewhile(lambda path: path in snapshot.files, waiting[:most]))
-                done, is_known = await self._perform(snapshot, batch, most == 1)
-                most = most if is_known else 1
-            for rehearsal in done:
-                yield rehearsal
+                ended, done = await self._try(self._job(snapshot, batch, prompt_deadline))
+                if ended is None and most > 1:
+                    most = 1  # a file may have done it: one at a time finds out which
+                elif not done or (ended and ended.cause):
+                    done = done[: len(batch) - 1]  # a file may harm the process after its trial
+                    done.append(_crashed(batch[len(done)], ended if ended and ended.cause else _ABOVE))
+            for trial in done:
+                yield trial
             waiting = waiting[len(done) :]
 
-    async def _perform(
-        self, snapshot: Snapshot, paths: Sequence[str], is_last_word: bool
-    ) -> tuple[list[Rehearsal], bool]:
-        """Rehearse some files in one child; also answers whether it is known how that ended."""
-        with _paper(self._job(snapshot, paths, self._settings.prompt_deadline)) as paper:
-            verdict = await self._judge(paper, self._patience(len(paths)))
-            paper.seek(0)
-            done = read(paper.read())[: len(paths)]
-        if verdict is None and not is_last_word:
-            return done, False
-        if verdict is not None and verdict.culprit is None and done:
-            return done, True
-        found = _ABOVE if verdict is None or verdict.culprit is None else verdict
-        done = done[: found.culprit]
-        error = crash(paths[len(done)], found.cause, found.stage)
-        return [*done, Rehearsal(file=error.file, error=error)], True
-
-    def _patience(self, files: int) -> float:
-        """How long so many files may take, when each uses all of its time."""
-        return files * (self._settings.file_deadline + self._settings.prompt_deadline + 3)
+    async def _try(self, job: Job) -> tuple[Ended | None, list[Trial]]:
+        """Return how the child for *job* ended and its trials; None if the fork server ended or does not respond."""
+        with _memory_file(job) as file:
+            ended = await self._send(file, len(job.paths) * (job.deadline + (job.prompt_deadline or 0) + 3))
+            file.seek(0)
+            return ended, read_trials(file.read())[: len(job.paths)]
 
     async def close(self) -> None:
-        """End the process and with it what it may be running."""
+        """End the fork server and with it its child."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -110,32 +96,30 @@ class Isolation:
                 await self._process.wait()
             self._process = None
 
-    async def _judge(self, paper: IO[bytes], patience: float | None = None) -> Verdict | None:
-        """Have the job on *paper* done in one child; None if the process that forks it ended, or does not answer."""
+    async def _send(self, file: IO[bytes], most_seconds: float) -> Ended | None:
         server = self._socket or await self._start()
-        answer = b""
+        reply = b""
         try:
-            socket.send_fds(server, [b"job"], [paper.fileno()])
-            async with asyncio.timeout(patience):
-                answer = await asyncio.get_running_loop().sock_recv(server, 1 << 16)
+            socket.send_fds(server, [b"job"], [file.fileno()])
+            async with asyncio.timeout(most_seconds):
+                reply = await asyncio.get_running_loop().sock_recv(server, 1 << 16)
         except (ConnectionError, TimeoutError):
             pass
         finally:
-            if not answer:  # it ended; or, if this was cancelled, it is busy with what nobody waits for
+            if not reply:  # it has ended, or it is busy with a job that was given up
                 server.close()
                 self._socket = None
-        return Verdict(**from_json(answer)) if answer else None
+        return Ended(**from_json(reply)) if reply else None
 
-    def _job(self, snapshot: Snapshot, paths: Sequence[str], prompt_deadline: float | None = None) -> Job:
-        settings = self._settings
+    def _job(self, snapshot: Snapshot, paths: Sequence[str], prompt_deadline: float | None) -> Job:
         return Job(
-            str(snapshot.directory),
-            {path: file.data for path, file in snapshot.files.items()},
-            tuple(paths),
-            settings.file_deadline,
-            settings.isolated_memory,
-            settings.isolated_processes,
-            prompt_deadline,
+            directory=str(snapshot.directory),
+            sources={path: file.data for path, file in snapshot.files.items()},
+            paths=tuple(paths),
+            deadline=self._settings.file_deadline,
+            memory=self._settings.isolated_memory,
+            processes=self._settings.isolated_processes,
+            prompt_deadline=prompt_deadline,
         )
 
     async def _start(self) -> socket.socket:
@@ -158,8 +142,8 @@ class Isolation:
 
 
 @contextmanager
-def _paper(job: Job) -> Iterator[IO[bytes]]:
-    """Write a job to a memory file, to be handed over: it may be as large as the directory."""
+def _memory_file(job: Job) -> Iterator[IO[bytes]]:
+    """Write a job to a memory file: it may be as large as the directory."""
     with open(os.memfd_create("charhost-job"), "w+b") as file:
         pickle.dump(job, file, protocol=pickle.HIGHEST_PROTOCOL)
         file.flush()
@@ -167,6 +151,18 @@ def _paper(job: Job) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _unreadable(snapshot: Snapshot, path: str) -> Rehearsal:
+def _unreadable(snapshot: Snapshot, path: str) -> Trial:
     error = explain(snapshot.unreadable[path], path, str(snapshot.directory / path))
-    return Rehearsal(file=display(path), error=error)
+    return Trial(file=display(path), error=error)
+
+
+def _crashed(path: str, ended: Ended) -> Trial:
+    return Trial(file=display(path), error=crash(path, ended.cause or "", ended.stage))
+
+
+def _crash_of(trial: Trial) -> FileError | None:
+    """Return the error of a file that would crash or hang a process; other errors are those of an ordinary load."""
+    error = trial.error
+    if error is not None and error.error_type == "LoadTimeout":
+        return crash(trial.file, f"it was {error.message}")
+    return error if error is not None and error.error_type == "Crash" else None

@@ -12,8 +12,8 @@ from charhost.report import FileError
 from charhost.text import display
 
 
-class Rehearsal(BaseModel):
-    """What one file came to: a character with its prompt, or an error."""
+class Trial(BaseModel):
+    """The character in one file, with its prompt if it was asked for it, or an error."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
@@ -26,28 +26,27 @@ class Rehearsal(BaseModel):
     error: FileError | None = None
 
     @classmethod
-    def of(cls, character: Character, prompt: str) -> Rehearsal:
-        """Keep what can leave the process."""
-        tools = tuple(dict(tool) for tool in character.tools)
+    def of(cls, character: Character, prompt: str) -> Trial:
+        """Copy the parts of *character* that can leave the process."""
         return cls(
             file=character.file,
             name=character.name,
             prompt=prompt,
-            tools=tools,
+            tools=tuple(dict(tool) for tool in character.tools),
             host_tools=character.host_tools,
             greetings=character.greetings,
         )
 
 
 def crash(path: str, cause: str, stage: str = "loaded") -> FileError:
-    """Describe what only a process of its own could survive; *stage* says what was asked of the file."""
+    """Describe a fault that ends a process; *stage* is the step that the file had reached."""
     message = f"{stage} in a child process, {cause}"
     return FileError(file=display(path), error_type="Crash", exception="Crash", message=message)
 
 
-def read(lines: bytes) -> list[Rehearsal]:
-    """Read what a stage wrote, as far as it is whole: its process may have ended in the middle."""
-    found: list[Rehearsal] = []
+def read_trials(lines: bytes) -> list[Trial]:
+    """Read the trials up to the first incomplete line: the child may have ended in the middle of one."""
+    found: list[Trial] = []
     with suppress(ValidationError):
-        found.extend(map(Rehearsal.model_validate_json, lines.splitlines()))
+        found.extend(map(Trial.model_validate_json, lines.splitlines()))
     return found

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from charhost.loading.snapshot import Limits, take_snapshot
-from charhost.sandbox.sandbox import Isolation
-from charhost.sandbox.trial import Rehearsal, read
+from charhost.sandbox.sandbox import Sandbox
+from charhost.sandbox.trial import Trial, read_trials
 from charhost.settings import Settings
 from tests.conftest import character
 from tests.sandbox.test_sandbox import KILLERS, LEAVES, SLEEPS, mark, remaining
@@ -23,18 +23,18 @@ Write = Callable[[str, str], Path]
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="isolation is for Linux only")
 
 
-async def rehearse(directory: Path, **limits: float) -> list[Rehearsal]:
+async def rehearse(directory: Path, **limits: float) -> list[Trial]:
     """What every character file came to."""
     settings = Settings(**{"directory": directory, "file_deadline": 0.5, "prompt_deadline": 0.5, **limits})
-    isolation = Isolation(settings)
+    isolation = Sandbox(settings)
     snapshot = take_snapshot(directory, Limits(100, 1 << 20, 1 << 17))
     try:
-        return [rehearsal async for rehearsal in isolation.rehearse(snapshot, snapshot.character_paths)]
+        return [rehearsal async for rehearsal in isolation.trials(snapshot, snapshot.character_paths)]
     finally:
         await isolation.close()
 
 
-def told(rehearsals: list[Rehearsal]) -> list[tuple[str, int | None, str] | str]:
+def told(rehearsals: list[Trial]) -> list[tuple[str, int | None, str] | str]:
     """The names of those that would serve, and place and kind of error of the others."""
     return [r.name if r.error is None else (r.error.file, r.error.line, r.error.error_type) for r in rehearsals]
 
@@ -47,7 +47,7 @@ def prompting(statement: str) -> str:
 async def test_good_file_tells_who_it_is(directory: Path) -> None:
     """A file that would serve comes with its name, its prompt, its tools and its greetings."""
     (ada,) = await rehearse(directory)
-    assert ada == Rehearsal(file="ada.py", name="Ada", prompt="Be kind.")
+    assert ada == Trial(file="ada.py", name="Ada", prompt="Be kind.")
 
 
 async def test_errors_are_those_of_a_reload(directory: Path, write: Write) -> None:
@@ -189,6 +189,6 @@ async def test_more_files_than_one_child_takes(directory: Path, write: Write) ->
 
 def test_half_a_line_is_not_read() -> None:
     """What a process wrote before it ended in the middle is read as far as it is whole."""
-    whole = Rehearsal(file="ada.py", name="Ada").model_dump_json().encode()
-    assert [found.name for found in read(whole + b"\n" + whole[:-5])] == ["Ada"]
-    assert read(b"\x80\x05pickle") == []
+    whole = Trial(file="ada.py", name="Ada").model_dump_json().encode()
+    assert [found.name for found in read_trials(whole + b"\n" + whole[:-5])] == ["Ada"]
+    assert read_trials(b"\x80\x05pickle") == []

@@ -21,7 +21,7 @@ from charhost.errors import CharhostError, IsolatedLoadFailed, ReloadRejected
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
-from charhost.sandbox.sandbox import Isolation
+from charhost.sandbox.sandbox import Sandbox
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import character
@@ -44,9 +44,9 @@ def mark(monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 @pytest.fixture
-async def isolation(directory: Path, mark: str) -> AsyncIterator[Isolation]:
-    """Isolation with short limits; whatever is still there afterwards is ended."""
-    isolation = Isolation(Settings(directory=directory, file_deadline=DEADLINE, isolated_processes=16))
+async def isolation(directory: Path, mark: str) -> AsyncIterator[Sandbox]:
+    """Sandbox with short limits; whatever is still there afterwards is ended."""
+    isolation = Sandbox(Settings(directory=directory, file_deadline=DEADLINE, isolated_processes=16))
     try:
         yield isolation
     finally:
@@ -74,7 +74,7 @@ async def remaining(mark: str, most: int, patience: float = GENEROUS) -> list[in
     return found
 
 
-async def check(isolation: Isolation, directory: Path) -> list[tuple[str, str, str]]:
+async def check(isolation: Sandbox, directory: Path) -> list[tuple[str, str, str]]:
     """Load every file in children; answers file, type and message of each error."""
     snapshot = take_snapshot(directory, Limits(1000, 1 << 24, 1 << 20))
     try:
@@ -131,7 +131,7 @@ KILLERS = {
 
 @pytest.mark.parametrize(("source", "cause"), KILLERS.values(), ids=KILLERS)
 async def test_killer_is_named_and_nothing_is_left_of_it(
-    isolation: Isolation, directory: Path, write: Write, mark: str, source: str, cause: str
+    isolation: Sandbox, directory: Path, write: Write, mark: str, source: str, cause: str
 ) -> None:
     """Whatever kills or hangs its process is an error of type Crash that names the file and says how it went."""
     write("bob.py", source)
@@ -143,7 +143,7 @@ async def test_killer_is_named_and_nothing_is_left_of_it(
 
 
 async def test_file_that_kills_the_process_above_it_is_named(
-    isolation: Isolation, directory: Path, write: Write, mark: str
+    isolation: Sandbox, directory: Path, write: Write, mark: str
 ) -> None:
     """A file that kills the process that forked it is told like any other culprit, and does not run on."""
     write("bob.py", f"import os, signal\nos.kill(os.getppid(), signal.SIGKILL)\n{SLEEPS}")
@@ -154,7 +154,7 @@ async def test_file_that_kills_the_process_above_it_is_named(
 
 
 async def test_file_that_stops_the_process_above_it_holds_nothing_up(
-    isolation: Isolation, directory: Path, write: Write, mark: str
+    isolation: Sandbox, directory: Path, write: Write, mark: str
 ) -> None:
     """A check whose process was stopped can be given up, and `close` does not wait for it."""
     write("bob.py", f"import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\n{SLEEPS}")
@@ -164,7 +164,7 @@ async def test_file_that_stops_the_process_above_it_holds_nothing_up(
     assert await remaining(mark, 0, patience=3) == []
 
 
-async def test_several_culprits_are_named_in_one_answer(isolation: Isolation, directory: Path, write: Write) -> None:
+async def test_several_culprits_are_named_in_one_answer(isolation: Sandbox, directory: Path, write: Write) -> None:
     """The check goes on behind each culprit, so that one answer has them all (promise 4)."""
     sources = {"bob.py": "exit", "caf\udce9.py": "abort", "eve.py": None, "zoe.py": "sleep"}
     for path, kind in sources.items():
@@ -172,7 +172,7 @@ async def test_several_culprits_are_named_in_one_answer(isolation: Isolation, di
     assert [file for file, _, _ in await check(isolation, directory)] == ["bob.py", "caf\\udce9.py", "zoe.py"]
 
 
-async def test_culprit_in_a_helper_names_the_character(isolation: Isolation, directory: Path, write: Write) -> None:
+async def test_culprit_in_a_helper_names_the_character(isolation: Sandbox, directory: Path, write: Write) -> None:
     """A helper that kills the process is told for each character that imports it."""
     write("resources/bad.py", "import os\nos._exit(1)")
     write("bob.py", "from characters.resources import bad")
@@ -194,7 +194,7 @@ HARMLESS = {
 
 @pytest.mark.parametrize("source", HARMLESS.values(), ids=HARMLESS)
 async def test_what_ends_by_itself_passes(
-    isolation: Isolation, directory: Path, write: Write, mark: str, source: str
+    isolation: Sandbox, directory: Path, write: Write, mark: str, source: str
 ) -> None:
     """Files that load, or fail as files do, pass the check; nothing that they started is left."""
     write("bob.py", source)
@@ -202,14 +202,14 @@ async def test_what_ends_by_itself_passes(
     assert len(await remaining(mark, 1)) == 1
 
 
-async def test_each_file_has_its_own_deadline(isolation: Isolation, directory: Path, write: Write) -> None:
+async def test_each_file_has_its_own_deadline(isolation: Sandbox, directory: Path, write: Write) -> None:
     """Many slow files may take longer together than one of them may."""
     for number in range(8):
         write(f"bob{number}.py", f"import time\ntime.sleep(0.1){character()}")
     assert await check(isolation, directory) == []
 
 
-async def test_only_the_given_files_are_loaded(isolation: Isolation, directory: Path, write: Write) -> None:
+async def test_only_the_given_files_are_loaded(isolation: Sandbox, directory: Path, write: Write) -> None:
     """What is not asked for is not executed: a reload of what changed leaves the others alone."""
     write("bob.py", KILLERS["exit"][0])
     snapshot = take_snapshot(directory, Limits(10, 1 << 20, 1 << 20))
@@ -218,7 +218,7 @@ async def test_only_the_given_files_are_loaded(isolation: Isolation, directory: 
         await isolation.check(snapshot, ["ada.py", "bob.py"])
 
 
-async def test_bytes_are_those_of_the_snapshot(isolation: Isolation, directory: Path, write: Write) -> None:
+async def test_bytes_are_those_of_the_snapshot(isolation: Sandbox, directory: Path, write: Write) -> None:
     """What was read is checked, not what the disk holds since (promise 10)."""
     snapshot = take_snapshot(directory, Limits(10, 1 << 20, 1 << 20))
     write("ada.py", KILLERS["exit"][0])
@@ -228,7 +228,7 @@ async def test_bytes_are_those_of_the_snapshot(isolation: Isolation, directory: 
 # The process that forks
 
 
-async def test_process_that_forks_stays(isolation: Isolation, directory: Path, write: Write, mark: str) -> None:
+async def test_process_that_forks_stays(isolation: Sandbox, directory: Path, write: Write, mark: str) -> None:
     """The second check uses the process of the first, also after a culprit."""
     await check(isolation, directory)
     first = marked(mark)
@@ -237,7 +237,7 @@ async def test_process_that_forks_stays(isolation: Isolation, directory: Path, w
     assert (len(first), marked(mark)) == (1, first)
 
 
-async def test_check_works_again_after_the_process_was_killed(isolation: Isolation, directory: Path, mark: str) -> None:
+async def test_check_works_again_after_the_process_was_killed(isolation: Sandbox, directory: Path, mark: str) -> None:
     """When the process that forks was killed, the next check says so or works, and the one after it works."""
     await check(isolation, directory)
     (pid,) = marked(mark)
@@ -249,10 +249,10 @@ async def test_check_works_again_after_the_process_was_killed(isolation: Isolati
 
 
 async def test_cancelled_check_leaves_nothing_running(
-    isolation: Isolation, directory: Path, write: Write, mark: str, tmp_path: Path
+    isolation: Sandbox, directory: Path, write: Write, mark: str, tmp_path: Path
 ) -> None:
     """A check that is given up ends its child at once, though no deadline is over, and the next one works."""
-    isolation = Isolation(Settings(directory=directory, file_deadline=1000))
+    isolation = Sandbox(Settings(directory=directory, file_deadline=1000))
     file = write("bob.py", f"{LEAVES}open({str(tmp_path / 'begun')!r}, 'w')\n{SLEEPS}")
     task = asyncio.create_task(check(isolation, directory))
     while not (tmp_path / "begun").exists():
@@ -270,7 +270,7 @@ async def test_cancelled_check_prints_no_traceback(
     directory: Path, write: Write, mark: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """The process that forks ends in silence when nobody waits for its answer."""
-    isolation = Isolation(Settings(directory=directory, file_deadline=1000))
+    isolation = Sandbox(Settings(directory=directory, file_deadline=1000))
     write("bob.py", SLEEPS)
     with suppress(TimeoutError):
         await asyncio.wait_for(check(isolation, directory), 1)
@@ -279,7 +279,7 @@ async def test_cancelled_check_prints_no_traceback(
     assert capfd.readouterr().err == ""
 
 
-async def test_close_ends_the_process(isolation: Isolation, directory: Path, mark: str) -> None:
+async def test_close_ends_the_process(isolation: Sandbox, directory: Path, mark: str) -> None:
     """After `close` no process is left; closing twice, or without a check, is harmless."""
     await isolation.close()
     await check(isolation, directory)
@@ -290,7 +290,7 @@ async def test_close_ends_the_process(isolation: Isolation, directory: Path, mar
 
 
 async def test_keys_are_not_in_the_child(
-    isolation: Isolation, directory: Path, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    isolation: Sandbox, directory: Path, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The environment that a file sees in the child has no setting of the server, keys above all."""
     monkeypatch.setenv("CHARHOST_ADMIN_KEY", "s3cret-key")
@@ -309,7 +309,7 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
-async def test_checks_leave_no_descriptor(isolation: Isolation, directory: Path, write: Write) -> None:
+async def test_checks_leave_no_descriptor(isolation: Sandbox, directory: Path, write: Write) -> None:
     """Checks, refused ones too, open nothing that stays open."""
     write("bob.py", KILLERS["exit"][0])
     await check(isolation, directory)
