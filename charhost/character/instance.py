@@ -37,14 +37,15 @@ class Persona:
         self._generator: Any = None
 
     async def prompt(self) -> str:
-        """Answer the system prompt, which is made when it is first needed; raises `PluginFailed`."""
+        """Return the system prompt, made on the first call; raise `PluginFailed`."""
         async with self._making:
             if self._prompt is None:
                 self._prompt = await self.ask(self._make_prompt, self._deadline)
             return self._prompt
 
     async def ask(self, job: Callable[[], T], deadline: float) -> T:
-        """Run code of the character's file; raises `PluginFailed`, whatever that code raises."""
+        """Run code of the character's file; raise `PluginFailed` for each of its exceptions."""
+        outcome: T | FileError | BaseException
         (outcome,) = await self._crew.run_all([lambda: self._explained(job)], deadline)
         if isinstance(outcome, BaseException):  # past the deadline
             outcome = self._explain(outcome)
@@ -54,7 +55,7 @@ class Persona:
         return outcome
 
     def answer(self, tool: str, arguments: dict[str, Any], deadline: float) -> str:
-        """Have the character answer a tool call; to be run by `ask`."""
+        """Return the result of a tool call; to be run by `ask`."""
         answer = _finished(self._instance().handle_tool_call(tool, arguments), deadline)
         if not isinstance(answer, str):
             raise TypeError(f"handle_tool_call returned a value of type {type(answer).__name__}: expected a str")
@@ -88,7 +89,7 @@ class Persona:
 
 
 def _finished(value: Any, deadline: float) -> Any:
-    """Wait for what an `async def` answered, in an event loop of its own: the server's must not be blocked by it."""
+    """Await the result of an `async def` in a new event loop, so that it cannot block the server's."""
     return asyncio.run(_awaited(value, deadline)) if inspect.isawaitable(value) else value
 
 
@@ -99,5 +100,5 @@ async def _awaited(value: Any, deadline: float) -> Any:
 
 
 def _plain(text: str) -> str:
-    """Copy the text out of what may be a subclass of `str`, and spell half characters, which UTF-8 cannot carry."""
+    """Copy *text*, which may be of a subclass of `str`, and escape lone surrogates, which UTF-8 cannot encode."""
     return display(str.__str__(text))

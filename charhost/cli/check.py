@@ -1,4 +1,4 @@
-"""charhost check: whether the files of a directory would serve, found out in a process of their own."""
+"""charhost check: try the files of a directory in a child process."""
 
 from __future__ import annotations
 
@@ -26,13 +26,14 @@ _LONG = 1.0
 
 
 def check(
-    directory: Annotated[Path | None, typer.Argument(help="Whose files; else the setting `directory`.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a report in JSON, and nothing else.")] = False,
+    directory: Annotated[Path | None, typer.Argument(help="The character directory (default: the setting).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only a report in JSON.")] = False,
 ) -> None:
-    """Load every character file in a child process, and have each make its prompt.
+    """Load every character file in a child process and make its prompt.
 
-    Ends with 0 if every file would serve, with 1 if one would not or there is none, with 2 after wrong usage.
+    Exit status: 0 all files would serve, 1 a file would not or there is none, 2 wrong usage.
     """
+    # Imported here, as in other commands, to keep the start of the command short.
     from charhost.cli.trials import completed
 
     report = completed(_checked(configured(directory=directory)))
@@ -56,7 +57,7 @@ class Checked(BaseModel):
 
 
 class CheckReport(BaseModel):
-    """What a check came to, in the fields of a `ReloadReport`."""
+    """The result of a check, in the fields of a `ReloadReport`."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -125,7 +126,7 @@ def _message(directory: Path, files: int, errors: int) -> str:
 
 @contextmanager
 def _bar(total: int) -> Iterator[Callable[[int], None]]:
-    """Show on a terminal how far a long check has come."""
+    """Show the progress of a long check on a terminal."""
     from rich.console import Console
     from rich.progress import Progress
 
@@ -141,7 +142,7 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
     try:
         yield told
     finally:
-        if progress.live.is_started:  # else it would end a line that was never begun
+        if progress.live.is_started:  # stopping one that was not started would print a line break
             progress.stop()
 
 

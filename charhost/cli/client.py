@@ -1,4 +1,4 @@
-"""Remote: a running server, as the commands see it that ask for something which takes authority."""
+"""Requests of the commands that need the admin key of a running server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _NOT_AUTHORISED = {"forbidden", "invalid_key", "directory_not_allowed"}
 
 
 class Exit(IntEnum):
-    """What the exit statuses mean; those of scripts/reload_characters.py."""
+    """Exit statuses, the same as those of scripts/reload_characters.py."""
 
     DONE = 0
     REFUSED = 1
@@ -41,7 +41,7 @@ EXITS = (
 
 
 class Failure(Exception):
-    """There is no answer to show; `status` is what the command ends with."""
+    """No response arrived; `status` is the exit status of the command."""
 
     def __init__(self, status: Exit, reason: str) -> None:
         super().__init__(reason)
@@ -50,7 +50,7 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """What the server said, whatever it was."""
+    """A response of the server."""
 
     url: str
     status: int
@@ -73,7 +73,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a server: a *wish* is the JSON of a POST, without one it is a GET."""
+    """A request: a POST of the JSON in *wish*, or a GET without one."""
 
     path: str
     wish: Json | None = None
@@ -83,13 +83,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Remote:
-    """The server at *url*, which is sent the admin key of the settings, if there is one."""
+    """The server at *url*; requests carry the admin key of the settings, if there is one."""
 
     url: str
     timeout: float
 
     async def ask(self, request: Request) -> Answer:
-        """Make one request; raises `Failure` when no answer comes. Redirects and proxies would be told the key."""
+        """Make one request; raise `Failure` without a response. Redirects and proxies would receive the key."""
         url, timeout = self.url + request.path, aiohttp.ClientTimeout(total=self.timeout)
         try:
             async with (
@@ -121,7 +121,7 @@ def perform(
     fits: Callable[[Json], bool],
     show: Callable[[Json], None],
 ) -> None:
-    """Make a request, show what came of it and end the command; an answer that does not fit is no charhost's."""
+    """Make a request, show the response and end the command; *fits* tells charhost from other servers."""
     try:
         answer = asyncio.run(remote.ask(request))
         status = exit_status(answer, fits)
@@ -143,7 +143,7 @@ def why_unreachable(url: str, error: Exception) -> str:
 
 
 def exit_status(answer: Answer, fits: Callable[[Json], bool]) -> Exit:
-    """Choose the exit status for an answer."""
+    """Return the exit status for a response."""
     document = answer.document
     match answer.status:
         case 200 if document is not None and fits(document):
@@ -158,7 +158,7 @@ def exit_status(answer: Answer, fits: Callable[[Json], bool]) -> Exit:
 
 
 def error_lines(document: Json) -> list[str]:
-    """Write a line for each file that failed."""
+    """Return a line for each file that failed."""
     errors = document.get("errors")
     return [error_line(error) for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
 
@@ -196,7 +196,7 @@ def _refusal(answer: Answer) -> str:
 
 
 def _explanation(answer: Answer) -> object:
-    """The server's own sentence, or one about an answer that has none."""
+    """Return the server's sentence, or one about a response that has none."""
     if 300 <= answer.status < 400:
         return f"{answer.url} redirects to {answer.location}, which is not followed: pass it with --url."
     if answer.document is None:

@@ -1,4 +1,4 @@
-"""charhost new: a character file to begin with."""
+"""charhost new: create a character file from a template."""
 
 from __future__ import annotations
 
@@ -59,11 +59,11 @@ class PromptGenerator:
 
 
 class _Taken(CharhostError):
-    """There is such a character, or such a file, already."""
+    """The character, or its file, exists already."""
 
 
 def _fit(name: str) -> str:
-    """Bring a name into the form in which it is compared, if it can be one."""
+    """Return the normal form of a name; raise `typer.BadParameter` if it is not valid."""
     name = normal(name)
     if not 0 < len(name) <= MOST_NAME or not name.isprintable():
         raise typer.BadParameter(f"a name has 1 to {MOST_NAME} characters, all of them printable")
@@ -71,10 +71,10 @@ def _fit(name: str) -> str:
 
 
 def new(
-    name: Annotated[str, typer.Argument(callback=_fit, help="What the character is called.")],
-    directory: Annotated[Path | None, typer.Option(help="Where; else the setting `directory`.")] = None,
+    name: Annotated[str, typer.Argument(callback=_fit, help="The name of the character.")],
+    directory: Annotated[Path | None, typer.Option(help="The character directory (default: the setting).")] = None,
 ) -> None:
-    """Write a character file that loads, to be changed to your liking. Nothing is overwritten."""
+    """Create a character file from a template. Nothing is overwritten."""
     settings = configured(directory=directory)
     try:
         _refuse_taken(name, settings)

@@ -1,4 +1,4 @@
-"""The settings that a command works with."""
+"""Settings and options that commands share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from charhost.settings import Settings
 
 
 def configured(**values: Any) -> Settings:
-    """Answer the settings, with those of *values* that were given; ends the command with 2 if they cannot work."""
+    """Return the settings with those *values* that are not None; end the command with 2 if they are invalid."""
     try:
         return Settings(**{name: value for name, value in values.items() if value is not None})
     except SettingsError as e:
@@ -23,41 +23,41 @@ def configured(**values: Any) -> Settings:
 
 
 Sessions = Annotated[
-    SessionPolicy | None, typer.Option(help="What becomes of open sessions; else the server's setting.")
+    SessionPolicy | None, typer.Option(help="Policy for open sessions (default: the server's setting).")
 ]
 
 
 Drain = Annotated[
     float | None,
-    typer.Option(min=0, max=86_400, help="How many seconds a session in the middle of an answer may stay."),
+    typer.Option(min=0, max=86_400, help="Seconds that a session may take to finish a response."),
 ]
 
 
-Reason = Annotated[str | None, typer.Option(help="Why, for whoever reads the history.")]
+Reason = Annotated[str | None, typer.Option(help="A reason to show in the history.")]
 
 
 def address(url: str) -> str:
-    """Check the address of a server, for an option."""
+    """Return the base URL of a server; raise `typer.BadParameter` if *url* is not one."""
     with suppress(ValueError):
         found = URL(url)
         if found.scheme in ("http", "https") and found.host and not (found.user or found.query or found.fragment):
-            # Clients of OpenAI's are given the address with its version; what is asked for here begins with that.
+            # OpenAI's clients take the address with its version; the paths requested here begin with it.
             return url.rstrip("/").removesuffix("/v1").rstrip("/")
-    # The text is not repeated: it may hold a password.
+    # The URL is not shown: it may contain a password.
     raise typer.BadParameter("expected an address such as http://localhost:8000")
 
 
 Url = Annotated[str, typer.Option(help="The server.", callback=address)]
 
 
-Timeout = Annotated[float, typer.Option(help="Seconds to wait for the answer.", min=0.001, max=86_400)]
+Timeout = Annotated[float, typer.Option(help="Seconds to wait for the response.", min=0.001, max=86_400)]
 
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print nothing but the server's JSON answer, also to a refusal.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print only the server's JSON response, errors included.")]
 
 
 IfMatch = Annotated[
-    str | None, typer.Option(help="Only if this is the ETag of the set that serves, as `charhost status` shows it.")
+    str | None, typer.Option(help="Only if this is the ETag of the current set (see `charhost status`).")
 ]
 
 

@@ -1,4 +1,4 @@
-"""charhost preview: what a model will be told by one character."""
+"""charhost preview: show the prompt of one character."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ _CHARACTERS_PER_TOKEN = 4
 
 
 def preview(
-    name: Annotated[str, typer.Argument(help="Whose prompt.")],
-    directory: Annotated[Path | None, typer.Option(help="Where its file is; else the setting `directory`.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it in JSON, and nothing else.")] = False,
+    name: Annotated[str, typer.Argument(help="The name of the character.")],
+    directory: Annotated[Path | None, typer.Option(help="The character directory (default: the setting).")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print only JSON.")] = False,
 ) -> None:
-    """Show the prompt that a character makes now, its tools, its greetings and its size.
+    """Show the prompt that a character makes, its size, its tools and its greetings.
 
-    Its file is run in a child process. Ends with 1 if that fails, or if there is no such character.
+    Its file is run in a child process. Exit status 1 if that fails, or if there is no such character.
     """
+    # Imported here, as in other commands, to keep the start of the command short.
     from charhost.cli.trials import completed
 
     settings = configured(directory=directory)
@@ -50,13 +51,13 @@ def preview(
 
 
 async def _tried(settings: Settings, name: str) -> tuple[Trial | None, list[str]]:
-    """Try out whom *name* means; also answers the names that there are, as far as was found out."""
+    """Return the trial of the character called *name*, and the names of the good characters tried."""
     from charhost.cli.names import written_names
     from charhost.cli.trials import read_directory, try_files
 
     snapshot = read_directory(settings)
     names = written_names(snapshot)
-    # Only the files that say so, if any does: the others may take long, and are nobody's business.
+    # Only the files that may define the name, if there is one: the others may take long.
     paths = [path for path, written in names.items() if name in written] or list(names)
     trials = await try_files(settings, snapshot, paths)
     claims = [r for path, r in zip(paths, trials, strict=True) if name in {r.name, *names[path]}]

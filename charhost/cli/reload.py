@@ -1,4 +1,4 @@
-"""charhost reload: have a running server load its characters anew."""
+"""charhost reload: reload the characters of a running server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from charhost.report import OnError, Scope
 
 
 def _sendable(directory: str | None) -> str | None:
-    """Make a path absolute without following links; "default" is a word of the server's."""
+    """Make a path absolute without following links; the server itself resolves "default"."""
     if directory is None or directory == "default":
         return directory
     if not directory:  # abspath("") is the working directory: an unset variable would load whatever lies there
@@ -35,17 +35,17 @@ def reload(
         str | None,
         typer.Argument(
             callback=_sendable,
-            help="A directory on the server's machine, or the word default for the one it was started with;"
-            " else the current one.",
+            help="A directory on the server's machine, or the word default for the one that it started with"
+            " (default: the current one).",
         ),
     ] = None,
-    scope: Annotated[Scope, typer.Option(help="Execute every file afresh, or only what changed.")] = "all",
+    scope: Annotated[Scope, typer.Option(help="Load all files, or only the changed ones.")] = "all",
     sessions: Sessions = None,
     drain: Drain = None,
-    on_error: Annotated[OnError, typer.Option(help="What one bad file does.")] = "exclude",
+    on_error: Annotated[OnError, typer.Option(help="Policy for a file that fails.")] = "exclude",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Load, check and report; change nothing.")] = False,
     check_isolated: Annotated[
-        bool | None, typer.Option(help="First load it in a child process; else the server's setting.")
+        bool | None, typer.Option(help="Load in a child process first (default: the server's setting).")
     ] = None,
     reason: Reason = None,
     if_match: IfMatch = None,
@@ -53,7 +53,7 @@ def reload(
     timeout: Timeout = 120,
     as_json: AsJson = False,
 ) -> None:
-    """Have a running server load a directory."""
+    """Reload the characters of a running server from a directory."""
     wish = {
         "directory": directory,
         "scope": scope,

@@ -1,4 +1,4 @@
-"""charhost resume: have the watcher of a running server read the disk again."""
+"""charhost resume: resume watching after a rollback."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from charhost.jsontext import Json
 
 
 def resume(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
-    """Have a running server watch on after a rollback: what lies on its disk is loaded if it differs."""
+    """Resume watching after a rollback; the directory is loaded if it differs from the current set."""
     request = Request("/v1/characters/watch/resume", {})
     perform(Remote(url, timeout), request, as_json=as_json, fits=_is_watcher, show=_show)
 
@@ -20,6 +20,6 @@ def _is_watcher(document: Json) -> bool:
 
 def _show(document: Json) -> None:
     if document["up"]:
-        say(f"{mark(True)} The disk is read again; charhost status shows what comes of it.")
+        say(f"{mark(True)} Watching again; see charhost status.")
     else:
-        say(f"{mark(True)} The disk is read again as soon as the watcher is up; it is down, and the log says why.")
+        say(f"{mark(True)} Watching again as soon as the watcher is up; it is down, see the server's log.")

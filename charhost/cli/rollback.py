@@ -1,4 +1,4 @@
-"""charhost rollback: have a running server go back to characters that it served before."""
+"""charhost rollback: restore an earlier generation on a running server."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from charhost.jsontext import Json
 
 def rollback(
     generation: Annotated[
-        int | None, typer.Argument(min=0, help="Which one, as the history numbers them; else the one before.")
+        int | None, typer.Argument(min=0, help="A number from the history (default: the generation before).")
     ] = None,
     sessions: Sessions = None,
     drain: Drain = None,
@@ -24,7 +24,7 @@ def rollback(
     timeout: Timeout = 120,
     as_json: AsJson = False,
 ) -> None:
-    """Have a running server serve an earlier generation again, even if its files are gone."""
+    """Restore an earlier generation on a running server, even if its files are gone."""
     wish = {"generation": generation, "sessions": sessions, "drain_seconds": drain, "reason": reason}
     wish = {name: value for name, value in wish.items() if value is not None}
     request = Request("/v1/characters/rollback", wish, if_match=if_match)

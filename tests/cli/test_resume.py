@@ -24,7 +24,7 @@ async def asked(aiohttp_server: Callable[..., Awaitable[TestServer]]) -> Asked:
     return await listening(aiohttp_server)
 
 
-@pytest.mark.parametrize(("up", "said"), [(True, "charhost status shows what comes of it"), (False, "it is down")])
+@pytest.mark.parametrize(("up", "said"), [(True, "Watching again; see charhost status"), (False, "it is down")])
 async def test_what_happens_next_is_said(asked: Asked, up: bool, said: str) -> None:
     """The disk is read at once, or when the watcher can."""
     asked.body = WATCHER.model_dump(mode="json") | {"up": up}
