@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from charhost.character.character import Character
@@ -39,16 +38,18 @@ class Load:
             found = self.snapshot.unreadable[self.path]
             # Another one: an exception keeps the frames it was raised in, and with them the build.
             raise OSError(found.errno, found.strerror, found.filename)
-        source: Callable[[], str] = lambda: self.snapshot.files[self.path].text  # noqa: E731
         return character_in(
             self.space.load(self.path),
-            source,
+            self._source,
             file=display(self.path),
             location=self._location,
             fingerprint=self.fingerprint,
             generation=self.generation,
             lease=self.space,
         )
+
+    def _source(self) -> str:
+        return self.snapshot.files[self.path].text
 
     def _explain(self, error: BaseException) -> FileError:
         return explain(error, self.path, self._location)

@@ -178,12 +178,12 @@ class _Loader(SourceFileLoader):
             exec(self._file.code, namespace)
         except BaseException as e:
             if self._sources.failures is not None:
-                self._sources.failures[module.__name__] = _seen_from_nowhere(e, self._file)
+                self._sources.failures[module.__name__] = _explain_for_importers(e, self._file)
             raise
 
 
-def _seen_from_nowhere(error: BaseException, file: SourceFile) -> FileError:
-    """Explain an error so that the message names the place even to those who import the very file."""
+def _explain_for_importers(error: BaseException, file: SourceFile) -> FileError:
+    """Explain *error* relative to no file, so that the message names the place to each importer."""
     return explain(error, "", file.location.removesuffix(file.path))
 
 

@@ -130,7 +130,8 @@ def take_snapshot(
         most = f"{limits.bytes:,} bytes of source (max_bytes)"
         raise DirectoryTooLarge(f"{display(str(directory))} holds more than {most}") from None
     finally:
-        if roots is not None:  # whatever was raised: led away meanwhile, it would tell of what lies there
+        # Also after an error: if the directory now leads outside the roots, the error would leak what is there.
+        if roots is not None:
             roots.fence(directory)
     newest = max(walk.newest, reader.newest)
     place = os.path.realpath(directory)

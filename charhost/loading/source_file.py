@@ -7,7 +7,7 @@ import importlib.util
 import linecache
 import os
 import weakref
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from types import CodeType
 
@@ -25,6 +25,7 @@ class SourceFile:
     location: str
     data: bytes
     digest: bytes
+    _fingerprints: dict[bytes, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, path: str, location: str, data: bytes) -> SourceFile:
@@ -46,11 +47,13 @@ class SourceFile:
 
     def fingerprint(self, others: bytes) -> str:
         """Digest the file together with *others*, the digest of all it imports."""
-        last = vars(self).get("last_fingerprint")
-        if last is None or last[0] != others:
+        known = self._fingerprints.get(others)
+        if known is None:
             entry = os.fsencode(self.path) + b"\0" + self.digest
-            last = vars(self)["last_fingerprint"] = others, f"sha256:{hashlib.sha256(entry + others).hexdigest()}"
-        return str(last[1])
+            known = f"sha256:{hashlib.sha256(entry + others).hexdigest()}"
+            self._fingerprints.clear()  # only the last one is asked for again
+            self._fingerprints[others] = known
+        return known
 
     @cached_property
     def text(self) -> str:

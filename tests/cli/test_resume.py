@@ -29,7 +29,7 @@ async def test_what_happens_next_is_said(asked: Asked, up: bool, said: str) -> N
     """The disk is read at once, or when the watcher can."""
     asked.body = WATCHER.model_dump(mode="json") | {"up": up}
     result = await asked.run("resume")
-    assert (result.exit_code, result.stdout.startswith("✓ The disk is read again"), said in result.stdout) == (
+    assert (result.exit_code, result.stdout.startswith("✓ Watching again"), said in result.stdout) == (
         0,
         True,
         True,
