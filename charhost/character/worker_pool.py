@@ -35,7 +35,7 @@ class Crew:
     """
 
     def __init__(self) -> None:
-        self._condemned: list[_Worker] = []
+        self._abandoned: list[_Worker] = []
         self._reaper: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -43,7 +43,7 @@ class Crew:
     def stuck(self) -> int:
         """How many threads are past their deadline and do not end: they are blocked outside Python code."""
         with self._lock:
-            return sum(worker.is_alive() for worker in self._condemned)
+            return sum(worker.is_alive() for worker in self._abandoned)
 
     async def run(self, job: Callable[[], T], deadline: float, *, interrupt: bool = True) -> T:
         """Run one job; answers what it returns, raises what it raises, or `LoadTimeout` after *deadline* seconds.
@@ -60,10 +60,10 @@ class Crew:
         """Run *jobs* in order; what a job raises stands in its place in the answer, `LoadTimeout` among it."""
         return await _Batch(self, jobs, deadline, True).outcomes()
 
-    def condemn(self, worker: _Worker) -> None:
+    def abandon(self, worker: _Worker) -> None:
         """End a thread that is over its deadline, as soon as it runs Python code."""
         with self._lock:
-            self._condemned = [other for other in self._condemned if other.is_alive()] + [worker]
+            self._abandoned = [other for other in self._abandoned if other.is_alive()] + [worker]
             if self._reaper is None or not self._reaper.is_alive():
                 self._reaper = threading.Thread(target=self._reap, name="charhost-reaper", daemon=True)
                 self._reaper.start()
@@ -73,11 +73,11 @@ class Crew:
         pause = 0.01
         while True:
             with self._lock:
-                self._condemned = [worker for worker in self._condemned if worker.is_alive()]
-                if not self._condemned:
+                self._abandoned = [worker for worker in self._abandoned if worker.is_alive()]
+                if not self._abandoned:
                     self._reaper = None
                     return
-                workers = list(self._condemned)
+                workers = list(self._abandoned)
             for worker in workers:
                 if worker.interrupt:
                     worker.inject()
@@ -145,8 +145,8 @@ class _Batch:
         self._tick_handle.cancel()
         self._waiting.clear()
         for worker in self._workers:
-            if worker.condemn_if_running(0) is not None:
-                self._crew.condemn(worker)
+            if worker.abandon_if_running(0) is not None:
+                self._crew.abandon(worker)
 
     def _settle(self) -> None:
         while self._done:
@@ -157,12 +157,12 @@ class _Batch:
     def _tick(self) -> None:
         self._settle()
         for worker in self._workers:
-            index = worker.condemn_if_running(self._deadline)
+            index = worker.abandon_if_running(self._deadline)
             if index is not None:
-                self._crew.condemn(worker)
+                self._crew.abandon(worker)
                 if not self.futures[index].done():
                     self.futures[index].set_result(self._timeout(worker))
-        self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.condemned]
+        self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.abandoned]
         if (
             self._waiting
             and len(self._workers) < MOST_THREADS
@@ -177,7 +177,7 @@ class _Batch:
 
 
 class _Worker(threading.Thread):
-    """One daemon thread that takes jobs until there are none, or until it is condemned."""
+    """One daemon thread that takes jobs until there are none, or until it is abandoned."""
 
     def __init__(self, batch: _Batch, interrupt: bool) -> None:
         super().__init__(name="charhost-loader", daemon=True)
@@ -187,7 +187,7 @@ class _Worker(threading.Thread):
         self._job: int | None = None
         self._since = time.monotonic()
         self._finished = False
-        self.condemned = False
+        self.abandoned = False
 
     def run(self) -> None:
         while not self._finished:
@@ -205,7 +205,7 @@ class _Worker(threading.Thread):
     def _take(self) -> tuple[int, Job] | None:
         # Under the guard: a job that was taken is always seen by whoever gives the thread up.
         with self._guard:
-            job = None if self.condemned else self._batch.take()
+            job = None if self.abandoned else self._batch.take()
             if job is not None:
                 self._job, self._since = job[0], time.monotonic()
             return job
@@ -221,12 +221,12 @@ class _Worker(threading.Thread):
             yield frame.f_code.co_filename, frame.f_lineno
             frame = frame.f_back
 
-    def condemn_if_running(self, longer_than: float) -> int | None:
+    def abandon_if_running(self, longer_than: float) -> int | None:
         """Give the thread up if its job has lasted too long; answers the index of that job."""
         with self._guard:
             if self._job is None or self.busy_for() < longer_than:
                 return None
-            self.condemned = True
+            self.abandoned = True
             return self._job
 
     def inject(self) -> None:
@@ -244,6 +244,6 @@ class _Worker(threading.Thread):
         # Under the guard, a job is either delivered or over its deadline, never both; and an exception is only
         # injected into a thread that will not take another job.
         with self._guard:
-            if not self.condemned:
+            if not self.abandoned:
                 self._job = None
                 self._batch.deliver(index, outcome)
