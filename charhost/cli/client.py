@@ -16,8 +16,9 @@ import typer
 
 from charhost.cli.options import configured
 from charhost.cli.output import complain, error_line, one_line, say_json
+from charhost.errors import ReloadCode
 
-_NOT_AUTHORISED = {"forbidden", "invalid_key", "directory_not_allowed"}
+_DENIALS = {code for code in ReloadCode if code.is_denial}
 
 Document = dict[str, Any]
 
@@ -151,7 +152,7 @@ def exit_status(answer: Answer, fits: Callable[[Document], bool]) -> Exit:
             return Exit.DONE
         case 401:
             return Exit.NOT_AUTHORISED
-        case 403 if (document or {}).get("code") in _NOT_AUTHORISED:
+        case 403 if (document or {}).get("code") in _DENIALS:
             return Exit.NOT_AUTHORISED
         case 412:
             return Exit.PRECONDITION_FAILED

@@ -17,6 +17,7 @@ from aiohttp.test_utils import TestServer
 
 from charhost.errors import UnknownGeneration
 from charhost.reload.manager import CharacterManager
+from charhost.reload.order import FromHistory
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS, JOURNAL, MANAGER, SESSIONS
@@ -149,7 +150,7 @@ async def test_nothing_is_kept_without_a_file(serving: Serving, tmp_path: Path) 
         async with serving(state=None) as client:
             assert await history(client) == [("startup", "applied", 1)]
             with pytest.raises(UnknownGeneration):
-                await manager(client).reload_characters(trigger="rollback")
+                await manager(client).reload_characters(source=FromHistory(), trigger="rollback")
     assert not (tmp_path / "state.db").exists()
 
 

@@ -178,7 +178,7 @@ async def test_shutdown_waits_for_a_reload(client: Client, write: Write, gate: G
     await gate.until_reached()
     waiting = asyncio.create_task(client.post("/v1/characters/reload", json={"reason": "too late"}))
     async with asyncio.timeout(20):
-        while len(client.app[MANAGER]._tasks) < 2:
+        while len(client.app[MANAGER]._queue._tasks) < 2:
             await asyncio.sleep(0.01)
     closing = asyncio.create_task(client.server.close())
     await asyncio.sleep(0.05)

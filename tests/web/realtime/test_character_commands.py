@@ -16,7 +16,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.store import MemoryStore
-from charhost.report import ReloadReport
+from charhost.report import ReloadReport, ReloadRequest
 from charhost.web.keys import MANAGER, METRICS, SESSIONS
 from charhost.web.protocol.server_events import MOST_EVENT
 from charhost.web.realtime import character_commands as characters
@@ -122,7 +122,7 @@ async def store(client: Client) -> SlowStore:
 @asynccontextmanager
 async def busy(client: Client, store: SlowStore) -> AsyncIterator[None]:
     """A reload that ends nobody is under way while the block runs: others wait for their turn behind it."""
-    first = asyncio.create_task(client.app[MANAGER].reload_characters(sessions="keep"))
+    first = asyncio.create_task(client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep")))
     await asyncio.wait_for(store.asked.wait(), LIMIT)
     try:
         yield
@@ -173,7 +173,7 @@ async def test_a_list_is_of_what_serves(client: Client, write: Write) -> None:
     """After a reload that let the session go on, the list is the new one."""
     async with wired(client) as wire:
         write("bob.py", character("Bob"))
-        await client.app[MANAGER].reload_characters(sessions="keep")
+        await client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep"))
         assert (await wire.ask("list"))["character_count"] == 2
 
 
@@ -303,7 +303,7 @@ async def test_who_leaves_makes_no_noise(client: Client, store: SlowStore, caplo
             await wire.send("reload", directory="/no/such/directory")
             await until(lambda: commands(client) == 1)
         await until(lambda: not len(client.app[SESSIONS]))
-    await until(lambda: not client.app[MANAGER]._tasks)
+    await until(lambda: not client.app[MANAGER]._queue._tasks)
     gc.collect()
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
@@ -334,7 +334,7 @@ async def test_a_shutdown_answers_the_asker(start: StartClient) -> None:
     """A reload that the end of the server cuts short is refused, and then the socket is closed with 1001."""
     client = await start(shutdown_timeout=0.1)
     store = slowed(client)
-    first = asyncio.create_task(client.app[MANAGER].reload_characters(sessions="keep"))
+    first = asyncio.create_task(client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep")))
     await asyncio.wait_for(store.asked.wait(), LIMIT)
     async with wired(client) as wire:
         await wire.send("reload")
@@ -349,7 +349,7 @@ async def test_a_shutdown_answers_the_asker(start: StartClient) -> None:
 @EVERY_DIALECT
 async def test_a_fault_ends_the_session(client: Client, monkeypatch: pytest.MonkeyPatch, dialect: str) -> None:
     """What nobody foresaw is told as such, and the socket closed with 1011."""
-    monkeypatch.setattr("charhost.web.realtime.character_commands.reload_characters", None)
+    monkeypatch.setattr(client.app[MANAGER], "reload_characters", None)
     async with wired(client, dialect) as wire:
         await wire.send("reload", sessions="keep")
         (fault,), code = await wire.rest()
