@@ -52,23 +52,25 @@ class _Frozen(BaseModel):
 Seconds = Annotated[float, Field(ge=0, le=86_400, strict=True)]
 
 
-class _Request(_Frozen):
-    sessions: SessionPolicy | None = Field(
-        default=None, description="What happens to open sessions; null: the server's setting."
-    )
-    drain_seconds: Seconds | None = Field(
-        default=None, description="How long a session may finish its current response; null: the server's setting."
-    )
-    reason: str | None = Field(default=None, max_length=1000, description="Why; kept in the history.")
+Policy = Annotated[
+    SessionPolicy | None, Field(description="What happens to open sessions; null: the server's setting.")
+]
+Drain = Annotated[
+    Seconds | None,
+    Field(description="How long a session may finish its current response; null: the server's setting."),
+]
+Reason = Annotated[str | None, Field(max_length=1000, description="Why; kept in the history.")]
 
 
-class ReloadRequest(_Request):
+class ReloadRequest(_Frozen):
     """Replace the character set by that of a directory."""
 
     directory: Annotated[str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": _ABSOLUTE})] | None = (
         Field(default=None, description='An absolute path, or "default"; null: the current directory.')
     )
     scope: Scope = Field(default="all", description="Execute every file again, or only those that changed.")
+    sessions: Policy = None
+    drain_seconds: Drain = None
     on_error: OnError = Field(
         default="exclude",
         description="If a file fails: leave it out, keep its last good version, or change nothing.",
@@ -77,14 +79,18 @@ class ReloadRequest(_Request):
     check_isolated: bool | None = Field(
         default=None, description="First load in a child process, which may crash; null: the server's setting."
     )
+    reason: Reason = None
 
 
-class RollbackRequest(_Request):
+class RollbackRequest(_Frozen):
     """Restore the characters of an earlier generation."""
 
     generation: Annotated[int, Field(ge=0, strict=True)] | None = Field(
         default=None, description="The generation to restore; null: the one before the current."
     )
+    sessions: Policy = None
+    drain_seconds: Drain = None
+    reason: Reason = None
 
     @property
     def as_reload(self) -> ReloadRequest:

@@ -75,7 +75,7 @@ async def resume_watch(request: web.Request) -> web.StreamResponse:
     """`POST /v1/characters/watch/resume`"""
     watcher = request.app[WATCHER]
     if watcher is None:
-        raise Problem(409, "no_watcher", "The server does not watch the directory: it was started without --watch.")
+        raise Problem(409, "no_watcher", "Nothing is watched: the server was started without --watch.")
     watcher.resume()
     return json_answer(watcher.status)
 

@@ -522,4 +522,4 @@ async def test_a_set_whose_bytes_were_changed_is_not_resumed(
         connection.commit()
     async with serving(resume_set=True) as client:
         assert (list(manager(client).current), manager(client).current.generation) == (["Ada"], 2)
-    assert "what served when the server was last ended could not be read" in caplog.text
+    assert "cannot read the last set from the state file" in caplog.text

@@ -136,7 +136,7 @@ async def test_a_missing_content_type_is_not_accepted(client: Client) -> None:
         (b'{"dry_run": "yes"}', "dry_run: Input should be a valid boolean, found 'yes'"),
         (b'{"scope": {"all": null}}', "scope: Input should be 'all' or 'changed', found {\"all\":null}"),
         (b'{"reason": "' + b"x" * 2000 + b'"}', f"at most 1000 characters, found '{'x' * 79}…"),
-        (b'{"colour": 1}', "unknown field colour; expected one of sessions, drain_seconds, reason, directory"),
+        (b'{"colour": 1}', "unknown field colour; expected one of directory, scope, sessions"),
         (b"\xff", "Invalid JSON"),
     ],
 )
@@ -270,7 +270,7 @@ async def test_a_rollback_restores_all_or_nothing(client: Client, write: Write, 
         (b'{"generation": "1"}', "generation: Input should be a valid integer"),
         (b'{"generation": -1}', "generation: Input should be greater than or equal to 0"),
         (b'{"generation": 99999999999999999999}', None),
-        (b'{"scope": "all"}', "unknown field scope; expected one of sessions, drain_seconds, reason, generation"),
+        (b'{"scope": "all"}', "unknown field scope; expected one of generation, sessions, drain_seconds, reason"),
     ],
 )
 async def test_a_bad_rollback_says_what_is_wrong(client: Client, body: bytes, said: str | None) -> None:
