@@ -10,13 +10,12 @@ import re
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from charhost.character.character import CharacterSet
 from charhost.errors import ReloadFailed, ReloadRejected, Stopping
@@ -27,14 +26,7 @@ from charhost.reload.swap import Swap
 from charhost.report import ReloadReport, ReloadRequest, SessionImpact
 from charhost.settings import Settings
 from tests.conftest import character, prompt
-
-Write = Callable[[str, str], Path]
-
-TAGGED = """
-    def make_system_prompt(self):
-        from characters.resources.build import TAG
-        return TAG
-"""
+from tests.reload.helpers import TAGGED, Gate, Write, sample, state
 
 BROKEN = {
     "a syntax error": "def broken(:",
@@ -46,33 +38,6 @@ BROKEN = {
     "CancelledError": "import asyncio; raise asyncio.CancelledError",
     "a hang": "while True: pass",
 }
-
-
-class Gate(ModuleType):
-    """What `import gate` finds in a character file: a place to wait in the middle of a load."""
-
-    def __init__(self) -> None:
-        super().__init__("gate")
-        self.reached = threading.Event()
-        self.opened = threading.Event()
-
-    def wait(self) -> None:
-        """Called by the character file."""
-        self.reached.set()
-        assert self.opened.wait(20)
-
-    async def until_reached(self) -> None:
-        """Wait until a character file waits."""
-        assert await asyncio.to_thread(self.reached.wait, 20)
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    """A gate that opens at the end of the test at the latest."""
-    gate = Gate()
-    monkeypatch.setitem(sys.modules, "gate", gate)
-    yield gate
-    gate.opened.set()
 
 
 class Audience:
@@ -97,18 +62,6 @@ async def managed(settings: Settings, audience: Audience | None = None) -> Chara
         audience.manager = manager
     await manager.reload_characters(trigger="startup")
     return manager
-
-
-def state(manager: CharacterManager) -> tuple[object, ...]:
-    """All that a failed reload must leave as it is, down to the identity of the objects."""
-    current = manager.current
-    characters = [(name, id(found), id(found.prompt_generator)) for name, found in current.items()]
-    return id(current), current.generation, current.revision, current.directory, characters
-
-
-def sample(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
-    """What a metric says."""
-    return registry.get_sample_value(name, labels)
 
 
 # What serves after a reload

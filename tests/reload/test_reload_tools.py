@@ -19,7 +19,7 @@ from charhost.report import ReloadReport, ReloadRequest, Scope
 from charhost.settings import Settings
 from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS
 from tests.conftest import Client, character
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 from tests.scripted import end
 from tests.web.realtime.openai_client import DIALECTS, LIMIT, REALTIME, WEATHER, Caller, Script, call, calling
 from tests.web.realtime.server import StartClient, start, until

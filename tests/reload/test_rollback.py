@@ -23,10 +23,8 @@ from charhost.report import ReloadReport, ReloadRequest, RollbackRequest, Trigge
 from charhost.settings import Settings
 from charhost.storage import StateFile
 from tests.conftest import character, prompt
-from tests.reload.test_manager import TAGGED, Gate, Write, gate, sample, state
+from tests.reload.helpers import TAGGED, Gate, Write, sample, state
 from tests.scripted import LIMIT
-
-__all__ = ["gate"]
 
 
 @pytest.fixture(params=["memory", "file"])

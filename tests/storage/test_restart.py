@@ -23,7 +23,7 @@ from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS, JOURNAL, MANAGER, SESSIONS
 from charhost.web.realtime import unmute
 from tests.conftest import Client, character, prompt
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 from tests.resume.test_resume import NOT_FOUND, refusal, resuming, session_id
 from tests.web.realtime.openai_client import LIMIT, REALTIME, Caller, Script, calling
 from tests.web.realtime.server import events, reload, until

@@ -30,9 +30,7 @@ from charhost.text import display
 from charhost.watch import notifier, watcher
 from charhost.watch.watcher import Watcher
 from tests.conftest import character, prompt
-from tests.reload.test_manager import Gate, gate
-
-__all__ = ["gate"]
+from tests.reload.helpers import Gate
 
 PATIENCE = 20.0
 LIMITS = Limits(files=20_000, bytes=64 << 20, file_bytes=1 << 20)

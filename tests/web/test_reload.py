@@ -17,9 +17,7 @@ from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS, MANAGER
 from tests.conftest import Client, character
-from tests.reload.test_manager import Gate, Write, gate
-
-__all__ = ["gate"]
+from tests.reload.helpers import Gate, Write
 
 RELOAD = "/v1/characters/reload"
 RELOADS = "/v1/characters/reloads"

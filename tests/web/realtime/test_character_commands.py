@@ -22,7 +22,7 @@ from charhost.web.protocol.server_events import MOST_EVENT
 from charhost.web.realtime import character_commands as characters
 from tests.conftest import Client, character
 from tests.grammar import Event, Grammar
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 from tests.web.realtime.openai_client import LIMIT, REALTIME
 from tests.web.realtime.server import HOLDING, StartClient, start, until
 from tests.web.realtime.unmute_events import TABLE as UNMUTE

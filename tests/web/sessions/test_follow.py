@@ -21,7 +21,7 @@ from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS
 from charhost.web.schemas import GenerationCount
 from tests.conftest import Client, character
 from tests.grammar import Event
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 from tests.scripted import end
 from tests.tagged import Echo, Gate, edit, tags
 from tests.web.realtime.openai_client import DIALECTS, LIMIT, MESSAGE, REALTIME, Caller, Script, call, calling, spelled
