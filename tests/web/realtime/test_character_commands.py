@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,7 +25,7 @@ from tests.reload.helpers import Write
 from tests.web.realtime.openai_client import LIMIT, REALTIME
 from tests.web.realtime.server import HOLDING, StartClient, start, until
 from tests.web.realtime.unmute_events import TABLE as UNMUTE
-from tests.web.test_outcomes import RELOAD, TABLE, UNTOUCHED, Row, Scene, stopping
+from tests.web.outcomes import RELOAD, TABLE, Before, Row, Scene, stopping
 
 __all__ = ["start"]
 
@@ -515,10 +514,7 @@ async def test_every_outcome_is_told_as_over_http(
     row.world(Scene(directory, monkeypatch, row.settings))
     if row.world is stopping:
         await client.app[MANAGER].close(0)
-    before = client.app[MANAGER].current
-    client.app[METRICS].last_successful.set(UNTOUCHED)
-    caplog.clear()
-    caplog.set_level(logging.INFO, "charhost.reload")
+    before = Before(client, caplog)
 
     async with wired(client, headers=row.headers) as wire:
         answer = await wire.ask("reload", **row.fields)
@@ -528,14 +524,4 @@ async def test_every_outcome_is_told_as_over_http(
     if row.code is not None:
         kind = "server_error" if row.status >= 500 else "invalid_request_error"
         assert (answer["type"], answer["error"]["type"]) == ("error", kind)
-    assert (report.get("outcome"), report.get("success")) == (row.outcome, row.success)
-    assert client.app[METRICS].last_successful._value.get() == row.successful
-    assert (client.app[MANAGER].current is before) == (row.outcome != "applied")
-    lines = [record.message for record in caplog.records if record.message.startswith("character reload ")]
-    history = await client.app[MANAGER].store.attempts(100)
-    if row.outcome is None:
-        assert (lines, len(history)) == ([], 1)
-    else:
-        assert [line.startswith(f"character reload {row.outcome} (websocket") for line in lines] == [True]
-        assert (len(history), history[0].reload_id) == (2, report["reload_id"])
-        assert client.app[METRICS].reloads.labels("websocket", row.outcome)._value.get() == 1
+    await before.check(row, "websocket", report)
