@@ -150,8 +150,6 @@ def refused(case: str, status: int, code: str, script: int = 1, **more: Any) -> 
 
 CHANGED = {"scope": "changed"}
 FOREIGN = {"Origin": "http://evil.com"}
-WRONG = {"Authorization": "Bearer wrong"}
-TRIED = {"wrong_keys": 1}
 TABLE = [
     applied("all files loaded"),
     applied("some failed, exclude", world=one_broken),
@@ -187,7 +185,6 @@ TABLE = [
     rejected("not readable", 403, "directory_not_readable", unreadable),
     refused("not authorised, a key is configured", 401, "invalid_key", 4, settings={"admin_key": "k"}),
     refused("not authorised, none is", 403, "forbidden", 4, headers=FOREIGN),
-    refused("too many failed keys", 429, "too_many_wrong_keys", 4, headers=WRONG, settings=TRIED | {"admin_key": "k"}),
     refused("broken JSON", 400, "invalid_request", body=b"{"),
     refused("unknown field", 400, "invalid_request", fields={"colour": "red"}),
     refused("relative path", 400, "invalid_request", fields={"directory": "characters"}),
