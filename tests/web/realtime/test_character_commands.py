@@ -22,10 +22,10 @@ from charhost.web.realtime import character_commands as characters
 from tests.conftest import Client, character
 from tests.grammar import Event, Grammar
 from tests.reload.helpers import Write
+from tests.web.outcomes import RELOAD, TABLE, Before, Row, Scene, stopping
 from tests.web.realtime.openai_client import LIMIT, REALTIME
 from tests.web.realtime.server import HOLDING, StartClient, start, until
 from tests.web.realtime.unmute_events import TABLE as UNMUTE
-from tests.web.outcomes import RELOAD, TABLE, Before, Row, Scene, stopping
 
 __all__ = ["start"]
 
