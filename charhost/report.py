@@ -52,6 +52,11 @@ class _Frozen(BaseModel):
 Seconds = Annotated[float, Field(ge=0, le=86_400, strict=True)]
 
 
+def _integer(value: object) -> object:
+    # In JSON Schema, and so in the OpenAPI document, 7.0 is an integer.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 Policy = Annotated[
     SessionPolicy | None, Field(description="What happens to open sessions; null: the server's setting.")
 ]
@@ -85,7 +90,7 @@ class ReloadRequest(_Frozen):
 class RollbackRequest(_Frozen):
     """Restore the characters of an earlier generation."""
 
-    generation: Annotated[int, Field(ge=0, strict=True)] | None = Field(
+    generation: Annotated[int, Field(ge=0, strict=True), BeforeValidator(_integer)] | None = Field(
         default=None, description="The generation to restore; null: the one before the current."
     )
     sessions: Policy = None
