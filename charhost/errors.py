@@ -1,55 +1,108 @@
-"""Everything that charhost raises on purpose.
+"""The exceptions of charhost, and the codes of refused reloads.
 
 CharhostError
-├── SettingsError           what the operator configured cannot work
-│   └── StateError          the state file is damaged, or is none
-├── CharacterError          one character file cannot serve
+├── SettingsError           the configuration cannot work
+│   └── StateError          the state file cannot be used
+├── CharacterError          one character file cannot be loaded
 │   ├── ValidationError     an attribute is missing or of the wrong type
-│   └── DuplicateName       an earlier file has the same CHARACTER_NAME
+│   └── DuplicateName       another file has the same CHARACTER_NAME
 ├── DirectoryError          a directory cannot be read as a character set
 │   ├── DirectoryNotFound
 │   ├── NotADirectory
 │   ├── DirectoryNotReadable
 │   ├── DirectoryTooLarge
 │   └── DirectoryNotAllowed (also NotAttempted)
-├── PluginFailed            code of a character file failed in a conversation; carries the FileError
-├── ToolRefused             a tool of the host's own was called for what it does not do
-├── ModelError              a language model did not answer (charhost.llm)
-├── IsolatedLoadFailed      files ended a child process, or hung in it
-├── ReloadRejected          nothing was changed; carries the report
-│   └── ReloadFailed        the same, and the fault is the server's
-├── NotAttempted            a condition of a reload does not hold, so there was none
-│   ├── RevisionMismatch
-│   ├── UnknownGeneration
-│   ├── HistoryUnavailable
-│   └── DirectoryNotAllowed
-└── Stopping                the server is shutting down
+├── PluginFailed            code of a character file failed in a conversation
+├── ToolRefused             a host tool was called with an unknown name or unsupported arguments
+├── ModelError              a language model failed (charhost.llm)
+├── IsolatedLoadFailed      files crashed or hung in the isolated check
+└── ReloadRefused           a reload was refused and changed nothing; carries a `ReloadCode`
+    ├── InvalidRequest      the request cannot be read
+    ├── ReloadRejected      the characters cannot be replaced; carries the report
+    │   └── ReloadFailed    the same, by a fault of the server
+    ├── NotAttempted        a condition of the reload does not hold
+    │   ├── RevisionMismatch
+    │   ├── UnknownGeneration
+    │   ├── HistoryUnavailable
+    │   └── DirectoryNotAllowed
+    └── Stopping            the server is shutting down
 
 LoadTimeout                 injected into plugin code at its deadline
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from enum import StrEnum
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from charhost.report import FileError, ReloadReport
 
 
+class ReloadCode(StrEnum):
+    """Why a reload or a rollback is refused: each code with its HTTP status and its meaning."""
+
+    status: int
+    meaning: str
+
+    def __new__(cls, code: str, status: int, meaning: str) -> ReloadCode:
+        """Make the code a string that also carries *status* and *meaning*."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.status = status
+        member.meaning = meaning
+        return member
+
+    SET_REJECTED = "set_rejected", 422, "A file failed, and the request has `on_error` `abort`."
+    NO_CHARACTERS = "no_characters", 422, "No character could be loaded, or the directory is empty."
+    DIRECTORY_TOO_LARGE = "directory_too_large", 422, "The directory has more files or bytes than the limits."
+    ISOLATED_LOAD_FAILED = "isolated_load_failed", 422, "A file crashed or hung in the isolated check."
+    DIRECTORY_NOT_FOUND = "directory_not_found", 404, "The directory does not exist."
+    NOT_A_DIRECTORY = "not_a_directory", 400, "The path is not a directory."
+    DIRECTORY_NOT_READABLE = "directory_not_readable", 403, "The server may not read the directory."
+    DIRECTORY_NOT_ALLOWED = (
+        "directory_not_allowed",
+        403,
+        "The directory is not below an allowed root, whether or not it exists.",
+    )
+    INVALID_REQUEST = "invalid_request", 400, "The body is not JSON, or a field is unknown or has a wrong value."
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "The body is not declared as `application/json`."
+    REQUEST_TOO_LARGE = "request_too_large", 413, "The body is larger than 64 KiB."
+    REQUEST_TIMEOUT = "request_timeout", 408, "The body did not arrive within 10 s."
+    INVALID_KEY = "invalid_key", 401, "The key is missing or wrong."
+    FORBIDDEN = "forbidden", 403, "No admin key is configured, and the caller is not local."
+    REVISION_MISMATCH = "revision_mismatch", 412, "`If-Match` names another set than the current one."
+    UNKNOWN_GENERATION = "unknown_generation", 409, "The generation of the rollback is not kept."
+    HISTORY_UNAVAILABLE = "history_unavailable", 503, "The state file, which a rollback needs, cannot be read."
+    STOPPING = "stopping", 503, "The server is stopping; `Retry-After` gives the seconds to wait."
+    LOAD_TIMEOUT = "load_timeout", 504, "The load took longer than its deadline."
+    INTERNAL_ERROR = "internal_error", 500, "An unexpected error in the server."
+
+    @property
+    def is_server_fault(self) -> bool:
+        """Whether the server is at fault, and not the request or the files."""
+        return self.status >= 500
+
+    @property
+    def is_denial(self) -> bool:
+        """Whether the caller lacks the authority for the request."""
+        return self in (ReloadCode.INVALID_KEY, ReloadCode.FORBIDDEN, ReloadCode.DIRECTORY_NOT_ALLOWED)
+
+
 class CharhostError(Exception):
-    """The base of all that charhost raises on purpose."""
+    """The base of every exception that charhost raises on purpose."""
 
 
 class SettingsError(CharhostError):
-    """What the operator configured cannot work; the text says what to set."""
+    """The configuration cannot work; the text names the setting to change."""
 
 
 class StateError(SettingsError):
-    """The state file cannot be used: it is damaged, of a newer version, in use, or something else altogether."""
+    """The state file is damaged, of a newer version, in use, or not a state file."""
 
 
 class CharacterError(CharhostError):
-    """One character file cannot serve; `line` is where its author has to look, if that is known."""
+    """One character file cannot be loaded; `line` is the line to mend, if it is known."""
 
     def __init__(self, message: str, line: int | None = None, character: str | None = None) -> None:
         super().__init__(message)
@@ -58,45 +111,45 @@ class CharacterError(CharhostError):
 
 
 class ValidationError(CharacterError):
-    """An attribute that the format asks for is missing, or has the wrong type or value."""
+    """A required attribute is missing, or has the wrong type or value."""
 
 
 class DuplicateName(CharacterError):
-    """A file that sorts earlier has the same CHARACTER_NAME."""
+    """Another file, which takes precedence, has the same CHARACTER_NAME."""
 
 
 class DirectoryError(CharhostError):
     """A directory cannot be read as a character set."""
 
-    code: ClassVar[str]
+    code: ReloadCode
 
 
 class DirectoryNotFound(DirectoryError):
-    """There is nothing at that path."""
+    """The directory does not exist."""
 
-    code = "directory_not_found"
+    code = ReloadCode.DIRECTORY_NOT_FOUND
 
 
 class NotADirectory(DirectoryError):
-    """The path names something else than a directory."""
+    """The path is not a directory."""
 
-    code = "not_a_directory"
+    code = ReloadCode.NOT_A_DIRECTORY
 
 
 class DirectoryNotReadable(DirectoryError):
     """The server's user may not list the directory."""
 
-    code = "directory_not_readable"
+    code = ReloadCode.DIRECTORY_NOT_READABLE
 
 
 class DirectoryTooLarge(DirectoryError):
-    """The directory holds more than a snapshot may."""
+    """The directory exceeds the limits of a snapshot."""
 
-    code = "directory_too_large"
+    code = ReloadCode.DIRECTORY_TOO_LARGE
 
 
 class PluginFailed(CharhostError):
-    """Code of a character file failed in a conversation: it raised, was too slow, or answered something useless."""
+    """Code of a character file raised, was too slow or returned a useless value in a conversation."""
 
     def __init__(self, failure: FileError) -> None:
         super().__init__(str(failure))
@@ -104,73 +157,98 @@ class PluginFailed(CharhostError):
 
 
 class ToolRefused(CharhostError):
-    """A tool of the host's own was called for what it does not do."""
+    """A host tool was called with an unknown name or unsupported arguments."""
 
 
 class IsolatedLoadFailed(CharhostError):
-    """Files ended the child process in which they were loaded, or did not end in it; the server never ran them."""
+    """Files crashed or hung in the isolated check; the server itself did not run them."""
 
     def __init__(self, errors: tuple[FileError, ...]) -> None:
         super().__init__("\n".join(map(str, errors)))
         self.errors = errors
 
 
-class ReloadRejected(CharhostError):
-    """A reload was refused: the current set, its generation and every session are as before."""
+class ReloadRefused(CharhostError):
+    """A reload was refused: the current set, its generation and every session are unchanged."""
 
-    def __init__(self, code: str, report: ReloadReport) -> None:
+    code: ReloadCode
+    report: ReloadReport | None = None
+
+    @property
+    def detail(self) -> str:
+        """The reason, in one sentence."""
+        return str(self)
+
+
+class InvalidRequest(ReloadRefused):
+    """A request for a reload or a rollback cannot be read."""
+
+    code = ReloadCode.INVALID_REQUEST
+
+
+class ReloadRejected(ReloadRefused):
+    """A reload was attempted and refused."""
+
+    report: ReloadReport
+
+    def __init__(self, code: ReloadCode, report: ReloadReport) -> None:
         super().__init__(report.message)
         self.code = code
         self.report = report
 
+    @property
+    def detail(self) -> str:
+        """The sentence of the report."""
+        return self.report.message
+
     def __str__(self) -> str:
-        """The sentence of the report, then a line for each file that failed."""
+        """Return the sentence of the report, then a line for each file that failed."""
         return "\n  ".join([self.report.message, *map(str, self.report.errors)])
 
 
 class ReloadFailed(ReloadRejected):
-    """A reload came to no end of its own: over its deadline, or a fault in charhost."""
+    """A reload exceeded its deadline, or met a fault in charhost."""
 
 
-class NotAttempted(CharhostError):
-    """A condition of a reload does not hold: nothing was tried, so nothing is counted and there is no report."""
-
-    code: ClassVar[str]
+class NotAttempted(ReloadRefused):
+    """A condition of a reload does not hold: it is neither counted nor reported."""
 
 
 class RevisionMismatch(NotAttempted):
-    """The set that serves is not the one that the caller expects."""
+    """The current set is not the one that the caller expects."""
 
-    code = "revision_mismatch"
+    code = ReloadCode.REVISION_MISMATCH
 
 
 class UnknownGeneration(NotAttempted):
-    """The set of that generation is not kept, or never was."""
+    """The store has no set of that generation."""
 
-    code = "unknown_generation"
+    code = ReloadCode.UNKNOWN_GENERATION
 
 
 class HistoryUnavailable(NotAttempted):
-    """The state file, which has what a rollback needs, cannot be read."""
+    """The state file, which has the set to restore, cannot be read."""
 
-    code = "history_unavailable"
+    code = ReloadCode.HISTORY_UNAVAILABLE
 
 
 class DirectoryNotAllowed(DirectoryError, NotAttempted):
-    """The operator has named the roots to read below, and the directory is not there."""
+    """The directory is not below any of the allowed roots."""
 
-    code = "directory_not_allowed"
+    code = ReloadCode.DIRECTORY_NOT_ALLOWED
 
 
-class Stopping(CharhostError):
-    """The server is shutting down and begins no reload any more."""
+class Stopping(ReloadRefused):
+    """The server is shutting down and starts no further reload."""
+
+    code = ReloadCode.STOPPING
 
 
 class LoadTimeout(BaseException):
-    """Plugin code was not finished at its deadline; also injected into its thread, to end it.
+    """Plugin code exceeded its deadline; also injected into its thread, to end it.
 
     Not an `Exception`, so that an `except Exception` in a character file cannot swallow it. `places` are the file
-    names and lines at which the thread was, innermost first.
+    names and lines of the thread's stack, innermost first.
     """
 
     def __init__(self, message: str = "over its deadline", places: tuple[tuple[str, int], ...] = ()) -> None:

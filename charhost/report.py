@@ -1,4 +1,4 @@
-"""What is asked of a reload, and what it answers (the fields of the public contract)."""
+"""The request and the report of a reload: the fields of the public contract."""
 
 from __future__ import annotations
 
@@ -19,18 +19,19 @@ Trigger = Literal["startup", "http", "watch", "rollback", "websocket", "tool"]
 Outcome = Literal["applied", "unchanged", "valid", "rejected", "failed"]
 Scope = Literal["all", "changed"]
 OnError = Literal["exclude", "keep", "abort"]
+SessionPolicy = Literal["close", "close_affected", "follow", "keep"]
 
 
-# A path on the disk need not be UTF-8; in an answer it has to be.
+# A path on the disk need not be UTF-8; JSON has to be.
 PathText = Annotated[str, BeforeValidator(display)]
 
 
 def absent(value: object) -> bool:
-    """Say whether a field is left out of an answer."""
+    """Return whether a field is left out of a response."""
     return value is None
 
 
-# What `_absolute` accepts, for those who read the schema.
+# The same as `_absolute`, for the JSON schema.
 _ABSOLUTE = r"^(default|/[^\u0000]*)$"
 
 
@@ -56,47 +57,56 @@ def _integer(value: object) -> object:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+Policy = Annotated[
+    SessionPolicy | None, Field(description="What happens to open sessions; null: the server's setting.")
+]
+Drain = Annotated[
+    Seconds | None,
+    Field(description="How long a session may finish its current response; null: the server's setting."),
+]
+Reason = Annotated[str | None, Field(max_length=1000, description="Why; kept in the history.")]
+
+
 class ReloadRequest(_Frozen):
-    """One wish to replace the character set; equal requests that wait share one run."""
+    """Replace the character set by that of a directory."""
 
     directory: Annotated[str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": _ABSOLUTE})] | None = (
-        Field(None, description='An absolute path, or "default"; without it the current directory.')
+        Field(default=None, description='An absolute path, or "default"; null: the current directory.')
     )
-    scope: Scope = Field("all", description="Execute every file afresh, or only what changed.")
-    sessions: SessionPolicy | None = Field(
-        None, description="What happens to open sessions; null: the server's setting."
-    )
-    drain_seconds: Seconds | None = Field(
-        None, description="How long a session in the middle of an answer may stay; null: the server's setting."
-    )
+    scope: Scope = Field(default="all", description="Execute every file again, or only those that changed.")
+    sessions: Policy = None
+    drain_seconds: Drain = None
     on_error: OnError = Field(
-        "exclude",
-        description="What one bad file does: it is left out, its last good version stays, or nothing changes.",
+        default="exclude",
+        description="If a file fails: leave it out, keep its last good version, or change nothing.",
     )
-    dry_run: bool = Field(False, description="Load, check and report; change nothing.")
+    dry_run: bool = Field(default=False, description="Load, check and report; change nothing.")
     check_isolated: bool | None = Field(
-        None, description="First load it in a child process, which may crash; null: the server's setting."
+        default=None, description="First load in a child process, which may crash; null: the server's setting."
     )
-    reason: str | None = Field(None, max_length=1000, description="Why, for whoever reads the report.")
+    reason: Reason = None
 
 
 class RollbackRequest(_Frozen):
-    """One wish to have the characters of an earlier generation back."""
+    """Restore the characters of an earlier generation."""
 
     generation: Annotated[int, Field(ge=0, strict=True), BeforeValidator(_integer)] | None = Field(
-        None, description="Whose characters; null: those of the generation before the current one."
+        default=None, description="The generation to restore; null: the one before the current."
     )
-    sessions: SessionPolicy | None = Field(
-        None, description="What happens to open sessions; null: the server's setting."
-    )
-    drain_seconds: Seconds | None = Field(
-        None, description="How long a session in the middle of an answer may stay; null: the server's setting."
-    )
-    reason: str | None = Field(None, max_length=1000, description="Why, for whoever reads the report.")
+    sessions: Policy = None
+    drain_seconds: Drain = None
+    reason: Reason = None
+
+    @property
+    def as_reload(self) -> ReloadRequest:
+        """The reload that restores all characters of the generation, or changes nothing."""
+        return ReloadRequest(
+            sessions=self.sessions, drain_seconds=self.drain_seconds, reason=self.reason, on_error="abort"
+        )
 
 
 class FileError(_Frozen):
-    """Why one file is not among the characters."""
+    """Why one file was not loaded."""
 
     # Its `traceback` is left out where there is none.
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
@@ -110,13 +120,13 @@ class FileError(_Frozen):
     traceback: str | None = Field(default=None, exclude_if=absent)
 
     def __str__(self) -> str:
-        """One line as an author reads it: `charles.py:12: SyntaxError: …`."""
+        """Return one line for the author: `charles.py:12: SyntaxError: …`."""
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.error_type}: {self.message}"
 
 
 class Changes(_Frozen):
-    """How one set differs from the set before it, by name."""
+    """The differences between two sets, by name of character."""
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
@@ -125,7 +135,7 @@ class Changes(_Frozen):
 
 
 class SessionImpact(_Frozen):
-    """What a swap means for the open sessions: `affected` of `total` are touched by the policy."""
+    """The effect of a swap on the open sessions: the policy applies to `affected` of `total`."""
 
     policy: SessionPolicy
     total: int = 0
@@ -133,7 +143,7 @@ class SessionImpact(_Frozen):
 
 
 class Serving(_Frozen):
-    """The set that answers now."""
+    """The current set."""
 
     generation: int
     revision: str
@@ -150,10 +160,10 @@ class Timings(_Frozen):
 
 
 class ReloadReport(_Frozen):
-    """The answer to one reload, whatever its outcome.
+    """The report of one reload, whatever its outcome.
 
-    `generation` and `revision` are those of the set it loaded (for a dry run: would have loaded); where it loaded
-    none, those that go on serving. `loaded_count` counts the characters of that set.
+    `generation` and `revision` are those of the set it loaded (for a dry run: would have loaded); if it loaded none,
+    those of the current set. `loaded_count` counts the characters of that set.
     """
 
     success: bool
@@ -177,6 +187,3 @@ class ReloadReport(_Frozen):
     sessions: SessionImpact
     serving: Serving
     timings: Timings = Timings()
-
-
-SessionPolicy = Literal["close", "close_affected", "follow", "keep"]

@@ -7,15 +7,14 @@ import re
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
 
 from prometheus_client import Metric
 
 from charhost.cli import app as cli
+from charhost.errors import ReloadCode
 from charhost.metrics import Metrics
 from charhost.settings import Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
-from charhost.web.keys import API
 from charhost.web.openapi.operation import operation_of
 
 ROOT = Path(__file__).parent.parent
@@ -75,12 +74,9 @@ def endpoints() -> str:
 
 
 def refusals() -> str:
-    """Return the table of statuses of a reload and of a rollback."""
-    paths = create_app()[API].document["paths"]
-    responses: dict[str, Any] = {}
-    for path in ("/v1/characters/rollback", "/v1/characters/reload"):
-        responses |= paths[path]["post"]["responses"]
-    return _table(("status", "meaning and `code`"), ((s, responses[s]["description"]) for s in sorted(responses)))
+    """Return the table of the codes of refused reloads and rollbacks."""
+    codes = sorted(ReloadCode, key=lambda code: code.status)
+    return _table(("status", "`code`", "meaning"), ((str(c.status), f"`{c}`", c.meaning) for c in codes))
 
 
 def commands() -> str:

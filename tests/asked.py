@@ -14,7 +14,7 @@ from typer.testing import CliRunner, Result
 
 from charhost.cli import app
 from charhost.report import FileError, ReloadReport, Serving, SessionImpact
-from charhost.watch.watcher import WatcherStatus
+from charhost.watch.health import WatcherStatus
 
 PATH_OF = {
     "reload": "/v1/characters/reload",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
-from collections.abc import Awaitable, Callable
+import sys
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.settings import Settings
 from charhost.web.app import create_app
+from tests.reload.helpers import Gate
 
 Client = TestClient[web.Request, web.Application]
 
@@ -97,3 +99,12 @@ def prompt(manager: CharacterManager, name: str = "Ada") -> Any:
     """What a character of the current set says it is."""
     found = manager.current[name]
     return found.prompt_generator(found.instructions).make_system_prompt()
+
+
+@pytest.fixture
+def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """A gate that opens at the end of the test at the latest."""
+    gate = Gate()
+    monkeypatch.setitem(sys.modules, "gate", gate)
+    yield gate
+    gate.opened.set()

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from charhost.llm.model import Delta, ModelRequest
 from tests.conftest import character
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 from tests.scripted import ScriptedModel, call, end
 
 # Whoever creates a file with the name of a method makes that method wait until it is gone.

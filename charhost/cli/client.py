@@ -15,10 +15,11 @@ import typer
 
 from charhost.cli.options import configured
 from charhost.cli.output import complain, error_line, say_json
+from charhost.errors import ReloadCode
 from charhost.jsontext import Json
 from charhost.text import one_line
 
-_NOT_AUTHORISED = {"forbidden", "invalid_key", "directory_not_allowed"}
+_DENIALS = {code for code in ReloadCode if code.is_denial}
 
 
 class Exit(IntEnum):
@@ -150,7 +151,7 @@ def exit_status(answer: Answer, fits: Callable[[Json], bool]) -> Exit:
             return Exit.DONE
         case 401:
             return Exit.NOT_AUTHORISED
-        case 403 if (document or {}).get("code") in _NOT_AUTHORISED:
+        case 403 if (document or {}).get("code") in _DENIALS:
             return Exit.NOT_AUTHORISED
         case 412:
             return Exit.PRECONDITION_FAILED

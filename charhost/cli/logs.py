@@ -37,6 +37,8 @@ def configure(settings: Settings) -> None:
         handlers.append(WatchedFileHandler(settings.log_file, encoding="utf-8", errors="backslashreplace"))
     for handler in handlers:
         handler.setFormatter(Formatter())
+    # It logs every event, also those of files that are no characters.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
 
 

@@ -12,6 +12,15 @@ from charhost.errors import DirectoryNotFound, DirectoryNotReadable, DirectoryTo
 from charhost.loading.allowed_roots import Fence
 from charhost.text import display
 
+# Device and inode.
+Identity = tuple[int, int]
+
+
+def identity(path: Path) -> Identity:
+    """Return which file or folder is at *path*, whatever its name; raises `OSError`."""
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
 
 class Walk:
     """One walk through a directory and the folders below it; `newest` is when a folder last changed, in nanoseconds.
@@ -26,7 +35,7 @@ class Walk:
         self._directory = str(directory)
         self._most = most
         self._count = 0
-        self._seen: set[tuple[int, int]] = set()
+        self._seen: set[Identity] = set()
         self._waiting: list[tuple[str, str]] = []
         self._links: list[tuple[str, str]] = []
 
@@ -69,9 +78,9 @@ class Walk:
             self._enter(prefix, location, os.stat(location))
 
     def _enter(self, prefix: str, location: str, status: os.stat_result) -> None:
-        identity = status.st_dev, status.st_ino
-        if identity not in self._seen:
-            self._seen.add(identity)
+        folder = status.st_dev, status.st_ino
+        if folder not in self._seen:
+            self._seen.add(folder)
             self.newest = max(self.newest, status.st_ctime_ns)
             self._waiting.append((prefix, location))
 

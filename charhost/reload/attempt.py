@@ -1,110 +1,151 @@
-"""One attempt to reload: what was asked, how far it came, and the report it makes."""
+"""One attempt to reload: its stages, and the report it makes."""
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
-from dataclasses import dataclass, field
+from pathlib import Path
 
+from charhost.character.character import CharacterSet
+from charhost.errors import DirectoryError, IsolatedLoadFailed, LoadTimeout
+from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
-from charhost.reload.loader import Build
+from charhost.reload.generations import Generations
+from charhost.reload.loader import Basis, Build, Loader
+from charhost.reload.order import FromHistory, Order
 from charhost.reload.swap import Swap
-from charhost.report import (
-    Outcome,
-    ReloadReport,
-    ReloadRequest,
-    Serving,
-    SessionImpact,
-    Timings,
-    Trigger,
-)
+from charhost.report import FileError, Outcome, ReloadReport, Serving, SessionImpact, Timings
 from charhost.text import timestamp
 
-
-@dataclass(frozen=True)
-class Conditions:
-    """What must hold when the turn of a reload has come.
-
-    `etags` are the sets of which one has to serve then; None: any may. `generation` is the one that is made again; a
-    rollback without one leads to the one before the current.
-    """
-
-    etags: tuple[str, ...] | None = None
-    generation: int | None = None
+# Seconds that a restore waits for the disk, which it does not need.
+_DISK_DEADLINE = 5.0
 
 
-@dataclass(eq=False)
 class Attempt:
-    """Filled in as the reload proceeds; only one runs at a time.
+    """One run of an order; only one runs at a time.
 
-    `snapshot` is the disk; one that `restores` builds what is `stored` instead.
+    Its `snapshot` is the disk, also where a stored set is restored: the difference shows whether the disk has changed.
     """
 
-    request: ReloadRequest
-    trigger: Trigger
-    conditions: Conditions = field(default_factory=lambda: Conditions())
-    snapshot: Snapshot | None = None
-    stored: StoredSet | None = None
-    directory: str = ""
-    build: Build | None = None
-    reload_id: str = field(default_factory=lambda: secrets.token_hex(8))
-    started_at: str = field(default_factory=timestamp)
-    clock: Clock = field(default_factory=lambda: Clock())
-
-    @property
-    def restores(self) -> bool:
-        """Whether it makes a stored set again, and loads none."""
-        return self.trigger == "rollback" or self.conditions.generation is not None
-
-    @property
-    def total_files(self) -> int:
-        """How many character files there were to load."""
-        if self.stored is not None:
-            return len(self.stored.members)
-        return len(self.snapshot.character_paths) if self.snapshot else 0
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self.reload_id = secrets.token_hex(8)
+        self.started_at = timestamp()
+        self.clock = Clock()
+        self.directory = ""
+        self.snapshot: Snapshot | None = None
+        self.stored: StoredSet | None = None
+        self.errors: tuple[FileError, ...] = ()
+        self._build: Build | None = None
 
     @property
     def executed(self) -> int:
-        """How many characters were made anew."""
-        return self.build.executed if self.build else 0
+        """How many characters were executed rather than carried over."""
+        return self._build.executed if self._build else 0
 
-    def is_healthy(self, report: ReloadReport) -> bool:
-        """Whether an operator can sleep: under `keep` a file that failed is a version that was not replaced."""
-        return report.success and not (self.request.on_error == "keep" and report.errors)
+    @property
+    def space(self) -> ModuleSpace | None:
+        """The modules of the characters that were executed."""
+        return self._build.space if self._build else None
+
+    async def run(
+        self, loader: Loader, generations: Generations, current: CharacterSet, applied: Snapshot | None, isolate: bool
+    ) -> CharacterSet:
+        """Return the set to replace *current*, which was last equal to the disk at *applied*.
+
+        Raises `DirectoryError`, `IsolatedLoadFailed`, `LoadTimeout` and `NotAttempted`.
+        """
+        generation = generations.after(current)
+        try:
+            if isinstance(self.order.source, FromHistory):
+                stored = self.stored = await generations.find(self.order.source.generation, current)
+                build = await self._restore(loader, stored, generation, isolate)
+            else:
+                build = await self._load(loader, current, applied, generation, isolate)
+        except IsolatedLoadFailed as e:
+            self.errors = e.errors
+            raise
+        self._build, self.errors = build, build.errors
+        self.clock.lap("build")
+        if current.generation:
+            return build.characters
+        read = self.snapshot.disk_revision if self.snapshot else None
+        return generations.continued(build.characters, self.stored.disk if self.stored else read)
 
     def report(
         self, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact, serving: Serving
     ) -> ReloadReport:
-        """Sum the attempt up; *swap* leads to the set it loaded, or from the current set to itself."""
-        errors = self.build.errors if self.build else ()
+        """Report the attempt; *swap* leads to the set it loaded, or from the current set to itself."""
+        request = self.order.request
         return ReloadReport(
             success=outcome in ("applied", "unchanged", "valid"),
             directory=self.directory,
-            total_files=self.total_files,
-            loaded_count=len(self.build.characters) if self.build else 0,
-            error_count=len(errors),
+            total_files=self._total_files,
+            loaded_count=len(self._build.characters) if self._build else 0,
+            error_count=len(self.errors),
             load_duration=self.clock.total,
             message=message,
             reload_id=self.reload_id,
             outcome=outcome,
-            trigger=self.trigger,
-            scope=self.request.scope,
-            dry_run=self.request.dry_run,
-            reason=self.request.reason,
+            trigger=self.order.trigger,
+            scope=request.scope,
+            dry_run=request.dry_run,
+            reason=request.reason,
             generation=swap.after.generation,
             revision=swap.after.revision,
             started_at=self.started_at,
             changes=swap.changes,
-            errors=errors,
+            errors=self.errors,
             sessions=impact,
             serving=serving,
             timings=Timings(**self.clock.laps),
         )
 
+    async def _load(
+        self, loader: Loader, current: CharacterSet, applied: Snapshot | None, generation: int, isolate: bool
+    ) -> Build:
+        directory, snapshot = Path(self.directory), self._ordered_snapshot
+        if snapshot is None or _is_outdated(snapshot, directory, applied):
+            snapshot = await loader.snapshot(directory)
+        self.snapshot = snapshot
+        self.clock.lap("snapshot")
+        basis = self._basis(current, directory)
+        return await loader.build(snapshot, self.directory, generation, basis, check_isolated=isolate)
+
+    async def _restore(self, loader: Loader, stored: StoredSet, generation: int, isolate: bool) -> Build:
+        self.directory = stored.directory
+        loader.admit(stored)
+        self.snapshot = await snapshot_of(Path(stored.directory), loader)
+        self.clock.lap("snapshot")
+        return await loader.rebuild(stored, generation, check_isolated=isolate)
+
+    @property
+    def _ordered_snapshot(self) -> Snapshot | None:
+        source = self.order.source
+        return None if isinstance(source, FromHistory) else source.snapshot
+
+    @property
+    def _total_files(self) -> int:
+        if self.stored is not None:
+            return len(self.stored.members)
+        return len(self.snapshot.character_paths) if self.snapshot else 0
+
+    def _basis(self, current: CharacterSet, directory: Path) -> Basis:
+        if Path(current.directory) != directory:
+            return Basis()
+        by_file = {character.file: character for character in current.values()}
+        changed_only = self.order.request.scope == "changed"
+        return Basis(
+            unchanged=by_file if changed_only else {},
+            last_good=by_file if self.order.request.on_error == "keep" else {},
+            failures=changed_only,
+        )
+
 
 class Clock:
-    """Seconds since the last lap, by name; the time in the queue is not part of the total."""
+    """The seconds of each stage, by name; the time in the queue is not part of the total."""
 
     def __init__(self) -> None:
         self.laps: dict[str, float] = {}
@@ -121,3 +162,20 @@ class Clock:
         """Seconds of work so far."""
         running = time.monotonic() - self._since if "queue" in self.laps else 0.0
         return round(sum(self.laps.values()) - self.laps.get("queue", 0.0) + running, 6)
+
+
+async def snapshot_of(directory: Path, loader: Loader) -> Snapshot | None:
+    """Read *directory* if that is possible within a few seconds."""
+    try:
+        async with asyncio.timeout(_DISK_DEADLINE):
+            return await loader.snapshot(directory)
+    except (DirectoryError, TimeoutError, LoadTimeout):
+        return None
+
+
+def _is_outdated(snapshot: Snapshot, directory: Path, applied: Snapshot | None) -> bool:
+    # Needed beside the `etags` of an order: a reload that changed nothing applies a later snapshot under the same ETag,
+    # and loading the earlier one would bring back what has changed since. The `etags` are needed beside this: a
+    # rollback makes the snapshot outdated too, and to read the disk again would undo it.
+    later = applied is not None and snapshot.taken < applied.taken
+    return later or snapshot.directory != directory

@@ -1,4 +1,4 @@
-"""When the cyclic garbage collector runs."""
+"""Control of the cyclic garbage collector."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from charhost.loading.module_space import ModuleSpace
 
 
 class Garbage:
-    """The modules of retired builds: cycles, which only the garbage collector frees.
+    """Collects the modules of retired builds: reference cycles, which only the garbage collector frees.
 
     By itself it waits until they are a quarter of all objects; a server that reloads often would grow by as much,
-    and then stop for as long as freeing them takes. So it runs each time as much has retired as was last loaded.
+    and then pause for as long as freeing them takes. So it runs each time as many modules have retired as were last
+    loaded.
     """
 
-    # Seconds that let the answer of the reload go out first.
+    # Seconds, so that the response to the reload is sent first.
     _DELAY = 0.05
 
     def __init__(self) -> None:
@@ -31,7 +32,7 @@ class Garbage:
         finalize(space, self._add, asyncio.get_running_loop(), modules).atexit = False
 
     def _add(self, loop: asyncio.AbstractEventLoop, modules: int) -> None:
-        # Called wherever the last holder of the space was let go, on any thread.
+        # Called on any thread, when the last reference to the space is dropped.
         self._modules += modules
         if self._modules >= self._size and not loop.is_closed():
             self._modules = 0
@@ -40,7 +41,7 @@ class Garbage:
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    # Snapshots and builds make many objects and no garbage: a collection in their middle only stops the event loop.
+    """Pause the collector: snapshots and builds make many objects and no garbage."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,4 @@
-"""Generations: the sets that serve one after the other, in this run of the server and in earlier ones."""
+"""The numbers of the sets that serve, in this run of the server and in earlier ones."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from charhost.report import ReloadReport
 
 log = logging.getLogger("charhost.reload")
 
-# How many seconds a reload waits for its place in the history; then it is answered without.
+# Seconds that a reload waits until it is recorded.
 RECORD_DEADLINE = 5.0
 
 
 class Generations:
-    """Numbers the sets, and has the store keep what was attempted and what served."""
+    """Numbers the sets, and records reloads in the store."""
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
         self.store = store
@@ -32,30 +32,30 @@ class Generations:
 
     @property
     def former(self) -> StoredSet | None:
-        """What served when the server was last ended, without its members; None if nobody knows."""
+        """The last set of the run before, without its members; None if it is unknown."""
         return self._former
 
     async def recover(self) -> None:
-        """Look up what served last; for the start."""
+        """Look up the last set of the run before."""
         try:
             kept = await self.store.generations()
             self._last = kept[0] if kept else 0
             former = await self.store.stored(self._last) if kept else None
-            # Its bytes may be many, and are read again when it is made again.
+            # Its bytes may be many, and are read again when it is restored.
             self._former = replace(former, members=()) if former is not None else None
         except Exception:
             self._errors.inc()
-            log.exception("what served when the server was last ended could not be read; it begins without")
+            log.exception("cannot read the last set from the state file; starting without it")
 
     def after(self, current: CharacterSet) -> int:
-        """Answer the number of the set that comes after *current*."""
+        """Return the number of the set after *current*."""
         return max(current.generation, self._last) + 1
 
     def continued(self, characters: CharacterSet, disk: str | None) -> CharacterSet:
-        """Give the first set of this run the number of the former one if it is the same, made of the same bytes.
+        """Return the first set of this run, with the number of the former set if both are made of the same bytes.
 
-        So whoever knows a set by its ETag knows it after a restart, and a server that is restarted all the time does
-        not push out of the store what could be rolled back to. *disk* is the revision of what it was loaded from.
+        Keeps ETags valid across restarts, and keeps restarts from evicting older sets. *disk* is the revision of the
+        snapshot that the set was loaded from.
         """
         former = self._former
         if former is None or disk != former.disk:
@@ -64,7 +64,7 @@ class Generations:
         return characters.numbered(former.generation) if is_same else characters
 
     async def find(self, generation: int | None, current: CharacterSet) -> StoredSet:
-        """Look up the set of one generation, of the one before *current* for None.
+        """Return the stored set of one generation; None means the one before *current*.
 
         Raises `UnknownGeneration`, and `HistoryUnavailable` if the store cannot be read.
         """
@@ -80,11 +80,11 @@ class Generations:
         return stored
 
     async def record(self, report: ReloadReport, current: CharacterSet, disk: Snapshot | None) -> None:
-        """Put an attempt into the history; a store that fails, or hangs, costs that, and not the reload."""
+        """Record an attempt. A store that fails or hangs loses the record, not the reload."""
         try:
             async with asyncio.timeout(RECORD_DEADLINE):
                 await self.store.record(report, StoredSet.of(current, disk) if report.outcome == "applied" else None)
-        # A shutdown gives up on those that are late; but the set is in place, and whoever asked for it is told so.
+        # A shutdown cancels late ones; but the set is in place, and the caller receives its report.
         except (TimeoutError, asyncio.CancelledError):
             self._errors.inc()
             log.error("the reload %s is not in the history yet: the state file is slow", report.reload_id)

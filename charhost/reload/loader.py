@@ -1,4 +1,4 @@
-"""From a snapshot to characters, or one error for each file; changes nothing that runs."""
+"""Reading directories and building character sets, with an error for each file that fails."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from charhost.text import display
 
 @dataclass(frozen=True, eq=False)
 class Build:
-    """What one attempt to load a snapshot came to; `executed` counts the characters that were made anew."""
+    """The result of loading a snapshot; `executed` counts the characters that were not carried over."""
 
     characters: CharacterSet
     errors: tuple[FileError, ...]
@@ -40,7 +40,10 @@ class Build:
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """What a build may take over from the set that serves, by file: all that did not change, or what now fails."""
+    """The characters, by file, that a build may carry over: if their file did not change, or if it now fails.
+
+    With `failures`, a file that failed before and did not change is not executed again.
+    """
 
     unchanged: Mapping[str, Character] = field(default_factory=dict)
     last_good: Mapping[str, Character] = field(default_factory=dict)
@@ -48,7 +51,7 @@ class Basis:
 
 
 class Loader:
-    """Reads directories and builds character sets, on the threads of its crew."""
+    """Reads directories and builds character sets, on threads of a pool."""
 
     def __init__(self, settings: Settings, crew: Crew) -> None:
         self._crew = crew
@@ -64,21 +67,21 @@ class Loader:
 
     @property
     def builds_alive(self) -> int:
-        """How many builds have modules that something still holds."""
+        """How many builds have modules that are still referenced."""
         return len(self._spaces)
 
     async def close(self) -> None:
-        """End the process that checks are made in, if there is one."""
+        """End the process of the isolated checks."""
         await self._sandbox.close()
 
     def admit(self, stored: StoredSet) -> None:
-        """Raise `DirectoryNotAllowed` for a set that was read where nothing may be read now."""
+        """Raise `DirectoryNotAllowed` if a directory of *stored* is not below an allowed root now."""
         if self._roots is not None:
             for snapshot in stored.paths:
                 self._roots.admit(snapshot.directory, snapshot.place)
 
     async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
-        """Read *directory*, as far as it changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
+        """Read the files of *directory* that changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
         job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats, roots=self._roots)
         with collector_paused():
             self._latest = await self._crew.run(job, self._load_deadline, interrupt=False)
@@ -93,9 +96,9 @@ class Loader:
         *,
         check_isolated: bool = False,
     ) -> Build:
-        """Make the characters of *snapshot*: those that *basis* has are carried over, the others executed.
+        """Build the characters of *snapshot*: carry over those in *basis*, and execute the others.
 
-        With *check_isolated* they are executed in a child process first. Raises `IsolatedLoadFailed`.
+        With *check_isolated* execute them in a child process first. Raises `IsolatedLoadFailed`.
         """
         basis = basis or Basis()
         with collector_paused():
@@ -113,7 +116,7 @@ class Loader:
         return _build(results, snapshot, basis, directory, generation, space)
 
     async def rebuild(self, stored: StoredSet, generation: int, *, check_isolated: bool = False) -> Build:
-        """Make every character of a stored set again, each from the snapshot it came from; the disk is not read."""
+        """Build every character of a stored set, each from its own snapshot, without the disk."""
         with collector_paused():
             if check_isolated:
                 for snapshot, paths in stored.paths.items():
@@ -130,7 +133,7 @@ class Loader:
     def _known(
         self, snapshot: Snapshot, path: str, prints: dict[str, str], basis: Basis
     ) -> Character | FileError | None:
-        """Find what is known of a file without running it: its character, or how the same bytes failed before."""
+        """Return the character of an unchanged file, or the error of its same bytes, if known."""
         character = basis.unchanged.get(display(path))
         if character is not None and character.fingerprint == prints.get(path):
             return character
@@ -183,7 +186,7 @@ def _build(
 
 
 def _first_wins(loaded: list[Character], snapshot: Snapshot) -> tuple[dict[str, Character], list[FileError]]:
-    """Keep the first of each name, in the order of the files; the others become errors that name both files."""
+    """Keep the first character of each name, and return an error for each of the others."""
     characters: dict[str, Character] = {}
     errors = []
     for character in loaded:
@@ -194,14 +197,14 @@ def _first_wins(loaded: list[Character], snapshot: Snapshot) -> tuple[dict[str, 
 
 
 def duplicate(name: str, file: str, first: str, source: SourceFile | None) -> FileError:
-    """Describe that *file* defines a name which is taken by the file *first*."""
+    """Return the error of *file*, whose name is taken by the file *first*."""
     text = f"{name!r} is already the CHARACTER_NAME of {first}; give one of them another name"
     line = line_of(source.text, "CHARACTER_NAME") if source else None
     return explain(DuplicateName(text, line, name), file, file)
 
 
 def _keep_standard_descriptors() -> None:
-    # A file may have closed one: the next socket would take its number, and be sent what anybody prints.
+    # A file may have closed one: the next socket would take its number, and receive all that is printed.
     for descriptor in range(3):
         try:
             os.fstat(descriptor)

@@ -1,43 +1,43 @@
-"""What the answer and the log say of a reload, in words."""
+"""The sentences of reports and of the log."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
 
+from charhost.errors import DirectoryError, IsolatedLoadFailed, LoadTimeout, ReloadCode
 from charhost.report import Changes, ReloadReport, Trigger
 from charhost.text import one_line
 
 log = logging.getLogger("charhost.reload")
 
-# How many names of a kind a line of the log shows.
+# Names of one kind in a line of the log.
 _MOST_NAMES = 5
 
 
 def count(number: int, noun: str) -> str:
-    """Say how many, in words that fit the number."""
+    """Return the number with its noun, in the plural if need be."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def was_loaded(characters: int, directory: str) -> str:
-    """Say what serves from now on."""
+    """Return the message of a set that was loaded."""
     return f"Successfully loaded {count(characters, 'character')} from {directory}"
 
 
 def was_unchanged(characters: int, directory: str) -> str:
-    """Say that what serves goes on serving."""
-    verb = "serves" if characters == 1 else "serve"
-    return f"No character changed in {directory}; {count(characters, 'character')} {verb} on"
+    """Return the message of a reload that changed nothing."""
+    return f"No changes in {directory}; {count(characters, 'character')} still serving"
 
 
 def was_restored(characters: int, directory: str, generation: int, trigger: Trigger) -> str:
-    """Say what serves from now on, again."""
+    """Return the message of a set that was restored."""
     did = "rolled back to" if trigger == "rollback" else "resumed"
     return f"Successfully {did} generation {generation}: {count(characters, 'character')} from {directory}"
 
 
 def not_kept(generation: int | None, kept: Sequence[int]) -> str:
-    """Say that there is nothing to roll back to, and to what there is."""
+    """Return why there is no set to restore, and the generations that could be."""
     others = ", ".join(map(str, kept))
     if generation is None:
         before = "There is no generation before the current one"
@@ -46,17 +46,25 @@ def not_kept(generation: int | None, kept: Sequence[int]) -> str:
 
 
 def nothing_loaded(directory: str, failed: int) -> str:
-    """Say why a directory gave no character at all."""
+    """Return why a directory has no character that could be loaded."""
     if failed:
         return f"No character could be loaded from {directory}: {count(failed, 'character file')} failed."
     return f"No character could be loaded from {directory}: there are no character files in it."
 
 
-def crashed(directory: str, failed: int) -> str:
-    """Say that files did not survive an isolated check."""
-    return (
-        f"Nothing was changed: {count(failed, 'character file')} in {directory} ended a child process, or hung in it."
-    )
+def why_refused(error: BaseException, directory: str, deadline: float) -> tuple[ReloadCode, str]:
+    """Return the code and the message of an *error* that ended the load of *directory*."""
+    match error:
+        case DirectoryError():
+            return error.code, str(error)
+        case IsolatedLoadFailed():
+            failed = count(len(error.errors), "character file")
+            text = f"Nothing was changed: {failed} in {directory} crashed or hung in the isolated check."
+            return ReloadCode.ISOLATED_LOAD_FAILED, text
+        case TimeoutError() | LoadTimeout():
+            return ReloadCode.LOAD_TIMEOUT, f"Loading {directory} took longer than {deadline:g} s (--load-deadline)."
+        case _:
+            return ReloadCode.INTERNAL_ERROR, f"Unexpected error during reload: {type(error).__name__}"
 
 
 def write_log(report: ReloadReport) -> None:
@@ -65,7 +73,8 @@ def write_log(report: ReloadReport) -> None:
         log.warning("character file not loaded: %s%s", error, f"\n{error.traceback}" if error.traceback else "")
     log.log(
         logging.INFO if report.success else logging.ERROR,
-        "character reload %s (%s, %s): %s; %d of %d files failed; %s; %d of %d sessions told; generation %d, %.3f s",
+        "character reload %s (%s, %s): %s; %d of %d files failed; %s; "
+        "%d of %d sessions notified; generation %d, %.3f s",
         report.outcome,
         report.trigger,
         report.sessions.policy,
@@ -81,7 +90,7 @@ def write_log(report: ReloadReport) -> None:
 
 
 def _describe(changes: Changes) -> str:
-    """Name what changed, as far as it fits on a line."""
+    """Return the names that changed, shortened to fit a line."""
     kinds = {"added": changes.added, "removed": changes.removed, "modified": changes.modified}
     parts = [f"{kind} {_list(names)}" for kind, names in kinds.items() if names]
     return ", ".join([*parts, f"{changes.unchanged} unchanged"])

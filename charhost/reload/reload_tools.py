@@ -1,4 +1,4 @@
-"""HostTools: what the host's own tools do."""
+"""The host tools that list and reload characters."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from charhost.errors import ToolRefused
 from charhost.jsontext import encoded
 from charhost.reload.manager import CharacterManager
-from charhost.report import Scope
+from charhost.report import ReloadRequest, Scope
 from charhost.text import display
 
-# In seconds: the model is to read what came of its reload, and to say so, before that ends the conversation.
+# In seconds: the model has to read the result of its reload and speak about it before the conversation ends.
 LEAST_DRAIN = 30.0
 
 
 class ReloadArguments(BaseModel):
-    """What a model may choose of a reload: neither a path nor anything else that decides which code is run."""
+    """The arguments that a model may pass: no path, and nothing else that decides which code is run."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -27,14 +27,14 @@ class ReloadArguments(BaseModel):
 
 
 class HostTools:
-    """The host of a conversation with an admin; *drain* is the server's setting."""
+    """Runs the host tools in conversations of an admin; *drain* is the server's setting."""
 
     def __init__(self, manager: CharacterManager, drain: float) -> None:
         self._manager = manager
         self._drain = max(drain, LEAST_DRAIN)
 
     async def run(self, tool: str, arguments: Mapping[str, Any]) -> str:
-        """Carry a tool out, whatever its schema has let through; raises `CharhostError`."""
+        """Run a tool and return its result; raises `CharhostError`."""
         if tool == "list_characters":
             return self._list()
         if tool == "reload_characters":
@@ -52,7 +52,6 @@ class HostTools:
         except ValidationError as e:
             raise ToolRefused("expected a directory that is current or default, a scope, and nothing else") from e
         directory = "default" if asked.directory == "default" else None
-        report = await self._manager.reload_characters(
-            trigger="tool", directory=directory, scope=asked.scope, drain_seconds=self._drain
-        )
+        request = ReloadRequest(directory=directory, scope=asked.scope, drain_seconds=self._drain)
+        report = await self._manager.reload_characters(request, trigger="tool")
         return "\n".join([report.message, *map(str, report.errors)])

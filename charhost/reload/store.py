@@ -1,4 +1,4 @@
-"""Where history is kept: what was attempted, and the bytes of the sets that served."""
+"""The history: the reports of reloads, and the sets that served."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ MOST_ATTEMPTS = 100
 
 
 class Store(Protocol):
-    """Keeps history; a method that fails costs history, never a reload."""
+    """Keeps the history; a method that fails loses history, never a reload."""
 
     async def record(self, report: ReloadReport, applied: StoredSet | None) -> None:
-        """Keep the report of one attempt and, if it was applied, the set it put in place."""
+        """Keep a report and, if the reload was applied, its set."""
 
     async def attempts(self, limit: int) -> tuple[ReloadReport, ...]:
-        """Answer the reports of the last attempts, the newest first."""
+        """Return the last reports, the newest first."""
 
     async def attempt(self, reload_id: str) -> ReloadReport | None:
-        """Look one attempt up."""
+        """Return the report of one reload."""
 
     async def generations(self) -> tuple[int, ...]:
-        """Answer the generations whose sets are kept, the newest first."""
+        """Return the generations whose sets are kept, the newest first."""
 
     async def stored(self, generation: int) -> StoredSet | None:
-        """Look up the set of one generation."""
+        """Return the set of one generation."""
 
 
 class MemoryStore:
-    """A store that lives as long as the application: the last 20 sets and the last 100 attempts.
+    """Keeps the last 20 sets and the last 100 reports, as long as the application lives.
 
     Snapshots share the files that did not change, so each content is held once.
     """
@@ -43,7 +43,7 @@ class MemoryStore:
         self._sets: OrderedDict[int, StoredSet] = OrderedDict()
 
     async def record(self, report: ReloadReport, applied: StoredSet | None) -> None:
-        """Keep the report of one attempt and, if it was applied, the set it put in place."""
+        """Keep a report and, if the reload was applied, its set."""
         self._attempts.appendleft(report)
         if applied is not None:
             self._sets[applied.generation] = applied
@@ -51,17 +51,17 @@ class MemoryStore:
                 self._sets.popitem(last=False)
 
     async def attempts(self, limit: int) -> tuple[ReloadReport, ...]:
-        """Answer the reports of the last attempts, the newest first."""
+        """Return the last reports, the newest first."""
         return tuple(islice(self._attempts, limit))
 
     async def attempt(self, reload_id: str) -> ReloadReport | None:
-        """Look one attempt up."""
+        """Return the report of one reload."""
         return next((report for report in self._attempts if report.reload_id == reload_id), None)
 
     async def generations(self) -> tuple[int, ...]:
-        """Answer the generations whose sets are kept, the newest first."""
+        """Return the generations whose sets are kept, the newest first."""
         return tuple(reversed(self._sets))
 
     async def stored(self, generation: int) -> StoredSet | None:
-        """Look up the set of one generation."""
+        """Return the set of one generation."""
         return self._sets.get(generation)

@@ -1,8 +1,9 @@
-"""One set replaced by another."""
+"""The replacement of one character set by another."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from charhost.character.character import Character, CharacterSet
 from charhost.report import Changes, SessionPolicy
@@ -10,7 +11,7 @@ from charhost.report import Changes, SessionPolicy
 
 @dataclass(frozen=True, eq=False)
 class Swap:
-    """One set takes the place of another, and what is to become of the sessions."""
+    """One set replaces another; `policy` and `drain` apply to the open sessions."""
 
     before: CharacterSet
     after: CharacterSet
@@ -18,13 +19,20 @@ class Swap:
     drain: float = 0
 
     def affects(self, character: Character) -> bool:
-        """Say whether the new set has no equal of *character*."""
+        """Return whether the new set lacks an equal of *character*."""
         successor = self.after.get(character.name)
         return successor is None or successor.fingerprint != character.fingerprint
 
     @property
+    def is_empty(self) -> bool:
+        """Whether both sets have the same directory and the very same characters."""
+        before, after = self.before, self.after
+        same = all(before.get(name) is character for name, character in after.items())
+        return same and len(after) == len(before) and Path(after.directory) == Path(before.directory)
+
+    @property
     def changes(self) -> Changes:
-        """How the sets differ, by name."""
+        """The differences between the sets, by name."""
         before, after = self.before, self.after
         shared = [name for name in after if name in before]
         modified = tuple(name for name in shared if self.affects(before[name]))

@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from charhost.errors import StateError
+from charhost.loading.directory_walk import identity
 from charhost.storage.integrity import HANDOVER, MAGIC, check, unusable
 from charhost.storage.schema import SCHEMA, VERSION
 
@@ -171,7 +172,6 @@ async def _transaction(connection: aiosqlite.Connection) -> AsyncIterator[aiosql
 
 def _identity(path: Path) -> tuple[int, int] | None:
     try:
-        status = path.stat()
+        return identity(path)
     except OSError:
         return None
-    return status.st_dev, status.st_ino

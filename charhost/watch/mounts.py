@@ -1,4 +1,4 @@
-"""What the kernel's table of mounts says about a path (proc(5), /proc/self/mountinfo)."""
+"""The kernel's table of mounts (proc(5), /proc/self/mountinfo)."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from typing import NamedTuple
 
 TABLE = Path("/proc/self/mountinfo")
 
-# Changes made by another machine, or by the host of a container, send no events here.
+# File systems that send no events for changes made by another machine, or by the host of a container.
 _SILENT = re.compile(
     r"nfs\d?|cifs|smb\w*|9p|virtiofs|fuse(\..+)?|fuseblk|drvfs|afs|ceph|glusterfs|vboxsf|prl_fs|lustre"
 )
 
 
 class Mount(NamedTuple):
-    """One line of the table: where it is mounted, and the type of the file system."""
+    """One line of the table: the mount point, and the type of the file system."""
 
     point: str
     kind: str
 
 
 def sends_events(path: str) -> bool:
-    """Say whether changes below *path* are announced, as far as the type of its file system tells."""
+    """Return whether the type of the file system of *path* sends events."""
     above = [mount for mount in _mounts() if path == mount.point or path.startswith(mount.point.rstrip("/") + "/")]
     # The longest mount point holds the path; of equal ones the last was mounted over the others.
     holder = max(reversed(above), key=lambda mount: len(mount.point), default=None)
@@ -31,7 +31,7 @@ def sends_events(path: str) -> bool:
 
 
 def mounted_files(directory: str) -> list[str]:
-    """List the files below *directory* that are mounts of their own: a new version of one never arrives."""
+    """Return the files below *directory* that are mounts of their own: a new version of one never arrives."""
     below = [mount.point for mount in _mounts() if mount.point.startswith(directory.rstrip("/") + "/")]
     return [point for point in below if os.path.isfile(point)]
 

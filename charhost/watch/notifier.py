@@ -1,4 +1,4 @@
-"""Ears: watchfiles' notifiers on daemon threads, so that neither arming nor waiting holds up the event loop."""
+"""Change events of a directory, from watchfiles on daemon threads."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from watchfiles._rust_notify import RustNotify
+from watchfiles import Change, watch
 
 # Milliseconds. An event arrives one to two steps after the change; a step costs a wake-up while nothing happens.
 _STEP = 10
@@ -17,69 +17,103 @@ _LONGEST_BURST = 1_600
 _TIMEOUT = 1_000
 
 
-class Ears:
-    """Listens to a directory and to its place in the folder above, until closed.
+class Notifier:
+    """Reports changes below a directory, and of its entry in the parent folder, until closed.
 
-    *heard* and *broken* are called on other threads; *broken* says whether it had been listening before. What is heard
-    is only a hint that something may have changed, and not all is heard: links that lead out of the directory, remote
-    file systems, an overflow of the kernel's queue.
+    *changed* and *failed* are called on other threads; *failed* receives the error, and whether events had been
+    reported before. An event is only a hint that something may have changed, and some changes have none: those behind
+    links that lead out of the directory, of remote file systems, after an overflow of the kernel's queue.
     """
 
     def __init__(
-        self, directory: Path, heard: Callable[[], object], broken: Callable[[Exception, bool], object]
+        self, directory: Path, changed: Callable[[], object], failed: Callable[[Exception, bool], object]
     ) -> None:
         self._closed = threading.Event()
         self._directory = str(directory)
-        self._heard = heard
-        self._broken = broken
-        self._start(self._listen_below)
-        self._start(self._listen_above)
+        self._changed = changed
+        self._failed = failed
+        # Threads of its own: neither arming a large directory nor waiting may block the event loop.
+        self._start(self._watch_below)
+        self._start(self._watch_above)
 
     def close(self) -> None:
-        """Stop listening; the threads end soon after."""
+        """Stop; the threads end soon after."""
         self._closed.set()
 
     def _start(self, target: Callable[[], None]) -> None:
-        threading.Thread(target=target, name="charhost-ear", daemon=True).start()
+        threading.Thread(target=target, name="charhost-notifier", daemon=True).start()
 
-    def _listen_below(self) -> None:
-        armed = False
+    def _watch_below(self) -> None:
+        stop = _Stop(self._closed, self._changed)  # what changed while it was being armed has no event
         try:
-            with self._notifier() as notify:
-                armed = True
-                self._heard()  # what changed while it was armed was not heard
-                self._listen(notify, _STEP, self._matters)
+            # To ignore permission errors is also to ignore that no more watches are left: so only where it must be.
+            try:
+                self._watch(self._directory, self._matters, stop, _STEP)
+            except PermissionError:
+                self._watch(self._directory, self._matters, stop, _STEP, ignore_permission_denied=True)
         except Exception as e:
             # Among others: the directory is gone, no more watches are left, the name of a file is not UTF-8.
             if not self._closed.is_set():
-                self._broken(e, armed)
+                self._failed(e, stop.is_armed)
 
-    def _notifier(self) -> RustNotify:
-        # To ignore what may not be read is also to ignore that no more watches are left: so only where it must be.
-        try:
-            return RustNotify([self._directory], False, False, 0, True, False)
-        except PermissionError:
-            return RustNotify([self._directory], False, False, 0, True, True)
+    def _watch_above(self) -> None:
+        # Where the parent folder cannot be watched, the watcher's regular look at the directory's place has to do.
+        with suppress(Exception):
+            stop = _Stop(self._closed, lambda: None)
+            self._watch(
+                os.path.dirname(self._directory),
+                lambda _, path: path == self._directory,
+                stop,
+                _STEP_ABOVE,
+                recursive=False,
+                ignore_permission_denied=True,
+            )
 
-    def _listen_above(self) -> None:
-        # Where the folder above cannot be watched, looking at the directory's place now and then has to do.
-        with (
-            suppress(Exception),
-            RustNotify([os.path.dirname(self._directory)], False, False, 0, False, True) as notify,
-        ):
-            self._listen(notify, _STEP_ABOVE, self._is_directory)
+    def _watch(
+        self,
+        path: str,
+        matters: Callable[[Change, str], bool],
+        stop: _Stop,
+        step: int,
+        *,
+        recursive: bool = True,
+        ignore_permission_denied: bool = False,
+    ) -> None:
+        changes = watch(
+            path,
+            watch_filter=matters,
+            debounce=_LONGEST_BURST,
+            step=step,
+            stop_event=stop,
+            rust_timeout=_TIMEOUT,
+            debug=False,
+            raise_interrupt=False,
+            force_polling=False,
+            recursive=recursive,
+            ignore_permission_denied=ignore_permission_denied,
+        )
+        for _ in changes:
+            self._changed()
 
-    def _listen(self, notify: RustNotify, step: int, matters: Callable[[str], bool]) -> None:
-        while (changes := notify.watch(_LONGEST_BURST, step, _TIMEOUT, self._closed)) != "stop":
-            if isinstance(changes, set) and any(matters(changed) for _, changed in changes):
-                self._heard()
-
-    def _matters(self, changed: str) -> bool:
-        """Skip what cannot be a character: bytecode, a repository's own files, and files of other kinds."""
-        below = changed.removeprefix(self._directory) + "/"
+    def _matters(self, _: Change, path: str) -> bool:
+        """Return False for what cannot be a character: bytecode, a repository's own files, and other kinds of files."""
+        below = path.removeprefix(self._directory) + "/"
         if "/__pycache__/" in below or "/.git/" in below:
             return False
-        return changed.endswith(".py") or not os.path.isfile(changed)
+        return path.endswith(".py") or not os.path.isfile(path)
 
-    def _is_directory(self, changed: str) -> bool:
-        return changed == self._directory
+
+class _Stop:
+    """The stop event of one `watch`, which is armed once it looks at the event for the first time."""
+
+    def __init__(self, closed: threading.Event, armed: Callable[[], object]) -> None:
+        self._closed = closed
+        self._armed = armed
+        self.is_armed = False
+
+    def is_set(self) -> bool:
+        """Return whether to stop; called by watchfiles at every step."""
+        if not self.is_armed:
+            self.is_armed = True
+            self._armed()
+        return self._closed.is_set()

@@ -1,11 +1,11 @@
-"""Status, health and metrics over HTTP."""
+"""The endpoints for status, health and metrics."""
 
 from __future__ import annotations
 
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
-from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS, WATCHER
+from charhost.web.keys import MANAGER, METRICS, MODELS, SESSIONS, WATCHER
 from charhost.web.middleware import admin
 from charhost.web.openapi.operation import Answer, Operation, answers_json, described
 from charhost.web.problems import json_answer
@@ -16,14 +16,14 @@ from charhost.web.schemas import Health, InProgress, Status
     Operation(
         "The current set, the last reload, the last error, the watcher",
         "Operate",
-        description="What serves, the last reload, the last error, what is in progress, and sessions by generation.",
+        description="The current set, the last reload and error, the running reload, and the sessions by generation.",
         needs="admin",
-        answers={200: answers_json(Status, "What runs; never what lies on the disk.")},
+        answers={200: answers_json(Status, "The state of the server; not that of the disk.")},
     )
 )
 @admin
 async def status(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/characters/status`: what runs, never what lies on disk."""
+    """`GET /v1/characters/status`"""
     manager = request.app[MANAGER]
     running = manager.running
     watcher = request.app[WATCHER]
@@ -43,13 +43,13 @@ async def status(request: web.Request) -> web.StreamResponse:
     Operation(
         "Whether there is a character to talk to",
         "Operate",
-        answers={200: answers_json(Health, "The server serves; `ok` is false, with a reason, for an empty set.")},
+        answers={200: answers_json(Health, "The server runs; `ok` is false, with a reason, for an empty set.")},
     )
 )
 async def health(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/health`: 200 while the server serves; `ok` is false, with a reason, when there is nobody to talk to."""
+    """`GET /v1/health`: 200 while the server runs; `ok` is false, with a reason, for an empty set."""
     current = request.app[MANAGER].current
-    llm = await request.app[CONVERSATIONS].models.state()
+    llm = await request.app[MODELS].state()
     return json_answer(
         Health(
             ok=bool(current),
@@ -73,7 +73,7 @@ async def health(request: web.Request) -> web.StreamResponse:
     )
 )
 async def metrics(request: web.Request) -> web.StreamResponse:
-    """`GET /metrics`, for Prometheus."""
+    """`GET /metrics`"""
     encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
     body = encode(request.app[METRICS].registry)
     return web.Response(body=body, headers={hdrs.CONTENT_TYPE: content_type})

@@ -1,4 +1,4 @@
-"""Answers in JSON: what was asked for, or a problem document (RFC 9457)."""
+"""JSON responses, among them problem documents (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from charhost.jsontext import encoded
 from charhost.text import display
 from charhost.web.schemas import OpenAIError, OpenAIErrorDetail, ProblemDocument
 
-# What OpenAI's clients ask for, also where there is nothing: they read errors in their own shape only.
+# The paths of OpenAI's clients, unknown ones too: they read errors in their own shape only.
 _OPENAI_PATHS = re.compile(r"/v1/(realtime|chat|models)(/|$)")
 
 
 class Problem(Exception):
-    """A request that is refused; the middleware answers with the problem document.
+    """A refused request; the middleware sends the problem document.
 
-    *detail* is the sentence a person reads, *code* what a program compares; *fields* are added to the document.
-    *param* is the field of the request that is at fault, which only OpenAI's shape has room for.
+    *detail* is a sentence for people, *code* a constant for programs; *fields* are added to the document. *param* is
+    the wrong field of the request, which only OpenAI's shape has a place for.
     """
 
     def __init__(
@@ -43,34 +43,34 @@ class Problem(Exception):
 
     @property
     def openai_error(self) -> OpenAIError:
-        """The shape that OpenAI's clients read; an unknown path has no code there."""
+        """The error in OpenAI's shape; an unknown path has no code there."""
         code = None if self.code == "not_found" else self.code
         return OpenAIError(
             error=OpenAIErrorDetail(message=self.detail, type=_openai_kind(self.status), param=self.param, code=code)
         )
 
     def openai_response(self) -> web.Response:
-        """Make the answer in the shape that OpenAI's clients read."""
-        # They ask again after any 5xx; what failed in charhost or in a character's file will fail again.
+        """Return the response in OpenAI's shape."""
+        # OpenAI's clients retry after any 5xx; a fault in charhost or in a character's file would only repeat.
         advice = {"x-should-retry": "false"} if self.status == 500 else {}
         return json_answer(self.openai_error, self.status, headers=advice | dict(self.headers or {}))
 
     def response(self) -> web.Response:
-        """Make the answer."""
+        """Return the problem document."""
         title = HTTPStatus(self.status).phrase
         document = ProblemDocument(title=title, status=self.status, detail=self.detail, code=self.code, **self.fields)
         return json_answer(document, self.status, "application/problem+json", self.headers)
 
 
 def reads_openai_errors(path: str) -> bool:
-    """Say whether errors at *path* have the shape of OpenAI's; elsewhere they are problem documents."""
+    """Return whether errors at *path* have OpenAI's shape; elsewhere they are problem documents."""
     return _OPENAI_PATHS.match(path) is not None
 
 
 def json_answer(
     content: Any, status: int = 200, content_type: str = "application/json", headers: Mapping[str, str] | None = None
 ) -> web.Response:
-    """Answer *content*, a pydantic model or JSON data, as JSON; what JSON cannot say (NaN) becomes null."""
+    """Return *content*, a pydantic model or JSON data, as a response; NaN and infinity become null."""
     body = encoded(content)
     return web.Response(body=body, status=status, content_type=content_type, headers=headers)
 

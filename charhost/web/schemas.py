@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.report import PathText, ReloadReport, Serving, absent
-from charhost.watch.watcher import WatcherStatus
+from charhost.watch.health import WatcherStatus
 
 
 class _Answer(BaseModel):

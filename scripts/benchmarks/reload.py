@@ -10,6 +10,7 @@ from typing import Any
 
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
+from charhost.report import ReloadRequest
 from charhost.settings import Settings
 from scripts.benchmarks.measure import Stopwatch, Ticker, character_source, generate, print_table, spread
 
@@ -68,7 +69,7 @@ class _Cell:
         await asyncio.sleep(0.02)  # let the event loop finish the work of the previous reload
         self._ticker.take()
         with watch.running():
-            await manager.reload_characters(**fields)
+            await manager.reload_characters(ReloadRequest(**fields))
         self.times.append(watch.milliseconds)
         await asyncio.sleep(0.002)
         self.gaps.append(self._ticker.take())

@@ -11,6 +11,7 @@ from aiohttp.test_utils import TestServer
 from typer.testing import CliRunner, Result
 
 from charhost.cli import app
+from charhost.report import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import MANAGER
@@ -43,7 +44,7 @@ async def test_what_was_rolled_back_is_loaded_again(
     client = await aiohttp_client(create_app(Settings(directory=directory, watch=True)))
     manager = client.app[MANAGER]
     (directory / "bob.py").write_text(character("Bob"))
-    await manager.reload_characters(scope="changed")
+    await manager.reload_characters(ReloadRequest(scope="changed"))
 
     async def run(*line: str) -> Result:
         url = str(client.make_url("")).rstrip("/")

@@ -56,7 +56,7 @@ from tests.e2e.doors import (
 )
 from tests.e2e.test_clients import TEXT, head
 from tests.llm.upstream.test_provider import HEAD, Line
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 
 KEY = "sk-f4ult0123456789abcdef"
 GOOD = Ending(WORDS)

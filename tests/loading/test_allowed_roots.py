@@ -17,6 +17,8 @@ from charhost.loading.directory_walk import Walk
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
+from charhost.reload.order import FromHistory
+from charhost.report import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client, character
@@ -236,7 +238,7 @@ def test_where_the_system_cannot_tell_nothing_is_read(world: Path, monkeypatch: 
 async def managed(world: Path) -> CharacterManager:
     """A manager with one root that has loaded the directory of its start."""
     manager = CharacterManager(Settings(directory=world / "start", allowed_roots=str(world / "chars")), Metrics())
-    await manager.reload_characters(trigger="startup", directory="default")
+    await manager.reload_characters(ReloadRequest(directory="default"), trigger="startup")
     return manager
 
 
@@ -245,16 +247,16 @@ async def test_a_refused_directory_is_no_attempt(world: Path) -> None:
     manager = await managed(world)
     before = manager.current
     with pytest.raises(DirectoryNotAllowed):
-        await manager.reload_characters(directory=str(world / "outside"))
+        await manager.reload_characters(ReloadRequest(directory=str(world / "outside")))
     assert (manager.current, len(await manager.store.attempts(100))) == (before, 1)
     for directory in (str(world / "chars" / "mine"), "default", str(world / "start")):
-        assert (await manager.reload_characters(directory=directory)).outcome == "applied"
+        assert (await manager.reload_characters(ReloadRequest(directory=directory))).outcome == "applied"
 
 
 async def test_the_watcher_does_not_follow_a_link_out_of_the_roots(world: Path) -> None:
     """When the current directory becomes a link to elsewhere, looking at it is refused."""
     manager = await managed(world)
-    await manager.reload_characters(directory=str(world / "chars" / "mine"))
+    await manager.reload_characters(ReloadRequest(directory=str(world / "chars" / "mine")))
     switched(world, "chars/mine", "outside")
     with pytest.raises(DirectoryNotAllowed):
         await manager.look()
@@ -263,10 +265,10 @@ async def test_the_watcher_does_not_follow_a_link_out_of_the_roots(world: Path) 
 async def test_a_rollback_reads_nothing_outside_the_roots(world: Path) -> None:
     """It restores from the stored bytes, although the directory now leads elsewhere."""
     manager = await managed(world)
-    await manager.reload_characters(directory=str(world / "chars" / "mine"))
+    await manager.reload_characters(ReloadRequest(directory=str(world / "chars" / "mine")))
     await manager.reload_characters()
     switched(world, "chars/mine", "outside")
-    report = await manager.reload_characters(trigger="rollback")
+    report = await manager.reload_characters(source=FromHistory(), trigger="rollback")
     assert (report.outcome, manager.applied, list(manager.current)) == ("applied", None, ["Ada"])
 
 

@@ -15,7 +15,7 @@ import pytest
 from charhost.errors import ReloadRejected
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
-from charhost.report import ReloadReport
+from charhost.report import ReloadReport, ReloadRequest
 from charhost.settings import Settings
 from tests.conftest import Client, character, prompt
 
@@ -47,7 +47,7 @@ class World:
         self.manager = CharacterManager(settings, self.metrics)
 
     async def changed(self, **fields: Any) -> ReloadReport:
-        return await self.manager.reload_characters(**{"scope": "changed", **fields})
+        return await self.manager.reload_characters(ReloadRequest(**{"scope": "changed", **fields}))
 
     async def keep(self, **fields: Any) -> ReloadReport:
         return await self.changed(on_error="keep", **fields)
@@ -435,5 +435,5 @@ def spaces_left(manager: CharacterManager) -> set[str]:
 
 async def test_slash_at_the_end_is_no_change(manager: CharacterManager, directory: Path) -> None:
     """The same directory, spelled with a slash at its end, is the same directory (promise 18)."""
-    report = await manager.reload_characters(directory=f"{directory}/", scope="changed")
+    report = await manager.reload_characters(ReloadRequest(directory=f"{directory}/", scope="changed"))
     assert (report.outcome, report.generation) == ("unchanged", 1)

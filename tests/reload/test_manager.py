@@ -10,13 +10,12 @@ import re
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
-from prometheus_client import CollectorRegistry
 
 from charhost.character.character import CharacterSet
 from charhost.errors import ReloadFailed, ReloadRejected, Stopping
@@ -24,17 +23,10 @@ from charhost.metrics import Metrics
 from charhost.reload.loader import Loader
 from charhost.reload.manager import CharacterManager
 from charhost.reload.swap import Swap
-from charhost.report import ReloadReport, SessionImpact
+from charhost.report import ReloadReport, ReloadRequest, SessionImpact
 from charhost.settings import Settings
 from tests.conftest import character, prompt
-
-Write = Callable[[str, str], Path]
-
-TAGGED = """
-    def make_system_prompt(self):
-        from characters.resources.build import TAG
-        return TAG
-"""
+from tests.reload.helpers import TAGGED, Gate, Write, sample, state
 
 BROKEN = {
     "a syntax error": "def broken(:",
@@ -46,33 +38,6 @@ BROKEN = {
     "CancelledError": "import asyncio; raise asyncio.CancelledError",
     "a hang": "while True: pass",
 }
-
-
-class Gate(ModuleType):
-    """What `import gate` finds in a character file: a place to wait in the middle of a load."""
-
-    def __init__(self) -> None:
-        super().__init__("gate")
-        self.reached = threading.Event()
-        self.opened = threading.Event()
-
-    def wait(self) -> None:
-        """Called by the character file."""
-        self.reached.set()
-        assert self.opened.wait(20)
-
-    async def until_reached(self) -> None:
-        """Wait until a character file waits."""
-        assert await asyncio.to_thread(self.reached.wait, 20)
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    """A gate that opens at the end of the test at the latest."""
-    gate = Gate()
-    monkeypatch.setitem(sys.modules, "gate", gate)
-    yield gate
-    gate.opened.set()
 
 
 class Audience:
@@ -99,18 +64,6 @@ async def managed(settings: Settings, audience: Audience | None = None) -> Chara
     return manager
 
 
-def state(manager: CharacterManager) -> tuple[object, ...]:
-    """All that a failed reload must leave as it is, down to the identity of the objects."""
-    current = manager.current
-    characters = [(name, id(found), id(found.prompt_generator)) for name, found in current.items()]
-    return id(current), current.generation, current.revision, current.directory, characters
-
-
-def sample(registry: CollectorRegistry, name: str, **labels: str) -> float | None:
-    """What a metric says."""
-    return registry.get_sample_value(name, labels)
-
-
 # What serves after a reload
 
 
@@ -125,7 +78,7 @@ async def test_another_directory_takes_the_place_of_the_first(manager: Character
     """A reload may name another directory, which is then the current one."""
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "bob.py").write_text(character("Bob"))
-    report = await manager.reload_characters(directory=str(tmp_path / "other"))
+    report = await manager.reload_characters(ReloadRequest(directory=str(tmp_path / "other")))
     assert (list(manager.current), manager.current.directory) == (["Bob"], str(tmp_path / "other"))
     assert (report.changes.added, report.changes.removed) == (("Bob",), ("Ada",))
 
@@ -134,10 +87,10 @@ async def test_a_request_without_directory_means_the_current_one(manager: Charac
     """Without a directory the last one that was applied is read again; `default` leads back to the first."""
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "bob.py").write_text(character("Bob"))
-    await manager.reload_characters(directory=str(tmp_path / "other"))
+    await manager.reload_characters(ReloadRequest(directory=str(tmp_path / "other")))
     assert (await manager.reload_characters()).directory == str(tmp_path / "other")
     assert list(manager.current) == ["Bob"]
-    await manager.reload_characters(directory="default")
+    await manager.reload_characters(ReloadRequest(directory="default"))
     assert list(manager.current) == ["Ada"]
 
 
@@ -170,7 +123,7 @@ async def test_broken_file_leaves_current_set_serving(manager: CharacterManager,
     before = manager.current
     write("pirate.py", "raise RuntimeError('arr')")
     with pytest.raises(ReloadRejected, match=r"pirate\.py:1: RuntimeError: arr"):
-        await manager.reload_characters(on_error="abort")
+        await manager.reload_characters(ReloadRequest(on_error="abort"))
     assert manager.current is before
 
 
@@ -182,7 +135,7 @@ async def test_a_refused_file_changes_nothing(directory: Path, write: Write, sou
     write("bob.py", source)
     write("ada.py", character("Ada", "Be brief."))
     with pytest.raises(ReloadRejected):
-        await manager.reload_characters(on_error="abort")
+        await manager.reload_characters(ReloadRequest(on_error="abort"))
     assert state(manager) == before
     assert prompt(manager) == "Be kind."
 
@@ -203,7 +156,7 @@ async def test_an_unreadable_file_changes_nothing(manager: CharacterManager, dir
     before = state(manager)
     (directory / "bob.py").symlink_to("nowhere")
     with pytest.raises(ReloadRejected, match=r"bob\.py: OSError: No such file or directory"):
-        await manager.reload_characters(on_error="abort")
+        await manager.reload_characters(ReloadRequest(on_error="abort"))
     assert state(manager) == before
 
 
@@ -247,7 +200,7 @@ async def test_a_reload_over_its_deadline_changes_nothing(directory: Path, write
     manager = await managed(Settings(directory=directory, load_deadline=0.3))
     before = state(manager)
     bob = write("bob.py", "while True: pass")
-    with pytest.raises(ReloadFailed, match=r"was not finished after 0\.3 s") as caught:
+    with pytest.raises(ReloadFailed, match=r"took longer than 0\.3 s") as caught:
         await manager.reload_characters()
     assert (caught.value.code, caught.value.report.outcome, state(manager)) == ("load_timeout", "failed", before)
     bob.unlink()
@@ -374,7 +327,7 @@ async def test_sessions_are_told_at_the_swap(settings: Settings, write: Write) -
     manager = await managed(settings, audience)
     before = manager.current
     write("bob.py", character("Bob"))
-    report = await manager.reload_characters(sessions="keep")
+    report = await manager.reload_characters(ReloadRequest(sessions="keep"))
     swap, serving = audience.told[-1]
     assert (swap.before, swap.after, serving) == (before, manager.current, manager.current)
     assert report.sessions == SessionImpact(policy="keep", total=3, affected=2)
@@ -389,7 +342,7 @@ async def test_sessions_are_not_told_of_what_did_not_happen(
     manager = await managed(settings, audience)
     audience.told.clear()
     write("bob.py", "def broken(:")
-    await asyncio.gather(manager.reload_characters(**fields), return_exceptions=True)
+    await asyncio.gather(manager.reload_characters(ReloadRequest(**fields)), return_exceptions=True)
     assert audience.told == []
     assert manager.current.generation == 1
 
@@ -398,7 +351,7 @@ async def test_sessions_are_affected_by_nothing_when_a_reload_fails(settings: Se
     """The report of a refused reload counts the sessions, none of them affected."""
     manager = await managed(settings, Audience())
     with pytest.raises(ReloadRejected) as caught:
-        await manager.reload_characters(directory="/nowhere")
+        await manager.reload_characters(ReloadRequest(directory="/nowhere"))
     assert caught.value.report.sessions == SessionImpact(policy="close", total=3, affected=0)
 
 
@@ -414,7 +367,7 @@ async def test_a_cancelled_caller_does_not_stop_the_reload(manager: CharacterMan
     with pytest.raises(asyncio.CancelledError):
         await caller
     gate.opened.set()
-    await manager.reload_characters(dry_run=True)  # runs after it
+    await manager.reload_characters(ReloadRequest(dry_run=True))  # runs after it
     assert (manager.current.generation, prompt(manager)) == (2, "Be brief.")
 
 
@@ -425,12 +378,12 @@ async def test_a_cancelled_caller_in_line_still_gets_its_turn(
     write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
     first = asyncio.create_task(manager.reload_characters())
     await gate.until_reached()
-    waiting = asyncio.create_task(manager.reload_characters(reason="mine"))
+    waiting = asyncio.create_task(manager.reload_characters(ReloadRequest(reason="mine")))
     await asyncio.sleep(0)
     waiting.cancel()
     gate.opened.set()
     await first
-    await manager.reload_characters(dry_run=True)
+    await manager.reload_characters(ReloadRequest(dry_run=True))
     assert (manager.current.generation, manager.last_reload and manager.last_reload.reason) == (3, "mine")
 
 
@@ -441,7 +394,7 @@ async def test_requests_run_in_the_order_in_which_they_came(
     write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
     first = asyncio.create_task(manager.reload_characters())
     await gate.until_reached()
-    others = [asyncio.create_task(manager.reload_characters(reason=reason)) for reason in "abcb"]
+    others = [asyncio.create_task(manager.reload_characters(ReloadRequest(reason=reason))) for reason in "abcb"]
     await asyncio.sleep(0)
     gate.opened.set()
     reports = await asyncio.gather(first, *others)
@@ -465,7 +418,9 @@ async def test_only_the_last_in_line_is_shared(manager: CharacterManager, write:
     write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
     first = asyncio.create_task(manager.reload_characters())
     await gate.until_reached()
-    others = [asyncio.create_task(manager.reload_characters(reason=reason)) for reason in ("a", "b", "a")]
+    others = [
+        asyncio.create_task(manager.reload_characters(ReloadRequest(reason=reason))) for reason in ("a", "b", "a")
+    ]
     await asyncio.sleep(0)
     gate.opened.set()
     reports = await asyncio.gather(first, *others)
@@ -484,7 +439,7 @@ async def test_a_hundred_callers_get_a_hundred_true_answers(manager: CharacterMa
 
     async def save_and_reload(turn: int) -> tuple[int, ReloadReport, str]:
         write("ada.py", character("Ada", f"Turn {turn}."))
-        return turn, await manager.reload_characters(reason=str(turn % 3)), prompt(manager)
+        return turn, await manager.reload_characters(ReloadRequest(reason=str(turn % 3))), prompt(manager)
 
     answers = await asyncio.gather(*(save_and_reload(turn) for turn in range(100)))
     assert all(report.outcome == "applied" and report.reason == str(turn % 3) for turn, report, _ in answers)
@@ -496,7 +451,7 @@ async def test_a_failure_reaches_everyone_who_shares_it(manager: CharacterManage
     write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
     first = asyncio.create_task(manager.reload_characters())
     await gate.until_reached()
-    others = [asyncio.create_task(manager.reload_characters(directory="/nowhere")) for _ in range(3)]
+    others = [asyncio.create_task(manager.reload_characters(ReloadRequest(directory="/nowhere"))) for _ in range(3)]
     await asyncio.sleep(0)
     gate.opened.set()
     await first
@@ -526,10 +481,10 @@ async def test_close_turns_away_what_waits_and_what_comes(manager: CharacterMana
     write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
     running = asyncio.create_task(manager.reload_characters())
     await gate.until_reached()
-    waiting = asyncio.create_task(manager.reload_characters(reason="waiting"))
+    waiting = asyncio.create_task(manager.reload_characters(ReloadRequest(reason="waiting")))
     closing = asyncio.create_task(manager.close(20))
     await asyncio.sleep(0)
-    new = asyncio.create_task(manager.reload_characters(reason="new"))
+    new = asyncio.create_task(manager.reload_characters(ReloadRequest(reason="new")))
     gate.opened.set()
     outcomes = await asyncio.gather(running, waiting, new, closing, return_exceptions=True)
     assert [type(outcome) for outcome in outcomes] == [ReloadReport, Stopping, Stopping, type(None)]
@@ -555,7 +510,7 @@ async def test_whoever_waits_at_the_deadline_of_close_is_told(
     write("ada.py", f"{character('Ada', 'Be brief.')}\nimport gate; gate.wait()")
     running = asyncio.create_task(manager.reload_characters())
     await gate.until_reached()
-    waiting = asyncio.create_task(manager.reload_characters(dry_run=True))
+    waiting = asyncio.create_task(manager.reload_characters(ReloadRequest(dry_run=True)))
     await asyncio.sleep(0)
     await manager.close(0.1)
     answers = await asyncio.gather(running, waiting, return_exceptions=True)
@@ -605,8 +560,8 @@ async def test_refused_reloads_leave_no_trace(directory: Path, write: Write, sou
     before = traces()
     for _ in range(5):
         with pytest.raises(ReloadRejected):
-            await manager.reload_characters(on_error="abort")
-        await manager.reload_characters(dry_run=True)
+            await manager.reload_characters(ReloadRequest(on_error="abort"))
+        await manager.reload_characters(ReloadRequest(dry_run=True))
         await manager.reload_characters()
     assert traces() == before
 
@@ -651,7 +606,7 @@ async def test_a_dry_run_changes_nothing(manager: CharacterManager, write: Write
     """A dry run leaves the set, the metrics and the last reload as they are (promise 33)."""
     before, last = state(manager), manager.last_reload
     write("ada.py", character("Ada", "Be brief."))
-    report = await manager.reload_characters(dry_run=True)
+    report = await manager.reload_characters(ReloadRequest(dry_run=True))
     assert (report.outcome, report.success, report.dry_run) == ("valid", True, True)
     assert (state(manager), manager.last_reload, manager.last_error) == (before, last, None)
     assert report.serving == manager.serving
@@ -664,7 +619,7 @@ async def test_a_dry_run_predicts_the_real_run(settings: Settings, write: Write)
     write("ada.py", character("Ada", "Be brief."))
     write("bob.py", character("Bob"))
     write("cleo.py", "def broken(:")
-    dry = await manager.reload_characters(dry_run=True)
+    dry = await manager.reload_characters(ReloadRequest(dry_run=True))
     real = await manager.reload_characters()
     same = {"generation", "revision", "changes", "errors", "sessions", "total_files", "loaded_count", "error_count"}
     assert dry.model_dump(include=same) == real.model_dump(include=same)
@@ -674,7 +629,7 @@ async def test_a_dry_run_predicts_a_refusal(manager: CharacterManager, write: Wr
     """A dry run of what would be refused is refused, and does not count as the last reload (promise 33)."""
     write("bob.py", "def broken(:")
     with pytest.raises(ReloadRejected) as caught:
-        await manager.reload_characters(on_error="abort", dry_run=True)
+        await manager.reload_characters(ReloadRequest(on_error="abort", dry_run=True))
     assert (caught.value.code, caught.value.report.dry_run) == ("set_rejected", True)
     assert (sample(manager._metrics.registry, "charhost_last_reload_successful"), manager.last_error) == (1, None)
 
@@ -684,7 +639,7 @@ async def test_a_dry_run_predicts_a_refusal(manager: CharacterManager, write: Wr
 
 async def test_the_reason_is_kept(manager: CharacterManager) -> None:
     """Why somebody reloaded is in the report, and in what the manager remembers."""
-    report = await manager.reload_characters(reason="a new joke")
+    report = await manager.reload_characters(ReloadRequest(reason="a new joke"))
     assert report.reason == "a new joke"
     assert manager.last_reload is report
 
@@ -692,7 +647,7 @@ async def test_the_reason_is_kept(manager: CharacterManager) -> None:
 async def test_every_attempt_has_an_id_of_its_own(manager: CharacterManager) -> None:
     """Attempts can be told apart, failed ones too (promise 31)."""
     with pytest.raises(ReloadRejected) as caught:
-        await manager.reload_characters(directory="/nowhere")
+        await manager.reload_characters(ReloadRequest(directory="/nowhere"))
     ids = {caught.value.report.reload_id, (await manager.reload_characters()).reload_id, manager.last_reload}
     assert len(ids) == 3
 
@@ -702,7 +657,7 @@ async def test_the_message_counts_what_was_loaded(manager: CharacterManager, dir
     assert (await manager.reload_characters()).message == f"Successfully loaded 1 character from {directory}"
     write("bob.py", character("Bob"))
     assert (await manager.reload_characters()).message == f"Successfully loaded 2 characters from {directory}"
-    dry = await manager.reload_characters(dry_run=True)
+    dry = await manager.reload_characters(ReloadRequest(dry_run=True))
     assert dry.message == f"2 characters would be loaded from {directory}"
 
 
@@ -713,7 +668,7 @@ async def test_the_message_of_a_refusal_says_what_was_wrong(
 
     async def refusal(**fields: Any) -> str:
         with pytest.raises(ReloadRejected) as caught:
-            await manager.reload_characters(**fields)
+            await manager.reload_characters(ReloadRequest(**fields))
         return caught.value.report.message
 
     write("bob.py", "def broken(:")
@@ -733,7 +688,7 @@ async def test_a_success_writes_one_line(manager: CharacterManager, caplog: pyte
     await manager.reload_characters()
     (record,) = caplog.records
     assert (record.levelname, "character reload applied (http" in record.message) == ("INFO", True)
-    assert "0 of 1 files failed; 1 unchanged; 0 of 0 sessions told; generation 2" in record.message
+    assert "0 of 1 files failed; 1 unchanged; 0 of 0 sessions notified; generation 2" in record.message
 
 
 async def test_a_failed_file_writes_one_warning(
@@ -753,7 +708,7 @@ async def test_a_failed_file_writes_one_warning(
 async def test_a_refusal_writes_an_error(manager: CharacterManager, caplog: pytest.LogCaptureFixture) -> None:
     """A refused reload is one ERROR line that says what goes on serving."""
     with pytest.raises(ReloadRejected):
-        await manager.reload_characters(directory="/nowhere")
+        await manager.reload_characters(ReloadRequest(directory="/nowhere"))
     (record,) = caplog.records
     assert (record.levelname, record.message.startswith("character reload rejected (http")) == ("ERROR", True)
     assert "Directory not found: /nowhere" in record.message
@@ -766,7 +721,7 @@ async def test_metrics_follow_the_outcomes(manager: CharacterManager, write: Wri
     write("bob.py", "def broken(:")
     await manager.reload_characters()
     with pytest.raises(ReloadRejected):
-        await manager.reload_characters(trigger="watch", directory="/nowhere")
+        await manager.reload_characters(ReloadRequest(directory="/nowhere"), trigger="watch")
     assert sample(metrics, "charhost_reloads_total", trigger="startup", outcome="applied") == 1
     assert sample(metrics, "charhost_reloads_total", trigger="http", outcome="applied") == 1
     assert sample(metrics, "charhost_reloads_total", trigger="watch", outcome="rejected") == 1
@@ -791,7 +746,7 @@ async def test_the_report_has_its_times(manager: CharacterManager, write: Write,
     write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
     first = asyncio.create_task(manager.reload_characters())
     await gate.until_reached()
-    second = asyncio.create_task(manager.reload_characters(reason="waiting"))
+    second = asyncio.create_task(manager.reload_characters(ReloadRequest(reason="waiting")))
     await asyncio.sleep(0.05)
     gate.opened.set()
     await first
@@ -817,10 +772,10 @@ async def test_a_fault_is_logged_even_if_nobody_waits(
     manager: CharacterManager, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """What nobody foresaw is not lost with the caller that left."""
-    monkeypatch.setattr(manager, "_decide", None)
+    monkeypatch.setattr(manager, "_conclude", None)
     caller = asyncio.create_task(manager.reload_characters())
     await asyncio.sleep(0)
-    (reload,) = manager._tasks
+    (reload,) = manager._queue._tasks
     caller.cancel()
     await asyncio.wait([reload])
     await asyncio.sleep(0)

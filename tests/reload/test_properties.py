@@ -24,7 +24,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from charhost.character.character import Character
 from charhost.errors import ReloadRejected
 from charhost.reload.store import MOST_SETS
-from charhost.report import ReloadReport
+from charhost.report import ReloadReport, ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import MANAGER
@@ -342,7 +342,7 @@ class Reloads(RuleBasedStateMachine):
     async def ask_together(self, wishes: list[dict[str, Any]]) -> list[ReloadReport]:
         """Begin all reloads before any of them runs; answers the reports, refusals among them."""
         requests = [wish | {"directory": self.path(wish["directory"])} for wish in wishes]
-        tasks = (self.manager.reload_characters(**request) for request in requests)
+        tasks = (self.manager.reload_characters(ReloadRequest(**request)) for request in requests)
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         return [self.report(answer) for answer in answers]
 

@@ -15,11 +15,11 @@ from charhost.character.host_tools import HOST_TOOLS
 from charhost.errors import ReloadRejected, ToolRefused
 from charhost.reload.manager import CharacterManager
 from charhost.reload.reload_tools import LEAST_DRAIN, HostTools, ReloadArguments
-from charhost.report import ReloadReport, Scope
+from charhost.report import ReloadReport, ReloadRequest, Scope
 from charhost.settings import Settings
 from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS
 from tests.conftest import Client, character
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 from tests.scripted import end
 from tests.web.realtime.openai_client import DIALECTS, LIMIT, REALTIME, WEATHER, Caller, Script, call, calling
 from tests.web.realtime.server import StartClient, start, until
@@ -82,7 +82,7 @@ async def test_only_known_directories(
     """A model has the directory loaded that serves, or the one of the start."""
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "zoe.py").write_text(character("Zoe"))
-    await manager.reload_characters(directory=str(tmp_path / "other"))
+    await manager.reload_characters(ReloadRequest(directory=str(tmp_path / "other")))
     await HostTools(manager, 0).run("reload_characters", {"directory": "default"} if asked is None else asked)
     assert (manager.current.directory, manager.current.generation) == (str(tmp_path / place), 3)
 
@@ -122,7 +122,7 @@ async def test_the_answer_may_be_finished(
 ) -> None:
     """The answer in which the tool is called is let finish, however short the server's setting is."""
     swaps: list[Any] = []
-    monkeypatch.setattr(manager._audience, "follow", swaps.append)
+    monkeypatch.setattr(manager._sessions, "follow", swaps.append)
     await HostTools(manager, setting).run("reload_characters", {})
     assert [(swap.drain, swap.policy) for swap in swaps] == [(drain, "close")]
 
@@ -257,11 +257,11 @@ async def test_the_end_of_the_answer_does_not_stop_the_reload(client: Client, sc
     """Whether the answer is cancelled or the client leaves, what was begun is carried out."""
     store = slowed(client)
     found = reports(client.app[MANAGER])
-    first = asyncio.create_task(client.app[MANAGER].reload_characters(sessions="keep"))
+    first = asyncio.create_task(client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep")))
     await asyncio.wait_for(store.asked.wait(), LIMIT)
     async with calling(client) as caller:
         await caller.ask("response.create")
-        await until(lambda: len(client.app[MANAGER]._tasks) == 2)
+        await until(lambda: len(client.app[MANAGER]._queue._tasks) == 2)
         if not leaves:
             await caller.send("response.cancel")
             assert (await caller.until("response.done"))["response"]["status"] == "cancelled"

@@ -15,18 +15,16 @@ import pytest
 from charhost.errors import ReloadRejected, RevisionMismatch, UnknownGeneration
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
-from charhost.reload.attempt import Conditions
 from charhost.reload.manager import CharacterManager
 from charhost.reload.messages import not_kept
+from charhost.reload.order import FromDisk, FromHistory, Source
 from charhost.reload.store import MOST_SETS, MemoryStore
-from charhost.report import ReloadReport
+from charhost.report import ReloadReport, ReloadRequest, RollbackRequest, Trigger
 from charhost.settings import Settings
 from charhost.storage import StateFile
 from tests.conftest import character, prompt
-from tests.reload.test_manager import TAGGED, Gate, Write, gate, sample, state
+from tests.reload.helpers import TAGGED, Gate, Write, sample, state
 from tests.scripted import LIMIT
-
-__all__ = ["gate"]
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -44,9 +42,12 @@ async def manager(
         await file.close()
 
 
-async def roll_back(manager: CharacterManager, generation: int | None = None, **more: Any) -> ReloadReport:
+async def roll_back(
+    manager: CharacterManager, generation: int | None = None, etags: tuple[str, ...] | None = None, **fields: Any
+) -> ReloadReport:
     """Roll back as the endpoint does."""
-    return await manager.reload_characters(trigger="rollback", generation=generation, on_error="abort", **more)
+    request = RollbackRequest(**fields).as_reload
+    return await manager.reload_characters(request, FromHistory(generation), trigger="rollback", etags=etags)
 
 
 def said(manager: CharacterManager) -> dict[str, Any]:
@@ -114,7 +115,7 @@ async def test_a_rollback_leads_back_to_the_directory_too(manager: CharacterMana
     first = manager.current.directory
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "bob.py").write_text(character("Bob"))
-    await manager.reload_characters(directory=str(tmp_path / "other"))
+    await manager.reload_characters(ReloadRequest(directory=str(tmp_path / "other")))
     report = await roll_back(manager)
     assert (report.directory, manager.current.directory, list(manager.current)) == (first, first, ["Ada"])
 
@@ -127,7 +128,7 @@ async def test_each_character_has_the_helpers_it_was_built_with(manager: Charact
     await manager.reload_characters()
     write("bob.py", character("Bob", "two"))
     write("notes.py", character("Notes"))
-    await manager.reload_characters(scope="changed")
+    await manager.reload_characters(ReloadRequest(scope="changed"))
     expected, revision = said(manager), manager.current.revision
     write("_old.py", "TAG = 'new'")
     write("bob.py", character("Bob", "three"))
@@ -146,7 +147,7 @@ async def test_a_kept_version_is_restored_and_not_what_had_failed(manager: Chara
     await manager.reload_characters()
     write("ada.py", "def broken(:")
     write("bob.py", character("Bob", "two"))
-    await manager.reload_characters(scope="changed", on_error="keep")
+    await manager.reload_characters(ReloadRequest(scope="changed", on_error="keep"))
     expected, revision = said(manager), manager.current.revision
     write("ada.py", character("Ada", "mended"))
     await manager.reload_characters()
@@ -178,7 +179,7 @@ async def test_a_computed_import_means_the_latest_of_the_builds_restored(
     await manager.reload_characters()
     write("_tag.py", "TAG = 'two'")
     write("bob.py", character("Bob", "Be brief."))
-    await manager.reload_characters(scope="changed")
+    await manager.reload_characters(ReloadRequest(scope="changed"))
     assert prompt(manager) == "two"
     await manager.reload_characters()
     await roll_back(manager, 3)
@@ -262,7 +263,7 @@ async def test_a_reload_after_a_rollback_reads_the_disk_again(manager: Character
     write("ada.py", character("Ada", "Be brief."))
     await manager.reload_characters()
     await roll_back(manager)
-    report = await manager.reload_characters(scope="changed")
+    report = await manager.reload_characters(ReloadRequest(scope="changed"))
     assert (report.outcome, prompt(manager)) == ("applied", "Be brief.")
 
 
@@ -274,7 +275,7 @@ async def test_what_was_restored_is_carried_over_where_the_disk_is_the_same(
     await manager.reload_characters()
     await roll_back(manager)
     write("ada.py", character("Ada"))
-    assert (await manager.reload_characters(scope="changed")).outcome == "unchanged"
+    assert (await manager.reload_characters(ReloadRequest(scope="changed"))).outcome == "unchanged"
 
 
 async def test_rollbacks_leave_no_trace(manager: CharacterManager, write: Write) -> None:
@@ -312,15 +313,17 @@ async def test_a_reload_may_name_the_set_that_it_expects(manager: CharacterManag
     assert report.generation == 2
 
 
-@pytest.mark.parametrize("trigger", ["http", "rollback"])
-async def test_a_set_that_is_not_the_expected_one_is_left_alone(settings: Settings, trigger: Any) -> None:
+@pytest.mark.parametrize(("trigger", "source"), [("http", FromDisk()), ("rollback", FromHistory())])
+async def test_a_set_that_is_not_the_expected_one_is_left_alone(
+    settings: Settings, trigger: Trigger, source: Source
+) -> None:
     """Nothing is read, counted or kept."""
     manager = CharacterManager(settings, metrics := Metrics())
     await manager.reload_characters(trigger="startup")
     etag, _ = manager.current.etag, await manager.reload_characters()
     before = state(manager)
     with pytest.raises(RevisionMismatch, match=manager.current.etag):
-        await manager.reload_characters(trigger=trigger, etags=(etag,))
+        await manager.reload_characters(source=source, trigger=trigger, etags=(etag,))
     assert state(manager) == before
     assert sample(metrics.registry, "charhost_reloads_total", trigger=trigger, outcome="rejected") is None
     assert len(await manager.store.attempts(100)) == 2
@@ -332,9 +335,9 @@ async def test_what_is_expected_is_compared_after_the_reloads_before(
     """Of two that name the same set at the same time only the first has its way."""
     write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
     etag = manager.current.etag
-    first = asyncio.create_task(manager.reload_characters(etags=(etag,), reason="first"))
+    first = asyncio.create_task(manager.reload_characters(ReloadRequest(reason="first"), etags=(etag,)))
     await gate.until_reached()
-    second = asyncio.create_task(manager.reload_characters(etags=(etag,), reason="second"))
+    second = asyncio.create_task(manager.reload_characters(ReloadRequest(reason="second"), etags=(etag,)))
     await asyncio.sleep(0)
     gate.opened.set()
     assert (await first).outcome == "applied"
@@ -345,12 +348,12 @@ async def test_what_is_expected_is_compared_after_the_reloads_before(
 async def test_only_equal_conditions_share_a_run(manager: CharacterManager) -> None:
     """Two that differ in nothing but the set they expect, or the generation they want, are two."""
     etag = manager.current.etag
-    wishes: list[dict[str, Any]] = [{}, {"etags": (etag,)}]
-    await asyncio.gather(*(manager.reload_characters(**wish) for wish in wishes), return_exceptions=True)
+    conditions = [None, (etag,)]
+    await asyncio.gather(*(manager.reload_characters(etags=etags) for etags in conditions), return_exceptions=True)
     assert manager.current.generation == 2
     await asyncio.gather(roll_back(manager, 1), roll_back(manager, 2), roll_back(manager, 2))
     assert manager.current.generation == 4
-    assert Conditions() != Conditions(generation=1)
+    assert FromHistory() != FromHistory(1)
 
 
 # History
@@ -358,8 +361,8 @@ async def test_only_equal_conditions_share_a_run(manager: CharacterManager) -> N
 
 async def test_every_attempt_is_in_the_history(manager: CharacterManager, write: Write) -> None:
     """Refused, unchanged and dry runs too, the newest first (promise 31)."""
-    await manager.reload_characters(dry_run=True)
-    await manager.reload_characters(scope="changed")
+    await manager.reload_characters(ReloadRequest(dry_run=True))
+    await manager.reload_characters(ReloadRequest(scope="changed"))
     write("ada.py", "def broken(:")
     with pytest.raises(ReloadRejected) as refusal:
         await manager.reload_characters()

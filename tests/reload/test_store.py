@@ -14,31 +14,10 @@ from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.reload.store import MOST_ATTEMPTS, MOST_SETS, MemoryStore, Store
-from charhost.report import ReloadReport, Serving, SessionImpact
 from charhost.settings import Settings
 from charhost.storage import StateFile
 from tests.conftest import character
-from tests.reload.test_manager import Write
-
-
-def report(number: int) -> ReloadReport:
-    """The report of one attempt."""
-    return ReloadReport(
-        success=True,
-        directory="/characters",
-        message="done",
-        reload_id=str(number),
-        outcome="applied",
-        trigger="http",
-        scope="all",
-        dry_run=False,
-        reason=None,
-        generation=number,
-        revision="",
-        started_at="",
-        sessions=SessionImpact(policy="close"),
-        serving=Serving(generation=number, revision="", characters=0),
-    )
+from tests.reload.helpers import Write, report
 
 
 @pytest.fixture(params=["memory", "file"])

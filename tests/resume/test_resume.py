@@ -20,7 +20,7 @@ from charhost.web.realtime import unmute
 from charhost.web.schemas import GenerationCount
 from charhost.web.sessions.session import Session
 from tests.conftest import Client, character
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 from tests.scripted import end
 from tests.tagged import edit, tags
 from tests.web.realtime.openai_client import (

@@ -21,6 +21,7 @@ from charhost.errors import CharhostError, IsolatedLoadFailed, ReloadRejected
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
+from charhost.report import ReloadRequest
 from charhost.sandbox.sandbox import Sandbox
 from charhost.settings import Settings
 from charhost.web.app import create_app
@@ -347,7 +348,7 @@ async def test_request_overrules_the_setting(guarded: CharacterManager, write: W
     count = tmp_path / "count"
     write("ada.py", f"with open({str(count)!r}, 'a') as file: file.write('x')\n{character()}")
     for wish, runs in ((None, 2), (False, 3), (True, 5)):
-        await guarded.reload_characters(check_isolated=wish)
+        await guarded.reload_characters(ReloadRequest(check_isolated=wish))
         assert len(count.read_text()) == runs
 
 
@@ -365,7 +366,7 @@ async def test_dry_run_is_checked_too(guarded: CharacterManager, write: Write) -
     """A dry run predicts the refusal of the real one (promise 33)."""
     write("bob.py", KILLERS["exit"][0])
     with pytest.raises(ReloadRejected, match=r"bob\.py: Crash"):
-        await guarded.reload_characters(dry_run=True)
+        await guarded.reload_characters(ReloadRequest(dry_run=True))
 
 
 async def test_load_deadline_ends_the_check(directory: Path, write: Write, mark: str) -> None:
@@ -373,7 +374,7 @@ async def test_load_deadline_ends_the_check(directory: Path, write: Write, mark:
     write("bob.py", SLEEPS)
     manager = CharacterManager(Settings(directory=directory, file_deadline=1000, load_deadline=0.5), Metrics())
     with pytest.raises(ReloadRejected) as caught:
-        await manager.reload_characters(check_isolated=True)
+        await manager.reload_characters(ReloadRequest(check_isolated=True))
     assert caught.value.code == "load_timeout"
     assert await remaining(mark, 0) == []
     await manager.close(1)

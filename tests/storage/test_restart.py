@@ -17,12 +17,13 @@ from aiohttp.test_utils import TestServer
 
 from charhost.errors import UnknownGeneration
 from charhost.reload.manager import CharacterManager
+from charhost.reload.order import FromHistory
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS, JOURNAL, MANAGER, SESSIONS
 from charhost.web.realtime import unmute
 from tests.conftest import Client, character, prompt
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 from tests.resume.test_resume import NOT_FOUND, refusal, resuming, session_id
 from tests.web.realtime.openai_client import LIMIT, REALTIME, Caller, Script, calling
 from tests.web.realtime.server import events, reload, until
@@ -149,7 +150,7 @@ async def test_nothing_is_kept_without_a_file(serving: Serving, tmp_path: Path) 
         async with serving(state=None) as client:
             assert await history(client) == [("startup", "applied", 1)]
             with pytest.raises(UnknownGeneration):
-                await manager(client).reload_characters(trigger="rollback")
+                await manager(client).reload_characters(source=FromHistory(), trigger="rollback")
     assert not (tmp_path / "state.db").exists()
 
 
@@ -521,4 +522,4 @@ async def test_a_set_whose_bytes_were_changed_is_not_resumed(
         connection.commit()
     async with serving(resume_set=True) as client:
         assert (list(manager(client).current), manager(client).current.generation) == (["Ada"], 2)
-    assert "what served when the server was last ended could not be read" in caplog.text
+    assert "cannot read the last set from the state file" in caplog.text

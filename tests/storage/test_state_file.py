@@ -34,7 +34,7 @@ from charhost.storage import StateFile
 from charhost.storage.integrity import MAGIC
 from charhost.storage.item_codec import item_of, spelled
 from charhost.storage.schema import SCHEMA, VERSION
-from tests.reload.test_store import report
+from tests.reload.helpers import report
 from tests.scripted import LIMIT, message
 
 

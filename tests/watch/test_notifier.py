@@ -1,4 +1,4 @@
-"""Ears hear what may matter, and say when they do not hear any more."""
+"""The notifier reports changes that may matter, and its own failure."""
 
 from __future__ import annotations
 
@@ -11,19 +11,21 @@ from pathlib import Path
 
 import pytest
 
-from charhost.watch.notifier import Ears
+from charhost.watch.notifier import Notifier
 
 PATIENCE = 10.0
 SILENCE = 0.2
 
 
 class Listener:
-    """Collects what ears report: each thing heard, and each error with whether it had been listening before."""
+    """Collects the reports of a notifier: each change, and each error with whether events had been reported before."""
 
     def __init__(self, directory: Path) -> None:
         self.heard: queue.Queue[None] = queue.Queue()
         self.broken: queue.Queue[tuple[Exception, bool]] = queue.Queue()
-        self.ears = Ears(directory, lambda: self.heard.put(None), lambda error, armed: self.broken.put((error, armed)))
+        self.notifier = Notifier(
+            directory, lambda: self.heard.put(None), lambda error, armed: self.broken.put((error, armed))
+        )
 
     def hears(self) -> bool:
         """Wait until something is heard."""
@@ -46,18 +48,18 @@ def listening(directory: Path) -> Iterator[Listener]:
         listener.hears()  # armed
         yield listener
     finally:
-        listener.ears.close()
+        listener.notifier.close()
 
 
 @pytest.fixture
 def listener(directory: Path) -> Iterator[Listener]:
-    """Ears that listen to the directory."""
+    """A notifier of the directory that is armed."""
     with listening(directory) as listener:
         yield listener
 
 
 def test_arming_is_a_hint(directory: Path) -> None:
-    """Once armed, something counts as heard: a change before that would be missed."""
+    """Once armed, a change is reported: an earlier one would be missed."""
     with listening(directory) as listener:
         assert listener.broken.empty()
 
@@ -89,7 +91,7 @@ def test_any_change_of_what_counts_is_heard(
 
 
 def test_file_in_a_new_folder_is_heard(listener: Listener, directory: Path) -> None:
-    """A folder made a moment ago is listened to as well (W12)."""
+    """Changes in a folder made a moment ago are reported as well (W12)."""
     (directory / "folder").mkdir()
     listener.hears()
     while not listener.hears_nothing():
@@ -101,8 +103,8 @@ def test_file_in_a_new_folder_is_heard(listener: Listener, directory: Path) -> N
 @pytest.mark.parametrize(
     "path", ["notes.txt", ".ada.py.swp", "__pycache__/ada.cpython-311.pyc", "__pycache__/x.py", ".git/x.py"]
 )
-def test_what_cannot_be_a_character_is_not_heard(directory: Path, path: str) -> None:
-    """Other kinds of files, bytecode and what git keeps for itself are not heard (W17)."""
+def test_other_files_are_not_heard(directory: Path, path: str) -> None:
+    """Other kinds of files, bytecode and git's own files are not reported (W17)."""
     (directory / path).parent.mkdir(exist_ok=True)
     with listening(directory) as listener:
         (directory / path).write_text("1")
@@ -116,7 +118,7 @@ def test_helper_whose_name_begins_like_bytecode_is_heard(listener: Listener, dir
 
 
 def test_directory_below_a_folder_of_git_is_heard(tmp_path: Path) -> None:
-    """What is skipped is skipped below the directory: where the directory itself lies does not matter."""
+    """Only folders below the directory are skipped, not those above it."""
     directory = tmp_path / ".git" / "worktree"
     directory.mkdir(parents=True)
     with listening(directory) as listener:
@@ -125,7 +127,7 @@ def test_directory_below_a_folder_of_git_is_heard(tmp_path: Path) -> None:
 
 
 def test_switched_link_is_heard(tmp_path: Path) -> None:
-    """The directory is a link, and the folder above tells that it was switched (W6)."""
+    """The directory is a link that is switched in the folder above (W6)."""
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
     link = tmp_path / "link"
@@ -137,33 +139,33 @@ def test_switched_link_is_heard(tmp_path: Path) -> None:
 
 
 def test_neighbours_are_not_heard(listener: Listener, directory: Path) -> None:
-    """What happens beside the directory is nothing to it."""
+    """Changes beside the directory are not reported."""
     (directory.parent / "other.py").write_text("1")
     (directory.parent / "folder").mkdir()
     assert listener.hears_nothing()
 
 
 def test_missing_directory_is_reported(tmp_path: Path) -> None:
-    """Ears that cannot be armed say so, and that they were not listening before (W9)."""
+    """A notifier that cannot be armed reports that it failed before its first event (W9)."""
     listener = Listener(tmp_path / "missing")
     error, armed = listener.broken.get(timeout=PATIENCE)
-    listener.ears.close()
+    listener.notifier.close()
     assert (type(error), armed) == (FileNotFoundError, False)
 
 
 def test_name_without_utf8_is_reported(listener: Listener, directory: Path) -> None:
-    """A file name that the notifier cannot spell ends it, and that is not kept secret."""
+    """A file name that watchfiles cannot decode ends the notifier, which reports it."""
     Path(os.fsdecode(os.fsencode(directory) + b"/caf\xe9.py")).write_text("1")
     error, armed = listener.broken.get(timeout=PATIENCE)
     assert (armed, "decode" in str(error)) == (True, True)
 
 
-def test_closed_ears_end_their_threads(directory: Path) -> None:
+def test_closed_notifier_ends_its_threads(directory: Path) -> None:
     """Closing is soon followed by the end of both threads, without a report."""
     before = set(threading.enumerate())
     with listening(directory) as listener:
         threads = [thread for thread in threading.enumerate() if thread not in before]
-        assert [thread.name for thread in threads] == ["charhost-ear", "charhost-ear"]
+        assert [thread.name for thread in threads] == ["charhost-notifier", "charhost-notifier"]
     for thread in threads:
         thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watchfiles._rust_notify import RustNotify
+from watchfiles import watch
 
 from charhost.errors import ReloadRejected
 from charhost.loading import snapshot
@@ -23,16 +23,14 @@ from charhost.loading.fingerprint import fingerprints
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
-from charhost.report import ReloadReport
+from charhost.reload.order import FromHistory
+from charhost.report import ReloadReport, ReloadRequest, RollbackRequest
 from charhost.settings import Settings
 from charhost.text import display
-from charhost.watch import notifier as ears
-from charhost.watch import watcher
+from charhost.watch import notifier, watcher
 from charhost.watch.watcher import Watcher
 from tests.conftest import character, prompt
-from tests.reload.test_manager import Gate, gate
-
-__all__ = ["gate"]
+from tests.reload.helpers import Gate
 
 PATIENCE = 20.0
 LIMITS = Limits(files=20_000, bytes=64 << 20, file_bytes=1 << 20)
@@ -143,7 +141,7 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, *args: object) -> None: ...
         def close(self) -> None: ...
 
-    monkeypatch.setattr(watcher, "Ears", Deaf)
+    monkeypatch.setattr(watcher, "Notifier", Deaf)
     monkeypatch.setattr(watcher, "_TICK", 0.05)
 
 
@@ -410,7 +408,10 @@ async def test_vanished_directory_is_said_to_be_so(watched: Watched, caplog: pyt
     watched.directory.rename(watched.directory.with_name("away"))
     await eventually(lambda: watched.value("watcher_up") == 0)
     assert (watched.watcher.status.up, watched.manager.current) == (False, before)
-    assert f"not noticed for now: [Errno 2] No such file or directory: '{watched.directory}'" in caplog.text
+    assert (
+        f"not watching the character directory: [Errno 2] No such file or directory: '{watched.directory}'"
+        in caplog.text
+    )
 
 
 async def test_missing_directory_is_not_complained_about_again_and_again(
@@ -425,7 +426,7 @@ async def test_missing_directory_is_not_complained_about_again_and_again(
     await eventually(lambda: watched.value("watcher_up") == 1)
     lines = [record.getMessage().split(":")[0] for record in caplog.records if record.name == "charhost.watch"]
     assert lines == [
-        "changes of the character directory are not noticed for now",
+        "not watching the character directory",
         f"watching the character directory {watched.directory}",
     ]
 
@@ -463,7 +464,7 @@ async def test_directory_of_another_reload_is_watched(watched: Watched, tmp_path
     other = tmp_path / "other"
     other.mkdir()
     (other / "eve.py").write_text(character("Eve", "One."))
-    await watched.manager.reload_characters(directory=str(other))
+    await watched.manager.reload_characters(ReloadRequest(directory=str(other)))
     for text in ("Two.", "Three."):
         write_in_place(watched.directory)
         (other / "eve.py").write_text(character("Eve", text))
@@ -476,9 +477,9 @@ async def test_directory_that_is_returned_to_is_watched(watched: Watched, tmp_pa
     other = tmp_path / "other"
     other.mkdir()
     (other / "eve.py").write_text(character("Eve"))
-    await watched.manager.reload_characters(directory=str(other))
+    await watched.manager.reload_characters(ReloadRequest(directory=str(other)))
     write_in_place(watched.directory)
-    await watched.manager.reload_characters(directory="default")
+    await watched.manager.reload_characters(ReloadRequest(directory="default"))
     add_file(watched.directory)
     await watched.equal()
 
@@ -686,8 +687,11 @@ async def test_older_look_never_has_the_last_word(tmp_path: Path, watched: Watch
     """What the watcher saw before another reload does not take the place of what that one loaded (promise 21)."""
     gate = tmp_path / "gate"
     write("slow.py", f"import os, time\nwhile not os.path.exists({str(gate)!r}):\n    time.sleep(0.005)\n")
-    running = [asyncio.create_task(watched.manager.reload_characters(reason=reason)) for reason in ("one", "two")]
-    await eventually(lambda: watched.manager.running and watched.manager.running.build is None)
+    running = [
+        asyncio.create_task(watched.manager.reload_characters(ReloadRequest(reason=reason)))
+        for reason in ("one", "two")
+    ]
+    await eventually(lambda: watched.manager.running and not watched.manager.running.executed)
     compared = watched.watcher.status.last_comparison
     write("ada.py", character("Ada", "Seen by the watcher."))
     await eventually(lambda: watched.watcher.status.last_comparison != compared)
@@ -736,7 +740,7 @@ async def test_events_that_are_missing_again_and_again_are_given_up(
             (directory / "ada.py").write_text(character("Ada", f"Save {number}."))
             await watched.equal()
         await eventually(lambda: watched.watcher.status.mode == "poll")
-    assert "looks for changes of the character directory by itself: 3 changes were not announced" in caplog.text
+    assert "polling the character directory for changes: 3 changes had no event" in caplog.text
 
 
 async def test_comparison_reads_content(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -755,41 +759,39 @@ async def test_notifier_that_cannot_begin_is_replaced_by_looking(
 ) -> None:
     """Where no events can be had, the watcher looks by itself, and the log says why (promise 21, W25)."""
 
-    def refuse(*args: object) -> None:
+    def refuse(*args: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, "OS file watch limit reached.")
 
-    monkeypatch.setattr(ears, "RustNotify", refuse)
+    monkeypatch.setattr(notifier, "watch", refuse)
     monkeypatch.setattr(watcher, "_POLL", 0.02)
     async with watching(directory) as watched:
         write_in_place(directory)
         await watched.equal()
         await eventually(lambda: watched.watcher.status.mode == "poll" and watched.value("watcher_up") == 1)
-    assert "by itself: it cannot be listened to ([Errno 28] OS file watch limit reached.)" in caplog.text
+    error = "([Errno 28] OS file watch limit reached.)"
+    assert f"polling the character directory for changes: events are not available {error}" in caplog.text
 
 
 async def test_notifier_that_ends_is_begun_again(
     directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A notifier that ends with an error is replaced by a new one, and counted (promises 21, 22, W25)."""
-    real, ended = RustNotify, threading.Event()
+    ended = threading.Event()
 
-    class Ending:
-        def __enter__(self) -> Ending:
-            return self
+    def end_once(*args: Any, stop_event: Any, **options: Any) -> Any:
+        if ended.is_set():
+            return watch(*args, stop_event=stop_event, **options)
+        stop_event.is_set()
+        ended.set()
+        raise RuntimeError("error in underlying watcher")
 
-        def __exit__(self, *args: object) -> None: ...
-
-        def watch(self, *args: object) -> None:
-            ended.set()
-            raise RuntimeError("error in underlying watcher")
-
-    monkeypatch.setattr(ears, "RustNotify", lambda *args: real(*args) if ended.is_set() else Ending())
+    monkeypatch.setattr(notifier, "watch", end_once)
     async with watching(directory) as watched:
         await eventually(lambda: watched.value("watcher_restarts_total") and watched.watcher.status.up)
         for edit in (write_in_place, add_file):
             edit(directory)
             await watched.equal()
-    assert "not noticed for now: events ended (error in underlying watcher)" in caplog.text
+    assert "not watching the character directory: events ended (error in underlying watcher)" in caplog.text
 
 
 async def test_file_system_without_events_is_looked_at(
@@ -800,7 +802,7 @@ async def test_file_system_without_events_is_looked_at(
     async with watching(directory) as watched:
         await eventually(lambda: watched.watcher.status.up)
         assert watched.watcher.status.mode == "poll"
-    assert "by itself: its file system announces no changes" in caplog.text
+    assert "polling the character directory for changes: its file system sends no events" in caplog.text
 
 
 async def test_mounted_file_is_warned_about(
@@ -810,7 +812,7 @@ async def test_mounted_file_is_warned_about(
     monkeypatch.setattr(watcher, "mounted_files", lambda path: [f"{path}/ada.py"])
     async with watching(directory) as watched:
         await eventually(lambda: watched.watcher.status.up)
-    assert f"{directory}/ada.py is mounted by itself" in caplog.text
+    assert f"{directory}/ada.py is a mount of its own" in caplog.text
 
 
 # The watcher's own health.
@@ -863,7 +865,8 @@ async def test_comparisons_are_counted_by_result(watched: Watched) -> None:
 
 async def roll_back(watched: Watched, generation: int | None = None) -> None:
     """Roll back as the endpoint does, and wait until the watcher has looked at the disk again."""
-    await watched.manager.reload_characters(trigger="rollback", generation=generation, on_error="abort")
+    request = RollbackRequest().as_reload
+    await watched.manager.reload_characters(request, FromHistory(generation), trigger="rollback")
     await watched.reports.get()
     compared = watched.compared()
     await eventually(lambda: watched.compared() > compared)
@@ -923,10 +926,10 @@ async def test_a_reload_that_waits_behind_a_rollback_does_not_undo_it(
         gate.reached.clear()
         first = asyncio.create_task(watched.manager.reload_characters())
         await gate.until_reached()
-        back = asyncio.create_task(watched.manager.reload_characters(trigger="rollback", generation=1))
+        back = asyncio.create_task(watched.manager.reload_characters(source=FromHistory(1), trigger="rollback"))
         await asyncio.sleep(0)
         write("ada.py", character("Ada", "Edited."))
-        await eventually(lambda: len(watched.manager._tasks) == 3)
+        await eventually(lambda: len(watched.manager._queue._tasks) == 3)
         gate.opened.set()
         await asyncio.gather(first, back)
         await eventually(lambda: watched.compared("outdated"))
@@ -961,7 +964,7 @@ async def test_a_rollback_to_another_directory_is_held_there(edited: Watched, tm
     first = edited.directory
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "zoe.py").write_text(character("Zoe"))
-    await edited.manager.reload_characters(directory=str(tmp_path / "other"))
+    await edited.manager.reload_characters(ReloadRequest(directory=str(tmp_path / "other")))
     (first / "ada.py").write_text(character("Ada", "Elsewhere."))
     await roll_back(edited, generation=1)
     assert (edited.manager.current.directory, prompt(edited.manager)) == (str(first), "Be kind.")
@@ -975,7 +978,7 @@ async def test_a_directory_that_comes_back_after_a_rollback_is_a_change(edited: 
     """Gone when the rollback looked for it, it is served as soon as it returns."""
     away = edited.directory.with_name("away")
     edited.directory.rename(away)
-    await edited.manager.reload_characters(trigger="rollback", on_error="abort")
+    await edited.manager.reload_characters(ReloadRequest(on_error="abort"), FromHistory(), trigger="rollback")
     assert (prompt(edited.manager), edited.value("watcher_held")) == ("Be kind.", 1)
     away.rename(edited.directory)
     await edited.equal()

@@ -18,10 +18,10 @@ from charhost.settings import Settings
 from charhost.web.app import create_app, serve
 from charhost.web.keys import MANAGER, METRICS, MODELS, SESSIONS
 from tests.conftest import Client, character
-from tests.reload.test_manager import Gate, Write, gate
+from tests.reload.helpers import Gate, Write
 from tests.web.security.test_tls import certificate
 
-__all__ = ["certificate", "gate"]
+__all__ = ["certificate"]
 
 StartClient = Callable[..., Awaitable[Client]]
 
@@ -178,7 +178,7 @@ async def test_shutdown_waits_for_a_reload(client: Client, write: Write, gate: G
     await gate.until_reached()
     waiting = asyncio.create_task(client.post("/v1/characters/reload", json={"reason": "too late"}))
     async with asyncio.timeout(20):
-        while len(client.app[MANAGER]._tasks) < 2:
+        while len(client.app[MANAGER]._queue._tasks) < 2:
             await asyncio.sleep(0.01)
     closing = asyncio.create_task(client.server.close())
     await asyncio.sleep(0.05)

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 
 from tests.conftest import Client, character
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 
 RELOAD = "/v1/characters/reload"
 TOOLS = """

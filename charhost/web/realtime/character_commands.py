@@ -8,6 +8,7 @@ from collections.abc import Callable
 from aiohttp import web
 from pydantic_core import to_json
 
+from charhost.errors import ReloadCode, ReloadRefused
 from charhost.jsontext import Json, encoded
 from charhost.report import ReloadRequest
 from charhost.text import display
@@ -16,7 +17,7 @@ from charhost.web.middleware import insist
 from charhost.web.problems import Problem
 from charhost.web.protocol.client_events import event_id_of
 from charhost.web.protocol.server_events import MOST_EVENT, Refused, frame
-from charhost.web.reload_requests import reload_characters, wish_in
+from charhost.web.reload_requests import parsed
 from charhost.web.sessions.session import Session
 
 Refuse = Callable[[Refused, str | None], None]
@@ -46,6 +47,8 @@ class CharacterCommands:
         try:
             self._begin(event, refuse)
         except Problem as e:
+            raise Refused(e.code, e.detail) from e
+        except ReloadRefused as e:
             raise _refused(e) from e
 
     def _list(self) -> None:
@@ -61,25 +64,25 @@ class CharacterCommands:
         wishes = {name: value for name, value in event.items() if name not in ("type", "event_id")}
         fields = to_json(wishes, inf_nan_mode="constants")  # an infinite number must be refused, not read as null
         if len(fields) > MOST_WISH:
-            raise Problem(413, "request_too_large", f"The fields have more than {MOST_WISH:,} bytes.")
-        wish = wish_in(fields, ReloadRequest)
-        self._session.work.run(self._reload(wish, event_id_of(event), refuse), self._tasks)
+            raise Refused(ReloadCode.REQUEST_TOO_LARGE, f"The fields are larger than {MOST_WISH:,} bytes.")
+        request = parsed(fields, ReloadRequest)
+        self._session.work.run(self._reload(request, event_id_of(event), refuse), self._tasks)
 
-    async def _reload(self, wish: ReloadRequest, event_id: str | None, refuse: Refuse) -> None:
+    async def _reload(self, request: ReloadRequest, event_id: str | None, refuse: Refuse) -> None:
         try:
-            report = await reload_characters(self._manager, "websocket", **dict(wish))
+            report = await self._manager.reload_characters(request, trigger="websocket")
             fields = _fitting(report.model_dump() | {"characters": self._manager.current.listing})
             self._session.send(frame("session.characters.reloaded", **fields))
-        except Problem as e:
+        except ReloadRefused as e:
             refuse(_refused(e), event_id)
         except Exception:
             self._session.fail()
 
 
-def _refused(problem: Problem) -> Refused:
-    """Return *problem* as the error of an event."""
-    kind = "server_error" if problem.status >= 500 else "invalid_request_error"
-    return Refused(problem.code, problem.detail, kind, _fitting(dict(problem.fields)) or None)
+def _refused(refusal: ReloadRefused) -> Refused:
+    kind = "server_error" if refusal.code.is_server_fault else "invalid_request_error"
+    report = _fitting(refusal.report.model_dump()) if refusal.report is not None else None
+    return Refused(refusal.code, refusal.detail, kind, report)
 
 
 def _fitting(report: Json) -> Json:

@@ -20,7 +20,7 @@ from charhost.web.completions import event_stream as stream
 from charhost.web.completions import handler as completions
 from charhost.web.keys import CONVERSATIONS
 from tests.conftest import Client, character
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 from tests.scripted import ScriptedModel, Step, call, end
 
 CHAT = "/v1/chat/completions"

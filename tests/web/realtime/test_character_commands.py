@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import json
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,17 +15,17 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.store import MemoryStore
-from charhost.report import ReloadReport
+from charhost.report import ReloadReport, ReloadRequest
 from charhost.web.keys import MANAGER, METRICS, SESSIONS
 from charhost.web.protocol.server_events import MOST_EVENT
 from charhost.web.realtime import character_commands as characters
 from tests.conftest import Client, character
 from tests.grammar import Event, Grammar
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
+from tests.web.outcomes import RELOAD, TABLE, Before, Row, Scene, stopping
 from tests.web.realtime.openai_client import LIMIT, REALTIME
 from tests.web.realtime.server import HOLDING, StartClient, start, until
 from tests.web.realtime.unmute_events import TABLE as UNMUTE
-from tests.web.test_outcomes import RELOAD, TABLE, UNTOUCHED, Row, Scene, stopping
 
 __all__ = ["start"]
 
@@ -122,7 +121,7 @@ async def store(client: Client) -> SlowStore:
 @asynccontextmanager
 async def busy(client: Client, store: SlowStore) -> AsyncIterator[None]:
     """A reload that ends nobody is under way while the block runs: others wait for their turn behind it."""
-    first = asyncio.create_task(client.app[MANAGER].reload_characters(sessions="keep"))
+    first = asyncio.create_task(client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep")))
     await asyncio.wait_for(store.asked.wait(), LIMIT)
     try:
         yield
@@ -173,7 +172,7 @@ async def test_a_list_is_of_what_serves(client: Client, write: Write) -> None:
     """After a reload that let the session go on, the list is the new one."""
     async with wired(client) as wire:
         write("bob.py", character("Bob"))
-        await client.app[MANAGER].reload_characters(sessions="keep")
+        await client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep"))
         assert (await wire.ask("list"))["character_count"] == 2
 
 
@@ -303,7 +302,7 @@ async def test_who_leaves_makes_no_noise(client: Client, store: SlowStore, caplo
             await wire.send("reload", directory="/no/such/directory")
             await until(lambda: commands(client) == 1)
         await until(lambda: not len(client.app[SESSIONS]))
-    await until(lambda: not client.app[MANAGER]._tasks)
+    await until(lambda: not client.app[MANAGER]._queue._tasks)
     gc.collect()
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
@@ -334,7 +333,7 @@ async def test_a_shutdown_answers_the_asker(start: StartClient) -> None:
     """A reload that the end of the server cuts short is refused, and then the socket is closed with 1001."""
     client = await start(shutdown_timeout=0.1)
     store = slowed(client)
-    first = asyncio.create_task(client.app[MANAGER].reload_characters(sessions="keep"))
+    first = asyncio.create_task(client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep")))
     await asyncio.wait_for(store.asked.wait(), LIMIT)
     async with wired(client) as wire:
         await wire.send("reload")
@@ -349,7 +348,7 @@ async def test_a_shutdown_answers_the_asker(start: StartClient) -> None:
 @EVERY_DIALECT
 async def test_a_fault_ends_the_session(client: Client, monkeypatch: pytest.MonkeyPatch, dialect: str) -> None:
     """What nobody foresaw is told as such, and the socket closed with 1011."""
-    monkeypatch.setattr("charhost.web.realtime.character_commands.reload_characters", None)
+    monkeypatch.setattr(client.app[MANAGER], "reload_characters", None)
     async with wired(client, dialect) as wire:
         await wire.send("reload", sessions="keep")
         (fault,), code = await wire.rest()
@@ -515,10 +514,7 @@ async def test_every_outcome_is_told_as_over_http(
     row.world(Scene(directory, monkeypatch, row.settings))
     if row.world is stopping:
         await client.app[MANAGER].close(0)
-    before = client.app[MANAGER].current
-    client.app[METRICS].last_successful.set(UNTOUCHED)
-    caplog.clear()
-    caplog.set_level(logging.INFO, "charhost.reload")
+    before = Before(client, caplog)
 
     async with wired(client, headers=row.headers) as wire:
         answer = await wire.ask("reload", **row.fields)
@@ -528,14 +524,4 @@ async def test_every_outcome_is_told_as_over_http(
     if row.code is not None:
         kind = "server_error" if row.status >= 500 else "invalid_request_error"
         assert (answer["type"], answer["error"]["type"]) == ("error", kind)
-    assert (report.get("outcome"), report.get("success")) == (row.outcome, row.success)
-    assert client.app[METRICS].last_successful._value.get() == row.successful
-    assert (client.app[MANAGER].current is before) == (row.outcome != "applied")
-    lines = [record.message for record in caplog.records if record.message.startswith("character reload ")]
-    history = await client.app[MANAGER].store.attempts(100)
-    if row.outcome is None:
-        assert (lines, len(history)) == ([], 1)
-    else:
-        assert [line.startswith(f"character reload {row.outcome} (websocket") for line in lines] == [True]
-        assert (len(history), history[0].reload_id) == (2, report["reload_id"])
-        assert client.app[METRICS].reloads.labels("websocket", row.outcome)._value.get() == 1
+    await before.check(row, "websocket", report)

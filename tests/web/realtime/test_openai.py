@@ -19,7 +19,7 @@ from charhost.web.protocol.response_events import ResponseEvents
 from charhost.web.sessions.close_message import CloseMessage
 from tests.conftest import Client, character
 from tests.grammar import Dialect, Event
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 from tests.scripted import Step, end
 from tests.web.realtime.openai_client import (
     CALL,

@@ -22,7 +22,7 @@ from charhost.web.keys import MANAGER, SESSIONS
 from charhost.web.realtime.openai import OpenAIHandler
 from charhost.web.schemas import GenerationCount
 from tests.conftest import Client, character
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 from tests.web.realtime.server import (
     HOLDING,
     REALTIME,

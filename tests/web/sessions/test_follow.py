@@ -15,12 +15,13 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
 
+from charhost.report import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS
 from charhost.web.schemas import GenerationCount
 from tests.conftest import Client, character
 from tests.grammar import Event
-from tests.reload.test_manager import Write
+from tests.reload.helpers import Write
 from tests.scripted import end
 from tests.tagged import Echo, Gate, edit, tags
 from tests.web.realtime.openai_client import DIALECTS, LIMIT, MESSAGE, REALTIME, Caller, Script, call, calling, spelled
@@ -688,7 +689,7 @@ async def test_two_hundred_conversations_and_a_thousand_edits(client: Client, co
         for number in range(edits):
             edit(write, f"v{number}")
             turn = tasks.create_task(talkers[number % 11].turn())  # ten are Ada's, one is not
-            report = await client.app[MANAGER].reload_characters(scope="changed")
+            report = await client.app[MANAGER].reload_characters(ReloadRequest(scope="changed"))
             assert (report.sessions.total, report.sessions.affected) == (200, 10)
             await turn
         assert [await talker.turn() for talker in talkers] == [f"v{edits - 1}"] * 10 + ["one"] * 190

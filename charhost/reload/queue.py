@@ -1,0 +1,75 @@
+"""The queue of reloads."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from charhost.errors import CharhostError, Stopping
+from charhost.reload.attempt import Attempt
+from charhost.reload.order import Order
+from charhost.report import ReloadReport
+
+log = logging.getLogger("charhost.reload")
+
+
+class ReloadQueue:
+    """Runs reloads one after the other, in the order of their requests."""
+
+    def __init__(self, run: Callable[[Attempt], Coroutine[Any, Any, ReloadReport]]) -> None:
+        self._run = run
+        self._turn = asyncio.Lock()
+        self._tasks: set[asyncio.Task[ReloadReport]] = set()
+        self._last: tuple[Order, asyncio.Task[ReloadReport]] | None = None
+        self._running: Attempt | None = None
+        self._closing = False
+
+    @property
+    def running(self) -> Attempt | None:
+        """The reload that runs now."""
+        return self._running
+
+    def add(self, order: Order) -> asyncio.Task[ReloadReport]:
+        """Return the task that runs *order*, perhaps one that waits with an equal order."""
+        # Only the last one in line may be shared: joining one further ahead would let a different request, which
+        # was made earlier, have the last word.
+        if self._last is not None and self._last[0] == order:
+            return self._last[1]
+        task = asyncio.create_task(self._run_in_turn(Attempt(order)))
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        self._last = order, task
+        return task
+
+    async def close(self, deadline: float) -> None:
+        """Start no further reload, and wait for the running one for at most *deadline* seconds."""
+        self._closing = True
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=deadline)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _run_in_turn(self, attempt: Attempt) -> ReloadReport:
+        try:
+            async with self._turn:
+                if self._last is not None and self._last[1] is asyncio.current_task():
+                    self._last = None
+                if self._closing:
+                    raise Stopping("The server is shutting down.")
+                attempt.clock.lap("queue")
+                self._running = attempt
+                return await self._run(attempt)
+        except asyncio.CancelledError:  # by `close`, at its deadline; a caller that waits still gets a response
+            raise Stopping("The server is shutting down.") from None
+        finally:
+            if self._running is attempt:
+                self._running = None
+
+    def _forget(self, task: asyncio.Task[ReloadReport]) -> None:
+        self._tasks.discard(task)
+        # The caller may be gone: asyncio would log a refusal, which has been logged, as an unhandled exception.
+        if not task.cancelled() and not isinstance(e := task.exception(), CharhostError | None):
+            log.error("a reload failed unexpectedly", exc_info=e)
