@@ -1,4 +1,4 @@
-"""Draft: what a turn has said so far."""
+"""AnswerBuilder: the items of a turn while the model writes them."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDon
 from charhost.llm.model import CallDelta, Delta, ModelError
 
 
-class Draft:
-    """Makes items of the pieces that a model answers with, and keeps them in the history.
+class AnswerBuilder:
+    """Builds items from the pieces of a model's response and keeps them in the history.
 
-    Calls for which *is_hidden* says so belong to the server: they are kept, but no event tells of them.
+    Calls of tools for which *is_hidden* is true are the server's own: they are kept, but cause no events.
     """
 
     def __init__(self, history: History, is_hidden: Callable[[str], bool]) -> None:
-        self.said: list[Item] = []
+        self.items: list[Item] = []
         self.calls: list[FunctionCall] = []
         self._history = history
         self._is_hidden = is_hidden
@@ -31,52 +31,52 @@ class Draft:
 
     @property
     def shown(self) -> tuple[Message | FunctionCall, ...]:
-        """What clients were told of, in order."""
+        """The items that clients see, in order."""
         return tuple(self._shown)
 
     def begin_round(self) -> None:
-        """Forget which calls the model made before: it is asked again."""
+        """Drop the calls of the previous round."""
         self.calls = []
 
-    def take(self, delta: Delta) -> Iterator[TurnEvent]:
-        """Go on with a piece of the answer; raises `ModelError` for one that fits nowhere."""
+    def add(self, delta: Delta) -> Iterator[TurnEvent]:
+        """Add a piece of the response; raises `ModelError` if it belongs to no item."""
         if delta.text:
-            yield from self._sort(delta.text)
+            yield from self._place(delta.text)
         for piece in delta.calls:
-            yield from self._sort(piece)
+            yield from self._place(piece)
 
     def close(self, status: Status = "completed") -> Iterator[TurnEvent]:
-        """Finish the item that is open, if one is, and all that waits behind it."""
+        """Finish the open item, if there is one, and the pieces that wait for it."""
         yield from self._close(status)
         while self._waiting:
             waiting, self._waiting = self._waiting, []
             for piece in waiting:
-                yield from self._sort(piece)
+                yield from self._place(piece)
             yield from self._close(status)
 
-    def answer(self, outputs: Iterable[FunctionOutput]) -> None:
-        """Keep what the server's own calls brought."""
+    def add_outputs(self, outputs: Iterable[FunctionOutput]) -> None:
+        """Keep the results of the server's own calls."""
         for output in outputs:
-            self.said.append(output)
+            self.items.append(output)
             self._history.append(output)
 
     @property
     def _index(self) -> int:
         return len(self._shown) - 1
 
-    def _sort(self, piece: str | CallDelta) -> Iterator[TurnEvent]:
+    def _place(self, piece: str | CallDelta) -> Iterator[TurnEvent]:
         """Add a piece to its item.
 
-        Of calls that are written at the same time one is told of after the other: what belongs to a later one waits
-        until the arguments of the first are whole.
+        A model may write calls in parallel, but their events come one call after the other: the pieces of a later call
+        wait until the arguments of the first one are complete.
         """
         if self._is_for_later(piece):
             self._waiting.append(piece)
             return
         waiting, self._waiting = self._waiting, []
         for earlier in waiting:
-            yield from self._sort(earlier)
-        yield from self._speak(piece) if isinstance(piece, str) else self._call(piece)
+            yield from self._place(earlier)
+        yield from self._add_text(piece) if isinstance(piece, str) else self._add_call(piece)
 
     def _is_for_later(self, piece: str | CallDelta) -> bool:
         if not isinstance(self._open, FunctionCall):
@@ -93,7 +93,7 @@ class Draft:
             self._pieces = ["{}"]
             if not item.hidden:
                 yield ArgumentsDelta(item.id, item.call_id, self._index, "{}")
-        # Not before that yield: whoever stops reading there closes once more.
+        # Not before that yield: a reader that stops there closes the item once more.
         self._open = None
         text = "".join(self._pieces)
         if isinstance(item, FunctionCall):
@@ -104,14 +104,14 @@ class Draft:
             item = replace(item, parts=(Text(text),), status=status)
         yield from self._finish(item)
 
-    def _speak(self, text: str) -> Iterator[TurnEvent]:
+    def _add_text(self, text: str) -> Iterator[TurnEvent]:
         if not isinstance(self._open, Message):
             yield from self._begin(Message(role="assistant", parts=(), status="in_progress"))
             assert self._open is not None
         self._pieces.append(text)
         yield TextDelta(self._open.id, self._index, text)
 
-    def _call(self, piece: CallDelta) -> Iterator[TurnEvent]:
+    def _add_call(self, piece: CallDelta) -> Iterator[TurnEvent]:
         if piece.id is not None and piece.name is not None:
             self._call_index = piece.index
             hidden = self._is_hidden(piece.name)
@@ -134,12 +134,12 @@ class Draft:
 
     def _finish(self, item: Message | FunctionCall) -> Iterator[TurnEvent]:
         if item.hidden:
-            # A call of the server's own that was cut off never happened.
+            # An incomplete call of the server's own is dropped: it was never run.
             if item.status == "completed":
-                self.said.append(item)
+                self.items.append(item)
                 self._history.append(item)
             return
-        self.said.append(item)
+        self.items.append(item)
         self._shown[-1] = item
         self._history.replace(item)
         yield ItemDone(item, self._index, self._history.before(item.id))

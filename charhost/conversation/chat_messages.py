@@ -1,4 +1,4 @@
-"""Items as the messages of a chat model."""
+"""Convert items to the messages of a chat-completions request."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from charhost.conversation.items import (
     Text,
 )
 
-# A chat model refuses a call that was never answered.
+# Chat models refuse a call without a result.
 _NO_RESULT = "(There was no result.)"
 
 
 def as_messages(items: Iterable[Item]) -> list[dict[str, Any]]:
-    """Spell items as messages of a chat-completions request.
+    """Return items as the messages of a chat-completions request.
 
     Calls that follow each other, and the assistant's text right before them, are one message; each is followed by its
-    result, wherever that stands. A result without its call is left out: chat models refuse it.
+    result, wherever that is. A result without its call is left out: chat models refuse it.
     """
     items = list(items)
     results: defaultdict[str, deque[str]] = defaultdict(deque)
@@ -45,7 +45,7 @@ def as_messages(items: Iterable[Item]) -> list[dict[str, Any]]:
         _add_calls(messages, calls, results)
         calls = []
         if isinstance(item, Message) and (item.role != "assistant" or item.parts):
-            messages.append(_spoken(item))
+            messages.append(_message_fields(item))
     _add_calls(messages, calls, results)
     return messages
 
@@ -56,36 +56,36 @@ def _add_calls(messages: list[dict[str, Any]], calls: list[FunctionCall], result
         return
     if not messages or messages[-1]["role"] != "assistant":
         messages.append({"role": "assistant", "content": None})
-    messages[-1]["tool_calls"] = [_spelled_call(call) for call in calls]
+    messages[-1]["tool_calls"] = [_call_fields(call) for call in calls]
     for call in calls:
         waiting = results[call.call_id]
         content = waiting.popleft() if waiting else _NO_RESULT
         messages.append({"role": "tool", "tool_call_id": call.call_id, "content": content})
 
 
-def _spelled_call(call: FunctionCall) -> dict[str, Any]:
+def _call_fields(call: FunctionCall) -> dict[str, Any]:
     # Strict servers read the arguments of past calls too: broken ones would fail every turn after this one.
     function = {"name": call.name, "arguments": call.arguments if is_object(call.arguments) else "{}"}
     return {"id": call.call_id, "type": "function", "function": function}
 
 
 def is_object(arguments: str) -> bool:
-    """Say whether the arguments of a call are a whole JSON object."""
+    """Return whether the arguments of a call are a complete JSON object."""
     try:
         return isinstance(from_json(arguments), dict)
     except ValueError:
         return False
 
 
-def _spoken(message: Message) -> dict[str, Any]:
+def _message_fields(message: Message) -> dict[str, Any]:
     plain = all(isinstance(part, (Text, Audio)) for part in message.parts)
-    parts = [_spelled_part(part) for part in message.parts]
+    parts = [_part_fields(part) for part in message.parts]
     content = "\n".join(part["text"] for part in parts) if plain else parts
-    spoken: dict[str, Any] = {"role": message.role, "content": content}
-    return spoken if message.name is None else spoken | {"name": message.name}
+    fields: dict[str, Any] = {"role": message.role, "content": content}
+    return fields if message.name is None else fields | {"name": message.name}
 
 
-def _spelled_part(part: Part) -> dict[str, Any]:
+def _part_fields(part: Part) -> dict[str, Any]:
     match part:
         case Text(text):
             return {"type": "text", "text": text}

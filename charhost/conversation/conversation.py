@@ -1,4 +1,4 @@
-"""Conversation: one chat with one character. It knows no sockets."""
+"""Conversation: one chat with one character, independent of its transport."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from charhost.character.instance import Persona
 from charhost.character.worker_pool import Crew
 from charhost.conversation.history import MOST_ITEMS, History
 from charhost.conversation.items import Item
-from charhost.conversation.tally import Stage, Wish
 from charhost.conversation.toolbox import Toolbox
 from charhost.conversation.turn import Turn
+from charhost.conversation.turn_context import TurnContext, TurnOptions
 from charhost.ids import new_id
 from charhost.llm.model import Models
 from charhost.metrics import Metrics
@@ -21,7 +21,7 @@ from charhost.settings import Settings
 
 
 class Conversations:
-    """Opens conversations, and has what they share; lives as long as the application."""
+    """Opens conversations and owns the objects that they share; lives as long as the application."""
 
     def __init__(self, settings: Settings, metrics: Metrics, models: Models, crew: Crew) -> None:
         self.settings = settings
@@ -37,9 +37,9 @@ class Conversations:
         items: Iterable[Item] = (),
         host: Host | None = None,
     ) -> Conversation:
-        """Begin a conversation, or go on with one; *front_door* names in the metrics where it is held.
+        """Begin a conversation, or resume one; *front_door* is its label in the metrics.
 
-        A *host* is for admins only: with one the model may call the host's tools that the character names.
+        A *host* is for admins only: with one the model may call the host tools that the character lists.
         """
         conversation = Conversation(self, character, front_door, conversation_id, host)
         for item in deque(items, MOST_ITEMS):
@@ -48,7 +48,7 @@ class Conversations:
 
 
 class Conversation:
-    """The items that were said, and the character that answers."""
+    """The items of a chat and the character that responds."""
 
     def __init__(
         self,
@@ -68,24 +68,24 @@ class Conversation:
 
     @property
     def character(self) -> Character:
-        """Who answers the next turn."""
+        """The character of the next turn."""
         return self._character
 
     def move_to(self, character: Character) -> None:
-        """Go on with *character* from the next turn; one that is running ends with the one it began with."""
+        """Use *character* from the next turn on; a running turn ends with the character it began with."""
         if character is not self._character:
             self._character = character
             self._persona = None
 
-    def respond(self, wish: Wish | None = None) -> Turn:
-        """Begin an answer to what was said so far; its events have to be read."""
-        return Turn(self._stage(), wish or Wish())
+    def respond(self, options: TurnOptions | None = None) -> Turn:
+        """Begin the response to the items so far; its events have to be read."""
+        return Turn(self._context(), options or TurnOptions())
 
-    def _stage(self) -> Stage:
+    def _context(self) -> TurnContext:
         shared, settings = self._shared, self._shared.settings
         if self._persona is None:
             self._persona = Persona(self._character, shared.crew, settings.prompt_deadline)
-        return Stage(
+        return TurnContext(
             persona=self._persona,
             toolbox=Toolbox(self._persona, shared.metrics, settings.tool_deadline, self._host),
             model=shared.models.of(self._character),

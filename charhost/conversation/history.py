@@ -1,4 +1,4 @@
-"""History: the items of one conversation, in their order."""
+"""History: the items of one conversation, in order."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from itertools import takewhile
 
 from charhost.conversation.items import Item, is_system, parted, size, turns, weight
 
-# What no model is sent any more may still be looked up by its id; but not for ever.
+# Items that are too old to be sent to a model can still be found by their id, up to this limit.
 MOST_ITEMS = 4_096
 MOST_CHARACTERS = 16 << 20
 
 
 class History:
-    """Knows the items and where each stands; those that are hidden are for the model, not for clients."""
+    """Owns the items and their order; hidden items are for the model, not for clients."""
 
     def __init__(self) -> None:
         self._items: list[Item] = []
@@ -22,7 +22,7 @@ class History:
 
     @property
     def weight(self) -> int:
-        """How many characters are kept."""
+        """The number of characters that are kept."""
         return self._characters
 
     def __iter__(self) -> Iterator[Item]:
@@ -32,11 +32,11 @@ class History:
         return len(self._items)
 
     def find(self, item_id: str) -> Item | None:
-        """Look up what a client may see."""
+        """Return the visible item with that id."""
         return next((item for item in self._items if item.id == item_id and not item.hidden), None)
 
     def before(self, item_id: str) -> str | None:
-        """Answer the id of the item that clients see before this one, None at the front."""
+        """Return the id of the visible item before this one, None at the front."""
         try:
             index = self._index(item_id)
         except KeyError:  # it was removed meanwhile
@@ -52,7 +52,7 @@ class History:
         self._insert(0 if after is None else self._index(after) + 1, item)
 
     def replace(self, item: Item) -> None:
-        """Put *item* in the place of what has its id, unless that was removed meanwhile."""
+        """Replace the item with the same id, unless it was removed meanwhile."""
         try:
             index = self._index(item.id)
         except KeyError:
@@ -65,13 +65,13 @@ class History:
         self._characters -= weight(self._items.pop(self._index(item_id)))
 
     def learn(self, characters: int, tokens: int) -> None:
-        """Take over how long the model's tokens are, from what it said of one request."""
+        """Learn the length of the model's tokens from the usage of one request."""
         if tokens > 0:
-            # A template adds tokens to what was sent; a short request says little about a long one.
+            # Bounded: the chat template adds tokens, which distorts the ratio of a short request.
             self.characters_per_token = min(8.0, max(1.0, characters / tokens))
 
     def _index(self, item_id: str) -> int:
-        # From the end: it is mostly the last items that anybody asks for.
+        # From the end, as most requests are about the last items.
         for index in range(len(self._items) - 1, -1, -1):
             if self._items[index].id == item_id:
                 return index
@@ -86,10 +86,10 @@ class History:
 
 
 def fit(items: Sequence[Item], characters: float) -> list[Item]:
-    """Cut *items* to so many characters, oldest turns first.
+    """Cut *items* to that many characters, oldest turns first.
 
-    System messages at the front stay, and so does the last turn, however long it is. A turn is left out as a whole, so
-    that no call is without its result.
+    System messages at the front stay, and so does the last turn, however long it is. A turn is left out as a
+    whole, so that no call loses its result.
     """
     opening, said = parted(items)
     kept: list[list[Item]] = []

@@ -1,4 +1,4 @@
-"""The items of a conversation, and how a chat model is told of them."""
+"""The items of a conversation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def _new_item_id() -> str:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Words."""
+    """A text."""
 
     text: str
 
@@ -37,14 +37,14 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """Something spoken, and what was understood of it."""
+    """Spoken audio, of which only the transcript is kept."""
 
     transcript: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A content part of a chat-completions message that charhost passes on as it is."""
+    """A content part of a chat-completions message that is passed on unchanged."""
 
     part: Mapping[str, Any]
 
@@ -54,7 +54,7 @@ Part = Text | Image | Audio | Other
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """Something said by one of the three."""
+    """A message of the user, the character or the client's system."""
 
     role: Role
     parts: tuple[Part, ...]
@@ -65,13 +65,13 @@ class Message:
 
     @property
     def text(self) -> str:
-        """The words of it."""
+        """The text parts, joined by line breaks."""
         return "\n".join(part.text for part in self.parts if isinstance(part, Text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionCall:
-    """A call that the model made; `arguments` is JSON as the model wrote it. A hidden one is answered here."""
+    """A call that the model made; `arguments` is JSON as the model wrote it. The server runs hidden calls itself."""
 
     call_id: str
     name: str
@@ -83,7 +83,7 @@ class FunctionCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionOutput:
-    """What a call brought."""
+    """The result of a call."""
 
     call_id: str
     output: str
@@ -96,7 +96,7 @@ Item = Message | FunctionCall | FunctionOutput
 
 
 def size(item: Item) -> int:
-    """Count the characters of an item, as far as a model reads them; an image counts as a page of text."""
+    """Count the characters of an item that a model reads; an image counts as a page of text."""
     if isinstance(item, FunctionCall):
         return len(item.name) + len(item.arguments)
     if isinstance(item, FunctionOutput):
@@ -110,18 +110,18 @@ def weight(item: Item) -> int:
 
 
 def parted(items: Sequence[Item]) -> tuple[list[Message], list[Item]]:
-    """Part the system messages at the front from what was said after them."""
+    """Split *items* into the system messages at the front and the rest."""
     opening = [item for item in takewhile(is_system, items) if is_system(item)]
     return opening, list(items[len(opening) :])
 
 
 def is_system(item: Item) -> TypeGuard[Message]:
-    """Say whether it is a wish of the client about the whole conversation."""
+    """Return whether *item* is a system message."""
     return isinstance(item, Message) and item.role == "system"
 
 
 def turns(items: Sequence[Item]) -> Iterator[list[Item]]:
-    """Yield the items turn by turn; each begins with what the user said, the first perhaps with something else."""
+    """Yield the items turn by turn; each but the first begins with a message of the user."""
     turn: list[Item] = []
     answered = False
     for item in items:

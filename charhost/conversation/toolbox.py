@@ -1,4 +1,4 @@
-"""Toolbox: the tools of one conversation, and what happens when the model calls one of the server's."""
+"""Toolbox: the tools of one conversation, and the calls that the server runs itself."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ MOST_RESULT = 100_000
 
 
 class BadArguments(Exception):
-    """The model's arguments are not what the tool's schema asks for."""
+    """The model's arguments do not match the tool's schema."""
 
 
 class Toolbox:
-    """Runs the tools of a character for the model, and of the host's own those that the character names.
+    """Runs the tools of a character for the model, and with a *host* the host tools that the character lists.
 
-    Without a *host* it has none of those. Whatever goes wrong becomes the result of the call: the model reads it and
-    may try again.
+    An error becomes the result of its call, so that the model reads it and may try again.
     """
 
     def __init__(self, persona: Persona, metrics: Metrics, deadline: float, host: Host | None = None) -> None:
@@ -50,11 +49,11 @@ class Toolbox:
         return name in self._functions
 
     def beside(self, others: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
-        """Join the server's definitions with those of a client; of two with one name the server's stays."""
+        """Return the server's definitions and then those of a client; the server's win where names are equal."""
         return self._tools + [tool for tool in others if tool["function"]["name"] not in self._functions]
 
     async def run_all(self, calls: Sequence[FunctionCall]) -> list[FunctionOutput]:
-        """Run the calls of one message at the same time, as far as there is room."""
+        """Run the calls of one message in parallel, `MOST_AT_A_TIME` at a time."""
         room = asyncio.Semaphore(MOST_AT_A_TIME)
 
         async def run(call: FunctionCall) -> FunctionOutput:
@@ -79,11 +78,11 @@ class Toolbox:
         if self._host is not None and call.name in self._host_tools:
             return await self._ask_host(call, self._host)
         try:
-            result = await self._persona.ask(lambda: self._answer(call), self._deadline)
+            result = await self._persona.ask(lambda: self._output(call), self._deadline)
         except PluginFailed as e:
             return self._broken(e)
-        mistake, answer = result
-        return self._failed(call, "BadArguments", mistake) if mistake else str(answer)
+        mistake, output = result
+        return self._failed(call, "BadArguments", mistake) if mistake else str(output)
 
     async def _ask_host(self, call: FunctionCall, host: Host) -> str:
         try:
@@ -98,9 +97,8 @@ class Toolbox:
             text = f"the tool was not finished after {self._deadline:g} s; what it began goes on"
             return self._failed(call, "Timeout", text)
 
-    def _answer(self, call: FunctionCall) -> tuple[str | None, str]:
-        """Answer the model's mistake, if it made one, and else what the character says; runs on a thread."""
-        # Also the check, which a schema may make slow.
+    def _output(self, call: FunctionCall) -> tuple[str | None, str]:
+        """Return a mistake in the arguments, or None, and the result; runs on a thread, as schemas can be slow."""
         parameters = self._functions[call.name].get("parameters", {"type": "object"})
         try:
             arguments = _checked(call.arguments, to_json(parameters))
@@ -110,11 +108,11 @@ class Toolbox:
 
     def _failed(self, call: FunctionCall, error_type: str, text: str) -> str:
         self._metrics.tool_errors.labels(error_type).inc()
-        log.info("the model called %s of character %s in vain: %s", call.name, self._persona.character.name, text)
+        log.info("tool call %s of character %s failed: %s", call.name, self._persona.character.name, text)
         return f"Error: {text}"
 
     def _broken(self, error: PluginFailed) -> str:
-        """Tell the model what it can use; where in the file it happened stands in the log."""
+        """Return the part of an error that helps the model; the log has the place in the file."""
         failure = error.failure
         timeout = failure.error_type == "LoadTimeout"
         self._metrics.tool_errors.labels("Timeout" if timeout else failure.error_type).inc()
@@ -122,7 +120,7 @@ class Toolbox:
 
 
 def _checked(arguments: str, schema: bytes) -> dict[str, Any]:
-    """Read arguments as the model wrote them; raises `BadArguments`."""
+    """Parse the arguments that the model wrote; raises `BadArguments`."""
     try:
         value = from_json(arguments or "{}")
     except ValueError as e:

@@ -1,4 +1,4 @@
-"""What happens in a turn: frozen events, from the first item to the end."""
+"""The events of a turn, from its first item to its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Outcome = Literal["completed", "cancelled", "incomplete", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class ItemAdded:
-    """An item begins, `index` items after the first; `previous` is the id of what stands before it."""
+    """An item begins at position `index` of the response; `previous` is the id of the item before it."""
 
     item: Message | FunctionCall
     index: int
@@ -22,7 +22,7 @@ class ItemAdded:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """More words of the message that began last."""
+    """More text of the message that began last."""
 
     item_id: str
     index: int
@@ -41,7 +41,7 @@ class ArgumentsDelta:
 
 @dataclass(frozen=True, slots=True)
 class ItemDone:
-    """An item is as it will stay."""
+    """An item is final."""
 
     item: Message | FunctionCall
     index: int
@@ -50,7 +50,7 @@ class ItemDone:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a turn failed; `cause` is what went wrong with the model, if it was that, `retry_after` is in seconds."""
+    """Why a turn failed; `cause` is the error type of a `ModelError`, `retry_after` is in seconds."""
 
     code: str
     message: str
@@ -59,8 +59,17 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """How a turn ends; `reason` is why it was cancelled or is incomplete."""
+
+    outcome: Outcome
+    reason: str | None = None
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TurnEnded:
-    """The last event; `reason` says why a turn was cancelled or is incomplete."""
+    """The last event: the ending of the turn, its visible items and the tokens that it used."""
 
     outcome: Outcome
     items: tuple[Message | FunctionCall, ...]

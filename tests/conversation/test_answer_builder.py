@@ -1,4 +1,4 @@
-"""Draft: how the pieces of an answer become items, and what is told of them."""
+"""AnswerBuilder: how the pieces of an answer become items, and what is told of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from charhost.conversation.answer_builder import Draft
+from charhost.conversation.answer_builder import AnswerBuilder
 from charhost.conversation.history import History
 from charhost.conversation.items import FunctionCall, FunctionOutput, Message
 from charhost.conversation.turn_events import TurnEvent
@@ -21,9 +21,9 @@ def history() -> History:
 
 
 @pytest.fixture
-def draft(history: History) -> Draft:
-    """A draft in a house whose own tools begin with `own`."""
-    return Draft(history, lambda name: name.startswith("own"))
+def builder(history: History) -> AnswerBuilder:
+    """A builder in a house whose own tools begin with `own`."""
+    return AnswerBuilder(history, lambda name: name.startswith("own"))
 
 
 def piece(arguments: str, index: int = 0) -> Delta:
@@ -36,15 +36,15 @@ def told(events: Iterable[TurnEvent]) -> list[tuple[str, int, str]]:
     return [(type(e).__name__, e.index, e.text if hasattr(e, "text") else e.item.status) for e in events]  # type: ignore[union-attr]
 
 
-def taken(draft: Draft, *deltas: Delta) -> list[tuple[str, int, str]]:
+def taken(builder: AnswerBuilder, *deltas: Delta) -> list[tuple[str, int, str]]:
     """What is told of a whole answer."""
-    events = [event for delta in deltas for event in draft.take(delta)]
-    return told([*events, *draft.close()])
+    events = [event for delta in deltas for event in builder.add(delta)]
+    return told([*events, *builder.close()])
 
 
-def test_words_are_a_message(draft: Draft, history: History) -> None:
+def test_words_are_a_message(builder: AnswerBuilder, history: History) -> None:
     """Words begin a message, go on with it, and are in the history when it is closed."""
-    assert taken(draft, Delta("Hel"), Delta("lo")) == [
+    assert taken(builder, Delta("Hel"), Delta("lo")) == [
         ("ItemAdded", 0, "in_progress"),
         ("TextDelta", 0, "Hel"),
         ("TextDelta", 0, "lo"),
@@ -52,18 +52,18 @@ def test_words_are_a_message(draft: Draft, history: History) -> None:
     ]
     (said,) = history
     assert isinstance(said, Message)
-    assert (said.role, said.text, said.status, draft.shown) == ("assistant", "Hello", "completed", (said,))
+    assert (said.role, said.text, said.status, builder.shown) == ("assistant", "Hello", "completed", (said,))
 
 
-def test_nothing_is_nothing(draft: Draft, history: History) -> None:
+def test_nothing_is_nothing(builder: AnswerBuilder, history: History) -> None:
     """A piece without words or calls begins no item."""
-    assert taken(draft, Delta(), Delta(finish="stop")) == []
-    assert (list(history), draft.shown) == ([], ())
+    assert taken(builder, Delta(), Delta(finish="stop")) == []
+    assert (list(history), builder.shown) == ([], ())
 
 
-def test_call_of_the_client(draft: Draft, history: History) -> None:
+def test_call_of_the_client(builder: AnswerBuilder, history: History) -> None:
     """A call that the client has to answer is told of piece by piece."""
-    assert taken(draft, call("roll", '{"n"'), piece(": 2}")) == [
+    assert taken(builder, call("roll", '{"n"'), piece(": 2}")) == [
         ("ItemAdded", 0, "in_progress"),
         ("ArgumentsDelta", 0, '{"n"'),
         ("ArgumentsDelta", 0, ": 2}"),
@@ -72,27 +72,27 @@ def test_call_of_the_client(draft: Draft, history: History) -> None:
     (made,) = history
     assert isinstance(made, FunctionCall)
     assert (made.call_id, made.name, made.arguments, made.hidden) == ("call_1", "roll", '{"n": 2}', False)
-    assert draft.calls == [made]
+    assert builder.calls == [made]
 
 
-def test_call_without_arguments(draft: Draft) -> None:
+def test_call_without_arguments(builder: AnswerBuilder) -> None:
     """Arguments that the model does not write are an empty object, and told as one."""
-    assert taken(draft, call("roll", ""))[1:] == [("ArgumentsDelta", 0, "{}"), ("ItemDone", 0, "completed")]
-    assert draft.calls[0].arguments == "{}"
+    assert taken(builder, call("roll", ""))[1:] == [("ArgumentsDelta", 0, "{}"), ("ItemDone", 0, "completed")]
+    assert builder.calls[0].arguments == "{}"
 
 
 @pytest.mark.parametrize(("written", "arguments"), [('{"n": 2}', '{"n": 2}'), ("", "{}")])
-def test_own_call_is_invisible(draft: Draft, history: History, written: str, arguments: str) -> None:
+def test_own_call_is_invisible(builder: AnswerBuilder, history: History, written: str, arguments: str) -> None:
     """A call that the server answers is kept for the model, and no event tells of it, nor of missing arguments."""
-    assert taken(draft, call("own", ""), piece(written)) == []
+    assert taken(builder, call("own", ""), piece(written)) == []
     (made,) = history
     assert isinstance(made, FunctionCall)
-    assert (made.hidden, made.arguments, draft.shown, draft.calls) == (True, arguments, (), [made])
+    assert (made.hidden, made.arguments, builder.shown, builder.calls) == (True, arguments, (), [made])
 
 
-def test_words_then_call(draft: Draft, history: History) -> None:
+def test_words_then_call(builder: AnswerBuilder, history: History) -> None:
     """The message is closed before the call begins, and the call is the second item."""
-    events = taken(draft, Delta("Let me see."), call("roll"))
+    events = taken(builder, Delta("Let me see."), call("roll"))
     assert [event[:2] for event in events] == [
         ("ItemAdded", 0),
         ("TextDelta", 0),
@@ -101,33 +101,33 @@ def test_words_then_call(draft: Draft, history: History) -> None:
         ("ArgumentsDelta", 1),
         ("ItemDone", 1),
     ]
-    assert draft.shown == tuple(history)
+    assert builder.shown == tuple(history)
 
 
-def test_words_and_call_in_one_piece(draft: Draft) -> None:
+def test_words_and_call_in_one_piece(builder: AnswerBuilder) -> None:
     """A piece with both says the words first."""
     both = Delta("Let me see.", call("roll").calls)
-    assert [event[0] for event in taken(draft, both)][:4] == ["ItemAdded", "TextDelta", "ItemDone", "ItemAdded"]
+    assert [event[0] for event in taken(builder, both)][:4] == ["ItemAdded", "TextDelta", "ItemDone", "ItemAdded"]
 
 
-def test_index_passes_over_what_is_hidden(draft: Draft) -> None:
+def test_index_passes_over_what_is_hidden(builder: AnswerBuilder) -> None:
     """Clients count only the items that they see."""
-    events = taken(draft, Delta("a"), call("own"), call("roll", call_id="call_2", index=1))
+    events = taken(builder, Delta("a"), call("own"), call("roll", call_id="call_2", index=1))
     assert {event[1] for event in events} == {0, 1}
 
 
-def test_previous_item_is_one_that_is_seen(draft: Draft, history: History) -> None:
+def test_previous_item_is_one_that_is_seen(builder: AnswerBuilder, history: History) -> None:
     """Each event names the visible item before its own."""
     history.append(message("Hello?"))
-    events = [*draft.take(call("own")), *draft.take(call("roll", "", index=1)), *draft.close()]
+    events = [*builder.add(call("own")), *builder.add(call("roll", "", index=1)), *builder.close()]
     (question,) = [item for item in history if isinstance(item, Message)]
     assert [event.previous for event in events if hasattr(event, "previous")] == [question.id, question.id]
 
 
-def test_one_index_for_all_calls(draft: Draft) -> None:
+def test_one_index_for_all_calls(builder: AnswerBuilder) -> None:
     """Some servers give each call the index 0: a new id begins a new call."""
-    taken(draft, call("own", "{}", "call_1"), call("own", '{"n": 2}', "call_2"))
-    assert [(made.call_id, made.arguments) for made in draft.calls] == [("call_1", "{}"), ("call_2", '{"n": 2}')]
+    taken(builder, call("own", "{}", "call_1"), call("own", '{"n": 2}', "call_2"))
+    assert [(made.call_id, made.arguments) for made in builder.calls] == [("call_1", "{}"), ("call_2", '{"n": 2}')]
 
 
 @pytest.mark.parametrize(
@@ -143,94 +143,94 @@ def test_one_index_for_all_calls(draft: Draft) -> None:
     ],
     ids=["no call", "a message", "unknown index", "closed call", "words between", "no name", "no id"],
 )
-def test_piece_that_fits_nowhere(draft: Draft, deltas: list[Delta]) -> None:
+def test_piece_that_fits_nowhere(builder: AnswerBuilder, deltas: list[Delta]) -> None:
     """Arguments of which nobody knows the call are the model's mistake."""
     with pytest.raises(ModelError, match="mixed up its tool calls") as caught:
-        taken(draft, *deltas)
+        taken(builder, *deltas)
     assert caught.value.error_type == "malformed"
 
 
-def test_calls_that_are_written_at_the_same_time(draft: Draft) -> None:
+def test_calls_that_are_written_at_the_same_time(builder: AnswerBuilder) -> None:
     """One call is told of after the other, each with the arguments that are its own."""
     deltas = call("roll", '{"x":'), call("roll", '{"y":', "call_2", 1), piece("1}"), piece("2}", 1)
-    assert [event for event in taken(draft, *deltas) if event[0] == "ArgumentsDelta"] == [
+    assert [event for event in taken(builder, *deltas) if event[0] == "ArgumentsDelta"] == [
         ("ArgumentsDelta", 0, '{"x":'),
         ("ArgumentsDelta", 0, "1}"),
         ("ArgumentsDelta", 1, '{"y":'),
         ("ArgumentsDelta", 1, "2}"),
     ]
-    assert [made.arguments for made in draft.calls] == ['{"x":1}', '{"y":2}']
+    assert [made.arguments for made in builder.calls] == ['{"x":1}', '{"y":2}']
 
 
-def test_words_in_the_middle_of_a_call_come_after_it(draft: Draft) -> None:
+def test_words_in_the_middle_of_a_call_come_after_it(builder: AnswerBuilder) -> None:
     """A call is told of as a whole before the words that were written beside it."""
-    items = [event[:2] for event in taken(draft, call("roll", '{"x":'), Delta("So."), piece("1}"))]
+    items = [event[:2] for event in taken(builder, call("roll", '{"x":'), Delta("So."), piece("1}"))]
     assert items == [
         *[("ItemAdded", 0), ("ArgumentsDelta", 0), ("ArgumentsDelta", 0), ("ItemDone", 0)],
         *[("ItemAdded", 1), ("TextDelta", 1), ("ItemDone", 1)],
     ]
 
 
-def test_call_of_an_earlier_round_cannot_go_on(draft: Draft) -> None:
+def test_call_of_an_earlier_round_cannot_go_on(builder: AnswerBuilder) -> None:
     """Each round numbers its calls anew, and has its own."""
-    taken(draft, call("own"))
-    draft.begin_round()
-    assert draft.calls == []
+    taken(builder, call("own"))
+    builder.begin_round()
+    assert builder.calls == []
     with pytest.raises(ModelError):
-        taken(draft, piece("{}"))
+        taken(builder, piece("{}"))
 
 
 # Cut
 
 
-def test_cut_message_stays(draft: Draft, history: History) -> None:
+def test_cut_message_stays(builder: AnswerBuilder, history: History) -> None:
     """What was said until the cut stays in the history, as incomplete."""
-    events = [*draft.take(Delta("Hel")), *draft.close("incomplete")]
+    events = [*builder.add(Delta("Hel")), *builder.close("incomplete")]
     assert told(events)[-1] == ("ItemDone", 0, "incomplete")
     assert [(said.text, said.status) for said in history if isinstance(said, Message)] == [("Hel", "incomplete")]
 
 
-def test_cut_call_of_the_client(draft: Draft, history: History) -> None:
+def test_cut_call_of_the_client(builder: AnswerBuilder, history: History) -> None:
     """A call that was cut off is shown as incomplete, and nobody is to answer it."""
-    events = [*draft.take(call("roll", '{"n"')), *draft.close("incomplete")]
+    events = [*builder.add(call("roll", '{"n"')), *builder.close("incomplete")]
     assert told(events)[-1] == ("ItemDone", 0, "incomplete")
-    assert ([item.status for item in history], draft.calls) == (["incomplete"], [])
+    assert ([item.status for item in history], builder.calls) == (["incomplete"], [])
 
 
-def test_cut_own_call_never_happened(draft: Draft, history: History) -> None:
+def test_cut_own_call_never_happened(builder: AnswerBuilder, history: History) -> None:
     """A call of the server's own that was cut off leaves nothing."""
-    events = [*draft.take(call("own", '{"n"')), *draft.close("incomplete")]
-    assert (events, list(history), draft.said, draft.calls) == ([], [], [], [])
+    events = [*builder.add(call("own", '{"n"')), *builder.close("incomplete")]
+    assert (events, list(history), builder.items, builder.calls) == ([], [], [], [])
 
 
-def test_closing_twice(draft: Draft) -> None:
+def test_closing_twice(builder: AnswerBuilder) -> None:
     """What is closed stays as it is."""
-    taken(draft, Delta("Hello"))
-    assert list(draft.close("incomplete")) == []
-    assert draft.shown[0].status == "completed"
+    taken(builder, Delta("Hello"))
+    assert list(builder.close("incomplete")) == []
+    assert builder.shown[0].status == "completed"
 
 
-def test_close_that_was_interrupted(draft: Draft, history: History) -> None:
+def test_close_that_was_interrupted(builder: AnswerBuilder, history: History) -> None:
     """Whoever stops reading in the middle of a close may close again: no item stays in progress."""
-    assert len(list(draft.take(call("roll", "")))) == 1
-    next(iter(closing := draft.close()))
+    assert len(list(builder.add(call("roll", "")))) == 1
+    next(iter(closing := builder.close()))
     closing.close()  # type: ignore[attr-defined]
-    assert [event[0] for event in told(draft.close("incomplete"))] == ["ItemDone"]
+    assert [event[0] for event in told(builder.close("incomplete"))] == ["ItemDone"]
     assert [item.status for item in history] == ["incomplete"]
 
 
-def test_item_that_was_removed_meanwhile(draft: Draft, history: History) -> None:
+def test_item_that_was_removed_meanwhile(builder: AnswerBuilder, history: History) -> None:
     """What a client removes while it is being said does not come back at its end."""
-    list(draft.take(Delta("Hel")))
-    history.remove(draft.shown[0].id)
-    assert told(draft.close()) == [("ItemDone", 0, "completed")]
+    list(builder.add(Delta("Hel")))
+    history.remove(builder.shown[0].id)
+    assert told(builder.close()) == [("ItemDone", 0, "completed")]
     assert list(history) == []
 
 
-def test_answers_are_kept(draft: Draft, history: History) -> None:
+def test_answers_are_kept(builder: AnswerBuilder, history: History) -> None:
     """What the server's own calls brought stands behind them, for this turn and the next."""
-    taken(draft, call("own"))
+    taken(builder, call("own"))
     output = FunctionOutput(call_id="call_1", output="4", hidden=True)
-    draft.answer([output])
-    assert draft.said == list(history)
-    assert draft.said[1:] == [output]
+    builder.add_outputs([output])
+    assert builder.items == list(history)
+    assert builder.items[1:] == [output]

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 from charhost.character.character import Character
-from charhost.conversation.tally import Wish
+from charhost.conversation.turn_context import TurnOptions
 from tests.scripted import (
     LIMIT,
     Kind,
@@ -104,7 +104,7 @@ async def test_wish_is_for_one_turn() -> None:
     """Instructions, tools and options of one answer are forgotten at the next."""
     model = ScriptedModel()
     conversation = talk(model)
-    await played(conversation.respond(Wish(instructions="Rhyme.", tools=[tool("door")], options={"seed": 1})))
+    await played(conversation.respond(TurnOptions(instructions="Rhyme.", tools=[tool("door")], options={"seed": 1})))
     await played(conversation.respond())
     assert system(model) == ["Be kind.\n\nRhyme.", "Be kind."]
     assert (list(model.requests[1].tools), model.requests[1].options) == ([], {})

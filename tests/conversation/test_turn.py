@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from charhost.conversation.history import History
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Text
-from charhost.conversation.tally import Wish
 from charhost.conversation.turn import Turn
+from charhost.conversation.turn_context import TurnOptions
 from charhost.conversation.turn_events import (
     ArgumentsDelta,
     Failure,
@@ -127,7 +127,7 @@ async def test_one_system_message_at_the_front() -> None:
     """It holds the character's prompt, then the wishes of the client, then the system messages at the front."""
     said = [message("Rule one.", "system"), message("Rule two.", "system"), message("Hi")]
     model = ScriptedModel()
-    await played(talk(model, None, *said).respond(Wish(instructions="Be brief.")))
+    await played(talk(model, None, *said).respond(TurnOptions(instructions="Be brief.")))
     assert model.messages == [
         {"role": "system", "content": "Be kind.\n\nBe brief.\n\nRule one.\n\nRule two."},
         {"role": "user", "content": "Hi"},
@@ -149,7 +149,7 @@ async def test_empty_prompt_is_no_paragraph() -> None:
             return ""
 
     model = ScriptedModel()
-    await played(talk(model, cast(Silent)).respond(Wish(instructions="Be brief.")))
+    await played(talk(model, cast(Silent)).respond(TurnOptions(instructions="Be brief.")))
     assert contents(model)[0] == "Be brief."
 
 
@@ -166,7 +166,7 @@ async def test_user_who_has_said_nothing(said: list[Item]) -> None:
 async def test_options_go_through() -> None:
     """What the client asks of the model is passed on."""
     model = ScriptedModel()
-    await played(talk(model).respond(Wish(options={"temperature": 0.5})))
+    await played(talk(model).respond(TurnOptions(options={"temperature": 0.5})))
     assert model.requests[0].options == {"temperature": 0.5}
 
 
@@ -174,14 +174,14 @@ async def test_options_go_through() -> None:
 async def test_choice_of_a_tool_goes_through(choice: Any) -> None:
     """Whether the model has to call a tool is for the client to say."""
     model = ScriptedModel()
-    await played(talk(model).respond(Wish(tools=[DOOR], tool_choice=choice)))
+    await played(talk(model).respond(TurnOptions(tools=[DOOR], tool_choice=choice)))
     assert (model.requests[0].tools, model.requests[0].tool_choice) == ([DOOR], choice)
 
 
 async def test_choice_between_no_tools_is_not_sent() -> None:
     """Servers refuse a tool_choice without tools."""
     model = ScriptedModel()
-    await played(talk(model).respond(Wish(tool_choice="auto")))
+    await played(talk(model).respond(TurnOptions(tool_choice="auto")))
     assert (list(model.requests[0].tools), model.requests[0].tool_choice) == ([], None)
 
 
@@ -237,7 +237,7 @@ async def test_greeting_opens_the_conversation() -> None:
     """Where nobody has spoken the character says its greeting, word for word; the model is not asked."""
     model = ScriptedModel()
     conversation = talk(model, cast(greetings=["Ahoy!"]), message("Rule.", "system"))
-    events = await played(conversation.respond(Wish(instructions="Be brief.")))
+    events = await played(conversation.respond(TurnOptions(instructions="Be brief.")))
     assert (words(events), model.requests) == ("Ahoy!", [])
     assert isinstance(last := events[-1], TurnEnded)
     assert (last.outcome, last.usage, last.items[0].status) == ("completed", Usage(), "completed")
@@ -430,7 +430,7 @@ async def test_several_rounds() -> None:
 async def test_rounds_have_a_limit() -> None:
     """After so many rounds the model is told to answer without tools."""
     model = ScriptedModel([call("roll")], [call("roll")], ["Done."])
-    turn = talk(model, cast(tools=[ROLL]), tool_rounds=2).respond(Wish(tool_choice="auto"))
+    turn = talk(model, cast(tools=[ROLL]), tool_rounds=2).respond(TurnOptions(tool_choice="auto"))
     assert words(await played(turn)) == "Done."
     assert [request.tool_choice for request in model.requests] == ["auto", "auto", "none"]
 
@@ -455,7 +455,7 @@ async def test_calls_beyond_the_limit_are_not_run() -> None:
 async def test_what_was_required_is_required_once(wished: Any, later: Any) -> None:
     """A call that was required has been made in the first round; else the model would call for ever."""
     model = ScriptedModel([call("roll")], ["Done."])
-    await played(talk(model, cast(tools=[ROLL])).respond(Wish(tool_choice=wished)))
+    await played(talk(model, cast(tools=[ROLL])).respond(TurnOptions(tool_choice=wished)))
     assert [request.tool_choice for request in model.requests] == [wished, later]
 
 
@@ -506,7 +506,7 @@ async def test_tool_that_hangs() -> None:
 async def test_tool_that_nobody_has() -> None:
     """A tool that the model invents is none of the client's: the model is told that there is none."""
     model = ScriptedModel([call("fly")], ["Sorry."])
-    events = await played(talk(model).respond(Wish(tools=[DOOR])))
+    events = await played(talk(model).respond(TurnOptions(tools=[DOOR])))
     assert words(events) == "Sorry."
     assert model.messages[-1]["content"].startswith("Error: there is no tool 'fly'")
 
@@ -541,7 +541,7 @@ async def test_own_result_is_hidden() -> None:
 async def test_client_answers_its_own_call() -> None:
     """A call of the client's tool is an item, and ends the turn."""
     model = ScriptedModel([call("door", '{"open": true}'), end("tool_calls")])
-    last = await ending(talk(model).respond(Wish(tools=[DOOR])))
+    last = await ending(talk(model).respond(TurnOptions(tools=[DOOR])))
     assert (last.outcome, calls(last), len(model.requests)) == ("completed", [("door", '{"open": true}')], 1)
 
 
@@ -549,9 +549,9 @@ async def test_result_of_the_client_is_sent() -> None:
     """With the result in the history the next turn goes on from there."""
     model = ScriptedModel([call("door")], ["It is open."])
     conversation = talk(model)
-    await played(conversation.respond(Wish(tools=[DOOR])))
+    await played(conversation.respond(TurnOptions(tools=[DOOR])))
     conversation.history.append(FunctionOutput(call_id="call_1", output="open"))
-    await played(conversation.respond(Wish(tools=[DOOR])))
+    await played(conversation.respond(TurnOptions(tools=[DOOR])))
     assert (roles(model)[1:], contents(model)[-1]) == (["user", "assistant", "tool"], "open")
 
 
@@ -559,10 +559,10 @@ async def test_call_of_both_kinds() -> None:
     """Of a message that calls both, the own one is run and the client's handed on; then both are sent together."""
     model = ScriptedModel([call("roll", call_id="a"), call("door", call_id="b", index=1)], ["Done."])
     conversation = talk(model, cast(tools=[ROLL]))
-    last = await ending(conversation.respond(Wish(tools=[DOOR])))
+    last = await ending(conversation.respond(TurnOptions(tools=[DOOR])))
     assert (calls(last), len(model.requests)) == ([("door", "{}")], 1)
     conversation.history.append(FunctionOutput(call_id="b", output="open"))
-    await played(conversation.respond(Wish(tools=[DOOR])))
+    await played(conversation.respond(TurnOptions(tools=[DOOR])))
     assert [spoken.get("tool_call_id") for spoken in model.messages[2:]] == [None, "a", "b"]
     assert contents(model)[-2:] == ["roll did []", "open"]
 
@@ -570,7 +570,7 @@ async def test_call_of_both_kinds() -> None:
 async def test_client_has_a_tool_of_the_same_name() -> None:
     """Of two tools with one name the character's is offered and run."""
     model = ScriptedModel([call("roll")], ["Done."])
-    last = await ending(talk(model, cast(tools=[ROLL])).respond(Wish(tools=[tool("roll", n={}), DOOR])))
+    last = await ending(talk(model, cast(tools=[ROLL])).respond(TurnOptions(tools=[tool("roll", n={}), DOOR])))
     assert calls(last) == []
     assert model.requests[0].tools == [ROLL, DOOR]
     assert model.messages[-1]["content"] == "roll did []"
@@ -848,7 +848,7 @@ async def test_model_that_fails_when_it_is_cancelled(error: Exception) -> None:
 
 async def test_cancel_while_a_call_is_closed() -> None:
     """A cancel between the last arguments of a call and its end leaves no item in progress."""
-    turn = (conversation := talk(ScriptedModel([call("door", "")]))).respond(Wish(tools=[DOOR]))
+    turn = (conversation := talk(ScriptedModel([call("door", "")]))).respond(TurnOptions(tools=[DOOR]))
     async with aclosing(turn.events()) as events:
         async for event in events:
             if type(event).__name__ == "ArgumentsDelta":
@@ -863,7 +863,7 @@ async def test_answer_that_leaves_no_trace() -> None:
     """An answer that is not recorded knows what was said, and is not added to it."""
     model = ScriptedModel([call("roll")], ["Aside."])
     conversation = talk(model, cast(tools=[ROLL]))
-    last = await ending(conversation.respond(Wish(recorded=False)))
+    last = await ending(conversation.respond(TurnOptions(recorded=False)))
     assert [item.text for item in last.items if isinstance(item, Message)] == ["Aside."]
     assert (contents(model)[1], len(conversation.history)) == ("Hello?", 1)
 
@@ -871,14 +871,14 @@ async def test_answer_that_leaves_no_trace() -> None:
 async def test_items_instead_of_the_conversation() -> None:
     """With items of its own a wish is answered from these alone; the system prompt stays."""
     model = ScriptedModel()
-    await played(talk(model).respond(Wish(items=[message("Sum up: a, b.")], recorded=False)))
+    await played(talk(model).respond(TurnOptions(items=[message("Sum up: a, b.")], recorded=False)))
     assert contents(model) == ["Be kind.", "Sum up: a, b."]
 
 
 async def test_no_items_are_items_too() -> None:
     """An empty list is not the conversation."""
     model = ScriptedModel()
-    await played(talk(model).respond(Wish(items=[], recorded=False)))
+    await played(talk(model).respond(TurnOptions(items=[], recorded=False)))
     assert contents(model) == ["Be kind.", "Hello."]
 
 
@@ -888,7 +888,7 @@ async def test_two_answers_at_the_same_time() -> None:
     model = ScriptedModel([pause, "first"], ["second"])
     conversation = talk(model)
     reading, _ = await paused(conversation.respond(), model)
-    assert words(await played(conversation.respond(Wish(recorded=False)))) == "second"
+    assert words(await played(conversation.respond(TurnOptions(recorded=False)))) == "second"
     pause.set()
     assert words(await reading) == "first"
     assert len(conversation.history) == 2
@@ -1002,7 +1002,7 @@ STEPS = st.one_of(
 def test_every_turn_comes_to_an_orderly_end(scripts: list[list[Step]], cancelled_after: int) -> None:
     """Whatever a model says, and whenever it is cancelled: each item begins and ends once, and then the turn does."""
     conversation = talk(ScriptedModel(*scripts), cast(tools=[ROLL]), tool_rounds=2)
-    events = asyncio.run(_heard(conversation.respond(Wish(tools=[DOOR])), cancelled_after))
+    events = asyncio.run(_heard(conversation.respond(TurnOptions(tools=[DOOR])), cancelled_after))
     assert isinstance(last := events.pop(), TurnEnded)
     begun = [event.item for event in events if isinstance(event, ItemAdded)]
     done = [event.item for event in events if isinstance(event, ItemDone)]

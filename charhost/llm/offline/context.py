@@ -1,61 +1,40 @@
-"""Talk: what matters of a conversation to its next offline answer."""
+"""The part of a conversation that the next reply of the stand-in depends on."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
-from charhost.llm.offline.phrases import ENGLISH, Phrases
-from charhost.llm.offline.tool_arguments import command
+from charhost.llm.offline.commands import Command, command_in
+from charhost.llm.offline.languages import Language, compiled, english
 
-# What is looked at: the ends of messages, and the end of a conversation. It keeps an answer fast, whatever is sent.
+# Only the ends of messages and of the conversation are read, which bounds the time that a reply takes.
 _MOST_TEXT = 2000
 _MOST_MESSAGES = 100
 _MOST_SENTENCES = 6
 _MOST_SENTENCE = 240
 
-# What stands before the words that matter, and between two thoughts; the words are English, the signs anybody's.
-_LEAD = re.compile(
-    r"^(?:(?:well|so|and|but|oh|ah|ok|okay|yes|yeah|no|actually|please|then|also|by the way)[,! ]+)+(?=\w)",
-    re.IGNORECASE,
-)
-_THOUGHT = re.compile(
-    r"(?<=[.!?…])\s+|\n+"
-    r"|,? (?:and|but) (?=I(?:'m|'ve| (?:am|was|can't|don't|hate|love|like|want|need|feel|think|miss))\b)",
-    re.IGNORECASE,
-)
-_HELLO = re.compile(r"^(?:hi|hello|hey)(?: there)?\b[,! ]*", re.IGNORECASE)
-# What "my name is" and "I'm" may be followed by without it being a name.
-_NO_NAMES = re.compile(
-    r"(?:a|an|the|not|no|so|too|very|just|also|here|there|back|home|ok|okay|sure|sorry|fine|good|well|sad|happy|tired"
-    r"|glad|afraid|lost|new|old|late|ready|done|busy|sick|ill|alone|bored|hungry|curious|interested|going|trying"
-    r"|looking|later|maybe|when|if|crazy|tomorrow|again|now|stupid|whatever|something|unknown|secret|important|none"
-    r"|nobody|it|this|that|what|hard|difficult|english|french|german|spanish|american|british|italian|european"
-    r"|catholic|christian|muslim|jewish|buddhist)$",
-    re.IGNORECASE,
-)
-
 
 @dataclass(frozen=True)
-class Talk:
-    """What matters of a conversation to its next answer; it lives as long as that answer takes.
+class Context:
+    """The part of a conversation that one reply depends on.
 
-    `heard` are the user's words and `said` the earlier answers. `results` are those of tools that were called last, of
-    which `tool` names the last. `command` is a last message that begins like `/throw_dice`, in full.
+    `results` are those of the last tool calls, of which `tool` is the last. `command` is made of the last message.
     """
 
-    heard: tuple[str, ...]
-    said: str
+    user: tuple[str, ...]
+    replies: str
     results: tuple[str, ...]
     tool: str
-    command: str | None
+    command: Command | None
     seed: bytes
 
     @classmethod
-    def of(cls, character: str, messages: Sequence[Mapping[str, Any]]) -> Talk:
-        """Read the messages of a request; those of the system are none of the talk, nor part of the seed."""
+    def of(cls, character: str, messages: Sequence[Mapping[str, Any]]) -> Context:
+        """Read the messages of a request but for those of the system, which change neither the reply nor the seed."""
         recent = [
             message for message in messages[-_MOST_MESSAGES:] if message.get("role") not in ("system", "developer")
         ]
@@ -63,17 +42,17 @@ class Talk:
         results = _last_results(texts)
         last = next((text_of(m.get("content")) for m in reversed(recent) if m.get("role") == "user"), "")
         return cls(
-            heard=tuple(text.replace("’", "'") for role, text in texts if role == "user"),
-            said="\n".join(text for role, text in texts if role == "assistant"),
+            user=tuple(text.replace("’", "'") for role, text in texts if role == "user"),
+            replies="\n".join(text for role, text in texts if role == "assistant"),
             results=results,
             tool=_tool_of(recent) if results else "",
-            command=last if not results and command(last) else None,
+            command=command_in(last),
             seed=repr((character, texts)).encode("utf-8", "backslashreplace"),
         )
 
 
 def text_of(content: Any) -> str:
-    """The text of a message's content: a str, or a list of parts of which some may be images."""
+    """Return the text of a message's content: a string, or a list of parts of which some may be images."""
     if isinstance(content, str):
         return content
     if not isinstance(content, (list, tuple)):
@@ -83,34 +62,52 @@ def text_of(content: Any) -> str:
 
 
 def sentences(text: str) -> Iterator[str]:
-    """Yield the last sentences, without greetings and small words before others."""
-    for sentence in _THOUGHT.split(text)[-_MOST_SENTENCES:]:
-        plain = _LEAD.sub("", " ".join(sentence.split())[:_MOST_SENTENCE])
-        rest = _HELLO.sub("", plain)
+    """Yield the last sentences of *text*; a greeting is a sentence of its own, and leading small words are left out."""
+    rules = _rules()
+    for sentence in rules.boundary.split(text)[-_MOST_SENTENCES:]:
+        plain = rules.leading.sub("", " ".join(sentence.split())[:_MOST_SENTENCE])
+        rest = rules.hello.sub("", plain)
         if rest != plain:
             yield plain[: len(plain) - len(rest)].strip(" ,!")
-        if rest := _LEAD.sub("", rest).rstrip(" .!…"):
+        if rest := rules.leading.sub("", rest).rstrip(" .!…"):
             yield rest
 
 
-def user_name(heard: Sequence[str], phrases: Phrases) -> str:
-    """What the user last asked to be called, or ""."""
-    for text in reversed(heard):
-        for named in (phrases.named, ENGLISH.named):
+def user_name(messages: Sequence[str], language: Language) -> str:
+    """Return the name that the user last gave, or ""."""
+    for text in reversed(messages):
+        for named in (language.named, english().named):
             for match in reversed(list(named.finditer(text[:_MOST_SENTENCE]))):
                 name = next(group for group in match.groups() if group)
-                if not _NO_NAMES.match(name.split()[0]):
+                if not _rules().no_names.fullmatch(name.split()[0]):
                     return name[:1].upper() + name[1:]
     return ""
 
 
+class _SentenceRules:
+    """The table of sentences in `phrases/en.toml`."""
+
+    def __init__(self) -> None:
+        table = english().table["sentences"]
+        leading, no_names = "|".join(table["leading"]), "|".join(table["no_names"])
+        self.leading = re.compile(rf"^(?:(?:{leading})[,! ]+)+(?=\w)", re.IGNORECASE)
+        self.boundary = compiled(table["boundary"], re.IGNORECASE)
+        self.hello = compiled(table["hello"], re.IGNORECASE)
+        self.no_names = re.compile(no_names, re.IGNORECASE)
+
+
+@lru_cache(maxsize=1)
+def _rules() -> _SentenceRules:
+    return _SentenceRules()
+
+
 def _clipped(text: str) -> str:
-    """The end of a text; half a character, which cannot be sent, is marked as unknown."""
+    """Return the end of a text; half a surrogate pair, which cannot be encoded, becomes a replacement character."""
     return re.sub(r"[\ud800-\udfff]", "\ufffd", text[-_MOST_TEXT:].strip())
 
 
 def _last_results(texts: Sequence[tuple[Any, str]]) -> tuple[str, ...]:
-    """The results at the end of the talk; there are several where tools were called side by side."""
+    """Return the results at the end of the conversation: several, if tools were called in parallel."""
     results: list[str] = []
     for role, text in reversed(texts):
         if role not in ("tool", "function"):
@@ -120,7 +117,7 @@ def _last_results(texts: Sequence[tuple[Any, str]]) -> tuple[str, ...]:
 
 
 def _tool_of(messages: Sequence[Mapping[str, Any]]) -> str:
-    """The name of the tool that the last message comes from."""
+    """Return the name of the tool whose result the last message is."""
     calls = [call for message in messages for call in message.get("tool_calls") or ()]
     same = [call for call in calls if call.get("id") == messages[-1].get("tool_call_id")]
     function = (same or calls or [{}])[-1].get("function") or {}

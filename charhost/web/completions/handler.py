@@ -144,7 +144,7 @@ def _foreseen(error: Exception) -> Problem:
 
 def _turn(request: web.Request, asked: ChatRequest, character: Character) -> Turn:
     conversation = request.app[CONVERSATIONS].open(character, "completions", items=asked.items())
-    return conversation.respond(asked.wish())
+    return conversation.respond(asked.turn_options())
 
 
 async def _heard(turn: Turn) -> TurnEnded:

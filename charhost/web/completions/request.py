@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
-from charhost.conversation.tally import Wish
+from charhost.conversation.turn_context import TurnOptions
 from charhost.jsontext import decoded
 from charhost.text import FieldProblem, field_path, field_problems
 from charhost.web.client_model import ClientModel, FirstError
@@ -294,10 +294,10 @@ class ChatRequest(_Options):
         for message in self.messages:
             yield from message.items()
 
-    def wish(self) -> Wish:
-        """Say what the client asks of the answer."""
+    def turn_options(self) -> TurnOptions:
+        """Return the options that the client sets for the response."""
         options = {name: getattr(self, name) for name in _Options.model_fields}
-        return Wish(
+        return TurnOptions(
             tools=[tool.model_dump() for tool in self.tools or ()],
             tool_choice=self.tool_choice,
             options={name: value for name, value in options.items() if value is not None},

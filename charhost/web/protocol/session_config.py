@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from charhost.conversation.items import Item
-from charhost.conversation.tally import Wish
+from charhost.conversation.turn_context import TurnOptions
 from charhost.jsontext import Json
 from charhost.web.client_model import ClientModel
 from charhost.web.protocol.session_params import (
@@ -105,14 +105,14 @@ class SessionConfig(ClientModel):
         """The temperature shown to beta clients, which expect a number."""
         return 0.8 if self.temperature is None else self.temperature
 
-    def wish(self, items: Sequence[Item] | None, recorded: bool) -> Wish:
+    def wish(self, items: Sequence[Item] | None, recorded: bool) -> TurnOptions:
         """Return the parameters of a turn with these settings."""
         options: Json = {}
         if self.max_output_tokens != "inf":
             options["max_tokens"] = self.max_output_tokens
         if self.temperature is not None:
             options["temperature"] = self.temperature
-        return Wish(
+        return TurnOptions(
             instructions=self.instructions,
             tools=[_chat_tool(tool) for tool in self.tools],
             tool_choice=self._chat_choice(),

@@ -13,8 +13,8 @@ from pydantic_core import to_json
 
 from charhost.character.character import Character, CharacterSet
 from charhost.conversation.items import Message
-from charhost.conversation.tally import Wish
 from charhost.conversation.turn import Turn
+from charhost.conversation.turn_context import TurnOptions
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
 from charhost.jsontext import Json
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid
@@ -125,7 +125,7 @@ class UnmuteHandler:
 
     def _speak(self) -> None:
         self._session.choose(None)
-        turn = self._session.conversation.respond(Wish(instructions=self._wish()))
+        turn = self._session.conversation.respond(TurnOptions(instructions=self._wish()))
         response = {
             "object": "realtime.response",
             "status": "in_progress",

@@ -298,9 +298,9 @@ async def test_the_end_of_a_long_message_counts() -> None:
 
 async def test_a_tool_that_is_asked_for_is_called() -> None:
     """The call stands alone, with an identifier, and is the reason for the end."""
-    first, last = await deltas(OfflineModel(ada()), "throw three dice", tools=TOOLS)
+    first, last = await deltas(OfflineModel(ada()), '/throw_dice {"count": 3}', tools=TOOLS)
     (made,) = first.calls
-    assert (made.index, made.name, made.arguments, first.text) == (0, "throw_dice", '{"count":3}', "")
+    assert (made.index, made.name, made.arguments, first.text) == (0, "throw_dice", '{"count": 3}', "")
     assert made.id
     assert made.id.startswith("call_")
     assert last.finish == "tool_calls"
@@ -309,8 +309,8 @@ async def test_a_tool_that_is_asked_for_is_called() -> None:
 
 async def test_every_call_has_its_own_identifier() -> None:
     """The same words later in a conversation make another call."""
-    first = await call("throw dice")
-    second = await call(*result("5"), {"role": "assistant", "content": "A five."}, "throw dice")
+    first = await call("/throw_dice")
+    second = await call(*result("5"), {"role": "assistant", "content": "A five."}, "/throw_dice")
     assert first
     assert second
     assert first.id != second.id
@@ -324,9 +324,14 @@ async def test_a_long_command_reaches_the_tool_whole() -> None:
     assert made.arguments == arguments
 
 
+async def test_prose_calls_no_tool() -> None:
+    """Only a command does: the stand-in does not guess arguments."""
+    assert await call("throw three dice") is None
+
+
 async def test_the_choice_of_tools_is_honoured() -> None:
     """`none` forbids what the user asks for, `required` calls what nobody asked for."""
-    assert await call("throw dice", tool_choice="none") is None
+    assert await call("/throw_dice", tool_choice="none") is None
     assert await call("hello", tool_choice="required")
 
 

@@ -99,7 +99,7 @@ def test_functions_of_old_are_ignored() -> None:
     messages.append({"role": "function", "content": "6"})
     request = asked([*messages, *HI], functions=[{"name": "f"}], function_call="auto")
     assert len(list(request.items())) == 2
-    assert (request.wish().tools, request.wish().options) == ([], {})
+    assert (request.turn_options().tools, request.turn_options().options) == ([], {})
 
 
 def test_options_are_passed_on_and_the_unknown_left_out() -> None:
@@ -116,19 +116,19 @@ def test_options_are_passed_on_and_the_unknown_left_out() -> None:
         "response_format": {"type": "json_object"},
     }
     request = asked(**options, store=True, metadata={"a": "b"}, presence_penalty=None)
-    assert request.wish().options == options
+    assert request.turn_options().options == options
 
 
 def test_one_stop_word_is_a_list_of_one() -> None:
     """Both ways of writing it mean the same to all models."""
-    assert asked(stop="END").wish().options == {"stop": ["END"]}
+    assert asked(stop="END").turn_options().options == {"stop": ["END"]}
 
 
 def test_tools_and_the_choice_among_them_are_passed_on() -> None:
     """Tools come as they were sent, without those that are no functions."""
     tool = {"type": "function", "function": {"name": "dice", "parameters": {"type": "object"}, "strict": True}}
     choice = {"type": "function", "function": {"name": "dice"}}
-    wish = asked(tools=[tool, {"type": "web_search"}], tool_choice=choice).wish()
+    wish = asked(tools=[tool, {"type": "web_search"}], tool_choice=choice).turn_options()
     assert (wish.tools, wish.tool_choice) == ([tool], choice)
 
 

@@ -1,4 +1,4 @@
-"""The phrases of all languages."""
+"""The languages of the stand-in."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
-from charhost.llm.offline.phrases import ENGLISH, Phrases
-from charhost.llm.offline.translations import code, phrases_for
+from charhost.llm.offline.languages import Language, english, language_of, languages
 
-LANGUAGES = {language: phrases_for(language) for language in ("en", "fr", "de", "es")}
+LANGUAGES = {code: languages()[code] for code in ("en", "fr", "de", "es")}
 NEEDED = {
     "notice", "greeting", "again", "danger", "ai", "prompt", "known", "lookup_me", "named", "who", "how",
     "ability", "farewell", "thanks", "facts", "question", "silence", "foreign", "fallback", "task", "result",
@@ -18,27 +17,27 @@ NEEDED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("phrases", LANGUAGES.values(), ids=LANGUAGES)
-def test_every_language_has_what_is_said_anywhere(phrases: Phrases) -> None:
+@pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
+def test_every_language_has_what_is_said_anywhere(language: Language) -> None:
     """A small set at least; what is heard in other ways falls to the next kind."""
-    assert set(phrases.says) >= NEEDED
-    assert len(phrases.says["tools"]) == 2
-    assert len(phrases.says["fallback"]) >= 9
-    assert {kind for kind, _ in phrases.heard} <= set(phrases.says)
+    assert set(language.phrases) >= NEEDED
+    assert len(language.phrases["tools"]) == 2
+    assert len(language.phrases["fallback"]) >= 9
+    assert {kind for kind, _ in language.patterns} <= set(language.phrases)
 
 
-@pytest.mark.parametrize("phrases", LANGUAGES.values(), ids=LANGUAGES)
-def test_the_mark_stands_where_it_is_told_that_no_model_is_connected(phrases: Phrases) -> None:
+@pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
+def test_the_mark_stands_where_it_is_told_that_no_model_is_connected(language: Language) -> None:
     """In the notice, in the answer to whoever asks and to tasks, and nowhere else: by it a notice is known as given."""
-    marked = {kind for kind, says in phrases.says.items() for phrase in says if phrases.mark in phrase}
+    marked = {kind for kind, phrases in language.phrases.items() for phrase in phrases if language.mark in phrase}
     assert marked == {"notice", "ai", "task"}
-    assert all(phrases.mark in phrase for kind in marked for phrase in phrases.says[kind])
+    assert all(language.mark in phrase for kind in marked for phrase in language.phrases[kind])
 
 
-@pytest.mark.parametrize("phrases", LANGUAGES.values(), ids=LANGUAGES)
-def test_phrases_are_short_and_can_be_filled_in(phrases: Phrases) -> None:
+@pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
+def test_phrases_are_short_and_can_be_filled_in(language: Language) -> None:
     """They are spoken sentences, with only those gaps that are filled."""
-    every = [phrase for says in phrases.says.values() for phrase in says]
+    every = [phrase for phrases in language.phrases.values() for phrase in phrases]
     gaps = {gap for phrase in every for _, gap, _, _ in string.Formatter().parse(phrase) if gap is not None}
     assert gaps <= {"0", "me", "name", "user", "identity", "tools", "tool", "result", "list"}
     assert all(phrase.strip() and len(phrase) <= 180 for phrase in every)
@@ -46,7 +45,7 @@ def test_phrases_are_short_and_can_be_filled_in(phrases: Phrases) -> None:
 
 def test_no_phrase_is_said_for_two_reasons() -> None:
     """Otherwise a conversation repeats itself although each kind of answer varies."""
-    every = [phrase for says in ENGLISH.says.values() for phrase in says]
+    every = [phrase for phrases in english().phrases.values() for phrase in phrases]
     assert len(every) == len(set(every))
 
 
@@ -65,4 +64,4 @@ def test_no_phrase_is_said_for_two_reasons() -> None:
 )
 def test_a_language_is_known_by_its_first_two_letters(language: Any, known: str) -> None:
     """A region is ignored, and English serves for the rest."""
-    assert code(language) == known
+    assert language_of(language).code == known

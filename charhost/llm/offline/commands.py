@@ -1,0 +1,57 @@
+"""Commands: messages such as `/throw_dice {"count": 2}`, with which a user calls a tool."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+_COMMAND = re.compile(r"\s*/([\w-]{1,64})(?![\w/.-])[ \t]*")
+
+
+@dataclass(frozen=True)
+class Command:
+    """A tool's name and its arguments; these are passed on as the user wrote them, valid JSON or not."""
+
+    tool: str
+    arguments: str = "{}"
+
+
+def command_in(message: str) -> Command | None:
+    """Return the command that *message* is, whether there is such a tool or not; `/etc/hosts` is none."""
+    found = _COMMAND.match(message)
+    return Command(found[1], message[found.end() :].strip() or "{}") if found else None
+
+
+def tool_names(tools: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the names of the functions among *tools*."""
+    functions = [tool["function"] for tool in tools if isinstance(tool.get("function"), Mapping)]
+    return [function["name"] for function in functions if isinstance(function.get("name"), str)]
+
+
+def tool_call(
+    command: Command | None, tools: Sequence[Mapping[str, Any]], choice: str | Mapping[str, Any] | None
+) -> Command | None:
+    """Return the call that *command* or *choice*, the `tool_choice` of the request, asks for.
+
+    A tool that only the choice asks for is called without arguments.
+    """
+    names = tool_names(tools)
+    if choice == "none" or not names:
+        return None
+    chosen = _chosen(choice)
+    if chosen in names and (command is None or command.tool != chosen):
+        return Command(chosen)
+    if command is not None and command.tool in names:
+        return command
+    return Command(names[0]) if choice == "required" else None
+
+
+def _chosen(choice: object) -> str:
+    """Return the name of the function that a `tool_choice` names, or ""."""
+    if not isinstance(choice, Mapping):
+        return ""
+    function = choice.get("function")
+    name = function.get("name") if isinstance(function, Mapping) else choice.get("name")
+    return name if isinstance(name, str) else ""

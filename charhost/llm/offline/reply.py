@@ -1,0 +1,152 @@
+"""Reply: the stand-in's answer to one request."""
+
+from __future__ import annotations
+
+import re
+from random import Random
+from typing import Any
+
+from pydantic_core import to_json
+
+from charhost.character.character import Character
+from charhost.llm.model import ModelRequest
+from charhost.llm.offline.commands import Command, tool_call, tool_names
+from charhost.llm.offline.context import Context, sentences, text_of, user_name
+from charhost.llm.offline.languages import GENERAL, URGENT, Language
+from charhost.llm.offline.pronouns import swap
+
+_MOST_RESULT = 300
+_MOST_TASK = 20_000
+_LIST_TASKS = ("tags", "follow_ups", "queries")
+
+
+class Reply:
+    """Chooses the reply to one request."""
+
+    def __init__(
+        self, character: Character, language: Language, identity: str, context: Context, request: ModelRequest
+    ) -> None:
+        self._name = character.name
+        self._greetings = character.greetings
+        self._language = language
+        self._identity = identity
+        self._context = context
+        self._request = request
+        self._random = Random(context.seed)
+        self._user = user_name(context.user, language)
+        self._last = context.user[-1] if context.user else ""
+
+    def choose(self) -> str | Command:
+        """Return a tool call or a text; the tasks of chat programs get the format that they ask for."""
+        if (task := self._task()) is not None:
+            return task
+        call = tool_call(self._context.command, self._request.tools, self._request.tool_choice)
+        if call and not self._context.results:
+            return call
+        return self._with_notice(self._sentence())
+
+    def _with_notice(self, answer: str) -> str:
+        mark = self._language.mark
+        return answer if mark in answer or mark in self._context.replies else f"{self._phrase('notice')} {answer}"
+
+    def _sentence(self) -> str:
+        if self._context.results:
+            return self._report()
+        if not self._context.user and not self._context.replies:
+            return self._random.choice(self._greetings) if self._greetings else self._phrase("greeting")
+        if command := self._context.command:
+            tools = self._tools() or f" {self._phrase('no_tools')}"
+            return self._phrase("no_tool", tool=command.tool, tools=tools)
+        if not any(letter.isalnum() for letter in self._last):
+            return self._phrase("silence")
+        if _is_foreign(self._last):
+            return self._phrase("foreign")
+        kind, caught = self._kind()
+        return self._phrase("again" if kind == "greeting" and len(self._context.user) > 1 else kind, caught)
+
+    def _report(self) -> str:
+        result = " ".join(" ".join(self._context.results).split())
+        if len(result) > _MOST_RESULT:
+            result = f"{result[:_MOST_RESULT].rstrip()}…"
+        return self._phrase("result" if result else "no_result", tool=self._context.tool, result=result)
+
+    def _kind(self) -> tuple[str, str]:
+        """Return the kind of the last message, and the words of it that the reply repeats."""
+        said = list(sentences(self._last))
+        urgent = (kind for text in said for kind, _ in self._language.kinds(text) if kind in URGENT)
+        if found := min(urgent, key=URGENT.index, default=None):
+            return found, ""
+        general: str | None = None
+        for text in reversed(said):
+            if kind := self._about_names(text):
+                return kind, ""
+            for kind, match in self._language.kinds(text):
+                if kind not in GENERAL:
+                    return kind, next(filter(None, match.groups()), "")
+                general = general or kind
+        return general or "fallback", ""
+
+    def _about_names(self, sentence: str) -> str | None:
+        kinds = [kind for kind, _ in self._language.kinds(sentence)]
+        if "lookup_me" in kinds:
+            return "known" if self._user else "lookup_me"
+        return "named" if kinds[:1] != ["who"] and user_name((sentence,), self._language) else None
+
+    def _phrase(self, kind: str, caught: str = "", **more: Any) -> str:
+        """Return a phrase of that kind, filled in: an unused one, else the one that was used longest ago."""
+        phrases = self._language.phrases[kind]
+        ages = {phrase: self._context.replies.rfind(_longest_piece(phrase)) for phrase in phrases}
+        oldest = [phrase for phrase in phrases if ages[phrase] == min(ages.values())]
+        filling = {"me": self._name, "identity": self._identity, "user": self._user, "name": self._vocative(), **more}
+        chosen = self._random.choice(oldest)
+        if "{tools}" in chosen:
+            filling.setdefault("tools", self._tools())
+        text = chosen.format(_repeated(caught, self._language), **filling)
+        return text[:1].upper() + text[1:] if kind not in ("result", "no_result") else text
+
+    def _vocative(self) -> str:
+        """Return the user's name after a comma, or "" if a recent reply has it: people seldom repeat a name at once."""
+        return f", {self._user}" if self._user and self._user not in self._context.replies[-400:] else ""
+
+    def _tools(self) -> str:
+        found = tool_names(self._request.tools)
+        if not found:
+            return ""
+        several, one = self._language.phrases["tools"]
+        listed = f" {self._language.phrases['and'][0]} ".join(filter(None, [", ".join(found[:-1]), found[-1]]))
+        return f" {one if len(found) == 1 else several}".format(list=listed)
+
+    def _task(self) -> str | None:
+        """Return the reply to a task that a chat program sends by itself: JSON for a title or a list; else None."""
+        prompt = next(
+            (text_of(m.get("content")) for m in reversed(self._request.messages) if m.get("role") == "user"), ""
+        )
+        if not prompt[:50].lstrip().startswith("### Task:"):
+            return None
+        asked = prompt[:_MOST_TASK]
+        if re.search(r'"title"\s*:', asked):
+            return to_json({"title": _title(asked) or self._name}).decode()
+        key = next((key for key in _LIST_TASKS if re.search(rf'"{key}"\s*:', asked)), None)
+        return to_json({key: []}).decode() if key else self._phrase("task")
+
+
+def _is_foreign(text: str) -> bool:
+    letters = [letter for letter in text if letter.isalpha()]
+    return bool(letters) and sum(letter > "\u024f" for letter in letters) > len(letters) / 2
+
+
+def _repeated(caught: str, language: Language) -> str:
+    """Return the first thought of a user's words, as the character would repeat it."""
+    first = re.split(r",| (?:and|but|because|so that) (?=(?:i|he|she|it|we|they|you|then|my)\b)", caught, maxsplit=1)[0]
+    return swap(first.strip()) if language.code == "en" else first.strip()
+
+
+def _longest_piece(phrase: str) -> str:
+    return max(re.split(r"\{\w+\}", phrase), key=len).strip()
+
+
+def _title(task: str) -> str:
+    """Return the first words of the user in the chat that a task quotes."""
+    chat = task.rpartition("<chat_history>")[2]
+    line = re.search(r"^\s*USER:\s*(.+)$", chat, re.IGNORECASE | re.MULTILINE)
+    return " ".join(line[1][:200].split()[:5]).strip(" .,;:!?")[:60] if line else ""

@@ -1,0 +1,75 @@
+"""Commands, with which a user calls a tool of the stand-in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from charhost.llm.offline.commands import Command, command_in, tool_call
+
+TOOLS: list[dict[str, Any]] = [
+    {"type": "function", "function": {"name": "throw_dice", "parameters": {"type": "object"}}},
+    {"type": "function", "function": {"name": "new_game"}},
+]
+
+
+@pytest.mark.parametrize(
+    ("message", "tool"),
+    [
+        ("/new_game", "new_game"),
+        ("  /throw_dice 2", "throw_dice"),
+        ("/new", "new"),
+        ("/etc/hosts", None),
+        ("throw dice", None),
+        ("please /throw_dice", None),
+        ("", None),
+    ],
+)
+def test_a_command_is_a_slash_and_a_name(message: str, tool: str | None) -> None:
+    """Prose is no command, and neither is a path."""
+    command = command_in(message)
+    assert (command and command.tool) == tool
+
+
+@pytest.mark.parametrize("arguments", ['{"count": 3}', '{"count": oops', "[1]", '{"count": 3} and more', "two"])
+def test_arguments_stay_as_they_are(arguments: str) -> None:
+    """They are passed on, right or wrong: checking them is not the model's part."""
+    assert command_in(f"/throw_dice {arguments}") == Command("throw_dice", arguments)
+
+
+def test_a_command_without_arguments_has_an_empty_object() -> None:
+    """A tool without parameters needs no JSON."""
+    assert command_in("/new_game ") == Command("new_game", "{}")
+
+
+@pytest.mark.parametrize(
+    ("message", "choice", "name"),
+    [
+        ("/throw_dice", None, "throw_dice"),
+        ("/throw_dice", "none", None),
+        ("/flip", None, None),
+        ("throw dice", "auto", None),
+        ("hello", "required", "throw_dice"),
+        ("/new_game", "required", "new_game"),
+        ("/throw_dice", {"type": "function", "function": {"name": "new_game"}}, "new_game"),
+        ("hello", {"type": "function", "name": "new_game"}, "new_game"),
+        ("hello", {"type": "function", "function": {"name": "no_such"}}, None),
+    ],
+)
+def test_the_tool_choice_of_the_request_counts(message: str, choice: Any, name: str | None) -> None:
+    """`none` forbids a call, `required` and a function ask for one."""
+    call = tool_call(command_in(message), TOOLS, choice)
+    assert (call and call.tool) == name
+
+
+def test_a_chosen_tool_receives_the_arguments_of_its_own_command_only() -> None:
+    """Those that were written for another tool do not fit it."""
+    choice = {"type": "function", "function": {"name": "throw_dice"}}
+    assert tool_call(command_in("/throw_dice [1]"), TOOLS, choice) == Command("throw_dice", "[1]")
+    assert tool_call(command_in("/new_game [1]"), TOOLS, choice) == Command("throw_dice", "{}")
+
+
+def test_without_tools_nothing_is_called() -> None:
+    """Not even where a call is required."""
+    assert tool_call(command_in("/throw_dice"), [], "required") is None
