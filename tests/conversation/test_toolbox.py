@@ -227,7 +227,7 @@ async def test_mistakes_of_the_model_are_logged(caplog: pytest.LogCaptureFixture
     """Who wonders about a character's answers finds the calls that came to nothing."""
     caplog.set_level("INFO")
     await World().result("{}")
-    assert "called roll of character Ada in vain: the arguments do not fit" in caplog.text
+    assert "tool call roll of character Ada failed: the arguments do not fit" in caplog.text
 
 
 # Several
