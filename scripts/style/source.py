@@ -1,7 +1,5 @@
 """The Python files of a checkout, parsed."""
 
-from __future__ import annotations
-
 import ast
 import io
 import tokenize
@@ -25,11 +23,15 @@ class Source:
     def tree(self) -> ast.Module:
         return ast.parse(self.text, self.path)
 
-    @cached_property
+    @property
     def line_count(self) -> int:
         return len(self.text.splitlines())
 
-    @cached_property
+    @property
+    def folder(self) -> str:
+        return self.path.rpartition("/")[0]
+
+    @property
     def module(self) -> str:
         """The dotted name under which the file is imported."""
         return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
@@ -59,9 +61,3 @@ def read(root: Path, folder: str) -> list[Source]:
 
 def _is_python(path: Path) -> bool:
     return path.suffix == ".py" or (not path.suffix and path.read_bytes().startswith(b"#!/usr/bin/env python"))
-
-
-def body_of(function: Function) -> int:
-    """Return how many lines the body has, without its docstring."""
-    statements = function.body[1:] if ast.get_docstring(function) is not None else function.body
-    return statements[-1].end_lineno - statements[0].lineno + 1 if statements else 0  # type: ignore[operator]
