@@ -15,18 +15,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="measure_style", description="Measure the style of a checkout of charhost.")
     parser.add_argument("checkout", nargs="?", type=Path, default=HERE, help="its directory (default: this one)")
     parser.add_argument("--check", action="store_true", help="exit with status 1, and list why, when a bound is missed")
-    parser.add_argument("--offenders", action="store_true", help="list every place that a bounded figure counts")
     options = parser.parse_args(arguments)
     if not (options.checkout / "charhost").is_dir():
         parser.error(f"{options.checkout} has no directory charhost")
     figures = measure(options.checkout)
     print(*figures, sep="\n")
-    missed = [figure for figure in figures if not figure.is_kept]
-    listed = [figure for figure in missed if options.check and figure.most is not None]  # words are too many
-    for figure in figures if options.offenders else listed:
-        if figure.offenders:
-            print(f"\n{figure.name}:", *figure.offenders, sep="\n  ")
-    return int(options.check and bool(missed))
+    missed = [figure for figure in figures if options.check and not figure.is_kept]
+    for figure in missed:
+        print(f"\n{figure.name}:", *figure.offenders, sep="\n  ")
+    return int(bool(missed))
 
 
 def measure(root: Path) -> list[Figure]:
