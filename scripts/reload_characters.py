@@ -18,12 +18,11 @@ import argparse
 import json
 import os
 import re
-import signal
 import sys
 from contextlib import suppress
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from threading import TIMEOUT_MAX, Timer
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TextIO
 from urllib.parse import quote, urlsplit
 
 APPLIED, REFUSED, USAGE, UNREACHABLE, NOT_AUTHORISED, PRECONDITION_FAILED, NO_ANSWER = range(7)
@@ -32,14 +31,16 @@ HEADLINES = {"unchanged": "Nothing has changed: the characters stay as they are.
 
 def main() -> None:
     options, key = parse_arguments(), admin_key()
+    if hasattr(sys.stdout, "reconfigure"):  # JSON is UTF-8 on every terminal (RFC 8259, section 8.1)
+        sys.stdout.reconfigure(encoding="utf-8" if options.json else None, errors="backslashreplace")
     document, payload = dict[str, Any](), {"directory": options.directory}
     if not options.json:
         show(f"Sending reload request to {options.url}\nPayload: {json.dumps(payload, indent=2, ensure_ascii=False)}\n")
     response, body = post(options, json.dumps(payload), key)
     with suppress(TypeError, ValueError, RecursionError):
         document = dict(json.loads(body.decode()))
-        if options.json:  # JSON is UTF-8 on every terminal (RFC 8259, section 8.1)
-            show(body.decode().removesuffix("\n"), encoding="utf-8")
+        if options.json:
+            show(body.decode().removesuffix("\n"))
     status, lines = outcome(options.url, response, document)
     end(status, *(lines if status or not options.json else []))
 
@@ -90,30 +91,29 @@ def admin_key() -> bytes:
 def post(options: argparse.Namespace, body: str, key: bytes) -> tuple[HTTPResponse, bytes]:
     """Return the answer and its body; http.client follows no redirect and uses no proxy."""
     parts, etag = urlsplit(options.url), options.if_match
-    kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
     headers: dict[str, str | bytes] = {"Content-Type": "application/json"}
     headers |= {"Authorization": b"Bearer " + key} if key else {}
     headers |= {"If-Match": etag if etag[0] in '"*' else f'"{etag}"'} if etag else {}
     unanswered = f"No answer from {options.url} within {options.timeout:g} s; the server may still finish the reload."
-    Timer(options.timeout, end, (NO_ANSWER, unanswered)).start()  # a socket's timeout starts again with every byte
+    timer = Timer(options.timeout, end, (NO_ANSWER, unanswered))
+    timer.start()  # not the timeout of the socket, which would start again with every byte
     try:
-        # With a port always: http.client would take the last group of an IPv6 address for one.
-        connection = kind(parts.hostname or "", parts.port or kind.default_port)
+        connection = (HTTPSConnection if parts.scheme == "https" else HTTPConnection)(parts.netloc)
         connection.request("POST", quote(parts.path, safe="/%:@!$&'()*+,;=~"), body, headers)
         response = connection.getresponse()
         return response, response.read()
     except (OSError, HTTPException) as error:
         end(UNREACHABLE, f"No answer from {options.url}: {type(error).__name__}: {error}")
+    finally:
+        timer.cancel()
 
 
 def outcome(url: str, reply: HTTPResponse, document: dict[str, Any]) -> tuple[int, list[str]]:
-    """Return the exit status, and the lines that explain it."""
     code, errors = document.get("code"), [""]
     with suppress(KeyError, TypeError):
         for error in document["errors"]:
-            place = error["file"] if error["line"] is None else f"{error['file']}:{error['line']}"
+            place = f"{error['file']}:{error['line']}".removesuffix(":None")
             errors.append(f"  {place}: {error['error_type']}: {error['message']}")
-    details = errors if errors[1:] else []
     if reply.status == 200:
         with suppress(KeyError, TypeError, ValueError):
             return APPLIED, [
@@ -124,7 +124,7 @@ def outcome(url: str, reply: HTTPResponse, document: dict[str, Any]) -> tuple[in
                 f"  Duration: {document['load_duration']:.2f}s",
                 "",
                 f"  {document['message']:s}",
-                *details,
+                *errors,
             ]
     why = document.get("detail") or document.get("title") or "The server gave no reason."
     if 300 <= reply.status < 400:
@@ -135,25 +135,26 @@ def outcome(url: str, reply: HTTPResponse, document: dict[str, Any]) -> tuple[in
         why = f"{why} The key is read from CHARHOST_ADMIN_KEY or CHARHOST_ADMIN_KEY_FILE."
     denied = reply.status == 401 or code in ("forbidden", "invalid_key", "directory_not_allowed")
     status = NOT_AUTHORISED if denied else PRECONDITION_FAILED if reply.status == 412 else REFUSED
-    return status, [f"Characters not reloaded ({reply.status} {code or reply.reason})", f"  {why}", *details]
+    return status, [f"Characters not reloaded ({reply.status} {code or reply.reason})", f"  {why}", *errors]
 
 
 def end(status: int, *lines: str) -> NoReturn:
     """Print the lines, each without line breaks and control characters, and exit: a failure to standard error."""
-    stream, sign, word = (2, "✗", "ERROR") if status else (1, "✓", "OK")
+    stream, sign, word = (sys.stderr, "✗", "ERROR") if status else (sys.stdout, "✓", "OK")
+    mark = sign if sign.encode(getattr(stream, "encoding", "ascii"), "ignore") else word
     plain = ("".join(c if c.isprintable() else " " if c.isspace() else ascii(c)[1:-1] for c in line) for line in lines)
     if lines:
-        mark = sign if sign.encode(sys.stdout.encoding, "ignore") else word
-        show(f"{mark} " + "\n".join(plain), stream)
+        show(f"{mark} " + "\n".join(plain).rstrip(), stream)
     os._exit(status)  # Python itself would flush a closed pipe once more, and fail
 
 
-def show(text: str, descriptor: int = 1, encoding: str = sys.stdout.encoding) -> None:
-    """Print at once; a closed pipe changes no exit status."""
-    with suppress(BrokenPipeError), open(descriptor, "w", -1, encoding, "backslashreplace", closefd=False) as stream:
-        print(text, file=stream)
+def show(text: str, stream: TextIO | None = None) -> None:
+    with suppress(BrokenPipeError):  # a closed pipe changes no exit status
+        print(text, file=stream or sys.stdout, flush=True)
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGINT, lambda *_: end(130, "Interrupted; the server may still finish the reload."))
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        end(130, "Interrupted; the server may still finish the reload.")

@@ -576,6 +576,24 @@ def test_exit_status_is_the_servers_when_nobody_reads_the_output(server: Charhos
     assert b"BrokenPipe" not in process.stderr
 
 
+def test_a_slow_reader_of_the_output_is_no_timeout(server: Charhost) -> None:
+    """The timeout ends with the response: a pager that reads later receives all of it, and the status stays 0."""
+    server.answer(200, {**REPORT, "message": "x" * 300_000})
+    command = [*BARE, "/x", "--url", server.url, "--json", "--timeout", "1"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as process:
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(2)  # twice the timeout; the pipe is full
+        stdout, _ = process.communicate(timeout=30)
+    assert (process.returncode, stdout) == (0, server.body + b"\n")
+
+
+def test_it_runs_without_standard_output(server: Charhost) -> None:
+    """A job that starts the script with a closed standard output gets the exit status of the reload."""
+    command = ["sh", "-c", 'exec "$@" >&-', "sh", *BARE]
+    result = run("/x", "--url", server.url, command=command)
+    assert (result.returncode, result.stderr, len(server.requests)) == (0, "", 1)
+
+
 # The key
 
 
