@@ -15,7 +15,7 @@ from pydantic import (
 
 from charhost.text import display
 
-Trigger = Literal["startup", "http", "watch", "rollback", "websocket", "tool"]
+Trigger = Literal["startup", "http", "watch", "rollback", "websocket", "tool", "signal"]
 Outcome = Literal["applied", "unchanged", "valid", "rejected", "failed"]
 Scope = Literal["all", "changed"]
 OnError = Literal["exclude", "keep", "abort"]

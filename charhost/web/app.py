@@ -56,6 +56,7 @@ from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
 from charhost.web.security.tls import tls_context
 from charhost.web.sessions.sessions import Sessions
+from charhost.web.signals import signals
 
 log = logging.getLogger("charhost.web")
 
@@ -127,9 +128,11 @@ def serve(settings: Settings) -> None:
     # What is loaded by now stays: a collection after a reload then looks at the characters only.
     gc.collect()
     gc.freeze()
+    app = create_app(settings)
+    app.cleanup_ctx.insert(0, signals)
     try:
         web.run_app(
-            create_app(settings),
+            app,
             host=settings.host,
             port=settings.port,
             ssl_context=tls,

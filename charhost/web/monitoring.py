@@ -24,18 +24,19 @@ from charhost.web.schemas import Health, InProgress, Status
 @admin
 async def status(request: web.Request) -> web.StreamResponse:
     """`GET /v1/characters/status`"""
-    manager = request.app[MANAGER]
+    return json_answer(status_of(request.app))
+
+
+def status_of(app: web.Application) -> Status:
+    manager, watcher = app[MANAGER], app[WATCHER]
     running = manager.running
-    watcher = request.app[WATCHER]
-    return json_answer(
-        Status(
-            serving=manager.serving,
-            last_reload=manager.last_reload,
-            last_error=manager.last_error,
-            in_progress=InProgress(reload_id=running.reload_id, since=running.started_at) if running else None,
-            watcher=watcher.status if watcher else None,
-            generations=request.app[SESSIONS].by_generation(),
-        )
+    return Status(
+        serving=manager.serving,
+        last_reload=manager.last_reload,
+        last_error=manager.last_error,
+        in_progress=InProgress(reload_id=running.reload_id, since=running.started_at) if running else None,
+        watcher=watcher.status if watcher else None,
+        generations=app[SESSIONS].by_generation(),
     )
 
 
