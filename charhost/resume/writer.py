@@ -30,8 +30,8 @@ class Archive(Protocol):
     async def sessions(self, most: int) -> list[str]:
         """Answer the ids of the conversations that were kept last, and drop all others."""
 
-    async def conversation(self, session: str) -> Parked | None:
-        """Look one conversation up."""
+    async def find(self, session: str) -> Parked | None:
+        """Return one conversation."""
 
 
 class Journal:
@@ -106,7 +106,7 @@ class Journal:
             return None
         try:
             async with asyncio.timeout(SAVE_DEADLINE):
-                return await self._archive.conversation(session)
+                return await self._archive.find(session)
         except Exception:
             self._errors.inc()
             log.exception("the conversation of a client that came back could not be read; it is refused")

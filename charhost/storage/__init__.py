@@ -1,4 +1,4 @@
-"""The state file: what outlives the process, in SQLite."""
+"""The state file: history and conversations that outlive the process, in SQLite."""
 
 from charhost.storage.state_file import StateFile
 

@@ -1,4 +1,4 @@
-"""Conversations, in the state file: item by item, so that a turn writes what it adds."""
+"""Conversations in the state file: item by item, so that a turn writes only its own items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import NamedTuple
 from charhost import jsontext
 from charhost.conversation.items import Item, weight
 from charhost.resume.saved_session import Parked
-from charhost.storage.database import Database, Row, Writing
+from charhost.storage.connection import Row, Statements
+from charhost.storage.database import Database
 from charhost.storage.item_codec import item_of, spelled
 
 _SAVE = """
@@ -21,14 +22,14 @@ _SAVE = """
 
 
 class Written(NamedTuple):
-    """The items that the file has of a conversation, and the place of each."""
+    """The items of a conversation in the file, and their positions."""
 
     items: tuple[Item, ...] = ()
     places: tuple[int, ...] = ()
 
 
 class Edit(NamedTuple):
-    """What a conversation is in the file afterwards, and what has to be done for that."""
+    """The changes that bring a conversation in the file up to date, and its items afterwards."""
 
     session: str
     written: Written
@@ -37,24 +38,24 @@ class Edit(NamedTuple):
 
 
 class ConversationTable:
-    """Writes what changed since the last time, and reads a conversation back."""
+    """Writes the changes of conversations, and reads conversations back."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self._written: dict[str, Written] = {}
 
     async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
-        """Write how these conversations stand, and drop those that are over; all of it or nothing."""
+        """Write these conversations as they are now, and drop the *forgotten* ones; all of it or nothing."""
         edits = [_edit(parked, self._written.get(parked.id, Written())) for parked in conversations]
         gone = [(edit.session, place) for edit in edits for place in edit.gone]
-        # Spelled where it is written, on the thread that talks to SQLite: there may be thousands of them.
+        # Encoded on the thread of the connection: there may be thousands of them.
         new = ((edit.session, place, spelled(item)) for edit in edits for item, place in edit.new)
 
-        async def job(writing: Writing) -> None:
-            await writing.run_all("DELETE FROM conversations WHERE id = ?", [(session,) for session in forgotten])
-            await writing.run_all(_SAVE, map(_row, conversations))
-            await writing.run_all("DELETE FROM items WHERE session = ? AND position = ?", gone)
-            await writing.run_all("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", new)
+        def job(statements: Statements) -> None:
+            statements.run_all("DELETE FROM conversations WHERE id = ?", [(session,) for session in forgotten])
+            statements.run_all(_SAVE, map(_row, conversations))
+            statements.run_all("DELETE FROM items WHERE session = ? AND position = ?", gone)
+            statements.run_all("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", new)
 
         def written(_: None) -> None:
             for session in forgotten:
@@ -64,27 +65,29 @@ class ConversationTable:
         await self._database.write(job, written)
 
     async def sessions(self, most: int) -> list[str]:
-        """Answer the ids of the conversations that were saved last, and drop all others."""
+        """Return the ids of the *most* conversations saved last, and drop all others."""
         kept = "SELECT id FROM conversations ORDER BY saved DESC LIMIT ?"
         drop = f"DELETE FROM conversations WHERE id NOT IN ({kept})"
-        await self._database.write(lambda writing: writing.run(drop, most))
-        return [session for (session,) in await self._database.rows(kept, most)]
+        await self._database.write(lambda statements: statements.run(drop, most))
+        return [session for (session,) in await self._database.read(lambda statements: statements.rows(kept, most))]
 
     async def find(self, session: str) -> Parked | None:
-        """Read one conversation."""
+        return await self._database.read(lambda statements: self._read(statements, session))
+
+    def _read(self, statements: Statements, session: str) -> Parked | None:
         query = "SELECT character, owner, dialect, config, conversation FROM conversations WHERE id = ?"
-        found = await self._database.rows(query, session)
+        found = statements.rows(query, session)
         if not found:
             return None
         query = "SELECT item, position FROM items WHERE session = ? ORDER BY position"
-        rows = await self._database.rows(query, session)
+        rows = statements.rows(query, session)
         items = tuple(item_of(text) for text, _ in rows)
         self._written[session] = Written(items, tuple(place for _, place in rows))
         return _parked(session, found[0], items)
 
 
 def _edit(parked: Parked, written: Written) -> Edit:
-    """Find out what has changed: items are never changed, only replaced, so the same object needs not be written again.
+    """Return the changes: items are immutable, so an object that was written is not written again.
 
     Items that are written and in order keep their places, all others follow the last.
     """
@@ -97,12 +100,12 @@ def _edit(parked: Parked, written: Written) -> Edit:
 
 
 def _begins_with(items: Sequence[Item], written: Sequence[Item]) -> bool:
-    """Say whether nothing but what follows is new, as it mostly is."""
+    """Return whether only the end is new, the usual case."""
     return len(items) >= len(written) and all(map(is_, written, items))
 
 
 def _common(written: Written, items: Sequence[Item]) -> Written:
-    """Answer what of the written ones the items begin with, in the same order."""
+    """Return the written items that *items* begin with, in the same order."""
     waiting, places = deque(items), []
     for item, place in zip(*written, strict=True):
         if waiting and waiting[0] is item:

@@ -97,14 +97,15 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[METRICS] = Metrics()
     app[GATE] = Gate(settings, app[METRICS])
     state = StateFile(settings.state) if settings.state else None
-    app[JOURNAL] = Journal(state, app[METRICS])
+    history = state.history if state else None
+    app[JOURNAL] = Journal(state.conversations if state else None, app[METRICS])
     app[PARKING] = Parking(settings.resume_max, settings.resume_ttl, app[JOURNAL])
     app[METRICS].watch(app[METRICS].sessions_parked, lambda: len(app[PARKING]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
     crew = Crew()
     app[MODELS] = UpstreamModels(settings)
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], crew)
-    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], crew, state)
+    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], crew, history)
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
     if state is not None:
         app.cleanup_ctx.append(partial(_state, state))
@@ -150,8 +151,8 @@ def serve(settings: Settings) -> None:
 async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
     await state.open()
     await app[PARKING].recover()
-    sets = len(await state.generations())
-    log.info("the state file has %d sets that served, and %d conversations", sets, len(app[PARKING]))
+    sets = len(await state.history.generations())
+    log.info("state file: %d earlier character sets, %d conversations", sets, len(app[PARKING]))
     yield
     await app[JOURNAL].close()
     await state.close()
@@ -191,7 +192,7 @@ async def _stop(app: web.Application) -> None:
 
 def _who_answers(settings: Settings) -> str:
     if settings.llm_url is None:
-        return "no language model is connected (CHARHOST_LLM_URL): an offline stand-in answers for the characters"
+        return "no language model configured (set CHARHOST_LLM_URL): using the offline stand-in"
     model = settings.llm_model or "the first model"
     return f"characters speak with {model} at {Endpoint(settings.llm_url).host}"
 

@@ -28,7 +28,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         return
     file = StateFile(tmp_path / "state.db")
     await file.open()
-    yield file
+    yield file.history
     await file.close()
 
 

@@ -225,7 +225,7 @@ class Left:
     async def sessions(self, most: int) -> list[str]:
         return list(self.kept)[:most]
 
-    async def conversation(self, session: str) -> Parked | None:
+    async def find(self, session: str) -> Parked | None:
         self.read.append(session)
         return self.kept.get(session)
 

@@ -42,7 +42,7 @@ class Archive:
     async def sessions(self, most: int) -> list[str]:
         raise OSError(5, "Input/output error")
 
-    async def conversation(self, session: str) -> Parked | None:
+    async def find(self, session: str) -> Parked | None:
         raise OSError(5, "Input/output error")
 
 

@@ -19,6 +19,7 @@ from charhost.errors import UnknownGeneration
 from charhost.reload.manager import CharacterManager
 from charhost.reload.order import FromHistory
 from charhost.settings import Settings
+from charhost.storage.conversation_table import ConversationTable
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS, JOURNAL, MANAGER, SESSIONS
 from charhost.web.realtime import unmute
@@ -46,6 +47,13 @@ def serving(directory: Path, tmp_path: Path) -> Serving:
             yield client
 
     return serving
+
+
+def conversations(client: Client) -> ConversationTable:
+    """Return the table of conversations in the state file of the server."""
+    table = client.app[JOURNAL]._archive
+    assert isinstance(table, ConversationTable)
+    return table
 
 
 def manager(client: Client) -> CharacterManager:
@@ -388,8 +396,8 @@ async def test_an_answer_is_told_to_be_complete_when_it_is_on_the_disk(
 ) -> None:
     """Its words are sent at once; its end waits for the file."""
     async with serving() as client:
-        archive, gate, begun = manager(client).store, asyncio.Event(), asyncio.Event()
-        save: Callable[..., Awaitable[None]] = archive.save  # type: ignore[attr-defined]
+        archive, gate, begun = conversations(client), asyncio.Event(), asyncio.Event()
+        save: Callable[..., Awaitable[None]] = archive.save
 
         async def slow(*arguments: object) -> None:
             begun.set()
@@ -416,13 +424,13 @@ async def test_an_answer_in_unmutes_dialect_waits_for_the_disk_too(
     async with serving() as client, client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
         await client.app[JOURNAL].settled()
         gate = asyncio.Event()
-        save: Callable[..., Awaitable[None]] = manager(client).store.save  # type: ignore[attr-defined]
+        save: Callable[..., Awaitable[None]] = conversations(client).save
 
         async def slow(*arguments: object) -> None:
             await gate.wait()
             await save(*arguments)
 
-        monkeypatch.setattr(manager(client).store, "save", slow)
+        monkeypatch.setattr(conversations(client), "save", slow)
         await ws.send_json({"type": "session.update", "session": {"allow_recording": False}})
         await heard(ws, "response.text.delta")
         receiving = asyncio.create_task(heard(ws, "response.text.done"))
@@ -438,7 +446,7 @@ async def test_a_file_that_fails_costs_no_answer_and_no_reload(
     """The server goes on as if it had none; two metrics and the log tell what is not kept."""
     with caplog.at_level(logging.ERROR):
         async with serving() as client:
-            await manager(client).store.close()  # type: ignore[attr-defined]
+            await conversations(client)._database.close()
             async with calling(client) as caller:
                 await talk(client, caller, "One.", "Two.")
             assert (await reload(client))["outcome"] == "applied"
@@ -452,7 +460,7 @@ async def test_a_client_that_was_only_greeted_finds_its_session(serving: Serving
     """The id that it was told is kept before anything is said, so that a kill right after it does not matter."""
     async with serving() as client, calling(client) as lost:
         await client.app[JOURNAL].settled()
-        assert await manager(client).store.conversation(session_id(lost))  # type: ignore[attr-defined]
+        assert await conversations(client).find(session_id(lost))
         await client.server.close()
     async with serving() as client, resuming(client, lost) as caller:
         assert session_id(caller) == session_id(lost)
@@ -486,7 +494,7 @@ async def test_a_file_that_hangs_costs_no_farewell(serving: Serving, monkeypatch
             await asyncio.Event().wait()
 
         async with calling(client) as caller:
-            monkeypatch.setattr(manager(client).store, "save", hang)
+            monkeypatch.setattr(conversations(client), "save", hang)
             monkeypatch.setattr("charhost.resume.writer.SAVE_DEADLINE", LIMIT)
             await caller.send("response.create")
             await begun.wait()
@@ -500,7 +508,7 @@ async def test_a_file_that_hangs_costs_no_farewell(serving: Serving, monkeypatch
 async def test_a_history_that_cannot_be_read_is_told_of(serving: Serving) -> None:
     """Whoever asks for it, or for a rollback, learns that it is the file; the set serves on."""
     async with serving() as client:
-        await manager(client).store.close()  # type: ignore[attr-defined]
+        await conversations(client)._database.close()
         answers = [
             await client.get("/v1/characters/reloads"),
             await client.get("/v1/characters/reloads/1"),

@@ -69,7 +69,7 @@ async def test_the_file_and_its_log_have_mode_0600(path: Path) -> None:
     before = os.umask(0)
     try:
         async with opened(path) as file:
-            await file.record(report(1), None)
+            await file.history.record(report(1), None)
             modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
     finally:
         os.umask(before)
@@ -138,8 +138,8 @@ async def test_a_second_server_is_told_that_it_is_in_use(path: Path, monkeypatch
     async with opened(path) as first:
         with pytest.raises(StateError, match="in use by another server"):
             await StateFile(path).open()
-        await first.record(report(1), None)
-        assert len(await first.attempts(9)) == 1
+        await first.history.record(report(1), None)
+        assert len(await first.history.attempts(9)) == 1
 
 
 # What is refused, and stays as it is
@@ -184,7 +184,7 @@ def ours(path: Path) -> None:
     async def fill() -> None:
         async with opened(path) as file:
             for number in range(1, 40):
-                await file.record(report(number), stored_set(number, {"ada.py": f"# {number}" * 500}))
+                await file.history.record(report(number), stored_set(number, {"ada.py": f"# {number}" * 500}))
 
     asyncio.run(fill())
 
@@ -269,7 +269,7 @@ async def test_one_that_was_being_made_is_made(path: Path) -> None:
     """An empty file is what a kill leaves in the first moment."""
     path.touch(0o600)
     async with opened(path) as file:
-        assert await file.attempts(9) == ()
+        assert await file.history.attempts(9) == ()
 
 
 @pytest.mark.parametrize("after", range(0, 40, 3))
@@ -279,8 +279,8 @@ def test_a_kill_while_it_is_made_does_no_harm(path: Path, after: int) -> None:
 
     async def use() -> int:
         async with opened(path) as file:
-            await file.record(report(1), None)
-            return len(await file.attempts(9))
+            await file.history.record(report(1), None)
+            return len(await file.history.attempts(9))
 
     assert asyncio.run(use()) == 1
 
@@ -299,27 +299,27 @@ async def test_a_kill_within_a_commit_does_no_harm(path: Path) -> None:
     path.chmod(0o600)
     assert (path.parent / "state.db-journal").stat().st_size > 0
     async with opened(path) as file:
-        assert await file.attempts(9) == ()
+        assert await file.history.attempts(9) == ()
     assert asked(path, "SELECT count(*) FROM contents") == [(0,)]
 
 
 KILLED = """
 import asyncio, os, sys
 from pathlib import Path
-import aiosqlite
 from charhost.storage import StateFile
+from charhost.storage.connection import Statements
 
 left = int(sys.argv[2])
-execute = aiosqlite.Connection.execute
+run = Statements.run
 
-async def counted(self, sql, parameters=None):
+def counted(self, statement, *parameters):
     global left
     left -= 1
     if left < 0:
         os.kill(os.getpid(), 9)
-    return await execute(self, sql, parameters)
+    return run(self, statement, *parameters)
 
-aiosqlite.Connection.execute = counted
+Statements.run = counted
 asyncio.run(StateFile(Path(sys.argv[1])).open())
 os.kill(os.getpid(), 9)
 """
@@ -364,20 +364,20 @@ async def test_a_set_is_read_as_it_was_written(path: Path) -> None:
     odd = os.fsdecode(b"caf\xe9.py")
     applied = stored_set(7, {"ada.py": "A = 1\r\n", odd: "B = '\N{SNOWMAN}'", "resources/x.py": ""})
     async with opened(path) as file:
-        await file.record(report(7), applied)
-        assert told(await file.stored(7)) == told(applied)
+        await file.history.record(report(7), applied)
+        assert told(await file.history.stored(7)) == told(applied)
     async with opened(path) as file:
-        assert told(await file.stored(7)) == told(applied)
-        assert await file.attempts(9) == (report(7),)
+        assert told(await file.history.stored(7)) == told(applied)
+        assert await file.history.attempts(9) == (report(7),)
 
 
 async def test_each_content_is_kept_once(path: Path) -> None:
     """Files that did not change, and equal ones, take one place; an edit adds a row or two, not a directory."""
     files = {f"c{number}.py": "the same" for number in range(100)} | {"own.py": "own"}
     async with opened(path) as file:
-        await file.record(report(1), stored_set(1, files))
-        await file.record(report(2), stored_set(2, files | {"c5.py": "edited"}))
-        await file.record(report(3), stored_set(3, files, "/srv/other"))
+        await file.history.record(report(1), stored_set(1, files))
+        await file.history.record(report(2), stored_set(2, files | {"c5.py": "edited"}))
+        await file.history.record(report(3), stored_set(3, files, "/srv/other"))
     assert asked(path, "SELECT count(*) FROM contents") == [(3,)]
     assert asked(path, "SELECT count(*) FROM files") == [(101 + 1 + 101,)]
 
@@ -385,9 +385,9 @@ async def test_each_content_is_kept_once(path: Path) -> None:
 async def test_what_no_set_needs_is_dropped(path: Path) -> None:
     """After twenty other sets nothing is left of the first, nor of a directory that none of them is from."""
     async with opened(path) as file:
-        await file.record(report(1), stored_set(1, {"old.py": "old"}, "/srv/old"))
+        await file.history.record(report(1), stored_set(1, {"old.py": "old"}, "/srv/old"))
         for number in range(2, MOST_SETS + 2):
-            await file.record(report(number), stored_set(number, {"ada.py": f"# {number}"}))
+            await file.history.record(report(number), stored_set(number, {"ada.py": f"# {number}"}))
     assert asked(path, "SELECT count(*) FROM contents") == [(MOST_SETS,)]
     assert asked(path, "SELECT path FROM directories") == [(b"/srv/characters",)]
     assert asked(path, "SELECT count(*) FROM snapshots") == [(MOST_SETS,)]
@@ -396,12 +396,13 @@ async def test_what_no_set_needs_is_dropped(path: Path) -> None:
 async def test_what_served_before_is_not_held_in_memory(path: Path) -> None:
     """A server that has begun knows which set that was; the bytes stay in the file."""
     async with opened(path) as file:
-        await file.record(report(7), stored_set(7, {"ada.py": "A = 1"}))
+        await file.history.record(report(7), stored_set(7, {"ada.py": "A = 1"}))
     async with opened(path) as file:
-        generations = Generations(file, Metrics())
+        generations = Generations(file.history, Metrics())
         await generations.recover()
         assert generations.former is not None
-        assert (generations.former.generation, len(file._sets._alive)) == (7, 0)
+        await connection(file).run(lambda _: None)  # the thread has let go of its last result
+        assert (generations.former.generation, len(file.history._sets._alive)) == (7, 0)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -428,53 +429,53 @@ async def test_a_long_history_is_read_as_it_was(path: Path, seed: int) -> None:
             earlier = [one for one in alive[directory] if name in one.files]
             members.append(Member(chance.choice(earlier), name, f"sha256:{name}"))
         applied = StoredSet(generation, directory, f"sha256:{generation}", tuple(members), now.disk_revision)
-        await file.record(report(generation), applied)
+        await file.history.record(report(generation), applied)
         kept[generation] = told(applied)
         if chance.random() < 0.1:
             await file.close()
             file = StateFile(path)
             await file.open()
             # What a rollback makes again has the snapshots that the file gave out.
-            found = await file.stored(chance.choice(await file.generations()))
+            found = await file.history.stored(chance.choice(await file.history.generations()))
             assert found is not None
             newest = snapshot(disks[found.directory], found.directory, generation)
             alive[found.directory] = [*(member.snapshot for member in found.members[:4]), newest]
-    generations = await file.generations()
+    generations = await file.history.generations()
     assert generations == tuple(range(79, 79 - MOST_SETS, -1))
     for generation in generations:
-        assert told(await file.stored(generation)) == kept[generation]
+        assert told(await file.history.stored(generation)) == kept[generation]
     await file.close()
     async with opened(path) as file:
         for generation in generations:
-            assert told(await file.stored(generation)) == kept[generation]
+            assert told(await file.history.stored(generation)) == kept[generation]
 
 
 async def test_a_write_that_failed_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is there as a whole or not at all, and the next one is right."""
     first, second = {"ada.py": "one", "bob.py": "one"}, {"ada.py": "two"}
     async with opened(path) as file:
-        await file.record(report(1), stored_set(1, first))
+        await file.history.record(report(1), stored_set(1, first))
         with monkeypatch.context() as patch:
             patch.setattr("charhost.storage.set_table.MOST_SETS", "none")  # SQLite refuses the last statement
             with pytest.raises(sqlite3.Error):
-                await file.record(report(2), stored_set(2, second))
-        assert (await file.generations(), len(await file.attempts(9))) == ((1,), 1)
+                await file.history.record(report(2), stored_set(2, second))
+        assert (await file.history.generations(), len(await file.history.attempts(9))) == ((1,), 1)
         third = stored_set(3, second | {"bob.py": "one"})
-        await file.record(report(3), third)
-        assert told(await file.stored(3)) == told(third)
-        assert told(await file.stored(1)) == told(stored_set(1, first))
+        await file.history.record(report(3), third)
+        assert told(await file.history.stored(3)) == told(third)
+        assert told(await file.history.stored(1)) == told(stored_set(1, first))
 
 
 async def test_bytes_that_were_changed_are_not_given_out(path: Path) -> None:
     """They would be executed, so each content is compared with its digest (promise 10)."""
     async with opened(path) as file:
-        await file.record(report(1), stored_set(1, {"ada.py": "print('Ada')"}))
+        await file.history.record(report(1), stored_set(1, {"ada.py": "print('Ada')"}))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE contents SET data = ?", (b"print('Eve')",))
         connection.commit()
     async with opened(path) as file:
-        with pytest.raises(StateError, match=r"damaged: what it has of /srv/characters/ada\.py was changed"):
-            await file.stored(1)
+        with pytest.raises(StateError, match=r"damaged: the content of /srv/characters/ada\.py was changed"):
+            await file.history.stored(1)
 
 
 class Stuck:
@@ -482,7 +483,7 @@ class Stuck:
 
     def __init__(self, file: StateFile) -> None:
         self.answers = threading.Event()
-        connection(file)._tx.put_nowait((None, self.answers.wait))
+        connection(file).submit(lambda _: self.answers.wait())
 
 
 async def test_a_disk_that_does_not_answer_keeps_nobody(
@@ -493,17 +494,17 @@ async def test_a_disk_that_does_not_answer_keeps_nobody(
     monkeypatch.setattr("charhost.storage.database._CLOSE", 0.01)
     file = StateFile(path)
     await file.open()
-    assert connection(file)._thread.daemon
+    assert connection(file).thread.daemon
     kept, disk = connection(file), Stuck(file)
-    writing = asyncio.create_task(file.record(report(1), stored_set(1, {"ada.py": "Ada"})))
+    writing = asyncio.create_task(file.history.record(report(1), stored_set(1, {"ada.py": "Ada"})))
     with pytest.raises(StateError, match=r"has not answered for 0\.01 s"):
-        await file.attempts(1)
+        await file.history.attempts(1)
     async with asyncio.timeout(LIMIT):
         await file.close()
     assert f"the state file {path} does not answer; what was being written to it may be lost" in caplog.text
     disk.answers.set()
     await asyncio.gather(writing, return_exceptions=True)
-    await asyncio.to_thread(kept._thread.join)
+    await asyncio.to_thread(kept.thread.join)
 
 
 async def test_a_write_that_hangs_in_the_middle_is_given_up(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -517,27 +518,27 @@ async def test_a_write_that_hangs_in_the_middle_is_given_up(path: Path, monkeypa
 
     async with opened(path) as file:
         kept = connection(file)
-        await kept.create_function("disk", 0, disk)
+        kept.sqlite.create_function("disk", 0, disk)
         statement = "INSERT INTO directories (path) SELECT disk()"
-        writing = asyncio.create_task(file._database.write(lambda writing: writing.run(statement)))
+        writing = asyncio.create_task(file._database.write(lambda statements: statements.run(statement)))
         await asyncio.to_thread(begun.wait)
         async with asyncio.timeout(LIMIT / 2):
             await file.close()
         answers.set()
         await asyncio.gather(writing, return_exceptions=True)
-        await asyncio.to_thread(kept._thread.join)
+        await asyncio.to_thread(kept.thread.join)
     assert asked(path, "SELECT count(*) FROM directories") == [(0,)]
 
 
 async def test_a_file_that_was_removed_is_not_written_to(path: Path) -> None:
     """What goes to a file without a name would be lost without a word."""
     async with opened(path) as file:
-        await file.record(report(1), None)
+        await file.history.record(report(1), None)
         path.rename(path.with_name("elsewhere.db"))
         with pytest.raises(StateError, match="was removed or replaced: restart the server"):
-            await file.record(report(2), None)
+            await file.history.record(report(2), None)
         path.with_name("elsewhere.db").rename(path)
-        await file.record(report(3), None)
+        await file.history.record(report(3), None)
 
 
 async def test_a_set_that_goes_on_after_a_restart_takes_no_more_room(path: Path) -> None:
@@ -545,7 +546,7 @@ async def test_a_set_that_goes_on_after_a_restart_takes_no_more_room(path: Path)
     for _ in range(3):
         async with opened(path) as file:
             applied = stored_set(1, {"ada.py": "Ada"})
-            await file.record(report(1).model_copy(update={"reload_id": os.urandom(4).hex()}), applied)
+            await file.history.record(report(1).model_copy(update={"reload_id": os.urandom(4).hex()}), applied)
     assert asked(path, "SELECT count(*) FROM snapshots") == [(1,)]
 
 
@@ -554,7 +555,7 @@ async def test_a_write_that_is_only_slow_is_finished_at_the_end(path: Path) -> N
     file = StateFile(path)
     await file.open()
     disk = Stuck(file)
-    writing = asyncio.create_task(file.record(report(1), None))
+    writing = asyncio.create_task(file.history.record(report(1), None))
     await asyncio.sleep(0)
     writing.cancel()
     closing_ = asyncio.create_task(file.close())
@@ -562,23 +563,23 @@ async def test_a_write_that_is_only_slow_is_finished_at_the_end(path: Path) -> N
     disk.answers.set()
     await closing_
     async with opened(path) as file:
-        assert await file.attempts(9) == (report(1),)
+        assert await file.history.attempts(9) == (report(1),)
 
 
 async def test_a_write_goes_on_without_its_caller(path: Path) -> None:
     """Who gives up waiting does not leave half a transaction behind."""
     async with opened(path) as file:
         for number in range(1, 20):
-            task = asyncio.create_task(file.record(report(number), stored_set(number, {"ada.py": str(number)})))
+            task = asyncio.create_task(file.history.record(report(number), stored_set(number, {"ada.py": str(number)})))
             for _ in range(number):
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await file.record(report(99), stored_set(99, {"ada.py": "99"}))
-        generations = await file.generations()
+        await file.history.record(report(99), stored_set(99, {"ada.py": "99"}))
+        generations = await file.history.generations()
         assert generations[0] == 99
         for generation in generations:
-            found = await file.stored(generation)
+            found = await file.history.stored(generation)
             assert found is not None
             assert found.members[0].snapshot.files["ada.py"].data == str(generation).encode()
 
@@ -594,14 +595,14 @@ def parked(*items: Item, session: str = "sess_1", **fields: Any) -> Parked:
 async def found(path: Path, session: str = "sess_1") -> Parked | None:
     """What another process finds."""
     async with opened(path) as file:
-        return await file.conversation(session)
+        return await file.conversations.find(session)
 
 
 async def test_a_conversation_is_found_by_the_next_process(path: Path) -> None:
     """With all that its client needs to go on."""
     one = parked(message("Hi"), message("Hello!", "assistant"), owner="you", dialect=None, config=None)
     async with opened(path) as file:
-        await file.save([one], [])
+        await file.conversations.save([one], [])
     assert await found(path) == replace(one, weight=8)
     assert await found(path, "sess_2") is None
 
@@ -610,24 +611,24 @@ async def test_only_what_is_new_is_written(path: Path) -> None:
     """An answer after a thousand others costs one row."""
     items = [message(str(number)) for number in range(1000)]
     async with opened(path) as file:
-        await file.save([parked(*items)], [])
-        before = connection(file).total_changes
-        await file.save([parked(*items, message("one more"))], [])
-        assert connection(file).total_changes - before == 2  # the item, and the conversation's own row
+        await file.conversations.save([parked(*items)], [])
+        before = connection(file).sqlite.total_changes
+        await file.conversations.save([parked(*items, message("one more"))], [])
+        assert connection(file).sqlite.total_changes - before == 2  # the item, and the conversation's own row
 
 
 async def test_a_long_conversation_that_is_cut_in_front_is_not_written_anew(path: Path) -> None:
     """What goes out of the history is removed, and nothing else is touched."""
     items = [message(str(number)) for number in range(1000)]
     async with opened(path) as file:
-        await file.save([parked(*items)], [])
-        before = connection(file).total_changes
-        await file.save([parked(*items[2:], message("one more"))], [])
-        assert connection(file).total_changes - before == 4
+        await file.conversations.save([parked(*items)], [])
+        before = connection(file).sqlite.total_changes
+        await file.conversations.save([parked(*items[2:], message("one more"))], [])
+        assert connection(file).sqlite.total_changes - before == 4
 
 
 def connection(file: StateFile) -> Any:
-    """What talks to SQLite."""
+    """Return the connection of the file."""
     return file._database._connection
 
 
@@ -654,7 +655,7 @@ async def test_whatever_changed_is_written(path: Path, first: str, second: str) 
         for edit in ("nothing", first, second):
             with suppress(IndexError):  # there is none
                 EDITS[edit](items)
-            await file.save([parked(*items)], [])
+            await file.conversations.save([parked(*items)], [])
     kept = await found(path)
     assert kept is not None
     assert kept.items == tuple(items)
@@ -663,11 +664,11 @@ async def test_whatever_changed_is_written(path: Path, first: str, second: str) 
 async def test_a_conversation_that_went_on_after_a_restart_is_whole(path: Path) -> None:
     """What the second process writes follows what it has read."""
     async with opened(path) as file:
-        await file.save([parked(message("a"))], [])
+        await file.conversations.save([parked(message("a"))], [])
     async with opened(path) as file:
-        kept = await file.conversation("sess_1")
+        kept = await file.conversations.find("sess_1")
         assert kept is not None
-        await file.save([replace(kept, items=(*kept.items, message("b")))], [])
+        await file.conversations.save([replace(kept, items=(*kept.items, message("b")))], [])
     kept = await found(path)
     assert kept is not None
     assert [item.text for item in kept.items if isinstance(item, Message)] == ["a", "b"]
@@ -676,8 +677,8 @@ async def test_a_conversation_that_went_on_after_a_restart_is_whole(path: Path) 
 async def test_what_is_over_is_dropped_with_all_that_was_said(path: Path) -> None:
     """Nothing of it stays in the tables."""
     async with opened(path) as file:
-        await file.save([parked(message("a")), parked(message("b"), session="sess_2")], [])
-        await file.save([], ["sess_1", "sess_9"])
+        await file.conversations.save([parked(message("a")), parked(message("b"), session="sess_2")], [])
+        await file.conversations.save([], ["sess_1", "sess_9"])
     assert await found(path) is None
     assert asked(path, "SELECT session FROM items") == [("sess_2",)]
 
@@ -686,16 +687,16 @@ async def test_at_the_start_the_last_ones_are_kept(path: Path) -> None:
     """As many as may be parked; the others are dropped."""
     async with opened(path) as file:
         for session in "abc":
-            await file.save([parked(session=session)], [])
+            await file.conversations.save([parked(session=session)], [])
     async with opened(path) as file:
-        assert await file.sessions(2) == ["c", "b"]
-        assert await file.conversation("a") is None
+        assert await file.conversations.sessions(2) == ["c", "b"]
+        assert await file.conversations.find("a") is None
 
 
 async def test_what_was_being_said_when_the_process_ended_is_incomplete(path: Path) -> None:
     """Nobody will go on with it."""
     async with opened(path) as file:
-        await file.save([parked(Message(role="assistant", parts=(), status="in_progress"))], [])
+        await file.conversations.save([parked(Message(role="assistant", parts=(), status="in_progress"))], [])
     kept = await found(path)
     assert kept is not None
     assert [item.status for item in kept.items] == ["incomplete"]

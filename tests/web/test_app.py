@@ -227,7 +227,7 @@ def test_serve_runs_the_application_as_the_tests_do(settings: Settings, monkeypa
 @pytest.mark.parametrize(
     ("url", "model", "said"),
     [
-        (None, None, "no language model is connected (CHARHOST_LLM_URL): an offline stand-in answers"),
+        (None, None, "no language model configured (set CHARHOST_LLM_URL): using the offline stand-in"),
         ("http://llm.example:11434/v1?key=s3cret", "tiny", "characters speak with tiny at llm.example:11434"),
         ("http://llm.example/v1", None, "characters speak with the first model at llm.example"),
     ],
