@@ -27,7 +27,7 @@ MOST_RESULT = 100_000
 
 
 class BadArguments(Exception):
-    """The model's arguments do not match the tool's schema."""
+    """Arguments that do not match the tool's schema."""
 
 
 class Toolbox:
@@ -53,7 +53,7 @@ class Toolbox:
         return self._tools + [tool for tool in others if tool["function"]["name"] not in self._functions]
 
     async def run_all(self, calls: Sequence[FunctionCall]) -> list[FunctionOutput]:
-        """Run the calls of one message in parallel, `MOST_AT_A_TIME` at a time."""
+        """Run the calls of one message, `MOST_AT_A_TIME` at a time."""
         room = asyncio.Semaphore(MOST_AT_A_TIME)
 
         async def run(call: FunctionCall) -> FunctionOutput:

@@ -1,4 +1,4 @@
-"""Reply: the stand-in's answer to one request."""
+"""Reply: the stand-in's response to one request."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ _LIST_TASKS = ("tags", "follow_ups", "queries")
 
 
 class Reply:
-    """Chooses the reply to one request."""
-
     def __init__(
         self, character: Character, language: Language, identity: str, context: Context, request: ModelRequest
     ) -> None:

@@ -8,7 +8,7 @@ import pytest
 from pydantic_core import to_json
 
 from charhost.llm.model import CallDelta, Delta, ModelError, Usage
-from charhost.llm.upstream.chunk_parser import Completion, UpstreamFault
+from charhost.llm.upstream.chunk_parser import ChunkParser, UpstreamFault
 
 
 def chunk(finish: Any = None, **delta: Any) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def call(index: int | None = 0, call_id: str | None = None, name: str | None = N
 
 def read(*chunks: Any, end: bool = True) -> list[Delta]:
     """What these chunks become; with *end* a `[DONE]` follows them."""
-    completion = Completion()
+    completion = ChunkParser()
     data = [c if isinstance(c, bytes) else to_json(c) for c in chunks] + [b" [DONE]\r"] * end
     return [delta for d in data if (delta := completion.feed(d))] + completion.end()
 

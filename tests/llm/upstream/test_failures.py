@@ -10,14 +10,14 @@ import pytest
 from pydantic_core import to_json
 
 from charhost.llm.upstream.endpoint import Endpoint
-from charhost.llm.upstream.failures import of_answer, of_fault, retry_after
+from charhost.llm.upstream.failures import of_fault, of_response, retry_after
 
 ENDPOINT = Endpoint("http://10.0.0.7:8080/v1", "sk-0123456789abcdef")
 
 
 def refusal(status: int, body: Any = b"") -> Any:
     """The error that such an answer becomes."""
-    return of_answer(status, {}, body if isinstance(body, bytes) else to_json(body), ENDPOINT, "big")
+    return of_response(status, {}, body if isinstance(body, bytes) else to_json(body), ENDPOINT, "big")
 
 
 @pytest.mark.parametrize(
