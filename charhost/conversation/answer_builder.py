@@ -44,7 +44,6 @@ class AnswerBuilder:
             yield from self._place(piece)
 
     def close(self, status: Status = "completed") -> Iterator[TurnEvent]:
-        """Finish the open item and the pieces that wait for it."""
         yield from self._close(status)
         while self._waiting:
             waiting, self._waiting = self._waiting, []

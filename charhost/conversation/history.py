@@ -50,7 +50,6 @@ class History:
         self._insert(0 if after is None else self._index(after) + 1, item)
 
     def replace(self, item: Item) -> None:
-        """Replace the item with the same id, unless it was removed meanwhile."""
         try:
             index = self._index(item.id)
         except KeyError:
@@ -62,7 +61,6 @@ class History:
         self._characters -= weight(self._items.pop(self._index(item_id)))
 
     def learn(self, characters: int, tokens: int) -> None:
-        """Learn the length of the model's tokens from the usage of one request."""
         if tokens > 0:
             # Bounded: the chat template adds tokens, which distorts the ratio of a short request.
             self.characters_per_token = min(8.0, max(1.0, characters / tokens))

@@ -56,7 +56,6 @@ class TurnUsage:
 
 
 def _characters(message: Mapping[str, Any]) -> int:
-    """Count the characters of the text and the tool calls of a message."""
     content, calls = message["content"], message.get("tool_calls", ())
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content)

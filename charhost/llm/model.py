@@ -51,8 +51,6 @@ class CallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of a response."""
-
     text: str = ""
     calls: tuple[CallDelta, ...] = ()
     finish: FinishReason | None = None
@@ -94,8 +92,7 @@ class Model(Protocol):
 class Models(Protocol):
     """Provides the model of each character."""
 
-    def of(self, character: Character) -> Model:
-        """Return the model of *character*."""
+    def of(self, character: Character) -> Model: ...
 
     async def state(self) -> Literal["offline", "up", "down"]:
         """Return whether the server's model is reachable; `offline` is the stand-in."""

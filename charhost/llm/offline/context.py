@@ -34,7 +34,6 @@ class Context:
 
     @classmethod
     def of(cls, character: str, messages: Sequence[Mapping[str, Any]]) -> Context:
-        """Read the messages of a request; those of the system change neither the reply nor the seed."""
         recent = [m for m in messages[-_MOST_MESSAGES:] if m.get("role") not in ("system", "developer")]
         texts = [(message.get("role"), _clipped(text_of(message.get("content")))) for message in recent]
         results = _last_results(texts)
@@ -113,7 +112,6 @@ def _last_results(texts: Sequence[tuple[Any, str]]) -> tuple[str, ...]:
 
 
 def _tool_of(messages: Sequence[Mapping[str, Any]]) -> str:
-    """Return the name of the tool whose result the last message is."""
     calls = [call for message in messages for call in message.get("tool_calls") or ()]
     same = [call for call in calls if call.get("id") == messages[-1].get("tool_call_id")]
     function = (same or calls or [{}])[-1].get("function") or {}

@@ -32,7 +32,6 @@ class Language:
         self.phrases: dict[str, tuple[str, ...]] = {kind: tuple(every) for kind, every in table["phrases"].items()}
 
     def kinds(self, sentence: str) -> Iterator[tuple[str, re.Match[str]]]:
-        """Yield the kinds of *sentence*, likeliest first."""
         for kind, pattern in self._rules:
             if match := pattern.search(sentence):
                 yield kind, match
@@ -56,7 +55,6 @@ class Language:
 
     @cached_property
     def _rules(self) -> Rules:
-        """The patterns of this language, then those of English, if it has phrases for their kinds."""
         both = self.patterns if self.code == "en" else (*self.patterns, *english().patterns)
         return tuple(rule for rule in both if rule[0] in self.phrases)
 

@@ -52,7 +52,6 @@ def _beside(lower: list[str], at: int, step: int) -> str:
 
 
 def _is_subject(before: str, after: str) -> bool:
-    """Return whether "you" between these words is the subject of its sentence."""
     if not before or before in _words("auxiliaries") | _words("conjunctions") or after in _words("auxiliaries"):
         return True
     if before in _words("prepositions") | _words("verbs"):

@@ -144,7 +144,6 @@ def _longest_piece(phrase: str) -> str:
 
 
 def _title(task: str) -> str:
-    """Return the first words of the user in the chat that a task quotes."""
     chat = task.rpartition("<chat_history>")[2]
     line = re.search(r"^\s*USER:\s*(.+)$", chat, re.IGNORECASE | re.MULTILINE)
     return " ".join(line[1][:200].split()[:5]).strip(" .,;:!?")[:60] if line else ""

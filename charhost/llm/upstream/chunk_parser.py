@@ -33,8 +33,6 @@ class UpstreamFault(Exception):
 
 @dataclass(slots=True)
 class _Call:
-    """A tool call so far, with the server's index and id of it."""
-
     number: int
     index: Any
     id: str

@@ -51,7 +51,6 @@ class Connections:
                 tried += 1
 
     async def names(self, endpoint: Endpoint) -> list[str]:
-        """Return the names of a server's models; raises `ModelError`."""
         status, headers, body = await self._get(endpoint)
         if status == 404:
             raise ModelError("refused", "The model's server has no list of models (404).")
@@ -71,7 +70,6 @@ class Connections:
         return status < 500 and status not in (401, 403)
 
     async def close(self) -> None:
-        """Close all connections; later requests open new ones."""
         sessions, self._kept, self._single = (self._kept, self._single), None, None
         for session in filter(None, sessions):
             await session.close()
@@ -83,10 +81,8 @@ class Connections:
         try:
             response = await session.post(url, data=body, headers=endpoint.headers, allow_redirects=False)
         except aiohttp.ConnectionTimeoutError:
-            sentence = (
-                f"Connecting to the model's server took longer than {self._deadline:g} s (--llm-connect-deadline)."
-            )
-            raise ModelError("timeout", sentence) from None
+            text = f"Connecting to the model took longer than {self._deadline:g} s (--llm-connect-deadline)."
+            raise ModelError("timeout", text) from None
         except (aiohttp.ClientError, OSError, ValueError) as e:
             raise of_exception(e) from e
         if response.status == 200:
@@ -121,7 +117,6 @@ class Connections:
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:
-    """Return at most `_MOST_BYTES` of a body, also of one that breaks off."""
     body = bytearray()
     with suppress(aiohttp.ClientError, OSError, HttpProcessingError):
         while len(body) < _MOST_BYTES and (piece := await response.content.readany()):

@@ -47,7 +47,6 @@ class Endpoint:
         return " ".join(HIDDEN if self._has_key(word) else word for word in text.split())
 
     def scrub_key(self, text: str) -> str:
-        """Return *text* without the key only, for logs."""
         return " ".join(HIDDEN if self._has_key(word) else word for word in text[:_LONGEST_TEXT].split())
 
     def _names(self) -> Iterator[re.Pattern[str]]:

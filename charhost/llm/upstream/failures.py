@@ -64,7 +64,6 @@ def of_fault(fault: Any, endpoint: Endpoint) -> ModelError:
 
 
 def of_exception(error: Exception) -> ModelError:
-    """Return the error of a request without a response."""
     if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
         return ModelError("unreachable", "The model's server cannot be trusted: TLS failed.")
     if isinstance(error, aiohttp.ClientConnectorDNSError):

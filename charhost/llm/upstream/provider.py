@@ -58,7 +58,6 @@ class UpstreamModels:
         return UpstreamModel(self, character)
 
     async def state(self) -> Literal["offline", "up", "down"]:
-        """Return whether the server's model is reachable, as of the last ten seconds."""
         if self._server is None:
             return "offline"
         async with self._probing:  # concurrent callers share one probe
@@ -135,7 +134,6 @@ class UpstreamModels:
 
     @contextmanager
     def _report(self, character: Character, endpoint: Endpoint) -> Iterator[None]:
-        """Log a failure, and learn the state of the server from it."""
         try:
             try:
                 yield

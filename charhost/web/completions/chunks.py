@@ -96,5 +96,4 @@ class ChoiceChunks:
 
 
 def error_line(problem: Problem) -> bytes:
-    """Return the event for an error after the stream has begun."""
     return b"data: " + encoded(problem.openai_error) + b"\n\n"

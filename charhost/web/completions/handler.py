@@ -75,7 +75,6 @@ async def completions(request: web.Request) -> web.StreamResponse:
 
 
 def problem_of(failure: Failure) -> Problem:
-    """Return the problem that a client receives for a failed turn."""
     status = _STATUS.get(failure.cause, 502) if failure.cause is not None else 500
     pause = {"Retry-After": str(max(1, math.ceil(failure.retry_after or 1)))} if status == 429 else None
     return Problem(status, failure.code, failure.message, headers=pause)
@@ -115,7 +114,6 @@ async def _streamed(request: web.Request, asked: ChatRequest, character: Charact
 
 
 async def _stream_choices(stream: EventStream, request: web.Request, asked: ChatRequest, character: Character) -> None:
-    """Stream the choices, one after the other; raises `Problem`."""
     chunks = Chunks(character.name, asked.include_usage)
     choices = map(chunks.choice, range(asked.n or 1))
     endings = [await _stream_choice(stream, choice, _turn(request, asked, character)) for choice in choices]
@@ -148,7 +146,6 @@ def _turn(request: web.Request, asked: ChatRequest, character: Character) -> Tur
 
 
 async def _finished(turn: Turn) -> TurnEnded:
-    """Run a turn to its end; stop the model if the request is cancelled."""
     async with aclosing(turn.events()) as events:
         async for _ in events:
             pass

@@ -97,7 +97,6 @@ def completion_id() -> str:
 
 
 def finish_reason(ended: TurnEnded) -> FinishReason:
-    """Return the `finish_reason` of a turn."""
     if ended.outcome == "incomplete":
         return "content_filter" if ended.reason == "content_filter" else "length"
     return "tool_calls" if any(isinstance(item, FunctionCall) for item in ended.items) else "stop"
