@@ -31,11 +31,9 @@ class AnswerBuilder:
 
     @property
     def shown(self) -> tuple[Message | FunctionCall, ...]:
-        """The items that clients see, in order."""
         return tuple(self._shown)
 
     def begin_round(self) -> None:
-        """Drop the calls of the previous round."""
         self.calls = []
 
     def add(self, delta: Delta) -> Iterator[TurnEvent]:
@@ -46,7 +44,6 @@ class AnswerBuilder:
             yield from self._place(piece)
 
     def close(self, status: Status = "completed") -> Iterator[TurnEvent]:
-        """Finish the open item, if there is one, and the pieces that wait for it."""
         yield from self._close(status)
         while self._waiting:
             waiting, self._waiting = self._waiting, []
@@ -55,7 +52,6 @@ class AnswerBuilder:
             yield from self._close(status)
 
     def add_outputs(self, outputs: Iterable[FunctionOutput]) -> None:
-        """Keep the results of the server's own calls."""
         for output in outputs:
             self.items.append(output)
             self._history.append(output)
@@ -67,8 +63,8 @@ class AnswerBuilder:
     def _place(self, piece: str | CallDelta) -> Iterator[TurnEvent]:
         """Add a piece to its item.
 
-        A model may write calls in parallel, but their events come one call after the other: the pieces of a later call
-        wait until the arguments of the first one are complete.
+        A model may write calls in parallel, but clients receive them one after the other: pieces of a later call wait
+        until the arguments of the first are complete.
         """
         if self._is_for_later(piece):
             self._waiting.append(piece)

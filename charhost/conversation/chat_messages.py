@@ -70,7 +70,6 @@ def _call_fields(call: FunctionCall) -> dict[str, Any]:
 
 
 def is_object(arguments: str) -> bool:
-    """Return whether the arguments of a call are a complete JSON object."""
     try:
         return isinstance(from_json(arguments), dict)
     except ValueError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from charhost.character.character import Character
 from charhost.character.host_tools import Host
@@ -20,14 +21,14 @@ from charhost.metrics import Metrics
 from charhost.settings import Settings
 
 
+@dataclass(eq=False)
 class Conversations:
-    """Opens conversations and owns the objects that they share; lives as long as the application."""
+    """The objects that all conversations share; lives as long as the application."""
 
-    def __init__(self, settings: Settings, metrics: Metrics, models: Models, crew: Crew) -> None:
-        self.settings = settings
-        self.metrics = metrics
-        self.models = models
-        self.crew = crew
+    settings: Settings
+    metrics: Metrics
+    models: Models
+    crew: Crew
 
     def open(
         self,
@@ -39,7 +40,7 @@ class Conversations:
     ) -> Conversation:
         """Begin a conversation, or resume one; *front_door* is its label in the metrics.
 
-        A *host* is for admins only: with one the model may call the host tools that the character lists.
+        With a *host*, which is for admins only, the model may call the host tools that the character lists.
         """
         conversation = Conversation(self, character, front_door, conversation_id, host)
         for item in deque(items, MOST_ITEMS):
@@ -48,8 +49,6 @@ class Conversations:
 
 
 class Conversation:
-    """The items of a chat and the character that responds."""
-
     def __init__(
         self,
         shared: Conversations,
@@ -68,7 +67,6 @@ class Conversation:
 
     @property
     def character(self) -> Character:
-        """The character of the next turn."""
         return self._character
 
     def move_to(self, character: Character) -> None:

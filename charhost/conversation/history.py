@@ -13,7 +13,7 @@ MOST_CHARACTERS = 16 << 20
 
 
 class History:
-    """Owns the items and their order; hidden items are for the model, not for clients."""
+    """The items in their order; hidden items are for the model, not for clients."""
 
     def __init__(self) -> None:
         self._items: list[Item] = []
@@ -22,7 +22,6 @@ class History:
 
     @property
     def weight(self) -> int:
-        """The number of characters that are kept."""
         return self._characters
 
     def __iter__(self) -> Iterator[Item]:
@@ -44,7 +43,6 @@ class History:
         return next((item.id for item in reversed(self._items[:index]) if not item.hidden), None)
 
     def append(self, item: Item) -> None:
-        """Put *item* at the end."""
         self._insert(len(self._items), item)
 
     def insert(self, item: Item, after: str | None) -> None:
@@ -52,7 +50,6 @@ class History:
         self._insert(0 if after is None else self._index(after) + 1, item)
 
     def replace(self, item: Item) -> None:
-        """Replace the item with the same id, unless it was removed meanwhile."""
         try:
             index = self._index(item.id)
         except KeyError:
@@ -61,11 +58,9 @@ class History:
         self._items[index] = item
 
     def remove(self, item_id: str) -> None:
-        """Remove the item with that id; raises `KeyError`."""
         self._characters -= weight(self._items.pop(self._index(item_id)))
 
     def learn(self, characters: int, tokens: int) -> None:
-        """Learn the length of the model's tokens from the usage of one request."""
         if tokens > 0:
             # Bounded: the chat template adds tokens, which distorts the ratio of a short request.
             self.characters_per_token = min(8.0, max(1.0, characters / tokens))
@@ -88,8 +83,8 @@ class History:
 def fit(items: Sequence[Item], characters: float) -> list[Item]:
     """Cut *items* to that many characters, oldest turns first.
 
-    System messages at the front stay, and so does the last turn, however long it is. A turn is left out as a
-    whole, so that no call loses its result.
+    System messages at the front and the last turn always stay. Turns are left out whole, so that each call keeps its
+    result.
     """
     opening, said = parted(items)
     kept: list[list[Item]] = []

@@ -16,20 +16,14 @@ _PAGE = 4_000
 UNHEARD = "(Something was said that could not be heard.)"
 
 
-def _new_item_id() -> str:
-    return new_id("item")
-
-
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A text."""
-
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture, by URL (also `data:`)."""
+    """A picture; `url` may be a `data:` URL."""
 
     url: str
     detail: str | None = None
@@ -44,7 +38,7 @@ class Audio:
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """A content part of a chat-completions message that is passed on unchanged."""
+    """Another content part of a chat-completions message, passed on unchanged."""
 
     part: Mapping[str, Any]
 
@@ -53,43 +47,38 @@ Part = Text | Image | Audio | Other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Message:
+class _Item:
+    id: str = field(default_factory=lambda: new_id("item"))
+    status: Status = "completed"
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message(_Item):
     """A message of the user, the character or the client's system."""
 
     role: Role
     parts: tuple[Part, ...]
     name: str | None = None
-    id: str = field(default_factory=_new_item_id)
-    status: Status = "completed"
-    hidden: bool = False
 
     @property
     def text(self) -> str:
-        """The text parts, joined by line breaks."""
         return "\n".join(part.text for part in self.parts if isinstance(part, Text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionCall:
+class FunctionCall(_Item):
     """A call that the model made; `arguments` is JSON as the model wrote it. The server runs hidden calls itself."""
 
     call_id: str
     name: str
     arguments: str
-    id: str = field(default_factory=_new_item_id)
-    status: Status = "completed"
-    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FunctionOutput:
-    """The result of a call."""
-
+class FunctionOutput(_Item):
     call_id: str
     output: str
-    id: str = field(default_factory=_new_item_id)
-    status: Status = "completed"
-    hidden: bool = False
 
 
 Item = Message | FunctionCall | FunctionOutput
@@ -116,7 +105,6 @@ def parted(items: Sequence[Item]) -> tuple[list[Message], list[Item]]:
 
 
 def is_system(item: Item) -> TypeGuard[Message]:
-    """Return whether *item* is a system message."""
     return isinstance(item, Message) and item.role == "system"
 
 

@@ -27,11 +27,11 @@ MOST_RESULT = 100_000
 
 
 class BadArguments(Exception):
-    """The model's arguments do not match the tool's schema."""
+    """Arguments that do not match the tool's schema."""
 
 
 class Toolbox:
-    """Runs the tools of a character for the model, and with a *host* the host tools that the character lists.
+    """Runs the tools of a character, and with a *host* the host tools that the character lists.
 
     An error becomes the result of its call, so that the model reads it and may try again.
     """
@@ -53,7 +53,6 @@ class Toolbox:
         return self._tools + [tool for tool in others if tool["function"]["name"] not in self._functions]
 
     async def run_all(self, calls: Sequence[FunctionCall]) -> list[FunctionOutput]:
-        """Run the calls of one message in parallel, `MOST_AT_A_TIME` at a time."""
         room = asyncio.Semaphore(MOST_AT_A_TIME)
 
         async def run(call: FunctionCall) -> FunctionOutput:
@@ -78,10 +77,9 @@ class Toolbox:
         if self._host is not None and call.name in self._host_tools:
             return await self._ask_host(call, self._host)
         try:
-            result = await self._persona.ask(lambda: self._output(call), self._deadline)
+            mistake, output = await self._persona.ask(lambda: self._output(call), self._deadline)
         except PluginFailed as e:
             return self._broken(e)
-        mistake, output = result
         return self._failed(call, "BadArguments", mistake) if mistake else str(output)
 
     async def _ask_host(self, call: FunctionCall, host: Host) -> str:
@@ -89,9 +87,7 @@ class Toolbox:
             arguments = _checked(call.arguments, to_json(self._functions[call.name]["parameters"]))
             async with asyncio.timeout(self._deadline):
                 return await host.run(call.name, arguments)
-        except BadArguments as e:
-            return self._failed(call, "BadArguments", str(e))
-        except CharhostError as e:
+        except (BadArguments, CharhostError) as e:
             return self._failed(call, type(e).__name__, str(e))
         except TimeoutError:
             text = f"the tool was not finished after {self._deadline:g} s; what it began goes on"
@@ -120,7 +116,6 @@ class Toolbox:
 
 
 def _checked(arguments: str, schema: bytes) -> dict[str, Any]:
-    """Parse the arguments that the model wrote; raises `BadArguments`."""
     try:
         value = from_json(arguments or "{}")
     except ValueError as e:

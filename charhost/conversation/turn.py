@@ -51,11 +51,9 @@ class Turn:
         self._waiting: asyncio.Task[Any] | None = None
 
     def cancel(self, reason: str = "client_cancelled") -> None:
-        """End the turn because its response is no longer needed."""
         self._end_early(Ending("cancelled", reason))
 
     def fail(self, code: str, message: str) -> None:
-        """End the turn because it cannot continue."""
         self._end_early(Ending("failed", failure=Failure(code, message)))
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:
@@ -143,7 +141,6 @@ class Turn:
         return self._builder.add(delta)
 
     def _greeting(self) -> str | None:
-        """Return one of the character's greetings if the conversation has no messages yet."""
         greetings = self._context.persona.character.greetings
         if self._options.items is not None or not self._options.recorded:
             return None

@@ -1,4 +1,4 @@
-"""The input of a turn: the options that a client sets, and what the conversation provides."""
+"""The options and the context of a turn."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The events of a turn, from its first item to its end."""
+"""The events of a turn."""
 
 from __future__ import annotations
 
@@ -12,12 +12,20 @@ Outcome = Literal["completed", "cancelled", "incomplete", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
-class ItemAdded:
-    """An item begins at position `index` of the response; `previous` is the id of the item before it."""
+class _ItemEvent:
+    """`index` is the item's position in the response, `previous` the id of the item before it."""
 
     item: Message | FunctionCall
     index: int
     previous: str | None
+
+
+class ItemAdded(_ItemEvent):
+    """An item begins."""
+
+
+class ItemDone(_ItemEvent):
+    """An item is final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,17 +48,8 @@ class ArgumentsDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class ItemDone:
-    """An item is final."""
-
-    item: Message | FunctionCall
-    index: int
-    previous: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a turn failed; `cause` is the error type of a `ModelError`, `retry_after` is in seconds."""
+    """The error of a turn; `cause` is the error type of a `ModelError`, `retry_after` is in seconds."""
 
     code: str
     message: str
@@ -60,7 +59,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a turn ends; `reason` is why it was cancelled or is incomplete."""
+    """The end of a turn; `reason` explains a cancelled or incomplete one."""
 
     outcome: Outcome
     reason: str | None = None

@@ -23,14 +23,12 @@ class TurnUsage:
         self._reported = True
 
     def start_round(self, request: ModelRequest) -> None:
-        """Count the characters of *request*."""
         self._estimate()
         self._sent = sum(map(_characters, request.messages)) + sum(len(str(tool)) for tool in request.tools)
         self._received = 0
         self._reported = False
 
     def count(self, delta: Delta) -> None:
-        """Count one piece of the response."""
         if not self._has_output and (delta.text or delta.calls):
             self._has_output = True
             self._context.metrics.time_to_first_token.observe(time.monotonic() - self._started)
@@ -41,12 +39,10 @@ class TurnUsage:
             self._context.history.learn(self._sent, delta.usage.input_tokens)
 
     def total(self) -> Usage:
-        """Return the tokens of all rounds."""
         self._estimate()
         return self._usage
 
     def record(self, outcome: str) -> None:
-        """Add the turn to the metrics."""
         usage, metrics = self.total(), self._context.metrics
         metrics.turns.labels(self._context.front_door, outcome).inc()
         metrics.turn_duration.observe(time.monotonic() - self._started)
@@ -60,7 +56,6 @@ class TurnUsage:
 
 
 def _characters(message: Mapping[str, Any]) -> int:
-    """Count the characters of the text and the tool calls of a message."""
     content, calls = message["content"], message.get("tool_calls", ())
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content)

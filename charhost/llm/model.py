@@ -1,4 +1,4 @@
-"""The language model as a conversation sees it."""
+"""The interface of language models."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ErrorType = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that were read and written; the cached ones are among those read."""
+    """Tokens read and written; the cached ones are among those read."""
 
     input_tokens: int = 0
     output_tokens: int = 0
@@ -51,8 +51,6 @@ class CallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """A piece of an answer."""
-
     text: str = ""
     calls: tuple[CallDelta, ...] = ()
     finish: FinishReason | None = None
@@ -61,7 +59,7 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """What a model is asked: the fields of a chat-completions request (`options` are those not named here)."""
+    """A request to a model: fields of a chat-completions request; `options` are those not named here."""
 
     messages: Sequence[Mapping[str, Any]]
     tools: Sequence[Mapping[str, Any]] = ()
@@ -70,7 +68,7 @@ class ModelRequest:
 
 
 class ModelError(CharhostError):
-    """A model gave no answer, or not the whole of it.
+    """A model did not respond, or its response is incomplete.
 
     The text may be shown to clients: it holds neither the URL of the model nor its key. `retry_after` is in seconds.
     """
@@ -82,23 +80,22 @@ class ModelError(CharhostError):
 
 
 class Model(Protocol):
-    """Something that answers."""
+    """A language model, or its stand-in."""
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
-        """Answer piece by piece, the last of them with `finish`; closing the generator stops the model.
+        """Yield the response piece by piece, the last one with `finish`; closing the generator stops the model.
 
-        Raises `ModelError`. Usage, where it is known, comes with the last piece or after it.
+        Raises `ModelError`. Usage, if known, comes with the last piece or after it.
         """
 
 
 class Models(Protocol):
-    """Knows the model of each character."""
+    """Provides the model of each character."""
 
-    def of(self, character: Character) -> Model:
-        """Find the model that *character* speaks with."""
+    def of(self, character: Character) -> Model: ...
 
     async def state(self) -> Literal["offline", "up", "down"]:
-        """Say whether the server's model can be reached; `offline` is the stand-in, which always can."""
+        """Return whether the server's model is reachable; `offline` is the stand-in."""
 
     async def close(self) -> None:
-        """Close the connections; answers that are being given break off."""
+        """Close the connections, also of responses in progress."""

@@ -1,4 +1,4 @@
-"""AnswerBuilder: how the pieces of an answer become items, and what is told of them."""
+"""AnswerBuilder: how the pieces of a response become items and events."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_nothing_is_nothing(builder: AnswerBuilder, history: History) -> None:
 
 
 def test_call_of_the_client(builder: AnswerBuilder, history: History) -> None:
-    """A call that the client has to answer is told of piece by piece."""
+    """A call for the client is sent piece by piece."""
     assert taken(builder, call("roll", '{"n"'), piece(": 2}")) == [
         ("ItemAdded", 0, "in_progress"),
         ("ArgumentsDelta", 0, '{"n"'),
@@ -76,14 +76,14 @@ def test_call_of_the_client(builder: AnswerBuilder, history: History) -> None:
 
 
 def test_call_without_arguments(builder: AnswerBuilder) -> None:
-    """Arguments that the model does not write are an empty object, and told as one."""
+    """Arguments that the model does not write are an empty object, also in the events."""
     assert taken(builder, call("roll", ""))[1:] == [("ArgumentsDelta", 0, "{}"), ("ItemDone", 0, "completed")]
     assert builder.calls[0].arguments == "{}"
 
 
 @pytest.mark.parametrize(("written", "arguments"), [('{"n": 2}', '{"n": 2}'), ("", "{}")])
 def test_own_call_is_invisible(builder: AnswerBuilder, history: History, written: str, arguments: str) -> None:
-    """A call that the server answers is kept for the model, and no event tells of it, nor of missing arguments."""
+    """A call that the server runs is kept for the model, and causes no events, also without arguments."""
     assert taken(builder, call("own", ""), piece(written)) == []
     (made,) = history
     assert isinstance(made, FunctionCall)
@@ -105,7 +105,7 @@ def test_words_then_call(builder: AnswerBuilder, history: History) -> None:
 
 
 def test_words_and_call_in_one_piece(builder: AnswerBuilder) -> None:
-    """A piece with both says the words first."""
+    """A piece with text and a call yields the text first."""
     both = Delta("Let me see.", call("roll").calls)
     assert [event[0] for event in taken(builder, both)][:4] == ["ItemAdded", "TextDelta", "ItemDone", "ItemAdded"]
 
@@ -144,14 +144,14 @@ def test_one_index_for_all_calls(builder: AnswerBuilder) -> None:
     ids=["no call", "a message", "unknown index", "closed call", "words between", "no name", "no id"],
 )
 def test_piece_that_fits_nowhere(builder: AnswerBuilder, deltas: list[Delta]) -> None:
-    """Arguments of which nobody knows the call are the model's mistake."""
+    """Arguments without a call are the model's mistake."""
     with pytest.raises(ModelError, match="mixed up its tool calls") as caught:
         taken(builder, *deltas)
     assert caught.value.error_type == "malformed"
 
 
 def test_calls_that_are_written_at_the_same_time(builder: AnswerBuilder) -> None:
-    """One call is told of after the other, each with the arguments that are its own."""
+    """Parallel calls are sent one after the other, each with its own arguments."""
     deltas = call("roll", '{"x":'), call("roll", '{"y":', "call_2", 1), piece("1}"), piece("2}", 1)
     assert [event for event in taken(builder, *deltas) if event[0] == "ArgumentsDelta"] == [
         ("ArgumentsDelta", 0, '{"x":'),
@@ -163,7 +163,7 @@ def test_calls_that_are_written_at_the_same_time(builder: AnswerBuilder) -> None
 
 
 def test_words_in_the_middle_of_a_call_come_after_it(builder: AnswerBuilder) -> None:
-    """A call is told of as a whole before the words that were written beside it."""
+    """A call is sent whole before the text that was written beside it."""
     items = [event[:2] for event in taken(builder, call("roll", '{"x":'), Delta("So."), piece("1}"))]
     assert items == [
         *[("ItemAdded", 0), ("ArgumentsDelta", 0), ("ArgumentsDelta", 0), ("ItemDone", 0)],
@@ -191,7 +191,7 @@ def test_cut_message_stays(builder: AnswerBuilder, history: History) -> None:
 
 
 def test_cut_call_of_the_client(builder: AnswerBuilder, history: History) -> None:
-    """A call that was cut off is shown as incomplete, and nobody is to answer it."""
+    """A call that was cut off is shown as incomplete, and is not run."""
     events = [*builder.add(call("roll", '{"n"')), *builder.close("incomplete")]
     assert told(events)[-1] == ("ItemDone", 0, "incomplete")
     assert ([item.status for item in history], builder.calls) == (["incomplete"], [])

@@ -84,7 +84,7 @@ def test_find() -> None:
 
 
 def test_before_skips_what_is_hidden() -> None:
-    """Clients are told of the last item before that they can see."""
+    """Clients receive the id of the last visible item before."""
     kept = holding(said("a"), said("b", hidden=True), said("c"))
     assert (kept.before("a"), kept.before("c")) == (None, "a")
 
@@ -208,7 +208,7 @@ def test_more_room_never_loses_anything(items: list[Item], characters: int, more
 
 
 def test_many_items_are_quickly_put_in_and_cut() -> None:
-    """A hundred thousand messages of one user keep nobody waiting: what each costs does not grow with their number."""
+    """The cost of a message does not grow with the number of messages, up to a hundred thousand."""
     history = History()
     for number in range(100_000):
         history.append(Message(role="user", parts=(Text(str(number)),)))

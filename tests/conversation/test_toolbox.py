@@ -105,7 +105,7 @@ async def test_tool_without_parameters(asked: list[dict[str, Any]]) -> None:
     ],
 )
 async def test_arguments_that_do_not_fit(asked: list[dict[str, Any]], arguments: str, told: str) -> None:
-    """Arguments are checked before the character is asked, and the model is told what to do better."""
+    """Arguments are checked before the character runs, and the model receives the mistake."""
     world = World(Asked)
     assert await world.result(arguments) == f"Error: {told}"
     assert (asked, world.sample("tool_errors_total", error_type="BadArguments")) == ([], 1)
@@ -117,7 +117,7 @@ async def test_arguments_that_are_nested_too_deeply() -> None:
 
 
 async def test_long_complaint_is_cut() -> None:
-    """What is wrong is told in a few words, however much was wrong."""
+    """The message about wrong arguments is short, however large they are."""
     assert len(await World().result(f'{{"sides": "{"x" * 90_000}"}}')) < 600
 
 
@@ -197,14 +197,14 @@ async def test_tool_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -> N
 
 
 async def test_tool_that_answers_no_text() -> None:
-    """Each result is a str: a dict is a mistake that the author is told of."""
+    """Each result is a str: a dict is an error for the author."""
     world = World(Wordless)
     assert await world.result() == ("Error: TypeError: handle_tool_call returned a value of type dict: expected a str")
     assert world.sample("tool_errors_total", error_type="TypeError") == 1
 
 
 async def test_tool_that_hangs() -> None:
-    """A tool over its deadline is given up, and the model told so."""
+    """A tool over its deadline is abandoned, and the model receives the error."""
     world = World(Looping, deadline=SHORT)
     assert await world.result() == "Error: the tool was not finished after 0.2 s"
     assert world.sample("tool_errors_total", error_type="Timeout") == 1
@@ -212,7 +212,7 @@ async def test_tool_that_hangs() -> None:
 
 @pytest.mark.parametrize(("tools", "known"), [((ROLL, tool("flip")), "roll, flip"), ((), "none")])
 async def test_tool_that_nobody_has(tools: Sequence[Tool], known: str) -> None:
-    """A model that invents a tool is told which there are."""
+    """A model that calls an unknown tool receives the list of tools."""
     world = World(tools=tools)
     assert await world.result(name="fly") == f"Error: there is no tool 'fly'; there are: {known}"
     assert world.sample("tool_errors_total", error_type="UnknownTool") == 1

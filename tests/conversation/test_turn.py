@@ -67,7 +67,7 @@ def kept(history: History) -> list[tuple[str, str]]:
 
 
 async def test_answer_is_a_stream_of_events() -> None:
-    """The model's words are told as they come, and the end says what it all was."""
+    """The model's text is sent as it arrives, and the end has the whole."""
     conversation = talk(ScriptedModel(["Hel", "lo", end()]))
     events = await played(turn := conversation.respond())
     assert [type(event).__name__ for event in events] == [
@@ -99,7 +99,7 @@ async def test_words_are_told_before_the_model_is_done() -> None:
 
 
 async def test_answer_without_words() -> None:
-    """A model that says nothing has answered: with nothing."""
+    """An empty response of the model is complete."""
     last = await ending(talk(ScriptedModel([end()])).respond())
     assert (last.outcome, last.items) == ("completed", ())
 
@@ -135,7 +135,7 @@ async def test_one_system_message_at_the_front() -> None:
 
 
 async def test_later_system_message_stays() -> None:
-    """A system message behind what somebody said is sent where it stands."""
+    """A system message after another message is sent in its place."""
     model = ScriptedModel()
     await played(talk(model, None, message("Hi"), message("Be brief.", "system"), message("Well?")).respond())
     assert contents(model) == ["Be kind.", "Hi", "Be brief.", "Well?"]
@@ -172,7 +172,7 @@ async def test_options_go_through() -> None:
 
 @pytest.mark.parametrize("choice", [None, "auto", "none", "required", {"type": "function", "function": {"name": "x"}}])
 async def test_choice_of_a_tool_goes_through(choice: Any) -> None:
-    """Whether the model has to call a tool is for the client to say."""
+    """The client decides whether the model has to call a tool."""
     model = ScriptedModel()
     await played(talk(model).respond(TurnOptions(tools=[DOOR], tool_choice=choice)))
     assert (model.requests[0].tools, model.requests[0].tool_choice) == ([DOOR], choice)
@@ -234,7 +234,7 @@ async def test_image_is_sent() -> None:
 
 
 async def test_greeting_opens_the_conversation() -> None:
-    """Where nobody has spoken the character says its greeting, word for word; the model is not asked."""
+    """In an empty conversation the response is a greeting, word for word; the model is not asked."""
     model = ScriptedModel()
     conversation = talk(model, cast(greetings=["Ahoy!"]), message("Rule.", "system"))
     events = await played(conversation.respond(TurnOptions(instructions="Be brief.")))
@@ -283,7 +283,7 @@ async def test_greeting_is_remembered() -> None:
 
 
 async def test_user_speaks_first() -> None:
-    """Behind a greeting the model is told of a user before it: the templates of many know no other beginning."""
+    """A greeting is sent to the model after a user message: many templates support no other beginning."""
     model = ScriptedModel()
     await played(talk(model, None, message("Ahoy!", "assistant"), message("Hi")).respond())
     assert contents(model)[1:] == ["Hello.", "Ahoy!", "Hi"]
@@ -365,7 +365,7 @@ async def test_model_that_fails(cause: ErrorType, code: str) -> None:
 
 
 async def test_model_that_fails_in_the_middle() -> None:
-    """What was said until then stays, as incomplete, and is told before the end."""
+    """The text so far stays, as incomplete, and is sent before the end."""
     conversation = talk(ScriptedModel(["Hel", ModelError("truncated", "It broke off.")]))
     events = await played(conversation.respond())
     assert [type(event).__name__ for event in events][-2:] == ["ItemDone", "TurnEnded"]
@@ -373,7 +373,7 @@ async def test_model_that_fails_in_the_middle() -> None:
 
 
 async def test_model_that_breaks(caplog: pytest.LogCaptureFixture) -> None:
-    """An error that nobody expected is logged with its traceback, and told without."""
+    """An unexpected error is logged with its traceback, and sent without."""
     last = await ending(talk(ScriptedModel(["Hel", RuntimeError("s3cret")])).respond())
     assert last.failure == Failure("internal_error", "Unexpected error; the server's log has the details.")
     assert "a turn of character Ada failed unexpectedly" in caplog.text
@@ -402,7 +402,7 @@ async def test_character_answers_its_own_call() -> None:
 
 
 async def test_words_before_a_call_are_told() -> None:
-    """What a model says before it calls is heard, and shares the message of the call."""
+    """The text of a model before a call is sent, and shares the message of the call."""
     model = ScriptedModel(["Let me see. ", call("roll")], ["A two."])
     events = await played(talk(model, cast(tools=[ROLL])).respond())
     assert words(events) == "Let me see. A two."

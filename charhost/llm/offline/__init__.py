@@ -1,4 +1,4 @@
-"""The stand-in for a model, where none is connected."""
+"""The stand-in for a language model."""
 
 from charhost.llm.offline.model import OfflineModel
 

@@ -25,7 +25,6 @@ def command_in(message: str) -> Command | None:
 
 
 def tool_names(tools: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the names of the functions among *tools*."""
     functions = [tool["function"] for tool in tools if isinstance(tool.get("function"), Mapping)]
     return [function["name"] for function in functions if isinstance(function.get("name"), str)]
 
@@ -49,7 +48,6 @@ def tool_call(
 
 
 def _chosen(choice: object) -> str:
-    """Return the name of the function that a `tool_choice` names, or ""."""
     if not isinstance(choice, Mapping):
         return ""
     function = choice.get("function")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from charhost.llm.offline.commands import Command, command_in
@@ -34,10 +34,7 @@ class Context:
 
     @classmethod
     def of(cls, character: str, messages: Sequence[Mapping[str, Any]]) -> Context:
-        """Read the messages of a request but for those of the system, which change neither the reply nor the seed."""
-        recent = [
-            message for message in messages[-_MOST_MESSAGES:] if message.get("role") not in ("system", "developer")
-        ]
+        recent = [m for m in messages[-_MOST_MESSAGES:] if m.get("role") not in ("system", "developer")]
         texts = [(message.get("role"), _clipped(text_of(message.get("content")))) for message in recent]
         results = _last_results(texts)
         last = next((text_of(m.get("content")) for m in reversed(recent) if m.get("role") == "user"), "")
@@ -85,8 +82,6 @@ def user_name(messages: Sequence[str], language: Language) -> str:
 
 
 class _SentenceRules:
-    """The table of sentences in `phrases/en.toml`."""
-
     def __init__(self) -> None:
         table = english().table["sentences"]
         leading, no_names = "|".join(table["leading"]), "|".join(table["no_names"])
@@ -96,7 +91,7 @@ class _SentenceRules:
         self.no_names = re.compile(no_names, re.IGNORECASE)
 
 
-@lru_cache(maxsize=1)
+@cache
 def _rules() -> _SentenceRules:
     return _SentenceRules()
 
@@ -117,7 +112,6 @@ def _last_results(texts: Sequence[tuple[Any, str]]) -> tuple[str, ...]:
 
 
 def _tool_of(messages: Sequence[Mapping[str, Any]]) -> str:
-    """Return the name of the tool whose result the last message is."""
     calls = [call for message in messages for call in message.get("tool_calls") or ()]
     same = [call for call in calls if call.get("id") == messages[-1].get("tool_call_id")]
     function = (same or calls or [{}])[-1].get("function") or {}

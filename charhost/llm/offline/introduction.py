@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
+from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -43,7 +43,6 @@ def _prompt(instructions: Any, depth: int = 3) -> str:
 
 
 def _claims(prompt: str, language: Language) -> Iterator[str]:
-    """Yield the sentences about "you" at the beginning of *prompt* in the first person."""
     for number, sentence in enumerate(_SENTENCE.split(prompt)):
         opening = language.you_are.match(sentence)
         start = opening.end() if opening else 0
@@ -59,7 +58,6 @@ def _claims(prompt: str, language: Language) -> Iterator[str]:
 
 
 def _shorter(sentence: str) -> Iterator[str]:
-    """Yield the sentence, then its part before the first comma."""
     yield sentence
     head, comma, _ = sentence.partition(",")
     if comma:
@@ -75,8 +73,7 @@ def _is_public(claim: str, start: int, language: Language) -> bool:
     return not _private().search(_HARMLESS_TO.sub("", claim))
 
 
-@lru_cache(maxsize=1)
+@cache
 def _private() -> re.Pattern[str]:
-    """The signs and words, in any language, of orders, templates and secrets."""
     words = "|".join(word for language in languages().values() for word in language.private)
     return re.compile(rf"[\d\"“”«»:;{{}}<>\[\]()@#*_`|\\/=]|\b(?:{words})\b", re.IGNORECASE)

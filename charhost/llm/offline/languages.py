@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from importlib.resources import files
 from typing import Any
 
-# Kinds that count anywhere in a message; of the others the last sentence is tried first.
+# Kinds that count in any sentence; for the others the last sentence is tried first.
 URGENT = ("danger", "ai")
 # Kinds that reveal little about a message: any other is likelier.
 GENERAL = ("question", "greeting")
@@ -32,14 +32,12 @@ class Language:
         self.phrases: dict[str, tuple[str, ...]] = {kind: tuple(every) for kind, every in table["phrases"].items()}
 
     def kinds(self, sentence: str) -> Iterator[tuple[str, re.Match[str]]]:
-        """Yield the kinds of *sentence*, likeliest first."""
         for kind, pattern in self._rules:
             if match := pattern.search(sentence):
                 yield kind, match
 
     @cached_property
     def patterns(self) -> Rules:
-        """The patterns of this language, likeliest first."""
         return tuple((kind, compiled(text, re.IGNORECASE)) for kind, text in self.table["patterns"].items())
 
     @cached_property
@@ -57,20 +55,18 @@ class Language:
 
     @cached_property
     def _rules(self) -> Rules:
-        """The patterns of this language and then those of English, as far as there are phrases for their kinds."""
         both = self.patterns if self.code == "en" else (*self.patterns, *english().patterns)
         return tuple(rule for rule in both if rule[0] in self.phrases)
 
 
-@lru_cache(maxsize=1)
+@cache
 def languages() -> Mapping[str, Language]:
-    """Return all languages by their code of two letters; a further file adds a further one."""
+    """Return all languages by their code of two letters."""
     tables = {path.name[:2]: path.read_text("utf-8") for path in (files(__package__) / "phrases").iterdir()}
     return {code: Language(code, tomllib.loads(table)) for code, table in tables.items()}
 
 
 def english() -> Language:
-    """Return the language that all characters understand."""
     return languages()["en"]
 
 

@@ -51,7 +51,6 @@ class OfflineModel:
 
 
 def _words(text: str) -> list[str]:
-    """Split a text before each space, as models do."""
     return re.findall(r"\s*\S+", text)
 
 
@@ -67,7 +66,7 @@ def _budget(options: Mapping[str, Any]) -> float:
     return min((4 * limit for limit in limits if type(limit) is int and limit > 0), default=float("inf"))
 
 
+# An estimate: four characters make a token.
 def _usage(request: ModelRequest, written: int) -> Usage:
-    """Estimate the tokens, four characters each."""
     read = sum(len(text_of(message.get("content"))) for message in request.messages)
     return Usage(-(-read // 4), -(-written // 4))

@@ -1,4 +1,4 @@
-"""Reply: the stand-in's answer to one request."""
+"""Reply: the stand-in's response to one request."""
 
 from __future__ import annotations
 
@@ -21,8 +21,6 @@ _LIST_TASKS = ("tags", "follow_ups", "queries")
 
 
 class Reply:
-    """Chooses the reply to one request."""
-
     def __init__(
         self, character: Character, language: Language, identity: str, context: Context, request: ModelRequest
     ) -> None:
@@ -146,7 +144,6 @@ def _longest_piece(phrase: str) -> str:
 
 
 def _title(task: str) -> str:
-    """Return the first words of the user in the chat that a task quotes."""
     chat = task.rpartition("<chat_history>")[2]
     line = re.search(r"^\s*USER:\s*(.+)$", chat, re.IGNORECASE | re.MULTILINE)
     return " ".join(line[1][:200].split()[:5]).strip(" .,;:!?")[:60] if line else ""

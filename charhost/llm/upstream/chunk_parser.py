@@ -1,4 +1,4 @@
-"""Completion: reads the chunks of one chat completion, whatever dialect of them a server speaks."""
+"""ChunkParser: reads the chunks of one chat completion in the dialects of different servers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from charhost.ids import new_id
 from charhost.jsontext import decoded, encoded
 from charhost.llm.model import CallDelta, Delta, FinishReason, ModelError, Usage
 
-# What servers write as `finish_reason`, as far as it is not "stop" in other words.
+# Any other `finish_reason` of a server means "stop".
 _FINISH: Mapping[str, FinishReason] = {
     "length": "length",
     "max_tokens": "length",
@@ -24,7 +24,7 @@ _FINISH: Mapping[str, FinishReason] = {
 
 
 class UpstreamFault(Exception):
-    """The server reports, in the place of a chunk, that it failed; `fault` is what it wrote as `error`."""
+    """The server sent `error` in place of a chunk; `fault` is its value."""
 
     def __init__(self, fault: Any) -> None:
         super().__init__(str(fault))
@@ -33,15 +33,13 @@ class UpstreamFault(Exception):
 
 @dataclass(slots=True)
 class _Call:
-    """A tool call as far as it has been received, and how the server speaks of it."""
-
     number: int
     index: Any
     id: str
 
 
-class Completion:
-    """One answer while it arrives; `done` once the server has said that nothing follows."""
+class ChunkParser:
+    """One response while it arrives; `done` after the server's `[DONE]`."""
 
     def __init__(self) -> None:
         self.done = False
@@ -51,9 +49,9 @@ class Completion:
         self._calls: list[_Call] = []
 
     def feed(self, data: bytes) -> Delta | None:
-        """Read one chunk, or the whole completion at once; raises `ModelError` and `UpstreamFault`."""
-        if self.done or data.strip() == b"[DONE]":
-            self.done = True
+        """Parse one chunk, or a whole completion; raises `ModelError` and `UpstreamFault`."""
+        self.done = self.done or data.strip() == b"[DONE]"
+        if self.done:
             return None
         try:
             chunk = decoded(data, allow_nan=True)
@@ -69,11 +67,11 @@ class Completion:
             raise _malformed() from e
 
     def end(self) -> list[Delta]:
-        """Close the answer; raises `ModelError` if the server had not come to an end of its own."""
+        """Return the last pieces; raises `ModelError` if the response is incomplete."""
         last = []
         if not self._finished:
             if not (self.done and self._received):
-                raise ModelError("truncated", "The model's answer broke off before its end.")
+                raise ModelError("truncated", "The model's response ended before it was complete.")
             last.append(Delta(finish="tool_calls" if self._calls else "stop"))
         if self._usage is not None:
             last.append(Delta(usage=self._usage))
@@ -81,8 +79,7 @@ class Completion:
 
     def _read(self, chunk: dict[str, Any]) -> Delta | None:
         if usage := chunk.get("usage"):
-            # Kept for the end: some servers count along in every chunk.
-            self._usage = _usage(usage)
+            self._usage = _usage(usage)  # some servers send it with every chunk: the last counts
         choices = chunk.get("choices")
         if not choices or self._finished:
             return None
@@ -108,7 +105,7 @@ class Completion:
         for piece in pieces:
             function = piece.get("function") or {}
             arguments = _arguments(function.get("arguments"))
-            call = self._going_on(piece.get("index"), piece.get("id"), function.get("name"))
+            call = self._continued(piece.get("index"), piece.get("id"), function.get("name"))
             if call is None:
                 call = _Call(len(self._calls), piece.get("index"), str(piece.get("id") or new_id("call")))
                 self._calls.append(call)
@@ -116,10 +113,10 @@ class Completion:
             elif arguments:
                 yield CallDelta(call.number, None, None, arguments)
 
-    def _going_on(self, index: Any, call_id: Any, name: Any) -> _Call | None:
-        """Find the call that a piece continues; None if it begins one.
+    def _continued(self, index: Any, call_id: Any, name: Any) -> _Call | None:
+        """Return the call that a piece continues; None if it begins one.
 
-        Servers leave out the index, or give all calls index 0; then a new id tells, or else a name.
+        Some servers leave out the index, or give all calls index 0; then a new id or else a name begins a call.
         """
         if index is None and not call_id and name:
             return None
@@ -131,13 +128,13 @@ class Completion:
 
 
 def _malformed() -> ModelError:
-    return ModelError("malformed", "The model's server sent something that is no part of an answer.")
+    return ModelError("malformed", "The model's server sent an invalid chunk.")
 
 
 def _text(content: Any) -> str:
     if content is None or isinstance(content, str):
         return content or ""
-    # Some servers send parts, of which those that are thoughts have no text of their own.
+    # Some servers send parts; those of reasoning have no text.
     return "".join(part.get("text") or "" for part in content)
 
 

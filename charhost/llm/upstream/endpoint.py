@@ -1,4 +1,4 @@
-"""Endpoint: where a language model is asked, with which key, and how to speak of it without telling either."""
+"""Endpoint: the address and key of a model's server, and their removal from texts."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 HIDDEN = "…"
 
-# What looks like an address or a key, whoever's it is: a proxy in between has some too.
+# Any address or key: those of a proxy should not be shown either.
 _TELLTALE = re.compile(
     r"\w+://\S+"
     r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
@@ -32,24 +32,21 @@ class Endpoint:
 
     @property
     def host(self) -> str:
-        """The host and its port, for logs."""
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """What every request to it carries."""
         # A compressed stream may be held back until a block of it is full.
         common = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "charhost"}
         return common | {"Authorization": f"Bearer {self.key}"} if self.key else common
 
     def scrub(self, text: str) -> str:
-        """Take the address, the key and every longer part of the key out of *text*, and its line breaks."""
+        """Return *text* on one line without the address, the key and longer parts of the key."""
         for pattern in self._names():
             text = pattern.sub(HIDDEN, text[:_LONGEST_TEXT])
         return " ".join(HIDDEN if self._has_key(word) else word for word in text.split())
 
     def scrub_key(self, text: str) -> str:
-        """Take only the key out of *text*: for logs."""
         return " ".join(HIDDEN if self._has_key(word) else word for word in text[:_LONGEST_TEXT].split())
 
     def _names(self) -> Iterator[re.Pattern[str]]:

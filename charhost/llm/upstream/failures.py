@@ -1,4 +1,4 @@
-"""Refusal: how a model's server says no, as a `ModelError` that may be shown to clients."""
+"""Convert the failures of a model's server to a `ModelError` that may be shown to clients."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _LONGEST_QUOTE = 300
 _UNAUTHORIZED = "The model's server does not accept the key it was sent."
 
 
-class Passing(ModelError):
-    """A failure that may be over when asked again, up to `again` times; `pause` is what the server asks for."""
+class TransientError(ModelError):
+    """A failure after which up to `again` more attempts may help; `pause` is the server's `Retry-After`."""
 
     def __init__(self, error_type: ErrorType, message: str, again: int, pause: float | None = None) -> None:
         super().__init__(error_type, message, pause or None)
@@ -28,28 +28,28 @@ class Passing(ModelError):
         self.pause = pause
 
 
-def of_answer(status: int, headers: Mapping[str, str], body: bytes, endpoint: Endpoint, model: str) -> ModelError:
-    """Explain an answer that is not 200; *model* is what was asked for."""
+def of_response(status: int, headers: Mapping[str, str], body: bytes, endpoint: Endpoint, model: str) -> ModelError:
+    """Return the error of a response other than 200; *model* is the requested one."""
     if status in (401, 403):
-        # What it says is not quoted: it often holds parts of the key.
+        # The body is not quoted: it often holds parts of the key.
         return ModelError("unauthorized", f"{_UNAUTHORIZED[:-1]} ({status}).")
     if status == 404:
         return ModelError("refused", f"The model {model!r} is unknown to the model's server (404).")
     if 300 <= status < 400:
-        return ModelError("refused", f"The model's server answers with a redirect ({status}), which is not followed.")
+        return ModelError("refused", f"The model's server sent a redirect ({status}), which is not followed.")
     quote = _quote(_message(body), endpoint)
     if status in (429, 503):
         pause = retry_after(headers)
         if status == 429:
-            return Passing("rate_limited", f"The model's server gets too many requests (429){quote}.", 2, pause)
-        return Passing("server_error", f"The model's server is not available for now (503){quote}.", 2, pause)
+            return TransientError("rate_limited", f"The model's server gets too many requests (429){quote}.", 2, pause)
+        return TransientError("server_error", f"The model's server is unavailable (503){quote}.", 2, pause)
     if status >= 500:
         return ModelError("server_error", f"The model's server failed ({status}){quote}.")
     return ModelError("refused", f"The model's server refused the request ({status}){quote}.")
 
 
 def of_fault(fault: Any, endpoint: Endpoint) -> ModelError:
-    """Explain an `error` that came in the place of a chunk."""
+    """Return the error for an `error` in place of a chunk."""
     fields = fault if isinstance(fault, dict) else {}
     codes = {str(fields.get(name, "")).lower() for name in ("code", "type", "status")}
     kind = " ".join(codes)
@@ -60,27 +60,26 @@ def of_fault(fault: Any, endpoint: Endpoint) -> ModelError:
         return ModelError("rate_limited", f"The model's server gets too many requests{quote}.")
     if codes & {"400", "413", "422"} or any(word in kind for word in ("invalid", "context")):
         return ModelError("refused", f"The model's server refused the request{quote}.")
-    return ModelError("server_error", f"The model's server failed while it answered{quote}.")
+    return ModelError("server_error", f"The model's server failed during the response{quote}.")
 
 
 def of_exception(error: Exception) -> ModelError:
-    """Explain why a request did not get as far as an answer."""
     if isinstance(error, (aiohttp.ClientSSLError, ssl.SSLError)):
         return ModelError("unreachable", "The model's server cannot be trusted: TLS failed.")
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return ModelError("unreachable", "The model's server cannot be found: its name does not resolve.")
     if isinstance(error, aiohttp.ClientConnectorError):
-        return Passing("unreachable", "The model's server cannot be reached.", again=1)
+        return TransientError("unreachable", "The model's server cannot be reached.", again=1)
     if isinstance(error, (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError)):
-        # Most often a kept connection that the server closed at the same moment: a new one will do, at once.
-        return Passing("unreachable", "The model's server closed the connection without an answer.", again=1, pause=0)
+        # Most often a kept connection that the server closed at the same moment: try a new one at once.
+        return TransientError("unreachable", "The model's server closed the connection too early.", again=1, pause=0)
     if isinstance(error, aiohttp.ClientResponseError):
-        return ModelError("malformed", "The model's server does not speak HTTP as it should.")
-    return ModelError("unreachable", "The model's server cannot be asked.")
+        return ModelError("malformed", "The model's server sent invalid HTTP.")
+    return ModelError("unreachable", "The request to the model's server failed.")
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Read `Retry-After`, which is seconds or a date (RFC 9110, 10.2.3), as seconds from now."""
+    """Return `Retry-After`, seconds or a date (RFC 9110, 10.2.3), as seconds from now."""
     value = headers.get("Retry-After", "").strip()
     try:
         seconds = float(value)
@@ -103,7 +102,7 @@ def _quote(message: str, endpoint: Endpoint) -> str:
 
 
 def _message(body: bytes) -> str:
-    """Find what a server says of an error; nothing, if it is no JSON, such as a page of a proxy."""
+    """Return the error message in a JSON body; empty for others, such as a proxy's page."""
     try:
         answer = from_json(body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Answer: the body of a server's answer while it arrives."""
+"""ResponseStream: the body of a model's response while it arrives."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MOST_RECEIVED = 64 << 20
 _LAST_BYTES = 0.05
 
 
-class Answer:
-    """Gives the events of a streamed answer, or the one piece of another; closes its connection when left.
+class ResponseStream:
+    """Reads the events of a streamed response, or the body of another one; closes its connection on exit.
 
-    Nothing but events puts off the deadlines: until the first it is the moment *first*, then *idle* seconds in each
-    of which one has to come. The time in which nobody reads does not count.
+    Only events extend the deadline: it is the moment *first* until the first event, then *idle* seconds after each.
+    Time in which the caller does not read does not count.
     """
 
     def __init__(self, response: aiohttp.ClientResponse, first: float, first_seconds: float, idle: float) -> None:
@@ -33,37 +33,37 @@ class Answer:
         self._source = _Whole() if response.content_type == "application/json" else EventData()
         self._until = first
         self._timer: asyncio.TimerHandle | None = None
-        self._reading = self._heard = False
+        self._reading = self._has_new_events = False
         self._idle = idle
-        self._silence = f"The model did not begin to answer within {first_seconds:g} s (llm-first-deadline)."
+        self._timeout_text = f"The model did not begin its response within {first_seconds:g} s (--llm-first-deadline)."
 
-    def __enter__(self) -> Answer:
+    def __enter__(self) -> ResponseStream:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        # A connection whose answer was read to its end has gone back to the others and is not closed by this.
+        # No effect on a connection whose response was read to its end: it is in the pool again.
         self._response.close()
 
     async def read(self) -> list[bytes]:
-        """Wait for more, and give the data of the events in it, if there are any; raises `ModelError`."""
+        """Wait for more, and return the data of its events, if there are any; raises `ModelError`."""
         if self._response.content_type == "text/html":
-            raise ModelError("malformed", "The model's server sent a web page in the place of an answer.")
+            raise ModelError("malformed", "The model's server sent a web page instead of a response.")
         piece = await self._piece()
         self.ended = not piece
         self._received += len(piece)
         if self._received > MOST_RECEIVED:
-            raise ModelError("malformed", "The model's answer came to no end.")
+            raise ModelError("malformed", f"The model's response exceeds {MOST_RECEIVED >> 20} MiB.")
         try:
             events = self._source.feed(piece) if piece else self._source.end()
         except EventTooLong:
-            raise ModelError("malformed", "The model's server sent a piece of an answer that is too long.") from None
-        self._heard = self._heard or bool(events)
+            raise ModelError("malformed", "The model's server sent an event that is too long.") from None
+        self._has_new_events = self._has_new_events or bool(events)
         return events
 
     async def finish(self) -> None:
-        """Read what may be left behind the last event, so that the connection can be used again."""
+        """Read the rest after the last event, so that the connection can be used again."""
         with suppress(TimeoutError, aiohttp.ClientError, OSError, HttpProcessingError):
             async with asyncio.timeout(_LAST_BYTES):
                 while await self._response.content.readany():
@@ -75,21 +75,18 @@ class Answer:
         try:
             return await self._response.content.readany()
         except TimeoutError:
-            raise ModelError("timeout", self._silence) from None
+            raise ModelError("timeout", self._timeout_text) from None
         except (aiohttp.ClientError, OSError, HttpProcessingError) as e:
-            raise ModelError("truncated", "The connection to the model's server broke in the middle.") from e
+            raise ModelError("truncated", "The connection to the model's server broke during the response.") from e
         finally:
             self._reading = False
 
     def _set_timer(self) -> None:
-        """See to it that a timer ends at the deadline or before it.
-
-        Most often one that is set does so: a timeout around every reading takes longer than the reading.
-        """
-        if self._heard:
-            self._heard = False
+        """Keep a timer that fires at the deadline or before: a timeout per read would cost more than the read."""
+        if self._has_new_events:
+            self._has_new_events = False
             self._until = self._loop.time() + self._idle
-            self._silence = f"The model paused for more than {self._idle:g} s in its answer (llm-idle-deadline)."
+            self._timeout_text = f"The model paused for more than {self._idle:g} s (--llm-idle-deadline)."
         if self._timer is not None and self._timer.when() > self._until:
             self._timer.cancel()
             self._timer = None
@@ -105,7 +102,7 @@ class Answer:
 
 
 class _Whole:
-    """Collects an answer that is not streamed, as some servers send although they were asked to."""
+    """Collects a response that is not streamed, as some servers send in spite of `stream`."""
 
     def __init__(self) -> None:
         self._body: list[bytes] = []

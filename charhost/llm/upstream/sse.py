@@ -1,4 +1,4 @@
-"""EventData: what the events of a text/event-stream carry."""
+"""EventData: a parser of text/event-stream."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ class EventTooLong(Exception):
 
 
 class EventData:
-    """Takes a stream as it arrives, cut anywhere, and gives the data of each event (HTML standard, 9.2.6).
+    """Parses a stream in pieces of any size into the data of its events (HTML standard, 9.2.6).
 
-    The types, ids and comments of events are skipped. Bytes stay bytes: a character that the network has cut in
-    two is whole again before anybody decodes it.
+    Types, ids and comments are skipped. Data stays bytes: a character may be split between two pieces.
     """
 
     def __init__(self) -> None:
@@ -23,22 +22,22 @@ class EventData:
         self._data_size = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
-        """Give what has become complete; raises `EventTooLong`."""
+        """Return the data of the events that *piece* completes; raises `EventTooLong`."""
         lines = piece.split(b"\n")
-        self._begin_or_go_on(lines[0])
+        self._add_to_line(lines[0])
         if len(lines) == 1:
             return []
-        # Joined only now: a line that arrives byte by byte would else be copied as often.
+        # Joined only now: a line in many pieces would else be copied for each.
         lines[0] = b"".join(self._line)
         self._line, self._line_size = [], 0
-        self._begin_or_go_on(lines.pop())
+        self._add_to_line(lines.pop())
         return self._read(lines)
 
     def end(self) -> list[bytes]:
-        """Give what the end of the stream completes: some servers leave out the last blank line."""
+        """Return the data of the last event: some servers leave out the blank line after it."""
         return self._read([b"".join(self._line), b""])
 
-    def _begin_or_go_on(self, part: bytes) -> None:
+    def _add_to_line(self, part: bytes) -> None:
         self._line.append(part)
         self._line_size += len(part)
         if self._line_size > MOST_BYTES:
@@ -53,7 +52,7 @@ class EventData:
                 if self._data_size > MOST_BYTES:
                     raise EventTooLong
             elif self._data and (not line or line == b"\r"):
-                # The space after the colon and the CR at the end are white space to JSON, and stay.
+                # JSON ignores the space after the colon and the CR at the end.
                 events.append(b"\n".join(self._data))
                 self._data, self._data_size = [], 0
         return events

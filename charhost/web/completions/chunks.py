@@ -1,4 +1,4 @@
-"""Chunks: an answer in the shape of a chat completion, piece by piece."""
+"""Chunks: a response as the events of a chat-completions stream."""
 
 from __future__ import annotations
 
@@ -18,37 +18,36 @@ DONE = b"data: [DONE]\n\n"
 
 
 class StreamedEvent(BaseModel):
-    """One event of a streamed answer."""
+    """One event of a stream."""
 
     data: str = Field(
         description=(
-            "JSON: a `chat.completion.chunk`, which says of each of its `choices` what is new (`delta`), or after a "
-            "failure an `error`; at the end of a whole answer `[DONE]`."
+            "JSON: a `chat.completion.chunk` with the additions (`delta`) of its `choices`, or after a failure an "
+            "`error`; `[DONE]` at the end of a complete response."
         )
     )
 
 
 class Chunks:
-    """Spells the events of turns as the chunks of one stream, all with one id.
+    """Encodes the events of turns as the chunks of one stream, all with one id.
 
-    What is the same in every chunk is spelled once.
+    The part that is the same in every chunk is encoded once.
     """
 
     def __init__(self, model: str, include_usage: bool) -> None:
-        self._head = b"data: " + encoded(_stamp(model))[:-1] + b',"choices":'
+        stamp = {"id": completion_id(), "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
+        self._head = b"data: " + encoded(stamp)[:-1] + b',"choices":'
         self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
 
     def choice(self, index: int) -> ChoiceChunks:
-        """Begin one of the answers."""
         return ChoiceChunks(self._head + b'[{"index":%d,"delta":' % index, b"}]" + self._tail)
 
     def usage(self, endings: list[TurnEnded]) -> bytes:
-        """Spell the chunk that tells the cost."""
         return self._head + b'[],"usage":' + encoded(token_usage(endings)) + b"}\n\n"
 
 
 class ChoiceChunks:
-    """Spells the events of one turn."""
+    """Encodes the events of one turn."""
 
     def __init__(self, head: bytes, tail: bytes) -> None:
         self._head = head
@@ -57,14 +56,17 @@ class ChoiceChunks:
         self._text_tail = b'},"logprobs":null,"finish_reason":null' + tail
         self._begun = False
         self._calls = 0
-        self._said = ""
+        self._text = ""
         self._is_new = False
 
-    def spell(self, event: TurnEvent) -> bytes:
-        """Spell one event; nothing, if a client of this API is not told of it."""
+    def encode(self, event: TurnEvent) -> bytes:
+        """Return the chunks of an event; empty for events that this API does not have."""
         if type(event) is TextDelta:  # almost all of them
             return self._text_head + encoded(self._joined(event.text)) + self._text_tail
-        return self._opening() + self._rare(event)
+        if self._begun:
+            return self._rare(event)
+        self._begun = True
+        return self._chunk({"role": "assistant", "content": ""}) + self._rare(event)
 
     def _rare(self, event: TurnEvent) -> bytes:
         match event:
@@ -79,17 +81,11 @@ class ChoiceChunks:
                 return self._chunk({}, finish_reason(event))
         return b""
 
-    def _opening(self) -> bytes:
-        if self._begun:
-            return b""
-        self._begun = True
-        return self._chunk({"role": "assistant", "content": ""})
-
     def _joined(self, text: str) -> str:
         if self._is_new:
             self._is_new = False
-            text = gap(self._said, text) + text
-        self._said = text
+            text = gap(self._text, text) + text
+        self._text = text
         return text
 
     def _call(self, piece: dict[str, Any]) -> bytes:
@@ -100,9 +96,4 @@ class ChoiceChunks:
 
 
 def error_line(problem: Problem) -> bytes:
-    """Spell what went wrong after the stream had begun."""
     return b"data: " + encoded(problem.openai_error) + b"\n\n"
-
-
-def _stamp(model: str) -> dict[str, Any]:
-    return {"id": completion_id(), "object": "chat.completion.chunk", "created": int(time.time()), "model": model}

@@ -1,4 +1,4 @@
-"""EventStream: an answer in the form of server-sent events."""
+"""EventStream: a response as server-sent events."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from aiohttp import hdrs, web
 
-# How long a reader may take nothing. Its model is busy for it meanwhile.
+# A client that reads nothing keeps the model busy.
 STALLED_READER_LIMIT = 30.0
 
 _HEADERS = {
@@ -19,10 +19,7 @@ _HEADERS = {
 
 
 class EventStream:
-    """Writes to one client, no faster than it reads; the headers leave with the first write.
-
-    Inside `watched` a reader that takes nothing for `STALLED_READER_LIMIT` seconds, or little more, is cut off.
-    """
+    """Writes to one client at its speed; the headers are sent with the first write."""
 
     def __init__(self, request: web.Request) -> None:
         self.response = web.StreamResponse(headers=_HEADERS)
@@ -33,13 +30,12 @@ class EventStream:
 
     @property
     def begun(self) -> bool:
-        """Whether the status has been sent."""
         return self.response.prepared
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Look after the reader while the block runs."""
-        # Not asyncio.timeout: a cancelled write leaves aiohttp's writer in a state of which nobody speaks well.
+        """Abort the connection if the client reads nothing for `STALLED_READER_LIMIT` seconds."""
+        # Not asyncio.timeout: a cancelled write leaves aiohttp's writer in an undefined state.
         self._look()
         try:
             yield
@@ -48,7 +44,7 @@ class EventStream:
                 self._timer.cancel()
 
     async def write(self, data: bytes) -> None:
-        """Send *data* as soon as the reader has room for it; raises `ConnectionError` if it is gone."""
+        """Send *data* when the client has room for it; raises `ConnectionError` if it is gone."""
         self._waiting_since = self._loop.time()
         if not self.begun:
             await self.response.prepare(self._request)
@@ -56,7 +52,6 @@ class EventStream:
         self._waiting_since = None
 
     async def end(self) -> None:
-        """Send the end."""
         self._waiting_since = self._loop.time()
         await self.response.write_eof()
 

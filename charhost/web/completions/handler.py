@@ -1,4 +1,4 @@
-"""POST /v1/chat/completions: a conversation with a character, as OpenAI's clients hold one with a model."""
+"""POST /v1/chat/completions: chat with a character as with a model of OpenAI."""
 
 from __future__ import annotations
 
@@ -26,38 +26,37 @@ from charhost.web.problems import Problem, json_answer
 
 log = logging.getLogger("charhost.web")
 
-# Room for a few photographs, which come as base64.
+# Room for a few photographs in base64.
 MOST_BODY_BYTES = 24 << 20
 BODY_DEADLINE = 60.0
 
 _STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
 
 _COMPLETIONS = Operation(
-    "One answer of a character, whole or streamed",
+    "One response of a character, whole or streamed",
     "Talk",
     description=(
-        "A conversation with a character, as OpenAI's clients hold one with a model. The character's own prompt goes "
-        "in front of the `messages`; each request is answered by the set that served when it came. Fields that are "
-        "not known are ignored."
+        "Chat with a character as with a model of OpenAI. The character's own prompt is put in front of the "
+        "`messages`; a reload during a response does not change it. Unknown fields are ignored."
     ),
     needs="chat",
     body=ChatRequest,
     answers={
         200: Answer(
-            "The answer, whole, or with `stream` as server-sent events: chunks, and then `[DONE]`.",
+            "The response; with `stream` as server-sent events: chunks, and then `[DONE]`.",
             {"application/json": ChatCompletion, "text/event-stream": StreamedEvent},
         )
     },
     errors={
-        400: "The request is no JSON or has a wrong field, or the model refuses it.",
+        400: "The request is not JSON or has an invalid field, or the model refuses it.",
         404: "There is no character called `model` (`model_not_found`).",
-        408: f"The body was not complete within {BODY_DEADLINE:g} s.",
-        413: f"The body has more than {MOST_BODY_BYTES:,} bytes.",
-        415: "A page sent a body that is not declared as `application/json`.",
+        408: f"The body did not arrive within {BODY_DEADLINE:g} s.",
+        413: f"The body is larger than {MOST_BODY_BYTES:,} bytes.",
+        415: "A web page sent a body whose type is not `application/json`.",
         429: Answer("This server or the model is busy.", headers={hdrs.RETRY_AFTER: "Seconds."}),
         500: Answer("Unexpected, or the character's code failed.", headers={"x-should-retry": "`false`"}),
         502: "The model failed.",
-        504: "The model did not answer in time.",
+        504: "The model did not respond in time.",
     },
 )
 
@@ -68,20 +67,21 @@ async def completions(request: web.Request) -> web.StreamResponse:
     """`POST /v1/chat/completions`"""
     _refuse_forms(request)
     asked = chat_request(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE))
-    # Looked up once: a reload in the middle of the answer changes nothing about it.
+    # Looked up once: a reload during the response does not change it.
     character = known_character(request, asked.model)
-    return await (_streamed if asked.stream else _whole)(request, asked, character)
+    if asked.stream:
+        return await _streamed(request, asked, character)
+    return await _whole(request, asked, character)
 
 
 def problem_of(failure: Failure) -> Problem:
-    """Say to a client why a turn failed."""
     status = _STATUS.get(failure.cause, 502) if failure.cause is not None else 500
     pause = {"Retry-After": str(max(1, math.ceil(failure.retry_after or 1)))} if status == 429 else None
     return Problem(status, failure.code, failure.message, headers=pause)
 
 
 def _refuse_forms(request: web.Request) -> None:
-    """Refuse what a page of any site may post without asking first (Fetch standard, 2.2.2)."""
+    """Refuse the content types that pages of any site may post without a preflight (Fetch standard, 2.2.2)."""
     if hdrs.ORIGIN in request.headers and request.content_type != "application/json":
         found = request.headers.get(hdrs.CONTENT_TYPE, "none")
         raise Problem(415, "unsupported_media_type", f"Expected Content-Type: application/json, found {found}.")
@@ -89,8 +89,8 @@ def _refuse_forms(request: web.Request) -> None:
 
 async def _whole(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
     async with asyncio.TaskGroup() as tasks:
-        hearings = [tasks.create_task(_heard(_turn(request, asked, character))) for _ in range(asked.n or 1)]
-    endings = [hearing.result() for hearing in hearings]
+        turns = [tasks.create_task(_finished(_turn(request, asked, character))) for _ in range(asked.n or 1)]
+    endings = [turn.result() for turn in turns]
     for ended in endings:
         if ended.failure is not None:
             raise problem_of(ended.failure)
@@ -102,40 +102,38 @@ async def _streamed(request: web.Request, asked: ChatRequest, character: Charact
     try:
         with stream.watched():
             try:
-                await _tell(stream, request, asked, character)
+                await _stream_choices(stream, request, asked, character)
             except Exception as e:
                 if not stream.begun or isinstance(e, ConnectionError):
                     raise
-                await stream.write(error_line(_foreseen(e)))
+                await stream.write(error_line(_as_problem(e)))
             await stream.end()
     except ConnectionError:
-        pass  # the client went away; there is nobody left to tell
+        pass  # the client is gone
     return stream.response
 
 
-async def _tell(stream: EventStream, request: web.Request, asked: ChatRequest, character: Character) -> None:
-    """Stream the answers, one after the other; raises `Problem`."""
+async def _stream_choices(stream: EventStream, request: web.Request, asked: ChatRequest, character: Character) -> None:
     chunks = Chunks(character.name, asked.include_usage)
-    endings = [
-        await _tell_one(stream, chunks.choice(index), _turn(request, asked, character)) for index in range(asked.n or 1)
-    ]
+    choices = map(chunks.choice, range(asked.n or 1))
+    endings = [await _stream_choice(stream, choice, _turn(request, asked, character)) for choice in choices]
     if asked.include_usage:
         await stream.write(chunks.usage(endings))
     await stream.write(DONE)
 
 
-async def _tell_one(stream: EventStream, chunks: ChoiceChunks, turn: Turn) -> TurnEnded:
+async def _stream_choice(stream: EventStream, chunks: ChoiceChunks, turn: Turn) -> TurnEnded:
     async with aclosing(turn.events()) as events:
         async for event in events:
             if isinstance(event, TurnEnded) and event.failure is not None:
                 raise problem_of(event.failure)
-            if frame := chunks.spell(event):
+            if frame := chunks.encode(event):
                 await stream.write(frame)
     assert turn.ended is not None
     return turn.ended
 
 
-def _foreseen(error: Exception) -> Problem:
+def _as_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     log.error("a chat completion failed unexpectedly", exc_info=error)
@@ -147,8 +145,7 @@ def _turn(request: web.Request, asked: ChatRequest, character: Character) -> Tur
     return conversation.respond(asked.turn_options())
 
 
-async def _heard(turn: Turn) -> TurnEnded:
-    """Hear a turn to its end; the model is stopped if nobody waits for that any more."""
+async def _finished(turn: Turn) -> TurnEnded:
     async with aclosing(turn.events()) as events:
         async for _ in events:
             pass

@@ -1,4 +1,4 @@
-"""ChatCompletion: an answer that comes in one piece."""
+"""ChatCompletion: a response in one piece."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ class _Piece(BaseModel):
 
 
 class ToolCallFunction(_Piece):
-    """Which function, and with what."""
+    """The function of a call and its arguments."""
 
     name: str
     arguments: str = Field(description="JSON, as the model wrote it.")
 
 
 class ToolCall(_Piece):
-    """A tool of the client's that the model wants called."""
+    """A call of a tool of the client."""
 
     id: str
     type: Literal["function"]
     function: ToolCallFunction
 
 
-class AnswerMessage(_Piece):
-    """What the character said."""
+class ResponseMessage(_Piece):
+    """The message of the character."""
 
     role: Literal["assistant"]
     content: str | None = Field(description="Null where it only calls tools.")
@@ -43,22 +43,22 @@ class AnswerMessage(_Piece):
 
 
 class Choice(_Piece):
-    """One of the answers."""
+    """One of the responses."""
 
     index: int
-    message: AnswerMessage
+    message: ResponseMessage
     logprobs: None
     finish_reason: FinishReason
 
 
 class CachedTokens(_Piece):
-    """Those of the prompt that the model had read before."""
+    """The prompt tokens that the model had in its cache."""
 
     cached_tokens: int
 
 
 class TokenUsage(_Piece):
-    """What all answers together cost; estimated where a model does not tell."""
+    """The tokens of all choices; estimated if the model does not report them."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -67,7 +67,7 @@ class TokenUsage(_Piece):
 
 
 class ChatCompletion(_Piece):
-    """An answer, or as many as were asked for."""
+    """One response, or as many as `n`."""
 
     id: str
     object: Literal["chat.completion"]
@@ -78,7 +78,6 @@ class ChatCompletion(_Piece):
 
 
 def completion(model: str, endings: list[TurnEnded]) -> ChatCompletion:
-    """Make the answer of *model* from its turns."""
     choices = [
         Choice(index=index, message=_message(ended), logprobs=None, finish_reason=finish_reason(ended))
         for index, ended in enumerate(endings)
@@ -94,24 +93,21 @@ def completion(model: str, endings: list[TurnEnded]) -> ChatCompletion:
 
 
 def completion_id() -> str:
-    """Make an id in the way of this API."""
     return new_id("chatcmpl").replace("_", "-")
 
 
 def finish_reason(ended: TurnEnded) -> FinishReason:
-    """Say why a turn ended, in the words of this API."""
     if ended.outcome == "incomplete":
         return "content_filter" if ended.reason == "content_filter" else "length"
     return "tool_calls" if any(isinstance(item, FunctionCall) for item in ended.items) else "stop"
 
 
 def gap(before: str, after: str) -> str:
-    """What goes between two messages that become one."""
+    """Return the space between two messages that are joined."""
     return " " if before and after and not before[-1].isspace() and not after[0].isspace() else ""
 
 
 def token_usage(endings: list[TurnEnded]) -> TokenUsage:
-    """Add up what turns cost."""
     usage = sum((ended.usage for ended in endings), Usage())
     return TokenUsage(
         prompt_tokens=usage.input_tokens,
@@ -121,17 +117,18 @@ def token_usage(endings: list[TurnEnded]) -> TokenUsage:
     )
 
 
-def _message(ended: TurnEnded) -> AnswerMessage:
+def _message(ended: TurnEnded) -> ResponseMessage:
     text = ""
+    calls = []
     for item in ended.items:
         if isinstance(item, Message):
             text += gap(text, item.text) + item.text
-    calls = [_call(item) for item in ended.items if isinstance(item, FunctionCall)]
+        else:
+            calls.append(_call(item))
     content = text if text or not calls else None
-    return AnswerMessage(role="assistant", content=content, refusal=None, tool_calls=calls or None)
+    return ResponseMessage(role="assistant", content=content, refusal=None, tool_calls=calls or None)
 
 
 def _call(call: FunctionCall) -> ToolCall:
-    return ToolCall(
-        id=call.call_id, type="function", function=ToolCallFunction(name=call.name, arguments=call.arguments)
-    )
+    function = ToolCallFunction(name=call.name, arguments=call.arguments)
+    return ToolCall(id=call.call_id, type="function", function=function)

@@ -140,7 +140,7 @@ async def test_the_prompt_stays_secret(question: str) -> None:
     ],
 )
 async def test_it_never_passes_for_a_model(question: str) -> None:
-    """Whoever asks is told, every time."""
+    """Each question about the model is answered truthfully."""
     told = await answer({"role": "assistant", "content": f"(Offline: {NOTICE}.) Hello."}, question)
     assert NOTICE in told
 
@@ -163,13 +163,13 @@ async def test_it_never_passes_for_a_model(question: str) -> None:
     ],
 )
 async def test_the_name_of_the_user_is_kept(said: str, name: str | None) -> None:
-    """A name is told from what else "I am" may be followed by."""
+    """A name is distinguished from other words after "I am"."""
     told = await answer(said, "What is my name?")
     assert (f"{name}" in told) if name else "not" in told
 
 
 async def test_the_name_is_not_used_twice_in_a_row() -> None:
-    """People seldom say a name in two sentences on end."""
+    """A name is not repeated in two consecutive replies."""
     talk = Conversation()
     assert "Tom" in await talk.say("My name is Tom.")
     assert "Tom" not in await talk.say("Goodbye.")
@@ -206,13 +206,13 @@ async def test_the_name_is_not_used_twice_in_a_row() -> None:
     ],
 )
 async def test_answers_fit_what_was_said(said: str, words: tuple[str, ...]) -> None:
-    """Each kind of thing that people say has its own answers."""
+    """Each kind of message has its own replies."""
     told = (await answer(said)).partition(".) ")[2]
     assert any(word in told for word in words), told
 
 
 async def test_facts_are_honestly_refused() -> None:
-    """Among the answers to questions of fact each says what is missing."""
+    """Each reply to a question of fact states that no model is connected."""
     talk = Conversation()
     told = [await talk.say(f"What is the height of hill {number}?") for number in range(4)]
     assert len({text.split(".) ")[-1] for text in told}) == 4
@@ -356,7 +356,7 @@ async def test_results_of_calls_side_by_side_are_told_together() -> None:
 
 
 async def test_an_unknown_command_is_answered_with_the_tools() -> None:
-    """The list says what could be called instead."""
+    """The reply lists the available tools."""
     told = await answer("/flip", tools=TOOLS)
     assert "no tool called flip" in told
     assert "throw_dice and new_game" in told

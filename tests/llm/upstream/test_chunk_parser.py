@@ -8,7 +8,7 @@ import pytest
 from pydantic_core import to_json
 
 from charhost.llm.model import CallDelta, Delta, ModelError, Usage
-from charhost.llm.upstream.chunk_parser import Completion, UpstreamFault
+from charhost.llm.upstream.chunk_parser import ChunkParser, UpstreamFault
 
 
 def chunk(finish: Any = None, **delta: Any) -> dict[str, Any]:
@@ -24,7 +24,7 @@ def call(index: int | None = 0, call_id: str | None = None, name: str | None = N
 
 def read(*chunks: Any, end: bool = True) -> list[Delta]:
     """What these chunks become; with *end* a `[DONE]` follows them."""
-    completion = Completion()
+    completion = ChunkParser()
     data = [c if isinstance(c, bytes) else to_json(c) for c in chunks] + [b" [DONE]\r"] * end
     return [delta for d in data if (delta := completion.feed(d))] + completion.end()
 
@@ -60,7 +60,7 @@ def test_reasoning_is_not_spoken(field: str) -> None:
     [("eos", "stop"), ("function_call", "tool_calls"), ("max_tokens", "length"), ("SAFETY", "content_filter")],
 )
 def test_finish_reasons(reason: str, finish: str) -> None:
-    """Reasons of other servers are told as one of the four."""
+    """The finish reasons of other servers become one of the four."""
     assert [delta.finish for delta in read(chunk(reason, content="x"))] == [finish]
 
 
@@ -81,7 +81,7 @@ def test_usage_cannot_be_less_than_nothing() -> None:
 
 
 def test_usage_comes_last() -> None:
-    """What was used is told once, at the end, also by servers that count along."""
+    """Usage comes once, at the end, also from servers that send it with every chunk."""
     usage = {"prompt_tokens": 5, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 3}}
     counting = chunk(content="x") | {"usage": {"prompt_tokens": 5, "completion_tokens": 1}}
     assert read(counting, chunk("stop"), {"choices": [], "usage": usage})[-1] == Delta(usage=Usage(5, 2, 3))
@@ -134,7 +134,7 @@ def test_done_without_finish() -> None:
 
 @pytest.mark.parametrize("chunks", [(chunk(content="x"), False), (chunk(role="assistant"), True), (b"", False)])
 def test_truncated(chunks: tuple[Any, bool]) -> None:
-    """An answer without an end, and an end without an answer, are failures."""
+    """A response without an end, and an end without a response, are failures."""
     with pytest.raises(ModelError) as caught:
         read({} if chunks[0] == b"" else chunks[0], end=chunks[1])
     assert caught.value.error_type == "truncated"

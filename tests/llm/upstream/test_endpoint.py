@@ -1,4 +1,4 @@
-"""What must not be told of a model's server is not told."""
+"""The address and the key of a model's server are removed from texts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_scrub(text: str) -> None:
 
 
 def test_scrub_keeps_the_rest() -> None:
-    """What tells nothing stays, on one line."""
+    """Other text stays, on one line."""
     text = "the request (5000 tokens) exceeds\n the context (4096): see ratio 3.5:1"
     assert ENDPOINT.scrub(text) == " ".join(text.split())
 
@@ -54,7 +54,7 @@ def test_scrub_key() -> None:
 
 
 def test_the_path_of_the_address_is_hidden() -> None:
-    """A gateway that quotes the path shows it to nobody."""
+    """A path that a gateway quotes is removed."""
     endpoint = Endpoint("http://llm.internal:8123/tenant-secret/v1", "k")
     assert "secret" not in endpoint.scrub("no route for POST /Tenant-secret/v1/chat/completions")
 

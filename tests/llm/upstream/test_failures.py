@@ -1,4 +1,4 @@
-"""How a server's no is told."""
+"""The errors of a model's server."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import pytest
 from pydantic_core import to_json
 
 from charhost.llm.upstream.endpoint import Endpoint
-from charhost.llm.upstream.failures import of_answer, of_fault, retry_after
+from charhost.llm.upstream.failures import of_fault, of_response, retry_after
 
 ENDPOINT = Endpoint("http://10.0.0.7:8080/v1", "sk-0123456789abcdef")
 
 
 def refusal(status: int, body: Any = b"") -> Any:
     """The error that such an answer becomes."""
-    return of_answer(status, {}, body if isinstance(body, bytes) else to_json(body), ENDPOINT, "big")
+    return of_response(status, {}, body if isinstance(body, bytes) else to_json(body), ENDPOINT, "big")
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_kinds(status: int, kind: str) -> None:
     ],
 )
 def test_quotes_the_server(body: Any) -> None:
-    """A request that was refused is told with the server's own words, in whichever form it gives them."""
+    """A refused request quotes the server's message, in each of its formats."""
     assert str(refusal(400, body)).endswith(": too long.")
 
 
@@ -61,12 +61,12 @@ def test_pages_are_not_quoted() -> None:
 
 
 def test_unauthorized_is_not_quoted() -> None:
-    """What a server says of a key is not passed on: it often holds parts of it."""
+    """A server's message about a key is not passed on: it often holds parts of the key."""
     assert "provided" not in str(refusal(401, {"error": {"message": "Incorrect API key provided: a**z"}}))
 
 
 def test_unknown_model() -> None:
-    """Where a model is not found, its name is told."""
+    """The error of an unknown model has its name."""
     assert "'big'" in str(refusal(404))
 
 

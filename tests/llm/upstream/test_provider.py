@@ -237,7 +237,7 @@ async def test_unset_variable(make: Make, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_offline(make: Make) -> None:
-    """Without any address the stand-in answers, and the state says so."""
+    """Without an address the stand-in replies, and the state is "offline"."""
     models = make(None)
     assert isinstance(models.of(character()), OfflineModel)
     assert await models.state() == "offline"
@@ -259,7 +259,7 @@ async def test_model_is_asked_for_once(upstream: Any, make: Make) -> None:
 
 @pytest.mark.parametrize("status", ["404 Not Found", "200 OK"])
 async def test_no_model_to_ask_for(status: str, upstream: Any, make: Make) -> None:
-    """If the server's models cannot be listed the error says what to set."""
+    """If the server's models cannot be listed, the error names the setting."""
 
     async def script(line: Line) -> None:
         line.answer(b'{"data":[]}', status)
@@ -309,7 +309,7 @@ async def test_whole_completion(upstream: Any, make: Make) -> None:
     ],
 )
 async def test_bad_answers(body: bytes, kind: str, error_type: str, upstream: Any, make: Make) -> None:
-    """What is no answer is told apart, and tells no address."""
+    """Each kind of invalid response has its own error, without an address."""
 
     async def script(line: Line) -> None:
         line.answer(body, kind=kind)
@@ -345,7 +345,7 @@ async def test_broken_transfer(chunk: bytes, upstream: Any, make: Make) -> None:
 
 
 async def test_no_http(upstream: Any, make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    """A server that speaks something else is told as such; the log has nothing of what it was sent."""
+    """A server of another protocol has its own error; the log has nothing of the request."""
 
     async def script(line: Line) -> None:
         line.send(b"220 mail.example.org ESMTP\r\n\r\n")
@@ -378,7 +378,7 @@ async def test_refusals_are_final(status: int, error_type: str, llmock: LLMock, 
 
 
 async def test_context_overflow(llmock: LLMock, make: Make) -> None:
-    """That a prompt is too long is told in the server's words."""
+    """The error of a prompt that is too long quotes the server."""
     llmock.context_overflow()
     assert "maximum context length" in str(await failure(make(llmock.base_url())))
 
@@ -409,7 +409,7 @@ async def test_log_names_the_host_and_no_key(llmock: LLMock, make: Make, caplog:
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
 async def test_asks_again(status: str, upstream: Any, make: Make) -> None:
-    """A server that has too much to do is asked again, when it says."""
+    """A request to a busy server is repeated after its `Retry-After`."""
 
     async def script(line: Line) -> None:
         line.answer(STOP, status if len(server.requests) < 3 else "200 OK", more="Retry-After: 0.01\r\n")
@@ -445,7 +445,7 @@ async def test_pause_over_the_deadline(llmock: LLMock, make: Make) -> None:
 
 
 async def test_dropped_connections(upstream: Any, make: Make) -> None:
-    """A server that promises to keep a connection and closes it is asked again, and nobody notices."""
+    """A request on a kept connection that the server closed is repeated without an error."""
     closing = asyncio.Event()
 
     async def script(line: Line) -> None:
@@ -494,7 +494,7 @@ async def test_connections_are_kept(upstream: Any, make: Make) -> None:
 
 
 async def test_unreachable(make: Make, unused_tcp_port: int) -> None:
-    """A server that is not there is unreachable, and the text tells no address."""
+    """A server that is not there is unreachable, and the text has no address."""
     error = await failure(make(f"http://127.0.0.1:{unused_tcp_port}/v1"))
     assert error.error_type == "unreachable"
     assert str(unused_tcp_port) not in str(error)
@@ -509,7 +509,7 @@ async def test_unknown_host(make: Make) -> None:
 async def test_proxies_of_the_environment_are_not_used(
     upstream: Any, make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys do not travel through a proxy that somebody has set for something else."""
+    """Keys do not travel through a proxy of the environment."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     assert await text(make((await upstream(hi)).url)) == "Hi"
 
@@ -591,7 +591,7 @@ async def test_slow_readers_are_no_silence(upstream: Any, make: Make) -> None:
 
 
 async def test_busy(upstream: Any, make: Make) -> None:
-    """Who gets no place in time is told to come again."""
+    """A request without a slot in time fails as busy, with a time to retry."""
     models = make((await upstream(silent)).url, llm_concurrency=1, llm_wait=0.05)
     async with asyncio.TaskGroup() as tasks:
         first = tasks.create_task(answer(models))
@@ -618,7 +618,7 @@ async def test_cancelling_gives_the_place_back(tls: bool, upstream: Any, make: M
 
 
 async def test_closing_the_generator(upstream: Any, make: Make) -> None:
-    """Closing an answer in the middle ends the server's connection at once, and frees the place."""
+    """Closing a response early ends the server's connection at once, and frees the slot."""
 
     async def script(line: Line) -> None:
         if line.number == 1:
@@ -673,7 +673,7 @@ async def test_state_of_servers_that_refuse(status: str, state: str, upstream: A
 
 
 async def test_state_learns_from_answers(upstream: Any, make: Make) -> None:
-    """What happens to an answer is what the state says, without asking."""
+    """The result of a response is the state, without a probe."""
     answers = ["200 OK", "500 Internal Server Error"]
 
     async def script(line: Line) -> None:
@@ -689,7 +689,7 @@ async def test_state_learns_from_answers(upstream: Any, make: Make) -> None:
 
 
 async def test_state_is_not_that_of_others(upstream: Any, make: Make, unused_tcp_port: int) -> None:
-    """The failure of a character's own server says nothing of the server's."""
+    """The failure of a character's own server does not change the state of the server's."""
     models = make((await upstream(hi)).url)
     assert await models.state() == "up"
     await failure(models, url=f"http://127.0.0.1:{unused_tcp_port}/v1")

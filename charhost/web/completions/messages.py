@@ -1,0 +1,162 @@
+"""The messages of a chat-completions request, and the conversation items that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
+from charhost.web.client_model import ClientModel, FirstError
+
+# Prefix of the tags of unions, by which error paths can leave them out: pydantic adds them to the path.
+TAG = "~"
+
+
+class TextPart(ClientModel):
+    """A text."""
+
+    type: Literal["text"]
+    text: str
+
+    @property
+    def part(self) -> Part:
+        return Text(self.text)
+
+
+class RefusalPart(ClientModel):
+    """The text of an assistant's refusal."""
+
+    type: Literal["refusal"]
+    text: str = Field(validation_alias="refusal")
+
+    @property
+    def part(self) -> Part:
+        return Text(self.text)
+
+
+class ImageUrl(ClientModel):
+    """The address of an image, also a `data:` URL."""
+
+    url: str
+    detail: str | None = None
+
+
+def _url_object(value: Any) -> Any:
+    return {"url": value} if isinstance(value, str) else value
+
+
+class ImagePart(ClientModel):
+    """An image, for models that can see."""
+
+    type: Literal["image_url"]
+    image_url: Annotated[ImageUrl, BeforeValidator(_url_object, json_schema_input_type=str | ImageUrl)]
+
+    @property
+    def part(self) -> Part:
+        return Image(self.image_url.url, self.image_url.detail)
+
+
+class OtherPart(BaseModel):
+    """Audio, a file, or another part that some models support."""
+
+    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
+
+    type: Annotated[str, WithJsonSchema({"type": "string", "not": {"enum": ["text", "refusal", "image_url"]}})]
+
+    @property
+    def part(self) -> Part:
+        return Other(self.model_dump())
+
+
+def _part_kind(value: Any) -> str:
+    kind = value.get("type") if isinstance(value, dict) else None
+    return f"{TAG}{kind if kind in ('text', 'refusal', 'image_url') else 'other'}"
+
+
+def _part_list(value: Any) -> Any:
+    if isinstance(value, str) or value is None:
+        return [{"type": "text", "text": value}] if value else []
+    if not isinstance(value, list):
+        raise PydanticCustomError("content_type", "expected a string, null or a list of parts")
+    return value
+
+
+_Part = Annotated[
+    Annotated[TextPart, Tag(f"{TAG}text")]
+    | Annotated[RefusalPart, Tag(f"{TAG}refusal")]
+    | Annotated[ImagePart, Tag(f"{TAG}image_url")]
+    | Annotated[OtherPart, Tag(f"{TAG}other")],
+    Discriminator(_part_kind),
+]
+Content = Annotated[
+    list[_Part], FirstError(), BeforeValidator(_part_list, json_schema_input_type=list[_Part] | str | None)
+]
+
+
+class CalledFunction(ClientModel):
+    """The function of a call and its arguments."""
+
+    name: str
+    arguments: str
+
+
+class Call(ClientModel):
+    """An earlier call by the model."""
+
+    id: str
+    function: CalledFunction
+
+
+class ChatMessage(ClientModel):
+    """A message of the user, the assistant or the system."""
+
+    role: Literal["system", "developer", "user", "assistant"]
+    content: Content = Field(default_factory=list)
+    name: str | None = None
+    tool_calls: Annotated[list[Call], FirstError()] | None = None
+
+    def items(self) -> Iterator[Item]:
+        calls = self.tool_calls if self.role == "assistant" and self.tool_calls else ()
+        parts = tuple(part.part for part in self.content)
+        if parts or not calls:
+            role = "system" if self.role == "developer" else self.role
+            yield Message(role=role, parts=parts, name=self.name or None)
+        for call in calls:
+            yield FunctionCall(call_id=call.id, name=call.function.name, arguments=call.function.arguments)
+
+
+class ToolResult(ClientModel):
+    """The result of a call."""
+
+    role: Literal["tool"]
+    tool_call_id: str
+    content: Content = Field(default_factory=list)
+
+    def items(self) -> Iterator[Item]:
+        output = "\n".join(part.text for part in self.content if isinstance(part, TextPart | RefusalPart))
+        yield FunctionOutput(call_id=self.tool_call_id, output=output)
+
+
+class FunctionResult(ClientModel):
+    """The result of a function in the format of 2023; ignored, since it has no call id."""
+
+    role: Literal["function"]
+
+    def items(self) -> Iterator[Item]:
+        return iter(())
+
+
+def _message_kind(value: Any) -> str:
+    role = value.get("role") if isinstance(value, dict) else None
+    return TAG + (role if role in ("tool", "function") else "said")
+
+
+RequestMessage = Annotated[
+    Annotated[ChatMessage, Tag(f"{TAG}said")]
+    | Annotated[ToolResult, Tag(f"{TAG}tool")]
+    | Annotated[FunctionResult, Tag(f"{TAG}function")],
+    Discriminator(_message_kind),
+]
