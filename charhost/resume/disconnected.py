@@ -38,39 +38,38 @@ class Parking:
         if self._earlier:
             self._end_of_earlier = asyncio.get_running_loop().call_later(self._seconds, self._drop_all_earlier)
 
-    async def recall(self, session_id: str, owner: str) -> None:
-        """Park a conversation that an earlier process has left, if it is one and belongs to that owner."""
-        if session_id not in self._earlier:
-            return
-        parked = await self._journal.find(session_id)
-        if parked is not None and parked.owner == owner and session_id in self._earlier:
-            del self._earlier[session_id]
-            self.put(parked)
+    async def claim(self, session_id: str, owner: str) -> Parked | None:
+        """Remove and return the session of that id if it is its owner's; it suspends only to read the journal."""
+        if session_id in self._earlier:
+            parked = await self._journal.find(session_id)
+            # If not, another connection has claimed it while this read the file, or its time has ended.
+            if session_id in self._earlier:
+                if parked is None or parked.owner != owner:
+                    return None
+                del self._earlier[session_id]
+                return parked
+        until, kept = self._parked.get(session_id, (0.0, None))
+        if kept is None or kept.owner != owner or until <= asyncio.get_running_loop().time():
+            return None
+        self._remove(session_id)
+        return kept
 
     def put(self, parked: Parked) -> None:
-        """Keep *parked*; beyond the limits the oldest ones are given up."""
-        self.remove(parked)
+        """Keep *parked* and have it saved; beyond the limits the oldest ones are given up."""
+        self._journal.note(parked.id, lambda: parked)
+        self.give_back(parked)
+
+    def give_back(self, parked: Parked) -> None:
+        """Keep a claimed session that could not be resumed, as `put`, but without saving it again."""
+        self._remove(parked.id)
         self._parked[parked.id] = asyncio.get_running_loop().time() + self._seconds, parked
         self._weight += parked.weight
-        self._journal.note(parked.id, lambda: parked)
         while len(self) > self._most and self._earlier:
             self._drop_earlier(next(iter(self._earlier)))
         while len(self._parked) > self._most or (self._weight > MOST_CHARACTERS and self._parked):
             self._drop_oldest()
         if self._sweep is None:
             self._sweep_later()
-
-    def find(self, session_id: str, owner: str) -> Parked | None:
-        """Look a conversation up for whom it belongs to."""
-        until, parked = self._parked.get(session_id, (0.0, None))
-        if parked is None or parked.owner != owner or until <= asyncio.get_running_loop().time():
-            return None
-        return parked
-
-    def remove(self, parked: Parked) -> None:
-        """Let a conversation go: its client has come back."""
-        _, known = self._parked.pop(parked.id, (0.0, None))
-        self._weight -= known.weight if known is not None else 0
 
     def close(self) -> None:
         """Forget all but what the journal has."""
@@ -80,6 +79,10 @@ class Parking:
         for timer in (self._sweep, self._end_of_earlier):
             if timer is not None:
                 timer.cancel()
+
+    def _remove(self, session_id: str) -> None:
+        _, known = self._parked.pop(session_id, (0.0, None))
+        self._weight -= known.weight if known is not None else 0
 
     def _sweep_later(self) -> None:
         first = next(iter(self._parked.values()), None)

@@ -59,38 +59,50 @@ def parked(session_id: str, owner: str = "") -> Parked:
     return Parked(session_id, "Ada", owner, "ga", {}, "conv_1", (message("Hi"),))
 
 
+def claim(parking: Parking, session_id: str, owner: str = "") -> Parked | None:
+    """Claim a session that is in memory, which never suspends: a swap in between would be missed."""
+    with pytest.raises(StopIteration) as ended:
+        parking.claim(session_id, owner).send(None)
+    found: Parked | None = ended.value.value
+    return found
+
+
 def test_what_is_parked_is_found_until_it_is_taken(clock: Clock) -> None:
     """A conversation waits under its id, and for one client only."""
     parking, one = parking_of(10, 60), parked("sess_1")
     parking.put(one)
-    assert (parking.find("sess_1", ""), len(parking)) == (one, 1)
-    parking.remove(one)
-    assert (parking.find("sess_1", ""), len(parking)) == (None, 0)
+    assert len(parking) == 1
+    assert (claim(parking, "sess_1"), len(parking)) == (one, 0)
+    assert claim(parking, "sess_1") is None
 
 
-def test_looking_takes_nothing(clock: Clock) -> None:
-    """Who looks a conversation up and cannot go on with it leaves it for later."""
-    parking = parking_of(10, 60)
-    parking.put(parked("sess_1"))
-    assert parking.find("sess_1", "") is parking.find("sess_1", "") is not None
+def test_session_that_is_given_back_can_be_claimed_again(clock: Clock) -> None:
+    """A client that cannot resume, because its character is gone, may try again later."""
+    parking, one = parking_of(10, 60), parked("sess_1")
+    parking.put(one)
+    for _ in range(2):
+        assert claim(parking, "sess_1") is one
+        parking.give_back(one)
+    assert len(parking) == 1
 
 
 def test_an_id_alone_opens_nothing(clock: Clock) -> None:
     """A conversation is given to whom it belongs to, and so to nobody without a key."""
     parking = parking_of(10, 60)
     parking.put(parked("sess_1", "me"))
-    assert (parking.find("sess_1", "you"), parking.find("sess_1", ""), parking.find("sess_2", "me")) == (None,) * 3
-    assert parking.find("sess_1", "me") is not None
+    assert (claim(parking, "sess_1", "you"), claim(parking, "sess_1"), claim(parking, "sess_2", "me")) == (None,) * 3
+    assert claim(parking, "sess_1", "me") is not None
 
 
 def test_what_nobody_comes_for_expires(clock: Clock) -> None:
     """After its time a conversation is not found, and not kept either."""
     parking = parking_of(10, 60)
-    parking.put(parked("sess_1"))
+    for session_id in ("sess_1", "sess_2"):
+        parking.put(parked(session_id))
     clock.move(59)
-    assert parking.find("sess_1", "")
+    assert claim(parking, "sess_1")
     clock.move(1)
-    assert (parking.find("sess_1", ""), len(parking)) == (None, 0)
+    assert (claim(parking, "sess_2"), len(parking)) == (None, 0)
 
 
 def test_what_has_expired_is_not_found_before_it_is_swept(clock: Clock) -> None:
@@ -98,7 +110,7 @@ def test_what_has_expired_is_not_found_before_it_is_swept(clock: Clock) -> None:
     parking = parking_of(10, 60)
     parking.put(parked("sess_1"))
     clock.now += 60
-    assert (parking.find("sess_1", ""), len(parking)) == (None, 1)
+    assert (claim(parking, "sess_1"), len(parking)) == (None, 1)
 
 
 def test_each_has_its_own_time(clock: Clock) -> None:
@@ -106,9 +118,10 @@ def test_each_has_its_own_time(clock: Clock) -> None:
     parking = parking_of(10, 60)
     parking.put(parked("sess_1"))
     clock.move(30)
-    parking.put(parked("sess_2"))
+    for session_id in ("sess_2", "sess_3"):
+        parking.put(parked(session_id))
     clock.move(30)
-    assert (len(parking), parking.find("sess_2", "") is not None) == (1, True)
+    assert (len(parking), claim(parking, "sess_2") is not None) == (2, True)
     clock.move(30)
     assert (len(parking), clock.calls) == (0, [])
 
@@ -131,11 +144,10 @@ def test_a_conversation_that_comes_and_goes_has_its_time_anew(clock: Clock) -> N
     for _ in range(3):
         parking.put(one)
         clock.move(50)
-        assert parking.find("sess_1", "") is one
-        parking.remove(one)
+        assert claim(parking, "sess_1") is one
     parking.put(one)
     clock.move(59)
-    assert parking.find("sess_1", "") is one
+    assert claim(parking, "sess_1") is one
 
 
 def test_beyond_the_limit_the_oldest_goes(clock: Clock) -> None:
@@ -143,7 +155,7 @@ def test_beyond_the_limit_the_oldest_goes(clock: Clock) -> None:
     parking = parking_of(2, 60)
     for session_id in ("a", "b", "a", "c"):
         parking.put(parked(session_id))
-    assert [session_id for session_id in "abc" if parking.find(session_id, "")] == ["a", "c"]
+    assert [session_id for session_id in "abc" if claim(parking, session_id)] == ["a", "c"]
 
 
 @pytest.mark.parametrize(("most", "seconds"), [(0, 60), (10, 0)])
@@ -151,7 +163,7 @@ def test_parking_can_be_off(clock: Clock, most: int, seconds: float) -> None:
     """Where no conversation, or for no time, is to be kept nobody can come back."""
     parking = parking_of(most, seconds)
     parking.put(parked("sess_1"))
-    assert parking.find("sess_1", "") is None
+    assert claim(parking, "sess_1") is None
     clock.move(0)
     assert len(parking) == 0
 
@@ -171,7 +183,7 @@ def test_long_conversations_count_for_more(clock: Clock) -> None:
     parking = parking_of(10, 60)
     for session_id in ("a", "b", "c"):
         parking.put(heavy(session_id, 0.5))
-    assert [session_id for session_id in "abc" if parking.find(session_id, "")] == ["b", "c"]
+    assert [session_id for session_id in "abc" if claim(parking, session_id)] == ["b", "c"]
 
 
 def test_what_has_left_weighs_nothing(clock: Clock) -> None:
@@ -182,10 +194,10 @@ def test_what_has_left_weighs_nothing(clock: Clock) -> None:
         parking.put(heavy("a", 0.6))
         parking.put(heavy("b", 0.6))
         clock.move(60)
-        parking.put(one := heavy("c", 0.6))
-        parking.remove(one)
+        parking.put(heavy("c", 0.6))
+        assert claim(parking, "c")
     parking.put(heavy("d", 1))
-    assert parking.find("d", "")
+    assert claim(parking, "d")
 
 
 def test_closing_forgets_all(clock: Clock) -> None:
@@ -214,9 +226,14 @@ class Left:
     def __init__(self, *session_ids: str) -> None:
         self.kept = {session_id: parked(session_id) for session_id in session_ids}
         self.read: list[str] = []
+        self.saves = 0
         self.dropped = asyncio.Event()
+        self.reading = asyncio.Event()
+        self.first_read_ends = asyncio.Event()
+        self.first_read_ends.set()
 
     async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
+        self.saves += 1
         self.kept.update({one.id: one for one in conversations})
         for session_id in forgotten:
             self.kept.pop(session_id, None)
@@ -227,6 +244,9 @@ class Left:
 
     async def find(self, session: str) -> Parked | None:
         self.read.append(session)
+        self.reading.set()
+        if len(self.read) == 1:
+            await self.first_read_ends.wait()
         return self.kept.get(session)
 
 
@@ -234,10 +254,47 @@ async def test_what_an_earlier_process_left_is_read_when_its_client_comes() -> N
     """It counts as parked from the start on, and takes memory only when it is asked for."""
     parking = parking_of(10, 60, left := Left("sess_1", "sess_2"))
     await parking.recover()
-    assert (len(parking), left.read, parking.find("sess_1", "")) == (2, [], None)
-    await parking.recall("sess_1", "")
-    await parking.recall("sess_1", "")
-    assert (len(parking), left.read, parking.find("sess_1", "") is not None) == (2, ["sess_1"], True)
+    assert (len(parking), left.read) == (2, [])
+    assert await parking.claim("sess_1", "") is left.kept["sess_1"]
+    assert await parking.claim("sess_1", "") is None
+    assert (len(parking), left.read) == (1, ["sess_1"])
+    parking.close()
+
+
+async def test_session_that_is_claimed_from_the_file_is_not_written_back() -> None:
+    """Neither when it is claimed nor when it is given back: the file has it."""
+    journal = Journal(left := Left("sess_1"), Metrics())
+    parking = Parking(10, 60, journal)
+    await parking.recover()
+    one = await parking.claim("sess_1", "")
+    assert one is not None
+    parking.give_back(one)
+    await journal.settled()
+    assert (left.saves, len(parking)) == (0, 1)
+    parking.close()
+
+
+async def test_of_two_that_claim_one_session_from_the_file_one_gets_it() -> None:
+    """The other one finds that it was claimed while both read."""
+    parking = parking_of(10, 60, Left("sess_1"))
+    await parking.recover()
+    claimed = await asyncio.gather(parking.claim("sess_1", ""), parking.claim("sess_1", ""))
+    assert sum(one is not None for one in claimed) == 1
+    parking.close()
+
+
+async def test_session_that_was_claimed_and_put_back_while_another_read_the_file_is_found() -> None:
+    """The second claim finds it in memory."""
+    parking = parking_of(10, 60, left := Left("sess_1"))
+    await parking.recover()
+    left.first_read_ends.clear()
+    slow = asyncio.create_task(parking.claim("sess_1", ""))
+    await left.reading.wait()
+    one = await parking.claim("sess_1", "")
+    assert one is not None
+    parking.put(one)
+    left.first_read_ends.set()
+    assert await slow is one
     parking.close()
 
 
@@ -245,7 +302,7 @@ async def test_what_nobody_left_is_not_looked_for() -> None:
     """An id that is guessed costs no look into the file."""
     parking = parking_of(10, 60, left := Left("sess_1"))
     await parking.recover()
-    await parking.recall("sess_2", "")
+    assert await parking.claim("sess_2", "") is None
     assert left.read == []
     parking.close()
 
@@ -254,8 +311,8 @@ async def test_what_an_earlier_process_left_is_given_to_nobody_else() -> None:
     """Who has the id and another key does not even make it wait longer."""
     parking = parking_of(10, 60, Left("sess_1"))
     await parking.recover()
-    await parking.recall("sess_1", "you")
-    assert (parking.find("sess_1", "you"), parking.find("sess_1", ""), len(parking)) == (None, None, 1)
+    assert (await parking.claim("sess_1", "you"), len(parking)) == (None, 1)
+    assert await parking.claim("sess_1", "")
     parking.close()
 
 

@@ -466,6 +466,28 @@ async def test_a_client_that_was_only_greeted_finds_its_session(serving: Serving
         assert session_id(caller) == session_id(lost)
 
 
+async def test_resume_writes_nothing(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file already has what was read from it; the first save is that of the next turn."""
+    async with serving() as client, calling(client) as lost:
+        await talk(client, lost, "One.")
+        await client.server.close()
+    async with serving() as client:
+        archive, saves = manager(client).store, 0
+        save: Callable[..., Awaitable[None]] = archive.save  # type: ignore[attr-defined]
+
+        async def counted(*arguments: object) -> None:
+            nonlocal saves
+            saves += 1
+            await save(*arguments)
+
+        monkeypatch.setattr(archive, "save", counted)
+        async with resuming(client, lost) as caller:
+            await client.app[JOURNAL].settled()
+            assert saves == 0
+            await talk(client, caller, "Two.")
+            assert saves > 0
+
+
 async def test_of_two_that_come_back_for_one_session_the_second_takes_over(serving: Serving) -> None:
     """Also while both wait for what the file has of it."""
     async with serving() as client, calling(client) as lost:

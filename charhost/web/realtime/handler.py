@@ -11,6 +11,7 @@ from charhost.character.character import Character, CharacterSet
 from charhost.character.host_tools import Host
 from charhost.conversation.conversation import Conversation
 from charhost.reload.reload_tools import HostTools
+from charhost.resume.saved_session import Parked
 from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
 from charhost.web.openapi.operation import Answer, Operation, Parameter, described
 from charhost.web.problems import Problem
@@ -79,12 +80,9 @@ async def realtime(request: web.Request) -> web.StreamResponse:
             raise Problem(503, "too_many_sessions", detail, headers={hdrs.RETRY_AFTER: "5"})
         await ws.prepare(request)
         resume = request.query.get("resume")
-        if resume is not None:
-            # First: while this waits for the file, another connection may resume the session.
-            await request.app[PARKING].recall(resume, request[AUTHORITY].owner)
-            await _end_elsewhere(request, resume)
+        saved = await _claimed(request, resume) if resume is not None else None
         # No await from here to the registration: a swap in between would leave the session on the old set.
-        session = _new(request, ws) if resume is None else _resumed(request, ws, resume)
+        session = _new(request, ws) if resume is None else _resumed(request, ws, saved)
         if isinstance(session, CloseMessage):
             await _refuse(request, ws, session)
         else:
@@ -94,7 +92,6 @@ async def realtime(request: web.Request) -> web.StreamResponse:
 
 
 async def _serve(request: web.Request, session: Session) -> None:
-    session.note()
     try:
         await _converse(request, session)
     except asyncio.CancelledError as e:
@@ -136,7 +133,9 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMess
     choices = None if request.query.get("model") else current
     dialect = dialect_of(request)
     settings = settings_of(dialect) if dialect is not None else None
-    return _session(request, ws, conversation, request[AUTHORITY].owner, choices=choices, settings=settings)
+    session = _session(request, ws, conversation, request[AUTHORITY].owner, choices=choices, settings=settings)
+    session.note()
+    return session
 
 
 def _session(
@@ -180,18 +179,28 @@ def _chosen(request: web.Request, characters: CharacterSet) -> Character | Close
     return default or refused("missing_model", "There is no character to talk to.", "model")
 
 
-async def _end_elsewhere(request: web.Request, resume: str) -> None:
+async def _claimed(request: web.Request, resume: str) -> Parked | None:
+    """Claim a session, also from another connection that holds it, or that has claimed it while this one waited."""
+    disconnected, owner = request.app[PARKING], request[AUTHORITY].owner
+    saved = await disconnected.claim(resume, owner)
+    if saved is None and await _end_elsewhere(request, resume):
+        saved = await disconnected.claim(resume, owner)
+    return saved
+
+
+async def _end_elsewhere(request: web.Request, resume: str) -> bool:
     """Close the connection that holds the session: a client often notices a lost connection before the server does."""
-    sessions, owner = request.app[SESSIONS], request[AUTHORITY].owner
+    sessions, owner, ended = request.app[SESSIONS], request[AUTHORITY].owner, False
     while (held := sessions.find(resume, owner)) is not None:
         held.work.cancel_commands()  # only their responses: the reloads go on, and this must not wait for them
         held.closing.close(taken_over(), request.app[SETTINGS].close_grace)
         await held.gone.wait()
+        ended = True
+    return ended
 
 
-def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> Session | CloseMessage:
-    current, parking, metrics = request.app[MANAGER].current, request.app[PARKING], request.app[METRICS]
-    parked = parking.find(resume, request[AUTHORITY].owner)
+def _resumed(request: web.Request, ws: web.WebSocketResponse, parked: Parked | None) -> Session | CloseMessage:
+    current, metrics = request.app[MANAGER].current, request.app[METRICS]
     if parked is None:
         metrics.sessions_resume_refused.inc()
         return refused(
@@ -199,9 +208,9 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, resume: str) -> Se
         )
     character = current.find(parked.character)
     if character is None:
+        request.app[PARKING].give_back(parked)
         metrics.sessions_resume_refused.inc()
         return removed(parked.character, "it is not among the characters any more")
-    parking.remove(parked)
     metrics.sessions_resumed.inc()
     conversation = request.app[CONVERSATIONS].open(
         character, "realtime", parked.conversation_id, parked.items, _host(request)
