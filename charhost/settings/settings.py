@@ -1,22 +1,20 @@
-"""Settings of the server; the only module that reads the environment."""
+"""The settings of the server, from options and the environment."""
 
 from __future__ import annotations
 
-import difflib
-import importlib.util
-import ipaddress
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Self, get_args
-from urllib.parse import urlsplit
+from typing import Any, Self, get_args
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from charhost.errors import SettingsError
 from charhost.report import SessionPolicy
-from charhost.text import FieldProblem, display, field_problems
+from charhost.settings.environment import key_in, option, unknown_variables, variable
+from charhost.settings.values import AbsolutePath, HttpUrl, Origins, Roots, default_directory, is_loopback
+from charhost.text import FieldProblem, field_problems
 
 # Wordings for errors that pydantic describes by how it parses text.
 _NUMBERS = {"int_parsing": "expected a whole number", "float_parsing": "expected a number"}
@@ -30,63 +28,7 @@ _GROUPS = {
     "admin_key": "Security",
     "file_deadline": "Limits",
 }
-# Options of earlier versions: their variables must not keep an upgraded server from starting.
-_REMOVED = ("CHARHOST_WRONG_KEYS", "CHARHOST_WRONG_KEY_INTERVAL")
 _SHORTEST_KEY = 16
-AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
-
-
-def default_directory() -> Path:
-    """Return the directory of the characters that come with charhost."""
-    return project_folder("charhost.default_characters", "characters")
-
-
-def project_folder(package: str, folder: str) -> Path:
-    """Return a folder of the project, which a wheel installs as *package*; a checkout has it beside the code."""
-    spec = importlib.util.find_spec(package)
-    if spec is not None and spec.submodule_search_locations:
-        return Path(next(iter(spec.submodule_search_locations)))
-    return Path(__file__).parent.parent / folder
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether *host* is `localhost` or a loopback address."""
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
-
-
-def _http_url(url: str) -> str:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("expected a URL such as http://127.0.0.1:11434/v1")
-    if parts.username or parts.password:
-        raise ValueError("a URL must not hold a key: set CHARHOST_LLM_KEY")
-    return url.rstrip("/")
-
-
-def _origins(text: str) -> str:
-    for origin in map(str.strip, text.split(",")):
-        parts = urlsplit(origin)
-        is_origin = parts.scheme in ("http", "https") and parts.netloc and parts.path in ("", "/")
-        if origin != "*" and not is_origin:
-            raise ValueError("expected origins such as https://chat.example.com, or *")
-    return text
-
-
-def _roots(text: str) -> str:
-    if not all(os.path.isabs(os.path.expanduser(root)) for root in text.split(os.pathsep)):
-        raise ValueError(f"expected absolute paths with {os.pathsep} between them")
-    return text
-
-
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Origins = Annotated[str, AfterValidator(_origins)]
-Roots = Annotated[str, AfterValidator(_roots)]
 
 
 def settings_by_group() -> dict[str, list[str]]:
@@ -103,16 +45,6 @@ def settings_by_group() -> dict[str, list[str]]:
 def is_secret(name: str) -> bool:
     """Return whether a setting is a key, which has no option and is never shown."""
     return SecretStr in get_args(Settings.model_fields[name].annotation)
-
-
-def key_from_environment(variable: str) -> str | None:
-    """Return the key in the variable that a character file names."""
-    return os.environ.get(variable)
-
-
-def environment_without_keys() -> dict[str, str]:
-    """Return the environment for a child process that runs character files."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
 
 
 class Settings(BaseSettings):
@@ -205,8 +137,8 @@ class Settings(BaseSettings):
             raise ValueError("--state (CHARHOST_STATE) is empty: name a file, or leave it out")
         for name in [n for n in values if n.endswith("_key_file") and values[n]]:
             if values.get(name.removesuffix("_file")):
-                raise ValueError(f"both {_variable(name.removesuffix('_file'))} and {_variable(name)} are set; use one")
-            values[name.removesuffix("_file")] = _key_in(Path(values[name]), name)
+                raise ValueError(f"both {variable(name.removesuffix('_file'))} and {variable(name)} are set; use one")
+            values[name.removesuffix("_file")] = key_in(Path(values[name]), name)
         return values
 
     @property
@@ -223,20 +155,20 @@ class Settings(BaseSettings):
     def warnings(self) -> Iterator[str]:
         """Yield a line for each key that is easy to guess and for each unknown variable of the environment."""
         admin_keys = [self.admin_key.get_secret_value()] if self.admin_key else []
-        for variable, keys in (("CHARHOST_ADMIN_KEY", admin_keys), ("CHARHOST_API_KEY", self.api_keys)):
+        for key_variable, keys in (("CHARHOST_ADMIN_KEY", admin_keys), ("CHARHOST_API_KEY", self.api_keys)):
             if any(len(key) < _SHORTEST_KEY for key in keys):
-                yield f"{variable} has a key of fewer than {_SHORTEST_KEY} characters, which may be guessed"
-        yield from _unknown_variables()
+                yield f"{key_variable} has a key of fewer than {_SHORTEST_KEY} characters, which may be guessed"
+        yield from unknown_variables(Settings.model_fields)
 
     @model_validator(mode="after")
     def _refuse_empty_keys(self) -> Self:
         for name in ("admin_key", "api_key"):
             key: SecretStr | None = getattr(self, name)
-            given = os.environ.get(_variable(name)) if key is None else key.get_secret_value()
+            given = os.environ.get(variable(name)) if key is None else key.get_secret_value()
             if given is not None and not given.replace(",", " ").strip():
-                raise ValueError(f"{_variable(name)} is empty; set a key, or unset it")
+                raise ValueError(f"{variable(name)} is empty; set a key, or unset it")
             if given is not None and not given.isprintable():
-                raise ValueError(f"{_variable(name)} holds a line break or another character that no header can carry")
+                raise ValueError(f"{variable(name)} holds a line break or another character that no header can carry")
         return self
 
     @model_validator(mode="after")
@@ -254,37 +186,6 @@ class Settings(BaseSettings):
         return self
 
 
-def _unknown_variables() -> Iterator[str]:
-    known = [_variable(name) for name in Settings.model_fields]
-    for variable in sorted(name for name in os.environ if name.upper().startswith("CHARHOST_")):
-        if variable.upper() in _REMOVED:
-            yield f"{variable} is no longer used; unset it"
-        elif variable.upper() not in known:
-            nearest = difflib.get_close_matches(variable.upper(), known, n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
-            yield f"{display(variable)} is not a setting and has no effect{hint}"
-
-
-def _key_in(file: Path, name: str) -> str:
-    """Return the first line of *file*; raise `ValueError` with the name of the setting."""
-    where = f"{_variable(name)} ({_option(name)})"
-    try:
-        key = next(iter(file.read_text(encoding="utf-8").splitlines()), "").strip()
-    except (OSError, UnicodeDecodeError) as e:
-        raise ValueError(f"{where}: {e}") from e
-    if not key:
-        raise ValueError(f"{where}: the first line of {file} is empty; write a key there")
-    return key
-
-
-def _variable(name: str) -> str:
-    return f"CHARHOST_{name.upper()}"
-
-
-def _option(name: str) -> str:
-    return f"--{name.replace('_', '-')}"
-
-
 def _explain(problem: FieldProblem) -> str:
     """Return a line for one pydantic error, with the setting, the expected and the actual value."""
     if not problem.steps:
@@ -295,4 +196,4 @@ def _explain(problem: FieldProblem) -> str:
     is_shown = name in Settings.model_fields and not is_secret(name) and "@" not in str(problem.found)
     found = "" if not is_shown else f", not {problem.found!r}"
     expected = _NUMBERS.get(problem.kind, problem.text)
-    return f"{name} ({_option(name)}, {_variable(name)}): {expected}{found}"
+    return f"{name} ({option(name)}, {variable(name)}): {expected}{found}"

@@ -1,0 +1,57 @@
+"""The variables and options of the settings, and files with keys."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from charhost.text import display
+
+# Options of earlier versions: their variables must not keep an upgraded server from starting.
+_REMOVED = ("CHARHOST_WRONG_KEYS", "CHARHOST_WRONG_KEY_INTERVAL")
+
+
+def variable(name: str) -> str:
+    """Return the name of the variable of a setting."""
+    return f"CHARHOST_{name.upper()}"
+
+
+def option(name: str) -> str:
+    """Return the option of a setting."""
+    return f"--{name.replace('_', '-')}"
+
+
+def key_from_environment(variable: str) -> str | None:
+    """Return the key in the variable that a character file names."""
+    return os.environ.get(variable)
+
+
+def environment_without_keys() -> dict[str, str]:
+    """Return the environment for a child process that runs character files."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
+
+
+def unknown_variables(settings: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each variable `CHARHOST_*` that belongs to none of the *settings*."""
+    known = [variable(name) for name in settings]
+    for found in sorted(name for name in os.environ if name.upper().startswith("CHARHOST_")):
+        if found.upper() in _REMOVED:
+            yield f"{found} is no longer used; unset it"
+        elif found.upper() not in known:
+            nearest = difflib.get_close_matches(found.upper(), known, n=1)
+            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+            yield f"{display(found)} is not a setting and has no effect{hint}"
+
+
+def key_in(file: Path, name: str) -> str:
+    """Return the first line of *file*; raise `ValueError` with the name of the setting."""
+    where = f"{variable(name)} ({option(name)})"
+    try:
+        key = next(iter(file.read_text(encoding="utf-8").splitlines()), "").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        raise ValueError(f"{where}: {e}") from e
+    if not key:
+        raise ValueError(f"{where}: the first line of {file} is empty; write a key there")
+    return key

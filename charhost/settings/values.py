@@ -1,0 +1,66 @@
+"""Types of the settings' values, and their checks."""
+
+from __future__ import annotations
+
+import importlib.util
+import ipaddress
+import os
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator
+
+
+def default_directory() -> Path:
+    """Return the directory of the characters that come with charhost."""
+    return project_folder("charhost.default_characters", "characters")
+
+
+def project_folder(package: str, folder: str) -> Path:
+    """Return a folder of the project, which a wheel installs as *package*; a checkout has it beside the code."""
+    spec = importlib.util.find_spec(package)
+    if spec is not None and spec.submodule_search_locations:
+        return Path(next(iter(spec.submodule_search_locations)))
+    return Path(__file__).parents[2] / folder
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether *host* is `localhost` or a loopback address."""
+    if host.lower() == "localhost":
+        return True
+    try:
+        address = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
+
+
+def _http_url(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("expected a URL such as http://127.0.0.1:11434/v1")
+    if parts.username or parts.password:
+        raise ValueError("a URL must not hold a key: set CHARHOST_LLM_KEY")
+    return url.rstrip("/")
+
+
+def _origins(text: str) -> str:
+    for origin in map(str.strip, text.split(",")):
+        parts = urlsplit(origin)
+        is_origin = parts.scheme in ("http", "https") and parts.netloc and parts.path in ("", "/")
+        if origin != "*" and not is_origin:
+            raise ValueError("expected origins such as https://chat.example.com, or *")
+    return text
+
+
+def _roots(text: str) -> str:
+    if not all(os.path.isabs(os.path.expanduser(root)) for root in text.split(os.pathsep)):
+        raise ValueError(f"expected absolute paths with {os.pathsep} between them")
+    return text
+
+
+AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Origins = Annotated[str, AfterValidator(_origins)]
+Roots = Annotated[str, AfterValidator(_roots)]
