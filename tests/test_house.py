@@ -154,6 +154,58 @@ def _is_attribute(node: Any, name: str) -> bool:
     return isinstance(node, ast.Attribute) and node.attr == name
 
 
+# Public in spite of their names: Python's library reference documents them (`_replace` is a named tuple's).
+DOCUMENTED = ("os._exit", "sys._current_frames", "._replace")
+
+
+def is_private(name: str) -> bool:
+    """Return whether a name begins with one underscore."""
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_names_of_others(source: ast.AST) -> list[str]:
+    """Return the private names that a module takes from other packages, by import or as an attribute."""
+    nodes = list(ast.walk(source))
+    own = {node.name for node in nodes if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))}
+    own |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    own |= {node.attr for node in nodes if isinstance(node, ast.Attribute) and ast.unparse(node.value) == "self"}
+    imported = [name for name in imports(source) if any(map(is_private, name.split(".")))]
+    attributes = [node for node in nodes if isinstance(node, ast.Attribute) and is_private(node.attr)]
+    return imported + [ast.unparse(node) for node in attributes if node.attr not in own]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("import os; os._exit(1)", ["os._exit"]),
+        ("connection._thread.daemon = True", ["connection._thread"]),
+        ("connection._thread = None", ["connection._thread"]),
+        ("from watchfiles._rust_notify import RustNotify", ["watchfiles._rust_notify.RustNotify"]),
+        ("import _thread", ["_thread"]),
+        ("from package import _name", ["package._name"]),
+        ("class A:\n  def b(self, other): self._c = other._c", []),
+        ("from __future__ import annotations; __file__", []),
+    ],
+)
+def test_private_names_are_found(source: str, found: list[str]) -> None:
+    """A private name of another package is found in each way to use one; a module's own are not."""
+    assert private_names_of_others(ast.parse(source)) == found
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.relative_to(ROOT).as_posix())
+        for folder in ("charhost", "scripts")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+    ],
+)
+def test_no_private_name_of_another_package_is_used(path: Path) -> None:
+    """An upgrade of a package may change its private names at any time, so no module depends on one."""
+    found = private_names_of_others(ast.parse(path.read_text(encoding="utf-8")))
+    assert [name for name in found if not name.endswith(DOCUMENTED)] == []
+
+
 @pytest.mark.parametrize(
     "path", [pytest.param(p, id=p.relative_to(ROOT).as_posix()) for p in sorted((ROOT / "tests").rglob("test_*.py"))]
 )
