@@ -1,1 +1,1 @@
-"""What one character file defines, its validation, and its code run under deadlines."""
+"""The definitions of one character file, their validation, and its code under deadlines."""

@@ -1,4 +1,4 @@
-"""Character and CharacterSet: what serves, frozen."""
+"""Character and CharacterSet, both frozen."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class CharacterSet(Mapping[str, Character]):
 
     @property
     def listing(self) -> list[dict[str, Any]]:
-        """What a short list says of each character."""
+        """The entry of a character in a short list."""
         return [
             {"name": c.name, "good": c.metadata.get("good"), "comment": c.metadata.get("comment")}
             for c in self.values()

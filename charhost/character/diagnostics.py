@@ -1,4 +1,4 @@
-"""Explain to the author of a character file what went wrong in it."""
+"""Explain the errors of a character file to its author."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MOST_TRACEBACK = 8_000
 
 
 class HelperFailed(ImportError):
-    """A module that failed earlier in the same build is imported again; `failure` says what happened then."""
+    """A module that failed earlier in the same build is imported again; `failure` is the error of then."""
 
     def __init__(self, name: str, failure: FileError) -> None:
         super().__init__(f"{name} failed to load", name=name)
@@ -25,14 +25,14 @@ class HelperFailed(ImportError):
 
 
 def explain(error: BaseException, path: str, location: str) -> FileError:
-    """Say why the file at *path* (relative; *location* is absolute) did not load.
+    """Return the error for the file at *path* (relative; *location* is absolute).
 
     Never raises, whatever the classes of plugin code do: their `__str__` is called here, so call this on the thread
     and under the deadline that the plugin code itself runs under.
     """
     try:
         return _explain(error, path, location)
-    except BaseException:  # an attribute of a plugin's class is not what it should be
+    except BaseException:  # an attribute of a plugin's class has an unusual value
         return FileError(
             file=display(path), error_type=_label(error), exception=_name(error), message=_message(error, location)
         )
@@ -81,7 +81,7 @@ def _label(error: BaseException) -> str:
 
 
 def _is(error: BaseException, kind: type[BaseException]) -> TypeGuard[Any]:
-    """Say what a plugin's exception is, not what its `__class__` pretends."""
+    """Return whether the class of a plugin's exception is a *kind*; its `__class__` may lie."""
     return issubclass(type(error), kind)
 
 

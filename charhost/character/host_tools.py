@@ -9,12 +9,12 @@ from charhost.report import Scope
 
 
 class Host(Protocol):
-    """What carries the tools out; only a conversation with an admin has one."""
+    """Carries the tools out; only a conversation with an admin has one."""
 
     async def run(self, tool: str, arguments: Mapping[str, Any]) -> str:
-        """Carry a tool out and answer what the model reads; raises `CharhostError` with what it reads instead.
+        """Carry a tool out and return the text for the model; raise `CharhostError` with a text for it.
 
-        A caller that is cancelled does not stop what was begun.
+        A caller that is cancelled does not stop a tool that has begun.
         """
 
 
@@ -23,8 +23,8 @@ def _tool(name: str, description: str, **properties: Any) -> Mapping[str, Any]:
     return {"type": "function", "function": {"name": name, "description": description, "parameters": parameters}}
 
 
-# What HOST_TOOLS of a character file may name. A user's words decide on the arguments, so nothing here may let them
-# choose which code is run.
+# The names that HOST_TOOLS of a character file may have. A user's words decide on the arguments, so nothing here may
+# let them choose which code is run.
 HOST_TOOLS: Mapping[str, Mapping[str, Any]] = {
     "reload_characters": _tool(
         "reload_characters",

@@ -28,7 +28,7 @@ def _not_ours(variable: str) -> str:
 
 
 class ModelChoice(BaseModel):
-    """What a character's `LLM` sets; the rest is left to the server's settings.
+    """The settings in a character's `LLM`; the others are the server's.
 
     With a `url` of its own a character is never sent the server's key, but that of the variable `api_key_env`.
     """
@@ -46,5 +46,5 @@ class ModelChoice(BaseModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        """What is set of it, as fields of a chat-completions request."""
+        """Return the fields that are set, as those of a chat-completions request."""
         return self.model_dump(mode="json", include={"temperature", "max_tokens", "stop"}, exclude_none=True)

@@ -1,4 +1,4 @@
-"""What can be called, and with how many arguments."""
+"""Whether plugin objects can be called, and with how many arguments."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def line_of(source: str, name: str) -> int | None:
 
 
 def strings_of(source: str, name: str) -> frozenset[str]:
-    """Return the string literals that *name* may have when the file was run; raises what `ast.parse` raises.
+    """Return the string literals that *name* may have when the file was run; raises the errors of `ast.parse`.
 
     A statement in a block may be skipped, so it adds to those before it; one outside of blocks replaces them.
     """

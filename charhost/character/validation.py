@@ -1,4 +1,4 @@
-"""What one file must define: the checks that make a character of a module."""
+"""The checks that make a character of a module."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def character_in(
 
 
 class _Checks:
-    """Reads the attributes of one module and notes what is wrong with them, as (where, sentence)."""
+    """Reads the attributes of one module and notes their mistakes, as (where, sentence)."""
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module
@@ -202,7 +202,7 @@ class _Checks:
 
 
 def _found(value: Any) -> str:
-    """Describe what was found, without running code of the value."""
+    """Describe a value without running code of it."""
     if value is MISSING:
         return "missing"
     if type(value) in (type(None), bool, int, float) or (type(value) is str and len(value) < 40):
@@ -228,7 +228,7 @@ def _choice_problem(problem: FieldProblem) -> str:
 
 @lru_cache(maxsize=1024)
 def _tool_problems(tools: bytes) -> tuple[str, ...]:
-    """List what is wrong with tool definitions, given as JSON: checking a schema takes milliseconds."""
+    """Return the mistakes in tool definitions, given as JSON: checking a schema takes milliseconds."""
     problems, names = [], set()
     for index, tool in enumerate(from_json(tools)):
         function = tool.get("function") if isinstance(tool, dict) and tool.get("type") == "function" else None

@@ -46,7 +46,7 @@ class Crew:
             return sum(worker.is_alive() for worker in self._abandoned)
 
     async def run(self, job: Callable[[], T], deadline: float, *, interrupt: bool = True) -> T:
-        """Run one job; answers what it returns, raises what it raises, or `LoadTimeout` after *deadline* seconds.
+        """Run one job and return its result; raise its error, or `LoadTimeout` after *deadline* seconds.
 
         Without *interrupt* nothing is injected into it then: for code of charhost's own, which holds files open.
         """
@@ -57,7 +57,7 @@ class Crew:
         return outcome
 
     async def run_all(self, jobs: Sequence[Job], deadline: float) -> list[Any]:
-        """Run *jobs* in order; what a job raises stands in its place in the answer, `LoadTimeout` among it."""
+        """Run *jobs* in order; an error of a job, such as `LoadTimeout`, is its result."""
         return await _Batch(self, jobs, deadline, True).outcomes()
 
     def abandon(self, worker: _Worker) -> None:
@@ -117,7 +117,7 @@ class _Batch:
         self._tick_handle = self._loop.call_soon(self._tick)
 
     async def outcomes(self) -> list[Any]:
-        """Wait for all jobs; what is still running when the caller is cancelled is given up."""
+        """Wait for all jobs; jobs that still run when the caller is cancelled are given up."""
         try:
             return await asyncio.gather(*self.futures)
         finally:
@@ -141,7 +141,7 @@ class _Batch:
                 self._loop.call_soon_threadsafe(self._settle)
 
     def end(self) -> None:
-        """Give up what is still running; a no-op when every job has been answered."""
+        """Give up the jobs that still run; a no-op when every job has a result."""
         self._tick_handle.cancel()
         self._waiting.clear()
         for worker in self._workers:

@@ -29,7 +29,7 @@ _KEPT = "\n\t\u00a0\u202f\u200d"
 # After how many seconds a server that went away is looked for again, and again; then it is given up.
 _PAUSES = (0.2, 0.3, 0.5, 1, 2, 3, 4, 5, 5, 5, 5, 5)
 _FORGOTTEN = "it does not remember this conversation: start it with --state FILE"
-# What a server that stops closes a conversation with, and what is left of one that was killed.
+# The close codes of a server that stops, and of one that was killed.
 _WENT_AWAY = (aiohttp.WSCloseCode.GOING_AWAY, aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
 
 
@@ -60,7 +60,7 @@ async def _talk(url: str, name: str | None, key: str | None) -> None:
 
 
 class _Refused(Exception):
-    """The conversation cannot be held; `status` is what the command exits with."""
+    """The conversation cannot be held; `status` is the exit status."""
 
     def __init__(self, message: str, status: int = 1) -> None:
         super().__init__(message)
@@ -72,7 +72,7 @@ class _Away(_Refused):
 
 
 class _Lines:
-    """What the person types, line by line, read on a daemon thread: nobody can interrupt a read of the terminal."""
+    """The user's lines, read on a daemon thread: a read of the terminal cannot be interrupted."""
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -118,7 +118,7 @@ class _Chat:
         self._looked = 0
 
     async def run(self) -> None:
-        """Talk until the person has had enough, or the server has."""
+        """Talk until the user or the server ends the conversation."""
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt, task)
@@ -132,7 +132,7 @@ class _Chat:
                     wait = self._pause(e)
 
     async def _insist(self, answer: aiohttp.ClientResponse) -> None:
-        """Raise `_Refused`, with the server's own sentence, for what is no conversation."""
+        """Raise `_Refused`, with the server's own sentence, for a refusal."""
         if answer.status < 400:
             return
         lines = [f"{self._server} refused the conversation: HTTP {answer.status}", await _sentence_of(answer)]
@@ -143,7 +143,7 @@ class _Chat:
         raise kind("\n  ".join(filter(None, lines)), _UNAUTHORISED if answer.status == 401 else 1)
 
     def _pause(self, away: _Away) -> float:
-        """Answer after how many seconds to look for the server again; raises *away* if it is given up."""
+        """Return the seconds to wait before looking for the server again; raise *away* to give up."""
         if self._is_answering:
             typer.echo(" …")
             self._is_answering = False
@@ -155,7 +155,7 @@ class _Chat:
         return _PAUSES[self._looked - 1]
 
     async def _session(self, http: aiohttp.ClientSession) -> float | None:
-        """Hold one session; answers after how many seconds to open the next, None when the person is done."""
+        """Hold one session; return the seconds until the next, None when the user is done."""
         self._idle.clear()
         async with self._connected(http) as self._socket:
             listening = asyncio.create_task(self._listen(http, self._socket))
@@ -179,7 +179,7 @@ class _Chat:
             yield socket
 
     async def _next_line(self, listening: asyncio.Task[float]) -> str | None:
-        """Wait for what the person says once the answer is over; None at the end of either side."""
+        """Wait for the user's line after the answer; return None at the end of either side."""
         line = asyncio.create_task(self._line())
         await asyncio.wait({line, listening}, return_when=asyncio.FIRST_COMPLETED)
         if line.done():
@@ -204,7 +204,7 @@ class _Chat:
             await socket.send_json({"type": "response.create"})
 
     async def _listen(self, http: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse) -> float:
-        """Show what the character says; answers, when the server ends the session, when to come back."""
+        """Show the character's words; return the seconds until the next session when the server ends this one."""
         wait: float | None = None
         async for message in socket:
             if message.type is not aiohttp.WSMsgType.TEXT:  # the line is dead
@@ -228,7 +228,7 @@ class _Chat:
         return wait
 
     async def _known(self, http: aiohttp.ClientSession) -> list[str]:
-        """Ask who there is to talk to."""
+        """Return the names of the characters."""
         try:
             async with http.get(self._url.parent / "models") as answer:
                 return [model["id"] for model in (await answer.json())["data"]]
@@ -254,7 +254,8 @@ class _Chat:
 
     async def _opened(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> None:
         first, self._name = not self._name, name
-        if self._unanswered is not None:  # what may have been the end of the server is not asked for ever
+        if self._unanswered is not None:
+            # `_looked` keeps counting: the message that is sent again may be the one that ends the server.
             await self._ask(socket, self._unanswered)
             return
         self._looked = 0

@@ -1,4 +1,4 @@
-"""What the log looks like; set up by the command, never by the library."""
+"""The format and the files of the log; set up by the command, never by the library."""
 
 from __future__ import annotations
 

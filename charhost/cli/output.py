@@ -1,4 +1,4 @@
-"""What the commands print: tables on a terminal, aligned text in a pipe, JSON for programs."""
+"""Output of the commands: tables on a terminal, aligned text in a pipe, JSON for programs."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ def prepare_streams() -> None:
 
 
 def say(text: str, stream: TextIO | None = None) -> None:
-    """Print at once, and go on when nobody reads any more."""
+    """Print at once; a closed pipe is no error."""
     stream = stream or sys.stdout
     try:
         print(text, file=stream, flush=True)
     except BrokenPipeError:
-        # The exit status must still tell what came of it; without this, Python fails again when it flushes.
+        # The exit status must stay that of the command: Python would fail again when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
@@ -44,12 +44,12 @@ def say_json(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print to standard error why a command did not do what it was asked."""
+    """Print the reason of a failure to standard error."""
     say(f"{mark(False, sys.stderr)} {text}", sys.stderr)
 
 
 def mark(is_good: bool, stream: TextIO | None = None) -> str:
-    """Answer a sign for success or failure, or a word on a terminal that has no such sign."""
+    """Return a sign for success or failure, or a word on a terminal that has no such sign."""
     sign, word = ("✓", "OK") if is_good else ("✗", "ERROR")
     try:
         sign.encode((stream or sys.stdout).encoding)
@@ -77,7 +77,7 @@ def aligned(rows: Rows) -> str:
 
 
 def error_line(error: dict[str, Any]) -> str:
-    """Write `file:line: type: message`, without what is not known."""
+    """Return `file:line: type: message`, without the unknown parts."""
     place = ":".join(str(part) for part in (error.get("file"), error.get("line")) if part is not None)
     return one_line(": ".join(str(part) for part in (place, error.get("error_type"), error.get("message")) if part))
 

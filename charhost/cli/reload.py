@@ -21,7 +21,7 @@ def _sendable(directory: str | None) -> str | None:
         raise typer.BadParameter("must not be empty")
     expanded = os.path.expanduser(directory)
     try:
-        # abspath drops "..", which after a link means another directory: what is absolute is left alone.
+        # abspath drops "..", which after a link means another directory: an absolute path is left alone.
         absolute = expanded if os.path.isabs(expanded) else os.path.abspath(expanded)
         return os.fsencode(absolute).decode("utf-8")
     except UnicodeDecodeError:

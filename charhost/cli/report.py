@@ -24,7 +24,7 @@ def is_report(document: Json) -> bool:
 
 
 def show_report(report: Json, done: str = _RELOADED) -> None:
-    """Print what was loaded and what was left out; *done* is the headline if that serves now."""
+    """Print a report; *done* is the headline if the set was applied."""
     headline = _HEADLINES.get(str(report.get("outcome")), done)
     lines = [
         f"{mark(True)} {headline}",

@@ -27,7 +27,7 @@ def serve(**options: Any) -> None:
 
 
 def _options() -> list[inspect.Parameter]:
-    """Make an option of every setting that is no key; what is not given is left to the environment."""
+    """Return an option for each setting that is no key; options not given are left to the environment."""
     return [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=_annotation(name, group))
         for group, names in settings_by_group().items()

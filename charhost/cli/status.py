@@ -1,4 +1,4 @@
-"""charhost status: what a running server serves, and how its last reload went."""
+"""charhost status: the state of a running server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from charhost.jsontext import Json
 
 
 def status(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
-    """Show what a running server serves, its last reload, its last error, its watcher and its sessions."""
+    """Show the current set of a running server, its last reload and error, its watcher and its sessions."""
     request = Request("/v1/characters/status")
     perform(Remote(url, timeout), request, as_json=as_json, fits=_is_status, show=_show)
 

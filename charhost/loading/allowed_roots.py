@@ -14,7 +14,7 @@ _REFUSAL = "The directory is not below one of the allowed roots (CHARHOST_ALLOWE
 
 @dataclass(frozen=True)
 class Fence:
-    """What one reading of a directory must not leave: the roots, and the directory itself, without any links."""
+    """The bounds of one reading of a directory: the roots, and the directory itself, without any links."""
 
     places: tuple[str, ...]
 
@@ -23,7 +23,7 @@ class Fence:
         return _is_below(os.path.realpath(location), self.places)
 
     def holds(self, descriptor: int) -> bool:
-        """Say whether what was opened lies inside; this is true whatever its path means by now.
+        """Return whether an open file lies inside, whatever its path leads to by now.
 
         Where the system cannot tell, it does not.
         """
@@ -55,7 +55,7 @@ class Roots:
         return places
 
     def fence(self, directory: Path) -> Fence:
-        """Say what a reading of *directory* must not leave; raises `DirectoryNotAllowed`."""
+        """Return the bounds for a reading of *directory*; raise `DirectoryNotAllowed`."""
         real = os.path.realpath(directory)
         return Fence((*self.admit(directory, real), real))
 

@@ -107,7 +107,7 @@ def _entries(folder: str, is_root: bool) -> list[os.DirEntry[str]]:
     except OSError as e:
         if is_root:
             raise DirectoryNotFound(f"Directory not found: {display(folder)}") from e
-    return []  # what is in a folder that went away or cannot be listed is missed where it is imported
+    return []  # a file in a folder that went away or cannot be listed is missed where it is imported
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

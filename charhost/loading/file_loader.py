@@ -30,7 +30,7 @@ class Load:
             return self._explain(e)
 
     def result(self, outcome: Character | FileError | BaseException) -> Character | FileError:
-        """Read what the crew answered: past the deadline that is an exception of its own."""
+        """Return the character, or the error of the file; past the deadline that is a `LoadTimeout`."""
         return self._explain(outcome) if isinstance(outcome, BaseException) else outcome
 
     def _character(self) -> Character:

@@ -1,4 +1,4 @@
-"""What a character is made of: its own file and every file of the directory that it imports."""
+"""Fingerprints of characters: of their own file and every file of the directory that it imports."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class _Graph:
                 yield from self._run_by(base, statement.names)
 
     def _run_by(self, base: str, names: tuple[str, ...]) -> Iterator[str]:
-        """Yield what `from base import names` may run: the packages above, the base, its submodules."""
+        """Yield the modules that `from base import names` may run: the packages above, the base, its submodules."""
         parts = base.split(".") if base else []
         yield from (".".join(parts[:count]) for count in range(1, len(parts) + 1))
         source = self._modules.get(base)

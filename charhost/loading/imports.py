@@ -24,7 +24,7 @@ class Import(NamedTuple):
     names: tuple[str, ...]
 
     def base(self, package: str) -> str | None:
-        """Name what is imported from, relative to the directory, when *package* does the importing.
+        """Return the module that *package* imports from, relative to the directory.
 
         None when that is outside: another top-level package, or beyond the top of this one.
         """

@@ -12,7 +12,7 @@ from charhost.loading.source_file import SourceFile
 
 
 class ModuleSource(NamedTuple):
-    """What stands behind one module name: a file, or a folder without `__init__.py`."""
+    """The target of one module name: a file, or a folder without `__init__.py`."""
 
     folder: str
     is_package: bool

@@ -62,7 +62,7 @@ class ModuleSpace:
 
 
 class _Sources:
-    """What one build's imports are served from."""
+    """The source of one build's imports."""
 
     def __init__(self, prefix: str, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -73,7 +73,7 @@ class _Sources:
     def check(self, names: Iterable[str]) -> None:
         """Raise for a module that failed in this build, perhaps on another thread.
 
-        Whoever waited there for it was given what there was of it.
+        An importer that waited there has received the partial module.
         """
         failures = self.failures or {}
         for name in names if failures else ():
@@ -130,7 +130,7 @@ class _Finder:
         return ModuleSpec(name, alias, is_package=source is not None and source.is_package)
 
     def publish(self, prefix: str) -> None:
-        """Let `characters.x` mean that build's, and forget what it meant before."""
+        """Let `characters.x` mean the module of that build, and forget the one of before."""
         self._published = prefix
         self._forget_aliases()
 

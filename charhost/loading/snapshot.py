@@ -35,7 +35,7 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        """Take what the operator allows."""
+        """Return the limits in the settings."""
         return cls(settings.max_files, settings.max_bytes, settings.max_file_bytes)
 
 
@@ -95,7 +95,7 @@ class Snapshot:
         return same_objects or self.disk_revision == other.disk_revision
 
     def derive_from(self, earlier: Snapshot) -> None:
-        """Take over what was worked out for *earlier*, if it has the same files with other content."""
+        """Reuse the module names of *earlier* if it has the same files with other content."""
         if "modules" not in vars(earlier) or self.files.keys() != earlier.files.keys():
             return
         names, modules = earlier.module_names, dict(earlier.modules)

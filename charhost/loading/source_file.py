@@ -1,4 +1,4 @@
-"""One `.py` file: its bytes, and what is derived from them."""
+"""One `.py` file: its bytes, text and code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from charhost.loading.imports import Import, imports_of
 
 @dataclass(frozen=True, eq=False)
 class SourceFile:
-    """The bytes of one `.py` file and what is derived from them, once.
+    """The bytes of one `.py` file; its text and code are derived once.
 
     A file whose content did not change is the same object in the next snapshot, so its code is compiled once.
     """
@@ -34,7 +34,7 @@ class SourceFile:
 
     @cached_property
     def code(self) -> CodeType:
-        """The compiled file; raises what `compile` raises."""
+        """The compiled file; raises the errors of `compile`."""
         return compile(self.data, self.location, "exec", dont_inherit=True)
 
     @cached_property

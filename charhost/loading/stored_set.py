@@ -15,7 +15,7 @@ class Member:
     """One character of a set that served: its file, in the snapshot that it was built from.
 
     That is not always the snapshot of its set: one that did not change, or whose new version failed, comes from an
-    earlier one. The whole snapshot is kept, because a file may import what no fingerprint knows of.
+    earlier one. The whole snapshot is kept, because a file may import modules that its fingerprint does not cover.
     """
 
     snapshot: Snapshot
@@ -24,7 +24,7 @@ class Member:
 
     @classmethod
     def of(cls, character: Character) -> Member:
-        """Say what *character* was made of; nothing of its build is held."""
+        """Return the snapshot and path of *character*, without references to its build."""
         assert isinstance(character.lease, ModuleSpace)
         # The name of the file as it is on the disk: `file` is spelled for people.
         return cls(character.lease.snapshot, os.path.basename(character.location), character.fingerprint)
@@ -34,7 +34,7 @@ class Member:
 class StoredSet:
     """A set that served, as bytes: enough to make each of its characters again, in the same order.
 
-    `disk` is the revision of what lay in the directory when the set began to serve; None if that could not be read.
+    `disk` is the revision of the directory when the set began to serve; None if that could not be read.
     """
 
     generation: int
@@ -45,7 +45,7 @@ class StoredSet:
 
     @classmethod
     def of(cls, characters: CharacterSet, disk: Snapshot | None = None) -> StoredSet:
-        """Say what *characters* are made of, and how the *disk* was at that time."""
+        """Return the stored form of *characters*; *disk* is the snapshot of that time."""
         members = tuple(map(Member.of, characters.values()))
         revision = None if disk is None else disk.disk_revision
         return cls(characters.generation, characters.directory, characters.revision, members, revision)

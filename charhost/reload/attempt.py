@@ -175,7 +175,7 @@ async def snapshot_of(directory: Path, loader: Loader) -> Snapshot | None:
 
 def _is_outdated(snapshot: Snapshot, directory: Path, applied: Snapshot | None) -> bool:
     # Needed beside the `etags` of an order: a reload that changed nothing applies a later snapshot under the same ETag,
-    # and loading the earlier one would bring back what has changed since. The `etags` are needed beside this: a
+    # and loading the earlier one would undo the changes since. The `etags` are needed beside this: a
     # rollback makes the snapshot outdated too, and to read the disk again would undo it.
     later = applied is not None and snapshot.taken < applied.taken
     return later or snapshot.directory != directory

@@ -1,4 +1,4 @@
-"""Journal: writes conversations down as they go on, so that they outlive the process."""
+"""Journal: writes conversations behind, so that they outlive the process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger("charhost.conversation")
 
 # How many seconds an answer waits for its place on the disk; the client gets it all the same.
 SAVE_DEADLINE = 5.0
-# After how many seconds what could not be written is tried again.
+# Seconds until a write that failed is tried again.
 RETRY = 1.0
 # How many conversations are written in one go.
 AT_A_TIME = 100
@@ -35,7 +35,7 @@ class Archive(Protocol):
 
 
 class Journal:
-    """Collects what changes while the archive is busy with what changed before: however many talk, one writes.
+    """Write-behind buffer: changes that arrive during a save form the next save, so there is only one writer.
 
     Without an archive it does nothing.
     """
@@ -72,7 +72,7 @@ class Journal:
             self._wake(self._archive)
 
     async def settled(self) -> None:
-        """Wait until what was noted so far is written down, or could not be; not for long."""
+        """Wait until the changes so far are written, or have failed; at most `SAVE_DEADLINE` seconds."""
         if self._archive is None or self._is_late or self._writer is None:
             return
         done = asyncio.get_running_loop().create_future()
@@ -101,7 +101,7 @@ class Journal:
             return []
 
     async def find(self, session: str) -> Parked | None:
-        """Read what an earlier process has written down of a session."""
+        """Return a session that an earlier process has written."""
         if self._archive is None:
             return None
         try:
@@ -113,7 +113,7 @@ class Journal:
             return None
 
     async def close(self) -> None:
-        """Write down what is left."""
+        """Write the remaining changes."""
         if self._archive is None:
             return
         self._resume_writing()
@@ -151,7 +151,7 @@ class Journal:
                     done.set_result(None)
 
     async def _save(self, archive: Archive) -> None:
-        """Write down what was noted, some conversations at a time: spelling many would keep the event loop waiting."""
+        """Write the changes, some conversations at a time: encoding many would block the event loop."""
         changed, self._changed = self._changed, {}
         forgotten, self._forgotten = self._forgotten, set()
         try:

@@ -1,4 +1,4 @@
-"""Whether a file may be used as a state file: whose it is, what it is, and whether it is whole."""
+"""Whether a file may be used as a state file: its owner, its kind and its soundness."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from pathlib import Path
 from charhost.errors import StateError
 from charhost.storage.schema import VERSION
 
-# "chst": what tells a state file from any other database (SQLite's `application_id`).
+# "chst", the `application_id` of a state file in SQLite's header.
 MAGIC = 0x63687374
 
 # How many seconds a server that ends may take to let go of the file.
 HANDOVER = 3.0
 
-# What SQLite keeps beside the file while it is open, and after a crash.
+# Files that SQLite keeps beside the database while it is open, and after a crash.
 _SIDE_FILES = ("-wal", "-shm", "-journal")
 _CHECKS = ("PRAGMA quick_check(1)", "PRAGMA user_version", "SELECT count(*) FROM sqlite_schema")
 
 
 def check(path: Path) -> None:
-    """Refuse what is no sound state file of this version, without writing to it; make an empty one where none is.
+    """Refuse a file that is no sound state file of this version, without writing to it; create a missing one.
 
-    Raises `StateError`, and `sqlite3.Error` for what SQLite cannot read.
+    Raises `StateError`, and `sqlite3.Error` for a file that SQLite cannot read.
     """
     _make(path)
     with path.open("rb") as file:
@@ -66,7 +66,7 @@ def _check_content(path: Path, magic: int) -> None:
 
 
 def _make(path: Path) -> None:
-    """Make the file if there is none; where others may write it is refused: what is in it will be executed."""
+    """Make the file if there is none; refuse it where other users may write: its content will be executed."""
     folder = path.parent
     try:
         if folder.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
@@ -107,7 +107,7 @@ def _exposed(path: Path, what: str) -> str:
 
 
 def unusable(path: Path, error: sqlite3.Error) -> StateError:
-    """Say why SQLite cannot use the file, and what to do."""
+    """Return the error for a file that SQLite cannot use, with the remedy."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StateError(f"the state file {path} is in use by another server; each needs one of its own")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Raised by every change of the tables, or of what stands in them as JSON.
+# Raised by every change of the tables, or of the JSON in them.
 VERSION = 1
 
 SCHEMA = (

@@ -1,4 +1,4 @@
-"""StateFile: what outlives the process, in one file."""
+"""StateFile: the history and the conversations, in one file."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Notifier:
         threading.Thread(target=target, name="charhost-notifier", daemon=True).start()
 
     def _watch_below(self) -> None:
-        stop = _Stop(self._closed, self._changed)  # what changed while it was being armed has no event
+        stop = _Stop(self._closed, self._changed)  # a change while it was being armed has no event
         try:
             # To ignore permission errors is also to ignore that no more watches are left: so only where it must be.
             try:
@@ -96,7 +96,7 @@ class Notifier:
             self._changed()
 
     def _matters(self, _: Change, path: str) -> bool:
-        """Return False for what cannot be a character: bytecode, a repository's own files, and other kinds of files."""
+        """Return False for files that cannot be a character: bytecode, a repository's own files, and other kinds."""
         below = path.removeprefix(self._directory) + "/"
         if "/__pycache__/" in below or "/.git/" in below:
             return False

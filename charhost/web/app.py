@@ -71,7 +71,7 @@ _ROUTES = (
     web.get("/v1/characters/reloads/{reload_id}", reload.attempt),
     web.post("/v1/characters/watch/resume", reload.resume_watch),
     web.get("/v1/characters/status", monitoring.status),
-    # Not what is only posted to: a GET of that is refused as such, whatever characters are called.
+    # Not the paths of POST: a GET of them is refused as such, whatever characters are called.
     web.get("/v1/characters/{name:(?!(?:reload|rollback|watch/resume)$).+}", catalog.character),
     web.get("/v1/voices", catalog.voices),
     web.get("/v1/health", monitoring.health),
@@ -126,7 +126,7 @@ def serve(settings: Settings) -> None:
     log.info("%s", _who_answers(settings))
     _allow_many_sockets()
     signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
-    # What is loaded by now stays: a collection after a reload then looks at the characters only.
+    # The modules of the server stay: a collection after a reload then looks at the characters only.
     gc.collect()
     gc.freeze()
     app = create_app(settings)
@@ -138,7 +138,7 @@ def serve(settings: Settings) -> None:
             port=settings.port,
             ssl_context=tls,
             shutdown_timeout=settings.shutdown_timeout,
-            # On, as in aiohttp's own test server: what a leaving client must not stop belongs to an owner's task.
+            # On, as in aiohttp's test server: work that a leaving client must not stop belongs to an owner's task.
             handler_cancellation=True,
             access_log=None,
             print=_announce,

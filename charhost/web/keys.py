@@ -1,4 +1,4 @@
-"""Where handlers find the owners that `create_app` made, and what the middleware knows of a request."""
+"""Keys of the owners that `create_app` makes, and of the values that the middleware adds to a request."""
 
 from aiohttp import web
 

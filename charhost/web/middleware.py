@@ -40,7 +40,7 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
 
 @web.middleware
 async def with_authority(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Decide once what the caller may do."""
+    """Decide the caller's authority once."""
     request[AUTHORITY] = request.app[GATE].authority(request)
     return await handler(request)
 
@@ -56,7 +56,7 @@ def chat(handler: Handler) -> Handler:
 
 
 def insist(request: web.Request, kind: KeyKind) -> None:
-    """Raise a `Problem` if the request may not do what needs a key of that *kind*; wrong keys are counted."""
+    """Raise a `Problem` if the request has no authority of that *kind*; count wrong keys."""
     authority = request[AUTHORITY]
     refusal = authority.refusal if kind == "admin" else authority.chat_refusal
     if refusal is not None:

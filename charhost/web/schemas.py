@@ -1,4 +1,4 @@
-"""What the handlers answer: one model for each shape that is told nowhere else."""
+"""Response models that are not defined elsewhere."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Catalog(_Answer):
 
 
 class ReloadHistory(_Answer):
-    """What was attempted, and what can be rolled back to; the newest first."""
+    """The attempts, and the generations for a rollback; the newest first."""
 
     reloads: tuple[ReloadReport, ...]
     generations: tuple[int, ...]
@@ -108,7 +108,7 @@ class GenerationCount(_Answer):
 
 
 class Status(_Answer):
-    """What runs; never what lies on the disk."""
+    """The state of the server, not of the disk."""
 
     serving: Serving
     last_reload: ReloadReport | None
@@ -151,7 +151,7 @@ class RejectedReload(ReloadReport, ProblemDocument):
 
 
 class OpenAIErrorDetail(_Answer):
-    """What is wrong, as OpenAI's clients read it."""
+    """The error, in the shape of OpenAI's."""
 
     message: str
     type: Literal["invalid_request_error", "rate_limit_error", "server_error"]

@@ -99,7 +99,7 @@ def _schema(name: str, schema: Json) -> str:
 
 
 def _kind(schema: Json) -> str:
-    """Say in a few words what a schema allows."""
+    """Describe a schema in a few words."""
     if "$ref" in schema:
         name = escape(schema["$ref"].rpartition("/")[2])
         return f'<a href="#schema-{name}">{name}</a>'
@@ -144,7 +144,7 @@ def _badge(method: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Escape a text; what stands between backticks is code."""
+    """Escape a text; text between backticks is code."""
     return re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
 
 

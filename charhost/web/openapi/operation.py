@@ -42,7 +42,7 @@ class Answer:
 class Operation:
     """The declaration of a handler.
 
-    `errors` are the statuses of its refusals, each with what it means; those that every handler has, and those of its
+    `errors` are the statuses of its refusals, each with its meaning; those that every handler has, and those of its
     guard (`needs`), are added, and where an error has no content of its own, the usual one.
     """
 

@@ -1,4 +1,4 @@
-"""What the reload endpoints declare of themselves for the OpenAPI document."""
+"""The OpenAPI declarations of the reload endpoints."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from typing import Any
 from charhost import jsontext
 from charhost.ids import new_id
 
-# Many clients take no message of more than 1 MiB, and a server event repeats what it is about.
+# Many clients take no message of more than 1 MiB, and a server event repeats the item that it is about.
 MOST_EVENT = 960 << 10
 
 
@@ -50,7 +50,7 @@ def frame(kind: str, **fields: Any) -> str:
 
 
 class DeltaFrames:
-    """Spells the deltas of one session, of which there are thousands: what they have in common is spelled once."""
+    """Spells the deltas of one session, of which there are thousands: their common part is encoded once."""
 
     def __init__(self) -> None:
         self._common: Any = None

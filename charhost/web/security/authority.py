@@ -1,4 +1,4 @@
-"""Authority: what each request may do, decided once, when it arrives."""
+"""Authority: the rights of each request, decided once, when it arrives."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY_PROTOCOL = "openai-insecure-api-key."
 
 @dataclass(frozen=True)
 class Authority:
-    """What one request may do; `refusal` is the error for an admin's request, `chat_refusal` the one for chat.
+    """The rights of one request; `refusal` is the error for an admin's request, `chat_refusal` the one for chat.
 
     `owner` is a digest of the key where chat needs one, else empty. `key_in_subprotocol` marks a browser's WebSocket,
     which cannot read the status of a refused upgrade. `has_wrong_key` is set if the request has a key that is not
