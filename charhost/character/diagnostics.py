@@ -14,6 +14,7 @@ from charhost.text import display, public
 
 _MOST_MESSAGE = 2_000
 _MOST_TRACEBACK = 8_000
+_MOST_READ = 4 * _MOST_TRACEBACK
 
 
 class HelperFailed(ImportError):
@@ -95,7 +96,7 @@ def _message(error: BaseException, location: str) -> str:
         text = error.msg if isinstance(error, SyntaxError) else str(error)
         if isinstance(error, OSError) and error.strerror and error.filename in (None, location):
             text = error.strerror
-        return _clean(" ".join(str(text).split()), _MOST_MESSAGE) or "(raised without a message)"
+        return _clean(str(text), _MOST_MESSAGE, is_folded=True) or "(raised without a message)"
     except BaseException as e:
         return f"(its text cannot be shown: {type(e).__name__})"
 
@@ -113,6 +114,10 @@ def _traceback(error: BaseException, folder: str) -> str | None:
         return f"(its traceback cannot be shown: {type(e).__name__})"
 
 
-def _clean(text: str, most: int) -> str:
-    text = public(display(text))
-    return text if len(text) <= most else f"{text[:most]}…"
+def _clean(text: str, most: int, *, is_folded: bool = False) -> str:
+    # Cut before it is cleaned: plugin code may raise megabytes.
+    cleaned = public(display(text[:_MOST_READ]))
+    if is_folded:
+        cleaned = " ".join(cleaned.split())
+    is_whole = len(text) <= _MOST_READ and len(cleaned) <= most
+    return cleaned if is_whole else f"{cleaned[:most]}…"

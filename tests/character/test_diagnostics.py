@@ -284,3 +284,9 @@ def test_file_name_that_is_not_utf_8_can_be_told(why: Why, write: Write) -> None
 def test_error_reads_as_one_line(why: Why) -> None:
     """As text it is what compilers print: the file, the line, the type and the message."""
     assert str(why("\n1 / 0")) == "ada.py:2: ZeroDivisionError: division by zero"
+
+
+def test_a_text_of_megabytes_is_cut_before_it_is_cleaned() -> None:
+    """The report has the beginning and an ellipsis; the rest of the text is not looked at."""
+    found = explain(ValueError(" \n" * 10 + "x " * 5_000_000), "ada.py", "/characters/ada.py")
+    assert found.message == "x " * 1_000 + "…"
