@@ -14,11 +14,16 @@ import aiohttp
 import typer
 
 from charhost.cli.options import configured
-from charhost.cli.output import complain, error_line, say_json
+from charhost.cli.output import complain, error_line, mark, say, say_json
 from charhost.errors import ReloadCode
 from charhost.jsontext import Json
 from charhost.text import one_line
 
+_RELOADED = "Characters reloaded successfully!"
+_HEADLINES = {
+    "unchanged": "Nothing has changed: the characters stay as they are.",
+    "valid": "Characters are valid: nothing was changed, this was a dry run.",
+}
 _DENIALS = {code for code in ReloadCode if code.is_denial}
 
 
@@ -41,7 +46,7 @@ EXITS = (
 )
 
 
-class Failure(Exception):
+class NoResponse(Exception):
     """No response arrived; `status` is the exit status of the command."""
 
     def __init__(self, status: Exit, reason: str) -> None:
@@ -50,7 +55,7 @@ class Failure(Exception):
 
 
 @dataclass(frozen=True)
-class Answer:
+class ServerResponse:
     """A response of the server."""
 
     url: str
@@ -83,14 +88,14 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Remote:
+class ServerClient:
     """The server at *url*; requests carry the admin key of the settings, if there is one."""
 
     url: str
     timeout: float
 
-    async def ask(self, request: Request) -> Answer:
-        """Make one request; raise `Failure` without a response. Redirects and proxies would receive the key."""
+    async def ask(self, request: Request) -> ServerResponse:
+        """Make one request; raise `NoResponse` without a response. Redirects and proxies would receive the key."""
         url, timeout = self.url + request.path, aiohttp.ClientTimeout(total=self.timeout)
         try:
             async with (
@@ -102,32 +107,34 @@ class Remote:
                     params=request.query,
                     headers=_headers(request.if_match),
                     allow_redirects=False,
-                ) as answer,
+                ) as response,
             ):
-                location = answer.headers.get("Location")
-                body = await answer.read()
-                return Answer(url, answer.status, answer.reason or "", answer.content_type, location, body)
+                location = response.headers.get("Location")
+                body = await response.read()
+                return ServerResponse(
+                    url, response.status, response.reason or "", response.content_type, location, body
+                )
         except TimeoutError as e:
             text = f"No answer from {url} within {self.timeout:g} s; the server may still do what was asked."
-            raise Failure(Exit.NO_ANSWER, text) from e
+            raise NoResponse(Exit.NO_ANSWER, text) from e
         except (aiohttp.ClientError, OSError) as e:
-            raise Failure(Exit.UNREACHABLE, why_unreachable(self.url, e)) from e
+            raise NoResponse(Exit.UNREACHABLE, why_unreachable(self.url, e)) from e
 
 
 def perform(
-    remote: Remote,
+    client: ServerClient,
     request: Request,
     *,
     as_json: bool,
     fits: Callable[[Json], bool],
     show: Callable[[Json], None],
 ) -> None:
-    """Make a request, show the response and end the command; *fits* tells charhost from other servers."""
+    """Make a request, show the response and end the command; *fits* returns whether the JSON is charhost's."""
     try:
-        answer = asyncio.run(remote.ask(request))
-        status = exit_status(answer, fits)
-        _print(answer, status, as_json, show)
-    except Failure as e:
+        response = asyncio.run(client.ask(request))
+        status = exit_status(response, fits)
+        _print(response, status, as_json, show)
+    except NoResponse as e:
         complain(one_line(e))
         status = e.status
     except KeyboardInterrupt:
@@ -137,16 +144,16 @@ def perform(
 
 
 def why_unreachable(url: str, error: Exception) -> str:
-    """Say why there is no answer from the server at *url*; mostly none runs there."""
+    """Return why the server at *url* did not respond; mostly none runs there."""
     if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:
         return f"no server answers at {url}; start one with charhost serve, or name it with --url"
     return f"No answer from {url}: {type(error).__name__}: {error}"
 
 
-def exit_status(answer: Answer, fits: Callable[[Json], bool]) -> Exit:
+def exit_status(response: ServerResponse, fits: Callable[[Json], bool]) -> Exit:
     """Return the exit status for a response."""
-    document = answer.document
-    match answer.status:
+    document = response.document
+    match response.status:
         case 200 if document is not None and fits(document):
             return Exit.DONE
         case 401:
@@ -164,6 +171,29 @@ def error_lines(document: Json) -> list[str]:
     return [error_line(error) for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
 
 
+def is_report(document: Json) -> bool:
+    """Tell the report of a reload from the JSON of some other server."""
+    kinds = {"directory": str, "total_files": int, "loaded_count": int, "error_count": int, "message": str}
+    duration = isinstance(document.get("load_duration"), (int, float))
+    return duration and all(isinstance(document.get(name), kind) for name, kind in kinds.items())
+
+
+def show_report(report: Json, done: str = _RELOADED) -> None:
+    """Print a report; *done* is the headline if the set was applied."""
+    headline = _HEADLINES.get(str(report.get("outcome")), done)
+    lines = [
+        f"{mark(True)} {headline}",
+        f"  Directory: {one_line(report['directory'])}",
+        f"  Loaded: {report['loaded_count']}/{report['total_files']} characters",
+        f"  Errors: {report['error_count']}",
+        f"  Duration: {report['load_duration']:.2f}s",
+        "",
+        f"  {one_line(report['message'])}",
+    ]
+    errors = error_lines(report)
+    say("\n".join(lines + [""] * bool(errors) + [f"  {line}" for line in errors]))
+
+
 def _headers(if_match: str | None) -> dict[str, str]:
     headers = {"Accept": "application/json"}
     if if_match is not None:
@@ -173,35 +203,35 @@ def _headers(if_match: str | None) -> dict[str, str]:
         headers["Authorization"] = f"Bearer {key.get_secret_value()}"
     # aiohttp would refuse it too, and show the key in its message.
     if any(not c.isprintable() for value in headers.values() for c in value):
-        raise Failure(Exit.USAGE, "The admin key, or the ETag, has characters that no HTTP header can carry.")
+        raise NoResponse(Exit.USAGE, "The admin key, or the ETag, has characters that no HTTP header can carry.")
     return headers
 
 
-def _print(answer: Answer, status: Exit, as_json: bool, show: Callable[[Json], None]) -> None:
-    document = answer.document
+def _print(response: ServerResponse, status: Exit, as_json: bool, show: Callable[[Json], None]) -> None:
+    document = response.document
     if as_json and document is not None:
-        say_json(answer.body.decode())
+        say_json(response.body.decode())
     elif document is not None and status is Exit.DONE:
         show(document)
     if status is not Exit.DONE:
-        complain(_refusal(answer))
+        complain(_refusal(response))
 
 
-def _refusal(answer: Answer) -> str:
-    document = answer.document or {}
-    code = one_line(document.get("code") or answer.reason)
-    lines = [f"Refused ({answer.status} {code})", one_line(_explanation(answer))]
-    if answer.status == 401:
+def _refusal(response: ServerResponse) -> str:
+    document = response.document or {}
+    code = one_line(document.get("code") or response.reason)
+    lines = [f"Refused ({response.status} {code})", one_line(_explanation(response))]
+    if response.status == 401:
         lines.append("The key is read from CHARHOST_ADMIN_KEY or CHARHOST_ADMIN_KEY_FILE.")
     return "\n  ".join([*lines, *error_lines(document)])
 
 
-def _explanation(answer: Answer) -> object:
+def _explanation(response: ServerResponse) -> object:
     """Return the server's sentence, or one about a response that has none."""
-    if 300 <= answer.status < 400:
-        return f"{answer.url} redirects to {answer.location}, which is not followed: pass it with --url."
-    if answer.document is None:
-        return f"{answer.url} answered with {answer.kind}, not with a JSON document: is it a charhost server?"
-    if answer.status == 200:
-        return f"{answer.url} answered with JSON that is not what was asked for: is it a charhost server?"
-    return answer.document.get("detail") or answer.document.get("title") or "The server gave no reason."
+    if 300 <= response.status < 400:
+        return f"{response.url} redirects to {response.location}, which is not followed: pass it with --url."
+    if response.document is None:
+        return f"{response.url} answered with {response.kind}, not with a JSON document: is it a charhost server?"
+    if response.status == 200:
+        return f"{response.url} answered with JSON that is not what was asked for: is it a charhost server?"
+    return response.document.get("detail") or response.document.get("title") or "The server gave no reason."

@@ -22,20 +22,6 @@ def configured(**values: Any) -> Settings:
         raise typer.Exit(2) from e
 
 
-Sessions = Annotated[
-    SessionPolicy | None, typer.Option(help="Policy for open sessions (default: the server's setting).")
-]
-
-
-Drain = Annotated[
-    float | None,
-    typer.Option(min=0, max=86_400, help="Seconds that a session may take to finish a response."),
-]
-
-
-Reason = Annotated[str | None, typer.Option(help="A reason to show in the history.")]
-
-
 def address(url: str) -> str:
     """Return the base URL of a server; raise `typer.BadParameter` if *url* is not one."""
     with suppress(ValueError):
@@ -48,17 +34,17 @@ def address(url: str) -> str:
 
 
 Url = Annotated[str, typer.Option(help="The server.", callback=address)]
-
-
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the response.", min=0.001, max=86_400)]
-
-
 AsJson = Annotated[bool, typer.Option("--json", help="Print only the server's JSON response, errors included.")]
-
-
 IfMatch = Annotated[
     str | None, typer.Option(help="Only if this is the ETag of the current set (see `charhost status`).")
 ]
-
-
 HERE = "http://localhost:8000"
+Sessions = Annotated[
+    SessionPolicy | None, typer.Option(help="Policy for open sessions (default: the server's setting).")
+]
+Drain = Annotated[
+    float | None,
+    typer.Option(min=0, max=86_400, help="Seconds that a session may take to finish a response."),
+]
+Reason = Annotated[str | None, typer.Option(help="A reason to show in the history.")]

@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from charhost.cli.client import Remote, Request, perform
+from charhost.cli.client import Request, ServerClient, is_report, perform, show_report
 from charhost.cli.options import HERE, AsJson, Drain, IfMatch, Reason, Sessions, Timeout, Url
-from charhost.cli.report import is_report, show_report
 from charhost.jsontext import Json
 
 
@@ -28,7 +27,7 @@ def rollback(
     wish = {"generation": generation, "sessions": sessions, "drain_seconds": drain, "reason": reason}
     wish = {name: value for name, value in wish.items() if value is not None}
     request = Request("/v1/characters/rollback", wish, if_match=if_match)
-    perform(Remote(url, timeout), request, as_json=as_json, fits=is_report, show=_show)
+    perform(ServerClient(url, timeout), request, as_json=as_json, fits=is_report, show=_show)
 
 
 def _show(report: Json) -> None:

@@ -20,7 +20,7 @@ from charhost.loading.snapshot import Snapshot
 from charhost.report import FileError
 from charhost.sandbox.job import Ended, Job
 from charhost.sandbox.trial import Trial, crash, read_trials
-from charhost.settings import Settings, environment_without_keys
+from charhost.settings import Settings, keyless_environment
 from charhost.text import display
 
 _START = "import sys; sys.path[:] = {path!r}; from charhost.sandbox.fork_server import main; main({descriptor})"
@@ -134,7 +134,7 @@ class Sandbox:
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                env=environment_without_keys(),
+                env=keyless_environment(),
                 start_new_session=True,  # Ctrl-C is for the server
             )
         self._socket = ours

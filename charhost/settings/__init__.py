@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from charhost.settings.environment import environment_without_keys, key_from_environment
+from charhost.settings.environment import key_from_environment, keyless_environment
 from charhost.settings.settings import Settings, is_secret, settings_by_group
 from charhost.settings.values import default_directory, is_loopback, project_folder
 
 __all__ = [
     "Settings",
     "default_directory",
-    "environment_without_keys",
     "is_loopback",
     "is_secret",
     "key_from_environment",
+    "keyless_environment",
     "project_folder",
     "settings_by_group",
 ]

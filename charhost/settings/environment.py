@@ -28,7 +28,7 @@ def key_from_environment(variable: str) -> str | None:
     return os.environ.get(variable)
 
 
-def environment_without_keys() -> dict[str, str]:
+def keyless_environment() -> dict[str, str]:
     """Return the environment for a child process that runs character files."""
     return {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
 
