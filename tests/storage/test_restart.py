@@ -472,8 +472,8 @@ async def test_resume_writes_nothing(serving: Serving, monkeypatch: pytest.Monke
         await talk(client, lost, "One.")
         await client.server.close()
     async with serving() as client:
-        archive, saves = manager(client).store, 0
-        save: Callable[..., Awaitable[None]] = archive.save  # type: ignore[attr-defined]
+        archive, saves = conversations(client), 0
+        save: Callable[..., Awaitable[None]] = archive.save
 
         async def counted(*arguments: object) -> None:
             nonlocal saves
