@@ -154,7 +154,8 @@ def _is_attribute(node: Any, name: str) -> bool:
     return isinstance(node, ast.Attribute) and node.attr == name
 
 
-# Public in spite of their names: Python's library reference documents them (`_replace` is a named tuple's, `_value_` an enum's).
+# Public in spite of their names: Python's library reference documents them (`_replace` of a named tuple, `_value_`
+# of an enum).
 DOCUMENTED = ("os._exit", "sys._current_frames", "._replace", "._value_")
 
 
