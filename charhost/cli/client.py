@@ -172,7 +172,7 @@ def error_lines(document: Json) -> list[str]:
 
 
 def is_report(document: Json) -> bool:
-    """Tell the report of a reload from the JSON of some other server."""
+    """Return whether *document* is the report of a reload, and not JSON of another server."""
     kinds = {"directory": str, "total_files": int, "loaded_count": int, "error_count": int, "message": str}
     duration = isinstance(document.get("load_duration"), (int, float))
     return duration and all(isinstance(document.get(name), kind) for name, kind in kinds.items())
