@@ -46,7 +46,6 @@ class ReloadCode(StrEnum):
     meaning: str
 
     def __new__(cls, code: str, status: int, meaning: str) -> ReloadCode:
-        """Make the code a string that also carries *status* and *meaning*."""
         member = str.__new__(cls, code)
         member._value_ = code
         member.status = status
@@ -80,13 +79,7 @@ class ReloadCode(StrEnum):
 
     @property
     def is_server_fault(self) -> bool:
-        """Whether the server is at fault, and not the request or the files."""
         return self.status >= 500
-
-    @property
-    def is_denial(self) -> bool:
-        """Whether the caller lacks the authority for the request."""
-        return self in (ReloadCode.INVALID_KEY, ReloadCode.FORBIDDEN, ReloadCode.DIRECTORY_NOT_ALLOWED)
 
 
 class CharhostError(Exception):
@@ -125,26 +118,18 @@ class DirectoryError(CharhostError):
 
 
 class DirectoryNotFound(DirectoryError):
-    """The directory does not exist."""
-
     code = ReloadCode.DIRECTORY_NOT_FOUND
 
 
 class NotADirectory(DirectoryError):
-    """The path is not a directory."""
-
     code = ReloadCode.NOT_A_DIRECTORY
 
 
 class DirectoryNotReadable(DirectoryError):
-    """The server's user may not list the directory."""
-
     code = ReloadCode.DIRECTORY_NOT_READABLE
 
 
 class DirectoryTooLarge(DirectoryError):
-    """The directory exceeds the limits of a snapshot."""
-
     code = ReloadCode.DIRECTORY_TOO_LARGE
 
 
@@ -177,12 +162,10 @@ class ReloadRefused(CharhostError):
     @property
     def detail(self) -> str:
         """The reason, in one sentence."""
-        return str(self)
+        return str(self.args[0])
 
 
 class InvalidRequest(ReloadRefused):
-    """A request for a reload or a rollback cannot be read."""
-
     code = ReloadCode.INVALID_REQUEST
 
 
@@ -196,13 +179,7 @@ class ReloadRejected(ReloadRefused):
         self.code = code
         self.report = report
 
-    @property
-    def detail(self) -> str:
-        """The sentence of the report."""
-        return self.report.message
-
     def __str__(self) -> str:
-        """Return the sentence of the report, then a line for each file that failed."""
         return "\n  ".join([self.report.message, *map(str, self.report.errors)])
 
 
@@ -215,32 +192,22 @@ class NotAttempted(ReloadRefused):
 
 
 class RevisionMismatch(NotAttempted):
-    """The current set is not the one that the caller expects."""
-
     code = ReloadCode.REVISION_MISMATCH
 
 
 class UnknownGeneration(NotAttempted):
-    """The store has no set of that generation."""
-
     code = ReloadCode.UNKNOWN_GENERATION
 
 
 class HistoryUnavailable(NotAttempted):
-    """The state file, which has the set to restore, cannot be read."""
-
     code = ReloadCode.HISTORY_UNAVAILABLE
 
 
 class DirectoryNotAllowed(DirectoryError, NotAttempted):
-    """The directory is not below any of the allowed roots."""
-
     code = ReloadCode.DIRECTORY_NOT_ALLOWED
 
 
 class Stopping(ReloadRefused):
-    """The server is shutting down and starts no further reload."""
-
     code = ReloadCode.STOPPING
 
 

@@ -5,13 +5,7 @@ from __future__ import annotations
 import os
 from typing import Annotated, Literal
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-)
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from charhost.text import display
 
@@ -21,13 +15,12 @@ Scope = Literal["all", "changed"]
 OnError = Literal["exclude", "keep", "abort"]
 SessionPolicy = Literal["close", "close_affected", "follow", "keep"]
 
-
 # A path on the disk need not be UTF-8; JSON has to be.
 PathText = Annotated[str, BeforeValidator(display)]
 
 
 def absent(value: object) -> bool:
-    """Return whether a field is left out of a response."""
+    """Return whether a field with this value is left out of a response."""
     return value is None
 
 
@@ -100,9 +93,7 @@ class RollbackRequest(_Frozen):
     @property
     def as_reload(self) -> ReloadRequest:
         """The reload that restores all characters of the generation, or changes nothing."""
-        return ReloadRequest(
-            sessions=self.sessions, drain_seconds=self.drain_seconds, reason=self.reason, on_error="abort"
-        )
+        return ReloadRequest(**self.model_dump(exclude={"generation"}), on_error="abort")
 
 
 class FileError(_Frozen):
@@ -120,7 +111,6 @@ class FileError(_Frozen):
     traceback: str | None = Field(default=None, exclude_if=absent)
 
     def __str__(self) -> str:
-        """Return one line for the author: `charles.py:12: SyntaxError: …`."""
         place = self.file if self.line is None else f"{self.file}:{self.line}"
         return f"{place}: {self.error_type}: {self.message}"
 

@@ -24,7 +24,7 @@ _HEADLINES = {
     "unchanged": "Nothing has changed: the characters stay as they are.",
     "valid": "Characters are valid: nothing was changed, this was a dry run.",
 }
-_DENIALS = {code for code in ReloadCode if code.is_denial}
+_DENIALS = {ReloadCode.INVALID_KEY, ReloadCode.FORBIDDEN, ReloadCode.DIRECTORY_NOT_ALLOWED}
 
 
 class Exit(IntEnum):
