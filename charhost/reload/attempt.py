@@ -1,26 +1,45 @@
-"""One attempt to reload: its stages, and the report it makes."""
+"""One attempt to reload: its order, its stages, and the report it makes."""
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from charhost.character.character import CharacterSet
-from charhost.errors import DirectoryError, IsolatedLoadFailed, LoadTimeout
-from charhost.loading.module_space import ModuleSpace
+from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.generations import Generations
 from charhost.reload.loader import Basis, Build, Loader
-from charhost.reload.order import FromHistory, Order
 from charhost.reload.swap import Swap
-from charhost.report import FileError, Outcome, ReloadReport, Serving, SessionImpact, Timings
+from charhost.report import Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Timings, Trigger
 from charhost.text import timestamp
 
-# Seconds that a restore waits for the disk, which it does not need.
-_DISK_DEADLINE = 5.0
+
+@dataclass(frozen=True)
+class FromHistory:
+    """Restore the stored set of *generation*; None means the one before the current set."""
+
+    generation: int | None = None
+
+
+# A snapshot replaces reading the directory as long as it is up to date; None: the directory is read.
+Source = Snapshot | FromHistory | None
+
+
+@dataclass(frozen=True)
+class Order:
+    """A request, where its characters come from, and the sets (*etags*) of which one must be current; None: any.
+
+    The *trigger* is only reported and counted. Equal orders that wait share one run.
+    """
+
+    request: ReloadRequest
+    trigger: Trigger
+    source: Source
+    etags: tuple[str, ...] | None
 
 
 class Attempt:
@@ -37,18 +56,7 @@ class Attempt:
         self.directory = ""
         self.snapshot: Snapshot | None = None
         self.stored: StoredSet | None = None
-        self.errors: tuple[FileError, ...] = ()
-        self._build: Build | None = None
-
-    @property
-    def executed(self) -> int:
-        """How many characters were executed rather than carried over."""
-        return self._build.executed if self._build else 0
-
-    @property
-    def space(self) -> ModuleSpace | None:
-        """The modules of the characters that were executed."""
-        return self._build.space if self._build else None
+        self.build = Build()
 
     async def run(
         self, loader: Loader, generations: Generations, current: CharacterSet, applied: Snapshot | None, isolate: bool
@@ -60,19 +68,22 @@ class Attempt:
         generation = generations.after(current)
         try:
             if isinstance(self.order.source, FromHistory):
-                stored = self.stored = await generations.find(self.order.source.generation, current)
-                build = await self._restore(loader, stored, generation, isolate)
+                self.stored = await generations.find(self.order.source.generation, current)
+                self.build = await self._restore(loader, self.stored, generation, isolate)
             else:
-                build = await self._load(loader, current, applied, generation, isolate)
+                self.snapshot = await self._read(loader, self.order.source, applied)
+                basis = self._basis(current)
+                self.build = await loader.build(
+                    self.snapshot, self.directory, generation, basis, check_isolated=isolate
+                )
         except IsolatedLoadFailed as e:
-            self.errors = e.errors
+            self.build = Build(errors=e.errors)
             raise
-        self._build, self.errors = build, build.errors
         self.clock.lap("build")
         if current.generation:
-            return build.characters
+            return self.build.characters
         read = self.snapshot.disk_revision if self.snapshot else None
-        return generations.continued(build.characters, self.stored.disk if self.stored else read)
+        return generations.continued(self.build.characters, self.stored.disk if self.stored else read)
 
     def report(
         self, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact, serving: Serving
@@ -83,8 +94,8 @@ class Attempt:
             success=outcome in ("applied", "unchanged", "valid"),
             directory=self.directory,
             total_files=self._total_files,
-            loaded_count=len(self._build.characters) if self._build else 0,
-            error_count=len(self.errors),
+            loaded_count=len(self.build.characters),
+            error_count=len(self.build.errors),
             load_duration=self.clock.total,
             message=message,
             reload_id=self.reload_id,
@@ -97,34 +108,25 @@ class Attempt:
             revision=swap.after.revision,
             started_at=self.started_at,
             changes=swap.changes,
-            errors=self.errors,
+            errors=self.build.errors,
             sessions=impact,
             serving=serving,
             timings=Timings(**self.clock.laps),
         )
 
-    async def _load(
-        self, loader: Loader, current: CharacterSet, applied: Snapshot | None, generation: int, isolate: bool
-    ) -> Build:
-        directory, snapshot = Path(self.directory), self._ordered_snapshot
+    async def _read(self, loader: Loader, snapshot: Snapshot | None, applied: Snapshot | None) -> Snapshot:
+        directory = Path(self.directory)
         if snapshot is None or _is_outdated(snapshot, directory, applied):
             snapshot = await loader.snapshot(directory)
-        self.snapshot = snapshot
         self.clock.lap("snapshot")
-        basis = self._basis(current, directory)
-        return await loader.build(snapshot, self.directory, generation, basis, check_isolated=isolate)
+        return snapshot
 
     async def _restore(self, loader: Loader, stored: StoredSet, generation: int, isolate: bool) -> Build:
         self.directory = stored.directory
         loader.admit(stored)
-        self.snapshot = await snapshot_of(Path(stored.directory), loader)
+        self.snapshot = await loader.snapshot_if_readable(Path(stored.directory))
         self.clock.lap("snapshot")
         return await loader.rebuild(stored, generation, check_isolated=isolate)
-
-    @property
-    def _ordered_snapshot(self) -> Snapshot | None:
-        source = self.order.source
-        return None if isinstance(source, FromHistory) else source.snapshot
 
     @property
     def _total_files(self) -> int:
@@ -132,8 +134,8 @@ class Attempt:
             return len(self.stored.members)
         return len(self.snapshot.character_paths) if self.snapshot else 0
 
-    def _basis(self, current: CharacterSet, directory: Path) -> Basis:
-        if Path(current.directory) != directory:
+    def _basis(self, current: CharacterSet) -> Basis:
+        if Path(current.directory) != Path(self.directory):
             return Basis()
         by_file = {character.file: character for character in current.values()}
         changed_only = self.order.request.scope == "changed"
@@ -159,18 +161,8 @@ class Clock:
 
     @property
     def total(self) -> float:
-        """Seconds of work so far."""
-        running = time.monotonic() - self._since if "queue" in self.laps else 0.0
-        return round(sum(self.laps.values()) - self.laps.get("queue", 0.0) + running, 6)
-
-
-async def snapshot_of(directory: Path, loader: Loader) -> Snapshot | None:
-    """Read *directory* if that is possible within a few seconds."""
-    try:
-        async with asyncio.timeout(_DISK_DEADLINE):
-            return await loader.snapshot(directory)
-    except (DirectoryError, TimeoutError, LoadTimeout):
-        return None
+        ended = sum(seconds for stage, seconds in self.laps.items() if stage != "queue")
+        return round(ended + time.monotonic() - self._since, 6)
 
 
 def _is_outdated(snapshot: Snapshot, directory: Path, applied: Snapshot | None) -> bool:

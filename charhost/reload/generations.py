@@ -22,18 +22,16 @@ RECORD_DEADLINE = 5.0
 
 
 class Generations:
-    """Numbers the sets, and records reloads in the store."""
+    """Numbers the sets, and records reloads in the store.
+
+    `former` is the last set of the run before, without its members; None if it is unknown.
+    """
 
     def __init__(self, store: Store, metrics: Metrics) -> None:
         self.store = store
-        self._former: StoredSet | None = None
+        self.former: StoredSet | None = None
         self._last = 0
         self._errors = metrics.history_errors
-
-    @property
-    def former(self) -> StoredSet | None:
-        """The last set of the run before, without its members; None if it is unknown."""
-        return self._former
 
     async def recover(self) -> None:
         """Look up the last set of the run before."""
@@ -42,7 +40,7 @@ class Generations:
             self._last = kept[0] if kept else 0
             former = await self.store.stored(self._last) if kept else None
             # Its bytes may be many, and are read again when it is restored.
-            self._former = replace(former, members=()) if former is not None else None
+            self.former = replace(former, members=()) if former is not None else None
         except Exception:
             self._errors.inc()
             log.exception("cannot read the last set from the state file; starting without it")
@@ -57,11 +55,10 @@ class Generations:
         Keeps ETags valid across restarts, and keeps restarts from evicting older sets. *disk* is the revision of the
         snapshot that the set was loaded from.
         """
-        former = self._former
-        if former is None or disk != former.disk:
+        former = self.former
+        if former is None or (characters.directory, characters.revision) != (former.directory, former.revision):
             return characters
-        is_same = (characters.directory, characters.revision) == (former.directory, former.revision)
-        return characters.numbered(former.generation) if is_same else characters
+        return characters.numbered(former.generation) if disk == former.disk else characters
 
     async def find(self, generation: int | None, current: CharacterSet) -> StoredSet:
         """Return the stored set of one generation; None means the one before *current*.

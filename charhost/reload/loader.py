@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from weakref import WeakSet
@@ -13,7 +14,7 @@ from charhost.character.character import Character, CharacterSet
 from charhost.character.diagnostics import explain
 from charhost.character.static import line_of
 from charhost.character.worker_pool import Crew
-from charhost.errors import DuplicateName
+from charhost.errors import DirectoryError, DuplicateName, LoadTimeout
 from charhost.loading.allowed_roots import Roots
 from charhost.loading.file_loader import Load
 from charhost.loading.fingerprint import fingerprints
@@ -27,15 +28,25 @@ from charhost.sandbox.sandbox import Sandbox
 from charhost.settings import Settings
 from charhost.text import display
 
+# Seconds that a restore waits for the disk, which it does not need.
+_DISK_DEADLINE = 5.0
+
+_Results = Mapping[str, Character | FileError | None]
+
 
 @dataclass(frozen=True, eq=False)
 class Build:
-    """The result of loading a snapshot; `executed` counts the characters that were not carried over."""
+    """The result of loading a snapshot; `space` has the modules of the characters that were not carried over."""
 
-    characters: CharacterSet
-    errors: tuple[FileError, ...]
-    executed: int
-    space: ModuleSpace | None
+    characters: CharacterSet = field(default_factory=lambda: CharacterSet(""))
+    errors: tuple[FileError, ...] = ()
+    space: ModuleSpace | None = None
+
+    @property
+    def executed(self) -> int:
+        """How many characters were not carried over."""
+        generation = self.characters.generation
+        return sum(character.generation == generation for character in self.characters.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,13 +66,12 @@ class Loader:
 
     def __init__(self, settings: Settings, crew: Crew) -> None:
         self._crew = crew
+        self._settings = settings
         self._sandbox = Sandbox(settings)
         self._limits = Limits.of(settings)
         self._roots = Roots(settings.roots, settings.directory) if settings.roots else None
-        self._file_deadline = settings.file_deadline
-        self._load_deadline = settings.load_deadline
         self._latest: Snapshot | None = None
-        self._failures: dict[tuple[Path, str], tuple[str, FileError]] = {}
+        self._failures: dict[tuple[Path, str, str | None], FileError] = {}
         self._spaces: WeakSet[ModuleSpace] = WeakSet()
         self._garbage = Garbage()
 
@@ -71,7 +81,6 @@ class Loader:
         return len(self._spaces)
 
     async def close(self) -> None:
-        """End the process of the isolated checks."""
         await self._sandbox.close()
 
     def admit(self, stored: StoredSet) -> None:
@@ -84,8 +93,16 @@ class Loader:
         """Read the files of *directory* that changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
         job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats, roots=self._roots)
         with collector_paused():
-            self._latest = await self._crew.run(job, self._load_deadline, interrupt=False)
+            self._latest = await self._crew.run(job, self._settings.load_deadline, interrupt=False)
         return self._latest
+
+    async def snapshot_if_readable(self, directory: Path) -> Snapshot | None:
+        """Read *directory* if that is possible within a few seconds."""
+        try:
+            async with asyncio.timeout(_DISK_DEADLINE):
+                return await self.snapshot(directory)
+        except (DirectoryError, TimeoutError, LoadTimeout):
+            return None
 
     async def build(
         self,
@@ -102,7 +119,8 @@ class Loader:
         """
         basis = basis or Basis()
         with collector_paused():
-            prints: dict[str, str] = await self._crew.run(partial(fingerprints, snapshot), self._load_deadline)
+            job = partial(fingerprints, snapshot)
+            prints: dict[str, str] = await self._crew.run(job, self._settings.load_deadline)
             results = {path: self._known(snapshot, path, prints, basis) for path in snapshot.character_paths}
             missing = [path for path, result in results.items() if result is None]
             if check_isolated and missing:
@@ -110,10 +128,14 @@ class Loader:
             space = self._open_space(snapshot, len(missing)) if missing else None
             if space is not None:
                 loads = [Load(snapshot, path, prints.get(path, ""), generation, space) for path in missing]
-                results.update(zip(missing, await self._run(loads), strict=True))
-                space.seal()
-        self._remember_failures(snapshot, prints, results)
-        return _build(results, snapshot, basis, directory, generation, space)
+                results.update(await self._run(loads))
+        self._failures = {
+            (snapshot.directory, path, prints[path]): result
+            for path, result in results.items()
+            if isinstance(result, FileError) and path in prints
+        }
+        characters, errors = _select(results, snapshot, basis)
+        return Build(CharacterSet(directory, generation, characters), errors, space)
 
     async def rebuild(self, stored: StoredSet, generation: int, *, check_isolated: bool = False) -> Build:
         """Build every character of a stored set, each from its own snapshot, without the disk."""
@@ -123,12 +145,10 @@ class Loader:
                     await self._sandbox.check(snapshot, paths)
             spaces = {snapshot: self._open_space(snapshot, len(paths)) for snapshot, paths in stored.paths.items()}
             loads = [Load(m.snapshot, m.path, m.fingerprint, generation, spaces[m.snapshot]) for m in stored.members]
-            results = dict(zip((load.path for load in loads), await self._run(loads), strict=True))
-            for space in spaces.values():
-                space.seal()
+            results = await self._run(loads)
         latest, space = next(iter(spaces.items()))
-        build = _build(results, latest, Basis(), stored.directory, generation, space)
-        return replace(build, executed=len(build.characters))
+        characters, errors = _select(results, latest, Basis())
+        return Build(CharacterSet(stored.directory, generation, characters), errors, space)
 
     def _known(
         self, snapshot: Snapshot, path: str, prints: dict[str, str], basis: Basis
@@ -137,8 +157,7 @@ class Loader:
         character = basis.unchanged.get(display(path))
         if character is not None and character.fingerprint == prints.get(path):
             return character
-        fingerprint, error = self._failures.get((snapshot.directory, path), (None, None))
-        return error if basis.failures and fingerprint is not None and fingerprint == prints.get(path) else None
+        return self._failures.get((snapshot.directory, path, prints.get(path))) if basis.failures else None
 
     def _open_space(self, snapshot: Snapshot, modules: int) -> ModuleSpace:
         space = ModuleSpace(snapshot)
@@ -146,29 +165,16 @@ class Loader:
         self._garbage.expect(space, modules, len(snapshot.files))
         return space
 
-    async def _run(self, loads: list[Load]) -> list[Character | FileError]:
-        outcomes = await self._crew.run_all(loads, self._file_deadline)
+    async def _run(self, loads: list[Load]) -> dict[str, Character | FileError]:
+        outcomes = await self._crew.run_all(loads, self._settings.file_deadline)
         _keep_standard_descriptors()
-        return [load.result(outcome) for load, outcome in zip(loads, outcomes, strict=True)]
-
-    def _remember_failures(
-        self, snapshot: Snapshot, prints: dict[str, str], results: Mapping[str, Character | FileError | None]
-    ) -> None:
-        self._failures = {
-            (snapshot.directory, path): (prints[path], result)
-            for path, result in results.items()
-            if isinstance(result, FileError) and path in prints
-        }
+        for space in {load.space for load in loads}:
+            space.seal()
+        return {load.path: load.result(outcome) for load, outcome in zip(loads, outcomes, strict=True)}
 
 
-def _build(
-    results: Mapping[str, Character | FileError | None],
-    snapshot: Snapshot,
-    basis: Basis,
-    directory: str,
-    generation: int,
-    space: ModuleSpace | None,
-) -> Build:
+def _select(results: _Results, snapshot: Snapshot, basis: Basis) -> tuple[dict[str, Character], tuple[FileError, ...]]:
+    """Return the characters, with the last good one of *basis* for a file that failed, and the errors."""
     errors = [result for result in results.values() if isinstance(result, FileError)]
     kept = {error.file: basis.last_good[error.file] for error in errors if error.file in basis.last_good}
     loaded = [result for result in results.values() if isinstance(result, Character)]
@@ -180,9 +186,7 @@ def _build(
         if former is not None:
             characters.setdefault(former.name, former)
     errors.extend(error for error in duplicates if error.file not in kept)
-    errors.sort(key=lambda error: error.file)
-    executed = sum(character.lease is space for character in characters.values()) if space else 0
-    return Build(CharacterSet(directory, generation, characters), tuple(errors), executed, space)
+    return characters, tuple(sorted(errors, key=lambda error: error.file))
 
 
 def _first_wins(loaded: list[Character], snapshot: Snapshot) -> tuple[dict[str, Character], list[FileError]]:

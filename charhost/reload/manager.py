@@ -11,48 +11,33 @@ from typing import NoReturn
 
 from charhost.character.character import CharacterSet
 from charhost.character.worker_pool import Crew
-from charhost.errors import (
-    LoadTimeout,
-    NotAttempted,
-    ReloadCode,
-    ReloadFailed,
-    ReloadRejected,
-    RevisionMismatch,
-)
+from charhost.errors import LoadTimeout, NotAttempted, ReloadCode, ReloadFailed, ReloadRejected, RevisionMismatch
 from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
-from charhost.reload.attempt import Attempt, snapshot_of
+from charhost.reload.attempt import Attempt, FromHistory, Order, Source
 from charhost.reload.generations import Generations
 from charhost.reload.loader import Loader
-from charhost.reload.messages import (
-    count,
-    nothing_loaded,
-    was_loaded,
-    was_restored,
-    was_unchanged,
-    why_refused,
-    write_log,
-)
-from charhost.reload.order import FromDisk, FromHistory, Order, Source
+from charhost.reload.messages import count, why_refused, write_log
 from charhost.reload.queue import ReloadQueue
-from charhost.reload.sessions import NoSessions, OpenSessions
 from charhost.reload.store import MemoryStore, Store
-from charhost.reload.swap import Swap
+from charhost.reload.swap import NoSessions, OpenSessions, Swap
 from charhost.report import Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Trigger
 from charhost.settings import Settings
 
 log = logging.getLogger("charhost.reload")
 
 _DEFAULTS = ReloadRequest()
-_DISK = FromDisk()
 
 
 class CharacterManager:
     """Owns the current character set, which only it assigns. Lives as long as the application.
 
     Everything in a reload that can fail happens before the set is replaced, so there is nothing to undo.
+    `applied` is the disk as it was when the current set was last equal to it, or was restored; None if a restore could
+    not read it. `is_restored` is true of a set that comes from stored bytes. `last_reload` is the report of the last
+    reload that was not a dry run, `last_error` the same if it named an error.
     """
 
     def __init__(
@@ -70,13 +55,13 @@ class CharacterManager:
         crew = crew or Crew()
         self._loader = Loader(settings, crew)
         self._current = CharacterSet(str(settings.directory))
-        self._applied: Snapshot | None = None
+        self.applied: Snapshot | None = None
+        self.is_restored = False
+        self.last_reload: ReloadReport | None = None
+        self.last_error: ReloadReport | None = None
         self._published: ModuleSpace | None = None
         self._queue = ReloadQueue(self._run)
         self._listeners: list[Callable[[ReloadReport], None]] = []
-        self._is_restored = False
-        self._last_reload: ReloadReport | None = None
-        self._last_error: ReloadReport | None = None
         metrics.watch(metrics.builds_alive, lambda: self._loader.builds_alive)
         metrics.watch(metrics.threads_stuck, lambda: crew.stuck)
 
@@ -87,42 +72,16 @@ class CharacterManager:
 
     @property
     def serving(self) -> Serving:
-        """The current set in the form of a report."""
         current = self._current
         return Serving(generation=current.generation, revision=current.revision, characters=len(current))
 
     @property
     def running(self) -> Attempt | None:
-        """The reload that runs now."""
         return self._queue.running
 
     @property
-    def last_reload(self) -> ReloadReport | None:
-        """The report of the last reload that was not a dry run."""
-        return self._last_reload
-
-    @property
-    def last_error(self) -> ReloadReport | None:
-        """The report of the last reload if it named an error."""
-        return self._last_error
-
-    @property
     def store(self) -> Store:
-        """The history."""
         return self._generations.store
-
-    @property
-    def applied(self) -> Snapshot | None:
-        """The disk as it was when the current set was last equal to it, or was restored.
-
-        None if a restore could not read the disk.
-        """
-        return self._applied
-
-    @property
-    def is_restored(self) -> bool:
-        """Whether the current set was restored from stored bytes rather than loaded from the disk."""
-        return self._is_restored
 
     def listen(self, listener: Callable[[ReloadReport], None]) -> None:
         """Call *listener* with the report of every reload, whatever its outcome."""
@@ -146,7 +105,7 @@ class CharacterManager:
     async def reload_characters(
         self,
         request: ReloadRequest = _DEFAULTS,
-        source: Source = _DISK,
+        source: Source = None,
         *,
         trigger: Trigger = "http",
         etags: tuple[str, ...] | None = None,
@@ -171,26 +130,21 @@ class CharacterManager:
     async def _resume(self, former: StoredSet) -> ReloadReport:
         if former.directory != str(self._settings.directory):
             log.info("not reading %s: resuming the last set, from %s", self._settings.directory, former.directory)
-        disk = await snapshot_of(Path(former.directory), self._loader)
+        disk = await self._loader.snapshot_if_readable(Path(former.directory))
         if disk is not None and disk.disk_revision != former.disk:
-            request = ReloadRequest(directory=former.directory)
             with suppress(ReloadRejected):
-                return await self.reload_characters(request, FromDisk(disk), trigger="startup")
+                return await self.reload_characters(ReloadRequest(directory=former.directory), disk, trigger="startup")
         return await self.reload_characters(source=FromHistory(former.generation), trigger="startup")
 
-    def _check(self, etags: tuple[str, ...] | None) -> None:
-        current = self._current.etag
-        if etags is not None and current not in etags:
-            raise RevisionMismatch(f'The current set is "{current}", not the one in If-Match.')
-
     async def _run(self, attempt: Attempt) -> ReloadReport:
-        request = attempt.order.request
-        self._check(attempt.order.etags)
+        request, etags, current = attempt.order.request, attempt.order.etags, self._current
+        if etags is not None and current.etag not in etags:
+            raise RevisionMismatch(f'The current set is "{current.etag}", not the one in If-Match.')
         attempt.directory = self._resolve(request.directory)
         isolate = self._settings.check_isolated if request.check_isolated is None else request.check_isolated
         try:
             async with asyncio.timeout(self._settings.load_deadline):
-                characters = await attempt.run(self._loader, self._generations, self._current, self._applied, isolate)
+                characters = await attempt.run(self._loader, self._generations, current, self.applied, isolate)
         except NotAttempted:
             raise
         except (Exception, LoadTimeout) as e:
@@ -206,11 +160,14 @@ class CharacterManager:
         return directory or self._current.directory
 
     async def _conclude(self, attempt: Attempt, characters: CharacterSet) -> ReloadReport:
-        request, directory, failed = attempt.order.request, attempt.directory, len(attempt.errors)
+        request, directory = attempt.order.request, attempt.directory
+        files = count(len(attempt.build.errors), "character file")
         if not characters:
-            await self._refuse(attempt, ReloadCode.NO_CHARACTERS, nothing_loaded(directory, failed))
-        if failed and request.on_error == "abort":
-            text = f"{count(failed, 'character file')} in {directory} failed, so nothing was changed."
+            why = f"{files} failed" if attempt.build.errors else "there are no character files in it"
+            text = f"No character could be loaded from {directory}: {why}."
+            await self._refuse(attempt, ReloadCode.NO_CHARACTERS, text)
+        if attempt.build.errors and request.on_error == "abort":
+            text = f"{files} in {directory} failed, so nothing was changed."
             await self._refuse(attempt, ReloadCode.SET_REJECTED, text)
         swap = self._swap_to(characters, request)
         if swap.is_empty:
@@ -223,27 +180,28 @@ class CharacterManager:
     async def _swap(self, attempt: Attempt, swap: Swap) -> ReloadReport:
         impact = self._sessions.impact(swap)
         self._current = swap.after  # the one assignment: nothing before it is visible, nothing after it may fail
-        self._applied = attempt.snapshot
-        self._is_restored = attempt.stored is not None
-        if attempt.space is not None:
-            self._published = attempt.space
+        self.applied = attempt.snapshot
+        self.is_restored = attempt.stored is not None
+        if attempt.build.space is not None:
+            self._published = attempt.build.space
             self._published.publish()
         try:
             self._sessions.follow(swap)
         except Exception:
             log.exception("not all sessions could be notified of a character reload")
         attempt.clock.lap("swap")
-        text = was_loaded(len(swap.after), attempt.directory)
+        loaded = f"{count(len(swap.after), 'character')} from {attempt.directory}"
+        text = f"Successfully loaded {loaded}"
         if attempt.stored is not None:
-            generation, trigger = attempt.stored.generation, attempt.order.trigger
-            text = was_restored(len(swap.after), attempt.directory, generation, trigger)
+            did = "rolled back to" if attempt.order.trigger == "rollback" else "resumed"
+            text = f"Successfully {did} generation {attempt.stored.generation}: {loaded}"
         return await self._finish(attempt, "applied", text, swap, impact)
 
     async def _keep(self, attempt: Attempt) -> ReloadReport:
         if not attempt.order.request.dry_run:
-            self._applied = attempt.snapshot
-            self._is_restored = False
-        text = was_unchanged(len(self._current), attempt.directory)
+            self.applied = attempt.snapshot
+            self.is_restored = False
+        text = f"No changes in {attempt.directory}; {count(len(self._current), 'character')} still serving"
         return await self._report_no_change(attempt, "unchanged", text)
 
     async def _refuse(self, attempt: Attempt, code: ReloadCode, message: str) -> NoReturn:
@@ -266,12 +224,12 @@ class CharacterManager:
         report = attempt.report(outcome, message, swap, impact, self.serving)
         # Under `keep` a failed file means that an old version still serves: the operator has to know.
         is_healthy = report.success and not (attempt.order.request.on_error == "keep" and report.errors)
-        self._metrics.record(report, attempt.executed, is_healthy)
+        self._metrics.record(report, attempt.build.executed, is_healthy)
         write_log(report)
         if not report.dry_run:
-            self._last_reload = report
-            self._last_error = report if report.errors or not report.success else None
+            self.last_reload = report
+            self.last_error = report if report.errors or not report.success else None
         for listener in self._listeners:
             listener(report)
-        await self._generations.record(report, self._current, self._applied)
+        await self._generations.record(report, self._current, self.applied)
         return report

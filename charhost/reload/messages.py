@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 
 from charhost.errors import DirectoryError, IsolatedLoadFailed, LoadTimeout, ReloadCode
-from charhost.report import Changes, ReloadReport, Trigger
+from charhost.report import Changes, ReloadReport
 from charhost.text import one_line
 
 log = logging.getLogger("charhost.reload")
@@ -20,22 +20,6 @@ def count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def was_loaded(characters: int, directory: str) -> str:
-    """Return the message of a set that was loaded."""
-    return f"Successfully loaded {count(characters, 'character')} from {directory}"
-
-
-def was_unchanged(characters: int, directory: str) -> str:
-    """Return the message of a reload that changed nothing."""
-    return f"No changes in {directory}; {count(characters, 'character')} still serving"
-
-
-def was_restored(characters: int, directory: str, generation: int, trigger: Trigger) -> str:
-    """Return the message of a set that was restored."""
-    did = "rolled back to" if trigger == "rollback" else "resumed"
-    return f"Successfully {did} generation {generation}: {count(characters, 'character')} from {directory}"
-
-
 def not_kept(generation: int | None, kept: Sequence[int]) -> str:
     """Return why there is no set to restore, and the generations that could be."""
     others = ", ".join(map(str, kept))
@@ -43,13 +27,6 @@ def not_kept(generation: int | None, kept: Sequence[int]) -> str:
         before = "There is no generation before the current one"
         return f"{before}; name one of those that are kept: {others}." if kept else f"{before}, and no other is kept."
     return f"Generation {generation} is not kept; " + (f"those that are: {others}." if kept else "none is.")
-
-
-def nothing_loaded(directory: str, failed: int) -> str:
-    """Return why a directory has no character that could be loaded."""
-    if failed:
-        return f"No character could be loaded from {directory}: {count(failed, 'character file')} failed."
-    return f"No character could be loaded from {directory}: there are no character files in it."
 
 
 def why_refused(error: BaseException, directory: str, deadline: float) -> tuple[ReloadCode, str]:
@@ -90,7 +67,6 @@ def write_log(report: ReloadReport) -> None:
 
 
 def _describe(changes: Changes) -> str:
-    """Return the names that changed, shortened to fit a line."""
     kinds = {"added": changes.added, "removed": changes.removed, "modified": changes.modified}
     parts = [f"{kind} {_list(names)}" for kind, names in kinds.items() if names]
     return ", ".join([*parts, f"{changes.unchanged} unchanged"])

@@ -8,8 +8,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from charhost.errors import CharhostError, Stopping
-from charhost.reload.attempt import Attempt
-from charhost.reload.order import Order
+from charhost.reload.attempt import Attempt, Order
 from charhost.report import ReloadReport
 
 log = logging.getLogger("charhost.reload")
@@ -23,13 +22,8 @@ class ReloadQueue:
         self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[ReloadReport]] = set()
         self._last: tuple[Order, asyncio.Task[ReloadReport]] | None = None
-        self._running: Attempt | None = None
+        self.running: Attempt | None = None
         self._closing = False
-
-    @property
-    def running(self) -> Attempt | None:
-        """The reload that runs now."""
-        return self._running
 
     def add(self, order: Order) -> asyncio.Task[ReloadReport]:
         """Return the task that runs *order*, perhaps one that waits with an equal order."""
@@ -60,13 +54,13 @@ class ReloadQueue:
                 if self._closing:
                     raise Stopping("The server is shutting down.")
                 attempt.clock.lap("queue")
-                self._running = attempt
+                self.running = attempt
                 return await self._run(attempt)
         except asyncio.CancelledError:  # by `close`, at its deadline; a caller that waits still gets a response
             raise Stopping("The server is shutting down.") from None
         finally:
-            if self._running is attempt:
-                self._running = None
+            if self.running is attempt:
+                self.running = None
 
     def _forget(self, task: asyncio.Task[ReloadReport]) -> None:
         self._tasks.discard(task)

@@ -43,7 +43,6 @@ class MemoryStore:
         self._sets: OrderedDict[int, StoredSet] = OrderedDict()
 
     async def record(self, report: ReloadReport, applied: StoredSet | None) -> None:
-        """Keep a report and, if the reload was applied, its set."""
         self._attempts.appendleft(report)
         if applied is not None:
             self._sets[applied.generation] = applied
@@ -51,17 +50,13 @@ class MemoryStore:
                 self._sets.popitem(last=False)
 
     async def attempts(self, limit: int) -> tuple[ReloadReport, ...]:
-        """Return the last reports, the newest first."""
         return tuple(islice(self._attempts, limit))
 
     async def attempt(self, reload_id: str) -> ReloadReport | None:
-        """Return the report of one reload."""
         return next((report for report in self._attempts if report.reload_id == reload_id), None)
 
     async def generations(self) -> tuple[int, ...]:
-        """Return the generations whose sets are kept, the newest first."""
         return tuple(reversed(self._sets))
 
     async def stored(self, generation: int) -> StoredSet | None:
-        """Return the set of one generation."""
         return self._sets.get(generation)

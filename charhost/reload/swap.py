@@ -1,12 +1,13 @@
-"""The replacement of one character set by another."""
+"""The replacement of one character set by another, and the open sessions that it may affect."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from charhost.character.character import Character, CharacterSet
-from charhost.report import Changes, SessionPolicy
+from charhost.report import Changes, SessionImpact, SessionPolicy
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,3 +43,23 @@ class Swap:
             modified=modified,
             unchanged=len(shared) - len(modified),
         )
+
+
+class OpenSessions(Protocol):
+    """The sessions that a swap may affect."""
+
+    def impact(self, swap: Swap) -> SessionImpact:
+        """Return the effect that *swap* has, or would have."""
+
+    def follow(self, swap: Swap) -> None:
+        """Start to apply *swap*; must not wait for any session."""
+
+
+class NoSessions:
+    """The sessions of a manager without a server."""
+
+    def impact(self, swap: Swap) -> SessionImpact:
+        return SessionImpact(policy=swap.policy)
+
+    def follow(self, swap: Swap) -> None:
+        pass

@@ -19,7 +19,6 @@ from charhost.errors import DirectoryError, LoadTimeout, ReloadFailed, ReloadRej
 from charhost.loading.snapshot import Snapshot
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
-from charhost.reload.order import FromDisk
 from charhost.report import ReloadReport, ReloadRequest
 from charhost.settings import Settings
 from charhost.text import timestamp
@@ -203,9 +202,7 @@ class Watcher:
         self._tried = snapshot
         try:
             # Only while the same set is current: else the files from before a rollback would undo it.
-            report = await self._manager.reload_characters(
-                _REQUEST, FromDisk(snapshot), trigger="watch", etags=(serving,)
-            )
+            report = await self._manager.reload_characters(_REQUEST, snapshot, trigger="watch", etags=(serving,))
         except RevisionMismatch:
             self._tried = self._manager.applied
             self._hint.set()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from aiohttp import hdrs, web
 
 from charhost.errors import ReloadCode, ReloadRefused, StateError
-from charhost.reload.order import FromDisk, FromHistory, Source
+from charhost.reload.attempt import FromHistory, Source
 from charhost.reload.store import MOST_ATTEMPTS
 from charhost.report import ReloadRequest, RollbackRequest, Trigger
 from charhost.text import quoted
@@ -31,7 +31,7 @@ BODY_DEADLINE = 10.0
 async def reload(request: web.Request) -> web.StreamResponse:
     """`POST /v1/characters/reload`"""
     with _refusals():
-        return await _reload(request, await _body(request, ReloadRequest), FromDisk(), "http")
+        return await _reload(request, await _body(request, ReloadRequest), None, "http")
 
 
 @described(ROLLBACK)

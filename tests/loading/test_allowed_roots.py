@@ -16,8 +16,8 @@ from charhost.loading.allowed_roots import Roots
 from charhost.loading.directory_walk import Walk
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.metrics import Metrics
+from charhost.reload.attempt import FromHistory
 from charhost.reload.manager import CharacterManager
-from charhost.reload.order import FromHistory
 from charhost.report import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app

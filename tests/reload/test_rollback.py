@@ -15,9 +15,9 @@ import pytest
 from charhost.errors import ReloadRejected, RevisionMismatch, UnknownGeneration
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
+from charhost.reload.attempt import FromHistory, Source
 from charhost.reload.manager import CharacterManager
 from charhost.reload.messages import not_kept
-from charhost.reload.order import FromDisk, FromHistory, Source
 from charhost.reload.store import MOST_SETS, MemoryStore
 from charhost.report import ReloadReport, ReloadRequest, RollbackRequest, Trigger
 from charhost.settings import Settings
@@ -313,7 +313,7 @@ async def test_a_reload_may_name_the_set_that_it_expects(manager: CharacterManag
     assert report.generation == 2
 
 
-@pytest.mark.parametrize(("trigger", "source"), [("http", FromDisk()), ("rollback", FromHistory())])
+@pytest.mark.parametrize(("trigger", "source"), [("http", None), ("rollback", FromHistory())])
 async def test_a_set_that_is_not_the_expected_one_is_left_alone(
     settings: Settings, trigger: Trigger, source: Source
 ) -> None:

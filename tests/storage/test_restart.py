@@ -16,8 +16,8 @@ from aiohttp import ClientWebSocketResponse
 from aiohttp.test_utils import TestServer
 
 from charhost.errors import UnknownGeneration
+from charhost.reload.attempt import FromHistory
 from charhost.reload.manager import CharacterManager
-from charhost.reload.order import FromHistory
 from charhost.settings import Settings
 from charhost.storage.conversation_table import ConversationTable
 from charhost.web.app import create_app

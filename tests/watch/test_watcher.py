@@ -22,8 +22,8 @@ from charhost.loading import snapshot
 from charhost.loading.fingerprint import fingerprints
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.metrics import Metrics
+from charhost.reload.attempt import FromHistory
 from charhost.reload.manager import CharacterManager
-from charhost.reload.order import FromHistory
 from charhost.report import ReloadReport, ReloadRequest, RollbackRequest
 from charhost.settings import Settings
 from charhost.text import display
@@ -691,7 +691,7 @@ async def test_older_look_never_has_the_last_word(tmp_path: Path, watched: Watch
         asyncio.create_task(watched.manager.reload_characters(ReloadRequest(reason=reason)))
         for reason in ("one", "two")
     ]
-    await eventually(lambda: watched.manager.running and not watched.manager.running.executed)
+    await eventually(lambda: watched.manager.running and not watched.manager.running.build.executed)
     compared = watched.watcher.status.last_comparison
     write("ada.py", character("Ada", "Seen by the watcher."))
     await eventually(lambda: watched.watcher.status.last_comparison != compared)
