@@ -12,10 +12,10 @@ CharhostError
 │   ├── DirectoryNotReadable
 │   ├── DirectoryTooLarge
 │   └── DirectoryNotAllowed (also NotAttempted)
-├── PluginFailed            code of a character file failed in a conversation
+├── PluginFailed            code of a character file raised, was too slow or returned nonsense in a conversation
 ├── ToolRefused             a host tool was called with an unknown name or unsupported arguments
 ├── ModelError              a language model failed (charhost.llm)
-├── IsolatedLoadFailed      files crashed or hung in the isolated check
+├── IsolatedLoadFailed      files crashed or hung in the isolated check; the server itself did not run them
 └── ReloadRefused           a reload was refused and changed nothing; carries a `ReloadCode`
     ├── InvalidRequest      the request cannot be read
     ├── ReloadRejected      the characters cannot be replaced; carries the report
@@ -112,8 +112,6 @@ class DuplicateName(CharacterError):
 
 
 class DirectoryError(CharhostError):
-    """A directory cannot be read as a character set."""
-
     code: ReloadCode
 
 
@@ -134,8 +132,6 @@ class DirectoryTooLarge(DirectoryError):
 
 
 class PluginFailed(CharhostError):
-    """Code of a character file raised, was too slow or returned a useless value in a conversation."""
-
     def __init__(self, failure: FileError) -> None:
         super().__init__(str(failure))
         self.failure = failure
@@ -146,8 +142,6 @@ class ToolRefused(CharhostError):
 
 
 class IsolatedLoadFailed(CharhostError):
-    """Files crashed or hung in the isolated check; the server itself did not run them."""
-
     def __init__(self, errors: tuple[FileError, ...]) -> None:
         super().__init__("\n".join(map(str, errors)))
         self.errors = errors
@@ -170,8 +164,6 @@ class InvalidRequest(ReloadRefused):
 
 
 class ReloadRejected(ReloadRefused):
-    """A reload was attempted and refused."""
-
     report: ReloadReport
 
     def __init__(self, code: ReloadCode, report: ReloadReport) -> None:

@@ -96,11 +96,9 @@ class RollbackRequest(_Frozen):
         return ReloadRequest(**self.model_dump(exclude={"generation"}), on_error="abort")
 
 
-class FileError(_Frozen):
+# The `traceback` is left out where there is none.
+class FileError(_Frozen, json_schema_serialization_defaults_required=False):
     """Why one file was not loaded."""
-
-    # Its `traceback` is left out where there is none.
-    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     file: str = Field(description="Relative to the directory.")
     line: int | None = None

@@ -137,13 +137,8 @@ class Attempt:
     def _basis(self, current: CharacterSet) -> Basis:
         if Path(current.directory) != Path(self.directory):
             return Basis()
-        by_file = {character.file: character for character in current.values()}
-        changed_only = self.order.request.scope == "changed"
-        return Basis(
-            unchanged=by_file if changed_only else {},
-            last_good=by_file if self.order.request.on_error == "keep" else {},
-            failures=changed_only,
-        )
+        request, by_file = self.order.request, {character.file: character for character in current.values()}
+        return Basis(by_file, changed=request.scope == "changed", keep=request.on_error == "keep")
 
 
 class Clock:

@@ -46,7 +46,6 @@ class Generations:
             log.exception("cannot read the last set from the state file; starting without it")
 
     def after(self, current: CharacterSet) -> int:
-        """Return the number of the set after *current*."""
         return max(current.generation, self._last) + 1
 
     def continued(self, characters: CharacterSet, disk: str | None) -> CharacterSet:

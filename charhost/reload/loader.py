@@ -51,14 +51,15 @@ class Build:
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """The characters, by file, that a build may carry over: if their file did not change, or if it now fails.
+    """The current characters, by file, that a build may carry over.
 
-    With `failures`, a file that failed before and did not change is not executed again.
+    With `changed` it carries over those whose file did not change, and does not execute a file again that failed
+    before and did not change; with `keep` it carries over those whose file now fails.
     """
 
-    unchanged: Mapping[str, Character] = field(default_factory=dict)
-    last_good: Mapping[str, Character] = field(default_factory=dict)
-    failures: bool = False
+    characters: Mapping[str, Character] = field(default_factory=dict)
+    changed: bool = False
+    keep: bool = False
 
 
 class Loader:
@@ -77,7 +78,6 @@ class Loader:
 
     @property
     def builds_alive(self) -> int:
-        """How many builds have modules that are still referenced."""
         return len(self._spaces)
 
     async def close(self) -> None:
@@ -154,10 +154,12 @@ class Loader:
         self, snapshot: Snapshot, path: str, prints: dict[str, str], basis: Basis
     ) -> Character | FileError | None:
         """Return the character of an unchanged file, or the error of its same bytes, if known."""
-        character = basis.unchanged.get(display(path))
+        if not basis.changed:
+            return None
+        character = basis.characters.get(display(path))
         if character is not None and character.fingerprint == prints.get(path):
             return character
-        return self._failures.get((snapshot.directory, path, prints.get(path))) if basis.failures else None
+        return self._failures.get((snapshot.directory, path, prints.get(path)))
 
     def _open_space(self, snapshot: Snapshot, modules: int) -> ModuleSpace:
         space = ModuleSpace(snapshot)
@@ -175,15 +177,16 @@ class Loader:
 
 def _select(results: _Results, snapshot: Snapshot, basis: Basis) -> tuple[dict[str, Character], tuple[FileError, ...]]:
     """Return the characters, with the last good one of *basis* for a file that failed, and the errors."""
+    last_good = basis.characters if basis.keep else {}
     errors = [result for result in results.values() if isinstance(result, FileError)]
-    kept = {error.file: basis.last_good[error.file] for error in errors if error.file in basis.last_good}
+    kept = {error.file: last_good[error.file] for error in errors if error.file in last_good}
     loaded = [result for result in results.values() if isinstance(result, Character)]
     if kept:
         loaded = sorted([*loaded, *kept.values()], key=lambda character: character.file)
     characters, duplicates = _first_wins(loaded, snapshot)
     for error in duplicates:
-        former = basis.last_good.get(error.file)
-        if former is not None:
+        if error.file in last_good:
+            former = last_good[error.file]
             characters.setdefault(former.name, former)
     errors.extend(error for error in duplicates if error.file not in kept)
     return characters, tuple(sorted(errors, key=lambda error: error.file))

@@ -67,7 +67,6 @@ class CharacterManager:
 
     @property
     def current(self) -> CharacterSet:
-        """The current set, complete and immutable."""
         return self._current
 
     @property

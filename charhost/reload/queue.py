@@ -38,7 +38,6 @@ class ReloadQueue:
         return task
 
     async def close(self, deadline: float) -> None:
-        """Start no further reload, and wait for the running one for at most *deadline* seconds."""
         self._closing = True
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=deadline)

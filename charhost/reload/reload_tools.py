@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from charhost.errors import ToolRefused
 from charhost.jsontext import encoded
@@ -17,10 +17,8 @@ from charhost.text import display
 LEAST_DRAIN = 30.0
 
 
-class ReloadArguments(BaseModel):
+class ReloadArguments(BaseModel, extra="forbid", strict=True):
     """The arguments that a model may pass: no path, and nothing else that decides which code is run."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
 
     directory: Literal["current", "default"] = "current"
     scope: Scope = "all"

@@ -33,7 +33,6 @@ class Swap:
 
     @property
     def changes(self) -> Changes:
-        """The differences between the sets, by name."""
         before, after = self.before, self.after
         shared = [name for name in after if name in before]
         modified = tuple(name for name in shared if self.affects(before[name]))

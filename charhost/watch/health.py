@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from charhost.metrics import Metrics
 
@@ -15,11 +15,12 @@ log = logging.getLogger("charhost.watch")
 # Seconds until the same warning is logged again: a file name that ends events does so again and again.
 _SAME_WARNING = 60.0
 
+# Changes that only the timer found, before events are no longer relied on.
+_MOST_DRIFTS = 3
 
-class WatcherStatus(BaseModel):
+
+class WatcherStatus(BaseModel, extra="forbid"):
     """The state of the watcher."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     up: bool = Field(description="Whether changes of the directory are noticed.")
     mode: Literal["events", "poll"] = Field(description="Whether the file system reports changes, or is polled.")
@@ -30,27 +31,29 @@ class WatcherStatus(BaseModel):
 
 
 class Health:
-    """Whether the watcher is up, whether it holds files that were refused, and how often it was restarted."""
+    """Owns the status of the watcher, and reports its changes to the metrics and the log."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, poll: bool) -> None:
+        mode: Literal["events", "poll"] = "poll" if poll else "events"
+        self.status = WatcherStatus(up=False, mode=mode, last_event=None, last_comparison=None, held=False, restarts=0)
         self._metrics = metrics
         self._warning, self._warned = "", 0.0
         self._is_announced = False
-        self.is_up = False
-        self.is_held = False
-        self.restarts = 0
+        self._drifts = 0
+
+    @property
+    def is_polling(self) -> bool:
+        return self.status.mode == "poll"
 
     def up(self, directory: str) -> None:
-        """Note that *directory* is being watched."""
-        self.is_up = True
+        self.status.up = True
         self._metrics.watcher_up.set(1)
         if not self._is_announced:
             log.info("watching the character directory %s", directory)
             self._is_announced = True
 
     def down(self, why: str) -> None:
-        """Note that changes are not noticed."""
-        self.is_up = False
+        self.status.up = False
         self._metrics.watcher_up.set(0)
         if why != self._warning or time.monotonic() - self._warned > _SAME_WARNING:
             log.warning("not watching the character directory: %s", why)
@@ -58,12 +61,20 @@ class Health:
             self._is_announced = False
 
     def restart(self, why: str) -> None:
-        """Note that watching has to begin again."""
-        self.restarts += 1
+        self.status.restarts += 1
         self._metrics.watcher_restarts.inc()
         self.down(why)
 
     def hold(self, is_held: bool) -> None:
-        """Note whether the files on the disk were refused."""
-        self.is_held = is_held
+        self.status.held = is_held
         self._metrics.watcher_held.set(is_held)
+
+    def poll(self, why: str) -> None:
+        log.warning("polling the character directory for changes: %s", why)
+        self.status.mode = "poll"
+
+    def drift(self) -> None:
+        """Count a change that had no event."""
+        self._drifts += 1
+        if self._drifts >= _MOST_DRIFTS and not self.is_polling:
+            self.poll(f"{self._drifts} changes had no event")

@@ -6,15 +6,36 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from watchfiles import Change, watch
+
+from charhost.loading.directory_walk import Identity, identity
 
 # Milliseconds. An event arrives one to two steps after the change; a step costs a wake-up while nothing happens.
 _STEP = 10
 _STEP_ABOVE = 50
 _LONGEST_BURST = 1_600
 _TIMEOUT = 1_000
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a directory really is; a notifier that was armed at another place reports nothing of this one."""
+
+    real: str
+    identity: Identity
+    data: Identity | None
+
+    @classmethod
+    def of(cls, directory: Path) -> Place:
+        """Return the place of *directory*; raises `OSError`."""
+        data = None
+        with suppress(OSError):
+            # Kubernetes switches the link `..data` to replace all files of a volume at once.
+            data = identity(directory / "..data")
+        return cls(os.path.realpath(directory), identity(directory), data)
 
 
 class Notifier:
@@ -33,15 +54,12 @@ class Notifier:
         self._changed = changed
         self._failed = failed
         # Threads of its own: neither arming a large directory nor waiting may block the event loop.
-        self._start(self._watch_below)
-        self._start(self._watch_above)
+        for target in (self._watch_below, self._watch_above):
+            threading.Thread(target=target, name="charhost-notifier", daemon=True).start()
 
     def close(self) -> None:
         """Stop; the threads end soon after."""
         self._closed.set()
-
-    def _start(self, target: Callable[[], None]) -> None:
-        threading.Thread(target=target, name="charhost-notifier", daemon=True).start()
 
     def _watch_below(self) -> None:
         stop = _Stop(self._closed, self._changed)  # a change while it was being armed has no event
@@ -70,14 +88,7 @@ class Notifier:
             )
 
     def _watch(
-        self,
-        path: str,
-        matters: Callable[[Change, str], bool],
-        stop: _Stop,
-        step: int,
-        *,
-        recursive: bool = True,
-        ignore_permission_denied: bool = False,
+        self, path: str, matters: Callable[[Change, str], bool], stop: _Stop, step: int, **options: bool
     ) -> None:
         changes = watch(
             path,
@@ -89,8 +100,7 @@ class Notifier:
             debug=False,
             raise_interrupt=False,
             force_polling=False,
-            recursive=recursive,
-            ignore_permission_denied=ignore_permission_denied,
+            **options,
         )
         for _ in changes:
             self._changed()
@@ -103,17 +113,17 @@ class Notifier:
         return path.endswith(".py") or not os.path.isfile(path)
 
 
+@dataclass
 class _Stop:
     """The stop event of one `watch`, which is armed once it looks at the event for the first time."""
 
-    def __init__(self, closed: threading.Event, armed: Callable[[], object]) -> None:
-        self._closed = closed
-        self._armed = armed
-        self.is_armed = False
+    closed: threading.Event
+    armed: Callable[[], object]
+    is_armed: bool = False
 
     def is_set(self) -> bool:
         """Return whether to stop; called by watchfiles at every step."""
         if not self.is_armed:
             self.is_armed = True
-            self._armed()
-        return self._closed.is_set()
+            self.armed()
+        return self.closed.is_set()

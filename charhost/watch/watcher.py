@@ -24,9 +24,7 @@ from charhost.settings import Settings
 from charhost.text import timestamp
 from charhost.watch.health import Health, WatcherStatus
 from charhost.watch.mounts import mounted_files, sends_events
-from charhost.watch.notifier import Notifier
-from charhost.watch.place import Place
-from charhost.watch.polling import Polling
+from charhost.watch.notifier import Notifier, Place
 
 log = logging.getLogger("charhost.watch")
 
@@ -53,29 +51,18 @@ class Watcher:
     def __init__(self, manager: CharacterManager, settings: Settings, metrics: Metrics) -> None:
         self._manager = manager
         self._settings = settings
-        self._reconciles = metrics.watcher_reconciles
-        self._health = Health(metrics)
-        self._polling = Polling(settings.watch_poll)
+        self._metrics = metrics
+        self._health = Health(metrics, settings.watch_poll)
         self._crew = Crew()
         self._hint = asyncio.Event()
         self._tried = manager.applied
-        self._last_event: str | None = None
-        self._last_comparison: str | None = None
         self._next_complete = time.monotonic() + settings.watch_interval
         self._failure: _EventsEnded | None = None
         manager.listen(self._note)
 
     @property
     def status(self) -> WatcherStatus:
-        """The state of the watcher."""
-        return WatcherStatus(
-            up=self._health.is_up,
-            mode="poll" if self._polling.is_on else "events",
-            last_event=self._last_event,
-            last_comparison=self._last_comparison,
-            held=self._health.is_held,
-            restarts=self._health.restarts,
-        )
+        return self._health.status.model_copy()
 
     def resume(self) -> None:
         """Try the files on the disk again, although they were refused or rolled back."""
@@ -109,24 +96,26 @@ class Watcher:
         with self._notified(directory, place):
             self._hint.set()
             while Path(self._manager.current.directory) == directory:
-                hinted = await self._wait()
+                hinted = await self._is_hinted(_POLL if self._health.is_polling else _TICK)
+                self._hint.clear()
+                if self._failure is not None:
+                    raise self._failure
                 if await self._place(directory) != place:
                     return
                 await self._reconcile(hinted)
                 self._health.up(self._manager.current.directory)
 
     async def _place(self, directory: Path) -> Place:
-        place: Place = await self._crew.run(lambda: Place.of(directory), LONGEST_QUIET, interrupt=False)
-        return place
+        return await self._crew.run(lambda: Place.of(directory), LONGEST_QUIET, interrupt=False)
 
     @contextmanager
     def _notified(self, directory: Path, place: Place) -> Iterator[None]:
         self._failure = None
-        if not self._polling.is_on and not sends_events(place.real):
-            self._polling.turn_on("its file system sends no events")
+        if not self._health.is_polling and not sends_events(place.real):
+            self._health.poll("its file system sends no events")
         for file in mounted_files(place.real):
             log.warning("%s is a mount of its own: a new version of that character file may never arrive", file)
-        if self._polling.is_on:
+        if self._health.is_polling:
             yield
             return
         call = asyncio.get_running_loop().call_soon_threadsafe
@@ -140,47 +129,44 @@ class Watcher:
             os.close(held)
 
     def _changed(self) -> None:
-        self._last_event = timestamp()
+        self._health.status.last_event = timestamp()
         self._hint.set()
 
     def _failed(self, error: Exception, armed: bool) -> None:
         if not armed and not isinstance(error, FileNotFoundError):
-            self._polling.turn_on(f"events are not available ({error})")
+            self._health.poll(f"events are not available ({error})")
         self._failure = _EventsEnded(f"events ended ({error})")
         self._hint.set()
 
-    async def _wait(self) -> bool:
-        """Wait for a hint, or until it is time to look without one; return whether there was one."""
+    async def _is_hinted(self, seconds: float) -> bool:
+        """Return whether there is a hint, waiting for it for at most *seconds*."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(_POLL if self._polling.is_on else _TICK):
+            async with asyncio.timeout(seconds):
                 await self._hint.wait()
-        hinted = self._hint.is_set()
-        self._hint.clear()
-        if self._failure is not None:
-            raise self._failure
-        return hinted
+        return self._hint.is_set()
 
     async def _reconcile(self, hinted: bool) -> None:
         """Compare the disk with the last snapshot that was tried, and reload if they differ."""
         complete = time.monotonic() >= self._next_complete
-        if not (hinted or complete or self._polling.is_on):
+        if not (hinted or complete or self._health.is_polling):
             return
         serving = self._manager.current.etag
         snapshot = await self._still(complete)
-        self._last_comparison = timestamp()
+        self._health.status.last_comparison = timestamp()
         if complete:
             interval = self._settings.watch_interval
-            self._next_complete = time.monotonic() + (
-                min(interval, _POLL_INTERVAL) if self._polling.is_on else interval
-            )
-        if self._is_known(snapshot):
-            self._count("unchanged")
-        else:
-            drifted = not hinted and not self._polling.is_on and not await self._is_event_late()
-            outcome = await self._reload(snapshot, serving)
-            self._count("drift" if drifted else outcome)
+            if self._health.is_polling:
+                interval = min(interval, _POLL_INTERVAL)
+            self._next_complete = time.monotonic() + interval
+        result = "unchanged"
+        if not self._is_known(snapshot):
+            # The event of a change that the timer found first may only be late.
+            drifted = not (hinted or self._health.is_polling or await self._is_hinted(_LATE_EVENT))
+            result = await self._reload(snapshot, serving)
             if drifted:
-                self._polling.add_drift()
+                result = "drift"
+                self._health.drift()
+        self._metrics.watcher_reconciles.labels(result).inc()
 
     async def _still(self, complete: bool) -> Snapshot:
         """Read the directory once it is no longer being written; unless *complete*, rely on the files' stats."""
@@ -216,22 +202,12 @@ class Watcher:
         self._health.hold(False)
         return report.outcome
 
-    async def _is_event_late(self) -> bool:
-        """Return whether the event of a change that the timer found first is only late."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(_LATE_EVENT):
-                await self._hint.wait()
-        return self._hint.is_set()
-
     def _note(self, report: ReloadReport) -> None:
         """Take note of a reload that another caller applied, perhaps of these files, perhaps of another directory."""
         if report.trigger != "watch" and report.outcome in ("applied", "unchanged") and not report.dry_run:
             self._tried = self._manager.applied
             self._health.hold(self._manager.is_restored)
             self._hint.set()
-
-    def _count(self, result: str) -> None:
-        self._reconciles.labels(result).inc()
 
 
 class _EventsEnded(Exception):
