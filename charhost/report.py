@@ -42,9 +42,6 @@ class _Frozen(BaseModel):
     )
 
 
-Seconds = Annotated[float, Field(ge=0, le=86_400, strict=True)]
-
-
 def _integer(value: object) -> object:
     # In JSON Schema, and so in the OpenAPI document, 7.0 is an integer.
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -54,8 +51,10 @@ Policy = Annotated[
     SessionPolicy | None, Field(description="What happens to open sessions; null: the server's setting.")
 ]
 Drain = Annotated[
-    Seconds | None,
-    Field(description="How long a session may finish its current response; null: the server's setting."),
+    float | None,
+    Field(
+        ge=0, le=86_400, description="How long a session may finish its current response; null: the server's setting."
+    ),
 ]
 Reason = Annotated[str | None, Field(max_length=1000, description="Why; kept in the history.")]
 

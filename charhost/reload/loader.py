@@ -62,6 +62,9 @@ class Basis:
     keep: bool = False
 
 
+NONE = Basis()
+
+
 class Loader:
     """Reads directories and builds character sets, on threads of a pool."""
 
@@ -105,19 +108,12 @@ class Loader:
             return None
 
     async def build(
-        self,
-        snapshot: Snapshot,
-        directory: str,
-        generation: int,
-        basis: Basis | None = None,
-        *,
-        check_isolated: bool = False,
+        self, snapshot: Snapshot, directory: str, generation: int, basis: Basis = NONE, *, check_isolated: bool = False
     ) -> Build:
         """Build the characters of *snapshot*: carry over those in *basis*, and execute the others.
 
         With *check_isolated* execute them in a child process first. Raises `IsolatedLoadFailed`.
         """
-        basis = basis or Basis()
         with collector_paused():
             job = partial(fingerprints, snapshot)
             prints: dict[str, str] = await self._crew.run(job, self._settings.load_deadline)
@@ -147,7 +143,7 @@ class Loader:
             loads = [Load(m.snapshot, m.path, m.fingerprint, generation, spaces[m.snapshot]) for m in stored.members]
             results = await self._run(loads)
         latest, space = next(iter(spaces.items()))
-        characters, errors = _select(results, latest, Basis())
+        characters, errors = _select(results, latest, NONE)
         return Build(CharacterSet(stored.directory, generation, characters), errors, space)
 
     def _known(

@@ -17,11 +17,10 @@ from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.attempt import Attempt, FromHistory, Order, Source
-from charhost.reload.generations import Generations
 from charhost.reload.loader import Loader
 from charhost.reload.messages import count, why_refused, write_log
 from charhost.reload.queue import ReloadQueue
-from charhost.reload.store import MemoryStore, Store
+from charhost.reload.store import Generations, MemoryStore, Store
 from charhost.reload.swap import NoSessions, OpenSessions, Swap
 from charhost.report import Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Trigger
 from charhost.settings import Settings

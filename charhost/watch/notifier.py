@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event, Thread
 
 from watchfiles import Change, watch
 
@@ -49,13 +49,13 @@ class Notifier:
     def __init__(
         self, directory: Path, changed: Callable[[], object], failed: Callable[[Exception, bool], object]
     ) -> None:
-        self._closed = threading.Event()
+        self._closed = Event()
         self._directory = str(directory)
         self._changed = changed
         self._failed = failed
         # Threads of its own: neither arming a large directory nor waiting may block the event loop.
         for target in (self._watch_below, self._watch_above):
-            threading.Thread(target=target, name="charhost-notifier", daemon=True).start()
+            Thread(target=target, name="charhost-notifier", daemon=True).start()
 
     def close(self) -> None:
         """Stop; the threads end soon after."""
@@ -77,18 +77,17 @@ class Notifier:
     def _watch_above(self) -> None:
         # Where the parent folder cannot be watched, the watcher's regular look at the directory's place has to do.
         with suppress(Exception):
-            stop = _Stop(self._closed, lambda: None)
             self._watch(
                 os.path.dirname(self._directory),
                 lambda _, path: path == self._directory,
-                stop,
+                self._closed,
                 _STEP_ABOVE,
                 recursive=False,
                 ignore_permission_denied=True,
             )
 
     def _watch(
-        self, path: str, matters: Callable[[Change, str], bool], stop: _Stop, step: int, **options: bool
+        self, path: str, matters: Callable[[Change, str], bool], stop: _Stop | Event, step: int, **options: bool
     ) -> None:
         changes = watch(
             path,
@@ -117,7 +116,7 @@ class Notifier:
 class _Stop:
     """The stop event of one `watch`, which is armed once it looks at the event for the first time."""
 
-    closed: threading.Event
+    closed: Event
     armed: Callable[[], object]
     is_armed: bool = False
 

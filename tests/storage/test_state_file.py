@@ -27,8 +27,7 @@ from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.loading.stored_set import Member, StoredSet
 from charhost.metrics import Metrics
-from charhost.reload.generations import Generations
-from charhost.reload.store import MOST_SETS
+from charhost.reload.store import MOST_SETS, Generations
 from charhost.resume.saved_session import Parked
 from charhost.storage import StateFile
 from charhost.storage.integrity import MAGIC
