@@ -45,8 +45,8 @@ class Build:
     @property
     def executed(self) -> int:
         """How many characters were not carried over."""
-        generation = self.characters.generation
-        return sum(character.generation == generation for character in self.characters.values())
+        new = self.characters.generation
+        return sum(character.generation == new for character in self.characters.characters.values())
 
 
 @dataclass(frozen=True, eq=False)
