@@ -11,7 +11,7 @@ from charhost.character.character import CharacterSet
 from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
-from charhost.reload.loader import NONE, Basis, Build, Loader
+from charhost.reload.loader import EMPTY, Basis, Build, Loader
 from charhost.reload.store import Generations
 from charhost.reload.swap import Swap
 from charhost.report import Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Timings, Trigger
@@ -136,7 +136,7 @@ class Attempt:
 
     def _basis(self, current: CharacterSet) -> Basis:
         if Path(current.directory) != Path(self.directory):
-            return NONE
+            return EMPTY
         request, by_file = self.order.request, {character.file: character for character in current.values()}
         return Basis(by_file, changed=request.scope == "changed", keep=request.on_error == "keep")
 

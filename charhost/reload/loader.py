@@ -62,7 +62,7 @@ class Basis:
     keep: bool = False
 
 
-NONE = Basis()
+EMPTY = Basis()
 
 
 class Loader:
@@ -108,7 +108,7 @@ class Loader:
             return None
 
     async def build(
-        self, snapshot: Snapshot, directory: str, generation: int, basis: Basis = NONE, *, check_isolated: bool = False
+        self, snapshot: Snapshot, directory: str, generation: int, basis: Basis = EMPTY, *, check_isolated: bool = False
     ) -> Build:
         """Build the characters of *snapshot*: carry over those in *basis*, and execute the others.
 
@@ -143,7 +143,7 @@ class Loader:
             loads = [Load(m.snapshot, m.path, m.fingerprint, generation, spaces[m.snapshot]) for m in stored.members]
             results = await self._run(loads)
         latest, space = next(iter(spaces.items()))
-        characters, errors = _select(results, latest, NONE)
+        characters, errors = _select(results, latest, EMPTY)
         return Build(CharacterSet(stored.directory, generation, characters), errors, space)
 
     def _known(
