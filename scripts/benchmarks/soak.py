@@ -11,10 +11,9 @@ import argparse
 import asyncio
 import json
 import random
-import signal
-import sys
 import tempfile
 import time
+from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -25,7 +24,7 @@ from typing import Any
 import aiohttp
 
 from scripts.benchmarks.measure import character_source, generate, print_table, spread
-from scripts.benchmarks.processes import free_port, until_listening
+from scripts.benchmarks.processes import free_port, python
 
 Json = dict[str, Any]
 
@@ -63,81 +62,56 @@ class Soak:
         self.starts: list[float] = []
         self._chance = random.Random(seed)
         self._directories = [generate(home / name, _CHARACTERS) for name in ("one", "two")]
-        self._comments: dict[Path, dict[str, str]] = {directory: {} for directory in self._directories}
-        self._state = home / "state.db"
-        self._port = free_port()
+        generated = {f"Number {number:05d}": "generated" for number in range(_CHARACTERS)}
+        self._comments = {directory: generated.copy() for directory in self._directories}
+        self._home = home
         self._edits = 0
-        for directory in self._directories:
-            for number in range(_CHARACTERS):
-                self._edit(directory, number)
 
     async def round(self, longest: float) -> None:
         """Start the server, check its data, put it under load, and kill it within *longest* seconds."""
-        async with self._server() as process, aiohttp.ClientSession(f"http://127.0.0.1:{self._port}") as http:
-            sessions = list(self.witness.items)
+        async with self._server() as (process, http):
+            sessions = [*self.witness.items, *[None] * _CLIENTS][:_CLIENTS]
             await self._check_history(http)
             busy = [asyncio.create_task(self._reload(http))]
-            for number in range(_CLIENTS):
-                session = sessions[number] if number < len(sessions) else None
-                busy.append(asyncio.create_task(self._talk(http, session)))
+            busy += [asyncio.create_task(self._talk(http, session)) for session in sessions]
             moment = self._chance.uniform(0.02, longest)
             await asyncio.wait(busy, timeout=moment, return_when=asyncio.FIRST_EXCEPTION)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             await process.wait()
-            for outcome in await asyncio.gather(*busy, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
+            await asyncio.gather(*busy)
 
     async def check_all(self) -> None:
         """Look for everything that was acknowledged."""
-        async with self._server(), aiohttp.ClientSession(f"http://127.0.0.1:{self._port}") as http:
+        async with self._server() as (_, http):
             await self._check_history(http)
             for session, items in self.witness.items.items():
                 async with http.ws_connect("/v1/realtime", params={"resume": session}) as ws:
                     await self._check_items(ws, session, len(items))
 
     @asynccontextmanager
-    async def _server(self) -> AsyncIterator[asyncio.subprocess.Process]:
-        started = time.monotonic()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "charhost", "serve", "--port", str(self._port), "--resume-set"),
-            *("--directory", str(self._directories[0]), "--state", str(self._state)),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert process.stderr is not None
-        lines = asyncio.create_task(process.stderr.read())
+    async def _server(self) -> AsyncIterator[tuple[Process, aiohttp.ClientSession]]:
+        port, log, started = free_port(), self._home / "server.log", time.monotonic()
+        options = ("--directory", str(self._directories[0]), "--state", str(self._home / "state.db"), "--resume-set")
+        arguments = ("-m", "charhost", "serve", "--port", str(port), *options)
         try:
-            listening = asyncio.create_task(until_listening(self._port))
-            await asyncio.wait((listening, lines), return_when=asyncio.FIRST_COMPLETED)
-            if not listening.done():
-                listening.cancel()
-                raise Broken(f"the server does not start: {lines.result().decode()[-2000:]}")
-            self.starts.append((time.monotonic() - started) * 1000)
-            yield process
+            async with (
+                python(*arguments, port=port, log=log) as process,
+                aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
+            ):
+                self.starts.append((time.monotonic() - started) * 1000)
+                yield process, http
         finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-            self._check_log((await lines).decode())
-
-    def _check_log(self, log: str) -> None:
-        if "Traceback" in log or " ERROR " in log:
-            raise Broken(f"the log has an error: {log[-3000:]}")
+            text = log.read_text()
+            if "Traceback" in text or " ERROR " in text:
+                raise Broken(f"the log has an error: {text[-3000:]}")
 
     async def _check_history(self, http: aiohttp.ClientSession) -> None:
         async with http.get("/v1/characters/reloads", params={"limit": str(_MOST_ATTEMPTS)}) as response:
             history = await response.json()
-        kept = {report["reload_id"]: report for report in history["reloads"]}
         acknowledged = self.witness.reloads[-_MOST_ATTEMPTS // 2 :]
-        for report in acknowledged:
-            if kept.get(report["reload_id"]) != report:
-                raise Broken(
-                    f"the reload {report['reload_id']} was acknowledged, but the history has it not or differently"
-                )
-        order = [name for name in reversed(kept) if name in {report["reload_id"] for report in acknowledged}]
-        if order != [report["reload_id"] for report in acknowledged]:
-            raise Broken(f"the history has another order than the responses: {order}")
+        kept = [report for report in reversed(history["reloads"]) if report in acknowledged]
+        if kept != acknowledged:
+            raise Broken(f"the reloads {acknowledged} were acknowledged, but the history has {history['reloads']}")
         self.witness.found["reloads"] += len(acknowledged)
         await self._check_a_rollback(http, history)
 
@@ -158,18 +132,18 @@ class Soak:
         self.witness.reloads.append(report)
         self.witness.sets[report["generation"]] = comments
 
-    def _edit(self, directory: Path, number: int) -> None:
+    def _edit(self, directory: Path) -> None:
         self._edits += 1
-        comment = f"edit {self._edits}"
-        (directory / f"c{number:05d}.py").write_text(character_source(number).replace('"generated"', repr(comment)))
+        number, comment = self._chance.randrange(_CHARACTERS), f"edit {self._edits}"
+        (directory / f"c{number:05d}.py").write_text(character_source(number, comment=comment))
         self._comments[directory][f"Number {number:05d}"] = comment
 
     async def _reload(self, http: aiohttp.ClientSession) -> None:
         with suppress(*_GONE):
             while True:
                 directory = self._chance.choice(self._directories)
-                self._edit(directory, self._chance.randrange(_CHARACTERS))
-                comments = dict(self._comments[directory])
+                self._edit(directory)
+                comments = self._comments[directory].copy()
                 fields = {
                     "directory": str(directory),
                     "scope": self._chance.choice(("all", "changed")),
@@ -231,7 +205,6 @@ async def _next(ws: aiohttp.ClientWebSocketResponse, kind: str) -> Json | None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of this benchmark."""
     parser.set_defaults(runs=100)
     parser.add_argument("--longest", type=float, default=1.0, help="seconds before the latest kill (default: 1.0)")
     parser.add_argument("--seed", type=int, default=None, help="repeat the same random moments")
@@ -246,15 +219,14 @@ async def measure(arguments: argparse.Namespace) -> None:
         await soak.check_all()
         size = sum(file.stat().st_size for file in Path(home).glob("state.db*")) / 1024
     found = soak.witness.found
-    header = [
-        "kills",
-        "turns",
-        "reloads",
-        "rollbacks",
-        "items found",
-        "reloads found",
-        "start, ms",
-        "file, KiB",
-    ]
-    counts = [arguments.runs, found["turns"], len(soak.witness.reloads), found["rollbacks"], found["items"]]
-    print_table(header, [[*map(str, counts), str(found["reloads"]), spread(soak.starts), f"{size:.0f}"]])
+    cells = {
+        "kills": arguments.runs,
+        "turns": found["turns"],
+        "reloads": len(soak.witness.reloads),
+        "rollbacks": found["rollbacks"],
+        "items found": found["items"],
+        "reloads found": found["reloads"],
+        "start, ms": spread(soak.starts),
+        "file, KiB": f"{size:.0f}",
+    }
+    print_table(list(cells), [list(map(str, cells.values()))])
