@@ -51,19 +51,15 @@ def updated(page: Path) -> str:
 def settings() -> str:
     """Return a section with a table for each group of settings."""
     header = ("option", "environment", "default", "meaning")
-    sections = (
-        f"### {group}\n\n{_table(header, map(_setting, names))}" for group, names in settings_by_group().items()
-    )
-    return "\n".join(sections)
+    groups = settings_by_group().items()
+    return "\n".join(f"### {group}\n\n{_table(header, map(_setting, names))}" for group, names in groups)
 
 
 def metrics() -> str:
-    """Return the table of metrics."""
     return _table(("metric", "known as", "meaning"), map(_metric, Metrics().registry.collect()))
 
 
 def endpoints() -> str:
-    """Return the table of endpoints."""
     rows = []
     for route in create_app().router.routes():
         operation = operation_of(route.handler)
@@ -80,7 +76,6 @@ def refusals() -> str:
 
 
 def commands() -> str:
-    """Return the table of commands."""
     callbacks = (command.callback for command in cli.registered_commands if command.callback is not None)
     rows = ((f"`charhost {c.__name__}`", _lowered(_first_sentence(c.__doc__ or ""))) for c in callbacks)
     return _table(("command", "effect"), rows)

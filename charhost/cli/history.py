@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from charhost.cli.client import Request, ServerClient, perform
+from charhost.cli.client import Request, perform
 from charhost.cli.options import HERE, AsJson, Timeout, Url
 from charhost.cli.output import moment, say, show_table
 from charhost.jsontext import Json
@@ -22,8 +22,8 @@ def history(
 ) -> None:
     """List the reloads of a running server, the newest first, those that were refused too."""
     query = None if limit is None else {"limit": str(limit)}
-    request = Request("/v1/characters/reloads", query=query)
-    perform(ServerClient(url, timeout), request, as_json=as_json, fits=_is_history, show=_show)
+    request = Request("/v1/characters/reloads", url, timeout, query=query)
+    perform(request, as_json=as_json, fits=_is_history, show=_show)
 
 
 def _is_history(document: Json) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from charhost.cli.client import Request, ServerClient, perform
+from charhost.cli.client import Request, perform
 from charhost.cli.options import HERE, AsJson, Timeout, Url
 from charhost.cli.output import mark, say
 from charhost.jsontext import Json
@@ -10,8 +10,8 @@ from charhost.jsontext import Json
 
 def resume(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
     """Resume watching after a rollback; the directory is loaded if it differs from the current set."""
-    request = Request("/v1/characters/watch/resume", {})
-    perform(ServerClient(url, timeout), request, as_json=as_json, fits=_is_watcher, show=_show)
+    request = Request("/v1/characters/watch/resume", url, timeout, body={})
+    perform(request, as_json=as_json, fits=_is_watcher, show=_show)
 
 
 def _is_watcher(document: Json) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from charhost.cli.client import Request, ServerClient, error_lines, perform
+from charhost.cli.client import Request, error_lines, perform
 from charhost.cli.options import HERE, AsJson, Timeout, Url
 from charhost.cli.output import moment, show_table
 from charhost.jsontext import Json
@@ -12,8 +12,8 @@ from charhost.jsontext import Json
 
 def status(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
     """Show the current set of a running server, its last reload and error, its watcher and its sessions."""
-    request = Request("/v1/characters/status")
-    perform(ServerClient(url, timeout), request, as_json=as_json, fits=_is_status, show=_show)
+    request = Request("/v1/characters/status", url, timeout)
+    perform(request, as_json=as_json, fits=_is_status, show=_show)
 
 
 def _is_status(document: Json) -> bool:
