@@ -6,8 +6,7 @@ import asyncio
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from typing import Annotated, Any
 
 import aiohttp
@@ -16,9 +15,7 @@ from yarl import URL
 
 from charhost.cli.client import why_unreachable
 from charhost.cli.names import unknown_name
-from charhost.cli.options import HERE, Url
-from charhost.errors import SettingsError
-from charhost.settings import Settings
+from charhost.cli.options import HERE, Url, configured
 from charhost.text import one_line, printable
 
 _UNREACHABLE, _UNAUTHORISED = 3, 4
@@ -41,20 +38,13 @@ def chat(
 
     The key, where the server asks for one, comes from CHARHOST_API_KEY or CHARHOST_API_KEY_FILE.
     """
+    keys = configured().api_keys
     try:
-        keys = Settings().api_keys
-        asyncio.run(_talk(url, name, keys[0] if keys else None))
-    except SettingsError as e:
-        typer.echo(f"charhost: {e}", err=True)
-        raise typer.Exit(2) from e
+        with suppress(asyncio.CancelledError):  # by Ctrl-C
+            asyncio.run(_Chat(url, name, keys[0] if keys else None).run())
     except _Refused as e:
         typer.echo(f"charhost: {e}", err=True)
         raise typer.Exit(e.status) from e
-
-
-async def _talk(url: str, name: str | None, key: str | None) -> None:
-    with suppress(asyncio.CancelledError):  # by Ctrl-C
-        await _Chat(url, name, key).run()
     if sys.stdin.isatty():  # the cursor is behind the prompt
         typer.echo()
 
@@ -72,31 +62,26 @@ class _Away(_Refused):
 
 
 class _Lines:
-    """The user's lines, read on a daemon thread: a read of the terminal cannot be interrupted."""
+    """The user's lines, each read on a daemon thread: a read of the terminal cannot be interrupted."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._wanted = threading.Semaphore(0)
-        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
-        self._asked = False
-        threading.Thread(target=self._read, daemon=True).start()
+        self._next: asyncio.Future[str | None] | None = None
 
     async def next(self) -> str | None:
-        """Wait for the next line; None at the end. A line that was asked for before is not asked for again."""
-        if not self._asked:
-            self._asked = True
-            self._wanted.release()
-        line = await self._lines.get()
-        self._asked = False
+        """Wait for the next line; None at the end. After a cancellation the same line is waited for."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+            threading.Thread(target=self._read, args=(self._next,), daemon=True).start()
+        line = await asyncio.shield(self._next)
+        self._next = None
         return line
 
-    def _read(self) -> None:
-        while self._wanted.acquire():
-            try:
-                line = input("You: " if sys.stdin.isatty() else "")
-            except (EOFError, OSError, UnicodeDecodeError):
-                line = None
-            self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
+    def _read(self, next_line: asyncio.Future[str | None]) -> None:
+        try:
+            line = input("You: " if sys.stdin.isatty() else "")
+        except (EOFError, OSError, UnicodeDecodeError):
+            line = None
+        next_line.get_loop().call_soon_threadsafe(next_line.set_result, line)
 
 
 class _Chat:
@@ -157,42 +142,30 @@ class _Chat:
     async def _session(self, http: aiohttp.ClientSession) -> float | None:
         """Hold one session; return the seconds until the next, None when the user is done."""
         self._idle.clear()
-        async with self._connected(http) as self._socket:
-            listening = asyncio.create_task(self._listen(http, self._socket))
-            try:
-                while (line := await self._next_line(listening)) is not None:
-                    await self._ask(self._socket, line)
-                return await listening if listening.done() else None
-            finally:
-                self._socket = None
-                listening.cancel()
-
-    @asynccontextmanager
-    async def _connected(self, http: aiohttp.ClientSession) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         try:
             socket = await http.ws_connect(self._url, params=self._query, protocols=("realtime",), heartbeat=20)
         except aiohttp.WSServerHandshakeError as e:
             raise _Refused(f"{self._server} holds no conversations (HTTP {e.status}): is it a charhost server?") from e
         except (aiohttp.ClientError, OSError) as e:
             raise _Away(why_unreachable(self._server, e), _UNREACHABLE) from e
-        async with socket:
-            yield socket
+        async with socket as self._socket:
+            listening = asyncio.create_task(self._listen(http, socket))
+            speaking = asyncio.create_task(self._speak(socket))
+            try:
+                await asyncio.wait({listening, speaking}, return_when=asyncio.FIRST_COMPLETED)
+                return await (listening if listening.done() else speaking)
+            finally:
+                self._socket = None
+                listening.cancel()
+                speaking.cancel()
 
-    async def _next_line(self, listening: asyncio.Task[float]) -> str | None:
-        """Wait for the user's line after the answer; return None at the end of either side."""
-        line = asyncio.create_task(self._line())
-        await asyncio.wait({line, listening}, return_when=asyncio.FIRST_COMPLETED)
-        if line.done():
-            return line.result()
-        line.cancel()
-        return None
-
-    async def _line(self) -> str | None:
+    async def _speak(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Send the user's lines, each after the answer to the one before, until there are no more."""
         await self._idle.wait()
         while (line := await self._lines.next()) is not None:
             if line.strip():
-                return line
-        return None
+                await self._ask(socket, line)
+                await self._idle.wait()
 
     async def _ask(self, socket: aiohttp.ClientWebSocketResponse, line: str) -> None:
         self._idle.clear()
@@ -228,7 +201,6 @@ class _Chat:
         return wait
 
     async def _known(self, http: aiohttp.ClientSession) -> list[str]:
-        """Return the names of the characters."""
         try:
             async with http.get(self._url.parent / "models") as answer:
                 return [model["id"] for model in (await answer.json())["data"]]

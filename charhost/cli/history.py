@@ -11,8 +11,6 @@ from charhost.cli.options import HERE, AsJson, Timeout, Url
 from charhost.cli.output import moment, say, show_table
 from charhost.jsontext import Json
 
-_COLUMNS = ("started", "outcome", "by", "generation", "loaded", "errors", "directory", "reason")
-
 
 def history(
     limit: Annotated[int | None, typer.Option(min=1, help="The most reloads to list.")] = None,
@@ -32,13 +30,14 @@ def _is_history(document: Json) -> bool:
 
 
 def _show(document: Json) -> None:
+    columns = ("started", "outcome", "by", "generation", "loaded", "errors", "directory", "reason")
     if document["reloads"]:
-        show_table(_COLUMNS, [_row(report) for report in document["reloads"]])
+        show_table(columns, list(map(_row, document["reloads"])))
     else:
         say("There was no reload yet.")
 
 
 def _row(report: Json) -> list[object]:
-    loaded = f"{report.get('loaded_count')}/{report.get('total_files')}"
-    before = [moment(report.get("started_at")), report.get("outcome"), report.get("trigger"), report.get("generation")]
-    return [*before, loaded, report.get("error_count"), report.get("directory"), report.get("reason")]
+    started, loaded = moment(report.get("started_at")), f"{report.get('loaded_count')}/{report.get('total_files')}"
+    rest = [report.get(name) for name in ("error_count", "directory", "reason")]
+    return [started, *(report.get(name) for name in ("outcome", "trigger", "generation")), loaded, *rest]

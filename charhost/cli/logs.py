@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextlib import suppress
 from logging.handlers import WatchedFileHandler
 from typing import TextIO
 
@@ -22,13 +23,6 @@ class Formatter(logging.Formatter):
         return public(super().format(record))
 
 
-def _own_stderr() -> TextIO:
-    # A file may close descriptor 2, or sys.stderr; the next socket to be opened would then be sent the log.
-    if not _is_descriptor_2(sys.stderr):
-        return sys.stderr
-    return open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
-
-
 def configure(settings: Settings) -> None:
     """Log to standard error and, where the settings name one, to a file."""
     handlers: list[logging.Handler] = [logging.StreamHandler(_own_stderr())]
@@ -42,8 +36,9 @@ def configure(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
 
 
-def _is_descriptor_2(stream: TextIO) -> bool:
-    try:
-        return stream.fileno() == 2
-    except (OSError, ValueError):
-        return False
+def _own_stderr() -> TextIO:
+    # A file may close descriptor 2, or sys.stderr; the next socket to be opened would then be sent the log.
+    with suppress(OSError, ValueError):
+        if sys.stderr.fileno() == 2:
+            return open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+    return sys.stderr

@@ -18,8 +18,6 @@ def _is_watcher(document: Json) -> bool:
     return isinstance(document.get("up"), bool) and isinstance(document.get("held"), bool)
 
 
-def _show(document: Json) -> None:
-    if document["up"]:
-        say(f"{mark(True)} Watching again; see charhost status.")
-    else:
-        say(f"{mark(True)} Watching again as soon as the watcher is up; it is down, see the server's log.")
+def _show(watcher: Json) -> None:
+    down = "Watching again as soon as the watcher is up; it is down, see the server's log."
+    say(f"{mark(True)} {'Watching again; see charhost status.' if watcher['up'] else down}")

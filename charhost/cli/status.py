@@ -20,21 +20,21 @@ def _is_status(document: Json) -> bool:
     return isinstance(document.get("serving"), dict)
 
 
-def _show(document: Json) -> None:
-    show_table(("what", "now"), list(_rows(document)))
+def _show(status: Json) -> None:
+    show_table(("what", "now"), list(_rows(status)))
 
 
-def _rows(document: Json) -> Iterator[tuple[str, object]]:
-    serving, running = document["serving"], document.get("in_progress")
+def _rows(status: Json) -> Iterator[tuple[str, object]]:
+    serving, last = status["serving"], status.get("last_reload")
     yield "characters", serving.get("characters")
     yield "generation", serving.get("generation")
     yield "etag", f"{serving.get('generation')}-{serving.get('revision')}"
-    yield "sessions", _sessions(document.get("generations"))
-    yield "last reload", _reload(document.get("last_reload"))
-    if isinstance(running, dict):
+    yield "sessions", _sessions(status.get("generations"))
+    yield "last reload", _reload(last)
+    if isinstance(running := status.get("in_progress"), dict):
         yield "reloading", f"since {moment(running.get('since'))}"
-    yield "watcher", _watcher(document.get("watcher"), document.get("last_reload"))
-    yield from _errors(document.get("last_error"), document.get("last_reload"))
+    yield "watcher", _watcher(status.get("watcher"), last)
+    yield from _errors(status.get("last_error"), last)
 
 
 def _sessions(generations: object) -> str:
@@ -60,7 +60,6 @@ def _watcher(watcher: object, last: object) -> str:
 
 
 def _held(last: object) -> str:
-    """Say why the watcher holds, as far as the last reload tells."""
     match last:
         case {"trigger": "rollback"}:
             return "held after a rollback"
@@ -70,11 +69,10 @@ def _held(last: object) -> str:
 
 
 def _errors(report: object, last: object) -> Iterator[tuple[str, object]]:
-    """The sentence of the last reload that went wrong, then a row for each file."""
+    """Yield the sentence of the last reload that went wrong, then a row for each file."""
     lines = error_lines(report) if isinstance(report, dict) else []
     if not isinstance(report, dict) or report != last:
         yield "last error", _reload(report)
     else:
         yield "last error", "in the last reload" if lines else f"in the last reload: {report.get('message')}"
-    for line in lines:
-        yield "", line
+    yield from (("", line) for line in lines)
