@@ -1,7 +1,5 @@
 """`scripts/docs`: write the tables of README.md and docs/ from the code, or check that they are up to date."""
 
-from __future__ import annotations
-
 import argparse
 import re
 import sys

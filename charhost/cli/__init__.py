@@ -1,7 +1,5 @@
 """The `charhost` command, with a file for each of its commands."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

@@ -1,7 +1,5 @@
 """charhost chat: a conversation in the terminal, with a character of a running server."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import sys

@@ -1,12 +1,10 @@
 """charhost check: try the files of a directory in a child process."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 from pydantic import BaseModel
@@ -16,11 +14,9 @@ from charhost.cli.output import error_line, mark, say, say_json, show_table
 from charhost.errors import DirectoryError
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.report import FileError, PathText
+from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
 from charhost.text import one_line
-
-if TYPE_CHECKING:
-    from charhost.sandbox.trial import Trial
 
 # A bar for less than this many seconds would only flicker.
 _LONG = 1.0

@@ -1,7 +1,5 @@
 """Requests of the commands that need the admin key of a running server."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import json

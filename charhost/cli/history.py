@@ -1,7 +1,5 @@
 """charhost history: the reloads of a running server."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

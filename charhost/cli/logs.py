@@ -1,7 +1,5 @@
 """The format and the files of the log; set up by the command, never by the library."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys

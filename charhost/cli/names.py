@@ -1,7 +1,5 @@
 """Names of characters: read from files without running them, and matched with the names that a user types."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from difflib import get_close_matches

@@ -1,7 +1,5 @@
 """charhost new: create a character file from a template."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Output of the commands: tables on a terminal, aligned text in a pipe, JSON for programs."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys

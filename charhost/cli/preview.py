@@ -1,10 +1,8 @@
 """charhost preview: show the prompt of one character."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -15,11 +13,9 @@ from charhost.cli.options import configured
 from charhost.cli.output import complain, error_line, say, say_json
 from charhost.errors import DirectoryError
 from charhost.loading.snapshot import Limits, take_snapshot
+from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
 from charhost.text import one_line
-
-if TYPE_CHECKING:
-    from charhost.sandbox.trial import Trial
 
 _CHARACTERS_PER_TOKEN = 4
 

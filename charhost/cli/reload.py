@@ -1,7 +1,5 @@
 """charhost reload and charhost rollback: replace the characters of a running server."""
 
-from __future__ import annotations
-
 import os
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """charhost resume: resume watching after a rollback."""
 
-from __future__ import annotations
-
 from charhost.cli.client import Request, perform
 from charhost.cli.options import HERE, AsJson, Timeout, Url
 from charhost.cli.output import mark, say

@@ -1,7 +1,5 @@
 """charhost serve: an option for each setting that is no key."""
 
-from __future__ import annotations
-
 import inspect
 from types import NoneType
 from typing import Annotated, Any, get_args

@@ -1,7 +1,5 @@
 """charhost status: the state of a running server."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from charhost.cli.client import Request, error_lines, perform

@@ -1,7 +1,5 @@
 """Trials of the files of a directory, each in a child process that may crash."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence

@@ -1,7 +1,5 @@
 """`scripts/bench COMMAND`: each command is a file beside this one."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 

@@ -1,7 +1,5 @@
 """The application for `uvicorn --reload`: it imports all files of the directory when it starts."""
 
-from __future__ import annotations
-
 import importlib
 import json
 import os

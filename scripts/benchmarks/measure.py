@@ -1,7 +1,5 @@
 """Helpers of the benchmarks: generated characters, medians and tables."""
 
-from __future__ import annotations
-
 import statistics
 from collections.abc import Sequence
 from pathlib import Path

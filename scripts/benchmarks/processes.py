@@ -1,7 +1,5 @@
 """The measured servers: child processes on free ports."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal

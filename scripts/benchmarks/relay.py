@@ -4,8 +4,6 @@ Words per second are measured with a model that streams as fast as it is read, t
 that pauses 5 ms after each word. Clients, charhost and model share the machine.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import tempfile

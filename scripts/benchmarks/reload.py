@@ -1,7 +1,5 @@
 """Duration of a reload in the manager, and the longest gap that it causes in the event loop."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import tempfile

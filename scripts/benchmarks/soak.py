@@ -5,8 +5,6 @@ the last fifty acknowledged items of each conversation, and must be able to roll
 items of all conversations are checked.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json

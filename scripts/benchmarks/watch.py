@@ -3,8 +3,6 @@
 Both serve the same directory, one after the other; each save replaces one file by `os.replace`.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
