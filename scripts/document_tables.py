@@ -3,7 +3,7 @@
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client import Metric
@@ -79,13 +79,7 @@ def commands() -> str:
     return _table(("command", "effect"), rows)
 
 
-TABLES: dict[str, Callable[[], str]] = {
-    "settings": settings,
-    "metrics": metrics,
-    "endpoints": endpoints,
-    "refusals": refusals,
-    "commands": commands,
-}
+TABLES = {table.__name__: table for table in (settings, metrics, endpoints, refusals, commands)}
 
 
 def _setting(name: str) -> tuple[str, str, str, str]:

@@ -12,14 +12,12 @@ from charhost import __version__
 from charhost.cli.chat import chat
 from charhost.cli.check import check
 from charhost.cli.client import EXITS
-from charhost.cli.history import history
 from charhost.cli.new import new
 from charhost.cli.output import prepare_streams
 from charhost.cli.preview import preview
-from charhost.cli.reload import reload, rollback
-from charhost.cli.resume import resume
+from charhost.cli.reload import reload, resume, rollback
 from charhost.cli.serve import serve
-from charhost.cli.status import status
+from charhost.cli.status import history, status
 
 app = typer.Typer(help="Host LLM characters written as Python files.", no_args_is_help=True)
 for command in (serve, new, check, preview):

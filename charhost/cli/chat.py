@@ -11,12 +11,10 @@ import aiohttp
 import typer
 from yarl import URL
 
-from charhost.cli.client import why_unreachable
+from charhost.cli.client import Exit, Failure, why_unreachable
 from charhost.cli.names import unknown_name
 from charhost.cli.options import HERE, Url, configured
 from charhost.text import one_line, printable
-
-_UNREACHABLE, _UNAUTHORISED = 3, 4
 
 # Not printable for Python, but harmless: line breaks, tabs, the spaces of French and the joiner of emoji.
 _KEPT = "\n\t\u00a0\u202f\u200d"
@@ -40,22 +38,14 @@ def chat(
     try:
         with suppress(asyncio.CancelledError):  # by Ctrl-C
             asyncio.run(_Chat(url, name, keys[0] if keys else None).run())
-    except _Refused as e:
+    except Failure as e:
         typer.echo(f"charhost: {e}", err=True)
         raise typer.Exit(e.status) from e
     if sys.stdin.isatty():  # the cursor is behind the prompt
         typer.echo()
 
 
-class _Refused(Exception):
-    """The conversation cannot be held; `status` is the exit status."""
-
-    def __init__(self, message: str, status: int = 1) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class _Away(_Refused):
+class _Away(Failure):
     """The server is not there, but may come back."""
 
 
@@ -115,15 +105,15 @@ class _Chat:
                     wait = self._pause(e)
 
     async def _insist(self, answer: aiohttp.ClientResponse) -> None:
-        """Raise `_Refused`, with the server's own sentence, for a refusal."""
+        """Raise `Failure`, with the server's own sentence, for a refusal."""
         if answer.status < 400:
             return
         lines = [f"{self._server} refused the conversation: HTTP {answer.status}", await _sentence_of(answer)]
         if answer.status == 401:
             lines.append("The key is read from CHARHOST_API_KEY or CHARHOST_API_KEY_FILE.")
         # A proxy whose server is being started again says so too.
-        kind = _Away if answer.status in (502, 503, 504) else _Refused
-        raise kind("\n  ".join(filter(None, lines)), _UNAUTHORISED if answer.status == 401 else 1)
+        kind = _Away if answer.status in (502, 503, 504) else Failure
+        raise kind("\n  ".join(filter(None, lines)), Exit.NOT_AUTHORISED if answer.status == 401 else Exit.REFUSED)
 
     def _pause(self, away: _Away) -> float:
         """Return the seconds to wait before looking for the server again; raise *away* to give up."""
@@ -143,9 +133,9 @@ class _Chat:
         try:
             socket = await http.ws_connect(self._url, params=self._query, protocols=("realtime",), heartbeat=20)
         except aiohttp.WSServerHandshakeError as e:
-            raise _Refused(f"{self._server} holds no conversations (HTTP {e.status}): is it a charhost server?") from e
+            raise Failure(f"{self._server} holds no conversations (HTTP {e.status}): is it a charhost server?") from e
         except (aiohttp.ClientError, OSError) as e:
-            raise _Away(why_unreachable(self._server, e), _UNREACHABLE) from e
+            raise _Away(why_unreachable(self._server, e), Exit.UNREACHABLE) from e
         async with socket as self._socket:
             listening = asyncio.create_task(self._listen(http, socket))
             speaking = asyncio.create_task(self._speak(socket))
@@ -185,17 +175,17 @@ class _Chat:
                 case {"type": "error", "error": {"code": "characters_reloaded", "retry_after_ms": milliseconds}}:
                     wait = milliseconds / 1000
                 case {"type": "error", "error": {"code": "session_not_found"}} if self._looked:
-                    raise _Refused(f"{self._server} is back, but {_FORGOTTEN}")
+                    raise Failure(f"{self._server} is back, but {_FORGOTTEN}")
                 case {"type": "error", "error": {"code": "session_not_found"}}:
                     wait, self._query = 0, self._new
                 case {"type": "error", "error": {"code": "model_not_found"}}:
                     known = await self._known(http)
-                    raise _Refused(one_line(unknown_name(self._wanted or "", known, f"at {self._server}")))
+                    raise Failure(one_line(unknown_name(self._wanted or "", known, f"at {self._server}")))
             await self._show(socket, event)
         if wait is None and socket.close_code in _WENT_AWAY:
-            raise _Away(f"{self._server} went away and did not come back", _UNREACHABLE)
+            raise _Away(f"{self._server} went away and did not come back", Exit.UNREACHABLE)
         if wait is None:
-            raise _Refused(f"the server ended the conversation (close code {socket.close_code})")
+            raise Failure(f"the server ended the conversation (close code {socket.close_code})")
         return wait
 
     async def _known(self, http: aiohttp.ClientSession) -> list[str]:
@@ -203,7 +193,7 @@ class _Chat:
             async with http.get(self._url.parent / "models") as answer:
                 return [model["id"] for model in (await answer.json())["data"]]
         except (aiohttp.ClientError, OSError) as e:
-            raise _Away(why_unreachable(self._server, e), _UNREACHABLE) from e
+            raise _Away(why_unreachable(self._server, e), Exit.UNREACHABLE) from e
 
     async def _show(self, socket: aiohttp.ClientWebSocketResponse, event: dict[str, Any]) -> None:
         match event:

@@ -36,10 +36,10 @@ EXITS = (
 )
 
 
-class NoResponse(Exception):
-    """No response arrived; `status` is the exit status of the command."""
+class Failure(Exception):
+    """Why a command fails; `status` is its exit status."""
 
-    def __init__(self, status: Exit, reason: str) -> None:
+    def __init__(self, reason: str, status: Exit = Exit.REFUSED) -> None:
         super().__init__(reason)
         self.status = status
 
@@ -59,7 +59,7 @@ class Request:
     if_match: str | None = None
 
     async def send(self) -> tuple[aiohttp.ClientResponse, bytes]:
-        """Return the response and its body, or raise `NoResponse`. Redirects and proxies would receive the key."""
+        """Return the response and its body, or raise `Failure`. Redirects and proxies would receive the key."""
         try:
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self.timeout)) as http,
@@ -75,9 +75,9 @@ class Request:
                 return response, await response.read()
         except TimeoutError as e:
             where = f"{self.url}{self.path} within {self.timeout:g} s"
-            raise NoResponse(Exit.NO_ANSWER, f"No answer from {where}; the server may still do what was asked.") from e
+            raise Failure(f"No answer from {where}; the server may still do what was asked.", Exit.NO_ANSWER) from e
         except (aiohttp.ClientError, OSError) as e:
-            raise NoResponse(Exit.UNREACHABLE, why_unreachable(self.url, e)) from e
+            raise Failure(why_unreachable(self.url, e), Exit.UNREACHABLE) from e
 
 
 def perform(request: Request, *, as_json: bool, fits: Callable[[Json], bool], show: Callable[[Json], None]) -> None:
@@ -92,7 +92,7 @@ def perform(request: Request, *, as_json: bool, fits: Callable[[Json], bool], sh
             show(document)
         if status is not Exit.DONE:
             complain(_refusal(request.url + request.path, response, document))
-    except NoResponse as e:
+    except Failure as e:
         complain(one_line(e))
         status = e.status
     except KeyboardInterrupt:
@@ -123,7 +123,7 @@ def _headers(if_match: str | None) -> dict[str, str]:
         headers["Authorization"] = f"Bearer {key.get_secret_value()}"
     # aiohttp would refuse it too, and show the key in its message.
     if not all(map(str.isprintable, headers.values())):
-        raise NoResponse(Exit.USAGE, "The admin key, or the ETag, has characters that no HTTP header can carry.")
+        raise Failure("The admin key, or the ETag, has characters that no HTTP header can carry.", Exit.USAGE)
     return headers
 
 

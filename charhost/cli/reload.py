@@ -1,4 +1,4 @@
-"""charhost reload and charhost rollback: replace the characters of a running server."""
+"""charhost reload, rollback and resume: replace the characters of a running server."""
 
 import os
 from typing import Annotated
@@ -91,6 +91,12 @@ def rollback(
     perform(request, as_json=as_json, fits=_is_report, show=_show_rollback)
 
 
+def resume(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
+    """Resume watching after a rollback; the directory is loaded if it differs from the current set."""
+    request = Request("/v1/characters/watch/resume", url, timeout, body={})
+    perform(request, as_json=as_json, fits=_is_watcher, show=_show_watcher)
+
+
 def _show_rollback(report: Json) -> None:
     _show(report, f"Rolled back: the characters serve as generation {report.get('generation')}.")
 
@@ -120,3 +126,12 @@ def _show(report: Json, done: str = "Characters reloaded successfully!") -> None
     ]
     errors = error_lines(report)
     say("\n".join(lines + [""] * bool(errors) + [f"  {line}" for line in errors]))
+
+
+def _is_watcher(document: Json) -> bool:
+    return isinstance(document.get("up"), bool) and isinstance(document.get("held"), bool)
+
+
+def _show_watcher(watcher: Json) -> None:
+    down = "Watching again as soon as the watcher is up; it is down, see the server's log."
+    say(f"{mark(True)} {'Watching again; see charhost status.' if watcher['up'] else down}")

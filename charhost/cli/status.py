@@ -1,10 +1,13 @@
-"""charhost status: the state of a running server."""
+"""charhost status and charhost history: the state of a running server, and its reloads."""
 
 from collections.abc import Iterator
+from typing import Annotated
+
+import typer
 
 from charhost.cli.client import Request, error_lines, perform
 from charhost.cli.options import HERE, AsJson, Timeout, Url
-from charhost.cli.output import moment, show_table
+from charhost.cli.output import moment, say, show_table
 from charhost.jsontext import Json
 
 
@@ -12,6 +15,18 @@ def status(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> N
     """Show the current set of a running server, its last reload and error, its watcher and its sessions."""
     request = Request("/v1/characters/status", url, timeout)
     perform(request, as_json=as_json, fits=_is_status, show=_show)
+
+
+def history(
+    limit: Annotated[int | None, typer.Option(min=1, help="The most reloads to list.")] = None,
+    url: Url = HERE,
+    timeout: Timeout = 30,
+    as_json: AsJson = False,
+) -> None:
+    """List the reloads of a running server, the newest first, those that were refused too."""
+    query = None if limit is None else {"limit": str(limit)}
+    request = Request("/v1/characters/reloads", url, timeout, query=query)
+    perform(request, as_json=as_json, fits=_is_history, show=_show_history)
 
 
 def _is_status(document: Json) -> bool:
@@ -74,3 +89,22 @@ def _errors(report: object, last: object) -> Iterator[tuple[str, object]]:
     else:
         yield "last error", "in the last reload" if lines else f"in the last reload: {report.get('message')}"
     yield from (("", line) for line in lines)
+
+
+def _is_history(document: Json) -> bool:
+    reloads = document.get("reloads")
+    return isinstance(reloads, list) and all(isinstance(report, dict) for report in reloads)
+
+
+def _show_history(document: Json) -> None:
+    columns = ("started", "outcome", "by", "generation", "loaded", "errors", "directory", "reason")
+    if document["reloads"]:
+        show_table(columns, list(map(_attempt, document["reloads"])))
+    else:
+        say("There was no reload yet.")
+
+
+def _attempt(report: Json) -> list[object]:
+    started, loaded = moment(report.get("started_at")), f"{report.get('loaded_count')}/{report.get('total_files')}"
+    rest = [report.get(name) for name in ("error_count", "directory", "reason")]
+    return [started, *(report.get(name) for name in ("outcome", "trigger", "generation")), loaded, *rest]
