@@ -79,8 +79,7 @@ class _Chat:
         self._server = url
         self._url = URL(url) / "v1/realtime"
         self._wanted = name
-        self._new = {"dialect": "ga"} | ({} if name is None else {"model": name})
-        self._query = self._new
+        self._query = self._new = {"dialect": "ga"} | ({} if name is None else {"model": name})
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._lines = _Lines()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
@@ -108,12 +107,14 @@ class _Chat:
         """Raise `Failure`, with the server's own sentence, for a refusal."""
         if answer.status < 400:
             return
-        lines = [f"{self._server} refused the conversation: HTTP {answer.status}", await _sentence_of(answer)]
+        lines = [f"{self._server} refused the conversation: HTTP {answer.status}"]
+        with suppress(ValueError, LookupError, TypeError, aiohttp.ClientError):  # one of another kind gives no reason
+            lines.append(one_line((await answer.json(content_type=None))["error"]["message"]))
         if answer.status == 401:
             lines.append("The key is read from CHARHOST_API_KEY or CHARHOST_API_KEY_FILE.")
         # A proxy whose server is being started again says so too.
         kind = _Away if answer.status in (502, 503, 504) else Failure
-        raise kind("\n  ".join(filter(None, lines)), Exit.NOT_AUTHORISED if answer.status == 401 else Exit.REFUSED)
+        raise kind("\n  ".join(lines), Exit.NOT_AUTHORISED if answer.status == 401 else Exit.REFUSED)
 
     def _pause(self, away: _Away) -> float:
         """Return the seconds to wait before looking for the server again; raise *away* to give up."""
@@ -234,15 +235,6 @@ class _Chat:
 
 def _shown(text: str) -> str:
     return printable(text, _KEPT)
-
-
-async def _sentence_of(answer: aiohttp.ClientResponse) -> str:
-    """Read why the server refuses, in the shape of OpenAI's errors; a server that is none of ours gives no reason."""
-    with suppress(ValueError, aiohttp.ClientError):
-        match await answer.json(content_type=None):
-            case {"error": {"message": str(text)}}:
-                return one_line(text)
-    return ""
 
 
 def _ending(details: dict[str, Any] | None) -> str:

@@ -46,10 +46,7 @@ class Failure(Exception):
 
 @dataclass(frozen=True)
 class Request:
-    """A request to the server at *url*: a POST of the JSON in *body*, or a GET without one.
-
-    It carries the admin key of the settings, if there is one.
-    """
+    """A request with the admin key of the settings: a POST of the set fields of *body*, or a GET without one."""
 
     path: str
     url: str
@@ -66,7 +63,7 @@ class Request:
                 http.request(
                     "GET" if self.body is None else "POST",
                     self.url + self.path,
-                    json=self.body,
+                    json=self.body and {name: value for name, value in self.body.items() if value is not None},
                     params=self.query,
                     headers=_headers(self.if_match),
                     allow_redirects=False,
@@ -102,14 +99,12 @@ def perform(request: Request, *, as_json: bool, fits: Callable[[Json], bool], sh
 
 
 def why_unreachable(url: str, error: Exception) -> str:
-    """Return why the server at *url* did not respond; mostly none runs there."""
     if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:
         return f"no server answers at {url}; start one with charhost serve, or name it with --url"
     return f"No answer from {url}: {type(error).__name__}: {error}"
 
 
 def error_lines(document: Json) -> list[str]:
-    """Return a line for each file that failed."""
     errors = document.get("errors")
     return [error_line(error) for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
 

@@ -75,7 +75,8 @@ def new(
         taken = _file_of(name, settings)
         if taken is not None:
             raise FileExistsError(f"{taken} in {settings.directory} already defines {name}")
-        _write(file, TEMPLATE.format(name=_literal(name), voice=_literal(f"voices/{file.stem}.wav")))
+        literals = {"name": name, "voice": f"voices/{file.stem}.wav"}
+        _write(file, TEMPLATE.format(**{key: json.dumps(text, ensure_ascii=False) for key, text in literals.items()}))
     except (DirectoryError, OSError) as e:
         complain(one_line(e))
         raise typer.Exit(1) from e
@@ -99,10 +100,6 @@ def _write(file: Path, source: str) -> None:
             opened.write(source)
     except FileExistsError:
         raise FileExistsError(f"{file} exists already, and is left as it is") from None
-
-
-def _literal(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
 
 
 def _next_steps(name: str, file: Path) -> str:

@@ -40,7 +40,6 @@ def say_json(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print the reason of a failure to standard error."""
     say(f"{mark(False, sys.stderr)} {text}", sys.stderr)
 
 

@@ -69,7 +69,7 @@ def reload(
         "check_isolated": check_isolated,
         "reason": reason,
     }
-    request = Request("/v1/characters/reload", url, timeout, _given(order), if_match=if_match)
+    request = Request("/v1/characters/reload", url, timeout, order, if_match=if_match)
     perform(request, as_json=as_json, fits=_is_report, show=_show)
 
 
@@ -87,7 +87,7 @@ def rollback(
 ) -> None:
     """Restore an earlier generation on a running server, even if its files are gone."""
     order = {"generation": generation, "sessions": sessions, "drain_seconds": drain, "reason": reason}
-    request = Request("/v1/characters/rollback", url, timeout, _given(order), if_match=if_match)
+    request = Request("/v1/characters/rollback", url, timeout, order, if_match=if_match)
     perform(request, as_json=as_json, fits=_is_report, show=_show_rollback)
 
 
@@ -99,10 +99,6 @@ def resume(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> N
 
 def _show_rollback(report: Json) -> None:
     _show(report, f"Rolled back: the characters serve as generation {report.get('generation')}.")
-
-
-def _given(order: Json) -> Json:
-    return {name: value for name, value in order.items() if value is not None}
 
 
 def _is_report(document: Json) -> bool:

@@ -66,19 +66,12 @@ def _reload(report: object) -> str | None:
 def _watcher(watcher: object, last: object) -> str:
     if not isinstance(watcher, dict):
         return "off"
-    state = "up" if watcher.get("up") else "down"
-    held = f", {_held(last)}; charhost resume reads the disk again" if watcher.get("held") else ""
+    state = f"{'up' if watcher.get('up') else 'down'} ({watcher.get('mode')})"
     compared = moment(watcher.get("last_comparison")) or "never"
-    return f"{state} ({watcher.get('mode')}), last compared {compared}{held}"
-
-
-def _held(last: object) -> str:
-    match last:
-        case {"trigger": "rollback"}:
-            return "held after a rollback"
-        case {"trigger": "watch"}:
-            return "held after a reload that was refused"
-    return "held"
+    causes = {"rollback": " after a rollback", "watch": " after a reload that was refused"}
+    cause = causes.get(str(last.get("trigger")), "") if isinstance(last, dict) else ""
+    held = f", held{cause}; charhost resume reads the disk again" if watcher.get("held") else ""
+    return f"{state}, last compared {compared}{held}"
 
 
 def _errors(report: object, last: object) -> Iterator[tuple[str, object]]:

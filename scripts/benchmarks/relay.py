@@ -63,7 +63,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    """Print a row for each interface and number of conversations."""
     rows = []
     for count in map(int, arguments.conversations.split(",")):
         speeds = await _measured(count, arguments.runs, _FLAT_OUT, _words_per_second)

@@ -15,7 +15,6 @@ from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,24 +38,18 @@ class Broken(Exception):
     """The server lost acknowledged data, or logged an error."""
 
 
-@dataclass
-class Witness:
-    """The data that the server acknowledged, and the number of items found again.
+class Soak:
+    """One state file, the servers that open it one after the other, and the data that they acknowledged.
 
-    `sets` has the comment of each character by generation.
+    `sets` has the comment of each character by generation, `items` those of each session; `found` counts what was
+    found again.
     """
 
-    reloads: list[Json] = field(default_factory=list)
-    sets: dict[int, dict[str, str]] = field(default_factory=dict)
-    items: dict[str, list[Json]] = field(default_factory=dict)
-    found: Counter[str] = field(default_factory=Counter)
-
-
-class Soak:
-    """One state file, and the servers that open it one after the other."""
-
     def __init__(self, home: Path, seed: int | None = None) -> None:
-        self.witness = Witness()
+        self.reloads: list[Json] = []
+        self.sets: dict[int, dict[str, str]] = {}
+        self.items: dict[str, list[Json]] = {}
+        self.found: Counter[str] = Counter()
         self.starts: list[float] = []
         self._chance = random.Random(seed)
         self._directories = [generate(home / name, _CHARACTERS) for name in ("one", "two")]
@@ -68,7 +61,7 @@ class Soak:
     async def round(self, longest: float) -> None:
         """Start the server, check its data, put it under load, and kill it within *longest* seconds."""
         async with self._server() as (process, http):
-            sessions = [*self.witness.items, *[None] * _CLIENTS][:_CLIENTS]
+            sessions = [*self.items, *[None] * _CLIENTS][:_CLIENTS]
             await self._check_history(http)
             busy = [asyncio.create_task(self._reload(http))]
             busy += [asyncio.create_task(self._talk(http, session)) for session in sessions]
@@ -82,7 +75,7 @@ class Soak:
         """Look for everything that was acknowledged."""
         async with self._server() as (_, http):
             await self._check_history(http)
-            for session, items in self.witness.items.items():
+            for session, items in self.items.items():
                 async with http.ws_connect("/v1/realtime", params={"resume": session}) as ws:
                     await self._check_items(ws, session, len(items))
 
@@ -106,29 +99,29 @@ class Soak:
     async def _check_history(self, http: aiohttp.ClientSession) -> None:
         async with http.get("/v1/characters/reloads", params={"limit": str(_MOST_ATTEMPTS)}) as response:
             history = await response.json()
-        acknowledged = self.witness.reloads[-_MOST_ATTEMPTS // 2 :]
+        acknowledged = self.reloads[-_MOST_ATTEMPTS // 2 :]
         kept = [report for report in reversed(history["reloads"]) if report in acknowledged]
         if kept != acknowledged:
             raise Broken(f"the reloads {acknowledged} were acknowledged, but the history has {history['reloads']}")
-        self.witness.found["reloads"] += len(acknowledged)
+        self.found["reloads"] += len(acknowledged)
         await self._check_a_rollback(http, history)
 
     async def _check_a_rollback(self, http: aiohttp.ClientSession, history: Json) -> None:
-        generation = self._chance.choice([one for one in history["generations"] if one in self.witness.sets] or [None])
+        generation = self._chance.choice([one for one in history["generations"] if one in self.sets] or [None])
         if generation is None:  # only at the start
             return
         async with http.post("/v1/characters/rollback", json={"generation": generation}) as response:
             report = await response.json()
         async with http.get("/v1/characters") as response:
             comments = {entry["name"]: entry["comment"] for entry in (await response.json())["characters"]}
-        if report.get("outcome") != "applied" or comments != self.witness.sets[generation]:
-            raise Broken(f"generation {generation} was {self.witness.sets[generation]}, and is {comments}: {report}")
+        if report.get("outcome") != "applied" or comments != self.sets[generation]:
+            raise Broken(f"generation {generation} was {self.sets[generation]}, and is {comments}: {report}")
         self._note(report, comments)
-        self.witness.found["rollbacks"] += 1
+        self.found["rollbacks"] += 1
 
     def _note(self, report: Json, comments: dict[str, str]) -> None:
-        self.witness.reloads.append(report)
-        self.witness.sets[report["generation"]] = comments
+        self.reloads.append(report)
+        self.sets[report["generation"]] = comments
 
     def _edit(self, directory: Path) -> None:
         self._edits += 1
@@ -159,7 +152,7 @@ class Soak:
                     if created is None:
                         continue
                     if created["type"] == "error":
-                        if self.witness.items.get(session or ""):
+                        if self.items.get(session or ""):
                             raise Broken(f"the session {session} is lost: {created}")
                         session = None  # it had no acknowledged items before the kill
                         continue
@@ -169,14 +162,14 @@ class Soak:
                         pass
 
     async def _check_items(self, ws: aiohttp.ClientWebSocketResponse, session: str, most: int) -> None:
-        for item in self.witness.items.setdefault(session, [])[-most:]:
+        for item in self.items.setdefault(session, [])[-most:]:
             await ws.send_json({"type": "conversation.item.retrieve", "item_id": item["id"]})
             found = await _next(ws, "conversation.item.retrieved")
             if found is None:
                 return
             if found.get("item") != item:
                 raise Broken(f"the session {session} had {item}, and has {found}")
-            self.witness.found["items"] += 1
+            self.found["items"] += 1
 
     async def _converse(self, ws: aiohttp.ClientWebSocketResponse, session: str) -> bool:
         """Send a sentence, and record it with the response once the response is complete."""
@@ -188,8 +181,8 @@ class Soak:
         done = await _next(ws, "response.done")
         if item_done is None or done is None or done["response"]["status"] != "completed":
             return False
-        self.witness.items[session] += [item_done["item"], *done["response"]["output"]]
-        self.witness.found["turns"] += 1
+        self.items[session] += [item_done["item"], *done["response"]["output"]]
+        self.found["turns"] += 1
         return True
 
 
@@ -216,11 +209,11 @@ async def measure(arguments: argparse.Namespace) -> None:
             await soak.round(arguments.longest)
         await soak.check_all()
         size = sum(file.stat().st_size for file in Path(home).glob("state.db*")) / 1024
-    found = soak.witness.found
+    found = soak.found
     cells = {
         "kills": arguments.runs,
         "turns": found["turns"],
-        "reloads": len(soak.witness.reloads),
+        "reloads": len(soak.reloads),
         "rollbacks": found["rollbacks"],
         "items found": found["items"],
         "reloads found": found["reloads"],

@@ -9,7 +9,7 @@ import os
 import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -84,14 +84,10 @@ def _save(directory: Path, comment: str) -> float:
 
 
 async def _until(url: str, comment: str) -> None:
-    async with asyncio.timeout(20), aiohttp.ClientSession() as client:
-        while await _comment(client, url) != comment:
+    async with asyncio.timeout(20), aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as client:
+        while True:
+            with suppress(aiohttp.ClientError, TimeoutError, KeyError):  # uvicorn restarts its process
+                async with client.get(url) as response:
+                    if (await response.json())["comment"] == comment:
+                        return
             await asyncio.sleep(0.001)
-
-
-async def _comment(client: aiohttp.ClientSession, url: str) -> str | None:
-    try:
-        async with client.get(url, timeout=aiohttp.ClientTimeout(total=2)) as response:
-            return str((await response.json())["comment"])
-    except (aiohttp.ClientError, TimeoutError, KeyError):  # uvicorn restarts its process
-        return None
