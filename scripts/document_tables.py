@@ -42,12 +42,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def updated(page: Path) -> str:
-    """Return the text of a page with its tables as the code has them."""
     return _TABLE.sub(lambda found: found[1] + "\n" + TABLES[found[2]]() + found[3], page.read_text(encoding="utf-8"))
 
 
 def settings() -> str:
-    """Return a section with a table for each group of settings."""
     header = ("option", "environment", "default", "meaning")
     groups = settings_by_group().items()
     return "\n".join(f"### {group}\n\n{_table(header, map(_setting, names))}" for group, names in groups)
@@ -68,7 +66,6 @@ def endpoints() -> str:
 
 
 def refusals() -> str:
-    """Return the table of the codes of refused reloads and rollbacks."""
     codes = sorted(ReloadCode, key=lambda code: code.status)
     return _table(("status", "`code`", "meaning"), ((str(c.status), f"`{c}`", c.meaning) for c in codes))
 

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any
 
 import aiohttp
@@ -17,7 +18,7 @@ from charhost.cli.options import HERE, Url, configured
 from charhost.text import one_line, printable
 
 # Not printable for Python, but harmless: line breaks, tabs, the spaces of French and the joiner of emoji.
-_KEPT = "\n\t\u00a0\u202f\u200d"
+_shown = partial(printable, kept="\n\t\u00a0\u202f\u200d")
 
 # After how many seconds a server that went away is looked for again, and again; then it is given up.
 _PAUSES = (0.2, 0.3, 0.5, 1, 2, 3, 4, 5, 5, 5, 5, 5)
@@ -90,7 +91,6 @@ class _Chat:
         self._looked = 0
 
     async def run(self) -> None:
-        """Talk until the user or the server ends the conversation."""
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt, task)
@@ -231,10 +231,6 @@ class _Chat:
             task.cancel()
         else:
             self._cancelling = asyncio.create_task(self._socket.send_json({"type": "response.cancel"}))
-
-
-def _shown(text: str) -> str:
-    return printable(text, _KEPT)
 
 
 def _ending(details: dict[str, Any] | None) -> str:

@@ -22,7 +22,6 @@ class Formatter(logging.Formatter):
 
 
 def configure(settings: Settings) -> None:
-    """Log to standard error and, where the settings name one, to a file."""
     handlers: list[logging.Handler] = [logging.StreamHandler(_own_stderr())]
     if settings.log_file is not None:
         settings.log_file.parent.mkdir(parents=True, exist_ok=True)

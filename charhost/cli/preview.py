@@ -17,8 +17,6 @@ from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
 from charhost.text import one_line
 
-_CHARACTERS_PER_TOKEN = 4
-
 
 def preview(
     name: Annotated[str, typer.Argument(help="The name of the character.")],
@@ -77,7 +75,7 @@ def _signature(function: dict[str, Any]) -> str:
 
 
 def _tokens(found: Trial) -> int:
-    return -(-len(found.prompt) // _CHARACTERS_PER_TOKEN)
+    return -(-len(found.prompt) // 4)  # a token has about four characters
 
 
 def _document(found: Trial) -> str:

@@ -40,7 +40,6 @@ def generate(directory: Path, count: int) -> Path:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Return the median and the range as text."""
     return f"{statistics.median(values):.1f} [{min(values):.1f}-{max(values):.1f}]"
 
 

@@ -16,14 +16,12 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
+from charhost.jsontext import Json
 from scripts.benchmarks.measure import character_source, generate, print_table, spread
 from scripts.benchmarks.processes import free_port, python
-
-Json = dict[str, Any]
 
 _CHARACTERS = 5
 _CLIENTS = 4
@@ -72,7 +70,6 @@ class Soak:
             await asyncio.gather(*busy)
 
     async def check_all(self) -> None:
-        """Look for everything that was acknowledged."""
         async with self._server() as (_, http):
             await self._check_history(http)
             for session, items in self.items.items():
@@ -202,7 +199,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    """Print the numbers of acknowledged and found items; raise `Broken` if one is lost."""
     with tempfile.TemporaryDirectory() as home:
         soak = Soak(Path(home), arguments.seed)
         for _ in range(arguments.runs):

@@ -31,7 +31,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    """Print the times from a save to the response, and the number of bursts after which old code was served."""
     rows = []
     for count in map(int, arguments.counts.split(",")):
         for name, command in _SERVERS.items():

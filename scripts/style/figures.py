@@ -1,12 +1,14 @@
-"""The measured numbers: size, shape, imports and words."""
+"""The measured numbers (size, shape, imports and words), and the command that prints them."""
 
+import argparse
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 
-from scripts.style.source import Definition, Function, Source
+from scripts.style.source import Definition, Function, Source, read
 
 MOST_FLAT_FILES, LONGEST_FILE, LONGEST_BODY = 9, 300, 40
 # Words that have a plainer one: each figure with its pattern, and the rate per 1,000 that it must stay below.
@@ -45,7 +47,36 @@ class Figure:
         return f"{self.name:42}{value:>8} {self.unit:10}{bound:12}{'' if self.is_kept else '  MISSED'}".rstrip()
 
 
-def files(sources: Sequence[Source]) -> Iterator[Figure]:
+def main(arguments: list[str] | None = None) -> int:
+    """Print the figures and return the exit status."""
+    here = Path(__file__).resolve().parent.parent.parent
+    parser = argparse.ArgumentParser(prog="measure_style", description="Measure the style of a checkout of charhost.")
+    parser.add_argument("checkout", nargs="?", type=Path, default=here, help="its directory (default: this one)")
+    parser.add_argument("--check", action="store_true", help="exit with status 1, and list why, when a bound is missed")
+    options = parser.parse_args(arguments)
+    if not (options.checkout / "charhost").is_dir():
+        parser.error(f"{options.checkout} has no directory charhost")
+    measured = measure(options.checkout)
+    print(*measured, sep="\n")
+    missed = [figure for figure in measured if options.check and not figure.is_kept]
+    for figure in missed:
+        print(f"\n{figure.name}:", *figure.offenders, sep="\n  ")
+    return int(bool(missed))
+
+
+def measure(root: Path) -> list[Figure]:
+    charhost, scripts, tests = read(root, "charhost"), read(root, "scripts"), read(root, "tests")
+    return [
+        *_files(charhost),
+        Figure("lines of charhost/ and scripts/", sum(source.line_count for source in charhost + scripts)),
+        *_functions(charhost),
+        *_tests(tests),
+        *_imports(charhost, _packages(root)),
+        *_words(charhost + scripts),
+    ]
+
+
+def _files(sources: Sequence[Source]) -> Iterator[Figure]:
     counts = [source.line_count for source in sources]
     flat = [f"{source.path}:1: lies flat in charhost/" for source in sources if source.path.count("/") == 1]
     long = [f"{source.path}:1: {source.line_count} lines" for source in sources if source.line_count > LONGEST_FILE]
@@ -57,31 +88,28 @@ def files(sources: Sequence[Source]) -> Iterator[Figure]:
     yield Figure(f"files over {LONGEST_FILE} lines", len(long))
 
 
-def functions(sources: Sequence[Source]) -> Iterator[Figure]:
+def _functions(sources: Sequence[Source]) -> Iterator[Figure]:
     """Measure the functions of charhost/, and how much of it is explained."""
     found = [(source.path, function, _body(function)) for source in sources for function in source.functions]
     long = [f"{path}:{f.lineno}: {f.name}: {lines} lines" for path, f, lines in found if lines > LONGEST_BODY]
     public = [node for source in sources for node in _public(source.tree.body)]
     comments = sum(len(source.comments) for source in sources)
     yield Figure("functions", len(found))
-    yield from _bodies("body", [lines for _, _, lines in found])
-    yield Figure("longest body", max(lines for _, _, lines in found), "lines", most=LONGEST_BODY, offenders=long)
+    yield from _bodies("body", [lines for _, _, lines in found], LONGEST_BODY, long)
     yield Figure("functions of more than 5 arguments", _share(_arguments(f) > 5 for _, f, _ in found), "%")
     yield Figure("functions with a typed return", _share(f.returns is not None for _, f, _ in found), "%")
     yield Figure("public names with a docstring", _share(ast.get_docstring(node) is not None for node in public), "%")
     yield Figure("comments per 100 lines", 100 * comments / sum(source.line_count for source in sources))
 
 
-def tests(sources: Sequence[Source]) -> Iterator[Figure]:
+def _tests(sources: Sequence[Source]) -> Iterator[Figure]:
     found = [test for source in sources for test in source.functions if test.name.startswith("test_")]
-    bodies = list(map(_body, found))
     yield Figure("tests", len(found))
-    yield from _bodies("test body", bodies)
-    yield Figure("longest test body", max(bodies, default=0), "lines")
+    yield from _bodies("test body", list(map(_body, found)))
     yield Figure("tests with a docstring", _share(ast.get_docstring(test) is not None for test in found), "%")
 
 
-def imports(sources: Sequence[Source], packages: Sequence[str]) -> Iterator[Figure]:
+def _imports(sources: Sequence[Source], packages: Sequence[str]) -> Iterator[Figure]:
     """Measure the imports inside charhost, whose *packages* are listed from the top down."""
     graph: dict[str, set[str]] = {source.module: set() for source in sources}
     found = [(source, *pair) for source in sources for pair in _own_imports(source, graph.keys())]
@@ -97,8 +125,7 @@ def imports(sources: Sequence[Source], packages: Sequence[str]) -> Iterator[Figu
     yield Figure("imports up", len(upward), most=0, offenders=upward)
 
 
-def words(sources: Sequence[Source]) -> Iterator[Figure]:
-    """Count the words of each rule in the docstrings and comments."""
+def _words(sources: Sequence[Source]) -> Iterator[Figure]:
     prose = [(f"{source.path}:{line}", text) for source in sources for line, text in _lines(source)]
     total = sum(len(re.findall(r"[A-Za-z][A-Za-z'’-]*", text)) for _, text in prose)
     yield Figure("words of docstrings and comments", total)
@@ -108,11 +135,14 @@ def words(sources: Sequence[Source]) -> Iterator[Figure]:
         yield Figure(name, 1000 * len(found) / max(total, 1), "per 1,000", below=below, offenders=offenders)
 
 
-def _bodies(name: str, lengths: Sequence[int]) -> Iterator[Figure]:
+def _bodies(
+    name: str, lengths: Sequence[int], most: float | None = None, offenders: Sequence[str] = ()
+) -> Iterator[Figure]:
     ordered = sorted(lengths) or [0]
     yield Figure(f"{name} median", median(ordered), "lines")
     for percent in (90, 99):
         yield Figure(f"{name} p{percent}", ordered[-(-len(ordered) * percent // 100) - 1], "lines")
+    yield Figure(f"longest {name}", ordered[-1], "lines", most=most, offenders=offenders)
 
 
 def _body(function: Function) -> int:
@@ -165,6 +195,13 @@ def _layer(module: str, packages: Sequence[str]) -> int:
 
 
 def _lines(source: Source) -> Iterator[tuple[int, str]]:
-    """Yield each line of the docstrings and comments with its number."""
     for start, text in (*source.docstrings(), *source.comments):
         yield from enumerate(text.splitlines(), start)
+
+
+def _packages(root: Path) -> tuple[str, ...]:
+    """Return the packages from the top down, as the test of the architecture lists them."""
+    for node in ast.parse((root / "tests" / "test_house.py").read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ORDER":
+            return tuple(ast.literal_eval(node.value))
+    raise ValueError("tests/test_house.py: expected a tuple named ORDER, with the packages from the top down")
