@@ -72,8 +72,8 @@ def refusals() -> str:
 
 def commands() -> str:
     callbacks = (command.callback for command in cli.registered_commands if command.callback is not None)
-    rows = ((f"`charhost {c.__name__}`", _lowered(_first_sentence(c.__doc__ or ""))) for c in callbacks)
-    return _table(("command", "effect"), rows)
+    sentences = ((c.__name__, re.split(r"\. |\.?\n\n|\.$", c.__doc__ or "")[0]) for c in callbacks)
+    return _table(("command", "effect"), ((f"`charhost {name}`", _lowered(text)) for name, text in sentences))
 
 
 TABLES = {table.__name__: table for table in (settings, metrics, endpoints, refusals, commands)}
@@ -96,10 +96,6 @@ def _metric(metric: Metric) -> tuple[str, str, str]:
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     first, *others = [f"| {' | '.join(cells)} |\n".replace("|  |", "| |") for cells in (header, *rows)]
     return "".join([first, "|" + "---|" * len(header) + "\n", *others])
-
-
-def _first_sentence(text: str) -> str:
-    return text.partition("\n\n")[0].partition(". ")[0].replace("\n    ", " ").rstrip(".")
 
 
 def _lowered(sentence: str) -> str:

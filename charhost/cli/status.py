@@ -13,8 +13,12 @@ from charhost.jsontext import Json
 
 def status(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
     """Show the current set of a running server, its last reload and error, its watcher and its sessions."""
-    request = Request("/v1/characters/status", url, timeout)
-    perform(request, as_json=as_json, fits=_is_status, show=_show)
+    perform(
+        Request("/v1/characters/status", url, timeout),
+        as_json=as_json,
+        fits=lambda document: isinstance(document.get("serving"), dict),
+        show=lambda document: show_table(("what", "now"), list(_rows(document))),
+    )
 
 
 def history(
@@ -27,14 +31,6 @@ def history(
     query = None if limit is None else {"limit": str(limit)}
     request = Request("/v1/characters/reloads", url, timeout, query=query)
     perform(request, as_json=as_json, fits=_is_history, show=_show_history)
-
-
-def _is_status(document: Json) -> bool:
-    return isinstance(document.get("serving"), dict)
-
-
-def _show(status: Json) -> None:
-    show_table(("what", "now"), list(_rows(status)))
 
 
 def _rows(status: Json) -> Iterator[tuple[str, object]]:

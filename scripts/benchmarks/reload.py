@@ -27,8 +27,9 @@ async def measure(arguments: argparse.Namespace) -> None:
 async def _rows(count: int, runs: int) -> list[list[str]]:
     with tempfile.TemporaryDirectory() as scratch:
         directory = generate(Path(scratch), count)
-        cells = {"cold": [await _reload(_manager(directory)) for _ in range(runs)]}
-        manager = _manager(directory)
+        settings = Settings(directory=directory)
+        cells = {"cold": [await _reload(CharacterManager(settings, Metrics())) for _ in range(runs)]}
+        manager = CharacterManager(settings, Metrics())
         await manager.reload_characters()
         cells["all, nothing changed"] = [await _reload(manager) for _ in range(runs)]
         cells["all, one edited"] = [await _edit_and_reload(manager, f"Edit {run}.") for run in range(runs)]
@@ -38,10 +39,6 @@ async def _rows(count: int, runs: int) -> list[list[str]]:
             await _edit_and_reload(manager, f"Change {run}.", scope="changed") for run in range(runs)
         ]
     return [[str(count), name, *map(spread, zip(*cell, strict=True))] for name, cell in cells.items()]
-
-
-def _manager(directory: Path) -> CharacterManager:
-    return CharacterManager(Settings(directory=directory), Metrics())
 
 
 async def _edit_and_reload(manager: CharacterManager, text: str, **fields: Any) -> tuple[float, float]:

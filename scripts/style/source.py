@@ -43,7 +43,6 @@ class Source:
         return [(comment.start[0], comment.string.lstrip("#: ")) for comment in comments]
 
     def docstrings(self) -> Iterator[tuple[int, str]]:
-        """Yield the line and the words of each docstring."""
         for node in ast.walk(self.tree):
             if isinstance(node, Definition | ast.Module) and (text := ast.get_docstring(node)):
                 yield node.body[0].lineno, text
