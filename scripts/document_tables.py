@@ -1,11 +1,9 @@
 """`scripts/docs`: write the tables of README.md and docs/ from the code, or check that they are up to date."""
 
-from __future__ import annotations
-
 import argparse
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client import Metric
@@ -44,26 +42,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def updated(page: Path) -> str:
-    """Return the text of a page with its tables as the code has them."""
     return _TABLE.sub(lambda found: found[1] + "\n" + TABLES[found[2]]() + found[3], page.read_text(encoding="utf-8"))
 
 
 def settings() -> str:
-    """Return a section with a table for each group of settings."""
     header = ("option", "environment", "default", "meaning")
-    sections = (
-        f"### {group}\n\n{_table(header, map(_setting, names))}" for group, names in settings_by_group().items()
-    )
-    return "\n".join(sections)
+    groups = settings_by_group().items()
+    return "\n".join(f"### {group}\n\n{_table(header, map(_setting, names))}" for group, names in groups)
 
 
 def metrics() -> str:
-    """Return the table of metrics."""
     return _table(("metric", "known as", "meaning"), map(_metric, Metrics().registry.collect()))
 
 
 def endpoints() -> str:
-    """Return the table of endpoints."""
     rows = []
     for route in create_app().router.routes():
         operation = operation_of(route.handler)
@@ -74,25 +66,17 @@ def endpoints() -> str:
 
 
 def refusals() -> str:
-    """Return the table of the codes of refused reloads and rollbacks."""
     codes = sorted(ReloadCode, key=lambda code: code.status)
     return _table(("status", "`code`", "meaning"), ((str(c.status), f"`{c}`", c.meaning) for c in codes))
 
 
 def commands() -> str:
-    """Return the table of commands."""
     callbacks = (command.callback for command in cli.registered_commands if command.callback is not None)
-    rows = ((f"`charhost {c.__name__}`", _lowered(_first_sentence(c.__doc__ or ""))) for c in callbacks)
-    return _table(("command", "effect"), rows)
+    sentences = ((c.__name__, re.split(r"\. |\.?\n\n|\.$", c.__doc__ or "")[0]) for c in callbacks)
+    return _table(("command", "effect"), ((f"`charhost {name}`", _lowered(text)) for name, text in sentences))
 
 
-TABLES: dict[str, Callable[[], str]] = {
-    "settings": settings,
-    "metrics": metrics,
-    "endpoints": endpoints,
-    "refusals": refusals,
-    "commands": commands,
-}
+TABLES = {table.__name__: table for table in (settings, metrics, endpoints, refusals, commands)}
 
 
 def _setting(name: str) -> tuple[str, str, str, str]:
@@ -112,10 +96,6 @@ def _metric(metric: Metric) -> tuple[str, str, str]:
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     first, *others = [f"| {' | '.join(cells)} |\n".replace("|  |", "| |") for cells in (header, *rows)]
     return "".join([first, "|" + "---|" * len(header) + "\n", *others])
-
-
-def _first_sentence(text: str) -> str:
-    return text.partition("\n\n")[0].partition(". ")[0].replace("\n    ", " ").rstrip(".")
 
 
 def _lowered(sentence: str) -> str:

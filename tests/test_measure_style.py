@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripts.style.figure import Figure
-from scripts.style.report import main, measure
+from scripts.style.figures import Figure, main, measure
 
 SCRIPT = Path(__file__).parent.parent / "scripts" / "measure_style"
 SMALLEST = {

@@ -1,7 +1,5 @@
 """The `charhost` command, with a file for each of its commands."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
@@ -14,21 +12,18 @@ from charhost import __version__
 from charhost.cli.chat import chat
 from charhost.cli.check import check
 from charhost.cli.client import EXITS
-from charhost.cli.history import history
 from charhost.cli.new import new
 from charhost.cli.output import prepare_streams
 from charhost.cli.preview import preview
-from charhost.cli.reload import reload
-from charhost.cli.resume import resume
-from charhost.cli.rollback import rollback
+from charhost.cli.reload import reload, resume, rollback
 from charhost.cli.serve import serve
-from charhost.cli.status import status
+from charhost.cli.status import history, status
 
 app = typer.Typer(help="Host LLM characters written as Python files.", no_args_is_help=True)
 for command in (serve, new, check, preview):
     app.command()(command)
-for asking in (reload, rollback, resume, history, status):
-    app.command(epilog=EXITS)(asking)
+for remote in (reload, rollback, resume, history, status):
+    app.command(epilog=EXITS)(remote)
 app.command()(chat)
 
 

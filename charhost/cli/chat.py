@@ -1,30 +1,24 @@
 """charhost chat: a conversation in the terminal, with a character of a running server."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any
 
 import aiohttp
 import typer
 from yarl import URL
 
-from charhost.cli.client import why_unreachable
+from charhost.cli.client import Exit, Failure, why_unreachable
 from charhost.cli.names import unknown_name
-from charhost.cli.options import HERE, Url
-from charhost.errors import SettingsError
-from charhost.settings import Settings
+from charhost.cli.options import HERE, Url, configured
 from charhost.text import one_line, printable
 
-_UNREACHABLE, _UNAUTHORISED = 3, 4
-
 # Not printable for Python, but harmless: line breaks, tabs, the spaces of French and the joiner of emoji.
-_KEPT = "\n\t\u00a0\u202f\u200d"
+_shown = partial(printable, kept="\n\t\u00a0\u202f\u200d")
 
 # After how many seconds a server that went away is looked for again, and again; then it is given up.
 _PAUSES = (0.2, 0.3, 0.5, 1, 2, 3, 4, 5, 5, 5, 5, 5)
@@ -41,62 +35,42 @@ def chat(
 
     The key, where the server asks for one, comes from CHARHOST_API_KEY or CHARHOST_API_KEY_FILE.
     """
+    keys = configured().api_keys
     try:
-        keys = Settings().api_keys
-        asyncio.run(_talk(url, name, keys[0] if keys else None))
-    except SettingsError as e:
-        typer.echo(f"charhost: {e}", err=True)
-        raise typer.Exit(2) from e
-    except _Refused as e:
+        with suppress(asyncio.CancelledError):  # by Ctrl-C
+            asyncio.run(_Chat(url, name, keys[0] if keys else None).run())
+    except Failure as e:
         typer.echo(f"charhost: {e}", err=True)
         raise typer.Exit(e.status) from e
-
-
-async def _talk(url: str, name: str | None, key: str | None) -> None:
-    with suppress(asyncio.CancelledError):  # by Ctrl-C
-        await _Chat(url, name, key).run()
     if sys.stdin.isatty():  # the cursor is behind the prompt
         typer.echo()
 
 
-class _Refused(Exception):
-    """The conversation cannot be held; `status` is the exit status."""
-
-    def __init__(self, message: str, status: int = 1) -> None:
-        super().__init__(message)
-        self.status = status
-
-
-class _Away(_Refused):
+class _Away(Failure):
     """The server is not there, but may come back."""
 
 
 class _Lines:
-    """The user's lines, read on a daemon thread: a read of the terminal cannot be interrupted."""
+    """The user's lines, each read on a daemon thread: a read of the terminal cannot be interrupted."""
 
     def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._wanted = threading.Semaphore(0)
-        self._lines: asyncio.Queue[str | None] = asyncio.Queue()
-        self._asked = False
-        threading.Thread(target=self._read, daemon=True).start()
+        self._next: asyncio.Future[str | None] | None = None
 
     async def next(self) -> str | None:
-        """Wait for the next line; None at the end. A line that was asked for before is not asked for again."""
-        if not self._asked:
-            self._asked = True
-            self._wanted.release()
-        line = await self._lines.get()
-        self._asked = False
+        """Wait for the next line; None at the end. After a cancellation the same line is waited for."""
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_future()
+            threading.Thread(target=self._read, args=(self._next,), daemon=True).start()
+        line = await asyncio.shield(self._next)
+        self._next = None
         return line
 
-    def _read(self) -> None:
-        while self._wanted.acquire():
-            try:
-                line = input("You: " if sys.stdin.isatty() else "")
-            except (EOFError, OSError, UnicodeDecodeError):
-                line = None
-            self._loop.call_soon_threadsafe(self._lines.put_nowait, line)
+    def _read(self, next_line: asyncio.Future[str | None]) -> None:
+        try:
+            line = input("You: " if sys.stdin.isatty() else "")
+        except (EOFError, OSError, UnicodeDecodeError):
+            line = None
+        next_line.get_loop().call_soon_threadsafe(next_line.set_result, line)
 
 
 class _Chat:
@@ -106,8 +80,7 @@ class _Chat:
         self._server = url
         self._url = URL(url) / "v1/realtime"
         self._wanted = name
-        self._new = {"dialect": "ga"} | ({} if name is None else {"model": name})
-        self._query = self._new
+        self._query = self._new = {"dialect": "ga"} | ({} if name is None else {"model": name})
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         self._lines = _Lines()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
@@ -118,7 +91,6 @@ class _Chat:
         self._looked = 0
 
     async def run(self) -> None:
-        """Talk until the user or the server ends the conversation."""
         task = asyncio.current_task()
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt, task)
@@ -132,15 +104,17 @@ class _Chat:
                     wait = self._pause(e)
 
     async def _insist(self, answer: aiohttp.ClientResponse) -> None:
-        """Raise `_Refused`, with the server's own sentence, for a refusal."""
+        """Raise `Failure`, with the server's own sentence, for a refusal."""
         if answer.status < 400:
             return
-        lines = [f"{self._server} refused the conversation: HTTP {answer.status}", await _sentence_of(answer)]
+        lines = [f"{self._server} refused the conversation: HTTP {answer.status}"]
+        with suppress(ValueError, LookupError, TypeError, aiohttp.ClientError):  # one of another kind gives no reason
+            lines.append(one_line((await answer.json(content_type=None))["error"]["message"]))
         if answer.status == 401:
             lines.append("The key is read from CHARHOST_API_KEY or CHARHOST_API_KEY_FILE.")
         # A proxy whose server is being started again says so too.
-        kind = _Away if answer.status in (502, 503, 504) else _Refused
-        raise kind("\n  ".join(filter(None, lines)), _UNAUTHORISED if answer.status == 401 else 1)
+        kind = _Away if answer.status in (502, 503, 504) else Failure
+        raise kind("\n  ".join(lines), Exit.NOT_AUTHORISED if answer.status == 401 else Exit.REFUSED)
 
     def _pause(self, away: _Away) -> float:
         """Return the seconds to wait before looking for the server again; raise *away* to give up."""
@@ -157,42 +131,30 @@ class _Chat:
     async def _session(self, http: aiohttp.ClientSession) -> float | None:
         """Hold one session; return the seconds until the next, None when the user is done."""
         self._idle.clear()
-        async with self._connected(http) as self._socket:
-            listening = asyncio.create_task(self._listen(http, self._socket))
-            try:
-                while (line := await self._next_line(listening)) is not None:
-                    await self._ask(self._socket, line)
-                return await listening if listening.done() else None
-            finally:
-                self._socket = None
-                listening.cancel()
-
-    @asynccontextmanager
-    async def _connected(self, http: aiohttp.ClientSession) -> AsyncIterator[aiohttp.ClientWebSocketResponse]:
         try:
             socket = await http.ws_connect(self._url, params=self._query, protocols=("realtime",), heartbeat=20)
         except aiohttp.WSServerHandshakeError as e:
-            raise _Refused(f"{self._server} holds no conversations (HTTP {e.status}): is it a charhost server?") from e
+            raise Failure(f"{self._server} holds no conversations (HTTP {e.status}): is it a charhost server?") from e
         except (aiohttp.ClientError, OSError) as e:
-            raise _Away(why_unreachable(self._server, e), _UNREACHABLE) from e
-        async with socket:
-            yield socket
+            raise _Away(why_unreachable(self._server, e), Exit.UNREACHABLE) from e
+        async with socket as self._socket:
+            listening = asyncio.create_task(self._listen(http, socket))
+            speaking = asyncio.create_task(self._speak(socket))
+            try:
+                await asyncio.wait({listening, speaking}, return_when=asyncio.FIRST_COMPLETED)
+                return await (listening if listening.done() else speaking)
+            finally:
+                self._socket = None
+                listening.cancel()
+                speaking.cancel()
 
-    async def _next_line(self, listening: asyncio.Task[float]) -> str | None:
-        """Wait for the user's line after the answer; return None at the end of either side."""
-        line = asyncio.create_task(self._line())
-        await asyncio.wait({line, listening}, return_when=asyncio.FIRST_COMPLETED)
-        if line.done():
-            return line.result()
-        line.cancel()
-        return None
-
-    async def _line(self) -> str | None:
+    async def _speak(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        """Send the user's lines, each after the answer to the one before, until there are no more."""
         await self._idle.wait()
         while (line := await self._lines.next()) is not None:
             if line.strip():
-                return line
-        return None
+                await self._ask(socket, line)
+                await self._idle.wait()
 
     async def _ask(self, socket: aiohttp.ClientWebSocketResponse, line: str) -> None:
         self._idle.clear()
@@ -214,26 +176,25 @@ class _Chat:
                 case {"type": "error", "error": {"code": "characters_reloaded", "retry_after_ms": milliseconds}}:
                     wait = milliseconds / 1000
                 case {"type": "error", "error": {"code": "session_not_found"}} if self._looked:
-                    raise _Refused(f"{self._server} is back, but {_FORGOTTEN}")
+                    raise Failure(f"{self._server} is back, but {_FORGOTTEN}")
                 case {"type": "error", "error": {"code": "session_not_found"}}:
                     wait, self._query = 0, self._new
                 case {"type": "error", "error": {"code": "model_not_found"}}:
                     known = await self._known(http)
-                    raise _Refused(one_line(unknown_name(self._wanted or "", known, f"at {self._server}")))
+                    raise Failure(one_line(unknown_name(self._wanted or "", known, f"at {self._server}")))
             await self._show(socket, event)
         if wait is None and socket.close_code in _WENT_AWAY:
-            raise _Away(f"{self._server} went away and did not come back", _UNREACHABLE)
+            raise _Away(f"{self._server} went away and did not come back", Exit.UNREACHABLE)
         if wait is None:
-            raise _Refused(f"the server ended the conversation (close code {socket.close_code})")
+            raise Failure(f"the server ended the conversation (close code {socket.close_code})")
         return wait
 
     async def _known(self, http: aiohttp.ClientSession) -> list[str]:
-        """Return the names of the characters."""
         try:
             async with http.get(self._url.parent / "models") as answer:
                 return [model["id"] for model in (await answer.json())["data"]]
         except (aiohttp.ClientError, OSError) as e:
-            raise _Away(why_unreachable(self._server, e), _UNREACHABLE) from e
+            raise _Away(why_unreachable(self._server, e), Exit.UNREACHABLE) from e
 
     async def _show(self, socket: aiohttp.ClientWebSocketResponse, event: dict[str, Any]) -> None:
         match event:
@@ -270,19 +231,6 @@ class _Chat:
             task.cancel()
         else:
             self._cancelling = asyncio.create_task(self._socket.send_json({"type": "response.cancel"}))
-
-
-def _shown(text: str) -> str:
-    return printable(text, _KEPT)
-
-
-async def _sentence_of(answer: aiohttp.ClientResponse) -> str:
-    """Read why the server refuses, in the shape of OpenAI's errors; a server that is none of ours gives no reason."""
-    with suppress(ValueError, aiohttp.ClientError):
-        match await answer.json(content_type=None):
-            case {"error": {"message": str(text)}}:
-                return one_line(text)
-    return ""
 
 
 def _ending(details: dict[str, Any] | None) -> str:

@@ -1,27 +1,24 @@
 """charhost check: try the files of a directory in a child process."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from charhost.cli.options import configured
 from charhost.cli.output import error_line, mark, say, say_json, show_table
 from charhost.errors import DirectoryError
+from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.report import FileError, PathText
+from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
 from charhost.text import one_line
 
-if TYPE_CHECKING:
-    from charhost.sandbox.trial import Trial
-
-# A bar for less than this would only flicker.
+# A bar for less than this many seconds would only flicker.
 _LONG = 1.0
 
 
@@ -44,10 +41,8 @@ def check(
     raise typer.Exit(0 if report.success else 1)
 
 
-class Checked(BaseModel):
+class Checked(BaseModel, frozen=True):
     """A character that would serve, and how long its prompt is."""
-
-    model_config = ConfigDict(frozen=True)
 
     file: str
     name: str
@@ -56,10 +51,8 @@ class Checked(BaseModel):
     host_tools: tuple[str, ...]
 
 
-class CheckReport(BaseModel):
+class CheckReport(BaseModel, frozen=True):
     """The result of a check, in the fields of a `ReloadReport`."""
-
-    model_config = ConfigDict(frozen=True)
 
     success: bool
     directory: PathText
@@ -74,22 +67,33 @@ class CheckReport(BaseModel):
 
 
 async def _checked(settings: Settings) -> CheckReport:
-    from charhost.cli.trials import read_directory, try_files
+    from charhost.cli.trials import try_files
 
     began = time.monotonic()
     try:
-        snapshot = read_directory(settings)
+        snapshot = take_snapshot(settings.directory, Limits.of(settings))
     except DirectoryError as e:
         return CheckReport(success=False, directory=str(settings.directory), message=str(e), outcome="rejected")
-    paths = snapshot.character_paths
-    with _bar(len(paths)) as progress:
-        trials = await try_files(settings, snapshot, paths, progress)
+    with _bar(len(snapshot.character_paths)) as progress:
+        trials = await try_files(settings, snapshot, snapshot.character_paths, progress)
     return _report(settings.directory, trials, time.monotonic() - began)
 
 
 def _report(directory: Path, trials: list[Trial], duration: float) -> CheckReport:
     errors = tuple(trial.error for trial in trials if trial.error is not None)
-    good = tuple(_good(trial) for trial in trials if trial.error is None)
+    good = tuple(
+        Checked(
+            file=trial.file,
+            name=trial.name,
+            prompt_characters=len(trial.prompt),
+            tools=tuple(str(tool["function"]["name"]) for tool in trial.tools),
+            host_tools=trial.host_tools,
+        )
+        for trial in trials
+        if trial.error is None
+    )
+    message = f"{len(errors) or len(trials)} of {len(trials)} character files in {directory} would "
+    message += "not serve." if errors else "serve."
     success = bool(good) and not errors
     return CheckReport(
         success=success,
@@ -98,30 +102,11 @@ def _report(directory: Path, trials: list[Trial], duration: float) -> CheckRepor
         loaded_count=len(good),
         error_count=len(errors),
         load_duration=round(duration, 6),
-        message=_message(directory, len(trials), len(errors)),
+        message=message if trials else f"There is no character file in {directory}.",
         outcome="valid" if success else "rejected",
         errors=errors,
         characters=good,
     )
-
-
-def _good(trial: Trial) -> Checked:
-    tools = tuple(str(tool["function"]["name"]) for tool in trial.tools)
-    return Checked(
-        file=trial.file,
-        name=trial.name,
-        prompt_characters=len(trial.prompt),
-        tools=tools,
-        host_tools=trial.host_tools,
-    )
-
-
-def _message(directory: Path, files: int, errors: int) -> str:
-    if not files:
-        return f"There is no character file in {directory}."
-    if errors:
-        return f"{errors} of {files} character files in {directory} would not serve."
-    return f"{files} of {files} character files in {directory} would serve."
 
 
 @contextmanager
@@ -131,16 +116,16 @@ def _bar(total: int) -> Iterator[Callable[[int], None]]:
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    began, progress = time.monotonic(), Progress(console=console, transient=True)
+    progress = Progress(console=console, transient=True, disable=not console.is_terminal)
     task = progress.add_task("Checking", total=total)
 
-    def told(done: int) -> None:
+    def update(done: int) -> None:
         progress.update(task, completed=done)
-        if console.is_terminal and time.monotonic() - began > _LONG:
+        if (progress.tasks[0].elapsed or 0) > _LONG:
             progress.start()
 
     try:
-        yield told
+        yield update
     finally:
         if progress.live.is_started:  # stopping one that was not started would print a line break
             progress.stop()

@@ -1,10 +1,9 @@
 """The format and the files of the log; set up by the command, never by the library."""
 
-from __future__ import annotations
-
 import logging
 import os
 import sys
+from contextlib import suppress
 from logging.handlers import WatchedFileHandler
 from typing import TextIO
 
@@ -22,15 +21,7 @@ class Formatter(logging.Formatter):
         return public(super().format(record))
 
 
-def _own_stderr() -> TextIO:
-    # A file may close descriptor 2, or sys.stderr; the next socket to be opened would then be sent the log.
-    if not _is_descriptor_2(sys.stderr):
-        return sys.stderr
-    return open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
-
-
 def configure(settings: Settings) -> None:
-    """Log to standard error and, where the settings name one, to a file."""
     handlers: list[logging.Handler] = [logging.StreamHandler(_own_stderr())]
     if settings.log_file is not None:
         settings.log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -42,8 +33,9 @@ def configure(settings: Settings) -> None:
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
 
 
-def _is_descriptor_2(stream: TextIO) -> bool:
-    try:
-        return stream.fileno() == 2
-    except (OSError, ValueError):
-        return False
+def _own_stderr() -> TextIO:
+    # A file may close descriptor 2, or sys.stderr; the next socket to be opened would then be sent the log.
+    with suppress(OSError, ValueError):
+        if sys.stderr.fileno() == 2:
+            return open(os.dup(2), "w", encoding="utf-8", errors="backslashreplace", buffering=1)
+    return sys.stderr

@@ -1,7 +1,5 @@
 """Names of characters: read from files without running them, and matched with the names that a user types."""
 
-from __future__ import annotations
-
 import re
 import unicodedata
 from difflib import get_close_matches
@@ -40,16 +38,11 @@ def stem_of(name: str) -> str:
 
 
 def unknown_name(name: str, known: list[str], place: str) -> str:
-    """Describe that no character has this *name*, and which ones there are."""
+    """Describe that no character has this *name*, and which ones there are; case and accents do not count."""
     if not known:
         return f"there is no character {place}"
-    near = _nearest(name, known)
-    others = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(known)[:_MOST_NAMES])}"
-    return f"there is no {name} {place}; {others}"
-
-
-def _nearest(name: str, known: list[str]) -> list[str]:
-    """Return names that differ in a few letters or contain this one; case and accents do not count."""
     wanted, plain = stem_of(name), {other: stem_of(other) for other in known}
     close = get_close_matches(wanted, plain.values(), cutoff=0.5)
-    return [other for other, stem in plain.items() if stem in close or wanted in stem][:_MOST_NAMES]
+    near = [other for other, stem in plain.items() if stem in close or wanted in stem][:_MOST_NAMES]
+    others = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(sorted(known)[:_MOST_NAMES])}"
+    return f"there is no {name} {place}; {others}"

@@ -1,7 +1,5 @@
 """charhost new: create a character file from a template."""
 
-from __future__ import annotations
-
 import json
 import shlex
 from pathlib import Path
@@ -14,7 +12,7 @@ from charhost.character.validation import MOST_NAME
 from charhost.cli.names import stem_of, written_names
 from charhost.cli.options import configured
 from charhost.cli.output import complain, mark, say
-from charhost.errors import CharhostError, DirectoryError, DirectoryNotFound
+from charhost.errors import DirectoryError, DirectoryNotFound
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.settings import Settings
 from charhost.text import one_line
@@ -58,10 +56,6 @@ class PromptGenerator:
 '''
 
 
-class _Taken(CharhostError):
-    """The character, or its file, exists already."""
-
-
 def _fit(name: str) -> str:
     """Return the normal form of a name; raise `typer.BadParameter` if it is not valid."""
     name = normal(name)
@@ -76,25 +70,27 @@ def new(
 ) -> None:
     """Create a character file from a template. Nothing is overwritten."""
     settings = configured(directory=directory)
+    file = settings.directory / f"{stem_of(name)}.py"
     try:
-        _refuse_taken(name, settings)
-        file = settings.directory / f"{stem_of(name)}.py"
-        _write(file, TEMPLATE.format(name=_literal(name), voice=_literal(f"voices/{stem_of(name)}.wav")))
-    except (_Taken, DirectoryError, OSError) as e:
+        taken = _file_of(name, settings)
+        if taken is not None:
+            raise FileExistsError(f"{taken} in {settings.directory} already defines {name}")
+        literals = {"name": name, "voice": f"voices/{file.stem}.wav"}
+        _write(file, TEMPLATE.format(**{key: json.dumps(text, ensure_ascii=False) for key, text in literals.items()}))
+    except (DirectoryError, OSError) as e:
         complain(one_line(e))
         raise typer.Exit(1) from e
     say(f"{mark(True)} Wrote {one_line(file)}\n")
     say(_next_steps(name, file))
 
 
-def _refuse_taken(name: str, settings: Settings) -> None:
+def _file_of(name: str, settings: Settings) -> str | None:
+    """Return the path of a file that may define the character, if there is one."""
     try:
         names = written_names(take_snapshot(settings.directory, Limits.of(settings)))
     except DirectoryNotFound:  # it is made
-        return
-    for path, taken in names.items():
-        if name in taken:
-            raise _Taken(f"{path} in {settings.directory} already defines {name}")
+        return None
+    return next((path for path, written in names.items() if name in written), None)
 
 
 def _write(file: Path, source: str) -> None:
@@ -103,22 +99,15 @@ def _write(file: Path, source: str) -> None:
         with open(file, "x", encoding="utf-8") as opened:
             opened.write(source)
     except FileExistsError:
-        raise _Taken(f"{file} exists already, and is left as it is") from None
-
-
-def _literal(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+        raise FileExistsError(f"{file} exists already, and is left as it is") from None
 
 
 def _next_steps(name: str, file: Path) -> str:
     who, where = shlex.quote(name), shlex.quote(str(file.parent))
-    return "\n".join(
-        [
-            "Next:",
-            f"  edit it, its INSTRUCTIONS above all: {shlex.quote(str(file))}",
-            f"  charhost check {where}",
-            f"  charhost preview {who} --directory {where}",
-            f"  charhost serve --directory {where} --watch   (or, beside a running server: charhost reload {where})",
-            f"  charhost chat {who}",
-        ]
-    )
+    return f"""\
+Next:
+  edit it, its INSTRUCTIONS above all: {shlex.quote(str(file))}
+  charhost check {where}
+  charhost preview {who} --directory {where}
+  charhost serve --directory {where} --watch   (or, beside a running server: charhost reload {where})
+  charhost chat {who}"""

@@ -1,7 +1,5 @@
 """Settings and options that commands share."""
 
-from __future__ import annotations
-
 from contextlib import suppress
 from typing import Annotated, Any
 

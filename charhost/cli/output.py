@@ -1,7 +1,5 @@
 """Output of the commands: tables on a terminal, aligned text in a pipe, JSON for programs."""
 
-from __future__ import annotations
-
 import io
 import os
 import sys
@@ -9,14 +7,12 @@ from collections.abc import Sequence
 from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from charhost.text import one_line
-
-Rows = Sequence[Sequence[object]]
 
 
 def prepare_streams() -> None:
@@ -44,7 +40,6 @@ def say_json(text: str) -> None:
 
 
 def complain(text: str) -> None:
-    """Print the reason of a failure to standard error."""
     say(f"{mark(False, sys.stderr)} {text}", sys.stderr)
 
 
@@ -58,41 +53,31 @@ def mark(is_good: bool, stream: TextIO | None = None) -> str:
     return sign
 
 
-def show_table(columns: Sequence[str], rows: Rows) -> None:
+def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print *rows* below the names of their *columns*."""
     cells = [[one_line("–" if cell is None else cell) for cell in row] for row in rows]
     console = Console(highlight=False, soft_wrap=False)
-    if console.is_terminal:
-        say(_drawn(console, columns, cells))
-    else:
+    if not console.is_terminal:
         say(aligned([columns, *cells]))
+        return
+    table = Table(*columns, box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
+    for row in cells:
+        table.add_row(*(Text(cell, overflow="fold") for cell in row))
+    with console.capture() as captured:
+        console.print(table)
+    say(captured.get().strip("\n"))
 
 
-def aligned(rows: Rows) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Write rows as lines, each column as wide as its widest cell."""
-    texts = [[str(cell) for cell in row] for row in rows]
-    widths = [max(map(cell_len, column)) for column in zip(*texts, strict=True)]
-    lines = ("  ".join(_padded(cell, width) for cell, width in zip(row, widths, strict=True)) for row in texts)
-    return "\n".join(line.rstrip() for line in lines)
+    widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join("  ".join(map(set_cell_size, row, widths)).rstrip() for row in rows)
 
 
 def error_line(error: dict[str, Any]) -> str:
     """Return `file:line: type: message`, without the unknown parts."""
     place = ":".join(str(part) for part in (error.get("file"), error.get("line")) if part is not None)
     return one_line(": ".join(str(part) for part in (place, error.get("error_type"), error.get("message")) if part))
-
-
-def _padded(text: str, width: int) -> str:
-    return text + " " * (width - cell_len(text))
-
-
-def _drawn(console: Console, columns: Sequence[str], cells: list[list[str]]) -> str:
-    table = Table(*columns, box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
-    for row in cells:
-        table.add_row(*(Text(cell, overflow="fold") for cell in row))
-    with console.capture() as captured:
-        console.print(table)
-    return captured.get().strip("\n")
 
 
 def moment(text: object) -> object:

@@ -1,26 +1,21 @@
 """charhost preview: show the prompt of one character."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 
 import typer
 
 from charhost.character.character import normal
 from charhost.character.host_tools import HOST_TOOLS
-from charhost.cli.names import unknown_name
+from charhost.cli.names import unknown_name, written_names
 from charhost.cli.options import configured
 from charhost.cli.output import complain, error_line, say, say_json
 from charhost.errors import DirectoryError
+from charhost.loading.snapshot import Limits, take_snapshot
+from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
 from charhost.text import one_line
-
-if TYPE_CHECKING:
-    from charhost.sandbox.trial import Trial
-
-_CHARACTERS_PER_TOKEN = 4
 
 
 def preview(
@@ -52,18 +47,16 @@ def preview(
 
 async def _tried(settings: Settings, name: str) -> tuple[Trial | None, list[str]]:
     """Return the trial of the character called *name*, and the names of the good characters tried."""
-    from charhost.cli.names import written_names
-    from charhost.cli.trials import read_directory, try_files
+    from charhost.cli.trials import try_files
 
-    snapshot = read_directory(settings)
+    snapshot = take_snapshot(settings.directory, Limits.of(settings))
     names = written_names(snapshot)
     # Only the files that may define the name, if there is one: the others may take long.
     paths = [path for path, written in names.items() if name in written] or list(names)
     trials = await try_files(settings, snapshot, paths)
     claims = [r for path, r in zip(paths, trials, strict=True) if name in {r.name, *names[path]}]
-    good = [trial for trial in claims if trial.error is None]
-    known = [trial.name for trial in trials if trial.error is None]
-    return next(iter(good or claims), None), known
+    claims.sort(key=lambda trial: trial.error is not None)
+    return next(iter(claims), None), [trial.name for trial in trials if trial.error is None]
 
 
 def _show(found: Trial) -> None:
@@ -75,18 +68,16 @@ def _show(found: Trial) -> None:
     say("\n" + "\n".join(map(one_line, lines)))
 
 
-def _signature(function: dict[str, object]) -> str:
-    parameters = function.get("parameters")
-    names = parameters.get("properties", {}) if isinstance(parameters, dict) else {}
+def _signature(function: dict[str, Any]) -> str:
+    names = (function.get("parameters") or {}).get("properties", {})
     description = function.get("description")
     return f"{function['name']}({', '.join(names)})" + (f": {description}" if description else "")
 
 
 def _tokens(found: Trial) -> int:
-    return -(-len(found.prompt) // _CHARACTERS_PER_TOKEN)
+    return -(-len(found.prompt) // 4)  # a token has about four characters
 
 
 def _document(found: Trial) -> str:
-    document = found.model_dump(mode="json", exclude={"error"})
     sizes = {"prompt_characters": len(found.prompt), "prompt_tokens": _tokens(found)}
-    return json.dumps(document | sizes, indent=2, ensure_ascii=False)
+    return json.dumps(found.model_dump(mode="json", exclude={"error"}) | sizes, indent=2, ensure_ascii=False)

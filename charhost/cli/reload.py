@@ -1,15 +1,21 @@
-"""charhost reload: reload the characters of a running server."""
-
-from __future__ import annotations
+"""charhost reload, rollback and resume: replace the characters of a running server."""
 
 import os
 from typing import Annotated
 
 import typer
 
-from charhost.cli.client import Request, ServerClient, is_report, perform, show_report
+from charhost.cli.client import Request, error_lines, perform
 from charhost.cli.options import HERE, AsJson, Drain, IfMatch, Reason, Sessions, Timeout, Url
+from charhost.cli.output import mark, say
+from charhost.jsontext import Json
 from charhost.report import OnError, Scope
+from charhost.text import one_line
+
+_HEADLINES = {
+    "unchanged": "Nothing has changed: the characters stay as they are.",
+    "valid": "Characters are valid: nothing was changed, this was a dry run.",
+}
 
 
 def _sendable(directory: str | None) -> str | None:
@@ -53,7 +59,7 @@ def reload(
     as_json: AsJson = False,
 ) -> None:
     """Reload the characters of a running server from a directory."""
-    wish = {
+    order = {
         "directory": directory,
         "scope": scope,
         "sessions": sessions,
@@ -63,6 +69,65 @@ def reload(
         "check_isolated": check_isolated,
         "reason": reason,
     }
-    wish = {name: value for name, value in wish.items() if value is not None}
-    request = Request("/v1/characters/reload", wish, if_match=if_match)
-    perform(ServerClient(url, timeout), request, as_json=as_json, fits=is_report, show=show_report)
+    request = Request("/v1/characters/reload", url, timeout, order, if_match=if_match)
+    perform(request, as_json=as_json, fits=_is_report, show=_show)
+
+
+def rollback(
+    generation: Annotated[
+        int | None, typer.Argument(min=0, help="A number from the history (default: the generation before).")
+    ] = None,
+    sessions: Sessions = None,
+    drain: Drain = None,
+    reason: Reason = None,
+    if_match: IfMatch = None,
+    url: Url = HERE,
+    timeout: Timeout = 120,
+    as_json: AsJson = False,
+) -> None:
+    """Restore an earlier generation on a running server, even if its files are gone."""
+    order = {"generation": generation, "sessions": sessions, "drain_seconds": drain, "reason": reason}
+    request = Request("/v1/characters/rollback", url, timeout, order, if_match=if_match)
+    perform(request, as_json=as_json, fits=_is_report, show=_show_rollback)
+
+
+def resume(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
+    """Resume watching after a rollback; the directory is loaded if it differs from the current set."""
+    request = Request("/v1/characters/watch/resume", url, timeout, body={})
+    perform(request, as_json=as_json, fits=_is_watcher, show=_show_watcher)
+
+
+def _show_rollback(report: Json) -> None:
+    _show(report, f"Rolled back: the characters serve as generation {report.get('generation')}.")
+
+
+def _is_report(document: Json) -> bool:
+    """Return whether *document* is the report of a reload, and not JSON of another server."""
+    kinds = {"directory": str, "total_files": int, "loaded_count": int, "error_count": int, "message": str}
+    duration = isinstance(document.get("load_duration"), (int, float))
+    return duration and all(isinstance(document.get(name), kind) for name, kind in kinds.items())
+
+
+def _show(report: Json, done: str = "Characters reloaded successfully!") -> None:
+    """Print a report; *done* is the headline if the set was applied."""
+    headline = _HEADLINES.get(str(report.get("outcome")), done)
+    lines = [
+        f"{mark(True)} {headline}",
+        f"  Directory: {one_line(report['directory'])}",
+        f"  Loaded: {report['loaded_count']}/{report['total_files']} characters",
+        f"  Errors: {report['error_count']}",
+        f"  Duration: {report['load_duration']:.2f}s",
+        "",
+        f"  {one_line(report['message'])}",
+    ]
+    errors = error_lines(report)
+    say("\n".join(lines + [""] * bool(errors) + [f"  {line}" for line in errors]))
+
+
+def _is_watcher(document: Json) -> bool:
+    return isinstance(document.get("up"), bool) and isinstance(document.get("held"), bool)
+
+
+def _show_watcher(watcher: Json) -> None:
+    down = "Watching again as soon as the watcher is up; it is down, see the server's log."
+    say(f"{mark(True)} {'Watching again; see charhost status.' if watcher['up'] else down}")

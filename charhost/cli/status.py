@@ -1,40 +1,49 @@
-"""charhost status: the state of a running server."""
-
-from __future__ import annotations
+"""charhost status and charhost history: the state of a running server, and its reloads."""
 
 from collections.abc import Iterator
+from typing import Annotated
 
-from charhost.cli.client import Request, ServerClient, error_lines, perform
+import typer
+
+from charhost.cli.client import Request, error_lines, perform
 from charhost.cli.options import HERE, AsJson, Timeout, Url
-from charhost.cli.output import moment, show_table
+from charhost.cli.output import moment, say, show_table
 from charhost.jsontext import Json
 
 
 def status(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
     """Show the current set of a running server, its last reload and error, its watcher and its sessions."""
-    request = Request("/v1/characters/status")
-    perform(ServerClient(url, timeout), request, as_json=as_json, fits=_is_status, show=_show)
+    perform(
+        Request("/v1/characters/status", url, timeout),
+        as_json=as_json,
+        fits=lambda document: isinstance(document.get("serving"), dict),
+        show=lambda document: show_table(("what", "now"), list(_rows(document))),
+    )
 
 
-def _is_status(document: Json) -> bool:
-    return isinstance(document.get("serving"), dict)
+def history(
+    limit: Annotated[int | None, typer.Option(min=1, help="The most reloads to list.")] = None,
+    url: Url = HERE,
+    timeout: Timeout = 30,
+    as_json: AsJson = False,
+) -> None:
+    """List the reloads of a running server, the newest first, those that were refused too."""
+    query = None if limit is None else {"limit": str(limit)}
+    request = Request("/v1/characters/reloads", url, timeout, query=query)
+    perform(request, as_json=as_json, fits=_is_history, show=_show_history)
 
 
-def _show(document: Json) -> None:
-    show_table(("what", "now"), list(_rows(document)))
-
-
-def _rows(document: Json) -> Iterator[tuple[str, object]]:
-    serving, running = document["serving"], document.get("in_progress")
+def _rows(status: Json) -> Iterator[tuple[str, object]]:
+    serving, last = status["serving"], status.get("last_reload")
     yield "characters", serving.get("characters")
     yield "generation", serving.get("generation")
     yield "etag", f"{serving.get('generation')}-{serving.get('revision')}"
-    yield "sessions", _sessions(document.get("generations"))
-    yield "last reload", _reload(document.get("last_reload"))
-    if isinstance(running, dict):
+    yield "sessions", _sessions(status.get("generations"))
+    yield "last reload", _reload(last)
+    if isinstance(running := status.get("in_progress"), dict):
         yield "reloading", f"since {moment(running.get('since'))}"
-    yield "watcher", _watcher(document.get("watcher"), document.get("last_reload"))
-    yield from _errors(document.get("last_error"), document.get("last_reload"))
+    yield "watcher", _watcher(status.get("watcher"), last)
+    yield from _errors(status.get("last_error"), last)
 
 
 def _sessions(generations: object) -> str:
@@ -53,28 +62,38 @@ def _reload(report: object) -> str | None:
 def _watcher(watcher: object, last: object) -> str:
     if not isinstance(watcher, dict):
         return "off"
-    state = "up" if watcher.get("up") else "down"
-    held = f", {_held(last)}; charhost resume reads the disk again" if watcher.get("held") else ""
+    state = f"{'up' if watcher.get('up') else 'down'} ({watcher.get('mode')})"
     compared = moment(watcher.get("last_comparison")) or "never"
-    return f"{state} ({watcher.get('mode')}), last compared {compared}{held}"
-
-
-def _held(last: object) -> str:
-    """Say why the watcher holds, as far as the last reload tells."""
-    match last:
-        case {"trigger": "rollback"}:
-            return "held after a rollback"
-        case {"trigger": "watch"}:
-            return "held after a reload that was refused"
-    return "held"
+    causes = {"rollback": " after a rollback", "watch": " after a reload that was refused"}
+    cause = causes.get(str(last.get("trigger")), "") if isinstance(last, dict) else ""
+    held = f", held{cause}; charhost resume reads the disk again" if watcher.get("held") else ""
+    return f"{state}, last compared {compared}{held}"
 
 
 def _errors(report: object, last: object) -> Iterator[tuple[str, object]]:
-    """The sentence of the last reload that went wrong, then a row for each file."""
+    """Yield the sentence of the last reload that went wrong, then a row for each file."""
     lines = error_lines(report) if isinstance(report, dict) else []
     if not isinstance(report, dict) or report != last:
         yield "last error", _reload(report)
     else:
         yield "last error", "in the last reload" if lines else f"in the last reload: {report.get('message')}"
-    for line in lines:
-        yield "", line
+    yield from (("", line) for line in lines)
+
+
+def _is_history(document: Json) -> bool:
+    reloads = document.get("reloads")
+    return isinstance(reloads, list) and all(isinstance(report, dict) for report in reloads)
+
+
+def _show_history(document: Json) -> None:
+    columns = ("started", "outcome", "by", "generation", "loaded", "errors", "directory", "reason")
+    if document["reloads"]:
+        show_table(columns, list(map(_attempt, document["reloads"])))
+    else:
+        say("There was no reload yet.")
+
+
+def _attempt(report: Json) -> list[object]:
+    started, loaded = moment(report.get("started_at")), f"{report.get('loaded_count')}/{report.get('total_files')}"
+    rest = [report.get(name) for name in ("error_count", "directory", "reason")]
+    return [started, *(report.get(name) for name in ("outcome", "trigger", "generation")), loaded, *rest]

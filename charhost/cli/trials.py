@@ -1,7 +1,5 @@
 """Trials of the files of a directory, each in a child process that may crash."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence
@@ -11,14 +9,13 @@ from typing import Any, TypeVar
 import typer
 
 from charhost.cli.output import complain
-from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
-from charhost.reload.loader import duplicate
+from charhost.loading.snapshot import Snapshot
+from charhost.reload.loader import duplicates
 from charhost.sandbox.sandbox import Sandbox
 from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
 
 T = TypeVar("T")
-Progress = Callable[[int], None]
 
 
 def completed(work: Coroutine[Any, Any, T]) -> T:
@@ -34,35 +31,21 @@ def completed(work: Coroutine[Any, Any, T]) -> T:
         raise typer.Exit(130) from None
 
 
-def read_directory(settings: Settings) -> Snapshot:
-    """Read the directory as a server with these settings does; raise `DirectoryError`."""
-    return take_snapshot(settings.directory, Limits.of(settings))
-
-
 async def try_files(
-    settings: Settings, snapshot: Snapshot, paths: Sequence[str], progress: Progress = lambda done: None
+    settings: Settings, snapshot: Snapshot, paths: Sequence[str], progress: Callable[[int], None] = lambda done: None
 ) -> list[Trial]:
     """Return the trials of the files at *paths*; call *progress* with the number of those that are done."""
     sandbox = Sandbox(settings)
-    found: list[Trial] = []
+    found: dict[str, Trial] = {}
     try:
         async with aclosing(sandbox.trials(snapshot, paths)) as trials:
             async for trial in trials:
-                found.append(trial)
+                found[paths[len(found)]] = trial
                 progress(len(found))
     finally:
         await sandbox.close()
-    return _refuse_duplicates(found, snapshot, paths)
-
-
-def _refuse_duplicates(found: list[Trial], snapshot: Snapshot, paths: Sequence[str]) -> list[Trial]:
-    """Make an error of each character whose name an earlier file has."""
-    first: dict[str, str] = {}
-    trials = []
-    for path, trial in zip(paths, found, strict=True):
-        owner = first.setdefault(trial.name, trial.file) if trial.name else trial.file
-        if owner != trial.file and trial.error is None:
-            error = duplicate(trial.name, trial.file, owner, snapshot.files.get(path))
-            trial = trial.model_copy(update={"error": error})
-        trials.append(trial)
-    return trials
+    taken = duplicates({path: trial.name for path, trial in found.items() if trial.name}, snapshot)
+    return [
+        trial if trial.error or path not in taken else trial.model_copy(update={"error": taken[path]})
+        for path, trial in found.items()
+    ]

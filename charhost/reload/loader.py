@@ -20,7 +20,6 @@ from charhost.loading.file_loader import Load
 from charhost.loading.fingerprint import fingerprints
 from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
-from charhost.loading.source_file import SourceFile
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.garbage import Garbage, collector_paused
 from charhost.report import FileError
@@ -189,21 +188,21 @@ def _select(results: _Results, snapshot: Snapshot, basis: Basis) -> tuple[dict[s
 
 
 def _first_wins(loaded: list[Character], snapshot: Snapshot) -> tuple[dict[str, Character], list[FileError]]:
-    """Keep the first character of each name, and return an error for each of the others."""
-    characters: dict[str, Character] = {}
-    errors = []
-    for character in loaded:
-        first = characters.setdefault(character.name, character)
-        if first is not character:
-            errors.append(duplicate(character.name, character.file, first.file, snapshot.files.get(character.file)))
-    return characters, errors
+    errors = duplicates({character.file: character.name for character in loaded}, snapshot)
+    return {character.name: character for character in loaded if character.file not in errors}, list(errors.values())
 
 
-def duplicate(name: str, file: str, first: str, source: SourceFile | None) -> FileError:
-    """Return the error of *file*, whose name is taken by the file *first*."""
-    text = f"{name!r} is already the CHARACTER_NAME of {first}; give one of them another name"
-    line = line_of(source.text, "CHARACTER_NAME") if source else None
-    return explain(DuplicateName(text, line, name), file, file)
+def duplicates(names: Mapping[str, str], snapshot: Snapshot) -> dict[str, FileError]:
+    """Return an error for each path whose character has the name of an earlier one; *names* has them by path."""
+    first: dict[str, str] = {}
+    errors = {}
+    for path, name in names.items():
+        owner = first.setdefault(name, path)
+        if owner != path:
+            text = f"{name!r} is already the CHARACTER_NAME of {display(owner)}; give one of them another name"
+            line = line_of(snapshot.files[path].text, "CHARACTER_NAME") if path in snapshot.files else None
+            errors[path] = explain(DuplicateName(text, line, name), path, path)
+    return errors
 
 
 def _keep_standard_descriptors() -> None:

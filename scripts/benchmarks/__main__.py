@@ -1,7 +1,5 @@
 """`scripts/bench COMMAND`: each command is a file beside this one."""
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 
@@ -11,7 +9,6 @@ COMMANDS = {"relay": relay, "reload": reload, "soak": soak, "watch": watch}
 
 
 def main() -> None:
-    """Run one benchmark and print its table."""
     parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure charhost.")
     commands = parser.add_subparsers(dest="command", required=True)
     for name, module in COMMANDS.items():

@@ -1,49 +1,54 @@
 """The measured servers: child processes on free ports."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 
 def free_port() -> int:
-    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
+        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager
-async def python(*arguments: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[None]:
-    """Run `python ARGUMENTS` until the end of the block."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *arguments,
-        env=os.environ | dict(environment or {}),
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,
-    )
+async def python(
+    *arguments: str, port: int, log: Path = Path(os.devnull), **environment: str
+) -> AsyncIterator[Process]:
+    """Run `python ARGUMENTS` until the end of the block, which begins when it accepts connections on *port*.
+
+    Its standard error goes to *log*. Raises `ChildProcessError` if it ends before.
+    """
+    with log.open("wb") as stderr:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, *arguments),
+            env=os.environ | environment,
+            stdout=DEVNULL,
+            stderr=stderr,
+            start_new_session=True,
+        )
     try:
-        yield
+        async with asyncio.timeout(20):
+            while not await _accepts_connections(port):
+                if process.returncode is not None:
+                    raise ChildProcessError(f"{' '.join(arguments)} does not start: {log.read_text()[-2000:]}")
+                await asyncio.sleep(0.02)
+        yield process
     finally:
-        os.killpg(process.pid, signal.SIGTERM)
+        if process.returncode is None:
+            os.killpg(process.pid, signal.SIGTERM)
         await process.wait()
 
 
-async def until_listening(port: int) -> None:
-    """Wait until a server accepts connections on *port*."""
-    async with asyncio.timeout(20):
-        while True:
-            try:
-                _, writer = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                await asyncio.sleep(0.02)
-            else:
-                writer.close()
-                return
+async def _accepts_connections(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError:
+        return False
+    writer.close()
+    return True

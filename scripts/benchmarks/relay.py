@@ -4,30 +4,53 @@ Words per second are measured with a model that streams as fast as it is read, t
 that pauses 5 ms after each word. Clients, charhost and model share the machine.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import aiohttp
 
 from scripts.benchmarks.measure import generate, print_table, spread
-from scripts.benchmarks.processes import free_port, python, until_listening
+from scripts.benchmarks.processes import free_port, python
 
 _FLAT_OUT, _PACED = ("1000", "0"), ("40", "0.005")
-_BODY = {"model": "Number 00000", "stream": True, "messages": [{"role": "user", "content": "Go on."}]}
+_CHARACTER = "Number 00000"
+_BODY = {"model": _CHARACTER, "stream": True, "messages": [{"role": "user", "content": "Go on."}]}
 _WORD = b'"content":" word"'
-_DIALECTS = {"realtime": "ga", "realtime, beta": "beta"}
+_ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Go on."}]}
 
 
-@dataclass
-class Response:
+class _Dialect(NamedTuple):
+    """A client on a WebSocket: its query, its two events, of which the second is timed, and those that it receives."""
+
+    query: dict[str, str]
+    first: dict[str, Any]
+    timed: dict[str, Any]
+    word: str = "text.delta"
+    last: str = '"response.done"'
+
+
+_OPENAI = {"type": "conversation.item.create", "item": _ITEM}, {"type": "response.create"}
+_DIALECTS = {
+    "realtime": _Dialect({"model": _CHARACTER, "dialect": "ga"}, *_OPENAI),
+    "realtime, beta": _Dialect({"model": _CHARACTER, "dialect": "beta"}, *_OPENAI),
+    "unmute": _Dialect(
+        {"dialect": "unmute"},
+        {"type": "session.update", "session": {"allow_recording": False}},
+        {"type": "input_audio_buffer.append", "audio": "T2dnUw=="},  # the first sound
+        '"response.text.delta"',
+        '"unmute.additional_outputs"',
+    ),
+}
+_INTERFACES = ["directly", "chat completions", *_DIALECTS]
+
+
+class Response(NamedTuple):
     """One response: seconds until its first and its last word, and the number of words."""
 
     first: float
@@ -36,18 +59,15 @@ class Response:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of this benchmark."""
     parser.add_argument("--conversations", default="1,10,100", help="concurrent conversations (default: 1,10,100)")
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    """Print a row for each interface and number of conversations."""
-    interfaces = ["directly", "chat completions", *_DIALECTS, "unmute"]
     rows = []
     for count in map(int, arguments.conversations.split(",")):
-        speeds = await _speeds(interfaces, count, arguments.runs)
-        firsts = await _firsts(interfaces, count, arguments.runs)
-        for interface in interfaces:
+        speeds = await _measured(count, arguments.runs, _FLAT_OUT, _words_per_second)
+        firsts = await _measured(count, arguments.runs, _PACED, _first_word)
+        for interface in _INTERFACES:
             speed, first = speeds[interface], firsts[interface]
             share = f"{min(speed) / max(speeds['directly']):.2f}-{max(speed) / min(speeds['directly']):.2f}"
             added = [milliseconds - direct for milliseconds, direct in zip(first, firsts["directly"], strict=True)]
@@ -55,59 +75,50 @@ async def measure(arguments: argparse.Namespace) -> None:
     print_table(["conversations", "through", "words/s", "of direct", "first word, ms", "added, ms"], rows)
 
 
-async def _speeds(interfaces: list[str], count: int, runs: int) -> dict[str, list[float]]:
-    """Return the words per second of all conversations together, for each run."""
-
-    def speed(responses: list[Response]) -> float:
-        return sum(response.words for response in responses) / max(response.last for response in responses)
-
-    return await _measured(interfaces, count, runs, _FLAT_OUT, speed)
+def _words_per_second(responses: Sequence[Response]) -> float:
+    return sum(response.words for response in responses) / max(response.last for response in responses)
 
 
-async def _firsts(interfaces: list[str], count: int, runs: int) -> dict[str, list[float]]:
-    """Return the median of the milliseconds to the first word, for each run."""
-
-    def first(responses: list[Response]) -> float:
-        return sorted(response.first for response in responses)[len(responses) // 2] * 1000
-
-    return await _measured(interfaces, count, runs, _PACED, first)
+def _first_word(responses: Sequence[Response]) -> float:
+    """Return the median of the milliseconds to the first word."""
+    return sorted(response.first for response in responses)[len(responses) // 2] * 1000
 
 
 async def _measured(
-    interfaces: list[str], count: int, runs: int, pace: tuple[str, str], figure: Callable[[list[Response]], float]
+    count: int, runs: int, pace: tuple[str, str], figure: Callable[[Sequence[Response]], float]
 ) -> dict[str, list[float]]:
-    figures: dict[str, list[float]] = {interface: [] for interface in interfaces}
-    async with AsyncExitStack() as stack:
-        ask = await _set_up(stack, pace, count)
+    """Return the figure of *count* concurrent responses through each interface, for each run."""
+    figures: dict[str, list[float]] = {interface: [] for interface in _INTERFACES}
+    connector = aiohttp.TCPConnector(limit=0)
+    async with _servers(pace, count) as (model, charhost), aiohttp.ClientSession(connector=connector) as client:
         for run in range(runs + 1):  # the first is a warm-up
-            for interface in interfaces:
-                found = figure(await asyncio.gather(*(ask(interface) for _ in range(count))))
+            for interface in _INTERFACES:
+                server = model if interface == "directly" else charhost
+                responses = await asyncio.gather(*(_ask(client, server, interface) for _ in range(count)))
                 if run:
-                    figures[interface].append(found)
+                    figures[interface].append(figure(responses))
     return figures
 
 
-async def _set_up(stack: AsyncExitStack, pace: tuple[str, str], count: int) -> Callable[[str], Awaitable[Response]]:
+@asynccontextmanager
+async def _servers(pace: tuple[str, str], count: int) -> AsyncIterator[tuple[str, str]]:
+    """Run a model, and charhost in front of it; yield their URLs."""
     model, port = free_port(), free_port()
-    directory = generate(Path(stack.enter_context(tempfile.TemporaryDirectory())), 1)
-    await stack.enter_async_context(python("-m", "scripts.benchmarks.streaming", str(model), *pace))
-    environment = {"CHARHOST_LLM_URL": f"http://127.0.0.1:{model}/v1", "CHARHOST_LLM_MODEL": "m"}
-    options = ("--directory", str(directory), "--port", str(port), "--llm-concurrency", str(count))
-    await stack.enter_async_context(python("-m", "charhost", "serve", *options, environment=environment))
-    await until_listening(model)
-    await until_listening(port)
-    client = await stack.enter_async_context(aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)))
+    url = f"http://127.0.0.1:{model}/v1"
+    with tempfile.TemporaryDirectory() as scratch:
+        directory = generate(Path(scratch), 1)
+        options = ("--directory", str(directory), "--port", str(port), "--llm-concurrency", str(count))
+        async with (
+            python("-m", "scripts.benchmarks.streaming", str(model), *pace, port=model),
+            python("-m", "charhost", "serve", *options, port=port, CHARHOST_LLM_URL=url, CHARHOST_LLM_MODEL="m"),
+        ):
+            yield url, f"http://127.0.0.1:{port}/v1"
 
-    async def ask(interface: str) -> Response:
-        if interface == "unmute":
-            return await _unmute(client, f"ws://127.0.0.1:{port}/v1/realtime")
-        if interface in _DIALECTS:
-            return await _realtime(client, f"ws://127.0.0.1:{port}/v1/realtime", _DIALECTS[interface])
-        return await _completion(
-            client, f"http://127.0.0.1:{model if interface == 'directly' else port}/v1/chat/completions"
-        )
 
-    return ask
+async def _ask(client: aiohttp.ClientSession, server: str, interface: str) -> Response:
+    if interface in _DIALECTS:
+        return await _realtime(client, f"{server}/realtime", _DIALECTS[interface])
+    return await _completion(client, f"{server}/chat/completions")
 
 
 async def _completion(client: aiohttp.ClientSession, url: str) -> Response:
@@ -121,34 +132,16 @@ async def _completion(client: aiohttp.ClientSession, url: str) -> Response:
     return Response(first, time.perf_counter() - started, received.count(_WORD))
 
 
-async def _realtime(client: aiohttp.ClientSession, url: str, dialect: str) -> Response:
-    query = {"model": str(_BODY["model"]), "dialect": dialect}
-    content = [{"type": "input_text", "text": "Go on."}]
+async def _realtime(client: aiohttp.ClientSession, url: str, dialect: _Dialect) -> Response:
     words, first = 0, 0.0
-    async with client.ws_connect(url, params=query) as socket:
-        item = {"type": "message", "role": "user", "content": content}
-        await socket.send_json({"type": "conversation.item.create", "item": item})
+    async with client.ws_connect(url, params=dialect.query) as socket:
+        await socket.send_json(dialect.first)
         started = time.perf_counter()
-        await socket.send_json({"type": "response.create"})
+        await socket.send_json(dialect.timed)
         async for message in socket:
-            if "text.delta" in message.data[:60]:
+            if dialect.word in message.data[:60]:
                 words += 1
                 first = first or time.perf_counter() - started
-            elif '"response.done"' in message.data[:60]:
-                break
-    return Response(first, time.perf_counter() - started, words)
-
-
-async def _unmute(client: aiohttp.ClientSession, url: str) -> Response:
-    words, first = 0, 0.0
-    async with client.ws_connect(url, params={"dialect": "unmute"}) as socket:
-        await socket.send_json({"type": "session.update", "session": {"allow_recording": False}})
-        started = time.perf_counter()
-        await socket.send_json({"type": "input_audio_buffer.append", "audio": "T2dnUw=="})  # the first sound
-        async for message in socket:
-            if '"response.text.delta"' in message.data[:60]:
-                words += 1
-                first = first or time.perf_counter() - started
-            elif '"unmute.additional_outputs"' in message.data[:60]:
+            elif dialect.last in message.data[:60]:
                 break
     return Response(first, time.perf_counter() - started, words)

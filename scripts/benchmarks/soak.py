@@ -5,29 +5,23 @@ the last fifty acknowledged items of each conversation, and must be able to roll
 items of all conversations are checked.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import json
 import random
-import signal
-import sys
 import tempfile
 import time
+from asyncio.subprocess import Process
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
+from charhost.jsontext import Json
 from scripts.benchmarks.measure import character_source, generate, print_table, spread
-from scripts.benchmarks.processes import free_port, until_listening
-
-Json = dict[str, Any]
+from scripts.benchmarks.processes import free_port, python
 
 _CHARACTERS = 5
 _CLIENTS = 4
@@ -42,134 +36,102 @@ class Broken(Exception):
     """The server lost acknowledged data, or logged an error."""
 
 
-@dataclass
-class Witness:
-    """The data that the server acknowledged, and the number of items found again.
+class Soak:
+    """One state file, the servers that open it one after the other, and the data that they acknowledged.
 
-    `sets` has the comment of each character by generation.
+    `sets` has the comment of each character by generation, `items` those of each session; `found` counts what was
+    found again.
     """
 
-    reloads: list[Json] = field(default_factory=list)
-    sets: dict[int, dict[str, str]] = field(default_factory=dict)
-    items: dict[str, list[Json]] = field(default_factory=dict)
-    found: Counter[str] = field(default_factory=Counter)
-
-
-class Soak:
-    """One state file, and the servers that open it one after the other."""
-
     def __init__(self, home: Path, seed: int | None = None) -> None:
-        self.witness = Witness()
+        self.reloads: list[Json] = []
+        self.sets: dict[int, dict[str, str]] = {}
+        self.items: dict[str, list[Json]] = {}
+        self.found: Counter[str] = Counter()
         self.starts: list[float] = []
         self._chance = random.Random(seed)
         self._directories = [generate(home / name, _CHARACTERS) for name in ("one", "two")]
-        self._comments: dict[Path, dict[str, str]] = {directory: {} for directory in self._directories}
-        self._state = home / "state.db"
-        self._port = free_port()
+        generated = {f"Number {number:05d}": "generated" for number in range(_CHARACTERS)}
+        self._comments = {directory: generated.copy() for directory in self._directories}
+        self._home = home
         self._edits = 0
-        for directory in self._directories:
-            for number in range(_CHARACTERS):
-                self._edit(directory, number)
 
     async def round(self, longest: float) -> None:
         """Start the server, check its data, put it under load, and kill it within *longest* seconds."""
-        async with self._server() as process, aiohttp.ClientSession(f"http://127.0.0.1:{self._port}") as http:
-            sessions = list(self.witness.items)
+        async with self._server() as (process, http):
+            sessions = [*self.items, *[None] * _CLIENTS][:_CLIENTS]
             await self._check_history(http)
             busy = [asyncio.create_task(self._reload(http))]
-            for number in range(_CLIENTS):
-                session = sessions[number] if number < len(sessions) else None
-                busy.append(asyncio.create_task(self._talk(http, session)))
+            busy += [asyncio.create_task(self._talk(http, session)) for session in sessions]
             moment = self._chance.uniform(0.02, longest)
             await asyncio.wait(busy, timeout=moment, return_when=asyncio.FIRST_EXCEPTION)
-            process.send_signal(signal.SIGKILL)
+            process.kill()
             await process.wait()
-            for outcome in await asyncio.gather(*busy, return_exceptions=True):
-                if isinstance(outcome, BaseException):
-                    raise outcome
+            await asyncio.gather(*busy)
 
     async def check_all(self) -> None:
-        """Look for everything that was acknowledged."""
-        async with self._server(), aiohttp.ClientSession(f"http://127.0.0.1:{self._port}") as http:
+        async with self._server() as (_, http):
             await self._check_history(http)
-            for session, items in self.witness.items.items():
+            for session, items in self.items.items():
                 async with http.ws_connect("/v1/realtime", params={"resume": session}) as ws:
                     await self._check_items(ws, session, len(items))
 
     @asynccontextmanager
-    async def _server(self) -> AsyncIterator[asyncio.subprocess.Process]:
-        started = time.monotonic()
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "charhost", "serve", "--port", str(self._port), "--resume-set"),
-            *("--directory", str(self._directories[0]), "--state", str(self._state)),
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        assert process.stderr is not None
-        lines = asyncio.create_task(process.stderr.read())
+    async def _server(self) -> AsyncIterator[tuple[Process, aiohttp.ClientSession]]:
+        port, log, started = free_port(), self._home / "server.log", time.monotonic()
+        options = ("--directory", str(self._directories[0]), "--state", str(self._home / "state.db"), "--resume-set")
+        arguments = ("-m", "charhost", "serve", "--port", str(port), *options)
         try:
-            listening = asyncio.create_task(until_listening(self._port))
-            await asyncio.wait((listening, lines), return_when=asyncio.FIRST_COMPLETED)
-            if not listening.done():
-                listening.cancel()
-                raise Broken(f"the server does not start: {lines.result().decode()[-2000:]}")
-            self.starts.append((time.monotonic() - started) * 1000)
-            yield process
+            async with (
+                python(*arguments, port=port, log=log) as process,
+                aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
+            ):
+                self.starts.append((time.monotonic() - started) * 1000)
+                yield process, http
         finally:
-            if process.returncode is None:
-                process.kill()
-            await process.wait()
-            self._check_log((await lines).decode())
-
-    def _check_log(self, log: str) -> None:
-        if "Traceback" in log or " ERROR " in log:
-            raise Broken(f"the log has an error: {log[-3000:]}")
+            text = log.read_text()
+            if "Traceback" in text or " ERROR " in text:
+                raise Broken(f"the log has an error: {text[-3000:]}")
 
     async def _check_history(self, http: aiohttp.ClientSession) -> None:
         async with http.get("/v1/characters/reloads", params={"limit": str(_MOST_ATTEMPTS)}) as response:
             history = await response.json()
-        kept = {report["reload_id"]: report for report in history["reloads"]}
-        acknowledged = self.witness.reloads[-_MOST_ATTEMPTS // 2 :]
-        for report in acknowledged:
-            if kept.get(report["reload_id"]) != report:
-                raise Broken(
-                    f"the reload {report['reload_id']} was acknowledged, but the history has it not or differently"
-                )
-        order = [name for name in reversed(kept) if name in {report["reload_id"] for report in acknowledged}]
-        if order != [report["reload_id"] for report in acknowledged]:
-            raise Broken(f"the history has another order than the responses: {order}")
-        self.witness.found["reloads"] += len(acknowledged)
+        acknowledged = self.reloads[-_MOST_ATTEMPTS // 2 :]
+        kept = [report for report in reversed(history["reloads"]) if report in acknowledged]
+        if kept != acknowledged:
+            raise Broken(f"the reloads {acknowledged} were acknowledged, but the history has {history['reloads']}")
+        self.found["reloads"] += len(acknowledged)
         await self._check_a_rollback(http, history)
 
     async def _check_a_rollback(self, http: aiohttp.ClientSession, history: Json) -> None:
-        generation = self._chance.choice([one for one in history["generations"] if one in self.witness.sets] or [None])
+        generation = self._chance.choice([one for one in history["generations"] if one in self.sets] or [None])
         if generation is None:  # only at the start
             return
         async with http.post("/v1/characters/rollback", json={"generation": generation}) as response:
             report = await response.json()
         async with http.get("/v1/characters") as response:
             comments = {entry["name"]: entry["comment"] for entry in (await response.json())["characters"]}
-        if report.get("outcome") != "applied" or comments != self.witness.sets[generation]:
-            raise Broken(f"generation {generation} was {self.witness.sets[generation]}, and is {comments}: {report}")
+        if report.get("outcome") != "applied" or comments != self.sets[generation]:
+            raise Broken(f"generation {generation} was {self.sets[generation]}, and is {comments}: {report}")
         self._note(report, comments)
-        self.witness.found["rollbacks"] += 1
+        self.found["rollbacks"] += 1
 
     def _note(self, report: Json, comments: dict[str, str]) -> None:
-        self.witness.reloads.append(report)
-        self.witness.sets[report["generation"]] = comments
+        self.reloads.append(report)
+        self.sets[report["generation"]] = comments
 
-    def _edit(self, directory: Path, number: int) -> None:
+    def _edit(self, directory: Path) -> None:
         self._edits += 1
-        comment = f"edit {self._edits}"
-        (directory / f"c{number:05d}.py").write_text(character_source(number).replace('"generated"', repr(comment)))
+        number, comment = self._chance.randrange(_CHARACTERS), f"edit {self._edits}"
+        (directory / f"c{number:05d}.py").write_text(character_source(number, comment=comment))
         self._comments[directory][f"Number {number:05d}"] = comment
 
     async def _reload(self, http: aiohttp.ClientSession) -> None:
         with suppress(*_GONE):
             while True:
                 directory = self._chance.choice(self._directories)
-                self._edit(directory, self._chance.randrange(_CHARACTERS))
-                comments = dict(self._comments[directory])
+                self._edit(directory)
+                comments = self._comments[directory].copy()
                 fields = {
                     "directory": str(directory),
                     "scope": self._chance.choice(("all", "changed")),
@@ -187,7 +149,7 @@ class Soak:
                     if created is None:
                         continue
                     if created["type"] == "error":
-                        if self.witness.items.get(session or ""):
+                        if self.items.get(session or ""):
                             raise Broken(f"the session {session} is lost: {created}")
                         session = None  # it had no acknowledged items before the kill
                         continue
@@ -197,14 +159,14 @@ class Soak:
                         pass
 
     async def _check_items(self, ws: aiohttp.ClientWebSocketResponse, session: str, most: int) -> None:
-        for item in self.witness.items.setdefault(session, [])[-most:]:
+        for item in self.items.setdefault(session, [])[-most:]:
             await ws.send_json({"type": "conversation.item.retrieve", "item_id": item["id"]})
             found = await _next(ws, "conversation.item.retrieved")
             if found is None:
                 return
             if found.get("item") != item:
                 raise Broken(f"the session {session} had {item}, and has {found}")
-            self.witness.found["items"] += 1
+            self.found["items"] += 1
 
     async def _converse(self, ws: aiohttp.ClientWebSocketResponse, session: str) -> bool:
         """Send a sentence, and record it with the response once the response is complete."""
@@ -216,8 +178,8 @@ class Soak:
         done = await _next(ws, "response.done")
         if item_done is None or done is None or done["response"]["status"] != "completed":
             return False
-        self.witness.items[session] += [item_done["item"], *done["response"]["output"]]
-        self.witness.found["turns"] += 1
+        self.items[session] += [item_done["item"], *done["response"]["output"]]
+        self.found["turns"] += 1
         return True
 
 
@@ -231,30 +193,27 @@ async def _next(ws: aiohttp.ClientWebSocketResponse, kind: str) -> Json | None:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of this benchmark."""
     parser.set_defaults(runs=100)
     parser.add_argument("--longest", type=float, default=1.0, help="seconds before the latest kill (default: 1.0)")
     parser.add_argument("--seed", type=int, default=None, help="repeat the same random moments")
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    """Print the numbers of acknowledged and found items; raise `Broken` if one is lost."""
     with tempfile.TemporaryDirectory() as home:
         soak = Soak(Path(home), arguments.seed)
         for _ in range(arguments.runs):
             await soak.round(arguments.longest)
         await soak.check_all()
         size = sum(file.stat().st_size for file in Path(home).glob("state.db*")) / 1024
-    found = soak.witness.found
-    header = [
-        "kills",
-        "turns",
-        "reloads",
-        "rollbacks",
-        "items found",
-        "reloads found",
-        "start, ms",
-        "file, KiB",
-    ]
-    counts = [arguments.runs, found["turns"], len(soak.witness.reloads), found["rollbacks"], found["items"]]
-    print_table(header, [[*map(str, counts), str(found["reloads"]), spread(soak.starts), f"{size:.0f}"]])
+    found = soak.found
+    cells = {
+        "kills": arguments.runs,
+        "turns": found["turns"],
+        "reloads": len(soak.reloads),
+        "rollbacks": found["rollbacks"],
+        "items found": found["items"],
+        "reloads found": found["reloads"],
+        "start, ms": spread(soak.starts),
+        "file, KiB": f"{size:.0f}",
+    }
+    print_table(list(cells), [list(map(str, cells.values()))])

@@ -1,7 +1,5 @@
 """A minimal model server: `python -m scripts.benchmarks.streaming PORT TOKENS SECONDS_BETWEEN`."""
 
-from __future__ import annotations
-
 import asyncio
 import sys
 

@@ -3,15 +3,13 @@
 Both serve the same directory, one after the other; each save replaces one file by `os.replace`.
 """
 
-from __future__ import annotations
-
 import argparse
 import asyncio
 import os
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -20,20 +18,22 @@ from scripts.benchmarks.measure import character_source, generate, print_table, 
 from scripts.benchmarks.processes import free_port, python
 
 _EDITED = 3
-_DEADLINE = 20.0
+# The commands, to which the directory and the port are appended.
+_SERVERS = {
+    "charhost --watch": ("charhost", "serve", "--watch", "--directory"),
+    "uvicorn --reload": ("uvicorn", "scripts.benchmarks.importing:application", "--reload", "--reload-dir"),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of this benchmark."""
     parser.add_argument("--counts", default="10,1000", help="numbers of characters (default: 10,1000)")
     parser.add_argument("--bursts", type=int, default=8, help="bursts of ten saves, 7 ms apart (default: 8)")
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    """Print the times from a save to the response, and the number of bursts after which old code was served."""
     rows = []
     for count in map(int, arguments.counts.split(",")):
-        for name, command in (("charhost --watch", _charhost), ("uvicorn --reload", _uvicorn)):
+        for name, command in _SERVERS.items():
             with tempfile.TemporaryDirectory() as scratch:
                 directory = generate(Path(scratch), count)
                 async with _serving(command, directory) as url:
@@ -43,20 +43,12 @@ async def measure(arguments: argparse.Namespace) -> None:
     print_table(["characters", "server", "save to response, ms", "bursts that ended on stale code"], rows)
 
 
-def _charhost(directory: Path, port: int) -> tuple[str, ...]:
-    return "-m", "charhost", "serve", "--watch", "--directory", str(directory), "--port", str(port)
-
-
-def _uvicorn(directory: Path, port: int) -> tuple[str, ...]:
-    application = "scripts.benchmarks.importing:application"
-    return "-m", "uvicorn", "--reload", "--reload-dir", str(directory), "--port", str(port), application
-
-
 @asynccontextmanager
-async def _serving(command: Callable[[Path, int], tuple[str, ...]], directory: Path) -> AsyncIterator[str]:
+async def _serving(command: Sequence[str], directory: Path) -> AsyncIterator[str]:
     port = free_port()
     url = f"http://127.0.0.1:{port}/v1/characters/Number%20{_EDITED:05d}"
-    async with python(*command(directory, port), environment={"BENCH_DIRECTORY": str(directory)}):
+    arguments = ("-m", *command, str(directory), "--port", str(port))
+    async with python(*arguments, port=port, BENCH_DIRECTORY=str(directory)):
         await _until(url, "generated")
         # Let the server's watcher start, and the files grow older than a tick of the file system's clock.
         await asyncio.sleep(3)
@@ -83,23 +75,18 @@ async def _burst_is_stale(url: str, directory: Path, burst: int) -> bool:
 
 
 def _save(directory: Path, comment: str) -> float:
-    source = character_source(_EDITED).replace('"generated"', repr(comment))
     temporary = directory / ".saving"
-    temporary.write_text(source)
+    temporary.write_text(character_source(_EDITED, comment=comment))
     started = time.perf_counter()
     os.replace(temporary, directory / f"c{_EDITED:05d}.py")
     return started
 
 
 async def _until(url: str, comment: str) -> None:
-    async with asyncio.timeout(_DEADLINE), aiohttp.ClientSession() as client:
-        while await _comment(client, url) != comment:
+    async with asyncio.timeout(20), aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as client:
+        while True:
+            with suppress(aiohttp.ClientError, TimeoutError, KeyError):  # uvicorn restarts its process
+                async with client.get(url) as response:
+                    if (await response.json())["comment"] == comment:
+                        return
             await asyncio.sleep(0.001)
-
-
-async def _comment(client: aiohttp.ClientSession, url: str) -> str | None:
-    try:
-        async with client.get(url, timeout=aiohttp.ClientTimeout(total=2)) as response:
-            return str((await response.json())["comment"])
-    except (aiohttp.ClientError, TimeoutError, KeyError):  # uvicorn restarts its process
-        return None

@@ -28,29 +28,32 @@ class Source:
         return len(self.text.splitlines())
 
     @property
-    def folder(self) -> str:
-        return self.path.rpartition("/")[0]
-
-    @property
     def module(self) -> str:
-        """The dotted name under which the file is imported."""
         return self.path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
+    @cached_property
     def functions(self) -> list[Function]:
-        """Return every function, nested ones too."""
         return [node for node in ast.walk(self.tree) if isinstance(node, Function)]
 
-    def comments(self) -> Iterator[tuple[int, str]]:
-        """Yield the line and the words of each comment."""
-        for token in tokenize.generate_tokens(io.StringIO(self.text).readline):
-            if token.type == tokenize.COMMENT and not token.string.startswith("#!"):
-                yield token.start[0], token.string.lstrip("#: ")
+    @cached_property
+    def comments(self) -> list[tuple[int, str]]:
+        """The line and the words of each comment."""
+        tokens = tokenize.generate_tokens(io.StringIO(self.text).readline)
+        comments = [token for token in tokens if token.type == tokenize.COMMENT and token.string[:2] != "#!"]
+        return [(comment.start[0], comment.string.lstrip("#: ")) for comment in comments]
 
     def docstrings(self) -> Iterator[tuple[int, str]]:
-        """Yield the line and the words of each docstring."""
         for node in ast.walk(self.tree):
             if isinstance(node, Definition | ast.Module) and (text := ast.get_docstring(node)):
                 yield node.body[0].lineno, text
+
+    def imports(self) -> Iterator[tuple[int, str]]:
+        """Yield the line and the dotted name of each import, those under TYPE_CHECKING too."""
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Import):
+                yield from ((node.lineno, alias.name) for alias in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                yield from ((node.lineno, f"{node.module}.{alias.name}") for alias in node.names)
 
 
 def read(root: Path, folder: str) -> list[Source]:

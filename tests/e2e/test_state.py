@@ -29,7 +29,7 @@ async def test_ten_kills_at_random_moments_lose_nothing_that_was_acknowledged(tm
     for _ in range(10):
         await soak.round(longest=0.25)
     await soak.check_all()
-    found = soak.witness.found
+    found = soak.found
     assert min(found[what] for what in ("turns", "items", "reloads", "rollbacks")) > 0, found
 
 
