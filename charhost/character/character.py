@@ -11,6 +11,10 @@ from typing import Any
 from charhost.character.model_choice import ModelChoice
 
 
+class LoadedModules:
+    """The modules of one build, which stay loaded as long as a character of the build holds this object."""
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Character:
     """One character as its file defined it.
@@ -18,7 +22,7 @@ class Character:
     `voice_source`, `metadata` and `tools` are plain JSON data, copied when the file was loaded; `instructions` is
     what the file has, as `prompt_generator` expects it. `host_tools` names those of the host's own tools that it may be
     given. `file` is relative to the directory, `location` absolute.
-    One of the `greetings` opens a conversation. `lease` keeps the modules of its build alive.
+    One of the `greetings` opens a conversation.
     """
 
     name: str
@@ -34,7 +38,7 @@ class Character:
     prompt_generator: type[Any]
     fingerprint: str
     generation: int
-    lease: object = field(repr=False)
+    modules: LoadedModules = field(repr=False)
 
     @property
     def is_good(self) -> bool:

@@ -1,4 +1,4 @@
-"""Persona: a character in one conversation."""
+"""A character in one conversation."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from charhost.character.character import Character
 from charhost.character.diagnostics import explain
-from charhost.character.worker_pool import Crew
+from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
 from charhost.report import FileError
 from charhost.text import display
@@ -22,15 +22,15 @@ log = logging.getLogger("charhost.conversation")
 MOST_PROMPT = 1_000_000
 
 
-class Persona:
+class CharacterInstance:
     """The `PromptGenerator` of one conversation; its methods run on threads, each call under a deadline.
 
     Lives as long as the conversation stays with this version of its character.
     """
 
-    def __init__(self, character: Character, crew: Crew, deadline: float) -> None:
+    def __init__(self, character: Character, pool: WorkerPool, deadline: float) -> None:
         self.character = character
-        self._crew = crew
+        self._pool = pool
         self._deadline = deadline
         self._making = asyncio.Lock()
         self._prompt: str | None = None
@@ -46,7 +46,7 @@ class Persona:
     async def ask(self, job: Callable[[], T], deadline: float) -> T:
         """Run code of the character's file; raise `PluginFailed` for each of its exceptions."""
         outcome: T | FileError | BaseException
-        (outcome,) = await self._crew.run_all([lambda: self._explained(job)], deadline)
+        (outcome,) = await self._pool.run_all([lambda: self._explained(job)], deadline)
         if isinstance(outcome, BaseException):  # past the deadline
             outcome = self._explain(outcome)
         if isinstance(outcome, FileError):

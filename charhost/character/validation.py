@@ -13,7 +13,7 @@ from jsonschema.validators import validator_for
 from pydantic import ValidationError as SchemaMismatch
 from pydantic_core import from_json, to_json
 
-from charhost.character.character import Character, normal
+from charhost.character.character import Character, LoadedModules, normal
 from charhost.character.host_tools import HOST_TOOLS
 from charhost.character.model_choice import ModelChoice
 from charhost.character.signatures import MISSING, attribute, callable_with, constructable
@@ -35,7 +35,7 @@ def character_in(
     location: str,
     fingerprint: str,
     generation: int,
-    lease: object,
+    modules: LoadedModules,
 ) -> Character:
     """Make the character that *module* defines.
 
@@ -58,7 +58,7 @@ def character_in(
         greetings=checks.greetings(),
         fingerprint=fingerprint,
         generation=generation,
-        lease=lease,
+        modules=modules,
     )
     if checks.problems:
         line = next(filter(None, (line_of(source(), where) for where, _ in checks.problems)), None)

@@ -28,7 +28,7 @@ MOST_THREADS = 32
 _DELIVERY = 0.005
 
 
-class Crew:
+class WorkerPool:
     """The threads that run plugin code, and those among them that were given up.
 
     An instance of this should live as long as the application does.
@@ -85,7 +85,7 @@ class Crew:
             pause = min(1.0, pause * 1.2)
 
 
-class Breath:
+class PeriodicYield:
     """Lets other threads have the interpreter lock, often enough for the event loop, and not more often."""
 
     # A pause costs about 0.1 ms whatever its length; without one the lock changes hands every 5 ms.
@@ -94,7 +94,7 @@ class Breath:
     def __init__(self) -> None:
         self._last = time.monotonic()
 
-    def take(self) -> None:
+    def step(self) -> None:
         """Pause if the last pause is long enough ago; call it between pieces of work."""
         if time.monotonic() - self._last > self._INTERVAL:
             time.sleep(0)
@@ -104,8 +104,8 @@ class Breath:
 class _Batch:
     """Jobs that share their threads, and the watch over their deadlines."""
 
-    def __init__(self, crew: Crew, jobs: Sequence[Job], deadline: float, interrupt: bool) -> None:
-        self._crew = crew
+    def __init__(self, pool: WorkerPool, jobs: Sequence[Job], deadline: float, interrupt: bool) -> None:
+        self._pool = pool
         self._interrupt = interrupt
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
@@ -146,7 +146,7 @@ class _Batch:
         self._waiting.clear()
         for worker in self._workers:
             if worker.abandon_if_running(0) is not None:
-                self._crew.abandon(worker)
+                self._pool.abandon(worker)
 
     def _settle(self) -> None:
         while self._done:
@@ -159,7 +159,7 @@ class _Batch:
         for worker in self._workers:
             index = worker.abandon_if_running(self._deadline)
             if index is not None:
-                self._crew.abandon(worker)
+                self._pool.abandon(worker)
                 if not self.futures[index].done():
                     self.futures[index].set_result(self._timeout(worker))
         self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.abandoned]
@@ -197,10 +197,10 @@ class _Worker(threading.Thread):
                     self._finished = True
 
     def _work(self) -> None:
-        breath = Breath()
+        gil = PeriodicYield()
         while (job := self._take()) is not None:
             self._run(*job)
-            breath.take()
+            gil.step()
 
     def _take(self) -> tuple[int, Job] | None:
         # Under the guard: a job that was taken is always seen by whoever gives the thread up.

@@ -13,7 +13,7 @@ _REFUSAL = "The directory is not below one of the allowed roots (CHARHOST_ALLOWE
 
 
 @dataclass(frozen=True)
-class Fence:
+class AllowedPaths:
     """The bounds of one reading of a directory: the roots, and the directory itself, without any links."""
 
     places: tuple[str, ...]
@@ -33,7 +33,7 @@ class Fence:
             return False
 
 
-class Roots:
+class AllowedRoots:
     """The roots, of which there is at least one; the directory of the start may be read wherever it is.
 
     A path is asked for by its text and by where it leads: both have to lie below a root. Whether there is anything
@@ -54,10 +54,10 @@ class Roots:
             raise DirectoryNotAllowed(_REFUSAL)
         return places
 
-    def fence(self, directory: Path) -> Fence:
+    def allowed(self, directory: Path) -> AllowedPaths:
         """Return the bounds for a reading of *directory*; raise `DirectoryNotAllowed`."""
         real = os.path.realpath(directory)
-        return Fence((*self.admit(directory, real), real))
+        return AllowedPaths((*self.admit(directory, real), real))
 
 
 def _is_below(path: str, places: Iterable[str]) -> bool:

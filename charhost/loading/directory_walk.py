@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from charhost.errors import DirectoryNotFound, DirectoryNotReadable, DirectoryTooLarge, NotADirectory
-from charhost.loading.allowed_roots import Fence
+from charhost.loading.allowed_roots import AllowedPaths
 from charhost.text import display
 
 # Device and inode.
@@ -26,12 +26,12 @@ class Walk:
     """One walk through a directory and the folders below it; `newest` is when a folder last changed, in nanoseconds.
 
     Dot-folders and `__pycache__` are skipped. A linked folder is entered once, and by its own name where it has one
-    below the directory, and not at all if it leads out of the *fence*.
+    below the directory, and not at all if it leads out of the *allowed* paths.
     """
 
-    def __init__(self, directory: Path, most: int, fence: Fence | None = None) -> None:
+    def __init__(self, directory: Path, most: int, allowed: AllowedPaths | None = None) -> None:
         self.newest = 0
-        self._fence = fence
+        self._allowed = allowed
         self._directory = str(directory)
         self._most = most
         self._count = 0
@@ -70,7 +70,7 @@ class Walk:
     def _follow_a_link(self) -> None:
         self._links.sort(reverse=True)
         prefix, location = self._links.pop()
-        if self._fence is None or self._fence.encloses(location):
+        if self._allowed is None or self._allowed.encloses(location):
             self._try_to_enter(prefix, location)
 
     def _try_to_enter(self, prefix: str, location: str) -> None:

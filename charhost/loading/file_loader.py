@@ -45,7 +45,7 @@ class Load:
             location=self._location,
             fingerprint=self.fingerprint,
             generation=self.generation,
-            lease=self.space,
+            modules=self.space,
         )
 
     def _source(self) -> str:

@@ -6,7 +6,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 
-from charhost.character.worker_pool import Breath
+from charhost.character.worker_pool import PeriodicYield
 from charhost.loading.module_names import ModuleSource
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
@@ -30,14 +30,14 @@ class _Graph:
     def __init__(self, snapshot: Snapshot) -> None:
         self._modules = snapshot.modules
         self._names = snapshot.module_names
-        self._breath = Breath()
+        self._gil = PeriodicYield()
         self._direct: dict[str, frozenset[str]] = {}
         # Importing anything runs the `__init__.py` of the directory.
         self._root = self._reach(frozenset([""]))
         self._others: dict[frozenset[str], bytes] = {}
 
     def fingerprint(self, path: str, file: SourceFile) -> str:
-        self._breath.take()
+        self._gil.step()
         # Most files import nothing of the directory, and a reload looks at every file.
         direct = self._imports(self._names[path]) - self._root if file.imports else _NOTHING
         others = self._others.get(direct)
@@ -70,7 +70,7 @@ class _Graph:
             source = self._modules.get(name)
             file = source.file if source else None
             known = frozenset(self._targets(name, source, file)) if source and file and file.imports else frozenset()
-            self._breath.take()
+            self._gil.step()
             self._direct[name] = known
         return known
 

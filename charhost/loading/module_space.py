@@ -20,6 +20,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from types import CodeType, ModuleType
 from typing import Any
 
+from charhost.character.character import LoadedModules
 from charhost.character.diagnostics import HelperFailed, explain
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
@@ -33,7 +34,7 @@ _real_import: Callable[..., Any] = builtins.__import__
 logging.getLogger(ROOT)
 
 
-class ModuleSpace:
+class ModuleSpace(LoadedModules):
     """The modules of one build; they leave `sys.modules` when the last holder of this object is gone.
 
     Every `Character` of the build holds it. Nothing in the modules themselves may: a loader that referred to its

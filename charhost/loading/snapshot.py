@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from charhost.errors import DirectoryTooLarge
-from charhost.loading.allowed_roots import Fence, Roots
+from charhost.loading.allowed_roots import AllowedPaths, AllowedRoots
 from charhost.loading.directory_walk import Walk
 from charhost.loading.module_names import ModuleSource, layout
 from charhost.loading.source_file import SourceFile
@@ -111,7 +111,7 @@ def take_snapshot(
     earlier: Snapshot | None = None,
     *,
     trust_stats: bool = True,
-    roots: Roots | None = None,
+    roots: AllowedRoots | None = None,
 ) -> Snapshot:
     """Read every `.py` file below *directory*, or take it from *earlier* where its stat proves it unchanged.
 
@@ -119,9 +119,9 @@ def take_snapshot(
     Dot-folders and `__pycache__` are skipped; a linked folder is entered once. With *roots* nothing outside them is
     read, wherever links lead. Raises `DirectoryError`.
     """
-    fence = roots.fence(directory) if roots else None
+    allowed = roots.allowed(directory) if roots else None
     known = earlier if earlier is not None and earlier.directory == directory else None
-    reader, walk = _Reader(limits, known, trust_stats, fence), Walk(directory, limits.files, fence)
+    reader, walk = _Reader(limits, known, trust_stats, allowed), Walk(directory, limits.files, allowed)
     taken = time.time_ns()
     try:
         for path, location in sorted(walk.files()):
@@ -132,7 +132,7 @@ def take_snapshot(
     finally:
         # Also after an error: if the directory now leads outside the roots, the error would leak what is there.
         if roots is not None:
-            roots.fence(directory)
+            roots.allowed(directory)
     newest = max(walk.newest, reader.newest)
     place = os.path.realpath(directory)
     snapshot = Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest, place)
@@ -148,12 +148,14 @@ class _TooManyBytes(Exception):
 class _Reader:
     """Collects files one by one, within the limits."""
 
-    def __init__(self, limits: Limits, earlier: Snapshot | None, trust_stats: bool, fence: Fence | None) -> None:
+    def __init__(
+        self, limits: Limits, earlier: Snapshot | None, trust_stats: bool, allowed: AllowedPaths | None
+    ) -> None:
         self.files: dict[str, SourceFile] = {}
         self.unreadable: dict[str, OSError] = {}
         self.stamps: dict[str, Stamp] = {}
         self._limits = limits
-        self._fence = fence
+        self._allowed = allowed
         self._known = earlier.files if earlier else {}
         self._stamps = earlier.stamps if earlier and trust_stats else {}
         self._bytes = 0
@@ -178,15 +180,15 @@ class _Reader:
             raise _TooManyBytes
 
     def _refuse_link(self, location: str) -> None:
-        """Refuse a link out of the fence before its target is looked at, which may or may not be there."""
-        if self._fence is not None and os.path.islink(location) and not self._fence.encloses(location):
+        """Refuse a link out of the allowed paths before its target is looked at, which may or may not be there."""
+        if self._allowed is not None and os.path.islink(location) and not self._allowed.encloses(location):
             raise _outside(location)
 
     def _open(self, path: str, location: str, status: os.stat_result) -> SourceFile:
         if not stat.S_ISREG(status.st_mode):  # not even opened: opening some devices has effects
             raise _not_regular(location)
         now = time.time_ns()
-        data, status = _read_regular(location, self._limits.file_bytes, self._fence)
+        data, status = _read_regular(location, self._limits.file_bytes, self._allowed)
         changed = max(status.st_mtime_ns, status.st_ctime_ns)
         self.newest = max(self.newest, status.st_ctime_ns)
         if now > changed + _SETTLED:
@@ -201,11 +203,11 @@ def _stamp(status: os.stat_result) -> Stamp:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _read_regular(location: str, limit: int, fence: Fence | None = None) -> tuple[bytes, os.stat_result]:
+def _read_regular(location: str, limit: int, allowed: AllowedPaths | None = None) -> tuple[bytes, os.stat_result]:
     # The name may have been given to a pipe meanwhile: without O_NONBLOCK the open would wait for a writer.
     descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        if fence is not None and not fence.holds(descriptor):
+        if allowed is not None and not allowed.holds(descriptor):
             raise _outside(location)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):

@@ -25,9 +25,9 @@ class Member:
     @classmethod
     def of(cls, character: Character) -> Member:
         """Return the snapshot and path of *character*, without references to its build."""
-        assert isinstance(character.lease, ModuleSpace)
+        assert isinstance(character.modules, ModuleSpace)
         # The name of the file as it is on the disk: `file` is spelled for people.
-        return cls(character.lease.snapshot, os.path.basename(character.location), character.fingerprint)
+        return cls(character.modules.snapshot, os.path.basename(character.location), character.fingerprint)
 
 
 @dataclass(frozen=True, eq=False)

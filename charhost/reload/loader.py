@@ -12,9 +12,9 @@ from weakref import WeakSet
 from charhost.character.character import Character, CharacterSet
 from charhost.character.diagnostics import explain
 from charhost.character.static import line_of
-from charhost.character.worker_pool import Crew
+from charhost.character.worker_pool import WorkerPool
 from charhost.errors import DuplicateName
-from charhost.loading.allowed_roots import Roots
+from charhost.loading.allowed_roots import AllowedRoots
 from charhost.loading.file_loader import Load
 from charhost.loading.fingerprint import fingerprints
 from charhost.loading.module_space import ModuleSpace
@@ -53,11 +53,11 @@ class Basis:
 class Loader:
     """Reads directories and builds character sets, on threads of a pool."""
 
-    def __init__(self, settings: Settings, crew: Crew) -> None:
-        self._crew = crew
+    def __init__(self, settings: Settings, pool: WorkerPool) -> None:
+        self._pool = pool
         self._sandbox = Sandbox(settings)
         self._limits = Limits.of(settings)
-        self._roots = Roots(settings.roots, settings.directory) if settings.roots else None
+        self._roots = AllowedRoots(settings.roots, settings.directory) if settings.roots else None
         self._file_deadline = settings.file_deadline
         self._load_deadline = settings.load_deadline
         self._latest: Snapshot | None = None
@@ -84,7 +84,7 @@ class Loader:
         """Read the files of *directory* that changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
         job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats, roots=self._roots)
         with collector_paused():
-            self._latest = await self._crew.run(job, self._load_deadline, interrupt=False)
+            self._latest = await self._pool.run(job, self._load_deadline, interrupt=False)
         return self._latest
 
     async def build(
@@ -102,7 +102,7 @@ class Loader:
         """
         basis = basis or Basis()
         with collector_paused():
-            prints: dict[str, str] = await self._crew.run(partial(fingerprints, snapshot), self._load_deadline)
+            prints: dict[str, str] = await self._pool.run(partial(fingerprints, snapshot), self._load_deadline)
             results = {path: self._known(snapshot, path, prints, basis) for path in snapshot.character_paths}
             missing = [path for path, result in results.items() if result is None]
             if check_isolated and missing:
@@ -147,7 +147,7 @@ class Loader:
         return space
 
     async def _run(self, loads: list[Load]) -> list[Character | FileError]:
-        outcomes = await self._crew.run_all(loads, self._file_deadline)
+        outcomes = await self._pool.run_all(loads, self._file_deadline)
         _keep_standard_descriptors()
         return [load.result(outcome) for load, outcome in zip(loads, outcomes, strict=True)]
 
@@ -181,7 +181,7 @@ def _build(
             characters.setdefault(former.name, former)
     errors.extend(error for error in duplicates if error.file not in kept)
     errors.sort(key=lambda error: error.file)
-    executed = sum(character.lease is space for character in characters.values()) if space else 0
+    executed = sum(character.modules is space for character in characters.values()) if space else 0
     return Build(CharacterSet(directory, generation, characters), tuple(errors), executed, space)
 
 

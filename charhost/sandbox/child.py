@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
-from charhost.character.instance import Persona
-from charhost.character.worker_pool import Crew
+from charhost.character.instance import CharacterInstance
+from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
 from charhost.loading.file_loader import Load
 from charhost.loading.module_space import ModuleSpace
@@ -59,7 +59,7 @@ class _Trials:
         self._job = job
         self._snapshot = Snapshot(root, {p: SourceFile.of(p, str(root / p), data) for p, data in job.sources.items()})
         self._space = ModuleSpace(self._snapshot)
-        self._crew = Crew()
+        self._pool = WorkerPool()
         self._steps = steps
         self._results = results
 
@@ -86,7 +86,7 @@ class _Trials:
     async def _try(self, path: str) -> Trial:
         os.write(self._steps, LOADING)
         load = Load(self._snapshot, path, "", 0, self._space)
-        (outcome,) = await self._crew.run_all([_in_this_process(load)], self._job.deadline)
+        (outcome,) = await self._pool.run_all([_in_this_process(load)], self._job.deadline)
         character = load.result(outcome)
         if isinstance(character, FileError):
             return Trial(file=display(path), error=character)
@@ -94,12 +94,12 @@ class _Trials:
             return Trial.of(character, "")
         os.write(self._steps, PROMPTING)
         try:
-            return Trial.of(character, await _Instance(character, self._crew, self._job.prompt_deadline).prompt())
+            return Trial.of(character, await _Instance(character, self._pool, self._job.prompt_deadline).prompt())
         except PluginFailed as e:
             return Trial(file=display(path), name=character.name, error=e.failure)
 
 
-class _Instance(Persona):
+class _Instance(CharacterInstance):
     """An instance whose code may fork."""
 
     async def ask(self, job: Callable[[], T], deadline: float) -> T:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from charhost.character.worker_pool import Crew
+from charhost.character.worker_pool import WorkerPool
 from charhost.errors import DirectoryError, LoadTimeout, ReloadFailed, ReloadRejected, RevisionMismatch, Stopping
 from charhost.loading.snapshot import Snapshot
 from charhost.metrics import Metrics
@@ -57,7 +57,7 @@ class Watcher:
         self._reconciles = metrics.watcher_reconciles
         self._health = Health(metrics)
         self._polling = Polling(settings.watch_poll)
-        self._crew = Crew()
+        self._pool = WorkerPool()
         self._hint = asyncio.Event()
         self._tried = manager.applied
         self._last_event: str | None = None
@@ -117,7 +117,7 @@ class Watcher:
                 self._health.up(self._manager.current.directory)
 
     async def _place(self, directory: Path) -> Place:
-        place: Place = await self._crew.run(lambda: Place.of(directory), LONGEST_QUIET, interrupt=False)
+        place: Place = await self._pool.run(lambda: Place.of(directory), LONGEST_QUIET, interrupt=False)
         return place
 
     @contextmanager

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from charhost.character.character import CharacterSet
+from charhost.character.character import CharacterSet, LoadedModules
 from charhost.character.validation import character_in
 from tests.conftest import character
 
@@ -27,7 +27,7 @@ def set_of(*names: str, **fingerprints: str) -> CharacterSet:
             location=f"/{name}.py",
             fingerprint=fingerprints.get(name, "1"),
             generation=1,
-            lease=None,
+            modules=LoadedModules(),
         )
         found[made.name] = made
     return CharacterSet("/characters", 1, found)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from charhost.character.character import Character
+from charhost.character.character import Character, LoadedModules
 from charhost.character.model_choice import ModelChoice
 from charhost.llm.model import CallDelta, Delta, ModelRequest
 from charhost.llm.offline import OfflineModel
@@ -47,7 +47,7 @@ def ada(language: Any = "en", *, name: str = "Ada", text: Any = PROMPT, greeting
         prompt_generator=object,
         fingerprint="",
         generation=1,
-        lease=None,
+        modules=LoadedModules(),
     )
 
 
