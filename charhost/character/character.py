@@ -20,9 +20,8 @@ class Character:
     """One character as its file defined it.
 
     `voice_source`, `metadata` and `tools` are plain JSON data, copied when the file was loaded; `instructions` is
-    what the file has, as `prompt_generator` expects it. `host_tools` names those of the host's own tools that it may be
-    given. `file` is relative to the directory, `location` absolute.
-    One of the `greetings` opens a conversation.
+    what the file has, as `prompt_generator` expects it. `host_tools` are the names of the host's own tools that it may
+    be given. `file` is relative to the directory, `location` absolute. One of the `greetings` opens a conversation.
     """
 
     name: str
@@ -48,7 +47,7 @@ class Character:
 
 @dataclass(frozen=True, eq=False)
 class CharacterSet(Mapping[str, Character]):
-    """The characters that serve together, by name; `directory` is the path they were asked for by."""
+    """The characters that serve together, by name; `directory` is the path in the request."""
 
     directory: str
     generation: int = 0
@@ -69,33 +68,30 @@ class CharacterSet(Mapping[str, Character]):
         return len(self.characters)
 
     def numbered(self, generation: int) -> CharacterSet:
-        """Make the same set as another generation; for one that does not serve yet."""
+        """Return the same set as another generation; for one that does not serve yet."""
         characters = {name: replace(character, generation=generation) for name, character in self.characters.items()}
         return CharacterSet(self.directory, generation, characters)
 
     @property
     def etag(self) -> str:
-        """Name this very set, as HTTP does (RFC 9110, section 8.8.3), without the quotes."""
+        """The entity tag of the set (RFC 9110, section 8.8.3), without the quotes."""
         return f"{self.generation}-{self.revision}"
 
     @property
     def listing(self) -> list[dict[str, Any]]:
-        """The entry of a character in a short list."""
-        return [
-            {"name": c.name, "good": c.metadata.get("good"), "comment": c.metadata.get("comment")}
-            for c in self.values()
-        ]
+        """The entries of a short list."""
+        return [{"name": c.name, **{key: c.metadata.get(key) for key in ("good", "comment")}} for c in self.values()]
 
     def find(self, name: str) -> Character | None:
-        """Look a character up as people write its name: in any Unicode form, with spaces around it."""
+        """Return the character called *name*, in any Unicode form and with spaces around it."""
         return self.characters.get(normal(name))
 
     def default(self, name: str | None = None) -> Character | None:
-        """Answer the character called *name*, else the first good one, else the first."""
+        """Return the character called *name*, else the first good one, else the first."""
         chosen = self.find(name) if name is not None else None
-        return chosen or next(filter(lambda c: c.is_good, self.values()), None) or next(iter(self.values()), None)
+        return chosen or next((c for c in self.values() if c.is_good), None) or next(iter(self.values()), None)
 
 
 def normal(name: str) -> str:
-    """Bring a name into the form in which names are compared."""
+    """Return the form of a name in which names are compared."""
     return unicodedata.normalize("NFC", name).strip()

@@ -56,10 +56,7 @@ class CharacterInstance:
 
     def answer(self, tool: str, arguments: dict[str, Any], deadline: float) -> str:
         """Return the result of a tool call; to be run by `ask`."""
-        answer = _finished(self._instance().handle_tool_call(tool, arguments), deadline)
-        if not isinstance(answer, str):
-            raise TypeError(f"handle_tool_call returned a value of type {type(answer).__name__}: expected a str")
-        return _plain(answer)
+        return self._call("handle_tool_call", tool, arguments, deadline=deadline)
 
     def _explained(self, job: Callable[[], T]) -> T | FileError:
         try:
@@ -72,15 +69,19 @@ class CharacterInstance:
         return failure.model_copy(update={"character": self.character.name})
 
     def _make_prompt(self) -> str:
-        prompt = _finished(self._instance().make_system_prompt(), self._deadline)
-        if not isinstance(prompt, str):
-            raise TypeError(f"make_system_prompt returned a value of type {type(prompt).__name__}: expected a str")
-        prompt = _plain(prompt)
-        if len(prompt) > MOST_PROMPT:
-            raise ValueError(
-                f"make_system_prompt returned {len(prompt):,} characters: expected at most {MOST_PROMPT:,}"
-            )
+        prompt = self._call("make_system_prompt", deadline=self._deadline)
+        if (length := len(prompt)) > MOST_PROMPT:
+            raise ValueError(f"make_system_prompt returned {length:,} characters: expected at most {MOST_PROMPT:,}")
         return prompt
+
+    def _call(self, method: str, *arguments: Any, deadline: float) -> str:
+        value = getattr(self._instance(), method)(*arguments)
+        if inspect.isawaitable(value):  # in an event loop of its own, so that it cannot block the server's
+            value = asyncio.run(_awaited(value, deadline))
+        if not isinstance(value, str):
+            raise TypeError(f"{method} returned a value of type {type(value).__name__}: expected a str")
+        # A copy, because it may be of a subclass, with escapes for lone surrogates, which UTF-8 cannot encode.
+        return display(str.__str__(value))
 
     def _instance(self) -> Any:
         if self._generator is None:
@@ -88,17 +89,7 @@ class CharacterInstance:
         return self._generator
 
 
-def _finished(value: Any, deadline: float) -> Any:
-    """Await the result of an `async def` in a new event loop, so that it cannot block the server's."""
-    return asyncio.run(_awaited(value, deadline)) if inspect.isawaitable(value) else value
-
-
 async def _awaited(value: Any, deadline: float) -> Any:
     # Nothing can be injected into a thread whose event loop sleeps; a little later it has to end by itself.
     async with asyncio.timeout(deadline + 1):
         return await value
-
-
-def _plain(text: str) -> str:
-    """Copy *text*, which may be of a subclass of `str`, and escape lone surrogates, which UTF-8 cannot encode."""
-    return display(str.__str__(text))

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from jsonschema import Draft202012Validator, SchemaError
 from jsonschema.validators import validator_for
@@ -20,6 +20,8 @@ from charhost.character.signatures import MISSING, attribute, callable_with, con
 from charhost.character.static import line_of
 from charhost.errors import ValidationError
 from charhost.text import FieldProblem, field_problems
+
+T = TypeVar("T")
 
 MOST_NAME = 200
 
@@ -39,17 +41,16 @@ def character_in(
 ) -> Character:
     """Make the character that *module* defines.
 
-    Raises a `ValidationError` that lists everything that is wrong; *source* is asked for the text to find the line.
+    Raises a `ValidationError` that lists all mistakes; *source* returns the text in which to find the line.
     Runs code of the module (properties, metaclasses), so it belongs under the deadline of the module's import.
     """
     checks = _Checks(module)
-    name = checks.name()
     made = Character(
-        name=name,
+        name=checks.name(),
         file=file,
         location=location,
         voice_source=checks.voice_source(),
-        instructions=checks.dictionary("INSTRUCTIONS"),
+        instructions=checks.instructions(),
         metadata=checks.metadata(),
         prompt_generator=checks.prompt_generator(),
         tools=(tools := checks.tools()),
@@ -62,7 +63,7 @@ def character_in(
     )
     if checks.problems:
         line = next(filter(None, (line_of(source(), where) for where, _ in checks.problems)), None)
-        raise ValidationError("; ".join(text for _, text in checks.problems), line, name or None)
+        raise ValidationError("; ".join(text for _, text in checks.problems), line, made.name or None)
     return made
 
 
@@ -89,15 +90,11 @@ class _Checks:
             self._note("CHARACTER_NAME", f"{found}: {expected}")
         return name[:MOST_NAME]
 
-    def dictionary(self, attribute: str, default: Any = MISSING) -> dict[Any, Any]:
-        value = self._get(attribute, default)
-        if isinstance(value, dict):
-            return value
-        self._wrong(attribute, value, "expected a dict")
-        return {}
+    def instructions(self) -> dict[Any, Any]:
+        return self._of_type(dict, "INSTRUCTIONS", "expected a dict")
 
     def voice_source(self) -> dict[str, Any]:
-        voice = self._plain("VOICE_SOURCE", self.dictionary("VOICE_SOURCE"))
+        voice = self._object("VOICE_SOURCE")
         kind = voice.get("source_type")
         for name in _VOICE_FIELDS.get(kind, ()) if isinstance(kind, str) else ():
             if voice.get(name) is None:
@@ -105,7 +102,7 @@ class _Checks:
         return voice
 
     def metadata(self) -> dict[str, Any]:
-        metadata = self._plain("METADATA", self.dictionary("METADATA", {}))
+        metadata = self._object("METADATA", {})
         for key, kind in (("good", bool), ("comment", str)):
             value = metadata.get(key)
             if value is not None and not isinstance(value, kind):
@@ -118,17 +115,13 @@ class _Checks:
             self._wrong("PromptGenerator", value, "expected a class")
             return object
         if not constructable(value):
-            self._note(
-                "PromptGenerator.__init__", "cannot be called with one argument: expected __init__(self, instructions)"
-            )
+            expected = "expected __init__(self, instructions)"
+            self._note("PromptGenerator.__init__", f"cannot be called with one argument: {expected}")
         self._method(value, "make_system_prompt", 0, "make_system_prompt(self) -> str")
         return value
 
     def tools(self) -> tuple[dict[str, Any], ...]:
-        value = self._get("TOOLS", [])
-        if not isinstance(value, list):
-            self._wrong("TOOLS", value, "expected a list of function definitions")
-            return ()
+        value = self._of_type(list, "TOOLS", "expected a list of function definitions", [])
         tools = self._json("TOOLS", value, fallback=None) or []
         for problem in _tool_problems(to_json(tools)) if tools else ():
             self._note("TOOLS", problem)
@@ -138,14 +131,11 @@ class _Checks:
         return tuple(tools)
 
     def host_tools(self, tools: Iterable[Any]) -> tuple[str, ...]:
-        value = self._get("HOST_TOOLS", [])
-        if not isinstance(value, list):
-            self._wrong("HOST_TOOLS", value, f"expected a list of distinct names out of {', '.join(HOST_TOOLS)}")
-            return ()
-        names: list[str] = []
+        known, names = ", ".join(HOST_TOOLS), list[str]()
+        value = self._of_type(list, "HOST_TOOLS", f"expected a list of distinct names out of {known}", [])
         for index, name in enumerate(value):
             if type(name) is not str or name not in HOST_TOOLS:
-                self._note("HOST_TOOLS", f"[{index}] is {_found(name)}: expected one of {', '.join(HOST_TOOLS)}")
+                self._note("HOST_TOOLS", f"[{index}] is {_found(name)}: expected one of {known}")
             elif name in names:
                 self._note("HOST_TOOLS", f"[{index}] is {name!r} once more: expected each name once")
             elif name in map(_tool_name, tools):
@@ -155,7 +145,7 @@ class _Checks:
         return tuple(names)
 
     def llm(self) -> ModelChoice:
-        wishes = self._plain("LLM", self.dictionary("LLM", {}))
+        wishes = self._object("LLM", {})
         try:
             return ModelChoice.model_validate(wishes)
         except SchemaMismatch as e:
@@ -174,6 +164,19 @@ class _Checks:
     def _get(self, attribute: str, default: Any = MISSING) -> Any:
         return getattr(self._module, attribute, default)
 
+    def _of_type(self, kind: type[T], attribute: str, expected: str, default: Any = MISSING) -> T:
+        """Return an attribute of the module; if it is of another type, note that and return an empty value."""
+        value = self._get(attribute, default)
+        if isinstance(value, kind):
+            return value
+        self._wrong(attribute, value, expected)
+        return kind()
+
+    def _object(self, attribute: str, default: Any = MISSING) -> dict[str, Any]:
+        value = self._of_type(dict, attribute, "expected a dict", default)
+        plain: dict[str, Any] = self._json(attribute, value, fallback=str) or {}
+        return plain
+
     def _note(self, where: str, text: str) -> None:
         self.problems.append((where, f"{where}{'' if text.startswith('[') else ' '}{text}"))
 
@@ -188,10 +191,6 @@ class _Checks:
         elif not callable_with(owner, method, name, arguments):
             count = "without arguments" if arguments == 0 else f"with {arguments} arguments"
             self._note(where, f"cannot be called {count}: expected {expected}")
-
-    def _plain(self, attribute: str, value: dict[Any, Any]) -> dict[str, Any]:
-        plain: dict[str, Any] = self._json(attribute, value, fallback=str) or {}
-        return plain
 
     def _json(self, attribute: str, value: Any, fallback: Callable[[Any], str] | None) -> Any:
         try:

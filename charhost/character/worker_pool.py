@@ -25,11 +25,10 @@ Job = Callable[[], Any]
 # One thread is the rule, because several only take the interpreter lock from the event loop and load no faster.
 GROW_AFTER = 0.05
 MOST_THREADS = 32
-_DELIVERY = 0.005
 
 
 class WorkerPool:
-    """The threads that run plugin code, and those among them that were given up.
+    """The threads that run plugin code; those past their deadline are interrupted until they end.
 
     An instance of this should live as long as the application does.
     """
@@ -63,7 +62,7 @@ class WorkerPool:
     def abandon(self, worker: _Worker) -> None:
         """End a thread that is over its deadline, as soon as it runs Python code."""
         with self._lock:
-            self._abandoned = [other for other in self._abandoned if other.is_alive()] + [worker]
+            self._abandoned = [*self._abandoned, worker]
             if self._reaper is None or not self._reaper.is_alive():
                 self._reaper = threading.Thread(target=self._reap, name="charhost-reaper", daemon=True)
                 self._reaper.start()
@@ -73,14 +72,12 @@ class WorkerPool:
         pause = 0.01
         while True:
             with self._lock:
-                self._abandoned = [worker for worker in self._abandoned if worker.is_alive()]
-                if not self._abandoned:
+                workers = self._abandoned = [worker for worker in self._abandoned if worker.is_alive()]
+                if not workers:
                     self._reaper = None
                     return
-                workers = list(self._abandoned)
             for worker in workers:
-                if worker.interrupt:
-                    worker.inject()
+                worker.inject()
             time.sleep(pause)
             pause = min(1.0, pause * 1.2)
 
@@ -109,71 +106,53 @@ class _Batch:
         self._interrupt = interrupt
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
-        self.futures: list[asyncio.Future[Any]] = [self._loop.create_future() for _ in jobs]
+        self._count = len(jobs)
         self._waiting = deque(enumerate(jobs))
-        self._done: deque[tuple[int, Any]] = deque()
-        self._delivered_at = 0.0
+        self._outcomes: dict[int, Any] = {}
+        self._finished = asyncio.Event()
         self._workers: list[_Worker] = []
-        self._tick_handle = self._loop.call_soon(self._tick)
 
     async def outcomes(self) -> list[Any]:
         """Wait for all jobs; jobs that still run when the caller is cancelled are given up."""
+        self._tick()
         try:
-            return await asyncio.gather(*self.futures)
+            if self._count:
+                await self._finished.wait()
+            return [self._outcomes[index] for index in range(self._count)]
         finally:
-            self.end()
+            self._tick_handle.cancel()
+            self._waiting.clear()
+            self._abandon(longer_than=0)
 
     def take(self) -> tuple[int, Job] | None:
-        """Hand out the next job; called by the workers."""
-        try:
+        """Return the next job; called by the workers."""
+        with suppress(IndexError):
             return self._waiting.popleft()
-        except IndexError:
-            return None
+        return None
 
     def deliver(self, index: int, outcome: Any) -> None:
-        """Accept an outcome; called by the workers. Waking the loop for each of a thousand would cost more than
-        the jobs themselves."""
-        self._done.append((index, outcome))
-        now = time.monotonic()
-        if not self._waiting or now - self._delivered_at > _DELIVERY:
-            self._delivered_at = now
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._settle)
-
-    def end(self) -> None:
-        """Give up the jobs that still run; a no-op when every job has a result."""
-        self._tick_handle.cancel()
-        self._waiting.clear()
-        for worker in self._workers:
-            if worker.abandon_if_running(0) is not None:
-                self._pool.abandon(worker)
-
-    def _settle(self) -> None:
-        while self._done:
-            index, outcome = self._done.popleft()
-            if not self.futures[index].done():
-                self.futures[index].set_result(outcome)
+        """Accept an outcome; called by the workers. The event loop is woken once, by the last of them."""
+        self._outcomes[index] = outcome
+        if len(self._outcomes) == self._count:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._finished.set)
 
     def _tick(self) -> None:
-        self._settle()
-        for worker in self._workers:
-            index = worker.abandon_if_running(self._deadline)
-            if index is not None:
-                self._pool.abandon(worker)
-                if not self.futures[index].done():
-                    self.futures[index].set_result(self._timeout(worker))
+        self._abandon(longer_than=self._deadline)
         self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.abandoned]
-        if (
-            self._waiting
-            and len(self._workers) < MOST_THREADS
-            and all(w.busy_for() > GROW_AFTER for w in self._workers)
-        ):
+        has_room = len(self._workers) < MOST_THREADS
+        if self._waiting and has_room and all(w.busy_for() > GROW_AFTER for w in self._workers):
             self._workers.append(_Worker(self, self._interrupt))
             self._workers[-1].start()
         self._tick_handle = self._loop.call_later(GROW_AFTER / 2, self._tick)
 
-    def _timeout(self, worker: _Worker) -> LoadTimeout:
-        return LoadTimeout(f"not finished after {self._deadline:g} s", tuple(worker.places()))
+    def _abandon(self, longer_than: float) -> None:
+        for worker in self._workers:
+            index = worker.abandon_if_running(longer_than)
+            if index is not None:
+                self._pool.abandon(worker)
+                timeout = LoadTimeout(f"not finished after {self._deadline:g} s", tuple(worker.places()))
+                self.deliver(index, timeout)
 
 
 class _Worker(threading.Thread):
@@ -181,8 +160,8 @@ class _Worker(threading.Thread):
 
     def __init__(self, batch: _Batch, interrupt: bool) -> None:
         super().__init__(name="charhost-loader", daemon=True)
-        self.interrupt = interrupt
         self._batch = batch
+        self._interrupt = interrupt
         self._guard = threading.Lock()
         self._job: int | None = None
         self._since = time.monotonic()
@@ -196,22 +175,8 @@ class _Worker(threading.Thread):
                 with self._guard:  # from here on nothing is injected: it would hit the threading module itself
                     self._finished = True
 
-    def _work(self) -> None:
-        gil = PeriodicYield()
-        while (job := self._take()) is not None:
-            self._run(*job)
-            gil.step()
-
-    def _take(self) -> tuple[int, Job] | None:
-        # Under the guard: a job that was taken is always seen by whoever gives the thread up.
-        with self._guard:
-            job = None if self.abandoned else self._batch.take()
-            if job is not None:
-                self._job, self._since = job[0], time.monotonic()
-            return job
-
     def busy_for(self) -> float:
-        """Say for how many seconds the thread has been at its job."""
+        """Return the seconds for which the thread has been at its job."""
         return time.monotonic() - self._since
 
     def places(self) -> Iterator[tuple[str, int]]:
@@ -222,7 +187,7 @@ class _Worker(threading.Thread):
             frame = frame.f_back
 
     def abandon_if_running(self, longer_than: float) -> int | None:
-        """Give the thread up if its job has lasted too long; answers the index of that job."""
+        """Give the thread up if its job has lasted too long, and return the index of that job."""
         with self._guard:
             if self._job is None or self.busy_for() < longer_than:
                 return None
@@ -230,11 +195,25 @@ class _Worker(threading.Thread):
             return self._job
 
     def inject(self) -> None:
-        """Raise `LoadTimeout` in the thread, at its next step of Python code."""
+        """Raise `LoadTimeout` in the thread, at its next step of Python code, if it may be interrupted."""
         with self._guard:
-            if self._finished or self.ident is None:
-                return
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(LoadTimeout))
+            if self._interrupt and not self._finished:
+                thread = ctypes.c_ulong(self.ident or 0)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(LoadTimeout))
+
+    def _work(self) -> None:
+        gil = PeriodicYield()
+        while (job := self._take()) is not None:
+            self._run(*job)
+            gil.step()
+
+    def _take(self) -> tuple[int, Job] | None:
+        # Under the guard: `abandon_if_running` sees each job that was taken.
+        with self._guard:
+            job = None if self.abandoned else self._batch.take()
+            if job is not None:
+                self._job, self._since = job[0], time.monotonic()
+            return job
 
     def _run(self, index: int, job: Job) -> None:
         try:
