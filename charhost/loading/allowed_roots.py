@@ -19,14 +19,11 @@ class AllowedPaths:
     places: tuple[str, ...]
 
     def encloses(self, location: str) -> bool:
-        """Say whether a path leads, by whatever links, to a place inside."""
+        """Return whether a path leads, by whatever links, to a place inside."""
         return _is_below(os.path.realpath(location), self.places)
 
     def holds(self, descriptor: int) -> bool:
-        """Return whether an open file lies inside, whatever its path leads to by now.
-
-        Where the system cannot tell, it does not.
-        """
+        """Return whether an open file lies inside, whatever its path leads to by now; False if that is unknown."""
         try:
             return _is_below(os.readlink(f"/proc/self/fd/{descriptor}"), self.places)
         except OSError:
@@ -36,8 +33,8 @@ class AllowedPaths:
 class AllowedRoots:
     """The roots, of which there is at least one; the directory of the start may be read wherever it is.
 
-    A path is asked for by its text and by where it leads: both have to lie below a root. Whether there is anything
-    at a path that does not is never looked at, so the refusal cannot tell.
+    Both the text of a path and the place it leads to have to lie below a root. Whether there is anything at a path
+    that does not is never looked at, so the refusal cannot reveal it.
     """
 
     def __init__(self, roots: Iterable[Path], start: Path) -> None:
@@ -45,9 +42,9 @@ class AllowedRoots:
         self._start = str(start)
 
     def admit(self, directory: Path, real: str) -> tuple[str, ...]:
-        """Raise `DirectoryNotAllowed` unless both the path and the place it leads to, or led to, lie below a root.
+        """Return the roots without any links.
 
-        Answers the roots without any links.
+        Raises `DirectoryNotAllowed` unless both the path and the place it leads to, or led to, lie below a root.
         """
         path, places = os.path.normpath(directory), tuple(os.path.realpath(root) for root in self._roots)
         if str(directory) != self._start and not (_is_below(path, (*self._roots, *places)) and _is_below(real, places)):
@@ -61,5 +58,5 @@ class AllowedRoots:
 
 
 def _is_below(path: str, places: Iterable[str]) -> bool:
-    """Compare by components: `/srv/chars-evil` is not below `/srv/chars`."""
+    # By components: `/srv/chars-evil` is not below `/srv/chars`.
     return any(path == place or path.startswith(place.rstrip("/") + "/") for place in places)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from charhost.errors import DirectoryNotFound, DirectoryNotReadable, DirectoryTooLarge, NotADirectory
+from charhost.errors import DirectoryError, DirectoryNotFound, DirectoryNotReadable, DirectoryTooLarge, NotADirectory
 from charhost.loading.allowed_roots import AllowedPaths
 from charhost.text import display
 
@@ -41,7 +40,12 @@ class Walk:
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Yield the path below the directory and the location of every file; raises `DirectoryError`."""
-        self._enter("", self._directory, _status(self._directory))
+        try:
+            self._enter("", self._directory)
+        except (OSError, ValueError) as e:
+            raise _unusable(self._directory, e) from e
+        if not os.path.isdir(self._directory):
+            raise NotADirectory(f"Path is not a directory: {display(self._directory)}")
         while self._waiting or self._links:
             if not self._waiting:
                 self._follow_a_link()
@@ -52,9 +56,14 @@ class Walk:
                 raise DirectoryTooLarge(f"{name} holds more than {self._most:,} files or folders (max_files)")
 
     def _files_in(self, prefix: str, folder: str) -> Iterator[tuple[str, str]]:
-        for entry in _entries(folder, is_root=not prefix):
-            if entry.name.startswith("."):
-                continue
+        try:
+            with os.scandir(folder) as entries:
+                found = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as e:
+            if not prefix:
+                raise _unusable(folder, e) from e
+            return  # a file in a folder that went away or cannot be listed is missed where it is imported
+        for entry in found:
             if _is_folder(entry):
                 self._note_folder(f"{prefix}{entry.name}/", entry)
             elif entry.name.endswith(".py"):
@@ -65,19 +74,18 @@ class Walk:
         if entry.is_symlink():
             self._links.append((prefix, entry.path))
         elif entry.name != "__pycache__":
-            self._try_to_enter(prefix, entry.path)
+            with suppress(OSError):  # it has gone, or may not be looked at
+                self._enter(prefix, entry.path)
 
     def _follow_a_link(self) -> None:
         self._links.sort(reverse=True)
         prefix, location = self._links.pop()
         if self._allowed is None or self._allowed.encloses(location):
-            self._try_to_enter(prefix, location)
+            with suppress(OSError):
+                self._enter(prefix, location)
 
-    def _try_to_enter(self, prefix: str, location: str) -> None:
-        with suppress(OSError):  # it has gone, or may not be looked at
-            self._enter(prefix, location, os.stat(location))
-
-    def _enter(self, prefix: str, location: str, status: os.stat_result) -> None:
+    def _enter(self, prefix: str, location: str) -> None:
+        status = os.stat(location)
         folder = status.st_dev, status.st_ino
         if folder not in self._seen:
             self._seen.add(folder)
@@ -85,29 +93,10 @@ class Walk:
             self._waiting.append((prefix, location))
 
 
-def _status(directory: str) -> os.stat_result:
-    try:
-        status = os.stat(directory)
-    except PermissionError as e:
-        raise DirectoryNotReadable(f"Directory not readable: {display(directory)} ({e.strerror})") from e
-    except (OSError, ValueError) as e:
-        raise DirectoryNotFound(f"Directory not found: {display(directory)}") from e
-    if not stat.S_ISDIR(status.st_mode):
-        raise NotADirectory(f"Path is not a directory: {display(directory)}")
-    return status
-
-
-def _entries(folder: str, is_root: bool) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except PermissionError as e:
-        if is_root:
-            raise DirectoryNotReadable(f"Directory not readable: {display(folder)} ({e.strerror})") from e
-    except OSError as e:
-        if is_root:
-            raise DirectoryNotFound(f"Directory not found: {display(folder)}") from e
-    return []  # a file in a folder that went away or cannot be listed is missed where it is imported
+def _unusable(directory: str, error: OSError | ValueError) -> DirectoryError:
+    if isinstance(error, PermissionError):
+        return DirectoryNotReadable(f"Directory not readable: {display(directory)} ({error.strerror})")
+    return DirectoryNotFound(f"Directory not found: {display(directory)}")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

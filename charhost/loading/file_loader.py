@@ -15,7 +15,7 @@ from charhost.text import display
 
 @dataclass(frozen=True)
 class Load:
-    """The loading of one file: called on a thread, under its deadline."""
+    """A job that loads one file: called on a thread, under its deadline."""
 
     snapshot: Snapshot
     path: str
@@ -24,36 +24,23 @@ class Load:
     space: ModuleSpace
 
     def __call__(self) -> Character | FileError:
+        if self.path in self.snapshot.unreadable:
+            return self.result(self.snapshot.unreadable[self.path])
         try:
-            return self._character()
+            return character_in(
+                self.space.load(self.path),
+                lambda: self.snapshot.files[self.path].text,
+                file=display(self.path),
+                location=self.snapshot.location(self.path),
+                fingerprint=self.fingerprint,
+                generation=self.generation,
+                modules=self.space,
+            )
         except BaseException as e:  # a file may raise SystemExit, KeyboardInterrupt and anything else
-            return self._explain(e)
+            return self.result(e)
 
     def result(self, outcome: Character | FileError | BaseException) -> Character | FileError:
         """Return the character, or the error of the file; past the deadline that is a `LoadTimeout`."""
-        return self._explain(outcome) if isinstance(outcome, BaseException) else outcome
-
-    def _character(self) -> Character:
-        if self.path in self.snapshot.unreadable:
-            found = self.snapshot.unreadable[self.path]
-            # Another one: an exception keeps the frames it was raised in, and with them the build.
-            raise OSError(found.errno, found.strerror, found.filename)
-        return character_in(
-            self.space.load(self.path),
-            self._source,
-            file=display(self.path),
-            location=self._location,
-            fingerprint=self.fingerprint,
-            generation=self.generation,
-            modules=self.space,
-        )
-
-    def _source(self) -> str:
-        return self.snapshot.files[self.path].text
-
-    def _explain(self, error: BaseException) -> FileError:
-        return explain(error, self.path, self._location)
-
-    @property
-    def _location(self) -> str:
-        return str(self.snapshot.directory / self.path)
+        if isinstance(outcome, BaseException):
+            return explain(outcome, self.path, self.snapshot.location(self.path))
+        return outcome

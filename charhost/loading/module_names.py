@@ -6,35 +6,39 @@ import os
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
-
-from charhost.loading.source_file import SourceFile
 
 
 class ModuleSource(NamedTuple):
-    """The target of one module name: a file, or a folder without `__init__.py`."""
+    """The target of one module name: a file, by its path below the directory, or a folder without `__init__.py`."""
 
     folder: str
     is_package: bool
-    file: SourceFile | None
+    file: str | None
 
 
-def layout(root: str, files: Mapping[str, SourceFile]) -> dict[str, ModuleSource]:
-    """Name the modules of *files* (by path below *root*), relative to the directory; `""` is the directory itself."""
-    modules = {"": ModuleSource(root, True, files.get("__init__.py"))}
+@lru_cache(maxsize=4)  # most reloads find the same files, with other content
+def layout(root: str, paths: tuple[str, ...]) -> Mapping[str, ModuleSource]:
+    """Name the modules of the files at *paths* below *root*, relative to it; `""` is the directory itself."""
+    known = frozenset(paths)
+    modules = {"": ModuleSource(root, True, "__init__.py" if "__init__.py" in known else None)}
     # Names that are module names come first, so that a mangled one never takes the place of a real one; packages
     # come before modules, as in Python's own path finder.
-    for path in sorted(files, key=_precedence):
-        file = files[path]
-        folders, _, stem = path.removesuffix(".py").rpartition("/")
-        package = _add_packages(modules, root, files, folders) if folders else ""
+    for path in sorted(paths, key=_precedence):
+        package, folder = "", ""
+        *folders, stem = path.removesuffix(".py").split("/")
+        for part in folders:
+            package, folder = _joined(package, part), os.path.join(folder, part)
+            if package not in modules:
+                file = f"{folder}/__init__.py"
+                modules[package] = ModuleSource(os.path.join(root, folder), True, file if file in known else None)
         if stem == "__init__":
             continue
-        name = f"{package}.{_module_name(stem)}" if package else _module_name(stem)
-        taken = modules.get(name)
-        if taken is not None and taken.file is not None:
+        name = _joined(package, stem)
+        if name in modules and modules[name].file is not None:
             name += f"_x{len(modules):x}_"
-        modules[name] = ModuleSource(os.path.dirname(file.location), False, file)
+        modules[name] = ModuleSource(os.path.dirname(os.path.join(root, path)), False, path)
     return modules
 
 
@@ -44,19 +48,10 @@ def _precedence(path: str) -> tuple[bool, bool, str]:
     return not (regular and identifiers), not path.endswith("/__init__.py"), path
 
 
-def _add_packages(modules: dict[str, ModuleSource], root: str, files: Mapping[str, SourceFile], folders: str) -> str:
-    """Register the folders above a file as packages; answers the name of the innermost."""
-    name, path, location = "", "", root
-    for folder in folders.split("/"):
-        path, location = f"{path}{folder}/", os.path.join(location, folder)
-        name = f"{name}.{_module_name(folder)}" if name else _module_name(folder)
-        if name not in modules:
-            modules[name] = ModuleSource(location, True, files.get(f"{path}__init__.py"))
-    return name
-
-
-def _module_name(stem: str) -> str:
-    """Spell a file name as Python's parser spells a module name; one that is none is mangled."""
+def _joined(package: str, stem: str) -> str:
+    """Spell a file name as Python's parser spells a module name, mangled if it is none, and put it below a package."""
     if stem.isidentifier():
-        return unicodedata.normalize("NFKC", stem)
-    return "_" + re.sub(r"\W", lambda match: f"_x{ord(match[0]):x}_", stem)
+        name = unicodedata.normalize("NFKC", stem)
+    else:
+        name = "_" + re.sub(r"\W", lambda match: f"_x{ord(match[0]):x}_", stem)
+    return f"{package}.{name}" if package else name

@@ -58,13 +58,11 @@ class ModuleSpace(LoadedModules):
         self._sources.failures = None
 
     def publish(self) -> None:
-        """Answer computed imports of `characters.x`, from anywhere, with the modules of this build."""
+        """Let computed imports of `characters.x`, from anywhere, mean the modules of this build."""
         _FINDER.publish(self._prefix)
 
 
 class _Sources:
-    """The source of one build's imports."""
-
     def __init__(self, prefix: str, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
         self.builtins = {**vars(builtins), "__import__": _importer(prefix, self)}
@@ -77,9 +75,8 @@ class _Sources:
         An importer that waited there has received the partial module.
         """
         failures = self.failures or {}
-        for name in names if failures else ():
-            if name in failures:
-                raise HelperFailed(public(name), failures[name])
+        for name in filter(failures.__contains__, names):
+            raise HelperFailed(public(name), failures[name])
 
     def spec(self, name: str, inner: str) -> ModuleSpec:
         source = self.snapshot.modules.get(inner)
@@ -87,15 +84,11 @@ class _Sources:
             raise ModuleNotFoundError(f"No module named {public(name)!r}", name=name)
         self.check([name])
         self.found.append(name)
-        if source.file is None:
-            return _package(ModuleSpec(name, None, is_package=True), source.folder)
-        spec = ModuleSpec(name, _Loader(name, source.file, self), origin=source.file.location)
-        return _package(spec, source.folder) if source.is_package else spec
-
-
-def _package(spec: ModuleSpec, folder: str) -> ModuleSpec:
-    spec.submodule_search_locations = [folder]
-    return spec
+        loader = _Loader(name, self.snapshot.files[source.file], self) if source.file else None
+        spec = ModuleSpec(name, loader, origin=loader.path if loader else None)
+        if source.is_package:
+            spec.submodule_search_locations = [source.folder]
+        return spec
 
 
 class _Finder:
@@ -131,7 +124,6 @@ class _Finder:
         return ModuleSpec(name, alias, is_package=source is not None and source.is_package)
 
     def publish(self, prefix: str) -> None:
-        """Let `characters.x` mean the module of that build, and forget the one of before."""
         self._published = prefix
         self._forget_aliases()
 
@@ -179,13 +171,10 @@ class _Loader(SourceFileLoader):
             exec(self._file.code, namespace)
         except BaseException as e:
             if self._sources.failures is not None:
-                self._sources.failures[module.__name__] = _explain_for_importers(e, self._file)
+                # Relative to no file, so that the message names the place to each importer.
+                failure = explain(e, "", self._file.location.removesuffix(self._file.path))
+                self._sources.failures[module.__name__] = failure
             raise
-
-
-def _explain_for_importers(error: BaseException, file: SourceFile) -> FileError:
-    """Explain *error* relative to no file, so that the message names the place to each importer."""
-    return explain(error, "", file.location.removesuffix(file.path))
 
 
 class _Alias(Loader):

@@ -35,7 +35,6 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        """Return the limits in the settings."""
         return cls(settings.max_files, settings.max_bytes, settings.max_file_bytes)
 
 
@@ -61,7 +60,7 @@ class Snapshot:
 
     @property
     def still_for(self) -> float:
-        """For how many seconds nothing had changed when it was taken, as far as the clock of the disk tells."""
+        """The seconds without a change before it was taken, by the clock of the disk."""
         return (self.taken - self.newest) / 1e9
 
     @cached_property
@@ -73,12 +72,12 @@ class Snapshot:
     @cached_property
     def modules(self) -> Mapping[str, ModuleSource]:
         """The files by module name, relative to the directory."""
-        return layout(str(self.directory), self.files)
+        return layout(str(self.directory), tuple(self.files))
 
     @cached_property
     def module_names(self) -> Mapping[str, str]:
         """The module name of each file."""
-        return {source.file.path: name for name, source in self.modules.items() if source.file}
+        return {source.file: name for name, source in self.modules.items() if source.file}
 
     @cached_property
     def disk_revision(self) -> str:
@@ -88,21 +87,15 @@ class Snapshot:
         return f"sha256:{hashlib.sha256(b''.join(entries)).hexdigest()}"
 
     def equals(self, other: Snapshot) -> bool:
-        """Say whether both saw the same content in the same directory."""
+        """Return whether both hold the same content of the same directory."""
         if self.directory != other.directory:
             return False
         same_objects = self.files == other.files and self.unreadable.keys() == other.unreadable.keys()
         return same_objects or self.disk_revision == other.disk_revision
 
-    def derive_from(self, earlier: Snapshot) -> None:
-        """Reuse the module names of *earlier* if it has the same files with other content."""
-        if "modules" not in vars(earlier) or self.files.keys() != earlier.files.keys():
-            return
-        names, modules = earlier.module_names, dict(earlier.modules)
-        for path, file in self.files.items():
-            if file is not earlier.files[path]:
-                modules[names[path]] = modules[names[path]]._replace(file=file)
-        vars(self).update(modules=modules, module_names=names)
+    def location(self, path: str) -> str:
+        """Return the absolute path of a file."""
+        return str(self.directory / path)
 
 
 def take_snapshot(
@@ -116,8 +109,7 @@ def take_snapshot(
     """Read every `.py` file below *directory*, or take it from *earlier* where its stat proves it unchanged.
 
     Without *trust_stats* every byte is read: on some file systems, and after some tools, a stat proves nothing.
-    Dot-folders and `__pycache__` are skipped; a linked folder is entered once. With *roots* nothing outside them is
-    read, wherever links lead. Raises `DirectoryError`.
+    With *roots* nothing outside them is read, wherever links lead. Raises `DirectoryError`.
     """
     allowed = roots.allowed(directory) if roots else None
     known = earlier if earlier is not None and earlier.directory == directory else None
@@ -126,28 +118,18 @@ def take_snapshot(
     try:
         for path, location in sorted(walk.files()):
             reader.read(path, location)
-    except _TooManyBytes:
-        most = f"{limits.bytes:,} bytes of source (max_bytes)"
-        raise DirectoryTooLarge(f"{display(str(directory))} holds more than {most}") from None
+            if reader.bytes > limits.bytes:
+                most = f"{limits.bytes:,} bytes of source (max_bytes)"
+                raise DirectoryTooLarge(f"{display(str(directory))} holds more than {most}")
     finally:
         # Also after an error: if the directory now leads outside the roots, the error would leak what is there.
         if roots is not None:
             roots.allowed(directory)
-    newest = max(walk.newest, reader.newest)
-    place = os.path.realpath(directory)
-    snapshot = Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest, place)
-    if known is not None:
-        snapshot.derive_from(known)
-    return snapshot
-
-
-class _TooManyBytes(Exception):
-    pass
+    newest, place = max(walk.newest, reader.newest), os.path.realpath(directory)
+    return Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest, place)
 
 
 class _Reader:
-    """Collects files one by one, within the limits."""
-
     def __init__(
         self, limits: Limits, earlier: Snapshot | None, trust_stats: bool, allowed: AllowedPaths | None
     ) -> None:
@@ -158,31 +140,25 @@ class _Reader:
         self._allowed = allowed
         self._known = earlier.files if earlier else {}
         self._stamps = earlier.stamps if earlier and trust_stats else {}
-        self._bytes = 0
+        self.bytes = 0
         self.newest = 0
 
     def read(self, path: str, location: str) -> None:
         try:
-            self._refuse_link(location)
+            # A link that leads outside is refused before its target is looked at, which may or may not be there.
+            if self._allowed is not None and os.path.islink(location) and not self._allowed.encloses(location):
+                raise _outside(location)
             status = os.stat(location)
             stamp = _stamp(status)
             if self._stamps.get(path) == stamp:
-                self.stamps[path] = stamp
-                file = self._known[path]
+                self.stamps[path], file = stamp, self._known[path]
             else:
                 file = self._open(path, location, status)
         except OSError as e:
             self.unreadable[path] = e.with_traceback(None)
             return
         self.files[path] = file
-        self._bytes += len(file.data)
-        if self._bytes > self._limits.bytes:
-            raise _TooManyBytes
-
-    def _refuse_link(self, location: str) -> None:
-        """Refuse a link out of the allowed paths before its target is looked at, which may or may not be there."""
-        if self._allowed is not None and os.path.islink(location) and not self._allowed.encloses(location):
-            raise _outside(location)
+        self.bytes += len(file.data)
 
     def _open(self, path: str, location: str, status: os.stat_result) -> SourceFile:
         if not stat.S_ISREG(status.st_mode):  # not even opened: opening some devices has effects
@@ -218,9 +194,8 @@ def _read_regular(location: str, limit: int, allowed: AllowedPaths | None = None
     finally:
         os.close(descriptor)
     if len(data) > limit:
-        raise OSError(
-            errno.EFBIG, f"more than {limit:,} bytes, which is the most that is read (max_file_bytes)", location
-        )
+        most = f"more than {limit:,} bytes, which is the most that is read (max_file_bytes)"
+        raise OSError(errno.EFBIG, most, location)
     return data, status
 
 
