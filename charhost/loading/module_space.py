@@ -17,6 +17,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import resolve_name
 from types import CodeType, ModuleType
 from typing import Any
 
@@ -75,8 +76,9 @@ class _Sources:
         An importer that waited there has received the partial module.
         """
         failures = self.failures or {}
-        for name in filter(failures.__contains__, names):
-            raise HelperFailed(public(name), failures[name])
+        for name in names:
+            if name in failures:
+                raise HelperFailed(public(name), failures[name])
 
     def spec(self, name: str, inner: str) -> ModuleSpec:
         source = self.snapshot.modules.get(inner)
@@ -204,7 +206,10 @@ def _importer(prefix: str, sources: _Sources) -> Callable[..., Any]:
         level: int = 0,
     ) -> Any:
         if level:
-            inner = _absolute(name, str((globals or {}).get("__package__", "")), level)
+            package = str((globals or {}).get("__package__", ""))
+            if level > package.count("."):  # out of the space: refused, as Python does at the top of a package
+                raise ImportError("attempted relative import beyond top-level package")
+            inner = resolve_name("." * level + name, package)
             module = _real_import(name, globals, locals, fromlist, level)
         elif name == ROOT or name.startswith(f"{ROOT}."):
             inner = prefix + name.removeprefix(ROOT)
@@ -216,14 +221,6 @@ def _importer(prefix: str, sources: _Sources) -> Callable[..., Any]:
         return module
 
     return import_within
-
-
-def _absolute(name: str, package: str, level: int) -> str:
-    """Resolve a relative import; one that leads out of the space is refused, as Python does at the top of a package."""
-    if level > package.count("."):
-        raise ImportError("attempted relative import beyond top-level package")
-    base = package.rsplit(".", level - 1)[0]
-    return f"{base}.{name}" if name else base
 
 
 _FINDER = _Finder()

@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from charhost.sandbox import child
-from charhost.sandbox.job import Ended, Job
+from charhost.sandbox.trial import Ended, Job
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -68,8 +68,6 @@ def _run(job: Job, results: int, sandbox: socket.socket) -> Ended:
 
 
 class _Watch:
-    """Follows one child through its job."""
-
     def __init__(self, job: Job, pid: int, steps: int, sandbox: socket.socket) -> None:
         self._job = job
         self._child = pid
@@ -145,13 +143,10 @@ def _kill_all(pid: int) -> None:
     """Kill the child's process group and all adopted descendants, and wait until none is left."""
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
     with suppress(ChildProcessError):
         while True:
-            for orphan in _children():
+            for orphan in map(int, children.read_text().split()):
                 with suppress(ProcessLookupError):
                     os.kill(orphan, signal.SIGKILL)
             os.waitpid(-1, 0)
-
-
-def _children() -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]

@@ -18,8 +18,7 @@ from charhost.character.diagnostics import explain
 from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Snapshot
 from charhost.report import FileError
-from charhost.sandbox.job import Ended, Job
-from charhost.sandbox.trial import Trial, crash, read_trials
+from charhost.sandbox.trial import Ended, Job, Trial, crash, read_trials
 from charhost.settings import Settings, keyless_environment
 from charhost.text import display
 
@@ -46,8 +45,7 @@ class Sandbox:
         """Load the files at *paths* in children; raise `IsolatedLoadFailed` with the files that crash or hang."""
         known = [path for path in paths if path in snapshot.files]
         trials = self._run(snapshot, known, len(known), None)
-        errors = [error async for trial in trials if (error := _crash_of(trial)) is not None]
-        if errors:
+        if errors := [error async for trial in trials if (error := _crash_of(trial)) is not None]:
             raise IsolatedLoadFailed(tuple(errors))
 
     def trials(self, snapshot: Snapshot, paths: Sequence[str]) -> AsyncGenerator[Trial, None]:
@@ -62,8 +60,10 @@ class Sandbox:
     ) -> AsyncGenerator[Trial, None]:
         waiting = list(paths)
         while waiting:
-            if waiting[0] in snapshot.unreadable:
-                done = [_unreadable(snapshot, waiting[0])]
+            first = waiting[0]
+            if first in snapshot.unreadable:
+                error = explain(snapshot.unreadable[first], first, snapshot.location(first))
+                done = [Trial(file=display(first), error=error)]
             else:
                 batch = list(takewhile(lambda path: path in snapshot.files, waiting[:most]))
                 ended, done = await self._try(self._job(snapshot, batch, prompt_deadline))
@@ -71,7 +71,8 @@ class Sandbox:
                     most = 1  # a file may have done it: one at a time finds out which
                 elif not done or (ended and ended.cause):
                     done = done[: len(batch) - 1]  # a file may harm the process after its trial
-                    done.append(_crashed(batch[len(done)], ended if ended and ended.cause else _ABOVE))
+                    path, fault = batch[len(done)], ended if ended and ended.cause else _ABOVE
+                    done.append(Trial(file=display(path), error=crash(path, fault.cause or "", fault.stage)))
             for trial in done:
                 yield trial
             waiting = waiting[len(done) :]
@@ -149,15 +150,6 @@ def _memory_file(job: Job) -> Iterator[IO[bytes]]:
         file.flush()
         file.seek(0)
         yield file
-
-
-def _unreadable(snapshot: Snapshot, path: str) -> Trial:
-    error = explain(snapshot.unreadable[path], path, str(snapshot.directory / path))
-    return Trial(file=display(path), error=error)
-
-
-def _crashed(path: str, ended: Ended) -> Trial:
-    return Trial(file=display(path), error=crash(path, ended.cause or "", ended.stage))
 
 
 def _crash_of(trial: Trial) -> FileError | None:

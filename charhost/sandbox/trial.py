@@ -1,8 +1,9 @@
-"""The result of loading one file in a child process."""
+"""Trials of character files in a child process: the job, how the child ended, and the result for each file."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -10,6 +11,31 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from charhost.character.character import Character
 from charhost.report import FileError
 from charhost.text import display
+
+
+@dataclass(frozen=True)
+class Job:
+    """Files to load, in order, and the limits: *deadline* seconds a file, *memory* bytes, *processes*.
+
+    With a *prompt_deadline* each character also makes its prompt, and must leave no process running.
+    The child replaces the job in its memory file by a `Trial` in JSON for each file, one a line.
+    """
+
+    directory: str
+    sources: dict[str, bytes]
+    paths: tuple[str, ...]
+    deadline: float
+    memory: int
+    processes: int
+    prompt_deadline: float | None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a child ended: *cause* is None at the end of its job, else the fault of the first file without a trial."""
+
+    cause: str | None
+    stage: str = "loaded"
 
 
 class Trial(BaseModel):
