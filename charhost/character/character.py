@@ -6,6 +6,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from charhost.character.model_choice import ModelChoice
@@ -52,11 +53,6 @@ class CharacterSet(Mapping[str, Character]):
     directory: str
     generation: int = 0
     characters: Mapping[str, Character] = field(default_factory=dict, repr=False)
-    revision: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        entries = "".join(f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters))
-        object.__setattr__(self, "revision", f"sha256:{hashlib.sha256(entries.encode()).hexdigest()}")
 
     def __getitem__(self, name: str) -> Character:
         return self.characters[name]
@@ -71,6 +67,12 @@ class CharacterSet(Mapping[str, Character]):
         """Return the same set as another generation; for one that does not serve yet."""
         characters = {name: replace(character, generation=generation) for name, character in self.characters.items()}
         return CharacterSet(self.directory, generation, characters)
+
+    @cached_property
+    def revision(self) -> str:
+        """A digest over the names and fingerprints."""
+        entries = "".join(f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters))
+        return f"sha256:{hashlib.sha256(entries.encode()).hexdigest()}"
 
     @property
     def etag(self) -> str:

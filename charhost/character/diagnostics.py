@@ -50,15 +50,13 @@ def _detailed(plain: FileError, error: BaseException, path: str, location: str) 
     if elsewhere is not None and elsewhere[0] != location:
         message += f" ({display(elsewhere[0].removeprefix(folder))}, line {elsewhere[1]})"
     noted = error if _is(error, CharacterError) else None
-    return FileError(
-        file=plain.file,
-        line=(noted and noted.line) or (lines[0] if lines else None),
-        character=noted and noted.character,
-        error_type=plain.error_type,
-        exception=plain.exception,
-        message=message,
-        traceback=_traceback(error, folder),
-    )
+    details = {
+        "line": (noted and noted.line) or (lines[0] if lines else None),
+        "character": noted and noted.character,
+        "message": message,
+        "traceback": _traceback(error, folder),
+    }
+    return FileError.model_validate(dict(plain) | details)
 
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:

@@ -11,8 +11,9 @@ import ctypes
 import sys
 import threading
 import time
+import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -151,7 +152,7 @@ class _Batch:
             index = worker.abandon_if_running(longer_than)
             if index is not None:
                 self._pool.abandon(worker)
-                timeout = LoadTimeout(f"not finished after {self._deadline:g} s", tuple(worker.places()))
+                timeout = LoadTimeout(f"not finished after {self._deadline:g} s", worker.places())
                 self.deliver(index, timeout)
 
 
@@ -179,12 +180,10 @@ class _Worker(threading.Thread):
         """Return the seconds for which the thread has been at its job."""
         return time.monotonic() - self._since
 
-    def places(self) -> Iterator[tuple[str, int]]:
-        """Yield the file name and line of each frame the thread is in, innermost first."""
+    def places(self) -> tuple[tuple[str, int], ...]:
+        """Return the file name and line of each frame the thread is in, innermost first."""
         frame = sys._current_frames().get(self.ident or 0)
-        while frame is not None:
-            yield frame.f_code.co_filename, frame.f_lineno
-            frame = frame.f_back
+        return tuple((f.f_code.co_filename, line) for f, line in traceback.walk_stack(frame)) if frame else ()
 
     def abandon_if_running(self, longer_than: float) -> int | None:
         """Give the thread up if its job has lasted too long, and return the index of that job."""

@@ -7,7 +7,6 @@ it forks. Linux only: it relies on pidfds, memory files and the subreaper attrib
 from __future__ import annotations
 
 import ctypes
-import json
 import os
 import pickle
 import select
@@ -15,7 +14,7 @@ import signal
 import socket
 import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from charhost.sandbox import child
@@ -41,7 +40,7 @@ def main(descriptor: int) -> None:
             with open(descriptors[0], "r+b", buffering=0) as file:
                 ended = _run(pickle.load(file), file.fileno(), sandbox)
             with suppress(BrokenPipeError):  # the sandbox has given the job up
-                sandbox.send(json.dumps(asdict(ended)).encode())
+                sandbox.send(ended.model_dump_json().encode())
 
 
 def _run(job: Job, results: int, sandbox: socket.socket) -> Ended:
@@ -67,14 +66,14 @@ def _run(job: Job, results: int, sandbox: socket.socket) -> Ended:
         _kill_all(pid)
 
 
+@dataclass
 class _Watch:
-    def __init__(self, job: Job, pid: int, steps: int, sandbox: socket.socket) -> None:
-        self._job = job
-        self._child = pid
-        self._steps = steps
-        self._sandbox = sandbox
-        self._step = child.LOADING
-        self._since = time.monotonic()
+    _job: Job
+    _child: int
+    _steps: int
+    _sandbox: socket.socket
+    _step: bytes = child.LOADING
+    _since: float = field(default_factory=time.monotonic)
 
     def ended(self) -> Ended:
         """Wait until the child has ended, or exceeds a limit."""
@@ -87,7 +86,7 @@ class _Watch:
                 if ended in ready:
                     return self._exit()
                 if self._sandbox.fileno() in ready:  # closed: the job was given up
-                    return Ended(None)
+                    return Ended(cause=None)
                 if (cause := self._excess()) is not None:
                     return self._fault(cause)
         finally:
@@ -101,7 +100,7 @@ class _Watch:
 
     def _exit(self) -> Ended:
         if self._step == child.DONE:
-            return Ended(None)
+            return Ended(cause=None)
         status = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOWAIT)
         assert status is not None
         if status.si_code == os.CLD_EXITED:
@@ -109,7 +108,8 @@ class _Watch:
         return self._fault(f"the process died of {_signal_name(status.si_status)}")
 
     def _fault(self, cause: str) -> Ended:
-        return Ended(cause, "asked for its prompt" if self._step == child.PROMPTING else "loaded")
+        stage = "asked for its prompt" if self._step == child.PROMPTING else "loaded"
+        return Ended(cause=cause, stage=stage)
 
     def _excess(self) -> str | None:
         prompting = self._job.prompt_deadline if self._step == child.PROMPTING else None

@@ -7,12 +7,9 @@ import os
 import pickle
 import socket
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Sequence
 from itertools import takewhile
 from typing import IO
-
-from pydantic_core import from_json
 
 from charhost.character.diagnostics import explain
 from charhost.errors import IsolatedLoadFailed
@@ -30,7 +27,7 @@ _EXIT_GRACE = 1.0
 # Files of one child when each makes its prompt: forks cost little in comparison, and progress is reported often.
 _BATCH = 25
 
-_ABOVE = Ended("it ended the process above it")
+_ABOVE = Ended(cause="it ended the process above it")
 
 
 class Sandbox:
@@ -66,7 +63,7 @@ class Sandbox:
                 done = [Trial(file=display(first), error=error)]
             else:
                 batch = list(takewhile(lambda path: path in snapshot.files, waiting[:most]))
-                ended, done = await self._try(self._job(snapshot, batch, prompt_deadline))
+                ended, done = await self._try(snapshot, batch, prompt_deadline)
                 if ended is None and most > 1:
                     most = 1  # a file may have done it: one at a time finds out which
                 elif not done or (ended and ended.cause):
@@ -77,12 +74,25 @@ class Sandbox:
                 yield trial
             waiting = waiting[len(done) :]
 
-    async def _try(self, job: Job) -> tuple[Ended | None, list[Trial]]:
-        """Return how the child for *job* ended and its trials; None if the fork server ended or does not respond."""
-        with _memory_file(job) as file:
-            ended = await self._send(file, len(job.paths) * (job.deadline + (job.prompt_deadline or 0) + 3))
+    async def _try(
+        self, snapshot: Snapshot, paths: Sequence[str], prompt_deadline: float | None
+    ) -> tuple[Ended | None, list[Trial]]:
+        """Return how the child ended and its trials; None if the fork server ended or does not respond."""
+        job = Job(
+            directory=str(snapshot.directory),
+            sources={path: file.data for path, file in snapshot.files.items()},
+            paths=tuple(paths),
+            deadline=self._settings.file_deadline,
+            memory=self._settings.isolated_memory,
+            processes=self._settings.isolated_processes,
+            prompt_deadline=prompt_deadline,
+        )
+        with open(os.memfd_create("charhost-job"), "w+b") as file:  # noqa: ASYNC230 (memory)
+            pickle.dump(job, file, protocol=pickle.HIGHEST_PROTOCOL)
             file.seek(0)
-            return ended, read_trials(file.read())[: len(job.paths)]
+            ended = await self._send(file, len(paths) * (job.deadline + (prompt_deadline or 0) + 3))
+            file.seek(0)
+            return ended, read_trials(file.read())[: len(paths)]
 
     async def close(self) -> None:
         """End the fork server and with it its child."""
@@ -110,18 +120,7 @@ class Sandbox:
             if not reply:  # it has ended, or it is busy with a job that was given up
                 server.close()
                 self._socket = None
-        return Ended(**from_json(reply)) if reply else None
-
-    def _job(self, snapshot: Snapshot, paths: Sequence[str], prompt_deadline: float | None) -> Job:
-        return Job(
-            directory=str(snapshot.directory),
-            sources={path: file.data for path, file in snapshot.files.items()},
-            paths=tuple(paths),
-            deadline=self._settings.file_deadline,
-            memory=self._settings.isolated_memory,
-            processes=self._settings.isolated_processes,
-            prompt_deadline=prompt_deadline,
-        )
+        return Ended.model_validate_json(reply) if reply else None
 
     async def _start(self) -> socket.socket:
         await self.close()  # the one before may still be busy
@@ -140,16 +139,6 @@ class Sandbox:
             )
         self._socket = ours
         return ours
-
-
-@contextmanager
-def _memory_file(job: Job) -> Iterator[IO[bytes]]:
-    """Write a job to a memory file: it may be as large as the directory."""
-    with open(os.memfd_create("charhost-job"), "w+b") as file:
-        pickle.dump(job, file, protocol=pickle.HIGHEST_PROTOCOL)
-        file.flush()
-        file.seek(0)
-        yield file
 
 
 def _crash_of(trial: Trial) -> FileError | None:

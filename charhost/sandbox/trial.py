@@ -30,9 +30,10 @@ class Job:
     prompt_deadline: float | None
 
 
-@dataclass(frozen=True)
-class Ended:
+class Ended(BaseModel):
     """How a child ended: *cause* is None at the end of its job, else the fault of the first file without a trial."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
 
     cause: str | None
     stage: str = "loaded"
@@ -54,14 +55,7 @@ class Trial(BaseModel):
     @classmethod
     def of(cls, character: Character, prompt: str) -> Trial:
         """Copy the parts of *character* that can leave the process."""
-        return cls(
-            file=character.file,
-            name=character.name,
-            prompt=prompt,
-            tools=tuple(dict(tool) for tool in character.tools),
-            host_tools=character.host_tools,
-            greetings=character.greetings,
-        )
+        return cls.model_validate(character, from_attributes=True).model_copy(update={"prompt": prompt})
 
 
 def crash(path: str, cause: str, stage: str = "loaded") -> FileError:
