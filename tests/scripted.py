@@ -8,8 +8,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
 
-from charhost.character.character import Character, LoadedModules
-from charhost.character.model_choice import ModelChoice
+from charhost.character.character import Character, LoadedModules, ModelChoice
 from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.conversation import Conversation, Conversations
 from charhost.conversation.items import FunctionCall, Item, Message, Role, Text

@@ -13,9 +13,8 @@ from jsonschema.validators import validator_for
 from pydantic import ValidationError as SchemaMismatch
 from pydantic_core import from_json, to_json
 
-from charhost.character.character import Character, LoadedModules, normal
+from charhost.character.character import Character, LoadedModules, ModelChoice, normal
 from charhost.character.host_tools import HOST_TOOLS
-from charhost.character.model_choice import ModelChoice
 from charhost.character.signatures import MISSING, attribute, callable_with, constructable
 from charhost.character.static import line_of
 from charhost.errors import ValidationError

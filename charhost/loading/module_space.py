@@ -15,18 +15,20 @@ import logging
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import resolve_name
 from types import CodeType, ModuleType
 from typing import Any
 
-from charhost.character.character import LoadedModules
+from charhost.character.character import Character, LoadedModules
 from charhost.character.diagnostics import HelperFailed, explain
+from charhost.character.validation import character_in
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.report import FileError
-from charhost.text import ROOT, public
+from charhost.text import ROOT, display, public
 
 _builds = itertools.count(1)
 _real_import: Callable[..., Any] = builtins.__import__
@@ -63,10 +65,44 @@ class ModuleSpace(LoadedModules):
         _FINDER.publish(self._prefix)
 
 
+@dataclass(frozen=True)
+class Load:
+    """A job that loads one file: called on a thread, under its deadline."""
+
+    snapshot: Snapshot
+    path: str
+    fingerprint: str
+    generation: int
+    space: ModuleSpace
+
+    def __call__(self) -> Character | FileError:
+        if self.path in self.snapshot.unreadable:
+            return self.result(self.snapshot.unreadable[self.path])
+        try:
+            return character_in(
+                self.space.load(self.path),
+                lambda: self.snapshot.files[self.path].text,
+                file=display(self.path),
+                location=self.snapshot.location(self.path),
+                fingerprint=self.fingerprint,
+                generation=self.generation,
+                modules=self.space,
+            )
+        except BaseException as e:  # a file may raise SystemExit, KeyboardInterrupt and anything else
+            return self.result(e)
+
+    def result(self, outcome: Character | FileError | BaseException) -> Character | FileError:
+        """Return the character, or the error of the file; past the deadline that is a `LoadTimeout`."""
+        if isinstance(outcome, BaseException):
+            return explain(outcome, self.path, self.snapshot.location(self.path))
+        return outcome
+
+
 class _Sources:
     def __init__(self, prefix: str, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.builtins = {**vars(builtins), "__import__": _importer(prefix, self)}
+        self.builtins = {**vars(builtins), "__import__": self._import}
+        self._prefix = prefix
         self.failures: dict[str, FileError] | None = {}
         self.found: list[str] = []
 
@@ -91,6 +127,30 @@ class _Sources:
         if source.is_package:
             spec.submodule_search_locations = [source.folder]
         return spec
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,  # noqa: A002
+        locals: Mapping[str, Any] | None = None,  # noqa: A002
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        """Import as the `__import__` of the build's modules does."""
+        if level:
+            package = str((globals or {}).get("__package__", ""))
+            if level > package.count("."):  # out of the space: refused, as Python does at the top of a package
+                raise ImportError("attempted relative import beyond top-level package")
+            inner = resolve_name("." * level + name, package)
+            module = _real_import(name, globals, locals, fromlist, level)
+        elif name == ROOT or name.startswith(f"{ROOT}."):
+            inner = self._prefix + name.removeprefix(ROOT)
+            module = _real_import(inner, globals, locals, fromlist, 0)
+            module = module if fromlist else sys.modules[self._prefix]
+        else:
+            return _real_import(name, globals, locals, fromlist, level)
+        self.check([inner, *(f"{inner}.{child}" for child in fromlist or ())])
+        return module
 
 
 class _Finder:
@@ -193,34 +253,6 @@ class _Alias(Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         module.__spec__ = self._spec  # the import system has put the alias's own there
-
-
-def _importer(prefix: str, sources: _Sources) -> Callable[..., Any]:
-    """Make the `__import__` of one build's modules."""
-
-    def import_within(
-        name: str,
-        globals: Mapping[str, Any] | None = None,  # noqa: A002
-        locals: Mapping[str, Any] | None = None,  # noqa: A002
-        fromlist: Sequence[str] | None = (),
-        level: int = 0,
-    ) -> Any:
-        if level:
-            package = str((globals or {}).get("__package__", ""))
-            if level > package.count("."):  # out of the space: refused, as Python does at the top of a package
-                raise ImportError("attempted relative import beyond top-level package")
-            inner = resolve_name("." * level + name, package)
-            module = _real_import(name, globals, locals, fromlist, level)
-        elif name == ROOT or name.startswith(f"{ROOT}."):
-            inner = prefix + name.removeprefix(ROOT)
-            module = _real_import(inner, globals, locals, fromlist, 0)
-            module = module if fromlist else sys.modules[prefix]
-        else:
-            return _real_import(name, globals, locals, fromlist, level)
-        sources.check([inner, *(f"{inner}.{child}" for child in fromlist or ())])
-        return module
-
-    return import_within
 
 
 _FINDER = _Finder()

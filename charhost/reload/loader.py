@@ -15,9 +15,8 @@ from charhost.character.static import line_of
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import DuplicateName
 from charhost.loading.allowed_roots import AllowedRoots
-from charhost.loading.file_loader import Load
 from charhost.loading.fingerprint import fingerprints
-from charhost.loading.module_space import ModuleSpace
+from charhost.loading.module_space import Load, ModuleSpace
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.loading.stored_set import StoredSet

@@ -15,8 +15,7 @@ from typing import Any
 from charhost.character.instance import CharacterInstance
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
-from charhost.loading.file_loader import Load
-from charhost.loading.module_space import ModuleSpace
+from charhost.loading.module_space import Load, ModuleSpace
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.report import FileError

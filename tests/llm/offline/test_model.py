@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from charhost.character.character import Character, LoadedModules
-from charhost.character.model_choice import ModelChoice
+from charhost.character.character import Character, LoadedModules, ModelChoice
 from charhost.llm.model import CallDelta, Delta, ModelRequest
 from charhost.llm.offline import OfflineModel
 from charhost.reload.manager import CharacterManager
