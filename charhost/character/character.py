@@ -1,5 +1,3 @@
-"""Characters, their sets and their choice of a model, all frozen."""
-
 from __future__ import annotations
 
 import hashlib
@@ -65,12 +63,11 @@ class CharacterSet(Mapping[str, Character]):
 
     def numbered(self, generation: int) -> CharacterSet:
         """Return the same set as another generation; for one that does not serve yet."""
-        characters = {name: replace(character, generation=generation) for name, character in self.characters.items()}
+        characters = {name: replace(character, generation=generation) for name, character in self.items()}
         return CharacterSet(self.directory, generation, characters)
 
     @cached_property
     def revision(self) -> str:
-        """A digest over the names and fingerprints."""
         entries = "".join(f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters))
         return f"sha256:{hashlib.sha256(entries.encode()).hexdigest()}"
 
@@ -81,7 +78,6 @@ class CharacterSet(Mapping[str, Character]):
 
     @property
     def listing(self) -> list[dict[str, Any]]:
-        """The entries of a short list."""
         return [{"name": c.name, **{key: c.metadata.get(key) for key in ("good", "comment")}} for c in self.values()]
 
     def find(self, name: str) -> Character | None:

@@ -1,5 +1,3 @@
-"""A character in one conversation."""
-
 from __future__ import annotations
 
 import asyncio
@@ -23,9 +21,9 @@ MOST_PROMPT = 1_000_000
 
 
 class CharacterInstance:
-    """The `PromptGenerator` of one conversation; its methods run on threads, each call under a deadline.
+    """The `PromptGenerator` of one conversation, as long as that stays with this version of the character.
 
-    Lives as long as the conversation stays with this version of its character.
+    Its methods run on threads, each call under a deadline.
     """
 
     def __init__(self, character: Character, pool: WorkerPool, deadline: float) -> None:

@@ -1,5 +1,3 @@
-"""Below which directories a reload may read."""
-
 from __future__ import annotations
 
 import os
@@ -31,7 +29,7 @@ class AllowedPaths:
 
 
 class AllowedRoots:
-    """The roots, of which there is at least one; the directory of the start may be read wherever it is.
+    """The directories below which a reload may read; that of the start may be read wherever it is.
 
     Both the text of a path and the place it leads to have to lie below a root. Whether there is anything at a path
     that does not is never looked at, so the refusal cannot reveal it.

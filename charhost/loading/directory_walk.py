@@ -1,5 +1,3 @@
-"""Find the `.py` files below a directory."""
-
 from __future__ import annotations
 
 import os
@@ -22,7 +20,7 @@ def identity(path: Path) -> Identity:
 
 
 class Walk:
-    """One walk through a directory and the folders below it; `newest` is when a folder last changed, in nanoseconds.
+    """One walk over the `.py` files below a directory; `newest` is when a folder last changed, in nanoseconds.
 
     Dot-folders and `__pycache__` are skipped. A linked folder is entered once, and by its own name where it has one
     below the directory, and not at all if it leads out of the *allowed* paths.

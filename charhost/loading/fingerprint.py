@@ -1,5 +1,3 @@
-"""Fingerprints of characters: of their own file and every file of the directory that it imports."""
-
 from __future__ import annotations
 
 import hashlib
@@ -11,18 +9,15 @@ from charhost.loading.snapshot import Snapshot
 
 
 def fingerprints(snapshot: Snapshot) -> dict[str, str]:
-    """Digest, for each character file, (path, bytes) of it and of all it imports, directly or not.
+    """Digest, for each character file, (path, bytes) of it and of all files of the directory that it imports.
 
-    What is imported but absent counts as absent; a file that does not compile imports nothing. Compiles what is not
-    compiled yet.
+    A file that does not compile imports nothing.
     """
     graph = _Graph(snapshot)
     return {path: graph.fingerprint(path) for path in snapshot.character_paths if path in snapshot.files}
 
 
 class _Graph:
-    """Which module imports which, within one snapshot."""
-
     def __init__(self, snapshot: Snapshot) -> None:
         self._modules = snapshot.modules
         self._names = snapshot.module_names

@@ -48,13 +48,12 @@ class ModuleSpace(LoadedModules):
         self.build = next(_builds)
         self.snapshot = snapshot
         self._prefix = f"{ROOT}.b{self.build}"
-        self._names = snapshot.module_names
         self._sources = _FINDER.add(self._prefix, snapshot)
         weakref.finalize(self, _FINDER.retire, self._prefix).atexit = False
 
     def load(self, path: str) -> ModuleType:
         """Import the file at *path*, relative to the directory; raises whatever it raises."""
-        return importlib.import_module(f"{self._prefix}.{self._names[path]}")
+        return importlib.import_module(f"{self._prefix}.{self.snapshot.module_names[path]}")
 
     def seal(self) -> None:
         """End the build: from now on an import that failed is tried again, as Python does."""
@@ -67,7 +66,7 @@ class ModuleSpace(LoadedModules):
 
 @dataclass(frozen=True)
 class Load:
-    """A job that loads one file: called on a thread, under its deadline."""
+    """A job that loads one file: to be called on a thread, under its deadline."""
 
     snapshot: Snapshot
     path: str
@@ -107,10 +106,7 @@ class _Sources:
         self.found: list[str] = []
 
     def check(self, names: Iterable[str]) -> None:
-        """Raise for a module that failed in this build, perhaps on another thread.
-
-        An importer that waited there has received the partial module.
-        """
+        # It may have failed on another thread: an importer that waited there has received the partial module.
         failures = self.failures or {}
         for name in names:
             if name in failures:
@@ -136,7 +132,6 @@ class _Sources:
         fromlist: Sequence[str] | None = (),
         level: int = 0,
     ) -> Any:
-        """Import as the `__import__` of the build's modules does."""
         if level:
             package = str((globals or {}).get("__package__", ""))
             if level > package.count("."):  # out of the space: refused, as Python does at the top of a package
@@ -153,7 +148,7 @@ class _Sources:
         return module
 
 
-class _Finder:
+class _Finder(Loader):
     """The one entry on `sys.meta_path`: finds `characters.b7.x` in the sources of build 7."""
 
     def __init__(self) -> None:
@@ -182,8 +177,20 @@ class _Finder:
             return None
         self._aliases.append(name)
         source = self._sources[self._published].snapshot.modules.get(name.removeprefix(f"{ROOT}."))
-        alias = _Alias(self._published + name.removeprefix(ROOT))
-        return ModuleSpec(name, alias, is_package=source is not None and source.is_package)
+        is_package = source is not None and source.is_package
+        target_name = self._published + name.removeprefix(ROOT)
+        return ModuleSpec(name, self, loader_state=target_name, is_package=is_package)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return the module of a build for its public name."""
+        module = importlib.import_module(spec.loader_state)
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        alias = module.__spec__
+        if alias is not None:  # the import system has put it there
+            module.__spec__ = alias.loader_state
 
     def publish(self, prefix: str) -> None:
         self._published = prefix
@@ -196,7 +203,6 @@ class _Finder:
             vars(self._root).pop(name.split(".")[1], None)
 
     def retire(self, prefix: str) -> None:
-        """Forget a build: its modules and their loggers."""
         if self._published == prefix:
             self._published = None
             self._forget_aliases()
@@ -237,22 +243,6 @@ class _Loader(SourceFileLoader):
                 failure = explain(e, "", self._file.location.removesuffix(self._file.path))
                 self._sources.failures[module.__name__] = failure
             raise
-
-
-class _Alias(Loader):
-    """Stands for a module of a build under its public name."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._spec: ModuleSpec | None = None
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = importlib.import_module(self._name)
-        self._spec = module.__spec__
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec  # the import system has put the alias's own there
 
 
 _FINDER = _Finder()

@@ -1,5 +1,3 @@
-"""A directory's bytes at one moment."""
-
 from __future__ import annotations
 
 import errno
@@ -81,30 +79,26 @@ class Snapshot:
 
     @cached_property
     def modules(self) -> Mapping[str, ModuleSource]:
-        """The files by module name, relative to the directory."""
+        """The targets of module names, which are relative to the directory."""
         return _layout(str(self.directory), tuple(self.files))
 
     @cached_property
     def module_names(self) -> Mapping[str, str]:
-        """The module name of each file."""
         return {source.file: name for name, source in self.modules.items() if source.file}
 
     @cached_property
     def disk_revision(self) -> str:
-        """A digest over every path and its bytes."""
         entries = [os.fsencode(path) + b"\0" + file.digest for path, file in self.files.items()]
         entries += [os.fsencode(path) + b"\0unreadable" for path in sorted(self.unreadable)]
         return f"sha256:{hashlib.sha256(b''.join(entries)).hexdigest()}"
 
     def equals(self, other: Snapshot) -> bool:
         """Return whether both hold the same content of the same directory."""
-        if self.directory != other.directory:
-            return False
-        same_objects = self.files == other.files and self.unreadable.keys() == other.unreadable.keys()
-        return same_objects or self.disk_revision == other.disk_revision
+        if self.files == other.files and self.unreadable.keys() == other.unreadable.keys():
+            return self.directory == other.directory  # without the digest, which takes longer
+        return self.directory == other.directory and self.disk_revision == other.disk_revision
 
     def location(self, path: str) -> str:
-        """Return the absolute path of a file."""
         return str(self.directory / path)
 
 

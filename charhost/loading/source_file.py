@@ -1,5 +1,3 @@
-"""One `.py` file: its bytes, text, code and imports."""
-
 from __future__ import annotations
 
 import dis
@@ -31,10 +29,7 @@ class Import(NamedTuple):
     names: tuple[str, ...]
 
     def base(self, package: str) -> str | None:
-        """Return the module that *package* imports from, relative to the directory.
-
-        None when that is outside: another top-level package, or beyond the top of this one.
-        """
+        """Return the module that *package* imports from, relative to the directory; None for one outside."""
         if self.level == 0:
             return self.name.removeprefix(ROOT).removeprefix(".")
         above = package.split(".") if package else []
@@ -45,7 +40,7 @@ class Import(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class SourceFile:
-    """The bytes of one `.py` file; its text and code are derived once.
+    """The bytes of one `.py` file; its text, code and imports are derived once.
 
     A file whose content did not change is the same object in the next snapshot, so its code is compiled once.
     """
@@ -58,12 +53,11 @@ class SourceFile:
 
     @classmethod
     def of(cls, path: str, location: str, data: bytes) -> SourceFile:
-        """Make the file at *path* below the directory, which is at *location*."""
         return cls(path, location, data, hashlib.sha256(data).digest())
 
     @cached_property
     def code(self) -> CodeType:
-        """The compiled file; raises the errors of `compile`."""
+        """Raises the errors of `compile`."""
         return compile(self.data, self.location, "exec", dont_inherit=True)
 
     @cached_property
@@ -76,13 +70,11 @@ class SourceFile:
 
     def fingerprint(self, others: bytes) -> str:
         """Digest the file together with *others*, the digest of all it imports."""
-        known = self._fingerprints.get(others)
-        if known is None:
+        if others not in self._fingerprints:
             entry = os.fsencode(self.path) + b"\0" + self.digest
-            known = f"sha256:{hashlib.sha256(entry + others).hexdigest()}"
-            self._fingerprints.clear()  # only the last one is asked for again
-            self._fingerprints[others] = known
-        return known
+            self._fingerprints.clear()  # only the last one is used again
+            self._fingerprints[others] = f"sha256:{hashlib.sha256(entry + others).hexdigest()}"
+        return self._fingerprints[others]
 
     @cached_property
     def text(self) -> str:

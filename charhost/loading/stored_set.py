@@ -1,5 +1,3 @@
-"""A character set as stored: the bytes each character was made from."""
-
 from __future__ import annotations
 
 import os
@@ -24,7 +22,6 @@ class Member:
 
     @classmethod
     def of(cls, character: Character) -> Member:
-        """Return the snapshot and path of *character*, without references to its build."""
         assert isinstance(character.modules, ModuleSpace)
         # The name of the file as it is on the disk: `file` is spelled for people.
         return cls(character.modules.snapshot, os.path.basename(character.location), character.fingerprint)
@@ -47,8 +44,8 @@ class StoredSet:
     def of(cls, characters: CharacterSet, disk: Snapshot | None = None) -> StoredSet:
         """Return the stored form of *characters*; *disk* is the snapshot of that time."""
         members = tuple(map(Member.of, characters.values()))
-        revision = None if disk is None else disk.disk_revision
-        return cls(characters.generation, characters.directory, characters.revision, members, revision)
+        on_disk = disk.disk_revision if disk else None
+        return cls(characters.generation, characters.directory, characters.revision, members, on_disk)
 
     @property
     def paths(self) -> dict[Snapshot, list[str]]:

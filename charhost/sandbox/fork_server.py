@@ -76,7 +76,6 @@ class _Watch:
     _since: float = field(default_factory=time.monotonic)
 
     def ended(self) -> Ended:
-        """Wait until the child has ended, or exceeds a limit."""
         ended = os.pidfd_open(self._child)
         try:
             while True:
@@ -116,7 +115,7 @@ class _Watch:
         allowed = self._job.deadline if prompting is None else prompting
         if time.monotonic() - self._since > allowed + _GRACE:
             return f"it was not finished after {allowed:g} s"
-        if _group_size(self._child, self._job.processes) > self._job.processes:
+        if _group_size(self._child) > self._job.processes:
             return f"it started more than {self._job.processes} processes"
         return None
 
@@ -127,15 +126,11 @@ def _signal_name(number: int) -> str:
     return f"signal {number}"
 
 
-def _group_size(group: int, most: int) -> int:
-    """Count the processes of a group, up to one more than *most*."""
+def _group_size(group: int) -> int:
     count = 0
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with suppress(OSError):  # it has ended
-                count += os.getpgid(int(name)) == group
-        if count > most:
-            break
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # it has ended
+            count += os.getpgid(int(process)) == group
     return count
 
 
