@@ -40,7 +40,6 @@ class Character:
 
     @property
     def is_good(self) -> bool:
-        """Whether the author lists it among the voices."""
         return self.metadata.get("good") is True
 
 
@@ -94,9 +93,8 @@ _Text = Annotated[str, Field(min_length=1)]
 
 
 def _one_or_several(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(value)
-    return (value,) if isinstance(value, str) else value
+    stops = [value] if isinstance(value, str) else value
+    return tuple(stops) if isinstance(stops, list) else stops
 
 
 def _without_key(url: HttpUrl) -> HttpUrl:

@@ -60,7 +60,7 @@ def _detailed(plain: FileError, error: BaseException, path: str, location: str) 
 
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:
-    """Yield where it happened, the innermost place first."""
+    """Yield the innermost place first."""
     if _is(error, SyntaxError) and error.filename and error.lineno:
         yield error.filename, error.lineno
     if _is(error, LoadTimeout):
@@ -70,7 +70,7 @@ def _places(error: BaseException) -> Iterator[tuple[str, int]]:
 
 
 def _label(error: BaseException) -> str:
-    """Choose the `error_type`, a label of a metric and therefore bounded."""
+    """Return the `error_type`, a label of a metric and therefore bounded."""
     for kind in (ValidationError, DuplicateName, CharacterError, SyntaxError, ImportError, OSError, LoadTimeout):
         if _is(error, kind):
             return kind.__name__

@@ -11,7 +11,6 @@ MISSING = object()
 
 
 def constructable(owner: type[Any]) -> bool:
-    """Return whether a class takes one argument."""
     init = attribute(owner, "__init__")
     is_plain = type(owner) is type and attribute(owner, "__new__") is vars(object)["__new__"]
     if is_plain and isinstance(init, FunctionType):

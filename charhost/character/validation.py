@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, TypeVar
@@ -24,7 +24,6 @@ T = TypeVar("T")
 
 MOST_NAME = 200
 
-_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _VOICE_FIELDS = {"file": ("path_on_server",), "freesound": ("url", "sound_instance")}
 
 
@@ -52,8 +51,8 @@ def character_in(
         instructions=checks.instructions(),
         metadata=checks.metadata(),
         prompt_generator=checks.prompt_generator(),
-        tools=(tools := checks.tools()),
-        host_tools=checks.host_tools(tools),
+        tools=checks.tools(),
+        host_tools=checks.host_tools(),
         llm=checks.llm(),
         greetings=checks.greetings(),
         fingerprint=fingerprint,
@@ -71,6 +70,7 @@ class _Checks:
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module
+        self._tool_names: frozenset[str] = frozenset()
         self.problems: list[tuple[str, str]] = []
 
     def name(self) -> str:
@@ -122,14 +122,17 @@ class _Checks:
     def tools(self) -> tuple[dict[str, Any], ...]:
         value = self._of_type(list, "TOOLS", "expected a list of function definitions", [])
         tools = self._json("TOOLS", value, fallback=None) or []
-        for problem in _tool_problems(to_json(tools)) if tools else ():
+        if not tools:
+            return ()
+        self._tool_names, problems = _check_tools(to_json(tools))
+        for problem in problems:
             self._note("TOOLS", problem)
         generator = self._get("PromptGenerator")
-        if tools and isinstance(generator, type):
+        if isinstance(generator, type):
             self._method(generator, "handle_tool_call", 2, "handle_tool_call(self, tool_name, tool_input) -> str")
         return tuple(tools)
 
-    def host_tools(self, tools: Iterable[Any]) -> tuple[str, ...]:
+    def host_tools(self) -> tuple[str, ...]:
         known, names = ", ".join(HOST_TOOLS), list[str]()
         value = self._of_type(list, "HOST_TOOLS", f"expected a list of distinct names out of {known}", [])
         for index, name in enumerate(value):
@@ -137,7 +140,7 @@ class _Checks:
                 self._note("HOST_TOOLS", f"[{index}] is {_found(name)}: expected one of {known}")
             elif name in names:
                 self._note("HOST_TOOLS", f"[{index}] is {name!r} once more: expected each name once")
-            elif name in map(_tool_name, tools):
+            elif name in self._tool_names:
                 self._note("HOST_TOOLS", f"[{index}] is {name!r}, which TOOLS has too: expected another name there")
             else:
                 names.append(name)
@@ -164,7 +167,6 @@ class _Checks:
         return getattr(self._module, attribute, default)
 
     def _of_type(self, kind: type[T], attribute: str, expected: str, default: Any = MISSING) -> T:
-        """Return an attribute of the module; if it is of another type, note that and return an empty value."""
         value = self._get(attribute, default)
         if isinstance(value, kind):
             return value
@@ -208,13 +210,6 @@ def _found(value: Any) -> str:
     return f"of type {type(value).__name__}"
 
 
-def _tool_name(tool: Any) -> str | None:
-    """Read the name of a definition, which may be none at all."""
-    function = tool.get("function") if isinstance(tool, dict) else None
-    name = function.get("name") if isinstance(function, dict) else None
-    return name if isinstance(name, str) else None
-
-
 def _choice_problem(problem: FieldProblem) -> str:
     name = problem.steps[0]
     if problem.kind == "extra_forbidden":
@@ -225,9 +220,9 @@ def _choice_problem(problem: FieldProblem) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _tool_problems(tools: bytes) -> tuple[str, ...]:
-    """Return the mistakes in tool definitions, given as JSON: checking a schema takes milliseconds."""
-    problems, names = [], set()
+def _check_tools(tools: bytes) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the names and the mistakes in tool definitions, given as JSON: checking a schema takes milliseconds."""
+    names, problems = set(), []
     for index, tool in enumerate(from_json(tools)):
         function = tool.get("function") if isinstance(tool, dict) and tool.get("type") == "function" else None
         if not isinstance(function, dict):
@@ -238,12 +233,12 @@ def _tool_problems(tools: bytes) -> tuple[str, ...]:
             if name in names:
                 problems.append(f"[{index}] has the name {name!r} of an earlier one")
             names.add(name)
-    return tuple(problems)
+    return frozenset(names), tuple(problems)
 
 
 def _function_problems(function: dict[str, Any]) -> Iterator[str]:
     name = function.get("name")
-    if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name):
         yield f"has the name {_found(name)}: expected 1 to 64 letters, digits, _ or -"
     if not isinstance(function.get("description", ""), str):
         yield f"has a description {_found(function['description'])}: expected a str"

@@ -100,15 +100,13 @@ class PeriodicYield:
 
 
 class _Batch:
-    """Jobs that share their threads, and the watch over their deadlines."""
-
     def __init__(self, pool: WorkerPool, jobs: Sequence[Job], deadline: float, interrupt: bool) -> None:
         self._pool = pool
         self._interrupt = interrupt
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._count = len(jobs)
-        self._waiting = deque(enumerate(jobs))
+        self.waiting = deque(enumerate(jobs))
         self._outcomes: dict[int, Any] = {}
         self._finished = asyncio.Event()
         self._workers: list[_Worker] = []
@@ -122,14 +120,8 @@ class _Batch:
             return [self._outcomes[index] for index in range(self._count)]
         finally:
             self._tick_handle.cancel()
-            self._waiting.clear()
+            self.waiting.clear()
             self._abandon(longer_than=0)
-
-    def take(self) -> tuple[int, Job] | None:
-        """Return the next job; called by the workers."""
-        with suppress(IndexError):
-            return self._waiting.popleft()
-        return None
 
     def deliver(self, index: int, outcome: Any) -> None:
         """Accept an outcome; called by the workers. The event loop is woken once, by the last of them."""
@@ -142,7 +134,7 @@ class _Batch:
         self._abandon(longer_than=self._deadline)
         self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.abandoned]
         has_room = len(self._workers) < MOST_THREADS
-        if self._waiting and has_room and all(w.busy_for() > GROW_AFTER for w in self._workers):
+        if self.waiting and has_room and all(w.busy_for() > GROW_AFTER for w in self._workers):
             self._workers.append(_Worker(self, self._interrupt))
             self._workers[-1].start()
         self._tick_handle = self._loop.call_later(GROW_AFTER / 2, self._tick)
@@ -157,8 +149,6 @@ class _Batch:
 
 
 class _Worker(threading.Thread):
-    """One daemon thread that takes jobs until there are none, or until it is abandoned."""
-
     def __init__(self, batch: _Batch, interrupt: bool) -> None:
         super().__init__(name="charhost-loader", daemon=True)
         self._batch = batch
@@ -177,7 +167,6 @@ class _Worker(threading.Thread):
                     self._finished = True
 
     def busy_for(self) -> float:
-        """Return the seconds for which the thread has been at its job."""
         return time.monotonic() - self._since
 
     def places(self) -> tuple[tuple[str, int], ...]:
@@ -208,11 +197,12 @@ class _Worker(threading.Thread):
 
     def _take(self) -> tuple[int, Job] | None:
         # Under the guard: `abandon_if_running` sees each job that was taken.
-        with self._guard:
-            job = None if self.abandoned else self._batch.take()
-            if job is not None:
+        with self._guard, suppress(IndexError):
+            if not self.abandoned:
+                job = self._batch.waiting.popleft()
                 self._job, self._since = job[0], time.monotonic()
-            return job
+                return job
+        return None
 
     def _run(self, index: int, job: Job) -> None:
         try:

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from charhost.errors import DirectoryNotAllowed
 
-_REFUSAL = "The directory is not below one of the allowed roots (CHARHOST_ALLOWED_ROOTS)."
-
 
 @dataclass(frozen=True)
 class AllowedPaths:
@@ -46,7 +44,7 @@ class AllowedRoots:
         """
         path, places = os.path.normpath(directory), tuple(os.path.realpath(root) for root in self._roots)
         if str(directory) != self._start and not (_is_below(path, (*self._roots, *places)) and _is_below(real, places)):
-            raise DirectoryNotAllowed(_REFUSAL)
+            raise DirectoryNotAllowed("The directory is not below one of the allowed roots (CHARHOST_ALLOWED_ROOTS).")
         return places
 
     def allowed(self, directory: Path) -> AllowedPaths:

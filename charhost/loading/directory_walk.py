@@ -62,18 +62,15 @@ class Walk:
                 raise _unusable(folder, e) from e
             return  # a file in a folder that went away or cannot be listed is missed where it is imported
         for entry in found:
-            if _is_folder(entry):
-                self._note_folder(f"{prefix}{entry.name}/", entry)
-            elif entry.name.endswith(".py"):
-                self._count += 1
-                yield prefix + entry.name, entry.path
-
-    def _note_folder(self, prefix: str, entry: os.DirEntry[str]) -> None:
-        if entry.is_symlink():
-            self._links.append((prefix, entry.path))
-        elif entry.name != "__pycache__":
-            with suppress(OSError):  # it has gone, or may not be looked at
-                self._enter(prefix, entry.path)
+            if not _is_folder(entry):
+                if entry.name.endswith(".py"):
+                    self._count += 1
+                    yield prefix + entry.name, entry.path
+            elif entry.is_symlink():
+                self._links.append((f"{prefix}{entry.name}/", entry.path))
+            elif entry.name != "__pycache__":
+                with suppress(OSError):  # it has gone, or may not be looked at
+                    self._enter(f"{prefix}{entry.name}/", entry.path)
 
     def _follow_a_link(self) -> None:
         self._links.sort(reverse=True)

@@ -52,7 +52,6 @@ class ModuleSpace(LoadedModules):
         weakref.finalize(self, _FINDER.retire, self._prefix).atexit = False
 
     def load(self, path: str) -> ModuleType:
-        """Import the file at *path*, relative to the directory; raises whatever it raises."""
         return importlib.import_module(f"{self._prefix}.{self.snapshot.module_names[path]}")
 
     def seal(self) -> None:
@@ -182,7 +181,6 @@ class _Finder(Loader):
         return ModuleSpec(name, self, loader_state=target_name, is_package=is_package)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        """Return the module of a build for its public name."""
         module = importlib.import_module(spec.loader_state)
         spec.loader_state = module.__spec__
         return module

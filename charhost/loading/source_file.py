@@ -78,7 +78,6 @@ class SourceFile:
 
     @cached_property
     def text(self) -> str:
-        """The source as `inspect.getsource` shows it."""
         try:
             return importlib.util.decode_source(self.data)
         except (SyntaxError, UnicodeDecodeError, LookupError):

@@ -10,10 +10,9 @@ from charhost.loading.snapshot import Snapshot
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One character of a set that served: its file, in the snapshot that it was built from.
+    """One character of a set that served: its file, in the snapshot it was built from, which may be an earlier one.
 
-    That is not always the snapshot of its set: one that did not change, or whose new version failed, comes from an
-    earlier one. The whole snapshot is kept, because a file may import modules that its fingerprint does not cover.
+    The whole snapshot is kept, because a file may import modules that its fingerprint does not cover.
     """
 
     snapshot: Snapshot

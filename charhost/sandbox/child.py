@@ -45,8 +45,6 @@ def run(job: Job, steps: int, results: int) -> None:
 
 
 class _Trials:
-    """The trials of one job, one after the other in this process."""
-
     def __init__(self, job: Job, steps: int, results: int) -> None:
         root = Path(job.directory)
         self._job = job
@@ -104,7 +102,6 @@ def _run_in(process: int, job: Callable[[], Any]) -> Any:
 
 
 def _has_descendants() -> bool:
-    """Return whether a process that a file started goes on after the time to end."""
     end = time.monotonic() + _EXIT_GRACE
     while any(map(_is_running, _descendants())):
         if time.monotonic() > end:

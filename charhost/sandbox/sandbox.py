@@ -95,7 +95,6 @@ class Sandbox:
             return ended, read_trials(file.read())[: len(paths)]
 
     async def close(self) -> None:
-        """End the fork server and with it its child."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

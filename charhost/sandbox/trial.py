@@ -54,12 +54,10 @@ class Trial(BaseModel):
 
     @classmethod
     def of(cls, character: Character, prompt: str) -> Trial:
-        """Copy the parts of *character* that can leave the process."""
         return cls.model_validate(character, from_attributes=True).model_copy(update={"prompt": prompt})
 
 
 def crash(path: str, cause: str, stage: str = "loaded") -> FileError:
-    """Describe a fault that ends a process; *stage* is the step that the file had reached."""
     message = f"{stage} in a child process, {cause}"
     return FileError(file=display(path), error_type="Crash", exception="Crash", message=message)
 
