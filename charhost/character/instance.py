@@ -21,10 +21,7 @@ MOST_PROMPT = 1_000_000
 
 
 class CharacterInstance:
-    """The `PromptGenerator` of one conversation, as long as that stays with this version of the character.
-
-    Its methods run on threads, each call under a deadline.
-    """
+    """The `PromptGenerator` of one conversation; its methods run on threads, each call under a deadline."""
 
     def __init__(self, character: Character, pool: WorkerPool, deadline: float) -> None:
         self.character = character

@@ -29,10 +29,7 @@ MOST_THREADS = 32
 
 
 class WorkerPool:
-    """The threads that run plugin code; those past their deadline are interrupted until they end.
-
-    An instance of this should live as long as the application does.
-    """
+    """The threads that run plugin code, as long as the application lives; past a deadline they are interrupted."""
 
     def __init__(self) -> None:
         self._abandoned: list[_Worker] = []

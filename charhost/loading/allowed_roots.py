@@ -38,10 +38,7 @@ class AllowedRoots:
         self._start = str(start)
 
     def admit(self, directory: Path, real: str) -> tuple[str, ...]:
-        """Return the roots without any links.
-
-        Raises `DirectoryNotAllowed` unless both the path and the place it leads to, or led to, lie below a root.
-        """
+        """Return the roots without links; raise `DirectoryNotAllowed` unless path and target lie below one."""
         path, places = os.path.normpath(directory), tuple(os.path.realpath(root) for root in self._roots)
         if str(directory) != self._start and not (_is_below(path, (*self._roots, *places)) and _is_below(real, places)):
             raise DirectoryNotAllowed("The directory is not below one of the allowed roots (CHARHOST_ALLOWED_ROOTS).")

@@ -85,10 +85,7 @@ class SourceFile:
 
     @cached_property
     def lines(self) -> tuple[int, None, list[str], str]:
-        """The source as an entry of `linecache`, where it stays as long as this object lives, unless replaced.
-
-        The entry has no time, so `linecache` never compares it with the disk.
-        """
+        """An entry of `linecache` for the life of this object; it has no time, so it is not compared with the disk."""
         entry = (len(self.data), None, self.text.splitlines(keepends=True), self.location)
         weakref.finalize(self, _drop_lines, self.location, entry).atexit = False
         return entry

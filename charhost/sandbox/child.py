@@ -119,9 +119,7 @@ def _descendants() -> Iterator[int]:
 
 
 def _is_running(process: int) -> bool:
-    if process == os.getpid():
-        return False
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
+    with suppress(OSError):
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        return process != os.getpid() and state not in ("Z", "X")
+    return False

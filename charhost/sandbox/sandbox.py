@@ -8,6 +8,7 @@ import pickle
 import socket
 import sys
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from typing import IO
 
@@ -46,10 +47,7 @@ class Sandbox:
             raise IsolatedLoadFailed(tuple(errors))
 
     def trials(self, snapshot: Snapshot, paths: Sequence[str]) -> AsyncGenerator[Trial, None]:
-        """Load the files at *paths* in children and make their prompts; yield the trials in order.
-
-        Unlike in a check, a process that a file leaves running is an error of that file.
-        """
+        """Yield the trials of the files at *paths*, with prompts; a process left running is an error of its file."""
         return self._run(snapshot, paths, _BATCH, self._settings.prompt_deadline)
 
     async def _run(
@@ -110,11 +108,10 @@ class Sandbox:
         server = self._socket or await self._start()
         reply = b""
         try:
-            socket.send_fds(server, [b"job"], [file.fileno()])
-            async with asyncio.timeout(most_seconds):
-                reply = await asyncio.get_running_loop().sock_recv(server, 1 << 16)
-        except (ConnectionError, TimeoutError):
-            pass
+            with suppress(ConnectionError, TimeoutError):
+                socket.send_fds(server, [b"job"], [file.fileno()])
+                async with asyncio.timeout(most_seconds):
+                    reply = await asyncio.get_running_loop().sock_recv(server, 1 << 16)
         finally:
             if not reply:  # it has ended, or it is busy with a job that was given up
                 server.close()

@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from charhost.character.character import Character
 from charhost.report import FileError
@@ -30,19 +30,15 @@ class Job:
     prompt_deadline: float | None
 
 
-class Ended(BaseModel):
+class Ended(BaseModel, frozen=True):
     """How a child ended: *cause* is None at the end of its job, else the fault of the first file without a trial."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
 
     cause: str | None
     stage: str = "loaded"
 
 
-class Trial(BaseModel):
+class Trial(BaseModel, frozen=True, strict=True):
     """The character in one file, with its prompt if it was asked for it, or an error."""
-
-    model_config = ConfigDict(frozen=True, strict=True)
 
     file: str
     name: str = ""
