@@ -1,7 +1,5 @@
 """Explain the errors of a character file to its author."""
 
-from __future__ import annotations
-
 import builtins
 import traceback
 from collections.abc import Iterator

@@ -1,7 +1,5 @@
 """Whether plugin objects can be called, and with how many arguments."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable
 from types import FunctionType

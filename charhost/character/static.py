@@ -1,7 +1,5 @@
 """Names that a file binds, read from its source without running it."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """The checks that make a character of a module."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache

@@ -5,8 +5,6 @@ build is current. So every build has a package of its own, `characters.b7`, and 
 turns `characters` into that package.
 """
 
-from __future__ import annotations
-
 import builtins
 import importlib
 import itertools

@@ -1,7 +1,5 @@
 """A child process that loads files under limits, and has each character make its prompt."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import resource

@@ -4,8 +4,6 @@ The sandbox starts it and sends it one job at a time over a socket; it sends bac
 it forks. Linux only: it relies on pidfds, memory files and the subreaper attribute.
 """
 
-from __future__ import annotations
-
 import ctypes
 import os
 import pickle

@@ -1,7 +1,5 @@
 """Load files in a child process, so that a crash or a hang does not reach this one."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import pickle
