@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, HttpUrl, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, StringConstraints
 
 
 class LoadedModules:
@@ -109,11 +109,13 @@ def _not_ours(variable: str) -> str:
     return variable
 
 
-class ModelChoice(BaseModel, frozen=True, extra="forbid", strict=True):
+class ModelChoice(BaseModel):
     """The settings in a character's `LLM`; the others are the server's.
 
     With a `url` of its own a character is never sent the server's key, but that of the variable `api_key_env`.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     model: _Text | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None

@@ -141,8 +141,7 @@ class _Batch:
             index = worker.abandon_if_running(longer_than)
             if index is not None:
                 self._pool.abandon(worker)
-                timeout = LoadTimeout(f"not finished after {self._deadline:g} s", worker.places())
-                self.deliver(index, timeout)
+                self.deliver(index, LoadTimeout(f"not finished after {self._deadline:g} s", worker.places()))
 
 
 class _Worker(threading.Thread):

@@ -175,8 +175,7 @@ class _Finder(Loader):
         self._aliases.append(name)
         source = self._sources[self._published].snapshot.modules.get(name.removeprefix(f"{ROOT}."))
         is_package = source is not None and source.is_package
-        target_name = self._published + name.removeprefix(ROOT)
-        return ModuleSpec(name, self, loader_state=target_name, is_package=is_package)
+        return ModuleSpec(name, self, loader_state=self._published + name.removeprefix(ROOT), is_package=is_package)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = importlib.import_module(spec.loader_state)
