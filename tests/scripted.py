@@ -8,9 +8,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from typing import Any, Literal
 
-from charhost.character.character import Character
-from charhost.character.model_choice import ModelChoice
-from charhost.character.worker_pool import Crew
+from charhost.character.character import Character, LoadedModules, ModelChoice
+from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.conversation import Conversation, Conversations
 from charhost.conversation.items import FunctionCall, Item, Message, Role, Text
 from charhost.conversation.turn import Turn
@@ -87,7 +86,7 @@ def cast(
     tools: Sequence[Tool] = (),
     host_tools: Sequence[str] = (),
     greetings: Sequence[str] = (),
-    lease: object = None,
+    modules: LoadedModules | None = None,
 ) -> Character:
     """A character whose file is the test's own."""
     location = str(sys.modules[generator.__module__].__file__)
@@ -105,13 +104,13 @@ def cast(
         prompt_generator=generator,
         fingerprint="sha256:1",
         generation=1,
-        lease=lease,
+        modules=modules or LoadedModules(),
     )
 
 
 def house(model: ScriptedModel | None = None, **settings: Any) -> Conversations:
     """What conversations share."""
-    return Conversations(Settings(**settings), Metrics(), model or ScriptedModel(), Crew())
+    return Conversations(Settings(**settings), Metrics(), model or ScriptedModel(), WorkerPool())
 
 
 def talk(

@@ -1,14 +1,17 @@
-"""Character and CharacterSet, both frozen."""
-
 from __future__ import annotations
 
 import hashlib
 import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import cached_property
+from typing import Annotated, Any
 
-from charhost.character.model_choice import ModelChoice
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, StringConstraints
+
+
+class LoadedModules:
+    """The modules of one build, which stay loaded as long as a character of the build holds this object."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -16,9 +19,8 @@ class Character:
     """One character as its file defined it.
 
     `voice_source`, `metadata` and `tools` are plain JSON data, copied when the file was loaded; `instructions` is
-    what the file has, as `prompt_generator` expects it. `host_tools` names those of the host's own tools that it may be
-    given. `file` is relative to the directory, `location` absolute.
-    One of the `greetings` opens a conversation. `lease` keeps the modules of its build alive.
+    what the file has, as `prompt_generator` expects it. `host_tools` are the names of the host's own tools that it may
+    be given. `file` is relative to the directory, `location` absolute. One of the `greetings` opens a conversation.
     """
 
     name: str
@@ -34,26 +36,20 @@ class Character:
     prompt_generator: type[Any]
     fingerprint: str
     generation: int
-    lease: object = field(repr=False)
+    modules: LoadedModules = field(repr=False)
 
     @property
     def is_good(self) -> bool:
-        """Whether the author lists it among the voices."""
         return self.metadata.get("good") is True
 
 
 @dataclass(frozen=True, eq=False)
 class CharacterSet(Mapping[str, Character]):
-    """The characters that serve together, by name; `directory` is the path they were asked for by."""
+    """The characters that serve together, by name; `directory` is the path in the request."""
 
     directory: str
     generation: int = 0
     characters: Mapping[str, Character] = field(default_factory=dict, repr=False)
-    revision: str = field(init=False)
-
-    def __post_init__(self) -> None:
-        entries = "".join(f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters))
-        object.__setattr__(self, "revision", f"sha256:{hashlib.sha256(entries.encode()).hexdigest()}")
 
     def __getitem__(self, name: str) -> Character:
         return self.characters[name]
@@ -65,33 +61,77 @@ class CharacterSet(Mapping[str, Character]):
         return len(self.characters)
 
     def numbered(self, generation: int) -> CharacterSet:
-        """Make the same set as another generation; for one that does not serve yet."""
-        characters = {name: replace(character, generation=generation) for name, character in self.characters.items()}
+        """Return the same set as another generation; for one that does not serve yet."""
+        characters = {name: replace(character, generation=generation) for name, character in self.items()}
         return CharacterSet(self.directory, generation, characters)
+
+    @cached_property
+    def revision(self) -> str:
+        entries = "".join(f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters))
+        return f"sha256:{hashlib.sha256(entries.encode()).hexdigest()}"
 
     @property
     def etag(self) -> str:
-        """Name this very set, as HTTP does (RFC 9110, section 8.8.3), without the quotes."""
+        """The entity tag of the set (RFC 9110, section 8.8.3), without the quotes."""
         return f"{self.generation}-{self.revision}"
 
     @property
     def listing(self) -> list[dict[str, Any]]:
-        """The entry of a character in a short list."""
-        return [
-            {"name": c.name, "good": c.metadata.get("good"), "comment": c.metadata.get("comment")}
-            for c in self.values()
-        ]
+        return [{"name": c.name, **{key: c.metadata.get(key) for key in ("good", "comment")}} for c in self.values()]
 
     def find(self, name: str) -> Character | None:
-        """Look a character up as people write its name: in any Unicode form, with spaces around it."""
+        """Return the character called *name*, in any Unicode form and with spaces around it."""
         return self.characters.get(normal(name))
 
     def default(self, name: str | None = None) -> Character | None:
-        """Answer the character called *name*, else the first good one, else the first."""
+        """Return the character called *name*, else the first good one, else the first."""
         chosen = self.find(name) if name is not None else None
-        return chosen or next(filter(lambda c: c.is_good, self.values()), None) or next(iter(self.values()), None)
+        return chosen or next((c for c in self.values() if c.is_good), None) or next(iter(self.values()), None)
+
+
+_Text = Annotated[str, Field(min_length=1)]
+
+
+def _one_or_several(value: Any) -> Any:
+    stops = [value] if isinstance(value, str) else value
+    return tuple(stops) if isinstance(stops, list) else stops
+
+
+def _without_key(url: HttpUrl) -> HttpUrl:
+    if url.username or url.password:
+        raise ValueError("a URL must not hold a key: name its variable in api_key_env")
+    return url
+
+
+def _not_ours(variable: str) -> str:
+    if variable.startswith("CHARHOST_"):
+        raise ValueError("the keys of charhost itself are not for a character's server: name another variable")
+    return variable
+
+
+class ModelChoice(BaseModel):
+    """The settings in a character's `LLM`; the others are the server's.
+
+    With a `url` of its own a character is never sent the server's key, but that of the variable `api_key_env`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    model: _Text | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    stop: Annotated[tuple[_Text, ...], BeforeValidator(_one_or_several)] | None = None
+    url: Annotated[HttpUrl, Field(strict=False), AfterValidator(_without_key)] | None = None
+    api_key_env: (
+        Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_not_ours)] | None
+    ) = None
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Return the fields that are set, as those of a chat-completions request."""
+        return self.model_dump(mode="json", include={"temperature", "max_tokens", "stop"}, exclude_none=True)
 
 
 def normal(name: str) -> str:
-    """Bring a name into the form in which names are compared."""
+    """Return the form of a name in which names are compared."""
     return unicodedata.normalize("NFC", name).strip()

@@ -1,11 +1,9 @@
 """Explain the errors of a character file to its author."""
 
-from __future__ import annotations
-
 import builtins
 import traceback
 from collections.abc import Iterator
-from types import TracebackType
+from contextlib import suppress
 from typing import Any, TypeGuard
 
 from charhost.errors import CharacterError, DuplicateName, LoadTimeout, ValidationError
@@ -31,49 +29,46 @@ def explain(error: BaseException, path: str, location: str) -> FileError:
     Never raises, whatever the classes of plugin code do: their `__str__` is called here, so call this on the thread
     and under the deadline that the plugin code itself runs under.
     """
-    try:
-        return _explain(error, path, location)
-    except BaseException:  # an attribute of a plugin's class has an unusual value
-        return FileError(
-            file=display(path), error_type=_label(error), exception=_name(error), message=_message(error, location)
-        )
+    message = _message(error, location)
+    plain = FileError(file=display(path), error_type=_label(error), exception=_name(error), message=message)
+    with suppress(BaseException):  # an attribute of a plugin's class has an unusual value
+        return _detailed(plain, error, path, location)
+    return plain
 
 
-def _explain(error: BaseException, path: str, location: str) -> FileError:
+def _detailed(plain: FileError, error: BaseException, path: str, location: str) -> FileError:
     places = list(_places(error))
     lines = [line for name, line in places if name == location]
     if _is(error, HelperFailed):
         failure: FileError = error.failure
-        return failure.model_copy(update={"file": display(path), "line": lines[0] if lines else None})
+        return failure.model_copy(update={"file": plain.file, "line": lines[0] if lines else None})
     folder = location.removesuffix(path)
     elsewhere = next(((n, line) for n, line in places if n.startswith(folder)), None)
-    message = _message(error, location)
+    message = plain.message
     if elsewhere is not None and elsewhere[0] != location:
         message += f" ({display(elsewhere[0].removeprefix(folder))}, line {elsewhere[1]})"
     noted = error if _is(error, CharacterError) else None
-    return FileError(
-        file=display(path),
-        line=(noted and noted.line) or (lines[0] if lines else None),
-        character=noted and noted.character,
-        error_type=_label(error),
-        exception=_name(error),
-        message=message,
-        traceback=_traceback(error, folder),
-    )
+    details = {
+        "line": (noted and noted.line) or (lines[0] if lines else None),
+        "character": noted and noted.character,
+        "message": message,
+        "traceback": _traceback(error, folder),
+    }
+    return FileError.model_validate(dict(plain) | details)
 
 
 def _places(error: BaseException) -> Iterator[tuple[str, int]]:
-    """Yield where it happened, the innermost place first."""
+    """Yield the innermost place first."""
     if _is(error, SyntaxError) and error.filename and error.lineno:
         yield error.filename, error.lineno
     if _is(error, LoadTimeout):
         yield from error.places
-    frames = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(error.__traceback__)]
-    yield from reversed(frames)
+    for frame, line in reversed(list(traceback.walk_tb(error.__traceback__))):
+        yield frame.f_code.co_filename, line
 
 
 def _label(error: BaseException) -> str:
-    """Choose the `error_type`, a label of a metric and therefore bounded."""
+    """Return the `error_type`, a label of a metric and therefore bounded."""
     for kind in (ValidationError, DuplicateName, CharacterError, SyntaxError, ImportError, OSError, LoadTimeout):
         if _is(error, kind):
             return kind.__name__
@@ -82,12 +77,12 @@ def _label(error: BaseException) -> str:
 
 
 def _is(error: BaseException, kind: type[BaseException]) -> TypeGuard[Any]:
-    """Return whether the class of a plugin's exception is a *kind*; its `__class__` may lie."""
+    # The `__class__` of a plugin's exception may lie to `isinstance`.
     return issubclass(type(error), kind)
 
 
 def _name(error: BaseException) -> str:
-    """The name of the class, past whatever a metaclass makes of it."""
+    # Past whatever a metaclass makes of it.
     return _clean(vars(type)["__name__"].__get__(type(error)), 200)
 
 
@@ -103,7 +98,7 @@ def _message(error: BaseException, location: str) -> str:
 
 def _traceback(error: BaseException, folder: str) -> str | None:
     """Render the frames from the first one in *folder* on; a mistake in the text of a file has none."""
-    tb: TracebackType | None = error.__traceback__
+    tb = error.__traceback__
     while tb is not None and not tb.tb_frame.f_code.co_filename.startswith(folder):
         tb = tb.tb_next
     if tb is None or isinstance(error, CharacterError):

@@ -1,7 +1,3 @@
-"""Host: the server's own tools, which a character may let a model call."""
-
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Protocol, get_args
 
@@ -9,10 +5,10 @@ from charhost.report import Scope
 
 
 class Host(Protocol):
-    """Carries the tools out; only a conversation with an admin has one."""
+    """Runs the server's own tools, which a character may let a model call; only for an admin's conversation."""
 
     async def run(self, tool: str, arguments: Mapping[str, Any]) -> str:
-        """Carry a tool out and return the text for the model; raise `CharhostError` with a text for it.
+        """Run a tool and return the text for the model; raise `CharhostError` with a text for it.
 
         A caller that is cancelled does not stop a tool that has begun.
         """

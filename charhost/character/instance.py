@@ -1,7 +1,3 @@
-"""Persona: a character in one conversation."""
-
-from __future__ import annotations
-
 import asyncio
 import inspect
 import logging
@@ -10,7 +6,7 @@ from typing import Any, TypeVar
 
 from charhost.character.character import Character
 from charhost.character.diagnostics import explain
-from charhost.character.worker_pool import Crew
+from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
 from charhost.report import FileError
 from charhost.text import display
@@ -22,15 +18,12 @@ log = logging.getLogger("charhost.conversation")
 MOST_PROMPT = 1_000_000
 
 
-class Persona:
-    """The `PromptGenerator` of one conversation; its methods run on threads, each call under a deadline.
+class CharacterInstance:
+    """The `PromptGenerator` of one conversation; its methods run on threads, each call under a deadline."""
 
-    Lives as long as the conversation stays with this version of its character.
-    """
-
-    def __init__(self, character: Character, crew: Crew, deadline: float) -> None:
+    def __init__(self, character: Character, pool: WorkerPool, deadline: float) -> None:
         self.character = character
-        self._crew = crew
+        self._pool = pool
         self._deadline = deadline
         self._making = asyncio.Lock()
         self._prompt: str | None = None
@@ -46,7 +39,7 @@ class Persona:
     async def ask(self, job: Callable[[], T], deadline: float) -> T:
         """Run code of the character's file; raise `PluginFailed` for each of its exceptions."""
         outcome: T | FileError | BaseException
-        (outcome,) = await self._crew.run_all([lambda: self._explained(job)], deadline)
+        (outcome,) = await self._pool.run_all([lambda: self._explained(job)], deadline)
         if isinstance(outcome, BaseException):  # past the deadline
             outcome = self._explain(outcome)
         if isinstance(outcome, FileError):
@@ -56,10 +49,7 @@ class Persona:
 
     def answer(self, tool: str, arguments: dict[str, Any], deadline: float) -> str:
         """Return the result of a tool call; to be run by `ask`."""
-        answer = _finished(self._instance().handle_tool_call(tool, arguments), deadline)
-        if not isinstance(answer, str):
-            raise TypeError(f"handle_tool_call returned a value of type {type(answer).__name__}: expected a str")
-        return _plain(answer)
+        return self._call("handle_tool_call", tool, arguments, deadline=deadline)
 
     def _explained(self, job: Callable[[], T]) -> T | FileError:
         try:
@@ -72,15 +62,19 @@ class Persona:
         return failure.model_copy(update={"character": self.character.name})
 
     def _make_prompt(self) -> str:
-        prompt = _finished(self._instance().make_system_prompt(), self._deadline)
-        if not isinstance(prompt, str):
-            raise TypeError(f"make_system_prompt returned a value of type {type(prompt).__name__}: expected a str")
-        prompt = _plain(prompt)
-        if len(prompt) > MOST_PROMPT:
-            raise ValueError(
-                f"make_system_prompt returned {len(prompt):,} characters: expected at most {MOST_PROMPT:,}"
-            )
+        prompt = self._call("make_system_prompt", deadline=self._deadline)
+        if (length := len(prompt)) > MOST_PROMPT:
+            raise ValueError(f"make_system_prompt returned {length:,} characters: expected at most {MOST_PROMPT:,}")
         return prompt
+
+    def _call(self, method: str, *arguments: Any, deadline: float) -> str:
+        value = getattr(self._instance(), method)(*arguments)
+        if inspect.isawaitable(value):  # in an event loop of its own, so that it cannot block the server's
+            value = asyncio.run(_awaited(value, deadline))
+        if not isinstance(value, str):
+            raise TypeError(f"{method} returned a value of type {type(value).__name__}: expected a str")
+        # A copy, because it may be of a subclass, with escapes for lone surrogates, which UTF-8 cannot encode.
+        return display(str.__str__(value))
 
     def _instance(self) -> Any:
         if self._generator is None:
@@ -88,17 +82,7 @@ class Persona:
         return self._generator
 
 
-def _finished(value: Any, deadline: float) -> Any:
-    """Await the result of an `async def` in a new event loop, so that it cannot block the server's."""
-    return asyncio.run(_awaited(value, deadline)) if inspect.isawaitable(value) else value
-
-
 async def _awaited(value: Any, deadline: float) -> Any:
     # Nothing can be injected into a thread whose event loop sleeps; a little later it has to end by itself.
     async with asyncio.timeout(deadline + 1):
         return await value
-
-
-def _plain(text: str) -> str:
-    """Copy *text*, which may be of a subclass of `str`, and escape lone surrogates, which UTF-8 cannot encode."""
-    return display(str.__str__(text))

@@ -1,7 +1,5 @@
 """Names that a file binds, read from its source without running it."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterator
 
@@ -79,7 +77,6 @@ def _assignments(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
 
 
 def _pairs(target: ast.expr, value: ast.expr | None) -> Iterator[tuple[str, ast.expr | None]]:
-    """Yield the names in a target, each with the part of *value* that stands in its place."""
     match target:
         case ast.Name(id=name):
             yield name, value

@@ -1,29 +1,27 @@
 """The checks that make a character of a module."""
 
-from __future__ import annotations
-
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
 
 from jsonschema import Draft202012Validator, SchemaError
 from jsonschema.validators import validator_for
 from pydantic import ValidationError as SchemaMismatch
 from pydantic_core import from_json, to_json
 
-from charhost.character.character import Character, normal
+from charhost.character.character import Character, LoadedModules, ModelChoice, normal
 from charhost.character.host_tools import HOST_TOOLS
-from charhost.character.model_choice import ModelChoice
 from charhost.character.signatures import MISSING, attribute, callable_with, constructable
 from charhost.character.static import line_of
 from charhost.errors import ValidationError
 from charhost.text import FieldProblem, field_problems
 
+T = TypeVar("T")
+
 MOST_NAME = 200
 
-_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _VOICE_FIELDS = {"file": ("path_on_server",), "freesound": ("url", "sound_instance")}
 
 
@@ -35,34 +33,33 @@ def character_in(
     location: str,
     fingerprint: str,
     generation: int,
-    lease: object,
+    modules: LoadedModules,
 ) -> Character:
     """Make the character that *module* defines.
 
-    Raises a `ValidationError` that lists everything that is wrong; *source* is asked for the text to find the line.
+    Raises a `ValidationError` that lists all mistakes; *source* returns the text in which to find the line.
     Runs code of the module (properties, metaclasses), so it belongs under the deadline of the module's import.
     """
     checks = _Checks(module)
-    name = checks.name()
     made = Character(
-        name=name,
+        name=checks.name(),
         file=file,
         location=location,
         voice_source=checks.voice_source(),
-        instructions=checks.dictionary("INSTRUCTIONS"),
+        instructions=checks.instructions(),
         metadata=checks.metadata(),
         prompt_generator=checks.prompt_generator(),
-        tools=(tools := checks.tools()),
-        host_tools=checks.host_tools(tools),
+        tools=checks.tools(),
+        host_tools=checks.host_tools(),
         llm=checks.llm(),
         greetings=checks.greetings(),
         fingerprint=fingerprint,
         generation=generation,
-        lease=lease,
+        modules=modules,
     )
     if checks.problems:
         line = next(filter(None, (line_of(source(), where) for where, _ in checks.problems)), None)
-        raise ValidationError("; ".join(text for _, text in checks.problems), line, name or None)
+        raise ValidationError("; ".join(text for _, text in checks.problems), line, made.name or None)
     return made
 
 
@@ -71,6 +68,7 @@ class _Checks:
 
     def __init__(self, module: ModuleType) -> None:
         self._module = module
+        self._tool_names: frozenset[str] = frozenset()
         self.problems: list[tuple[str, str]] = []
 
     def name(self) -> str:
@@ -89,15 +87,11 @@ class _Checks:
             self._note("CHARACTER_NAME", f"{found}: {expected}")
         return name[:MOST_NAME]
 
-    def dictionary(self, attribute: str, default: Any = MISSING) -> dict[Any, Any]:
-        value = self._get(attribute, default)
-        if isinstance(value, dict):
-            return value
-        self._wrong(attribute, value, "expected a dict")
-        return {}
+    def instructions(self) -> dict[Any, Any]:
+        return self._of_type(dict, "INSTRUCTIONS", "expected a dict")
 
     def voice_source(self) -> dict[str, Any]:
-        voice = self._plain("VOICE_SOURCE", self.dictionary("VOICE_SOURCE"))
+        voice = self._object("VOICE_SOURCE")
         kind = voice.get("source_type")
         for name in _VOICE_FIELDS.get(kind, ()) if isinstance(kind, str) else ():
             if voice.get(name) is None:
@@ -105,7 +99,7 @@ class _Checks:
         return voice
 
     def metadata(self) -> dict[str, Any]:
-        metadata = self._plain("METADATA", self.dictionary("METADATA", {}))
+        metadata = self._object("METADATA", {})
         for key, kind in (("good", bool), ("comment", str)):
             value = metadata.get(key)
             if value is not None and not isinstance(value, kind):
@@ -118,44 +112,40 @@ class _Checks:
             self._wrong("PromptGenerator", value, "expected a class")
             return object
         if not constructable(value):
-            self._note(
-                "PromptGenerator.__init__", "cannot be called with one argument: expected __init__(self, instructions)"
-            )
+            expected = "expected __init__(self, instructions)"
+            self._note("PromptGenerator.__init__", f"cannot be called with one argument: {expected}")
         self._method(value, "make_system_prompt", 0, "make_system_prompt(self) -> str")
         return value
 
     def tools(self) -> tuple[dict[str, Any], ...]:
-        value = self._get("TOOLS", [])
-        if not isinstance(value, list):
-            self._wrong("TOOLS", value, "expected a list of function definitions")
-            return ()
+        value = self._of_type(list, "TOOLS", "expected a list of function definitions", [])
         tools = self._json("TOOLS", value, fallback=None) or []
-        for problem in _tool_problems(to_json(tools)) if tools else ():
+        if not tools:
+            return ()
+        self._tool_names, problems = _check_tools(to_json(tools))
+        for problem in problems:
             self._note("TOOLS", problem)
         generator = self._get("PromptGenerator")
-        if tools and isinstance(generator, type):
+        if isinstance(generator, type):
             self._method(generator, "handle_tool_call", 2, "handle_tool_call(self, tool_name, tool_input) -> str")
         return tuple(tools)
 
-    def host_tools(self, tools: Iterable[Any]) -> tuple[str, ...]:
-        value = self._get("HOST_TOOLS", [])
-        if not isinstance(value, list):
-            self._wrong("HOST_TOOLS", value, f"expected a list of distinct names out of {', '.join(HOST_TOOLS)}")
-            return ()
-        names: list[str] = []
+    def host_tools(self) -> tuple[str, ...]:
+        known, names = ", ".join(HOST_TOOLS), list[str]()
+        value = self._of_type(list, "HOST_TOOLS", f"expected a list of distinct names out of {known}", [])
         for index, name in enumerate(value):
             if type(name) is not str or name not in HOST_TOOLS:
-                self._note("HOST_TOOLS", f"[{index}] is {_found(name)}: expected one of {', '.join(HOST_TOOLS)}")
+                self._note("HOST_TOOLS", f"[{index}] is {_found(name)}: expected one of {known}")
             elif name in names:
                 self._note("HOST_TOOLS", f"[{index}] is {name!r} once more: expected each name once")
-            elif name in map(_tool_name, tools):
+            elif name in self._tool_names:
                 self._note("HOST_TOOLS", f"[{index}] is {name!r}, which TOOLS has too: expected another name there")
             else:
                 names.append(name)
         return tuple(names)
 
     def llm(self) -> ModelChoice:
-        wishes = self._plain("LLM", self.dictionary("LLM", {}))
+        wishes = self._object("LLM", {})
         try:
             return ModelChoice.model_validate(wishes)
         except SchemaMismatch as e:
@@ -174,6 +164,18 @@ class _Checks:
     def _get(self, attribute: str, default: Any = MISSING) -> Any:
         return getattr(self._module, attribute, default)
 
+    def _of_type(self, kind: type[T], attribute: str, expected: str, default: Any = MISSING) -> T:
+        value = self._get(attribute, default)
+        if isinstance(value, kind):
+            return value
+        self._wrong(attribute, value, expected)
+        return kind()
+
+    def _object(self, attribute: str, default: Any = MISSING) -> dict[str, Any]:
+        value = self._of_type(dict, attribute, "expected a dict", default)
+        plain: dict[str, Any] = self._json(attribute, value, fallback=str) or {}
+        return plain
+
     def _note(self, where: str, text: str) -> None:
         self.problems.append((where, f"{where}{'' if text.startswith('[') else ' '}{text}"))
 
@@ -188,10 +190,6 @@ class _Checks:
         elif not callable_with(owner, method, name, arguments):
             count = "without arguments" if arguments == 0 else f"with {arguments} arguments"
             self._note(where, f"cannot be called {count}: expected {expected}")
-
-    def _plain(self, attribute: str, value: dict[Any, Any]) -> dict[str, Any]:
-        plain: dict[str, Any] = self._json(attribute, value, fallback=str) or {}
-        return plain
 
     def _json(self, attribute: str, value: Any, fallback: Callable[[Any], str] | None) -> Any:
         try:
@@ -210,13 +208,6 @@ def _found(value: Any) -> str:
     return f"of type {type(value).__name__}"
 
 
-def _tool_name(tool: Any) -> str | None:
-    """Read the name of a definition, which may be none at all."""
-    function = tool.get("function") if isinstance(tool, dict) else None
-    name = function.get("name") if isinstance(function, dict) else None
-    return name if isinstance(name, str) else None
-
-
 def _choice_problem(problem: FieldProblem) -> str:
     name = problem.steps[0]
     if problem.kind == "extra_forbidden":
@@ -227,9 +218,9 @@ def _choice_problem(problem: FieldProblem) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _tool_problems(tools: bytes) -> tuple[str, ...]:
-    """Return the mistakes in tool definitions, given as JSON: checking a schema takes milliseconds."""
-    problems, names = [], set()
+def _check_tools(tools: bytes) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the names and the mistakes in tool definitions, given as JSON: checking a schema takes milliseconds."""
+    names, problems = set(), []
     for index, tool in enumerate(from_json(tools)):
         function = tool.get("function") if isinstance(tool, dict) and tool.get("type") == "function" else None
         if not isinstance(function, dict):
@@ -240,12 +231,12 @@ def _tool_problems(tools: bytes) -> tuple[str, ...]:
             if name in names:
                 problems.append(f"[{index}] has the name {name!r} of an earlier one")
             names.add(name)
-    return tuple(problems)
+    return frozenset(names), tuple(problems)
 
 
 def _function_problems(function: dict[str, Any]) -> Iterator[str]:
     name = function.get("name")
-    if not isinstance(name, str) or not _TOOL_NAME.fullmatch(name):
+    if not isinstance(name, str) or not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name):
         yield f"has the name {_found(name)}: expected 1 to 64 letters, digits, _ or -"
     if not isinstance(function.get("description", ""), str):
         yield f"has a description {_found(function['description'])}: expected a str"

@@ -11,8 +11,9 @@ import ctypes
 import sys
 import threading
 import time
+import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
@@ -25,14 +26,10 @@ Job = Callable[[], Any]
 # One thread is the rule, because several only take the interpreter lock from the event loop and load no faster.
 GROW_AFTER = 0.05
 MOST_THREADS = 32
-_DELIVERY = 0.005
 
 
-class Crew:
-    """The threads that run plugin code, and those among them that were given up.
-
-    An instance of this should live as long as the application does.
-    """
+class WorkerPool:
+    """The threads that run plugin code, as long as the application lives; past a deadline they are interrupted."""
 
     def __init__(self) -> None:
         self._abandoned: list[_Worker] = []
@@ -63,7 +60,7 @@ class Crew:
     def abandon(self, worker: _Worker) -> None:
         """End a thread that is over its deadline, as soon as it runs Python code."""
         with self._lock:
-            self._abandoned = [other for other in self._abandoned if other.is_alive()] + [worker]
+            self._abandoned = [*self._abandoned, worker]
             if self._reaper is None or not self._reaper.is_alive():
                 self._reaper = threading.Thread(target=self._reap, name="charhost-reaper", daemon=True)
                 self._reaper.start()
@@ -73,19 +70,17 @@ class Crew:
         pause = 0.01
         while True:
             with self._lock:
-                self._abandoned = [worker for worker in self._abandoned if worker.is_alive()]
-                if not self._abandoned:
+                workers = self._abandoned = [worker for worker in self._abandoned if worker.is_alive()]
+                if not workers:
                     self._reaper = None
                     return
-                workers = list(self._abandoned)
             for worker in workers:
-                if worker.interrupt:
-                    worker.inject()
+                worker.inject()
             time.sleep(pause)
             pause = min(1.0, pause * 1.2)
 
 
-class Breath:
+class PeriodicYield:
     """Lets other threads have the interpreter lock, often enough for the event loop, and not more often."""
 
     # A pause costs about 0.1 ms whatever its length; without one the lock changes hands every 5 ms.
@@ -94,7 +89,7 @@ class Breath:
     def __init__(self) -> None:
         self._last = time.monotonic()
 
-    def take(self) -> None:
+    def step(self) -> None:
         """Pause if the last pause is long enough ago; call it between pieces of work."""
         if time.monotonic() - self._last > self._INTERVAL:
             time.sleep(0)
@@ -102,87 +97,58 @@ class Breath:
 
 
 class _Batch:
-    """Jobs that share their threads, and the watch over their deadlines."""
-
-    def __init__(self, crew: Crew, jobs: Sequence[Job], deadline: float, interrupt: bool) -> None:
-        self._crew = crew
+    def __init__(self, pool: WorkerPool, jobs: Sequence[Job], deadline: float, interrupt: bool) -> None:
+        self._pool = pool
         self._interrupt = interrupt
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
-        self.futures: list[asyncio.Future[Any]] = [self._loop.create_future() for _ in jobs]
-        self._waiting = deque(enumerate(jobs))
-        self._done: deque[tuple[int, Any]] = deque()
-        self._delivered_at = 0.0
+        self._count = len(jobs)
+        self.waiting = deque(enumerate(jobs))
+        self._outcomes: dict[int, Any] = {}
+        self._finished = asyncio.Event()
         self._workers: list[_Worker] = []
-        self._tick_handle = self._loop.call_soon(self._tick)
 
     async def outcomes(self) -> list[Any]:
         """Wait for all jobs; jobs that still run when the caller is cancelled are given up."""
+        self._tick()
         try:
-            return await asyncio.gather(*self.futures)
+            if self._count:
+                await self._finished.wait()
+            return [self._outcomes[index] for index in range(self._count)]
         finally:
-            self.end()
-
-    def take(self) -> tuple[int, Job] | None:
-        """Hand out the next job; called by the workers."""
-        try:
-            return self._waiting.popleft()
-        except IndexError:
-            return None
+            self._tick_handle.cancel()
+            self.waiting.clear()
+            self._abandon(longer_than=0)
 
     def deliver(self, index: int, outcome: Any) -> None:
-        """Accept an outcome; called by the workers. Waking the loop for each of a thousand would cost more than
-        the jobs themselves."""
-        self._done.append((index, outcome))
-        now = time.monotonic()
-        if not self._waiting or now - self._delivered_at > _DELIVERY:
-            self._delivered_at = now
-            with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-                self._loop.call_soon_threadsafe(self._settle)
-
-    def end(self) -> None:
-        """Give up the jobs that still run; a no-op when every job has a result."""
-        self._tick_handle.cancel()
-        self._waiting.clear()
-        for worker in self._workers:
-            if worker.abandon_if_running(0) is not None:
-                self._crew.abandon(worker)
-
-    def _settle(self) -> None:
-        while self._done:
-            index, outcome = self._done.popleft()
-            if not self.futures[index].done():
-                self.futures[index].set_result(outcome)
+        """Accept an outcome; called by the workers. The event loop is woken once, by the last of them."""
+        self._outcomes[index] = outcome
+        if len(self._outcomes) == self._count:
+            with suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(self._finished.set)
 
     def _tick(self) -> None:
-        self._settle()
-        for worker in self._workers:
-            index = worker.abandon_if_running(self._deadline)
-            if index is not None:
-                self._crew.abandon(worker)
-                if not self.futures[index].done():
-                    self.futures[index].set_result(self._timeout(worker))
+        self._abandon(longer_than=self._deadline)
         self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.abandoned]
-        if (
-            self._waiting
-            and len(self._workers) < MOST_THREADS
-            and all(w.busy_for() > GROW_AFTER for w in self._workers)
-        ):
+        has_room = len(self._workers) < MOST_THREADS
+        if self.waiting and has_room and all(w.busy_for() > GROW_AFTER for w in self._workers):
             self._workers.append(_Worker(self, self._interrupt))
             self._workers[-1].start()
         self._tick_handle = self._loop.call_later(GROW_AFTER / 2, self._tick)
 
-    def _timeout(self, worker: _Worker) -> LoadTimeout:
-        return LoadTimeout(f"not finished after {self._deadline:g} s", tuple(worker.places()))
+    def _abandon(self, longer_than: float) -> None:
+        for worker in self._workers:
+            index = worker.abandon_if_running(longer_than)
+            if index is not None:
+                self._pool.abandon(worker)
+                self.deliver(index, LoadTimeout(f"not finished after {self._deadline:g} s", worker.places()))
 
 
 class _Worker(threading.Thread):
-    """One daemon thread that takes jobs until there are none, or until it is abandoned."""
-
     def __init__(self, batch: _Batch, interrupt: bool) -> None:
         super().__init__(name="charhost-loader", daemon=True)
-        self.interrupt = interrupt
         self._batch = batch
+        self._interrupt = interrupt
         self._guard = threading.Lock()
         self._job: int | None = None
         self._since = time.monotonic()
@@ -196,33 +162,16 @@ class _Worker(threading.Thread):
                 with self._guard:  # from here on nothing is injected: it would hit the threading module itself
                     self._finished = True
 
-    def _work(self) -> None:
-        breath = Breath()
-        while (job := self._take()) is not None:
-            self._run(*job)
-            breath.take()
-
-    def _take(self) -> tuple[int, Job] | None:
-        # Under the guard: a job that was taken is always seen by whoever gives the thread up.
-        with self._guard:
-            job = None if self.abandoned else self._batch.take()
-            if job is not None:
-                self._job, self._since = job[0], time.monotonic()
-            return job
-
     def busy_for(self) -> float:
-        """Say for how many seconds the thread has been at its job."""
         return time.monotonic() - self._since
 
-    def places(self) -> Iterator[tuple[str, int]]:
-        """Yield the file name and line of each frame the thread is in, innermost first."""
+    def places(self) -> tuple[tuple[str, int], ...]:
+        """Return the file name and line of each frame the thread is in, innermost first."""
         frame = sys._current_frames().get(self.ident or 0)
-        while frame is not None:
-            yield frame.f_code.co_filename, frame.f_lineno
-            frame = frame.f_back
+        return tuple((f.f_code.co_filename, line) for f, line in traceback.walk_stack(frame)) if frame else ()
 
     def abandon_if_running(self, longer_than: float) -> int | None:
-        """Give the thread up if its job has lasted too long; answers the index of that job."""
+        """Give the thread up if its job has lasted too long, and return the index of that job."""
         with self._guard:
             if self._job is None or self.busy_for() < longer_than:
                 return None
@@ -230,11 +179,26 @@ class _Worker(threading.Thread):
             return self._job
 
     def inject(self) -> None:
-        """Raise `LoadTimeout` in the thread, at its next step of Python code."""
+        """Raise `LoadTimeout` in the thread, at its next step of Python code, if it may be interrupted."""
         with self._guard:
-            if self._finished or self.ident is None:
-                return
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self.ident), ctypes.py_object(LoadTimeout))
+            if self._interrupt and not self._finished:
+                thread = ctypes.c_ulong(self.ident or 0)
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(LoadTimeout))
+
+    def _work(self) -> None:
+        gil = PeriodicYield()
+        while (job := self._take()) is not None:
+            self._run(*job)
+            gil.step()
+
+    def _take(self) -> tuple[int, Job] | None:
+        # Under the guard: `abandon_if_running` sees each job that was taken.
+        with self._guard, suppress(IndexError):
+            if not self.abandoned:
+                job = self._batch.waiting.popleft()
+                self._job, self._since = job[0], time.monotonic()
+                return job
+        return None
 
     def _run(self, index: int, job: Job) -> None:
         try:

@@ -141,7 +141,7 @@ def _exit_status(status: int, document: Json, fits: Callable[[Json], bool]) -> E
             return Exit.DONE
         case 401:
             return Exit.NOT_AUTHORISED
-        case 403 if document.get("code") in {code for code in ReloadCode if code.is_denial}:
+        case 403 if document.get("code") in _DENIALS:
             return Exit.NOT_AUTHORISED
         case 412:
             return Exit.PRECONDITION_FAILED

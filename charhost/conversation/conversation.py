@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from charhost.character.character import Character
 from charhost.character.host_tools import Host
-from charhost.character.instance import Persona
-from charhost.character.worker_pool import Crew
+from charhost.character.instance import CharacterInstance
+from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.history import MOST_ITEMS, History
 from charhost.conversation.items import Item
 from charhost.conversation.toolbox import Toolbox
@@ -28,7 +28,7 @@ class Conversations:
     settings: Settings
     metrics: Metrics
     models: Models
-    crew: Crew
+    pool: WorkerPool
 
     def open(
         self,
@@ -63,7 +63,7 @@ class Conversation:
         self._shared = shared
         self._character = character
         self._host = host
-        self._persona: Persona | None = None
+        self._instance: CharacterInstance | None = None
 
     @property
     def character(self) -> Character:
@@ -73,7 +73,7 @@ class Conversation:
         """Use *character* from the next turn on; a running turn ends with the character it began with."""
         if character is not self._character:
             self._character = character
-            self._persona = None
+            self._instance = None
 
     def respond(self, options: TurnOptions | None = None) -> Turn:
         """Begin the response to the items so far; its events have to be read."""
@@ -81,11 +81,11 @@ class Conversation:
 
     def _context(self) -> TurnContext:
         shared, settings = self._shared, self._shared.settings
-        if self._persona is None:
-            self._persona = Persona(self._character, shared.crew, settings.prompt_deadline)
+        if self._instance is None:
+            self._instance = CharacterInstance(self._character, shared.pool, settings.prompt_deadline)
         return TurnContext(
-            persona=self._persona,
-            toolbox=Toolbox(self._persona, shared.metrics, settings.tool_deadline, self._host),
+            instance=self._instance,
+            toolbox=Toolbox(self._instance, shared.metrics, settings.tool_deadline, self._host),
             model=shared.models.of(self._character),
             history=self.history,
             settings=settings,

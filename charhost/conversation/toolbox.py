@@ -15,7 +15,7 @@ from jsonschema.validators import validator_for
 from pydantic_core import from_json, to_json
 
 from charhost.character.host_tools import HOST_TOOLS, Host
-from charhost.character.instance import Persona
+from charhost.character.instance import CharacterInstance
 from charhost.conversation.items import FunctionCall, FunctionOutput
 from charhost.errors import CharhostError, PluginFailed
 from charhost.metrics import Metrics
@@ -36,13 +36,15 @@ class Toolbox:
     An error becomes the result of its call, so that the model reads it and may try again.
     """
 
-    def __init__(self, persona: Persona, metrics: Metrics, deadline: float, host: Host | None = None) -> None:
-        self._persona = persona
+    def __init__(
+        self, instance: CharacterInstance, metrics: Metrics, deadline: float, host: Host | None = None
+    ) -> None:
+        self._instance = instance
         self._metrics = metrics
         self._deadline = deadline
         self._host = host
-        self._host_tools = persona.character.host_tools if host is not None else ()
-        self._tools = [*persona.character.tools, *(HOST_TOOLS[name] for name in self._host_tools)]
+        self._host_tools = instance.character.host_tools if host is not None else ()
+        self._tools = [*instance.character.tools, *(HOST_TOOLS[name] for name in self._host_tools)]
         self._functions = {tool["function"]["name"]: tool["function"] for tool in self._tools}
 
     def __contains__(self, name: str) -> bool:
@@ -77,7 +79,7 @@ class Toolbox:
         if self._host is not None and call.name in self._host_tools:
             return await self._ask_host(call, self._host)
         try:
-            mistake, output = await self._persona.ask(lambda: self._output(call), self._deadline)
+            mistake, output = await self._instance.ask(lambda: self._output(call), self._deadline)
         except PluginFailed as e:
             return self._broken(e)
         return self._failed(call, "BadArguments", mistake) if mistake else str(output)
@@ -100,11 +102,11 @@ class Toolbox:
             arguments = _checked(call.arguments, to_json(parameters))
         except BadArguments as e:
             return str(e), ""
-        return None, self._persona.answer(call.name, arguments, self._deadline)
+        return None, self._instance.answer(call.name, arguments, self._deadline)
 
     def _failed(self, call: FunctionCall, error_type: str, text: str) -> str:
         self._metrics.tool_errors.labels(error_type).inc()
-        log.info("tool call %s of character %s failed: %s", call.name, self._persona.character.name, text)
+        log.info("tool call %s of character %s failed: %s", call.name, self._instance.character.name, text)
         return f"Error: {text}"
 
     def _broken(self, error: PluginFailed) -> str:

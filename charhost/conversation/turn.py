@@ -141,14 +141,14 @@ class Turn:
         return self._builder.add(delta)
 
     def _greeting(self) -> str | None:
-        greetings = self._context.persona.character.greetings
+        greetings = self._context.instance.character.greetings
         if self._options.items is not None or not self._options.recorded:
             return None
         opened = any(not isinstance(item, Message) or item.role != "system" for item in self._input)
         return random.choice(greetings) if greetings and not opened else None
 
     async def _messages(self) -> list[dict[str, Any]]:
-        prompt = await self._context.persona.prompt()
+        prompt = await self._context.instance.prompt()
         history = self._context.history
         recent = fit(self._input, self._context.settings.history_tokens * history.characters_per_token)
         opening, said = parted(recent)
@@ -183,7 +183,7 @@ class Turn:
         return Ending("incomplete" if reason else "completed", reason)
 
     def _failure(self, error: Exception) -> Failure:
-        name = self._context.persona.character.name
+        name = self._context.instance.character.name
         if isinstance(error, ModelError):
             self._context.metrics.upstream_errors.labels(error.error_type).inc()
             code = "rate_limit_exceeded" if error.error_type in _BUSY else "upstream_error"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from charhost.character.instance import Persona
+from charhost.character.instance import CharacterInstance
 from charhost.conversation.history import History
 from charhost.conversation.items import Item
 from charhost.conversation.toolbox import Toolbox
@@ -34,7 +34,7 @@ class TurnOptions:
 class TurnContext:
     """The character, the model and the conversation of a turn; `front_door` is the label of its metrics."""
 
-    persona: Persona
+    instance: CharacterInstance
     toolbox: Toolbox
     model: Model
     history: History

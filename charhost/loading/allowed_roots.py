@@ -1,7 +1,3 @@
-"""Below which directories a reload may read."""
-
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,35 +5,30 @@ from pathlib import Path
 
 from charhost.errors import DirectoryNotAllowed
 
-_REFUSAL = "The directory is not below one of the allowed roots (CHARHOST_ALLOWED_ROOTS)."
-
 
 @dataclass(frozen=True)
-class Fence:
+class AllowedPaths:
     """The bounds of one reading of a directory: the roots, and the directory itself, without any links."""
 
     places: tuple[str, ...]
 
     def encloses(self, location: str) -> bool:
-        """Say whether a path leads, by whatever links, to a place inside."""
+        """Return whether a path leads, by whatever links, to a place inside."""
         return _is_below(os.path.realpath(location), self.places)
 
     def holds(self, descriptor: int) -> bool:
-        """Return whether an open file lies inside, whatever its path leads to by now.
-
-        Where the system cannot tell, it does not.
-        """
+        """Return whether an open file lies inside, whatever its path leads to by now; False if that is unknown."""
         try:
             return _is_below(os.readlink(f"/proc/self/fd/{descriptor}"), self.places)
         except OSError:
             return False
 
 
-class Roots:
-    """The roots, of which there is at least one; the directory of the start may be read wherever it is.
+class AllowedRoots:
+    """The directories below which a reload may read; that of the start may be read wherever it is.
 
-    A path is asked for by its text and by where it leads: both have to lie below a root. Whether there is anything
-    at a path that does not is never looked at, so the refusal cannot tell.
+    Both the text of a path and the place it leads to have to lie below a root. Whether there is anything at a path
+    that does not is never looked at, so the refusal cannot reveal it.
     """
 
     def __init__(self, roots: Iterable[Path], start: Path) -> None:
@@ -45,21 +36,18 @@ class Roots:
         self._start = str(start)
 
     def admit(self, directory: Path, real: str) -> tuple[str, ...]:
-        """Raise `DirectoryNotAllowed` unless both the path and the place it leads to, or led to, lie below a root.
-
-        Answers the roots without any links.
-        """
+        """Return the roots without links; raise `DirectoryNotAllowed` unless path and target lie below one."""
         path, places = os.path.normpath(directory), tuple(os.path.realpath(root) for root in self._roots)
         if str(directory) != self._start and not (_is_below(path, (*self._roots, *places)) and _is_below(real, places)):
-            raise DirectoryNotAllowed(_REFUSAL)
+            raise DirectoryNotAllowed("The directory is not below one of the allowed roots (CHARHOST_ALLOWED_ROOTS).")
         return places
 
-    def fence(self, directory: Path) -> Fence:
+    def allowed(self, directory: Path) -> AllowedPaths:
         """Return the bounds for a reading of *directory*; raise `DirectoryNotAllowed`."""
         real = os.path.realpath(directory)
-        return Fence((*self.admit(directory, real), real))
+        return AllowedPaths((*self.admit(directory, real), real))
 
 
 def _is_below(path: str, places: Iterable[str]) -> bool:
-    """Compare by components: `/srv/chars-evil` is not below `/srv/chars`."""
+    # By components: `/srv/chars-evil` is not below `/srv/chars`.
     return any(path == place or path.startswith(place.rstrip("/") + "/") for place in places)

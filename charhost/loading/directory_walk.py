@@ -1,15 +1,10 @@
-"""Find the `.py` files below a directory."""
-
-from __future__ import annotations
-
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from charhost.errors import DirectoryNotFound, DirectoryNotReadable, DirectoryTooLarge, NotADirectory
-from charhost.loading.allowed_roots import Fence
+from charhost.errors import DirectoryError, DirectoryNotFound, DirectoryNotReadable, DirectoryTooLarge, NotADirectory
+from charhost.loading.allowed_roots import AllowedPaths
 from charhost.text import display
 
 # Device and inode.
@@ -23,15 +18,15 @@ def identity(path: Path) -> Identity:
 
 
 class Walk:
-    """One walk through a directory and the folders below it; `newest` is when a folder last changed, in nanoseconds.
+    """One walk over the `.py` files below a directory; `newest` is when a folder last changed, in nanoseconds.
 
     Dot-folders and `__pycache__` are skipped. A linked folder is entered once, and by its own name where it has one
-    below the directory, and not at all if it leads out of the *fence*.
+    below the directory, and not at all if it leads out of the *allowed* paths.
     """
 
-    def __init__(self, directory: Path, most: int, fence: Fence | None = None) -> None:
+    def __init__(self, directory: Path, most: int, allowed: AllowedPaths | None = None) -> None:
         self.newest = 0
-        self._fence = fence
+        self._allowed = allowed
         self._directory = str(directory)
         self._most = most
         self._count = 0
@@ -41,7 +36,12 @@ class Walk:
 
     def files(self) -> Iterator[tuple[str, str]]:
         """Yield the path below the directory and the location of every file; raises `DirectoryError`."""
-        self._enter("", self._directory, _status(self._directory))
+        try:
+            self._enter("", self._directory)
+        except (OSError, ValueError) as e:
+            raise _unusable(self._directory, e) from e
+        if not os.path.isdir(self._directory):
+            raise NotADirectory(f"Path is not a directory: {display(self._directory)}")
         while self._waiting or self._links:
             if not self._waiting:
                 self._follow_a_link()
@@ -52,32 +52,33 @@ class Walk:
                 raise DirectoryTooLarge(f"{name} holds more than {self._most:,} files or folders (max_files)")
 
     def _files_in(self, prefix: str, folder: str) -> Iterator[tuple[str, str]]:
-        for entry in _entries(folder, is_root=not prefix):
-            if entry.name.startswith("."):
-                continue
-            if _is_folder(entry):
-                self._note_folder(f"{prefix}{entry.name}/", entry)
-            elif entry.name.endswith(".py"):
-                self._count += 1
-                yield prefix + entry.name, entry.path
-
-    def _note_folder(self, prefix: str, entry: os.DirEntry[str]) -> None:
-        if entry.is_symlink():
-            self._links.append((prefix, entry.path))
-        elif entry.name != "__pycache__":
-            self._try_to_enter(prefix, entry.path)
+        try:
+            with os.scandir(folder) as entries:
+                found = [entry for entry in entries if not entry.name.startswith(".")]
+        except OSError as e:
+            if not prefix:
+                raise _unusable(folder, e) from e
+            return  # a file in a folder that went away or cannot be listed is missed where it is imported
+        for entry in found:
+            if not _is_folder(entry):
+                if entry.name.endswith(".py"):
+                    self._count += 1
+                    yield prefix + entry.name, entry.path
+            elif entry.is_symlink():
+                self._links.append((f"{prefix}{entry.name}/", entry.path))
+            elif entry.name != "__pycache__":
+                with suppress(OSError):  # it has gone, or may not be looked at
+                    self._enter(f"{prefix}{entry.name}/", entry.path)
 
     def _follow_a_link(self) -> None:
         self._links.sort(reverse=True)
         prefix, location = self._links.pop()
-        if self._fence is None or self._fence.encloses(location):
-            self._try_to_enter(prefix, location)
+        if self._allowed is None or self._allowed.encloses(location):
+            with suppress(OSError):
+                self._enter(prefix, location)
 
-    def _try_to_enter(self, prefix: str, location: str) -> None:
-        with suppress(OSError):  # it has gone, or may not be looked at
-            self._enter(prefix, location, os.stat(location))
-
-    def _enter(self, prefix: str, location: str, status: os.stat_result) -> None:
+    def _enter(self, prefix: str, location: str) -> None:
+        status = os.stat(location)
         folder = status.st_dev, status.st_ino
         if folder not in self._seen:
             self._seen.add(folder)
@@ -85,29 +86,10 @@ class Walk:
             self._waiting.append((prefix, location))
 
 
-def _status(directory: str) -> os.stat_result:
-    try:
-        status = os.stat(directory)
-    except PermissionError as e:
-        raise DirectoryNotReadable(f"Directory not readable: {display(directory)} ({e.strerror})") from e
-    except (OSError, ValueError) as e:
-        raise DirectoryNotFound(f"Directory not found: {display(directory)}") from e
-    if not stat.S_ISDIR(status.st_mode):
-        raise NotADirectory(f"Path is not a directory: {display(directory)}")
-    return status
-
-
-def _entries(folder: str, is_root: bool) -> list[os.DirEntry[str]]:
-    try:
-        with os.scandir(folder) as entries:
-            return list(entries)
-    except PermissionError as e:
-        if is_root:
-            raise DirectoryNotReadable(f"Directory not readable: {display(folder)} ({e.strerror})") from e
-    except OSError as e:
-        if is_root:
-            raise DirectoryNotFound(f"Directory not found: {display(folder)}") from e
-    return []  # a file in a folder that went away or cannot be listed is missed where it is imported
+def _unusable(directory: str, error: OSError | ValueError) -> DirectoryError:
+    if isinstance(error, PermissionError):
+        return DirectoryNotReadable(f"Directory not readable: {display(directory)} ({error.strerror})")
+    return DirectoryNotFound(f"Directory not found: {display(directory)}")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

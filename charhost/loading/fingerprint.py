@@ -1,49 +1,40 @@
-"""Fingerprints of characters: of their own file and every file of the directory that it imports."""
-
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator
 
-from charhost.character.worker_pool import Breath
-from charhost.loading.module_names import ModuleSource
+from charhost.character.worker_pool import PeriodicYield
 from charhost.loading.snapshot import Snapshot
-from charhost.loading.source_file import SourceFile
-
-_NOTHING: frozenset[str] = frozenset()
 
 
 def fingerprints(snapshot: Snapshot) -> dict[str, str]:
-    """Digest, for each character file, (path, bytes) of it and of all it imports, directly or not.
+    """Digest, for each character file, (path, bytes) of it and of all files of the directory that it imports.
 
-    What is imported but absent counts as absent; a file that does not compile imports nothing. Compiles what is not
-    compiled yet.
+    A file that does not compile imports nothing.
     """
-    graph, files = _Graph(snapshot), snapshot.files
-    return {path: graph.fingerprint(path, files[path]) for path in snapshot.character_paths if path in files}
+    graph = _Graph(snapshot)
+    return {path: graph.fingerprint(path) for path in snapshot.character_paths if path in snapshot.files}
 
 
 class _Graph:
-    """Which module imports which, within one snapshot."""
-
     def __init__(self, snapshot: Snapshot) -> None:
         self._modules = snapshot.modules
         self._names = snapshot.module_names
-        self._breath = Breath()
+        self._files = snapshot.files
+        self._gil = PeriodicYield()
         self._direct: dict[str, frozenset[str]] = {}
         # Importing anything runs the `__init__.py` of the directory.
         self._root = self._reach(frozenset([""]))
         self._others: dict[frozenset[str], bytes] = {}
 
-    def fingerprint(self, path: str, file: SourceFile) -> str:
-        self._breath.take()
+    def fingerprint(self, path: str) -> str:
+        self._gil.step()
+        file = self._files[path]
         # Most files import nothing of the directory, and a reload looks at every file.
-        direct = self._imports(self._names[path]) - self._root if file.imports else _NOTHING
-        others = self._others.get(direct)
-        if others is None:
-            others = self._others[direct] = self._digest(self._reach(direct | self._root))
-        return file.fingerprint(others)
+        direct = self._imports(self._names[path]) - self._root if file.imports else frozenset()
+        if direct not in self._others:
+            names = sorted(self._reach(direct | self._root))
+            self._others[direct] = hashlib.sha256(b"".join(map(self._entry, names))).digest()
+        return file.fingerprint(self._others[direct])
 
     def _reach(self, names: frozenset[str]) -> frozenset[str]:
         found, waiting = set(names), list(names)
@@ -53,30 +44,26 @@ class _Graph:
             waiting.extend(new)
         return frozenset(found)
 
-    def _digest(self, names: frozenset[str]) -> bytes:
-        return hashlib.sha256(b"".join(map(self._entry, sorted(names)))).digest()
-
     def _entry(self, name: str) -> bytes:
         source = self._modules.get(name)
         if source is None:
             return b"absent " + os.fsencode(name) + b"\0"
         if source.file is None:
             return b"folder " + os.fsencode(name) + b"\0"
-        return b"file " + os.fsencode(source.file.path) + b"\0" + source.file.digest
+        return b"file " + os.fsencode(source.file) + b"\0" + self._files[source.file].digest
 
     def _imports(self, name: str) -> frozenset[str]:
-        known = self._direct.get(name)
-        if known is None:
-            source = self._modules.get(name)
-            file = source.file if source else None
-            known = frozenset(self._targets(name, source, file)) if source and file and file.imports else frozenset()
-            self._breath.take()
-            self._direct[name] = known
-        return known
+        if name not in self._direct:
+            self._direct[name] = frozenset(self._targets(name))
+            self._gil.step()
+        return self._direct[name]
 
-    def _targets(self, name: str, source: ModuleSource, file: SourceFile) -> Iterator[str]:
+    def _targets(self, name: str) -> Iterator[str]:
+        source = self._modules.get(name)
+        if source is None or source.file is None:
+            return
         package = name if source.is_package else name.rpartition(".")[0]
-        for statement in file.imports:
+        for statement in self._files[source.file].imports:
             base = statement.base(package)
             if base is not None:
                 yield from self._run_by(base, statement.names)

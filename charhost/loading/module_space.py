@@ -5,8 +5,6 @@ build is current. So every build has a package of its own, `characters.b7`, and 
 turns `characters` into that package.
 """
 
-from __future__ import annotations
-
 import builtins
 import importlib
 import itertools
@@ -15,16 +13,20 @@ import logging
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, SourceFileLoader
+from importlib.util import resolve_name
 from types import CodeType, ModuleType
 from typing import Any
 
+from charhost.character.character import Character, LoadedModules
 from charhost.character.diagnostics import HelperFailed, explain
+from charhost.character.validation import character_in
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.report import FileError
-from charhost.text import ROOT, public
+from charhost.text import ROOT, display, public
 
 _builds = itertools.count(1)
 _real_import: Callable[..., Any] = builtins.__import__
@@ -33,7 +35,7 @@ _real_import: Callable[..., Any] = builtins.__import__
 logging.getLogger(ROOT)
 
 
-class ModuleSpace:
+class ModuleSpace(LoadedModules):
     """The modules of one build; they leave `sys.modules` when the last holder of this object is gone.
 
     Every `Character` of the build holds it. Nothing in the modules themselves may: a loader that referred to its
@@ -44,39 +46,66 @@ class ModuleSpace:
         self.build = next(_builds)
         self.snapshot = snapshot
         self._prefix = f"{ROOT}.b{self.build}"
-        self._names = snapshot.module_names
         self._sources = _FINDER.add(self._prefix, snapshot)
         weakref.finalize(self, _FINDER.retire, self._prefix).atexit = False
 
     def load(self, path: str) -> ModuleType:
-        """Import the file at *path*, relative to the directory; raises whatever it raises."""
-        return importlib.import_module(f"{self._prefix}.{self._names[path]}")
+        return importlib.import_module(f"{self._prefix}.{self.snapshot.module_names[path]}")
 
     def seal(self) -> None:
         """End the build: from now on an import that failed is tried again, as Python does."""
         self._sources.failures = None
 
     def publish(self) -> None:
-        """Answer computed imports of `characters.x`, from anywhere, with the modules of this build."""
+        """Let computed imports of `characters.x`, from anywhere, mean the modules of this build."""
         _FINDER.publish(self._prefix)
 
 
-class _Sources:
-    """The source of one build's imports."""
+@dataclass(frozen=True)
+class Load:
+    """A job that loads one file: to be called on a thread, under its deadline."""
 
+    snapshot: Snapshot
+    path: str
+    fingerprint: str
+    generation: int
+    space: ModuleSpace
+
+    def __call__(self) -> Character | FileError:
+        if self.path in self.snapshot.unreadable:
+            return self.result(self.snapshot.unreadable[self.path])
+        try:
+            return character_in(
+                self.space.load(self.path),
+                lambda: self.snapshot.files[self.path].text,
+                file=display(self.path),
+                location=self.snapshot.location(self.path),
+                fingerprint=self.fingerprint,
+                generation=self.generation,
+                modules=self.space,
+            )
+        except BaseException as e:  # a file may raise SystemExit, KeyboardInterrupt and anything else
+            return self.result(e)
+
+    def result(self, outcome: Character | FileError | BaseException) -> Character | FileError:
+        """Return the character, or the error of the file; past the deadline that is a `LoadTimeout`."""
+        if isinstance(outcome, BaseException):
+            return explain(outcome, self.path, self.snapshot.location(self.path))
+        return outcome
+
+
+class _Sources:
     def __init__(self, prefix: str, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.builtins = {**vars(builtins), "__import__": _importer(prefix, self)}
+        self.builtins = {**vars(builtins), "__import__": self._import}
+        self._prefix = prefix
         self.failures: dict[str, FileError] | None = {}
         self.found: list[str] = []
 
     def check(self, names: Iterable[str]) -> None:
-        """Raise for a module that failed in this build, perhaps on another thread.
-
-        An importer that waited there has received the partial module.
-        """
+        # It may have failed on another thread: an importer that waited there has received the partial module.
         failures = self.failures or {}
-        for name in names if failures else ():
+        for name in names:
             if name in failures:
                 raise HelperFailed(public(name), failures[name])
 
@@ -86,18 +115,37 @@ class _Sources:
             raise ModuleNotFoundError(f"No module named {public(name)!r}", name=name)
         self.check([name])
         self.found.append(name)
-        if source.file is None:
-            return _package(ModuleSpec(name, None, is_package=True), source.folder)
-        spec = ModuleSpec(name, _Loader(name, source.file, self), origin=source.file.location)
-        return _package(spec, source.folder) if source.is_package else spec
+        loader = _Loader(name, self.snapshot.files[source.file], self) if source.file else None
+        spec = ModuleSpec(name, loader, origin=loader.path if loader else None)
+        if source.is_package:
+            spec.submodule_search_locations = [source.folder]
+        return spec
+
+    def _import(
+        self,
+        name: str,
+        globals: Mapping[str, Any] | None = None,  # noqa: A002
+        locals: Mapping[str, Any] | None = None,  # noqa: A002
+        fromlist: Sequence[str] | None = (),
+        level: int = 0,
+    ) -> Any:
+        if level:
+            package = str((globals or {}).get("__package__", ""))
+            if level > package.count("."):  # out of the space: refused, as Python does at the top of a package
+                raise ImportError("attempted relative import beyond top-level package")
+            inner = resolve_name("." * level + name, package)
+            module = _real_import(name, globals, locals, fromlist, level)
+        elif name == ROOT or name.startswith(f"{ROOT}."):
+            inner = self._prefix + name.removeprefix(ROOT)
+            module = _real_import(inner, globals, locals, fromlist, 0)
+            module = module if fromlist else sys.modules[self._prefix]
+        else:
+            return _real_import(name, globals, locals, fromlist, level)
+        self.check([inner, *(f"{inner}.{child}" for child in fromlist or ())])
+        return module
 
 
-def _package(spec: ModuleSpec, folder: str) -> ModuleSpec:
-    spec.submodule_search_locations = [folder]
-    return spec
-
-
-class _Finder:
+class _Finder(Loader):
     """The one entry on `sys.meta_path`: finds `characters.b7.x` in the sources of build 7."""
 
     def __init__(self) -> None:
@@ -126,11 +174,20 @@ class _Finder:
             return None
         self._aliases.append(name)
         source = self._sources[self._published].snapshot.modules.get(name.removeprefix(f"{ROOT}."))
-        alias = _Alias(self._published + name.removeprefix(ROOT))
-        return ModuleSpec(name, alias, is_package=source is not None and source.is_package)
+        is_package = source is not None and source.is_package
+        return ModuleSpec(name, self, loader_state=self._published + name.removeprefix(ROOT), is_package=is_package)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = importlib.import_module(spec.loader_state)
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        alias = module.__spec__
+        if alias is not None:  # the import system has put it there
+            module.__spec__ = alias.loader_state
 
     def publish(self, prefix: str) -> None:
-        """Let `characters.x` mean the module of that build, and forget the one of before."""
         self._published = prefix
         self._forget_aliases()
 
@@ -141,7 +198,6 @@ class _Finder:
             vars(self._root).pop(name.split(".")[1], None)
 
     def retire(self, prefix: str) -> None:
-        """Forget a build: its modules and their loggers."""
         if self._published == prefix:
             self._published = None
             self._forget_aliases()
@@ -178,62 +234,10 @@ class _Loader(SourceFileLoader):
             exec(self._file.code, namespace)
         except BaseException as e:
             if self._sources.failures is not None:
-                self._sources.failures[module.__name__] = _explain_for_importers(e, self._file)
+                # Relative to no file, so that the message names the place to each importer.
+                failure = explain(e, "", self._file.location.removesuffix(self._file.path))
+                self._sources.failures[module.__name__] = failure
             raise
-
-
-def _explain_for_importers(error: BaseException, file: SourceFile) -> FileError:
-    """Explain *error* relative to no file, so that the message names the place to each importer."""
-    return explain(error, "", file.location.removesuffix(file.path))
-
-
-class _Alias(Loader):
-    """Stands for a module of a build under its public name."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._spec: ModuleSpec | None = None
-
-    def create_module(self, spec: ModuleSpec) -> ModuleType:
-        module = importlib.import_module(self._name)
-        self._spec = module.__spec__
-        return module
-
-    def exec_module(self, module: ModuleType) -> None:
-        module.__spec__ = self._spec  # the import system has put the alias's own there
-
-
-def _importer(prefix: str, sources: _Sources) -> Callable[..., Any]:
-    """Make the `__import__` of one build's modules."""
-
-    def import_within(
-        name: str,
-        globals: Mapping[str, Any] | None = None,  # noqa: A002
-        locals: Mapping[str, Any] | None = None,  # noqa: A002
-        fromlist: Sequence[str] | None = (),
-        level: int = 0,
-    ) -> Any:
-        if level:
-            inner = _absolute(name, str((globals or {}).get("__package__", "")), level)
-            module = _real_import(name, globals, locals, fromlist, level)
-        elif name == ROOT or name.startswith(f"{ROOT}."):
-            inner = prefix + name.removeprefix(ROOT)
-            module = _real_import(inner, globals, locals, fromlist, 0)
-            module = module if fromlist else sys.modules[prefix]
-        else:
-            return _real_import(name, globals, locals, fromlist, level)
-        sources.check([inner, *(f"{inner}.{child}" for child in fromlist or ())])
-        return module
-
-    return import_within
-
-
-def _absolute(name: str, package: str, level: int) -> str:
-    """Resolve a relative import; one that leads out of the space is refused, as Python does at the top of a package."""
-    if level > package.count("."):
-        raise ImportError("attempted relative import beyond top-level package")
-    base = package.rsplit(".", level - 1)[0]
-    return f"{base}.{name}" if name else base
 
 
 _FINDER = _Finder()

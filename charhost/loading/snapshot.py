@@ -1,21 +1,21 @@
-"""A directory's bytes at one moment."""
-
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
+import re
 import stat
 import time
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from charhost.errors import DirectoryTooLarge
-from charhost.loading.allowed_roots import Fence, Roots
+from charhost.loading.allowed_roots import AllowedPaths, AllowedRoots
 from charhost.loading.directory_walk import Walk
-from charhost.loading.module_names import ModuleSource, layout
 from charhost.loading.source_file import SourceFile
 from charhost.settings import Settings
 from charhost.text import display
@@ -35,11 +35,18 @@ class Limits:
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        """Return the limits in the settings."""
         return cls(settings.max_files, settings.max_bytes, settings.max_file_bytes)
 
 
 Stamp = tuple[int, int, int, int, int]
+
+
+class ModuleSource(NamedTuple):
+    """The target of one module name: a file, by its path below the directory, or a folder without `__init__.py`."""
+
+    folder: str
+    is_package: bool
+    file: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +68,7 @@ class Snapshot:
 
     @property
     def still_for(self) -> float:
-        """For how many seconds nothing had changed when it was taken, as far as the clock of the disk tells."""
+        """The seconds without a change before it was taken, by the clock of the disk."""
         return (self.taken - self.newest) / 1e9
 
     @cached_property
@@ -72,37 +79,66 @@ class Snapshot:
 
     @cached_property
     def modules(self) -> Mapping[str, ModuleSource]:
-        """The files by module name, relative to the directory."""
-        return layout(str(self.directory), self.files)
+        """The targets of module names, which are relative to the directory."""
+        return _layout(str(self.directory), tuple(self.files))
 
     @cached_property
     def module_names(self) -> Mapping[str, str]:
-        """The module name of each file."""
-        return {source.file.path: name for name, source in self.modules.items() if source.file}
+        return {source.file: name for name, source in self.modules.items() if source.file}
 
     @cached_property
     def disk_revision(self) -> str:
-        """A digest over every path and its bytes."""
         entries = [os.fsencode(path) + b"\0" + file.digest for path, file in self.files.items()]
         entries += [os.fsencode(path) + b"\0unreadable" for path in sorted(self.unreadable)]
         return f"sha256:{hashlib.sha256(b''.join(entries)).hexdigest()}"
 
     def equals(self, other: Snapshot) -> bool:
-        """Say whether both saw the same content in the same directory."""
-        if self.directory != other.directory:
-            return False
-        same_objects = self.files == other.files and self.unreadable.keys() == other.unreadable.keys()
-        return same_objects or self.disk_revision == other.disk_revision
+        """Return whether both hold the same content of the same directory."""
+        if self.files == other.files and self.unreadable.keys() == other.unreadable.keys():
+            return self.directory == other.directory  # without the digest, which takes longer
+        return self.directory == other.directory and self.disk_revision == other.disk_revision
 
-    def derive_from(self, earlier: Snapshot) -> None:
-        """Reuse the module names of *earlier* if it has the same files with other content."""
-        if "modules" not in vars(earlier) or self.files.keys() != earlier.files.keys():
-            return
-        names, modules = earlier.module_names, dict(earlier.modules)
-        for path, file in self.files.items():
-            if file is not earlier.files[path]:
-                modules[names[path]] = modules[names[path]]._replace(file=file)
-        vars(self).update(modules=modules, module_names=names)
+    def location(self, path: str) -> str:
+        return str(self.directory / path)
+
+
+@lru_cache(maxsize=4)  # most reloads find the same files, with other content
+def _layout(root: str, paths: tuple[str, ...]) -> Mapping[str, ModuleSource]:
+    """Name the modules of the files at *paths* below *root*, relative to it; `""` is the directory itself."""
+    known = frozenset(paths)
+    modules = {"": ModuleSource(root, True, "__init__.py" if "__init__.py" in known else None)}
+    # Names that are module names come first, so that a mangled one never takes the place of a real one; packages
+    # come before modules, as in Python's own path finder.
+    for path in sorted(paths, key=_precedence):
+        package, folder = "", ""
+        *folders, stem = path.removesuffix(".py").split("/")
+        for part in folders:
+            package, folder = _joined(package, part), os.path.join(folder, part)
+            if package not in modules:
+                file = f"{folder}/__init__.py"
+                modules[package] = ModuleSource(os.path.join(root, folder), True, file if file in known else None)
+        if stem == "__init__":
+            continue
+        name = _joined(package, stem)
+        if name in modules and modules[name].file is not None:
+            name += f"_x{len(modules):x}_"
+        modules[name] = ModuleSource(os.path.dirname(os.path.join(root, path)), False, path)
+    return modules
+
+
+def _precedence(path: str) -> tuple[bool, bool, str]:
+    regular = all(unicodedata.is_normalized("NFKC", part) for part in path.split("/"))
+    identifiers = all(part.isidentifier() for part in path.removesuffix(".py").split("/"))
+    return not (regular and identifiers), not path.endswith("/__init__.py"), path
+
+
+def _joined(package: str, stem: str) -> str:
+    """Spell a file name as Python's parser spells a module name, mangled if it is none, and put it below a package."""
+    if stem.isidentifier():
+        name = unicodedata.normalize("NFKC", stem)
+    else:
+        name = "_" + re.sub(r"\W", lambda match: f"_x{ord(match[0]):x}_", stem)
+    return f"{package}.{name}" if package else name
 
 
 def take_snapshot(
@@ -111,82 +147,67 @@ def take_snapshot(
     earlier: Snapshot | None = None,
     *,
     trust_stats: bool = True,
-    roots: Roots | None = None,
+    roots: AllowedRoots | None = None,
 ) -> Snapshot:
     """Read every `.py` file below *directory*, or take it from *earlier* where its stat proves it unchanged.
 
     Without *trust_stats* every byte is read: on some file systems, and after some tools, a stat proves nothing.
-    Dot-folders and `__pycache__` are skipped; a linked folder is entered once. With *roots* nothing outside them is
-    read, wherever links lead. Raises `DirectoryError`.
+    With *roots* nothing outside them is read, wherever links lead. Raises `DirectoryError`.
     """
-    fence = roots.fence(directory) if roots else None
+    allowed = roots.allowed(directory) if roots else None
     known = earlier if earlier is not None and earlier.directory == directory else None
-    reader, walk = _Reader(limits, known, trust_stats, fence), Walk(directory, limits.files, fence)
+    reader, walk = _Reader(limits, known, trust_stats, allowed), Walk(directory, limits.files, allowed)
     taken = time.time_ns()
     try:
         for path, location in sorted(walk.files()):
             reader.read(path, location)
-    except _TooManyBytes:
-        most = f"{limits.bytes:,} bytes of source (max_bytes)"
-        raise DirectoryTooLarge(f"{display(str(directory))} holds more than {most}") from None
+            if reader.bytes > limits.bytes:
+                most = f"{limits.bytes:,} bytes of source (max_bytes)"
+                raise DirectoryTooLarge(f"{display(str(directory))} holds more than {most}")
     finally:
         # Also after an error: if the directory now leads outside the roots, the error would leak what is there.
         if roots is not None:
-            roots.fence(directory)
-    newest = max(walk.newest, reader.newest)
-    place = os.path.realpath(directory)
-    snapshot = Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest, place)
-    if known is not None:
-        snapshot.derive_from(known)
-    return snapshot
-
-
-class _TooManyBytes(Exception):
-    pass
+            roots.allowed(directory)
+    newest, place = max(walk.newest, reader.newest), os.path.realpath(directory)
+    return Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest, place)
 
 
 class _Reader:
-    """Collects files one by one, within the limits."""
-
-    def __init__(self, limits: Limits, earlier: Snapshot | None, trust_stats: bool, fence: Fence | None) -> None:
+    def __init__(
+        self, limits: Limits, earlier: Snapshot | None, trust_stats: bool, allowed: AllowedPaths | None
+    ) -> None:
         self.files: dict[str, SourceFile] = {}
         self.unreadable: dict[str, OSError] = {}
         self.stamps: dict[str, Stamp] = {}
         self._limits = limits
-        self._fence = fence
+        self._allowed = allowed
         self._known = earlier.files if earlier else {}
         self._stamps = earlier.stamps if earlier and trust_stats else {}
-        self._bytes = 0
+        self.bytes = 0
         self.newest = 0
 
     def read(self, path: str, location: str) -> None:
         try:
-            self._refuse_link(location)
+            # A link that leads outside is refused before its target is looked at, which may or may not be there.
+            if self._allowed is not None and os.path.islink(location) and not self._allowed.encloses(location):
+                raise _outside(location)
             status = os.stat(location)
             stamp = _stamp(status)
             if self._stamps.get(path) == stamp:
-                self.stamps[path] = stamp
-                file = self._known[path]
+                self.stamps[path], file = stamp, self._known[path]
             else:
                 file = self._open(path, location, status)
         except OSError as e:
             self.unreadable[path] = e.with_traceback(None)
             return
         self.files[path] = file
-        self._bytes += len(file.data)
-        if self._bytes > self._limits.bytes:
-            raise _TooManyBytes
-
-    def _refuse_link(self, location: str) -> None:
-        """Refuse a link out of the fence before its target is looked at, which may or may not be there."""
-        if self._fence is not None and os.path.islink(location) and not self._fence.encloses(location):
-            raise _outside(location)
+        self.bytes += len(file.data)
 
     def _open(self, path: str, location: str, status: os.stat_result) -> SourceFile:
         if not stat.S_ISREG(status.st_mode):  # not even opened: opening some devices has effects
             raise _not_regular(location)
         now = time.time_ns()
-        data, status = _read_regular(location, self._limits.file_bytes, self._fence)
+        data, status = _read_regular(location, self._limits.file_bytes, self._allowed)
         changed = max(status.st_mtime_ns, status.st_ctime_ns)
         self.newest = max(self.newest, status.st_ctime_ns)
         if now > changed + _SETTLED:
@@ -201,11 +222,11 @@ def _stamp(status: os.stat_result) -> Stamp:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
-def _read_regular(location: str, limit: int, fence: Fence | None = None) -> tuple[bytes, os.stat_result]:
+def _read_regular(location: str, limit: int, allowed: AllowedPaths | None = None) -> tuple[bytes, os.stat_result]:
     # The name may have been given to a pipe meanwhile: without O_NONBLOCK the open would wait for a writer.
     descriptor = os.open(location, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     try:
-        if fence is not None and not fence.holds(descriptor):
+        if allowed is not None and not allowed.holds(descriptor):
             raise _outside(location)
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -216,9 +237,8 @@ def _read_regular(location: str, limit: int, fence: Fence | None = None) -> tupl
     finally:
         os.close(descriptor)
     if len(data) > limit:
-        raise OSError(
-            errno.EFBIG, f"more than {limit:,} bytes, which is the most that is read (max_file_bytes)", location
-        )
+        most = f"more than {limit:,} bytes, which is the most that is read (max_file_bytes)"
+        raise OSError(errno.EFBIG, most, location)
     return data, status
 
 

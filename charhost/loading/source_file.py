@@ -1,22 +1,46 @@
-"""One `.py` file: its bytes, text and code."""
-
 from __future__ import annotations
 
+import dis
 import hashlib
 import importlib.util
 import linecache
 import os
 import weakref
+from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import CodeType
+from typing import Any, NamedTuple
 
-from charhost.loading.imports import Import, imports_of
+from charhost.text import ROOT
+
+_EXTENDED_ARG = dis.opmap["EXTENDED_ARG"]
+_IMPORT_NAME = dis.opmap["IMPORT_NAME"]
+_LOAD_CONST = dis.opmap["LOAD_CONST"]
+_LOAD_SMALL_INT = dis.opmap.get("LOAD_SMALL_INT", -1)  # Python 3.14
+
+
+class Import(NamedTuple):
+    """One statement as the compiler left it: `from ..x import a, b` is `(2, "x", ("a", "b"))`."""
+
+    level: int
+    name: str
+    names: tuple[str, ...]
+
+    def base(self, package: str) -> str | None:
+        """Return the module that *package* imports from, relative to the directory; None for one outside."""
+        if self.level == 0:
+            return self.name.removeprefix(ROOT).removeprefix(".")
+        above = package.split(".") if package else []
+        if self.level - 1 > len(above):
+            return None
+        return ".".join([*above[: len(above) - self.level + 1], *filter(None, [self.name])])
 
 
 @dataclass(frozen=True, eq=False)
 class SourceFile:
-    """The bytes of one `.py` file; its text and code are derived once.
+    """The bytes of one `.py` file; its text, code and imports are derived once.
 
     A file whose content did not change is the same object in the next snapshot, so its code is compiled once.
     """
@@ -29,12 +53,11 @@ class SourceFile:
 
     @classmethod
     def of(cls, path: str, location: str, data: bytes) -> SourceFile:
-        """Make the file at *path* below the directory, which is at *location*."""
         return cls(path, location, data, hashlib.sha256(data).digest())
 
     @cached_property
     def code(self) -> CodeType:
-        """The compiled file; raises the errors of `compile`."""
+        """Raises the errors of `compile`."""
         return compile(self.data, self.location, "exec", dont_inherit=True)
 
     @cached_property
@@ -47,17 +70,14 @@ class SourceFile:
 
     def fingerprint(self, others: bytes) -> str:
         """Digest the file together with *others*, the digest of all it imports."""
-        known = self._fingerprints.get(others)
-        if known is None:
+        if others not in self._fingerprints:
             entry = os.fsencode(self.path) + b"\0" + self.digest
-            known = f"sha256:{hashlib.sha256(entry + others).hexdigest()}"
-            self._fingerprints.clear()  # only the last one is asked for again
-            self._fingerprints[others] = known
-        return known
+            self._fingerprints.clear()  # only the last one is used again
+            self._fingerprints[others] = f"sha256:{hashlib.sha256(entry + others).hexdigest()}"
+        return self._fingerprints[others]
 
     @cached_property
     def text(self) -> str:
-        """The source as `inspect.getsource` shows it."""
         try:
             return importlib.util.decode_source(self.data)
         except (SyntaxError, UnicodeDecodeError, LookupError):
@@ -65,10 +85,7 @@ class SourceFile:
 
     @cached_property
     def lines(self) -> tuple[int, None, list[str], str]:
-        """The source as an entry of `linecache`, where it stays as long as this object lives, unless replaced.
-
-        The entry has no time, so `linecache` never compares it with the disk.
-        """
+        """An entry of `linecache` for the life of this object; it has no time, so it is not compared with the disk."""
         entry = (len(self.data), None, self.text.splitlines(keepends=True), self.location)
         weakref.finalize(self, _drop_lines, self.location, entry).atexit = False
         return entry
@@ -77,3 +94,31 @@ class SourceFile:
 def _drop_lines(location: str, entry: object) -> None:
     if linecache.cache.get(location) is entry:
         linecache.cache.pop(location, None)
+
+
+def imports_of(code: CodeType) -> Iterator[Import]:
+    """Yield the imports of `characters` and the relative ones, also those inside functions and classes."""
+    raw = code.co_code
+    if _IMPORT_NAME in raw[::2]:
+        yield from _statements(code, raw)
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from imports_of(constant)
+
+
+def _statements(code: CodeType, raw: bytes) -> Iterator[Import]:
+    # The compiler pushes the level and the names right before IMPORT_NAME. `dis.get_instructions` would say the same
+    # and take fifty times as long.
+    pushed: deque[Any] = deque(maxlen=2)
+    extended = 0
+    for opcode, operand in zip(raw[::2], raw[1::2], strict=True):
+        operand |= extended << 8
+        extended = operand if opcode == _EXTENDED_ARG else 0
+        if opcode == _LOAD_CONST:
+            pushed.append(code.co_consts[operand])
+        elif opcode == _LOAD_SMALL_INT:
+            pushed.append(operand)
+        elif opcode == _IMPORT_NAME:
+            name, (level, names) = code.co_names[operand], pushed
+            if level or name == ROOT or name.startswith(f"{ROOT}."):
+                yield Import(level, name, names or ())

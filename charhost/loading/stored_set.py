@@ -1,5 +1,3 @@
-"""A character set as stored: the bytes each character was made from."""
-
 from __future__ import annotations
 
 import os
@@ -12,10 +10,9 @@ from charhost.loading.snapshot import Snapshot
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """One character of a set that served: its file, in the snapshot that it was built from.
+    """One character of a set that served: its file, in the snapshot it was built from, which may be an earlier one.
 
-    That is not always the snapshot of its set: one that did not change, or whose new version failed, comes from an
-    earlier one. The whole snapshot is kept, because a file may import modules that its fingerprint does not cover.
+    The whole snapshot is kept, because a file may import modules that its fingerprint does not cover.
     """
 
     snapshot: Snapshot
@@ -24,10 +21,9 @@ class Member:
 
     @classmethod
     def of(cls, character: Character) -> Member:
-        """Return the snapshot and path of *character*, without references to its build."""
-        assert isinstance(character.lease, ModuleSpace)
+        assert isinstance(character.modules, ModuleSpace)
         # The name of the file as it is on the disk: `file` is spelled for people.
-        return cls(character.lease.snapshot, os.path.basename(character.location), character.fingerprint)
+        return cls(character.modules.snapshot, os.path.basename(character.location), character.fingerprint)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,8 +43,8 @@ class StoredSet:
     def of(cls, characters: CharacterSet, disk: Snapshot | None = None) -> StoredSet:
         """Return the stored form of *characters*; *disk* is the snapshot of that time."""
         members = tuple(map(Member.of, characters.values()))
-        revision = None if disk is None else disk.disk_revision
-        return cls(characters.generation, characters.directory, characters.revision, members, revision)
+        on_disk = disk.disk_revision if disk else None
+        return cls(characters.generation, characters.directory, characters.revision, members, on_disk)
 
     @property
     def paths(self) -> dict[Snapshot, list[str]]:

@@ -13,12 +13,11 @@ from weakref import WeakSet
 from charhost.character.character import Character, CharacterSet
 from charhost.character.diagnostics import explain
 from charhost.character.static import line_of
-from charhost.character.worker_pool import Crew
+from charhost.character.worker_pool import WorkerPool
 from charhost.errors import DirectoryError, DuplicateName, LoadTimeout
-from charhost.loading.allowed_roots import Roots
-from charhost.loading.file_loader import Load
+from charhost.loading.allowed_roots import AllowedRoots
 from charhost.loading.fingerprint import fingerprints
-from charhost.loading.module_space import ModuleSpace
+from charhost.loading.module_space import Load, ModuleSpace
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.garbage import Garbage, collector_paused
@@ -67,12 +66,12 @@ EMPTY = Basis()
 class Loader:
     """Reads directories and builds character sets, on threads of a pool."""
 
-    def __init__(self, settings: Settings, crew: Crew) -> None:
-        self._crew = crew
+    def __init__(self, settings: Settings, pool: WorkerPool) -> None:
+        self._pool = pool
         self._settings = settings
         self._sandbox = Sandbox(settings)
         self._limits = Limits.of(settings)
-        self._roots = Roots(settings.roots, settings.directory) if settings.roots else None
+        self._roots = AllowedRoots(settings.roots, settings.directory) if settings.roots else None
         self._latest: Snapshot | None = None
         self._failures: dict[tuple[Path, str, str | None], FileError] = {}
         self._spaces: WeakSet[ModuleSpace] = WeakSet()
@@ -95,7 +94,7 @@ class Loader:
         """Read the files of *directory* that changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
         job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats, roots=self._roots)
         with collector_paused():
-            self._latest = await self._crew.run(job, self._settings.load_deadline, interrupt=False)
+            self._latest = await self._pool.run(job, self._settings.load_deadline, interrupt=False)
         return self._latest
 
     async def snapshot_if_readable(self, directory: Path) -> Snapshot | None:
@@ -115,7 +114,7 @@ class Loader:
         """
         with collector_paused():
             job = partial(fingerprints, snapshot)
-            prints: dict[str, str] = await self._crew.run(job, self._settings.load_deadline)
+            prints: dict[str, str] = await self._pool.run(job, self._settings.load_deadline)
             results = {path: self._known(snapshot, path, prints, basis) for path in snapshot.character_paths}
             missing = [path for path, result in results.items() if result is None]
             if check_isolated and missing:
@@ -163,7 +162,7 @@ class Loader:
         return space
 
     async def _run(self, loads: list[Load]) -> dict[str, Character | FileError]:
-        outcomes = await self._crew.run_all(loads, self._settings.file_deadline)
+        outcomes = await self._pool.run_all(loads, self._settings.file_deadline)
         _keep_standard_descriptors()
         for space in {load.space for load in loads}:
             space.seal()

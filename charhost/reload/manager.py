@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from charhost.character.character import CharacterSet
-from charhost.character.worker_pool import Crew
+from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout, NotAttempted, ReloadCode, ReloadFailed, ReloadRejected, RevisionMismatch
 from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Snapshot
@@ -44,15 +44,15 @@ class CharacterManager:
         settings: Settings,
         metrics: Metrics,
         sessions: OpenSessions | None = None,
-        crew: Crew | None = None,
+        pool: WorkerPool | None = None,
         store: Store | None = None,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._sessions = NoSessions() if sessions is None else sessions
         self._generations = Generations(MemoryStore() if store is None else store, metrics)
-        crew = crew or Crew()
-        self._loader = Loader(settings, crew)
+        pool = pool or WorkerPool()
+        self._loader = Loader(settings, pool)
         self._current = CharacterSet(str(settings.directory))
         self.applied: Snapshot | None = None
         self.is_restored = False
@@ -62,7 +62,7 @@ class CharacterManager:
         self._queue = ReloadQueue(self._run)
         self._listeners: list[Callable[[ReloadReport], None]] = []
         metrics.watch(metrics.builds_alive, lambda: self._loader.builds_alive)
-        metrics.watch(metrics.threads_stuck, lambda: crew.stuck)
+        metrics.watch(metrics.threads_stuck, lambda: pool.stuck)
 
     @property
     def current(self) -> CharacterSet:

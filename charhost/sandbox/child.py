@@ -1,29 +1,24 @@
 """A child process that loads files under limits, and has each character make its prompt."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import resource
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-from charhost.character.instance import Persona
-from charhost.character.worker_pool import Crew
+from charhost.character.instance import CharacterInstance
+from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
-from charhost.loading.file_loader import Load
-from charhost.loading.module_space import ModuleSpace
+from charhost.loading.module_space import Load, ModuleSpace
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.report import FileError
-from charhost.sandbox.job import Job
-from charhost.sandbox.trial import Trial, crash
+from charhost.sandbox.trial import Job, Trial, crash
 from charhost.text import display
-
-T = TypeVar("T")
 
 # Steps of a trial, as the child announces them to the fork server.
 LOADING, PROMPTING, DONE = b"L", b"P", b"D"
@@ -34,7 +29,12 @@ _EXIT_GRACE = 0.3
 
 def run(job: Job, steps: int, results: int) -> None:
     """Write a trial of each file of *job* to *results* and end the process; announce each step on *steps*."""
-    _confine(job)
+    os.setsid()
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(nothing, standard)
+    for limit, most in ((resource.RLIMIT_AS, job.memory), (resource.RLIMIT_CORE, 0)):
+        resource.setrlimit(limit, (most, most))
     os.truncate(results, 0)
     os.lseek(results, 0, os.SEEK_SET)
     asyncio.run(_Trials(job, steps, results).run())
@@ -42,51 +42,35 @@ def run(job: Job, steps: int, results: int) -> None:
     os._exit(0)
 
 
-def _confine(job: Job) -> None:
-    os.setsid()
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nothing, standard)
-    for limit, most in ((resource.RLIMIT_AS, job.memory), (resource.RLIMIT_CORE, 0)):
-        resource.setrlimit(limit, (most, most))
-
-
 class _Trials:
-    """The trials of one job, one after the other in this process."""
-
     def __init__(self, job: Job, steps: int, results: int) -> None:
         root = Path(job.directory)
         self._job = job
         self._snapshot = Snapshot(root, {p: SourceFile.of(p, str(root / p), data) for p, data in job.sources.items()})
         self._space = ModuleSpace(self._snapshot)
-        self._crew = Crew()
+        self._pool = _ForkingPool()
         self._steps = steps
         self._results = results
 
     async def run(self) -> None:
         """Try the files up to the first that leaves this process in a bad state for the next."""
         for path in self._job.paths:
-            trial = await self._try(path)
+            trial, fault = await self._try(path), None
             kind = trial.error.error_type if trial.error else None
-            fault = self._fault(kind)
-            if fault is not None and (trial.error is None or kind == "MemoryError"):
+            if kind == "MemoryError":
+                fault = f"it needs more than {self._job.memory:,} bytes of memory"
+            elif self._job.prompt_deadline is not None and _has_descendants():
+                fault = "it left a process running"
+            if fault is not None and kind in (None, "MemoryError"):
                 trial = trial.model_copy(update={"error": crash(path, fault, "run")})
             os.write(self._results, trial.model_dump_json().encode() + b"\n")
             if fault is not None or kind == "LoadTimeout":
                 return
 
-    def _fault(self, kind: str | None) -> str | None:
-        """Describe the harm that a file did to this process, given the kind of its error."""
-        if kind == "MemoryError":
-            return f"it needs more than {self._job.memory:,} bytes of memory"
-        if self._job.prompt_deadline is not None and _has_descendants():
-            return "it left a process running"
-        return None
-
     async def _try(self, path: str) -> Trial:
         os.write(self._steps, LOADING)
         load = Load(self._snapshot, path, "", 0, self._space)
-        (outcome,) = await self._crew.run_all([_in_this_process(load)], self._job.deadline)
+        (outcome,) = await self._pool.run_all([load], self._job.deadline)
         character = load.result(outcome)
         if isinstance(character, FileError):
             return Trial(file=display(path), error=character)
@@ -94,34 +78,28 @@ class _Trials:
             return Trial.of(character, "")
         os.write(self._steps, PROMPTING)
         try:
-            return Trial.of(character, await _Instance(character, self._crew, self._job.prompt_deadline).prompt())
+            prompt = await CharacterInstance(character, self._pool, self._job.prompt_deadline).prompt()
+            return Trial.of(character, prompt)
         except PluginFailed as e:
             return Trial(file=display(path), name=character.name, error=e.failure)
 
 
-class _Instance(Persona):
-    """An instance whose code may fork."""
+class _ForkingPool(WorkerPool):
+    """A pool whose jobs may fork: the processes that return from a job, besides this one, are ended."""
 
-    async def ask(self, job: Callable[[], T], deadline: float) -> T:
-        return await super().ask(_in_this_process(job), deadline)
+    async def run_all(self, jobs: Sequence[Callable[[], Any]], deadline: float) -> list[Any]:
+        return await super().run_all([partial(_run_in, os.getpid(), job) for job in jobs], deadline)
 
 
-def _in_this_process(job: Callable[[], T]) -> Callable[[], T]:
-    """End the processes that return from *job* besides this one: it may fork."""
-    me = os.getpid()
-
-    def run() -> T:
-        try:
-            return job()
-        finally:
-            if os.getpid() != me:
-                os._exit(0)
-
-    return run
+def _run_in(process: int, job: Callable[[], Any]) -> Any:
+    try:
+        return job()
+    finally:
+        if os.getpid() != process:
+            os._exit(0)
 
 
 def _has_descendants() -> bool:
-    """Return whether a process that a file started goes on after the time to end."""
     end = time.monotonic() + _EXIT_GRACE
     while any(map(_is_running, _descendants())):
         if time.monotonic() > end:
@@ -139,9 +117,7 @@ def _descendants() -> Iterator[int]:
 
 
 def _is_running(process: int) -> bool:
-    if process == os.getpid():
-        return False
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] not in ("Z", "X")
-    except OSError:
-        return False
+    with suppress(OSError):
+        state = Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
+        return process != os.getpid() and state not in ("Z", "X")
+    return False

@@ -4,10 +4,7 @@ The sandbox starts it and sends it one job at a time over a socket; it sends bac
 it forks. Linux only: it relies on pidfds, memory files and the subreaper attribute.
 """
 
-from __future__ import annotations
-
 import ctypes
-import json
 import os
 import pickle
 import select
@@ -15,11 +12,11 @@ import signal
 import socket
 import time
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from charhost.sandbox import child
-from charhost.sandbox.job import Ended, Job
+from charhost.sandbox.trial import Ended, Job
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
@@ -41,7 +38,7 @@ def main(descriptor: int) -> None:
             with open(descriptors[0], "r+b", buffering=0) as file:
                 ended = _run(pickle.load(file), file.fileno(), sandbox)
             with suppress(BrokenPipeError):  # the sandbox has given the job up
-                sandbox.send(json.dumps(asdict(ended)).encode())
+                sandbox.send(ended.model_dump_json().encode())
 
 
 def _run(job: Job, results: int, sandbox: socket.socket) -> Ended:
@@ -67,19 +64,16 @@ def _run(job: Job, results: int, sandbox: socket.socket) -> Ended:
         _kill_all(pid)
 
 
+@dataclass
 class _Watch:
-    """Follows one child through its job."""
-
-    def __init__(self, job: Job, pid: int, steps: int, sandbox: socket.socket) -> None:
-        self._job = job
-        self._child = pid
-        self._steps = steps
-        self._sandbox = sandbox
-        self._step = child.LOADING
-        self._since = time.monotonic()
+    _job: Job
+    _child: int
+    _steps: int
+    _sandbox: socket.socket
+    _step: bytes = child.LOADING
+    _since: float = field(default_factory=time.monotonic)
 
     def ended(self) -> Ended:
-        """Wait until the child has ended, or exceeds a limit."""
         ended = os.pidfd_open(self._child)
         try:
             while True:
@@ -89,7 +83,7 @@ class _Watch:
                 if ended in ready:
                     return self._exit()
                 if self._sandbox.fileno() in ready:  # closed: the job was given up
-                    return Ended(None)
+                    return Ended(cause=None)
                 if (cause := self._excess()) is not None:
                     return self._fault(cause)
         finally:
@@ -103,7 +97,7 @@ class _Watch:
 
     def _exit(self) -> Ended:
         if self._step == child.DONE:
-            return Ended(None)
+            return Ended(cause=None)
         status = os.waitid(os.P_PID, self._child, os.WEXITED | os.WNOWAIT)
         assert status is not None
         if status.si_code == os.CLD_EXITED:
@@ -111,14 +105,15 @@ class _Watch:
         return self._fault(f"the process died of {_signal_name(status.si_status)}")
 
     def _fault(self, cause: str) -> Ended:
-        return Ended(cause, "asked for its prompt" if self._step == child.PROMPTING else "loaded")
+        stage = "asked for its prompt" if self._step == child.PROMPTING else "loaded"
+        return Ended(cause=cause, stage=stage)
 
     def _excess(self) -> str | None:
         prompting = self._job.prompt_deadline if self._step == child.PROMPTING else None
         allowed = self._job.deadline if prompting is None else prompting
         if time.monotonic() - self._since > allowed + _GRACE:
             return f"it was not finished after {allowed:g} s"
-        if _group_size(self._child, self._job.processes) > self._job.processes:
+        if _group_size(self._child) > self._job.processes:
             return f"it started more than {self._job.processes} processes"
         return None
 
@@ -129,15 +124,11 @@ def _signal_name(number: int) -> str:
     return f"signal {number}"
 
 
-def _group_size(group: int, most: int) -> int:
-    """Count the processes of a group, up to one more than *most*."""
+def _group_size(group: int) -> int:
     count = 0
-    for name in os.listdir("/proc"):
-        if name.isdigit():
-            with suppress(OSError):  # it has ended
-                count += os.getpgid(int(name)) == group
-        if count > most:
-            break
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        with suppress(OSError):  # it has ended
+            count += os.getpgid(int(process)) == group
     return count
 
 
@@ -145,13 +136,10 @@ def _kill_all(pid: int) -> None:
     """Kill the child's process group and all adopted descendants, and wait until none is left."""
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
     with suppress(ChildProcessError):
         while True:
-            for orphan in _children():
+            for orphan in map(int, children.read_text().split()):
                 with suppress(ProcessLookupError):
                     os.kill(orphan, signal.SIGKILL)
             os.waitpid(-1, 0)
-
-
-def _children() -> list[int]:
-    return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]

@@ -1,25 +1,20 @@
 """Load files in a child process, so that a crash or a hang does not reach this one."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 import pickle
 import socket
 import sys
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
 from itertools import takewhile
 from typing import IO
-
-from pydantic_core import from_json
 
 from charhost.character.diagnostics import explain
 from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Snapshot
 from charhost.report import FileError
-from charhost.sandbox.job import Ended, Job
-from charhost.sandbox.trial import Trial, crash, read_trials
+from charhost.sandbox.trial import Ended, Job, Trial, crash, read_trials
 from charhost.settings import Settings, keyless_environment
 from charhost.text import display
 
@@ -31,7 +26,7 @@ _EXIT_GRACE = 1.0
 # Files of one child when each makes its prompt: forks cost little in comparison, and progress is reported often.
 _BATCH = 25
 
-_ABOVE = Ended("it ended the process above it")
+_ABOVE = Ended(cause="it ended the process above it")
 
 
 class Sandbox:
@@ -46,15 +41,11 @@ class Sandbox:
         """Load the files at *paths* in children; raise `IsolatedLoadFailed` with the files that crash or hang."""
         known = [path for path in paths if path in snapshot.files]
         trials = self._run(snapshot, known, len(known), None)
-        errors = [error async for trial in trials if (error := _crash_of(trial)) is not None]
-        if errors:
+        if errors := [error async for trial in trials if (error := _crash_of(trial)) is not None]:
             raise IsolatedLoadFailed(tuple(errors))
 
     def trials(self, snapshot: Snapshot, paths: Sequence[str]) -> AsyncGenerator[Trial, None]:
-        """Load the files at *paths* in children and make their prompts; yield the trials in order.
-
-        Unlike in a check, a process that a file leaves running is an error of that file.
-        """
+        """Yield the trials of the files at *paths*, with prompts; a process left running is an error of its file."""
         return self._run(snapshot, paths, _BATCH, self._settings.prompt_deadline)
 
     async def _run(
@@ -62,29 +53,44 @@ class Sandbox:
     ) -> AsyncGenerator[Trial, None]:
         waiting = list(paths)
         while waiting:
-            if waiting[0] in snapshot.unreadable:
-                done = [_unreadable(snapshot, waiting[0])]
+            first = waiting[0]
+            if first in snapshot.unreadable:
+                error = explain(snapshot.unreadable[first], first, snapshot.location(first))
+                done = [Trial(file=display(first), error=error)]
             else:
                 batch = list(takewhile(lambda path: path in snapshot.files, waiting[:most]))
-                ended, done = await self._try(self._job(snapshot, batch, prompt_deadline))
+                ended, done = await self._try(snapshot, batch, prompt_deadline)
                 if ended is None and most > 1:
                     most = 1  # a file may have done it: one at a time finds out which
                 elif not done or (ended and ended.cause):
                     done = done[: len(batch) - 1]  # a file may harm the process after its trial
-                    done.append(_crashed(batch[len(done)], ended if ended and ended.cause else _ABOVE))
+                    path, fault = batch[len(done)], ended if ended and ended.cause else _ABOVE
+                    done.append(Trial(file=display(path), error=crash(path, fault.cause or "", fault.stage)))
             for trial in done:
                 yield trial
             waiting = waiting[len(done) :]
 
-    async def _try(self, job: Job) -> tuple[Ended | None, list[Trial]]:
-        """Return how the child for *job* ended and its trials; None if the fork server ended or does not respond."""
-        with _memory_file(job) as file:
-            ended = await self._send(file, len(job.paths) * (job.deadline + (job.prompt_deadline or 0) + 3))
+    async def _try(
+        self, snapshot: Snapshot, paths: Sequence[str], prompt_deadline: float | None
+    ) -> tuple[Ended | None, list[Trial]]:
+        """Return how the child ended and its trials; None if the fork server ended or does not respond."""
+        job = Job(
+            directory=str(snapshot.directory),
+            sources={path: file.data for path, file in snapshot.files.items()},
+            paths=tuple(paths),
+            deadline=self._settings.file_deadline,
+            memory=self._settings.isolated_memory,
+            processes=self._settings.isolated_processes,
+            prompt_deadline=prompt_deadline,
+        )
+        with open(os.memfd_create("charhost-job"), "w+b") as file:  # noqa: ASYNC230 (memory)
+            pickle.dump(job, file, protocol=pickle.HIGHEST_PROTOCOL)
             file.seek(0)
-            return ended, read_trials(file.read())[: len(job.paths)]
+            ended = await self._send(file, len(paths) * (job.deadline + (prompt_deadline or 0) + 3))
+            file.seek(0)
+            return ended, read_trials(file.read())[: len(paths)]
 
     async def close(self) -> None:
-        """End the fork server and with it its child."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -100,27 +106,15 @@ class Sandbox:
         server = self._socket or await self._start()
         reply = b""
         try:
-            socket.send_fds(server, [b"job"], [file.fileno()])
-            async with asyncio.timeout(most_seconds):
-                reply = await asyncio.get_running_loop().sock_recv(server, 1 << 16)
-        except (ConnectionError, TimeoutError):
-            pass
+            with suppress(ConnectionError, TimeoutError):
+                socket.send_fds(server, [b"job"], [file.fileno()])
+                async with asyncio.timeout(most_seconds):
+                    reply = await asyncio.get_running_loop().sock_recv(server, 1 << 16)
         finally:
             if not reply:  # it has ended, or it is busy with a job that was given up
                 server.close()
                 self._socket = None
-        return Ended(**from_json(reply)) if reply else None
-
-    def _job(self, snapshot: Snapshot, paths: Sequence[str], prompt_deadline: float | None) -> Job:
-        return Job(
-            directory=str(snapshot.directory),
-            sources={path: file.data for path, file in snapshot.files.items()},
-            paths=tuple(paths),
-            deadline=self._settings.file_deadline,
-            memory=self._settings.isolated_memory,
-            processes=self._settings.isolated_processes,
-            prompt_deadline=prompt_deadline,
-        )
+        return Ended.model_validate_json(reply) if reply else None
 
     async def _start(self) -> socket.socket:
         await self.close()  # the one before may still be busy
@@ -139,25 +133,6 @@ class Sandbox:
             )
         self._socket = ours
         return ours
-
-
-@contextmanager
-def _memory_file(job: Job) -> Iterator[IO[bytes]]:
-    """Write a job to a memory file: it may be as large as the directory."""
-    with open(os.memfd_create("charhost-job"), "w+b") as file:
-        pickle.dump(job, file, protocol=pickle.HIGHEST_PROTOCOL)
-        file.flush()
-        file.seek(0)
-        yield file
-
-
-def _unreadable(snapshot: Snapshot, path: str) -> Trial:
-    error = explain(snapshot.unreadable[path], path, str(snapshot.directory / path))
-    return Trial(file=display(path), error=error)
-
-
-def _crashed(path: str, ended: Ended) -> Trial:
-    return Trial(file=display(path), error=crash(path, ended.cause or "", ended.stage))
 
 
 def _crash_of(trial: Trial) -> FileError | None:

@@ -1,21 +1,44 @@
-"""The result of loading one file in a child process."""
+"""Trials of character files in a child process: the job, how the child ended, and the result for each file."""
 
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from charhost.character.character import Character
 from charhost.report import FileError
 from charhost.text import display
 
 
-class Trial(BaseModel):
-    """The character in one file, with its prompt if it was asked for it, or an error."""
+@dataclass(frozen=True)
+class Job:
+    """Files to load, in order, and the limits: *deadline* seconds a file, *memory* bytes, *processes*.
 
-    model_config = ConfigDict(frozen=True, strict=True)
+    With a *prompt_deadline* each character also makes its prompt, and must leave no process running.
+    The child replaces the job in its memory file by a `Trial` in JSON for each file, one a line.
+    """
+
+    directory: str
+    sources: dict[str, bytes]
+    paths: tuple[str, ...]
+    deadline: float
+    memory: int
+    processes: int
+    prompt_deadline: float | None
+
+
+class Ended(BaseModel, frozen=True):
+    """How a child ended: *cause* is None at the end of its job, else the fault of the first file without a trial."""
+
+    cause: str | None
+    stage: str = "loaded"
+
+
+class Trial(BaseModel, frozen=True, strict=True):
+    """The character in one file, with its prompt if it was asked for it, or an error."""
 
     file: str
     name: str = ""
@@ -27,19 +50,10 @@ class Trial(BaseModel):
 
     @classmethod
     def of(cls, character: Character, prompt: str) -> Trial:
-        """Copy the parts of *character* that can leave the process."""
-        return cls(
-            file=character.file,
-            name=character.name,
-            prompt=prompt,
-            tools=tuple(dict(tool) for tool in character.tools),
-            host_tools=character.host_tools,
-            greetings=character.greetings,
-        )
+        return cls.model_validate(character, from_attributes=True).model_copy(update={"prompt": prompt})
 
 
 def crash(path: str, cause: str, stage: str = "loaded") -> FileError:
-    """Describe a fault that ends a process; *stage* is the step that the file had reached."""
     message = f"{stage} in a child process, {cause}"
     return FileError(file=display(path), error_type="Crash", exception="Crash", message=message)
 

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from charhost.character.worker_pool import Crew
+from charhost.character.worker_pool import WorkerPool
 from charhost.errors import DirectoryError, LoadTimeout, ReloadFailed, ReloadRejected, RevisionMismatch, Stopping
 from charhost.loading.snapshot import Snapshot
 from charhost.metrics import Metrics
@@ -53,7 +53,7 @@ class Watcher:
         self._settings = settings
         self._metrics = metrics
         self._health = Health(metrics, settings.watch_poll)
-        self._crew = Crew()
+        self._pool = WorkerPool()
         self._hint = asyncio.Event()
         self._tried = manager.applied
         self._next_complete = time.monotonic() + settings.watch_interval
@@ -106,7 +106,7 @@ class Watcher:
                 self._health.up(self._manager.current.directory)
 
     async def _place(self, directory: Path) -> Place:
-        return await self._crew.run(lambda: Place.of(directory), LONGEST_QUIET, interrupt=False)
+        return await self._pool.run(lambda: Place.of(directory), LONGEST_QUIET, interrupt=False)
 
     @contextmanager
     def _notified(self, directory: Path, place: Place) -> Iterator[None]:

@@ -17,7 +17,7 @@ from functools import partial
 from aiohttp import web
 
 from charhost.character.character import CharacterSet
-from charhost.character.worker_pool import Crew
+from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.conversation import Conversations
 from charhost.errors import ReloadRejected, SettingsError
 from charhost.llm.upstream import UpstreamModels
@@ -102,10 +102,10 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[PARKING] = Parking(settings.resume_max, settings.resume_ttl, app[JOURNAL])
     app[METRICS].watch(app[METRICS].sessions_parked, lambda: len(app[PARKING]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
-    crew = Crew()
+    pool = WorkerPool()
     app[MODELS] = UpstreamModels(settings)
-    app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], crew)
-    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], crew, history)
+    app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
+    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, history)
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
     if state is not None:
         app.cleanup_ctx.append(partial(_state, state))

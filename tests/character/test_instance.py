@@ -1,4 +1,4 @@
-"""Persona: a character's own code in a conversation, and what comes of its mistakes."""
+"""A character's own code in a conversation, and what comes of its mistakes."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from charhost.character import instance as persona
-from charhost.character.instance import Persona
-from charhost.character.worker_pool import Crew
+from charhost.character import instance
+from charhost.character.instance import CharacterInstance
+from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
 from tests.scripted import LIMIT, Kind, cast
 
@@ -28,9 +28,9 @@ def release() -> Iterator[threading.Event]:
     _RELEASES.pop().set()
 
 
-def of(generator: type[Any], deadline: float = LIMIT) -> Persona:
+def of(generator: type[Any], deadline: float = LIMIT) -> CharacterInstance:
     """The character with that `PromptGenerator`, in a conversation."""
-    return Persona(cast(generator), Crew(), deadline)
+    return CharacterInstance(cast(generator), WorkerPool(), deadline)
 
 
 def prompting(make: Callable[[], Any]) -> type[Any]:
@@ -50,12 +50,12 @@ def raising(error: BaseException) -> Callable[[], Any]:
     return job
 
 
-async def answer(character: Persona, **arguments: Any) -> Any:
+async def answer(character: CharacterInstance, **arguments: Any) -> Any:
     """What the character answers to a call of its tool."""
     return await character.ask(lambda: character.answer("roll", arguments, LIMIT), LIMIT)
 
 
-async def failure(character: Persona) -> PluginFailed:
+async def failure(character: CharacterInstance) -> PluginFailed:
     """Why there is no prompt."""
     with pytest.raises(PluginFailed) as caught:
         await asyncio.wait_for(character.prompt(), LIMIT)
@@ -233,7 +233,7 @@ async def test_prompt_that_is_no_text(value: object, found: str) -> None:
 
 async def test_prompt_that_is_endless() -> None:
     """A prompt has a limit, which it may reach."""
-    assert len(await of(prompting(lambda: "x" * persona.MOST_PROMPT)).prompt()) == 1_000_000
+    assert len(await of(prompting(lambda: "x" * instance.MOST_PROMPT)).prompt()) == 1_000_000
     told = (await failure(of(prompting(lambda: "x" * 2_000_000)))).failure.message
     assert told == "make_system_prompt returned 2,000,000 characters: expected at most 1,000,000"
 
@@ -265,20 +265,20 @@ async def test_line_of_what_hangs(release: threading.Event) -> None:
 
 async def test_hanging_thread_is_ended() -> None:
     """A loop that was given up does not run on."""
-    crew = Crew()
+    pool = WorkerPool()
     with pytest.raises(PluginFailed):
-        await Persona(cast(Looping), crew, SHORT).prompt()
+        await CharacterInstance(cast(Looping), pool, SHORT).prompt()
     for thread in [thread for thread in threading.enumerate() if thread.name == "charhost-loader"]:
         thread.join(LIMIT)
-    assert crew.stuck == 0
+    assert pool.stuck == 0
 
 
 async def test_hanging_prompt_of_another_conversation(release: threading.Event) -> None:
-    """A prompt that hangs delays nobody else, not even with the same crew."""
-    crew = Crew()
-    hanging = asyncio.create_task(Persona(cast(Blocked), crew, LIMIT).prompt())
+    """A prompt that hangs delays nobody else, not even with the same pool."""
+    pool = WorkerPool()
+    hanging = asyncio.create_task(CharacterInstance(cast(Blocked), pool, LIMIT).prompt())
     await asyncio.sleep(0)
-    assert await Persona(cast(), crew, LIMIT).prompt() == "Be kind."
+    assert await CharacterInstance(cast(), pool, LIMIT).prompt() == "Be kind."
     assert not hanging.done()
     hanging.cancel()
 

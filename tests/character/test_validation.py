@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from charhost.character.character import Character, normal
+from charhost.character.character import Character, LoadedModules, normal
 from charhost.character.static import line_of
 from charhost.character.validation import character_in
 from charhost.errors import ValidationError
@@ -28,7 +28,7 @@ def made(source: str) -> Character:
         location="/characters/ada.py",
         fingerprint="sha256:1",
         generation=3,
-        lease=None,
+        modules=LoadedModules(),
     )
 
 

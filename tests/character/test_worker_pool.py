@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from charhost.character import worker_pool as deadline
-from charhost.character.worker_pool import Crew
+from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout
 
 SHORT = 0.2  # the deadline of jobs that are meant to miss it
@@ -29,12 +29,12 @@ def ended(*waited_for: threading.Thread) -> bool:
 
 
 @pytest.fixture
-async def crew() -> AsyncIterator[Crew]:
-    """A crew of which no thread may be left when the test is over."""
-    crew = Crew()
-    yield crew
+async def pool() -> AsyncIterator[WorkerPool]:
+    """A pool of which no thread may be left when the test is over."""
+    pool = WorkerPool()
+    yield pool
     assert ended(*threads())
-    assert (threads(), crew.stuck) == ([], 0)
+    assert (threads(), pool.stuck) == ([], 0)
 
 
 @pytest.fixture
@@ -68,52 +68,52 @@ def raising(error: BaseException) -> Callable[[], None]:
 # One job
 
 
-async def test_answer_of_a_job(crew: Crew) -> None:
+async def test_answer_of_a_job(pool: WorkerPool) -> None:
     """A job's value is the answer."""
-    assert await crew.run(lambda: 42, LONG) == 42
+    assert await pool.run(lambda: 42, LONG) == 42
 
 
-async def test_error_of_a_job(crew: Crew) -> None:
+async def test_error_of_a_job(pool: WorkerPool) -> None:
     """What a job raises is raised."""
     with pytest.raises(KeyError, match="arr"):
-        await crew.run(raising(KeyError("arr")), LONG)
+        await pool.run(raising(KeyError("arr")), LONG)
 
 
-async def test_jobs_run_on_daemon_threads(crew: Crew, release: threading.Event) -> None:
+async def test_jobs_run_on_daemon_threads(pool: WorkerPool, release: threading.Event) -> None:
     """No thread, nor the one that ends others, holds up the end of the process."""
-    assert await crew.run(lambda: threading.current_thread().daemon, LONG)
+    assert await pool.run(lambda: threading.current_thread().daemon, LONG)
     with pytest.raises(LoadTimeout):
-        await crew.run(release.wait, SHORT)
+        await pool.run(release.wait, SHORT)
     assert {thread.name for thread in threads()} == {"charhost-loader", "charhost-reaper"}
     assert all(thread.daemon for thread in threads())
     release.set()
 
 
-async def test_event_loop_runs_meanwhile(crew: Crew) -> None:
+async def test_event_loop_runs_meanwhile(pool: WorkerPool) -> None:
     """A job does not block the loop: here it waits for what the loop does."""
     go = threading.Event()
     asyncio.get_running_loop().call_later(0.01, go.set)
-    assert await crew.run(lambda: go.wait(20), LONG)
+    assert await pool.run(lambda: go.wait(20), LONG)
 
 
 # Several jobs
 
 
-async def test_answers_are_in_the_order_of_the_jobs(crew: Crew) -> None:
+async def test_answers_are_in_the_order_of_the_jobs(pool: WorkerPool) -> None:
     """The answers stand where their jobs stand, however many there are."""
-    assert await crew.run_all([partial(int, n) for n in range(500)], LONG) == list(range(500))
+    assert await pool.run_all([partial(int, n) for n in range(500)], LONG) == list(range(500))
 
 
-async def test_jobs_run_one_after_the_other(crew: Crew) -> None:
+async def test_jobs_run_one_after_the_other(pool: WorkerPool) -> None:
     """Jobs that do not block run in order."""
     seen: list[int] = []
-    await crew.run_all([partial(seen.append, n) for n in range(100)], LONG)
+    await pool.run_all([partial(seen.append, n) for n in range(100)], LONG)
     assert seen == list(range(100))
 
 
-async def test_no_jobs(crew: Crew) -> None:
+async def test_no_jobs(pool: WorkerPool) -> None:
     """No jobs have no answers."""
-    assert await crew.run_all([], LONG) == []
+    assert await pool.run_all([], LONG) == []
 
 
 @pytest.mark.parametrize(
@@ -121,56 +121,56 @@ async def test_no_jobs(crew: Crew) -> None:
     [ValueError(), SystemExit(3), KeyboardInterrupt(), StopIteration(5), GeneratorExit(), asyncio.CancelledError()],
     ids=lambda error: type(error).__name__,
 )
-async def test_error_stands_in_its_place(crew: Crew, error: BaseException) -> None:
+async def test_error_stands_in_its_place(pool: WorkerPool, error: BaseException) -> None:
     """What one job raises, whatever it is, is its answer and harms no other job."""
-    assert await crew.run_all([lambda: 1, raising(error), lambda: 3], LONG) == [1, error, 3]
+    assert await pool.run_all([lambda: 1, raising(error), lambda: 3], LONG) == [1, error, 3]
 
 
-async def test_blocking_job_does_not_stop_the_others(crew: Crew) -> None:
+async def test_blocking_job_does_not_stop_the_others(pool: WorkerPool) -> None:
     """While one job blocks, another thread goes on with the rest: here with what it blocks on."""
     go = threading.Event()
-    assert await crew.run_all([lambda: go.wait(20), go.set], LONG) == [True, None]
+    assert await pool.run_all([lambda: go.wait(20), go.set], LONG) == [True, None]
 
 
 # Deadlines
 
 
 @pytest.mark.parametrize("job", [loop_for_ever, loop_and_swallow])
-async def test_endless_loop_is_ended(crew: Crew, job: Callable[[], None]) -> None:
+async def test_endless_loop_is_ended(pool: WorkerPool, job: Callable[[], None]) -> None:
     """A Python loop over its deadline is a LoadTimeout, and its thread ends afterwards (promise 12)."""
     with pytest.raises(LoadTimeout, match=r"^not finished after 0\.2 s$"):
-        await crew.run(job, SHORT)
+        await pool.run(job, SHORT)
     assert ended(*threads())
-    assert crew.stuck == 0
+    assert pool.stuck == 0
 
 
-async def test_timeout_says_where(crew: Crew) -> None:
+async def test_timeout_says_where(pool: WorkerPool) -> None:
     """The error carries the files and lines at which the thread was, innermost first."""
     with pytest.raises(LoadTimeout) as caught:
-        await crew.run(lambda: loop_for_ever(), SHORT)
+        await pool.run(lambda: loop_for_ever(), SHORT)
     assert caught.value.places[0][0] == __file__
     lines = range(loop_for_ever.__code__.co_firstlineno, loop_for_ever.__code__.co_firstlineno + 3)
     assert caught.value.places[0][1] in lines
 
 
-async def test_blocked_thread_is_counted(crew: Crew, release: threading.Event) -> None:
+async def test_blocked_thread_is_counted(pool: WorkerPool, release: threading.Event) -> None:
     """A thread that blocks outside Python code is given up and counted until it ends (promise 12)."""
     with pytest.raises(LoadTimeout):
-        await crew.run(release.wait, SHORT)
-    assert crew.stuck == 1
+        await pool.run(release.wait, SHORT)
+    assert pool.stuck == 1
     release.set()
     assert ended(*threads())
-    assert crew.stuck == 0
+    assert pool.stuck == 0
 
 
-async def test_blocked_thread_blocks_nobody_else(crew: Crew, release: threading.Event) -> None:
+async def test_blocked_thread_blocks_nobody_else(pool: WorkerPool, release: threading.Event) -> None:
     """Jobs after a blocked one are answered, and later ones too."""
-    first, second = await crew.run_all([release.wait, lambda: 2], SHORT)
+    first, second = await pool.run_all([release.wait, lambda: 2], SHORT)
     assert (type(first), second) == (LoadTimeout, 2)
-    assert await crew.run(lambda: 3, LONG) == 3
+    assert await pool.run(lambda: 3, LONG) == 3
 
 
-async def test_blocked_thread_is_ended_when_it_runs_on(crew: Crew, release: threading.Event) -> None:
+async def test_blocked_thread_is_ended_when_it_runs_on(pool: WorkerPool, release: threading.Event) -> None:
     """Code that goes on after a blocking call is ended then: here its thread does not get to the end."""
     reached = []
 
@@ -180,46 +180,46 @@ async def test_blocked_thread_is_ended_when_it_runs_on(crew: Crew, release: thre
         reached.append(True)
 
     with pytest.raises(LoadTimeout):
-        await crew.run(job, SHORT)
+        await pool.run(job, SHORT)
     release.set()
     assert ended(*threads())
     assert reached == []
 
 
-async def test_twenty_hanging_jobs_do_not_stop_a_good_one(crew: Crew, release: threading.Event) -> None:
+async def test_twenty_hanging_jobs_do_not_stop_a_good_one(pool: WorkerPool, release: threading.Event) -> None:
     """Twenty files that never finish cost only themselves (promise 12)."""
-    answers = await crew.run_all([*[release.wait] * 20, lambda: "good"], SHORT)
+    answers = await pool.run_all([*[release.wait] * 20, lambda: "good"], SHORT)
     assert [type(answer) for answer in answers[:20]] == [LoadTimeout] * 20
     assert answers[20] == "good"
 
 
 async def test_more_hanging_jobs_than_threads(
-    crew: Crew, release: threading.Event, monkeypatch: pytest.MonkeyPatch
+    pool: WorkerPool, release: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Threads that were given up make room for others, so no number of hanging files uses them up."""
     monkeypatch.setattr(deadline, "MOST_THREADS", 3)
-    answers = await crew.run_all([*[release.wait] * 10, lambda: "good"], SHORT)
+    answers = await pool.run_all([*[release.wait] * 10, lambda: "good"], SHORT)
     assert answers[10] == "good"
 
 
-async def test_twenty_loops_are_ended(crew: Crew) -> None:
+async def test_twenty_loops_are_ended(pool: WorkerPool) -> None:
     """Twenty endless loops leave no thread that burns time (promise 12)."""
-    answers = await crew.run_all([*[loop_for_ever] * 20, lambda: "good"], SHORT)
+    answers = await pool.run_all([*[loop_for_ever] * 20, lambda: "good"], SHORT)
     assert [type(answer) for answer in answers[:20]] == [LoadTimeout] * 20
     assert answers[20] == "good"
 
 
-async def test_each_job_has_its_own_deadline(crew: Crew, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_each_job_has_its_own_deadline(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The deadline is one for each job, not one for all: many quick jobs may take longer together."""
     monkeypatch.setattr(deadline, "MOST_THREADS", 1)
     pause = threading.Event()
-    answers = await crew.run_all([lambda: pause.wait(0.02)] * 30, 0.4)
+    answers = await pool.run_all([lambda: pause.wait(0.02)] * 30, 0.4)
     assert answers == [False] * 30
 
 
-async def test_late_answer_is_dropped(crew: Crew, release: threading.Event) -> None:
+async def test_late_answer_is_dropped(pool: WorkerPool, release: threading.Event) -> None:
     """What a job answers after its deadline changes nothing."""
-    (answer,) = await crew.run_all([release.wait], SHORT)
+    (answer,) = await pool.run_all([release.wait], SHORT)
     release.set()
     assert ended(*threads())
     assert isinstance(answer, LoadTimeout)
@@ -228,7 +228,7 @@ async def test_late_answer_is_dropped(crew: Crew, release: threading.Event) -> N
 # Cancellation
 
 
-async def test_cancelled_run_ends_its_threads(crew: Crew) -> None:
+async def test_cancelled_run_ends_its_threads(pool: WorkerPool) -> None:
     """Who is cancelled while waiting leaves no loop behind."""
     begun = threading.Event()
 
@@ -236,7 +236,7 @@ async def test_cancelled_run_ends_its_threads(crew: Crew) -> None:
         begun.set()
         loop_for_ever()
 
-    run = asyncio.create_task(crew.run_all([job], LONG))
+    run = asyncio.create_task(pool.run_all([job], LONG))
     await asyncio.to_thread(begun.wait, 20)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -244,7 +244,7 @@ async def test_cancelled_run_ends_its_threads(crew: Crew) -> None:
     assert ended(*threads())
 
 
-async def test_cancelled_run_begins_no_more_jobs(crew: Crew, release: threading.Event) -> None:
+async def test_cancelled_run_begins_no_more_jobs(pool: WorkerPool, release: threading.Event) -> None:
     """Jobs that had not begun when the run was cancelled never begin."""
     begun, never = threading.Event(), threading.Event()
 
@@ -252,7 +252,7 @@ async def test_cancelled_run_begins_no_more_jobs(crew: Crew, release: threading.
         begun.set()
         release.wait()
 
-    run = asyncio.create_task(crew.run_all([first, *[release.wait] * 40, never.set], LONG))
+    run = asyncio.create_task(pool.run_all([first, *[release.wait] * 40, never.set], LONG))
     await asyncio.to_thread(begun.wait, 20)
     run.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -262,8 +262,8 @@ async def test_cancelled_run_begins_no_more_jobs(crew: Crew, release: threading.
     assert not never.is_set()
 
 
-async def test_threads_end_with_their_jobs(crew: Crew) -> None:
+async def test_threads_end_with_their_jobs(pool: WorkerPool) -> None:
     """No thread waits for more work when the jobs are done."""
-    await crew.run_all([lambda: None] * 10, LONG)
+    await pool.run_all([lambda: None] * 10, LONG)
     assert ended(*threads())
     assert threads() == []

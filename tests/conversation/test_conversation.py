@@ -9,7 +9,7 @@ import weakref
 from contextlib import aclosing
 from typing import Any
 
-from charhost.character.character import Character
+from charhost.character.character import Character, LoadedModules
 from charhost.conversation.turn_context import TurnOptions
 from tests.scripted import (
     LIMIT,
@@ -28,8 +28,8 @@ from tests.scripted import (
 )
 
 
-class Build:
-    """What a lease stands for: something whose end can be seen."""
+class Build(LoadedModules):
+    """Modules of which only the end can be seen."""
 
 
 def character(name: str, prompt: str, **fields: Any) -> Character:
@@ -221,7 +221,9 @@ async def test_move_to_the_same_character() -> None:
 async def test_old_build_is_let_go() -> None:
     """After a move, and the end of its last turn, a conversation holds nothing of the old build."""
     build = Build()
-    conversation = talk(ScriptedModel([call("roll")], ["Hi."]), character("Ada", "", tools=[tool("roll")], lease=build))
+    conversation = talk(
+        ScriptedModel([call("roll")], ["Hi."]), character("Ada", "", tools=[tool("roll")], modules=build)
+    )
     old: list[weakref.ref[Any]] = [weakref.ref(build), weakref.ref(conversation.character.prompt_generator)]
     del build
     await played(conversation.respond())
@@ -235,7 +237,7 @@ async def test_old_build_lives_as_long_as_its_turn() -> None:
     """A running turn keeps the modules that its character needs."""
     build, pause = Build(), asyncio.Event()
     model = ScriptedModel([pause])
-    conversation = talk(model, character("Ada", "", lease=build))
+    conversation = talk(model, character("Ada", "", modules=build))
     old = weakref.ref(build)
     del build
     reading = asyncio.create_task(played(conversation.respond()))
@@ -253,7 +255,7 @@ async def test_old_build_lives_as_long_as_its_turn() -> None:
 async def test_old_build_of_a_turn_that_was_cancelled() -> None:
     """Also a turn that was cut lets go of its build."""
     build = Build()
-    conversation = talk(ScriptedModel(["Hel", "lo"]), character("Ada", "", lease=build))
+    conversation = talk(ScriptedModel(["Hel", "lo"]), character("Ada", "", modules=build))
     old = weakref.ref(build)
     del build
     turn = conversation.respond()

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from charhost.character.host_tools import HOST_TOOLS, Host
-from charhost.character.instance import Persona
-from charhost.character.worker_pool import Crew
+from charhost.character.instance import CharacterInstance
+from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.items import FunctionCall
 from charhost.conversation.toolbox import MOST_RESULT, Toolbox
 from charhost.errors import Stopping
@@ -36,8 +36,8 @@ class World:
         host: Host | None = None,
     ) -> None:
         self.metrics = Metrics()
-        persona = Persona(cast(generator, tools=tools, host_tools=host_tools), Crew(), LIMIT)
-        self.toolbox = Toolbox(persona, self.metrics, deadline, host)
+        instance = CharacterInstance(cast(generator, tools=tools, host_tools=host_tools), WorkerPool(), LIMIT)
+        self.toolbox = Toolbox(instance, self.metrics, deadline, host)
 
     async def result(self, arguments: str = '{"sides": 6}', name: str = "roll") -> str:
         """What the model is told of one call."""

@@ -12,7 +12,7 @@ import pytest
 
 from charhost.errors import DirectoryNotAllowed
 from charhost.loading import snapshot
-from charhost.loading.allowed_roots import Roots
+from charhost.loading.allowed_roots import AllowedRoots
 from charhost.loading.directory_walk import Walk
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.metrics import Metrics
@@ -36,9 +36,9 @@ def world(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def roots(world: Path, *names: str) -> Roots:
-    """Roots of that world, with another directory of the start."""
-    return Roots([world / name for name in names or ("chars",)], world / "start")
+def roots(world: Path, *names: str) -> AllowedRoots:
+    """AllowedRoots of that world, with another directory of the start."""
+    return AllowedRoots([world / name for name in names or ("chars",)], world / "start")
 
 
 def read(world: Path, path: str) -> dict[str, bytes]:
@@ -133,7 +133,7 @@ def test_one_of_several_roots_will_do(world: Path) -> None:
 
 def test_the_whole_disk_may_be_a_root(world: Path) -> None:
     """Everything is below `/`."""
-    assert take_snapshot(world / "outside", LIMITS, roots=Roots([Path("/")], world / "start")).files
+    assert take_snapshot(world / "outside", LIMITS, roots=AllowedRoots([Path("/")], world / "start")).files
 
 
 # What is in them

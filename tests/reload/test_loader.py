@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from charhost.character.worker_pool import Crew
+from charhost.character.worker_pool import WorkerPool
 from charhost.errors import DirectoryNotFound, DirectoryTooLarge
 from charhost.reload.loader import Build, Loader
 from charhost.settings import Settings
@@ -23,11 +23,11 @@ Write = Callable[[str, str], Path]
 
 
 def loader_of(directory: Path, **settings: Any) -> Loader:
-    return Loader(Settings(directory=directory, **settings), Crew())
+    return Loader(Settings(directory=directory, **settings), WorkerPool())
 
 
 async def retired(loader: Loader) -> bool:
-    """Wait until no build is held any more, with a generous limit: the threads of the crew let go as they end."""
+    """Wait until no build is held any more, with a generous limit: the threads of the pool let go as they end."""
     for _ in range(400):
         gc.collect()
         if loader.builds_alive == 0:
@@ -93,7 +93,7 @@ async def test_empty_directory_has_no_characters(tmp_path: Path) -> None:
 
 
 async def test_files_run_off_the_event_loop(directory: Path, write: Write) -> None:
-    """Files are executed on threads of the crew, never on that of the loop."""
+    """Files are executed on threads of the pool, never on that of the loop."""
     write("ada.py", character() + "import threading\nINSTRUCTIONS = {'thread': threading.current_thread().name}")
     assert (await build(directory)).characters["Ada"].instructions == {"thread": "charhost-loader"}
 

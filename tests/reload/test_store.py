@@ -90,7 +90,7 @@ async def test_content_that_did_not_change_is_kept_once(manager: CharacterManage
 async def test_history_keeps_no_module_and_no_character_alive(manager: CharacterManager, write: Write) -> None:
     """Of a set that served only bytes are kept (promise 25)."""
     old = weakref.ref(manager.current["Ada"].prompt_generator)
-    space = weakref.ref(manager.current["Ada"].lease)
+    space = weakref.ref(manager.current["Ada"].modules)
     write("ada.py", character("Ada", "Be brief."))
     await manager.reload_characters()
     gc.collect()

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from charhost.character.character import Character
-from charhost.character.model_choice import ModelChoice
+from charhost.character.character import Character, LoadedModules, ModelChoice
 from charhost.llm.model import CallDelta, Delta, ModelRequest
 from charhost.llm.offline import OfflineModel
 from charhost.reload.manager import CharacterManager
@@ -47,7 +46,7 @@ def ada(language: Any = "en", *, name: str = "Ada", text: Any = PROMPT, greeting
         prompt_generator=object,
         fingerprint="",
         generation=1,
-        lease=None,
+        modules=LoadedModules(),
     )
 
 

@@ -14,7 +14,7 @@ import pytest
 from llmock.pytest_plugin import LLMock
 from pydantic_core import from_json, to_json
 
-from charhost.character.model_choice import ModelChoice
+from charhost.character.character import ModelChoice
 from charhost.llm.model import Delta, ModelError, ModelRequest
 from charhost.llm.offline import OfflineModel
 from charhost.llm.upstream import UpstreamModels

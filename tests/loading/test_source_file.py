@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from charhost.loading.imports import Import, imports_of
+from charhost.loading.source_file import Import, imports_of
 
 
 def imports(source: str) -> list[Import]:
