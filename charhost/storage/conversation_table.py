@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from charhost import jsontext
 from charhost.conversation.items import Item, weight
-from charhost.resume.saved_session import Parked
+from charhost.resume.saved_session import SavedSession
 from charhost.storage.connection import Row, Statements
 from charhost.storage.database import Database
 from charhost.storage.item_codec import item_of, spelled
@@ -44,7 +44,7 @@ class ConversationTable:
         self._database = database
         self._written: dict[str, Written] = {}
 
-    async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
+    async def save(self, conversations: Sequence[SavedSession], forgotten: Sequence[str]) -> None:
         """Write these conversations as they are now, and drop the *forgotten* ones; all of it or nothing."""
         edits = [_edit(parked, self._written.get(parked.id, Written())) for parked in conversations]
         gone = [(edit.session, place) for edit in edits for place in edit.gone]
@@ -71,10 +71,10 @@ class ConversationTable:
         await self._database.write(lambda statements: statements.run(drop, most))
         return [session for (session,) in await self._database.read(lambda statements: statements.rows(kept, most))]
 
-    async def find(self, session: str) -> Parked | None:
+    async def find(self, session: str) -> SavedSession | None:
         return await self._database.read(lambda statements: self._read(statements, session))
 
-    def _read(self, statements: Statements, session: str) -> Parked | None:
+    def _read(self, statements: Statements, session: str) -> SavedSession | None:
         query = "SELECT character, owner, dialect, config, conversation FROM conversations WHERE id = ?"
         found = statements.rows(query, session)
         if not found:
@@ -86,7 +86,7 @@ class ConversationTable:
         return _parked(session, found[0], items)
 
 
-def _edit(parked: Parked, written: Written) -> Edit:
+def _edit(parked: SavedSession, written: Written) -> Edit:
     """Return the changes: items are immutable, so an object that was written is not written again.
 
     Items that are written and in order keep their places, all others follow the last.
@@ -114,7 +114,7 @@ def _common(written: Written, items: Sequence[Item]) -> Written:
     return Written(tuple(items[: len(places)]), tuple(places))
 
 
-def _row(parked: Parked) -> Row:
+def _row(parked: SavedSession) -> Row:
     config = None if parked.config is None else jsontext.encoded(parked.config).decode()
     return (
         parked.id,
@@ -127,9 +127,9 @@ def _row(parked: Parked) -> Row:
     )
 
 
-def _parked(session: str, row: Row, items: tuple[Item, ...]) -> Parked:
+def _parked(session: str, row: Row, items: tuple[Item, ...]) -> SavedSession:
     character, owner, dialect, config, conversation = row
-    return Parked(
+    return SavedSession(
         id=session,
         character=character,
         owner=owner,

@@ -29,7 +29,7 @@ from charhost.loading.stored_set import Member, StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.generations import Generations
 from charhost.reload.store import MOST_SETS
-from charhost.resume.saved_session import Parked
+from charhost.resume.saved_session import SavedSession
 from charhost.storage import StateFile
 from charhost.storage.integrity import MAGIC
 from charhost.storage.item_codec import item_of, spelled
@@ -587,12 +587,12 @@ async def test_a_write_goes_on_without_its_caller(path: Path) -> None:
 # Conversations
 
 
-def parked(*items: Item, session: str = "sess_1", **fields: Any) -> Parked:
+def saved(*items: Item, session: str = "sess_1", **fields: Any) -> SavedSession:
     """A conversation with Ada."""
-    return replace(Parked(session, "Ada", "me", "ga", {"voice": "x"}, "conv_1", items), **fields)
+    return replace(SavedSession(session, "Ada", "me", "ga", {"voice": "x"}, "conv_1", items), **fields)
 
 
-async def found(path: Path, session: str = "sess_1") -> Parked | None:
+async def found(path: Path, session: str = "sess_1") -> SavedSession | None:
     """What another process finds."""
     async with opened(path) as file:
         return await file.conversations.find(session)
@@ -600,7 +600,7 @@ async def found(path: Path, session: str = "sess_1") -> Parked | None:
 
 async def test_a_conversation_is_found_by_the_next_process(path: Path) -> None:
     """With all that its client needs to go on."""
-    one = parked(message("Hi"), message("Hello!", "assistant"), owner="you", dialect=None, config=None)
+    one = saved(message("Hi"), message("Hello!", "assistant"), owner="you", dialect=None, config=None)
     async with opened(path) as file:
         await file.conversations.save([one], [])
     assert await found(path) == replace(one, weight=8)
@@ -611,9 +611,9 @@ async def test_only_what_is_new_is_written(path: Path) -> None:
     """An answer after a thousand others costs one row."""
     items = [message(str(number)) for number in range(1000)]
     async with opened(path) as file:
-        await file.conversations.save([parked(*items)], [])
+        await file.conversations.save([saved(*items)], [])
         before = connection(file).sqlite.total_changes
-        await file.conversations.save([parked(*items, message("one more"))], [])
+        await file.conversations.save([saved(*items, message("one more"))], [])
         assert connection(file).sqlite.total_changes - before == 2  # the item, and the conversation's own row
 
 
@@ -621,9 +621,9 @@ async def test_a_long_conversation_that_is_cut_in_front_is_not_written_anew(path
     """What goes out of the history is removed, and nothing else is touched."""
     items = [message(str(number)) for number in range(1000)]
     async with opened(path) as file:
-        await file.conversations.save([parked(*items)], [])
+        await file.conversations.save([saved(*items)], [])
         before = connection(file).sqlite.total_changes
-        await file.conversations.save([parked(*items[2:], message("one more"))], [])
+        await file.conversations.save([saved(*items[2:], message("one more"))], [])
         assert connection(file).sqlite.total_changes - before == 4
 
 
@@ -655,7 +655,7 @@ async def test_whatever_changed_is_written(path: Path, first: str, second: str) 
         for edit in ("nothing", first, second):
             with suppress(IndexError):  # there is none
                 EDITS[edit](items)
-            await file.conversations.save([parked(*items)], [])
+            await file.conversations.save([saved(*items)], [])
     kept = await found(path)
     assert kept is not None
     assert kept.items == tuple(items)
@@ -664,7 +664,7 @@ async def test_whatever_changed_is_written(path: Path, first: str, second: str) 
 async def test_a_conversation_that_went_on_after_a_restart_is_whole(path: Path) -> None:
     """What the second process writes follows what it has read."""
     async with opened(path) as file:
-        await file.conversations.save([parked(message("a"))], [])
+        await file.conversations.save([saved(message("a"))], [])
     async with opened(path) as file:
         kept = await file.conversations.find("sess_1")
         assert kept is not None
@@ -677,17 +677,17 @@ async def test_a_conversation_that_went_on_after_a_restart_is_whole(path: Path) 
 async def test_what_is_over_is_dropped_with_all_that_was_said(path: Path) -> None:
     """Nothing of it stays in the tables."""
     async with opened(path) as file:
-        await file.conversations.save([parked(message("a")), parked(message("b"), session="sess_2")], [])
+        await file.conversations.save([saved(message("a")), saved(message("b"), session="sess_2")], [])
         await file.conversations.save([], ["sess_1", "sess_9"])
     assert await found(path) is None
     assert asked(path, "SELECT session FROM items") == [("sess_2",)]
 
 
 async def test_at_the_start_the_last_ones_are_kept(path: Path) -> None:
-    """As many as may be parked; the others are dropped."""
+    """As many as may be kept; the others are dropped."""
     async with opened(path) as file:
         for session in "abc":
-            await file.conversations.save([parked(session=session)], [])
+            await file.conversations.save([saved(session=session)], [])
     async with opened(path) as file:
         assert await file.conversations.sessions(2) == ["c", "b"]
         assert await file.conversations.find("a") is None
@@ -696,7 +696,7 @@ async def test_at_the_start_the_last_ones_are_kept(path: Path) -> None:
 async def test_what_was_being_said_when_the_process_ended_is_incomplete(path: Path) -> None:
     """Nobody will go on with it."""
     async with opened(path) as file:
-        await file.conversations.save([parked(Message(role="assistant", parts=(), status="in_progress"))], [])
+        await file.conversations.save([saved(Message(role="assistant", parts=(), status="in_progress"))], [])
     kept = await found(path)
     assert kept is not None
     assert [item.status for item in kept.items] == ["incomplete"]
