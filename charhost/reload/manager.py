@@ -77,8 +77,8 @@ class CharacterManager:
         self._is_restored = False
         self._last_reload: ReloadReport | None = None
         self._last_error: ReloadReport | None = None
-        metrics.watch(metrics.builds_alive, lambda: self._loader.builds_alive)
-        metrics.watch(metrics.threads_stuck, lambda: crew.stuck)
+        metrics.builds_alive.set_function(lambda: self._loader.builds_alive)
+        metrics.threads_stuck.set_function(lambda: crew.stuck)
 
     @property
     def current(self) -> CharacterSet:

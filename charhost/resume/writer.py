@@ -70,7 +70,7 @@ class ArchiveWriter(SessionWriter):
         self._errors = metrics.conversation_errors
         self._changed: dict[str, Callable[[], SavedSession]] = {}
         self._forgotten: set[str] = set()
-        self._waiting: list[asyncio.Future[None]] = []
+        self._saved = asyncio.Event()
         self._has_news = False
         self._task: asyncio.Task[None] | None = None
         self._is_late = False
@@ -90,11 +90,11 @@ class ArchiveWriter(SessionWriter):
     async def settled(self) -> None:
         if self._is_late or self._task is None:
             return
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append(done)
+        saved = self._saved
         self._wake()
         try:
-            await asyncio.wait_for(done, SAVE_DEADLINE)
+            async with asyncio.timeout(SAVE_DEADLINE):
+                await saved.wait()
         except TimeoutError:
             self._is_late = True
             self._errors.inc()
@@ -109,13 +109,13 @@ class ArchiveWriter(SessionWriter):
         return await self._read(self._archive.find(session), failure)
 
     async def close(self) -> None:
-        self._cancel_retry()
         try:
-            await asyncio.wait_for(self._wake(), SAVE_DEADLINE)
+            await asyncio.wait_for(self._try_again(), SAVE_DEADLINE)
         except TimeoutError:
             failure = "the state file has not responded for %g s: the latest messages of conversations may be lost"
             log.error(failure, SAVE_DEADLINE)
-        self._cancel_retry()
+        if self._retry is not None:
+            self._retry.cancel()
 
     async def _read(self, reading: Awaitable[Result], failure: str) -> Result | None:
         try:
@@ -141,15 +141,13 @@ class ArchiveWriter(SessionWriter):
             self._task = None
 
     async def _write(self) -> None:
-        waiting, self._waiting = self._waiting, []
+        saved, self._saved = self._saved, asyncio.Event()
         try:
             if self._retry is None:
                 await self._save()
         finally:
             self._is_late = False
-            for done in waiting:
-                if not done.done():
-                    done.set_result(None)
+            saved.set()
 
     async def _save(self) -> None:
         changed, self._changed = self._changed, {}
@@ -184,11 +182,8 @@ class ArchiveWriter(SessionWriter):
             log.exception("conversations could not be written down; they go on, but would not outlive this process")
         self._retry = asyncio.get_running_loop().call_later(RETRY, self._try_again)
 
-    def _try_again(self) -> None:
-        self._retry = None
-        self._wake()
-
-    def _cancel_retry(self) -> None:
+    def _try_again(self) -> asyncio.Task[None]:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
+        return self._wake()

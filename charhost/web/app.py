@@ -105,7 +105,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
         store = state.history
         app.cleanup_ctx.append(partial(_state, state))
     app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER])
-    app[METRICS].watch(app[METRICS].sessions_parked, lambda: len(app[DISCONNECTED]))
+    app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
     crew = Crew()
     app[MODELS] = UpstreamModels(settings)
