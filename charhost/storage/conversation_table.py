@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import is_
 from typing import NamedTuple
 
@@ -20,21 +19,16 @@ _SAVE = """
     ON CONFLICT (id) DO UPDATE SET saved = excluded.saved, character = excluded.character, owner = excluded.owner,
         dialect = excluded.dialect, config = excluded.config, conversation = excluded.conversation"""
 
-
-class Written(NamedTuple):
-    """The items of a conversation in the file, and their positions."""
-
-    items: tuple[Item, ...] = ()
-    places: tuple[int, ...] = ()
+Places = dict[int, Item]
 
 
 class Edit(NamedTuple):
-    """The changes that bring a conversation in the file up to date, and its items afterwards."""
+    """The changes that bring a conversation in the file up to date, and its items by position afterwards."""
 
     session: str
-    written: Written
-    gone: Sequence[int]
-    new: Sequence[tuple[Item, int]]
+    items: Places
+    gone: Collection[int]
+    new: Places
 
 
 class ConversationTable:
@@ -42,14 +36,14 @@ class ConversationTable:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._written: dict[str, Written] = {}
+        self._written: dict[str, Places] = {}
 
     async def save(self, conversations: Sequence[SavedSession], forgotten: Sequence[str]) -> None:
         """Write these conversations as they are now, and drop the *forgotten* ones; all of it or nothing."""
-        edits = [_edit(parked, self._written.get(parked.id, Written())) for parked in conversations]
+        edits = [_edit(saved, self._written.get(saved.id, {})) for saved in conversations]
         gone = [(edit.session, place) for edit in edits for place in edit.gone]
         # Encoded on the thread of the connection: there may be thousands of them.
-        new = ((edit.session, place, spelled(item)) for edit in edits for item, place in edit.new)
+        new = ((edit.session, place, spelled(item)) for edit in edits for place, item in edit.new.items())
 
         def job(statements: Statements) -> None:
             statements.run_all("DELETE FROM conversations WHERE id = ?", [(session,) for session in forgotten])
@@ -60,7 +54,7 @@ class ConversationTable:
         def written(_: None) -> None:
             for session in forgotten:
                 self._written.pop(session, None)
-            self._written.update((edit.session, edit.written) for edit in edits)
+            self._written.update((edit.session, edit.items) for edit in edits)
 
         await self._database.write(job, written)
 
@@ -79,63 +73,38 @@ class ConversationTable:
         found = statements.rows(query, session)
         if not found:
             return None
-        query = "SELECT item, position FROM items WHERE session = ? ORDER BY position"
-        rows = statements.rows(query, session)
-        items = tuple(item_of(text) for text, _ in rows)
-        self._written[session] = Written(items, tuple(place for _, place in rows))
-        return _parked(session, found[0], items)
+        rows = statements.rows("SELECT position, item FROM items WHERE session = ? ORDER BY position", session)
+        written = self._written[session] = {place: item_of(text) for place, text in rows}
+        character, owner, dialect, text, conversation = found[0]
+        config = None if text is None else jsontext.decoded(text)
+        items = tuple(written.values())
+        return SavedSession(
+            session, character, owner, dialect, config, conversation, items, weight=sum(map(weight, items))
+        )
 
 
-def _edit(parked: SavedSession, written: Written) -> Edit:
+def _edit(saved: SavedSession, written: Places) -> Edit:
     """Return the changes: items are immutable, so an object that was written is not written again.
 
     Items that are written and in order keep their places, all others follow the last.
     """
-    following = written.places[-1] + 1 if written.places else 0
-    kept = written if _begins_with(parked.items, written.items) else _common(written, parked.items)
-    new = parked.items[len(kept.items) :]
-    places = tuple(range(following, following + len(new)))
-    gone = () if kept is written else sorted(set(written.places).difference(kept.places))
-    return Edit(parked.id, Written(parked.items, kept.places + places), gone, list(zip(new, places, strict=True)))
+    kept = _kept(written, saved.items)
+    following = max(written, default=-1) + 1
+    new = dict(enumerate(saved.items[len(kept) :], following))
+    return Edit(saved.id, kept | new, written.keys() - kept.keys(), new)
 
 
-def _begins_with(items: Sequence[Item], written: Sequence[Item]) -> bool:
-    """Return whether only the end is new, the usual case."""
-    return len(items) >= len(written) and all(map(is_, written, items))
-
-
-def _common(written: Written, items: Sequence[Item]) -> Written:
+def _kept(written: Places, items: Sequence[Item]) -> Places:
     """Return the written items that *items* begin with, in the same order."""
-    waiting, places = deque(items), []
-    for item, place in zip(*written, strict=True):
-        if waiting and waiting[0] is item:
-            waiting.popleft()
-            places.append(place)
-    return Written(tuple(items[: len(places)]), tuple(places))
+    if len(written) <= len(items) and all(map(is_, written.values(), items)):  # only the end is new, the usual case
+        return written
+    kept: Places = {}
+    for place, item in written.items():
+        if len(kept) < len(items) and items[len(kept)] is item:
+            kept[place] = item
+    return kept
 
 
-def _row(parked: SavedSession) -> Row:
-    config = None if parked.config is None else jsontext.encoded(parked.config).decode()
-    return (
-        parked.id,
-        time.time(),
-        parked.character,
-        parked.owner,
-        parked.dialect,
-        config,
-        parked.conversation_id,
-    )
-
-
-def _parked(session: str, row: Row, items: tuple[Item, ...]) -> SavedSession:
-    character, owner, dialect, config, conversation = row
-    return SavedSession(
-        id=session,
-        character=character,
-        owner=owner,
-        dialect=dialect,
-        config=None if config is None else jsontext.decoded(config),
-        conversation_id=conversation,
-        items=items,
-        weight=sum(map(weight, items)),
-    )
+def _row(saved: SavedSession) -> Row:
+    config = None if saved.config is None else jsontext.encoded(saved.config).decode()
+    return saved.id, time.time(), saved.character, saved.owner, saved.dialect, config, saved.conversation_id

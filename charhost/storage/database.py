@@ -1,4 +1,4 @@
-"""Database: one SQLite file that belongs to one running server."""
+"""One SQLite file that belongs to one running server."""
 
 from __future__ import annotations
 
@@ -40,13 +40,12 @@ class Database:
         try:
             await asyncio.to_thread(check, self.path)
             self._connection = await Connection.open(self.path, HANDOVER)
-            await self._connection.run(partial(_claim, self._connection))
+            await self._connection.submit(partial(_claim, self._connection))
             self._identity = _identity(self.path)
-        except sqlite3.Error as e:
+        except BaseException as e:
             await self.close()
-            raise unusable(self.path, e) from e
-        except BaseException:
-            await self.close()
+            if isinstance(e, sqlite3.Error):
+                raise unusable(self.path, e) from e
             raise
 
     async def close(self) -> None:
@@ -68,7 +67,7 @@ class Database:
         """Return the result of *job*; raise `StateError` if the file cannot be read, or does not respond."""
         try:
             async with asyncio.timeout(_ANSWER):
-                return await self._open.run(job)
+                return await self._open.submit(job)
         except TimeoutError as e:
             raise StateError(f"the state file {self.path} has not answered for {_ANSWER:g} s") from e
         except sqlite3.Error as e:
@@ -82,8 +81,8 @@ class Database:
         await asyncio.shield(task)
 
     async def _write(self, job: Job[Result], written: Callable[[Result], None]) -> None:
-        connection = self._open
-        written(await connection.run(partial(connection.transact, partial(self._checked, job))))
+        transaction = partial(self._open.transact, partial(self._checked, job))
+        written(await self._open.submit(transaction))
 
     def _checked(self, job: Job[Result], statements: Statements) -> Result:
         if _identity(self.path) != self._identity:
@@ -101,13 +100,12 @@ def _claim(connection: Connection, statements: Statements) -> None:
     """Lock the file for this process, and create the tables of a new one."""
     # Read before the lock is taken: otherwise the shared memory that `check` used would stay behind.
     statements.rows("SELECT count(*) FROM sqlite_schema")
-    statements.run("PRAGMA locking_mode = EXCLUSIVE")
-    statements.run("PRAGMA foreign_keys = ON")
+    for pragma in ("locking_mode = EXCLUSIVE", "foreign_keys = ON"):
+        statements.run(f"PRAGMA {pragma}")
     connection.transact(_create, statements)
-    statements.run("PRAGMA journal_mode = WAL")
-    statements.run("PRAGMA synchronous = FULL")
-    # After a large write the log is cut to this size again.
-    statements.run("PRAGMA journal_size_limit = 16777216")
+    # After a large write the log is cut to 16 MiB again.
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 16777216"):
+        statements.run(f"PRAGMA {pragma}")
 
 
 def _create(statements: Statements) -> None:

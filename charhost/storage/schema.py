@@ -12,13 +12,8 @@ SCHEMA = (
         reload_id TEXT NOT NULL UNIQUE,
         report TEXT NOT NULL)""",
     # Each content of a file, once.
-    """CREATE TABLE contents (
-        id INTEGER PRIMARY KEY,
-        digest BLOB NOT NULL UNIQUE,
-        data BLOB NOT NULL)""",
-    """CREATE TABLE directories (
-        id INTEGER PRIMARY KEY,
-        path BLOB NOT NULL UNIQUE)""",
+    "CREATE TABLE contents (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, data BLOB NOT NULL)",
+    "CREATE TABLE directories (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE)",
     # `place` is where the directory led to, by whatever links.
     """CREATE TABLE snapshots (
         id INTEGER PRIMARY KEY AUTOINCREMENT,

@@ -92,7 +92,7 @@ async def test_one_that_others_may_write_is_refused(path: Path, mode: int) -> No
     async with opened(path):
         pass
     path.chmod(mode)
-    with pytest.raises(StateError, match="others than this user may write the state file"):
+    with pytest.raises(StateError, match=f"the state file {path} is writable by other users"):
         await StateFile(path).open()
 
 
@@ -105,7 +105,7 @@ async def test_what_lies_beside_it_counts_too(path: Path, ending: str) -> None:
     beside.touch()
     beside.chmod(0o666)
     before = path.read_bytes()
-    with pytest.raises(StateError, match=f"others than this user may write the state file {beside}"):
+    with pytest.raises(StateError, match=f"the state file {beside} is writable by other users"):
         await StateFile(path).open()
     assert path.read_bytes() == before
 
@@ -115,7 +115,13 @@ async def test_a_folder_that_others_may_write_is_refused(path: Path, mode: int, 
     """There they could put a log beside the file; in a sticky one, as /tmp, not for another user's file."""
     path.parent.chmod(mode)
     try:
-        with nullcontext() if may else pytest.raises(StateError, match="may write the folder of the state file"):
+        with (
+            nullcontext()
+            if may
+            else pytest.raises(
+                StateError, match=f"the folder of the state file {path.parent} is writable by other users"
+            )
+        ):
             async with opened(path):
                 pass
     finally:
@@ -127,7 +133,7 @@ async def test_one_of_another_user_is_refused(path: Path) -> None:
     """Its owner could write to it."""
     path.touch(0o600)
     os.chown(path, 12345, -1)
-    with pytest.raises(StateError, match="others than this user may write"):
+    with pytest.raises(StateError, match="is writable by other users"):
         await StateFile(path).open()
 
 
