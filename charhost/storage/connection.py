@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -16,27 +16,21 @@ Row = tuple[Any, ...]
 Result = TypeVar("Result")
 
 
-class Statements:
-    """Statements of SQL, for one job on the thread of the connection."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
+class Statements(sqlite3.Connection):
+    """A connection in which each statement is one call; for jobs on its thread."""
 
     def rows(self, query: str, *parameters: Any) -> list[Row]:
-        return self._connection.execute(query, parameters).fetchall()
+        return self.execute(query, parameters).fetchall()
 
     def run(self, statement: str, *parameters: Any) -> int:
         """Run one statement and return how many rows it touched."""
-        return self._connection.execute(statement, parameters).rowcount
+        return self.execute(statement, parameters).rowcount
 
     def insert(self, statement: str, *parameters: Any) -> int:
         """Insert one row and return its number."""
-        row = self._connection.execute(statement, parameters).lastrowid
+        row = self.execute(statement, parameters).lastrowid
         assert row is not None
         return row
-
-    def run_all(self, statement: str, rows: Iterable[Row]) -> None:
-        self._connection.executemany(statement, rows)
 
 
 Job = Callable[[Statements], Result]
@@ -45,8 +39,8 @@ Job = Callable[[Statements], Result]
 class Connection:
     """Runs jobs one after the other on a daemon thread: a disk that hangs must not keep the process from ending."""
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self.sqlite = connection
+    def __init__(self, sqlite: Statements) -> None:
+        self.sqlite = sqlite
         self._is_closing = self._is_stopped = self._is_closed = False
         self._jobs: SimpleQueue[Callable[[], None]] = SimpleQueue()
         self.thread = threading.Thread(target=self._work, name="state file", daemon=True)
@@ -55,8 +49,8 @@ class Connection:
     @classmethod
     async def open(cls, path: Path, patience: float) -> Connection:
         """Connect; a lock that another process holds is waited for, *patience* seconds."""
-        connect = partial(sqlite3.connect, path, patience, isolation_level=None, check_same_thread=False)
-        return cls(await asyncio.to_thread(connect))
+        options: dict[str, Any] = {"isolation_level": None, "check_same_thread": False}
+        return cls(await asyncio.to_thread(sqlite3.connect, path, patience, factory=Statements, **options))
 
     def submit(self, job: Job[Result]) -> asyncio.Future[Result]:
         """Return the future result of *job*; raise `sqlite3.ProgrammingError` once the connection is closing."""
@@ -68,7 +62,7 @@ class Connection:
 
     def transact(self, job: Job[Result], statements: Statements) -> Result:
         """Do *job* in one transaction; undo it if it raises, or if the connection is stopped meanwhile."""
-        with self.sqlite:
+        with statements:
             statements.run("BEGIN IMMEDIATE")
             result = job(statements)
             if self._is_stopped:
@@ -99,7 +93,7 @@ class Connection:
         if done.cancelled():
             return
         try:
-            settle: Callable[[], None] = partial(done.set_result, job(Statements(self.sqlite)))
+            settle: Callable[[], None] = partial(done.set_result, job(self.sqlite))
         except BaseException as e:
             settle = partial(done.set_exception, e)
         with suppress(RuntimeError):  # the event loop is closed

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
 from operator import is_
-from typing import NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from charhost import jsontext
-from charhost.conversation.items import Item, weight
+from charhost.conversation.items import Item, Message, Part, weight
 from charhost.resume.saved_session import SavedSession
 from charhost.storage.connection import Row, Statements
 from charhost.storage.database import Database
-from charhost.storage.item_codec import item_of, spelled
 
 _SAVE = """
     INSERT INTO conversations (id, saved, character, owner, dialect, config, conversation) VALUES (?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET saved = excluded.saved, character = excluded.character, owner = excluded.owner,
         dialect = excluded.dialect, config = excluded.config, conversation = excluded.conversation"""
+
+_KINDS: dict[str, Any] = {kind.__name__: kind for kind in (*get_args(Item), *get_args(Part))}
 
 Places = dict[int, Item]
 
@@ -46,10 +48,10 @@ class ConversationTable:
         new = ((edit.session, place, spelled(item)) for edit in edits for place, item in edit.new.items())
 
         def job(statements: Statements) -> None:
-            statements.run_all("DELETE FROM conversations WHERE id = ?", [(session,) for session in forgotten])
-            statements.run_all(_SAVE, map(_row, conversations))
-            statements.run_all("DELETE FROM items WHERE session = ? AND position = ?", gone)
-            statements.run_all("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", new)
+            statements.executemany("DELETE FROM conversations WHERE id = ?", [(session,) for session in forgotten])
+            statements.executemany(_SAVE, map(_row, conversations))
+            statements.executemany("DELETE FROM items WHERE session = ? AND position = ?", gone)
+            statements.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", new)
 
         def written(_: None) -> None:
             for session in forgotten:
@@ -83,15 +85,36 @@ class ConversationTable:
         )
 
 
+def spelled(item: Item) -> str:
+    """Return an item as JSON."""
+    values = _fields(item)
+    if isinstance(item, Message):
+        values["parts"] = [_fields(part) for part in item.parts]
+    return jsontext.encoded(values).decode()
+
+
+def item_of(text: str) -> Item:
+    """Return the item of a JSON text; one that was being written when the process ended is incomplete."""
+    values = jsontext.decoded(text)
+    if "parts" in values:
+        values["parts"] = tuple(_KINDS[part.pop("kind")](**part) for part in values["parts"])
+    item: Item = _KINDS[values.pop("kind")](**values)
+    return replace(item, status="incomplete") if item.status == "in_progress" else item
+
+
+def _fields(value: Item | Part) -> dict[str, Any]:
+    return {"kind": type(value).__name__} | {field.name: getattr(value, field.name) for field in fields(value)}
+
+
 def _edit(saved: SavedSession, written: Places) -> Edit:
     """Return the changes: items are immutable, so an object that was written is not written again.
 
     Items that are written and in order keep their places, all others follow the last.
     """
     kept = _kept(written, saved.items)
-    following = max(written, default=-1) + 1
-    new = dict(enumerate(saved.items[len(kept) :], following))
-    return Edit(saved.id, kept | new, written.keys() - kept.keys(), new)
+    gone = () if kept is written else written.keys() - kept.keys()
+    new = dict(enumerate(saved.items[len(kept) :], start=next(reversed(written), -1) + 1))
+    return Edit(saved.id, kept | new, gone, new)
 
 
 def _kept(written: Places, items: Sequence[Item]) -> Places:

@@ -98,7 +98,7 @@ async def test_file_is_closed_once(tmp_path: Path) -> None:
     """SQLite is asked to close it by the last job, and not again by the thread that ends."""
     closed = []
 
-    class Counted(sqlite3.Connection):
+    class Counted(Statements):
         def close(self) -> None:
             closed.append(threading.current_thread())
             super().close()

@@ -31,8 +31,8 @@ from charhost.reload.generations import Generations
 from charhost.reload.store import MOST_SETS
 from charhost.resume.saved_session import SavedSession
 from charhost.storage import StateFile
+from charhost.storage.conversation_table import item_of, spelled
 from charhost.storage.integrity import MAGIC
-from charhost.storage.item_codec import item_of, spelled
 from charhost.storage.schema import SCHEMA, VERSION
 from tests.reload.helpers import report
 from tests.scripted import LIMIT, message
@@ -407,8 +407,8 @@ async def test_what_served_before_is_not_held_in_memory(path: Path) -> None:
         generations = Generations(file.history, Metrics())
         await generations.recover()
         assert generations.former is not None
-        await connection(file).run(lambda _: None)  # the thread has let go of its last result
-        assert (generations.former.generation, len(file.history._sets._alive)) == (7, 0)
+        await connection(file).submit(lambda _: None)  # the thread has let go of its last result
+        assert (generations.former.generation, len(file.history._alive)) == (7, 0)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -462,7 +462,7 @@ async def test_a_write_that_failed_leaves_nothing_behind(path: Path, monkeypatch
     async with opened(path) as file:
         await file.history.record(report(1), stored_set(1, first))
         with monkeypatch.context() as patch:
-            patch.setattr("charhost.storage.set_table.MOST_SETS", "none")  # SQLite refuses the last statement
+            patch.setattr("charhost.storage.history.MOST_SETS", "none")  # SQLite refuses the last statement
             with pytest.raises(sqlite3.Error):
                 await file.history.record(report(2), stored_set(2, second))
         assert (await file.history.generations(), len(await file.history.attempts(9))) == ((1,), 1)
