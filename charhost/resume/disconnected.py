@@ -31,7 +31,6 @@ class DisconnectedSessions:
         return len(self._kept)
 
     async def recover(self) -> None:
-        """Find the sessions that an earlier process left."""
         until = asyncio.get_running_loop().time() + self._seconds
         self._kept.update(
             (session_id, (until, None)) for session_id in reversed(await self._writer.earlier(self._most))
@@ -69,7 +68,6 @@ class DisconnectedSessions:
             self._drop_expired()
 
     def close(self) -> None:
-        """Forget all but the saved sessions."""
         self._kept.clear()
         self._weight = 0
         if self._timer is not None:

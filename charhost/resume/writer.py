@@ -88,7 +88,7 @@ class ArchiveWriter(SessionWriter):
         self._wake()
 
     async def settled(self) -> None:
-        if self._is_late or self._task is None:
+        if self._is_late or self._task is None or self._task.done():
             return
         saved = self._saved
         self._wake()
@@ -128,26 +128,20 @@ class ArchiveWriter(SessionWriter):
 
     def _wake(self) -> asyncio.Task[None]:
         self._has_news = True
-        if self._task is None:
+        if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._write_all())
         return self._task
 
     async def _write_all(self) -> None:
-        try:
-            while self._has_news:
-                self._has_news = False
-                await self._write()
-        finally:
-            self._task = None
-
-    async def _write(self) -> None:
-        saved, self._saved = self._saved, asyncio.Event()
-        try:
-            if self._retry is None:
-                await self._save()
-        finally:
-            self._is_late = False
-            saved.set()
+        while self._has_news:
+            self._has_news = False
+            saved, self._saved = self._saved, asyncio.Event()
+            try:
+                if self._retry is None:
+                    await self._save()
+            finally:
+                self._is_late = False
+                saved.set()
 
     async def _save(self) -> None:
         changed, self._changed = self._changed, {}

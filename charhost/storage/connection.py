@@ -23,11 +23,9 @@ class Statements(sqlite3.Connection):
         return self.execute(query, parameters).fetchall()
 
     def run(self, statement: str, *parameters: Any) -> int:
-        """Run one statement and return how many rows it touched."""
         return self.execute(statement, parameters).rowcount
 
     def insert(self, statement: str, *parameters: Any) -> int:
-        """Insert one row and return its number."""
         row = self.execute(statement, parameters).lastrowid
         assert row is not None
         return row
@@ -49,8 +47,11 @@ class Connection:
     @classmethod
     async def open(cls, path: Path, patience: float) -> Connection:
         """Connect; a lock that another process holds is waited for, *patience* seconds."""
-        options: dict[str, Any] = {"isolation_level": None, "check_same_thread": False}
-        return cls(await asyncio.to_thread(sqlite3.connect, path, patience, factory=Statements, **options))
+
+        def connect() -> Statements:
+            return sqlite3.connect(path, patience, isolation_level=None, check_same_thread=False, factory=Statements)
+
+        return cls(await asyncio.to_thread(connect))
 
     def submit(self, job: Job[Result]) -> asyncio.Future[Result]:
         """Return the future result of *job*; raise `sqlite3.ProgrammingError` once the connection is closing."""

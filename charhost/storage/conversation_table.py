@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from operator import is_
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
 from charhost import jsontext
 from charhost.conversation.items import Item, Message, Part, weight
@@ -24,44 +24,27 @@ _KINDS: dict[str, Any] = {kind.__name__: kind for kind in (*get_args(Item), *get
 Places = dict[int, Item]
 
 
-class Edit(NamedTuple):
-    """The changes that bring a conversation in the file up to date, and its items by position afterwards."""
-
-    session: str
-    items: Places
-    gone: Collection[int]
-    new: Places
-
-
 class ConversationTable:
-    """Writes the changes of conversations, and reads conversations back."""
-
     def __init__(self, database: Database) -> None:
         self._database = database
         self._written: dict[str, Places] = {}
 
     async def save(self, conversations: Sequence[SavedSession], forgotten: Sequence[str]) -> None:
         """Write these conversations as they are now, and drop the *forgotten* ones; all of it or nothing."""
-        edits = [_edit(saved, self._written.get(saved.id, {})) for saved in conversations]
-        gone = [(edit.session, place) for edit in edits for place in edit.gone]
-        # Encoded on the thread of the connection: there may be thousands of them.
-        new = ((edit.session, place, spelled(item)) for edit in edits for place, item in edit.new.items())
 
-        def job(statements: Statements) -> None:
+        def job(statements: Statements) -> dict[str, Places]:
             statements.executemany("DELETE FROM conversations WHERE id = ?", [(session,) for session in forgotten])
             statements.executemany(_SAVE, map(_row, conversations))
-            statements.executemany("DELETE FROM items WHERE session = ? AND position = ?", gone)
-            statements.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", new)
+            return {saved.id: self._write(statements, saved) for saved in conversations}
 
-        def written(_: None) -> None:
+        def written(places: dict[str, Places]) -> None:
             for session in forgotten:
                 self._written.pop(session, None)
-            self._written.update((edit.session, edit.items) for edit in edits)
+            self._written.update(places)
 
         await self._database.write(job, written)
 
     async def sessions(self, most: int) -> list[str]:
-        """Return the ids of the *most* conversations saved last, and drop all others."""
         kept = "SELECT id FROM conversations ORDER BY saved DESC LIMIT ?"
         drop = f"DELETE FROM conversations WHERE id NOT IN ({kept})"
         await self._database.write(lambda statements: statements.run(drop, most))
@@ -69,6 +52,21 @@ class ConversationTable:
 
     async def find(self, session: str) -> SavedSession | None:
         return await self._database.read(lambda statements: self._read(statements, session))
+
+    def _write(self, statements: Statements, saved: SavedSession) -> Places:
+        """Write the changes of the items: they are immutable, so an object that was written is not written again.
+
+        Items that are written and in order keep their places, all others follow the last.
+        """
+        written = self._written.get(saved.id, {})
+        kept = _kept(written, saved.items)
+        gone = () if kept is written else written.keys() - kept.keys()
+        new = dict(enumerate(saved.items[len(kept) :], start=next(reversed(written), -1) + 1))
+        places = [(saved.id, place) for place in gone]
+        statements.executemany("DELETE FROM items WHERE session = ? AND position = ?", places)
+        rows = [(saved.id, place, spelled(item)) for place, item in new.items()]
+        statements.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", rows)
+        return kept | new
 
     def _read(self, statements: Statements, session: str) -> SavedSession | None:
         query = "SELECT character, owner, dialect, config, conversation FROM conversations WHERE id = ?"
@@ -86,7 +84,6 @@ class ConversationTable:
 
 
 def spelled(item: Item) -> str:
-    """Return an item as JSON."""
     values = _fields(item)
     if isinstance(item, Message):
         values["parts"] = [_fields(part) for part in item.parts]
@@ -104,17 +101,6 @@ def item_of(text: str) -> Item:
 
 def _fields(value: Item | Part) -> dict[str, Any]:
     return {"kind": type(value).__name__} | {field.name: getattr(value, field.name) for field in fields(value)}
-
-
-def _edit(saved: SavedSession, written: Places) -> Edit:
-    """Return the changes: items are immutable, so an object that was written is not written again.
-
-    Items that are written and in order keep their places, all others follow the last.
-    """
-    kept = _kept(written, saved.items)
-    gone = () if kept is written else written.keys() - kept.keys()
-    new = dict(enumerate(saved.items[len(kept) :], start=next(reversed(written), -1) + 1))
-    return Edit(saved.id, kept | new, gone, new)
 
 
 def _kept(written: Places, items: Sequence[Item]) -> Places:

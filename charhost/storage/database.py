@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from charhost.errors import StateError
 from charhost.loading.directory_walk import identity
@@ -33,7 +32,6 @@ class Database:
         self.path = path.resolve()
         self._connection: Connection | None = None
         self._identity: tuple[int, int] | None = None
-        self._writes: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
         """Open the file, or create it; raise `StateError` if it cannot be used, with nothing in it changed."""
@@ -49,15 +47,11 @@ class Database:
             raise
 
     async def close(self) -> None:
-        """Wait for the running writes, and close the file; a disk that does not respond is given up."""
-        if self._writes:
-            await asyncio.wait(self._writes, timeout=_CLOSE)
+        """Close the file after the running writes; a disk that does not respond is given up."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
         try:
-            if self._writes:
-                raise TimeoutError
             await asyncio.wait_for(connection.close(), _CLOSE)
         except TimeoutError:
             log.error("the state file %s does not answer; what was being written to it may be lost", self.path)
@@ -74,15 +68,9 @@ class Database:
             raise StateError(f"the state file {self.path} cannot be read: {e}") from e
 
     async def write(self, job: Job[Result], written: Callable[[Result], None] = lambda _: None) -> None:
-        """Do *job* in one transaction, then call *written* with its result; both also if the caller is cancelled."""
-        task = asyncio.create_task(self._write(job, written))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-        await asyncio.shield(task)
-
-    async def _write(self, job: Job[Result], written: Callable[[Result], None]) -> None:
-        transaction = partial(self._open.transact, partial(self._checked, job))
-        written(await self._open.submit(transaction))
+        """Do *job* in one transaction, then *written* with its result, both on the thread, also without the caller."""
+        transact = partial(self._open.transact, partial(self._checked, job))
+        await asyncio.shield(self._open.submit(lambda statements: written(transact(statements))))
 
     def _checked(self, job: Job[Result], statements: Statements) -> Result:
         if _identity(self.path) != self._identity:

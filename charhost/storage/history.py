@@ -139,12 +139,9 @@ def _write(statements: Statements, snapshot: Snapshot) -> int:
     new = [(name, file) for name, file in now.items() if before.get(name) != file.digest]
     insert = "INSERT INTO snapshots (directory, place, taken) VALUES (?, ?, ?)"
     number = statements.insert(insert, directory, place, snapshot.taken)
-    gone = [
-        (number - 1, directory, name)
-        for name, digest in before.items()
-        if name not in now or now[name].digest != digest
-    ]
-    statements.executemany("UPDATE files SET last = ? WHERE directory = ? AND path = ? AND last IS NULL", gone)
+    gone = [name for name, digest in before.items() if name not in now or now[name].digest != digest]
+    ends = [(number - 1, directory, name) for name in gone]
+    statements.executemany("UPDATE files SET last = ? WHERE directory = ? AND path = ? AND last IS NULL", ends)
     contents = [(file.digest, file.data) for _, file in new]
     statements.executemany("INSERT OR IGNORE INTO contents (digest, data) VALUES (?, ?)", contents)
     files = [(directory, name, number, file.digest) for name, file in new]

@@ -105,7 +105,6 @@ def _exposed(path: Path, what: str) -> StateError:
 
 
 def unusable(path: Path, error: sqlite3.Error) -> StateError:
-    """Return the error for a file that SQLite cannot use, with the remedy."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StateError(f"the state file {path} is in use by another server; each needs one of its own")

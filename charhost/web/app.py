@@ -28,7 +28,7 @@ from charhost.reload.store import MemoryStore, Store
 from charhost.resume.disconnected import DisconnectedSessions
 from charhost.resume.writer import ArchiveWriter, SessionWriter
 from charhost.settings import Settings
-from charhost.storage import StateFile
+from charhost.storage.state_file import StateFile
 from charhost.text import display
 from charhost.watch.watcher import Watcher
 from charhost.web import catalog, monitoring, reload

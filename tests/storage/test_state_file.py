@@ -30,10 +30,10 @@ from charhost.metrics import Metrics
 from charhost.reload.generations import Generations
 from charhost.reload.store import MOST_SETS
 from charhost.resume.saved_session import SavedSession
-from charhost.storage import StateFile
 from charhost.storage.conversation_table import item_of, spelled
 from charhost.storage.integrity import MAGIC
 from charhost.storage.schema import SCHEMA, VERSION
+from charhost.storage.state_file import StateFile
 from tests.reload.helpers import report
 from tests.scripted import LIMIT, message
 
@@ -312,7 +312,7 @@ async def test_a_kill_within_a_commit_does_no_harm(path: Path) -> None:
 KILLED = """
 import asyncio, os, sys
 from pathlib import Path
-from charhost.storage import StateFile
+from charhost.storage.state_file import StateFile
 from charhost.storage.connection import Statements
 
 left = int(sys.argv[2])
