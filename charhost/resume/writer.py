@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 SAVE_DEADLINE = 5.0
 # Seconds until a failed save is tried again.
 RETRY = 1.0
-# Encoding more sessions than these at once would block the event loop.
+# Describing more sessions than these at once would block the event loop.
 AT_A_TIME = 100
 
 
@@ -98,7 +98,9 @@ class ArchiveWriter(SessionWriter):
         except TimeoutError:
             self._is_late = True
             self._errors.inc()
-            log.error("the state file has not responded for %g s: responses no longer wait for it", SAVE_DEADLINE)
+            log.error(
+                "the state file has not responded for %g s: until it does, no response waits for it", SAVE_DEADLINE
+            )
 
     async def earlier(self, most: int) -> list[str]:
         failure = "the conversations of the last run could not be read; their clients will be refused"

@@ -27,7 +27,7 @@ Places = dict[int, Item]
 class ConversationTable:
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._written: dict[str, Places] = {}
+        self._written: dict[str, Places] = {}  # used on the thread of the connection only
 
     async def save(self, conversations: Sequence[SavedSession], forgotten: Sequence[str]) -> None:
         """Write these conversations as they are now, and drop the *forgotten* ones; all of it or nothing."""
