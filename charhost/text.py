@@ -42,12 +42,10 @@ class FieldProblem(NamedTuple):
 
     @property
     def path(self) -> str:
-        """The place of the value, as in `messages[0].content`."""
         return field_path(self.steps)
 
 
 def field_problems(error: ValidationError) -> Iterator[FieldProblem]:
-    """Yield the errors that pydantic found, in its order."""
     for found in error.errors(include_url=False):
         text = found["msg"].removeprefix("Value error, ")
         yield FieldProblem(found["loc"], found["type"], text, found["input"], found.get("ctx", {}))
@@ -71,5 +69,4 @@ def printable(text: str, kept: str = "") -> str:
 
 
 def timestamp() -> str:
-    """Return the current time in UTC, as RFC 3339."""
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")

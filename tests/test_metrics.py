@@ -149,6 +149,6 @@ def test_the_buckets_reach_from_a_millisecond_to_a_minute() -> None:
 def test_a_watched_gauge_is_computed_at_each_reading() -> None:
     """A watched gauge is never out of date."""
     metrics, sessions = Metrics(), ["one"]
-    metrics.watch(metrics.sessions_active, lambda: len(sessions))
+    metrics.sessions_active.set_function(lambda: len(sessions))
     sessions.append("two")
     assert value(metrics, "charhost_sessions_active") == 2

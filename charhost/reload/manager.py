@@ -61,8 +61,8 @@ class CharacterManager:
         self._published: ModuleSpace | None = None
         self._queue = ReloadQueue(self._run)
         self._listeners: list[Callable[[ReloadReport], None]] = []
-        metrics.watch(metrics.builds_alive, lambda: self._loader.builds_alive)
-        metrics.watch(metrics.threads_stuck, lambda: pool.stuck)
+        metrics.builds_alive.set_function(lambda: self._loader.builds_alive)
+        metrics.threads_stuck.set_function(lambda: pool.stuck)
 
     @property
     def current(self) -> CharacterSet:

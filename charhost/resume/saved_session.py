@@ -1,4 +1,4 @@
-"""Parked: a conversation that its client has lost, or may lose."""
+"""A session as it is saved."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from charhost.conversation.items import Item
 
 
 @dataclass(frozen=True, slots=True)
-class Parked:
-    """One conversation without its character, which is known by name only: nothing of a build is kept alive.
+class SavedSession:
+    """A session without its client and its character, which is known by name only: no build is kept alive.
 
-    `id` is the session's. `owner` is the digest of the key that the client showed, `dialect` and `config` are what its
-    front door needs.
+    `owner` is the digest of the client's key; `dialect` and `config` are the client's settings.
     """
 
     id: str

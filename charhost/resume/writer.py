@@ -1,163 +1,157 @@
-"""Journal: writes conversations behind, so that they outlive the process."""
+"""Saving sessions, so that they outlive the process."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from charhost.metrics import Metrics
-from charhost.resume.saved_session import Parked
+from charhost.resume.saved_session import SavedSession
 
 log = logging.getLogger("charhost.conversation")
+Result = TypeVar("Result")
 
-# How many seconds an answer waits for its place on the disk; the client gets it all the same.
+# Seconds that a response waits until it is saved; the client receives it all the same.
 SAVE_DEADLINE = 5.0
-# Seconds until a write that failed is tried again.
+# Seconds until a failed save is tried again.
 RETRY = 1.0
-# How many conversations are written in one go.
+# Describing more sessions than these at once would block the event loop.
 AT_A_TIME = 100
 
 
 class Archive(Protocol):
-    """Where conversations are kept; a method that fails costs their return after a restart, and nothing else."""
+    """Where sessions are saved; a method that fails costs their return after a restart, and nothing else."""
 
-    async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
-        """Keep how these conversations stand, and none any more of those that are over."""
+    async def save(self, conversations: Sequence[SavedSession], forgotten: Sequence[str]) -> None:
+        """Save the *conversations* as they are now, and drop the *forgotten* ones."""
 
     async def sessions(self, most: int) -> list[str]:
-        """Answer the ids of the conversations that were kept last, and drop all others."""
+        """Return the ids of the *most* sessions saved last, and drop all others."""
 
-    async def find(self, session: str) -> Parked | None:
-        """Return one conversation."""
+    async def find(self, session: str) -> SavedSession | None: ...
 
 
-class Journal:
-    """Write-behind buffer: changes that arrive during a save form the next save, so there is only one writer.
+class SessionWriter:
+    """The writer of a server without a state file: saves nothing."""
 
-    Without an archive it does nothing.
-    """
+    is_saving = False
 
-    def __init__(self, archive: Archive | None, metrics: Metrics) -> None:
+    def note(self, session: str, describe: Callable[[], SavedSession]) -> None:
+        """Have a session saved soon, as *describe* returns it then."""
+
+    def forget(self, session: str) -> None:
+        """Have a session dropped soon: it is over."""
+
+    async def settled(self) -> None:
+        """Wait until the changes so far are saved, or have failed; at most `SAVE_DEADLINE` seconds."""
+
+    async def earlier(self, most: int) -> list[str]:
+        """Return the sessions that an earlier process left, the last one first, and drop those beyond *most*."""
+        return []
+
+    async def find(self, session: str) -> SavedSession | None:
+        """Return a session that an earlier process saved."""
+        return None
+
+    async def close(self) -> None:
+        """Save the remaining changes."""
+
+
+class ArchiveWriter(SessionWriter):
+    """Write-behind buffer: changes that arrive during a save form the next save, so there is only one at a time."""
+
+    is_saving = True
+
+    def __init__(self, archive: Archive, metrics: Metrics) -> None:
         self._archive = archive
         self._errors = metrics.conversation_errors
-        self._changed: dict[str, Callable[[], Parked]] = {}
+        self._changed: dict[str, Callable[[], SavedSession]] = {}
         self._forgotten: set[str] = set()
-        self._waiting: list[asyncio.Future[None]] = []
+        self._saved = asyncio.Event()
         self._has_news = False
-        self._writer: asyncio.Task[None] | None = None
+        self._task: asyncio.Task[None] | None = None
         self._is_late = False
         self._is_failing = False
         self._retry: asyncio.TimerHandle | None = None
 
-    @property
-    def is_kept(self) -> bool:
-        """Whether there is an archive."""
-        return self._archive is not None
-
-    def note(self, session: str, describe: Callable[[], Parked]) -> None:
-        """Have a conversation written down soon, as *describe* finds it then."""
-        if self._archive is not None:
-            self._changed[session] = describe
-            self._forgotten.discard(session)
-            self._wake(self._archive)
+    def note(self, session: str, describe: Callable[[], SavedSession]) -> None:
+        self._changed[session] = describe
+        self._forgotten.discard(session)
+        self._wake()
 
     def forget(self, session: str) -> None:
-        """Have a conversation dropped soon: it is over."""
-        if self._archive is not None:
-            self._changed.pop(session, None)
-            self._forgotten.add(session)
-            self._wake(self._archive)
+        self._changed.pop(session, None)
+        self._forgotten.add(session)
+        self._wake()
 
     async def settled(self) -> None:
-        """Wait until the changes so far are written, or have failed; at most `SAVE_DEADLINE` seconds."""
-        if self._archive is None or self._is_late or self._writer is None:
+        if self._is_late or self._task is None or self._task.done():
             return
-        done = asyncio.get_running_loop().create_future()
-        self._waiting.append(done)
-        self._wake(self._archive)
+        saved = self._saved
+        self._wake()
         try:
             async with asyncio.timeout(SAVE_DEADLINE):
-                await done
+                await saved.wait()
         except TimeoutError:
             self._is_late = True
             self._errors.inc()
             log.error(
-                "the state file has not answered for %g s: answers do not wait for it until it does", SAVE_DEADLINE
+                "the state file has not responded for %g s: until it does, no response waits for it", SAVE_DEADLINE
             )
 
     async def earlier(self, most: int) -> list[str]:
-        """Answer which sessions an earlier process has left, the last one first, and drop those beyond *most*."""
-        if self._archive is None:
-            return []
-        try:
-            async with asyncio.timeout(SAVE_DEADLINE):
-                return await self._archive.sessions(most)
-        except Exception:
-            self._errors.inc()
-            log.exception("the conversations of the last run could not be read; their clients will be refused")
-            return []
+        failure = "the conversations of the last run could not be read; their clients will be refused"
+        return await self._read(self._archive.sessions(most), failure) or []
 
-    async def find(self, session: str) -> Parked | None:
-        """Return a session that an earlier process has written."""
-        if self._archive is None:
-            return None
-        try:
-            async with asyncio.timeout(SAVE_DEADLINE):
-                return await self._archive.find(session)
-        except Exception:
-            self._errors.inc()
-            log.exception("the conversation of a client that came back could not be read; it is refused")
-            return None
+    async def find(self, session: str) -> SavedSession | None:
+        failure = "the conversation of a client that came back could not be read; it is refused"
+        return await self._read(self._archive.find(session), failure)
 
     async def close(self) -> None:
-        """Write the remaining changes."""
-        if self._archive is None:
-            return
-        self._resume_writing()
         try:
-            await asyncio.wait_for(self._wake(self._archive), SAVE_DEADLINE)
+            await asyncio.wait_for(self._try_again(), SAVE_DEADLINE)
         except TimeoutError:
-            log.error(
-                "the state file has not answered for %g s: the last words of conversations are lost", SAVE_DEADLINE
-            )
-        self._resume_writing()
+            failure = "the state file has not responded for %g s: the latest messages of conversations may be lost"
+            log.error(failure, SAVE_DEADLINE)
+        if self._retry is not None:
+            self._retry.cancel()
 
-    def _wake(self, archive: Archive) -> asyncio.Task[None]:
+    async def _read(self, reading: Awaitable[Result], failure: str) -> Result | None:
+        try:
+            async with asyncio.timeout(SAVE_DEADLINE):
+                return await reading
+        except Exception:
+            self._errors.inc()
+            log.exception(failure)
+            return None
+
+    def _wake(self) -> asyncio.Task[None]:
         self._has_news = True
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write_all(archive))
-        return self._writer
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._write_all())
+        return self._task
 
-    async def _write_all(self, archive: Archive) -> None:
-        try:
-            while self._has_news:
-                self._has_news = False
-                await self._write(archive)
-        finally:
-            self._writer = None
+    async def _write_all(self) -> None:
+        while self._has_news:
+            self._has_news = False
+            saved, self._saved = self._saved, asyncio.Event()
+            try:
+                if self._retry is None:
+                    await self._save()
+            finally:
+                self._is_late = False
+                saved.set()
 
-    async def _write(self, archive: Archive) -> None:
-        waiting, self._waiting = self._waiting, []
-        try:
-            if self._retry is None:
-                await self._save(archive)
-        finally:
-            self._is_late = False
-            for done in waiting:
-                if not done.done():
-                    done.set_result(None)
-
-    async def _save(self, archive: Archive) -> None:
-        """Write the changes, some conversations at a time: encoding many would block the event loop."""
+    async def _save(self) -> None:
         changed, self._changed = self._changed, {}
         forgotten, self._forgotten = self._forgotten, set()
         try:
             while changed or forgotten:
                 some = dict(islice(changed.items(), AT_A_TIME))
-                await archive.save(self._described(some), list(forgotten))
+                await self._archive.save(self._described(some), list(forgotten))
                 for session in some:
                     del changed[session]
                 forgotten.clear()
@@ -165,10 +159,9 @@ class Journal:
         except Exception:
             self._changed = {s: d for s, d in changed.items() if s not in self._forgotten} | self._changed
             self._forgotten |= forgotten - self._changed.keys()
-            self._suspend_writing(archive)
+            self._try_again_later()
 
-    def _described(self, changed: Mapping[str, Callable[[], Parked]]) -> list[Parked]:
-        """Describe them all; one that cannot be must not keep the others from being written."""
+    def _described(self, changed: Mapping[str, Callable[[], SavedSession]]) -> list[SavedSession]:
         described = []
         for session, describe in changed.items():
             try:
@@ -178,18 +171,15 @@ class Journal:
                 log.exception("the session %s could not be described; it will not outlive this process", session)
         return described
 
-    def _suspend_writing(self, archive: Archive) -> None:
+    def _try_again_later(self) -> None:
         self._errors.inc()
-        if not self._is_failing:  # a full disk is told of once, not with every answer
+        if not self._is_failing:  # a full disk is logged once, not with every response
             self._is_failing = True
             log.exception("conversations could not be written down; they go on, but would not outlive this process")
-        self._retry = asyncio.get_running_loop().call_later(RETRY, self._try_again, archive)
+        self._retry = asyncio.get_running_loop().call_later(RETRY, self._try_again)
 
-    def _try_again(self, archive: Archive) -> None:
-        self._resume_writing()
-        self._wake(archive)
-
-    def _resume_writing(self) -> None:
+    def _try_again(self) -> asyncio.Task[None]:
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None
+        return self._wake()

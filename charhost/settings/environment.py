@@ -14,12 +14,10 @@ _REMOVED = ("CHARHOST_WRONG_KEYS", "CHARHOST_WRONG_KEY_INTERVAL")
 
 
 def variable(name: str) -> str:
-    """Return the name of the variable of a setting."""
     return f"CHARHOST_{name.upper()}"
 
 
 def option(name: str) -> str:
-    """Return the option of a setting."""
     return f"--{name.replace('_', '-')}"
 
 

@@ -32,7 +32,6 @@ _SHORTEST_KEY = 16
 
 
 def settings_by_group() -> dict[str, list[str]]:
-    """Return the names of the settings of each group, in order."""
     groups: dict[str, list[str]] = {}
     names: list[str] = []
     for name in Settings.model_fields:
@@ -161,7 +160,7 @@ class Settings(BaseSettings):
         yield from unknown_variables(Settings.model_fields)
 
     @model_validator(mode="after")
-    def _refuse_empty_keys(self) -> Self:
+    def _refuse_unusable(self) -> Self:
         for name in ("admin_key", "api_key"):
             key: SecretStr | None = getattr(self, name)
             given = os.environ.get(variable(name)) if key is None else key.get_secret_value()
@@ -169,10 +168,6 @@ class Settings(BaseSettings):
                 raise ValueError(f"{variable(name)} is empty; set a key, or unset it")
             if given is not None and not given.isprintable():
                 raise ValueError(f"{variable(name)} holds a line break or another character that no header can carry")
-        return self
-
-    @model_validator(mode="after")
-    def _refuse_contradictions(self) -> Self:
         if self.allowed_roots is None and os.environ.get("CHARHOST_ALLOWED_ROOTS") is not None:
             raise ValueError("CHARHOST_ALLOWED_ROOTS is empty; name a directory, or unset it")
         if self.resume_set and self.state is None:
@@ -187,7 +182,6 @@ class Settings(BaseSettings):
 
 
 def _explain(problem: FieldProblem) -> str:
-    """Return a line for one pydantic error, with the setting, the expected and the actual value."""
     if not problem.steps:
         return problem.text
     name = str(problem.steps[0])

@@ -13,7 +13,6 @@ from pydantic import AfterValidator
 
 
 def default_directory() -> Path:
-    """Return the directory of the characters that come with charhost."""
     return project_folder("charhost.default_characters", "characters")
 
 
@@ -26,7 +25,6 @@ def project_folder(package: str, folder: str) -> Path:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether *host* is `localhost` or a loopback address."""
     if host.lower() == "localhost":
         return True
     try:

@@ -1,5 +1,1 @@
 """The state file: history and conversations that outlive the process, in SQLite."""
-
-from charhost.storage.state_file import StateFile
-
-__all__ = ["StateFile"]

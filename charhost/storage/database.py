@@ -1,4 +1,4 @@
-"""Database: one SQLite file that belongs to one running server."""
+"""One SQLite file that belongs to one running server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from charhost.errors import StateError
 from charhost.loading.directory_walk import identity
@@ -33,32 +32,26 @@ class Database:
         self.path = path.resolve()
         self._connection: Connection | None = None
         self._identity: tuple[int, int] | None = None
-        self._writes: set[asyncio.Task[Any]] = set()
 
     async def open(self) -> None:
         """Open the file, or create it; raise `StateError` if it cannot be used, with nothing in it changed."""
         try:
             await asyncio.to_thread(check, self.path)
             self._connection = await Connection.open(self.path, HANDOVER)
-            await self._connection.run(partial(_claim, self._connection))
+            await self._connection.submit(partial(_claim, self._connection))
             self._identity = _identity(self.path)
-        except sqlite3.Error as e:
+        except BaseException as e:
             await self.close()
-            raise unusable(self.path, e) from e
-        except BaseException:
-            await self.close()
+            if isinstance(e, sqlite3.Error):
+                raise unusable(self.path, e) from e
             raise
 
     async def close(self) -> None:
-        """Wait for the running writes, and close the file; a disk that does not respond is given up."""
-        if self._writes:
-            await asyncio.wait(self._writes, timeout=_CLOSE)
+        """Close the file after the running writes; a disk that does not respond is given up."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
         try:
-            if self._writes:
-                raise TimeoutError
             await asyncio.wait_for(connection.close(), _CLOSE)
         except TimeoutError:
             log.error("the state file %s does not answer; what was being written to it may be lost", self.path)
@@ -68,22 +61,16 @@ class Database:
         """Return the result of *job*; raise `StateError` if the file cannot be read, or does not respond."""
         try:
             async with asyncio.timeout(_ANSWER):
-                return await self._open.run(job)
+                return await self._open.submit(job)
         except TimeoutError as e:
             raise StateError(f"the state file {self.path} has not answered for {_ANSWER:g} s") from e
         except sqlite3.Error as e:
             raise StateError(f"the state file {self.path} cannot be read: {e}") from e
 
     async def write(self, job: Job[Result], written: Callable[[Result], None] = lambda _: None) -> None:
-        """Do *job* in one transaction, then call *written* with its result; both also if the caller is cancelled."""
-        task = asyncio.create_task(self._write(job, written))
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
-        await asyncio.shield(task)
-
-    async def _write(self, job: Job[Result], written: Callable[[Result], None]) -> None:
-        connection = self._open
-        written(await connection.run(partial(connection.transact, partial(self._checked, job))))
+        """Do *job* in one transaction, then *written* with its result, both on the thread, also without the caller."""
+        transact = partial(self._open.transact, partial(self._checked, job))
+        await asyncio.shield(self._open.submit(lambda statements: written(transact(statements))))
 
     def _checked(self, job: Job[Result], statements: Statements) -> Result:
         if _identity(self.path) != self._identity:
@@ -101,13 +88,12 @@ def _claim(connection: Connection, statements: Statements) -> None:
     """Lock the file for this process, and create the tables of a new one."""
     # Read before the lock is taken: otherwise the shared memory that `check` used would stay behind.
     statements.rows("SELECT count(*) FROM sqlite_schema")
-    statements.run("PRAGMA locking_mode = EXCLUSIVE")
-    statements.run("PRAGMA foreign_keys = ON")
+    for pragma in ("locking_mode = EXCLUSIVE", "foreign_keys = ON"):
+        statements.run(f"PRAGMA {pragma}")
     connection.transact(_create, statements)
-    statements.run("PRAGMA journal_mode = WAL")
-    statements.run("PRAGMA synchronous = FULL")
-    # After a large write the log is cut to this size again.
-    statements.run("PRAGMA journal_size_limit = 16777216")
+    # After a large write the log is cut to 16 MiB again.
+    for pragma in ("journal_mode = WAL", "synchronous = FULL", "journal_size_limit = 16777216"):
+        statements.run(f"PRAGMA {pragma}")
 
 
 def _create(statements: Statements) -> None:

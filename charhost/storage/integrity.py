@@ -36,13 +36,13 @@ def check(path: Path) -> None:
     if not head.startswith(b"SQLite format 3\0") or len(head) < 100:
         raise StateError(f"{path} is no state file: it is not a database; name another file")
     version, magic = (int.from_bytes(head[start : start + 4], "big") for start in (60, 68))
-    _check_version(path, magic, version)
+    _check_kind(path, magic, version)
     _check_content(path, magic)
 
 
-def _check_version(path: Path, magic: int, version: int) -> None:
+def _check_kind(path: Path, magic: int, version: int, tables: int = 0) -> None:
     # While it is being made a file has neither; then it has no tables either.
-    if magic not in (0, MAGIC):
+    if magic not in (0, MAGIC) or (tables and not magic):
         raise StateError(f"{path} is no state file: it is the database of another program; name another file")
     if version not in (0, VERSION):
         other = "a newer" if version > VERSION else "an older"
@@ -60,9 +60,7 @@ def _check_content(path: Path, magic: int) -> None:
         found, version, tables = (connection.execute(query).fetchone()[0] for query in _CHECKS)
     if found != "ok":
         raise sqlite3.DatabaseError(found.splitlines()[-1])
-    _check_version(path, magic, version)  # the log may have a later one
-    if tables and not magic:
-        raise StateError(f"{path} is no state file: it is the database of another program; name another file")
+    _check_kind(path, magic, version, tables)  # the log may have a later version
 
 
 def _make(path: Path) -> None:
@@ -70,7 +68,7 @@ def _make(path: Path) -> None:
     folder = path.parent
     try:
         if folder.stat().st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
-            raise StateError(_exposed(folder, "the folder of the state file"))
+            raise _exposed(folder, "the folder of the state file")
         if not os.access(folder, os.W_OK):
             raise StateError(f"the state file {path} cannot be used: files have to be made beside it, in {folder}")
         for side_file in (path.with_name(path.name + ending) for ending in _SIDE_FILES):
@@ -86,28 +84,27 @@ def _make(path: Path) -> None:
 
 
 def _guard(path: Path) -> None:
-    """Refuse a file that somebody else may have written."""
+    """Refuse a file that another user may have written."""
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise StateError(f"{path} is no state file: it is not a regular file; name another one")
         if status.st_uid not in (0, os.geteuid()) or status.st_mode & 0o022:
-            raise StateError(_exposed(path, "the state file"))
+            raise _exposed(path, "the state file")
         path.chmod(0o600)
     except OSError as e:
         raise StateError(f"the state file {path} cannot be used: {e.strerror}") from e
 
 
-def _exposed(path: Path, what: str) -> str:
+def _exposed(path: Path, what: str) -> StateError:
     mode = "go-w" if path.is_dir() else "600"
-    return (
-        f"others than this user may write {what} {path}, and with it choose what code is run: "
-        f"make sure that nobody has, and make it your own (chown, chmod {mode})"
+    return StateError(
+        f"{what} {path} is writable by other users, who could make the server run their code: "
+        f"inspect it, then chown it to this user and chmod {mode}"
     )
 
 
 def unusable(path: Path, error: sqlite3.Error) -> StateError:
-    """Return the error for a file that SQLite cannot use, with the remedy."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StateError(f"the state file {path} is in use by another server; each needs one of its own")

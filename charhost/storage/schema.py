@@ -8,60 +8,39 @@ VERSION = 1
 SCHEMA = (
     # Each attempt to reload, as its report.
     """CREATE TABLE attempts (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        reload_id TEXT NOT NULL UNIQUE,
-        report TEXT NOT NULL)""",
+        number INTEGER PRIMARY KEY AUTOINCREMENT, reload_id TEXT NOT NULL UNIQUE, report TEXT NOT NULL)""",
     # Each content of a file, once.
-    """CREATE TABLE contents (
-        id INTEGER PRIMARY KEY,
-        digest BLOB NOT NULL UNIQUE,
-        data BLOB NOT NULL)""",
-    """CREATE TABLE directories (
-        id INTEGER PRIMARY KEY,
-        path BLOB NOT NULL UNIQUE)""",
+    "CREATE TABLE contents (id INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE, data BLOB NOT NULL)",
+    "CREATE TABLE directories (id INTEGER PRIMARY KEY, path BLOB NOT NULL UNIQUE)",
     # `place` is where the directory led to, by whatever links.
     """CREATE TABLE snapshots (
         id INTEGER PRIMARY KEY AUTOINCREMENT,
-        directory INTEGER NOT NULL REFERENCES directories,
-        place BLOB NOT NULL,
-        taken INTEGER NOT NULL)""",
+        directory INTEGER NOT NULL REFERENCES directories, place BLOB NOT NULL, taken INTEGER NOT NULL)""",
     # A file had this content from the snapshot `first` of its directory to `last`; NULL: it has it in the newest, too.
     # So a reload adds as many rows as there are changed files, however large the directory is.
     """CREATE TABLE files (
         directory INTEGER NOT NULL REFERENCES directories,
         path BLOB NOT NULL,
-        first INTEGER NOT NULL,
-        last INTEGER,
+        first INTEGER NOT NULL, last INTEGER,
         content INTEGER NOT NULL REFERENCES contents,
         PRIMARY KEY (directory, path, first)) WITHOUT ROWID""",
     "CREATE INDEX snapshots_of_directory ON snapshots (directory, id)",
     "CREATE INDEX files_of_content ON files (content)",
     # Each set that served, and its characters in their order.
     """CREATE TABLE sets (
-        generation INTEGER PRIMARY KEY,
-        directory BLOB NOT NULL,
-        revision TEXT NOT NULL,
-        disk TEXT)""",
+        generation INTEGER PRIMARY KEY, directory BLOB NOT NULL, revision TEXT NOT NULL, disk TEXT)""",
     """CREATE TABLE members (
         generation INTEGER NOT NULL REFERENCES sets ON DELETE CASCADE,
         position INTEGER NOT NULL,
         snapshot INTEGER NOT NULL REFERENCES snapshots,
-        path BLOB NOT NULL,
-        fingerprint TEXT NOT NULL,
+        path BLOB NOT NULL, fingerprint TEXT NOT NULL,
         PRIMARY KEY (generation, position)) WITHOUT ROWID""",
     "CREATE INDEX members_of_snapshot ON members (snapshot)",
     # Each conversation that its client may come back for.
     """CREATE TABLE conversations (
-        id TEXT PRIMARY KEY,
-        saved REAL NOT NULL,
-        character TEXT NOT NULL,
-        owner TEXT NOT NULL,
-        dialect TEXT,
-        config TEXT,
-        conversation TEXT NOT NULL) WITHOUT ROWID""",
+        id TEXT PRIMARY KEY, saved REAL NOT NULL, character TEXT NOT NULL, owner TEXT NOT NULL,
+        dialect TEXT, config TEXT, conversation TEXT NOT NULL) WITHOUT ROWID""",
     """CREATE TABLE items (
-        session TEXT NOT NULL REFERENCES conversations ON DELETE CASCADE,
-        position INTEGER NOT NULL,
-        item TEXT NOT NULL,
+        session TEXT NOT NULL REFERENCES conversations ON DELETE CASCADE, position INTEGER NOT NULL, item TEXT NOT NULL,
         PRIMARY KEY (session, position)) WITHOUT ROWID""",
 )

@@ -1,4 +1,4 @@
-"""StateFile: the history and the conversations, in one file."""
+"""The history and the conversations, in one file."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ class StateFile:
         self.conversations = ConversationTable(self._database)
 
     async def open(self) -> None:
-        """Open the file, or create it; raise `StateError` if it cannot be used, with nothing in it changed."""
         await self._database.open()
 
     async def close(self) -> None:
-        """Close the file after the running writes."""
         await self._database.close()

@@ -24,10 +24,11 @@ from charhost.llm.upstream import UpstreamModels
 from charhost.llm.upstream.endpoint import Endpoint
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
-from charhost.resume.disconnected import Parking
-from charhost.resume.writer import Journal
+from charhost.reload.store import MemoryStore, Store
+from charhost.resume.disconnected import DisconnectedSessions
+from charhost.resume.writer import ArchiveWriter, SessionWriter
 from charhost.settings import Settings
-from charhost.storage import StateFile
+from charhost.storage.state_file import StateFile
 from charhost.text import display
 from charhost.watch.watcher import Watcher
 from charhost.web import catalog, monitoring, reload
@@ -37,13 +38,13 @@ from charhost.web.docs.manual import Manual
 from charhost.web.keys import (
     API,
     CONVERSATIONS,
+    DISCONNECTED,
     GATE,
-    JOURNAL,
     MANAGER,
     MANUAL,
     METRICS,
     MODELS,
-    PARKING,
+    SESSION_WRITER,
     SESSIONS,
     SETTINGS,
     STARTED,
@@ -96,19 +97,21 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[STARTED] = int(time.time())
     app[METRICS] = Metrics()
     app[GATE] = Gate(settings, app[METRICS])
-    state = StateFile(settings.state) if settings.state else None
-    history = state.history if state else None
-    app[JOURNAL] = Journal(state.conversations if state else None, app[METRICS])
-    app[PARKING] = Parking(settings.resume_max, settings.resume_ttl, app[JOURNAL])
-    app[METRICS].watch(app[METRICS].sessions_parked, lambda: len(app[PARKING]))
+    app[SESSION_WRITER] = SessionWriter()
+    store: Store = MemoryStore()
+    if settings.state:
+        state = StateFile(settings.state)
+        app[SESSION_WRITER] = ArchiveWriter(state.conversations, app[METRICS])
+        store = state.history
+        app.cleanup_ctx.append(partial(_state, state))
+    app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER])
+    app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
     pool = WorkerPool()
     app[MODELS] = UpstreamModels(settings)
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
-    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, history)
+    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, store)
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
-    if state is not None:
-        app.cleanup_ctx.append(partial(_state, state))
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(_first_load)
     app.cleanup_ctx.append(_watching)
@@ -150,11 +153,11 @@ def serve(settings: Settings) -> None:
 
 async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
     await state.open()
-    await app[PARKING].recover()
+    await app[DISCONNECTED].recover()
     sets = len(await state.history.generations())
-    log.info("state file: %d earlier character sets, %d conversations", sets, len(app[PARKING]))
+    log.info("state file: %d earlier character sets, %d conversations", sets, len(app[DISCONNECTED]))
     yield
-    await app[JOURNAL].close()
+    await app[SESSION_WRITER].close()
     await state.close()
 
 
@@ -187,7 +190,7 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
 
 async def _stop(app: web.Application) -> None:
     await asyncio.gather(app[MANAGER].close(app[SETTINGS].shutdown_timeout), app[SESSIONS].close())
-    app[PARKING].close()  # the last of them parked theirs just now, for a server that goes on with the same state
+    app[DISCONNECTED].close()  # the last sessions have just come, and are saved for the next server
 
 
 def _who_answers(settings: Settings) -> str:

@@ -6,8 +6,8 @@ from charhost.conversation.conversation import Conversations
 from charhost.llm.upstream import UpstreamModels
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
-from charhost.resume.disconnected import Parking
-from charhost.resume.writer import Journal
+from charhost.resume.disconnected import DisconnectedSessions
+from charhost.resume.writer import SessionWriter
 from charhost.settings import Settings
 from charhost.watch.watcher import Watcher
 from charhost.web.docs.manual import Manual
@@ -22,8 +22,8 @@ WATCHER: web.AppKey[Watcher | None] = web.AppKey("watcher")
 SESSIONS = web.AppKey("sessions", Sessions)
 MODELS = web.AppKey("models", UpstreamModels)
 CONVERSATIONS = web.AppKey("conversations", Conversations)
-PARKING = web.AppKey("parking", Parking)
-JOURNAL = web.AppKey("journal", Journal)
+DISCONNECTED = web.AppKey("disconnected", DisconnectedSessions)
+SESSION_WRITER = web.AppKey("session_writer", SessionWriter)
 GATE = web.AppKey("gate", Gate)
 API = web.AppKey("api", Api)
 MANUAL = web.AppKey("manual", Manual)

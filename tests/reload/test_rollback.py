@@ -21,7 +21,7 @@ from charhost.reload.messages import not_kept
 from charhost.reload.store import MOST_SETS, MemoryStore
 from charhost.report import ReloadReport, ReloadRequest, RollbackRequest, Trigger
 from charhost.settings import Settings
-from charhost.storage import StateFile
+from charhost.storage.state_file import StateFile
 from tests.conftest import character, prompt
 from tests.reload.helpers import TAGGED, Gate, Write, sample, state
 from tests.scripted import LIMIT

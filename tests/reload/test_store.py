@@ -15,7 +15,7 @@ from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.reload.store import MOST_ATTEMPTS, MOST_SETS, MemoryStore, Store
 from charhost.settings import Settings
-from charhost.storage import StateFile
+from charhost.storage.state_file import StateFile
 from tests.conftest import character
 from tests.reload.helpers import Write, report
 

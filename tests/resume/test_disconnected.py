@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from charhost.metrics import Metrics
-from charhost.resume.disconnected import MOST_CHARACTERS, Parking
-from charhost.resume.saved_session import Parked
-from charhost.resume.writer import Archive, Journal
+from charhost.resume.disconnected import MOST_CHARACTERS, DisconnectedSessions
+from charhost.resume.saved_session import SavedSession
+from charhost.resume.writer import Archive, ArchiveWriter, SessionWriter
 from tests.scripted import LIMIT, message
 
 
@@ -49,171 +49,176 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def parking_of(most: int, seconds: float, archive: Archive | None = None) -> Parking:
-    """A parking whose journal has that archive, or none."""
-    return Parking(most, seconds, Journal(archive, Metrics()))
+def disconnected_sessions(most: int, seconds: float, archive: Archive | None = None) -> DisconnectedSessions:
+    """Disconnected sessions whose writer has that archive, or none."""
+    writer = SessionWriter() if archive is None else ArchiveWriter(archive, Metrics())
+    return DisconnectedSessions(most, seconds, writer)
 
 
-def parked(session_id: str, owner: str = "") -> Parked:
+def saved(session_id: str, owner: str = "") -> SavedSession:
     """A conversation with Ada."""
-    return Parked(session_id, "Ada", owner, "ga", {}, "conv_1", (message("Hi"),))
+    return SavedSession(session_id, "Ada", owner, "ga", {}, "conv_1", (message("Hi"),))
 
 
-def claim(parking: Parking, session_id: str, owner: str = "") -> Parked | None:
+def claim(disconnected: DisconnectedSessions, session_id: str, owner: str = "") -> SavedSession | None:
     """Claim a session that is in memory, which never suspends: a swap in between would be missed."""
     with pytest.raises(StopIteration) as ended:
-        parking.claim(session_id, owner).send(None)
-    found: Parked | None = ended.value.value
+        disconnected.claim(session_id, owner).send(None)
+    found: SavedSession | None = ended.value.value
     return found
 
 
 def test_what_is_parked_is_found_until_it_is_taken(clock: Clock) -> None:
     """A conversation waits under its id, and for one client only."""
-    parking, one = parking_of(10, 60), parked("sess_1")
-    parking.put(one)
-    assert len(parking) == 1
-    assert (claim(parking, "sess_1"), len(parking)) == (one, 0)
-    assert claim(parking, "sess_1") is None
+    disconnected, one = disconnected_sessions(10, 60), saved("sess_1")
+    disconnected.put(one)
+    assert len(disconnected) == 1
+    assert (claim(disconnected, "sess_1"), len(disconnected)) == (one, 0)
+    assert claim(disconnected, "sess_1") is None
 
 
 def test_session_that_is_given_back_can_be_claimed_again(clock: Clock) -> None:
     """A client that cannot resume, because its character is gone, may try again later."""
-    parking, one = parking_of(10, 60), parked("sess_1")
-    parking.put(one)
+    disconnected, one = disconnected_sessions(10, 60), saved("sess_1")
+    disconnected.put(one)
     for _ in range(2):
-        assert claim(parking, "sess_1") is one
-        parking.give_back(one)
-    assert len(parking) == 1
+        assert claim(disconnected, "sess_1") is one
+        disconnected.give_back(one)
+    assert len(disconnected) == 1
 
 
 def test_an_id_alone_opens_nothing(clock: Clock) -> None:
     """A conversation is given to whom it belongs to, and so to nobody without a key."""
-    parking = parking_of(10, 60)
-    parking.put(parked("sess_1", "me"))
-    assert (claim(parking, "sess_1", "you"), claim(parking, "sess_1"), claim(parking, "sess_2", "me")) == (None,) * 3
-    assert claim(parking, "sess_1", "me") is not None
+    disconnected = disconnected_sessions(10, 60)
+    disconnected.put(saved("sess_1", "me"))
+    assert (
+        claim(disconnected, "sess_1", "you"),
+        claim(disconnected, "sess_1"),
+        claim(disconnected, "sess_2", "me"),
+    ) == (None,) * 3
+    assert claim(disconnected, "sess_1", "me") is not None
 
 
 def test_what_nobody_comes_for_expires(clock: Clock) -> None:
     """After its time a conversation is not found, and not kept either."""
-    parking = parking_of(10, 60)
+    disconnected = disconnected_sessions(10, 60)
     for session_id in ("sess_1", "sess_2"):
-        parking.put(parked(session_id))
+        disconnected.put(saved(session_id))
     clock.move(59)
-    assert claim(parking, "sess_1")
+    assert claim(disconnected, "sess_1")
     clock.move(1)
-    assert (claim(parking, "sess_2"), len(parking)) == (None, 0)
+    assert (claim(disconnected, "sess_2"), len(disconnected)) == (None, 0)
 
 
 def test_what_has_expired_is_not_found_before_it_is_swept(clock: Clock) -> None:
     """It is the time that counts, not when the loop comes to tidying up."""
-    parking = parking_of(10, 60)
-    parking.put(parked("sess_1"))
+    disconnected = disconnected_sessions(10, 60)
+    disconnected.put(saved("sess_1"))
     clock.now += 60
-    assert (claim(parking, "sess_1"), len(parking)) == (None, 1)
+    assert (claim(disconnected, "sess_1"), len(disconnected)) == (None, 1)
 
 
 def test_each_has_its_own_time(clock: Clock) -> None:
     """The sweep that removes one comes again for the next."""
-    parking = parking_of(10, 60)
-    parking.put(parked("sess_1"))
+    disconnected = disconnected_sessions(10, 60)
+    disconnected.put(saved("sess_1"))
     clock.move(30)
     for session_id in ("sess_2", "sess_3"):
-        parking.put(parked(session_id))
+        disconnected.put(saved(session_id))
     clock.move(30)
-    assert (len(parking), claim(parking, "sess_2") is not None) == (2, True)
+    assert (len(disconnected), claim(disconnected, "sess_2") is not None) == (2, True)
     clock.move(30)
-    assert (len(parking), clock.calls) == (0, [])
+    assert (len(disconnected), clock.calls) == (0, [])
 
 
 def test_one_sweep_waits_however_many_there_are(clock: Clock) -> None:
-    """Ten thousand conversations need one timer; where nothing is parked there is none, until something is."""
-    parking = parking_of(10, 60)
+    """Ten thousand conversations need one timer; where no session is kept there is none, until something is."""
+    disconnected = disconnected_sessions(10, 60)
     for number in range(5):
-        parking.put(parked(f"sess_{number}"))
+        disconnected.put(saved(f"sess_{number}"))
     assert len(clock.calls) == 1
     clock.move(60)
     assert clock.calls == []
-    parking.put(parked("sess_9"))
+    disconnected.put(saved("sess_9"))
     assert len(clock.calls) == 1
 
 
 def test_a_conversation_that_comes_and_goes_has_its_time_anew(clock: Clock) -> None:
     """Each time a client is lost it has as long as the first time."""
-    parking, one = parking_of(10, 60), parked("sess_1")
+    disconnected, one = disconnected_sessions(10, 60), saved("sess_1")
     for _ in range(3):
-        parking.put(one)
+        disconnected.put(one)
         clock.move(50)
-        assert claim(parking, "sess_1") is one
-    parking.put(one)
+        assert claim(disconnected, "sess_1") is one
+    disconnected.put(one)
     clock.move(59)
-    assert claim(parking, "sess_1") is one
+    assert claim(disconnected, "sess_1") is one
 
 
 def test_beyond_the_limit_the_oldest_goes(clock: Clock) -> None:
-    """So many are kept, the newest of them; one that is parked again is new."""
-    parking = parking_of(2, 60)
+    """So many are kept, the newest of them; one that is put back is new."""
+    disconnected = disconnected_sessions(2, 60)
     for session_id in ("a", "b", "a", "c"):
-        parking.put(parked(session_id))
-    assert [session_id for session_id in "abc" if claim(parking, session_id)] == ["a", "c"]
+        disconnected.put(saved(session_id))
+    assert [session_id for session_id in "abc" if claim(disconnected, session_id)] == ["a", "c"]
 
 
 @pytest.mark.parametrize(("most", "seconds"), [(0, 60), (10, 0)])
-def test_parking_can_be_off(clock: Clock, most: int, seconds: float) -> None:
+def test_keeping_can_be_off(clock: Clock, most: int, seconds: float) -> None:
     """Where no conversation, or for no time, is to be kept nobody can come back."""
-    parking = parking_of(most, seconds)
-    parking.put(parked("sess_1"))
-    assert claim(parking, "sess_1") is None
+    disconnected = disconnected_sessions(most, seconds)
+    disconnected.put(saved("sess_1"))
+    assert claim(disconnected, "sess_1") is None
     clock.move(0)
-    assert len(parking) == 0
+    assert len(disconnected) == 0
 
 
 def test_what_was_said_is_not_in_a_log(clock: Clock) -> None:
     """The representation shows neither the words nor what a client has set."""
-    assert "Hi" not in repr(parked("sess_1"))
+    assert "Hi" not in repr(saved("sess_1"))
 
 
-def heavy(session_id: str, share: float) -> Parked:
+def heavy(session_id: str, share: float) -> SavedSession:
     """A conversation that is so large a part of all that may be kept."""
-    return replace(parked(session_id), weight=int(MOST_CHARACTERS * share))
+    return replace(saved(session_id), weight=int(MOST_CHARACTERS * share))
 
 
 def test_long_conversations_count_for_more(clock: Clock) -> None:
     """However few they are, together they take no more than so much memory; the oldest go."""
-    parking = parking_of(10, 60)
+    disconnected = disconnected_sessions(10, 60)
     for session_id in ("a", "b", "c"):
-        parking.put(heavy(session_id, 0.5))
-    assert [session_id for session_id in "abc" if claim(parking, session_id)] == ["b", "c"]
+        disconnected.put(heavy(session_id, 0.5))
+    assert [session_id for session_id in "abc" if claim(disconnected, session_id)] == ["b", "c"]
 
 
 def test_what_has_left_weighs_nothing(clock: Clock) -> None:
     """Taken, replaced, swept or pushed out: its place is free for another."""
-    parking = parking_of(1, 60)
+    disconnected = disconnected_sessions(1, 60)
     for _ in range(3):
-        parking.put(heavy("a", 0.6))
-        parking.put(heavy("a", 0.6))
-        parking.put(heavy("b", 0.6))
+        disconnected.put(heavy("a", 0.6))
+        disconnected.put(heavy("a", 0.6))
+        disconnected.put(heavy("b", 0.6))
         clock.move(60)
-        parking.put(heavy("c", 0.6))
-        assert claim(parking, "c")
-    parking.put(heavy("d", 1))
-    assert claim(parking, "d")
+        disconnected.put(heavy("c", 0.6))
+        assert claim(disconnected, "c")
+    disconnected.put(heavy("d", 1))
+    assert claim(disconnected, "d")
 
 
 def test_closing_forgets_all(clock: Clock) -> None:
     """At the end nothing is kept and nothing waits."""
-    parking = parking_of(10, 60)
-    parking.put(parked("sess_1"))
-    parking.close()
-    assert (len(parking), clock.calls) == (0, [])
+    disconnected = disconnected_sessions(10, 60)
+    disconnected.put(saved("sess_1"))
+    disconnected.close()
+    assert (len(disconnected), clock.calls) == (0, [])
 
 
 async def test_the_sweep_really_comes() -> None:
     """On a real loop a conversation is let go by itself."""
-    parking = parking_of(10, 0.01)
-    parking.put(parked("sess_1"))
+    disconnected = disconnected_sessions(10, 0.01)
+    disconnected.put(saved("sess_1"))
     async with asyncio.timeout(LIMIT):
-        while len(parking):
+        while len(disconnected):
             await asyncio.sleep(0.001)
 
 
@@ -224,7 +229,7 @@ class Left:
     """An archive in which an earlier process has left conversations."""
 
     def __init__(self, *session_ids: str) -> None:
-        self.kept = {session_id: parked(session_id) for session_id in session_ids}
+        self.kept = {session_id: saved(session_id) for session_id in session_ids}
         self.read: list[str] = []
         self.saves = 0
         self.dropped = asyncio.Event()
@@ -232,7 +237,7 @@ class Left:
         self.first_read_ends = asyncio.Event()
         self.first_read_ends.set()
 
-    async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
+    async def save(self, conversations: Sequence[SavedSession], forgotten: Sequence[str]) -> None:
         self.saves += 1
         self.kept.update({one.id: one for one in conversations})
         for session_id in forgotten:
@@ -242,7 +247,7 @@ class Left:
     async def sessions(self, most: int) -> list[str]:
         return list(self.kept)[:most]
 
-    async def find(self, session: str) -> Parked | None:
+    async def find(self, session: str) -> SavedSession | None:
         self.read.append(session)
         self.reading.set()
         if len(self.read) == 1:
@@ -251,99 +256,99 @@ class Left:
 
 
 async def test_what_an_earlier_process_left_is_read_when_its_client_comes() -> None:
-    """It counts as parked from the start on, and takes memory only when it is asked for."""
-    parking = parking_of(10, 60, left := Left("sess_1", "sess_2"))
-    await parking.recover()
-    assert (len(parking), left.read) == (2, [])
-    assert await parking.claim("sess_1", "") is left.kept["sess_1"]
-    assert await parking.claim("sess_1", "") is None
-    assert (len(parking), left.read) == (1, ["sess_1"])
-    parking.close()
+    """It counts as disconnected from the start on, and takes memory only when it is asked for."""
+    disconnected = disconnected_sessions(10, 60, left := Left("sess_1", "sess_2"))
+    await disconnected.recover()
+    assert (len(disconnected), left.read) == (2, [])
+    assert await disconnected.claim("sess_1", "") is left.kept["sess_1"]
+    assert await disconnected.claim("sess_1", "") is None
+    assert (len(disconnected), left.read) == (1, ["sess_1"])
+    disconnected.close()
 
 
 async def test_session_that_is_claimed_from_the_file_is_not_written_back() -> None:
     """Neither when it is claimed nor when it is given back: the file has it."""
-    journal = Journal(left := Left("sess_1"), Metrics())
-    parking = Parking(10, 60, journal)
-    await parking.recover()
-    one = await parking.claim("sess_1", "")
+    writer = ArchiveWriter(left := Left("sess_1"), Metrics())
+    disconnected = DisconnectedSessions(10, 60, writer)
+    await disconnected.recover()
+    one = await disconnected.claim("sess_1", "")
     assert one is not None
-    parking.give_back(one)
-    await journal.settled()
-    assert (left.saves, len(parking)) == (0, 1)
-    parking.close()
+    disconnected.give_back(one)
+    await writer.settled()
+    assert (left.saves, len(disconnected)) == (0, 1)
+    disconnected.close()
 
 
 async def test_of_two_that_claim_one_session_from_the_file_one_gets_it() -> None:
     """The other one finds that it was claimed while both read."""
-    parking = parking_of(10, 60, Left("sess_1"))
-    await parking.recover()
-    claimed = await asyncio.gather(parking.claim("sess_1", ""), parking.claim("sess_1", ""))
+    disconnected = disconnected_sessions(10, 60, Left("sess_1"))
+    await disconnected.recover()
+    claimed = await asyncio.gather(disconnected.claim("sess_1", ""), disconnected.claim("sess_1", ""))
     assert sum(one is not None for one in claimed) == 1
-    parking.close()
+    disconnected.close()
 
 
 async def test_session_that_was_claimed_and_put_back_while_another_read_the_file_is_found() -> None:
     """The second claim finds it in memory."""
-    parking = parking_of(10, 60, left := Left("sess_1"))
-    await parking.recover()
+    disconnected = disconnected_sessions(10, 60, left := Left("sess_1"))
+    await disconnected.recover()
     left.first_read_ends.clear()
-    slow = asyncio.create_task(parking.claim("sess_1", ""))
+    slow = asyncio.create_task(disconnected.claim("sess_1", ""))
     await left.reading.wait()
-    one = await parking.claim("sess_1", "")
+    one = await disconnected.claim("sess_1", "")
     assert one is not None
-    parking.put(one)
+    disconnected.put(one)
     left.first_read_ends.set()
     assert await slow is one
-    parking.close()
+    disconnected.close()
 
 
 async def test_what_nobody_left_is_not_looked_for() -> None:
     """An id that is guessed costs no look into the file."""
-    parking = parking_of(10, 60, left := Left("sess_1"))
-    await parking.recover()
-    assert await parking.claim("sess_2", "") is None
+    disconnected = disconnected_sessions(10, 60, left := Left("sess_1"))
+    await disconnected.recover()
+    assert await disconnected.claim("sess_2", "") is None
     assert left.read == []
-    parking.close()
+    disconnected.close()
 
 
 async def test_what_an_earlier_process_left_is_given_to_nobody_else() -> None:
     """Who has the id and another key does not even make it wait longer."""
-    parking = parking_of(10, 60, Left("sess_1"))
-    await parking.recover()
-    assert (await parking.claim("sess_1", "you"), len(parking)) == (None, 1)
-    assert await parking.claim("sess_1", "")
-    parking.close()
+    disconnected = disconnected_sessions(10, 60, Left("sess_1"))
+    await disconnected.recover()
+    assert (await disconnected.claim("sess_1", "you"), len(disconnected)) == (None, 1)
+    assert await disconnected.claim("sess_1", "")
+    disconnected.close()
 
 
 async def test_what_an_earlier_process_left_counts_for_the_limit() -> None:
     """It is the oldest, and goes first, the longest unheard of before the others."""
-    journal = Journal(left := Left("newer", "older"), Metrics())
-    parking = Parking(2, 60, journal)
-    await parking.recover()
-    parking.put(parked("sess_1"))
-    await journal.close()
-    assert (len(parking), sorted(left.kept)) == (2, ["newer", "sess_1"])
-    parking.close()
+    writer = ArchiveWriter(left := Left("newer", "older"), Metrics())
+    disconnected = DisconnectedSessions(2, 60, writer)
+    await disconnected.recover()
+    disconnected.put(saved("sess_1"))
+    await writer.close()
+    assert (len(disconnected), sorted(left.kept)) == (2, ["newer", "sess_1"])
+    disconnected.close()
 
 
 async def test_what_an_earlier_process_left_expires_too() -> None:
     """Its time begins with the process, and at the end it is dropped from the file."""
-    parking = parking_of(10, 0.01, left := Left("sess_1"))
-    await parking.recover()
+    disconnected = disconnected_sessions(10, 0.01, left := Left("sess_1"))
+    await disconnected.recover()
     async with asyncio.timeout(LIMIT):
         await left.dropped.wait()
-    assert (len(parking), left.kept) == (0, {})
+    assert (len(disconnected), left.kept) == (0, {})
 
 
 async def test_what_is_given_up_is_dropped_from_the_archive() -> None:
     """Beyond the limit the oldest goes, there as here."""
-    journal = Journal(left := Left(), Metrics())
-    parking = Parking(1, 60, journal)
+    writer = ArchiveWriter(left := Left(), Metrics())
+    disconnected = DisconnectedSessions(1, 60, writer)
     for session_id in "ab":
-        parking.put(parked(session_id))
-        await journal.close()
+        disconnected.put(saved(session_id))
+        await writer.close()
     assert list(left.kept) == ["b"]
-    parking.close()
-    await journal.close()
+    disconnected.close()
+    await writer.close()
     assert list(left.kept) == ["b"]

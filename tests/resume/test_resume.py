@@ -67,7 +67,7 @@ async def refusal(client: Client, resume: str, **options: Any) -> tuple[str, int
 NOT_FOUND = ("session_not_found", 4004)
 
 
-async def parked(client: Client, count: int = 1) -> None:
+async def disconnected(client: Client, count: int = 1) -> None:
     """Wait until nobody is connected, and see how many conversations wait."""
     await until(lambda: not len(client.app[SESSIONS]))
     assert value(client, "sessions_parked") == count
@@ -111,7 +111,7 @@ async def test_a_conversation_is_found_again(client: Client, script: Script, how
         said = await lost.say("Remember me.")
         await lost.respond()
         await lose(client, lost, how)
-    await parked(client)
+    await disconnected(client)
     async with resuming(client, lost) as caller:
         found = await caller.ask("conversation.item.retrieve", item_id=said["item"]["id"])
         assert found["item"] == said["item"]
@@ -183,7 +183,7 @@ async def test_what_was_said_of_a_cut_answer_is_kept(client: Client, script: Scr
         await begin(lost)
         item = lost.events[-1]["item_id"]
         await lose(client, lost, how)
-    await parked(client)
+    await disconnected(client)
     async with resuming(client, lost) as caller:
         found = (await caller.ask("conversation.item.retrieve", item_id=item))["item"]
         assert (found["status"], found["content"][0]["text"]) == ("incomplete", "Once upon")
@@ -232,7 +232,7 @@ async def test_a_conversation_is_found_again_and_again(client: Client, script: S
             assert session_id(caller) == session_id(first)
             await caller.say(f"Number {number}.")
             await lose(client, caller, ("reload", "cut line")[number % 2])
-        await parked(client)
+        await disconnected(client)
         lost = caller
     async with resuming(client, lost) as caller:
         await caller.respond()
@@ -297,7 +297,7 @@ async def test_who_hung_up_has_nothing_to_come_back_to(client: Client, script: S
     async with calling(client) as lost:
         await lost.ws._writer.send_frame(frame, WSMsgType.CLOSE)
         await until(lambda: not len(client.app[SESSIONS]))
-    await parked(client, 0)
+    await disconnected(client, 0)
     assert await refusal(client, session_id(lost)) == NOT_FOUND
 
 
@@ -307,7 +307,7 @@ async def test_a_character_that_said_goodbye_is_not_asked_again(client: Client, 
     async with client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
         await greeted(ws)
         await events(ws)
-    await parked(client, 0)
+    await disconnected(client, 0)
 
 
 async def test_the_oldest_goes_when_there_are_too_many(start: StartClient) -> None:
@@ -351,7 +351,7 @@ async def test_another_key_does_not_open_it(start: StartClient, is_open: bool) -
     if not is_open:
         await reload(client)
         await events(ws)
-        await parked(client)
+        await disconnected(client)
     assert await refusal(client, found, **bearer("yours")) == NOT_FOUND
     if is_open:
         await ws.send_json({"type": "input_audio_buffer.clear"})
@@ -444,7 +444,7 @@ async def test_many_come_back_at_the_same_moment(client: Client, script: Script,
         if not is_open:
             await reload(client)
             await lost.end()
-            await parked(client)
+            await disconnected(client)
         sockets = await asyncio.gather(
             *(client.ws_connect(REALTIME, params={"resume": session_id(lost)}) for _ in range(5))
         )
@@ -488,7 +488,7 @@ async def test_a_parked_conversation_holds_no_build(client: Client, script: Scri
         edit(write, "two")
         await reload(client)
         await lost.end()
-    await parked(client)
+    await disconnected(client)
     await builds(client, 1)
 
 
@@ -498,10 +498,10 @@ async def test_those_who_wait_are_counted(client: Client, script: Script) -> Non
         await reload(client)
         await lost.end()
         await other.end()
-    await parked(client, 2)
+    await disconnected(client, 2)
     async with resuming(client, lost):
         assert value(client, "sessions_parked") == 1
-    await parked(client, 1)
+    await disconnected(client, 1)
     assert value(client, "sessions_resumed_total") == 1
 
 
@@ -534,7 +534,7 @@ async def test_a_client_of_unmute_is_greeted_once(
         await ws.send_json({"type": "input_audio_buffer.append", "audio": 5})  # answered with an error
         received = [(await ws.receive_json(timeout=LIMIT))["type"] for _ in range(1 if was_greeted else 2)]
         await asyncio.sleep(0.05)
-        assert live(client).parked.config["greeted"]  # type: ignore[index]
+        assert live(client).saved.config["greeted"]  # type: ignore[index]
     assert (len(script.requests), "error" in received) == (1, True)
 
 

@@ -10,14 +10,14 @@ import pytest
 
 from charhost.metrics import Metrics
 from charhost.resume import writer as module
-from charhost.resume.saved_session import Parked
-from charhost.resume.writer import Journal
+from charhost.resume.saved_session import SavedSession
+from charhost.resume.writer import ArchiveWriter, SessionWriter
 from tests.scripted import LIMIT, message
 
 
-def parked(session_id: str = "sess_1", *words: str) -> Parked:
+def saved(session_id: str = "sess_1", *words: str) -> SavedSession:
     """A conversation in which that was said."""
-    return Parked(session_id, "Ada", "", "ga", {}, "conv_1", tuple(map(message, words)))
+    return SavedSession(session_id, "Ada", "", "ga", {}, "conv_1", tuple(map(message, words)))
 
 
 class Archive:
@@ -31,7 +31,7 @@ class Archive:
         self.begun = asyncio.Event()
         self.wrote = asyncio.Event()
 
-    async def save(self, conversations: Sequence[Parked], forgotten: Sequence[str]) -> None:
+    async def save(self, conversations: Sequence[SavedSession], forgotten: Sequence[str]) -> None:
         self.begun.set()
         await self.gate.wait()
         if self.failure is not None:
@@ -42,7 +42,7 @@ class Archive:
     async def sessions(self, most: int) -> list[str]:
         raise OSError(5, "Input/output error")
 
-    async def find(self, session: str) -> Parked | None:
+    async def find(self, session: str) -> SavedSession | None:
         raise OSError(5, "Input/output error")
 
 
@@ -59,9 +59,9 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def journal(archive: Archive, metrics: Metrics) -> Journal:
-    """A journal with that archive."""
-    return Journal(archive, metrics)
+def writer(archive: Archive, metrics: Metrics) -> ArchiveWriter:
+    """A writer with that archive."""
+    return ArchiveWriter(archive, metrics)
 
 
 def errors(metrics: Metrics) -> float | None:
@@ -69,72 +69,72 @@ def errors(metrics: Metrics) -> float | None:
     return metrics.registry.get_sample_value("charhost_conversation_errors_total")
 
 
-async def test_who_waits_is_told_after_the_write(journal: Journal, archive: Archive) -> None:
+async def test_who_waits_is_told_after_the_write(writer: ArchiveWriter, archive: Archive) -> None:
     """An answer that is told after the wait is on the disk."""
-    journal.note("sess_1", parked)
-    await journal.settled()
+    writer.note("sess_1", saved)
+    await writer.settled()
     assert archive.saved == [(["sess_1"], [])]
 
 
-async def test_with_nothing_to_write_nobody_waits(journal: Journal, archive: Archive) -> None:
+async def test_with_nothing_to_write_nobody_waits(writer: ArchiveWriter, archive: Archive) -> None:
     """There is no write for the sake of a write."""
-    await journal.settled()
+    await writer.settled()
     assert archive.saved == []
 
 
-async def test_what_changes_during_a_write_is_written_together(journal: Journal, archive: Archive) -> None:
+async def test_what_changes_during_a_write_is_written_together(writer: ArchiveWriter, archive: Archive) -> None:
     """However many talk there is one write at a time, and the next one has all that came meanwhile."""
     archive.gate.clear()
-    journal.note("a", lambda: parked("a"))
+    writer.note("a", lambda: saved("a"))
     await archive.begun.wait()
     for session in ("b", "c", "b"):
-        journal.note(session, lambda session=session: parked(session))  # type: ignore[misc]
-    waiting = [asyncio.create_task(journal.settled()) for _ in range(3)]
+        writer.note(session, lambda session=session: saved(session))  # type: ignore[misc]
+    waiting = [asyncio.create_task(writer.settled()) for _ in range(3)]
     archive.gate.set()
     await asyncio.gather(*waiting)
     assert archive.saved == [(["a"], []), (["b", "c"], [])]
 
 
-async def test_many_conversations_are_written_some_at_a_time(journal: Journal, archive: Archive) -> None:
+async def test_many_conversations_are_written_some_at_a_time(writer: ArchiveWriter, archive: Archive) -> None:
     """In between the event loop serves others; what fails later leaves what was written written."""
     for number in range(250):
-        journal.note(str(number), lambda number=number: parked(str(number)))  # type: ignore[misc]
-    journal.forget("over")
-    await journal.settled()
+        writer.note(str(number), lambda number=number: saved(str(number)))  # type: ignore[misc]
+    writer.forget("over")
+    await writer.settled()
     assert [(len(saved), forgotten) for saved, forgotten in archive.saved] == [(100, ["over"]), (100, []), (50, [])]
 
 
-async def test_a_conversation_is_written_as_it_is_then(journal: Journal, archive: Archive) -> None:
+async def test_a_conversation_is_written_as_it_is_then(writer: ArchiveWriter, archive: Archive) -> None:
     """Not as it was when it was noted."""
-    now = [parked("old")]
-    journal.note("x", lambda: now[0])
-    now[0] = parked("new")
-    await journal.settled()
+    now = [saved("old")]
+    writer.note("x", lambda: now[0])
+    now[0] = saved("new")
+    await writer.settled()
     assert archive.saved == [(["new"], [])]
 
 
-async def test_what_is_over_is_not_written_but_dropped(journal: Journal, archive: Archive) -> None:
+async def test_what_is_over_is_not_written_but_dropped(writer: ArchiveWriter, archive: Archive) -> None:
     """Also if it was noted just before; and one that came back is kept."""
-    journal.note("a", lambda: parked("a"))
-    journal.forget("a")
-    journal.forget("b")
-    journal.note("b", lambda: parked("b"))
-    await journal.settled()
+    writer.note("a", lambda: saved("a"))
+    writer.forget("a")
+    writer.forget("b")
+    writer.note("b", lambda: saved("b"))
+    await writer.settled()
     assert archive.saved == [(["b"], ["a"])]
 
 
-async def test_at_the_end_all_is_written(journal: Journal, archive: Archive) -> None:
+async def test_at_the_end_all_is_written(writer: ArchiveWriter, archive: Archive) -> None:
     """Closing waits for it, also right after a failure."""
     archive.failure = OSError(28, "No space left on device")
-    journal.note("a", lambda: parked("a"))
-    await journal.settled()
+    writer.note("a", lambda: saved("a"))
+    await writer.settled()
     archive.failure = None
-    await journal.close()
+    await writer.close()
     assert archive.saved == [(["a"], [])]
 
 
 async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
-    journal: Journal,
+    writer: ArchiveWriter,
     archive: Archive,
     metrics: Metrics,
     caplog: pytest.LogCaptureFixture,
@@ -145,8 +145,8 @@ async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
     archive.failure = OSError(28, "No space left on device")
     async with asyncio.timeout(module.SAVE_DEADLINE / 2):
         for number in range(100):
-            journal.note(str(number), lambda number=number: parked(str(number)))  # type: ignore[misc]
-            await journal.settled()
+            writer.note(str(number), lambda number=number: saved(str(number)))  # type: ignore[misc]
+            await writer.settled()
     assert [record.message for record in caplog.records] == [
         "conversations could not be written down; they go on, but would not outlive this process"
     ]
@@ -154,55 +154,55 @@ async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
 
 
 async def test_once_there_is_room_again_all_is_written(
-    journal: Journal, archive: Archive, monkeypatch: pytest.MonkeyPatch
+    writer: ArchiveWriter, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is tried again by itself: what could not be written, and what could not be dropped."""
     monkeypatch.setattr(module, "RETRY", 0)
     archive.failure = OSError(28, "No space left on device")
-    journal.note("a", lambda: parked("a"))
-    journal.forget("b")
-    journal.note("c", lambda: parked("c"))
-    await journal.settled()
-    journal.forget("c")
+    writer.note("a", lambda: saved("a"))
+    writer.forget("b")
+    writer.note("c", lambda: saved("c"))
+    await writer.settled()
+    writer.forget("c")
     archive.failure = None
     await archive.wrote.wait()
     assert archive.saved == [(["a"], ["b", "c"])]
 
 
 async def test_a_conversation_that_cannot_be_described_keeps_no_other_from_being_written(
-    journal: Journal, archive: Archive, metrics: Metrics, caplog: pytest.LogCaptureFixture
+    writer: ArchiveWriter, archive: Archive, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A fault of charhost's own costs one conversation, and is in the log."""
-    journal.note("a", lambda: 1 / 0)  # type: ignore[arg-type, return-value]
-    journal.note("b", lambda: parked("b"))
-    await journal.settled()
+    writer.note("a", lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    writer.note("b", lambda: saved("b"))
+    await writer.settled()
     assert (archive.saved, errors(metrics)) == ([(["b"], [])], 1)
     assert "the session a could not be described" in caplog.text
 
 
 async def test_a_disk_that_hangs_costs_one_wait(
-    journal: Journal, archive: Archive, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+    writer: ArchiveWriter, archive: Archive, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody waits for it any more until it has answered."""
     monkeypatch.setattr(module, "SAVE_DEADLINE", 0.01)
     archive.gate.clear()
-    journal.note("a", lambda: parked("a"))
-    await journal.settled()
+    writer.note("a", lambda: saved("a"))
+    await writer.settled()
     assert errors(metrics) == 1
     monkeypatch.setattr(module, "SAVE_DEADLINE", LIMIT * 10)
     async with asyncio.timeout(LIMIT):
-        journal.note("b", lambda: parked("b"))
-        await journal.settled()
+        writer.note("b", lambda: saved("b"))
+        await writer.settled()
         archive.gate.set()
         while len(archive.saved) < 1:
             await asyncio.sleep(0)
 
 
-async def test_who_gives_up_waiting_stops_nothing(journal: Journal, archive: Archive) -> None:
+async def test_who_gives_up_waiting_stops_nothing(writer: ArchiveWriter, archive: Archive) -> None:
     """Of two that wait the one that stays is told."""
     archive.gate.clear()
-    journal.note("a", lambda: parked("a"))
-    leaving, staying = [asyncio.create_task(journal.settled()) for _ in range(2)]
+    writer.note("a", lambda: saved("a"))
+    leaving, staying = [asyncio.create_task(writer.settled()) for _ in range(2)]
     await archive.begun.wait()
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
@@ -213,26 +213,26 @@ async def test_who_gives_up_waiting_stops_nothing(journal: Journal, archive: Arc
 
 async def test_without_an_archive_nothing_is_done() -> None:
     """No state file: no task, no wait, nothing left of an earlier run."""
-    journal = Journal(None, Metrics())
+    writer = SessionWriter()
     before = asyncio.all_tasks()
-    journal.note("a", parked)
-    journal.forget("b")
-    await journal.settled()
-    assert (await journal.earlier(9), await journal.find("a"), asyncio.all_tasks()) == ([], None, before)
-    await journal.close()
+    writer.note("a", saved)
+    writer.forget("b")
+    await writer.settled()
+    assert (await writer.earlier(9), await writer.find("a"), asyncio.all_tasks()) == ([], None, before)
+    await writer.close()
 
 
 async def test_a_client_whose_conversation_cannot_be_read_is_refused(
-    journal: Journal, archive: Archive, metrics: Metrics, caplog: pytest.LogCaptureFixture
+    writer: ArchiveWriter, archive: Archive, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The log says why, and what is said meanwhile is written as ever."""
     with caplog.at_level(logging.ERROR):
-        assert (await journal.earlier(9), await journal.find("a")) == ([], None)
+        assert (await writer.earlier(9), await writer.find("a")) == ([], None)
     assert errors(metrics) == 2
     assert [record.message for record in caplog.records] == [
         "the conversations of the last run could not be read; their clients will be refused",
         "the conversation of a client that came back could not be read; it is refused",
     ]
-    journal.note("b", lambda: parked("b"))
-    await journal.settled()
+    writer.note("b", lambda: saved("b"))
+    await writer.settled()
     assert archive.saved == [(["b"], [])]

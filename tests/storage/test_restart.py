@@ -18,10 +18,11 @@ from aiohttp.test_utils import TestServer
 from charhost.errors import UnknownGeneration
 from charhost.reload.attempt import FromHistory
 from charhost.reload.manager import CharacterManager
+from charhost.resume.writer import ArchiveWriter
 from charhost.settings import Settings
 from charhost.storage.conversation_table import ConversationTable
 from charhost.web.app import create_app
-from charhost.web.keys import CONVERSATIONS, JOURNAL, MANAGER, SESSIONS
+from charhost.web.keys import CONVERSATIONS, MANAGER, SESSION_WRITER, SESSIONS
 from charhost.web.realtime import unmute
 from tests.conftest import Client, character, prompt
 from tests.reload.helpers import Write
@@ -51,9 +52,10 @@ def serving(directory: Path, tmp_path: Path) -> Serving:
 
 def conversations(client: Client) -> ConversationTable:
     """Return the table of conversations in the state file of the server."""
-    table = client.app[JOURNAL]._archive
-    assert isinstance(table, ConversationTable)
-    return table
+    writer = client.app[SESSION_WRITER]
+    assert isinstance(writer, ArchiveWriter)
+    assert isinstance(writer._archive, ConversationTable)
+    return writer._archive
 
 
 def manager(client: Client) -> CharacterManager:
@@ -422,7 +424,7 @@ async def test_an_answer_in_unmutes_dialect_waits_for_the_disk_too(
     """Its words are sent at once; that they were all is told when they are kept."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 0)
     async with serving() as client, client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
-        await client.app[JOURNAL].settled()
+        await client.app[SESSION_WRITER].settled()
         gate = asyncio.Event()
         save: Callable[..., Awaitable[None]] = conversations(client).save
 
@@ -459,7 +461,7 @@ async def test_a_file_that_fails_costs_no_answer_and_no_reload(
 async def test_a_client_that_was_only_greeted_finds_its_session(serving: Serving) -> None:
     """The id that it was told is kept before anything is said, so that a kill right after it does not matter."""
     async with serving() as client, calling(client) as lost:
-        await client.app[JOURNAL].settled()
+        await client.app[SESSION_WRITER].settled()
         assert await conversations(client).find(session_id(lost))
         await client.server.close()
     async with serving() as client, resuming(client, lost) as caller:
@@ -482,7 +484,7 @@ async def test_resume_writes_nothing(serving: Serving, monkeypatch: pytest.Monke
 
         monkeypatch.setattr(archive, "save", counted)
         async with resuming(client, lost) as caller:
-            await client.app[JOURNAL].settled()
+            await client.app[SESSION_WRITER].settled()
             assert saves == 0
             await talk(client, caller, "Two.")
             assert saves > 0

@@ -28,11 +28,11 @@ from charhost.loading.source_file import SourceFile
 from charhost.loading.stored_set import Member, StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.store import MOST_SETS, Generations
-from charhost.resume.saved_session import Parked
-from charhost.storage import StateFile
+from charhost.resume.saved_session import SavedSession
+from charhost.storage.conversation_table import item_of, spelled
 from charhost.storage.integrity import MAGIC
-from charhost.storage.item_codec import item_of, spelled
 from charhost.storage.schema import SCHEMA, VERSION
+from charhost.storage.state_file import StateFile
 from tests.reload.helpers import report
 from tests.scripted import LIMIT, message
 
@@ -91,7 +91,7 @@ async def test_one_that_others_may_write_is_refused(path: Path, mode: int) -> No
     async with opened(path):
         pass
     path.chmod(mode)
-    with pytest.raises(StateError, match="others than this user may write the state file"):
+    with pytest.raises(StateError, match=f"the state file {path} is writable by other users"):
         await StateFile(path).open()
 
 
@@ -104,7 +104,7 @@ async def test_what_lies_beside_it_counts_too(path: Path, ending: str) -> None:
     beside.touch()
     beside.chmod(0o666)
     before = path.read_bytes()
-    with pytest.raises(StateError, match=f"others than this user may write the state file {beside}"):
+    with pytest.raises(StateError, match=f"the state file {beside} is writable by other users"):
         await StateFile(path).open()
     assert path.read_bytes() == before
 
@@ -114,7 +114,13 @@ async def test_a_folder_that_others_may_write_is_refused(path: Path, mode: int, 
     """There they could put a log beside the file; in a sticky one, as /tmp, not for another user's file."""
     path.parent.chmod(mode)
     try:
-        with nullcontext() if may else pytest.raises(StateError, match="may write the folder of the state file"):
+        with (
+            nullcontext()
+            if may
+            else pytest.raises(
+                StateError, match=f"the folder of the state file {path.parent} is writable by other users"
+            )
+        ):
             async with opened(path):
                 pass
     finally:
@@ -126,7 +132,7 @@ async def test_one_of_another_user_is_refused(path: Path) -> None:
     """Its owner could write to it."""
     path.touch(0o600)
     os.chown(path, 12345, -1)
-    with pytest.raises(StateError, match="others than this user may write"):
+    with pytest.raises(StateError, match="is writable by other users"):
         await StateFile(path).open()
 
 
@@ -305,7 +311,7 @@ async def test_a_kill_within_a_commit_does_no_harm(path: Path) -> None:
 KILLED = """
 import asyncio, os, sys
 from pathlib import Path
-from charhost.storage import StateFile
+from charhost.storage.state_file import StateFile
 from charhost.storage.connection import Statements
 
 left = int(sys.argv[2])
@@ -400,8 +406,8 @@ async def test_what_served_before_is_not_held_in_memory(path: Path) -> None:
         generations = Generations(file.history, Metrics())
         await generations.recover()
         assert generations.former is not None
-        await connection(file).run(lambda _: None)  # the thread has let go of its last result
-        assert (generations.former.generation, len(file.history._sets._alive)) == (7, 0)
+        await connection(file).submit(lambda _: None)  # the thread has let go of its last result
+        assert (generations.former.generation, len(file.history._alive)) == (7, 0)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -455,7 +461,7 @@ async def test_a_write_that_failed_leaves_nothing_behind(path: Path, monkeypatch
     async with opened(path) as file:
         await file.history.record(report(1), stored_set(1, first))
         with monkeypatch.context() as patch:
-            patch.setattr("charhost.storage.set_table.MOST_SETS", "none")  # SQLite refuses the last statement
+            patch.setattr("charhost.storage.history.MOST_SETS", "none")  # SQLite refuses the last statement
             with pytest.raises(sqlite3.Error):
                 await file.history.record(report(2), stored_set(2, second))
         assert (await file.history.generations(), len(await file.history.attempts(9))) == ((1,), 1)
@@ -586,12 +592,12 @@ async def test_a_write_goes_on_without_its_caller(path: Path) -> None:
 # Conversations
 
 
-def parked(*items: Item, session: str = "sess_1", **fields: Any) -> Parked:
+def saved(*items: Item, session: str = "sess_1", **fields: Any) -> SavedSession:
     """A conversation with Ada."""
-    return replace(Parked(session, "Ada", "me", "ga", {"voice": "x"}, "conv_1", items), **fields)
+    return replace(SavedSession(session, "Ada", "me", "ga", {"voice": "x"}, "conv_1", items), **fields)
 
 
-async def found(path: Path, session: str = "sess_1") -> Parked | None:
+async def found(path: Path, session: str = "sess_1") -> SavedSession | None:
     """What another process finds."""
     async with opened(path) as file:
         return await file.conversations.find(session)
@@ -599,7 +605,7 @@ async def found(path: Path, session: str = "sess_1") -> Parked | None:
 
 async def test_a_conversation_is_found_by_the_next_process(path: Path) -> None:
     """With all that its client needs to go on."""
-    one = parked(message("Hi"), message("Hello!", "assistant"), owner="you", dialect=None, config=None)
+    one = saved(message("Hi"), message("Hello!", "assistant"), owner="you", dialect=None, config=None)
     async with opened(path) as file:
         await file.conversations.save([one], [])
     assert await found(path) == replace(one, weight=8)
@@ -610,9 +616,9 @@ async def test_only_what_is_new_is_written(path: Path) -> None:
     """An answer after a thousand others costs one row."""
     items = [message(str(number)) for number in range(1000)]
     async with opened(path) as file:
-        await file.conversations.save([parked(*items)], [])
+        await file.conversations.save([saved(*items)], [])
         before = connection(file).sqlite.total_changes
-        await file.conversations.save([parked(*items, message("one more"))], [])
+        await file.conversations.save([saved(*items, message("one more"))], [])
         assert connection(file).sqlite.total_changes - before == 2  # the item, and the conversation's own row
 
 
@@ -620,9 +626,9 @@ async def test_a_long_conversation_that_is_cut_in_front_is_not_written_anew(path
     """What goes out of the history is removed, and nothing else is touched."""
     items = [message(str(number)) for number in range(1000)]
     async with opened(path) as file:
-        await file.conversations.save([parked(*items)], [])
+        await file.conversations.save([saved(*items)], [])
         before = connection(file).sqlite.total_changes
-        await file.conversations.save([parked(*items[2:], message("one more"))], [])
+        await file.conversations.save([saved(*items[2:], message("one more"))], [])
         assert connection(file).sqlite.total_changes - before == 4
 
 
@@ -654,7 +660,7 @@ async def test_whatever_changed_is_written(path: Path, first: str, second: str) 
         for edit in ("nothing", first, second):
             with suppress(IndexError):  # there is none
                 EDITS[edit](items)
-            await file.conversations.save([parked(*items)], [])
+            await file.conversations.save([saved(*items)], [])
     kept = await found(path)
     assert kept is not None
     assert kept.items == tuple(items)
@@ -663,7 +669,7 @@ async def test_whatever_changed_is_written(path: Path, first: str, second: str) 
 async def test_a_conversation_that_went_on_after_a_restart_is_whole(path: Path) -> None:
     """What the second process writes follows what it has read."""
     async with opened(path) as file:
-        await file.conversations.save([parked(message("a"))], [])
+        await file.conversations.save([saved(message("a"))], [])
     async with opened(path) as file:
         kept = await file.conversations.find("sess_1")
         assert kept is not None
@@ -676,17 +682,17 @@ async def test_a_conversation_that_went_on_after_a_restart_is_whole(path: Path) 
 async def test_what_is_over_is_dropped_with_all_that_was_said(path: Path) -> None:
     """Nothing of it stays in the tables."""
     async with opened(path) as file:
-        await file.conversations.save([parked(message("a")), parked(message("b"), session="sess_2")], [])
+        await file.conversations.save([saved(message("a")), saved(message("b"), session="sess_2")], [])
         await file.conversations.save([], ["sess_1", "sess_9"])
     assert await found(path) is None
     assert asked(path, "SELECT session FROM items") == [("sess_2",)]
 
 
 async def test_at_the_start_the_last_ones_are_kept(path: Path) -> None:
-    """As many as may be parked; the others are dropped."""
+    """As many as may be kept; the others are dropped."""
     async with opened(path) as file:
         for session in "abc":
-            await file.conversations.save([parked(session=session)], [])
+            await file.conversations.save([saved(session=session)], [])
     async with opened(path) as file:
         assert await file.conversations.sessions(2) == ["c", "b"]
         assert await file.conversations.find("a") is None
@@ -695,7 +701,7 @@ async def test_at_the_start_the_last_ones_are_kept(path: Path) -> None:
 async def test_what_was_being_said_when_the_process_ended_is_incomplete(path: Path) -> None:
     """Nobody will go on with it."""
     async with opened(path) as file:
-        await file.conversations.save([parked(Message(role="assistant", parts=(), status="in_progress"))], [])
+        await file.conversations.save([saved(Message(role="assistant", parts=(), status="in_progress"))], [])
     kept = await found(path)
     assert kept is not None
     assert [item.status for item in kept.items] == ["incomplete"]

@@ -225,14 +225,14 @@ class Before:
         self.manager: CharacterManager = client.app[MANAGER]
         self.current: CharacterSet = self.manager.current
         self.last: ReloadReport | None = self.manager.last_reload
-        client.app[METRICS].last_successful.set(UNTOUCHED)
+        client.app[METRICS].last_reload_successful.set(UNTOUCHED)
         caplog.clear()
         caplog.set_level(logging.INFO, "charhost.reload")
 
     async def check(self, row: Row, trigger: str, report: dict[str, Any]) -> None:
         """Check that report, set, metrics, log line and history after the request agree with *row*."""
         assert (report.get("outcome"), report.get("success")) == (row.outcome, row.success)
-        assert self.client.app[METRICS].last_successful._value.get() == row.successful
+        assert self.client.app[METRICS].last_reload_successful._value.get() == row.successful
         assert (self.manager.current is self.current) == (row.outcome != "applied")
         lines = [record.message for record in self.caplog.records if record.message.startswith("character reload ")]
         history = await self.manager.store.attempts(100)

@@ -11,8 +11,18 @@ from charhost.character.character import Character, CharacterSet
 from charhost.character.host_tools import Host
 from charhost.conversation.conversation import Conversation
 from charhost.reload.reload_tools import HostTools
-from charhost.resume.saved_session import Parked
-from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
+from charhost.resume.saved_session import SavedSession
+from charhost.web.keys import (
+    AUTHORITY,
+    CONVERSATIONS,
+    DISCONNECTED,
+    GATE,
+    MANAGER,
+    METRICS,
+    SESSION_WRITER,
+    SESSIONS,
+    SETTINGS,
+)
 from charhost.web.openapi.operation import Answer, Operation, Parameter, described
 from charhost.web.problems import Problem
 from charhost.web.protocol.client_settings import ClientSettings, settings_of
@@ -100,9 +110,9 @@ async def _serve(request: web.Request, session: Session) -> None:
         raise
     finally:
         if session.may_return:
-            request.app[PARKING].put(session.parked)
+            request.app[DISCONNECTED].put(session.saved)
         else:
-            request.app[JOURNAL].forget(session.id)
+            request.app[SESSION_WRITER].forget(session.id)
 
 
 async def _converse(request: web.Request, session: Session) -> None:
@@ -152,7 +162,7 @@ def _session(
         request,
         ws,
         conversation,
-        app[JOURNAL],
+        app[SESSION_WRITER],
         generation=app[MANAGER].current.generation,
         owner=owner,
         session_id=session_id,
@@ -179,9 +189,9 @@ def _chosen(request: web.Request, characters: CharacterSet) -> Character | Close
     return default or refused("missing_model", "There is no character to talk to.", "model")
 
 
-async def _claimed(request: web.Request, resume: str) -> Parked | None:
+async def _claimed(request: web.Request, resume: str) -> SavedSession | None:
     """Claim a session, also from another connection that holds it, or that has claimed it while this one waited."""
-    disconnected, owner = request.app[PARKING], request[AUTHORITY].owner
+    disconnected, owner = request.app[DISCONNECTED], request[AUTHORITY].owner
     saved = await disconnected.claim(resume, owner)
     if saved is None and await _end_elsewhere(request, resume):
         saved = await disconnected.claim(resume, owner)
@@ -199,25 +209,25 @@ async def _end_elsewhere(request: web.Request, resume: str) -> bool:
     return ended
 
 
-def _resumed(request: web.Request, ws: web.WebSocketResponse, parked: Parked | None) -> Session | CloseMessage:
+def _resumed(request: web.Request, ws: web.WebSocketResponse, saved: SavedSession | None) -> Session | CloseMessage:
     current, metrics = request.app[MANAGER].current, request.app[METRICS]
-    if parked is None:
+    if saved is None:
         metrics.sessions_resume_refused.inc()
         return refused(
             "session_not_found", "There is no session with that id to resume; it may have expired.", "resume"
         )
-    character = current.find(parked.character)
+    character = current.find(saved.character)
     if character is None:
-        request.app[PARKING].give_back(parked)
+        request.app[DISCONNECTED].give_back(saved)
         metrics.sessions_resume_refused.inc()
-        return removed(parked.character, "it is not among the characters any more")
+        return removed(saved.character, "it is not among the characters any more")
     metrics.sessions_resumed.inc()
     conversation = request.app[CONVERSATIONS].open(
-        character, "realtime", parked.conversation_id, parked.items, _host(request)
+        character, "realtime", saved.conversation_id, saved.items, _host(request)
     )
-    dialect = known_dialect(parked.dialect)
-    settings = settings_of(dialect, parked.config) if dialect is not None else None
-    return _session(request, ws, conversation, parked.owner, session_id=parked.id, settings=settings)
+    dialect = known_dialect(saved.dialect)
+    settings = settings_of(dialect, saved.config) if dialect is not None else None
+    return _session(request, ws, conversation, saved.owner, session_id=saved.id, settings=settings)
 
 
 def _key_refusal(request: web.Request) -> CloseMessage | None:

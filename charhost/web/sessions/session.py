@@ -12,8 +12,8 @@ from charhost.character.character import Character, CharacterSet
 from charhost.conversation.conversation import Conversation
 from charhost.ids import new_id
 from charhost.reload.swap import Swap
-from charhost.resume.saved_session import Parked
-from charhost.resume.writer import Journal
+from charhost.resume.saved_session import SavedSession
+from charhost.resume.writer import SessionWriter
 from charhost.text import UNEXPECTED
 from charhost.web.protocol.client_settings import ClientSettings
 from charhost.web.protocol.server_events import error_event, frame
@@ -38,7 +38,7 @@ class Session:
         request: web.Request,
         ws: web.WebSocketResponse,
         conversation: Conversation,
-        journal: Journal,
+        writer: SessionWriter,
         *,
         generation: int,
         owner: str = "",
@@ -61,7 +61,7 @@ class Session:
         self._settings = settings
         self._longest_wait = longest_wait
         self._close_grace = close_grace
-        self._journal = journal
+        self._writer = writer
 
     @property
     def character(self) -> Character:
@@ -86,10 +86,10 @@ class Session:
         return self.ws.close_code not in (0, 1000)  # aiohttp's 0 is a close frame without a code
 
     @property
-    def parked(self) -> Parked:
+    def saved(self) -> SavedSession:
         """The session without its client."""
         history, settings = self.conversation.history, self._settings
-        return Parked(
+        return SavedSession(
             id=self.id,
             character=self.character.name,
             owner=self.owner,
@@ -102,14 +102,14 @@ class Session:
 
     def note(self) -> None:
         """Have the session saved soon, for a client that resumes after a restart."""
-        self._journal.note(self.id, lambda: self.parked)
+        self._writer.note(self.id, lambda: self.saved)
 
     async def settled(self) -> None:
         """Wait until the conversation is saved; once the session is closing, at most half the close grace."""
-        if not self._journal.is_kept:
+        if not self._writer.is_saving:
             return
         self.note()
-        saved = asyncio.create_task(self._journal.settled())
+        saved = asyncio.create_task(self._writer.settled())
         closing = asyncio.create_task(self.closing.began.wait())
         try:
             await asyncio.wait([saved, closing], return_when=asyncio.FIRST_COMPLETED)

@@ -39,7 +39,7 @@ class Sessions:
         self._closers: set[asyncio.Task[None]] = set()
         self._empty = asyncio.Event()
         self.closing = False
-        metrics.watch(metrics.sessions_active, lambda: len(self._live))
+        metrics.sessions_active.set_function(lambda: len(self._live))
 
     def __len__(self) -> int:
         return len(self._live)

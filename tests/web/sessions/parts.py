@@ -10,10 +10,9 @@ from typing import Any
 
 from charhost.character.character import Character, CharacterSet
 from charhost.conversation.turn_events import TurnEnded
-from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
 from charhost.report import SessionPolicy
-from charhost.resume.writer import Journal
+from charhost.resume.writer import SessionWriter
 from charhost.web.protocol.client_settings import ClientSettings
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.session import Session
@@ -62,7 +61,7 @@ def session(
         request,
         ws,
         conversation,
-        Journal(None, Metrics()),
+        SessionWriter(),
         generation=generation,
         owner=owner,
         choices=choices,
