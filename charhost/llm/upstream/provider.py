@@ -14,7 +14,7 @@ from pydantic_core import PydanticSerializationError
 from charhost.character.character import Character
 from charhost.jsontext import encoded
 from charhost.llm.model import Delta, Model, ModelError, ModelRequest
-from charhost.llm.offline import OfflineModel
+from charhost.llm.offline.model import OfflineModel
 from charhost.llm.upstream.chunk_parser import ChunkParser, UpstreamFault
 from charhost.llm.upstream.connections import Connections
 from charhost.llm.upstream.endpoint import Endpoint
