@@ -47,8 +47,9 @@ def _claims(prompt: str, language: Language) -> Iterator[str]:
         start = opening.end() if opening else 0
         if not start and not (number and language.code == "en" and sentence.startswith("You ")):
             return
-        shorter = f"{sentence.partition(',')[0]}."
-        claim = next((text for text in (sentence, shorter) if _is_public(text, start, language)), None)
+        head, comma, _ = sentence.partition(",")
+        claims = (sentence, f"{head}.") if comma else (sentence,)
+        claim = next((claim for claim in claims if _is_public(claim, start, language)), None)
         if claim is None:
             return
         # In other languages the verbs would have to be conjugated, so only the opening is turned.
