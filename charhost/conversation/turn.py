@@ -8,12 +8,13 @@ import random
 from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
 from charhost.character.instance import Persona
 from charhost.conversation.chat_messages import as_messages
 from charhost.conversation.history import History, fit
-from charhost.conversation.items import Item, Message, parted
+from charhost.conversation.items import Item, parted
 from charhost.conversation.response_builder import ResponseBuilder
 from charhost.conversation.toolbox import Toolbox
 from charhost.conversation.turn_events import Failure, TurnEnded, TurnEvent
@@ -137,7 +138,7 @@ class Turn:
     async def _response(self) -> AsyncGenerator[TurnEvent, None]:
         """Request a response, run the tools that it calls, and repeat with their results until it calls none."""
         if (greeting := self._greeting()) is not None:
-            for event in (*self._take(Delta(greeting)), *self._builder.close()):
+            for event in chain(self._take(Delta(greeting)), self._builder.close()):
                 yield event
             return
         messages = await self._messages()
@@ -163,10 +164,10 @@ class Turn:
 
     def _greeting(self) -> str | None:
         greetings = self._context.persona.character.greetings
-        if self._options.items is not None or not self._options.recorded:
+        _, said = parted(self._input)
+        if said or self._options.items is not None or not self._options.recorded or not greetings:
             return None
-        opened = any(not isinstance(item, Message) or item.role != "system" for item in self._input)
-        return random.choice(greetings) if greetings and not opened else None
+        return random.choice(greetings)
 
     async def _messages(self) -> list[dict[str, Any]]:
         prompt = await self._context.persona.prompt()

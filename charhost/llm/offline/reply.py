@@ -27,22 +27,29 @@ class Reply:
     def __init__(self, character: Character, language: Language, introduction: str, request: ModelRequest) -> None:
         recent = [message for message in request.messages[-_MOST_MESSAGES:] if message["role"] != "system"]
         texts = [(message["role"], end_of(message["content"])) for message in recent]
+        names = {call["id"]: call["function"]["name"] for message in recent for call in message.get("tool_calls", ())}
         prompts = [message["content"] for message in request.messages if message["role"] == "user"]
-        calls = [call for message in recent for call in message.get("tool_calls", ())]
-        names = {call["id"]: call["function"]["name"] for call in calls}
         self.random = Random(repr((character.name, texts)))
         self._character = character
         self._language = language
-        self._introduction = introduction
         self._request = request
         self._prompt = text_of(prompts[-1]) if prompts else ""
         self._command = command_in(self._prompt)
         self._said = [text.replace("’", "'") for role, text in texts if role == "user"]
-        self._user = user_name(self._said, language)
         self._replies = "\n".join(text for role, text in texts if role == "assistant")
         # Several, if tools were called in parallel.
         self._results = [text for _, text in takewhile(lambda text: text[0] == "tool", reversed(texts))][::-1]
         self._tool = names.get(recent[-1]["tool_call_id"], "tool") if self._results else ""
+        self._user = user_name(self._said, language)
+        # People seldom repeat a name at once.
+        is_named = not self._user or self._user in self._replies[-400:]
+        self._filling = {
+            "me": character.name,
+            "identity": introduction,
+            "user": self._user,
+            "name": "" if is_named else f", {self._user}",
+            "tools": self._tools(),
+        }
 
     def choose(self) -> str | Command:
         """Return a tool call or a text; the tasks of chat programs get the format that they ask for."""
@@ -61,7 +68,7 @@ class Reply:
             greetings = self._character.greetings
             return self.random.choice(greetings) if greetings else self._phrase("greeting")
         if self._command:
-            tools = self._tools() or f" {self._phrase('no_tools')}"
+            tools = self._filling["tools"] or f" {self._phrase('no_tools')}"
             return self._phrase("no_tool", tool=self._command.tool, tools=tools)
         last = self._said[-1] if self._said else ""
         if not any(letter.isalnum() for letter in last):
@@ -79,44 +86,30 @@ class Reply:
 
     def _kind(self, message: str) -> tuple[str, str]:
         """Return the kind of a message, and the words of it that the reply repeats."""
-        said = list(sentences(message))
-        urgent = (kind for text in said for kind, _ in self._language.kinds(text) if kind in URGENT)
-        if found := min(urgent, key=URGENT.index, default=None):
-            return found, ""
+        found = [(sentence, list(self._language.kinds(sentence))) for sentence in sentences(message)]
+        urgent = (kind for _, kinds in found for kind, _ in kinds if kind in URGENT)
+        if kind := min(urgent, key=URGENT.index, default=None):
+            return kind, ""
         general: str | None = None
-        for text in reversed(said):
-            if kind := self._about_names(text):
-                return kind, ""
-            for kind, match in self._language.kinds(text):
+        for sentence, kinds in reversed(found):
+            names = [kind for kind, _ in kinds]
+            if "lookup_me" in names:
+                return "known" if self._user else "lookup_me", ""
+            if names[:1] != ["who"] and user_name([sentence], self._language):
+                return "named", ""
+            for kind, match in kinds:
                 if kind not in GENERAL:
                     return kind, next(filter(None, match.groups()), "")
                 general = general or kind
         return general or "fallback", ""
-
-    def _about_names(self, sentence: str) -> str | None:
-        kinds = [kind for kind, _ in self._language.kinds(sentence)]
-        if "lookup_me" in kinds:
-            return "known" if self._user else "lookup_me"
-        return "named" if kinds[:1] != ["who"] and user_name((sentence,), self._language) else None
 
     def _phrase(self, kind: str, caught: str = "", **more: Any) -> str:
         """Return a phrase of that kind, filled in: an unused one, else the one that was used longest ago."""
         phrases = self._language.phrases[kind]
         ages = {phrase: self._replies.rfind(_longest_piece(phrase)) for phrase in phrases}
         oldest = [phrase for phrase in phrases if ages[phrase] == min(ages.values())]
-        filling = {
-            "me": self._character.name,
-            "identity": self._introduction,
-            "user": self._user,
-            "name": self._vocative(),
-            "tools": self._tools(),
-        }
-        text = self.random.choice(oldest).format(_repeated(caught, self._language), **(filling | more))
+        text = self.random.choice(oldest).format(_repeated(caught, self._language), **(self._filling | more))
         return text[:1].upper() + text[1:] if kind not in ("result", "no_result") else text
-
-    def _vocative(self) -> str:
-        """Return the user's name after a comma, or "" if a recent reply has it: people seldom repeat a name at once."""
-        return f", {self._user}" if self._user and self._user not in self._replies[-400:] else ""
 
     def _tools(self) -> str:
         found = tool_names(self._request.tools)
