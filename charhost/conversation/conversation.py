@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from charhost.character.character import Character
 from charhost.character.host_tools import Host
 from charhost.character.instance import Persona
 from charhost.character.worker_pool import Crew
-from charhost.conversation.history import MOST_ITEMS, History
+from charhost.conversation.history import History
 from charhost.conversation.items import Item
 from charhost.conversation.toolbox import Toolbox
 from charhost.conversation.turn import Turn, TurnContext, TurnOptions
@@ -37,14 +36,9 @@ class Conversations:
         items: Iterable[Item] = (),
         host: Host | None = None,
     ) -> Conversation:
-        """Begin a conversation, or resume one; *front_door* is its label in the metrics.
-
-        With a *host*, which is for admins only, the model may call the host tools that the character lists.
-        """
-        conversation = Conversation(self, character, front_door, host, conversation_id or new_id("conv"))
-        for item in deque(items, MOST_ITEMS):
-            conversation.history.append(item)
-        return conversation
+        """Begin a conversation, or resume one; *front_door* is its label in the metrics, *host* is for admins only."""
+        history = History(items)
+        return Conversation(self, character, front_door, host, conversation_id or new_id("conv"), history)
 
 
 @dataclass(eq=False)
@@ -54,7 +48,7 @@ class Conversation:
     front_door: str
     host: Host | None
     id: str
-    history: History = field(default_factory=History)
+    history: History
     _persona: Persona | None = None
 
     def move_to(self, character: Character) -> None:

@@ -1,8 +1,7 @@
-"""History: the items of one conversation, in order."""
-
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import takewhile
 
@@ -14,12 +13,14 @@ MOST_CHARACTERS = 16 << 20
 
 
 class History:
-    """The items in their order; hidden items are for the model, not for clients."""
+    """The items of one conversation in their order; hidden items are for the model, not for clients."""
 
-    def __init__(self) -> None:
+    def __init__(self, items: Iterable[Item] = ()) -> None:
         self.weight = 0  # in characters
         self.characters_per_token = 4.0
         self._items: list[Item] = []
+        for item in deque(items, MOST_ITEMS):
+            self.append(item)
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items)
@@ -76,11 +77,7 @@ class History:
 
 
 def fit(items: Sequence[Item], characters: float) -> list[Item]:
-    """Cut *items* to that many characters, oldest turns first.
-
-    System messages at the front and the last turn always stay. Turns are left out whole, so that each call keeps its
-    result.
-    """
+    """Cut *items* to that many characters by whole turns, oldest first; system messages and the last turn stay."""
     opening, said = parted(items)
     kept: list[list[Item]] = []
     left = characters - sum(map(size, opening))

@@ -1,5 +1,3 @@
-"""The items of a conversation."""
-
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,5 +1,3 @@
-"""ResponseBuilder: the items of a response while the model writes them."""
-
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,10 +11,7 @@ from charhost.llm.model import CallDelta, Delta, ModelError
 
 
 class ResponseBuilder:
-    """Builds items from the pieces of a model's response and keeps them in the history.
-
-    Calls of tools for which *is_hidden* is true are the server's own: they are kept, but cause no events.
-    """
+    """Builds the items of a response from its pieces; calls for which *is_hidden* is true are kept without events."""
 
     def __init__(self, history: History, is_hidden: Callable[[str], bool]) -> None:
         self.items: list[Item] = []

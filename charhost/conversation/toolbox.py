@@ -1,5 +1,3 @@
-"""Toolbox: the tools of one conversation, and the calls that the server runs itself."""
-
 from __future__ import annotations
 
 import asyncio
@@ -30,10 +28,7 @@ class BadArguments(Exception):
 
 
 class Toolbox:
-    """Runs the tools of a character, and with a *host* the host tools that the character lists.
-
-    An error becomes the result of its call, so that the model reads it and may try again.
-    """
+    """Runs the tools of a character, and with a *host* its host tools; an error becomes the result of its call."""
 
     def __init__(self, persona: Persona, metrics: Metrics, deadline: float, host: Host | None = None) -> None:
         self._persona = persona

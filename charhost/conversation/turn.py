@@ -1,5 +1,3 @@
-"""Turn: one response of a character, as a stream of events."""
-
 from __future__ import annotations
 
 import asyncio
@@ -62,7 +60,7 @@ class TurnContext:
 
 
 class Turn:
-    """One response in a conversation; made by `Conversation.respond`.
+    """One response in a conversation, as a stream of events; made by `Conversation.respond`.
 
     `events` is read once, by one task. `cancel` and `fail`, called from other tasks, stop the model and end the events
     in order; the text so far is kept.

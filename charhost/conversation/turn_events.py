@@ -1,5 +1,3 @@
-"""The events of a turn."""
-
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -1,5 +1,3 @@
-"""TurnUsage: the tokens and the time of one turn."""
-
 from __future__ import annotations
 
 import time

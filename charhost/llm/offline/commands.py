@@ -31,10 +31,7 @@ def tool_names(tools: Iterable[Mapping[str, Any]]) -> list[str]:
 def tool_call(
     command: Command | None, tools: Iterable[Mapping[str, Any]], choice: str | Mapping[str, Any] | None
 ) -> Command | None:
-    """Return the call that *command* or *choice*, the `tool_choice` of the request, asks for.
-
-    A tool that only the choice asks for is called without arguments.
-    """
+    """Return the call that *command* or *choice*, the `tool_choice` of the request, asks for."""
     names = [] if choice == "none" else tool_names(tools)
     if isinstance(choice, Mapping):
         function = choice.get("function", choice)

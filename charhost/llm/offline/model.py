@@ -1,5 +1,3 @@
-"""OfflineModel: the stand-in that replies for a character when no language model is configured."""
-
 from __future__ import annotations
 
 import asyncio

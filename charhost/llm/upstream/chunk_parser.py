@@ -1,5 +1,3 @@
-"""ChunkParser: reads the chunks of one chat completion in the dialects of different servers."""
-
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping

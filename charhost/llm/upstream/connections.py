@@ -1,5 +1,3 @@
-"""Connections: HTTP connections to the servers of models."""
-
 from __future__ import annotations
 
 import asyncio
@@ -34,10 +32,7 @@ class Connections:
         self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def ask(self, endpoint: Endpoint, body: bytes, model: str, until: float) -> aiohttp.ClientResponse:
-        """Send a chat-completions request, repeat it after transient errors, and return the response.
-
-        *until* is the loop time that limits the pauses. Raises `ModelError`.
-        """
+        """Send a request, and repeat it after transient errors until the loop time *until*; raise `ModelError`."""
         tried = 0
         while True:
             try:

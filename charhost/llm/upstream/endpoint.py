@@ -1,5 +1,3 @@
-"""Endpoint: the address and key of a model's server, and their removal from texts."""
-
 from __future__ import annotations
 
 import re

@@ -38,12 +38,11 @@ def of_response(status: int, headers: Mapping[str, str], body: bytes, endpoint: 
     if 300 <= status < 400:
         return ModelError("refused", f"The model's server sent a redirect ({status}), which is not followed.")
     quote = _quote(_message(body), endpoint)
-    if status == 429:
-        text = f"The model's server gets too many requests (429){quote}."
-        return TransientError("rate_limited", text, again=2, pause=retry_after(headers))
-    if status == 503:
-        text = f"The model's server is unavailable (503){quote}."
-        return TransientError("server_error", text, again=2, pause=retry_after(headers))
+    if status in (429, 503):
+        pause = retry_after(headers)
+        if status == 429:
+            return TransientError("rate_limited", f"The model's server gets too many requests (429){quote}.", 2, pause)
+        return TransientError("server_error", f"The model's server is unavailable (503){quote}.", 2, pause)
     if status >= 500:
         return ModelError("server_error", f"The model's server failed ({status}){quote}.")
     return ModelError("refused", f"The model's server refused the request ({status}){quote}.")
@@ -105,10 +104,10 @@ def _quote(message: str, endpoint: Endpoint) -> str:
 def _message(body: bytes) -> str:
     """Return the error message in a JSON body; empty for others, such as a proxy's page."""
     try:
-        value = from_json(body)
+        answer = from_json(body)
     except ValueError:
         return ""
-    fields = value if isinstance(value, dict) else {}
+    fields = answer if isinstance(answer, dict) else {}
     return next((_text_of(fields[name]) for name in ("error", "detail", "message") if fields.get(name)), "")
 
 

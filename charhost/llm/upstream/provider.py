@@ -1,5 +1,3 @@
-"""UpstreamModels: the models of OpenAI-compatible servers."""
-
 from __future__ import annotations
 
 import asyncio
@@ -33,10 +31,7 @@ _SIGNS |= {"refused": True, "rate_limited": True}
 
 
 class UpstreamModels:
-    """Provides the model of each character; lives as long as the application.
-
-    Owns the connections, the slots for requests, and the known state of the servers.
-    """
+    """Provides the models; owns the connections, the slots for requests, and the known state of the servers."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

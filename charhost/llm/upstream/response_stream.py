@@ -1,5 +1,3 @@
-"""ResponseStream: the body of a model's response while it arrives."""
-
 from __future__ import annotations
 
 import asyncio
@@ -51,10 +49,7 @@ class ResponseStream:
         self._received += len(piece)
         if self._received > MOST_RECEIVED:
             raise ModelError("malformed", f"The model's response exceeds {MOST_RECEIVED >> 20} MiB.")
-        try:
-            events = self._source.feed(piece) if piece else self._source.end()
-        except EventTooLong:
-            raise ModelError("malformed", "The model's server sent an event that is too long.") from None
+        events = self._source.feed(piece) if piece else self._source.end()
         self._has_new_events = self._has_new_events or bool(events)
         return events
 

@@ -1,12 +1,13 @@
-"""EventData: a parser of text/event-stream."""
-
 from __future__ import annotations
+
+from charhost.llm.model import ModelError
 
 MOST_BYTES = 1 << 20
 
 
-class EventTooLong(Exception):
-    """The data of an event, or a line, is over `MOST_BYTES`."""
+class EventTooLong(ModelError):
+    def __init__(self) -> None:
+        super().__init__("malformed", "The model's server sent an event that is too long.")
 
 
 class EventData:
