@@ -58,7 +58,8 @@ class ResponseBuilder:
         if self._is_for_later(piece):
             self._waiting.append(piece)
             return
-        yield from self._place_waiting()
+        if self._waiting:
+            yield from self._place_waiting()
         yield from self._add_text(piece) if isinstance(piece, str) else self._add_call(piece)
 
     def _is_for_later(self, piece: str | CallDelta) -> bool:
