@@ -1,1 +1,0 @@
-"""Items, history and turns of one conversation."""

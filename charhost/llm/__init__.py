@@ -1,1 +1,0 @@
-"""The language model: its interface, OpenAI-compatible servers and the offline stand-in."""

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
+from operator import add
 from typing import Any, Literal, Protocol
 
 from charhost.character.character import Character
 from charhost.errors import CharhostError
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
-ErrorType = Literal[
-    "unreachable",
-    "timeout",
-    "busy",
-    "rate_limited",
-    "unauthorized",
-    "refused",
-    "server_error",
-    "malformed",
-    "truncated",
-]
+ErrorType = (
+    Literal["unreachable", "timeout", "busy", "rate_limited", "unauthorized"]
+    | Literal["refused", "server_error", "malformed", "truncated"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +26,7 @@ class Usage:
     cached_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(
-            self.input_tokens + other.input_tokens,
-            self.output_tokens + other.output_tokens,
-            self.cached_tokens + other.cached_tokens,
-        )
+        return Usage(*map(add, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +58,7 @@ class ModelRequest:
 
 
 class ModelError(CharhostError):
-    """A model did not respond, or its response is incomplete.
-
-    The text may be shown to clients: it holds neither the URL of the model nor its key. `retry_after` is in seconds.
-    """
+    """A model's failure, with a text that may be shown to clients: it holds neither the model's URL nor its key."""
 
     def __init__(self, error_type: ErrorType, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
@@ -90,12 +77,4 @@ class Model(Protocol):
 
 
 class Models(Protocol):
-    """Provides the model of each character."""
-
     def of(self, character: Character) -> Model: ...
-
-    async def state(self) -> Literal["offline", "up", "down"]:
-        """Return whether the server's model is reachable; `offline` is the stand-in."""
-
-    async def close(self) -> None:
-        """Close the connections, also of responses in progress."""

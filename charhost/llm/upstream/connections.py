@@ -1,5 +1,3 @@
-"""Connections: HTTP connections to the servers of models."""
-
 from __future__ import annotations
 
 import asyncio
@@ -18,6 +16,7 @@ from charhost.llm.upstream.failures import TransientError, of_exception, of_resp
 # Longer pauses that a server asks for are not waited for.
 _LONGEST_PAUSE = 10
 _FIRST_PAUSE = 0.25
+_PROBE_SECONDS = 2
 _MOST_BYTES = 1 << 20
 
 
@@ -30,14 +29,10 @@ class Connections:
 
     def __init__(self, connect_deadline: float) -> None:
         self._deadline = connect_deadline
-        self._kept: aiohttp.ClientSession | None = None
-        self._single: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def ask(self, endpoint: Endpoint, body: bytes, model: str, until: float) -> aiohttp.ClientResponse:
-        """Send a chat-completions request, repeat it after transient errors, and return the response.
-
-        *until* is the loop time that limits the pauses. Raises `ModelError`.
-        """
+        """Send a request, and repeat it after transient errors until the loop time *until*; raise `ModelError`."""
         tried = 0
         while True:
             try:
@@ -50,28 +45,33 @@ class Connections:
                 await asyncio.sleep(pause)
                 tried += 1
 
-    async def names(self, endpoint: Endpoint) -> list[str]:
+    async def first_model(self, endpoint: Endpoint) -> str:
+        """Return the first name in the server's list of models; raises `ModelError`."""
         status, headers, body = await self._get(endpoint)
         if status == 404:
             raise ModelError("refused", "The model's server has no list of models (404).")
         if status != 200:
             raise of_response(status, headers, body, endpoint, "")
         try:
-            return [str(entry["id"]) for entry in from_json(body)["data"]]
+            names = [str(entry["id"]) for entry in from_json(body)["data"]]
         except (ValueError, KeyError, TypeError) as e:
             raise ModelError("malformed", "The model's server sent an invalid list of models.") from e
+        if not names:
+            raise ModelError("refused", "The model's server has no models.")
+        return names[0]
 
-    async def answers(self, endpoint: Endpoint) -> bool:
-        """Return whether a server is reachable and accepts the key."""
+    async def is_up(self, endpoint: Endpoint) -> bool:
+        """Return whether a server responds soon and accepts the key."""
         try:
-            status, _, _ = await self._get(endpoint)
-        except ModelError:
+            async with asyncio.timeout(_PROBE_SECONDS):
+                status, _, _ = await self._get(endpoint)
+        except (ModelError, TimeoutError):
             return False
         return status < 500 and status not in (401, 403)
 
     async def close(self) -> None:
-        sessions, self._kept, self._single = (self._kept, self._single), None, None
-        for session in filter(None, sessions):
+        while self._sessions:
+            _, session = self._sessions.popitem()
             await session.close()
 
     async def _post(
@@ -100,20 +100,15 @@ class Connections:
             raise of_exception(e) from e
 
     def _session(self, fresh: bool) -> aiohttp.ClientSession:
-        if fresh:
-            self._single = self._single or self._new_session(force_close=True)
-            return self._single
-        self._kept = self._kept or self._new_session()
-        return self._kept
-
-    def _new_session(self, **options: Any) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            # limit=0: `UpstreamModels` limits the requests.
-            connector=aiohttp.TCPConnector(limit=0, **options),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._deadline),
-            trust_env=False,
-        )
+        if fresh not in self._sessions:
+            self._sessions[fresh] = aiohttp.ClientSession(
+                # limit=0: `UpstreamModels` limits the requests.
+                connector=aiohttp.TCPConnector(limit=0, force_close=fresh),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, connect=self._deadline),
+                trust_env=False,
+            )
+        return self._sessions[fresh]
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:

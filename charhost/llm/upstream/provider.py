@@ -1,12 +1,11 @@
-"""UpstreamModels: the models of OpenAI-compatible servers."""
-
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, closing, contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 from pydantic_core import PydanticSerializationError
@@ -14,7 +13,7 @@ from pydantic_core import PydanticSerializationError
 from charhost.character.character import Character
 from charhost.jsontext import encoded
 from charhost.llm.model import Delta, Model, ModelError, ModelRequest
-from charhost.llm.offline import OfflineModel
+from charhost.llm.offline.model import OfflineModel
 from charhost.llm.upstream.chunk_parser import ChunkParser, UpstreamFault
 from charhost.llm.upstream.connections import Connections
 from charhost.llm.upstream.endpoint import Endpoint
@@ -25,24 +24,19 @@ from charhost.settings import Settings, key_from_environment
 log = logging.getLogger("charhost.llm")
 
 _KNOWN_SECONDS = 10  # how long the result of a probe holds
-_PROBE_SECONDS = 2
 _BUSY_SECONDS = 5
 # Whether an error shows that the server is up; other errors show nothing.
 _SIGNS = dict.fromkeys(("unreachable", "timeout", "server_error", "unauthorized"), False)
 _SIGNS |= {"refused": True, "rate_limited": True}
-# The chunks of several choices would come mixed.
-_NOT_PASSED_ON = ("n",)
 
 
 class UpstreamModels:
-    """Provides the model of each character; lives as long as the application.
-
-    Owns the connections, the slots for requests, and the known state of the servers.
-    """
+    """Provides the models; owns the connections, the slots for requests, and the known state of the servers."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._server = _server(settings)
+        key = settings.llm_key.get_secret_value() if settings.llm_key else None
+        self._server = Endpoint(settings.llm_url, key) if settings.llm_url is not None else None
         self._connections = Connections(settings.llm_connect_deadline)
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
         self._names: dict[Endpoint, str] = {}
@@ -62,14 +56,23 @@ class UpstreamModels:
             return "offline"
         async with self._probing:  # concurrent callers share one probe
             if asyncio.get_running_loop().time() >= self._known_until:
-                self._learn(await self._probe(self._server))
+                self._learn(await self._connections.is_up(self._server))
         return "up" if self._up else "down"
 
     async def close(self) -> None:
         await self._connections.close()
 
-    def endpoint(self, character: Character) -> Endpoint:
-        """Return the server and the key of *character*; raises `ModelError`."""
+    @asynccontextmanager
+    async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[ResponseStream]:
+        """Wait for a slot, and open a response; raises `ModelError`."""
+        endpoint = self._endpoint(character)
+        with self._report(character, endpoint):
+            async with self._slot():
+                with closing(await self._open(character, request, endpoint)) as response:
+                    yield response
+        self._learn(True, endpoint)
+
+    def _endpoint(self, character: Character) -> Endpoint:
         choice = character.llm
         if choice.url is None and choice.api_key_env is None and self._server is not None:
             return self._server
@@ -78,16 +81,6 @@ class UpstreamModels:
         if choice.api_key_env and not key:
             raise ModelError("unauthorized", f"The variable {choice.api_key_env} for the key is not set.")
         return Endpoint(str(choice.url or self._settings.llm_url).rstrip("/"), key)
-
-    @asynccontextmanager
-    async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[ResponseStream]:
-        """Wait for a slot, and open a response; raises `ModelError`."""
-        endpoint = self.endpoint(character)
-        with self._report(character, endpoint):
-            async with self._slot():
-                with await self._open(character, request, endpoint) as response:
-                    yield response
-        self._learn(True, endpoint)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -119,18 +112,12 @@ class UpstreamModels:
         """Return the model to use where none is configured; the server is asked once."""
         async with self._naming[endpoint]:
             if endpoint not in self._names:
-                self._names[endpoint] = await self._ask_for_name(endpoint)
+                try:
+                    self._names[endpoint] = await self._connections.first_model(endpoint)
+                except ModelError as e:
+                    text = f"{e} Set --llm-model, or `model` in the character's LLM."
+                    raise ModelError(e.error_type, text, e.retry_after) from e
             return self._names[endpoint]
-
-    async def _ask_for_name(self, endpoint: Endpoint) -> str:
-        advice = "Set --llm-model, or `model` in the character's LLM."
-        try:
-            names = await self._connections.names(endpoint)
-        except ModelError as e:
-            raise ModelError(e.error_type, f"{e} {advice}", e.retry_after) from e
-        if not names:
-            raise ModelError("refused", f"The model's server has no models. {advice}")
-        return names[0]
 
     @contextmanager
     def _report(self, character: Character, endpoint: Endpoint) -> Iterator[None]:
@@ -155,23 +142,16 @@ class UpstreamModels:
             self._up = up
             self._known_until = asyncio.get_running_loop().time() + _KNOWN_SECONDS
 
-    async def _probe(self, server: Endpoint) -> bool:
-        try:
-            async with asyncio.timeout(_PROBE_SECONDS):
-                return await self._connections.answers(server)
-        except TimeoutError:
-            return False
 
-
+@dataclass(frozen=True)
 class UpstreamModel:
-    def __init__(self, models: UpstreamModels, character: Character) -> None:
-        self._models = models
-        self._character = character
+    models: UpstreamModels
+    character: Character
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         """Yield the response piece by piece; closing the generator closes the connection. Raises `ModelError`."""
         parser = ChunkParser()
-        async with self._models.ask(self._character, request) as response:
+        async with self.models.ask(self.character, request) as response:
             while not (parser.done or response.ended):
                 for data in await response.read():
                     if (delta := parser.feed(data)) is not None:
@@ -181,17 +161,12 @@ class UpstreamModel:
             await response.finish()
 
 
-def _server(settings: Settings) -> Endpoint | None:
-    if settings.llm_url is None:
-        return None
-    return Endpoint(settings.llm_url, settings.llm_key.get_secret_value() or None if settings.llm_key else None)
-
-
 def _body(character: Character, request: ModelRequest, model: str) -> bytes:
     options = character.llm.options
     if "max_completion_tokens" in request.options:
         options.pop("max_tokens", None)  # another name for the same: servers refuse both
-    fields = options | {name: value for name, value in request.options.items() if name not in _NOT_PASSED_ON}
+    fields = options | dict(request.options)
+    fields.pop("n", None)  # the chunks of several choices would come mixed
     fields |= {"model": model, "messages": request.messages, "stream": True, "stream_options": {"include_usage": True}}
     if request.tools:
         fields["tools"] = request.tools

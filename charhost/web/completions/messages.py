@@ -100,7 +100,7 @@ class CalledFunction(ClientModel):
     """The function of a call and its arguments."""
 
     name: str
-    arguments: str
+    arguments: str = Field(description="JSON, as the model wrote it.")
 
 
 class Call(ClientModel):

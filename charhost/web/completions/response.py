@@ -12,25 +12,17 @@ from charhost.conversation.turn_events import TurnEnded
 from charhost.ids import new_id
 from charhost.llm.model import FinishReason, Usage
 from charhost.report import absent
+from charhost.web.completions.messages import Call, CalledFunction
 
 
 class _Piece(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class ToolCallFunction(_Piece):
-    """The function of a call and its arguments."""
-
-    name: str
-    arguments: str = Field(description="JSON, as the model wrote it.")
-
-
-class ToolCall(_Piece):
+class ToolCall(Call):
     """A call of a tool of the client."""
 
-    id: str
-    type: Literal["function"]
-    function: ToolCallFunction
+    type: Literal["function"] = "function"
 
 
 class ResponseMessage(_Piece):
@@ -124,11 +116,7 @@ def _message(ended: TurnEnded) -> ResponseMessage:
         if isinstance(item, Message):
             text += gap(text, item.text) + item.text
         else:
-            calls.append(_call(item))
+            function = CalledFunction(name=item.name, arguments=item.arguments)
+            calls.append(ToolCall(id=item.call_id, function=function))
     content = text if text or not calls else None
     return ResponseMessage(role="assistant", content=content, refusal=None, tool_calls=calls or None)
-
-
-def _call(call: FunctionCall) -> ToolCall:
-    function = ToolCallFunction(name=call.name, arguments=call.arguments)
-    return ToolCall(id=call.call_id, type="function", function=function)

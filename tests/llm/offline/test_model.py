@@ -12,7 +12,7 @@ import pytest
 
 from charhost.character.character import Character, LoadedModules, ModelChoice
 from charhost.llm.model import CallDelta, Delta, ModelRequest
-from charhost.llm.offline import OfflineModel
+from charhost.llm.offline.model import OfflineModel
 from charhost.reload.manager import CharacterManager
 from tests.conftest import character
 

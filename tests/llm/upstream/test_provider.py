@@ -16,8 +16,8 @@ from pydantic_core import from_json, to_json
 
 from charhost.character.character import ModelChoice
 from charhost.llm.model import Delta, ModelError, ModelRequest
-from charhost.llm.offline import OfflineModel
-from charhost.llm.upstream import UpstreamModels
+from charhost.llm.offline.model import OfflineModel
+from charhost.llm.upstream.provider import UpstreamModels
 from charhost.settings import Settings
 
 HELLO = ModelRequest([{"role": "user", "content": "Hello"}])
