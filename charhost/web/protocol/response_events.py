@@ -28,7 +28,7 @@ class ResponseEvents:
         """Send `response.created`."""
         self._emit("response.created", response=self._response)
 
-    def tell(self, event: TurnEvent) -> None:
+    def send(self, event: TurnEvent) -> None:
         """Send the server events of one event of the turn."""
         match event:
             case TextDelta(item_id, index, text):

@@ -105,7 +105,7 @@ class SessionConfig(ClientModel):
         """The temperature shown to beta clients, which expect a number."""
         return 0.8 if self.temperature is None else self.temperature
 
-    def wish(self, items: Sequence[Item] | None, recorded: bool) -> TurnOptions:
+    def turn_options(self, items: Sequence[Item] | None, recorded: bool) -> TurnOptions:
         """Return the parameters of a turn with these settings."""
         options: Json = {}
         if self.max_output_tokens != "inf":

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from charhost.jsontext import Json
 from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.protocol.client_events import InputItem, LongText, valid
-from charhost.web.protocol.server_events import BadEvent
+from charhost.web.protocol.server_events import InvalidEvent
 
 BETA_FORMATS: dict[str, Json] = {
     "pcm16": {"type": "audio/pcm", "rate": 24000},
@@ -172,14 +172,14 @@ Params = TypeVar("Params", bound=CommonParams)
 
 
 def read(model: type[Params], raw: Json, path: str) -> Params:
-    """Read parameters in either shape; raises `BadEvent`, which names the field as the client named it."""
+    """Read parameters in either shape; raises `InvalidEvent`, which names the field as the client named it."""
     translated, aliases = _from_beta({name: value for name, value in raw.items() if value is not None or _clears(name)})
     try:
         return valid(model, translated, path)
-    except BadEvent as e:
+    except InvalidEvent as e:
         for ga, beta in aliases.items():
             if e.param is not None and e.param.startswith(f"{path}.{ga}"):
-                e = BadEvent(e.code, str(e).replace(f"{path}.{ga}", f"{path}.{beta}"), e.param.replace(ga, beta, 1))
+                e = InvalidEvent(e.code, str(e).replace(f"{path}.{ga}", f"{path}.{beta}"), e.param.replace(ga, beta, 1))
         raise e from None
 
 

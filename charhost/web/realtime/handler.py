@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from aiohttp import hdrs, web
 
 from charhost.character.character import Character, CharacterSet
-from charhost.character.host_tools import Host
-from charhost.conversation.conversation import Conversation
+from charhost.ids import new_id
 from charhost.reload.reload_tools import HostTools
 from charhost.resume.saved_session import Parked
 from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
 from charhost.web.openapi.operation import Answer, Operation, Parameter, described
 from charhost.web.problems import Problem
-from charhost.web.protocol.client_settings import ClientSettings, settings_of
+from charhost.web.protocol.client_events import Dialect
+from charhost.web.protocol.client_settings import settings_of
 from charhost.web.realtime.dialect import dialect_of, known_dialect
 from charhost.web.realtime.dispatcher import Dispatcher
 from charhost.web.security.authority import KEY_PROTOCOL
@@ -35,7 +36,6 @@ class _WithoutKeys(logging.Filter):
 
 
 logging.getLogger("aiohttp.websocket").addFilter(_WithoutKeys())
-
 
 _REALTIME = Operation(
     "A conversation with a character over a WebSocket",
@@ -61,7 +61,6 @@ _REALTIME = Operation(
 
 @described(_REALTIME)
 async def realtime(request: web.Request) -> web.StreamResponse:
-    """Serve one WebSocket."""
     ws = web.WebSocketResponse(
         protocols=("realtime",), heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_MESSAGE_BYTES
     )
@@ -80,9 +79,9 @@ async def realtime(request: web.Request) -> web.StreamResponse:
             raise Problem(503, "too_many_sessions", detail, headers={hdrs.RETRY_AFTER: "5"})
         await ws.prepare(request)
         resume = request.query.get("resume")
-        saved = await _claimed(request, resume) if resume is not None else None
+        parked = await _claimed(request, resume) if resume is not None else None
         # No await from here to the registration: a swap in between would leave the session on the old set.
-        session = _new(request, ws) if resume is None else _resumed(request, ws, saved)
+        session = _new(request, ws) if resume is None else _resumed(request, ws, parked)
         if isinstance(session, CloseMessage):
             await _refuse(request, ws, session)
         else:
@@ -121,7 +120,7 @@ async def _converse(request: web.Request, session: Session) -> None:
             pump.cancel()
             session.drop_work()
     except* ConnectionError:
-        pass  # the client is gone
+        pass  # the client has left
 
 
 def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMessage:
@@ -129,43 +128,11 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMess
     character = _chosen(request, current)
     if isinstance(character, CloseMessage):
         return character
-    conversation = request.app[CONVERSATIONS].open(character, "realtime", host=_host(request))
-    choices = None if request.query.get("model") else current
-    dialect = dialect_of(request)
-    settings = settings_of(dialect) if dialect is not None else None
-    session = _session(request, ws, conversation, request[AUTHORITY].owner, choices=choices, settings=settings)
+    session = _session(request, ws, character, dialect_of(request))
+    if not request.query.get("model"):
+        session.choices = current
     session.note()
     return session
-
-
-def _session(
-    request: web.Request,
-    ws: web.WebSocketResponse,
-    conversation: Conversation,
-    owner: str,
-    session_id: str | None = None,
-    choices: CharacterSet | None = None,
-    settings: ClientSettings | None = None,
-) -> Session:
-    app = request.app
-    return Session(
-        request,
-        ws,
-        conversation,
-        app[JOURNAL],
-        generation=app[MANAGER].current.generation,
-        owner=owner,
-        session_id=session_id,
-        choices=choices,
-        settings=settings,
-        longest_wait=app[SESSIONS].longest_wait,
-        close_grace=app[SETTINGS].close_grace,
-    )
-
-
-def _host(request: web.Request) -> Host | None:
-    """Return the host's own tools for an admin."""
-    return HostTools(request.app[MANAGER], request.app[SETTINGS].drain) if request[AUTHORITY].admin else None
 
 
 def _chosen(request: web.Request, characters: CharacterSet) -> Character | CloseMessage:
@@ -180,44 +147,57 @@ def _chosen(request: web.Request, characters: CharacterSet) -> Character | Close
 
 
 async def _claimed(request: web.Request, resume: str) -> Parked | None:
-    """Claim a session, also from another connection that holds it, or that has claimed it while this one waited."""
-    disconnected, owner = request.app[PARKING], request[AUTHORITY].owner
-    saved = await disconnected.claim(resume, owner)
-    if saved is None and await _end_elsewhere(request, resume):
-        saved = await disconnected.claim(resume, owner)
-    return saved
+    """Claim a session, also from another connection that holds it, or that has claimed it while this one waited.
 
-
-async def _end_elsewhere(request: web.Request, resume: str) -> bool:
-    """Close the connection that holds the session: a client often notices a lost connection before the server does."""
-    sessions, owner, ended = request.app[SESSIONS], request[AUTHORITY].owner, False
-    while (held := sessions.find(resume, owner)) is not None:
+    A client often notices a lost connection before the server does.
+    """
+    parking, sessions, owner = request.app[PARKING], request.app[SESSIONS], request[AUTHORITY].owner
+    parked = await parking.claim(resume, owner)
+    while parked is None and (held := sessions.find(resume, owner)) is not None:
         held.work.cancel_commands()  # only their responses: the reloads go on, and this must not wait for them
         held.closing.close(taken_over(), request.app[SETTINGS].close_grace)
         await held.gone.wait()
-        ended = True
-    return ended
+        parked = await parking.claim(resume, owner)
+    return parked
 
 
 def _resumed(request: web.Request, ws: web.WebSocketResponse, parked: Parked | None) -> Session | CloseMessage:
     current, metrics = request.app[MANAGER].current, request.app[METRICS]
     if parked is None:
         metrics.sessions_resume_refused.inc()
-        return refused(
-            "session_not_found", "There is no session with that id to resume; it may have expired.", "resume"
-        )
+        text = "There is no session with that id to resume; it may have expired."
+        return refused("session_not_found", text, "resume")
     character = current.find(parked.character)
     if character is None:
         request.app[PARKING].give_back(parked)
         metrics.sessions_resume_refused.inc()
         return removed(parked.character, "it is not among the characters any more")
     metrics.sessions_resumed.inc()
-    conversation = request.app[CONVERSATIONS].open(
-        character, "realtime", parked.conversation_id, parked.items, _host(request)
+    return _session(request, ws, character, known_dialect(parked.dialect), parked)
+
+
+def _session(
+    request: web.Request,
+    ws: web.WebSocketResponse,
+    character: Character,
+    dialect: Dialect | None,
+    parked: Parked | None = None,
+) -> Session:
+    app, authority = request.app, request[AUTHORITY]
+    host = HostTools(app[MANAGER], app[SETTINGS].drain) if authority.admin else None
+    conversation_id, items = (parked.conversation_id, parked.items) if parked else (None, ())
+    return Session(
+        request,
+        ws,
+        app[CONVERSATIONS].open(character, "realtime", conversation_id, items, host),
+        app[JOURNAL],
+        id=parked.id if parked else new_id("sess"),
+        owner=authority.owner,
+        generation=app[MANAGER].current.generation,
+        settings=settings_of(dialect, parked.config if parked else None) if dialect else None,
+        longest_wait=app[SESSIONS].longest_wait,
+        close_grace=app[SETTINGS].close_grace,
     )
-    dialect = known_dialect(parked.dialect)
-    settings = settings_of(dialect, parked.config) if dialect is not None else None
-    return _session(request, ws, conversation, parked.owner, session_id=parked.id, settings=settings)
 
 
 def _key_refusal(request: web.Request) -> CloseMessage | None:
@@ -235,9 +215,5 @@ def _key_refusal(request: web.Request) -> CloseMessage | None:
 async def _refuse(request: web.Request, ws: web.WebSocketResponse, message: CloseMessage) -> None:
     # The client may not take the close message.
     asyncio.get_running_loop().call_later(request.app[SETTINGS].close_grace, abort, request)
-    try:
-        if message.frame is not None:
-            await ws.send_str(message.frame)
-        await ws.close(code=message.code, message=message.close_reason, drain=False)
-    except ConnectionError:
-        pass
+    with suppress(ConnectionError):
+        await message.send(ws)

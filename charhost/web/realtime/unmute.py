@@ -18,7 +18,7 @@ from charhost.conversation.turn_context import TurnOptions
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
 from charhost.jsontext import Json
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid
-from charhost.web.protocol.server_events import BadEvent, Refused, frame
+from charhost.web.protocol.server_events import EventRefused, InvalidEvent, frame
 from charhost.web.protocol.unmute_session import UnmuteParams, UnmuteSettings, UnmuteUpdate
 from charhost.web.realtime.word_splitter import WordSplitter
 from charhost.web.sessions.close_message import CloseMessage
@@ -52,17 +52,13 @@ class UnmuteHandler:
         self._greeting: asyncio.Task[None] | None = None
         self._blamed = False
 
-    def open(self) -> None:
-        """Send nothing: clients of this dialect give up at a `session.created`."""
-
     def close(self) -> None:
-        """Cancel the greeting."""
         if self._greeting is not None:
             self._greeting.cancel()
             self._greeting = None  # a cancelled task refers to this handler
 
     def obey(self, event: Json) -> None:
-        """Handle a client event; raises `BadEvent`, and then nothing was changed."""
+        """Handle a client event; raises `InvalidEvent`, and then nothing was changed."""
         match event["type"]:
             case "session.update":
                 self._update(valid(UnmuteUpdate, event).session)
@@ -71,16 +67,15 @@ class UnmuteHandler:
             case _:
                 raise unknown_type(event, _KINDS)
 
-    def refuse(self, error: BadEvent, event_id: str | None) -> None:
-        """Send an `error` event."""
-        if isinstance(error, Refused):
-            self._emit_error(error.kind, str(error), error.report, error.code)
+    def refuse(self, error: EventRefused, event_id: str | None) -> None:
+        if isinstance(error, InvalidEvent):
+            self._emit_error(error.kind, "Invalid message", str(error))
         else:
-            self._emit_error("invalid_request_error", "Invalid message", str(error))
+            self._emit_error(error.kind, str(error), error.report, error.code)
 
     def _update(self, params: UnmuteParams) -> None:
         if len(to_json(params)) > MOST_TEXT:  # it is sent back, and many clients take no more than 1 MiB
-            raise BadEvent("invalid_value", f"Invalid 'session': it has more than {MOST_TEXT:,} bytes.", "session")
+            raise InvalidEvent("invalid_value", f"Invalid 'session': it has more than {MOST_TEXT:,} bytes.", "session")
         self._choose(params.voice)
         self._instructions = params.instructions or self._instructions
         self._configure(params=params)
@@ -91,7 +86,7 @@ class UnmuteHandler:
 
     def _configure(self, **changes: Any) -> None:
         self._settings = replace(self._settings, **changes)
-        self._session.configure(self._settings)
+        self._session.settings = self._settings
 
     def _choose(self, voice: str | None) -> None:
         choices = self._session.choices
@@ -104,11 +99,11 @@ class UnmuteHandler:
     def _hear(self, event: Json) -> None:
         try:
             binascii.a2b_base64(valid(AudioAppend, event).audio, strict_mode=True)
-        except (BadEvent, ValueError) as e:
+        except (InvalidEvent, ValueError) as e:
             if self._blamed:  # a client sends 25 of these a second, and shows its user each error
                 return
             self._blamed = True
-            raise BadEvent("invalid_value", f"Invalid 'audio': {e}", "audio") from None
+            raise InvalidEvent("invalid_value", f"Invalid 'audio': {e}", "audio") from None
         if self._greeting is not None:
             self._heard.set()
 
@@ -125,7 +120,7 @@ class UnmuteHandler:
 
     def _speak(self) -> None:
         self._session.choose(None)
-        turn = self._session.conversation.respond(TurnOptions(instructions=self._wish()))
+        turn = self._session.conversation.respond(TurnOptions(instructions=self._user_instructions()))
         response = {
             "object": "realtime.response",
             "status": "in_progress",
@@ -135,7 +130,7 @@ class UnmuteHandler:
         self._emit("response.created", response=response)
         self._session.work.begin(turn, self._send_events(turn), self._tasks)
 
-    def _wish(self) -> str:
+    def _user_instructions(self) -> str:
         """Return the instructions of the user, unless they are those of the character, which the model has already."""
         asked = self._instructions
         if asked is None or asked.type != "constant" or asked.text is None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from aiohttp import web
+
 from charhost.character.character import Character
 from charhost.reload.swap import Swap
 from charhost.text import display
@@ -33,6 +35,12 @@ class CloseMessage:
         """The reason, cut between characters to fit into a close frame."""
         return self.reason.encode("utf-8", "replace")[:_MOST_REASON].decode("utf-8", "ignore").encode()
 
+    async def send(self, ws: web.WebSocketResponse) -> None:
+        if self.frame is not None:
+            await ws.send_str(self.frame)
+        # Without drain=False aiohttp waits, beyond any time limit, for a client that has stopped reading.
+        await ws.close(code=self.code, message=self.close_reason, drain=False)
+
 
 GOING_AWAY = CloseMessage(1001, "Server is shutting down", "shutdown", cut="server_shutdown")
 
@@ -44,15 +52,13 @@ def refused(code: str, message: str, param: str | None = None, close_code: int =
 
 
 def taken_over() -> CloseMessage:
-    """Return the close message for a connection whose session another one has resumed."""
     reason = "Another connection took the session over"
     frame = error_event("fatal", "session_taken_over", f"{reason}.")
     return CloseMessage(4009, reason, "taken_over", frame, "session_taken_over")
 
 
 def removed(character: str, reason: str) -> CloseMessage:
-    """Return the close message of a session whose character was removed."""
-    text = f"The character {character!r} is gone: {reason}."
+    text = f"The character {character!r} was removed: {reason}."
     frame = error_event("fatal", "character_removed", text)
     return CloseMessage(4004, "character_removed", "character_removed", frame, "character_removed", text)
 
@@ -71,7 +77,6 @@ class ReloadCloseMessage:
         self._places = random.sample(range(count), count)
 
     def __call__(self, character: Character) -> CloseMessage:
-        """Return the close message of a session with *character*."""
         if self._swap.policy != "close" and character.name not in self._swap.after:
             return removed(character.name, self._reason)
         wait = round(self._places.pop() / self._rate * 1000)

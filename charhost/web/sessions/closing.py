@@ -42,11 +42,11 @@ class Closing:
 
     def leave(self, message: CloseMessage, grace: float, drain: float) -> None:
         """Close the session when no turn is running, at the latest after *drain* seconds."""
-        if not self._work.turns or drain <= 0:
-            self.close(message, grace)
+        close = partial(self.close, message, grace)
+        if drain <= 0 or not self._work.turns or self.reason is not None:
+            close()
             return
         self._is_draining = True
-        close = partial(self.close, message, grace)
         self._work.after_turns(close)
         self._deadline = asyncio.get_running_loop().call_later(drain, close)
 
@@ -73,7 +73,7 @@ class Closing:
 
     def cancel(self) -> None:
         """Cancel a planned close, also because the client has left: its timer would keep an old build alive."""
-        self._work.clear_calls()
+        self._work.clear_call()
         if self._deadline is not None:
             self._deadline.cancel()
 

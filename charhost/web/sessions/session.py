@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -25,58 +26,37 @@ from charhost.web.sessions.work import Work
 log = logging.getLogger("charhost.sessions")
 
 
+@dataclass(eq=False, repr=False)
 class Session:
     """One connected client: its socket, its conversation and settings, its running work and how it is closed.
 
-    *owner* is the digest of the client's key. *choices* is the current set while the client may still choose its
-    character. *settings* are None until the dialect is known. *longest_wait* is the longest time in ms after which a
-    close message may ask the client to reconnect. *close_grace* is in seconds.
+    `owner` is the digest of the client's key. `choices` is the current set while the client may still choose its
+    character. `settings` are None until the dialect is known. `longest_wait` is the longest time in ms after which a
+    close message may ask the client to reconnect. `close_grace` is in seconds.
     """
 
-    def __init__(
-        self,
-        request: web.Request,
-        ws: web.WebSocketResponse,
-        conversation: Conversation,
-        journal: Journal,
-        *,
-        generation: int,
-        owner: str = "",
-        session_id: str | None = None,
-        choices: CharacterSet | None = None,
-        settings: ClientSettings | None = None,
-        longest_wait: int = 0,
-        close_grace: float = 5.0,
-    ) -> None:
-        self.id = session_id or new_id("sess")
-        self.owner = owner
-        self.ws = ws
-        self.conversation = conversation
-        self.generation = generation
-        self.outbox = Outbox(request)
+    request: web.Request
+    ws: web.WebSocketResponse
+    conversation: Conversation
+    journal: Journal
+    _: KW_ONLY
+    generation: int
+    owner: str = ""
+    id: str = field(default_factory=lambda: new_id("sess"))
+    choices: CharacterSet | None = None
+    settings: ClientSettings | None = None
+    longest_wait: int = 0
+    close_grace: float = 5.0
+
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(self.request)
         self.work = Work()
-        self.closing = Closing(request, self.work, self.outbox)
+        self.closing = Closing(self.request, self.work, self.outbox)
         self.gone = asyncio.Event()
-        self._choices = choices
-        self._settings = settings
-        self._longest_wait = longest_wait
-        self._close_grace = close_grace
-        self._journal = journal
 
     @property
     def character(self) -> Character:
-        """The character of the conversation."""
         return self.conversation.character
-
-    @property
-    def choices(self) -> CharacterSet | None:
-        """The current set, while the client may still choose its character."""
-        return self._choices
-
-    @property
-    def settings(self) -> ClientSettings | None:
-        """The settings of the client; None until its dialect is known."""
-        return self._settings
 
     @property
     def may_return(self) -> bool:
@@ -87,8 +67,7 @@ class Session:
 
     @property
     def parked(self) -> Parked:
-        """The session without its client."""
-        history, settings = self.conversation.history, self._settings
+        history, settings = self.conversation.history, self.settings
         return Parked(
             id=self.id,
             character=self.character.name,
@@ -102,14 +81,14 @@ class Session:
 
     def note(self) -> None:
         """Have the session saved soon, for a client that resumes after a restart."""
-        self._journal.note(self.id, lambda: self.parked)
+        self.journal.note(self.id, lambda: self.parked)
 
     async def settled(self) -> None:
         """Wait until the conversation is saved; once the session is closing, at most half the close grace."""
-        if not self._journal.is_kept:
+        if not self.journal.is_kept:
             return
         self.note()
-        saved = asyncio.create_task(self._journal.settled())
+        saved = asyncio.create_task(self.journal.settled())
         closing = asyncio.create_task(self.closing.began.wait())
         try:
             await asyncio.wait([saved, closing], return_when=asyncio.FIRST_COMPLETED)
@@ -119,19 +98,15 @@ class Session:
             saved.cancel()
             closing.cancel()
 
-    def configure(self, settings: ClientSettings) -> None:
-        """Replace the settings of the client."""
-        self._settings = settings
-
     @property
     def described(self) -> dict[str, Any]:
         """The `session` object of server events; empty until the dialect is known."""
-        settings = self._settings
-        return settings.described(self.id, self.character.name, self._longest_wait) if settings else {}
+        settings = self.settings
+        return settings.described(self.id, self.character.name, self.longest_wait) if settings else {}
 
     def choose(self, name: str | None) -> None:
         """Use up the client's only choice of a character; an unknown *name* changes nothing."""
-        choices, self._choices = self._choices, None
+        choices, self.choices = self.choices, None
         if choices is not None and name is not None and (character := choices.find(name)) is not None:
             self.move_to(character, choices)
 
@@ -145,14 +120,14 @@ class Session:
 
         A running turn ends with its version of the character; under `keep` every later turn has it, too.
         """
-        if self._choices is not None:
-            self._choices = swap.after
+        if self.choices is not None:
+            self.choices = swap.after
         successor = swap.after.get(self.character.name)
         if swap.policy not in ("close_affected", "follow") or successor is None or self.closing.is_ending:
             return False
         is_new = swap.affects(self.character)
         self.move_to(successor, swap.after)
-        if is_new and self._settings is not None:
+        if is_new and self.settings is not None:
             self.send(frame("session.updated", session=self.described))
         return is_new
 
@@ -163,9 +138,9 @@ class Session:
     def fail(self) -> None:
         """Close the session because of a fault in charhost; call this in the exception handler."""
         log.exception("a session with character %s failed unexpectedly", self.character.name)
-        kind = self._settings.fault_type if self._settings else "server_error"
+        kind = self.settings.fault_type if self.settings else "server_error"
         event = error_event(kind, "internal_error", UNEXPECTED)
-        self.closing.close(CloseMessage(1011, "Internal error", "fault", event, "internal_error"), self._close_grace)
+        self.closing.close(CloseMessage(1011, "Internal error", "fault", event, "internal_error"), self.close_grace)
 
     def drop_work(self) -> None:
         """Cancel everything that is running: the client has left."""
