@@ -69,9 +69,7 @@ InputItem = Annotated[MessageItem | CallItem | OutputItem | ItemReference, Field
 
 
 class SessionUpdate(ClientModel):
-    """`session`: see `charhost.web.protocol.session_params`."""
-
-    session: dict[str, Any]
+    session: dict[str, Any]  # see `charhost.web.protocol.session_params`, also for `response`
 
 
 class ItemCreate(ClientModel):
@@ -79,11 +77,10 @@ class ItemCreate(ClientModel):
     previous_item_id: Id | None = None
 
 
-class ItemRetrieve(ClientModel):
-    item_id: Id
+class ItemEvent(ClientModel):
+    """Retrieves or deletes an item."""
 
-
-class ItemDelete(ClientModel):
+    type: str
     item_id: Id
 
 
@@ -94,8 +91,6 @@ class ItemTruncate(ClientModel):
 
 
 class ResponseCreate(ClientModel):
-    """`response`: see `charhost.web.protocol.session_params`."""
-
     response: dict[str, Any] | None = None
 
 
@@ -107,30 +102,24 @@ class AudioAppend(ClientModel):
     audio: str
 
 
-class AudioCommit(ClientModel):
-    pass
+class BufferEvent(ClientModel):
+    """Commits or clears a buffer of audio."""
 
-
-class AudioClear(ClientModel):
-    pass
-
-
-class OutputClear(ClientModel):
-    pass
+    type: str
 
 
 KINDS: dict[str, type[ClientModel]] = {
     "session.update": SessionUpdate,
     "conversation.item.create": ItemCreate,
-    "conversation.item.retrieve": ItemRetrieve,
-    "conversation.item.delete": ItemDelete,
+    "conversation.item.retrieve": ItemEvent,
+    "conversation.item.delete": ItemEvent,
     "conversation.item.truncate": ItemTruncate,
     "response.create": ResponseCreate,
     "response.cancel": ResponseCancel,
     "input_audio_buffer.append": AudioAppend,
-    "input_audio_buffer.commit": AudioCommit,
-    "input_audio_buffer.clear": AudioClear,
-    "output_audio_buffer.clear": OutputClear,
+    "input_audio_buffer.commit": BufferEvent,
+    "input_audio_buffer.clear": BufferEvent,
+    "output_audio_buffer.clear": BufferEvent,
 }
 
 # Those that every dialect knows (`charhost.web.realtime.character_commands`).
@@ -165,7 +154,6 @@ def checked(event: dict[str, Any]) -> ClientModel:
 
 
 def unknown_type(event: dict[str, Any], known: Iterable[str]) -> InvalidEvent:
-    """Return the error of an event whose type is not among *known*."""
     text = f"Unknown type {quoted(event['type'])}. Supported types are: {', '.join(known)}."
     return InvalidEvent("invalid_value", text, "type")
 

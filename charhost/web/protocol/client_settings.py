@@ -6,15 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from charhost.web.protocol.client_events import Dialect
-from charhost.web.protocol.session_config import OpenAISettings, SessionConfig
+from charhost.web.protocol.session_config import SessionConfig
 from charhost.web.protocol.unmute_session import UnmuteSettings
 
-ClientSettings = OpenAISettings | UnmuteSettings
+ClientSettings = SessionConfig | UnmuteSettings
 
 
 def settings_of(dialect: Dialect, stored: Mapping[str, Any] | None = None) -> ClientSettings:
     """Return the settings of a client of *dialect*, new or as they were stored."""
+    fields = stored or {}
     if dialect == "unmute":
-        return UnmuteSettings() if stored is None else UnmuteSettings.restored(stored)
-    config = SessionConfig() if stored is None else SessionConfig.model_validate(stored)
-    return OpenAISettings(dialect, config)
+        return UnmuteSettings.model_validate(fields)
+    return SessionConfig.model_validate({**fields, "dialect": dialect})

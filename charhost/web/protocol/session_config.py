@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
@@ -19,11 +18,11 @@ from charhost.web.protocol.session_params import (
     AudioFormat,
     CommonParams,
     Function,
+    InputParams,
     MaxTokens,
-    NoiseReduction,
+    OutputParams,
     Setting,
     ToolChoice,
-    Transcription,
     TurnDetection,
 )
 
@@ -31,16 +30,12 @@ _YEAR = 365 * 24 * 3600
 _PCM = AudioFormat(type="audio/pcm", rate=24000)
 
 
-class InputAudio(ClientModel):
+class InputAudio(InputParams):
     format: AudioFormat = _PCM
-    transcription: Transcription | None = None
-    noise_reduction: NoiseReduction | None = None
-    turn_detection: TurnDetection | None = None
 
 
-class OutputAudio(ClientModel):
+class OutputAudio(OutputParams):
     format: AudioFormat = _PCM
-    voice: str | None = None
     speed: float = 1.0
 
 
@@ -52,6 +47,8 @@ class Audio(ClientModel):
 class SessionConfig(ClientModel):
     """The effective settings of one session; the id and the character belong to the session itself."""
 
+    fault_type: ClassVar = "server_error"
+    dialect: Literal["ga", "beta"] = Field(default="ga", exclude=True)
     instructions: str = ""
     tools: list[Function] = Field(default_factory=list)
     tool_choice: ToolChoice = "auto"
@@ -81,7 +78,6 @@ class SessionConfig(ClientModel):
         return constant | fields | {"id": session_id, "model": character}
 
     def beta(self, session_id: str, character: str) -> Json:
-        """Return the `session` object of the beta dialect."""
         ga = self.ga(session_id, character)
         return {
             "id": session_id,
@@ -100,13 +96,20 @@ class SessionConfig(ClientModel):
             "max_response_output_tokens": self.max_output_tokens,
         }
 
+    def described(self, session_id: str, character: str, longest_wait: int) -> Json:
+        """Return the `session` object of a server event."""
+        describe = self.beta if self.dialect == "beta" else self.ga
+        return describe(session_id, character) | {"retry_after_max_ms": longest_wait}
+
+    def stored(self) -> Json:
+        return self.model_dump()
+
     @property
     def beta_temperature(self) -> float:
         """The temperature shown to beta clients, which expect a number."""
         return 0.8 if self.temperature is None else self.temperature
 
     def turn_options(self, items: Sequence[Item] | None, recorded: bool) -> TurnOptions:
-        """Return the parameters of a turn with these settings."""
         options: Json = {}
         if self.max_output_tokens != "inf":
             options["max_tokens"] = self.max_output_tokens
@@ -128,24 +131,6 @@ class SessionConfig(ClientModel):
             return None if choice == "auto" else choice
         is_known = any(tool.name == choice["name"] for tool in self.tools)
         return {"type": "function", "function": {"name": choice["name"]}} if is_known else None
-
-
-@dataclass(frozen=True)
-class OpenAISettings:
-    """The settings of one client of an OpenAI dialect."""
-
-    dialect: Literal["ga", "beta"]
-    config: SessionConfig = field(default_factory=SessionConfig)
-    fault_type: str = "server_error"
-
-    def described(self, session_id: str, character: str, longest_wait: int) -> Json:
-        """Return the `session` object of a server event."""
-        describe = self.config.beta if self.dialect == "beta" else self.config.ga
-        return describe(session_id, character) | {"retry_after_max_ms": longest_wait}
-
-    def stored(self) -> Json:
-        """Return the settings as JSON data."""
-        return self.config.model_dump()
 
 
 def beta_format(audio: Mapping[str, Any]) -> str:

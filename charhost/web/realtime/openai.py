@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Item
@@ -15,7 +15,7 @@ from charhost.web.protocol import beta, client_events
 from charhost.web.protocol.item_format import item_fields, item_from
 from charhost.web.protocol.response_events import ResponseEvents
 from charhost.web.protocol.server_events import MOST_EVENT, DeltaFrames, EventRefused, InvalidEvent, frame, refusal
-from charhost.web.protocol.session_config import OpenAISettings, SessionConfig
+from charhost.web.protocol.session_config import SessionConfig
 from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 from charhost.web.sessions.session import Session
 
@@ -24,16 +24,16 @@ _LEAST_AUDIO = 4_800
 _MOST_RESPONSES = 8
 
 
+@dataclass(eq=False, slots=True)
 class OpenAIHandler:
     """Handles the events of one client that uses an OpenAI SDK or speaks its protocol."""
 
-    def __init__(self, session: Session, tasks: asyncio.TaskGroup, settings: OpenAISettings) -> None:
-        self._session = session
-        self._tasks = tasks
-        self._settings = settings
-        self._active: Turn | None = None  # the running turn whose items go into the conversation
-        self._audio_bytes = 0
-        self._deltas = DeltaFrames()
+    _session: Session
+    _tasks: asyncio.TaskGroup
+    _config: SessionConfig
+    _active: Turn | None = None  # the running turn whose items go into the conversation
+    _audio_bytes: int = 0
+    _deltas: DeltaFrames = field(default_factory=DeltaFrames)
 
     def open(self) -> None:
         self._emit("session.created", session=self._session.described)
@@ -45,9 +45,9 @@ class OpenAIHandler:
                 self._update(params)
             case client_events.ItemCreate() as create:
                 self._create_item(create)
-            case client_events.ItemRetrieve(item_id=item_id):
+            case client_events.ItemEvent(type="conversation.item.retrieve", item_id=item_id):
                 self._emit("conversation.item.retrieved", item=item_fields(self._found(item_id, "retriev")))
-            case client_events.ItemDelete(item_id=item_id):
+            case client_events.ItemEvent(item_id=item_id):
                 self._delete(item_id)
             case client_events.ItemTruncate(item_id=item_id):
                 self._found(item_id, "truncat")
@@ -59,23 +59,22 @@ class OpenAIHandler:
                 self._cancel(response_id)
             case client_events.AudioAppend(audio=audio):
                 self._hear(audio)
-            case client_events.AudioCommit():
+            case client_events.BufferEvent(type="input_audio_buffer.commit"):
                 self._commit()
-            case client_events.AudioClear():
+            case client_events.BufferEvent(type="input_audio_buffer.clear"):
                 self._audio_bytes = 0
                 self._emit("input_audio_buffer.cleared")
-            case client_events.OutputClear():
-                pass  # there is never any to clear
+            case client_events.BufferEvent():
+                pass  # the output buffer is always empty
 
     def refuse(self, error: EventRefused, event_id: str | None) -> None:
         self._session.send(refusal(error, event_id))
 
     def _update(self, raw: Json) -> None:
         params = read(SessionParams, raw, "session")
-        config = self._settings.config.merged(params)
+        config = self._config.merged(params)
         _refuse_long(config.model_dump(), "session")
-        self._settings = replace(self._settings, config=config)
-        self._session.settings = self._settings
+        self._session.settings = self._config = config
         self._session.choose(params.model)
         self._session.note()
         self._emit("session.updated", session=self._session.described)
@@ -138,7 +137,7 @@ class OpenAIHandler:
             raise InvalidEvent("rate_limit_exceeded", "Too many responses at a time; retry response.create later.")
         items = None if params.input is None else [self._input(*numbered) for numbered in enumerate(params.input)]
         self._session.choose(None)
-        config = self._settings.config.merged(params)
+        config = self._config.merged(params)
         _refuse_long({"metadata": params.metadata, "audio": config.audio.model_dump()}, "response")
         turn = self._session.conversation.respond(config.turn_options(items, recorded))
         sender = ResponseEvents(self._emit, self._response(turn, config, params, recorded))
@@ -199,7 +198,7 @@ class OpenAIHandler:
     def _response(self, turn: Turn, config: SessionConfig, params: ResponseParams, recorded: bool) -> Json:
         shown = config.ga(self._session.id, self._session.character.name)
         output = shown["audio"]["output"]
-        beta_only = {"temperature": config.beta_temperature} if self._settings.dialect == "beta" else {}
+        beta_only = {"temperature": config.beta_temperature} if self._config.dialect == "beta" else {}
         return beta_only | {
             "object": "realtime.response",
             "id": turn.id,
@@ -215,7 +214,7 @@ class OpenAIHandler:
         }
 
     def _emit(self, kind: str, **fields: Any) -> None:
-        if self._settings.dialect == "beta":
+        if self._config.dialect == "beta":
             if kind in beta.UNKNOWN:
                 return
             kind, fields = beta.KINDS.get(kind, kind), beta.translated(fields)

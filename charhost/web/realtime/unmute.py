@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import binascii
 from collections.abc import Iterable
-from contextlib import aclosing, suppress
-from dataclasses import replace
+from contextlib import aclosing
 from typing import Any
 
 from pydantic_core import to_json
@@ -48,14 +47,12 @@ class UnmuteHandler:
         self._settings = settings
         self._instructions = settings.params.instructions
         self._voice: str | None = None
-        self._heard = asyncio.Event()
-        self._greeting: asyncio.Task[None] | None = None
+        self._greeting: asyncio.TimerHandle | None = None
         self._blamed = False
 
     def close(self) -> None:
         if self._greeting is not None:
             self._greeting.cancel()
-            self._greeting = None  # a cancelled task refers to this handler
 
     def obey(self, event: Json) -> None:
         """Handle a client event; raises `InvalidEvent`, and then nothing was changed."""
@@ -82,11 +79,10 @@ class UnmuteHandler:
         self._session.note()
         self._emit("session.updated", session=params.as_received)
         if self._greeting is None and not self._settings.greeted:
-            self._greeting = self._tasks.create_task(self._greet())
+            self._greeting = asyncio.get_running_loop().call_later(GREETING_DELAY, self._greet)
 
     def _configure(self, **changes: Any) -> None:
-        self._settings = replace(self._settings, **changes)
-        self._session.settings = self._settings
+        self._session.settings = self._settings = self._settings.model_copy(update=changes)
 
     def _choose(self, voice: str | None) -> None:
         choices = self._session.choices
@@ -105,12 +101,11 @@ class UnmuteHandler:
             self._blamed = True
             raise InvalidEvent("invalid_value", f"Invalid 'audio': {e}", "audio") from None
         if self._greeting is not None:
-            self._heard.set()
+            self._greet()
 
-    async def _greet(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GREETING_DELAY):
-                await self._heard.wait()
+    def _greet(self) -> None:
+        self.close()
+        self._greeting = None
         try:
             if not self._session.closing.is_ending:
                 self._configure(greeted=True)
@@ -162,8 +157,6 @@ class UnmuteHandler:
         if turn.ended is not None and turn.ended.failure is not None:
             if not text:  # the next session.update is greeted
                 self._configure(greeted=False)
-                self._greeting = None
-                self._heard.clear()
             self._emit_error("server_error", turn.ended.failure.message, turn.ended.failure.code)
         elif text.lower().endswith("bye!"):
             self._session.closing.close(_GOODBYE, GOODBYE_GRACE)

@@ -36,7 +36,6 @@ class Sessions:
         self._metrics = metrics
         self.longest_wait = round((settings.max_sessions - 1) / settings.max_reconnects_per_second * 1000)
         self._closers: set[asyncio.Task[None]] = set()
-        self._empty = asyncio.Event()
         self.closing = False
         metrics.watch(metrics.sessions_active, lambda: len(self._live))
 
@@ -67,8 +66,6 @@ class Sessions:
             del self._live[session.id]
             session.gone.set()
             self._record_end(session)
-            if not self._live:
-                self._empty.set()
 
     def find(self, session_id: str, owner: str) -> Session | None:
         """Return the open session with that id if it belongs to *owner*."""
@@ -103,9 +100,8 @@ class Sessions:
         self.closing = True
         await self._close(list(self._live.values()), lambda _: GOING_AWAY, drain=0)
         await asyncio.gather(*self._closers)
-        if self._live:
-            self._empty.clear()
-            await self._empty.wait()
+        while self._live:
+            await next(iter(self._live.values())).gone.wait()
 
     def _touched(self, swap: Swap) -> list[Session]:
         if swap.policy == "keep":
