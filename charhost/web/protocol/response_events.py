@@ -10,16 +10,11 @@ from charhost.jsontext import Json
 from charhost.llm.model import Usage
 from charhost.web.protocol.item_format import item_fields
 
-Emit = Callable[..., None]
-
 
 class ResponseEvents:
-    """Sends the events of one response, in the order of the protocol's traces.
+    """Sends the events of one response; one outside the conversation has no `conversation.item` events."""
 
-    *emit* sends an event by its kind and fields. A response outside the conversation has no `conversation.item` events.
-    """
-
-    def __init__(self, emit: Emit, response: Json) -> None:
+    def __init__(self, emit: Callable[..., None], response: Json) -> None:
         self._emit = emit
         self._response = response
         self._recorded = response["conversation_id"] is not None
@@ -28,7 +23,6 @@ class ResponseEvents:
         self._emit("response.created", response=self._response)
 
     def send(self, event: TurnEvent) -> None:
-        """Send the server events of one event of the turn."""
         match event:
             case TextDelta(item_id, index, text):
                 self._emit("response.output_text.delta", **self._where(item_id, index), delta=text)

@@ -5,30 +5,22 @@ from __future__ import annotations
 from itertools import count, repeat
 from typing import Any
 
-from charhost import jsontext
 from charhost.ids import new_id
-from charhost.jsontext import Json
+from charhost.jsontext import Json, encoded
 
 # Many clients take no message of more than 1 MiB, and a server event repeats the item that it is about.
 MOST_EVENT = 960 << 10
+INVALID = "invalid_request_error"
 
 # They need not be secret, only unique.
 _EVENT_IDS = map("".join, zip(repeat(f"{new_id('event')}_"), map(str, count())))
 
 
 class EventRefused(Exception):
-    """Raised for a client event that is refused; the attributes are the fields of the `error` event.
-
-    *kind* is its type; *report* is that of the reload, if there was one.
-    """
+    """Raised for a refused client event; the attributes are the fields of the `error` event, *kind* its type."""
 
     def __init__(
-        self,
-        code: str,
-        message: str,
-        param: str | None = None,
-        kind: str = "invalid_request_error",
-        report: Json | None = None,
+        self, code: str, message: str, param: str | None = None, kind: str = INVALID, report: Json | None = None
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -43,7 +35,7 @@ class InvalidEvent(EventRefused):
 
 def frame(kind: str, **fields: Any) -> str:
     """Return a server event as JSON, with an id of its own."""
-    return jsontext.encoded({"type": kind, "event_id": next(_EVENT_IDS), **fields}).decode()
+    return encoded({"type": kind, "event_id": next(_EVENT_IDS), **fields}).decode()
 
 
 class DeltaFrames:
@@ -56,9 +48,9 @@ class DeltaFrames:
     def frame(self, kind: str, delta: str, **fields: Any) -> str:
         if self._common != (kind, fields):
             self._common = kind, fields
-            self._head = jsontext.encoded({"type": kind}).decode()[:-1] + ',"event_id":"'
-            self._tail = '",' + jsontext.encoded(fields).decode()[1:-1] + ',"delta":'
-        return f"{self._head}{next(_EVENT_IDS)}{self._tail}{jsontext.encoded(delta).decode()}}}"
+            self._head = encoded({"type": kind}).decode()[:-1] + ',"event_id":"'
+            self._tail = '",' + encoded(fields).decode()[1:-1] + ',"delta":'
+        return f"{self._head}{next(_EVENT_IDS)}{self._tail}{encoded(delta).decode()}}}"
 
 
 def error_event(
@@ -70,6 +62,5 @@ def error_event(
 
 
 def refusal(error: EventRefused, event_id: str | None) -> str:
-    """Return the `error` event about a client event."""
     report = {} if error.report is None else {"report": error.report}
     return error_event(error.kind, error.code, str(error), error.param, event_id, **report)

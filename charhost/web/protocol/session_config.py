@@ -1,4 +1,4 @@
-"""The settings of a session in the OpenAI dialects: how they merge and how they are rendered."""
+"""The settings of a client: how those of the OpenAI dialects merge and are rendered."""
 
 from __future__ import annotations
 
@@ -12,36 +12,15 @@ from charhost.conversation.items import Item
 from charhost.conversation.turn_context import TurnOptions
 from charhost.jsontext import Json
 from charhost.web.client_model import ClientModel
-from charhost.web.protocol.session_params import (
-    BETA_FORMATS,
-    CLEARED,
-    AudioFormat,
-    CommonParams,
-    Function,
-    InputParams,
-    MaxTokens,
-    OutputParams,
-    Setting,
-    ToolChoice,
-    TurnDetection,
-)
+from charhost.web.protocol import session_params
+from charhost.web.protocol.client_events import Dialect
+from charhost.web.protocol.unmute_session import UnmuteSettings
 
 _YEAR = 365 * 24 * 3600
-_PCM = AudioFormat(type="audio/pcm", rate=24000)
-
-
-class InputAudio(InputParams):
-    format: AudioFormat = _PCM
-
-
-class OutputAudio(OutputParams):
-    format: AudioFormat = _PCM
-    speed: float = 1.0
-
-
-class Audio(ClientModel):
-    input: InputAudio = InputAudio()
-    output: OutputAudio = OutputAudio()
+_PCM = session_params.AudioFormat(type="audio/pcm", rate=24000)
+_AUDIO = session_params.AudioParams(
+    input=session_params.InputParams(format=_PCM), output=session_params.OutputParams(format=_PCM, speed=1.0)
+)
 
 
 class SessionConfig(ClientModel):
@@ -50,20 +29,20 @@ class SessionConfig(ClientModel):
     fault_type: ClassVar = "server_error"
     dialect: Literal["ga", "beta"] = Field(default="ga", exclude=True)
     instructions: str = ""
-    tools: list[Function] = Field(default_factory=list)
-    tool_choice: ToolChoice = "auto"
-    max_output_tokens: MaxTokens = "inf"
+    tools: list[session_params.Function] = Field(default_factory=list)
+    tool_choice: session_params.ToolChoice = "auto"
+    max_output_tokens: session_params.MaxTokens = "inf"
     temperature: float | None = None
-    tracing: Setting = None
-    truncation: Setting = "auto"
+    tracing: session_params.Setting = None
+    truncation: session_params.Setting = "auto"
     prompt: Json | None = None
     include: list[str] | None = None
     reasoning: Json | None = None
     parallel_tool_calls: bool | None = None
-    audio: Audio = Audio()
+    audio: session_params.AudioParams = _AUDIO
     expires_at: int = Field(default_factory=lambda: int(time.time()) + _YEAR)
 
-    def merged(self, params: CommonParams) -> SessionConfig:
+    def merged(self, params: session_params.CommonParams) -> SessionConfig:
         """Return the settings after an update, or for one response; a field that is absent keeps its value."""
         return _merged(self, params)
 
@@ -73,7 +52,7 @@ class SessionConfig(ClientModel):
         for optional in ("reasoning", "parallel_tool_calls"):
             if fields[optional] is None:
                 del fields[optional]
-        fields["audio"]["output"]["voice"] = self.audio.output.voice or character
+        fields["audio"]["output"]["voice"] = fields["audio"]["output"]["voice"] or character
         constant = {"type": "realtime", "object": "realtime.session", "output_modalities": ["text"]}
         return constant | fields | {"id": session_id, "model": character}
 
@@ -97,7 +76,6 @@ class SessionConfig(ClientModel):
         }
 
     def described(self, session_id: str, character: str, longest_wait: int) -> Json:
-        """Return the `session` object of a server event."""
         describe = self.beta if self.dialect == "beta" else self.ga
         return describe(session_id, character) | {"retry_after_max_ms": longest_wait}
 
@@ -110,16 +88,12 @@ class SessionConfig(ClientModel):
         return 0.8 if self.temperature is None else self.temperature
 
     def turn_options(self, items: Sequence[Item] | None, recorded: bool) -> TurnOptions:
-        options: Json = {}
-        if self.max_output_tokens != "inf":
-            options["max_tokens"] = self.max_output_tokens
-        if self.temperature is not None:
-            options["temperature"] = self.temperature
+        options = {"max_tokens": self.max_output_tokens, "temperature": self.temperature}
         return TurnOptions(
             instructions=self.instructions,
             tools=[_chat_tool(tool) for tool in self.tools],
             tool_choice=self._chat_choice(),
-            options=options,
+            options={name: value for name, value in options.items() if value not in (None, "inf")},
             items=items,
             recorded=recorded,
         )
@@ -133,9 +107,19 @@ class SessionConfig(ClientModel):
         return {"type": "function", "function": {"name": choice["name"]}} if is_known else None
 
 
+ClientSettings = SessionConfig | UnmuteSettings
+
+
+def settings_of(dialect: Dialect, stored: Mapping[str, Any] | None = None) -> ClientSettings:
+    """Return the settings of a client of *dialect*, new or as they were stored."""
+    fields = stored or {}
+    if dialect == "unmute":
+        return UnmuteSettings.model_validate(fields)
+    return SessionConfig.model_validate({**fields, "dialect": dialect})
+
+
 def beta_format(audio: Mapping[str, Any]) -> str:
-    """Return the name of an audio format in the beta dialect."""
-    return next(name for name, ga in BETA_FORMATS.items() if ga["type"] == audio["type"])
+    return next(name for name, ga in session_params.BETA_FORMATS.items() if ga["type"] == audio["type"])
 
 
 Config = TypeVar("Config", bound=BaseModel)
@@ -145,29 +129,26 @@ def _merged(config: Config, params: BaseModel) -> Config:
     changes: dict[str, Any] = {}
     for name in params.model_fields_set & type(config).model_fields.keys():
         value = _changed(getattr(config, name, None), getattr(params, name))
-        if value is not None or name in CLEARED:
+        if value is not None or name in session_params.CLEARED:
             changes[name] = value
     return config.model_copy(update=changes)
 
 
 def _changed(old: Any, new: Any) -> Any:
     match new:
-        case TurnDetection():
-            return _changed_detection(old or TurnDetection(type="server_vad"), new)
-        case AudioFormat() | None:
+        case session_params.TurnDetection():
+            old = old or session_params.TurnDetection(type="server_vad")
+            # The settings of one kind of detection mean nothing to another.
+            if "type" in new.model_fields_set and new.type != old.type:
+                return new
+            return session_params.TurnDetection.model_validate(old.model_dump() | new.model_dump())
+        case session_params.AudioFormat() | None:
             return new
         case BaseModel():
             return _merged(old or type(new).model_construct(), new)
     return new
 
 
-def _changed_detection(old: TurnDetection, new: TurnDetection) -> TurnDetection:
-    # The settings of one kind of detection mean nothing to another.
-    if "type" in new.model_fields_set and new.type != old.type:
-        return new
-    return TurnDetection.model_validate(old.model_dump() | new.model_dump())
-
-
-def _chat_tool(tool: Function) -> Json:
+def _chat_tool(tool: session_params.Function) -> Json:
     given = tool.model_dump(include={"name", "description", "parameters"}, exclude_none=True)
     return {"type": "function", "function": {"parameters": {"type": "object", "properties": {}}} | given}

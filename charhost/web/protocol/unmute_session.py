@@ -35,8 +35,6 @@ class UnmuteParams(ClientModel):
 
 
 class UnmuteUpdate(ClientModel):
-    """The `session.update` of this dialect, mostly the first event."""
-
     session: UnmuteParams
 
 

@@ -17,7 +17,7 @@ from charhost.web.keys import MANAGER
 from charhost.web.middleware import insist
 from charhost.web.problems import Problem
 from charhost.web.protocol.client_events import event_id_of
-from charhost.web.protocol.server_events import MOST_EVENT, EventRefused, frame
+from charhost.web.protocol.server_events import INVALID, MOST_EVENT, EventRefused, frame
 from charhost.web.reload_requests import parsed
 from charhost.web.sessions.session import Session
 
@@ -29,10 +29,7 @@ MOST_FIELDS = 64 << 10  # the limit of a request over HTTP
 
 @dataclass(frozen=True, slots=True)
 class CharacterCommands:
-    """Handles the `session.characters.*` events of one client.
-
-    Its authority to reload is that of its upgrade, `request`.
-    """
+    """Handles the `session.characters.*` events of one client, with the authority of its upgrade, `request`."""
 
     session: Session
     tasks: asyncio.TaskGroup
@@ -41,7 +38,10 @@ class CharacterCommands:
     def obey(self, event: Json, refuse: Refuse) -> None:
         """Handle an event of `CHARACTER_KINDS`; raises `EventRefused`, or calls *refuse* with it later."""
         if event["type"] == "session.characters.list":
-            self._list()
+            current = self.request.app[MANAGER].current
+            directory, listing = display(current.directory), current.listing
+            fields = {"directory": directory, "character_count": len(current), "characters": listing}
+            self.session.send(frame("session.characters.listed", **fields))
             return
         try:
             self._begin(event, refuse)
@@ -49,12 +49,6 @@ class CharacterCommands:
             raise EventRefused(e.code, e.detail) from e
         except ReloadRefused as e:
             raise _refused(e) from e
-
-    def _list(self) -> None:
-        current = self.request.app[MANAGER].current
-        directory, listing = display(current.directory), current.listing
-        fields = {"directory": directory, "character_count": len(current), "characters": listing}
-        self.session.send(frame("session.characters.listed", **fields))
 
     def _begin(self, event: Json, refuse: Refuse) -> None:
         insist(self.request, "admin")  # first: a client without authority learns nothing, not even of a mistake
@@ -81,7 +75,7 @@ class CharacterCommands:
 
 
 def _refused(refusal: ReloadRefused) -> EventRefused:
-    kind = "server_error" if refusal.code.is_server_fault else "invalid_request_error"
+    kind = "server_error" if refusal.code.is_server_fault else INVALID
     report = _fitting(refusal.report.model_dump()) if refusal.report is not None else None
     return EventRefused(refusal.code, refusal.detail, kind=kind, report=report)
 

@@ -12,11 +12,11 @@ from charhost.character.character import Character, CharacterSet
 from charhost.ids import new_id
 from charhost.reload.reload_tools import HostTools
 from charhost.resume.saved_session import Parked
-from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
+from charhost.web.keys import AUTHORITY, CONVERSATIONS, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
+from charhost.web.middleware import insist
 from charhost.web.openapi.operation import Answer, Operation, Parameter, described
 from charhost.web.problems import Problem
-from charhost.web.protocol.client_events import Dialect
-from charhost.web.protocol.client_settings import settings_of
+from charhost.web.protocol.session_config import settings_of
 from charhost.web.realtime.dialect import dialect_of, known_dialect
 from charhost.web.realtime.dispatcher import Dispatcher
 from charhost.web.security.authority import KEY_PROTOCOL
@@ -128,7 +128,7 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMess
     character = _chosen(request, current)
     if isinstance(character, CloseMessage):
         return character
-    session = _session(request, ws, character, dialect_of(request))
+    session = _session(request, ws, character)
     if not request.query.get("model"):
         session.choices = current
     session.note()
@@ -147,10 +147,7 @@ def _chosen(request: web.Request, characters: CharacterSet) -> Character | Close
 
 
 async def _claimed(request: web.Request, resume: str) -> Parked | None:
-    """Claim a session, also from another connection that holds it, or that has claimed it while this one waited.
-
-    A client often notices a lost connection before the server does.
-    """
+    """Claim a session, also from its connection: a client often notices a lost one before the server does."""
     parking, sessions, owner = request.app[PARKING], request.app[SESSIONS], request[AUTHORITY].owner
     parked = await parking.claim(resume, owner)
     while parked is None and (held := sessions.find(resume, owner)) is not None:
@@ -173,18 +170,15 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, parked: Parked | N
         metrics.sessions_resume_refused.inc()
         return removed(parked.character, "it is not among the characters any more")
     metrics.sessions_resumed.inc()
-    return _session(request, ws, character, known_dialect(parked.dialect), parked)
+    return _session(request, ws, character, parked)
 
 
 def _session(
-    request: web.Request,
-    ws: web.WebSocketResponse,
-    character: Character,
-    dialect: Dialect | None,
-    parked: Parked | None = None,
+    request: web.Request, ws: web.WebSocketResponse, character: Character, parked: Parked | None = None
 ) -> Session:
     app, authority = request.app, request[AUTHORITY]
     host = HostTools(app[MANAGER], app[SETTINGS].drain) if authority.admin else None
+    dialect = known_dialect(parked.dialect) if parked else dialect_of(request)
     conversation_id, items = (parked.conversation_id, parked.items) if parked else (None, ())
     return Session(
         request,
@@ -202,14 +196,13 @@ def _session(
 
 def _key_refusal(request: web.Request) -> CloseMessage | None:
     """Refuse a wrong key; a web page, which sends it as a subprotocol, cannot read the status of a handshake."""
-    authority = request[AUTHORITY]
-    refusal = authority.chat_refusal
-    if refusal is None:
-        return None
-    request.app[GATE].count_refusal(refusal, authority, "chat", request.remote)
-    if not authority.key_in_subprotocol:
-        raise refusal
-    return refused("invalid_api_key", refusal.detail, close_code=3000)
+    try:
+        insist(request, "chat")
+    except Problem as e:
+        if not request[AUTHORITY].key_in_subprotocol:
+            raise
+        return refused("invalid_api_key", e.detail, close_code=3000)
+    return None
 
 
 async def _refuse(request: web.Request, ws: web.WebSocketResponse, message: CloseMessage) -> None:

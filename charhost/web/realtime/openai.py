@@ -98,11 +98,13 @@ class OpenAIHandler:
         history = self._session.conversation.history
         if not previous:
             history.append(item)
-            return
-        if previous != "root" and history.find(previous) is None:
+        elif previous == "root":
+            history.insert(item, None)
+        elif history.find(previous) is not None:
+            history.insert(item, previous)
+        else:
             text = f"Previous item with id '{previous}' does not exist."
             raise InvalidEvent("invalid_value", text, "previous_item_id")
-        history.insert(item, None if previous == "root" else previous)
 
     def _has_call(self, call_id: str) -> bool:
         items = self._session.conversation.history
@@ -218,8 +220,8 @@ class OpenAIHandler:
             if kind in beta.UNKNOWN:
                 return
             kind, fields = beta.KINDS.get(kind, kind), beta.translated(fields)
-        spell = self._deltas.frame if "delta" in fields else frame
-        self._session.send(spell(kind, **fields))
+        render = self._deltas.frame if "delta" in fields else frame
+        self._session.send(render(kind, **fields))
 
 
 def _refuse_long(fields: Json, path: str) -> None:

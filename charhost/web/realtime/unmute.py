@@ -162,7 +162,6 @@ class UnmuteHandler:
             self._session.closing.close(_GOODBYE, GOODBYE_GRACE)
 
     def _chat_history(self) -> list[Json]:
-        """Return the messages, without the system prompt."""
         said = [item for item in self._session.conversation.history if isinstance(item, Message)]
         return [{"role": message.role, "content": message.text} for message in said]
 

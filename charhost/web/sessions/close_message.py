@@ -10,7 +10,7 @@ from aiohttp import web
 from charhost.character.character import Character
 from charhost.reload.swap import Swap
 from charhost.text import display
-from charhost.web.protocol.server_events import error_event
+from charhost.web.protocol.server_events import INVALID, error_event
 
 # RFC 6455, section 5.5: a control frame carries at most 125 bytes, two of which are the close code.
 _MOST_REASON = 123
@@ -18,14 +18,11 @@ _MOST_REASON = 123
 
 @dataclass(frozen=True)
 class CloseMessage:
-    """A close frame, with an event before it if *frame* is one.
-
-    *why* is the reason in metrics and logs; a running turn fails with the code *cut* and the message *text*.
-    """
+    """A close frame with the event before it; a running turn fails with the code `cut` and the message `text`."""
 
     code: int
     reason: str
-    why: str
+    why: str  # the reason in metrics and logs
     frame: str | None = None
     cut: str = "session_closed"
     text: str = ""
@@ -47,8 +44,8 @@ GOING_AWAY = CloseMessage(1001, "Server is shutting down", "shutdown", cut="serv
 
 def refused(code: str, message: str, param: str | None = None, close_code: int = 4004) -> CloseMessage:
     """Return the close message of a refused client; no SDK reconnects after one of these codes."""
-    frame = error_event("invalid_request_error", code, message, param)
-    return CloseMessage(close_code, f"invalid_request_error.{code}", code, frame, code)
+    frame = error_event(INVALID, code, message, param)
+    return CloseMessage(close_code, f"{INVALID}.{code}", code, frame, code)
 
 
 def taken_over() -> CloseMessage:

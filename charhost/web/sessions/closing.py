@@ -68,7 +68,6 @@ class Closing:
         self._work.after_commands(partial(self._queue, message))
 
     def record(self, why: str) -> None:
-        """Record the reason for which the session ends."""
         self._why = why
 
     def cancel(self) -> None:

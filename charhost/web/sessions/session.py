@@ -16,8 +16,8 @@ from charhost.reload.swap import Swap
 from charhost.resume.saved_session import Parked
 from charhost.resume.writer import Journal
 from charhost.text import UNEXPECTED
-from charhost.web.protocol.client_settings import ClientSettings
 from charhost.web.protocol.server_events import error_event, frame
+from charhost.web.protocol.session_config import ClientSettings
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.closing import Closing
 from charhost.web.sessions.outbox import Outbox
@@ -111,7 +111,6 @@ class Session:
             self.move_to(character, choices)
 
     def move_to(self, character: Character, characters: CharacterSet) -> None:
-        """Use *character*, of the set *characters*, from the next turn on."""
         self.conversation.move_to(character)
         self.generation = characters.generation
 
@@ -132,7 +131,6 @@ class Session:
         return is_new
 
     def send(self, frame: str) -> None:
-        """Queue *frame*; a client that lets the queue fill up is disconnected."""
         self.outbox.put(frame)
 
     def fail(self) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
+from charhost.character.character import Character
 from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
 from charhost.report import SessionImpact
@@ -68,7 +69,6 @@ class Sessions:
             self._record_end(session)
 
     def find(self, session_id: str, owner: str) -> Session | None:
-        """Return the open session with that id if it belongs to *owner*."""
         session = self._live.get(session_id)
         return session if session is not None and session.owner == owner else None
 
@@ -78,7 +78,6 @@ class Sessions:
         return [GenerationCount(generation=g, sessions=counts[g]) for g in sorted(counts, reverse=True)]
 
     def impact(self, swap: Swap) -> SessionImpact:
-        """Count the sessions that the policy of *swap* affects."""
         return SessionImpact(policy=swap.policy, total=len(self._live), affected=len(self._touched(swap)))
 
     def follow(self, swap: Swap) -> None:
@@ -88,7 +87,7 @@ class Sessions:
             ended = [session for session in ended if session.character.name not in swap.after]
         if ended:
             message = ReloadCloseMessage(swap, len(ended), self._settings.max_reconnects_per_second)
-            task = asyncio.create_task(self._close(ended, lambda session: message(session.character), swap.drain))
+            task = asyncio.create_task(self._close(ended, message, swap.drain))
             self._closers.add(task)
             task.add_done_callback(self._closers.discard)
         for session in set(self._live.values()).difference(ended):
@@ -109,12 +108,12 @@ class Sessions:
         staying = [session for session in self._live.values() if not session.closing.is_ending]
         return [s for s in staying if swap.policy == "close" or swap.affects(s.character)]
 
-    async def _close(self, sessions: list[Session], message: Callable[[Session], CloseMessage], drain: float) -> None:
+    async def _close(self, sessions: list[Session], message: Callable[[Character], CloseMessage], drain: float) -> None:
         waiting = iter(sessions)
         while batch := list(islice(waiting, _BATCH)):
             await asyncio.sleep(0)  # also before the first: the caller gets its response before
             for session in batch:
-                session.closing.leave(message(session), self._settings.close_grace, drain)
+                session.closing.leave(message(session.character), self._settings.close_grace, drain)
 
     def _record_end(self, session: Session) -> None:
         why = session.closing.reason or "client"

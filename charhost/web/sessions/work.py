@@ -19,7 +19,6 @@ class Work:
 
     @property
     def commands(self) -> int:
-        """The number of running commands."""
         return len(self._commands)
 
     def begin(self, turn: Turn, sending: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
