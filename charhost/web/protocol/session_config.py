@@ -16,7 +16,6 @@ from charhost.web.protocol import session_params
 from charhost.web.protocol.client_events import Dialect
 from charhost.web.protocol.unmute_session import UnmuteSettings
 
-_YEAR = 365 * 24 * 3600
 _PCM = session_params.AudioFormat(type="audio/pcm", rate=24000)
 _AUDIO = session_params.AudioParams(
     input=session_params.InputParams(format=_PCM), output=session_params.OutputParams(format=_PCM, speed=1.0)
@@ -40,7 +39,7 @@ class SessionConfig(ClientModel):
     reasoning: Json | None = None
     parallel_tool_calls: bool | None = None
     audio: session_params.AudioParams = _AUDIO
-    expires_at: int = Field(default_factory=lambda: int(time.time()) + _YEAR)
+    expires_at: int = Field(default_factory=lambda: int(time.time()) + 365 * 24 * 3600)
 
     def merged(self, params: session_params.CommonParams) -> SessionConfig:
         """Return the settings after an update, or for one response; a field that is absent keeps its value."""

@@ -66,8 +66,7 @@ class Dispatcher:
             self._refuse(e, event_id_of(event))
 
     def _refuse(self, error: EventRefused, event_id: str | None) -> None:
-        handler = self._handler or self._open(settings_of("ga"))
-        handler.refuse(error, event_id)
+        (self._handler or self._open(settings_of("ga"))).refuse(error, event_id)
 
     def _open(self, settings: ClientSettings) -> OpenAIHandler | UnmuteHandler:
         self._dialect_timer.cancel()

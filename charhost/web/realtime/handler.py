@@ -27,15 +27,8 @@ from charhost.web.sessions.session import Session
 MOST_MESSAGE_BYTES = 24 << 20
 HEARTBEAT = 20
 
-
-class _WithoutKeys(logging.Filter):
-    """Drops records that show a key: aiohttp logs all offered subprotocols when it selects none of them."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return KEY_PROTOCOL not in record.getMessage()
-
-
-logging.getLogger("aiohttp.websocket").addFilter(_WithoutKeys())
+# When it selects no subprotocol, aiohttp logs all that were offered, among them the key.
+logging.getLogger("aiohttp.websocket").addFilter(lambda record: KEY_PROTOCOL not in record.getMessage())
 
 _REALTIME = Operation(
     "A conversation with a character over a WebSocket",

@@ -6,6 +6,7 @@ import asyncio
 import binascii
 from collections.abc import Iterable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import to_json
@@ -33,6 +34,7 @@ GOODBYE_GRACE = 5.0
 _GOODBYE = CloseMessage(1000, "The character ended the conversation. Bye!", "goodbye")
 
 
+@dataclass(eq=False)
 class UnmuteHandler:
     """Handles the events of one client.
 
@@ -41,14 +43,15 @@ class UnmuteHandler:
     character chooses it; for another one afterwards clients connect again.
     """
 
-    def __init__(self, session: Session, tasks: asyncio.TaskGroup, settings: UnmuteSettings) -> None:
-        self._session = session
-        self._tasks = tasks
-        self._settings = settings
-        self._instructions = settings.params.instructions
-        self._voice: str | None = None
-        self._greeting: asyncio.TimerHandle | None = None
-        self._blamed = False
+    _session: Session
+    _tasks: asyncio.TaskGroup
+    _settings: UnmuteSettings
+    _voice: str | None = None
+    _greeting: asyncio.TimerHandle | None = None
+    _blamed: bool = False
+
+    def __post_init__(self) -> None:
+        self._instructions = self._settings.params.instructions
 
     def close(self) -> None:
         if self._greeting is not None:

@@ -12,9 +12,6 @@ from charhost.reload.swap import Swap
 from charhost.text import display
 from charhost.web.protocol.server_events import INVALID, error_event
 
-# RFC 6455, section 5.5: a control frame carries at most 125 bytes, two of which are the close code.
-_MOST_REASON = 123
-
 
 @dataclass(frozen=True)
 class CloseMessage:
@@ -29,8 +26,8 @@ class CloseMessage:
 
     @property
     def close_reason(self) -> bytes:
-        """The reason, cut between characters to fit into a close frame."""
-        return self.reason.encode("utf-8", "replace")[:_MOST_REASON].decode("utf-8", "ignore").encode()
+        """The reason, cut between characters to fit into a close frame: to 123 bytes (RFC 6455, section 5.5)."""
+        return self.reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
 
     async def send(self, ws: web.WebSocketResponse) -> None:
         if self.frame is not None:
@@ -61,11 +58,7 @@ def removed(character: str, reason: str) -> CloseMessage:
 
 
 class ReloadCloseMessage:
-    """Makes the close messages of the *count* sessions that a swap closes.
-
-    Each names a random moment for the reconnect, such that there are at most *rate* in a second; a single client may
-    reconnect at once.
-    """
+    """Makes *count* close messages; they ask at most *rate* clients a second to reconnect, in random order."""
 
     def __init__(self, swap: Swap, count: int, rate: float) -> None:
         self._swap = swap

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -13,22 +14,19 @@ from charhost.web.sessions.outbox import Outbox, abort
 from charhost.web.sessions.work import Work
 
 
+@dataclass(eq=False, slots=True)
 class Closing:
-    """The end of one session: its turns may finish or are cut, then the close message is queued.
+    """The end of one session: its turns may finish or are cut, then the close message is queued."""
 
-    `began` is set, and `grace` is known, once the session is being closed. `end_of_turn` is set if a turn was running.
-    """
-
-    def __init__(self, request: web.Request, work: Work, outbox: Outbox) -> None:
-        self.began = asyncio.Event()
-        self.grace = 0.0
-        self.end_of_turn: Literal["cut", "drained"] | None = None
-        self._request = request
-        self._work = work
-        self._outbox = outbox
-        self._why: str | None = None
-        self._is_draining = False
-        self._deadline: asyncio.TimerHandle | None = None
+    _request: web.Request
+    _work: Work
+    _outbox: Outbox
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    grace: float = 0.0  # in seconds, known once the session is being closed
+    end_of_turn: Literal["cut", "drained"] | None = None  # set if a turn was running
+    _why: str | None = None
+    _is_draining: bool = False
+    _deadline: asyncio.TimerHandle | None = None
 
     @property
     def reason(self) -> str | None:

@@ -28,12 +28,7 @@ log = logging.getLogger("charhost.sessions")
 
 @dataclass(eq=False, repr=False)
 class Session:
-    """One connected client: its socket, its conversation and settings, its running work and how it is closed.
-
-    `owner` is the digest of the client's key. `choices` is the current set while the client may still choose its
-    character. `settings` are None until the dialect is known. `longest_wait` is the longest time in ms after which a
-    close message may ask the client to reconnect. `close_grace` is in seconds.
-    """
+    """One connected client: its socket, its conversation and settings, its running work and how it is closed."""
 
     request: web.Request
     ws: web.WebSocketResponse
@@ -41,12 +36,12 @@ class Session:
     journal: Journal
     _: KW_ONLY
     generation: int
-    owner: str = ""
+    owner: str = ""  # the digest of the client's key
     id: str = field(default_factory=lambda: new_id("sess"))
-    choices: CharacterSet | None = None
-    settings: ClientSettings | None = None
-    longest_wait: int = 0
-    close_grace: float = 5.0
+    choices: CharacterSet | None = None  # the current set, while the client may still choose its character
+    settings: ClientSettings | None = None  # None until the dialect is known
+    longest_wait: int = 0  # the most ms after which a close message may ask the client to reconnect
+    close_grace: float = 5.0  # in seconds
 
     def __post_init__(self) -> None:
         self.outbox = Outbox(self.request)

@@ -25,16 +25,14 @@ _BATCH = 50
 
 
 class Sessions:
-    """Owns the set of open sessions; lives as long as the application.
-
-    `longest_wait` is the longest time in ms after which a close message asks a client to reconnect.
-    """
+    """Owns the set of open sessions; lives as long as the application."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._live: dict[str, Session] = {}
         self._admitted = 0
         self._settings = settings
         self._metrics = metrics
+        # In ms: the most after which a close message asks a client to reconnect.
         self.longest_wait = round((settings.max_sessions - 1) / settings.max_reconnects_per_second * 1000)
         self._closers: set[asyncio.Task[None]] = set()
         self.closing = False

@@ -14,7 +14,7 @@ class Work:
 
     def __init__(self) -> None:
         self.turns: dict[Turn, asyncio.Task[None]] = {}
-        self._commands: set[asyncio.Task[None]] = set()
+        self._commands: dict[Coroutine[Any, Any, None], asyncio.Task[None]] = {}
         self._waiting: tuple[Sized, Callable[[], None]] | None = None
 
     @property
@@ -23,13 +23,10 @@ class Work:
 
     def begin(self, turn: Turn, sending: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
         """Start *sending*, which sends the events of *turn*."""
-        self.turns[turn] = task = tasks.create_task(sending)
-        task.add_done_callback(lambda _: self._end_turn(turn))
+        self._start(self.turns, turn, tasks.create_task(sending))
 
     def run(self, command: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
-        task = tasks.create_task(command)
-        self._commands.add(task)
-        task.add_done_callback(self._end_command)
+        self._start(self._commands, command, tasks.create_task(command))
 
     def after_turns(self, call: Callable[[], None]) -> None:
         """Run *call*, instead of one that waits already, when no turn is running, which may be now."""
@@ -51,15 +48,15 @@ class Work:
 
     def cancel_commands(self) -> None:
         """Cancel the commands on the next tick, so that one that was created in this tick still starts."""
-        for task in self._commands:
+        for task in self._commands.values():
             asyncio.get_running_loop().call_soon(task.cancel)
 
-    def _end_turn(self, turn: Turn) -> None:
-        del self.turns[turn]
-        self._call()
+    def _start(self, running: dict[Any, asyncio.Task[None]], key: object, task: asyncio.Task[None]) -> None:
+        running[key] = task
+        task.add_done_callback(lambda _: self._end(running, key))
 
-    def _end_command(self, command: asyncio.Task[None]) -> None:
-        self._commands.remove(command)
+    def _end(self, running: dict[Any, asyncio.Task[None]], key: object) -> None:
+        del running[key]
         self._call()
 
     def _call(self) -> None:
