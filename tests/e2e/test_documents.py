@@ -180,7 +180,7 @@ async def heard(process: asyncio.subprocess.Process, word: str, said: str = "") 
 
 @needs_curl
 async def test_resume(here: Server) -> None:
-    """The client speaks, is closed by a reload, comes back and speaks again, and ends when its character was removed."""
+    """The client speaks, is closed by a reload, comes back and speaks again, and ends when its character is removed."""
     pipe = asyncio.subprocess.PIPE
     environment = ENVIRONMENT | {"no_proxy": "*"}
     command = (sys.executable, "-uc", block("resume", here))
