@@ -180,7 +180,7 @@ async def heard(process: asyncio.subprocess.Process, word: str, said: str = "") 
 
 @needs_curl
 async def test_resume(here: Server) -> None:
-    """The client speaks, is closed by a reload, comes back and speaks again, and ends when its character is gone."""
+    """The client speaks, is closed by a reload, comes back and speaks again, and ends when its character is removed."""
     pipe = asyncio.subprocess.PIPE
     environment = ENVIRONMENT | {"no_proxy": "*"}
     command = (sys.executable, "-uc", block("resume", here))
@@ -194,7 +194,7 @@ async def test_resume(here: Server) -> None:
             assert NOTICE not in said
         (here.directory / "charlotte.py").unlink()
         await output(*RELOAD, '-d{"sessions": "close_affected"}', f"{here.url}/v1/characters/reload")
-        await heard(process, "(The character 'Charlotte' is gone", said)
+        await heard(process, "(The character 'Charlotte' was removed", said)
         assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
     finally:
         if process.returncode is None:

@@ -16,7 +16,6 @@ _CONTENT = {"output_text": "text", "output_audio": "audio"}
 
 
 def translated(fields: Json) -> Json:
-    """Return the fields of an event in the beta dialect."""
     changed = dict(fields)
     if "item" in fields:
         changed["item"] = _item(fields["item"])

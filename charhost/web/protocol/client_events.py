@@ -10,12 +10,11 @@ from pydantic import BaseModel, Field, ValidationError
 from charhost import jsontext
 from charhost.text import FieldProblem, field_path, field_problems, quoted
 from charhost.web.client_model import ClientModel, FirstError
-from charhost.web.protocol.server_events import BadEvent
+from charhost.web.protocol.server_events import InvalidEvent
 
 Dialect = Literal["ga", "beta", "unmute"]
 
 MOST_TEXT = 256 << 10
-
 
 Id = Annotated[str, Field(max_length=512)]
 NewId = Annotated[str, Field(min_length=1, max_length=512)]
@@ -70,9 +69,7 @@ InputItem = Annotated[MessageItem | CallItem | OutputItem | ItemReference, Field
 
 
 class SessionUpdate(ClientModel):
-    """`session`: see `charhost.web.protocol.session_params`."""
-
-    session: dict[str, Any]
+    session: dict[str, Any]  # see `charhost.web.protocol.session_params`, also for `response`
 
 
 class ItemCreate(ClientModel):
@@ -80,11 +77,10 @@ class ItemCreate(ClientModel):
     previous_item_id: Id | None = None
 
 
-class ItemRetrieve(ClientModel):
-    item_id: Id
+class ItemEvent(ClientModel):
+    """Retrieves or deletes an item."""
 
-
-class ItemDelete(ClientModel):
+    type: str
     item_id: Id
 
 
@@ -95,8 +91,6 @@ class ItemTruncate(ClientModel):
 
 
 class ResponseCreate(ClientModel):
-    """`response`: see `charhost.web.protocol.session_params`."""
-
     response: dict[str, Any] | None = None
 
 
@@ -108,62 +102,41 @@ class AudioAppend(ClientModel):
     audio: str
 
 
-class AudioCommit(ClientModel):
-    pass
+class BufferEvent(ClientModel):
+    """Commits or clears a buffer of audio."""
+
+    type: str
 
 
-class AudioClear(ClientModel):
-    pass
-
-
-class OutputClear(ClientModel):
-    pass
-
-
-ClientEvent = (
-    SessionUpdate
-    | ItemCreate
-    | ItemRetrieve
-    | ItemDelete
-    | ItemTruncate
-    | ResponseCreate
-    | ResponseCancel
-    | AudioAppend
-    | AudioCommit
-    | AudioClear
-    | OutputClear
-)
-
-KINDS: dict[str, type[ClientEvent]] = {
+KINDS: dict[str, type[ClientModel]] = {
     "session.update": SessionUpdate,
     "conversation.item.create": ItemCreate,
-    "conversation.item.retrieve": ItemRetrieve,
-    "conversation.item.delete": ItemDelete,
+    "conversation.item.retrieve": ItemEvent,
+    "conversation.item.delete": ItemEvent,
     "conversation.item.truncate": ItemTruncate,
     "response.create": ResponseCreate,
     "response.cancel": ResponseCancel,
     "input_audio_buffer.append": AudioAppend,
-    "input_audio_buffer.commit": AudioCommit,
-    "input_audio_buffer.clear": AudioClear,
-    "output_audio_buffer.clear": OutputClear,
+    "input_audio_buffer.commit": BufferEvent,
+    "input_audio_buffer.clear": BufferEvent,
+    "output_audio_buffer.clear": BufferEvent,
 }
 
 # Those that every dialect knows (`charhost.web.realtime.character_commands`).
 CHARACTER_KINDS = ("session.characters.list", "session.characters.reload")
 
-
 Valid = TypeVar("Valid", bound=BaseModel)
 
 
 def decoded(text: str) -> dict[str, Any]:
-    """Read one event as JSON; raises `BadEvent`."""
+    """Return the fields of an event in JSON; raises `InvalidEvent`."""
     try:
         event = jsontext.decoded(text)
     except ValueError:
         event = None
     if isinstance(event, dict) and isinstance(event.get("type"), str):
         return event
-    raise BadEvent("invalid_json", "Expected a JSON object with a string 'type'.")
+    raise InvalidEvent("invalid_json", "Expected a JSON object with a string 'type'.")
 
 
 def event_id_of(event: dict[str, Any]) -> str | None:
@@ -172,51 +145,49 @@ def event_id_of(event: dict[str, Any]) -> str | None:
     return event_id if isinstance(event_id, str) and len(event_id) <= 512 else None
 
 
-def checked(event: dict[str, Any]) -> ClientEvent:
-    """Return the typed event; raises `BadEvent`."""
+def checked(event: dict[str, Any]) -> ClientModel:
+    """Return the typed event; raises `InvalidEvent`."""
     kind = KINDS.get(event["type"])
     if kind is None:
         raise unknown_type(event, (*KINDS, *CHARACTER_KINDS))
     return valid(kind, event)
 
 
-def unknown_type(event: dict[str, Any], known: Iterable[str]) -> BadEvent:
-    """Return the error of an event whose type is not among *known*."""
+def unknown_type(event: dict[str, Any], known: Iterable[str]) -> InvalidEvent:
     text = f"Unknown type {quoted(event['type'])}. Supported types are: {', '.join(known)}."
-    return BadEvent("invalid_value", text, "type")
+    return InvalidEvent("invalid_value", text, "type")
 
 
 def valid(model: type[Valid], data: dict[str, Any], path: str = "") -> Valid:
-    """Return *data*, the part at *path* of an event, as *model*; raises `BadEvent`."""
+    """Return *data*, the part at *path* of an event, as *model*; raises `InvalidEvent`."""
     try:
         return model.model_validate(data)
     except ValidationError as e:
         raise _bad_field(next(field_problems(e)), data, path) from None
 
 
-def _bad_field(problem: FieldProblem, data: Any, path: str) -> BadEvent:
-    where = field_path(_without_tags(problem.steps, data, is_below=bool(path)), path)
-    kind = problem.kind
-    if kind in ("missing", "union_tag_not_found"):
-        where = where if kind == "missing" else f"{where}.type"
-        return BadEvent("missing_required_parameter", f"Missing required parameter: '{where}'.", where)
-    if kind == "union_tag_invalid":
-        where, known = f"{where}.type", problem.context["expected_tags"].replace("'", "")
-        return BadEvent("invalid_value", f"Invalid value for '{where}'. Supported values are: {known}.", where)
-    code = "invalid_type" if kind.endswith("_type") else "invalid_value"
-    return BadEvent(code, f"Invalid '{where}': {problem.text}.", where)
+def _bad_field(problem: FieldProblem, data: Any, path: str) -> InvalidEvent:
+    where = field_path(_without_tags(problem.steps, data), path)
+    if problem.kind == "missing":
+        return _missing(where)
+    if problem.kind == "union_tag_not_found":
+        return _missing(f"{where}.type")
+    if problem.kind == "union_tag_invalid":
+        known = problem.context["expected_tags"].replace("'", "")
+        text = f"Invalid value for '{where}.type'. Supported values are: {known}."
+        return InvalidEvent("invalid_value", text, f"{where}.type")
+    code = "invalid_type" if problem.kind.endswith("_type") else "invalid_value"
+    return InvalidEvent(code, f"Invalid '{where}': {problem.text}.", where)
 
 
-def _without_tags(steps: tuple[str | int, ...], data: Any, *, is_below: bool) -> Iterator[str | int]:
+def _missing(where: str) -> InvalidEvent:
+    return InvalidEvent("missing_required_parameter", f"Missing required parameter: '{where}'.", where)
+
+
+def _without_tags(steps: tuple[str | int, ...], data: Any) -> Iterator[str | int]:
     """Yield *steps* into *data* without the tags of unions, which pydantic counts among them."""
-    tag_passed = False
-    for step in steps:
-        if is_below and not tag_passed and isinstance(data, dict) and data.get("type") == step:
-            tag_passed = True
-            continue
-        tag_passed, is_below = False, True
-        yield step
-        try:
+    for step in steps[:-1]:
+        if not isinstance(data, dict) or data.get("type") != step:
+            yield step
             data = data[step]
-        except (KeyError, IndexError, TypeError):
-            data = None
+    yield steps[-1]

@@ -11,7 +11,6 @@ _MOST_URL = 64 << 10
 
 
 def item_from(sent: MessageItem | CallItem | OutputItem) -> Item:
-    """Return the item that a client sent, with its id if it has one."""
     item_id = sent.id or new_id("item")
     match sent:
         case MessageItem(role=role, content=content):

@@ -10,32 +10,25 @@ from charhost.jsontext import Json
 from charhost.llm.model import Usage
 from charhost.web.protocol.item_format import item_fields
 
-Emit = Callable[..., None]
-
 
 class ResponseEvents:
-    """Sends the events of one response, in the order of the protocol's traces.
+    """Sends the events of one response; one outside the conversation has no `conversation.item` events."""
 
-    *emit* sends an event by its kind and fields. A response outside the conversation has no `conversation.item` events.
-    """
-
-    def __init__(self, emit: Emit, response: Json) -> None:
+    def __init__(self, emit: Callable[..., None], response: Json) -> None:
         self._emit = emit
         self._response = response
         self._recorded = response["conversation_id"] is not None
 
     def begin(self) -> None:
-        """Send `response.created`."""
         self._emit("response.created", response=self._response)
 
-    def tell(self, event: TurnEvent) -> None:
-        """Send the server events of one event of the turn."""
+    def send(self, event: TurnEvent) -> None:
         match event:
             case TextDelta(item_id, index, text):
                 self._emit("response.output_text.delta", **self._where(item_id, index), delta=text)
             case ArgumentsDelta(item_id, call_id, index, text):
-                where = {"response_id": self._response["id"], "item_id": item_id, "output_index": index}
-                self._emit("response.function_call_arguments.delta", **where, call_id=call_id, delta=text)
+                place = self._place(item_id, index)
+                self._emit("response.function_call_arguments.delta", **place, call_id=call_id, delta=text)
             case ItemAdded(item, index, previous):
                 self._added(item, index, previous)
             case ItemDone(item, index, previous):
@@ -44,7 +37,6 @@ class ResponseEvents:
                 self.end(event)
 
     def end(self, ended: TurnEnded) -> None:
-        """Send `response.done`."""
         response = self._response | {
             "status": ended.outcome,
             "status_details": _status_details(ended),
@@ -68,22 +60,18 @@ class ResponseEvents:
             self._emit("response.output_text.done", **where, text=item.text)
             self._emit("response.content_part.done", **where, part={"type": "text", "text": item.text})
         else:
-            self._emit(
-                "response.function_call_arguments.done",
-                response_id=self._response["id"],
-                item_id=item.id,
-                output_index=index,
-                call_id=item.call_id,
-                name=item.name,
-                arguments=item.arguments,
-            )
+            call = {"call_id": item.call_id, "name": item.name, "arguments": item.arguments}
+            self._emit("response.function_call_arguments.done", **self._place(item.id, index), **call)
         fields = item_fields(item)
         if self._recorded:
             self._emit("conversation.item.done", previous_item_id=previous, item=fields)
         self._emit("response.output_item.done", response_id=self._response["id"], output_index=index, item=fields)
 
+    def _place(self, item_id: str, index: int) -> Json:
+        return {"response_id": self._response["id"], "item_id": item_id, "output_index": index}
+
     def _where(self, item_id: str, index: int) -> Json:
-        return {"response_id": self._response["id"], "item_id": item_id, "output_index": index, "content_index": 0}
+        return self._place(item_id, index) | {"content_index": 0}
 
 
 def _status_details(ended: TurnEnded) -> Json | None:

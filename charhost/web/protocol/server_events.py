@@ -2,67 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from itertools import count, repeat
 from typing import Any
 
-from charhost import jsontext
 from charhost.ids import new_id
+from charhost.jsontext import Json, encoded
 
 # Many clients take no message of more than 1 MiB, and a server event repeats the item that it is about.
 MOST_EVENT = 960 << 10
-
+INVALID = "invalid_request_error"
 
 # They need not be secret, only unique.
 _EVENT_IDS = map("".join, zip(repeat(f"{new_id('event')}_"), map(str, count())))
 
 
-class BadEvent(Exception):
-    """Raised for a client event that cannot be handled; the attributes are the fields of the `error` event."""
+class EventRefused(Exception):
+    """Raised for a refused client event; the attributes are the fields of the `error` event, *kind* its type."""
 
-    def __init__(self, code: str, message: str, param: str | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, param: str | None = None, kind: str = INVALID, report: Json | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.param = param
-
-
-class Refused(BadEvent):
-    """Raised for a valid client event that was refused.
-
-    *kind* is the type of the error; *report* is that of the reload, if there was one.
-    """
-
-    def __init__(
-        self,
-        code: str,
-        message: str,
-        kind: str = "invalid_request_error",
-        report: Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(code, message)
         self.kind = kind
         self.report = report
 
 
+class InvalidEvent(EventRefused):
+    """Raised for a client event that cannot be handled."""
+
+
 def frame(kind: str, **fields: Any) -> str:
-    """Spell a server event as JSON, with an id of its own."""
-    return jsontext.encoded({"type": kind, "event_id": next(_EVENT_IDS), **fields}).decode()
+    """Return a server event as JSON, with an id of its own."""
+    return encoded({"type": kind, "event_id": next(_EVENT_IDS), **fields}).decode()
 
 
 class DeltaFrames:
-    """Spells the deltas of one session, of which there are thousands: their common part is encoded once."""
+    """Renders the deltas of one session, of which there are thousands: their common part is encoded once."""
 
     def __init__(self) -> None:
         self._common: Any = None
         self._head = self._tail = ""
 
     def frame(self, kind: str, delta: str, **fields: Any) -> str:
-        """Spell one as `frame` does."""
         if self._common != (kind, fields):
             self._common = kind, fields
-            self._head = jsontext.encoded({"type": kind}).decode()[:-1] + ',"event_id":"'
-            self._tail = '",' + jsontext.encoded(fields).decode()[1:-1] + ',"delta":'
-        return f"{self._head}{next(_EVENT_IDS)}{self._tail}{jsontext.encoded(delta).decode()}}}"
+            self._head = encoded({"type": kind}).decode()[:-1] + ',"event_id":"'
+            self._tail = '",' + encoded(fields).decode()[1:-1] + ',"delta":'
+        return f"{self._head}{next(_EVENT_IDS)}{self._tail}{encoded(delta).decode()}}}"
 
 
 def error_event(
@@ -73,9 +61,6 @@ def error_event(
     return frame("error", error=fields | more)
 
 
-def refusal(error: BadEvent, event_id: str | None) -> str:
-    """Return the `error` event about a client event."""
-    if isinstance(error, Refused):
-        report: dict[str, Any] = {} if error.report is None else {"report": error.report}
-        return error_event(error.kind, error.code, str(error), event_id=event_id, **report)
-    return error_event("invalid_request_error", error.code, str(error), error.param, event_id)
+def refusal(error: EventRefused, event_id: str | None) -> str:
+    report = {} if error.report is None else {"report": error.report}
+    return error_event(error.kind, error.code, str(error), error.param, event_id, **report)

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from charhost.jsontext import Json
 from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.protocol.client_events import InputItem, LongText, valid
-from charhost.web.protocol.server_events import BadEvent
+from charhost.web.protocol.server_events import InvalidEvent
 
 BETA_FORMATS: dict[str, Json] = {
     "pcm16": {"type": "audio/pcm", "rate": 24000},
@@ -31,6 +31,7 @@ _BETA_PATHS = {
     "turn_detection": "audio.input.turn_detection",
     "max_response_output_tokens": "max_output_tokens",
 }
+_NULLABLE = CLEARED.union(beta for beta, ga in _BETA_PATHS.items() if ga.rpartition(".")[2] in CLEARED)
 
 
 def _tool_choice(value: Any) -> Any:
@@ -127,8 +128,6 @@ class AudioParams(ClientModel):
 
 
 class Function(Echoed):
-    """A tool of the client."""
-
     type: Literal["function"]
     name: Annotated[str, Field(min_length=1, max_length=512)]
     description: LongText | None = None
@@ -136,8 +135,6 @@ class Function(Echoed):
 
 
 class CommonParams(ClientModel):
-    """The parameters that a session and a response share."""
-
     output_modalities: Annotated[list[Literal["text", "audio"]], Field(min_length=1), FirstError()] | None = None
     instructions: LongText | None = None
     tools: Annotated[list[Function], FirstError()] | None = None
@@ -151,8 +148,6 @@ class CommonParams(ClientModel):
 
 
 class SessionParams(CommonParams):
-    """The `session` of a `session.update`."""
-
     type: Literal["realtime"] | None = None
     model: str | None = None
     tracing: Setting = None
@@ -161,8 +156,6 @@ class SessionParams(CommonParams):
 
 
 class ResponseParams(CommonParams):
-    """The `response` of a `response.create`."""
-
     conversation: Literal["auto", "none"] | None = None
     metadata: Metadata | None = None
     input: Annotated[list[InputItem], FirstError()] | None = None
@@ -172,28 +165,25 @@ Params = TypeVar("Params", bound=CommonParams)
 
 
 def read(model: type[Params], raw: Json, path: str) -> Params:
-    """Read parameters in either shape; raises `BadEvent`, which names the field as the client named it."""
-    translated, aliases = _from_beta({name: value for name, value in raw.items() if value is not None or _clears(name)})
+    """Read parameters in either shape; raises `InvalidEvent`, which names the field as the client named it."""
+    params, aliases = _from_beta(raw)
     try:
-        return valid(model, translated, path)
-    except BadEvent as e:
+        return valid(model, params, path)
+    except InvalidEvent as e:
         for ga, beta in aliases.items():
             if e.param is not None and e.param.startswith(f"{path}.{ga}"):
-                e = BadEvent(e.code, str(e).replace(f"{path}.{ga}", f"{path}.{beta}"), e.param.replace(ga, beta, 1))
+                e = InvalidEvent(e.code, str(e).replace(f"{path}.{ga}", f"{path}.{beta}"), e.param.replace(ga, beta, 1))
         raise e from None
-
-
-def _clears(name: str) -> bool:
-    return _BETA_PATHS.get(name, name).rpartition(".")[2] in CLEARED
 
 
 def _from_beta(raw: Json) -> tuple[Json, dict[str, str]]:
     """Move fields of the beta shape to their GA path; return the result and the beta name of each path."""
-    params = {key: value for key, value in raw.items() if key not in _BETA_PATHS}
+    given = {name: value for name, value in raw.items() if value is not None or name in _NULLABLE}
+    params = {name: value for name, value in given.items() if name not in _BETA_PATHS}
     aliases = {}
     for beta, ga in _BETA_PATHS.items():
-        if beta in raw:
-            value = raw[beta]
+        if beta in given:
+            value = given[beta]
             if ga.endswith(".format") and isinstance(value, str):
                 value = BETA_FORMATS.get(value, {"type": value})
             if _put(params, ga.split("."), value):

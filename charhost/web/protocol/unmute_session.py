@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
+from charhost.jsontext import Json
 from charhost.web.client_model import ClientModel
-
-Json = dict[str, Any]
 
 
 class Instructions(ClientModel, extra="allow"):
@@ -27,8 +24,6 @@ class Instructions(ClientModel, extra="allow"):
 
 
 class UnmuteParams(ClientModel):
-    """`session` of a `session.update`."""
-
     instructions: Instructions | None = None
     voice: str | None = None
     allow_recording: bool = False
@@ -40,29 +35,20 @@ class UnmuteParams(ClientModel):
 
 
 class UnmuteUpdate(ClientModel):
-    """The `session.update` of this dialect, mostly the first event."""
-
     session: UnmuteParams
 
 
-@dataclass(frozen=True)
-class UnmuteSettings:
+class UnmuteSettings(ClientModel):
     """The settings of one client, and whether its character has spoken."""
 
-    params: UnmuteParams = field(default_factory=UnmuteParams)
+    fault_type: ClassVar = "fatal"
+    dialect: ClassVar[Literal["unmute"]] = "unmute"
+    params: UnmuteParams = Field(default=UnmuteParams(), alias="wishes")  # the name in state files
     greeted: bool = False
-    dialect: Literal["unmute"] = "unmute"
-    fault_type: str = "fatal"
-
-    @classmethod
-    def restored(cls, stored: Mapping[str, Any]) -> UnmuteSettings:
-        """Return the settings that `stored` returned."""
-        return cls(UnmuteParams.model_validate(stored["wishes"]), bool(stored["greeted"]))
 
     def described(self, session_id: str, character: str, longest_wait: int) -> Json:
         """Return the session as the client sent it; this dialect has no other fields."""
         return self.params.as_received
 
     def stored(self) -> Json:
-        """Return the settings as JSON data."""
         return {"wishes": self.params.model_dump(exclude_unset=True), "greeted": self.greeted}

@@ -25,7 +25,6 @@ def dialect_of(request: web.Request) -> Dialect | None:
 
 
 def known_dialect(name: str | None) -> Dialect | None:
-    """Return the dialect called *name*, None if there is none."""
     return next((dialect for dialect in get_args(Dialect) if dialect == name), None)
 
 
@@ -33,9 +32,8 @@ def dialect_by(event: dict[str, Any]) -> Dialect:
     """Return the dialect that the first event shows."""
     match event:
         case {"type": "session.update", "session": {**session}}:
-            if "type" not in session and (
-                "allow_recording" in session or isinstance(session.get("instructions"), dict)
-            ):
+            has_unmute_fields = "allow_recording" in session or isinstance(session.get("instructions"), dict)
+            if has_unmute_fields and "type" not in session:
                 return "unmute"
             return "beta" if _FLAT & session.keys() else "ga"
         case {"type": kind} if kind in CHARACTER_KINDS:

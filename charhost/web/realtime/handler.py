@@ -4,28 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from aiohttp import hdrs, web
 
 from charhost.character.character import Character, CharacterSet
-from charhost.character.host_tools import Host
-from charhost.conversation.conversation import Conversation
+from charhost.ids import new_id
 from charhost.reload.reload_tools import HostTools
 from charhost.resume.saved_session import SavedSession
 from charhost.web.keys import (
     AUTHORITY,
     CONVERSATIONS,
     DISCONNECTED,
-    GATE,
     MANAGER,
     METRICS,
     SESSION_WRITER,
     SESSIONS,
     SETTINGS,
 )
+from charhost.web.middleware import insist
 from charhost.web.openapi.operation import Answer, Operation, Parameter, described
 from charhost.web.problems import Problem
-from charhost.web.protocol.client_settings import ClientSettings, settings_of
+from charhost.web.protocol.session_config import settings_of
 from charhost.web.realtime.dialect import dialect_of, known_dialect
 from charhost.web.realtime.dispatcher import Dispatcher
 from charhost.web.security.authority import KEY_PROTOCOL
@@ -36,16 +36,8 @@ from charhost.web.sessions.session import Session
 MOST_MESSAGE_BYTES = 24 << 20
 HEARTBEAT = 20
 
-
-class _WithoutKeys(logging.Filter):
-    """Drops records that show a key: aiohttp logs all offered subprotocols when it selects none of them."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return KEY_PROTOCOL not in record.getMessage()
-
-
-logging.getLogger("aiohttp.websocket").addFilter(_WithoutKeys())
-
+# When it selects no subprotocol, aiohttp logs all that were offered, among them the key.
+logging.getLogger("aiohttp.websocket").addFilter(lambda record: KEY_PROTOCOL not in record.getMessage())
 
 _REALTIME = Operation(
     "A conversation with a character over a WebSocket",
@@ -71,7 +63,6 @@ _REALTIME = Operation(
 
 @described(_REALTIME)
 async def realtime(request: web.Request) -> web.StreamResponse:
-    """Serve one WebSocket."""
     ws = web.WebSocketResponse(
         protocols=("realtime",), heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_MESSAGE_BYTES
     )
@@ -131,7 +122,7 @@ async def _converse(request: web.Request, session: Session) -> None:
             pump.cancel()
             session.drop_work()
     except* ConnectionError:
-        pass  # the client is gone
+        pass  # the client has left
 
 
 def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMessage:
@@ -139,43 +130,11 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMess
     character = _chosen(request, current)
     if isinstance(character, CloseMessage):
         return character
-    conversation = request.app[CONVERSATIONS].open(character, "realtime", host=_host(request))
-    choices = None if request.query.get("model") else current
-    dialect = dialect_of(request)
-    settings = settings_of(dialect) if dialect is not None else None
-    session = _session(request, ws, conversation, request[AUTHORITY].owner, choices=choices, settings=settings)
+    session = _session(request, ws, character)
+    if not request.query.get("model"):
+        session.choices = current
     session.note()
     return session
-
-
-def _session(
-    request: web.Request,
-    ws: web.WebSocketResponse,
-    conversation: Conversation,
-    owner: str,
-    session_id: str | None = None,
-    choices: CharacterSet | None = None,
-    settings: ClientSettings | None = None,
-) -> Session:
-    app = request.app
-    return Session(
-        request,
-        ws,
-        conversation,
-        app[SESSION_WRITER],
-        generation=app[MANAGER].current.generation,
-        owner=owner,
-        session_id=session_id,
-        choices=choices,
-        settings=settings,
-        longest_wait=app[SESSIONS].longest_wait,
-        close_grace=app[SETTINGS].close_grace,
-    )
-
-
-def _host(request: web.Request) -> Host | None:
-    """Return the host's own tools for an admin."""
-    return HostTools(request.app[MANAGER], request.app[SETTINGS].drain) if request[AUTHORITY].admin else None
 
 
 def _chosen(request: web.Request, characters: CharacterSet) -> Character | CloseMessage:
@@ -190,64 +149,66 @@ def _chosen(request: web.Request, characters: CharacterSet) -> Character | Close
 
 
 async def _claimed(request: web.Request, resume: str) -> SavedSession | None:
-    """Claim a session, also from another connection that holds it, or that has claimed it while this one waited."""
-    disconnected, owner = request.app[DISCONNECTED], request[AUTHORITY].owner
+    """Claim a session, also from its connection: a client often notices a lost one before the server does."""
+    disconnected, sessions, owner = request.app[DISCONNECTED], request.app[SESSIONS], request[AUTHORITY].owner
     saved = await disconnected.claim(resume, owner)
-    if saved is None and await _end_elsewhere(request, resume):
-        saved = await disconnected.claim(resume, owner)
-    return saved
-
-
-async def _end_elsewhere(request: web.Request, resume: str) -> bool:
-    """Close the connection that holds the session: a client often notices a lost connection before the server does."""
-    sessions, owner, ended = request.app[SESSIONS], request[AUTHORITY].owner, False
-    while (held := sessions.find(resume, owner)) is not None:
+    while saved is None and (held := sessions.find(resume, owner)) is not None:
         held.work.cancel_commands()  # only their responses: the reloads go on, and this must not wait for them
         held.closing.close(taken_over(), request.app[SETTINGS].close_grace)
         await held.gone.wait()
-        ended = True
-    return ended
+        saved = await disconnected.claim(resume, owner)
+    return saved
 
 
 def _resumed(request: web.Request, ws: web.WebSocketResponse, saved: SavedSession | None) -> Session | CloseMessage:
     current, metrics = request.app[MANAGER].current, request.app[METRICS]
     if saved is None:
         metrics.sessions_resume_refused.inc()
-        return refused(
-            "session_not_found", "There is no session with that id to resume; it may have expired.", "resume"
-        )
+        text = "There is no session with that id to resume; it may have expired."
+        return refused("session_not_found", text, "resume")
     character = current.find(saved.character)
     if character is None:
         request.app[DISCONNECTED].give_back(saved)
         metrics.sessions_resume_refused.inc()
         return removed(saved.character, "it is not among the characters any more")
     metrics.sessions_resumed.inc()
-    conversation = request.app[CONVERSATIONS].open(
-        character, "realtime", saved.conversation_id, saved.items, _host(request)
+    return _session(request, ws, character, saved)
+
+
+def _session(
+    request: web.Request, ws: web.WebSocketResponse, character: Character, saved: SavedSession | None = None
+) -> Session:
+    app, authority = request.app, request[AUTHORITY]
+    host = HostTools(app[MANAGER], app[SETTINGS].drain) if authority.admin else None
+    dialect = known_dialect(saved.dialect) if saved else dialect_of(request)
+    conversation_id, items = (saved.conversation_id, saved.items) if saved else (None, ())
+    return Session(
+        request,
+        ws,
+        app[CONVERSATIONS].open(character, "realtime", conversation_id, items, host),
+        app[SESSION_WRITER],
+        id=saved.id if saved else new_id("sess"),
+        owner=authority.owner,
+        generation=app[MANAGER].current.generation,
+        settings=settings_of(dialect, saved.config if saved else None) if dialect else None,
+        longest_wait=app[SESSIONS].longest_wait,
+        close_grace=app[SETTINGS].close_grace,
     )
-    dialect = known_dialect(saved.dialect)
-    settings = settings_of(dialect, saved.config) if dialect is not None else None
-    return _session(request, ws, conversation, saved.owner, session_id=saved.id, settings=settings)
 
 
 def _key_refusal(request: web.Request) -> CloseMessage | None:
     """Refuse a wrong key; a web page, which sends it as a subprotocol, cannot read the status of a handshake."""
-    authority = request[AUTHORITY]
-    refusal = authority.chat_refusal
-    if refusal is None:
-        return None
-    request.app[GATE].count_refusal(refusal, authority, "chat", request.remote)
-    if not authority.key_in_subprotocol:
-        raise refusal
-    return refused("invalid_api_key", refusal.detail, close_code=3000)
+    try:
+        insist(request, "chat")
+    except Problem as e:
+        if not request[AUTHORITY].key_in_subprotocol:
+            raise
+        return refused("invalid_api_key", e.detail, close_code=3000)
+    return None
 
 
 async def _refuse(request: web.Request, ws: web.WebSocketResponse, message: CloseMessage) -> None:
     # The client may not take the close message.
     asyncio.get_running_loop().call_later(request.app[SETTINGS].close_grace, abort, request)
-    try:
-        if message.frame is not None:
-            await ws.send_str(message.frame)
-        await ws.close(code=message.code, message=message.close_reason, drain=False)
-    except ConnectionError:
-        pass
+    with suppress(ConnectionError):
+        await message.send(ws)

@@ -4,35 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import binascii
-from collections.abc import Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Item
 from charhost.conversation.turn import Turn
 from charhost.jsontext import Json, encoded
-from charhost.web.protocol import beta
-from charhost.web.protocol.client_events import (
-    AudioAppend,
-    AudioClear,
-    AudioCommit,
-    InputItem,
-    ItemCreate,
-    ItemDelete,
-    ItemReference,
-    ItemRetrieve,
-    ItemTruncate,
-    OutputClear,
-    ResponseCancel,
-    ResponseCreate,
-    SessionUpdate,
-    checked,
-)
+from charhost.web.protocol import beta, client_events
 from charhost.web.protocol.item_format import item_fields, item_from
 from charhost.web.protocol.response_events import ResponseEvents
-from charhost.web.protocol.server_events import MOST_EVENT, BadEvent, DeltaFrames, frame, refusal
-from charhost.web.protocol.session_config import OpenAISettings, SessionConfig
+from charhost.web.protocol.server_events import MOST_EVENT, DeltaFrames, EventRefused, InvalidEvent, frame, refusal
+from charhost.web.protocol.session_config import SessionConfig
 from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 from charhost.web.sessions.session import Session
 
@@ -41,75 +24,70 @@ _LEAST_AUDIO = 4_800
 _MOST_RESPONSES = 8
 
 
+@dataclass(eq=False, slots=True)
 class OpenAIHandler:
     """Handles the events of one client that uses an OpenAI SDK or speaks its protocol."""
 
-    def __init__(self, session: Session, tasks: asyncio.TaskGroup, settings: OpenAISettings) -> None:
-        self._session = session
-        self._tasks = tasks
-        self._settings = settings
-        self._answer: Turn | None = None  # the running turn whose items go into the conversation
-        self._audio_bytes = 0
-        self._deltas = DeltaFrames()
+    _session: Session
+    _tasks: asyncio.TaskGroup
+    _config: SessionConfig
+    _active: Turn | None = None  # the running turn whose items go into the conversation
+    _audio_bytes: int = 0
+    _deltas: DeltaFrames = field(default_factory=DeltaFrames)
 
     def open(self) -> None:
-        """Send `session.created`."""
         self._emit("session.created", session=self._session.described)
 
     def obey(self, event: Json) -> None:
-        """Handle a client event; raises `BadEvent`, and then nothing was changed."""
-        match checked(event):
-            case SessionUpdate(session=wishes):
-                self._update(wishes)
-            case ItemCreate() as create:
+        """Handle a client event; raises `InvalidEvent`, and then nothing was changed."""
+        match client_events.checked(event):
+            case client_events.SessionUpdate(session=params):
+                self._update(params)
+            case client_events.ItemCreate() as create:
                 self._create_item(create)
-            case ItemRetrieve(item_id=item_id):
+            case client_events.ItemEvent(type="conversation.item.retrieve", item_id=item_id):
                 self._emit("conversation.item.retrieved", item=item_fields(self._found(item_id, "retriev")))
-            case ItemDelete(item_id=item_id):
+            case client_events.ItemEvent(item_id=item_id):
                 self._delete(item_id)
-            case ItemTruncate(item_id=item_id):
+            case client_events.ItemTruncate(item_id=item_id):
                 self._found(item_id, "truncat")
-                raise BadEvent("invalid_value", "Only the audio of an assistant's message can be truncated.", "item_id")
-            case ResponseCreate(response=wishes):
-                self._respond(wishes or {})
-            case ResponseCancel(response_id=response_id):
+                text = "Only the audio of an assistant's message can be truncated."
+                raise InvalidEvent("invalid_value", text, "item_id")
+            case client_events.ResponseCreate(response=params):
+                self._respond(params or {})
+            case client_events.ResponseCancel(response_id=response_id):
                 self._cancel(response_id)
-            case AudioAppend(audio=audio):
+            case client_events.AudioAppend(audio=audio):
                 self._hear(audio)
-            case AudioCommit():
+            case client_events.BufferEvent(type="input_audio_buffer.commit"):
                 self._commit()
-            case AudioClear():
+            case client_events.BufferEvent(type="input_audio_buffer.clear"):
                 self._audio_bytes = 0
                 self._emit("input_audio_buffer.cleared")
-            case OutputClear():
-                pass  # there is never any to clear
+            case client_events.BufferEvent():
+                pass  # the output buffer is always empty
 
-    def refuse(self, error: BadEvent, event_id: str | None) -> None:
-        """Send an `error` event."""
+    def refuse(self, error: EventRefused, event_id: str | None) -> None:
         self._session.send(refusal(error, event_id))
 
-    def close(self) -> None:
-        """Do nothing: there are no timers."""
-
     def _update(self, raw: Json) -> None:
-        wishes = read(SessionParams, raw, "session")
-        config = self._settings.config.merged(wishes)
+        params = read(SessionParams, raw, "session")
+        config = self._config.merged(params)
         _refuse_long(config.model_dump(), "session")
-        self._settings = replace(self._settings, config=config)
-        self._session.configure(self._settings)
-        self._session.choose(wishes.model)
+        self._session.settings = self._config = config
+        self._session.choose(params.model)
         self._session.note()
         self._emit("session.updated", session=self._session.described)
 
-    def _create_item(self, create: ItemCreate) -> None:
+    def _create_item(self, create: client_events.ItemCreate) -> None:
         item = item_from(create.item)
         fields = item_fields(item)
         _refuse_long(fields, "item")
         history = self._session.conversation.history
         if history.find(item.id) is not None:
-            raise BadEvent("invalid_value", f"An item with the id '{item.id}' already exists.", "item.id")
+            raise InvalidEvent("invalid_value", f"An item with the id '{item.id}' already exists.", "item.id")
         if isinstance(item, FunctionOutput) and not self._has_call(item.call_id):
-            raise BadEvent("invalid_value", f"There is no call with the id '{item.call_id}'.", "item.call_id")
+            raise InvalidEvent("invalid_value", f"There is no call with the id '{item.call_id}'.", "item.call_id")
         self._insert(item, create.previous_item_id)
         self._session.note()
         previous = history.before(item.id)
@@ -120,11 +98,13 @@ class OpenAIHandler:
         history = self._session.conversation.history
         if not previous:
             history.append(item)
-            return
-        if previous != "root" and history.find(previous) is None:
+        elif previous == "root":
+            history.insert(item, None)
+        elif history.find(previous) is not None:
+            history.insert(item, previous)
+        else:
             text = f"Previous item with id '{previous}' does not exist."
-            raise BadEvent("invalid_value", text, "previous_item_id")
-        history.insert(item, None if previous == "root" else previous)
+            raise InvalidEvent("invalid_value", text, "previous_item_id")
 
     def _has_call(self, call_id: str) -> bool:
         items = self._session.conversation.history
@@ -134,7 +114,7 @@ class OpenAIHandler:
         item = self._session.conversation.history.find(item_id)
         if item is None:
             text = f"Error {verb}ing item: the item with id '{item_id}' does not exist."
-            raise BadEvent(f"item_{verb}e_invalid_item_id", text, "item_id")
+            raise InvalidEvent(f"item_{verb}e_invalid_item_id", text, "item_id")
         return item
 
     def _delete(self, item_id: str) -> None:
@@ -146,25 +126,25 @@ class OpenAIHandler:
     def _respond(self, raw: Json) -> None:
         if self._session.closing.is_ending:
             text = "The characters were reloaded; this session closes after the current response. Reconnect."
-            raise BadEvent("characters_reloaded", text)
-        wishes = read(ResponseParams, raw, "response")
-        recorded = wishes.conversation != "none"
-        if recorded and self._answer is not None:
-            raise BadEvent(
+            raise InvalidEvent("characters_reloaded", text)
+        params = read(ResponseParams, raw, "response")
+        recorded = params.conversation != "none"
+        if recorded and self._active is not None:
+            raise InvalidEvent(
                 "conversation_already_has_active_response",
                 "Conversation already has an active response in progress: "
-                f"{self._answer.id}. Wait until the response is finished before creating a new one.",
+                f"{self._active.id}. Wait until the response is finished before creating a new one.",
             )
         if len(self._session.work.turns) >= _MOST_RESPONSES:
-            raise BadEvent("rate_limit_exceeded", "Too many responses at a time; retry response.create later.")
-        items = None if wishes.input is None else self._input(wishes.input)
+            raise InvalidEvent("rate_limit_exceeded", "Too many responses at a time; retry response.create later.")
+        items = None if params.input is None else [self._input(*numbered) for numbered in enumerate(params.input)]
         self._session.choose(None)
-        config = self._settings.config.merged(wishes)
-        _refuse_long({"metadata": wishes.metadata, "audio": config.audio.model_dump()}, "response")
-        turn = self._session.conversation.respond(config.wish(items, recorded))
-        sender = ResponseEvents(self._emit, self._response(turn, config, wishes, recorded))
+        config = self._config.merged(params)
+        _refuse_long({"metadata": params.metadata, "audio": config.audio.model_dump()}, "response")
+        turn = self._session.conversation.respond(config.turn_options(items, recorded))
+        sender = ResponseEvents(self._emit, self._response(turn, config, params, recorded))
         if recorded:
-            self._answer = turn
+            self._active = turn
         sender.begin()
         self._session.work.begin(turn, self._send_events(turn, sender), self._tasks)
 
@@ -172,59 +152,55 @@ class OpenAIHandler:
         try:
             async with aclosing(turn.events()) as events:
                 async for event in events:
-                    if turn.ended is not None and turn is self._answer:
+                    if turn.ended is not None and turn is self._active:
                         await self._session.settled()
-                        self._answer = None  # before the client learns that it may request the next one
-                    sender.tell(event)
+                        self._active = None  # before the client learns that it may request the next one
+                    sender.send(event)
                     await self._session.outbox.room()
         except Exception:
             self._session.fail()
         finally:
-            if turn is self._answer:
-                self._answer = None
+            if turn is self._active:
+                self._active = None
 
-    def _input(self, sent: Sequence[InputItem]) -> list[Item]:
-        return [self._meant(item, f"response.input[{index}].id") for index, item in enumerate(sent)]
-
-    def _meant(self, sent: InputItem, path: str) -> Item:
-        if not isinstance(sent, ItemReference):
+    def _input(self, index: int, sent: client_events.InputItem) -> Item:
+        if not isinstance(sent, client_events.ItemReference):
             return item_from(sent)
         item = self._session.conversation.history.find(sent.id)
         if item is None:
-            raise BadEvent("invalid_value", f"The item with id '{sent.id}' does not exist.", path)
+            text = f"The item with id '{sent.id}' does not exist."
+            raise InvalidEvent("invalid_value", text, f"response.input[{index}].id")
         return item
 
     def _cancel(self, response_id: str | None) -> None:
-        running = [turn for turn in self._session.work.turns if turn.ended is None]
-        if response_id is None:
-            running = [turn for turn in running if turn is self._answer]
-        else:
-            running = [turn for turn in running if turn.id == response_id]
+        if response_id is None and self._active is not None:
+            response_id = self._active.id
+        running = [turn for turn in self._session.work.turns if turn.ended is None and turn.id == response_id]
         if not running:
-            raise BadEvent("response_cancel_not_active", "Cancellation failed: no active response found")
+            raise InvalidEvent("response_cancel_not_active", "Cancellation failed: no active response found")
         running[0].cancel()
 
     def _hear(self, audio: str) -> None:
         try:
             self._audio_bytes += len(binascii.a2b_base64(audio, strict_mode=True))
         except ValueError as e:
-            raise BadEvent("invalid_value", f"Invalid 'audio': it is no base64 ({e}).", "audio") from None
+            raise InvalidEvent("invalid_value", f"Invalid 'audio': it is no base64 ({e}).", "audio") from None
 
     def _commit(self) -> None:
         length = self._audio_bytes
         if length < _LEAST_AUDIO:
-            raise BadEvent(
+            raise InvalidEvent(
                 "input_audio_buffer_commit_empty",
                 "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
                 f"but buffer only has {length / 48:.2f}ms of audio.",
             )
         self._audio_bytes = 0  # so that each piece of speech is refused once
-        raise BadEvent("audio_not_supported", "Audio input is not supported: send text (conversation.item.create).")
+        raise InvalidEvent("audio_not_supported", "Audio input is not supported: send text (conversation.item.create).")
 
-    def _response(self, turn: Turn, config: SessionConfig, wishes: ResponseParams, recorded: bool) -> Json:
+    def _response(self, turn: Turn, config: SessionConfig, params: ResponseParams, recorded: bool) -> Json:
         shown = config.ga(self._session.id, self._session.character.name)
         output = shown["audio"]["output"]
-        beta_only = {"temperature": config.beta_temperature} if self._settings.dialect == "beta" else {}
+        beta_only = {"temperature": config.beta_temperature} if self._config.dialect == "beta" else {}
         return beta_only | {
             "object": "realtime.response",
             "id": turn.id,
@@ -236,20 +212,20 @@ class OpenAIHandler:
             "max_output_tokens": shown["max_output_tokens"],
             "audio": {"output": {"format": output["format"], "voice": output["voice"]}},
             "usage": None,
-            "metadata": wishes.metadata,
+            "metadata": params.metadata,
         }
 
     def _emit(self, kind: str, **fields: Any) -> None:
-        if self._settings.dialect == "beta":
+        if self._config.dialect == "beta":
             if kind in beta.UNKNOWN:
                 return
             kind, fields = beta.KINDS.get(kind, kind), beta.translated(fields)
-        spell = self._deltas.frame if "delta" in fields else frame
-        self._session.send(spell(kind, **fields))
+        render = self._deltas.frame if "delta" in fields else frame
+        self._session.send(render(kind, **fields))
 
 
 def _refuse_long(fields: Json, path: str) -> None:
-    """Raise `BadEvent` if a server event could not repeat *fields*: many clients take no event of more than 1 MiB."""
+    """Raise `InvalidEvent` if a server event that repeats *fields* were too long for many clients."""
     length = len(encoded(fields))
     if length > MOST_EVENT:
-        raise BadEvent("invalid_value", f"Invalid '{path}': it has {length:,} bytes; at most {MOST_EVENT:,}.", path)
+        raise InvalidEvent("invalid_value", f"Invalid '{path}': it has {length:,} bytes; at most {MOST_EVENT:,}.", path)

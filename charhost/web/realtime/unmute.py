@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import binascii
 from collections.abc import Iterable
-from contextlib import aclosing, suppress
-from dataclasses import replace
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic_core import to_json
@@ -17,7 +17,7 @@ from charhost.conversation.turn import Turn, TurnOptions
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
 from charhost.jsontext import Json
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid
-from charhost.web.protocol.server_events import BadEvent, Refused, frame
+from charhost.web.protocol.server_events import EventRefused, InvalidEvent, frame
 from charhost.web.protocol.unmute_session import UnmuteParams, UnmuteSettings, UnmuteUpdate
 from charhost.web.realtime.word_splitter import WordSplitter
 from charhost.web.sessions.close_message import CloseMessage
@@ -33,6 +33,7 @@ GOODBYE_GRACE = 5.0
 _GOODBYE = CloseMessage(1000, "The character ended the conversation. Bye!", "goodbye")
 
 
+@dataclass(eq=False)
 class UnmuteHandler:
     """Handles the events of one client.
 
@@ -41,27 +42,22 @@ class UnmuteHandler:
     character chooses it; for another one afterwards clients connect again.
     """
 
-    def __init__(self, session: Session, tasks: asyncio.TaskGroup, settings: UnmuteSettings) -> None:
-        self._session = session
-        self._tasks = tasks
-        self._settings = settings
-        self._instructions = settings.params.instructions
-        self._voice: str | None = None
-        self._heard = asyncio.Event()
-        self._greeting: asyncio.Task[None] | None = None
-        self._blamed = False
+    _session: Session
+    _tasks: asyncio.TaskGroup
+    _settings: UnmuteSettings
+    _voice: str | None = None
+    _greeting: asyncio.TimerHandle | None = None
+    _blamed: bool = False
 
-    def open(self) -> None:
-        """Send nothing: clients of this dialect give up at a `session.created`."""
+    def __post_init__(self) -> None:
+        self._instructions = self._settings.params.instructions
 
     def close(self) -> None:
-        """Cancel the greeting."""
         if self._greeting is not None:
             self._greeting.cancel()
-            self._greeting = None  # a cancelled task refers to this handler
 
     def obey(self, event: Json) -> None:
-        """Handle a client event; raises `BadEvent`, and then nothing was changed."""
+        """Handle a client event; raises `InvalidEvent`, and then nothing was changed."""
         match event["type"]:
             case "session.update":
                 self._update(valid(UnmuteUpdate, event).session)
@@ -70,27 +66,25 @@ class UnmuteHandler:
             case _:
                 raise unknown_type(event, _KINDS)
 
-    def refuse(self, error: BadEvent, event_id: str | None) -> None:
-        """Send an `error` event."""
-        if isinstance(error, Refused):
-            self._emit_error(error.kind, str(error), error.report, error.code)
+    def refuse(self, error: EventRefused, event_id: str | None) -> None:
+        if isinstance(error, InvalidEvent):
+            self._emit_error(error.kind, "Invalid message", str(error))
         else:
-            self._emit_error("invalid_request_error", "Invalid message", str(error))
+            self._emit_error(error.kind, str(error), error.report, error.code)
 
     def _update(self, params: UnmuteParams) -> None:
         if len(to_json(params)) > MOST_TEXT:  # it is sent back, and many clients take no more than 1 MiB
-            raise BadEvent("invalid_value", f"Invalid 'session': it has more than {MOST_TEXT:,} bytes.", "session")
+            raise InvalidEvent("invalid_value", f"Invalid 'session': it has more than {MOST_TEXT:,} bytes.", "session")
         self._choose(params.voice)
         self._instructions = params.instructions or self._instructions
         self._configure(params=params)
         self._session.note()
         self._emit("session.updated", session=params.as_received)
         if self._greeting is None and not self._settings.greeted:
-            self._greeting = self._tasks.create_task(self._greet())
+            self._greeting = asyncio.get_running_loop().call_later(GREETING_DELAY, self._greet)
 
     def _configure(self, **changes: Any) -> None:
-        self._settings = replace(self._settings, **changes)
-        self._session.configure(self._settings)
+        self._session.settings = self._settings = self._settings.model_copy(update=changes)
 
     def _choose(self, voice: str | None) -> None:
         choices = self._session.choices
@@ -103,18 +97,17 @@ class UnmuteHandler:
     def _hear(self, event: Json) -> None:
         try:
             binascii.a2b_base64(valid(AudioAppend, event).audio, strict_mode=True)
-        except (BadEvent, ValueError) as e:
+        except (InvalidEvent, ValueError) as e:
             if self._blamed:  # a client sends 25 of these a second, and shows its user each error
                 return
             self._blamed = True
-            raise BadEvent("invalid_value", f"Invalid 'audio': {e}", "audio") from None
+            raise InvalidEvent("invalid_value", f"Invalid 'audio': {e}", "audio") from None
         if self._greeting is not None:
-            self._heard.set()
+            self._greet()
 
-    async def _greet(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(GREETING_DELAY):
-                await self._heard.wait()
+    def _greet(self) -> None:
+        self.close()
+        self._greeting = None
         try:
             if not self._session.closing.is_ending:
                 self._configure(greeted=True)
@@ -124,7 +117,7 @@ class UnmuteHandler:
 
     def _speak(self) -> None:
         self._session.choose(None)
-        turn = self._session.conversation.respond(TurnOptions(instructions=self._wish()))
+        turn = self._session.conversation.respond(TurnOptions(instructions=self._user_instructions()))
         response = {
             "object": "realtime.response",
             "status": "in_progress",
@@ -134,7 +127,7 @@ class UnmuteHandler:
         self._emit("response.created", response=response)
         self._session.work.begin(turn, self._send_events(turn), self._tasks)
 
-    def _wish(self) -> str:
+    def _user_instructions(self) -> str:
         """Return the instructions of the user, unless they are those of the character, which the model has already."""
         asked = self._instructions
         if asked is None or asked.type != "constant" or asked.text is None:
@@ -166,14 +159,11 @@ class UnmuteHandler:
         if turn.ended is not None and turn.ended.failure is not None:
             if not text:  # the next session.update is greeted
                 self._configure(greeted=False)
-                self._greeting = None
-                self._heard.clear()
             self._emit_error("server_error", turn.ended.failure.message, turn.ended.failure.code)
         elif text.lower().endswith("bye!"):
             self._session.closing.close(_GOODBYE, GOODBYE_GRACE)
 
     def _chat_history(self) -> list[Json]:
-        """Return the messages, without the system prompt."""
         said = [item for item in self._session.conversation.history if isinstance(item, Message)]
         return [{"role": message.role, "content": message.text} for message in said]
 

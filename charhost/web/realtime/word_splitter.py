@@ -1,4 +1,4 @@
-"""Joins the pieces of a model's response into whole words."""
+"""The words of a model's response."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ class WordSplitter:
         self._may_end = False
 
     def take(self, piece: str) -> Iterator[str]:
-        """Yield the words that *piece* completes."""
         self._rest.append(piece)
         # A word may be as long as an answer: it is not looked through again for each of its pieces.
         if not self._may_end and not _ENDS.search(piece):

@@ -5,33 +5,35 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from aiohttp import web
+
 from charhost.character.character import Character
 from charhost.reload.swap import Swap
 from charhost.text import display
-from charhost.web.protocol.server_events import error_event
-
-# RFC 6455, section 5.5: a control frame carries at most 125 bytes, two of which are the close code.
-_MOST_REASON = 123
+from charhost.web.protocol.server_events import INVALID, error_event
 
 
 @dataclass(frozen=True)
 class CloseMessage:
-    """A close frame, with an event before it if *frame* is one.
-
-    *why* is the reason in metrics and logs; a running turn fails with the code *cut* and the message *text*.
-    """
+    """A close frame with the event before it; a running turn fails with the code `cut` and the message `text`."""
 
     code: int
     reason: str
-    why: str
+    why: str  # the reason in metrics and logs
     frame: str | None = None
     cut: str = "session_closed"
     text: str = ""
 
     @property
     def close_reason(self) -> bytes:
-        """The reason, cut between characters to fit into a close frame."""
-        return self.reason.encode("utf-8", "replace")[:_MOST_REASON].decode("utf-8", "ignore").encode()
+        """The reason, cut between characters to fit into a close frame: to 123 bytes (RFC 6455, section 5.5)."""
+        return self.reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
+
+    async def send(self, ws: web.WebSocketResponse) -> None:
+        if self.frame is not None:
+            await ws.send_str(self.frame)
+        # Without drain=False aiohttp waits, beyond any time limit, for a client that has stopped reading.
+        await ws.close(code=self.code, message=self.close_reason, drain=False)
 
 
 GOING_AWAY = CloseMessage(1001, "Server is shutting down", "shutdown", cut="server_shutdown")
@@ -39,30 +41,24 @@ GOING_AWAY = CloseMessage(1001, "Server is shutting down", "shutdown", cut="serv
 
 def refused(code: str, message: str, param: str | None = None, close_code: int = 4004) -> CloseMessage:
     """Return the close message of a refused client; no SDK reconnects after one of these codes."""
-    frame = error_event("invalid_request_error", code, message, param)
-    return CloseMessage(close_code, f"invalid_request_error.{code}", code, frame, code)
+    frame = error_event(INVALID, code, message, param)
+    return CloseMessage(close_code, f"{INVALID}.{code}", code, frame, code)
 
 
 def taken_over() -> CloseMessage:
-    """Return the close message for a connection whose session another one has resumed."""
     reason = "Another connection took the session over"
     frame = error_event("fatal", "session_taken_over", f"{reason}.")
     return CloseMessage(4009, reason, "taken_over", frame, "session_taken_over")
 
 
 def removed(character: str, reason: str) -> CloseMessage:
-    """Return the close message of a session whose character was removed."""
-    text = f"The character {character!r} is gone: {reason}."
+    text = f"The character {character!r} was removed: {reason}."
     frame = error_event("fatal", "character_removed", text)
     return CloseMessage(4004, "character_removed", "character_removed", frame, "character_removed", text)
 
 
 class ReloadCloseMessage:
-    """Makes the close messages of the *count* sessions that a swap closes.
-
-    Each names a random moment for the reconnect, such that there are at most *rate* in a second; a single client may
-    reconnect at once.
-    """
+    """Makes *count* close messages; they ask at most *rate* clients a second to reconnect, in random order."""
 
     def __init__(self, swap: Swap, count: int, rate: float) -> None:
         self._swap = swap
@@ -71,7 +67,6 @@ class ReloadCloseMessage:
         self._places = random.sample(range(count), count)
 
     def __call__(self, character: Character) -> CloseMessage:
-        """Return the close message of a session with *character*."""
         if self._swap.policy != "close" and character.name not in self._swap.after:
             return removed(character.name, self._reason)
         wait = round(self._places.pop() / self._rate * 1000)

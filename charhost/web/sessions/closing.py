@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
@@ -13,22 +14,19 @@ from charhost.web.sessions.outbox import Outbox, abort
 from charhost.web.sessions.work import Work
 
 
+@dataclass(eq=False, slots=True)
 class Closing:
-    """The end of one session: its turns may finish or are cut, then the close message is queued.
+    """The end of one session: its turns may finish or are cut, then the close message is queued."""
 
-    `began` is set, and `grace` is known, once the session is being closed. `end_of_turn` is set if a turn was running.
-    """
-
-    def __init__(self, request: web.Request, work: Work, outbox: Outbox) -> None:
-        self.began = asyncio.Event()
-        self.grace = 0.0
-        self.end_of_turn: Literal["cut", "drained"] | None = None
-        self._request = request
-        self._work = work
-        self._outbox = outbox
-        self._why: str | None = None
-        self._is_draining = False
-        self._deadline: asyncio.TimerHandle | None = None
+    _request: web.Request
+    _work: Work
+    _outbox: Outbox
+    began: asyncio.Event = field(default_factory=asyncio.Event)
+    grace: float = 0.0  # in seconds, known once the session is being closed
+    end_of_turn: Literal["cut", "drained"] | None = None  # set if a turn was running
+    _why: str | None = None
+    _is_draining: bool = False
+    _deadline: asyncio.TimerHandle | None = None
 
     @property
     def reason(self) -> str | None:
@@ -42,11 +40,11 @@ class Closing:
 
     def leave(self, message: CloseMessage, grace: float, drain: float) -> None:
         """Close the session when no turn is running, at the latest after *drain* seconds."""
-        if not self._work.turns or drain <= 0:
-            self.close(message, grace)
+        close = partial(self.close, message, grace)
+        if drain <= 0 or not self._work.turns or self.reason is not None:
+            close()
             return
         self._is_draining = True
-        close = partial(self.close, message, grace)
         self._work.after_turns(close)
         self._deadline = asyncio.get_running_loop().call_later(drain, close)
 
@@ -68,12 +66,11 @@ class Closing:
         self._work.after_commands(partial(self._queue, message))
 
     def record(self, why: str) -> None:
-        """Record the reason for which the session ends."""
         self._why = why
 
     def cancel(self) -> None:
         """Cancel a planned close, also because the client has left: its timer would keep an old build alive."""
-        self._work.clear_calls()
+        self._work.clear_call()
         if self._deadline is not None:
             self._deadline.cancel()
 

@@ -15,10 +15,7 @@ _CROWDED_CHARACTERS = 1 << 20
 
 
 class Outbox:
-    """A bounded queue of frames that ends with a close message; a client that lets it fill up is disconnected.
-
-    *request* is the upgrade of the client.
-    """
+    """A bounded queue of frames that ends with a close message; a client that lets it fill up is disconnected."""
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
@@ -39,15 +36,14 @@ class Outbox:
             await self._taken.wait()
 
     def put(self, frame: str | CloseMessage) -> None:
-        """Queue *frame*."""
         if isinstance(frame, str):
             self._characters += len(frame)
-        try:
+        is_full = self._frames.full()
+        if not is_full:
             self._frames.put_nowait(frame)
-        except asyncio.QueueFull:
-            self._overflow()
-        if self._characters > MOST_WAITING_CHARACTERS and self._frames.qsize() > 1:
-            self._overflow()
+        if is_full or (self._characters > MOST_WAITING_CHARACTERS and self._frames.qsize() > 1):
+            self.has_overflowed = True
+            abort(self._request)
 
     async def pump(self, ws: web.WebSocketResponse) -> None:
         """Write queued frames, the close message last; nothing else writes to the socket."""
@@ -55,14 +51,7 @@ class Outbox:
             await ws.send_str(frame)
             self._characters -= len(frame)
             self._taken.set()
-        if frame.frame is not None:
-            await ws.send_str(frame.frame)
-        # Without drain=False aiohttp waits, beyond any time limit, for a client that has stopped reading.
-        await ws.close(code=frame.code, message=frame.close_reason, drain=False)
-
-    def _overflow(self) -> None:
-        self.has_overflowed = True
-        abort(self._request)
+        await frame.send(ws)
 
 
 def abort(request: web.Request) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -15,8 +16,8 @@ from charhost.reload.swap import Swap
 from charhost.resume.saved_session import SavedSession
 from charhost.resume.writer import SessionWriter
 from charhost.text import UNEXPECTED
-from charhost.web.protocol.client_settings import ClientSettings
 from charhost.web.protocol.server_events import error_event, frame
+from charhost.web.protocol.session_config import ClientSettings
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.closing import Closing
 from charhost.web.sessions.outbox import Outbox
@@ -25,58 +26,32 @@ from charhost.web.sessions.work import Work
 log = logging.getLogger("charhost.sessions")
 
 
+@dataclass(eq=False, repr=False)
 class Session:
-    """One connected client: its socket, its conversation and settings, its running work and how it is closed.
+    """One connected client: its socket, its conversation and settings, its running work and how it is closed."""
 
-    *owner* is the digest of the client's key. *choices* is the current set while the client may still choose its
-    character. *settings* are None until the dialect is known. *longest_wait* is the longest time in ms after which a
-    close message may ask the client to reconnect. *close_grace* is in seconds.
-    """
+    request: web.Request
+    ws: web.WebSocketResponse
+    conversation: Conversation
+    writer: SessionWriter
+    _: KW_ONLY
+    generation: int
+    owner: str = ""  # the digest of the client's key
+    id: str = field(default_factory=lambda: new_id("sess"))
+    choices: CharacterSet | None = None  # the current set, while the client may still choose its character
+    settings: ClientSettings | None = None  # None until the dialect is known
+    longest_wait: int = 0  # the most ms after which a close message may ask the client to reconnect
+    close_grace: float = 5.0  # in seconds
 
-    def __init__(
-        self,
-        request: web.Request,
-        ws: web.WebSocketResponse,
-        conversation: Conversation,
-        writer: SessionWriter,
-        *,
-        generation: int,
-        owner: str = "",
-        session_id: str | None = None,
-        choices: CharacterSet | None = None,
-        settings: ClientSettings | None = None,
-        longest_wait: int = 0,
-        close_grace: float = 5.0,
-    ) -> None:
-        self.id = session_id or new_id("sess")
-        self.owner = owner
-        self.ws = ws
-        self.conversation = conversation
-        self.generation = generation
-        self.outbox = Outbox(request)
+    def __post_init__(self) -> None:
+        self.outbox = Outbox(self.request)
         self.work = Work()
-        self.closing = Closing(request, self.work, self.outbox)
+        self.closing = Closing(self.request, self.work, self.outbox)
         self.gone = asyncio.Event()
-        self._choices = choices
-        self._settings = settings
-        self._longest_wait = longest_wait
-        self._close_grace = close_grace
-        self._writer = writer
 
     @property
     def character(self) -> Character:
-        """The character of the conversation."""
         return self.conversation.character
-
-    @property
-    def choices(self) -> CharacterSet | None:
-        """The current set, while the client may still choose its character."""
-        return self._choices
-
-    @property
-    def settings(self) -> ClientSettings | None:
-        """The settings of the client; None until its dialect is known."""
-        return self._settings
 
     @property
     def may_return(self) -> bool:
@@ -87,8 +62,7 @@ class Session:
 
     @property
     def saved(self) -> SavedSession:
-        """The session without its client."""
-        history, settings = self.conversation.history, self._settings
+        history, settings = self.conversation.history, self.settings
         return SavedSession(
             id=self.id,
             character=self.character.name,
@@ -102,14 +76,14 @@ class Session:
 
     def note(self) -> None:
         """Have the session saved soon, for a client that resumes after a restart."""
-        self._writer.note(self.id, lambda: self.saved)
+        self.writer.note(self.id, lambda: self.saved)
 
     async def settled(self) -> None:
         """Wait until the conversation is saved; once the session is closing, at most half the close grace."""
-        if not self._writer.is_saving:
+        if not self.writer.is_saving:
             return
         self.note()
-        saved = asyncio.create_task(self._writer.settled())
+        saved = asyncio.create_task(self.writer.settled())
         closing = asyncio.create_task(self.closing.began.wait())
         try:
             await asyncio.wait([saved, closing], return_when=asyncio.FIRST_COMPLETED)
@@ -119,24 +93,19 @@ class Session:
             saved.cancel()
             closing.cancel()
 
-    def configure(self, settings: ClientSettings) -> None:
-        """Replace the settings of the client."""
-        self._settings = settings
-
     @property
     def described(self) -> dict[str, Any]:
         """The `session` object of server events; empty until the dialect is known."""
-        settings = self._settings
-        return settings.described(self.id, self.character.name, self._longest_wait) if settings else {}
+        settings = self.settings
+        return settings.described(self.id, self.character.name, self.longest_wait) if settings else {}
 
     def choose(self, name: str | None) -> None:
         """Use up the client's only choice of a character; an unknown *name* changes nothing."""
-        choices, self._choices = self._choices, None
+        choices, self.choices = self.choices, None
         if choices is not None and name is not None and (character := choices.find(name)) is not None:
             self.move_to(character, choices)
 
     def move_to(self, character: Character, characters: CharacterSet) -> None:
-        """Use *character*, of the set *characters*, from the next turn on."""
         self.conversation.move_to(character)
         self.generation = characters.generation
 
@@ -145,27 +114,26 @@ class Session:
 
         A running turn ends with its version of the character; under `keep` every later turn has it, too.
         """
-        if self._choices is not None:
-            self._choices = swap.after
+        if self.choices is not None:
+            self.choices = swap.after
         successor = swap.after.get(self.character.name)
         if swap.policy not in ("close_affected", "follow") or successor is None or self.closing.is_ending:
             return False
         is_new = swap.affects(self.character)
         self.move_to(successor, swap.after)
-        if is_new and self._settings is not None:
+        if is_new and self.settings is not None:
             self.send(frame("session.updated", session=self.described))
         return is_new
 
     def send(self, frame: str) -> None:
-        """Queue *frame*; a client that lets the queue fill up is disconnected."""
         self.outbox.put(frame)
 
     def fail(self) -> None:
         """Close the session because of a fault in charhost; call this in the exception handler."""
         log.exception("a session with character %s failed unexpectedly", self.character.name)
-        kind = self._settings.fault_type if self._settings else "server_error"
+        kind = self.settings.fault_type if self.settings else "server_error"
         event = error_event(kind, "internal_error", UNEXPECTED)
-        self.closing.close(CloseMessage(1011, "Internal error", "fault", event, "internal_error"), self._close_grace)
+        self.closing.close(CloseMessage(1011, "Internal error", "fault", event, "internal_error"), self.close_grace)
 
     def drop_work(self) -> None:
         """Cancel everything that is running: the client has left."""

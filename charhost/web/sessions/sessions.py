@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 
+from charhost.character.character import Character
 from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
 from charhost.report import SessionImpact
@@ -24,20 +25,16 @@ _BATCH = 50
 
 
 class Sessions:
-    """Owns the set of open sessions; lives as long as the application.
-
-    `longest_wait` is the longest time in ms after which a close message asks a client to reconnect.
-    """
+    """Owns the set of open sessions; lives as long as the application."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._live: dict[str, Session] = {}
         self._admitted = 0
         self._settings = settings
         self._metrics = metrics
-        self._grace = settings.close_grace
+        # In ms: the most after which a close message asks a client to reconnect.
         self.longest_wait = round((settings.max_sessions - 1) / settings.max_reconnects_per_second * 1000)
         self._closers: set[asyncio.Task[None]] = set()
-        self._empty = asyncio.Event()
         self.closing = False
         metrics.sessions_active.set_function(lambda: len(self._live))
 
@@ -58,22 +55,18 @@ class Sessions:
 
     @contextmanager
     def register(self, session: Session) -> Iterator[None]:
-        """Count *session* among the open ones while the block runs."""
         self._live[session.id] = session
         log.info("session opened with character %s, generation %d", session.character.name, session.generation)
         if self.closing:  # shutdown began during the handshake
-            session.closing.close(GOING_AWAY, self._grace)
+            session.closing.close(GOING_AWAY, self._settings.close_grace)
         try:
             yield
         finally:
             del self._live[session.id]
             session.gone.set()
             self._record_end(session)
-            if not self._live:
-                self._empty.set()
 
     def find(self, session_id: str, owner: str) -> Session | None:
-        """Return the open session with that id if it belongs to *owner*."""
         session = self._live.get(session_id)
         return session if session is not None and session.owner == owner else None
 
@@ -83,18 +76,29 @@ class Sessions:
         return [GenerationCount(generation=g, sessions=counts[g]) for g in sorted(counts, reverse=True)]
 
     def impact(self, swap: Swap) -> SessionImpact:
-        """Count the sessions that the policy of *swap* affects."""
         return SessionImpact(policy=swap.policy, total=len(self._live), affected=len(self._touched(swap)))
 
     def follow(self, swap: Swap) -> None:
         """Start closing the sessions that *swap* ends, and apply it to the others; returns at once."""
-        ended = self._ended(swap)
+        ended = self._touched(swap)
+        if swap.policy == "follow":
+            ended = [session for session in ended if session.character.name not in swap.after]
         if ended:
             message = ReloadCloseMessage(swap, len(ended), self._settings.max_reconnects_per_second)
-            self._close_in_background(ended, lambda session: message(session.character), swap.drain)
+            task = asyncio.create_task(self._close(ended, message, swap.drain))
+            self._closers.add(task)
+            task.add_done_callback(self._closers.discard)
         for session in set(self._live.values()).difference(ended):
             if session.go_on(swap):
                 self._metrics.sessions_followed.inc()
+
+    async def close(self) -> None:
+        """Close all sessions, and wait until they have ended or were cut off."""
+        self.closing = True
+        await self._close(list(self._live.values()), lambda _: GOING_AWAY, drain=0)
+        await asyncio.gather(*self._closers)
+        while self._live:
+            await next(iter(self._live.values())).gone.wait()
 
     def _touched(self, swap: Swap) -> list[Session]:
         if swap.policy == "keep":
@@ -102,34 +106,12 @@ class Sessions:
         staying = [session for session in self._live.values() if not session.closing.is_ending]
         return [s for s in staying if swap.policy == "close" or swap.affects(s.character)]
 
-    def _ended(self, swap: Swap) -> list[Session]:
-        touched = self._touched(swap)
-        if swap.policy == "follow":
-            return [session for session in touched if session.character.name not in swap.after]
-        return touched
-
-    async def close(self) -> None:
-        """Close all sessions, and wait until they have ended or were cut off."""
-        self.closing = True
-        self._close_in_background(list(self._live.values()), lambda session: GOING_AWAY, drain=0)
-        await asyncio.gather(*self._closers)
-        if self._live:
-            self._empty.clear()
-            await self._empty.wait()
-
-    def _close_in_background(
-        self, sessions: list[Session], message: Callable[[Session], CloseMessage], drain: float
-    ) -> None:
-        task = asyncio.create_task(self._close(sessions, message, drain))
-        self._closers.add(task)
-        task.add_done_callback(self._closers.discard)
-
-    async def _close(self, sessions: list[Session], message: Callable[[Session], CloseMessage], drain: float) -> None:
+    async def _close(self, sessions: list[Session], message: Callable[[Character], CloseMessage], drain: float) -> None:
         waiting = iter(sessions)
         while batch := list(islice(waiting, _BATCH)):
             await asyncio.sleep(0)  # also before the first: the caller gets its response before
             for session in batch:
-                session.closing.leave(message(session), self._grace, drain)
+                session.closing.leave(message(session.character), self._settings.close_grace, drain)
 
     def _record_end(self, session: Session) -> None:
         why = session.closing.reason or "client"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine, Sized
 from typing import Any
 
 from charhost.conversation.turn import Turn
@@ -13,69 +13,53 @@ class Work:
     """The running tasks of one session: turns, which a close message may cut, and commands, which it waits for."""
 
     def __init__(self) -> None:
-        self._turns: dict[Turn, asyncio.Task[None]] = {}
-        self._commands: set[asyncio.Task[None]] = set()
-        self._after_turns: Callable[[], None] | None = None
-        self._after_commands: Callable[[], None] | None = None
-
-    @property
-    def turns(self) -> Collection[Turn]:
-        """The running turns."""
-        return self._turns.keys()
+        self.turns: dict[Turn, asyncio.Task[None]] = {}
+        self._commands: dict[Coroutine[Any, Any, None], asyncio.Task[None]] = {}
+        self._waiting: tuple[Sized, Callable[[], None]] | None = None
 
     @property
     def commands(self) -> int:
-        """The number of running commands."""
         return len(self._commands)
 
     def begin(self, turn: Turn, sending: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
         """Start *sending*, which sends the events of *turn*."""
-        self._turns[turn] = task = tasks.create_task(sending)
-        task.add_done_callback(lambda _: self._end_turn(turn))
+        self._start(self.turns, turn, tasks.create_task(sending))
 
     def run(self, command: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
-        """Start *command*; a close message waits for its end."""
-        task = tasks.create_task(command)
-        self._commands.add(task)
-        task.add_done_callback(self._end_command)
+        self._start(self._commands, command, tasks.create_task(command))
 
     def after_turns(self, call: Callable[[], None]) -> None:
-        """Run *call* when no turn is running, which may be now."""
-        if self._turns:
-            self._after_turns = call
-        else:
-            call()
+        """Run *call*, instead of one that waits already, when no turn is running, which may be now."""
+        self._waiting = self.turns, call
+        self._call()
 
     def after_commands(self, call: Callable[[], None]) -> None:
-        """Run *call* when no command is running, which may be now."""
-        if self._commands:
-            self._after_commands = call
-        else:
-            call()
+        """Run *call*, instead of one that waits already, when no command is running, which may be now."""
+        self._waiting = self._commands, call
+        self._call()
 
-    def clear_calls(self) -> None:
-        """Drop the calls that wait for the end of turns and commands."""
-        self._after_turns = self._after_commands = None
+    def clear_call(self) -> None:
+        self._waiting = None
 
     def cancel(self) -> None:
-        """Cancel all turns and commands."""
-        for task in self._turns.values():
+        for task in self.turns.values():
             task.cancel()
         self.cancel_commands()
 
     def cancel_commands(self) -> None:
         """Cancel the commands on the next tick, so that one that was created in this tick still starts."""
-        for task in self._commands:
+        for task in self._commands.values():
             asyncio.get_running_loop().call_soon(task.cancel)
 
-    def _end_turn(self, turn: Turn) -> None:
-        del self._turns[turn]
-        if not self._turns and self._after_turns is not None:
-            call, self._after_turns = self._after_turns, None
-            call()
+    def _start(self, running: dict[Any, asyncio.Task[None]], key: object, task: asyncio.Task[None]) -> None:
+        running[key] = task
+        task.add_done_callback(lambda _: self._end(running, key))
 
-    def _end_command(self, command: asyncio.Task[None]) -> None:
-        self._commands.remove(command)
-        if not self._commands and self._after_commands is not None:
-            call, self._after_commands = self._after_commands, None
+    def _end(self, running: dict[Any, asyncio.Task[None]], key: object) -> None:
+        del running[key]
+        self._call()
+
+    def _call(self) -> None:
+        if self._waiting is not None and not self._waiting[0]:
+            call, self._waiting = self._waiting[1], None
             call()

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 
 from charhost.ids import new_id
+from charhost.web.client_model import ClientModel
 from charhost.web.protocol.client_events import (
     CHARACTER_KINDS,
     KINDS,
     MOST_TEXT,
     CallItem,
-    ClientEvent,
     InputText,
     ItemCreate,
     ResponseCreate,
@@ -22,17 +22,17 @@ from charhost.web.protocol.client_events import (
     decoded,
     event_id_of,
 )
-from charhost.web.protocol.server_events import BadEvent, error_event, frame, refusal
+from charhost.web.protocol.server_events import InvalidEvent, error_event, frame, refusal
 
 
-def parsed(event: object) -> ClientEvent:
+def parsed(event: object) -> ClientModel:
     """A client event from its JSON."""
     return checked(decoded(event if isinstance(event, str) else json.dumps(event)))
 
 
 def refused(event: object) -> tuple[str, str | None]:
     """Code and param of what is said to an event that cannot be obeyed."""
-    with pytest.raises(BadEvent) as caught:
+    with pytest.raises(InvalidEvent) as caught:
         parsed(event)
     return caught.value.code, caught.value.param
 
@@ -113,7 +113,7 @@ def test_unknown_fields_are_ignored() -> None:
 
 def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
     """The refusal of an unknown type lists the types there are."""
-    with pytest.raises(BadEvent) as caught:
+    with pytest.raises(InvalidEvent) as caught:
         parsed({"type": "nope"})
     assert (caught.value.code, caught.value.param) == ("invalid_value", "type")
     assert str(caught.value) == f"Unknown type 'nope'. Supported types are: {', '.join((*KINDS, *CHARACTER_KINDS))}."
@@ -121,7 +121,7 @@ def test_an_unknown_type_is_answered_with_the_known_ones() -> None:
 
 def test_a_long_type_is_not_repeated_whole() -> None:
     """Only the beginning of it is."""
-    with pytest.raises(BadEvent, match=r"^Unknown type 'x{79}…\. Supported types are: "):
+    with pytest.raises(InvalidEvent, match=r"^Unknown type 'x{79}…\. Supported types are: "):
         parsed({"type": "x" * 1000})
 
 
@@ -129,7 +129,7 @@ def test_a_long_type_is_not_repeated_whole() -> None:
 def test_a_missing_field_is_named(kind: str) -> None:
     """The refusal names what is missing."""
     field = {"session.update": "session", "conversation.item.retrieve": "item_id"}.get(kind, "audio")
-    with pytest.raises(BadEvent) as caught:
+    with pytest.raises(InvalidEvent) as caught:
         parsed({"type": kind})
     assert (caught.value.code, caught.value.param) == ("missing_required_parameter", field)
     assert str(caught.value) == f"Missing required parameter: '{field}'."
@@ -175,7 +175,7 @@ def test_a_long_text_is_refused() -> None:
 
 def test_a_refusal_echoes_the_event() -> None:
     """Clients match an error to their event by its id."""
-    error = json.loads(refusal(BadEvent("invalid_value", "No.", "item.id"), "mine"))["error"]
+    error = json.loads(refusal(InvalidEvent("invalid_value", "No.", "item.id"), "mine"))["error"]
     assert error == {
         "type": "invalid_request_error",
         "code": "invalid_value",

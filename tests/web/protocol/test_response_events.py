@@ -32,7 +32,7 @@ def told(*events: TurnEvent, conversation: str | None = "conv_1") -> list[tuple[
     response: dict[str, Any] = {"id": "resp_1", "conversation_id": conversation, "status": "in_progress", "output": []}
     telling = ResponseEvents(lambda kind, **fields: sent.append((kind, fields)), response)
     for event in events:
-        telling.tell(event)
+        telling.send(event)
     return sent
 
 

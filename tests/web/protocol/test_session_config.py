@@ -138,7 +138,7 @@ def test_temperature_is_of_the_beta_api() -> None:
     session = config({"temperature": 0.5})
     assert "temperature" not in session.ga("s", "Ada")
     assert session.beta("s", "Ada")["temperature"] == 0.5
-    assert session.wish(None, True).options == {"temperature": 0.5}
+    assert session.turn_options(None, True).options == {"temperature": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_a_response_has_its_own() -> None:
     session = config({"instructions": "x", "max_output_tokens": 7})
     raw = {"instructions": "y", "audio": {"output": {"voice": "v"}}}
     once = session.merged(read(ResponseParams, raw, "response"))
-    assert (once.wish(None, True).instructions, session.wish(None, True).instructions) == ("y", "x")
-    assert once.wish(None, True).options == {"max_tokens": 7}
+    assert (once.turn_options(None, True).instructions, session.turn_options(None, True).instructions) == ("y", "x")
+    assert once.turn_options(None, True).options == {"max_tokens": 7}
     assert (once.ga("s", "Ada")["audio"]["output"]["voice"]) == "v"
     assert session.ga("s", "Ada")["audio"]["output"]["voice"] == "Ada"
 
@@ -169,7 +169,7 @@ def test_a_response_has_its_own() -> None:
 def test_tools_as_the_model_knows_them() -> None:
     """Chat completions nest what the realtime API has flat, and want parameters."""
     tool = WEATHER | {"description": "d", "parameters": {"type": "object", "properties": {"x": {}}}}
-    bare, full = config({"tools": [WEATHER, tool]}).wish(None, True).tools
+    bare, full = config({"tools": [WEATHER, tool]}).turn_options(None, True).tools
     assert bare == {
         "type": "function",
         "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}},
@@ -189,13 +189,13 @@ def test_tools_as_the_model_knows_them() -> None:
 )
 def test_choices_as_the_model_knows_them(choice: Any, asked: Any) -> None:
     """What is usual is not said, and a tool that is not there is not asked for: servers refuse it."""
-    assert config({"tools": [WEATHER], "tool_choice": choice}).wish(None, True).tool_choice == asked
+    assert config({"tools": [WEATHER], "tool_choice": choice}).turn_options(None, True).tool_choice == asked
 
 
 def test_what_a_turn_is_told_besides() -> None:
     """Items and whether it leaves a trace are handed on."""
-    wish = SessionConfig().wish([], False)
-    assert (wish.items, wish.recorded, wish.options, wish.tools) == ([], False, {}, [])
+    options = SessionConfig().turn_options([], False)
+    assert (options.items, options.recorded, options.options, options.tools) == ([], False, {}, [])
 
 
 def test_stored_settings_come_back() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from charhost.jsontext import Json
-from charhost.web.protocol.server_events import BadEvent
+from charhost.web.protocol.server_events import InvalidEvent
 from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 
 
@@ -18,7 +18,7 @@ def wished(**raw: Any) -> Json:
 
 def refused(**raw: Any) -> tuple[str, str | None, str]:
     """How a session.update is refused."""
-    with pytest.raises(BadEvent) as caught:
+    with pytest.raises(InvalidEvent) as caught:
         read(SessionParams, raw, "session")
     return caught.value.code, caught.value.param, str(caught.value)
 
@@ -139,7 +139,7 @@ def test_metadata_has_a_limit(pairs: int) -> None:
     if pairs == 16:
         assert read(ResponseParams, raw, "response").metadata == raw["metadata"]
     else:
-        with pytest.raises(BadEvent, match="at most 16"):
+        with pytest.raises(InvalidEvent, match="at most 16"):
             read(ResponseParams, raw, "response")
 
 

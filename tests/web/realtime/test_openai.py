@@ -905,12 +905,12 @@ async def test_fault_of_charhost_ends_one_session(
     client: Client, script: Script, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A bug in telling a turn is told as 1011 and logged; the other session goes on."""
-    tell = ResponseEvents.tell
+    send = ResponseEvents.send
     async with calling(client) as one, calling(client) as two:
-        monkeypatch.setattr(ResponseEvents, "tell", lambda *_: 1 / 0)
+        monkeypatch.setattr(ResponseEvents, "send", lambda *_: 1 / 0)
         await one.send("response.create")
         assert await one.end() == 1011
-        monkeypatch.setattr(ResponseEvents, "tell", tell)
+        monkeypatch.setattr(ResponseEvents, "send", send)
         assert (await two.respond())["status"] == "completed"
     assert (one.events[-1]["error"]["type"], one.events[-1]["error"]["code"]) == ("server_error", "internal_error")
     assert "ZeroDivisionError" in caplog.text

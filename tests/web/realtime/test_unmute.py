@@ -622,17 +622,17 @@ async def test_the_wait_for_sound_does_not_hold_up_the_end(client: Client, conne
 
 async def test_nobody_is_greeted_after_the_close_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the wait for sound ends while the close message is on its way, no answer begins."""
-    monkeypatch.setattr(unmute, "GREETING_DELAY", 0)
+    monkeypatch.setattr(unmute, "GREETING_DELAY", 60)
     frames: list[str] = []
     session: Any = SimpleNamespace(
         closing=SimpleNamespace(is_ending=True),
         choices=None,
         send=frames.append,
         note=lambda: None,
-        configure=lambda settings: None,
         fail=lambda: frames.append("fault"),
     )
     async with asyncio.TaskGroup() as tasks:
         door = unmute.UnmuteHandler(session, tasks, UnmuteSettings())
         door.obey({"type": "session.update", "session": {"allow_recording": False}})
+        door.obey({"type": "input_audio_buffer.append", "audio": OGG_PAGE})
     assert [TABLE.validate_json(frame).type for frame in frames] == ["session.updated"]

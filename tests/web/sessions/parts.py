@@ -13,7 +13,7 @@ from charhost.conversation.turn_events import TurnEnded
 from charhost.reload.swap import Swap
 from charhost.report import SessionPolicy
 from charhost.resume.writer import SessionWriter
-from charhost.web.protocol.client_settings import ClientSettings
+from charhost.web.protocol.session_config import ClientSettings
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.session import Session
 from tests.scripted import ScriptedModel, Step, cast, house

@@ -81,7 +81,7 @@ def test_a_character_that_is_gone_is_no_reason_to_come_back(policy: SessionPolic
     closing = of_reload(policy)
     assert (closing.code, closing.reason, closing.why) == (4004, "character_removed", "character_removed")
     assert (error(closing)["type"], error(closing)["code"]) == ("fatal", "character_removed")
-    assert error(closing)["message"] == "The character 'Ada' is gone: Characters reloaded from /d."
+    assert error(closing)["message"] == "The character 'Ada' was removed: Characters reloaded from /d."
     assert "retry_after_ms" not in error(closing)
 
 

@@ -222,7 +222,7 @@ async def test_a_character_that_is_gone_says_so(
         assert (await bob.respond())["status"] == "completed"
     error = caller.events[-1]["error"]
     assert (error["type"], error["code"]) == ("fatal", "character_removed")
-    assert "'Ada' is gone" in error["message"]
+    assert "'Ada' was removed" in error["message"]
     assert closed(client, "character_removed") == 1
 
 

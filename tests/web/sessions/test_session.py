@@ -10,7 +10,7 @@ import pytest
 
 from charhost.character.character import CharacterSet
 from charhost.report import SessionPolicy
-from charhost.web.protocol.session_config import OpenAISettings
+from charhost.web.protocol.session_config import SessionConfig
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.outbox import MOST_WAITING_FRAMES, abort
 from charhost.web.sessions.session import Session
@@ -148,7 +148,7 @@ async def test_aborting_a_lost_connection_does_nothing() -> None:
 async def test_follow_goes_on_with_the_new_version() -> None:
     """The next turn has the new character, the client is told, and the session counts as one of the new set."""
     line, new = Line(), version(2)
-    talk = session(line, character=version(1), settings=OpenAISettings("ga"))
+    talk = session(line, character=version(1), settings=SessionConfig())
     assert talk.go_on(swap_to(new))
     assert (talk.character, talk.generation, await updates(talk, line)) == (new, 2, 1)
 
@@ -157,7 +157,7 @@ async def test_follow_goes_on_with_the_new_version() -> None:
 async def test_an_equal_character_is_taken_without_a_word(policy: SessionPolicy) -> None:
     """Where nothing changed the session moves to the equal new object, and its client is told nothing (promise 19)."""
     line, same = Line(), version(1)
-    talk = session(line, character=version(1), settings=OpenAISettings("ga"))
+    talk = session(line, character=version(1), settings=SessionConfig())
     assert not talk.go_on(swap_to(same, policy=policy))
     assert (talk.character, talk.generation, await updates(talk, line)) == (same, 2, 0)
 
@@ -165,7 +165,7 @@ async def test_an_equal_character_is_taken_without_a_word(policy: SessionPolicy)
 async def test_keep_stays() -> None:
     """Under `keep` the session has the object that it had, of the generation that it was (promise 19)."""
     line, old = Line(), version(1)
-    talk = session(line, settings=OpenAISettings("ga"))
+    talk = session(line, settings=SessionConfig())
     talk.conversation.move_to(old)
     assert not talk.go_on(swap_to(version(2), policy="keep"))
     assert (talk.character, talk.generation, await updates(talk, line)) == (old, 1, 0)
