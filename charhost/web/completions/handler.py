@@ -13,16 +13,15 @@ from charhost.character.character import Character
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import Failure, TurnEnded
 from charhost.text import UNEXPECTED
-from charhost.web.body import read_body
+from charhost.web.body import expect_json, read_body
 from charhost.web.catalog import known_character
 from charhost.web.completions.chunks import DONE, ChoiceChunks, Chunks, StreamedEvent, error_line
 from charhost.web.completions.event_stream import EventStream
 from charhost.web.completions.request import ChatRequest, chat_request
 from charhost.web.completions.response import ChatCompletion, completion
 from charhost.web.keys import CONVERSATIONS
-from charhost.web.middleware import chat
-from charhost.web.openapi.operation import Answer, Operation, described
-from charhost.web.problems import Problem, json_answer
+from charhost.web.openapi.operation import Operation, Response
+from charhost.web.problems import Problem, json_response
 
 log = logging.getLogger("charhost.web")
 
@@ -32,7 +31,8 @@ BODY_DEADLINE = 60.0
 
 _STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
 
-_COMPLETIONS = Operation(
+
+@Operation(
     "One response of a character, whole or streamed",
     "Talk",
     description=(
@@ -41,8 +41,8 @@ _COMPLETIONS = Operation(
     ),
     needs="chat",
     body=ChatRequest,
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             "The response; with `stream` as server-sent events: chunks, and then `[DONE]`.",
             {"application/json": ChatCompletion, "text/event-stream": StreamedEvent},
         )
@@ -53,19 +53,16 @@ _COMPLETIONS = Operation(
         408: f"The body did not arrive within {BODY_DEADLINE:g} s.",
         413: f"The body is larger than {MOST_BODY_BYTES:,} bytes.",
         415: "A web page sent a body whose type is not `application/json`.",
-        429: Answer("This server or the model is busy.", headers={hdrs.RETRY_AFTER: "Seconds."}),
-        500: Answer("Unexpected, or the character's code failed.", headers={"x-should-retry": "`false`"}),
+        429: Response("This server or the model is busy.", headers={hdrs.RETRY_AFTER: "Seconds."}),
+        500: Response("Unexpected, or the character's code failed.", headers={"x-should-retry": "`false`"}),
         502: "The model failed.",
         504: "The model did not respond in time.",
     },
 )
-
-
-@described(_COMPLETIONS)
-@chat
 async def completions(request: web.Request) -> web.StreamResponse:
-    """`POST /v1/chat/completions`"""
-    _refuse_forms(request)
+    # Pages of any site may post other content types without a preflight (Fetch standard, 2.2.2).
+    if hdrs.ORIGIN in request.headers:
+        expect_json(request)
     asked = chat_request(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE))
     # Looked up once: a reload during the response does not change it.
     character = known_character(request, asked.model)
@@ -80,13 +77,6 @@ def problem_of(failure: Failure) -> Problem:
     return Problem(status, failure.code, failure.message, headers=pause)
 
 
-def _refuse_forms(request: web.Request) -> None:
-    """Refuse the content types that pages of any site may post without a preflight (Fetch standard, 2.2.2)."""
-    if hdrs.ORIGIN in request.headers and request.content_type != "application/json":
-        found = request.headers.get(hdrs.CONTENT_TYPE, "none")
-        raise Problem(415, "unsupported_media_type", f"Expected Content-Type: application/json, found {found}.")
-
-
 async def _whole(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
     async with asyncio.TaskGroup() as tasks:
         turns = [tasks.create_task(_finished(_turn(request, asked, character))) for _ in range(asked.n or 1)]
@@ -94,7 +84,7 @@ async def _whole(request: web.Request, asked: ChatRequest, character: Character)
     for ended in endings:
         if ended.failure is not None:
             raise problem_of(ended.failure)
-    return json_answer(completion(character.name, endings))
+    return json_response(completion(character.name, endings))
 
 
 async def _streamed(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:

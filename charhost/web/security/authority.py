@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from charhost.metrics import Metrics
 from charhost.settings import Settings, is_loopback
 from charhost.web.problems import Problem
-from charhost.web.security.wrong_keys import KeyKind, WrongKeys
+from charhost.web.security.wrong_keys import WrongKeys
 
 KEY_PROTOCOL = "openai-insecure-api-key."
 
@@ -39,7 +39,7 @@ class Gate:
     """Decides the authority of requests by the configured keys; one lives as long as its application."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._wrong_keys = WrongKeys(metrics)
+        self.wrong_keys = WrongKeys(metrics)
         self._admin_keys = (settings.admin_key.get_secret_value(),) if settings.admin_key else ()
         # An admin key alone leaves chat open.
         self._chat_keys = (*settings.api_keys, *self._admin_keys) if settings.api_keys else ()
@@ -63,11 +63,6 @@ class Gate:
             owner=_digest(key) if key and self._chat_keys else "",
             has_wrong_key=key is not None and not _is_among(key, (*self._chat_keys, *self._admin_keys)),
         )
-
-    def count_refusal(self, refusal: Problem, authority: Authority, kind: KeyKind, remote: str | None) -> None:
-        """Count the wrong key of a refused request, if it has one and was refused for it."""
-        if refusal.status == 401 and authority.has_wrong_key:
-            self._wrong_keys.count(kind, remote)
 
     def _admin_refusal(self, request: web.Request, key: str | None) -> Problem | None:
         if self._admin_keys:
