@@ -31,7 +31,7 @@ from charhost.storage import StateFile
 from charhost.text import display
 from charhost.watch.watcher import Watcher
 from charhost.web import catalog, monitoring, reload
-from charhost.web.completions import completions
+from charhost.web.completions.handler import completions
 from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
 from charhost.web.docs.manual import Manual
 from charhost.web.keys import (

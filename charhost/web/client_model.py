@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, FailFast
+from pydantic import BaseModel, FailFast
 
 
-class ClientModel(BaseModel):
+class ClientModel(BaseModel, extra="ignore", strict=True, frozen=True):
     """Known fields are checked strictly; unknown ones are ignored, since clients add new ones every month."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
 
 class FirstError(FailFast):

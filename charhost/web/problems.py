@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 
@@ -18,6 +19,7 @@ from charhost.web.schemas import OpenAIError, OpenAIErrorDetail, ProblemDocument
 _OPENAI_PATHS = re.compile(r"/v1/(realtime|chat|models)(/|$)")
 
 
+@dataclass(eq=False)
 class Problem(Exception):
     """A refused request; the middleware sends the problem document.
 
@@ -25,22 +27,16 @@ class Problem(Exception):
     the wrong field of the request, which only OpenAI's shape has a place for.
     """
 
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        detail: str,
-        fields: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        param: str | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = display(detail)
-        self.fields = fields or {}
-        self.headers = headers
-        self.param = param
+    status: int
+    code: str
+    detail: str
+    fields: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] | None = None
+    param: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__(self.detail)
+        self.detail = display(self.detail)
 
     @classmethod
     def of(cls, refusal: ReloadRefused) -> Problem:
@@ -57,13 +53,15 @@ class Problem(Exception):
         return OpenAIError(error=OpenAIErrorDetail(message=self.detail, type=kind, param=self.param, code=code))
 
     def response(self, path: str) -> web.Response:
-        """Return the response to a request of *path*."""
+        """Return the response in the shape that the clients of *path* read."""
         if reads_openai_errors(path):
             # OpenAI's clients retry after any 5xx; a fault in charhost or in a character's file would only repeat.
             advice = {"x-should-retry": "false"} if self.status == 500 else {}
             return json_response(self.openai_error, self.status, headers=advice | dict(self.headers or {}))
         title = HTTPStatus(self.status).phrase
-        document = ProblemDocument(title=title, status=self.status, detail=self.detail, code=self.code, **self.fields)
+        document = ProblemDocument(
+            title=title, status=self.status, detail=self.detail, code=self.code, **(self.fields or {})
+        )
         return json_response(document, self.status, "application/problem+json", self.headers)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
@@ -59,10 +59,8 @@ class ImagePart(ClientModel):
         return Image(self.image_url.url, self.image_url.detail)
 
 
-class OtherPart(BaseModel):
+class OtherPart(BaseModel, extra="allow", strict=True, frozen=True):
     """Audio, a file, or another part that some models support."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     type: Annotated[str, WithJsonSchema({"type": "string", "not": {"enum": ["text", "refusal", "image_url"]}})]
 

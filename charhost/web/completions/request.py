@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import Item
@@ -20,27 +20,21 @@ MOST_CHOICES = 8
 MOST_MESSAGES = 20_000
 
 
-class ToolFunction(BaseModel):
+class ToolFunction(BaseModel, extra="allow", strict=True, frozen=True):
     """A function of the client; with `description` and `parameters`, a JSON Schema."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     name: Annotated[str, Field(min_length=1)]
 
 
-class Tool(BaseModel):
+class Tool(BaseModel, extra="allow", strict=True, frozen=True):
     """A tool that the client runs."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     type: Literal["function"]
     function: ToolFunction
 
 
-class ForeignTool(BaseModel):
+class ForeignTool(BaseModel, extra="allow", frozen=True):
     """A tool that only OpenAI's own server could run; ignored."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
     type: Annotated[Any, WithJsonSchema({"not": {"const": "function"}})]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from charhost.conversation.items import FunctionCall, Message
 from charhost.conversation.turn_events import TurnEnded
@@ -14,8 +14,8 @@ from charhost.llm.model import FinishReason, Usage
 from charhost.report import absent
 
 
-class _Piece(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class _Piece(BaseModel, frozen=True, extra="forbid"):
+    pass
 
 
 class ToolCallFunction(_Piece):
@@ -118,17 +118,12 @@ def token_usage(endings: list[TurnEnded]) -> TokenUsage:
 
 
 def _message(ended: TurnEnded) -> ResponseMessage:
-    text = ""
-    calls = []
+    text, calls = "", []
     for item in ended.items:
         if isinstance(item, Message):
             text += gap(text, item.text) + item.text
         else:
-            calls.append(_call(item))
+            function = ToolCallFunction(name=item.name, arguments=item.arguments)
+            calls.append(ToolCall(id=item.call_id, type="function", function=function))
     content = text if text or not calls else None
     return ResponseMessage(role="assistant", content=content, refusal=None, tool_calls=calls or None)
-
-
-def _call(call: FunctionCall) -> ToolCall:
-    function = ToolCallFunction(name=call.name, arguments=call.arguments)
-    return ToolCall(id=call.call_id, type="function", function=function)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, get_args
 
@@ -41,16 +41,16 @@ _SECURITY_SCHEMES = {
 }
 
 
+@dataclass(frozen=True)
 class Api:
     """Makes the document of one application at its first use."""
 
-    def __init__(self, router: web.UrlDispatcher, settings: Settings) -> None:
-        self._router = router
-        self._settings = settings
+    router: web.UrlDispatcher
+    settings: Settings
 
     @cached_property
     def document(self) -> Json:
-        return document(self._router.routes(), self._settings)
+        return document(self.router.routes(), self.settings)
 
 
 def document(routes: Iterable[web.AbstractRoute], settings: Settings) -> Json:
