@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, FailFast
+from pydantic import BaseModel, ConfigDict, FailFast
 
 
-class ClientModel(BaseModel, extra="ignore", strict=True, frozen=True):
+class ClientModel(BaseModel):
     """Known fields are checked strictly; unknown ones are ignored, since clients add new ones every month."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
 
 
 class FirstError(FailFast):

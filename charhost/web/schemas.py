@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.report import PathText, ReloadReport, Serving, absent
 from charhost.watch.health import WatcherStatus
 
 
-class _Response(BaseModel, frozen=True, extra="forbid", json_schema_serialization_defaults_required=True):
-    pass
+class _Response(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
 
 class CatalogEntry(_Response):
@@ -126,8 +126,10 @@ class Health(BaseModel, frozen=True):
     reason: str | None = Field(default=None, exclude_if=absent, description="Why `ok` is false.")
 
 
-class ProblemDocument(BaseModel, frozen=True, extra="allow", json_schema_serialization_defaults_required=True):
+class ProblemDocument(BaseModel):
     """A refusal (RFC 9457)."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", json_schema_serialization_defaults_required=True)
 
     type: Literal["about:blank"] = "about:blank"
     title: str = Field(description="The name of the status.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import Literal
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.conversation.items import FunctionCall, Message
 from charhost.conversation.turn_events import TurnEnded
@@ -14,8 +14,8 @@ from charhost.llm.model import FinishReason, Usage
 from charhost.report import absent
 
 
-class _Piece(BaseModel, frozen=True, extra="forbid"):
-    pass
+class _Piece(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class ToolCallFunction(_Piece):
