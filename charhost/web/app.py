@@ -60,8 +60,6 @@ from charhost.web.signals import signals
 
 log = logging.getLogger("charhost.web")
 
-_TAKEN = "the address is in use; choose another with --port"
-
 _ROUTES = (
     web.get("/", catalog.index),
     web.get("/v1/characters", catalog.characters),
@@ -144,7 +142,8 @@ def serve(settings: Settings) -> None:
             print=_announce,
         )
     except OSError as e:
-        why = _TAKEN if e.errno == errno.EADDRINUSE else e.strerror or e
+        taken = "the address is in use; choose another with --port"
+        why = taken if e.errno == errno.EADDRINUSE else e.strerror or e
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {why}") from e
 
 

@@ -66,7 +66,6 @@ class Problem(Exception):
 
 
 def reads_openai_errors(path: str) -> bool:
-    """Return whether errors at *path* have OpenAI's shape; elsewhere they are problem documents."""
     return _OPENAI_PATHS.match(path) is not None
 
 

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 from aiohttp import hdrs, web
 
+from charhost.web.sessions.outbox import abort
+
 # A client that reads nothing keeps the model busy.
 STALLED_READER_LIMIT = 30.0
 
@@ -19,46 +21,28 @@ _HEADERS = {
 
 
 class EventStream:
-    """Writes to one client at its speed; the headers are sent with the first write."""
+    """Writes to one client at its speed, and aborts the connection if it reads nothing for `STALLED_READER_LIMIT`."""
 
     def __init__(self, request: web.Request) -> None:
         self.response = web.StreamResponse(headers=_HEADERS)
         self._request = request
-        self._loop = asyncio.get_running_loop()
-        self._waiting_since: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def begun(self) -> bool:
-        return self.response.prepared
+    async def write(self, data: bytes) -> None:
+        """Send *data*, after the headers if it is the first; raises `ConnectionError` if the client is gone."""
+        with self._deadline():
+            if not self.response.prepared:
+                await self.response.prepare(self._request)
+            await self.response.write(data)
+
+    async def end(self) -> None:
+        with self._deadline():
+            await self.response.write_eof()
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Abort the connection if the client reads nothing for `STALLED_READER_LIMIT` seconds."""
+    def _deadline(self) -> Iterator[None]:
         # Not asyncio.timeout: a cancelled write leaves aiohttp's writer in an undefined state.
-        self._look()
+        timer = asyncio.get_running_loop().call_later(STALLED_READER_LIMIT, abort, self._request)
         try:
             yield
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
-
-    async def write(self, data: bytes) -> None:
-        """Send *data* when the client has room for it; raises `ConnectionError` if it is gone."""
-        self._waiting_since = self._loop.time()
-        if not self.begun:
-            await self.response.prepare(self._request)
-        await self.response.write(data)
-        self._waiting_since = None
-
-    async def end(self) -> None:
-        self._waiting_since = self._loop.time()
-        await self.response.write_eof()
-
-    def _look(self) -> None:
-        now = self._loop.time()
-        due = (now if self._waiting_since is None else self._waiting_since) + STALLED_READER_LIMIT
-        if due > now:
-            self._timer = self._loop.call_at(due, self._look)
-        elif self._request.transport is not None:
-            self._request.transport.abort()
+            timer.cancel()

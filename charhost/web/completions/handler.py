@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from aiohttp import hdrs, web
 
@@ -71,35 +71,26 @@ async def completions(request: web.Request) -> web.StreamResponse:
     return await _whole(request, asked, character)
 
 
-def problem_of(failure: Failure) -> Problem:
-    status = _STATUS.get(failure.cause, 502) if failure.cause is not None else 500
-    pause = {"Retry-After": str(max(1, math.ceil(failure.retry_after or 1)))} if status == 429 else None
-    return Problem(status, failure.code, failure.message, headers=pause)
-
-
 async def _whole(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
     async with asyncio.TaskGroup() as tasks:
         turns = [tasks.create_task(_finished(_turn(request, asked, character))) for _ in range(asked.n or 1)]
     endings = [turn.result() for turn in turns]
     for ended in endings:
         if ended.failure is not None:
-            raise problem_of(ended.failure)
+            raise _problem_of(ended.failure)
     return json_response(completion(character.name, endings))
 
 
 async def _streamed(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
     stream = EventStream(request)
-    try:
-        with stream.watched():
-            try:
-                await _stream_choices(stream, request, asked, character)
-            except Exception as e:
-                if not stream.begun or isinstance(e, ConnectionError):
-                    raise
-                await stream.write(error_line(_as_problem(e)))
-            await stream.end()
-    except ConnectionError:
-        pass  # the client is gone
+    with suppress(ConnectionError):  # the client is gone
+        try:
+            await _stream_choices(stream, request, asked, character)
+        except Exception as e:
+            if not stream.response.prepared or isinstance(e, ConnectionError):
+                raise
+            await stream.write(error_line(_as_problem(e)))
+        await stream.end()
     return stream.response
 
 
@@ -116,7 +107,7 @@ async def _stream_choice(stream: EventStream, chunks: ChoiceChunks, turn: Turn) 
     async with aclosing(turn.events()) as events:
         async for event in events:
             if isinstance(event, TurnEnded) and event.failure is not None:
-                raise problem_of(event.failure)
+                raise _problem_of(event.failure)
             if frame := chunks.encode(event):
                 await stream.write(frame)
     assert turn.ended is not None
@@ -128,6 +119,12 @@ def _as_problem(error: Exception) -> Problem:
         return error
     log.error("a chat completion failed unexpectedly", exc_info=error)
     return Problem(500, "internal_error", UNEXPECTED)
+
+
+def _problem_of(failure: Failure) -> Problem:
+    status = _STATUS.get(failure.cause, 502) if failure.cause is not None else 500
+    pause = {"Retry-After": str(max(1, math.ceil(failure.retry_after or 1)))} if status == 429 else None
+    return Problem(status, failure.code, failure.message, headers=pause)
 
 
 def _turn(request: web.Request, asked: ChatRequest, character: Character) -> Turn:

@@ -16,7 +16,6 @@ _LIMITS = {"minimum": "≥", "maximum": "≤", "maxLength": "up to", "minLength"
 
 
 def page(document: Json) -> str:
-    """Render the whole document."""
     info, schemas = document["info"], document["components"]["schemas"]
     groups: dict[str, list[tuple[str, str, Json]]] = {tag["name"]: [] for tag in document["tags"]}
     for path, methods in document["paths"].items():
@@ -99,7 +98,6 @@ def _schema(name: str, schema: Json) -> str:
 
 
 def _kind(schema: Json) -> str:
-    """Describe a schema in a few words."""
     if "$ref" in schema:
         name = escape(schema["$ref"].rpartition("/")[2])
         return f'<a href="#schema-{name}">{name}</a>'

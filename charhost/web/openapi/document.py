@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 import charhost
 from charhost.jsontext import Json
 from charhost.settings import Settings
-from charhost.web.openapi.operation import PROBLEM, Operation, Parameter, Response, Tag, operation_of
+from charhost.web.openapi.operation import PROBLEM, Operation, Response, Tag, operation_of
 from charhost.web.problems import reads_openai_errors
 from charhost.web.schemas import OpenAIError, ProblemDocument
 
@@ -128,7 +128,16 @@ def _operation(route: web.AbstractRoute, operation: Operation, schemas: _Schemas
     if operation.description:
         described["description"] = operation.description
     if operation.parameters:
-        described["parameters"] = [_parameter(parameter) for parameter in operation.parameters]
+        described["parameters"] = [
+            {
+                "name": parameter.name,
+                "in": parameter.place,
+                "required": parameter.place == "path",
+                "description": parameter.description,
+                "schema": dict(parameter.schema),
+            }
+            for parameter in operation.parameters
+        ]
     if operation.body is not None:
         content = {"application/json": {"schema": schemas[operation.body, "validation"]}}
         described["requestBody"] = {"required": True, "content": content}
@@ -145,16 +154,6 @@ def _response(response: Response, schemas: _Schemas) -> Json:
             name: {"description": text, "schema": {"type": "string"}} for name, text in response.headers.items()
         }
     return described
-
-
-def _parameter(parameter: Parameter) -> Json:
-    return {
-        "name": parameter.name,
-        "in": parameter.place,
-        "required": parameter.place == "path",
-        "description": parameter.description,
-        "schema": dict(parameter.schema),
-    }
 
 
 def _path(route: web.AbstractRoute) -> str:

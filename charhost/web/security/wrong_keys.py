@@ -25,7 +25,6 @@ class WrongKeys:
         self._next_line: asyncio.TimerHandle | None = None
 
     def count(self, kind: KeyKind, remote: str | None) -> None:
-        """Count one wrong key that *remote* sent where a key of that *kind* was needed."""
         self._failures.labels(kind).inc()
         self._unlogged += 1
         self._last_remote = remote
