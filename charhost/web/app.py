@@ -175,13 +175,11 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
 
 async def _watching(app: web.Application) -> AsyncIterator[None]:
     watcher = app[WATCHER]
-    if watcher is None:
-        yield
-        return
-    task = asyncio.create_task(watcher.run())
+    tasks = [asyncio.create_task(watcher.run())] if watcher is not None else []
     yield
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _stop(app: web.Application) -> None:

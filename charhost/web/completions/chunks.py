@@ -1,4 +1,4 @@
-"""Chunks: a response as the events of a chat-completions stream."""
+"""A response as the events of a chat-completions stream."""
 
 from __future__ import annotations
 
@@ -44,8 +44,6 @@ class Chunks:
 
 
 class ChoiceChunks:
-    """Encodes the events of one turn."""
-
     def __init__(self, head: bytes, tail: bytes) -> None:
         self._head = head
         self._tail = tail
@@ -56,6 +54,9 @@ class ChoiceChunks:
 
     def encode(self, event: TurnEvent) -> bytes:
         """Return the chunks of an event; empty for events that this API does not have."""
+        if type(event) is TextDelta:  # almost all of them, and never the first
+            text = encoded(self._joined(event.text))
+            return self._head + b'{"content":' + text + b'},"logprobs":null,"finish_reason":null' + self._tail
         if self._begun:
             return self._encoded(event)
         self._begun = True
@@ -63,8 +64,6 @@ class ChoiceChunks:
 
     def _encoded(self, event: TurnEvent) -> bytes:
         match event:
-            case TextDelta(text=text):
-                return self._chunk({"content": self._joined(text)})
             case ItemAdded(item=FunctionCall(call_id=call_id, name=name)):
                 self._calls += 1
                 return self._call({"id": call_id, "type": "function", "function": {"name": name, "arguments": ""}})

@@ -78,16 +78,15 @@ class ChatCompletion(_Piece):
 
 
 def completion(model: str, endings: list[TurnEnded]) -> ChatCompletion:
-    choices = [
-        Choice(index=index, message=_message(ended), logprobs=None, finish_reason=finish_reason(ended))
-        for index, ended in enumerate(endings)
-    ]
     return ChatCompletion(
         id=completion_id(),
         object="chat.completion",
         created=int(time.time()),
         model=model,
-        choices=choices,
+        choices=[
+            Choice(index=index, message=_message(ended), logprobs=None, finish_reason=finish_reason(ended))
+            for index, ended in enumerate(endings)
+        ],
         usage=token_usage(endings),
     )
 

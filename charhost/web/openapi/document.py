@@ -24,7 +24,6 @@ _Schemas = Mapping[tuple[Any, JsonSchemaMode], Json]
 _CHALLENGE: Mapping[str, str] = {hdrs.WWW_AUTHENTICATE: "`Bearer`"}
 # Responses to a caller without the right key, by the kind of key that an operation needs.
 _REFUSALS: Mapping[str, Mapping[int, str | Response]] = {
-    "anybody": {},
     "chat": {401: Response("The API key is wrong or missing (`CHARHOST_API_KEY`).", headers=_CHALLENGE)},
     "admin": {
         401: Response("The admin key (`CHARHOST_ADMIN_KEY`) is wrong or missing (`invalid_key`).", headers=_CHALLENGE),
@@ -43,8 +42,6 @@ _SECURITY_SCHEMES = {
 
 @dataclass(frozen=True)
 class Api:
-    """Makes the document of one application at its first use."""
-
     router: web.UrlDispatcher
     settings: Settings
 
@@ -89,7 +86,7 @@ def _declaration(route: web.AbstractRoute) -> Operation:
         raise LookupError(f"{route.method} {path} has no declaration (@Operation)")
     usual = {"application/json": OpenAIError} if reads_openai_errors(path) else {PROBLEM: ProblemDocument}
     responses = dict(operation.responses)
-    errors = {500: "Unexpected error; see the server's log.", **_REFUSALS[operation.needs], **operation.errors}
+    errors = {500: "Unexpected error; see the server's log.", **_REFUSALS.get(operation.needs, {}), **operation.errors}
     for status, meaning in errors.items():
         error = meaning if isinstance(meaning, Response) else Response(meaning)
         responses[status] = replace(error, content=error.content or usual)

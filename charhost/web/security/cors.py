@@ -1,4 +1,4 @@
-"""CORS: the origins whose pages may read responses of this server (Fetch standard, 3.3)."""
+"""Cross-origin resource sharing (Fetch standard, 3.3)."""
 
 from __future__ import annotations
 
@@ -25,7 +25,6 @@ class Cors:
     async def preflight(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Respond to a preflight request; pass on all other requests."""
         is_preflight = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
         if not is_preflight or not _OPEN_PATHS.fullmatch(request.path):
             return await handler(request)

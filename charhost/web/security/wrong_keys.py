@@ -32,11 +32,8 @@ class WrongKeys:
             self._log()
 
     def _log(self) -> None:
-        log.warning("wrong keys within a minute: %d, the last from %s", self._unlogged, self._last_remote)
-        self._unlogged = 0
-        self._next_line = asyncio.get_running_loop().call_later(_LOG_INTERVAL, self._end_of_interval)
-
-    def _end_of_interval(self) -> None:
         self._next_line = None
         if self._unlogged:
-            self._log()
+            log.warning("wrong keys within a minute: %d, the last from %s", self._unlogged, self._last_remote)
+            self._unlogged = 0
+            self._next_line = asyncio.get_running_loop().call_later(_LOG_INTERVAL, self._log)
