@@ -50,7 +50,7 @@ from charhost.web.keys import (
     WATCHER,
 )
 from charhost.web.middleware import errors_to_json, with_authority
-from charhost.web.openapi.document import Api
+from charhost.web.openapi import Api
 from charhost.web.realtime import realtime
 from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors

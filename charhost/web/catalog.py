@@ -7,7 +7,7 @@ from aiohttp import hdrs, web
 from charhost.character.character import Character
 from charhost.reload.messages import count
 from charhost.web.keys import MANAGER, SETTINGS, STARTED
-from charhost.web.openapi.operation import Operation, Parameter, Response
+from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
 
@@ -62,7 +62,12 @@ async def voices(request: web.Request) -> web.StreamResponse:
     default = current.default(request.app[SETTINGS].character)
     # unmute's clients expect at least one.
     listed = [character for character in current.values() if character.is_good] or ([default] if default else [])
-    return json_response([_voice(character) for character in listed])
+    return json_response(
+        [
+            Voice(name=one.name, good=True, instructions=None, source=_source(one), comment=one.metadata.get("comment"))
+            for one in listed
+        ]
+    )
 
 
 @Operation(
@@ -121,11 +126,6 @@ def _entry(character: Character) -> CatalogEntry:
         fingerprint=character.fingerprint,
         generation=character.generation,
     )
-
-
-def _voice(character: Character) -> Voice:
-    comment = character.metadata.get("comment")
-    return Voice(name=character.name, good=True, instructions=None, source=_source(character), comment=comment)
 
 
 def _source(character: Character) -> FreesoundSource | FileSource:

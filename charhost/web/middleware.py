@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 from charhost.errors import ReloadRefused
 from charhost.text import UNEXPECTED
 from charhost.web.keys import AUTHORITY, GATE
-from charhost.web.openapi.operation import operation_of
+from charhost.web.openapi import operation_of
 from charhost.web.problems import Problem
 from charhost.web.security.wrong_keys import KeyKind
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 log = logging.getLogger("charhost.web")
 

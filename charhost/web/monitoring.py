@@ -6,7 +6,7 @@ from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
 from charhost.web.keys import MANAGER, METRICS, MODELS, SESSIONS, WATCHER
-from charhost.web.openapi.operation import Operation, Response
+from charhost.web.openapi import Operation, Response
 from charhost.web.problems import json_response
 from charhost.web.schemas import Health, InProgress, Status
 

@@ -16,7 +16,7 @@ from charhost.text import quoted
 from charhost.watch.health import WatcherStatus
 from charhost.web.body import Request, expect_json, parsed, read_body
 from charhost.web.keys import MANAGER, WATCHER
-from charhost.web.openapi.operation import PROBLEM, Operation, Parameter, Response
+from charhost.web.openapi import PROBLEM, Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import ProblemDocument, RejectedReload, ReloadHistory
 

@@ -20,7 +20,7 @@ from charhost.web.completions.event_stream import EventStream
 from charhost.web.completions.request import ChatRequest, chat_request
 from charhost.web.completions.response import ChatCompletion, completion
 from charhost.web.keys import CONVERSATIONS
-from charhost.web.openapi.operation import Operation, Response
+from charhost.web.openapi import Operation, Response
 from charhost.web.problems import Problem, json_response
 
 log = logging.getLogger("charhost.web")

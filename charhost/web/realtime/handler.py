@@ -14,7 +14,7 @@ from charhost.reload.reload_tools import HostTools
 from charhost.resume.saved_session import Parked
 from charhost.web.keys import AUTHORITY, CONVERSATIONS, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
 from charhost.web.middleware import insist
-from charhost.web.openapi.operation import Operation, Parameter, Response
+from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem
 from charhost.web.protocol.client_settings import ClientSettings, settings_of
 from charhost.web.realtime.dialect import dialect_of, known_dialect

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
 # Endpoints for pages; admin endpoints are never among them.
 _OPEN_PATHS = re.compile(r"/v1/(models(/.*)?|chat/completions|voices|health)", re.DOTALL)
@@ -22,9 +22,7 @@ class Cors:
         self._origins = {origin.strip().rstrip("/").lower() for origin in given if origin.strip()}
 
     @web.middleware
-    async def preflight(
-        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    ) -> web.StreamResponse:
+    async def preflight(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         is_preflight = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
         if not is_preflight or not _OPEN_PATHS.fullmatch(request.path):
             return await handler(request)

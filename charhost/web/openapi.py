@@ -2,21 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any, Literal, TypeVar, get_args
 
 from aiohttp import hdrs, web
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 import charhost
 from charhost.jsontext import Json
 from charhost.settings import Settings
-from charhost.web.openapi.operation import PROBLEM, Operation, Response, Tag, operation_of
 from charhost.web.problems import reads_openai_errors
 from charhost.web.schemas import OpenAIError, ProblemDocument
+
+PROBLEM = "application/problem+json"
+
+Tag = Literal["Talk", "Characters", "Operate", "About"]
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter in the path, which is always required, in the query or in a header."""
+
+    name: str
+    place: Literal["path", "query", "header"]
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True)
+class Response:
+    """The response with one status: a model for each content type (`str` for text), and the headers."""
+
+    description: str
+    content: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def json(cls, model: Any, description: str) -> Response:
+        return cls(description, {"application/json": model})
+
+
+@dataclass(frozen=True)
+class Operation:
+    """The declaration of a handler, which it decorates.
+
+    `needs` is the key of its callers; where `refuses` is set, the handler itself refuses the others. `errors` are the
+    statuses of its refusals, each with its meaning; those that every handler has, and those for a key, are added, and
+    where an error has no content of its own, the usual one.
+    """
+
+    summary: str
+    tag: Tag
+    responses: Mapping[int, Response]
+    description: str = ""
+    needs: Literal["anybody", "chat", "admin"] = "anybody"
+    refuses: bool = False
+    body: type[BaseModel] | None = None
+    parameters: tuple[Parameter, ...] = ()
+    errors: Mapping[int, str | Response] = field(default_factory=dict)
+
+    def __call__(self, handler: _Handler) -> _Handler:
+        vars(handler)["operation"] = self
+        return handler
+
+
+def operation_of(handler: Callable[..., Any]) -> Operation | None:
+    return getattr(handler, "operation", None)
+
 
 # The schemas of models, each for requests ("validation") or for responses ("serialization").
 _Schemas = Mapping[tuple[Any, JsonSchemaMode], Json]

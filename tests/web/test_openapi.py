@@ -16,8 +16,7 @@ from charhost.report import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import API
-from charhost.web.openapi.document import document
-from charhost.web.openapi.operation import Operation, Response
+from charhost.web.openapi import Operation, Response, document
 from charhost.web.schemas import RejectedReload
 from tests.conftest import Client
 
