@@ -57,10 +57,6 @@ def _small(value: Any) -> Any:
     return value
 
 
-def _string_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
-
-
 # In JSON 2.0 and 2 are the same number.
 def _integer(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -83,7 +79,9 @@ class _Options(ClientModel):
     max_completion_tokens: _Integer | None = None
     stop: Annotated[
         Annotated[list[str], FirstError()] | None,
-        BeforeValidator(_string_list, json_schema_input_type=list[str] | str | None),
+        BeforeValidator(
+            lambda value: [value] if isinstance(value, str) else value, json_schema_input_type=list[str] | str | None
+        ),
     ] = None
     seed: _Integer | None = None
     logit_bias: Annotated[dict[str, FiniteFloat] | None, BeforeValidator(_small)] = None
