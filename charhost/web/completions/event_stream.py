@@ -1,15 +1,25 @@
-"""EventStream: a response as server-sent events."""
+"""A response as server-sent events."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from aiohttp import hdrs, web
+from pydantic import BaseModel, Field
 
+from charhost.conversation.items import FunctionCall, Message
+from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, TextDelta, TurnEnded, TurnEvent
+from charhost.jsontext import encoded
+from charhost.llm.model import FinishReason
+from charhost.web.completions.response import completion_id, finish_reason, gap, token_usage
+from charhost.web.problems import Problem
 from charhost.web.sessions.outbox import abort
 
+DONE = b"data: [DONE]\n\n"
 # A client that reads nothing keeps the model busy.
 STALLED_READER_LIMIT = 30.0
 
@@ -46,3 +56,79 @@ class EventStream:
             yield
         finally:
             timer.cancel()
+
+
+class StreamedEvent(BaseModel):
+    """One event of a stream."""
+
+    data: str = Field(
+        description=(
+            "JSON: a `chat.completion.chunk` with the additions (`delta`) of its `choices`, or after a failure an "
+            "`error`; `[DONE]` at the end of a complete response."
+        )
+    )
+
+
+class Chunks:
+    """Encodes the events of turns as the chunks of one stream; the part that they share is encoded once."""
+
+    def __init__(self, model: str, include_usage: bool) -> None:
+        stamp = {"id": completion_id(), "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
+        self._head = b"data: " + encoded(stamp)[:-1] + b',"choices":'
+        self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
+
+    def choice(self, index: int) -> ChoiceChunks:
+        return ChoiceChunks(self._head + b'[{"index":%d,"delta":' % index, b"}]" + self._tail)
+
+    def usage(self, endings: list[TurnEnded]) -> bytes:
+        return self._head + b'[],"usage":' + encoded(token_usage(endings)) + b"}\n\n"
+
+
+class ChoiceChunks:
+    def __init__(self, head: bytes, tail: bytes) -> None:
+        self._head = head
+        self._tail = tail
+        self._begun = False
+        self._calls = 0
+        self._text = ""
+        self._is_new = False
+
+    def encode(self, event: TurnEvent) -> bytes:
+        """Return the chunks of an event; empty for events that this API does not have."""
+        if type(event) is TextDelta:  # almost all of them, and never the first
+            text = encoded(self._joined(event.text))
+            return self._head + b'{"content":' + text + b'},"logprobs":null,"finish_reason":null' + self._tail
+        if self._begun:
+            return self._encoded(event)
+        self._begun = True
+        return self._chunk({"role": "assistant", "content": ""}) + self._encoded(event)
+
+    def _encoded(self, event: TurnEvent) -> bytes:
+        match event:
+            case ItemAdded(item=FunctionCall(call_id=call_id, name=name)):
+                self._calls += 1
+                return self._call({"id": call_id, "type": "function", "function": {"name": name, "arguments": ""}})
+            case ItemAdded(item=Message()):
+                self._is_new = True
+            case ArgumentsDelta(text=text):
+                return self._call({"function": {"arguments": text}})
+            case TurnEnded():
+                return self._chunk({}, finish_reason(event))
+        return b""
+
+    def _joined(self, text: str) -> str:
+        if self._is_new:
+            self._is_new = False
+            text = gap(self._text, text) + text
+        self._text = text
+        return text
+
+    def _call(self, piece: dict[str, Any]) -> bytes:
+        return self._chunk({"tool_calls": [{"index": self._calls - 1, **piece}]})
+
+    def _chunk(self, delta: dict[str, Any], finish: FinishReason | None = None) -> bytes:
+        return self._head + encoded(delta) + b',"logprobs":null,"finish_reason":' + encoded(finish) + self._tail
+
+
+def error_line(problem: Problem) -> bytes:
+    return b"data: " + encoded(problem.openai_error) + b"\n\n"

@@ -15,8 +15,7 @@ from charhost.conversation.turn_events import Failure, TurnEnded
 from charhost.text import UNEXPECTED
 from charhost.web.body import expect_json, read_body
 from charhost.web.catalog import known_character
-from charhost.web.completions.chunks import DONE, ChoiceChunks, Chunks, StreamedEvent, error_line
-from charhost.web.completions.event_stream import EventStream
+from charhost.web.completions.event_stream import DONE, ChoiceChunks, Chunks, EventStream, StreamedEvent, error_line
 from charhost.web.completions.request import ChatRequest, chat_request
 from charhost.web.completions.response import ChatCompletion, completion
 from charhost.web.keys import CONVERSATIONS
