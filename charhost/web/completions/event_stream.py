@@ -16,7 +16,6 @@ from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, TextDel
 from charhost.jsontext import encoded
 from charhost.llm.model import FinishReason
 from charhost.web.completions.response import completion_id, finish_reason, gap, token_usage
-from charhost.web.problems import Problem
 from charhost.web.sessions.outbox import abort
 
 DONE = b"data: [DONE]\n\n"
@@ -128,7 +127,3 @@ class ChoiceChunks:
 
     def _chunk(self, delta: dict[str, Any], finish: FinishReason | None = None) -> bytes:
         return self._head + encoded(delta) + b',"logprobs":null,"finish_reason":' + encoded(finish) + self._tail
-
-
-def error_line(problem: Problem) -> bytes:
-    return b"data: " + encoded(problem.openai_error) + b"\n\n"

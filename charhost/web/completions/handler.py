@@ -12,10 +12,11 @@ from aiohttp import hdrs, web
 from charhost.character.character import Character
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import Failure, TurnEnded
+from charhost.jsontext import encoded
 from charhost.text import UNEXPECTED
 from charhost.web.body import expect_json, read_body
 from charhost.web.catalog import known_character
-from charhost.web.completions.event_stream import DONE, ChoiceChunks, Chunks, EventStream, StreamedEvent, error_line
+from charhost.web.completions.event_stream import DONE, ChoiceChunks, Chunks, EventStream, StreamedEvent
 from charhost.web.completions.request import ChatRequest, chat_request
 from charhost.web.completions.response import ChatCompletion, completion
 from charhost.web.keys import CONVERSATIONS
@@ -88,7 +89,7 @@ async def _streamed(request: web.Request, asked: ChatRequest, character: Charact
         except Exception as e:
             if not stream.response.prepared or isinstance(e, ConnectionError):
                 raise
-            await stream.write(error_line(_as_problem(e)))
+            await stream.write(b"data: " + encoded(_as_problem(e).openai_error) + b"\n\n")
         await stream.end()
     return stream.response
 

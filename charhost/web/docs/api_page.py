@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import Any
 
-from charhost.web.docs.layout import framed
+from charhost.web.docs.manual import framed
 
 Json = Mapping[str, Any]
 

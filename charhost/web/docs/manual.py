@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from charhost.settings import default_directory, project_folder
-from charhost.web.docs.layout import framed
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -66,6 +65,26 @@ class Manual:
         if address is None:
             return None
         return _joined(root, address) + (f"#{parts.fragment}" if parts.fragment else "")
+
+
+def framed(title: str, header: str, nav: str, main: str, head: str = "") -> str:
+    """Return a page; all but its title are HTML."""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)}</title>
+{head}
+</head>
+<body>
+<header>{header}</header>
+<nav aria-label="Contents">{nav}</nav>
+<main>{main}</main>
+</body>
+</html>
+"""
 
 
 def _joined(folder: str, path: str) -> str:
