@@ -62,12 +62,11 @@ async def voices(request: web.Request) -> web.StreamResponse:
     default = current.default(request.app[SETTINGS].character)
     # unmute's clients expect at least one.
     listed = [character for character in current.values() if character.is_good] or ([default] if default else [])
-    return json_response(
-        [
-            Voice(name=one.name, good=True, instructions=None, source=_source(one), comment=one.metadata.get("comment"))
-            for one in listed
-        ]
-    )
+    found = [
+        Voice(name=one.name, good=True, instructions=None, source=_source(one), comment=one.metadata.get("comment"))
+        for one in listed
+    ]
+    return json_response(found)
 
 
 @Operation(

@@ -18,7 +18,6 @@ from charhost.llm.model import FinishReason
 from charhost.web.completions.response import completion_id, finish_reason, gap, token_usage
 from charhost.web.sessions.outbox import abort
 
-DONE = b"data: [DONE]\n\n"
 # A client that reads nothing keeps the model busy.
 STALLED_READER_LIMIT = 30.0
 

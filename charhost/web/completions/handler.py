@@ -16,7 +16,7 @@ from charhost.jsontext import encoded
 from charhost.text import UNEXPECTED
 from charhost.web.body import expect_json, read_body
 from charhost.web.catalog import known_character
-from charhost.web.completions.event_stream import DONE, ChoiceChunks, Chunks, EventStream, StreamedEvent
+from charhost.web.completions.event_stream import ChoiceChunks, Chunks, EventStream, StreamedEvent
 from charhost.web.completions.request import ChatRequest, chat_request
 from charhost.web.completions.response import ChatCompletion, completion
 from charhost.web.keys import CONVERSATIONS
@@ -100,7 +100,7 @@ async def _stream_choices(stream: EventStream, request: web.Request, asked: Chat
     endings = [await _stream_choice(stream, choice, _turn(request, asked, character)) for choice in choices]
     if asked.include_usage:
         await stream.write(chunks.usage(endings))
-    await stream.write(DONE)
+    await stream.write(b"data: [DONE]\n\n")
 
 
 async def _stream_choice(stream: EventStream, chunks: ChoiceChunks, turn: Turn) -> TurnEnded:

@@ -16,9 +16,6 @@ from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.completions.messages import TAG, RequestMessage
 from charhost.web.problems import Problem
 
-MOST_CHOICES = 8
-MOST_MESSAGES = 20_000
-
 
 class ToolFunction(BaseModel, extra="allow", strict=True, frozen=True):
     """A function of the client; with `description` and `parameters`, a JSON Schema."""
@@ -101,10 +98,10 @@ class ChatRequest(_Options):
     """The messages of a conversation, to which the character responds."""
 
     model: str = Field(description="The name of a character.")
-    messages: Annotated[list[RequestMessage], Field(min_length=1, max_length=MOST_MESSAGES), FirstError()]
+    messages: Annotated[list[RequestMessage], Field(min_length=1, max_length=20_000), FirstError()]
     stream: bool | None = Field(default=None, description="Stream the response as server-sent events.")
     stream_options: StreamOptions | None = None
-    n: Annotated[int, Field(ge=1, le=MOST_CHOICES), BeforeValidator(_integer)] | None = Field(
+    n: Annotated[int, Field(ge=1, le=8), BeforeValidator(_integer)] | None = Field(
         default=None, description="The number of choices."
     )
     tools: Annotated[

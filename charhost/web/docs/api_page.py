@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from html import escape
-from typing import Any
 
+from charhost.jsontext import Json
 from charhost.web.docs.manual import framed
-
-Json = Mapping[str, Any]
 
 _KEYS = {"apiKey": "API key", "adminKey": "admin key"}
 _LIMITS = {"minimum": "≥", "maximum": "≤", "maxLength": "up to", "minLength": "at least"}
