@@ -1,7 +1,5 @@
 """The application: its owners, its routes, its start and its end, in the order in which they happen."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import gc

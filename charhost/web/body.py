@@ -1,7 +1,5 @@
 """The body of a request, with an end to its size and to the wait for it."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import TypeVar
 

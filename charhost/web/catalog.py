@@ -1,7 +1,5 @@
 """GET /v1/characters, /v1/voices and /v1/models: who can be talked to."""
 
-from __future__ import annotations
-
 from aiohttp import hdrs, web
 
 from charhost.character.character import Character

@@ -1,7 +1,5 @@
 """Around every handler: errors become JSON, and the caller's authority is known."""
 
-from __future__ import annotations
-
 import logging
 import re
 from http import HTTPStatus

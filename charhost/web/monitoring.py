@@ -1,7 +1,5 @@
 """The endpoints for status, health and metrics."""
 
-from __future__ import annotations
-
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 

@@ -1,7 +1,5 @@
 """The endpoints that reload, roll back and show the history."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager

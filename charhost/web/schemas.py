@@ -1,7 +1,5 @@
 """Response models that are not defined elsewhere."""
 
-from __future__ import annotations
-
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field

@@ -1,7 +1,5 @@
 """Signals of the process: SIGHUP reloads, SIGUSR1 logs the state, the second SIGTERM or SIGINT ends it at once."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

@@ -1,7 +1,5 @@
 """POST /v1/chat/completions: chat with a character as with a model of OpenAI."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math

@@ -1,7 +1,5 @@
 """The messages of a chat-completions request, and the conversation items that they are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """ChatRequest: the body of POST /v1/chat/completions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 

@@ -1,7 +1,5 @@
 """ChatCompletion: a response in one piece."""
 
-from __future__ import annotations
-
 import time
 from typing import Literal
 

@@ -1,7 +1,5 @@
 """The page at /docs/api: the OpenAPI document as HTML."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from html import escape

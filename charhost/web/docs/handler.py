@@ -1,7 +1,5 @@
 """GET /openapi.json, /docs and the pages below it."""
 
-from __future__ import annotations
-
 import asyncio
 from importlib import resources
 

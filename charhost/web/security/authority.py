@@ -1,7 +1,5 @@
 """Authority: the rights of each request, decided once, when it arrives."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 from dataclasses import dataclass

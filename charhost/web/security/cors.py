@@ -1,7 +1,5 @@
 """Cross-origin resource sharing (Fetch standard, 3.3)."""
 
-from __future__ import annotations
-
 import re
 
 from aiohttp import hdrs, web

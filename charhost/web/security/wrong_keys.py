@@ -1,7 +1,5 @@
 """Wrong keys: counted in a metric, and logged without filling the log."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from typing import Literal
