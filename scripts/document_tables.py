@@ -13,7 +13,7 @@ from charhost.errors import ReloadCode
 from charhost.metrics import Metrics
 from charhost.settings import Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
-from charhost.web.openapi.operation import operation_of
+from charhost.web.openapi import operation_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]

@@ -1,7 +1,5 @@
 """The application: its owners, its routes, its start and its end, in the order in which they happen."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import gc
@@ -32,7 +30,7 @@ from charhost.storage.state_file import StateFile
 from charhost.text import display
 from charhost.watch.watcher import Watcher
 from charhost.web import catalog, monitoring, reload
-from charhost.web.completions import completions
+from charhost.web.completions.handler import completions
 from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
 from charhost.web.docs.manual import Manual
 from charhost.web.keys import (
@@ -51,7 +49,7 @@ from charhost.web.keys import (
     WATCHER,
 )
 from charhost.web.middleware import errors_to_json, with_authority
-from charhost.web.openapi.document import Api
+from charhost.web.openapi import Api
 from charhost.web.realtime.handler import realtime
 from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
@@ -60,8 +58,6 @@ from charhost.web.sessions.sessions import Sessions
 from charhost.web.signals import signals
 
 log = logging.getLogger("charhost.web")
-
-_TAKEN = "the address is in use; choose another with --port"
 
 _ROUTES = (
     web.get("/", catalog.index),
@@ -147,7 +143,8 @@ def serve(settings: Settings) -> None:
             print=_announce,
         )
     except OSError as e:
-        why = _TAKEN if e.errno == errno.EADDRINUSE else e.strerror or e
+        taken = "the address is in use; choose another with --port"
+        why = taken if e.errno == errno.EADDRINUSE else e.strerror or e
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {why}") from e
 
 
@@ -179,13 +176,11 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
 
 async def _watching(app: web.Application) -> AsyncIterator[None]:
     watcher = app[WATCHER]
-    if watcher is None:
-        yield
-        return
-    task = asyncio.create_task(watcher.run())
+    tasks = [asyncio.create_task(watcher.run())] if watcher is not None else []
     yield
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _stop(app: web.Application) -> None:

@@ -1,7 +1,5 @@
 """The base of all models of client data."""
 
-from __future__ import annotations
-
 from pydantic import BaseModel, ConfigDict, FailFast
 
 

@@ -11,7 +11,7 @@ from charhost.resume.writer import SessionWriter
 from charhost.settings import Settings
 from charhost.watch.watcher import Watcher
 from charhost.web.docs.manual import Manual
-from charhost.web.openapi.document import Api
+from charhost.web.openapi import Api
 from charhost.web.security.authority import Authority, Gate
 from charhost.web.sessions.sessions import Sessions
 

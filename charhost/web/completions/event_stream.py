@@ -1,12 +1,22 @@
-"""EventStream: a response as server-sent events."""
+"""A response as server-sent events."""
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from aiohttp import hdrs, web
+from pydantic import BaseModel, Field
+
+from charhost.conversation.items import FunctionCall, Message
+from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, TextDelta, TurnEnded, TurnEvent
+from charhost.jsontext import encoded
+from charhost.llm.model import FinishReason
+from charhost.web.completions.response import completion_id, finish_reason, gap, token_usage
+from charhost.web.sessions.outbox import abort
 
 # A client that reads nothing keeps the model busy.
 STALLED_READER_LIMIT = 30.0
@@ -19,46 +29,100 @@ _HEADERS = {
 
 
 class EventStream:
-    """Writes to one client at its speed; the headers are sent with the first write."""
+    """Writes to one client at its speed, and aborts the connection if it reads nothing for `STALLED_READER_LIMIT`."""
 
     def __init__(self, request: web.Request) -> None:
         self.response = web.StreamResponse(headers=_HEADERS)
         self._request = request
-        self._loop = asyncio.get_running_loop()
-        self._waiting_since: float | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
-    @property
-    def begun(self) -> bool:
-        return self.response.prepared
+    async def write(self, data: bytes) -> None:
+        """Send *data*, after the headers if it is the first; raises `ConnectionError` if the client is gone."""
+        with self._deadline():
+            if not self.response.prepared:
+                await self.response.prepare(self._request)
+            await self.response.write(data)
+
+    async def end(self) -> None:
+        with self._deadline():
+            await self.response.write_eof()
 
     @contextmanager
-    def watched(self) -> Iterator[None]:
-        """Abort the connection if the client reads nothing for `STALLED_READER_LIMIT` seconds."""
+    def _deadline(self) -> Iterator[None]:
         # Not asyncio.timeout: a cancelled write leaves aiohttp's writer in an undefined state.
-        self._look()
+        timer = asyncio.get_running_loop().call_later(STALLED_READER_LIMIT, abort, self._request)
         try:
             yield
         finally:
-            if self._timer is not None:
-                self._timer.cancel()
+            timer.cancel()
 
-    async def write(self, data: bytes) -> None:
-        """Send *data* when the client has room for it; raises `ConnectionError` if it is gone."""
-        self._waiting_since = self._loop.time()
-        if not self.begun:
-            await self.response.prepare(self._request)
-        await self.response.write(data)
-        self._waiting_since = None
 
-    async def end(self) -> None:
-        self._waiting_since = self._loop.time()
-        await self.response.write_eof()
+class StreamedEvent(BaseModel):
+    """One event of a stream."""
 
-    def _look(self) -> None:
-        now = self._loop.time()
-        due = (now if self._waiting_since is None else self._waiting_since) + STALLED_READER_LIMIT
-        if due > now:
-            self._timer = self._loop.call_at(due, self._look)
-        elif self._request.transport is not None:
-            self._request.transport.abort()
+    data: str = Field(
+        description=(
+            "JSON: a `chat.completion.chunk` with the additions (`delta`) of its `choices`, or after a failure an "
+            "`error`; `[DONE]` at the end of a complete response."
+        )
+    )
+
+
+class Chunks:
+    """Encodes the events of turns as the chunks of one stream; the part that they share is encoded once."""
+
+    def __init__(self, model: str, include_usage: bool) -> None:
+        stamp = {"id": completion_id(), "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
+        self._head = b"data: " + encoded(stamp)[:-1] + b',"choices":'
+        self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
+
+    def choice(self, index: int) -> ChoiceChunks:
+        return ChoiceChunks(self._head + b'[{"index":%d,"delta":' % index, b"}]" + self._tail)
+
+    def usage(self, endings: list[TurnEnded]) -> bytes:
+        return self._head + b'[],"usage":' + encoded(token_usage(endings)) + b"}\n\n"
+
+
+class ChoiceChunks:
+    def __init__(self, head: bytes, tail: bytes) -> None:
+        self._head = head
+        self._tail = tail
+        self._begun = False
+        self._calls = 0
+        self._text = ""
+        self._is_new = False
+
+    def encode(self, event: TurnEvent) -> bytes:
+        """Return the chunks of an event; empty for events that this API does not have."""
+        if type(event) is TextDelta:  # almost all of them, and never the first
+            text = encoded(self._joined(event.text))
+            return self._head + b'{"content":' + text + b'},"logprobs":null,"finish_reason":null' + self._tail
+        if self._begun:
+            return self._encoded(event)
+        self._begun = True
+        return self._chunk({"role": "assistant", "content": ""}) + self._encoded(event)
+
+    def _encoded(self, event: TurnEvent) -> bytes:
+        match event:
+            case ItemAdded(item=FunctionCall(call_id=call_id, name=name)):
+                self._calls += 1
+                return self._call({"id": call_id, "type": "function", "function": {"name": name, "arguments": ""}})
+            case ItemAdded(item=Message()):
+                self._is_new = True
+            case ArgumentsDelta(text=text):
+                return self._call({"function": {"arguments": text}})
+            case TurnEnded():
+                return self._chunk({}, finish_reason(event))
+        return b""
+
+    def _joined(self, text: str) -> str:
+        if self._is_new:
+            self._is_new = False
+            text = gap(self._text, text) + text
+        self._text = text
+        return text
+
+    def _call(self, piece: dict[str, Any]) -> bytes:
+        return self._chunk({"tool_calls": [{"index": self._calls - 1, **piece}]})
+
+    def _chunk(self, delta: dict[str, Any], finish: FinishReason | None = None) -> bytes:
+        return self._head + encoded(delta) + b',"logprobs":null,"finish_reason":' + encoded(finish) + self._tail

@@ -1,28 +1,25 @@
 """POST /v1/chat/completions: chat with a character as with a model of OpenAI."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 from aiohttp import hdrs, web
 
 from charhost.character.character import Character
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import Failure, TurnEnded
+from charhost.jsontext import encoded
 from charhost.text import UNEXPECTED
-from charhost.web.body import read_body
+from charhost.web.body import expect_json, read_body
 from charhost.web.catalog import known_character
-from charhost.web.completions.chunks import DONE, ChoiceChunks, Chunks, StreamedEvent, error_line
-from charhost.web.completions.event_stream import EventStream
+from charhost.web.completions.event_stream import ChoiceChunks, Chunks, EventStream, StreamedEvent
 from charhost.web.completions.request import ChatRequest, chat_request
 from charhost.web.completions.response import ChatCompletion, completion
 from charhost.web.keys import CONVERSATIONS
-from charhost.web.middleware import chat
-from charhost.web.openapi.operation import Answer, Operation, described
-from charhost.web.problems import Problem, json_answer
+from charhost.web.openapi import Operation, Response
+from charhost.web.problems import Problem, json_response
 
 log = logging.getLogger("charhost.web")
 
@@ -32,7 +29,8 @@ BODY_DEADLINE = 60.0
 
 _STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
 
-_COMPLETIONS = Operation(
+
+@Operation(
     "One response of a character, whole or streamed",
     "Talk",
     description=(
@@ -41,8 +39,8 @@ _COMPLETIONS = Operation(
     ),
     needs="chat",
     body=ChatRequest,
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             "The response; with `stream` as server-sent events: chunks, and then `[DONE]`.",
             {"application/json": ChatCompletion, "text/event-stream": StreamedEvent},
         )
@@ -53,19 +51,16 @@ _COMPLETIONS = Operation(
         408: f"The body did not arrive within {BODY_DEADLINE:g} s.",
         413: f"The body is larger than {MOST_BODY_BYTES:,} bytes.",
         415: "A web page sent a body whose type is not `application/json`.",
-        429: Answer("This server or the model is busy.", headers={hdrs.RETRY_AFTER: "Seconds."}),
-        500: Answer("Unexpected, or the character's code failed.", headers={"x-should-retry": "`false`"}),
+        429: Response("This server or the model is busy.", headers={hdrs.RETRY_AFTER: "Seconds."}),
+        500: Response("Unexpected, or the character's code failed.", headers={"x-should-retry": "`false`"}),
         502: "The model failed.",
         504: "The model did not respond in time.",
     },
 )
-
-
-@described(_COMPLETIONS)
-@chat
 async def completions(request: web.Request) -> web.StreamResponse:
-    """`POST /v1/chat/completions`"""
-    _refuse_forms(request)
+    # Pages of any site may post other content types without a preflight (Fetch standard, 2.2.2).
+    if hdrs.ORIGIN in request.headers:
+        expect_json(request)
     asked = chat_request(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE))
     # Looked up once: a reload during the response does not change it.
     character = known_character(request, asked.model)
@@ -74,42 +69,26 @@ async def completions(request: web.Request) -> web.StreamResponse:
     return await _whole(request, asked, character)
 
 
-def problem_of(failure: Failure) -> Problem:
-    status = _STATUS.get(failure.cause, 502) if failure.cause is not None else 500
-    pause = {"Retry-After": str(max(1, math.ceil(failure.retry_after or 1)))} if status == 429 else None
-    return Problem(status, failure.code, failure.message, headers=pause)
-
-
-def _refuse_forms(request: web.Request) -> None:
-    """Refuse the content types that pages of any site may post without a preflight (Fetch standard, 2.2.2)."""
-    if hdrs.ORIGIN in request.headers and request.content_type != "application/json":
-        found = request.headers.get(hdrs.CONTENT_TYPE, "none")
-        raise Problem(415, "unsupported_media_type", f"Expected Content-Type: application/json, found {found}.")
-
-
 async def _whole(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
     async with asyncio.TaskGroup() as tasks:
         turns = [tasks.create_task(_finished(_turn(request, asked, character))) for _ in range(asked.n or 1)]
     endings = [turn.result() for turn in turns]
     for ended in endings:
         if ended.failure is not None:
-            raise problem_of(ended.failure)
-    return json_answer(completion(character.name, endings))
+            raise _problem_of(ended.failure)
+    return json_response(completion(character.name, endings))
 
 
 async def _streamed(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
     stream = EventStream(request)
-    try:
-        with stream.watched():
-            try:
-                await _stream_choices(stream, request, asked, character)
-            except Exception as e:
-                if not stream.begun or isinstance(e, ConnectionError):
-                    raise
-                await stream.write(error_line(_as_problem(e)))
-            await stream.end()
-    except ConnectionError:
-        pass  # the client is gone
+    with suppress(ConnectionError):  # the client is gone
+        try:
+            await _stream_choices(stream, request, asked, character)
+        except Exception as e:
+            if not stream.response.prepared or isinstance(e, ConnectionError):
+                raise
+            await stream.write(b"data: " + encoded(_as_problem(e).openai_error) + b"\n\n")
+        await stream.end()
     return stream.response
 
 
@@ -119,14 +98,14 @@ async def _stream_choices(stream: EventStream, request: web.Request, asked: Chat
     endings = [await _stream_choice(stream, choice, _turn(request, asked, character)) for choice in choices]
     if asked.include_usage:
         await stream.write(chunks.usage(endings))
-    await stream.write(DONE)
+    await stream.write(b"data: [DONE]\n\n")
 
 
 async def _stream_choice(stream: EventStream, chunks: ChoiceChunks, turn: Turn) -> TurnEnded:
     async with aclosing(turn.events()) as events:
         async for event in events:
             if isinstance(event, TurnEnded) and event.failure is not None:
-                raise problem_of(event.failure)
+                raise _problem_of(event.failure)
             if frame := chunks.encode(event):
                 await stream.write(frame)
     assert turn.ended is not None
@@ -138,6 +117,12 @@ def _as_problem(error: Exception) -> Problem:
         return error
     log.error("a chat completion failed unexpectedly", exc_info=error)
     return Problem(500, "internal_error", UNEXPECTED)
+
+
+def _problem_of(failure: Failure) -> Problem:
+    status = _STATUS.get(failure.cause, 502) if failure.cause is not None else 500
+    pause = {"Retry-After": str(max(1, math.ceil(failure.retry_after or 1)))} if status == 429 else None
+    return Problem(status, failure.code, failure.message, headers=pause)
 
 
 def _turn(request: web.Request, asked: ChatRequest, character: Character) -> Turn:

@@ -1,11 +1,9 @@
 """The messages of a chat-completions request, and the conversation items that they are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
@@ -21,20 +19,12 @@ class TextPart(ClientModel):
     type: Literal["text"]
     text: str
 
-    @property
-    def part(self) -> Part:
-        return Text(self.text)
-
 
 class RefusalPart(ClientModel):
     """The text of an assistant's refusal."""
 
     type: Literal["refusal"]
     text: str = Field(validation_alias="refusal")
-
-    @property
-    def part(self) -> Part:
-        return Text(self.text)
 
 
 class ImageUrl(ClientModel):
@@ -44,31 +34,22 @@ class ImageUrl(ClientModel):
     detail: str | None = None
 
 
-def _url_object(value: Any) -> Any:
-    return {"url": value} if isinstance(value, str) else value
-
-
 class ImagePart(ClientModel):
     """An image, for models that can see."""
 
     type: Literal["image_url"]
-    image_url: Annotated[ImageUrl, BeforeValidator(_url_object, json_schema_input_type=str | ImageUrl)]
+    image_url: Annotated[
+        ImageUrl,
+        BeforeValidator(
+            lambda value: {"url": value} if isinstance(value, str) else value, json_schema_input_type=str | ImageUrl
+        ),
+    ]
 
-    @property
-    def part(self) -> Part:
-        return Image(self.image_url.url, self.image_url.detail)
 
-
-class OtherPart(BaseModel):
+class OtherPart(BaseModel, extra="allow", strict=True, frozen=True):
     """Audio, a file, or another part that some models support."""
 
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
-
     type: Annotated[str, WithJsonSchema({"type": "string", "not": {"enum": ["text", "refusal", "image_url"]}})]
-
-    @property
-    def part(self) -> Part:
-        return Other(self.model_dump())
 
 
 def _part_kind(value: Any) -> str:
@@ -96,6 +77,15 @@ Content = Annotated[
 ]
 
 
+def _part(part: TextPart | RefusalPart | ImagePart | OtherPart) -> Part:
+    match part:
+        case ImagePart(image_url=image):
+            return Image(image.url, image.detail)
+        case OtherPart():
+            return Other(part.model_dump())
+    return Text(part.text)
+
+
 class CalledFunction(ClientModel):
     """The function of a call and its arguments."""
 
@@ -120,7 +110,7 @@ class ChatMessage(ClientModel):
 
     def items(self) -> Iterator[Item]:
         calls = self.tool_calls if self.role == "assistant" and self.tool_calls else ()
-        parts = tuple(part.part for part in self.content)
+        parts = tuple(map(_part, self.content))
         if parts or not calls:
             role = "system" if self.role == "developer" else self.role
             yield Message(role=role, parts=parts, name=self.name or None)

@@ -1,11 +1,9 @@
 """ChatRequest: the body of POST /v1/chat/completions."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, ValidationError, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import Item
@@ -16,31 +14,22 @@ from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.completions.messages import TAG, RequestMessage
 from charhost.web.problems import Problem
 
-MOST_CHOICES = 8
-MOST_MESSAGES = 20_000
 
-
-class ToolFunction(BaseModel):
+class ToolFunction(BaseModel, extra="allow", strict=True, frozen=True):
     """A function of the client; with `description` and `parameters`, a JSON Schema."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     name: Annotated[str, Field(min_length=1)]
 
 
-class Tool(BaseModel):
+class Tool(BaseModel, extra="allow", strict=True, frozen=True):
     """A tool that the client runs."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     type: Literal["function"]
     function: ToolFunction
 
 
-class ForeignTool(BaseModel):
+class ForeignTool(BaseModel, extra="allow", frozen=True):
     """A tool that only OpenAI's own server could run; ignored."""
-
-    model_config = ConfigDict(extra="allow", frozen=True)
 
     type: Annotated[Any, WithJsonSchema({"not": {"const": "function"}})]
 
@@ -61,10 +50,6 @@ def _small(value: Any) -> Any:
     if isinstance(value, dict) and len(value) > 1_000:
         raise PydanticCustomError("too_many", "expected at most 1,000 entries")
     return value
-
-
-def _string_list(value: Any) -> Any:
-    return [value] if isinstance(value, str) else value
 
 
 # In JSON 2.0 and 2 are the same number.
@@ -89,7 +74,9 @@ class _Options(ClientModel):
     max_completion_tokens: _Integer | None = None
     stop: Annotated[
         Annotated[list[str], FirstError()] | None,
-        BeforeValidator(_string_list, json_schema_input_type=list[str] | str | None),
+        BeforeValidator(
+            lambda value: [value] if isinstance(value, str) else value, json_schema_input_type=list[str] | str | None
+        ),
     ] = None
     seed: _Integer | None = None
     logit_bias: Annotated[dict[str, FiniteFloat] | None, BeforeValidator(_small)] = None
@@ -109,10 +96,10 @@ class ChatRequest(_Options):
     """The messages of a conversation, to which the character responds."""
 
     model: str = Field(description="The name of a character.")
-    messages: Annotated[list[RequestMessage], Field(min_length=1, max_length=MOST_MESSAGES), FirstError()]
+    messages: Annotated[list[RequestMessage], Field(min_length=1, max_length=20_000), FirstError()]
     stream: bool | None = Field(default=None, description="Stream the response as server-sent events.")
     stream_options: StreamOptions | None = None
-    n: Annotated[int, Field(ge=1, le=MOST_CHOICES), BeforeValidator(_integer)] | None = Field(
+    n: Annotated[int, Field(ge=1, le=8), BeforeValidator(_integer)] | None = Field(
         default=None, description="The number of choices."
     )
     tools: Annotated[

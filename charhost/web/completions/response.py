@@ -1,7 +1,5 @@
 """ChatCompletion: a response in one piece."""
 
-from __future__ import annotations
-
 import time
 from typing import Literal
 
@@ -70,16 +68,15 @@ class ChatCompletion(_Piece):
 
 
 def completion(model: str, endings: list[TurnEnded]) -> ChatCompletion:
-    choices = [
-        Choice(index=index, message=_message(ended), logprobs=None, finish_reason=finish_reason(ended))
-        for index, ended in enumerate(endings)
-    ]
     return ChatCompletion(
         id=completion_id(),
         object="chat.completion",
         created=int(time.time()),
         model=model,
-        choices=choices,
+        choices=[
+            Choice(index=index, message=_message(ended), logprobs=None, finish_reason=finish_reason(ended))
+            for index, ended in enumerate(endings)
+        ],
         usage=token_usage(endings),
     )
 
@@ -110,8 +107,7 @@ def token_usage(endings: list[TurnEnded]) -> TokenUsage:
 
 
 def _message(ended: TurnEnded) -> ResponseMessage:
-    text = ""
-    calls = []
+    text, calls = "", []
     for item in ended.items:
         if isinstance(item, Message):
             text += gap(text, item.text) + item.text

@@ -6,12 +6,12 @@ import posixpath
 import re
 from collections.abc import Callable, Sequence
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from charhost.settings import default_directory, project_folder
-from charhost.web.docs.layout import framed
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
@@ -67,6 +67,26 @@ class Manual:
         return _joined(root, address) + (f"#{parts.fragment}" if parts.fragment else "")
 
 
+def framed(title: str, header: str, nav: str, main: str, head: str = "") -> str:
+    """Return a page; all but its title are HTML."""
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escape(title)}</title>
+{head}
+</head>
+<body>
+<header>{header}</header>
+<nav aria-label="Contents">{nav}</nav>
+<main>{main}</main>
+</body>
+</html>
+"""
+
+
 def _joined(folder: str, path: str) -> str:
     return posixpath.normpath(posixpath.join(folder, path))
 
@@ -79,13 +99,13 @@ def _converted(text: str, address: Callable[[str], str | None]) -> tuple[list[tu
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(_COMMENT.sub("", text))
     headings = []
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
-        if token.type == "heading_open" and following is not None:
-            label = "".join(child.content for child in following.children or ())
-            token.attrSet("id", anchor := _anchor(label))
-            headings += [(label, anchor)] if token.tag in ("h1", "h2") else []
-        if token.children:
-            token.children = _relinked(token.children, address)
+    for opening, token in pairwise(tokens):
+        children = token.children or []
+        if opening.type == "heading_open":
+            label = "".join(child.content for child in children)
+            opening.attrSet("id", anchor := _anchor(label))
+            headings += [(label, anchor)] if opening.tag in ("h1", "h2") else []
+        token.children = _relinked(children, address)
     return headings, parser.renderer.render(tokens, parser.options, {})
 
 

@@ -23,7 +23,7 @@ from charhost.web.keys import (
     SETTINGS,
 )
 from charhost.web.middleware import insist
-from charhost.web.openapi.operation import Answer, Operation, Parameter, described
+from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem
 from charhost.web.protocol.session_config import settings_of
 from charhost.web.realtime.dialect import dialect_of, known_dialect
@@ -49,19 +49,20 @@ _REALTIME = Operation(
         "with 1012."
     ),
     needs="chat",
+    refuses=True,
     parameters=(
         Parameter("model", "query", "The character; without it the default one."),
         Parameter("resume", "query", "The id of a session that was lost, to go on with its conversation."),
     ),
-    answers={101: Answer("The WebSocket is open.")},
+    responses={101: Response("The WebSocket is open.")},
     errors={
-        426: Answer("The request is no upgrade.", headers={hdrs.UPGRADE: "`websocket`"}),
-        503: Answer("There are `--max-sessions` conversations already.", headers={hdrs.RETRY_AFTER: "Seconds."}),
+        426: Response("The request is no upgrade.", headers={hdrs.UPGRADE: "`websocket`"}),
+        503: Response("There are `--max-sessions` conversations already.", headers={hdrs.RETRY_AFTER: "Seconds."}),
     },
 )
 
 
-@described(_REALTIME)
+@_REALTIME
 async def realtime(request: web.Request) -> web.StreamResponse:
     ws = web.WebSocketResponse(
         protocols=("realtime",), heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_MESSAGE_BYTES

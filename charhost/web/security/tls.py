@@ -1,7 +1,5 @@
 """TLS: the server's certificate."""
 
-from __future__ import annotations
-
 import ssl
 from pathlib import Path
 

@@ -369,7 +369,7 @@ async def test_a_fault_after_the_first_words_ends_the_stream_with_an_error(
     def usage(*_: object) -> bytes:
         raise LookupError("a secret")
 
-    monkeypatch.setattr("charhost.web.completions.chunks.Chunks.usage", usage)
+    monkeypatch.setattr("charhost.web.completions.event_stream.Chunks.usage", usage)
     *_, error = await lines(client, stream_options={"include_usage": True})
     assert json.loads(error)["error"]["code"] == "internal_error"
     assert "a secret" not in error

@@ -1,0 +1,214 @@
+"""The OpenAPI 3.1 document, made from the declarations of the handlers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Literal, TypeVar, get_args
+
+from aiohttp import hdrs, web
+from pydantic import BaseModel, TypeAdapter
+from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
+
+import charhost
+from charhost.jsontext import Json
+from charhost.settings import Settings
+from charhost.web.problems import reads_openai_errors
+from charhost.web.schemas import OpenAIError, ProblemDocument
+
+PROBLEM = "application/problem+json"
+
+Tag = Literal["Talk", "Characters", "Operate", "About"]
+_Handler = TypeVar("_Handler", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter in the path, which is always required, in the query or in a header."""
+
+    name: str
+    place: Literal["path", "query", "header"]
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
+
+
+@dataclass(frozen=True)
+class Response:
+    """The response with one status: a model for each content type (`str` for text), and the headers."""
+
+    description: str
+    content: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def json(cls, model: Any, description: str) -> Response:
+        return cls(description, {"application/json": model})
+
+
+@dataclass(frozen=True)
+class Operation:
+    """The declaration of a handler, which it decorates.
+
+    `needs` is the key of its callers; where `refuses` is set, the handler itself refuses the others. `errors` are the
+    statuses of its refusals, each with its meaning; those that every handler has, and those for a key, are added, and
+    where an error has no content of its own, the usual one.
+    """
+
+    summary: str
+    tag: Tag
+    responses: Mapping[int, Response]
+    description: str = ""
+    needs: Literal["anybody", "chat", "admin"] = "anybody"
+    refuses: bool = False
+    body: type[BaseModel] | None = None
+    parameters: tuple[Parameter, ...] = ()
+    errors: Mapping[int, str | Response] = field(default_factory=dict)
+
+    def __call__(self, handler: _Handler) -> _Handler:
+        vars(handler)["operation"] = self
+        return handler
+
+
+def operation_of(handler: Callable[..., Any]) -> Operation | None:
+    return getattr(handler, "operation", None)
+
+
+# The schemas of models, each for requests ("validation") or for responses ("serialization").
+_Schemas = Mapping[tuple[Any, JsonSchemaMode], Json]
+
+_CHALLENGE: Mapping[str, str] = {hdrs.WWW_AUTHENTICATE: "`Bearer`"}
+# Responses to a caller without the right key, by the kind of key that an operation needs.
+_REFUSALS: Mapping[str, Mapping[int, str | Response]] = {
+    "chat": {401: Response("The API key is wrong or missing (`CHARHOST_API_KEY`).", headers=_CHALLENGE)},
+    "admin": {
+        401: Response("The admin key (`CHARHOST_ADMIN_KEY`) is wrong or missing (`invalid_key`).", headers=_CHALLENGE),
+        403: "There is no admin key, and the caller is not local.",
+    },
+}
+_INTRODUCTION = (
+    "Characters are Python files, which the server executes. A caller that may reload may run code on it: without "
+    "`CHARHOST_ADMIN_KEY` that is every local caller. Chat is open to every caller unless `CHARHOST_API_KEY` is set."
+)
+_SECURITY_SCHEMES = {
+    "apiKey": {"type": "http", "scheme": "bearer", "description": "One of `CHARHOST_API_KEY`, or the admin key."},
+    "adminKey": {"type": "http", "scheme": "bearer", "description": "`CHARHOST_ADMIN_KEY`."},
+}
+
+
+@dataclass(frozen=True)
+class Api:
+    router: web.UrlDispatcher
+    settings: Settings
+
+    @cached_property
+    def document(self) -> Json:
+        return document(self.router.routes(), self.settings)
+
+
+def document(routes: Iterable[web.AbstractRoute], settings: Settings) -> Json:
+    """Return the document of these routes; raise `LookupError` for a route without a declaration."""
+    # aiohttp adds a route for HEAD to each GET.
+    operations = [(route, _declaration(route)) for route in routes if route.method != hdrs.METH_HEAD]
+    schemas, definitions = _schemas(operation for _, operation in operations)
+    security: dict[str, list[Json]] = {
+        "anybody": [],
+        "chat": [{"apiKey": []}] if settings.api_keys else [],
+        "admin": [{"adminKey": []}] if settings.admin_key else [],
+    }
+    paths: Json = {}
+    for route, operation in operations:
+        described = _operation(route, operation, schemas) | {"security": security[operation.needs]}
+        paths.setdefault(_path(route), {})[route.method.lower()] = described
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "charhost",
+            "version": charhost.__version__,
+            "description": _INTRODUCTION,
+            "license": {"name": "MIT", "identifier": "MIT"},
+        },
+        "servers": [{"url": "/", "description": "The server that this document comes from."}],
+        "tags": [{"name": name} for name in get_args(Tag)],
+        "paths": paths,
+        "components": {"schemas": definitions["$defs"], "securitySchemes": _SECURITY_SCHEMES},
+    }
+
+
+def _declaration(route: web.AbstractRoute) -> Operation:
+    """Return the declaration of a route, with the errors among its responses."""
+    operation, path = operation_of(route.handler), _path(route)
+    if operation is None:
+        raise LookupError(f"{route.method} {path} has no declaration (@Operation)")
+    usual = {"application/json": OpenAIError} if reads_openai_errors(path) else {PROBLEM: ProblemDocument}
+    responses = dict(operation.responses)
+    errors = {500: "Unexpected error; see the server's log.", **_REFUSALS.get(operation.needs, {}), **operation.errors}
+    for status, meaning in errors.items():
+        error = meaning if isinstance(meaning, Response) else Response(meaning)
+        responses[status] = replace(error, content=error.content or usual)
+    return replace(operation, responses=dict(sorted(responses.items())))
+
+
+class _Plain(GenerateJsonSchema):
+    """Makes schemas without titles, which would only repeat the names of the fields."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+def _schemas(operations: Iterable[Operation]) -> tuple[_Schemas, Json]:
+    """Return the schema of each model that the operations use, and the definitions to which the schemas refer."""
+    models: dict[tuple[Any, JsonSchemaMode], None] = {}
+    for operation in operations:
+        if operation.body is not None:
+            models[operation.body, "validation"] = None
+        for response in operation.responses.values():
+            models |= {(model, "serialization"): None for model in response.content.values()}
+    return TypeAdapter.json_schemas(
+        ((model, mode, TypeAdapter(model)) for model, mode in models),
+        schema_generator=_Plain,
+        ref_template="#/components/schemas/{model}",
+    )
+
+
+def _operation(route: web.AbstractRoute, operation: Operation, schemas: _Schemas) -> Json:
+    described: Json = {
+        "operationId": getattr(route.handler, "__name__", ""),
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "responses": {str(status): _response(found, schemas) for status, found in operation.responses.items()},
+    }
+    if operation.description:
+        described["description"] = operation.description
+    if operation.parameters:
+        described["parameters"] = [
+            {
+                "name": parameter.name,
+                "in": parameter.place,
+                "required": parameter.place == "path",
+                "description": parameter.description,
+                "schema": dict(parameter.schema),
+            }
+            for parameter in operation.parameters
+        ]
+    if operation.body is not None:
+        content = {"application/json": {"schema": schemas[operation.body, "validation"]}}
+        described["requestBody"] = {"required": True, "content": content}
+    return described
+
+
+def _response(response: Response, schemas: _Schemas) -> Json:
+    described: Json = {"description": response.description}
+    if response.content:
+        content = {kind: {"schema": schemas[model, "serialization"]} for kind, model in response.content.items()}
+        described["content"] = content
+    if response.headers:
+        described["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}} for name, text in response.headers.items()
+        }
+    return described
+
+
+def _path(route: web.AbstractRoute) -> str:
+    assert route.resource is not None
+    return route.resource.canonical
