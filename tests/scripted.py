@@ -15,7 +15,7 @@ from charhost.conversation.conversation import Conversation, Conversations
 from charhost.conversation.items import FunctionCall, Item, Message, Role, Text
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import TextDelta, TurnEnded, TurnEvent
-from charhost.llm.model import CallDelta, Delta, FinishReason, ModelRequest, Usage
+from charhost.llm.model import CallDelta, Delta, FinishReason, ModelRequest, ServerHabits, Usage
 from charhost.metrics import Metrics
 from charhost.settings import Settings
 
@@ -62,6 +62,9 @@ class ScriptedModel:
 
     async def state(self) -> Literal["offline", "up", "down"]:
         return "up"
+
+    def habits(self) -> list[ServerHabits]:
+        return []
 
     async def close(self) -> None:
         pass

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from charhost.settings.environment import key_from_environment, keyless_environment
+from charhost.settings.habit import Habit
 from charhost.settings.settings import Settings, is_secret, settings_by_group
 from charhost.settings.values import default_directory, is_loopback, project_folder
 
 __all__ = [
+    "Habit",
     "Settings",
     "default_directory",
     "is_loopback",

@@ -7,20 +7,25 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
+import aiohttp
 from pydantic_core import PydanticSerializationError
 
 from charhost.character.character import Character
 from charhost.jsontext import encoded
-from charhost.llm.model import Delta, Model, ModelError, ModelRequest
+from charhost.llm.model import Delta, Model, ModelError, ModelRequest, ServerHabits
 from charhost.llm.offline import OfflineModel
 from charhost.llm.upstream.chunk_parser import ChunkParser, UpstreamFault
 from charhost.llm.upstream.connections import Connections
 from charhost.llm.upstream.endpoint import Endpoint
-from charhost.llm.upstream.failures import of_fault
+from charhost.llm.upstream.failures import RefusedRequest, of_fault
+from charhost.llm.upstream.habits import Fields, adapted, recognised
+from charhost.llm.upstream.known_habits import KnownHabits
 from charhost.llm.upstream.response_stream import ResponseStream
-from charhost.settings import Settings, key_from_environment
+from charhost.llm.upstream.stop_sequences import StopSequences
+from charhost.settings import Habit, Settings, key_from_environment
 
 log = logging.getLogger("charhost.llm")
 
@@ -34,6 +39,14 @@ _SIGNS |= {"refused": True, "rate_limited": True}
 _NOT_PASSED_ON = ("n",)
 
 
+@dataclass(frozen=True, slots=True)
+class OpenResponse:
+    """A response that has begun, and the `stop` of its request if the server does not apply it."""
+
+    response: ResponseStream
+    stop: StopSequences | None
+
+
 class UpstreamModels:
     """Provides the model of each character; lives as long as the application.
 
@@ -45,6 +58,7 @@ class UpstreamModels:
         self._server = _server(settings)
         self._connections = Connections(settings.llm_connect_deadline)
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
+        self._habits = KnownHabits()
         self._names: dict[Endpoint, str] = {}
         self._naming: defaultdict[Endpoint, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._probing = asyncio.Lock()
@@ -65,6 +79,9 @@ class UpstreamModels:
                 self._learn(await self._probe(self._server))
         return "up" if self._up else "down"
 
+    def habits(self) -> list[ServerHabits]:
+        return self._habits.listed()
+
     async def close(self) -> None:
         await self._connections.close()
 
@@ -80,13 +97,14 @@ class UpstreamModels:
         return Endpoint(str(choice.url or self._settings.llm_url).rstrip("/"), key)
 
     @asynccontextmanager
-    async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[ResponseStream]:
+    async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[OpenResponse]:
         """Wait for a slot, and open a response; raises `ModelError`."""
         endpoint = self.endpoint(character)
         with self._report(character, endpoint):
             async with self._slot():
-                with await self._open(character, request, endpoint) as response:
-                    yield response
+                opened = await self._open(character, request, endpoint)
+                with opened.response:
+                    yield opened
         self._learn(True, endpoint)
 
     @asynccontextmanager
@@ -102,18 +120,45 @@ class UpstreamModels:
         finally:
             self._slots.release()
 
-    async def _open(self, character: Character, request: ModelRequest, endpoint: Endpoint) -> ResponseStream:
+    async def _open(self, character: Character, request: ModelRequest, endpoint: Endpoint) -> OpenResponse:
         seconds = self._settings.llm_first_deadline
         until = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout_at(until):
                 model = character.llm.model or self._settings.llm_model or await self._first_name(endpoint)
-                body = _body(character, request, model)
-                response = await self._connections.ask(endpoint, body, model, until)
+                fields = _fields(character, request, model)
+                response, habits = await self._send(
+                    endpoint, fields, self._compat(character), request.needs_tools, until
+                )
         except TimeoutError:
             text = f"The model did not begin its response within {seconds:g} s (--llm-first-deadline)."
             raise ModelError("timeout", text) from None
-        return ResponseStream(response, until, seconds, self._settings.llm_idle_deadline)
+        stop = StopSequences(fields["stop"]) if Habit.NO_STOP in habits and "stop" in fields else None
+        return OpenResponse(ResponseStream(response, until, seconds, self._settings.llm_idle_deadline), stop)
+
+    async def _send(
+        self, endpoint: Endpoint, fields: Fields, compat: frozenset[Habit], needs_tools: bool, until: float
+    ) -> tuple[aiohttp.ClientResponse, frozenset[Habit]]:
+        """Send the request, and again in another form while refusals report further habits; return the habits too."""
+        model, learned = fields["model"], frozenset[Habit]()
+        tied = frozenset({Habit.NO_TOOLS}) if needs_tools else frozenset()
+        habits = (compat | self._habits.of(endpoint, model)) - tied
+        while True:
+            form = adapted(fields, habits | learned)
+            try:
+                response = await self._connections.ask(endpoint, _encoded(form), model, until)
+            except RefusedRequest as e:
+                new = recognised(e.complaint, form) - habits - learned - tied
+                if not new:
+                    raise
+                learned |= new
+            else:
+                self._habits.learn(endpoint, model, learned)
+                return response, habits | learned
+
+    def _compat(self, character: Character) -> frozenset[Habit]:
+        """Return the habits that are configured for the server of *character*."""
+        return character.llm.compat | (self._settings.llm_habits if character.llm.url is None else frozenset())
 
     async def _first_name(self, endpoint: Endpoint) -> str:
         """Return the model to use where none is configured; the server is asked once."""
@@ -171,13 +216,16 @@ class UpstreamModel:
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         """Yield the response piece by piece; closing the generator closes the connection. Raises `ModelError`."""
         parser = ChunkParser()
-        async with self._models.ask(self._character, request) as response:
+        async with self._models.ask(self._character, request) as opened:
+            response, stop = opened.response, opened.stop
             while not (parser.done or response.ended):
                 for data in await response.read():
                     if (delta := parser.feed(data)) is not None:
-                        yield delta
+                        yield delta if stop is None else stop.cut(delta)
+                        if stop is not None and stop.found:
+                            return
             for delta in parser.end():
-                yield delta
+                yield delta if stop is None else stop.cut(delta)
             await response.finish()
 
 
@@ -187,7 +235,7 @@ def _server(settings: Settings) -> Endpoint | None:
     return Endpoint(settings.llm_url, settings.llm_key.get_secret_value() or None if settings.llm_key else None)
 
 
-def _body(character: Character, request: ModelRequest, model: str) -> bytes:
+def _fields(character: Character, request: ModelRequest, model: str) -> Fields:
     options = character.llm.options
     if "max_completion_tokens" in request.options:
         options.pop("max_tokens", None)  # another name for the same: servers refuse both
@@ -197,6 +245,10 @@ def _body(character: Character, request: ModelRequest, model: str) -> bytes:
         fields["tools"] = request.tools
         if request.tool_choice is not None:
             fields["tool_choice"] = request.tool_choice
+    return fields
+
+
+def _encoded(fields: Fields) -> bytes:
     try:
         return encoded(fields)
     except PydanticSerializationError as e:
