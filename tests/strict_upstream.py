@@ -177,6 +177,7 @@ class StrictUpstream:
     words: tuple[str, ...] = ("Hello", " from", " the", " model.")
     requests: list[dict[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
     url: str = ""
 
     @property
@@ -188,6 +189,7 @@ class StrictUpstream:
         """`POST /v1/chat/completions`."""
         fields = await request.json()
         self.requests.append(fields)
+        self.queries.append(request.query_string)
         for name, valid in VALUES.items():
             if name in fields and not valid(fields[name]):
                 self.refused.append(name)
@@ -225,11 +227,11 @@ async def _models(request: web.Request) -> web.Response:
 
 
 @asynccontextmanager
-async def strict_upstream(*modes: str, **more: Any) -> AsyncIterator[StrictUpstream]:
-    """Serve a strict upstream on a free port of loopback."""
+async def strict_upstream(*modes: str, base: str = "/v1", **more: Any) -> AsyncIterator[StrictUpstream]:
+    """Serve a strict upstream on a free port of loopback, below the path *base*."""
     upstream = StrictUpstream(modes, **more)
     app = web.Application(client_max_size=64 << 20)
-    app.add_routes([web.post("/v1/chat/completions", upstream.complete), web.get("/v1/models", _models)])
+    app.add_routes([web.post(f"{base}/chat/completions", upstream.complete), web.get(f"{base}/models", _models)])
     async with TestServer(app) as server:
-        upstream.url = str(server.make_url("/v1"))
+        upstream.url = str(server.make_url(base or "/")).rstrip("/")
         yield upstream

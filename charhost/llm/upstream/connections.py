@@ -14,6 +14,7 @@ from pydantic_core import from_json
 from charhost.llm.model import ModelError
 from charhost.llm.upstream.endpoint import Endpoint
 from charhost.llm.upstream.failures import TransientError, of_exception, of_response
+from charhost.settings import proxy_for
 
 # Longer pauses that a server asks for are not waited for.
 _LONGEST_PAUSE = 10
@@ -52,22 +53,12 @@ class Connections:
 
     async def names(self, endpoint: Endpoint) -> list[str]:
         status, headers, body = await self._get(endpoint)
-        if status == 404:
-            raise ModelError("refused", "The model's server has no list of models (404).")
         if status != 200:
             raise of_response(status, headers, body, endpoint, "")
         try:
             return [str(entry["id"]) for entry in from_json(body)["data"]]
         except (ValueError, KeyError, TypeError) as e:
             raise ModelError("malformed", "The model's server sent an invalid list of models.") from e
-
-    async def answers(self, endpoint: Endpoint) -> bool:
-        """Return whether a server is reachable and accepts the key."""
-        try:
-            status, _, _ = await self._get(endpoint)
-        except ModelError:
-            return False
-        return status < 500 and status not in (401, 403)
 
     async def close(self) -> None:
         sessions, self._kept, self._single = (self._kept, self._single), None, None
@@ -77,9 +68,11 @@ class Connections:
     async def _post(
         self, session: aiohttp.ClientSession, endpoint: Endpoint, body: bytes, model: str
     ) -> aiohttp.ClientResponse:
-        url = f"{endpoint.url}/chat/completions"
+        url = endpoint.at("/chat/completions")
         try:
-            response = await session.post(url, data=body, headers=endpoint.headers, allow_redirects=False)
+            response = await session.post(
+                url, data=body, headers=endpoint.headers, proxy=proxy_for(url), allow_redirects=False
+            )
         except aiohttp.ConnectionTimeoutError:
             text = f"Connecting to the model took longer than {self._deadline:g} s (--llm-connect-deadline)."
             raise ModelError("timeout", text) from None
@@ -91,10 +84,12 @@ class Connections:
             raise of_response(response.status, response.headers, await _beginning(response), endpoint, model)
 
     async def _get(self, endpoint: Endpoint) -> tuple[int, Any, bytes]:
-        url = f"{endpoint.url}/models"
+        url = endpoint.at("/models")
         try:
             # Not through a kept connection, since it is not repeated.
-            async with self._session(fresh=True).get(url, headers=endpoint.headers, allow_redirects=False) as response:
+            async with self._session(fresh=True).get(
+                url, headers=endpoint.headers, proxy=proxy_for(url), allow_redirects=False
+            ) as response:
                 return response.status, response.headers, await _beginning(response)
         except (aiohttp.ClientError, OSError, ValueError) as e:
             raise of_exception(e) from e

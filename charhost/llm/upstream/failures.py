@@ -33,8 +33,9 @@ class TransientError(ModelError):
 class RefusedRequest(ModelError):
     """A refusal, perhaps of the request's form; `complaint` is the server's text, which is not for clients."""
 
-    def __init__(self, error_type: ErrorType, message: str, complaint: str) -> None:
+    def __init__(self, error_type: ErrorType, message: str, status: int, complaint: str) -> None:
         super().__init__(error_type, message)
+        self.status = status
         self.complaint = complaint
 
 
@@ -45,7 +46,9 @@ def of_response(status: int, headers: Mapping[str, str], body: bytes, endpoint: 
         return ModelError("unauthorized", f"{_UNAUTHORIZED[:-1]} ({status}).")
     complaint = " ".join(_complaint(_decoded(body)))
     if status == 404:
-        return RefusedRequest("refused", f"The model {model!r} is unknown to the model's server (404).", complaint)
+        return RefusedRequest(
+            "refused", f"The model {model!r} is unknown to the model's server (404).", status, complaint
+        )
     if 300 <= status < 400:
         return ModelError("refused", f"The model's server sent a redirect ({status}), which is not followed.")
     quote = _quote(_message(body), endpoint)
@@ -55,8 +58,8 @@ def of_response(status: int, headers: Mapping[str, str], body: bytes, endpoint: 
             return TransientError("rate_limited", f"The model's server gets too many requests (429){quote}.", 2, pause)
         return TransientError("server_error", f"The model's server is unavailable (503){quote}.", 2, pause)
     if status >= 500:
-        return RefusedRequest("server_error", f"The model's server failed ({status}){quote}.", complaint)
-    return RefusedRequest("refused", f"The model's server refused the request ({status}){quote}.", complaint)
+        return RefusedRequest("server_error", f"The model's server failed ({status}){quote}.", status, complaint)
+    return RefusedRequest("refused", f"The model's server refused the request ({status}){quote}.", status, complaint)
 
 
 def of_fault(fault: Any, endpoint: Endpoint) -> ModelError:

@@ -17,6 +17,7 @@ from charhost.character.character import Character
 from charhost.jsontext import encoded
 from charhost.llm.model import Delta, Model, ModelError, ModelRequest, ServerHabits
 from charhost.llm.offline import OfflineModel
+from charhost.llm.upstream.addresses import Addresses
 from charhost.llm.upstream.chunk_parser import ChunkParser, UpstreamFault
 from charhost.llm.upstream.connections import Connections
 from charhost.llm.upstream.endpoint import Endpoint
@@ -58,6 +59,7 @@ class UpstreamModels:
         self._server = _server(settings)
         self._connections = Connections(settings.llm_connect_deadline)
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
+        self._addresses = Addresses(self._connections)
         self._habits = KnownHabits()
         self._names: dict[Endpoint, str] = {}
         self._naming: defaultdict[Endpoint, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -94,7 +96,7 @@ class UpstreamModels:
         key = key_from_environment(choice.api_key_env) if choice.api_key_env else None
         if choice.api_key_env and not key:
             raise ModelError("unauthorized", f"The variable {choice.api_key_env} for the key is not set.")
-        return Endpoint(str(choice.url or self._settings.llm_url).rstrip("/"), key)
+        return Endpoint.of(str(choice.url or self._settings.llm_url), key)
 
     @asynccontextmanager
     async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[OpenResponse]:
@@ -105,6 +107,7 @@ class UpstreamModels:
                 opened = await self._open(character, request, endpoint)
                 with opened.response:
                     yield opened
+        self._addresses.prove(endpoint)
         self._learn(True, endpoint)
 
     @asynccontextmanager
@@ -146,7 +149,7 @@ class UpstreamModels:
         while True:
             form = adapted(fields, habits | learned)
             try:
-                response = await self._connections.ask(endpoint, _encoded(form), model, until)
+                response = await self._ask(endpoint, _encoded(form), model, until)
             except RefusedRequest as e:
                 new = recognised(e.complaint, form) - habits - learned - tied
                 if not new:
@@ -155,6 +158,17 @@ class UpstreamModels:
             else:
                 self._habits.learn(endpoint, model, learned)
                 return response, habits | learned
+
+    async def _ask(self, endpoint: Endpoint, body: bytes, model: str, until: float) -> aiohttp.ClientResponse:
+        """Send the request, and again to another address of the server if there is nothing at the first."""
+        try:
+            return await self._connections.ask(self._addresses.of(endpoint), body, model, until)
+        except RefusedRequest as e:
+            # An error in words at `…/v1` is a model's server, to which the model is unknown.
+            is_final = e.status not in (404, 405) or (endpoint.url.endswith("/v1") and e.complaint)
+            if is_final or not await self._addresses.find_other(endpoint):
+                raise
+            return await self._connections.ask(self._addresses.of(endpoint), body, model, until)
 
     def _compat(self, character: Character) -> frozenset[Habit]:
         """Return the habits that are configured for the server of *character*."""
@@ -170,7 +184,7 @@ class UpstreamModels:
     async def _ask_for_name(self, endpoint: Endpoint) -> str:
         advice = "Set --llm-model, or `model` in the character's LLM."
         try:
-            names = await self._connections.names(endpoint)
+            names = await self._addresses.names(endpoint)
         except ModelError as e:
             raise ModelError(e.error_type, f"{e} {advice}", e.retry_after) from e
         if not names:
@@ -203,7 +217,7 @@ class UpstreamModels:
     async def _probe(self, server: Endpoint) -> bool:
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
-                return await self._connections.answers(server)
+                return await self._addresses.find(server)
         except TimeoutError:
             return False
 
@@ -232,7 +246,7 @@ class UpstreamModel:
 def _server(settings: Settings) -> Endpoint | None:
     if settings.llm_url is None:
         return None
-    return Endpoint(settings.llm_url, settings.llm_key.get_secret_value() or None if settings.llm_key else None)
+    return Endpoint.of(settings.llm_url, settings.llm_key.get_secret_value() or None if settings.llm_key else None)
 
 
 def _fields(character: Character, request: ModelRequest, model: str) -> Fields:

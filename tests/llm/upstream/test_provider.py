@@ -17,8 +17,9 @@ from pydantic_core import from_json, to_json
 from charhost.character.model_choice import ModelChoice
 from charhost.llm.model import Delta, ModelError, ModelRequest
 from charhost.llm.offline import OfflineModel
-from charhost.llm.upstream import UpstreamModels
+from charhost.llm.upstream import UpstreamModels, provider
 from charhost.settings import Settings
+from tests.strict_upstream import strict_upstream
 
 HELLO = ModelRequest([{"role": "user", "content": "Hello"}])
 KEY = "sk-0123456789abcdef"
@@ -646,9 +647,17 @@ async def test_failures_give_the_place_back(llmock: LLMock, make: Make) -> None:
 # State
 
 
+async def listing(line: Line) -> None:
+    """A script: a list of one model, or Hi."""
+    if line.head.startswith("GET"):
+        line.answer(b'{"data":[{"id":"big"}]}', kind="application/json")
+    else:
+        line.answer(STOP)
+
+
 async def test_state_is_found_out_once(upstream: Any, make: Make) -> None:
-    """Many who ask at once, and later, share one look at the server."""
-    server = await upstream(hi)
+    """Concurrent requests for the state, and later ones, share one probe."""
+    server = await upstream(listing)
     models = make(server.url)
     assert set(await asyncio.gather(*(models.state() for _ in range(5)))) == {"up"}
     assert (await models.state(), len(server.requests)) == ("up", 1)
@@ -661,15 +670,60 @@ async def test_state_down(make: Make, unused_tcp_port: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "state"),
-    [("401 Unauthorized", "down"), ("500 Internal Server Error", "down"), ("404 Not Found", "up")],
+    [
+        ("401 Unauthorized", "down"),
+        ("500 Internal Server Error", "down"),
+        ("404 Not Found", "down"),
+        ("200 OK", "down"),
+    ],
 )
 async def test_state_of_servers_that_refuse(status: str, state: str, upstream: Any, make: Make) -> None:
-    """A server that fails, or does not take the key, is down; one that lists no models is not."""
+    """A server that fails, does not take the key, or is no model's server is down."""
 
     async def script(line: Line) -> None:
         line.answer(b"", status)
 
     assert await make((await upstream(script)).url).state() == state
+
+
+async def test_state_of_a_server_without_a_list(upstream: Any, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has responded is up, although it lists no models."""
+    monkeypatch.setattr(provider, "_KNOWN_SECONDS", 0)
+
+    async def script(line: Line) -> None:
+        line.answer(STOP, "404 Not Found" if line.head.startswith("GET") else "200 OK")
+
+    models = make((await upstream(script)).url)
+    await text(models)
+    assert await models.state() == "up"
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/v1/chat/completions", "/v1?api-version=7"])
+async def test_addresses_forgive(path: str, make: Make) -> None:
+    """The server is found with or without `/v1`, the path of chat completions, a slash or a query."""
+    async with strict_upstream() as server:
+        models = make(server.url.removesuffix("/v1") + path)
+        assert await models.state() == "up"
+        assert await text(models) == "Hello from the model."
+
+
+async def test_address_is_found_by_a_response(make: Make) -> None:
+    """A request that meets nothing at the configured address finds the server."""
+    async with strict_upstream() as server:
+        assert await text(make(server.url.removesuffix("/v1"))) == "Hello from the model."
+
+
+async def test_address_without_v1(make: Make) -> None:
+    """A server that responds at the root is found from an address with `/v1`."""
+    async with strict_upstream(base="") as server:
+        assert await text(make(server.url + "/v1")) == "Hello from the model."
+
+
+async def test_query_stays(make: Make) -> None:
+    """The query of the configured address is part of each request."""
+    async with strict_upstream() as server:
+        await text(make(server.url + "?api-version=7"))
+        assert server.queries == ["api-version=7"]
 
 
 async def test_state_learns_from_answers(upstream: Any, make: Make) -> None:
@@ -690,7 +744,7 @@ async def test_state_learns_from_answers(upstream: Any, make: Make) -> None:
 
 async def test_state_is_not_that_of_others(upstream: Any, make: Make, unused_tcp_port: int) -> None:
     """The failure of a character's own server does not change the state of the server's."""
-    models = make((await upstream(hi)).url)
+    models = make((await upstream(listing)).url)
     assert await models.state() == "up"
     await failure(models, url=f"http://127.0.0.1:{unused_tcp_port}/v1")
     assert await models.state() == "up"
