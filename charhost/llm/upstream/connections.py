@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic_core import from_json
 
@@ -81,7 +82,11 @@ class Connections:
         if response.status == 200:
             return response
         async with response:
-            raise of_response(response.status, response.headers, await _beginning(response), endpoint, model)
+            error = of_response(response.status, response.headers, await _beginning(response), endpoint, model)
+            error.add_note(f"POST {endpoint.url}/chat/completions")
+            if hdrs.LOCATION in response.headers:
+                error.add_note(f"redirect to {response.headers[hdrs.LOCATION]}")
+            raise error
 
     async def _get(self, endpoint: Endpoint) -> tuple[int, Any, bytes]:
         url = endpoint.at("/models")

@@ -200,8 +200,8 @@ class UpstreamModels:
                 raise of_fault(e.fault, endpoint) from e
         except ModelError as e:
             # Not the repr of the cause, which may hold the headers of the request.
-            cause = f"{type(e.__cause__).__name__}: {e.__cause__}" if e.__cause__ else "no exception"
-            cause = endpoint.scrub_key(cause)
+            causes = [f"{type(e.__cause__).__name__}: {e.__cause__}"] if e.__cause__ else []
+            cause = endpoint.scrub_key("; ".join([*causes, *getattr(e, "__notes__", ())])) or "no exception"
             log.warning("%s at %s: %s: %s (%s)", character.name, endpoint.host, e.error_type, e, cause)
             if e.error_type in _SIGNS:
                 self._learn(_SIGNS[e.error_type], endpoint)

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -384,8 +385,8 @@ async def test_context_overflow(llmock: LLMock, make: Make) -> None:
     assert "maximum context length" in str(await failure(make(llmock.base_url())))
 
 
-async def test_redirects_are_not_followed(upstream: Any, make: Make) -> None:
-    """A redirect takes neither the request nor the key elsewhere."""
+async def test_redirects_are_not_followed(upstream: Any, make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A redirect takes neither the request nor the key elsewhere; the log names its target, the client's error not."""
     other = await upstream(hi)
 
     async def script(line: Line) -> None:
@@ -393,6 +394,15 @@ async def test_redirects_are_not_followed(upstream: Any, make: Make) -> None:
 
     error = await failure(make((await upstream(script)).url))
     assert (error.error_type, other.requests) == ("refused", [])
+    assert f"redirect to {other.url}/chat/completions" in caplog.text
+    assert "127.0.0.1" not in str(error)
+
+
+async def test_log_names_the_address_of_a_404(llmock: LLMock, make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """The log of a 404 names the address that was asked."""
+    llmock.fail(404, times=None)
+    await failure(make(llmock.base_url()))
+    assert f"POST {llmock.base_url()}/chat/completions" in caplog.text
 
 
 async def test_log_names_the_host_and_no_key(llmock: LLMock, make: Make, caplog: pytest.LogCaptureFixture) -> None:
@@ -717,6 +727,36 @@ async def test_address_without_v1(make: Make) -> None:
     """A server that responds at the root is found from an address with `/v1`."""
     async with strict_upstream(base="") as server:
         assert await text(make(server.url + "/v1")) == "Hello from the model."
+
+
+async def test_proxy_of_the_environment(upstream: Any, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request to another machine goes through `HTTP_PROXY`, unless `NO_PROXY` names the machine."""
+    proxy = await upstream(hi)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    models = make("http://model.invalid/v1")
+    assert await text(models) == "Hi"
+    assert proxy.requests[0].head.startswith("POST http://model.invalid/v1/chat/completions ")
+    monkeypatch.setenv("NO_PROXY", "model.invalid")
+    assert (await failure(models)).error_type == "unreachable"
+
+
+async def test_loopback_has_no_proxy(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request to this machine never goes through a proxy."""
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
+    async with strict_upstream() as server:
+        assert await text(make(server.url)) == "Hello from the model."
+
+
+async def test_netrc_is_not_read(upstream: Any, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password in `.netrc` does not go to a model."""
+    server = await upstream(hi)
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(netrc))
+    await text(make(server.url, llm_key=None))
+    assert "authorization" not in server.requests[0].head.lower()
 
 
 async def test_query_stays(make: Make) -> None:
