@@ -15,7 +15,7 @@ from charhost.conversation.conversation import Conversation, Conversations
 from charhost.conversation.items import FunctionCall, Item, Message, Role, Text
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import TextDelta, TurnEnded, TurnEvent
-from charhost.llm.model import CallDelta, Delta, FinishReason, ModelRequest, ServerHabits, Usage
+from charhost.llm.model import CallDelta, Delta, FinishReason, ModelRequest, Usage
 from charhost.metrics import Metrics
 from charhost.settings import Settings
 
@@ -62,9 +62,6 @@ class ScriptedModel:
 
     async def state(self) -> Literal["offline", "up", "down"]:
         return "up"
-
-    def habits(self) -> list[ServerHabits]:
-        return []
 
     async def close(self) -> None:
         pass
@@ -173,4 +170,4 @@ def calls(ended: TurnEnded) -> list[tuple[str, str]]:
 
 def sample(conversation: Conversation, metric: str, **labels: str) -> float:
     """The present value of a metric of the house in which a conversation is held."""
-    return conversation._shared.metrics.registry.get_sample_value(f"charhost_{metric}", labels) or 0.0
+    return conversation.shared.metrics.registry.get_sample_value(f"charhost_{metric}", labels) or 0.0

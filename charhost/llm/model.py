@@ -104,14 +104,4 @@ class Model(Protocol):
 
 
 class Models(Protocol):
-    """Provides the model of each character."""
-
     def of(self, character: Character) -> Model: ...
-
-    async def state(self) -> Literal["offline", "up", "down"]:
-        """Return whether the server's model is reachable; `offline` is the stand-in."""
-
-    def habits(self) -> Sequence[ServerHabits]: ...
-
-    async def close(self) -> None:
-        """Close the connections, also of responses in progress."""

@@ -30,7 +30,7 @@ class Addresses:
         has_no_list = False
         for candidate in _candidates(self.of(endpoint)):
             try:
-                await self._connections.names(candidate)
+                await self._connections.models(candidate)
             except ModelError as e:
                 has_no_list = has_no_list or (isinstance(e, RefusedRequest) and e.status in (404, 405))
             else:
@@ -42,14 +42,17 @@ class Addresses:
         """Remember that a response came: some model's servers have no list of models."""
         self._proven.add(endpoint)
 
-    async def names(self, endpoint: Endpoint) -> list[str]:
-        """Return the names of the models of the server, wherever it responds; raises `ModelError`."""
+    async def first_model(self, endpoint: Endpoint) -> str:
+        """Return the first model of the server, wherever it responds; raises `ModelError`."""
         try:
-            return await self._connections.names(self.of(endpoint))
+            names = await self._connections.models(self.of(endpoint))
         except ModelError:
             if not await self.find_other(endpoint):
                 raise
-            return await self._connections.names(self.of(endpoint))
+            names = await self._connections.models(self.of(endpoint))
+        if not names:
+            raise ModelError("refused", "The model's server has no models.")
+        return names[0]
 
     async def find_other(self, endpoint: Endpoint) -> bool:
         """Return whether another address was found; for a request to the present one that had status 404."""

@@ -32,8 +32,7 @@ class Connections:
 
     def __init__(self, connect_deadline: float) -> None:
         self._deadline = connect_deadline
-        self._kept: aiohttp.ClientSession | None = None
-        self._single: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def ask(self, endpoint: Endpoint, body: bytes, model: str, until: float) -> aiohttp.ClientResponse:
         """Send a chat-completions request, repeat it after transient errors, and return the response.
@@ -52,7 +51,8 @@ class Connections:
                 await asyncio.sleep(pause)
                 tried += 1
 
-    async def names(self, endpoint: Endpoint) -> list[str]:
+    async def models(self, endpoint: Endpoint) -> list[str]:
+        """Return the names in the server's list of models; raises `ModelError`."""
         status, headers, body = await self._get(endpoint)
         if status != 200:
             raise of_response(status, headers, body, endpoint, "")
@@ -62,8 +62,8 @@ class Connections:
             raise ModelError("malformed", "The model's server sent an invalid list of models.") from e
 
     async def close(self) -> None:
-        sessions, self._kept, self._single = (self._kept, self._single), None, None
-        for session in filter(None, sessions):
+        while self._sessions:
+            _, session = self._sessions.popitem()
             await session.close()
 
     async def _post(
@@ -100,20 +100,15 @@ class Connections:
             raise of_exception(e) from e
 
     def _session(self, fresh: bool) -> aiohttp.ClientSession:
-        if fresh:
-            self._single = self._single or self._new_session(force_close=True)
-            return self._single
-        self._kept = self._kept or self._new_session()
-        return self._kept
-
-    def _new_session(self, **options: Any) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            # limit=0: `UpstreamModels` limits the requests.
-            connector=aiohttp.TCPConnector(limit=0, **options),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._deadline),
-            trust_env=False,
-        )
+        if fresh not in self._sessions:
+            self._sessions[fresh] = aiohttp.ClientSession(
+                # limit=0: `UpstreamModels` limits the requests.
+                connector=aiohttp.TCPConnector(limit=0, force_close=fresh),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, connect=self._deadline),
+                trust_env=False,
+            )
+        return self._sessions[fresh]
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:

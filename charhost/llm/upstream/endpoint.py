@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-HIDDEN = "…"
+_HIDDEN = "…"
 
 # Any address or key: those of a proxy should not be shown either.
 _TELLTALE = re.compile(
@@ -54,11 +54,11 @@ class Endpoint:
     def scrub(self, text: str) -> str:
         """Return *text* on one line without the address, the key and longer parts of the key."""
         for pattern in self._names():
-            text = pattern.sub(HIDDEN, text[:_LONGEST_TEXT])
-        return " ".join(HIDDEN if self._has_key(word) else word for word in text.split())
+            text = pattern.sub(_HIDDEN, text[:_LONGEST_TEXT])
+        return self.scrub_key(text)
 
     def scrub_key(self, text: str) -> str:
-        return " ".join(HIDDEN if self._has_key(word) else word for word in text[:_LONGEST_TEXT].split())
+        return " ".join(_HIDDEN if self._has_key(word) else word for word in text[:_LONGEST_TEXT].split())
 
     def _names(self) -> Iterator[re.Pattern[str]]:
         parts = urlsplit(self.url)

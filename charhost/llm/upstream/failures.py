@@ -52,11 +52,12 @@ def of_response(status: int, headers: Mapping[str, str], body: bytes, endpoint: 
     if 300 <= status < 400:
         return ModelError("refused", f"The model's server sent a redirect ({status}), which is not followed.")
     quote = _quote(_message(body), endpoint)
-    if status in (429, 503):
-        pause = retry_after(headers)
-        if status == 429:
-            return TransientError("rate_limited", f"The model's server gets too many requests (429){quote}.", 2, pause)
-        return TransientError("server_error", f"The model's server is unavailable (503){quote}.", 2, pause)
+    if status == 429:
+        text = f"The model's server gets too many requests (429){quote}."
+        return TransientError("rate_limited", text, again=2, pause=retry_after(headers))
+    if status == 503:
+        text = f"The model's server is unavailable (503){quote}."
+        return TransientError("server_error", text, again=2, pause=retry_after(headers))
     if status >= 500:
         return RefusedRequest("server_error", f"The model's server failed ({status}){quote}.", status, complaint)
     return RefusedRequest("refused", f"The model's server refused the request ({status}){quote}.", status, complaint)

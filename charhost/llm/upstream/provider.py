@@ -10,20 +10,15 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
-import aiohttp
-from pydantic_core import PydanticSerializationError
-
 from charhost.character.character import Character
-from charhost.jsontext import encoded
 from charhost.llm.model import Delta, Model, ModelError, ModelRequest, ServerHabits
-from charhost.llm.offline import OfflineModel
-from charhost.llm.upstream.addresses import Addresses
+from charhost.llm.offline.model import OfflineModel
 from charhost.llm.upstream.chunk_parser import ChunkParser, UpstreamFault
 from charhost.llm.upstream.connections import Connections
 from charhost.llm.upstream.endpoint import Endpoint
-from charhost.llm.upstream.failures import RefusedRequest, of_fault
-from charhost.llm.upstream.habits import Fields, adapted, recognised
-from charhost.llm.upstream.known_habits import KnownHabits
+from charhost.llm.upstream.failures import of_fault
+from charhost.llm.upstream.habits import Fields
+from charhost.llm.upstream.negotiation import Negotiation
 from charhost.llm.upstream.response_stream import ResponseStream
 from charhost.llm.upstream.stop_sequences import StopSequences
 from charhost.settings import Habit, Settings, key_from_environment
@@ -36,15 +31,13 @@ _BUSY_SECONDS = 5
 # Whether an error shows that the server is up; other errors show nothing.
 _SIGNS = dict.fromkeys(("unreachable", "timeout", "server_error", "unauthorized"), False)
 _SIGNS |= {"refused": True, "rate_limited": True}
-# The chunks of several choices would come mixed.
-_NOT_PASSED_ON = ("n",)
 
 
 @dataclass(frozen=True, slots=True)
 class OpenResponse:
     """A response that has begun, and the `stop` of its request if the server does not apply it."""
 
-    response: ResponseStream
+    stream: ResponseStream
     stop: StopSequences | None
 
 
@@ -56,11 +49,11 @@ class UpstreamModels:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._server = _server(settings)
+        key = settings.llm_key.get_secret_value() if settings.llm_key else None
+        self._server = Endpoint.of(settings.llm_url, key) if settings.llm_url is not None else None
         self._connections = Connections(settings.llm_connect_deadline)
+        self._negotiation = Negotiation(self._connections)
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
-        self._addresses = Addresses(self._connections)
-        self._habits = KnownHabits()
         self._names: dict[Endpoint, str] = {}
         self._naming: defaultdict[Endpoint, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._probing = asyncio.Lock()
@@ -82,13 +75,26 @@ class UpstreamModels:
         return "up" if self._up else "down"
 
     def habits(self) -> list[ServerHabits]:
-        return self._habits.listed()
+        return self._negotiation.habits.listed()
 
     async def close(self) -> None:
         await self._connections.close()
 
-    def endpoint(self, character: Character) -> Endpoint:
-        """Return the server and the key of *character*; raises `ModelError`."""
+    @asynccontextmanager
+    async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[OpenResponse]:
+        """Wait for a slot, and open a response; raises `ModelError`."""
+        endpoint = self._endpoint(character)
+        with self._report(character, endpoint):
+            async with self._slot():
+                response = await self._open(character, request, endpoint)
+                try:
+                    yield response
+                finally:
+                    response.stream.close()
+        self._negotiation.addresses.prove(endpoint)
+        self._learn(True, endpoint)
+
+    def _endpoint(self, character: Character) -> Endpoint:
         choice = character.llm
         if choice.url is None and choice.api_key_env is None and self._server is not None:
             return self._server
@@ -97,18 +103,6 @@ class UpstreamModels:
         if choice.api_key_env and not key:
             raise ModelError("unauthorized", f"The variable {choice.api_key_env} for the key is not set.")
         return Endpoint.of(str(choice.url or self._settings.llm_url), key)
-
-    @asynccontextmanager
-    async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[OpenResponse]:
-        """Wait for a slot, and open a response; raises `ModelError`."""
-        endpoint = self.endpoint(character)
-        with self._report(character, endpoint):
-            async with self._slot():
-                opened = await self._open(character, request, endpoint)
-                with opened.response:
-                    yield opened
-        self._addresses.prove(endpoint)
-        self._learn(True, endpoint)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -130,45 +124,13 @@ class UpstreamModels:
             async with asyncio.timeout_at(until):
                 model = character.llm.model or self._settings.llm_model or await self._first_name(endpoint)
                 fields = _fields(character, request, model)
-                response, habits = await self._send(
-                    endpoint, fields, self._compat(character), request.needs_tools, until
-                )
+                compat = self._compat(character)
+                response, habits = await self._negotiation.send(endpoint, fields, compat, request.needs_tools, until)
         except TimeoutError:
             text = f"The model did not begin its response within {seconds:g} s (--llm-first-deadline)."
             raise ModelError("timeout", text) from None
         stop = StopSequences(fields["stop"]) if Habit.NO_STOP in habits and "stop" in fields else None
         return OpenResponse(ResponseStream(response, until, seconds, self._settings.llm_idle_deadline), stop)
-
-    async def _send(
-        self, endpoint: Endpoint, fields: Fields, compat: frozenset[Habit], needs_tools: bool, until: float
-    ) -> tuple[aiohttp.ClientResponse, frozenset[Habit]]:
-        """Send the request, and again in another form while refusals report further habits; return the habits too."""
-        model, learned = fields["model"], frozenset[Habit]()
-        tied = frozenset({Habit.NO_TOOLS}) if needs_tools else frozenset()
-        habits = (compat | self._habits.of(endpoint, model)) - tied
-        while True:
-            form = adapted(fields, habits | learned)
-            try:
-                response = await self._ask(endpoint, _encoded(form), model, until)
-            except RefusedRequest as e:
-                new = recognised(e.complaint, form) - habits - learned - tied
-                if not new:
-                    raise
-                learned |= new
-            else:
-                self._habits.learn(endpoint, model, learned)
-                return response, habits | learned
-
-    async def _ask(self, endpoint: Endpoint, body: bytes, model: str, until: float) -> aiohttp.ClientResponse:
-        """Send the request, and again to another address of the server if there is nothing at the first."""
-        try:
-            return await self._connections.ask(self._addresses.of(endpoint), body, model, until)
-        except RefusedRequest as e:
-            # An error in words at `…/v1` is a model's server, to which the model is unknown.
-            is_final = e.status not in (404, 405) or (endpoint.url.endswith("/v1") and e.complaint)
-            if is_final or not await self._addresses.find_other(endpoint):
-                raise
-            return await self._connections.ask(self._addresses.of(endpoint), body, model, until)
 
     def _compat(self, character: Character) -> frozenset[Habit]:
         """Return the habits that are configured for the server of *character*."""
@@ -178,18 +140,12 @@ class UpstreamModels:
         """Return the model to use where none is configured; the server is asked once."""
         async with self._naming[endpoint]:
             if endpoint not in self._names:
-                self._names[endpoint] = await self._ask_for_name(endpoint)
+                try:
+                    self._names[endpoint] = await self._negotiation.addresses.first_model(endpoint)
+                except ModelError as e:
+                    text = f"{e} Set --llm-model, or `model` in the character's LLM."
+                    raise ModelError(e.error_type, text, e.retry_after) from e
             return self._names[endpoint]
-
-    async def _ask_for_name(self, endpoint: Endpoint) -> str:
-        advice = "Set --llm-model, or `model` in the character's LLM."
-        try:
-            names = await self._addresses.names(endpoint)
-        except ModelError as e:
-            raise ModelError(e.error_type, f"{e} {advice}", e.retry_after) from e
-        if not names:
-            raise ModelError("refused", f"The model's server has no models. {advice}")
-        return names[0]
 
     @contextmanager
     def _report(self, character: Character, endpoint: Endpoint) -> Iterator[None]:
@@ -217,53 +173,41 @@ class UpstreamModels:
     async def _probe(self, server: Endpoint) -> bool:
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
-                return await self._addresses.find(server)
+                return await self._negotiation.addresses.find(server)
         except TimeoutError:
             return False
 
 
+@dataclass(frozen=True)
 class UpstreamModel:
-    def __init__(self, models: UpstreamModels, character: Character) -> None:
-        self._models = models
-        self._character = character
+    models: UpstreamModels
+    character: Character
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         """Yield the response piece by piece; closing the generator closes the connection. Raises `ModelError`."""
         parser = ChunkParser()
-        async with self._models.ask(self._character, request) as opened:
-            response, stop = opened.response, opened.stop
-            while not (parser.done or response.ended):
-                for data in await response.read():
+        async with self.models.ask(self.character, request) as response:
+            stream, stop = response.stream, response.stop
+            while not (parser.done or stream.ended):
+                for data in await stream.read():
                     if (delta := parser.feed(data)) is not None:
                         yield delta if stop is None else stop.cut(delta)
                         if stop is not None and stop.found:
                             return
             for delta in parser.end():
                 yield delta if stop is None else stop.cut(delta)
-            await response.finish()
-
-
-def _server(settings: Settings) -> Endpoint | None:
-    if settings.llm_url is None:
-        return None
-    return Endpoint.of(settings.llm_url, settings.llm_key.get_secret_value() or None if settings.llm_key else None)
+            await stream.finish()
 
 
 def _fields(character: Character, request: ModelRequest, model: str) -> Fields:
     options = character.llm.options
     if "max_completion_tokens" in request.options:
         options.pop("max_tokens", None)  # another name for the same: servers refuse both
-    fields = options | {name: value for name, value in request.options.items() if name not in _NOT_PASSED_ON}
+    fields = options | dict(request.options)
+    fields.pop("n", None)  # the chunks of several choices would come mixed
     fields |= {"model": model, "messages": request.messages, "stream": True, "stream_options": {"include_usage": True}}
     if request.tools:
         fields["tools"] = request.tools
         if request.tool_choice is not None:
             fields["tool_choice"] = request.tool_choice
     return fields
-
-
-def _encoded(fields: Fields) -> bytes:
-    try:
-        return encoded(fields)
-    except PydanticSerializationError as e:
-        raise ModelError("refused", "The request to the model cannot be encoded as JSON.") from e

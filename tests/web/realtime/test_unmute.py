@@ -15,7 +15,7 @@ import websockets
 from websockets.asyncio.client import ClientConnection
 
 from charhost.character.character import Character
-from charhost.llm.model import CallDelta, Delta, Model, ModelError, ModelRequest, ServerHabits
+from charhost.llm.model import CallDelta, Delta, Model, ModelError, ModelRequest
 from charhost.settings import Settings
 from charhost.web.keys import CONVERSATIONS, SESSIONS
 from charhost.web.protocol.unmute_session import UnmuteSettings
@@ -49,9 +49,6 @@ class Script:
 
     async def state(self) -> Literal["up"]:
         return "up"
-
-    def habits(self) -> list[ServerHabits]:
-        return []
 
     async def close(self) -> None:
         pass
