@@ -9,6 +9,8 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, StringConstraints
 
+from charhost.settings import Habit
+
 
 class LoadedModules:
     """The modules of one build, which stay loaded as long as a character of the build holds this object."""
@@ -121,6 +123,7 @@ class ModelChoice(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     stop: Annotated[tuple[_Text, ...], BeforeValidator(_one_or_several)] | None = None
+    compat: Annotated[frozenset[Annotated[Habit, Field(strict=False)]], Field(strict=False)] = frozenset()
     url: Annotated[HttpUrl, Field(strict=False), AfterValidator(_without_key)] | None = None
     api_key_env: (
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_not_ours)] | None

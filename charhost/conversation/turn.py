@@ -191,6 +191,7 @@ class Turn:
             tools=tools,
             tool_choice=choice if tools else None,
             options=self._options.options,
+            needs_tools=bool(self._options.tools) or self._options.tool_choice not in (None, "auto", "none"),
         )
         self._usage.start_round(request)
         return request

@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
-from charhost.web.keys import MANAGER, METRICS, MODELS, SESSIONS, WATCHER
+from charhost.web.keys import AUTHORITY, MANAGER, METRICS, MODELS, SESSIONS, WATCHER
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import json_response
 from charhost.web.schemas import Health, InProgress, Status
@@ -51,6 +51,7 @@ async def health(request: web.Request) -> web.StreamResponse:
         llm_up=llm == "up",
         voice_cloning_up=False,
         reason=None if current else "no character is loaded",
+        habits=list(request.app[MODELS].habits()) if request[AUTHORITY].admin else None,
     )
     return json_response(found)
 

@@ -6,17 +6,18 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic_core import from_json
 
 from charhost.llm.model import ModelError
 from charhost.llm.upstream.endpoint import Endpoint
 from charhost.llm.upstream.failures import TransientError, of_exception, of_response
+from charhost.settings import proxy_for
 
 # Longer pauses that a server asks for are not waited for.
 _LONGEST_PAUSE = 10
 _FIRST_PAUSE = 0.25
-_PROBE_SECONDS = 2
 _MOST_BYTES = 1 << 20
 
 
@@ -45,29 +46,15 @@ class Connections:
                 await asyncio.sleep(pause)
                 tried += 1
 
-    async def first_model(self, endpoint: Endpoint) -> str:
-        """Return the first name in the server's list of models; raises `ModelError`."""
+    async def models(self, endpoint: Endpoint) -> list[str]:
+        """Return the names in the server's list of models; raises `ModelError`."""
         status, headers, body = await self._get(endpoint)
-        if status == 404:
-            raise ModelError("refused", "The model's server has no list of models (404).")
         if status != 200:
             raise of_response(status, headers, body, endpoint, "")
         try:
-            names = [str(entry["id"]) for entry in from_json(body)["data"]]
+            return [str(entry["id"]) for entry in from_json(body)["data"]]
         except (ValueError, KeyError, TypeError) as e:
             raise ModelError("malformed", "The model's server sent an invalid list of models.") from e
-        if not names:
-            raise ModelError("refused", "The model's server has no models.")
-        return names[0]
-
-    async def is_up(self, endpoint: Endpoint) -> bool:
-        """Return whether a server responds soon and accepts the key."""
-        try:
-            async with asyncio.timeout(_PROBE_SECONDS):
-                status, _, _ = await self._get(endpoint)
-        except (ModelError, TimeoutError):
-            return False
-        return status < 500 and status not in (401, 403)
 
     async def close(self) -> None:
         while self._sessions:
@@ -77,9 +64,11 @@ class Connections:
     async def _post(
         self, session: aiohttp.ClientSession, endpoint: Endpoint, body: bytes, model: str
     ) -> aiohttp.ClientResponse:
-        url = f"{endpoint.url}/chat/completions"
+        url = endpoint.at("/chat/completions")
         try:
-            response = await session.post(url, data=body, headers=endpoint.headers, allow_redirects=False)
+            response = await session.post(
+                url, data=body, headers=endpoint.headers, proxy=proxy_for(url), allow_redirects=False
+            )
         except aiohttp.ConnectionTimeoutError:
             text = f"Connecting to the model took longer than {self._deadline:g} s (--llm-connect-deadline)."
             raise ModelError("timeout", text) from None
@@ -88,13 +77,19 @@ class Connections:
         if response.status == 200:
             return response
         async with response:
-            raise of_response(response.status, response.headers, await _beginning(response), endpoint, model)
+            error = of_response(response.status, response.headers, await _beginning(response), endpoint, model)
+            error.add_note(f"POST {endpoint.url}/chat/completions")
+            if hdrs.LOCATION in response.headers:
+                error.add_note(f"redirect to {response.headers[hdrs.LOCATION]}")
+            raise error
 
     async def _get(self, endpoint: Endpoint) -> tuple[int, Any, bytes]:
-        url = f"{endpoint.url}/models"
+        url = endpoint.at("/models")
         try:
             # Not through a kept connection, since it is not repeated.
-            async with self._session(fresh=True).get(url, headers=endpoint.headers, allow_redirects=False) as response:
+            async with self._session(fresh=True).get(
+                url, headers=endpoint.headers, proxy=proxy_for(url), allow_redirects=False
+            ) as response:
                 return response.status, response.headers, await _beginning(response)
         except (aiohttp.ClientError, OSError, ValueError) as e:
             raise of_exception(e) from e

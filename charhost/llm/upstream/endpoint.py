@@ -27,6 +27,17 @@ class Endpoint:
 
     url: str
     key: str | None = field(default=None, repr=False)
+    query: str = ""
+
+    @classmethod
+    def of(cls, address: str, key: str | None) -> Endpoint:
+        """Return the endpoint of an address that may end in a slash, `/chat/completions` or a query."""
+        parts = urlsplit(address)
+        path = parts.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+        return cls(f"{parts.scheme}://{parts.netloc}{path}", key, parts.query)
+
+    def at(self, path: str) -> str:
+        return f"{self.url}{path}?{self.query}" if self.query else f"{self.url}{path}"
 
     @property
     def host(self) -> str:
@@ -55,6 +66,8 @@ class Endpoint:
                 yield re.compile(rf"(?<![\w.-]){re.escape(name)}(?::\d+)?(?![\w-])", re.IGNORECASE)
         if parts.path not in ("", "/", "/v1"):
             yield re.compile(re.escape(parts.path.rstrip("/")), re.IGNORECASE)
+        if self.query:
+            yield re.compile(re.escape(self.query), re.IGNORECASE)
         if parts.port:
             yield re.compile(rf"(?<=:){parts.port}\b|\bport\s+{parts.port}\b", re.IGNORECASE)
 
