@@ -170,4 +170,4 @@ def calls(ended: TurnEnded) -> list[tuple[str, str]]:
 
 def sample(conversation: Conversation, metric: str, **labels: str) -> float:
     """The present value of a metric of the house in which a conversation is held."""
-    return conversation._shared.metrics.registry.get_sample_value(f"charhost_{metric}", labels) or 0.0
+    return conversation.shared.metrics.registry.get_sample_value(f"charhost_{metric}", labels) or 0.0

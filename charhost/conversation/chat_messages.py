@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
+from itertools import groupby
 from typing import Any
 
 from pydantic_core import from_json
 
-from charhost.conversation.items import (
-    UNHEARD,
-    Audio,
-    FunctionCall,
-    FunctionOutput,
-    Image,
-    Item,
-    Message,
-    Other,
-    Part,
-    Text,
-)
+from charhost.conversation.items import Audio, FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
 
 # Chat models refuse a call without a result.
 _NO_RESULT = "(There was no result.)"
@@ -37,23 +27,17 @@ def as_messages(items: Iterable[Item]) -> list[dict[str, Any]]:
         if isinstance(item, FunctionOutput):
             results[item.call_id].append(item.output)
     messages: list[dict[str, Any]] = []
-    calls: list[FunctionCall] = []
-    for item in items:
-        if isinstance(item, FunctionCall):
-            calls.append(item)
-            continue
-        _add_calls(messages, calls, results)
-        calls = []
-        if isinstance(item, Message) and (item.role != "assistant" or item.parts):
-            messages.append(_message_fields(item))
-    _add_calls(messages, calls, results)
+    for _, group in groupby(items, key=type):
+        alike = list(group)
+        if calls := [item for item in alike if isinstance(item, FunctionCall)]:
+            _add_calls(messages, calls, results)
+        spoken = (item for item in alike if isinstance(item, Message))
+        messages += [_message_fields(item) for item in spoken if item.role != "assistant" or item.parts]
     return messages
 
 
 def _add_calls(messages: list[dict[str, Any]], calls: list[FunctionCall], results: Mapping[str, deque[str]]) -> None:
     """Add *calls* to the assistant's text before them, or as a message of their own, and then their results."""
-    if not calls:
-        return
     if not messages or messages[-1]["role"] != "assistant":
         messages.append({"role": "assistant", "content": None})
     messages[-1]["tool_calls"] = [_call_fields(call) for call in calls]
@@ -86,10 +70,8 @@ def _message_fields(message: Message) -> dict[str, Any]:
 
 def _part_fields(part: Part) -> dict[str, Any]:
     match part:
-        case Text(text):
-            return {"type": "text", "text": text}
-        case Audio(transcript):
-            return {"type": "text", "text": transcript or UNHEARD}
+        case Text() | Audio():
+            return {"type": "text", "text": part.text}
         case Image(url, detail):
             image = {"url": url} if detail is None else {"url": url, "detail": detail}
             return {"type": "image_url", "image_url": image}

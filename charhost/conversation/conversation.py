@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from charhost.character.character import Character
 from charhost.character.host_tools import Host
@@ -13,8 +13,7 @@ from charhost.character.worker_pool import Crew
 from charhost.conversation.history import MOST_ITEMS, History
 from charhost.conversation.items import Item
 from charhost.conversation.toolbox import Toolbox
-from charhost.conversation.turn import Turn
-from charhost.conversation.turn_context import TurnContext, TurnOptions
+from charhost.conversation.turn import Turn, TurnContext, TurnOptions
 from charhost.ids import new_id
 from charhost.llm.model import Models
 from charhost.metrics import Metrics
@@ -42,53 +41,40 @@ class Conversations:
 
         With a *host*, which is for admins only, the model may call the host tools that the character lists.
         """
-        conversation = Conversation(self, character, front_door, conversation_id, host)
+        conversation = Conversation(self, character, front_door, host, conversation_id or new_id("conv"))
         for item in deque(items, MOST_ITEMS):
             conversation.history.append(item)
         return conversation
 
 
+@dataclass(eq=False)
 class Conversation:
-    def __init__(
-        self,
-        shared: Conversations,
-        character: Character,
-        front_door: str,
-        conversation_id: str | None = None,
-        host: Host | None = None,
-    ) -> None:
-        self.id = conversation_id or new_id("conv")
-        self.history = History()
-        self.front_door = front_door
-        self._shared = shared
-        self._character = character
-        self._host = host
-        self._persona: Persona | None = None
-
-    @property
-    def character(self) -> Character:
-        return self._character
+    shared: Conversations
+    character: Character
+    front_door: str
+    host: Host | None
+    id: str
+    history: History = field(default_factory=History)
+    _persona: Persona | None = None
 
     def move_to(self, character: Character) -> None:
         """Use *character* from the next turn on; a running turn ends with the character it began with."""
-        if character is not self._character:
-            self._character = character
+        if character is not self.character:
+            self.character = character
             self._persona = None
 
     def respond(self, options: TurnOptions | None = None) -> Turn:
         """Begin the response to the items so far; its events have to be read."""
-        return Turn(self._context(), options or TurnOptions())
-
-    def _context(self) -> TurnContext:
-        shared, settings = self._shared, self._shared.settings
+        settings, metrics = self.shared.settings, self.shared.metrics
         if self._persona is None:
-            self._persona = Persona(self._character, shared.crew, settings.prompt_deadline)
-        return TurnContext(
+            self._persona = Persona(self.character, self.shared.crew, settings.prompt_deadline)
+        context = TurnContext(
             persona=self._persona,
-            toolbox=Toolbox(self._persona, shared.metrics, settings.tool_deadline, self._host),
-            model=shared.models.of(self._character),
+            toolbox=Toolbox(self._persona, metrics, settings.tool_deadline, self.host),
+            model=self.shared.models.of(self.character),
             history=self.history,
             settings=settings,
-            metrics=shared.metrics,
+            metrics=metrics,
             front_door=self.front_door,
         )
+        return Turn(context, options or TurnOptions())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import takewhile
 
 from charhost.conversation.items import Item, is_system, parted, size, turns, weight
@@ -16,13 +17,9 @@ class History:
     """The items in their order; hidden items are for the model, not for clients."""
 
     def __init__(self) -> None:
-        self._items: list[Item] = []
-        self._characters = 0
+        self.weight = 0  # in characters
         self.characters_per_token = 4.0
-
-    @property
-    def weight(self) -> int:
-        return self._characters
+        self._items: list[Item] = []
 
     def __iter__(self) -> Iterator[Item]:
         return iter(self._items)
@@ -50,15 +47,13 @@ class History:
         self._insert(0 if after is None else self._index(after) + 1, item)
 
     def replace(self, item: Item) -> None:
-        try:
+        with suppress(KeyError):  # it was removed meanwhile
             index = self._index(item.id)
-        except KeyError:
-            return
-        self._characters += weight(item) - weight(self._items[index])
-        self._items[index] = item
+            self.weight += weight(item) - weight(self._items[index])
+            self._items[index] = item
 
     def remove(self, item_id: str) -> None:
-        self._characters -= weight(self._items.pop(self._index(item_id)))
+        self.weight -= weight(self._items.pop(self._index(item_id)))
 
     def learn(self, characters: int, tokens: int) -> None:
         if tokens > 0:
@@ -74,10 +69,10 @@ class History:
 
     def _insert(self, index: int, item: Item) -> None:
         self._items.insert(index, item)
-        self._characters += weight(item)
-        while len(self._items) > MOST_ITEMS or (self._characters > MOST_CHARACTERS and len(self._items) > 1):
+        self.weight += weight(item)
+        while len(self._items) > MOST_ITEMS or (self.weight > MOST_CHARACTERS and len(self._items) > 1):
             oldest = sum(1 for _ in takewhile(is_system, self._items))
-            self._characters -= weight(self._items.pop(oldest if oldest < len(self._items) - 1 else 0))
+            self.weight -= weight(self._items.pop(oldest if oldest < len(self._items) - 1 else 0))
 
 
 def fit(items: Sequence[Item], characters: float) -> list[Item]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, Literal, TypeGuard
@@ -13,7 +13,7 @@ Role = Literal["user", "system", "assistant"]
 Status = Literal["in_progress", "completed", "incomplete"]
 
 _PAGE = 4_000
-UNHEARD = "(Something was said that could not be heard.)"
+_UNHEARD = "(Something was said that could not be heard.)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +23,6 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A picture; `url` may be a `data:` URL."""
-
     url: str
     detail: str | None = None
 
@@ -34,6 +32,10 @@ class Audio:
     """Spoken audio, of which only the transcript is kept."""
 
     transcript: str | None = None
+
+    @property
+    def text(self) -> str:
+        return self.transcript or _UNHEARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,6 @@ class _Item:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message(_Item):
-    """A message of the user, the character or the client's system."""
-
     role: Role
     parts: tuple[Part, ...]
     name: str | None = None
@@ -108,24 +108,23 @@ def is_system(item: Item) -> TypeGuard[Message]:
     return isinstance(item, Message) and item.role == "system"
 
 
-def turns(items: Sequence[Item]) -> Iterator[list[Item]]:
+def turns(items: Iterable[Item]) -> Iterator[list[Item]]:
     """Yield the items turn by turn; each but the first begins with a message of the user."""
     turn: list[Item] = []
-    answered = False
     for item in items:
-        begins = isinstance(item, Message) and item.role == "user"
-        if begins and answered:
+        if turn and _is_user(item) and not _is_user(turn[-1]):
             yield turn
             turn = []
-        answered = not begins
         turn.append(item)
     yield turn
 
 
+def _is_user(item: Item) -> bool:
+    return isinstance(item, Message) and item.role == "user"
+
+
 def _part_size(part: Part) -> int:
-    if isinstance(part, Text):
-        return len(part.text)
-    return len(part.transcript or UNHEARD) if isinstance(part, Audio) else _PAGE
+    return len(part.text) if isinstance(part, (Text, Audio)) else _PAGE
 
 
 def _part_weight(part: Part) -> int:

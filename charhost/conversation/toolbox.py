@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -27,7 +26,7 @@ MOST_RESULT = 100_000
 
 
 class BadArguments(Exception):
-    """Arguments that do not match the tool's schema."""
+    pass
 
 
 class Toolbox:
@@ -53,21 +52,14 @@ class Toolbox:
         return self._tools + [tool for tool in others if tool["function"]["name"] not in self._functions]
 
     async def run_all(self, calls: Sequence[FunctionCall]) -> list[FunctionOutput]:
-        room = asyncio.Semaphore(MOST_AT_A_TIME)
+        slots = asyncio.Semaphore(MOST_AT_A_TIME)
+        return await asyncio.gather(*(self._run(call, slots) for call in calls))
 
-        async def run(call: FunctionCall) -> FunctionOutput:
-            async with room:
-                return await self._run(call)
-
-        return await asyncio.gather(*map(run, calls))
-
-    async def _run(self, call: FunctionCall) -> FunctionOutput:
-        started = time.monotonic()
-        try:
-            output = await self._result(call)
-        finally:
+    async def _run(self, call: FunctionCall, slots: asyncio.Semaphore) -> FunctionOutput:
+        async with slots:
             self._metrics.tool_calls.inc()
-            self._metrics.tool_latency.observe(time.monotonic() - started)
+            with self._metrics.tool_latency.time():
+                output = await self._result(call)
         return FunctionOutput(call_id=call.call_id, output=output[:MOST_RESULT], hidden=True)
 
     async def _result(self, call: FunctionCall) -> str:
@@ -77,14 +69,14 @@ class Toolbox:
         if self._host is not None and call.name in self._host_tools:
             return await self._ask_host(call, self._host)
         try:
-            mistake, output = await self._persona.ask(lambda: self._output(call), self._deadline)
+            output, mistake = await self._persona.ask(lambda: self._output(call), self._deadline)
         except PluginFailed as e:
             return self._broken(e)
-        return self._failed(call, "BadArguments", mistake) if mistake else str(output)
+        return self._failed(call, "BadArguments", str(mistake)) if mistake else output
 
     async def _ask_host(self, call: FunctionCall, host: Host) -> str:
         try:
-            arguments = _checked(call.arguments, to_json(self._functions[call.name]["parameters"]))
+            arguments = self._arguments(call)
             async with asyncio.timeout(self._deadline):
                 return await host.run(call.name, arguments)
         except (BadArguments, CharhostError) as e:
@@ -93,14 +85,24 @@ class Toolbox:
             text = f"the tool was not finished after {self._deadline:g} s; what it began goes on"
             return self._failed(call, "Timeout", text)
 
-    def _output(self, call: FunctionCall) -> tuple[str | None, str]:
-        """Return a mistake in the arguments, or None, and the result; runs on a thread, as schemas can be slow."""
-        parameters = self._functions[call.name].get("parameters", {"type": "object"})
+    def _output(self, call: FunctionCall) -> tuple[str, BadArguments | None]:
+        """Check the arguments and return the result; runs on a thread, as schemas can be slow."""
         try:
-            arguments = _checked(call.arguments, to_json(parameters))
+            arguments = self._arguments(call)
         except BadArguments as e:
-            return str(e), ""
-        return None, self._persona.answer(call.name, arguments, self._deadline)
+            return "", e
+        return self._persona.answer(call.name, arguments, self._deadline), None
+
+    def _arguments(self, call: FunctionCall) -> dict[str, Any]:
+        schema = to_json(self._functions[call.name].get("parameters", {"type": "object"}))
+        try:
+            value = from_json(call.arguments or "{}")
+        except ValueError as e:
+            raise BadArguments(f"the arguments are no JSON: {e}") from e
+        problem = next(_validator(schema).iter_errors(value), None)
+        if problem is not None:
+            raise BadArguments(f"the arguments do not fit, at {problem.json_path}: {problem.message[:500]}")
+        return dict(value)
 
     def _failed(self, call: FunctionCall, error_type: str, text: str) -> str:
         self._metrics.tool_errors.labels(error_type).inc()
@@ -113,17 +115,6 @@ class Toolbox:
         timeout = failure.error_type == "LoadTimeout"
         self._metrics.tool_errors.labels("Timeout" if timeout else failure.error_type).inc()
         return f"Error: the tool was {failure.message}" if timeout else f"Error: {failure.exception}: {failure.message}"
-
-
-def _checked(arguments: str, schema: bytes) -> dict[str, Any]:
-    try:
-        value = from_json(arguments or "{}")
-    except ValueError as e:
-        raise BadArguments(f"the arguments are no JSON: {e}") from e
-    problem = next(_validator(schema).iter_errors(value), None)
-    if problem is not None:
-        raise BadArguments(f"the arguments do not fit, at {problem.json_path}: {problem.message[:500]}")
-    return dict(value)
 
 
 @lru_cache(maxsize=256)

@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from itertools import chain
 from typing import Any
 
-from charhost.conversation.answer_builder import AnswerBuilder
+from charhost.character.instance import Persona
 from charhost.conversation.chat_messages import as_messages
 from charhost.conversation.history import History, fit
-from charhost.conversation.items import Message, parted
-from charhost.conversation.turn_context import TurnContext, TurnOptions
-from charhost.conversation.turn_events import Ending, Failure, TurnEnded, TurnEvent
+from charhost.conversation.items import Item, parted
+from charhost.conversation.response_builder import ResponseBuilder
+from charhost.conversation.toolbox import Toolbox
+from charhost.conversation.turn_events import Failure, TurnEnded, TurnEvent
 from charhost.conversation.turn_usage import TurnUsage
 from charhost.errors import PluginFailed
 from charhost.ids import new_id
-from charhost.llm.model import Delta, ModelError, ModelRequest
+from charhost.llm.model import Delta, Model, ModelError, ModelRequest
+from charhost.metrics import Metrics
+from charhost.settings import Settings
 from charhost.text import UNEXPECTED
 
 log = logging.getLogger("charhost.conversation")
@@ -26,7 +31,34 @@ log = logging.getLogger("charhost.conversation")
 # Many servers refuse a request without a user message, or with another message before it.
 _OPENER = {"role": "user", "content": "Hello."}
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
-_BUSY = ("busy", "rate_limited")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnOptions:
+    """The options that a client sets for one turn; `tools` and `options` as in a chat-completions request.
+
+    With `items` the model receives these instead of the conversation; a turn that is not `recorded` adds nothing to it.
+    """
+
+    instructions: str = ""
+    tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: str | Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    items: Sequence[Item] | None = None
+    recorded: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnContext:
+    """The character, the model and the conversation of a turn; `front_door` is the label of its metrics."""
+
+    persona: Persona
+    toolbox: Toolbox
+    model: Model
+    history: History
+    settings: Settings
+    metrics: Metrics
+    front_door: str
 
 
 class Turn:
@@ -44,41 +76,40 @@ class Turn:
         # A copy: items that are added from now on belong to the next turn.
         self._input = list(context.history if options.items is None else options.items)
         self._client_tools = {tool["function"]["name"] for tool in options.tools}
-        self._builder = AnswerBuilder(context.history if options.recorded else History(), self._is_hidden)
-        self._usage = TurnUsage(context)
+        self._builder = ResponseBuilder(context.history if options.recorded else History(), self._is_hidden)
+        self._usage = TurnUsage(context.metrics, context.history, context.front_door)
         self._finish: str | None = None
-        self._early_end: Ending | None = None
+        self._early_end: TurnEnded | None = None
         self._waiting: asyncio.Task[Any] | None = None
 
     def cancel(self, reason: str = "client_cancelled") -> None:
-        self._end_early(Ending("cancelled", reason))
+        self._end_early(TurnEnded("cancelled", reason=reason))
 
     def fail(self, code: str, message: str) -> None:
-        self._end_early(Ending("failed", failure=Failure(code, message)))
+        self._end_early(TurnEnded("failed", failure=Failure(code, message)))
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events of the turn; the last one is `TurnEnded`, also after an error."""
-        ending = Ending("cancelled", "abandoned")
+        ending = TurnEnded("cancelled", reason="abandoned")
         try:
             try:
                 async with aclosing(self._response()) as response:
                     while (event := await self._next(response)) is not None:
                         yield event
-                ending = self._early_end or self._ending()
+                reason = _INCOMPLETE.get(self._finish or "")
+                ending = self._early_end or TurnEnded("incomplete" if reason else "completed", reason=reason)
             except Exception as e:
-                ending = self._early_end or Ending("failed", failure=self._failure(e))
+                ending = self._early_end or TurnEnded("failed", failure=self._failure(e))
             for event in self._builder.close("incomplete"):
                 yield event
-            self.ended = TurnEnded(
-                ending.outcome, self._builder.shown, self._usage.total(), ending.reason, ending.failure
-            )
+            self.ended = replace(ending, items=self._builder.shown, usage=self._usage.total())
             yield self.ended
         finally:
             for _ in self._builder.close("incomplete"):  # the reader stopped early
                 pass
             self._usage.record(ending.outcome)
 
-    def _end_early(self, ending: Ending) -> None:
+    def _end_early(self, ending: TurnEnded) -> None:
         if self._early_end is None and self.ended is None:
             self._early_end = ending
             if self._waiting is not None:
@@ -92,31 +123,22 @@ class Turn:
         assert task is not None
         cancelled_before = task.cancelling()
         try:
-            event = await anext(response, None)
+            return await anext(response, None)
         except asyncio.CancelledError:
             # As in asyncio.timeout: if the reader itself was cancelled too, the exception must go on.
-            if self._early_end is None or task.uncancel() > cancelled_before:
+            if self._early_end is None or task.cancelling() > cancelled_before + 1:
                 raise
             return None
-        except Exception:
-            self._forget_cancel(task, cancelled_before)
-            raise
         finally:
             self._waiting = None
-        self._forget_cancel(task, cancelled_before)
-        return event
-
-    def _forget_cancel(self, task: asyncio.Task[Any], cancelled_before: int) -> None:
-        """Undo our cancellation if the model swallowed or replaced it; else it would hit the reader's next await."""
-        if self._early_end is not None and task.cancelling() > cancelled_before:
-            task.uncancel()
+            # Undo our cancellation, also if the model swallowed it; else it would hit the reader's next await.
+            if self._early_end is not None and task.cancelling() > cancelled_before:
+                task.uncancel()
 
     async def _response(self) -> AsyncGenerator[TurnEvent, None]:
         """Request a response, run the tools that it calls, and repeat with their results until it calls none."""
         if (greeting := self._greeting()) is not None:
-            for event in self._take(Delta(greeting)):
-                yield event
-            for event in self._builder.close():
+            for event in chain(self._take(Delta(greeting)), self._builder.close()):
                 yield event
             return
         messages = await self._messages()
@@ -142,10 +164,10 @@ class Turn:
 
     def _greeting(self) -> str | None:
         greetings = self._context.persona.character.greetings
-        if self._options.items is not None or not self._options.recorded:
+        _, said = parted(self._input)
+        if said or self._options.items is not None or not self._options.recorded or not greetings:
             return None
-        opened = any(not isinstance(item, Message) or item.role != "system" for item in self._input)
-        return random.choice(greetings) if greetings and not opened else None
+        return random.choice(greetings)
 
     async def _messages(self) -> list[dict[str, Any]]:
         prompt = await self._context.persona.prompt()
@@ -171,6 +193,7 @@ class Turn:
             tools=tools,
             tool_choice=choice if tools else None,
             options=self._options.options,
+            needs_tools=bool(self._options.tools) or self._options.tool_choice not in (None, "auto", "none"),
         )
         self._usage.start_round(request)
         return request
@@ -178,15 +201,11 @@ class Turn:
     def _is_hidden(self, tool: str) -> bool:
         return tool in self._context.toolbox or tool not in self._client_tools
 
-    def _ending(self) -> Ending:
-        reason = _INCOMPLETE.get(self._finish or "")
-        return Ending("incomplete" if reason else "completed", reason)
-
     def _failure(self, error: Exception) -> Failure:
         name = self._context.persona.character.name
         if isinstance(error, ModelError):
             self._context.metrics.upstream_errors.labels(error.error_type).inc()
-            code = "rate_limit_exceeded" if error.error_type in _BUSY else "upstream_error"
+            code = "rate_limit_exceeded" if error.error_type in ("busy", "rate_limited") else "upstream_error"
             return Failure(code, str(error), error.error_type, error.retry_after)
         if isinstance(error, PluginFailed):
             found = error.failure.exception

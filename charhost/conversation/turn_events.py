@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from charhost.conversation.items import FunctionCall, Message
@@ -21,17 +21,15 @@ class _ItemEvent:
 
 
 class ItemAdded(_ItemEvent):
-    """An item begins."""
+    pass
 
 
 class ItemDone(_ItemEvent):
-    """An item is final."""
+    pass
 
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """More text of the message that began last."""
-
     item_id: str
     index: int
     text: str
@@ -39,8 +37,6 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True)
 class ArgumentsDelta:
-    """More of the arguments of the call that began last."""
-
     item_id: str
     call_id: str
     index: int
@@ -58,21 +54,12 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Ending:
-    """The end of a turn; `reason` explains a cancelled or incomplete one."""
-
-    outcome: Outcome
-    reason: str | None = None
-    failure: Failure | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class TurnEnded:
-    """The last event: the ending of the turn, its visible items and the tokens that it used."""
+    """The last event; `items` are those that clients see, `reason` explains a cancelled or incomplete turn."""
 
     outcome: Outcome
-    items: tuple[Message | FunctionCall, ...]
-    usage: Usage
+    items: tuple[Message | FunctionCall, ...] = ()
+    usage: Usage = field(default_factory=Usage)
     reason: str | None = None
     failure: Failure | None = None
 

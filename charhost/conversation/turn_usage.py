@@ -1,4 +1,4 @@
-"""TurnUsage: the tokens and the time that one turn takes."""
+"""TurnUsage: the tokens and the time of one turn."""
 
 from __future__ import annotations
 
@@ -6,15 +6,18 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from charhost.conversation.turn_context import TurnContext
+from charhost.conversation.history import History
 from charhost.llm.model import Delta, ModelRequest, Usage
+from charhost.metrics import Metrics
 
 
 class TurnUsage:
-    """Counts the tokens and the time of one turn; tokens are estimated if the model does not report them."""
+    """Counts tokens, estimated if the model does not report them, and time; *front_door* is a label of the metrics."""
 
-    def __init__(self, context: TurnContext) -> None:
-        self._context = context
+    def __init__(self, metrics: Metrics, history: History, front_door: str) -> None:
+        self._metrics = metrics
+        self._history = history
+        self._front_door = front_door
         self._started = time.monotonic()
         self._has_output = False
         self._usage = Usage()
@@ -23,7 +26,7 @@ class TurnUsage:
         self._reported = True
 
     def start_round(self, request: ModelRequest) -> None:
-        self._estimate()
+        self.total()  # adds the estimate of the round before
         self._sent = sum(map(_characters, request.messages)) + sum(len(str(tool)) for tool in request.tools)
         self._received = 0
         self._reported = False
@@ -31,28 +34,25 @@ class TurnUsage:
     def count(self, delta: Delta) -> None:
         if not self._has_output and (delta.text or delta.calls):
             self._has_output = True
-            self._context.metrics.time_to_first_token.observe(time.monotonic() - self._started)
+            self._metrics.time_to_first_token.observe(time.monotonic() - self._started)
         self._received += len(delta.text) + sum(len(call.arguments) for call in delta.calls)
         if delta.usage is not None:
             self._reported = True
             self._usage += delta.usage
-            self._context.history.learn(self._sent, delta.usage.input_tokens)
+            self._history.learn(self._sent, delta.usage.input_tokens)
 
     def total(self) -> Usage:
-        self._estimate()
-        return self._usage
-
-    def record(self, outcome: str) -> None:
-        usage, metrics = self.total(), self._context.metrics
-        metrics.turns.labels(self._context.front_door, outcome).inc()
-        metrics.turn_duration.observe(time.monotonic() - self._started)
-        metrics.tokens.labels("input").inc(usage.input_tokens)
-        metrics.tokens.labels("output").inc(usage.output_tokens)
-
-    def _estimate(self) -> None:
         if not self._reported:
             self._reported = True
             self._usage += Usage(self._sent // 4, -(-self._received // 4))
+        return self._usage
+
+    def record(self, outcome: str) -> None:
+        usage, metrics = self.total(), self._metrics
+        metrics.turns.labels(self._front_door, outcome).inc()
+        metrics.turn_duration.observe(time.monotonic() - self._started)
+        metrics.tokens.labels("input").inc(usage.input_tokens)
+        metrics.tokens.labels("output").inc(usage.output_tokens)
 
 
 def _characters(message: Mapping[str, Any]) -> int:

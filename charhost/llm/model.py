@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from charhost.character.character import Character
 from charhost.errors import CharhostError
+from charhost.settings import Habit
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
 ErrorType = Literal[
@@ -59,12 +60,25 @@ class Delta:
 
 @dataclass(frozen=True, slots=True)
 class ModelRequest:
-    """A request to a model: fields of a chat-completions request; `options` are those not named here."""
+    """A request to a model: fields of a chat-completions request; `options` are those not named here.
+
+    With `needs_tools` the tools are never left out, even for a server that takes none: a client asked for them.
+    """
 
     messages: Sequence[Mapping[str, Any]]
     tools: Sequence[Mapping[str, Any]] = ()
     tool_choice: str | Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    needs_tools: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ServerHabits:
+    """The habits of a server that were learned from its refusals."""
+
+    server: str
+    model: str
+    habits: tuple[Habit, ...]
 
 
 class ModelError(CharhostError):
@@ -90,12 +104,4 @@ class Model(Protocol):
 
 
 class Models(Protocol):
-    """Provides the model of each character."""
-
     def of(self, character: Character) -> Model: ...
-
-    async def state(self) -> Literal["offline", "up", "down"]:
-        """Return whether the server's model is reachable; `offline` is the stand-in."""
-
-    async def close(self) -> None:
-        """Close the connections, also of responses in progress."""

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from charhost.settings.environment import key_from_environment, keyless_environment
+from charhost.settings.environment import key_from_environment, keyless_environment, proxy_for
+from charhost.settings.habit import Habit
 from charhost.settings.settings import Settings, is_secret, settings_by_group
 from charhost.settings.values import default_directory, is_loopback, project_folder
 
 __all__ = [
+    "Habit",
     "Settings",
     "default_directory",
     "is_loopback",
@@ -14,5 +16,6 @@ __all__ = [
     "key_from_environment",
     "keyless_environment",
     "project_folder",
+    "proxy_for",
     "settings_by_group",
 ]

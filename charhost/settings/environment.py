@@ -6,7 +6,10 @@ import difflib
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+from charhost.settings.values import is_loopback
 from charhost.text import display
 
 # Options of earlier versions: their variables must not keep an upgraded server from starting.
@@ -26,6 +29,15 @@ def option(name: str) -> str:
 def key_from_environment(variable: str) -> str | None:
     """Return the key in the variable that a character file names."""
     return os.environ.get(variable)
+
+
+def proxy_for(url: str) -> str | None:
+    """Return the proxy of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` for *url*; loopback has none."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if is_loopback(host) or proxy_bypass(host):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def keyless_environment() -> dict[str, str]:

@@ -13,7 +13,17 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from charhost.errors import SettingsError
 from charhost.report import SessionPolicy
 from charhost.settings.environment import key_in, option, unknown_variables, variable
-from charhost.settings.values import AbsolutePath, HttpUrl, Origins, Roots, default_directory, is_loopback
+from charhost.settings.habit import Habit
+from charhost.settings.values import (
+    AbsolutePath,
+    Habits,
+    HttpUrl,
+    Origins,
+    Roots,
+    default_directory,
+    habits_in,
+    is_loopback,
+)
 from charhost.text import FieldProblem, field_problems
 
 # Wordings for errors that pydantic describes by how it parses text.
@@ -95,6 +105,9 @@ class Settings(BaseSettings):
     llm_connect_deadline: float = Field(10, gt=0, description="Seconds to connect to a model.")
     llm_first_deadline: float = Field(120, gt=0, description="Seconds for a model to begin a response.")
     llm_idle_deadline: float = Field(30, gt=0, description="Seconds for a model to pause within a response.")
+    llm_compat: Habits | None = Field(
+        None, description="Habits of that server, separated by commas, such as no-tools (default: learned)."
+    )
     history_tokens: int = Field(8192, ge=1, description="Maximum number of tokens of a conversation sent to a model.")
 
     watch: bool = Field(False, description="Reload when a .py file in the directory changes.")
@@ -145,6 +158,10 @@ class Settings(BaseSettings):
     def roots(self) -> tuple[Path, ...]:
         """The directories that reloads may read; empty if they may read any."""
         return tuple(Path(root).expanduser() for root in (self.allowed_roots or "").split(os.pathsep) if root)
+
+    @property
+    def llm_habits(self) -> frozenset[Habit]:
+        return habits_in(self.llm_compat or "")
 
     @property
     def api_keys(self) -> tuple[str, ...]:

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, TypeAdapter
+
+from charhost.settings.habit import Habit
 
 
 def default_directory() -> Path:
@@ -60,7 +62,21 @@ def _roots(text: str) -> str:
     return text
 
 
+def habits_in(text: str) -> frozenset[Habit]:
+    """Return the habits that are named in *text*, separated by commas; raises `ValueError`."""
+    return TypeAdapter(frozenset[Habit]).validate_python([name for name in map(str.strip, text.split(",")) if name])
+
+
+def _habits(text: str) -> str:
+    try:
+        habits_in(text)
+    except ValueError:
+        raise ValueError(f"expected names of {', '.join(Habit)}, separated by commas") from None
+    return text
+
+
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+Habits = Annotated[str, AfterValidator(_habits)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Origins = Annotated[str, AfterValidator(_origins)]
 Roots = Annotated[str, AfterValidator(_roots)]

@@ -20,8 +20,8 @@ from charhost.character.character import CharacterSet
 from charhost.character.worker_pool import Crew
 from charhost.conversation.conversation import Conversations
 from charhost.errors import ReloadRejected, SettingsError
-from charhost.llm.upstream import UpstreamModels
 from charhost.llm.upstream.endpoint import Endpoint
+from charhost.llm.upstream.provider import UpstreamModels
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.resume.disconnected import Parking

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from charhost.conversation.conversation import Conversations
-from charhost.llm.upstream import UpstreamModels
+from charhost.llm.upstream.provider import UpstreamModels
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.resume.disconnected import Parking

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
-from charhost.web.keys import MANAGER, METRICS, MODELS, SESSIONS, WATCHER
+from charhost.web.keys import AUTHORITY, MANAGER, METRICS, MODELS, SESSIONS, WATCHER
 from charhost.web.middleware import admin
 from charhost.web.openapi.operation import Answer, Operation, answers_json, described
 from charhost.web.problems import json_answer
@@ -62,6 +62,7 @@ async def health(request: web.Request) -> web.StreamResponse:
             llm_up=llm == "up",
             voice_cloning_up=False,
             reason=None if current else "no character is loaded",
+            habits=list(request.app[MODELS].habits()) if request[AUTHORITY].admin else None,
         )
     )
 

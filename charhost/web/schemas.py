@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from charhost.llm.model import ServerHabits
 from charhost.report import PathText, ReloadReport, Serving, absent
 from charhost.watch.health import WatcherStatus
 
@@ -132,6 +133,9 @@ class Health(BaseModel):
     llm_up: bool
     voice_cloning_up: bool
     reason: str | None = Field(default=None, exclude_if=absent, description="Why `ok` is false.")
+    habits: list[ServerHabits] | None = Field(
+        default=None, exclude_if=absent, description="Parts of requests that models' servers refuse; for admins."
+    )
 
 
 class ProblemDocument(BaseModel):

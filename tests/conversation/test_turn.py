@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from charhost.conversation.history import History
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Text
-from charhost.conversation.turn import Turn
-from charhost.conversation.turn_context import TurnOptions
+from charhost.conversation.turn import Turn, TurnOptions
 from charhost.conversation.turn_events import (
     ArgumentsDelta,
     Failure,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,31 +25,22 @@ def command_in(message: str) -> Command | None:
 
 
 def tool_names(tools: Iterable[Mapping[str, Any]]) -> list[str]:
-    functions = [tool["function"] for tool in tools if isinstance(tool.get("function"), Mapping)]
-    return [function["name"] for function in functions if isinstance(function.get("name"), str)]
+    return [tool["function"]["name"] for tool in tools]
 
 
 def tool_call(
-    command: Command | None, tools: Sequence[Mapping[str, Any]], choice: str | Mapping[str, Any] | None
+    command: Command | None, tools: Iterable[Mapping[str, Any]], choice: str | Mapping[str, Any] | None
 ) -> Command | None:
     """Return the call that *command* or *choice*, the `tool_choice` of the request, asks for.
 
     A tool that only the choice asks for is called without arguments.
     """
-    names = tool_names(tools)
-    if choice == "none" or not names:
-        return None
-    chosen = _chosen(choice)
-    if chosen in names and (command is None or command.tool != chosen):
-        return Command(chosen)
+    names = [] if choice == "none" else tool_names(tools)
+    if isinstance(choice, Mapping):
+        function = choice.get("function", choice)
+        chosen = function.get("name") if isinstance(function, Mapping) else None
+        if chosen in names:
+            names, choice = [chosen], "required"
     if command is not None and command.tool in names:
         return command
-    return Command(names[0]) if choice == "required" else None
-
-
-def _chosen(choice: object) -> str:
-    if not isinstance(choice, Mapping):
-        return ""
-    function = choice.get("function")
-    name = function.get("name") if isinstance(function, Mapping) else choice.get("name")
-    return name if isinstance(name, str) else ""
+    return Command(names[0]) if names and choice == "required" else None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
 from itertools import islice
 from typing import Any
 
@@ -39,16 +38,18 @@ def _prompt(instructions: Any, depth: int = 3) -> str:
     inner = [instructions["text"]] if isinstance(instructions, Mapping) and "text" in instructions else []
     inner += instructions.values() if isinstance(instructions, Mapping) else instructions
     found = (_prompt(value, depth - 1) for value in inner[:20])
-    return next((text for text in found if any(each.you_are.match(text) for each in languages().values())), "")
+    return next((text for text in found if any(re.match(each.you_are, text) for each in languages().values())), "")
 
 
 def _claims(prompt: str, language: Language) -> Iterator[str]:
     for number, sentence in enumerate(_SENTENCE.split(prompt)):
-        opening = language.you_are.match(sentence)
+        opening = re.match(language.you_are, sentence)
         start = opening.end() if opening else 0
         if not start and not (number and language.code == "en" and sentence.startswith("You ")):
             return
-        claim = next((text for text in _shorter(sentence) if _is_public(text, start, language)), None)
+        head, comma, _ = sentence.partition(",")
+        claims = (sentence, f"{head}.") if comma else (sentence,)
+        claim = next((claim for claim in claims if _is_public(claim, start, language)), None)
         if claim is None:
             return
         # In other languages the verbs would have to be conjugated, so only the opening is turned.
@@ -57,23 +58,12 @@ def _claims(prompt: str, language: Language) -> Iterator[str]:
             return
 
 
-def _shorter(sentence: str) -> Iterator[str]:
-    yield sentence
-    head, comma, _ = sentence.partition(",")
-    if comma:
-        yield f"{head}."
-
-
 def _is_public(claim: str, start: int, language: Language) -> bool:
     rest = claim[start:]
     if len(claim) > _MOST_CLAIM or not rest.strip(" .!?") or claim[-1] not in ".!?…":
         return False
-    if language.still_you and language.still_you.search(rest):
+    if re.search(language.still_you, rest):
         return False
-    return not _private().search(_HARMLESS_TO.sub("", claim))
-
-
-@cache
-def _private() -> re.Pattern[str]:
-    words = "|".join(word for language in languages().values() for word in language.private)
-    return re.compile(rf"[\d\"“”«»:;{{}}<>\[\]()@#*_`|\\/=]|\b(?:{words})\b", re.IGNORECASE)
+    words = "|".join(word for each in languages().values() for word in each.table["introduction"]["private"])
+    private = rf"[\d\"“”«»:;{{}}<>\[\]()@#*_`|\\/=]|\b(?:{words})\b"
+    return not re.search(private, _HARMLESS_TO.sub("", claim), re.IGNORECASE)

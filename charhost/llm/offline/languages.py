@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -14,49 +14,27 @@ URGENT = ("danger", "ai")
 # Kinds that reveal little about a message: any other is likelier.
 GENERAL = ("question", "greeting")
 
-Rules = tuple[tuple[str, re.Pattern[str]], ...]
-
 
 class Language:
-    """One language: `phrases` by kind, `mark`, which is part of each phrase that states that no model is connected.
-
-    Patterns are compiled on first use.
-    """
+    """One language: `phrases` by kind, `mark`, which is part of each phrase that states that no model is connected."""
 
     def __init__(self, code: str, table: Mapping[str, Any]) -> None:
+        introduction = table["introduction"]
         self.code = code
         self.table = table
         self.mark: str = table["mark"]
-        self.i_am: str = table["introduction"]["i_am"]
-        self.private: Sequence[str] = table["introduction"]["private"]
-        self.phrases: dict[str, tuple[str, ...]] = {kind: tuple(every) for kind, every in table["phrases"].items()}
+        self.i_am: str = introduction["i_am"]
+        self.you_are = pattern(introduction["you_are"])
+        self.still_you = pattern(introduction.get("still_you", "(?!)"))  # nothing matches (?!)
+        self.named = pattern(table["named"])
+        self.patterns = [(kind, pattern(text)) for kind, text in table["patterns"].items()]
+        self.phrases: Mapping[str, list[str]] = table["phrases"]
 
     def kinds(self, sentence: str) -> Iterator[tuple[str, re.Match[str]]]:
-        for kind, pattern in self._rules:
-            if match := pattern.search(sentence):
+        patterns = self.patterns if self.code == "en" else self.patterns + english().patterns
+        for kind, text in patterns:
+            if kind in self.phrases and (match := re.search(text, sentence, re.IGNORECASE)):
                 yield kind, match
-
-    @cached_property
-    def patterns(self) -> Rules:
-        return tuple((kind, compiled(text, re.IGNORECASE)) for kind, text in self.table["patterns"].items())
-
-    @cached_property
-    def named(self) -> re.Pattern[str]:
-        return compiled(self.table["named"])
-
-    @cached_property
-    def you_are(self) -> re.Pattern[str]:
-        return compiled(self.table["introduction"]["you_are"])
-
-    @cached_property
-    def still_you(self) -> re.Pattern[str] | None:
-        pattern = self.table["introduction"].get("still_you")
-        return compiled(pattern) if pattern else None
-
-    @cached_property
-    def _rules(self) -> Rules:
-        both = self.patterns if self.code == "en" else (*self.patterns, *english().patterns)
-        return tuple(rule for rule in both if rule[0] in self.phrases)
 
 
 @cache
@@ -76,6 +54,6 @@ def language_of(name: Any) -> Language:
     return languages().get(found[1].lower() if found else "en", english())
 
 
-def compiled(pattern: str, flags: int = 0) -> re.Pattern[str]:
-    """Compile a pattern of a phrases file, in which line breaks and indentation do not count."""
-    return re.compile("".join(map(str.lstrip, pattern.splitlines())), flags)
+def pattern(text: str) -> str:
+    """Return a pattern of a phrases file without line breaks and indentation, which do not count."""
+    return "".join(map(str.lstrip, text.splitlines()))

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Mapping
-from random import Random
+from itertools import accumulate
 from typing import Any
 
 from charhost.character.character import Character
 from charhost.llm.model import CallDelta, Delta, ModelRequest, Usage
 from charhost.llm.offline.commands import Command
-from charhost.llm.offline.context import Context, text_of
 from charhost.llm.offline.introduction import introduction
 from charhost.llm.offline.languages import language_of
+from charhost.llm.offline.messages import text_of
 from charhost.llm.offline.reply import Reply
 
 
@@ -31,27 +31,21 @@ class OfflineModel:
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         """Reply word by word; the same conversation gets the same reply."""
-        context = Context.of(self._character.name, request.messages)
-        reply = Reply(self._character, self._language, self._introduction, context, request).choose()
-        if isinstance(reply, Command):
-            number = f"call_{Random(context.seed).getrandbits(64):016x}"
-            yield Delta(calls=(CallDelta(0, number, reply.tool, reply.arguments),))
-            yield Delta(finish="tool_calls", usage=_usage(request, len(reply.tool) + len(reply.arguments)))
+        reply = Reply(self._character, self._language, self._introduction, request)
+        chosen = reply.choose()
+        if isinstance(chosen, Command):
+            call_id = f"call_{reply.random.getrandbits(64):016x}"
+            yield Delta(calls=(CallDelta(0, call_id, chosen.tool, chosen.arguments),))
+            yield Delta(finish="tool_calls", usage=_usage(request, chosen.tool + chosen.arguments))
             return
-        budget, written = _budget(request.options), 0
-        for position, word in enumerate(_words(_stopped(reply, request.options.get("stop")))):
-            if written + len(word) > budget:
-                yield Delta(finish="length", usage=_usage(request, written))
-                return
+        words = re.findall(r"\s*\S+", _stopped(chosen, request.options.get("stop")))
+        budget = _budget(request.options)
+        written = [word for word, end in zip(words, accumulate(map(len, words)), strict=True) if end <= budget]
+        for position, word in enumerate(written):
             yield Delta(text=word)
-            written += len(word)
             if position % 16 == 15:
                 await asyncio.sleep(0)  # let other conversations go on
-        yield Delta(finish="stop", usage=_usage(request, written))
-
-
-def _words(text: str) -> list[str]:
-    return re.findall(r"\s*\S+", text)
+        yield Delta(finish="stop" if written == words else "length", usage=_usage(request, "".join(written)))
 
 
 def _stopped(text: str, stop: Any) -> str:
@@ -67,6 +61,6 @@ def _budget(options: Mapping[str, Any]) -> float:
 
 
 # An estimate: four characters make a token.
-def _usage(request: ModelRequest, written: int) -> Usage:
+def _usage(request: ModelRequest, written: str) -> Usage:
     read = sum(len(text_of(message.get("content"))) for message in request.messages)
-    return Usage(-(-read // 4), -(-written // 4))
+    return Usage(-(-read // 4), -(-len(written) // 4))

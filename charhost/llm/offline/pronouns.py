@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import cache
+from typing import Any
 
 from charhost.llm.offline.languages import english
 
@@ -13,7 +12,7 @@ _WORD = re.compile(r"\w+(?:['’]\w+)*|\W+")
 
 def swap(text: str) -> str:
     """Return *text* from the other side: "I lost my keys" becomes "you lost your keys"."""
-    return _replaced(text, {**_table("to_you"), **_table("to_me")})
+    return _replaced(text, _table("to_you") | _table("to_me"))
 
 
 def first_person(text: str) -> str:
@@ -21,7 +20,7 @@ def first_person(text: str) -> str:
     return _replaced(text, _table("to_me"))
 
 
-def _replaced(text: str, words: Mapping[str, str]) -> str:
+def _replaced(text: str, words: dict[str, str]) -> str:
     tokens = _WORD.findall(text)
     lower = [token.replace("’", "'").lower() for token in tokens]
     result = "".join(_replacement(lower, at, words) or token for at, token in enumerate(tokens))
@@ -30,14 +29,14 @@ def _replaced(text: str, words: Mapping[str, str]) -> str:
     return result
 
 
-def _replacement(lower: list[str], at: int, words: Mapping[str, str]) -> str | None:
+def _replacement(lower: list[str], at: int, words: dict[str, str]) -> str | None:
     word, before, after = lower[at], _beside(lower, at, -2), _beside(lower, at, 2)
     if word == "you":
         return "I" if _is_subject(before, after) else "me"
-    if "you" in (before, after) and word in _table("with_you"):
-        return _table("with_you")[word]
-    if "i" in (before, after) and word in _table("with_i") and "i" in words:
-        return _table("with_i")[word]
+    if "i" in (before, after) and "i" in words:
+        words = words | _table("with_i")
+    if "you" in (before, after):
+        words = words | _table("with_you")
     return words.get(word)
 
 
@@ -45,25 +44,20 @@ def _beside(lower: list[str], at: int, step: int) -> str:
     """Return the word before or after, past adverbs; "" where the sentence begins or ends there."""
     at += step
     while 0 <= at < len(lower) and lower[at - step // 2].isspace():
-        if lower[at] not in _words("adverbs"):
+        if lower[at] not in _table("adverbs"):
             return lower[at]
         at += step
     return ""
 
 
 def _is_subject(before: str, after: str) -> bool:
-    if not before or before in _words("auxiliaries") | _words("conjunctions") or after in _words("auxiliaries"):
+    auxiliaries = _table("auxiliaries")
+    if not before or before in auxiliaries or before in _table("conjunctions") or after in auxiliaries:
         return True
-    if before in _words("prepositions") | _words("verbs"):
+    if before in _table("prepositions") or before in _table("verbs"):
         return False
-    return bool(after) and after not in _words("after_object")
+    return bool(after) and after not in _table("after_object")
 
 
-def _table(name: str) -> Mapping[str, str]:
-    table: Mapping[str, str] = english().table["pronouns"][name]
-    return table
-
-
-@cache
-def _words(name: str) -> frozenset[str]:
-    return frozenset(english().table["pronouns"][name].split())
+def _table(name: str) -> Any:
+    return english().table["pronouns"][name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import takewhile
 from random import Random
 from typing import Any
 
@@ -10,101 +11,105 @@ from pydantic_core import to_json
 
 from charhost.character.character import Character
 from charhost.llm.model import ModelRequest
-from charhost.llm.offline.commands import Command, tool_call, tool_names
-from charhost.llm.offline.context import Context, sentences, text_of, user_name
+from charhost.llm.offline.commands import Command, command_in, tool_call, tool_names
 from charhost.llm.offline.languages import GENERAL, URGENT, Language
+from charhost.llm.offline.messages import end_of, sentences, text_of, user_name
 from charhost.llm.offline.pronouns import swap
 
+# Only the end of a conversation is read, which bounds the time that a reply takes.
+_MOST_MESSAGES = 100
 _MOST_RESULT = 300
 _MOST_TASK = 20_000
 _LIST_TASKS = ("tags", "follow_ups", "queries")
 
 
 class Reply:
-    def __init__(
-        self, character: Character, language: Language, identity: str, context: Context, request: ModelRequest
-    ) -> None:
-        self._name = character.name
-        self._greetings = character.greetings
+    def __init__(self, character: Character, language: Language, introduction: str, request: ModelRequest) -> None:
+        recent = [message for message in request.messages[-_MOST_MESSAGES:] if message["role"] != "system"]
+        texts = [(message["role"], end_of(message["content"])) for message in recent]
+        names = {call["id"]: call["function"]["name"] for message in recent for call in message.get("tool_calls", ())}
+        prompts = [message["content"] for message in request.messages if message["role"] == "user"]
+        self.random = Random(repr((character.name, texts)))
+        self._character = character
         self._language = language
-        self._identity = identity
-        self._context = context
         self._request = request
-        self._random = Random(context.seed)
-        self._user = user_name(context.user, language)
-        self._last = context.user[-1] if context.user else ""
+        self._prompt = text_of(prompts[-1]) if prompts else ""
+        self._command = command_in(self._prompt)
+        self._said = [text.replace("’", "'") for role, text in texts if role == "user"]
+        self._replies = "\n".join(text for role, text in texts if role == "assistant")
+        # Several, if tools were called in parallel.
+        self._results = [text for _, text in takewhile(lambda text: text[0] == "tool", reversed(texts))][::-1]
+        self._tool = names.get(recent[-1]["tool_call_id"], "tool") if self._results else ""
+        self._user = user_name(self._said, language)
+        # People seldom repeat a name at once.
+        is_named = not self._user or self._user in self._replies[-400:]
+        self._filling = {
+            "me": character.name,
+            "identity": introduction,
+            "user": self._user,
+            "name": "" if is_named else f", {self._user}",
+            "tools": self._tools(),
+        }
 
     def choose(self) -> str | Command:
         """Return a tool call or a text; the tasks of chat programs get the format that they ask for."""
         if (task := self._task()) is not None:
             return task
-        call = tool_call(self._context.command, self._request.tools, self._request.tool_choice)
-        if call and not self._context.results:
+        call = tool_call(self._command, self._request.tools, self._request.tool_choice)
+        if call and not self._results:
             return call
-        return self._with_notice(self._sentence())
-
-    def _with_notice(self, answer: str) -> str:
-        mark = self._language.mark
-        return answer if mark in answer or mark in self._context.replies else f"{self._phrase('notice')} {answer}"
+        text, mark = self._sentence(), self._language.mark
+        return text if mark in text or mark in self._replies else f"{self._phrase('notice')} {text}"
 
     def _sentence(self) -> str:
-        if self._context.results:
+        if self._results:
             return self._report()
-        if not self._context.user and not self._context.replies:
-            return self._random.choice(self._greetings) if self._greetings else self._phrase("greeting")
-        if command := self._context.command:
-            tools = self._tools() or f" {self._phrase('no_tools')}"
-            return self._phrase("no_tool", tool=command.tool, tools=tools)
-        if not any(letter.isalnum() for letter in self._last):
+        if not self._said and not self._replies:
+            greetings = self._character.greetings
+            return self.random.choice(greetings) if greetings else self._phrase("greeting")
+        if self._command:
+            tools = self._filling["tools"] or f" {self._phrase('no_tools')}"
+            return self._phrase("no_tool", tool=self._command.tool, tools=tools)
+        last = self._said[-1] if self._said else ""
+        if not any(letter.isalnum() for letter in last):
             return self._phrase("silence")
-        if _is_foreign(self._last):
+        if _is_foreign(last):
             return self._phrase("foreign")
-        kind, caught = self._kind()
-        return self._phrase("again" if kind == "greeting" and len(self._context.user) > 1 else kind, caught)
+        kind, caught = self._kind(last)
+        return self._phrase("again" if kind == "greeting" and len(self._said) > 1 else kind, caught)
 
     def _report(self) -> str:
-        result = " ".join(" ".join(self._context.results).split())
+        result = " ".join(" ".join(self._results).split())
         if len(result) > _MOST_RESULT:
             result = f"{result[:_MOST_RESULT].rstrip()}…"
-        return self._phrase("result" if result else "no_result", tool=self._context.tool, result=result)
+        return self._phrase("result" if result else "no_result", tool=self._tool, result=result)
 
-    def _kind(self) -> tuple[str, str]:
-        """Return the kind of the last message, and the words of it that the reply repeats."""
-        said = list(sentences(self._last))
-        urgent = (kind for text in said for kind, _ in self._language.kinds(text) if kind in URGENT)
-        if found := min(urgent, key=URGENT.index, default=None):
-            return found, ""
+    def _kind(self, message: str) -> tuple[str, str]:
+        """Return the kind of a message, and the words of it that the reply repeats."""
+        found = [(sentence, list(self._language.kinds(sentence))) for sentence in sentences(message)]
+        urgent = (kind for _, kinds in found for kind, _ in kinds if kind in URGENT)
+        if kind := min(urgent, key=URGENT.index, default=None):
+            return kind, ""
         general: str | None = None
-        for text in reversed(said):
-            if kind := self._about_names(text):
-                return kind, ""
-            for kind, match in self._language.kinds(text):
+        for sentence, kinds in reversed(found):
+            names = [kind for kind, _ in kinds]
+            if "lookup_me" in names:
+                return "known" if self._user else "lookup_me", ""
+            if names[:1] != ["who"] and user_name([sentence], self._language):
+                return "named", ""
+            for kind, match in kinds:
                 if kind not in GENERAL:
                     return kind, next(filter(None, match.groups()), "")
                 general = general or kind
         return general or "fallback", ""
 
-    def _about_names(self, sentence: str) -> str | None:
-        kinds = [kind for kind, _ in self._language.kinds(sentence)]
-        if "lookup_me" in kinds:
-            return "known" if self._user else "lookup_me"
-        return "named" if kinds[:1] != ["who"] and user_name((sentence,), self._language) else None
-
     def _phrase(self, kind: str, caught: str = "", **more: Any) -> str:
         """Return a phrase of that kind, filled in: an unused one, else the one that was used longest ago."""
         phrases = self._language.phrases[kind]
-        ages = {phrase: self._context.replies.rfind(_longest_piece(phrase)) for phrase in phrases}
+        ages = {phrase: self._replies.rfind(_longest_piece(phrase)) for phrase in phrases}
         oldest = [phrase for phrase in phrases if ages[phrase] == min(ages.values())]
-        filling = {"me": self._name, "identity": self._identity, "user": self._user, "name": self._vocative(), **more}
-        chosen = self._random.choice(oldest)
-        if "{tools}" in chosen:
-            filling.setdefault("tools", self._tools())
-        text = chosen.format(_repeated(caught, self._language), **filling)
+        text = self.random.choice(oldest).format(_repeated(caught, self._language), **(self._filling | more))
         return text[:1].upper() + text[1:] if kind not in ("result", "no_result") else text
-
-    def _vocative(self) -> str:
-        """Return the user's name after a comma, or "" if a recent reply has it: people seldom repeat a name at once."""
-        return f", {self._user}" if self._user and self._user not in self._context.replies[-400:] else ""
 
     def _tools(self) -> str:
         found = tool_names(self._request.tools)
@@ -116,14 +121,11 @@ class Reply:
 
     def _task(self) -> str | None:
         """Return the reply to a task that a chat program sends by itself: JSON for a title or a list; else None."""
-        prompt = next(
-            (text_of(m.get("content")) for m in reversed(self._request.messages) if m.get("role") == "user"), ""
-        )
-        if not prompt[:50].lstrip().startswith("### Task:"):
+        if not self._prompt[:50].lstrip().startswith("### Task:"):
             return None
-        asked = prompt[:_MOST_TASK]
+        asked = self._prompt[:_MOST_TASK]
         if re.search(r'"title"\s*:', asked):
-            return to_json({"title": _title(asked) or self._name}).decode()
+            return to_json({"title": _title(asked) or self._character.name}).decode()
         key = next((key for key in _LIST_TASKS if re.search(rf'"{key}"\s*:', asked)), None)
         return to_json({key: []}).decode() if key else self._phrase("task")
 

@@ -27,7 +27,7 @@ class UpstreamFault(Exception):
     """The server sent `error` in place of a chunk; `fault` is its value."""
 
     def __init__(self, fault: Any) -> None:
-        super().__init__(str(fault))
+        super().__init__(fault)
         self.fault = fault
 
 
@@ -55,16 +55,11 @@ class ChunkParser:
             return None
         try:
             chunk = decoded(data, allow_nan=True)
-        except ValueError as e:
-            raise _malformed() from e
-        if not isinstance(chunk, dict):
-            raise _malformed()
-        if chunk.get("error"):
-            raise UpstreamFault(chunk["error"])
-        try:
+            if error := chunk.get("error"):
+                raise UpstreamFault(error)
             return self._read(chunk)
         except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as e:
-            raise _malformed() from e
+            raise ModelError("malformed", "The model's server sent an invalid chunk.") from e
 
     def end(self) -> list[Delta]:
         """Return the last pieces; raises `ModelError` if the response is incomplete."""
@@ -127,10 +122,6 @@ class ChunkParser:
         return None
 
 
-def _malformed() -> ModelError:
-    return ModelError("malformed", "The model's server sent an invalid chunk.")
-
-
 def _text(content: Any) -> str:
     if content is None or isinstance(content, str):
         return content or ""
@@ -146,10 +137,5 @@ def _arguments(arguments: Any) -> str:
 
 def _usage(usage: dict[str, Any]) -> Usage:
     details = usage.get("prompt_tokens_details") or {}
-    return Usage(
-        _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")), _count(details.get("cached_tokens"))
-    )
-
-
-def _count(tokens: Any) -> int:
-    return max(0, int(tokens or 0))
+    counts = usage.get("prompt_tokens"), usage.get("completion_tokens"), details.get("cached_tokens")
+    return Usage(*(max(0, int(count or 0)) for count in counts))

@@ -8,12 +8,14 @@ from contextlib import suppress
 from typing import Any
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.http_exceptions import HttpProcessingError
 from pydantic_core import from_json
 
 from charhost.llm.model import ModelError
 from charhost.llm.upstream.endpoint import Endpoint
 from charhost.llm.upstream.failures import TransientError, of_exception, of_response
+from charhost.settings import proxy_for
 
 # Longer pauses that a server asks for are not waited for.
 _LONGEST_PAUSE = 10
@@ -30,8 +32,7 @@ class Connections:
 
     def __init__(self, connect_deadline: float) -> None:
         self._deadline = connect_deadline
-        self._kept: aiohttp.ClientSession | None = None
-        self._single: aiohttp.ClientSession | None = None
+        self._sessions: dict[bool, aiohttp.ClientSession] = {}
 
     async def ask(self, endpoint: Endpoint, body: bytes, model: str, until: float) -> aiohttp.ClientResponse:
         """Send a chat-completions request, repeat it after transient errors, and return the response.
@@ -50,10 +51,9 @@ class Connections:
                 await asyncio.sleep(pause)
                 tried += 1
 
-    async def names(self, endpoint: Endpoint) -> list[str]:
+    async def models(self, endpoint: Endpoint) -> list[str]:
+        """Return the names in the server's list of models; raises `ModelError`."""
         status, headers, body = await self._get(endpoint)
-        if status == 404:
-            raise ModelError("refused", "The model's server has no list of models (404).")
         if status != 200:
             raise of_response(status, headers, body, endpoint, "")
         try:
@@ -61,25 +61,19 @@ class Connections:
         except (ValueError, KeyError, TypeError) as e:
             raise ModelError("malformed", "The model's server sent an invalid list of models.") from e
 
-    async def answers(self, endpoint: Endpoint) -> bool:
-        """Return whether a server is reachable and accepts the key."""
-        try:
-            status, _, _ = await self._get(endpoint)
-        except ModelError:
-            return False
-        return status < 500 and status not in (401, 403)
-
     async def close(self) -> None:
-        sessions, self._kept, self._single = (self._kept, self._single), None, None
-        for session in filter(None, sessions):
+        while self._sessions:
+            _, session = self._sessions.popitem()
             await session.close()
 
     async def _post(
         self, session: aiohttp.ClientSession, endpoint: Endpoint, body: bytes, model: str
     ) -> aiohttp.ClientResponse:
-        url = f"{endpoint.url}/chat/completions"
+        url = endpoint.at("/chat/completions")
         try:
-            response = await session.post(url, data=body, headers=endpoint.headers, allow_redirects=False)
+            response = await session.post(
+                url, data=body, headers=endpoint.headers, proxy=proxy_for(url), allow_redirects=False
+            )
         except aiohttp.ConnectionTimeoutError:
             text = f"Connecting to the model took longer than {self._deadline:g} s (--llm-connect-deadline)."
             raise ModelError("timeout", text) from None
@@ -88,32 +82,33 @@ class Connections:
         if response.status == 200:
             return response
         async with response:
-            raise of_response(response.status, response.headers, await _beginning(response), endpoint, model)
+            error = of_response(response.status, response.headers, await _beginning(response), endpoint, model)
+            error.add_note(f"POST {endpoint.url}/chat/completions")
+            if hdrs.LOCATION in response.headers:
+                error.add_note(f"redirect to {response.headers[hdrs.LOCATION]}")
+            raise error
 
     async def _get(self, endpoint: Endpoint) -> tuple[int, Any, bytes]:
-        url = f"{endpoint.url}/models"
+        url = endpoint.at("/models")
         try:
             # Not through a kept connection, since it is not repeated.
-            async with self._session(fresh=True).get(url, headers=endpoint.headers, allow_redirects=False) as response:
+            async with self._session(fresh=True).get(
+                url, headers=endpoint.headers, proxy=proxy_for(url), allow_redirects=False
+            ) as response:
                 return response.status, response.headers, await _beginning(response)
         except (aiohttp.ClientError, OSError, ValueError) as e:
             raise of_exception(e) from e
 
     def _session(self, fresh: bool) -> aiohttp.ClientSession:
-        if fresh:
-            self._single = self._single or self._new_session(force_close=True)
-            return self._single
-        self._kept = self._kept or self._new_session()
-        return self._kept
-
-    def _new_session(self, **options: Any) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            # limit=0: `UpstreamModels` limits the requests.
-            connector=aiohttp.TCPConnector(limit=0, **options),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=None, connect=self._deadline),
-            trust_env=False,
-        )
+        if fresh not in self._sessions:
+            self._sessions[fresh] = aiohttp.ClientSession(
+                # limit=0: `UpstreamModels` limits the requests.
+                connector=aiohttp.TCPConnector(limit=0, force_close=fresh),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=None, connect=self._deadline),
+                trust_env=False,
+            )
+        return self._sessions[fresh]
 
 
 async def _beginning(response: aiohttp.ClientResponse) -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-HIDDEN = "…"
+_HIDDEN = "…"
 
 # Any address or key: those of a proxy should not be shown either.
 _TELLTALE = re.compile(
@@ -29,6 +29,17 @@ class Endpoint:
 
     url: str
     key: str | None = field(default=None, repr=False)
+    query: str = ""
+
+    @classmethod
+    def of(cls, address: str, key: str | None) -> Endpoint:
+        """Return the endpoint of an address that may end in a slash, `/chat/completions` or a query."""
+        parts = urlsplit(address)
+        path = parts.path.rstrip("/").removesuffix("/chat/completions").rstrip("/")
+        return cls(f"{parts.scheme}://{parts.netloc}{path}", key, parts.query)
+
+    def at(self, path: str) -> str:
+        return f"{self.url}{path}?{self.query}" if self.query else f"{self.url}{path}"
 
     @property
     def host(self) -> str:
@@ -43,11 +54,11 @@ class Endpoint:
     def scrub(self, text: str) -> str:
         """Return *text* on one line without the address, the key and longer parts of the key."""
         for pattern in self._names():
-            text = pattern.sub(HIDDEN, text[:_LONGEST_TEXT])
-        return " ".join(HIDDEN if self._has_key(word) else word for word in text.split())
+            text = pattern.sub(_HIDDEN, text[:_LONGEST_TEXT])
+        return self.scrub_key(text)
 
     def scrub_key(self, text: str) -> str:
-        return " ".join(HIDDEN if self._has_key(word) else word for word in text[:_LONGEST_TEXT].split())
+        return " ".join(_HIDDEN if self._has_key(word) else word for word in text[:_LONGEST_TEXT].split())
 
     def _names(self) -> Iterator[re.Pattern[str]]:
         parts = urlsplit(self.url)
@@ -57,6 +68,8 @@ class Endpoint:
                 yield re.compile(rf"(?<![\w.-]){re.escape(name)}(?::\d+)?(?![\w-])", re.IGNORECASE)
         if parts.path not in ("", "/", "/v1"):
             yield re.compile(re.escape(parts.path.rstrip("/")), re.IGNORECASE)
+        if self.query:
+            yield re.compile(re.escape(self.query), re.IGNORECASE)
         if parts.port:
             yield re.compile(rf"(?<=:){parts.port}\b|\bport\s+{parts.port}\b", re.IGNORECASE)
 

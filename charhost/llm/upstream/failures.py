@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -16,6 +16,8 @@ from charhost.llm.model import ErrorType, ModelError
 from charhost.llm.upstream.endpoint import Endpoint
 
 _LONGEST_QUOTE = 300
+_LONGEST_COMPLAINT = 2000
+_COMPLAINTS = ("error", "detail", "message", "msg", "type", "code", "param", "loc")
 _UNAUTHORIZED = "The model's server does not accept the key it was sent."
 
 
@@ -28,24 +30,37 @@ class TransientError(ModelError):
         self.pause = pause
 
 
+class RefusedRequest(ModelError):
+    """A refusal, perhaps of the request's form; `complaint` is the server's text, which is not for clients."""
+
+    def __init__(self, error_type: ErrorType, message: str, status: int, complaint: str) -> None:
+        super().__init__(error_type, message)
+        self.status = status
+        self.complaint = complaint
+
+
 def of_response(status: int, headers: Mapping[str, str], body: bytes, endpoint: Endpoint, model: str) -> ModelError:
     """Return the error of a response other than 200; *model* is the requested one."""
     if status in (401, 403):
         # The body is not quoted: it often holds parts of the key.
         return ModelError("unauthorized", f"{_UNAUTHORIZED[:-1]} ({status}).")
+    complaint = " ".join(_complaint(_decoded(body)))
     if status == 404:
-        return ModelError("refused", f"The model {model!r} is unknown to the model's server (404).")
+        return RefusedRequest(
+            "refused", f"The model {model!r} is unknown to the model's server (404).", status, complaint
+        )
     if 300 <= status < 400:
         return ModelError("refused", f"The model's server sent a redirect ({status}), which is not followed.")
     quote = _quote(_message(body), endpoint)
-    if status in (429, 503):
-        pause = retry_after(headers)
-        if status == 429:
-            return TransientError("rate_limited", f"The model's server gets too many requests (429){quote}.", 2, pause)
-        return TransientError("server_error", f"The model's server is unavailable (503){quote}.", 2, pause)
+    if status == 429:
+        text = f"The model's server gets too many requests (429){quote}."
+        return TransientError("rate_limited", text, again=2, pause=retry_after(headers))
+    if status == 503:
+        text = f"The model's server is unavailable (503){quote}."
+        return TransientError("server_error", text, again=2, pause=retry_after(headers))
     if status >= 500:
-        return ModelError("server_error", f"The model's server failed ({status}){quote}.")
-    return ModelError("refused", f"The model's server refused the request ({status}){quote}.")
+        return RefusedRequest("server_error", f"The model's server failed ({status}){quote}.", status, complaint)
+    return RefusedRequest("refused", f"The model's server refused the request ({status}){quote}.", status, complaint)
 
 
 def of_fault(fault: Any, endpoint: Endpoint) -> ModelError:
@@ -101,14 +116,30 @@ def _quote(message: str, endpoint: Endpoint) -> str:
     return f": {text[:_LONGEST_QUOTE]}" if text else ""
 
 
+def _decoded(body: bytes) -> Any:
+    try:
+        return from_json(body)
+    except ValueError:
+        return None
+
+
 def _message(body: bytes) -> str:
     """Return the error message in a JSON body; empty for others, such as a proxy's page."""
-    try:
-        answer = from_json(body)
-    except ValueError:
-        return ""
+    answer = _decoded(body)
     fields = answer if isinstance(answer, dict) else {}
     return next((_text_of(fields[name]) for name in ("error", "detail", "message") if fields.get(name)), "")
+
+
+def _complaint(answer: Any) -> Iterator[str]:
+    """Yield the texts and codes of an error; not its `input`, which repeats the request."""
+    if isinstance(answer, dict):
+        for name in _COMPLAINTS:
+            yield from _complaint(answer.get(name))
+    elif isinstance(answer, list):
+        for item in answer:
+            yield from _complaint(item)
+    elif isinstance(answer, str):
+        yield answer[:_LONGEST_COMPLAINT]
 
 
 def _text_of(fault: Any) -> str:

@@ -7,20 +7,21 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from typing import Literal
 
-from pydantic_core import PydanticSerializationError
-
 from charhost.character.character import Character
-from charhost.jsontext import encoded
-from charhost.llm.model import Delta, Model, ModelError, ModelRequest
-from charhost.llm.offline import OfflineModel
+from charhost.llm.model import Delta, Model, ModelError, ModelRequest, ServerHabits
+from charhost.llm.offline.model import OfflineModel
 from charhost.llm.upstream.chunk_parser import ChunkParser, UpstreamFault
 from charhost.llm.upstream.connections import Connections
 from charhost.llm.upstream.endpoint import Endpoint
 from charhost.llm.upstream.failures import of_fault
+from charhost.llm.upstream.habits import Fields
+from charhost.llm.upstream.negotiation import Negotiation
 from charhost.llm.upstream.response_stream import ResponseStream
-from charhost.settings import Settings, key_from_environment
+from charhost.llm.upstream.stop_sequences import StopSequences
+from charhost.settings import Habit, Settings, key_from_environment
 
 log = logging.getLogger("charhost.llm")
 
@@ -30,8 +31,14 @@ _BUSY_SECONDS = 5
 # Whether an error shows that the server is up; other errors show nothing.
 _SIGNS = dict.fromkeys(("unreachable", "timeout", "server_error", "unauthorized"), False)
 _SIGNS |= {"refused": True, "rate_limited": True}
-# The chunks of several choices would come mixed.
-_NOT_PASSED_ON = ("n",)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenResponse:
+    """A response that has begun, and the `stop` of its request if the server does not apply it."""
+
+    stream: ResponseStream
+    stop: StopSequences | None
 
 
 class UpstreamModels:
@@ -42,8 +49,10 @@ class UpstreamModels:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._server = _server(settings)
+        key = settings.llm_key.get_secret_value() if settings.llm_key else None
+        self._server = Endpoint.of(settings.llm_url, key) if settings.llm_url is not None else None
         self._connections = Connections(settings.llm_connect_deadline)
+        self._negotiation = Negotiation(self._connections)
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
         self._names: dict[Endpoint, str] = {}
         self._naming: defaultdict[Endpoint, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -65,11 +74,27 @@ class UpstreamModels:
                 self._learn(await self._probe(self._server))
         return "up" if self._up else "down"
 
+    def habits(self) -> list[ServerHabits]:
+        return self._negotiation.habits.listed()
+
     async def close(self) -> None:
         await self._connections.close()
 
-    def endpoint(self, character: Character) -> Endpoint:
-        """Return the server and the key of *character*; raises `ModelError`."""
+    @asynccontextmanager
+    async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[OpenResponse]:
+        """Wait for a slot, and open a response; raises `ModelError`."""
+        endpoint = self._endpoint(character)
+        with self._report(character, endpoint):
+            async with self._slot():
+                response = await self._open(character, request, endpoint)
+                try:
+                    yield response
+                finally:
+                    response.stream.close()
+        self._negotiation.addresses.prove(endpoint)
+        self._learn(True, endpoint)
+
+    def _endpoint(self, character: Character) -> Endpoint:
         choice = character.llm
         if choice.url is None and choice.api_key_env is None and self._server is not None:
             return self._server
@@ -77,17 +102,7 @@ class UpstreamModels:
         key = key_from_environment(choice.api_key_env) if choice.api_key_env else None
         if choice.api_key_env and not key:
             raise ModelError("unauthorized", f"The variable {choice.api_key_env} for the key is not set.")
-        return Endpoint(str(choice.url or self._settings.llm_url).rstrip("/"), key)
-
-    @asynccontextmanager
-    async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[ResponseStream]:
-        """Wait for a slot, and open a response; raises `ModelError`."""
-        endpoint = self.endpoint(character)
-        with self._report(character, endpoint):
-            async with self._slot():
-                with await self._open(character, request, endpoint) as response:
-                    yield response
-        self._learn(True, endpoint)
+        return Endpoint.of(str(choice.url or self._settings.llm_url), key)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -102,35 +117,35 @@ class UpstreamModels:
         finally:
             self._slots.release()
 
-    async def _open(self, character: Character, request: ModelRequest, endpoint: Endpoint) -> ResponseStream:
+    async def _open(self, character: Character, request: ModelRequest, endpoint: Endpoint) -> OpenResponse:
         seconds = self._settings.llm_first_deadline
         until = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout_at(until):
                 model = character.llm.model or self._settings.llm_model or await self._first_name(endpoint)
-                body = _body(character, request, model)
-                response = await self._connections.ask(endpoint, body, model, until)
+                fields = _fields(character, request, model)
+                compat = self._compat(character)
+                response, habits = await self._negotiation.send(endpoint, fields, compat, request.needs_tools, until)
         except TimeoutError:
             text = f"The model did not begin its response within {seconds:g} s (--llm-first-deadline)."
             raise ModelError("timeout", text) from None
-        return ResponseStream(response, until, seconds, self._settings.llm_idle_deadline)
+        stop = StopSequences(fields["stop"]) if Habit.NO_STOP in habits and "stop" in fields else None
+        return OpenResponse(ResponseStream(response, until, seconds, self._settings.llm_idle_deadline), stop)
+
+    def _compat(self, character: Character) -> frozenset[Habit]:
+        """Return the habits that are configured for the server of *character*."""
+        return character.llm.compat | (self._settings.llm_habits if character.llm.url is None else frozenset())
 
     async def _first_name(self, endpoint: Endpoint) -> str:
         """Return the model to use where none is configured; the server is asked once."""
         async with self._naming[endpoint]:
             if endpoint not in self._names:
-                self._names[endpoint] = await self._ask_for_name(endpoint)
+                try:
+                    self._names[endpoint] = await self._negotiation.addresses.first_model(endpoint)
+                except ModelError as e:
+                    text = f"{e} Set --llm-model, or `model` in the character's LLM."
+                    raise ModelError(e.error_type, text, e.retry_after) from e
             return self._names[endpoint]
-
-    async def _ask_for_name(self, endpoint: Endpoint) -> str:
-        advice = "Set --llm-model, or `model` in the character's LLM."
-        try:
-            names = await self._connections.names(endpoint)
-        except ModelError as e:
-            raise ModelError(e.error_type, f"{e} {advice}", e.retry_after) from e
-        if not names:
-            raise ModelError("refused", f"The model's server has no models. {advice}")
-        return names[0]
 
     @contextmanager
     def _report(self, character: Character, endpoint: Endpoint) -> Iterator[None]:
@@ -141,8 +156,8 @@ class UpstreamModels:
                 raise of_fault(e.fault, endpoint) from e
         except ModelError as e:
             # Not the repr of the cause, which may hold the headers of the request.
-            cause = f"{type(e.__cause__).__name__}: {e.__cause__}" if e.__cause__ else "no exception"
-            cause = endpoint.scrub_key(cause)
+            causes = [f"{type(e.__cause__).__name__}: {e.__cause__}"] if e.__cause__ else []
+            cause = endpoint.scrub_key("; ".join([*causes, *getattr(e, "__notes__", ())])) or "no exception"
             log.warning("%s at %s: %s: %s (%s)", character.name, endpoint.host, e.error_type, e, cause)
             if e.error_type in _SIGNS:
                 self._learn(_SIGNS[e.error_type], endpoint)
@@ -158,46 +173,41 @@ class UpstreamModels:
     async def _probe(self, server: Endpoint) -> bool:
         try:
             async with asyncio.timeout(_PROBE_SECONDS):
-                return await self._connections.answers(server)
+                return await self._negotiation.addresses.find(server)
         except TimeoutError:
             return False
 
 
+@dataclass(frozen=True)
 class UpstreamModel:
-    def __init__(self, models: UpstreamModels, character: Character) -> None:
-        self._models = models
-        self._character = character
+    models: UpstreamModels
+    character: Character
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         """Yield the response piece by piece; closing the generator closes the connection. Raises `ModelError`."""
         parser = ChunkParser()
-        async with self._models.ask(self._character, request) as response:
-            while not (parser.done or response.ended):
-                for data in await response.read():
+        async with self.models.ask(self.character, request) as response:
+            stream, stop = response.stream, response.stop
+            while not (parser.done or stream.ended):
+                for data in await stream.read():
                     if (delta := parser.feed(data)) is not None:
-                        yield delta
+                        yield delta if stop is None else stop.cut(delta)
+                        if stop is not None and stop.found:
+                            return
             for delta in parser.end():
-                yield delta
-            await response.finish()
+                yield delta if stop is None else stop.cut(delta)
+            await stream.finish()
 
 
-def _server(settings: Settings) -> Endpoint | None:
-    if settings.llm_url is None:
-        return None
-    return Endpoint(settings.llm_url, settings.llm_key.get_secret_value() or None if settings.llm_key else None)
-
-
-def _body(character: Character, request: ModelRequest, model: str) -> bytes:
+def _fields(character: Character, request: ModelRequest, model: str) -> Fields:
     options = character.llm.options
     if "max_completion_tokens" in request.options:
         options.pop("max_tokens", None)  # another name for the same: servers refuse both
-    fields = options | {name: value for name, value in request.options.items() if name not in _NOT_PASSED_ON}
+    fields = options | dict(request.options)
+    fields.pop("n", None)  # the chunks of several choices would come mixed
     fields |= {"model": model, "messages": request.messages, "stream": True, "stream_options": {"include_usage": True}}
     if request.tools:
         fields["tools"] = request.tools
         if request.tool_choice is not None:
             fields["tool_choice"] = request.tool_choice
-    try:
-        return encoded(fields)
-    except PydanticSerializationError as e:
-        raise ModelError("refused", "The request to the model cannot be encoded as JSON.") from e
+    return fields

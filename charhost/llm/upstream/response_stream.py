@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from types import TracebackType
 
 import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
@@ -19,7 +18,7 @@ _LAST_BYTES = 0.05
 
 
 class ResponseStream:
-    """Reads the events of a streamed response, or the body of another one; closes its connection on exit.
+    """Reads the events of a streamed response, or the body of another one.
 
     Only events extend the deadline: it is the moment *first* until the first event, then *idle* seconds after each.
     Time in which the caller does not read does not count.
@@ -37,10 +36,7 @@ class ResponseStream:
         self._idle = idle
         self._timeout_text = f"The model did not begin its response within {first_seconds:g} s (--llm-first-deadline)."
 
-    def __enter__(self) -> ResponseStream:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, e: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
         # No effect on a connection whose response was read to its end: it is in the pool again.
@@ -105,15 +101,13 @@ class _Whole:
     """Collects a response that is not streamed, as some servers send in spite of `stream`."""
 
     def __init__(self) -> None:
-        self._body: list[bytes] = []
-        self._size = 0
+        self._body = bytearray()
 
     def feed(self, piece: bytes) -> list[bytes]:
-        self._body.append(piece)
-        self._size += len(piece)
-        if self._size > _MOST_BYTES:
+        self._body += piece
+        if len(self._body) > _MOST_BYTES:
             raise EventTooLong
         return []
 
     def end(self) -> list[bytes]:
-        return [b"".join(self._body), b"[DONE]"]
+        return [bytes(self._body), b"[DONE]"]

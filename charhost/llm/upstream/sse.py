@@ -16,32 +16,24 @@ class EventData:
     """
 
     def __init__(self) -> None:
-        self._line: list[bytes] = []
-        self._line_size = 0
+        self._line = bytearray()
         self._data: list[bytes] = []
         self._data_size = 0
 
     def feed(self, piece: bytes) -> list[bytes]:
         """Return the data of the events that *piece* completes; raises `EventTooLong`."""
-        lines = piece.split(b"\n")
-        self._add_to_line(lines[0])
-        if len(lines) == 1:
-            return []
-        # Joined only now: a line in many pieces would else be copied for each.
-        lines[0] = b"".join(self._line)
-        self._line, self._line_size = [], 0
-        self._add_to_line(lines.pop())
+        *lines, rest = piece.split(b"\n")
+        if lines and self._line:
+            lines[0] = bytes(self._line) + lines[0]
+            self._line.clear()
+        self._line += rest
+        if len(self._line) > MOST_BYTES:
+            raise EventTooLong
         return self._read(lines)
 
     def end(self) -> list[bytes]:
         """Return the data of the last event: some servers leave out the blank line after it."""
-        return self._read([b"".join(self._line), b""])
-
-    def _add_to_line(self, part: bytes) -> None:
-        self._line.append(part)
-        self._line_size += len(part)
-        if self._line_size > MOST_BYTES:
-            raise EventTooLong
+        return self._read([bytes(self._line), b""])
 
     def _read(self, lines: list[bytes]) -> list[bytes]:
         events = []

@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, FiniteFloat,
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import Item
-from charhost.conversation.turn_context import TurnOptions
+from charhost.conversation.turn import TurnOptions
 from charhost.jsontext import decoded
 from charhost.text import FieldProblem, field_path, field_problems
 from charhost.web.client_model import ClientModel, FirstError

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from charhost.conversation.items import Item
-from charhost.conversation.turn_context import TurnOptions
+from charhost.conversation.turn import TurnOptions
 from charhost.jsontext import Json
 from charhost.web.client_model import ClientModel
 from charhost.web.protocol.session_params import (

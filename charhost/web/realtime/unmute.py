@@ -13,8 +13,7 @@ from pydantic_core import to_json
 
 from charhost.character.character import Character, CharacterSet
 from charhost.conversation.items import Message
-from charhost.conversation.turn import Turn
-from charhost.conversation.turn_context import TurnOptions
+from charhost.conversation.turn import Turn, TurnOptions
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
 from charhost.jsontext import Json
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid

@@ -13,7 +13,7 @@ import pytest
 from charhost.character.character import Character
 from charhost.character.model_choice import ModelChoice
 from charhost.llm.model import CallDelta, Delta, ModelRequest
-from charhost.llm.offline import OfflineModel
+from charhost.llm.offline.model import OfflineModel
 from charhost.reload.manager import CharacterManager
 from tests.conftest import character
 

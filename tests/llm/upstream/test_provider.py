@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -16,9 +17,11 @@ from pydantic_core import from_json, to_json
 
 from charhost.character.model_choice import ModelChoice
 from charhost.llm.model import Delta, ModelError, ModelRequest
-from charhost.llm.offline import OfflineModel
-from charhost.llm.upstream import UpstreamModels
+from charhost.llm.offline.model import OfflineModel
+from charhost.llm.upstream import provider
+from charhost.llm.upstream.provider import UpstreamModels
 from charhost.settings import Settings
+from tests.strict_upstream import strict_upstream
 
 HELLO = ModelRequest([{"role": "user", "content": "Hello"}])
 KEY = "sk-0123456789abcdef"
@@ -383,8 +386,8 @@ async def test_context_overflow(llmock: LLMock, make: Make) -> None:
     assert "maximum context length" in str(await failure(make(llmock.base_url())))
 
 
-async def test_redirects_are_not_followed(upstream: Any, make: Make) -> None:
-    """A redirect takes neither the request nor the key elsewhere."""
+async def test_redirects_are_not_followed(upstream: Any, make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A redirect takes neither the request nor the key elsewhere; the log names its target, the client's error not."""
     other = await upstream(hi)
 
     async def script(line: Line) -> None:
@@ -392,6 +395,15 @@ async def test_redirects_are_not_followed(upstream: Any, make: Make) -> None:
 
     error = await failure(make((await upstream(script)).url))
     assert (error.error_type, other.requests) == ("refused", [])
+    assert f"redirect to {other.url}/chat/completions" in caplog.text
+    assert "127.0.0.1" not in str(error)
+
+
+async def test_log_names_the_address_of_a_404(llmock: LLMock, make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """The log of a 404 names the address that was asked."""
+    llmock.fail(404, times=None)
+    await failure(make(llmock.base_url()))
+    assert f"POST {llmock.base_url()}/chat/completions" in caplog.text
 
 
 async def test_log_names_the_host_and_no_key(llmock: LLMock, make: Make, caplog: pytest.LogCaptureFixture) -> None:
@@ -646,9 +658,17 @@ async def test_failures_give_the_place_back(llmock: LLMock, make: Make) -> None:
 # State
 
 
+async def listing(line: Line) -> None:
+    """A script: a list of one model, or Hi."""
+    if line.head.startswith("GET"):
+        line.answer(b'{"data":[{"id":"big"}]}', kind="application/json")
+    else:
+        line.answer(STOP)
+
+
 async def test_state_is_found_out_once(upstream: Any, make: Make) -> None:
-    """Many who ask at once, and later, share one look at the server."""
-    server = await upstream(hi)
+    """Concurrent requests for the state, and later ones, share one probe."""
+    server = await upstream(listing)
     models = make(server.url)
     assert set(await asyncio.gather(*(models.state() for _ in range(5)))) == {"up"}
     assert (await models.state(), len(server.requests)) == ("up", 1)
@@ -661,15 +681,90 @@ async def test_state_down(make: Make, unused_tcp_port: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "state"),
-    [("401 Unauthorized", "down"), ("500 Internal Server Error", "down"), ("404 Not Found", "up")],
+    [
+        ("401 Unauthorized", "down"),
+        ("500 Internal Server Error", "down"),
+        ("404 Not Found", "down"),
+        ("200 OK", "down"),
+    ],
 )
 async def test_state_of_servers_that_refuse(status: str, state: str, upstream: Any, make: Make) -> None:
-    """A server that fails, or does not take the key, is down; one that lists no models is not."""
+    """A server that fails, does not take the key, or is no model's server is down."""
 
     async def script(line: Line) -> None:
         line.answer(b"", status)
 
     assert await make((await upstream(script)).url).state() == state
+
+
+async def test_state_of_a_server_without_a_list(upstream: Any, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that has responded is up, although it lists no models."""
+    monkeypatch.setattr(provider, "_KNOWN_SECONDS", 0)
+
+    async def script(line: Line) -> None:
+        line.answer(STOP, "404 Not Found" if line.head.startswith("GET") else "200 OK")
+
+    models = make((await upstream(script)).url)
+    await text(models)
+    assert await models.state() == "up"
+
+
+@pytest.mark.parametrize("path", ["", "/", "/v1", "/v1/", "/v1/chat/completions", "/v1?api-version=7"])
+async def test_addresses_forgive(path: str, make: Make) -> None:
+    """The server is found with or without `/v1`, the path of chat completions, a slash or a query."""
+    async with strict_upstream() as server:
+        models = make(server.url.removesuffix("/v1") + path)
+        assert await models.state() == "up"
+        assert await text(models) == "Hello from the model."
+
+
+async def test_address_is_found_by_a_response(make: Make) -> None:
+    """A request that meets nothing at the configured address finds the server."""
+    async with strict_upstream() as server:
+        assert await text(make(server.url.removesuffix("/v1"))) == "Hello from the model."
+
+
+async def test_address_without_v1(make: Make) -> None:
+    """A server that responds at the root is found from an address with `/v1`."""
+    async with strict_upstream(base="") as server:
+        assert await text(make(server.url + "/v1")) == "Hello from the model."
+
+
+async def test_proxy_of_the_environment(upstream: Any, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request to another machine goes through `HTTP_PROXY`, unless `NO_PROXY` names the machine."""
+    proxy = await upstream(hi)
+    monkeypatch.setenv("HTTP_PROXY", proxy.url.removesuffix("/v1"))
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    models = make("http://model.invalid/v1")
+    assert await text(models) == "Hi"
+    assert proxy.requests[0].head.startswith("POST http://model.invalid/v1/chat/completions ")
+    monkeypatch.setenv("NO_PROXY", "model.invalid")
+    assert (await failure(models)).error_type == "unreachable"
+
+
+async def test_loopback_has_no_proxy(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request to this machine never goes through a proxy."""
+    monkeypatch.setenv("HTTP_PROXY", "http://proxy.invalid:3128")
+    async with strict_upstream() as server:
+        assert await text(make(server.url)) == "Hello from the model."
+
+
+async def test_netrc_is_not_read(upstream: Any, make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A password in `.netrc` does not go to a model."""
+    server = await upstream(hi)
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login me password secret", encoding="utf-8")
+    monkeypatch.setenv("NETRC", str(netrc))
+    await text(make(server.url, llm_key=None))
+    assert "authorization" not in server.requests[0].head.lower()
+
+
+async def test_query_stays(make: Make) -> None:
+    """The query of the configured address is part of each request."""
+    async with strict_upstream() as server:
+        await text(make(server.url + "?api-version=7"))
+        assert server.queries == ["api-version=7"]
 
 
 async def test_state_learns_from_answers(upstream: Any, make: Make) -> None:
@@ -690,7 +785,7 @@ async def test_state_learns_from_answers(upstream: Any, make: Make) -> None:
 
 async def test_state_is_not_that_of_others(upstream: Any, make: Make, unused_tcp_port: int) -> None:
     """The failure of a character's own server does not change the state of the server's."""
-    models = make((await upstream(hi)).url)
+    models = make((await upstream(listing)).url)
     assert await models.state() == "up"
     await failure(models, url=f"http://127.0.0.1:{unused_tcp_port}/v1")
     assert await models.state() == "up"

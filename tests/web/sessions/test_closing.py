@@ -54,7 +54,7 @@ async def test_all_turns_are_let_finish() -> None:
     """The close message waits for the last of several turns (promise 28)."""
     gates = [asyncio.Event(), asyncio.Event()]
     talk = session(Line())
-    talk.conversation._shared.models = ScriptedModel([gates[0]], [gates[1]])
+    talk.conversation.shared.models = ScriptedModel([gates[0]], [gates[1]])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         first, second = await under_way(talk, tasks), await under_way(talk, tasks)
         talk.closing.leave(BYE, 5, drain=60)

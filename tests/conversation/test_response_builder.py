@@ -1,4 +1,4 @@
-"""AnswerBuilder: how the pieces of a response become items and events."""
+"""ResponseBuilder: how the pieces of a response become items and events."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from charhost.conversation.answer_builder import AnswerBuilder
 from charhost.conversation.history import History
 from charhost.conversation.items import FunctionCall, FunctionOutput, Message
+from charhost.conversation.response_builder import ResponseBuilder
 from charhost.conversation.turn_events import TurnEvent
 from charhost.llm.model import CallDelta, Delta, ModelError
 from tests.scripted import call, message
@@ -21,9 +21,9 @@ def history() -> History:
 
 
 @pytest.fixture
-def builder(history: History) -> AnswerBuilder:
+def builder(history: History) -> ResponseBuilder:
     """A builder in a house whose own tools begin with `own`."""
-    return AnswerBuilder(history, lambda name: name.startswith("own"))
+    return ResponseBuilder(history, lambda name: name.startswith("own"))
 
 
 def piece(arguments: str, index: int = 0) -> Delta:
@@ -36,13 +36,13 @@ def told(events: Iterable[TurnEvent]) -> list[tuple[str, int, str]]:
     return [(type(e).__name__, e.index, e.text if hasattr(e, "text") else e.item.status) for e in events]  # type: ignore[union-attr]
 
 
-def taken(builder: AnswerBuilder, *deltas: Delta) -> list[tuple[str, int, str]]:
+def taken(builder: ResponseBuilder, *deltas: Delta) -> list[tuple[str, int, str]]:
     """What is told of a whole answer."""
     events = [event for delta in deltas for event in builder.add(delta)]
     return told([*events, *builder.close()])
 
 
-def test_words_are_a_message(builder: AnswerBuilder, history: History) -> None:
+def test_words_are_a_message(builder: ResponseBuilder, history: History) -> None:
     """Words begin a message, go on with it, and are in the history when it is closed."""
     assert taken(builder, Delta("Hel"), Delta("lo")) == [
         ("ItemAdded", 0, "in_progress"),
@@ -55,13 +55,13 @@ def test_words_are_a_message(builder: AnswerBuilder, history: History) -> None:
     assert (said.role, said.text, said.status, builder.shown) == ("assistant", "Hello", "completed", (said,))
 
 
-def test_nothing_is_nothing(builder: AnswerBuilder, history: History) -> None:
+def test_nothing_is_nothing(builder: ResponseBuilder, history: History) -> None:
     """A piece without words or calls begins no item."""
     assert taken(builder, Delta(), Delta(finish="stop")) == []
     assert (list(history), builder.shown) == ([], ())
 
 
-def test_call_of_the_client(builder: AnswerBuilder, history: History) -> None:
+def test_call_of_the_client(builder: ResponseBuilder, history: History) -> None:
     """A call for the client is sent piece by piece."""
     assert taken(builder, call("roll", '{"n"'), piece(": 2}")) == [
         ("ItemAdded", 0, "in_progress"),
@@ -75,14 +75,14 @@ def test_call_of_the_client(builder: AnswerBuilder, history: History) -> None:
     assert builder.calls == [made]
 
 
-def test_call_without_arguments(builder: AnswerBuilder) -> None:
+def test_call_without_arguments(builder: ResponseBuilder) -> None:
     """Arguments that the model does not write are an empty object, also in the events."""
     assert taken(builder, call("roll", ""))[1:] == [("ArgumentsDelta", 0, "{}"), ("ItemDone", 0, "completed")]
     assert builder.calls[0].arguments == "{}"
 
 
 @pytest.mark.parametrize(("written", "arguments"), [('{"n": 2}', '{"n": 2}'), ("", "{}")])
-def test_own_call_is_invisible(builder: AnswerBuilder, history: History, written: str, arguments: str) -> None:
+def test_own_call_is_invisible(builder: ResponseBuilder, history: History, written: str, arguments: str) -> None:
     """A call that the server runs is kept for the model, and causes no events, also without arguments."""
     assert taken(builder, call("own", ""), piece(written)) == []
     (made,) = history
@@ -90,7 +90,7 @@ def test_own_call_is_invisible(builder: AnswerBuilder, history: History, written
     assert (made.hidden, made.arguments, builder.shown, builder.calls) == (True, arguments, (), [made])
 
 
-def test_words_then_call(builder: AnswerBuilder, history: History) -> None:
+def test_words_then_call(builder: ResponseBuilder, history: History) -> None:
     """The message is closed before the call begins, and the call is the second item."""
     events = taken(builder, Delta("Let me see."), call("roll"))
     assert [event[:2] for event in events] == [
@@ -104,19 +104,19 @@ def test_words_then_call(builder: AnswerBuilder, history: History) -> None:
     assert builder.shown == tuple(history)
 
 
-def test_words_and_call_in_one_piece(builder: AnswerBuilder) -> None:
+def test_words_and_call_in_one_piece(builder: ResponseBuilder) -> None:
     """A piece with text and a call yields the text first."""
     both = Delta("Let me see.", call("roll").calls)
     assert [event[0] for event in taken(builder, both)][:4] == ["ItemAdded", "TextDelta", "ItemDone", "ItemAdded"]
 
 
-def test_index_passes_over_what_is_hidden(builder: AnswerBuilder) -> None:
+def test_index_passes_over_what_is_hidden(builder: ResponseBuilder) -> None:
     """Clients count only the items that they see."""
     events = taken(builder, Delta("a"), call("own"), call("roll", call_id="call_2", index=1))
     assert {event[1] for event in events} == {0, 1}
 
 
-def test_previous_item_is_one_that_is_seen(builder: AnswerBuilder, history: History) -> None:
+def test_previous_item_is_one_that_is_seen(builder: ResponseBuilder, history: History) -> None:
     """Each event names the visible item before its own."""
     history.append(message("Hello?"))
     events = [*builder.add(call("own")), *builder.add(call("roll", "", index=1)), *builder.close()]
@@ -124,7 +124,7 @@ def test_previous_item_is_one_that_is_seen(builder: AnswerBuilder, history: Hist
     assert [event.previous for event in events if hasattr(event, "previous")] == [question.id, question.id]
 
 
-def test_one_index_for_all_calls(builder: AnswerBuilder) -> None:
+def test_one_index_for_all_calls(builder: ResponseBuilder) -> None:
     """Some servers give each call the index 0: a new id begins a new call."""
     taken(builder, call("own", "{}", "call_1"), call("own", '{"n": 2}', "call_2"))
     assert [(made.call_id, made.arguments) for made in builder.calls] == [("call_1", "{}"), ("call_2", '{"n": 2}')]
@@ -143,14 +143,14 @@ def test_one_index_for_all_calls(builder: AnswerBuilder) -> None:
     ],
     ids=["no call", "a message", "unknown index", "closed call", "words between", "no name", "no id"],
 )
-def test_piece_that_fits_nowhere(builder: AnswerBuilder, deltas: list[Delta]) -> None:
+def test_piece_that_fits_nowhere(builder: ResponseBuilder, deltas: list[Delta]) -> None:
     """Arguments without a call are the model's mistake."""
     with pytest.raises(ModelError, match="mixed up its tool calls") as caught:
         taken(builder, *deltas)
     assert caught.value.error_type == "malformed"
 
 
-def test_calls_that_are_written_at_the_same_time(builder: AnswerBuilder) -> None:
+def test_calls_that_are_written_at_the_same_time(builder: ResponseBuilder) -> None:
     """Parallel calls are sent one after the other, each with its own arguments."""
     deltas = call("roll", '{"x":'), call("roll", '{"y":', "call_2", 1), piece("1}"), piece("2}", 1)
     assert [event for event in taken(builder, *deltas) if event[0] == "ArgumentsDelta"] == [
@@ -162,7 +162,7 @@ def test_calls_that_are_written_at_the_same_time(builder: AnswerBuilder) -> None
     assert [made.arguments for made in builder.calls] == ['{"x":1}', '{"y":2}']
 
 
-def test_words_in_the_middle_of_a_call_come_after_it(builder: AnswerBuilder) -> None:
+def test_words_in_the_middle_of_a_call_come_after_it(builder: ResponseBuilder) -> None:
     """A call is sent whole before the text that was written beside it."""
     items = [event[:2] for event in taken(builder, call("roll", '{"x":'), Delta("So."), piece("1}"))]
     assert items == [
@@ -171,7 +171,7 @@ def test_words_in_the_middle_of_a_call_come_after_it(builder: AnswerBuilder) -> 
     ]
 
 
-def test_call_of_an_earlier_round_cannot_go_on(builder: AnswerBuilder) -> None:
+def test_call_of_an_earlier_round_cannot_go_on(builder: ResponseBuilder) -> None:
     """Each round numbers its calls anew, and has its own."""
     taken(builder, call("own"))
     builder.begin_round()
@@ -183,34 +183,34 @@ def test_call_of_an_earlier_round_cannot_go_on(builder: AnswerBuilder) -> None:
 # Cut
 
 
-def test_cut_message_stays(builder: AnswerBuilder, history: History) -> None:
+def test_cut_message_stays(builder: ResponseBuilder, history: History) -> None:
     """What was said until the cut stays in the history, as incomplete."""
     events = [*builder.add(Delta("Hel")), *builder.close("incomplete")]
     assert told(events)[-1] == ("ItemDone", 0, "incomplete")
     assert [(said.text, said.status) for said in history if isinstance(said, Message)] == [("Hel", "incomplete")]
 
 
-def test_cut_call_of_the_client(builder: AnswerBuilder, history: History) -> None:
+def test_cut_call_of_the_client(builder: ResponseBuilder, history: History) -> None:
     """A call that was cut off is shown as incomplete, and is not run."""
     events = [*builder.add(call("roll", '{"n"')), *builder.close("incomplete")]
     assert told(events)[-1] == ("ItemDone", 0, "incomplete")
     assert ([item.status for item in history], builder.calls) == (["incomplete"], [])
 
 
-def test_cut_own_call_never_happened(builder: AnswerBuilder, history: History) -> None:
+def test_cut_own_call_never_happened(builder: ResponseBuilder, history: History) -> None:
     """A call of the server's own that was cut off leaves nothing."""
     events = [*builder.add(call("own", '{"n"')), *builder.close("incomplete")]
     assert (events, list(history), builder.items, builder.calls) == ([], [], [], [])
 
 
-def test_closing_twice(builder: AnswerBuilder) -> None:
+def test_closing_twice(builder: ResponseBuilder) -> None:
     """What is closed stays as it is."""
     taken(builder, Delta("Hello"))
     assert list(builder.close("incomplete")) == []
     assert builder.shown[0].status == "completed"
 
 
-def test_close_that_was_interrupted(builder: AnswerBuilder, history: History) -> None:
+def test_close_that_was_interrupted(builder: ResponseBuilder, history: History) -> None:
     """Whoever stops reading in the middle of a close may close again: no item stays in progress."""
     assert len(list(builder.add(call("roll", "")))) == 1
     next(iter(closing := builder.close()))
@@ -219,7 +219,7 @@ def test_close_that_was_interrupted(builder: AnswerBuilder, history: History) ->
     assert [item.status for item in history] == ["incomplete"]
 
 
-def test_item_that_was_removed_meanwhile(builder: AnswerBuilder, history: History) -> None:
+def test_item_that_was_removed_meanwhile(builder: ResponseBuilder, history: History) -> None:
     """What a client removes while it is being said does not come back at its end."""
     list(builder.add(Delta("Hel")))
     history.remove(builder.shown[0].id)
@@ -227,7 +227,7 @@ def test_item_that_was_removed_meanwhile(builder: AnswerBuilder, history: Histor
     assert list(history) == []
 
 
-def test_answers_are_kept(builder: AnswerBuilder, history: History) -> None:
+def test_answers_are_kept(builder: ResponseBuilder, history: History) -> None:
     """What the server's own calls brought stands behind them, for this turn and the next."""
     taken(builder, call("own"))
     output = FunctionOutput(call_id="call_1", output="4", hidden=True)

@@ -1,4 +1,4 @@
-"""AnswerBuilder: the items of a turn while the model writes them."""
+"""ResponseBuilder: the items of a response while the model writes them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDon
 from charhost.llm.model import CallDelta, Delta, ModelError
 
 
-class AnswerBuilder:
+class ResponseBuilder:
     """Builds items from the pieces of a model's response and keeps them in the history.
 
     Calls of tools for which *is_hidden* is true are the server's own: they are kept, but cause no events.
@@ -21,17 +21,13 @@ class AnswerBuilder:
     def __init__(self, history: History, is_hidden: Callable[[str], bool]) -> None:
         self.items: list[Item] = []
         self.calls: list[FunctionCall] = []
+        self.shown: tuple[Message | FunctionCall, ...] = ()
         self._history = history
         self._is_hidden = is_hidden
-        self._shown: list[Message | FunctionCall] = []
         self._open: Message | FunctionCall | None = None
         self._pieces: list[str] = []
         self._call_index = -1
         self._waiting: list[str | CallDelta] = []
-
-    @property
-    def shown(self) -> tuple[Message | FunctionCall, ...]:
-        return tuple(self._shown)
 
     def begin_round(self) -> None:
         self.calls = []
@@ -46,9 +42,7 @@ class AnswerBuilder:
     def close(self, status: Status = "completed") -> Iterator[TurnEvent]:
         yield from self._close(status)
         while self._waiting:
-            waiting, self._waiting = self._waiting, []
-            for piece in waiting:
-                yield from self._place(piece)
+            yield from self._place_waiting()
             yield from self._close(status)
 
     def add_outputs(self, outputs: Iterable[FunctionOutput]) -> None:
@@ -58,7 +52,7 @@ class AnswerBuilder:
 
     @property
     def _index(self) -> int:
-        return len(self._shown) - 1
+        return len(self.shown) - 1
 
     def _place(self, piece: str | CallDelta) -> Iterator[TurnEvent]:
         """Add a piece to its item.
@@ -69,17 +63,17 @@ class AnswerBuilder:
         if self._is_for_later(piece):
             self._waiting.append(piece)
             return
-        waiting, self._waiting = self._waiting, []
-        for earlier in waiting:
-            yield from self._place(earlier)
+        yield from self._place_waiting()
         yield from self._add_text(piece) if isinstance(piece, str) else self._add_call(piece)
 
     def _is_for_later(self, piece: str | CallDelta) -> bool:
-        if not isinstance(self._open, FunctionCall):
-            return False
-        if isinstance(piece, CallDelta) and piece.index == self._call_index:
-            return False
-        return not is_object("".join(self._pieces))
+        continues = isinstance(piece, CallDelta) and piece.index == self._call_index
+        return isinstance(self._open, FunctionCall) and not continues and not is_object("".join(self._pieces))
+
+    def _place_waiting(self) -> Iterator[TurnEvent]:
+        waiting, self._waiting = self._waiting, []
+        for piece in waiting:
+            yield from self._place(piece)
 
     def _close(self, status: Status) -> Iterator[TurnEvent]:
         item = self._open
@@ -92,13 +86,20 @@ class AnswerBuilder:
         # Not before that yield: a reader that stops there closes the item once more.
         self._open = None
         text = "".join(self._pieces)
-        if isinstance(item, FunctionCall):
+        if isinstance(item, Message):
+            item = replace(item, parts=(Text(text),), status=status)
+        else:
             item = replace(item, arguments=text, status=status)
             if status == "completed":
                 self.calls.append(item)
-        else:
-            item = replace(item, parts=(Text(text),), status=status)
-        yield from self._finish(item)
+        if not item.hidden:
+            self.items.append(item)
+            self.shown = (*self.shown[:-1], item)
+            self._history.replace(item)
+            yield ItemDone(item, self._index, self._history.before(item.id))
+        elif status == "completed":  # an incomplete call of the server's own was never run
+            self.items.append(item)
+            self._history.append(item)
 
     def _add_text(self, text: str) -> Iterator[TurnEvent]:
         if not isinstance(self._open, Message):
@@ -125,17 +126,5 @@ class AnswerBuilder:
         self._open, self._pieces = item, []
         if not item.hidden:
             self._history.append(item)
-            self._shown.append(item)
+            self.shown = (*self.shown, item)
             yield ItemAdded(item, self._index, self._history.before(item.id))
-
-    def _finish(self, item: Message | FunctionCall) -> Iterator[TurnEvent]:
-        if item.hidden:
-            # An incomplete call of the server's own is dropped: it was never run.
-            if item.status == "completed":
-                self.items.append(item)
-                self._history.append(item)
-            return
-        self.items.append(item)
-        self._shown[-1] = item
-        self._history.replace(item)
-        yield ItemDone(item, self._index, self._history.before(item.id))

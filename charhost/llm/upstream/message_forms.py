@@ -1,0 +1,75 @@
+"""Other forms of the same messages, for servers whose chat templates take fewer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import reduce
+from typing import Any
+
+Messages = list[dict[str, Any]]
+
+_NO_WORDS = "(no words)"
+
+
+def alternating(messages: Messages) -> Messages:
+    """Join neighbours of one role; calls of tools and their results stay messages of their own."""
+    joined: Messages = []
+    for message in one_system_message(messages):
+        last = joined[-1] if joined else None
+        if last and last["role"] == message["role"] in ("user", "assistant") and not last.get("tool_calls"):
+            joined[-1] = _merged(last, message)
+        else:
+            joined.append(message)
+    return joined
+
+
+def one_system_message(messages: Messages) -> Messages:
+    system = [message for message in messages if message["role"] in ("system", "developer")]
+    others = [message for message in messages if message["role"] not in ("system", "developer")]
+    if not system:
+        return messages
+    return [reduce(_merged, system), *others]
+
+
+def no_system_role(messages: Messages) -> Messages:
+    """Put the system message before the first words of the user."""
+    messages = one_system_message(messages)
+    if messages[0]["role"] not in ("system", "developer"):
+        return messages
+    system, others = messages[0] | {"role": "user"}, messages[1:]
+    if others and others[0]["role"] == "user":
+        return [_merged(system, others[0]), *others[1:]]
+    return [system, *others]
+
+
+def no_developer_role(message: dict[str, Any]) -> dict[str, Any]:
+    return message | {"role": "system"} if message["role"] == "developer" else message
+
+
+def string_content(message: dict[str, Any]) -> dict[str, Any]:
+    """Join the texts of a content of parts; an image has no string."""
+    content = message.get("content")
+    if not isinstance(content, list) or any(part.get("type") != "text" for part in content):
+        return message
+    return message | {"content": "\n".join(part["text"] for part in content)}
+
+
+def nonempty_content(messages: Messages) -> Messages:
+    """Leave out messages without content; one that holds or answers tool calls needs a word."""
+    kept = [message for message in messages if any(map(message.get, ("content", "tool_calls", "tool_call_id")))]
+    return [message if message.get("content") else message | {"content": _NO_WORDS} for message in kept]
+
+
+def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
+    """Return *first* with what *second* holds; its name stays only where both have it."""
+    contents = [message["content"] for message in (first, second) if message.get("content")]
+    texts = [content for content in contents if isinstance(content, str)]
+    content = "\n\n".join(texts) if len(texts) == len(contents) else [part for c in contents for part in _parts(c)]
+    merged = first | second | {"role": first["role"], "content": content}
+    if first.get("name") != second.get("name"):
+        merged.pop("name", None)
+    return merged
+
+
+def _parts(content: str | Sequence[Any]) -> Sequence[Any]:
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content

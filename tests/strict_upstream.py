@@ -1,0 +1,237 @@
+"""A model's server on a real socket that is as strict as the real ones are, with their habits and their words."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+from pydantic_core import to_json
+
+Fields = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A habit: what the server objects to, and its refusal in a real server's words."""
+
+    objects: Callable[[Fields], bool]
+    body: Mapping[str, Any]
+    status: int = 400
+    server: str = "OpenAI"
+
+
+def _error(message: str, **more: Any) -> Mapping[str, Any]:
+    return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None} | more}
+
+
+def _extra(name: str) -> Mapping[str, Any]:
+    """The refusal of a server that validates with pydantic and forbids extra fields, as Mistral's does."""
+    detail = [{"type": "extra_forbidden", "loc": ["body", name], "msg": "Extra inputs are not permitted", "input": 1}]
+    return {"object": "error", "message": {"detail": detail}, "type": "invalid_request_error"}
+
+
+def _has(name: str) -> Callable[[Fields], bool]:
+    return lambda fields: name in fields
+
+
+def _roles(fields: Fields) -> list[str]:
+    return [message["role"] for message in fields["messages"]]
+
+
+def _not_alternating(fields: Fields) -> bool:
+    """As Mistral's and Llama 2's templates check: after a system message, user and assistant in turn."""
+    messages = fields["messages"]
+    said = messages[1:] if messages[0]["role"] in ("system", "developer") else messages
+    turns = [m["role"] for m in said if m["role"] != "tool" and not m.get("tool_calls")]
+    return any(role != ("user", "assistant")[i % 2] for i, role in enumerate(turns))
+
+
+def _contents(fields: Fields) -> Iterator[Any]:
+    return (message.get("content") for message in fields["messages"])
+
+
+MODES: Mapping[str, Mode] = {
+    "no-stream-options": Mode(_has("stream_options"), _extra("stream_options"), 422, "Mistral"),
+    "max-completion-tokens": Mode(
+        _has("max_tokens"),
+        _error(
+            "Unsupported parameter: 'max_tokens' is not supported with this model."
+            " Use 'max_completion_tokens' instead.",
+            param="max_tokens",
+            code="unsupported_parameter",
+        ),
+    ),
+    "max-tokens": Mode(
+        _has("max_completion_tokens"),
+        _error("Unrecognized request argument supplied: max_completion_tokens"),
+        400,
+        "LiteLLM",
+    ),
+    "no-temperature": Mode(
+        _has("temperature"),
+        _error(
+            "Unsupported value: 'temperature' does not support 0.7 with this model."
+            " Only the default (1) value is supported.",
+            param="temperature",
+            code="unsupported_value",
+        ),
+    ),
+    "no-stop": Mode(_has("stop"), _error("Argument not supported on this model: stop"), 400, "xAI"),
+    "no-parallel-tool-calls": Mode(
+        _has("parallel_tool_calls"), _error("Unknown parameter: 'parallel_tool_calls'.", code="unknown_parameter")
+    ),
+    "no-tools": Mode(
+        _has("tools"), _error("registry.ollama.ai/library/gemma:2b does not support tools"), 400, "Ollama"
+    ),
+    "no-tools (vLLM)": Mode(
+        _has("tools"),
+        {
+            "object": "error",
+            "message": '"auto" tool choice requires --enable-auto-tool-choice and --tool-call-parser to be set',
+            "type": "BadRequestError",
+            "code": 400,
+        },
+        400,
+        "vLLM",
+    ),
+    "no-tools (OpenRouter)": Mode(
+        _has("tools"),
+        {"error": {"message": "No endpoints found that support tool use.", "code": 404}},
+        404,
+        "OpenRouter",
+    ),
+    "alternating-roles": Mode(
+        _not_alternating,
+        {
+            "error": {
+                "code": 500,
+                "message": "Conversation roles must alternate user/assistant/user/assistant/...",
+                "type": "server_error",
+            }
+        },
+        500,
+        "llama.cpp",
+    ),
+    "one-system-message": Mode(
+        lambda fields: "system" in _roles(fields)[1:], _error("System message must be at the beginning."), 400, "Qwen"
+    ),
+    "no-system-role": Mode(
+        lambda fields: "system" in _roles(fields), _error("System role not supported"), 400, "Gemma"
+    ),
+    "no-developer-role": Mode(
+        lambda fields: "developer" in _roles(fields),
+        _error(
+            "Failed to deserialize the JSON body into the target type: messages[0].role: unknown variant `developer`,"
+            " expected one of `system`, `user`, `assistant`, `tool` at line 1 column 30"
+        ),
+        422,
+        "DeepSeek",
+    ),
+    "no-name": Mode(
+        lambda fields: any("name" in message for message in fields["messages"] if message["role"] != "tool"),
+        _error(
+            "'messages.1' : for 'role:user' the following must be satisfied"
+            "[('messages.1' : property 'name' is unsupported)]"
+        ),
+        400,
+        "Groq",
+    ),
+    "string-content": Mode(
+        lambda fields: any(isinstance(content, list) for content in _contents(fields)),
+        _error(
+            "Failed to deserialize the JSON body into the target type: messages[1].content: invalid type: sequence,"
+            " expected a string"
+        ),
+        422,
+        "DeepSeek",
+    ),
+    "nonempty-content": Mode(
+        lambda fields: not all(_contents(fields)),
+        _error("messages: text content blocks must be non-empty"),
+        400,
+        "Anthropic",
+    ),
+}
+
+VALUES: Mapping[str, Callable[[Any], bool]] = {
+    "temperature": lambda value: isinstance(value, (int, float)) and 0 <= value <= 2,
+    "top_p": lambda value: isinstance(value, (int, float)) and 0 <= value <= 1,
+    "max_tokens": lambda value: isinstance(value, int) and 1 <= value <= 100_000,
+    "max_completion_tokens": lambda value: isinstance(value, int) and 1 <= value <= 100_000,
+    "stop": lambda value: isinstance(value, str) or (isinstance(value, list) and len(value) <= 4),
+    "seed": lambda value: isinstance(value, int),
+    "presence_penalty": lambda value: isinstance(value, (int, float)) and -2 <= value <= 2,
+    "frequency_penalty": lambda value: isinstance(value, (int, float)) and -2 <= value <= 2,
+}
+
+
+@dataclass
+class StrictUpstream:
+    """Refuses what its modes object to and values out of range; says `words`, or calls the first tool once."""
+
+    modes: tuple[str, ...] = ()
+    words: tuple[str, ...] = ("Hello", " from", " the", " model.")
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
+    url: str = ""
+
+    @property
+    def accepted(self) -> list[dict[str, Any]]:
+        """The requests that it answered."""
+        return [request for request, refusal in zip(self.requests, self.refused, strict=True) if not refusal]
+
+    async def complete(self, request: web.Request) -> web.StreamResponse:
+        """`POST /v1/chat/completions`."""
+        fields = await request.json()
+        self.requests.append(fields)
+        self.queries.append(request.query_string)
+        for name, valid in VALUES.items():
+            if name in fields and not valid(fields[name]):
+                self.refused.append(name)
+                text = f"Invalid value for '{name}': {fields[name]!r}."
+                return web.json_response(_error(text, param=name, code="invalid_value"), status=400)
+        for mode in self.modes:
+            if MODES[mode].objects(fields):
+                self.refused.append(mode)
+                return web.json_response(MODES[mode].body, status=MODES[mode].status)
+        self.refused.append("")
+        return await self._answer(request, fields)
+
+    async def _answer(self, request: web.Request, fields: Fields) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        for delta, finish in self._deltas(fields):
+            choice = {"index": 0, "delta": delta, "finish_reason": finish}
+            await response.write(b"data: " + to_json({"choices": [choice]}) + b"\n\n")
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    def _deltas(self, fields: Fields) -> Iterator[tuple[Mapping[str, Any], str | None]]:
+        if fields.get("tools") and fields["messages"][-1]["role"] != "tool":
+            function = {"name": fields["tools"][0]["function"]["name"], "arguments": "{}"}
+            yield {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]}, None
+            yield {}, "tool_calls"
+            return
+        for word in self.words:
+            yield {"content": word}, None
+        yield {}, "stop"
+
+
+async def _models(request: web.Request) -> web.Response:
+    return web.json_response({"object": "list", "data": [{"id": "strict", "object": "model"}]})
+
+
+@asynccontextmanager
+async def strict_upstream(*modes: str, base: str = "/v1", **more: Any) -> AsyncIterator[StrictUpstream]:
+    """Serve a strict upstream on a free port of loopback, below the path *base*."""
+    upstream = StrictUpstream(modes, **more)
+    app = web.Application(client_max_size=64 << 20)
+    app.add_routes([web.post(f"{base}/chat/completions", upstream.complete), web.get(f"{base}/models", _models)])
+    async with TestServer(app) as server:
+        upstream.url = str(server.make_url(base or "/")).rstrip("/")
+        yield upstream
