@@ -31,7 +31,7 @@ from charhost.storage import StateFile
 from charhost.text import display
 from charhost.watch.watcher import Watcher
 from charhost.web import catalog, monitoring, reload
-from charhost.web.completions import completions
+from charhost.web.completions.handler import completions
 from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
 from charhost.web.docs.manual import Manual
 from charhost.web.keys import (
@@ -44,6 +44,7 @@ from charhost.web.keys import (
     METRICS,
     MODELS,
     PARKING,
+    RESPONSES,
     SESSIONS,
     SETTINGS,
     STARTED,
@@ -52,6 +53,8 @@ from charhost.web.keys import (
 from charhost.web.middleware import errors_to_json, with_authority
 from charhost.web.openapi.document import Api
 from charhost.web.realtime import realtime
+from charhost.web.responses import handler as responses
+from charhost.web.responses.creation import Responses
 from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
 from charhost.web.security.tls import tls_context
@@ -59,8 +62,6 @@ from charhost.web.sessions.sessions import Sessions
 from charhost.web.signals import signals
 
 log = logging.getLogger("charhost.web")
-
-_TAKEN = "the address is in use; choose another with --port"
 
 _ROUTES = (
     web.get("/", catalog.index),
@@ -78,6 +79,11 @@ _ROUTES = (
     web.get("/v1/models", catalog.models),
     web.get("/v1/models/{id:.+}", catalog.model),
     web.post("/v1/chat/completions", completions),
+    web.post("/v1/responses", responses.create),
+    web.get("/v1/responses/{id}", responses.retrieve),
+    web.delete("/v1/responses/{id}", responses.delete),
+    web.post("/v1/responses/{id}/cancel", responses.cancel),
+    web.get("/v1/responses/{id}/input_items", responses.input_items),
     web.get("/v1/realtime", realtime),
     web.get("/metrics", monitoring.metrics),
     web.get("/openapi.json", openapi),
@@ -105,6 +111,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     crew = Crew()
     app[MODELS] = UpstreamModels(settings)
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], crew)
+    app[RESPONSES] = Responses(settings.resume_ttl)
     app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], crew, history)
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
     if state is not None:
@@ -144,7 +151,8 @@ def serve(settings: Settings) -> None:
             print=_announce,
         )
     except OSError as e:
-        why = _TAKEN if e.errno == errno.EADDRINUSE else e.strerror or e
+        taken = "the address is in use; choose another with --port"
+        why = taken if e.errno == errno.EADDRINUSE else e.strerror or e
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {why}") from e
 
 
@@ -176,13 +184,11 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
 
 async def _watching(app: web.Application) -> AsyncIterator[None]:
     watcher = app[WATCHER]
-    if watcher is None:
-        yield
-        return
-    task = asyncio.create_task(watcher.run())
+    tasks = [asyncio.create_task(watcher.run())] if watcher is not None else []
     yield
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def _stop(app: web.Application) -> None:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeVar
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from pydantic import BaseModel, ValidationError
 
+from charhost.errors import InvalidRequest
+from charhost.text import FieldProblem, field_problems, quoted
 from charhost.web.problems import Problem
+
+Request = TypeVar("Request", bound=BaseModel)
 
 
 async def read_body(request: web.Request, most: int, deadline: float) -> bytes:
@@ -24,3 +30,26 @@ async def read_body(request: web.Request, most: int, deadline: float) -> bytes:
     if len(body) > most:
         raise Problem(413, "request_too_large", f"The body has more than {most:,} bytes.")
     return bytes(body)
+
+
+def expect_json(request: web.Request) -> None:
+    """Raise a `Problem` if the body is not declared as JSON."""
+    if request.content_type != "application/json":
+        found = request.headers.get(hdrs.CONTENT_TYPE, "none")
+        raise Problem(415, "unsupported_media_type", f"Expected Content-Type: application/json, found {found}.")
+
+
+def parsed(body: bytes, kind: type[Request]) -> Request:
+    """Return the request of that *kind* in JSON; raises `InvalidRequest`, with a sentence for each wrong field."""
+    try:
+        return kind.model_validate_json(body)
+    except ValidationError as e:
+        sentences = (_sentence(problem, ", ".join(kind.model_fields)) for problem in field_problems(e))
+        raise InvalidRequest("; ".join(sentences)) from e
+
+
+def _sentence(problem: FieldProblem, known: str) -> str:
+    where = problem.path
+    if problem.kind == "extra_forbidden":
+        return f"unknown field {where}; expected one of {known}"
+    return f"{where}: {problem.text}, found {quoted(problem.found)}" if where else problem.text

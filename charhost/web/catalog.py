@@ -7,117 +7,88 @@ from aiohttp import hdrs, web
 from charhost.character.character import Character
 from charhost.reload.messages import count
 from charhost.web.keys import MANAGER, SETTINGS, STARTED
-from charhost.web.middleware import chat
-from charhost.web.openapi.operation import Answer, Operation, Parameter, answers_json, described
-from charhost.web.problems import Problem, json_answer
+from charhost.web.openapi.operation import Operation, Parameter, Response
+from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
 
-_DESCRIPTIONS = ("description", "description_link")
 
-
-@described(Operation("One line of text", "About", answers={200: Answer("A line.", {"text/plain": str})}))
+@Operation("One line of text", "About", responses={200: Response("A line.", {"text/plain": str})})
 async def index(request: web.Request) -> web.StreamResponse:
-    """`GET /`: a line for whoever points a browser here."""
-    current = request.app[MANAGER].current
-    serving = count(len(current), "character")
+    serving = count(len(request.app[MANAGER].current), "character")
     return web.Response(text=f"charhost serves {serving}: see /v1/characters and /v1/health.\n")
 
 
-@described(
-    Operation(
-        "The current characters, with their `ETag`; `?name=` returns one",
-        "Characters",
-        needs="chat",
-        parameters=(Parameter("name", "query", "Answer this character instead of the set."),),
-        answers={200: answers_json(Catalog | CatalogEntry, "The set, or with `name` one of it.")},
-        errors={404: "There is no character of that `name`."},
-    )
+@Operation(
+    "The current characters, with their `ETag`; `?name=` returns one",
+    "Characters",
+    needs="chat",
+    parameters=(Parameter("name", "query", "Answer this character instead of the set."),),
+    responses={200: Response.json(Catalog | CatalogEntry, "The set, or with `name` one of it.")},
+    errors={404: "There is no character of that `name`."},
 )
-@chat
 async def characters(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/characters`: the whole set, or with `?name=` one of it."""
     if "name" in request.query:
         return _one(request, request.query["name"])
     current = request.app[MANAGER].current
-    return json_answer(
-        Catalog(
-            directory=current.directory,
-            generation=current.generation,
-            revision=current.revision,
-            characters=[_entry(character) for character in current.values()],
-        ),
-        headers={hdrs.ETAG: f'"{current.etag}"'},
+    catalog = Catalog(
+        directory=current.directory,
+        generation=current.generation,
+        revision=current.revision,
+        characters=[_entry(character) for character in current.values()],
     )
+    return json_response(catalog, headers={hdrs.ETAG: f'"{current.etag}"'})
 
 
-@described(
-    Operation(
-        "One character",
-        "Characters",
-        description="One that is called like a fixed path, `status`, is found with `/v1/characters?name=`.",
-        needs="chat",
-        parameters=(Parameter("name", "path", "Its name, in any Unicode form."),),
-        answers={200: answers_json(CatalogEntry, "The character.")},
-        errors={404: "There is no character of that name."},
-    )
+@Operation(
+    "One character",
+    "Characters",
+    description="One that is called like a fixed path, `status`, is found with `/v1/characters?name=`.",
+    needs="chat",
+    parameters=(Parameter("name", "path", "Its name, in any Unicode form."),),
+    responses={200: Response.json(CatalogEntry, "The character.")},
+    errors={404: "There is no character of that name."},
 )
-@chat
 async def character(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/characters/{name}`"""
     return _one(request, request.match_info["name"])
 
 
-@described(
-    Operation(
-        "The good characters, as unmute clients list voices",
-        "Talk",
-        answers={200: answers_json(list[Voice], 'Those with `METADATA["good"]`; if there is none, the default one.')},
-    )
+@Operation(
+    "The good characters, as unmute clients list voices",
+    "Talk",
+    responses={200: Response.json(list[Voice], 'Those with `METADATA["good"]`; if there is none, the default one.')},
 )
 async def voices(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/voices`: the good ones, in the closed shape that unmute's clients accept.
-
-    Where none is good, the one that a client would meet: those clients expect at least one.
-    """
     current = request.app[MANAGER].current
     default = current.default(request.app[SETTINGS].character)
+    # unmute's clients expect at least one.
     listed = [character for character in current.values() if character.is_good] or ([default] if default else [])
-    return json_answer([_voice(character) for character in listed])
+    return json_response([_voice(character) for character in listed])
 
 
-@described(
-    Operation(
-        "The characters, as OpenAI clients list models",
-        "Talk",
-        needs="chat",
-        answers={200: answers_json(ModelList, "Every character, as OpenAI's clients list models.")},
-    )
+@Operation(
+    "The characters, as OpenAI clients list models",
+    "Talk",
+    needs="chat",
+    responses={200: Response.json(ModelList, "Every character, as OpenAI's clients list models.")},
 )
-@chat
 async def models(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/models`: every character, as OpenAI's clients list models."""
-    current = request.app[MANAGER].current
-    return json_answer(ModelList(data=[_model(request, name) for name in current]))
+    return json_response(ModelList(data=[_model(request, name) for name in request.app[MANAGER].current]))
 
 
-@described(
-    Operation(
-        "One character as a model",
-        "Talk",
-        needs="chat",
-        parameters=(Parameter("id", "path", "The name of a character."),),
-        answers={200: answers_json(ModelEntry, "The character.")},
-        errors={404: "There is no character of that name (`model_not_found`)."},
-    )
+@Operation(
+    "One character as a model",
+    "Talk",
+    needs="chat",
+    parameters=(Parameter("id", "path", "The name of a character."),),
+    responses={200: Response.json(ModelEntry, "The character.")},
+    errors={404: "There is no character of that name (`model_not_found`)."},
 )
-@chat
 async def model(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/models/{id}`"""
-    return json_answer(_model(request, known_character(request, request.match_info["id"]).name))
+    return json_response(_model(request, known_character(request, request.match_info["id"]).name))
 
 
 def known_character(request: web.Request, name: str) -> Character:
-    """Find whom a client of OpenAI's asks for as a model."""
+    """Return the character that a client of OpenAI's names as its model."""
     found = request.app[MANAGER].current.find(name)
     if found is None:
         detail = f"The model {name[:200]!r} does not exist: a model is a character, and /v1/models lists them."
@@ -134,7 +105,7 @@ def _one(request: web.Request, name: str) -> web.Response:
     found = request.app[MANAGER].current.find(name)
     if found is None:
         raise Problem(404, "character_not_found", f"There is no character called {name!r}; see /v1/characters.")
-    return json_answer(_entry(found))
+    return json_response(_entry(found))
 
 
 def _entry(character: Character) -> CatalogEntry:
@@ -153,7 +124,6 @@ def _entry(character: Character) -> CatalogEntry:
 
 
 def _voice(character: Character) -> Voice:
-    # The character's own instructions are its prompt, which clients are never shown.
     comment = character.metadata.get("comment")
     return Voice(name=character.name, good=True, instructions=None, source=_source(character), comment=comment)
 
@@ -164,5 +134,5 @@ def _source(character: Character) -> FreesoundSource | FileSource:
     if source.get("source_type") == "freesound":
         return FreesoundSource(**source)
     path = source.get("path_on_server")
-    texts = {key: source[key] for key in _DESCRIPTIONS if isinstance(source.get(key), str)}
+    texts = {key: source[key] for key in ("description", "description_link") if isinstance(source.get(key), str)}
     return FileSource(source_type="file", path_on_server=path if isinstance(path, str) else character.name, **texts)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, FailFast
 
+# Prefix of the tags of unions, by which error paths can leave them out: pydantic adds them to the path.
+TAG = "~"
+
 
 class ClientModel(BaseModel):
     """Known fields are checked strictly; unknown ones are ignored, since clients add new ones every month."""

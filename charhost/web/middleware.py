@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import re
 from collections.abc import Awaitable, Callable
@@ -10,9 +9,11 @@ from http import HTTPStatus
 
 from aiohttp import hdrs, web
 
+from charhost.errors import ReloadRefused
 from charhost.text import UNEXPECTED
 from charhost.web.keys import AUTHORITY, GATE
-from charhost.web.problems import Problem, reads_openai_errors
+from charhost.web.openapi.operation import operation_of
+from charhost.web.problems import Problem
 from charhost.web.security.wrong_keys import KeyKind
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -22,11 +23,13 @@ log = logging.getLogger("charhost.web")
 
 @web.middleware
 async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Answer every error with a problem document; one that nobody foresaw is logged with its traceback."""
+    """Return every error as a problem document; an unexpected one is logged with its traceback."""
     try:
         return await handler(request)
     except Problem as e:
         problem = e
+    except ReloadRefused as e:
+        problem = Problem.of(e)
     except web.HTTPException as e:
         if e.status < 400:
             raise
@@ -35,42 +38,28 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
         # As it was sent: decoded, it may hold line breaks.
         log.exception("%s %s failed unexpectedly", request.method, request.rel_url.raw_path)
         problem = Problem(500, "internal_error", UNEXPECTED)
-    return problem.openai_response() if reads_openai_errors(request.path) else problem.response()
+    return problem.response(request.path)
 
 
 @web.middleware
 async def with_authority(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Decide the caller's authority once."""
+    """Decide the caller's authority once, and refuse a caller without the key that the operation needs."""
     request[AUTHORITY] = request.app[GATE].authority(request)
+    operation = operation_of(request.match_info.handler)
+    if operation is not None and operation.needs != "anybody" and not operation.refuses:
+        insist(request, operation.needs)
     return await handler(request)
-
-
-def admin(handler: Handler) -> Handler:
-    """Let only admins through to *handler*."""
-    return _guarded(handler, "admin")
-
-
-def chat(handler: Handler) -> Handler:
-    """Let only those through to *handler* who may talk."""
-    return _guarded(handler, "chat")
 
 
 def insist(request: web.Request, kind: KeyKind) -> None:
     """Raise a `Problem` if the request has no authority of that *kind*; count wrong keys."""
     authority = request[AUTHORITY]
     refusal = authority.refusal if kind == "admin" else authority.chat_refusal
-    if refusal is not None:
-        request.app[GATE].count_refusal(refusal, authority, kind, request.remote)
-        raise refusal
-
-
-def _guarded(handler: Handler, kind: KeyKind) -> Handler:
-    @functools.wraps(handler)
-    async def guarded(request: web.Request) -> web.StreamResponse:
-        insist(request, kind)
-        return await handler(request)
-
-    return guarded
+    if refusal is None:
+        return
+    if refusal.status == 401 and authority.has_wrong_key:
+        request.app[GATE].wrong_keys.count(kind, request.remote)
+    raise refusal
 
 
 def _as_problem(request: web.Request, error: web.HTTPException) -> Problem:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
 
 from aiohttp import web
 
+from charhost.errors import ReloadRefused, Stopping
 from charhost.jsontext import encoded
 from charhost.text import display
 from charhost.web.schemas import OpenAIError, OpenAIErrorDetail, ProblemDocument
 
 # The paths of OpenAI's clients, unknown ones too: they read errors in their own shape only.
-_OPENAI_PATHS = re.compile(r"/v1/(realtime|chat|models)(/|$)")
+_OPENAI_PATHS = re.compile(r"/v1/(realtime|chat|models|responses)(/|$)")
 
 
+@dataclass(eq=False)
 class Problem(Exception):
     """A refused request; the middleware sends the problem document.
 
@@ -24,55 +27,53 @@ class Problem(Exception):
     the wrong field of the request, which only OpenAI's shape has a place for.
     """
 
-    def __init__(
-        self,
-        status: int,
-        code: str,
-        detail: str,
-        fields: Mapping[str, Any] | None = None,
-        headers: Mapping[str, str] | None = None,
-        param: str | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.status = status
-        self.code = code
-        self.detail = display(detail)
-        self.fields = fields or {}
-        self.headers = headers
-        self.param = param
+    status: int
+    code: str
+    detail: str
+    fields: Mapping[str, Any] | None = None
+    headers: Mapping[str, str] | None = None
+    param: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__(self.detail)
+        self.detail = display(self.detail)
+
+    @classmethod
+    def of(cls, refusal: ReloadRefused) -> Problem:
+        """Return the problem of a refused reload, with the report if one was attempted."""
+        fields = refusal.report.model_dump() if refusal.report is not None else None
+        headers = {"Retry-After": "5"} if isinstance(refusal, Stopping) else None
+        return cls(refusal.code.status, refusal.code, refusal.detail, fields, headers)
 
     @property
     def openai_error(self) -> OpenAIError:
         """The error in OpenAI's shape; an unknown path has no code there."""
         code = None if self.code == "not_found" else self.code
-        return OpenAIError(
-            error=OpenAIErrorDetail(message=self.detail, type=_openai_kind(self.status), param=self.param, code=code)
-        )
+        kind = _openai_kind(self.status)
+        return OpenAIError(error=OpenAIErrorDetail(message=self.detail, type=kind, param=self.param, code=code))
 
-    def openai_response(self) -> web.Response:
-        """Return the response in OpenAI's shape."""
-        # OpenAI's clients retry after any 5xx; a fault in charhost or in a character's file would only repeat.
-        advice = {"x-should-retry": "false"} if self.status == 500 else {}
-        return json_answer(self.openai_error, self.status, headers=advice | dict(self.headers or {}))
-
-    def response(self) -> web.Response:
-        """Return the problem document."""
+    def response(self, path: str) -> web.Response:
+        """Return the response in the shape that the clients of *path* read."""
+        if reads_openai_errors(path):
+            # OpenAI's clients retry after any 5xx; a fault in charhost or in a character's file would only repeat.
+            advice = {"x-should-retry": "false"} if self.status == 500 else {}
+            return json_response(self.openai_error, self.status, headers=advice | dict(self.headers or {}))
         title = HTTPStatus(self.status).phrase
-        document = ProblemDocument(title=title, status=self.status, detail=self.detail, code=self.code, **self.fields)
-        return json_answer(document, self.status, "application/problem+json", self.headers)
+        document = ProblemDocument(
+            title=title, status=self.status, detail=self.detail, code=self.code, **(self.fields or {})
+        )
+        return json_response(document, self.status, "application/problem+json", self.headers)
 
 
 def reads_openai_errors(path: str) -> bool:
-    """Return whether errors at *path* have OpenAI's shape; elsewhere they are problem documents."""
     return _OPENAI_PATHS.match(path) is not None
 
 
-def json_answer(
+def json_response(
     content: Any, status: int = 200, content_type: str = "application/json", headers: Mapping[str, str] | None = None
 ) -> web.Response:
     """Return *content*, a pydantic model or JSON data, as a response; NaN and infinity become null."""
-    body = encoded(content)
-    return web.Response(body=body, status=status, content_type=content_type, headers=headers)
+    return web.Response(body=encoded(content), status=status, content_type=content_type, headers=headers)
 
 
 def _openai_kind(status: int) -> Literal["invalid_request_error", "rate_limit_error", "server_error"]:

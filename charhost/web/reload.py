@@ -8,88 +8,147 @@ from contextlib import contextmanager
 
 from aiohttp import hdrs, web
 
-from charhost.errors import ReloadCode, ReloadRefused, StateError
+from charhost.errors import HistoryUnavailable, ReloadCode, StateError
 from charhost.reload.order import FromDisk, FromHistory, Source
 from charhost.reload.store import MOST_ATTEMPTS
-from charhost.report import ReloadRequest, RollbackRequest, Trigger
+from charhost.report import ReloadReport, ReloadRequest, RollbackRequest, Trigger
 from charhost.text import quoted
-from charhost.web.body import read_body
+from charhost.watch.health import WatcherStatus
+from charhost.web.body import Request, expect_json, parsed, read_body
 from charhost.web.keys import MANAGER, WATCHER
-from charhost.web.middleware import admin
-from charhost.web.openapi.operation import described
-from charhost.web.openapi.operations import ATTEMPT, ATTEMPTS, RELOAD, RESUME_WATCH, ROLLBACK, USUAL_ATTEMPTS
-from charhost.web.problems import Problem, json_answer
-from charhost.web.reload_requests import Request, parsed, problem
-from charhost.web.schemas import ReloadHistory
+from charhost.web.openapi.operation import PROBLEM, Operation, Parameter, Response
+from charhost.web.problems import Problem, json_response
+from charhost.web.schemas import ProblemDocument, RejectedReload, ReloadHistory
 
 MOST_BODY_BYTES = 64 << 10
 BODY_DEADLINE = 10.0
 
-
-@described(RELOAD)
-@admin
-async def reload(request: web.Request) -> web.StreamResponse:
-    """`POST /v1/characters/reload`"""
-    with _refusals():
-        return await _reload(request, await _body(request, ReloadRequest), FromDisk(), "http")
+_USUAL_ATTEMPTS = 20
+_IF_MATCH = Parameter("If-Match", "header", "The `ETag` of the set to replace; a reload of another one is refused.")
+_UNAVAILABLE = "The state file cannot be read (`history_unavailable`)."
 
 
-@described(ROLLBACK)
-@admin
-async def rollback(request: web.Request) -> web.StreamResponse:
-    """`POST /v1/characters/rollback`"""
-    with _refusals():
-        body = await _body(request, RollbackRequest)
-        return await _reload(request, body.as_reload, FromHistory(body.generation), "rollback")
-
-
-@described(ATTEMPTS)
-@admin
-async def attempts(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/characters/reloads`: the newest first, and the generations that can be restored."""
-    limit = request.query.get("limit", str(USUAL_ATTEMPTS))
-    if not re.fullmatch("0*[1-9][0-9]{0,2}", limit, re.ASCII) or int(limit) > MOST_ATTEMPTS:
-        raise Problem(
-            400, "invalid_request", f"limit: expected a number from 1 to {MOST_ATTEMPTS}, found {quoted(limit)}"
+def _errors(*excluded: ReloadCode) -> dict[int, str | Response]:
+    """Declare the refusals; the problem document carries a report where a load was attempted."""
+    reported, perhaps = RejectedReload, ProblemDocument | RejectedReload
+    models = {400: perhaps, 403: perhaps, 404: reported, 422: reported, 500: perhaps, 504: reported}
+    headers: dict[int, dict[str, str]] = {503: {hdrs.RETRY_AFTER: "Seconds, if the server is stopping."}}
+    meanings: dict[int, list[str]] = {}
+    for code in ReloadCode:
+        # 401 is declared with the key that an operation needs.
+        if code not in (ReloadCode.INVALID_KEY, *excluded):
+            meanings.setdefault(code.status, []).append(f"`{code}`: {code.meaning}")
+    return {
+        status: Response(
+            "\n\n".join(texts), {PROBLEM: models[status]} if status in models else {}, headers.get(status, {})
         )
+        for status, texts in meanings.items()
+    }
+
+
+@Operation(
+    "Load a directory",
+    "Characters",
+    description=(
+        "The whole directory is loaded beside the current set, and replaces it in one step. Every file in it is "
+        "executed. If no character can be loaded, or the request asks for it, nothing changes. A reload goes on when "
+        "its caller disconnects."
+    ),
+    needs="admin",
+    body=ReloadRequest,
+    parameters=(_IF_MATCH,),
+    responses={200: Response.json(ReloadReport, "Done: the set is `applied`, `unchanged`, or `valid` (a dry run).")},
+    errors=_errors(ReloadCode.UNKNOWN_GENERATION),
+)
+async def reload(request: web.Request) -> web.StreamResponse:
+    return await _reload(request, await _body(request, ReloadRequest), FromDisk(), "http")
+
+
+@Operation(
+    "Restore an earlier generation",
+    "Characters",
+    description=(
+        "All characters of that generation are restored from their stored bytes, as a new generation, or nothing "
+        "changes. The directory on the disk is not read. A watcher leaves the restored set alone until the disk "
+        "changes again."
+    ),
+    needs="admin",
+    body=RollbackRequest,
+    parameters=(_IF_MATCH,),
+    responses={200: Response.json(ReloadReport, "Done.")},
+    errors=_errors(),
+)
+async def rollback(request: web.Request) -> web.StreamResponse:
+    body = await _body(request, RollbackRequest)
+    return await _reload(request, body.as_reload, FromHistory(body.generation), "rollback")
+
+
+@Operation(
+    "The history of reloads",
+    "Operate",
+    description="Failed ones too, the newest first, and the generations that can be restored.",
+    needs="admin",
+    parameters=(
+        Parameter(
+            "limit",
+            "query",
+            "The maximum number of reloads.",
+            {"type": "integer", "minimum": 1, "maximum": MOST_ATTEMPTS, "default": _USUAL_ATTEMPTS},
+        ),
+    ),
+    responses={200: Response.json(ReloadHistory, "The history.")},
+    errors={400: "The limit is not a number from 1 to 100 (`invalid_request`).", 503: _UNAVAILABLE},
+)
+async def attempts(request: web.Request) -> web.StreamResponse:
+    limit = request.query.get("limit", str(_USUAL_ATTEMPTS))
+    if not re.fullmatch("0*[1-9][0-9]{0,2}", limit, re.ASCII) or int(limit) > MOST_ATTEMPTS:
+        detail = f"limit: expected a number from 1 to {MOST_ATTEMPTS}, found {quoted(limit)}"
+        raise Problem(400, "invalid_request", detail)
     store = request.app[MANAGER].store
     with _readable():
         reloads, generations = await store.attempts(int(limit)), await store.generations()
-    return json_answer(ReloadHistory(reloads=reloads, generations=generations))
+    return json_response(ReloadHistory(reloads=reloads, generations=generations))
 
 
-@described(ATTEMPT)
-@admin
+@Operation(
+    "The report of one reload",
+    "Operate",
+    needs="admin",
+    parameters=(Parameter("reload_id", "path", "Its `reload_id`."),),
+    responses={200: Response.json(ReloadReport, "Its report.")},
+    errors={404: "No reload with that id is kept (`reload_not_found`).", 503: _UNAVAILABLE},
+)
 async def attempt(request: web.Request) -> web.StreamResponse:
-    """`GET /v1/characters/reloads/{reload_id}`"""
     with _readable():
         report = await request.app[MANAGER].store.attempt(request.match_info["reload_id"])
     if report is None:
         raise Problem(404, "reload_not_found", "No reload with that id is kept.")
-    return json_answer(report)
+    return json_response(report)
 
 
-@described(RESUME_WATCH)
-@admin
+@Operation(
+    "Watch the directory again after a rollback",
+    "Operate",
+    description="The disk is compared with the current set at once, and loaded if it differs.",
+    needs="admin",
+    responses={200: Response.json(WatcherStatus, "The watcher.")},
+    errors={409: "The server does not watch (`no_watcher`)."},
+)
 async def resume_watch(request: web.Request) -> web.StreamResponse:
-    """`POST /v1/characters/watch/resume`"""
     watcher = request.app[WATCHER]
     if watcher is None:
         raise Problem(409, "no_watcher", "Nothing is watched: the server was started without --watch.")
     watcher.resume()
-    return json_answer(watcher.status)
+    return json_response(watcher.status)
 
 
 async def _reload(request: web.Request, body: ReloadRequest, source: Source, trigger: Trigger) -> web.Response:
     manager, etags = request.app[MANAGER], _etags(request)
-    return json_answer(await manager.reload_characters(body, source, trigger=trigger, etags=etags))
+    return json_response(await manager.reload_characters(body, source, trigger=trigger, etags=etags))
 
 
 async def _body(request: web.Request, kind: type[Request]) -> Request:
-    if request.content_type != "application/json":
-        found = request.headers.get(hdrs.CONTENT_TYPE, "none")
-        code = ReloadCode.UNSUPPORTED_MEDIA_TYPE
-        raise Problem(code.status, code, f"Expected Content-Type: application/json, found {found}.")
+    expect_json(request)
     return parsed(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE), kind)
 
 
@@ -102,17 +161,8 @@ def _etags(request: web.Request) -> tuple[str, ...] | None:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    try:
-        yield
-    except ReloadRefused as e:
-        raise problem(e) from e
-
-
-@contextmanager
 def _readable() -> Iterator[None]:
     try:
         yield
     except StateError as e:
-        code = ReloadCode.HISTORY_UNAVAILABLE
-        raise Problem(code.status, code, f"The history cannot be read: {e}.") from e
+        raise HistoryUnavailable(f"The history cannot be read: {e}.") from e

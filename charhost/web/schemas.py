@@ -11,11 +11,11 @@ from charhost.report import PathText, ReloadReport, Serving, absent
 from charhost.watch.health import WatcherStatus
 
 
-class _Answer(BaseModel):
+class _Response(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
 
-class CatalogEntry(_Answer):
+class CatalogEntry(_Response):
     """One character."""
 
     name: str
@@ -30,7 +30,7 @@ class CatalogEntry(_Answer):
     generation: int = Field(description="The generation that loaded it.")
 
 
-class Catalog(_Answer):
+class Catalog(_Response):
     """The set of characters that serves."""
 
     directory: PathText
@@ -39,25 +39,21 @@ class Catalog(_Answer):
     characters: list[CatalogEntry]
 
 
-class ReloadHistory(_Answer):
+class ReloadHistory(_Response):
     """The attempts, and the generations for a rollback; the newest first."""
 
     reloads: tuple[ReloadReport, ...]
     generations: tuple[int, ...]
 
 
-class FreesoundSource(BaseModel):
+class FreesoundSource(BaseModel, frozen=True, extra="allow"):
     """A voice that is a recording of freesound.org, as the character's file describes it."""
-
-    model_config = ConfigDict(frozen=True, extra="allow")
 
     source_type: Literal["freesound"] = "freesound"
 
 
-class FileSource(BaseModel):
+class FileSource(BaseModel, frozen=True):
     """A voice that is a file; for any other kind, something that a client can send back."""
-
-    model_config = ConfigDict(frozen=True)
 
     source_type: Literal["file"]
     path_on_server: str
@@ -65,10 +61,8 @@ class FileSource(BaseModel):
     description_link: str | None = Field(default=None, exclude_if=absent)
 
 
-class Voice(BaseModel):
+class Voice(BaseModel, frozen=True):
     """A character, in the closed shape that unmute's clients accept."""
-
-    model_config = ConfigDict(frozen=True)
 
     name: str
     good: Literal[True]
@@ -77,7 +71,7 @@ class Voice(BaseModel):
     comment: str | None = Field(default=None, exclude_if=absent)
 
 
-class ModelEntry(_Answer):
+class ModelEntry(_Response):
     """A character, as OpenAI's clients know a model."""
 
     id: str
@@ -87,28 +81,28 @@ class ModelEntry(_Answer):
     name: str
 
 
-class ModelList(_Answer):
+class ModelList(_Response):
     """Every character, as OpenAI's clients list models."""
 
     object: Literal["list"] = "list"
     data: list[ModelEntry]
 
 
-class InProgress(_Answer):
+class InProgress(_Response):
     """The reload that runs now."""
 
     reload_id: str
     since: str
 
 
-class GenerationCount(_Answer):
+class GenerationCount(_Response):
     """How many sessions are on one generation."""
 
     generation: int
     sessions: int
 
 
-class Status(_Answer):
+class Status(_Response):
     """The state of the server, not of the disk."""
 
     serving: Serving
@@ -119,10 +113,8 @@ class Status(_Answer):
     generations: list[GenerationCount] = Field(description="Newest first.")
 
 
-class Health(BaseModel):
+class Health(BaseModel, frozen=True):
     """Whether there is anybody to talk to; `stt_up`, `tts_up` and `voice_cloning_up` are for unmute's clients."""
-
-    model_config = ConfigDict(frozen=True)
 
     ok: bool
     characters: int
@@ -154,7 +146,7 @@ class RejectedReload(ReloadReport, ProblemDocument):
     """A reload that changed nothing: the refusal, and the report of the attempt."""
 
 
-class OpenAIErrorDetail(_Answer):
+class OpenAIErrorDetail(_Response):
     """The error, in the shape of OpenAI's."""
 
     message: str
@@ -163,7 +155,7 @@ class OpenAIErrorDetail(_Answer):
     code: str | None = Field(description="What a program compares.")
 
 
-class OpenAIError(_Answer):
+class OpenAIError(_Response):
     """A refusal in the shape that OpenAI's clients read."""
 
     error: OpenAIErrorDetail

@@ -34,8 +34,6 @@ async def signals(app: web.Application) -> AsyncIterator[None]:
 
 
 class _Handler:
-    """Acts on the signals of one application."""
-
     def __init__(self, app: web.Application) -> None:
         self._app = app
         self._had_terminal = _has_terminal()
@@ -57,7 +55,6 @@ class _Handler:
         task.add_done_callback(self._reloads.discard)
 
     def log_state(self) -> None:
-        """Log the status, then the stack of every thread."""
         log.info("status: %s", status_of(self._app).model_dump_json())
         log.info("stacks of all threads:\n%s", "\n".join(_stacks()))
 
@@ -69,7 +66,6 @@ class _Handler:
 
 
 def _has_terminal() -> bool:
-    """Return whether the process has a controlling terminal."""
     try:
         os.close(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY))
     except OSError:

@@ -1,5 +1,1 @@
 """/v1/chat/completions."""
-
-from charhost.web.completions.handler import completions
-
-__all__ = ["completions"]

@@ -1,4 +1,4 @@
-"""Chunks: a response as the events of a chat-completions stream."""
+"""A response as the events of a chat-completions stream."""
 
 from __future__ import annotations
 
@@ -29,10 +29,7 @@ class StreamedEvent(BaseModel):
 
 
 class Chunks:
-    """Encodes the events of turns as the chunks of one stream, all with one id.
-
-    The part that is the same in every chunk is encoded once.
-    """
+    """Encodes the events of turns as the chunks of one stream; the part that they share is encoded once."""
 
     def __init__(self, model: str, include_usage: bool) -> None:
         stamp = {"id": completion_id(), "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
@@ -47,13 +44,9 @@ class Chunks:
 
 
 class ChoiceChunks:
-    """Encodes the events of one turn."""
-
     def __init__(self, head: bytes, tail: bytes) -> None:
         self._head = head
         self._tail = tail
-        self._text_head = head + b'{"content":'
-        self._text_tail = b'},"logprobs":null,"finish_reason":null' + tail
         self._begun = False
         self._calls = 0
         self._text = ""
@@ -61,14 +54,15 @@ class ChoiceChunks:
 
     def encode(self, event: TurnEvent) -> bytes:
         """Return the chunks of an event; empty for events that this API does not have."""
-        if type(event) is TextDelta:  # almost all of them
-            return self._text_head + encoded(self._joined(event.text)) + self._text_tail
+        if type(event) is TextDelta:  # almost all of them, and never the first
+            text = encoded(self._joined(event.text))
+            return self._head + b'{"content":' + text + b'},"logprobs":null,"finish_reason":null' + self._tail
         if self._begun:
-            return self._rare(event)
+            return self._encoded(event)
         self._begun = True
-        return self._chunk({"role": "assistant", "content": ""}) + self._rare(event)
+        return self._chunk({"role": "assistant", "content": ""}) + self._encoded(event)
 
-    def _rare(self, event: TurnEvent) -> bytes:
+    def _encoded(self, event: TurnEvent) -> bytes:
         match event:
             case ItemAdded(item=FunctionCall(call_id=call_id, name=name)):
                 self._calls += 1

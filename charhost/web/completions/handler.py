@@ -4,35 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from charhost.character.character import Character
 from charhost.conversation.turn import Turn
-from charhost.conversation.turn_events import Failure, TurnEnded
+from charhost.conversation.turn_events import TurnEnded
 from charhost.text import UNEXPECTED
-from charhost.web.body import read_body
 from charhost.web.catalog import known_character
 from charhost.web.completions.chunks import DONE, ChoiceChunks, Chunks, StreamedEvent, error_line
-from charhost.web.completions.event_stream import EventStream
-from charhost.web.completions.request import ChatRequest, chat_request
+from charhost.web.completions.request import ChatRequest
 from charhost.web.completions.response import ChatCompletion, completion
+from charhost.web.event_stream import EventStream
 from charhost.web.keys import CONVERSATIONS
-from charhost.web.middleware import chat
-from charhost.web.openapi.operation import Answer, Operation, described
-from charhost.web.problems import Problem, json_answer
+from charhost.web.openapi.operation import Operation, Response
+from charhost.web.problems import Problem, json_response
+from charhost.web.talk import TALK_ERRORS, problem_of, talk_request
 
 log = logging.getLogger("charhost.web")
 
-# Room for a few photographs in base64.
-MOST_BODY_BYTES = 24 << 20
-BODY_DEADLINE = 60.0
 
-_STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
-
-_COMPLETIONS = Operation(
+@Operation(
     "One response of a character, whole or streamed",
     "Talk",
     description=(
@@ -41,50 +34,21 @@ _COMPLETIONS = Operation(
     ),
     needs="chat",
     body=ChatRequest,
-    answers={
-        200: Answer(
+    responses={
+        200: Response(
             "The response; with `stream` as server-sent events: chunks, and then `[DONE]`.",
             {"application/json": ChatCompletion, "text/event-stream": StreamedEvent},
         )
     },
-    errors={
-        400: "The request is not JSON or has an invalid field, or the model refuses it.",
-        404: "There is no character called `model` (`model_not_found`).",
-        408: f"The body did not arrive within {BODY_DEADLINE:g} s.",
-        413: f"The body is larger than {MOST_BODY_BYTES:,} bytes.",
-        415: "A web page sent a body whose type is not `application/json`.",
-        429: Answer("This server or the model is busy.", headers={hdrs.RETRY_AFTER: "Seconds."}),
-        500: Answer("Unexpected, or the character's code failed.", headers={"x-should-retry": "`false`"}),
-        502: "The model failed.",
-        504: "The model did not respond in time.",
-    },
+    errors=TALK_ERRORS,
 )
-
-
-@described(_COMPLETIONS)
-@chat
 async def completions(request: web.Request) -> web.StreamResponse:
-    """`POST /v1/chat/completions`"""
-    _refuse_forms(request)
-    asked = chat_request(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE))
+    asked = await talk_request(request, ChatRequest)
     # Looked up once: a reload during the response does not change it.
     character = known_character(request, asked.model)
     if asked.stream:
         return await _streamed(request, asked, character)
     return await _whole(request, asked, character)
-
-
-def problem_of(failure: Failure) -> Problem:
-    status = _STATUS.get(failure.cause, 502) if failure.cause is not None else 500
-    pause = {"Retry-After": str(max(1, math.ceil(failure.retry_after or 1)))} if status == 429 else None
-    return Problem(status, failure.code, failure.message, headers=pause)
-
-
-def _refuse_forms(request: web.Request) -> None:
-    """Refuse the content types that pages of any site may post without a preflight (Fetch standard, 2.2.2)."""
-    if hdrs.ORIGIN in request.headers and request.content_type != "application/json":
-        found = request.headers.get(hdrs.CONTENT_TYPE, "none")
-        raise Problem(415, "unsupported_media_type", f"Expected Content-Type: application/json, found {found}.")
 
 
 async def _whole(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
@@ -94,22 +58,19 @@ async def _whole(request: web.Request, asked: ChatRequest, character: Character)
     for ended in endings:
         if ended.failure is not None:
             raise problem_of(ended.failure)
-    return json_answer(completion(character.name, endings))
+    return json_response(completion(character.name, endings))
 
 
 async def _streamed(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
     stream = EventStream(request)
-    try:
-        with stream.watched():
-            try:
-                await _stream_choices(stream, request, asked, character)
-            except Exception as e:
-                if not stream.begun or isinstance(e, ConnectionError):
-                    raise
-                await stream.write(error_line(_as_problem(e)))
-            await stream.end()
-    except ConnectionError:
-        pass  # the client is gone
+    with suppress(ConnectionError):  # the client is gone
+        try:
+            await _stream_choices(stream, request, asked, character)
+        except Exception as e:
+            if not stream.response.prepared or isinstance(e, ConnectionError):
+                raise
+            await stream.write(error_line(_as_problem(e)))
+        await stream.end()
     return stream.response
 
 

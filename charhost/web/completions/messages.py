@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
-from charhost.web.client_model import ClientModel, FirstError
-
-# Prefix of the tags of unions, by which error paths can leave them out: pydantic adds them to the path.
-TAG = "~"
+from charhost.web.client_model import TAG, ClientModel, FirstError
 
 
 class TextPart(ClientModel):
@@ -59,10 +56,8 @@ class ImagePart(ClientModel):
         return Image(self.image_url.url, self.image_url.detail)
 
 
-class OtherPart(BaseModel):
+class OtherPart(BaseModel, extra="allow", strict=True, frozen=True):
     """Audio, a file, or another part that some models support."""
-
-    model_config = ConfigDict(extra="allow", strict=True, frozen=True)
 
     type: Annotated[str, WithJsonSchema({"type": "string", "not": {"enum": ["text", "refusal", "image_url"]}})]
 

@@ -78,16 +78,15 @@ class ChatCompletion(_Piece):
 
 
 def completion(model: str, endings: list[TurnEnded]) -> ChatCompletion:
-    choices = [
-        Choice(index=index, message=_message(ended), logprobs=None, finish_reason=finish_reason(ended))
-        for index, ended in enumerate(endings)
-    ]
     return ChatCompletion(
         id=completion_id(),
         object="chat.completion",
         created=int(time.time()),
         model=model,
-        choices=choices,
+        choices=[
+            Choice(index=index, message=_message(ended), logprobs=None, finish_reason=finish_reason(ended))
+            for index, ended in enumerate(endings)
+        ],
         usage=token_usage(endings),
     )
 
@@ -118,17 +117,12 @@ def token_usage(endings: list[TurnEnded]) -> TokenUsage:
 
 
 def _message(ended: TurnEnded) -> ResponseMessage:
-    text = ""
-    calls = []
+    text, calls = "", []
     for item in ended.items:
         if isinstance(item, Message):
             text += gap(text, item.text) + item.text
         else:
-            calls.append(_call(item))
+            function = ToolCallFunction(name=item.name, arguments=item.arguments)
+            calls.append(ToolCall(id=item.call_id, type="function", function=function))
     content = text if text or not calls else None
     return ResponseMessage(role="assistant", content=content, refusal=None, tool_calls=calls or None)
-
-
-def _call(call: FunctionCall) -> ToolCall:
-    function = ToolCallFunction(name=call.name, arguments=call.arguments)
-    return ToolCall(id=call.call_id, type="function", function=function)

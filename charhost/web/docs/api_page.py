@@ -11,20 +11,18 @@ from charhost.web.docs.layout import framed
 
 Json = Mapping[str, Any]
 
-_HEAD = '<link rel="stylesheet" href="style.css">\n<script src="page.js" defer></script>'
 _KEYS = {"apiKey": "API key", "adminKey": "admin key"}
+_LIMITS = {"minimum": "≥", "maximum": "≤", "maxLength": "up to", "minLength": "at least"}
 
 
 def page(document: Json) -> str:
-    """Render the whole document."""
-    info = document["info"]
-    operations = [
-        (method, path, operation)
-        for path, methods in document["paths"].items()
-        for method, operation in methods.items()
-    ]
-    groups = {tag["name"]: [o for o in operations if tag["name"] in o[2]["tags"]] for tag in document["tags"]}
-    schemas = document["components"]["schemas"]
+    info, schemas = document["info"], document["components"]["schemas"]
+    groups: dict[str, list[tuple[str, str, Json]]] = {tag["name"]: [] for tag in document["tags"]}
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            for tag in operation["tags"]:
+                groups[tag].append((method, path, operation))
+    head = '<link rel="stylesheet" href="style.css">\n<script src="page.js" defer></script>'
     header = f"""<h1>{escape(info["title"])} <small>{escape(info["version"])}</small></h1>
 <p>{_prose(info["description"])}</p>
 <p>For programs: <a href="../openapi.json">openapi.json</a>. For people: the <a href="../docs">manual</a>.</p>"""
@@ -34,7 +32,7 @@ def page(document: Json) -> str:
     main = f"""{_lines(_group(name, group) for name, group in groups.items())}
 <h2 id="schemas">Schemas</h2>
 {_lines(_schema(name, schema) for name, schema in schemas.items())}"""
-    return framed(f"{info['title']} API", header, nav, main, _HEAD)
+    return framed(f"{info['title']} API", header, nav, main, head)
 
 
 def _contents(name: str, operations: Iterable[tuple[str, str, Json]]) -> str:
@@ -62,20 +60,18 @@ def _details(operation: Json) -> Iterator[str]:
         keys = " or ".join(_KEYS[name] for name in needed)
         yield f'<p class="key">Needs the {keys}: <code>Authorization: Bearer KEY</code>.</p>'
     if parameters := operation.get("parameters"):
-        rows = ((p["name"], p["in"], _needed(p["required"]), _prose(p["description"])) for p in parameters)
+        rows = ((p["name"], p["in"], "required" if p["required"] else "", _prose(p["description"])) for p in parameters)
         yield _table(("parameter", "in", "", "meaning"), rows)
     if "requestBody" in operation:
         yield f"<p>Body: {_contents_of(operation['requestBody'])}</p>"
-    answers = operation["responses"].items()
-    yield _table(("status", "meaning", "content"), ((s, _meaning(a), _contents_of(a)) for s, a in answers))
+    responses = operation["responses"].items()
+    yield _table(("status", "meaning", "content"), ((s, _meaning(r), _contents_of(r)) for s, r in responses))
 
 
-def _meaning(answer: Json) -> str:
-    headers = _lines(
-        f"<br>Header <code>{escape(name)}</code>: {_prose(header['description'])}"
-        for name, header in answer.get("headers", {}).items()
-    )
-    return _prose(answer["description"]) + headers
+def _meaning(response: Json) -> str:
+    headers = response.get("headers", {}).items()
+    lines = (f"<br>Header <code>{escape(name)}</code>: {_prose(header['description'])}" for name, header in headers)
+    return _prose(response["description"]) + _lines(lines)
 
 
 def _contents_of(holder: Json) -> str:
@@ -84,22 +80,24 @@ def _contents_of(holder: Json) -> str:
 
 
 def _schema(name: str, schema: Json) -> str:
-    fields = schema.get("properties", {})
     required = schema.get("required", ())
-    rows = (
-        (key, _kind(field), _needed(key in required), _prose(field.get("description", "")) + _default(field))
-        for key, field in fields.items()
-    )
-    table = _table(("field", "type", "", "meaning"), rows) if fields else ""
+    rows = [
+        (
+            key,
+            _kind(field),
+            "required" if key in required else "",
+            _prose(field.get("description", "")) + _default(field),
+        )
+        for key, field in schema.get("properties", {}).items()
+    ]
     return f"""<section id="schema-{escape(name)}">
 <h3>{escape(name)}</h3>
 <p>{_prose(schema.get("description", ""))}</p>
-{table}
+{_table(("field", "type", "", "meaning"), rows) if rows else ""}
 </section>"""
 
 
 def _kind(schema: Json) -> str:
-    """Describe a schema in a few words."""
     if "$ref" in schema:
         name = escape(schema["$ref"].rpartition("/")[2])
         return f'<a href="#schema-{name}">{name}</a>'
@@ -110,13 +108,8 @@ def _kind(schema: Json) -> str:
         return " or ".join(f"<code>{escape(repr(value))}</code>" for value in schema.get("enum", [schema.get("const")]))
     if schema.get("type") == "array":
         return f"list of {_kind(schema.get('items', {}))}"
-    return escape(str(schema.get("type", "anything"))) + _limits(schema)
-
-
-def _limits(schema: Json) -> str:
-    words = {"minimum": "≥", "maximum": "≤", "maxLength": "up to", "minLength": "at least"}
-    limits = ", ".join(f"{word} {schema[key]:,}" for key, word in words.items() if key in schema)
-    return f" ({limits})" if limits else ""
+    limits = ", ".join(f"{word} {schema[key]:,}" for key, word in _LIMITS.items() if key in schema)
+    return escape(str(schema.get("type", "anything"))) + (f" ({limits})" if limits else "")
 
 
 def _default(field: Json) -> str:
@@ -124,19 +117,14 @@ def _default(field: Json) -> str:
     return "" if default is None else f" Default: <code>{escape(repr(default))}</code>."
 
 
-def _needed(required: bool) -> str:
-    return "required" if required else ""
-
-
-def _table(header: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+def _table(header: Iterable[str], rows: Iterable[tuple[str, ...]]) -> str:
     """Make a table; the first cell of a row is text, the others are HTML."""
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = _lines(_row(*row) for row in rows)
+    head = "".join(f"<th>{cell}</th>" for cell in header)
+    body = _lines(
+        f"<tr><th><code>{escape(first)}</code></th>{''.join(f'<td>{cell}</td>' for cell in others)}</tr>"
+        for first, *others in rows
+    )
     return f'<div class="wide"><table>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody>\n</table></div>'
-
-
-def _row(first: str, *others: str) -> str:
-    return f"<tr><th><code>{escape(first)}</code></th>" + "".join(f"<td>{cell}</td>" for cell in others) + "</tr>"
 
 
 def _badge(method: str) -> str:

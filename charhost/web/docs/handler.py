@@ -10,8 +10,8 @@ from aiohttp import hdrs, web
 from charhost.web.docs.api_page import page
 from charhost.web.docs.manual import INDEX
 from charhost.web.keys import API, MANUAL
-from charhost.web.openapi.operation import Answer, Operation, Parameter, answers_json, described
-from charhost.web.problems import Problem, json_answer
+from charhost.web.openapi.operation import Operation, Parameter, Response
+from charhost.web.problems import Problem, json_response
 
 _ASSETS = {"style.css": "text/css", "page.js": "text/javascript"}
 _HEADERS = {
@@ -21,42 +21,34 @@ _HEADERS = {
     "Referrer-Policy": "no-referrer",
     hdrs.CACHE_CONTROL: "no-cache",
 }
-_PAGE = Answer("The page.", {"text/html": str})
+_PAGE = Response("The page.", {"text/html": str})
 
 
-@described(
-    Operation(
-        "This API as an OpenAPI document", "About", answers={200: answers_json(dict[str, object], "OpenAPI 3.1.")}
-    )
+@Operation(
+    "This API as an OpenAPI document", "About", responses={200: Response.json(dict[str, object], "OpenAPI 3.1.")}
 )
 async def openapi(request: web.Request) -> web.StreamResponse:
-    """`GET /openapi.json`"""
-    return json_answer(request.app[API].document)
+    return json_response(request.app[API].document)
 
 
-@described(Operation("This API as a page", "About", answers={200: _PAGE}))
+@Operation("This API as a page", "About", responses={200: _PAGE})
 async def api_page(request: web.Request) -> web.StreamResponse:
-    """`GET /docs/api`: works without JavaScript."""
     return _text(page(request.app[API].document), "text/html")
 
 
-@described(Operation("The manual", "About", answers={200: _PAGE}, errors={404: "This installation has no manual."}))
+@Operation("The manual", "About", responses={200: _PAGE}, errors={404: "This installation has no manual."})
 async def manual_index(request: web.Request) -> web.StreamResponse:
-    """`GET /docs`"""
     return await _manual_page(request, INDEX)
 
 
-@described(
-    Operation(
-        "A page of the manual",
-        "About",
-        parameters=(Parameter("page", "path", "The name of a page, or `style.css` or `page.js`, which pages need."),),
-        answers={200: Answer("The page or file.", dict.fromkeys(("text/html", *_ASSETS.values()), str))},
-        errors={404: "There is no such page."},
-    )
+@Operation(
+    "A page of the manual",
+    "About",
+    parameters=(Parameter("page", "path", "The name of a page, or `style.css` or `page.js`, which pages need."),),
+    responses={200: Response("The page or file.", dict.fromkeys(("text/html", *_ASSETS.values()), str))},
+    errors={404: "There is no such page."},
 )
 async def manual_page(request: web.Request) -> web.StreamResponse:
-    """`GET /docs/{page}`"""
     name = request.match_info["page"]
     if name in _ASSETS:
         return _text(resources.files("charhost.web.docs").joinpath(name).read_text(encoding="utf-8"), _ASSETS[name])

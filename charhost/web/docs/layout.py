@@ -17,15 +17,9 @@ def framed(title: str, header: str, nav: str, main: str, head: str = "") -> str:
 {head}
 </head>
 <body>
-<header>
-{header}
-</header>
-<nav aria-label="Contents">
-{nav}
-</nav>
-<main>
-{main}
-</main>
+<header>{header}</header>
+<nav aria-label="Contents">{nav}</nav>
+<main>{main}</main>
 </body>
 </html>
 """

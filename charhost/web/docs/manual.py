@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Callable, Sequence
 from html import escape
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -79,13 +80,13 @@ def _converted(text: str, address: Callable[[str], str | None]) -> tuple[list[tu
     parser = MarkdownIt("commonmark", {"html": False}).enable("table")
     tokens = parser.parse(_COMMENT.sub("", text))
     headings = []
-    for token, following in zip(tokens, [*tokens[1:], None], strict=True):
-        if token.type == "heading_open" and following is not None:
-            label = "".join(child.content for child in following.children or ())
-            token.attrSet("id", anchor := _anchor(label))
-            headings += [(label, anchor)] if token.tag in ("h1", "h2") else []
-        if token.children:
-            token.children = _relinked(token.children, address)
+    for opening, token in pairwise(tokens):
+        children = token.children or []
+        if opening.type == "heading_open":
+            label = "".join(child.content for child in children)
+            opening.attrSet("id", anchor := _anchor(label))
+            headings += [(label, anchor)] if opening.tag in ("h1", "h2") else []
+        token.children = _relinked(children, address)
     return headings, parser.renderer.render(tokens, parser.options, {})
 
 

@@ -1,4 +1,4 @@
-"""Operation: the declaration beside a handler, from which the OpenAPI document is made."""
+"""Operation: the declaration of a handler, from which its guard and the OpenAPI document are made."""
 
 from __future__ import annotations
 
@@ -10,68 +10,56 @@ from pydantic import BaseModel
 
 PROBLEM = "application/problem+json"
 
-_OPERATION = "charhost_operation"
 Tag = Literal["Talk", "Characters", "Operate", "About"]
 _Handler = TypeVar("_Handler", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
 class Parameter:
-    """A parameter in the path, the query or a header."""
+    """A parameter in the path, which is always required, in the query or in a header."""
 
     name: str
     place: Literal["path", "query", "header"]
     description: str
-    required: bool = False
     schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The response with one status: a model for each content type, and the headers.
-
-    Where `content` is None the status has no body. A type that is `str` stands for text.
-    """
+class Response:
+    """The response with one status: a model for each content type (`str` for text), and the headers."""
 
     description: str
-    content: Mapping[str, Any] | None = None
+    content: Mapping[str, Any] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def json(cls, model: Any, description: str) -> Response:
+        return cls(description, {"application/json": model})
 
 
 @dataclass(frozen=True)
 class Operation:
-    """The declaration of a handler.
+    """The declaration of a handler, which it decorates.
 
-    `errors` are the statuses of its refusals, each with its meaning; those that every handler has, and those of its
-    guard (`needs`), are added, and where an error has no content of its own, the usual one.
+    `needs` is the key of its callers; where `refuses` is set, the handler itself refuses the others. `errors` are the
+    statuses of its refusals, each with its meaning; those that every handler has, and those for a key, are added, and
+    where an error has no content of its own, the usual one.
     """
 
     summary: str
     tag: Tag
-    answers: Mapping[int, Answer]
+    responses: Mapping[int, Response]
     description: str = ""
     needs: Literal["anybody", "chat", "admin"] = "anybody"
+    refuses: bool = False
     body: type[BaseModel] | None = None
     parameters: tuple[Parameter, ...] = ()
-    errors: Mapping[int, str | Answer] = field(default_factory=dict)
+    errors: Mapping[int, str | Response] = field(default_factory=dict)
 
-
-def described(operation: Operation) -> Callable[[_Handler], _Handler]:
-    """Attach *operation* to a handler; must be the outermost decorator."""
-
-    def declare(handler: _Handler) -> _Handler:
-        vars(handler)[_OPERATION] = operation
+    def __call__(self, handler: _Handler) -> _Handler:
+        vars(handler)["operation"] = self
         return handler
-
-    return declare
-
-
-def answers_json(model: Any, description: str) -> Answer:
-    """Return the declaration of a JSON response."""
-    return Answer(description, {"application/json": model})
 
 
 def operation_of(handler: Callable[..., Any]) -> Operation | None:
-    """Return the declaration of a handler, if it has one."""
-    found = vars(handler).get(_OPERATION)
-    return found if isinstance(found, Operation) else None
+    return getattr(handler, "operation", None)

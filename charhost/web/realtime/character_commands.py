@@ -12,12 +12,12 @@ from charhost.errors import ReloadCode, ReloadRefused
 from charhost.jsontext import Json, encoded
 from charhost.report import ReloadRequest
 from charhost.text import display
+from charhost.web.body import parsed
 from charhost.web.keys import MANAGER
 from charhost.web.middleware import insist
 from charhost.web.problems import Problem
 from charhost.web.protocol.client_events import event_id_of
 from charhost.web.protocol.server_events import MOST_EVENT, Refused, frame
-from charhost.web.reload_requests import parsed
 from charhost.web.sessions.session import Session
 
 Refuse = Callable[[Refused, str | None], None]

@@ -12,8 +12,9 @@ from charhost.character.host_tools import Host
 from charhost.conversation.conversation import Conversation
 from charhost.reload.reload_tools import HostTools
 from charhost.resume.saved_session import Parked
-from charhost.web.keys import AUTHORITY, CONVERSATIONS, GATE, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
-from charhost.web.openapi.operation import Answer, Operation, Parameter, described
+from charhost.web.keys import AUTHORITY, CONVERSATIONS, JOURNAL, MANAGER, METRICS, PARKING, SESSIONS, SETTINGS
+from charhost.web.middleware import insist
+from charhost.web.openapi.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem
 from charhost.web.protocol.client_settings import ClientSettings, settings_of
 from charhost.web.realtime.dialect import dialect_of, known_dialect
@@ -47,19 +48,20 @@ _REALTIME = Operation(
         "with 1012."
     ),
     needs="chat",
+    refuses=True,
     parameters=(
         Parameter("model", "query", "The character; without it the default one."),
         Parameter("resume", "query", "The id of a session that was lost, to go on with its conversation."),
     ),
-    answers={101: Answer("The WebSocket is open.")},
+    responses={101: Response("The WebSocket is open.")},
     errors={
-        426: Answer("The request is no upgrade.", headers={hdrs.UPGRADE: "`websocket`"}),
-        503: Answer("There are `--max-sessions` conversations already.", headers={hdrs.RETRY_AFTER: "Seconds."}),
+        426: Response("The request is no upgrade.", headers={hdrs.UPGRADE: "`websocket`"}),
+        503: Response("There are `--max-sessions` conversations already.", headers={hdrs.RETRY_AFTER: "Seconds."}),
     },
 )
 
 
-@described(_REALTIME)
+@_REALTIME
 async def realtime(request: web.Request) -> web.StreamResponse:
     """Serve one WebSocket."""
     ws = web.WebSocketResponse(
@@ -222,14 +224,13 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, parked: Parked | N
 
 def _key_refusal(request: web.Request) -> CloseMessage | None:
     """Refuse a wrong key; a web page, which sends it as a subprotocol, cannot read the status of a handshake."""
-    authority = request[AUTHORITY]
-    refusal = authority.chat_refusal
-    if refusal is None:
-        return None
-    request.app[GATE].count_refusal(refusal, authority, "chat", request.remote)
-    if not authority.key_in_subprotocol:
-        raise refusal
-    return refused("invalid_api_key", refusal.detail, close_code=3000)
+    try:
+        insist(request, "chat")
+    except Problem as e:
+        if not request[AUTHORITY].key_in_subprotocol:
+            raise
+        return refused("invalid_api_key", e.detail, close_code=3000)
+    return None
 
 
 async def _refuse(request: web.Request, ws: web.WebSocketResponse, message: CloseMessage) -> None:

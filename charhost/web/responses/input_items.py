@@ -9,10 +9,7 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Part, Text
-from charhost.web.client_model import ClientModel, FirstError
-
-# Prefix of the tags of unions, by which error paths can leave them out: pydantic adds them to the path.
-TAG = "~"
+from charhost.web.client_model import TAG, ClientModel, FirstError
 
 
 class TextPart(ClientModel):
@@ -144,3 +141,25 @@ InputItem = Annotated[
         custom_error_message=f"expected an item of type {', '.join(_KINDS)}",
     ),
 ]
+
+
+def input_fields(item: Item) -> dict[str, Any]:
+    """Return an item of an input as the Responses API lists it."""
+    fields: dict[str, Any]
+    match item:
+        case FunctionCall(id=item_id, call_id=call_id, name=name, arguments=arguments):
+            fields = {"type": "function_call", "call_id": call_id, "name": name, "arguments": arguments}
+        case FunctionOutput(id=item_id, call_id=call_id, output=output):
+            fields = {"type": "function_call_output", "call_id": call_id, "output": output}
+        case Message(id=item_id, role=role, parts=parts):
+            fields = {"type": "message", "role": role, "content": [_part_fields(part, role) for part in parts]}
+    return {"id": item_id, "status": "completed", **fields}
+
+
+def _part_fields(part: Part, role: str) -> dict[str, Any]:
+    if isinstance(part, Image):
+        return {"type": "input_image", "image_url": part.url, "detail": part.detail or "auto"}
+    text = part.text if isinstance(part, Text) else ""
+    if role == "assistant":
+        return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return {"type": "input_text", "text": text}

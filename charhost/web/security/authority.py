@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import hdrs, web
 
 from charhost.metrics import Metrics
 from charhost.settings import Settings, is_loopback
 from charhost.web.problems import Problem
-from charhost.web.security.wrong_keys import KeyKind, WrongKeys
+from charhost.web.security.wrong_keys import WrongKeys
 
 KEY_PROTOCOL = "openai-insecure-api-key."
 
@@ -39,7 +39,7 @@ class Gate:
     """Decides the authority of requests by the configured keys; one lives as long as its application."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
-        self._wrong_keys = WrongKeys(metrics)
+        self.wrong_keys = WrongKeys(metrics)
         self._admin_keys = (settings.admin_key.get_secret_value(),) if settings.admin_key else ()
         # An admin key alone leaves chat open.
         self._chat_keys = (*settings.api_keys, *self._admin_keys) if settings.api_keys else ()
@@ -54,20 +54,16 @@ class Gate:
         bearer, protocol = _bearer_key(request), _protocol_key(request)
         key = bearer or protocol
         refusal, chat_refusal = self._admin_refusal(request, key), self._chat_refusal(key)
+        owner = hashlib.sha256(_encoded(key)).hexdigest() if key and self._chat_keys else ""
         return Authority(
             admin=refusal is None,
             refusal=refusal,
             chat=chat_refusal is None,
             chat_refusal=chat_refusal,
             key_in_subprotocol=protocol is not None and bearer is None,
-            owner=_digest(key) if key and self._chat_keys else "",
+            owner=owner,
             has_wrong_key=key is not None and not _is_among(key, (*self._chat_keys, *self._admin_keys)),
         )
-
-    def count_refusal(self, refusal: Problem, authority: Authority, kind: KeyKind, remote: str | None) -> None:
-        """Count the wrong key of a refused request, if it has one and was refused for it."""
-        if refusal.status == 401 and authority.has_wrong_key:
-            self._wrong_keys.count(kind, remote)
 
     def _admin_refusal(self, request: web.Request, key: str | None) -> Problem | None:
         if self._admin_keys:
@@ -93,14 +89,14 @@ def offers(request: web.Request) -> list[str]:
 
 
 def _is_among(key: str | None, known: tuple[str, ...]) -> bool:
-    sent = (key or "").encode("utf-8", "surrogateescape")
+    sent = _encoded(key or "")
     # Compare against every key, so that timing does not reveal which one matched.
     matches = [hmac.compare_digest(sent, one.encode()) for one in known]
     return any(matches)
 
 
-def _digest(key: str) -> str:
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+def _encoded(key: str) -> bytes:
+    return key.encode("utf-8", "surrogateescape")
 
 
 def _key_error(kind: str, key: str | None) -> str:
@@ -132,23 +128,16 @@ def _why_not_local(request: web.Request) -> str | None:
     if not is_loopback(request.remote or ""):
         return "this request came from another machine"
     host = request.headers.get(hdrs.HOST, "")
-    if not is_loopback(_hostname(host)):
+    if not is_loopback(_split(f"//{host}").hostname or ""):
         return "the Host header of this request names another machine"
     origins = request.headers.getall(hdrs.ORIGIN, [])
-    if any(_netloc(origin) != host.lower() for origin in origins):
+    if any(_split(origin).netloc.lower() != host.lower() for origin in origins):
         return "this request was made by a page of another site (Origin)"
     return None
 
 
-def _netloc(url: str) -> str:
+def _split(url: str) -> SplitResult:
     try:
-        return urlsplit(url).netloc.lower()
+        return urlsplit(url)
     except ValueError:
-        return ""
-
-
-def _hostname(host: str) -> str:
-    try:
-        return urlsplit(f"//{host}").hostname or ""
-    except ValueError:
-        return ""
+        return urlsplit("")

@@ -1,4 +1,4 @@
-"""CORS: the origins whose pages may read responses of this server (Fetch standard, 3.3)."""
+"""Cross-origin resource sharing (Fetch standard, 3.3)."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ from aiohttp import hdrs, web
 # Endpoints for pages; admin endpoints are never among them.
 _OPEN_PATHS = re.compile(r"/v1/(models(/.*)?|chat/completions|voices|health)", re.DOTALL)
 _LOCAL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
-_METHODS = "GET, POST, OPTIONS"
-_MAX_AGE = "7200"
 # Headers of errors that OpenAI's browser clients use; browsers hide them from pages by default.
 _READABLE = "Retry-After, x-should-retry"
 
@@ -27,14 +25,13 @@ class Cors:
     async def preflight(
         self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
-        """Respond to a preflight request; pass on all other requests."""
         is_preflight = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
         if not is_preflight or not _OPEN_PATHS.fullmatch(request.path):
             return await handler(request)
         response = web.Response(status=204)
         if self._allowed(request):
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = _METHODS
-            response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = _MAX_AGE
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, POST, OPTIONS"
+            response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "7200"
             if requested := request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS):
                 response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = requested
         return response

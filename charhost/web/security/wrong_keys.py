@@ -25,7 +25,6 @@ class WrongKeys:
         self._next_line: asyncio.TimerHandle | None = None
 
     def count(self, kind: KeyKind, remote: str | None) -> None:
-        """Count one wrong key that *remote* sent where a key of that *kind* was needed."""
         self._failures.labels(kind).inc()
         self._unlogged += 1
         self._last_remote = remote
@@ -33,11 +32,8 @@ class WrongKeys:
             self._log()
 
     def _log(self) -> None:
-        log.warning("wrong keys within a minute: %d, the last from %s", self._unlogged, self._last_remote)
-        self._unlogged = 0
-        self._next_line = asyncio.get_running_loop().call_later(_LOG_INTERVAL, self._end_of_interval)
-
-    def _end_of_interval(self) -> None:
         self._next_line = None
         if self._unlogged:
-            self._log()
+            log.warning("wrong keys within a minute: %d, the last from %s", self._unlogged, self._last_remote)
+            self._unlogged = 0
+            self._next_line = asyncio.get_running_loop().call_later(_LOG_INTERVAL, self._log)

@@ -17,7 +17,7 @@ from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import API
 from charhost.web.openapi.document import document
-from charhost.web.openapi.operation import Operation, answers_json, described
+from charhost.web.openapi.operation import Operation, Response
 from charhost.web.schemas import RejectedReload
 from tests.conftest import Client
 
@@ -156,8 +156,8 @@ def test_a_declaration_adds_nothing_to_its_handler() -> None:
     async def page(request: web.Request) -> web.StreamResponse:
         raise NotImplementedError
 
-    operation = Operation("Nothing", "About", answers={200: answers_json(Nothing, "Nothing.")})
-    assert described(operation)(page) is page
+    operation = Operation("Nothing", "About", responses={200: Response.json(Nothing, "Nothing.")})
+    assert operation(page) is page
 
 
 def test_every_reference_leads_somewhere() -> None:
