@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import time
 import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -53,9 +53,9 @@ class Chains:
     deleted ones, so the budget counts the responses that exist.
     """
 
-    def __init__(self, ttl: float, now: Callable[[], float] | None = None) -> None:
+    def __init__(self, ttl: float, now: Callable[[], float] = time.monotonic) -> None:
         self._ttl = ttl
-        self._now = now or asyncio.get_running_loop().time
+        self._now = now
         self._kept: OrderedDict[str, tuple[float, StoredResponse]] = OrderedDict()
         self._weight = 0
 

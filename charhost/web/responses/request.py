@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, FiniteFloat
+from pydantic import BeforeValidator, Field, FiniteFloat, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import Item
@@ -90,7 +90,7 @@ def _absent(value: Any) -> Any:
     return value
 
 
-_Unsupported = Annotated[Any, BeforeValidator(_absent)]
+_Unsupported = Annotated[Any, BeforeValidator(_absent), WithJsonSchema({"enum": [None, False]})]
 _Metadata = Annotated[dict[str, str], Field(max_length=_MOST_METADATA)]
 
 
