@@ -13,7 +13,7 @@ from charhost.metrics import Metrics
 from charhost.report import ReloadRequest, RollbackRequest
 from charhost.settings import Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
-from charhost.web.completions.handler import MOST_BODY_BYTES
+from charhost.web.talk import MOST_BODY_BYTES
 from tests.conftest import Client
 from tests.documents import DOCS, PAGES, README, ROOT, block, dead_links, read, rows
 

@@ -42,6 +42,7 @@ from charhost.web.keys import (
     MANUAL,
     METRICS,
     MODELS,
+    RESPONSES,
     SESSION_WRITER,
     SESSIONS,
     SETTINGS,
@@ -51,6 +52,8 @@ from charhost.web.keys import (
 from charhost.web.middleware import errors_to_json, with_authority
 from charhost.web.openapi import Api
 from charhost.web.realtime.handler import realtime
+from charhost.web.responses import handler as responses
+from charhost.web.responses.creation import Responses
 from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
 from charhost.web.security.tls import tls_context
@@ -75,6 +78,11 @@ _ROUTES = (
     web.get("/v1/models", catalog.models),
     web.get("/v1/models/{id:.+}", catalog.model),
     web.post("/v1/chat/completions", completions),
+    web.post("/v1/responses", responses.create),
+    web.get("/v1/responses/{id}", responses.retrieve),
+    web.delete("/v1/responses/{id}", responses.delete),
+    web.post("/v1/responses/{id}/cancel", responses.cancel),
+    web.get("/v1/responses/{id}/input_items", responses.input_items),
     web.get("/v1/realtime", realtime),
     web.get("/metrics", monitoring.metrics),
     web.get("/openapi.json", openapi),
@@ -106,6 +114,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     pool = WorkerPool()
     app[MODELS] = UpstreamModels(settings)
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
+    app[RESPONSES] = Responses(settings.resume_ttl)
     app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, store)
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
     app.cleanup_ctx.append(_models)

@@ -2,6 +2,9 @@
 
 from pydantic import BaseModel, ConfigDict, FailFast
 
+# Prefix of the tags of unions, by which error paths can leave them out: pydantic adds them to the path.
+TAG = "~"
+
 
 class ClientModel(BaseModel):
     """Known fields are checked strictly; unknown ones are ignored, since clients add new ones every month."""

@@ -12,6 +12,7 @@ from charhost.settings import Settings
 from charhost.watch.watcher import Watcher
 from charhost.web.docs.manual import Manual
 from charhost.web.openapi import Api
+from charhost.web.responses.creation import Responses
 from charhost.web.security.authority import Authority, Gate
 from charhost.web.sessions.sessions import Sessions
 
@@ -24,6 +25,7 @@ MODELS = web.AppKey("models", UpstreamModels)
 CONVERSATIONS = web.AppKey("conversations", Conversations)
 DISCONNECTED = web.AppKey("disconnected", DisconnectedSessions)
 SESSION_WRITER = web.AppKey("session_writer", SessionWriter)
+RESPONSES = web.AppKey("responses", Responses)
 GATE = web.AppKey("gate", Gate)
 API = web.AppKey("api", Api)
 MANUAL = web.AppKey("manual", Manual)

@@ -16,7 +16,7 @@ from charhost.text import display
 from charhost.web.schemas import OpenAIError, OpenAIErrorDetail, ProblemDocument
 
 # The paths of OpenAI's clients, unknown ones too: they read errors in their own shape only.
-_OPENAI_PATHS = re.compile(r"/v1/(realtime|chat|models)(/|$)")
+_OPENAI_PATHS = re.compile(r"/v1/(realtime|chat|models|responses)(/|$)")
 
 
 @dataclass(eq=False)

@@ -28,8 +28,8 @@ from pydantic_core import from_json, to_json
 
 from charhost.llm.upstream import connections
 from charhost.settings import Settings
+from charhost.web import event_stream as stream
 from charhost.web.app import create_app
-from charhost.web.completions import event_stream as stream
 from charhost.web.keys import METRICS, SESSIONS
 from charhost.web.realtime import handler
 from tests.conftest import Client, character

@@ -33,6 +33,11 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "GET /v1/models/{id}": ("chat", 200, None),
     "GET /v1/realtime": ("chat", 426, "upgrade_required"),
     "POST /v1/chat/completions": ("chat", 400, "invalid_type"),
+    "POST /v1/responses": ("chat", 400, "invalid_type"),
+    "GET /v1/responses/{id}": ("chat", 404, "response_not_found"),
+    "DELETE /v1/responses/{id}": ("chat", 404, "response_not_found"),
+    "POST /v1/responses/{id}/cancel": ("chat", 404, "response_not_found"),
+    "GET /v1/responses/{id}/input_items": ("chat", 404, "response_not_found"),
     "GET /v1/characters/status": ("admin", 200, None),
     "GET /v1/characters/reloads": ("admin", 200, None),
     "GET /v1/characters/reloads/{reload_id}": ("admin", 404, "reload_not_found"),
@@ -41,7 +46,12 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/characters/watch/resume": ("admin", 409, "no_watcher"),
 }
 FILLED = {"{name}": "Ada", "{id}": "Ada", "{reload_id}": "x", "{page}": "style.css"}
-OF_OPENAI = ("/v1/models", "/v1/chat", "/v1/realtime")  # their errors have the shape that OpenAI's clients read
+OF_OPENAI = (
+    "/v1/models",
+    "/v1/chat",
+    "/v1/responses",
+    "/v1/realtime",
+)  # their errors have the shape that OpenAI's clients read
 
 # Routes for all need no key. The last column is for callers that are not local; no other depends on the address.
 TABLE = """

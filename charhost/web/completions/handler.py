@@ -2,32 +2,26 @@
 
 import asyncio
 import logging
-import math
 from contextlib import aclosing, suppress
 
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from charhost.character.character import Character
 from charhost.conversation.turn import Turn
-from charhost.conversation.turn_events import Failure, TurnEnded
+from charhost.conversation.turn_events import TurnEnded
 from charhost.jsontext import encoded
 from charhost.text import UNEXPECTED
-from charhost.web.body import expect_json, read_body
 from charhost.web.catalog import known_character
-from charhost.web.completions.event_stream import ChoiceChunks, Chunks, EventStream, StreamedEvent
-from charhost.web.completions.request import ChatRequest, chat_request
+from charhost.web.completions.chunks import ChoiceChunks, Chunks, StreamedEvent
+from charhost.web.completions.request import ChatRequest
 from charhost.web.completions.response import ChatCompletion, completion
+from charhost.web.event_stream import EventStream
 from charhost.web.keys import CONVERSATIONS
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import Problem, json_response
+from charhost.web.talk import TALK_ERRORS, problem_of, talk_request
 
 log = logging.getLogger("charhost.web")
-
-# Room for a few photographs in base64.
-MOST_BODY_BYTES = 24 << 20
-BODY_DEADLINE = 60.0
-
-_STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
 
 
 @Operation(
@@ -45,23 +39,10 @@ _STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
             {"application/json": ChatCompletion, "text/event-stream": StreamedEvent},
         )
     },
-    errors={
-        400: "The request is not JSON or has an invalid field, or the model refuses it.",
-        404: "There is no character called `model` (`model_not_found`).",
-        408: f"The body did not arrive within {BODY_DEADLINE:g} s.",
-        413: f"The body is larger than {MOST_BODY_BYTES:,} bytes.",
-        415: "A web page sent a body whose type is not `application/json`.",
-        429: Response("This server or the model is busy.", headers={hdrs.RETRY_AFTER: "Seconds."}),
-        500: Response("Unexpected, or the character's code failed.", headers={"x-should-retry": "`false`"}),
-        502: "The model failed.",
-        504: "The model did not respond in time.",
-    },
+    errors=TALK_ERRORS,
 )
 async def completions(request: web.Request) -> web.StreamResponse:
-    # Pages of any site may post other content types without a preflight (Fetch standard, 2.2.2).
-    if hdrs.ORIGIN in request.headers:
-        expect_json(request)
-    asked = chat_request(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE))
+    asked = await talk_request(request, ChatRequest)
     # Looked up once: a reload during the response does not change it.
     character = known_character(request, asked.model)
     if asked.stream:
@@ -75,7 +56,7 @@ async def _whole(request: web.Request, asked: ChatRequest, character: Character)
     endings = [turn.result() for turn in turns]
     for ended in endings:
         if ended.failure is not None:
-            raise _problem_of(ended.failure)
+            raise problem_of(ended.failure)
     return json_response(completion(character.name, endings))
 
 
@@ -105,7 +86,7 @@ async def _stream_choice(stream: EventStream, chunks: ChoiceChunks, turn: Turn) 
     async with aclosing(turn.events()) as events:
         async for event in events:
             if isinstance(event, TurnEnded) and event.failure is not None:
-                raise _problem_of(event.failure)
+                raise problem_of(event.failure)
             if frame := chunks.encode(event):
                 await stream.write(frame)
     assert turn.ended is not None
@@ -117,12 +98,6 @@ def _as_problem(error: Exception) -> Problem:
         return error
     log.error("a chat completion failed unexpectedly", exc_info=error)
     return Problem(500, "internal_error", UNEXPECTED)
-
-
-def _problem_of(failure: Failure) -> Problem:
-    status = _STATUS.get(failure.cause, 502) if failure.cause is not None else 500
-    pause = {"Retry-After": str(max(1, math.ceil(failure.retry_after or 1)))} if status == 429 else None
-    return Problem(status, failure.code, failure.message, headers=pause)
 
 
 def _turn(request: web.Request, asked: ChatRequest, character: Character) -> Turn:

@@ -7,10 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, With
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
-from charhost.web.client_model import ClientModel, FirstError
-
-# Prefix of the tags of unions, by which error paths can leave them out: pydantic adds them to the path.
-TAG = "~"
+from charhost.web.client_model import TAG, ClientModel, FirstError
 
 
 class TextPart(ClientModel):

@@ -3,16 +3,13 @@
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, ValidationError, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import Item
 from charhost.conversation.turn import TurnOptions
-from charhost.jsontext import decoded
-from charhost.text import FieldProblem, field_path, field_problems
 from charhost.web.client_model import ClientModel, FirstError
-from charhost.web.completions.messages import TAG, RequestMessage
-from charhost.web.problems import Problem
+from charhost.web.completions.messages import RequestMessage
 
 
 class ToolFunction(BaseModel, extra="allow", strict=True, frozen=True):
@@ -120,29 +117,3 @@ class ChatRequest(_Options):
         options = {name: value for name in _Options.model_fields if (value := getattr(self, name)) is not None}
         tools = [tool.model_dump() for tool in self.tools or ()]
         return TurnOptions(tools=tools, tool_choice=self.tool_choice, options=options)
-
-
-def chat_request(body: bytes) -> ChatRequest:
-    """Parse the body of a request; raises `Problem`."""
-    try:
-        fields = decoded(body)
-    except ValueError:
-        raise Problem(400, "invalid_type", "The body is not JSON; expected a JSON object.") from None
-    if not isinstance(fields, dict):
-        raise Problem(400, "invalid_type", f"The body is JSON of type {type(fields).__name__}; expected an object.")
-    try:
-        return ChatRequest.model_validate(fields)
-    except ValidationError as e:
-        raise _refused(next(field_problems(e))) from None
-
-
-def _refused(problem: FieldProblem) -> Problem:
-    path = field_path(step for step in problem.steps if not str(step).startswith(TAG))
-    kind = problem.kind
-    if kind == "missing":
-        return Problem(400, "missing_required_parameter", f"Missing required parameter: '{path}'.", param=path)
-    if kind == "too_short":
-        detail = f"'{path}' is empty: expected at least one message."
-        return Problem(400, "missing_required_parameter", detail, param=path)
-    code = "invalid_type" if kind.endswith("_type") else "invalid_value"
-    return Problem(400, code, f"Invalid '{path}': {problem.text}.", param=path)

@@ -15,9 +15,9 @@ from pydantic_core import to_json
 
 from charhost.llm.model import CallDelta, Delta, ErrorType, FinishReason, ModelError, Usage
 from charhost.settings import Settings
+from charhost.web import event_stream as stream
+from charhost.web import talk
 from charhost.web.app import create_app
-from charhost.web.completions import event_stream as stream
-from charhost.web.completions import handler as completions
 from charhost.web.keys import CONVERSATIONS
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
@@ -381,7 +381,7 @@ async def test_a_body_that_is_too_large_is_refused(
     client: Client, monkeypatch: pytest.MonkeyPatch, announced: bool
 ) -> None:
     """What has more bytes than some pictures need is a 413, whether its size is announced or not."""
-    monkeypatch.setattr(completions, "MOST_BODY_BYTES", 100)
+    monkeypatch.setattr(talk, "MOST_BODY_BYTES", 100)
 
     async def parts() -> AsyncIterator[bytes]:
         yield b" " * 101
@@ -402,7 +402,7 @@ async def test_a_picture_of_many_megabytes_fits(client: Client, play: Play) -> N
 
 async def test_a_body_that_does_not_come_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that does not finish its body is answered at a deadline."""
-    monkeypatch.setattr(completions, "BODY_DEADLINE", 0.1)
+    monkeypatch.setattr(talk, "BODY_DEADLINE", 0.1)
     done = asyncio.Event()
 
     async def parts() -> AsyncIterator[bytes]:

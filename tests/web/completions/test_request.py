@@ -8,21 +8,22 @@ from typing import Any
 import pytest
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Message, Other, Text
-from charhost.web.completions.request import ChatRequest, chat_request
+from charhost.web.completions.request import ChatRequest
 from charhost.web.problems import Problem
+from charhost.web.talk import parsed_body
 
 HI = [{"role": "user", "content": "Hi"}]
 
 
 def asked(messages: Any = HI, **fields: Any) -> ChatRequest:
     """A request that was read."""
-    return chat_request(json.dumps({"model": "Ada", "messages": messages, **fields}).encode())
+    return parsed_body(json.dumps({"model": "Ada", "messages": messages, **fields}).encode(), ChatRequest)
 
 
 def refused(body: bytes | dict[str, Any]) -> Problem:
     """How a body is refused."""
     with pytest.raises(Problem) as caught:
-        chat_request(body if isinstance(body, bytes) else json.dumps(body).encode())
+        parsed_body(body if isinstance(body, bytes) else json.dumps(body).encode(), ChatRequest)
     assert caught.value.status == 400
     return caught.value
 
@@ -40,7 +41,9 @@ def test_every_role_is_known(role: str, kept: str) -> None:
 def test_a_whole_number_may_have_a_point() -> None:
     """In JSON 2.0 is the integer 2, and some languages write it so; 2.5 is none."""
     messages = [{"role": "user", "content": "Hi"}]
-    found = chat_request(json.dumps({"model": "Ada", "messages": messages, "n": 2.0, "max_tokens": 50.0}).encode())
+    found = parsed_body(
+        json.dumps({"model": "Ada", "messages": messages, "n": 2.0, "max_tokens": 50.0}).encode(), ChatRequest
+    )
     assert (found.n, found.max_tokens, type(found.n)) == (2, 50, int)
     assert refused({"model": "Ada", "messages": messages, "n": 2.5}).param == "n"
 
@@ -134,7 +137,7 @@ def test_tools_and_the_choice_among_them_are_passed_on() -> None:
 
 def test_half_an_emoji_is_replaced() -> None:
     """A lone surrogate, as JavaScript sends when it cuts a string, does no harm."""
-    (item,) = chat_request(b'{"model":"Ada","messages":[{"role":"user","content":"a\\ud83d"}]}').items()
+    (item,) = parsed_body(b'{"model":"Ada","messages":[{"role":"user","content":"a\\ud83d"}]}', ChatRequest).items()
     assert isinstance(item, Message)
     assert item.text == "a\ufffd"
 

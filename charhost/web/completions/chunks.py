@@ -1,14 +1,10 @@
-"""A response as server-sent events."""
+"""Chunks: a response as the events of a chat-completions stream."""
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
-from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
 from charhost.conversation.items import FunctionCall, Message
@@ -16,44 +12,6 @@ from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, TextDel
 from charhost.jsontext import encoded
 from charhost.llm.model import FinishReason
 from charhost.web.completions.response import completion_id, finish_reason, gap, token_usage
-from charhost.web.sessions.outbox import abort
-
-# A client that reads nothing keeps the model busy.
-STALLED_READER_LIMIT = 30.0
-
-_HEADERS = {
-    hdrs.CONTENT_TYPE: "text/event-stream",
-    hdrs.CACHE_CONTROL: "no-cache",
-    "X-Accel-Buffering": "no",  # nginx would hold the events back
-}
-
-
-class EventStream:
-    """Writes to one client at its speed, and aborts the connection if it reads nothing for `STALLED_READER_LIMIT`."""
-
-    def __init__(self, request: web.Request) -> None:
-        self.response = web.StreamResponse(headers=_HEADERS)
-        self._request = request
-
-    async def write(self, data: bytes) -> None:
-        """Send *data*, after the headers if it is the first; raises `ConnectionError` if the client is gone."""
-        with self._deadline():
-            if not self.response.prepared:
-                await self.response.prepare(self._request)
-            await self.response.write(data)
-
-    async def end(self) -> None:
-        with self._deadline():
-            await self.response.write_eof()
-
-    @contextmanager
-    def _deadline(self) -> Iterator[None]:
-        # Not asyncio.timeout: a cancelled write leaves aiohttp's writer in an undefined state.
-        timer = asyncio.get_running_loop().call_later(STALLED_READER_LIMIT, abort, self._request)
-        try:
-            yield
-        finally:
-            timer.cancel()
 
 
 class StreamedEvent(BaseModel):

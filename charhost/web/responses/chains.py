@@ -1,0 +1,104 @@
+"""Chains: the stored responses, each of which another can go on from."""
+
+from __future__ import annotations
+
+import time
+import weakref
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from charhost.conversation.items import Item, weight
+from charhost.web.responses.response import Json
+
+MOST_CHARACTERS = 64 << 20
+MOST_RESPONSES = 10_000
+
+
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class StoredResponse:
+    """A response, the items of its input and output, hidden ones too, and the response before it."""
+
+    id: str
+    owner: str
+    previous: StoredResponse | None
+    input: tuple[Item, ...]
+    output: tuple[Item, ...]
+    fields: Json
+
+    @property
+    def weight(self) -> int:
+        return sum(map(weight, (*self.input, *self.output)))
+
+    def chain(self) -> Sequence[StoredResponse]:
+        """Return the responses from the first one to this one."""
+        links: list[StoredResponse] = []
+        link: StoredResponse | None = self
+        while link is not None:
+            links.append(link)
+            link = link.previous
+        return links[::-1]
+
+    def items(self) -> Iterator[Item]:
+        """Yield all items of the chain."""
+        for link in self.chain():
+            yield from link.input
+            yield from link.output
+
+
+class Chains:
+    """Keeps responses for *ttl* seconds after their last use, within a budget of characters.
+
+    The chains that were not used for longest go first, each from its end. A response holds those before it, also
+    deleted ones, so the budget counts the responses that exist.
+    """
+
+    def __init__(self, ttl: float, now: Callable[[], float] = time.monotonic) -> None:
+        self._ttl = ttl
+        self._now = now
+        self._kept: OrderedDict[str, tuple[float, StoredResponse]] = OrderedDict()
+        self._weight = 0
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def add(self, response: StoredResponse) -> None:
+        self._weight += response.weight
+        weakref.finalize(response, self._release, response.weight).atexit = False
+        self._kept[response.id] = (0.0, response)
+        self._touch(response)
+        del response  # else the last one could not be released here
+        while len(self._kept) > MOST_RESPONSES or (self._weight > MOST_CHARACTERS and self._kept):
+            self._kept.popitem(last=False)
+
+    def find(self, response_id: str, owner: str) -> StoredResponse | None:
+        """Return a response of that owner, which is kept longer now."""
+        self._expire()
+        _, response = self._kept.get(response_id, (0.0, None))
+        if response is None or response.owner != owner:
+            return None
+        self._touch(response)
+        return response
+
+    def remove(self, response_id: str, owner: str) -> bool:
+        """Return whether there was such a response of that owner."""
+        if self.find(response_id, owner) is None:
+            return False
+        del self._kept[response_id]
+        return True
+
+    def _expire(self) -> None:
+        now = self._now()
+        while self._kept and next(iter(self._kept.values()))[0] < now:
+            self._kept.popitem(last=False)
+
+    def _touch(self, response: StoredResponse) -> None:
+        """Make a chain the last one to go, and its end the first part of it to go."""
+        until = self._now() + self._ttl
+        for link in reversed(response.chain()):
+            if link.id in self._kept:
+                self._kept[link.id] = (until, link)
+                self._kept.move_to_end(link.id)
+
+    def _release(self, weight: int) -> None:
+        self._weight -= weight

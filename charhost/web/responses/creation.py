@@ -1,0 +1,84 @@
+"""Creation: the making of one response, from its request to its place in the chains."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+from charhost.character.character import Character
+from charhost.conversation.conversation import Conversations
+from charhost.conversation.turn_events import TurnEnded, TurnEvent
+from charhost.web.problems import Problem
+from charhost.web.responses.chains import Chains, StoredResponse
+from charhost.web.responses.request import ResponsesRequest
+from charhost.web.responses.response import Response
+
+
+class Responses:
+    """The responses that are being made, and those that are kept; lives as long as the application."""
+
+    def __init__(self, ttl: float) -> None:
+        self.chains = Chains(ttl)
+        self.running: dict[str, Creation] = {}
+
+
+class Creation:
+    def __init__(
+        self,
+        responses: Responses,
+        conversations: Conversations,
+        asked: ResponsesRequest,
+        character: Character,
+        owner: str,
+    ) -> None:
+        self.owner = owner
+        self._responses = responses
+        self._is_stored = asked.is_stored
+        self._previous = _previous(responses.chains, asked, owner)
+        earlier = list(self._previous.items()) if self._previous is not None else []
+        self._input = tuple(asked.items({item.id: item for item in earlier}))
+        self._conversation = conversations.open(character, "responses", items=(*earlier, *self._input))
+        self._known = {item.id for item in self._conversation.history}
+        self._turn = self._conversation.respond(asked.turn_options())
+        self.response = Response(self._turn.id, character.name, asked)
+
+    async def events(self) -> AsyncGenerator[TurnEvent, None]:
+        """Yield the events of the turn; the response is kept before the last one."""
+        self._responses.running[self.response.id] = self
+        try:
+            async with aclosing(self._turn.events()) as events:
+                async for event in events:
+                    if isinstance(event, TurnEnded):
+                        self._keep(event)
+                    yield event
+        finally:
+            del self._responses.running[self.response.id]
+
+    async def finish(self) -> TurnEnded:
+        async with aclosing(self.events()) as events:
+            async for _ in events:
+                pass
+        assert self._turn.ended is not None
+        return self._turn.ended
+
+    def cancel(self) -> None:
+        self._turn.cancel()
+
+    def _keep(self, ended: TurnEnded) -> None:
+        if not self._is_stored or ended.failure is not None:
+            return
+        output = tuple(item for item in self._conversation.history if item.id not in self._known)
+        fields = self.response.ended(ended)
+        self._responses.chains.add(
+            StoredResponse(self.response.id, self.owner, self._previous, self._input, output, fields)
+        )
+
+
+def _previous(chains: Chains, asked: ResponsesRequest, owner: str) -> StoredResponse | None:
+    if asked.previous_response_id is None:
+        return None
+    found = chains.find(asked.previous_response_id, owner)
+    if found is None:
+        detail = f"There is no stored response {asked.previous_response_id!r}: send the whole conversation as input."
+        raise Problem(400, "previous_response_not_found", detail, param="previous_response_id")
+    return found

@@ -1,0 +1,162 @@
+"""/v1/responses: OpenAI's Responses API."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import aclosing, suppress
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from charhost.text import UNEXPECTED
+from charhost.web.catalog import known_character
+from charhost.web.event_stream import EventStream
+from charhost.web.keys import AUTHORITY, CONVERSATIONS, RESPONSES
+from charhost.web.openapi import Operation, Parameter, Response
+from charhost.web.problems import Problem, json_response
+from charhost.web.responses.chains import StoredResponse
+from charhost.web.responses.creation import Creation
+from charhost.web.responses.events import ResponseEvents
+from charhost.web.responses.input_items import input_fields
+from charhost.web.responses.request import ResponsesRequest
+from charhost.web.talk import TALK_ERRORS, problem_of, talk_request
+
+log = logging.getLogger("charhost.web")
+
+_ID = Parameter("id", "path", "The id of a response, such as resp_….")
+_NOT_FOUND = {404: "There is no response with that id, or it belongs to another key (`response_not_found`)."}
+
+
+class ResponseObject(BaseModel, extra="allow"):
+    """A response in OpenAI's shape."""
+
+    id: str
+    status: str
+    output: list[dict[str, object]] = Field(description="Messages of the character and calls of the client's tools.")
+
+
+class StreamedEvent(BaseModel):
+    """One event of a stream."""
+
+    event: str = Field(description="Such as `response.output_text.delta`.")
+    data: str = Field(description="JSON, as in OpenAI's Responses API.")
+
+
+@Operation(
+    "One response of a character, in the shape of OpenAI's Responses API",
+    "Talk",
+    description=(
+        "Text in and out, function tools, streaming. With `store` (the default) the response is kept, and a later "
+        "request goes on from it with `previous_response_id`, also after a reload. Unknown fields are ignored."
+    ),
+    needs="chat",
+    body=ResponsesRequest,
+    responses={
+        200: Response(
+            "The response; with `stream` as server-sent events.",
+            {"application/json": ResponseObject, "text/event-stream": StreamedEvent},
+        )
+    },
+    errors=TALK_ERRORS,
+)
+async def create(request: web.Request) -> web.StreamResponse:
+    asked = await talk_request(request, ResponsesRequest)
+    character = known_character(request, asked.model)
+    owner = request[AUTHORITY].owner
+    creation = Creation(request.app[RESPONSES], request.app[CONVERSATIONS], asked, character, owner)
+    if asked.stream:
+        return await _streamed(request, creation)
+    ended = await creation.finish()
+    if ended.failure is not None:
+        raise problem_of(ended.failure)
+    return json_response(creation.response.ended(ended))
+
+
+@Operation(
+    "A stored response",
+    "Talk",
+    needs="chat",
+    parameters=(_ID,),
+    responses={200: Response.json(ResponseObject, "The response.")},
+    errors=_NOT_FOUND,
+)
+async def retrieve(request: web.Request) -> web.StreamResponse:
+    if (creation := _running(request)) is not None:
+        return json_response(creation.response.in_progress())
+    return json_response(_stored(request).fields)
+
+
+@Operation(
+    "The input of a stored response",
+    "Talk",
+    needs="chat",
+    parameters=(_ID,),
+    responses={200: Response.json(dict[str, object], "A list of the input items, the last one first.")},
+    errors=_NOT_FOUND,
+)
+async def input_items(request: web.Request) -> web.StreamResponse:
+    data = [input_fields(item) for item in reversed(_stored(request).input)]
+    first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
+    return json_response({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": False})
+
+
+@Operation(
+    "Forget a stored response",
+    "Talk",
+    needs="chat",
+    parameters=(_ID,),
+    responses={200: Response.json(dict[str, object], "Its id, and `deleted`.")},
+    errors=_NOT_FOUND,
+)
+async def delete(request: web.Request) -> web.StreamResponse:
+    found = _stored(request)
+    request.app[RESPONSES].chains.remove(found.id, found.owner)
+    return json_response({"id": found.id, "object": "response", "deleted": True})
+
+
+@Operation(
+    "Cancel a response that is being made",
+    "Talk",
+    needs="chat",
+    parameters=(_ID,),
+    responses={200: Response.json(ResponseObject, "The response so far.")},
+    errors={400: "The response has ended (`response_ended`).", **_NOT_FOUND},
+)
+async def cancel(request: web.Request) -> web.StreamResponse:
+    creation = _running(request)
+    if creation is None:
+        status = _stored(request).fields["status"]
+        raise Problem(400, "response_ended", f"The response has ended ({status}); it cannot be cancelled.")
+    creation.cancel()
+    return json_response({**creation.response.in_progress(), "status": "cancelled"})
+
+
+def _running(request: web.Request) -> Creation | None:
+    creation = request.app[RESPONSES].running.get(request.match_info["id"])
+    return creation if creation is not None and creation.owner == request[AUTHORITY].owner else None
+
+
+def _stored(request: web.Request) -> StoredResponse:
+    response_id = request.match_info["id"]
+    found = request.app[RESPONSES].chains.find(response_id, request[AUTHORITY].owner)
+    if found is None:
+        raise Problem(404, "response_not_found", f"There is no response {response_id!r}.", param="response_id")
+    return found
+
+
+async def _streamed(request: web.Request, creation: Creation) -> web.StreamResponse:
+    stream = EventStream(request)
+    events = ResponseEvents(creation.response)
+    with suppress(ConnectionError):  # the client is gone
+        try:
+            await stream.write(events.begin())
+            async with aclosing(creation.events()) as turn:
+                async for event in turn:
+                    await stream.write(events.encode(event))
+        except ConnectionError:
+            raise
+        except Exception as e:
+            log.error("a response failed unexpectedly", exc_info=e)
+            await stream.write(events.error(Problem(500, "internal_error", UNEXPECTED)))
+        await stream.end()
+    return stream.response

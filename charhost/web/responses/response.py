@@ -1,0 +1,112 @@
+"""Response: one response in OpenAI's shape, while it is made and as it is kept."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from charhost.conversation.items import FunctionCall, Message
+from charhost.conversation.turn_events import Failure, TurnEnded
+from charhost.llm.model import Usage
+from charhost.web.responses.request import ResponsesRequest
+
+Json = Mapping[str, Any]
+
+# The codes of errors that OpenAI's clients know.
+_CODES = {"rate_limit_exceeded": "rate_limit_exceeded"}
+
+
+class Response:
+    """The fields that repeat the request, and with each status those that have come since."""
+
+    def __init__(self, response_id: str, character: str, request: ResponsesRequest) -> None:
+        self.id = response_id
+        self._begun = {
+            "id": response_id,
+            "object": "response",
+            "created_at": int(time.time()),
+            "background": False,
+            "model": character,
+            **_repeated(request),
+        }
+
+    def in_progress(self) -> Json:
+        return self._with("in_progress")
+
+    def ended(self, turn: TurnEnded) -> Json:
+        status = "completed" if turn.outcome == "completed" else turn.outcome
+        details = {"reason": turn.reason} if turn.outcome == "incomplete" else None
+        return self._with(
+            status,
+            output=[output_item(item) for item in turn.items],
+            usage=_usage(turn.usage),
+            error=_error(turn.failure) if turn.failure is not None else None,
+            incomplete_details=details,
+        )
+
+    def _with(self, status: str, output: Sequence[Json] = (), **fields: Any) -> Json:
+        absent = {"usage": None, "error": None, "incomplete_details": None}
+        return self._begun | {"status": status, "output": output} | absent | fields
+
+
+def output_item(item: Message | FunctionCall) -> Json:
+    if isinstance(item, FunctionCall):
+        return {
+            "id": item.id,
+            "type": "function_call",
+            "status": item.status,
+            "call_id": item.call_id,
+            "name": item.name,
+            "arguments": item.arguments,
+        }
+    content = [output_text(item.text)] if item.parts else []
+    return {"id": item.id, "type": "message", "status": item.status, "role": "assistant", "content": content}
+
+
+def output_text(text: str) -> Json:
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _repeated(request: ResponsesRequest) -> Json:
+    text_format = request.text.format if request.text else None
+    return {
+        "instructions": request.instructions,
+        "max_output_tokens": request.max_output_tokens,
+        "max_tool_calls": None,
+        "metadata": request.metadata or {},
+        "parallel_tool_calls": request.parallel_tool_calls is not False,
+        "previous_response_id": request.previous_response_id,
+        "reasoning": request.reasoning.model_dump() if request.reasoning else {"effort": None, "summary": None},
+        "service_tier": "default",
+        "store": request.is_stored,
+        "temperature": request.temperature,
+        "text": {
+            "format": text_format.model_dump(by_alias=True, exclude_none=True) if text_format else {"type": "text"}
+        },
+        "tool_choice": _choice(request),
+        "tools": [tool.model_dump() for tool in request.tools],
+        "top_logprobs": 0,
+        "top_p": request.top_p,
+        "truncation": request.truncation or "disabled",
+        "user": request.user,
+    }
+
+
+def _choice(request: ResponsesRequest) -> str | Json:
+    choice = request.tool_choice
+    return choice if isinstance(choice, str) else choice.model_dump() if choice is not None else "auto"
+
+
+def _usage(usage: Usage) -> Json:
+    return {
+        "input_tokens": usage.input_tokens,
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+        "output_tokens": usage.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage.input_tokens + usage.output_tokens,
+    }
+
+
+def _error(failure: Failure) -> Json:
+    return {"code": _CODES.get(failure.code, "server_error"), "message": failure.message}

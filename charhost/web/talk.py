@@ -1,0 +1,78 @@
+"""The parts that the endpoints of OpenAI's clients share: reading a request, and the errors of a turn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TypeVar
+
+from aiohttp import hdrs, web
+from pydantic import BaseModel, ValidationError
+
+from charhost.conversation.turn_events import Failure
+from charhost.jsontext import decoded
+from charhost.text import FieldProblem, field_path, field_problems
+from charhost.web.body import expect_json, read_body
+from charhost.web.client_model import TAG
+from charhost.web.openapi import Response
+from charhost.web.problems import Problem
+
+# Room for a few photographs in base64.
+MOST_BODY_BYTES = 24 << 20
+BODY_DEADLINE = 60.0
+
+TALK_ERRORS: Mapping[int, str | Response] = {
+    400: "The request is not JSON or has an invalid field, or the model refuses it.",
+    404: "There is no character called `model` (`model_not_found`).",
+    408: f"The body did not arrive within {BODY_DEADLINE:g} s.",
+    413: f"The body is larger than {MOST_BODY_BYTES:,} bytes.",
+    415: "A web page sent a body whose type is not `application/json`.",
+    429: Response("This server or the model is busy.", headers={hdrs.RETRY_AFTER: "Seconds."}),
+    500: Response("Unexpected, or the character's code failed.", headers={"x-should-retry": "`false`"}),
+    502: "The model failed.",
+    504: "The model did not respond in time.",
+}
+
+Request = TypeVar("Request", bound=BaseModel)
+
+_STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
+
+
+async def talk_request(request: web.Request, kind: type[Request]) -> Request:
+    """Return the body of a request; raises `Problem`."""
+    # Pages of any site may post other content types without a preflight (Fetch standard, 2.2.2).
+    if hdrs.ORIGIN in request.headers:
+        expect_json(request)
+    return parsed_body(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE), kind)
+
+
+def parsed_body(body: bytes, kind: type[Request]) -> Request:
+    """Return a body in JSON; raises `Problem`."""
+    try:
+        fields = decoded(body)
+    except ValueError:
+        raise Problem(400, "invalid_type", "The body is not JSON; expected a JSON object.") from None
+    if not isinstance(fields, dict):
+        raise Problem(400, "invalid_type", f"The body is JSON of type {type(fields).__name__}; expected an object.")
+    try:
+        return kind.model_validate(fields)
+    except ValidationError as e:
+        raise _refused(next(field_problems(e))) from None
+
+
+def problem_of(failure: Failure) -> Problem:
+    status = _STATUS.get(failure.cause, 502) if failure.cause is not None else 500
+    pause = {"Retry-After": str(max(1, math.ceil(failure.retry_after or 1)))} if status == 429 else None
+    return Problem(status, failure.code, failure.message, headers=pause)
+
+
+def _refused(problem: FieldProblem) -> Problem:
+    path = field_path(step for step in problem.steps if not str(step).startswith(TAG))
+    kind = problem.kind
+    if kind == "missing":
+        return Problem(400, "missing_required_parameter", f"Missing required parameter: '{path}'.", param=path)
+    if kind == "too_short":
+        detail = f"'{path}' is empty: expected at least one message."
+        return Problem(400, "missing_required_parameter", detail, param=path)
+    code = "invalid_type" if kind.endswith("_type") else "invalid_value"
+    return Problem(400, code, f"Invalid '{path}': {problem.text}.", param=path)

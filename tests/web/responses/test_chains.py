@@ -1,0 +1,89 @@
+"""How long stored responses are kept, and for whom."""
+
+from __future__ import annotations
+
+import pytest
+
+from charhost.conversation.items import Message, Text
+from charhost.web.responses import chains
+from charhost.web.responses.chains import Chains, StoredResponse
+
+
+class Clock:
+    """A clock that the test moves."""
+
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def kept(clock: Clock) -> Chains:
+    """Chains that are kept for ten seconds."""
+    return Chains(10, clock)
+
+
+def message(text: str) -> Message:
+    return Message(role="user", parts=(Text(text),))
+
+
+def stored(
+    response_id: str, previous: StoredResponse | None = None, owner: str = "", text: str = "x"
+) -> StoredResponse:
+    """A response to one message."""
+    return StoredResponse(response_id, owner, previous, (message(text),), (message(f"re: {text}"),), {})
+
+
+def test_items_of_a_chain(kept: Chains) -> None:
+    """A response has the items of those before it, in order."""
+    last = stored("b", stored("a", text="one"), text="two")
+    assert [item.text for item in last.items() if isinstance(item, Message)] == ["one", "re: one", "two", "re: two"]
+
+
+def test_another_owner_finds_nothing(kept: Chains) -> None:
+    """A response is found, and removed, by its owner only."""
+    kept.add(stored("a", owner="me"))
+    assert kept.find("a", "you") is None
+    assert not kept.remove("a", "you")
+    assert kept.find("a", "me") is not None
+
+
+def test_use_keeps_a_chain(kept: Chains, clock: Clock) -> None:
+    """The use of the last response keeps those before it; unused ones go."""
+    first = stored("a")
+    for response in (first, stored("b", first), stored("other")):
+        kept.add(response)
+    clock.now = 8
+    assert kept.find("b", "") is not None
+    clock.now = 15
+    assert [kept.find(name, "") is not None for name in ("a", "b", "other")] == [True, True, False]
+
+
+def test_budget(kept: Chains, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over the budget the chain that was not used for longest goes first, from its end."""
+    monkeypatch.setattr(chains, "MOST_CHARACTERS", 700)
+    first = stored("a", text="x" * 100)
+    for response in (first, stored("b", first, text="x" * 100), stored("c", text="x" * 100)):
+        kept.add(response)
+    del first, response
+    kept.add(stored("d", text="x" * 100))
+    assert [kept.find(name, "") is not None for name in "abcd"] == [True, False, True, True]
+
+
+def test_deleted_responses_count_while_they_are_held(kept: Chains, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A deleted response whose successor exists is part of the budget."""
+    monkeypatch.setattr(chains, "MOST_CHARACTERS", 1_000)
+    first = stored("a", text="x" * 400)
+    kept.add(first)
+    kept.add(stored("b", first))
+    del first
+    kept.remove("a", "")
+    kept.add(stored("c", text="x" * 200))
+    assert [kept.find(name, "") is not None for name in "bc"] == [False, True]
+    assert len(kept) == 1
