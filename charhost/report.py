@@ -1,11 +1,10 @@
-"""The request and the report of a reload: the fields of the public contract."""
+"""The report of a reload: the fields of the public contract."""
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from charhost.text import display
 
@@ -24,79 +23,14 @@ def absent(value: object) -> bool:
     return value is None
 
 
-# The same as `_absolute`, for the JSON schema.
-_ABSOLUTE = r"^(default|/[^\u0000]*)$"
-
-
-def _absolute(directory: str) -> str:
-    if "\0" in directory:
-        raise ValueError("a path cannot hold a NUL character")
-    if directory != "default" and not os.path.isabs(directory):
-        raise ValueError('expected an absolute path or "default"')
-    return directory
-
-
-class _Frozen(BaseModel):
+class Frozen(BaseModel):
     model_config = ConfigDict(
         frozen=True, extra="forbid", strict=True, json_schema_serialization_defaults_required=True
     )
 
 
-def _integer(value: object) -> object:
-    # In JSON Schema, and so in the OpenAPI document, 7.0 is an integer.
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-Policy = Annotated[
-    SessionPolicy | None, Field(description="What happens to open sessions; null: the server's setting.")
-]
-Drain = Annotated[
-    float | None,
-    Field(
-        ge=0, le=86_400, description="How long a session may finish its current response; null: the server's setting."
-    ),
-]
-Reason = Annotated[str | None, Field(max_length=1000, description="Why; kept in the history.")]
-
-
-class ReloadRequest(_Frozen):
-    """Replace the character set by that of a directory."""
-
-    directory: Annotated[str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": _ABSOLUTE})] | None = (
-        Field(default=None, description='An absolute path, or "default"; null: the current directory.')
-    )
-    scope: Scope = Field(default="all", description="Execute every file again, or only those that changed.")
-    sessions: Policy = None
-    drain_seconds: Drain = None
-    on_error: OnError = Field(
-        default="exclude",
-        description="If a file fails: leave it out, keep its last good version, or change nothing.",
-    )
-    dry_run: bool = Field(default=False, description="Load, check and report; change nothing.")
-    check_isolated: bool | None = Field(
-        default=None, description="First load in a child process, which may crash; null: the server's setting."
-    )
-    reason: Reason = None
-
-
-class RollbackRequest(_Frozen):
-    """Restore the characters of an earlier generation."""
-
-    generation: Annotated[int, Field(ge=0, strict=True), BeforeValidator(_integer)] | None = Field(
-        default=None, description="The generation to restore; null: the one before the current."
-    )
-    sessions: Policy = None
-    drain_seconds: Drain = None
-    reason: Reason = None
-
-    @property
-    def as_reload(self) -> ReloadRequest:
-        """The reload that restores all characters of the generation, or changes nothing."""
-        return ReloadRequest(**self.model_dump(exclude={"generation"}), on_error="abort")
-
-
 # The `traceback` is left out where there is none.
-class FileError(_Frozen, json_schema_serialization_defaults_required=False):
+class FileError(Frozen, json_schema_serialization_defaults_required=False):
     """Why one file was not loaded."""
 
     file: str = Field(description="Relative to the directory.")
@@ -112,7 +46,7 @@ class FileError(_Frozen, json_schema_serialization_defaults_required=False):
         return f"{place}: {self.error_type}: {self.message}"
 
 
-class Changes(_Frozen):
+class Changes(Frozen):
     """The differences between two sets, by name of character."""
 
     added: tuple[str, ...] = ()
@@ -121,7 +55,7 @@ class Changes(_Frozen):
     unchanged: int = 0
 
 
-class SessionImpact(_Frozen):
+class SessionImpact(Frozen):
     """The effect of a swap on the open sessions: the policy applies to `affected` of `total`."""
 
     policy: SessionPolicy
@@ -129,7 +63,7 @@ class SessionImpact(_Frozen):
     affected: int = 0
 
 
-class Serving(_Frozen):
+class Serving(Frozen):
     """The current set."""
 
     generation: int
@@ -137,7 +71,7 @@ class Serving(_Frozen):
     characters: int
 
 
-class Timings(_Frozen):
+class Timings(Frozen):
     """Seconds spent in each stage."""
 
     queue: float = 0.0
@@ -146,7 +80,7 @@ class Timings(_Frozen):
     swap: float = 0.0
 
 
-class ReloadReport(_Frozen):
+class ReloadReport(Frozen):
     """The report of one reload, whatever its outcome.
 
     `generation` and `revision` are those of the set it loaded (for a dry run: would have loaded); if it loaded none,

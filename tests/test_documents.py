@@ -10,7 +10,7 @@ import pytest
 
 from charhost.cli import app
 from charhost.metrics import Metrics
-from charhost.report import ReloadRequest, RollbackRequest
+from charhost.reload.request import ReloadRequest, RollbackRequest
 from charhost.settings import Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
 from charhost.web.talk import MOST_BODY_BYTES

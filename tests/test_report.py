@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from charhost.jsontext import encoded
-from charhost.report import FileError, ReloadReport, ReloadRequest, RollbackRequest, Serving, SessionImpact
+from charhost.reload.request import ReloadRequest, RollbackRequest
+from charhost.report import FileError, ReloadReport, Serving, SessionImpact
 
 FIELDS = (
     *("success", "directory", "total_files", "loaded_count", "error_count", "load_duration", "message"),

@@ -13,8 +13,8 @@ import typer
 from yarl import URL
 
 from charhost.cli.client import Exit, Failure, why_unreachable
+from charhost.cli.client_options import HERE, Url, configured
 from charhost.cli.names import unknown_name
-from charhost.cli.options import HERE, Url, configured
 from charhost.text import one_line, printable
 
 # Not printable for Python, but harmless: line breaks, tabs, the spaces of French and the joiner of emoji.

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 from pydantic import BaseModel
 
-from charhost.cli.options import configured
+from charhost.cli.client_options import configured
 from charhost.cli.output import error_line, mark, say, say_json, show_table
 from charhost.errors import DirectoryError
 from charhost.loading.snapshot import Limits, take_snapshot

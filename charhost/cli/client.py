@@ -10,7 +10,7 @@ from enum import IntEnum
 import aiohttp
 import typer
 
-from charhost.cli.options import configured
+from charhost.cli.client_options import configured
 from charhost.cli.output import complain, error_line, say_json
 from charhost.errors import ReloadCode
 from charhost.jsontext import Json

@@ -9,8 +9,8 @@ import typer
 
 from charhost.character.character import normal
 from charhost.character.validation import MOST_NAME
+from charhost.cli.client_options import configured
 from charhost.cli.names import stem_of, written_names
-from charhost.cli.options import configured
 from charhost.cli.output import complain, mark, say
 from charhost.errors import DirectoryError, DirectoryNotFound
 from charhost.loading.snapshot import Limits, take_snapshot

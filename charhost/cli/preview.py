@@ -8,8 +8,8 @@ import typer
 
 from charhost.character.character import normal
 from charhost.character.host_tools import HOST_TOOLS
+from charhost.cli.client_options import configured
 from charhost.cli.names import unknown_name, written_names
-from charhost.cli.options import configured
 from charhost.cli.output import complain, error_line, say, say_json
 from charhost.errors import DirectoryError
 from charhost.loading.snapshot import Limits, take_snapshot

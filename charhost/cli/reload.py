@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from charhost.cli.client import Request, error_lines, perform
-from charhost.cli.options import HERE, AsJson, Drain, IfMatch, Reason, Sessions, Timeout, Url
+from charhost.cli.client_options import HERE, AsJson, Drain, IfMatch, Reason, Sessions, Timeout, Url
 from charhost.cli.output import mark, say
 from charhost.jsontext import Json
 from charhost.report import OnError, Scope

@@ -6,7 +6,7 @@ from typing import Annotated, Any, get_args
 
 import typer
 
-from charhost.cli.options import configured
+from charhost.cli.client_options import configured
 from charhost.errors import SettingsError
 from charhost.settings import Settings, is_secret, settings_by_group
 

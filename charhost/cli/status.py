@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from charhost.cli.client import Request, error_lines, perform
-from charhost.cli.options import HERE, AsJson, Timeout, Url
+from charhost.cli.client_options import HERE, AsJson, Timeout, Url
 from charhost.cli.output import moment, say, show_table
 from charhost.jsontext import Json
 

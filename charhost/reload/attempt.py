@@ -12,9 +12,10 @@ from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.loader import EMPTY, Basis, Build, Loader
+from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations
 from charhost.reload.swap import Swap
-from charhost.report import Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Timings, Trigger
+from charhost.report import Outcome, ReloadReport, Serving, SessionImpact, Timings, Trigger
 from charhost.text import timestamp
 
 

@@ -20,9 +20,10 @@ from charhost.reload.attempt import Attempt, FromHistory, Order, Source
 from charhost.reload.loader import Loader
 from charhost.reload.messages import count, why_refused, write_log
 from charhost.reload.queue import ReloadQueue
+from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations, MemoryStore, Store
 from charhost.reload.swap import NoSessions, OpenSessions, Swap
-from charhost.report import Outcome, ReloadReport, ReloadRequest, Serving, SessionImpact, Trigger
+from charhost.report import Outcome, ReloadReport, Serving, SessionImpact, Trigger
 from charhost.settings import Settings
 
 log = logging.getLogger("charhost.reload")

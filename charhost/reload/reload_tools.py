@@ -10,7 +10,8 @@ from pydantic import BaseModel, ValidationError
 from charhost.errors import ToolRefused
 from charhost.jsontext import encoded
 from charhost.reload.manager import CharacterManager
-from charhost.report import ReloadRequest, Scope
+from charhost.reload.request import ReloadRequest
+from charhost.report import Scope
 from charhost.text import display
 
 # In seconds: the model has to read the result of its reload and speak about it before the conversation ends.

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 
+from charhost.resume.archive import SessionWriter
 from charhost.resume.saved_session import SavedSession
-from charhost.resume.writer import SessionWriter
 
 # All sessions together; one may have sixteen million.
 MOST_CHARACTERS = 256 << 20

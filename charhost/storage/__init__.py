@@ -1,1 +1,1 @@
-"""The state file: history and conversations that outlive the process, in SQLite."""
+"""SQLite for the interfaces `reload.store.Store` and `resume.archive.Archive`; another database goes beside it."""

@@ -19,12 +19,13 @@ from charhost.errors import DirectoryError, LoadTimeout, ReloadFailed, ReloadRej
 from charhost.loading.snapshot import Snapshot
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
-from charhost.report import ReloadReport, ReloadRequest
+from charhost.reload.request import ReloadRequest
+from charhost.report import ReloadReport
 from charhost.settings import Settings
 from charhost.text import timestamp
+from charhost.watch.event_source import EventSource, Place
 from charhost.watch.health import Health, WatcherStatus
 from charhost.watch.mounts import mounted_files, sends_events
-from charhost.watch.notifier import Notifier, Place
 
 log = logging.getLogger("charhost.watch")
 
@@ -121,11 +122,11 @@ class Watcher:
         call = asyncio.get_running_loop().call_soon_threadsafe
         # Held open, so that its inode is not reused by another directory, which would be taken for this one.
         held = os.open(place.real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        notifier = Notifier(directory, lambda: call(self._changed), lambda *failure: call(self._failed, *failure))
+        source = EventSource(directory, lambda: call(self._changed), lambda *failure: call(self._failed, *failure))
         try:
             yield
         finally:
-            notifier.close()
+            source.close()
             os.close(held)
 
     def _changed(self) -> None:
@@ -211,4 +212,4 @@ class Watcher:
 
 
 class _EventsEnded(Exception):
-    """The notifier failed."""
+    """The event source failed."""

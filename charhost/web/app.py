@@ -18,13 +18,13 @@ from charhost.character.character import CharacterSet
 from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.conversation import Conversations
 from charhost.errors import ReloadRejected, SettingsError
-from charhost.llm.upstream.endpoint import Endpoint
-from charhost.llm.upstream.provider import UpstreamModels
+from charhost.llm.openai.endpoint import Endpoint
+from charhost.llm.openai.provider import UpstreamModels
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.reload.store import MemoryStore, Store
+from charhost.resume.archive import ArchiveWriter, SessionWriter
 from charhost.resume.disconnected import DisconnectedSessions
-from charhost.resume.writer import ArchiveWriter, SessionWriter
 from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from charhost.text import display

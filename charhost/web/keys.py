@@ -3,11 +3,11 @@
 from aiohttp import web
 
 from charhost.conversation.conversation import Conversations
-from charhost.llm.upstream.provider import UpstreamModels
+from charhost.llm.openai.provider import UpstreamModels
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
+from charhost.resume.archive import SessionWriter
 from charhost.resume.disconnected import DisconnectedSessions
-from charhost.resume.writer import SessionWriter
 from charhost.settings import Settings
 from charhost.watch.watcher import Watcher
 from charhost.web.docs.manual import Manual

@@ -8,8 +8,9 @@ from aiohttp import hdrs, web
 
 from charhost.errors import HistoryUnavailable, ReloadCode, StateError
 from charhost.reload.attempt import FromHistory, Source
+from charhost.reload.request import ReloadRequest, RollbackRequest
 from charhost.reload.store import MOST_ATTEMPTS
-from charhost.report import ReloadReport, ReloadRequest, RollbackRequest, Trigger
+from charhost.report import ReloadReport, Trigger
 from charhost.text import quoted
 from charhost.watch.health import WatcherStatus
 from charhost.web.body import Request, expect_json, parsed, read_body

@@ -10,7 +10,7 @@ from typing import Any
 
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
-from charhost.report import ReloadRequest
+from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from scripts.benchmarks.measure import character_source, generate, print_table, spread
 

@@ -15,7 +15,7 @@ from aiohttp.test_utils import TestServer
 from typer.testing import CliRunner
 
 from charhost.cli import app
-from charhost.cli.options import address
+from charhost.cli.client_options import address
 from tests.asked import FINE, PATH_OF, Asked, listening
 from tests.e2e.conftest import free_port
 

@@ -13,7 +13,7 @@ from aiohttp.test_utils import TestServer
 from typer.testing import CliRunner, Result
 
 from charhost.cli import app
-from charhost.report import ReloadRequest
+from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import MANAGER

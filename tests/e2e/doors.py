@@ -15,8 +15,8 @@ from aiohttp import ClientResponse, ClientSession, ClientWebSocketResponse, WSMs
 from pydantic_core import from_json, to_json
 
 from tests.conftest import Client
-from tests.grammar import Dialect, Event, Grammar
-from tests.llm.upstream.test_provider import HEAD, Line
+from tests.llm.openai.test_provider import HEAD, Line
+from tests.web.realtime.event_grammar import Dialect, Event, Grammar
 from tests.web.realtime.unmute_events import OGG_PAGE, TABLE
 
 # How long anything may take before a test gives up: nothing here is a measurement.

@@ -26,7 +26,7 @@ from aiohttp.test_utils import TestServer
 from llmock.pytest_plugin import LLMock
 from pydantic_core import from_json, to_json
 
-from charhost.llm.upstream import connections
+from charhost.llm.openai import connections
 from charhost.settings import Settings
 from charhost.web import event_stream as stream
 from charhost.web.app import create_app
@@ -55,7 +55,7 @@ from tests.e2e.doors import (
     well,
 )
 from tests.e2e.test_clients import TEXT, head
-from tests.llm.upstream.test_provider import HEAD, Line
+from tests.llm.openai.test_provider import HEAD, Line
 from tests.reload.helpers import Write
 
 KEY = "sk-f4ult0123456789abcdef"

@@ -18,7 +18,7 @@ from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.metrics import Metrics
 from charhost.reload.attempt import FromHistory
 from charhost.reload.manager import CharacterManager
-from charhost.report import ReloadRequest
+from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client, character

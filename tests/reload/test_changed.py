@@ -15,7 +15,8 @@ import pytest
 from charhost.errors import ReloadRejected
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
-from charhost.report import ReloadReport, ReloadRequest
+from charhost.reload.request import ReloadRequest
+from charhost.report import ReloadReport
 from charhost.settings import Settings
 from tests.conftest import Client, character, prompt
 

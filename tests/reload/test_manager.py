@@ -22,8 +22,9 @@ from charhost.errors import ReloadFailed, ReloadRejected, Stopping
 from charhost.metrics import Metrics
 from charhost.reload.loader import Loader
 from charhost.reload.manager import CharacterManager
+from charhost.reload.request import ReloadRequest
 from charhost.reload.swap import Swap
-from charhost.report import ReloadReport, ReloadRequest, SessionImpact
+from charhost.report import ReloadReport, SessionImpact
 from charhost.settings import Settings
 from tests.conftest import character, prompt
 from tests.reload.helpers import TAGGED, Gate, Write, sample, state

@@ -23,8 +23,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from charhost.character.character import Character
 from charhost.errors import ReloadRejected
+from charhost.reload.request import ReloadRequest
 from charhost.reload.store import MOST_SETS
-from charhost.report import ReloadReport, ReloadRequest
+from charhost.report import ReloadReport
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import MANAGER

@@ -15,7 +15,8 @@ from charhost.character.host_tools import HOST_TOOLS
 from charhost.errors import ReloadRejected, ToolRefused
 from charhost.reload.manager import CharacterManager
 from charhost.reload.reload_tools import LEAST_DRAIN, HostTools, ReloadArguments
-from charhost.report import ReloadReport, ReloadRequest, Scope
+from charhost.reload.request import ReloadRequest
+from charhost.report import ReloadReport, Scope
 from charhost.settings import Settings
 from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS
 from tests.conftest import Client, character

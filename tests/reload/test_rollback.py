@@ -18,8 +18,9 @@ from charhost.metrics import Metrics
 from charhost.reload.attempt import FromHistory, Source
 from charhost.reload.manager import CharacterManager
 from charhost.reload.messages import not_kept
+from charhost.reload.request import ReloadRequest, RollbackRequest
 from charhost.reload.store import MOST_SETS, MemoryStore
-from charhost.report import ReloadReport, ReloadRequest, RollbackRequest, Trigger
+from charhost.report import ReloadReport, Trigger
 from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from tests.conftest import character, prompt

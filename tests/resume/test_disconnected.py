@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from charhost.metrics import Metrics
+from charhost.resume.archive import Archive, ArchiveWriter, SessionWriter
 from charhost.resume.disconnected import MOST_CHARACTERS, DisconnectedSessions
 from charhost.resume.saved_session import SavedSession
-from charhost.resume.writer import Archive, ArchiveWriter, SessionWriter
 from tests.scripted import LIMIT, message
 
 

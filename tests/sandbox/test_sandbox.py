@@ -21,7 +21,7 @@ from charhost.errors import CharhostError, IsolatedLoadFailed, ReloadRejected
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
-from charhost.report import ReloadRequest
+from charhost.reload.request import ReloadRequest
 from charhost.sandbox.sandbox import Sandbox
 from charhost.settings import Settings
 from charhost.web.app import create_app

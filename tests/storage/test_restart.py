@@ -18,7 +18,7 @@ from aiohttp.test_utils import TestServer
 from charhost.errors import UnknownGeneration
 from charhost.reload.attempt import FromHistory
 from charhost.reload.manager import CharacterManager
-from charhost.resume.writer import ArchiveWriter
+from charhost.resume.archive import ArchiveWriter
 from charhost.settings import Settings
 from charhost.storage.conversation_table import ConversationTable
 from charhost.web.app import create_app
@@ -519,14 +519,14 @@ async def test_a_file_that_hangs_costs_no_farewell(serving: Serving, monkeypatch
 
         async with calling(client) as caller:
             monkeypatch.setattr(conversations(client), "save", hang)
-            monkeypatch.setattr("charhost.resume.writer.SAVE_DEADLINE", LIMIT)
+            monkeypatch.setattr("charhost.resume.archive.SAVE_DEADLINE", LIMIT)
             await caller.send("response.create")
             await begun.wait()
             await reload(client)
             received, code, _ = await events(caller.ws)
             kinds = [event["type"] for event in received]
             assert (kinds[-2:], code) == (["response.done", "error"], 1012)
-        monkeypatch.setattr("charhost.resume.writer.SAVE_DEADLINE", 0.01)
+        monkeypatch.setattr("charhost.resume.archive.SAVE_DEADLINE", 0.01)
 
 
 async def test_a_history_that_cannot_be_read_is_told_of(serving: Serving) -> None:

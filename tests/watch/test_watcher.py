@@ -24,10 +24,11 @@ from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.metrics import Metrics
 from charhost.reload.attempt import FromHistory
 from charhost.reload.manager import CharacterManager
-from charhost.report import ReloadReport, ReloadRequest, RollbackRequest
+from charhost.reload.request import ReloadRequest, RollbackRequest
+from charhost.report import ReloadReport
 from charhost.settings import Settings
 from charhost.text import display
-from charhost.watch import notifier, watcher
+from charhost.watch import event_source, watcher
 from charhost.watch.watcher import Watcher
 from tests.conftest import character, prompt
 from tests.reload.helpers import Gate
@@ -141,7 +142,7 @@ def deaf(monkeypatch: pytest.MonkeyPatch) -> None:
         def __init__(self, *args: object) -> None: ...
         def close(self) -> None: ...
 
-    monkeypatch.setattr(watcher, "Notifier", Deaf)
+    monkeypatch.setattr(watcher, "EventSource", Deaf)
     monkeypatch.setattr(watcher, "_TICK", 0.05)
 
 
@@ -762,7 +763,7 @@ async def test_notifier_that_cannot_begin_is_replaced_by_looking(
     def refuse(*args: object, **options: object) -> None:
         raise OSError(errno.ENOSPC, "OS file watch limit reached.")
 
-    monkeypatch.setattr(notifier, "watch", refuse)
+    monkeypatch.setattr(event_source, "watch", refuse)
     monkeypatch.setattr(watcher, "_POLL", 0.02)
     async with watching(directory) as watched:
         write_in_place(directory)
@@ -785,7 +786,7 @@ async def test_notifier_that_ends_is_begun_again(
         ended.set()
         raise RuntimeError("error in underlying watcher")
 
-    monkeypatch.setattr(notifier, "watch", end_once)
+    monkeypatch.setattr(event_source, "watch", end_once)
     async with watching(directory) as watched:
         await eventually(lambda: watched.value("watcher_restarts_total") and watched.watcher.status.up)
         for edit in (write_in_place, add_file):

@@ -12,7 +12,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 import charhost
-from charhost.report import ReloadRequest
+from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import API

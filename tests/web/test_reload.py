@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from charhost.report import ReloadRequest
+from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS, MANAGER

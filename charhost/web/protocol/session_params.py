@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from charhost.jsontext import Json
 from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.protocol.client_events import InputItem, LongText, valid
-from charhost.web.protocol.server_events import InvalidEvent
+from charhost.web.protocol.frames import InvalidEvent
 
 BETA_FORMATS: dict[str, Json] = {
     "pcm16": {"type": "audio/pcm", "rate": 24000},

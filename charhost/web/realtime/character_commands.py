@@ -11,14 +11,14 @@ from pydantic_core import to_json
 
 from charhost.errors import ReloadCode, ReloadRefused
 from charhost.jsontext import Json, encoded
-from charhost.report import ReloadRequest
+from charhost.reload.request import ReloadRequest
 from charhost.text import display
 from charhost.web.body import parsed
 from charhost.web.keys import MANAGER
 from charhost.web.middleware import insist
 from charhost.web.problems import Problem
 from charhost.web.protocol.client_events import event_id_of
-from charhost.web.protocol.server_events import INVALID, MOST_EVENT, EventRefused, frame
+from charhost.web.protocol.frames import INVALID, MOST_EVENT, EventRefused, frame
 from charhost.web.sessions.session import Session
 
 Refuse = Callable[[EventRefused, str | None], None]

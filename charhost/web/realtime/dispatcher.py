@@ -8,11 +8,11 @@ from typing import Any
 from aiohttp import WSMessage, WSMsgType, web
 
 from charhost.web.protocol.client_events import CHARACTER_KINDS, decoded, event_id_of
-from charhost.web.protocol.server_events import EventRefused, InvalidEvent
+from charhost.web.protocol.frames import EventRefused, InvalidEvent
 from charhost.web.protocol.session_config import ClientSettings, settings_of
 from charhost.web.protocol.unmute_session import UnmuteSettings
 from charhost.web.realtime.character_commands import CharacterCommands
-from charhost.web.realtime.dialect import dialect_by
+from charhost.web.realtime.client_dialect import dialect_by
 from charhost.web.realtime.openai import OpenAIHandler
 from charhost.web.realtime.unmute import UnmuteHandler
 from charhost.web.sessions.session import Session

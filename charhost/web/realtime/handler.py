@@ -26,7 +26,7 @@ from charhost.web.middleware import insist
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem
 from charhost.web.protocol.session_config import settings_of
-from charhost.web.realtime.dialect import dialect_of, known_dialect
+from charhost.web.realtime.client_dialect import dialect_of, known_dialect
 from charhost.web.realtime.dispatcher import Dispatcher
 from charhost.web.security.authority import KEY_PROTOCOL
 from charhost.web.sessions.close_message import CloseMessage, refused, removed, taken_over

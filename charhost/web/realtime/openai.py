@@ -12,9 +12,9 @@ from charhost.conversation.items import FunctionCall, FunctionOutput, Item
 from charhost.conversation.turn import Turn
 from charhost.jsontext import Json, encoded
 from charhost.web.protocol import beta, client_events
+from charhost.web.protocol.frames import MOST_EVENT, DeltaFrames, EventRefused, InvalidEvent, frame, refusal
 from charhost.web.protocol.item_format import item_fields, item_from
 from charhost.web.protocol.response_events import ResponseEvents
-from charhost.web.protocol.server_events import MOST_EVENT, DeltaFrames, EventRefused, InvalidEvent, frame, refusal
 from charhost.web.protocol.session_config import SessionConfig
 from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 from charhost.web.sessions.session import Session

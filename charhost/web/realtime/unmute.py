@@ -17,7 +17,7 @@ from charhost.conversation.turn import Turn, TurnOptions
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
 from charhost.jsontext import Json
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid
-from charhost.web.protocol.server_events import EventRefused, InvalidEvent, frame
+from charhost.web.protocol.frames import EventRefused, InvalidEvent, frame
 from charhost.web.protocol.unmute_session import UnmuteParams, UnmuteSettings, UnmuteUpdate
 from charhost.web.realtime.word_splitter import WordSplitter
 from charhost.web.sessions.close_message import CloseMessage

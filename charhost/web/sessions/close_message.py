@@ -10,7 +10,7 @@ from aiohttp import web
 from charhost.character.character import Character
 from charhost.reload.swap import Swap
 from charhost.text import display
-from charhost.web.protocol.server_events import INVALID, error_event
+from charhost.web.protocol.frames import INVALID, error_event
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,10 @@ from charhost.character.character import Character, CharacterSet
 from charhost.conversation.conversation import Conversation
 from charhost.ids import new_id
 from charhost.reload.swap import Swap
+from charhost.resume.archive import SessionWriter
 from charhost.resume.saved_session import SavedSession
-from charhost.resume.writer import SessionWriter
 from charhost.text import UNEXPECTED
-from charhost.web.protocol.server_events import error_event, frame
+from charhost.web.protocol.frames import error_event, frame
 from charhost.web.protocol.session_config import ClientSettings
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.closing import Closing

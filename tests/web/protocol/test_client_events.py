@@ -22,7 +22,7 @@ from charhost.web.protocol.client_events import (
     decoded,
     event_id_of,
 )
-from charhost.web.protocol.server_events import InvalidEvent, error_event, frame, refusal
+from charhost.web.protocol.frames import InvalidEvent, error_event, frame, refusal
 
 
 def parsed(event: object) -> ClientModel:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from charhost.jsontext import Json
-from charhost.web.protocol.server_events import InvalidEvent
+from charhost.web.protocol.frames import InvalidEvent
 from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 
 

@@ -13,8 +13,8 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from charhost.llm.model import CallDelta, Delta, Usage
 from tests.conftest import Client
-from tests.grammar import Dialect, Event, Grammar, refused_by_agents
 from tests.scripted import ScriptedModel, Step, end
+from tests.web.realtime.event_grammar import Dialect, Event, Grammar, refused_by_agents
 
 REALTIME = "/v1/realtime"
 

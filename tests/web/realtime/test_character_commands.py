@@ -14,15 +14,16 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from charhost.loading.stored_set import StoredSet
+from charhost.reload.request import ReloadRequest
 from charhost.reload.store import MemoryStore
-from charhost.report import ReloadReport, ReloadRequest
+from charhost.report import ReloadReport
 from charhost.web.keys import MANAGER, METRICS, SESSIONS
-from charhost.web.protocol.server_events import MOST_EVENT
+from charhost.web.protocol.frames import MOST_EVENT
 from charhost.web.realtime import character_commands as characters
 from tests.conftest import Client, character
-from tests.grammar import Event, Grammar
 from tests.reload.helpers import Write
 from tests.web.outcomes import RELOAD, TABLE, Before, Row, Scene, stopping
+from tests.web.realtime.event_grammar import Event, Grammar
 from tests.web.realtime.openai_client import LIMIT, REALTIME
 from tests.web.realtime.server import HOLDING, StartClient, start, until
 from tests.web.realtime.unmute_events import TABLE as UNMUTE

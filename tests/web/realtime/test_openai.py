@@ -18,9 +18,9 @@ from charhost.web.keys import CONVERSATIONS, METRICS, SESSIONS
 from charhost.web.protocol.response_events import ResponseEvents
 from charhost.web.sessions.close_message import CloseMessage
 from tests.conftest import Client, character
-from tests.grammar import Dialect, Event
 from tests.reload.helpers import Write
 from tests.scripted import Step, end
+from tests.web.realtime.event_grammar import Dialect, Event
 from tests.web.realtime.openai_client import (
     CALL,
     DIALECTS,

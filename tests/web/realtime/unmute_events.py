@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
-from tests.grammar import CharactersListed, CharactersReloaded
+from tests.web.realtime.event_grammar import CharactersListed, CharactersReloaded
 
 OGG_PAGE = base64.b64encode(b"OggS\x00\x00" + bytes(40)).decode()
 

@@ -12,7 +12,7 @@ from charhost.character.character import Character, CharacterSet
 from charhost.conversation.turn_events import TurnEnded
 from charhost.reload.swap import Swap
 from charhost.report import SessionPolicy
-from charhost.resume.writer import SessionWriter
+from charhost.resume.archive import SessionWriter
 from charhost.web.protocol.session_config import ClientSettings
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.session import Session

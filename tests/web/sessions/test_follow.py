@@ -15,15 +15,15 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
 
-from charhost.report import ReloadRequest
+from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS
 from charhost.web.schemas import GenerationCount
 from tests.conftest import Client, character
-from tests.grammar import Event
 from tests.reload.helpers import Write
 from tests.scripted import end
 from tests.tagged import Echo, Gate, edit, tags
+from tests.web.realtime.event_grammar import Event
 from tests.web.realtime.openai_client import DIALECTS, LIMIT, MESSAGE, REALTIME, Caller, Script, call, calling, spelled
 from tests.web.realtime.server import RELOAD, StartClient, closed, events, reload, start, until
 from tests.web.realtime.unmute_events import OGG_PAGE, TABLE

@@ -11,14 +11,14 @@ from typing import Literal
 from charhost.character.character import Character
 from charhost.llm.model import Delta, Model, ModelError, ModelRequest, ServerHabits
 from charhost.llm.offline.model import OfflineModel
-from charhost.llm.upstream.chunk_parser import ChunkParser, UpstreamFault
-from charhost.llm.upstream.connections import Connections
-from charhost.llm.upstream.endpoint import Endpoint
-from charhost.llm.upstream.failures import of_fault
-from charhost.llm.upstream.habits import Fields
-from charhost.llm.upstream.negotiation import Negotiation
-from charhost.llm.upstream.response_stream import ResponseStream
-from charhost.llm.upstream.stop_sequences import StopSequences
+from charhost.llm.openai.chunk_parser import ChunkParser, UpstreamFault
+from charhost.llm.openai.connections import Connections
+from charhost.llm.openai.endpoint import Endpoint
+from charhost.llm.openai.failures import of_fault
+from charhost.llm.openai.habits import Fields
+from charhost.llm.openai.negotiation import Negotiation
+from charhost.llm.openai.response_stream import ResponseStream
+from charhost.llm.openai.stop_sequences import StopSequences
 from charhost.settings import Habit, Settings, key_from_environment
 
 log = logging.getLogger("charhost.llm")

@@ -8,7 +8,7 @@ import pytest
 from aiohttp.test_utils import make_mocked_request
 
 from charhost.web.protocol.client_events import Dialect
-from charhost.web.realtime.dialect import dialect_by, dialect_of
+from charhost.web.realtime.client_dialect import dialect_by, dialect_of
 
 KEY = "openai-insecure-api-key.x"
 

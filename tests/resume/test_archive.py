@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import pytest
 
 from charhost.metrics import Metrics
-from charhost.resume import writer as module
+from charhost.resume import archive as module
+from charhost.resume.archive import ArchiveWriter, SessionWriter
 from charhost.resume.saved_session import SavedSession
-from charhost.resume.writer import ArchiveWriter, SessionWriter
 from tests.scripted import LIMIT, message
 
 

@@ -13,7 +13,7 @@ import aiohttp
 from pydantic_core import from_json
 
 from charhost.llm.model import ErrorType, ModelError
-from charhost.llm.upstream.endpoint import Endpoint
+from charhost.llm.openai.endpoint import Endpoint
 
 _LONGEST_QUOTE = 300
 _LONGEST_COMPLAINT = 2000

@@ -10,7 +10,7 @@ import pytest
 
 from charhost.character.character import ModelChoice
 from charhost.llm.model import Delta, ModelError, ModelRequest
-from charhost.llm.upstream.provider import UpstreamModels
+from charhost.llm.openai.provider import UpstreamModels
 from charhost.settings import Settings
 from tests.strict_upstream import MODES, StrictUpstream, strict_upstream
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from charhost.llm.upstream.endpoint import Endpoint
-from charhost.llm.upstream.failures import RefusedRequest, of_response
-from charhost.llm.upstream.habits import adapted, recognised
+from charhost.llm.openai.endpoint import Endpoint
+from charhost.llm.openai.failures import RefusedRequest, of_response
+from charhost.llm.openai.habits import adapted, recognised
 from charhost.settings import Habit
 from tests.strict_upstream import MODES
 

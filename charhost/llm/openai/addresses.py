@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from charhost.llm.model import ModelError
-from charhost.llm.upstream.connections import Connections
-from charhost.llm.upstream.endpoint import Endpoint
-from charhost.llm.upstream.failures import RefusedRequest
+from charhost.llm.openai.connections import Connections
+from charhost.llm.openai.endpoint import Endpoint
+from charhost.llm.openai.failures import RefusedRequest
 
 log = logging.getLogger("charhost.llm")
 

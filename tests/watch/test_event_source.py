@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from charhost.watch.notifier import Notifier
+from charhost.watch.event_source import EventSource
 
 PATIENCE = 10.0
 SILENCE = 0.2
@@ -23,7 +23,7 @@ class Listener:
     def __init__(self, directory: Path) -> None:
         self.heard: queue.Queue[None] = queue.Queue()
         self.broken: queue.Queue[tuple[Exception, bool]] = queue.Queue()
-        self.notifier = Notifier(
+        self.notifier = EventSource(
             directory, lambda: self.heard.put(None), lambda error, armed: self.broken.put((error, armed))
         )
 
@@ -165,7 +165,7 @@ def test_closed_notifier_ends_its_threads(directory: Path) -> None:
     before = set(threading.enumerate())
     with listening(directory) as listener:
         threads = [thread for thread in threading.enumerate() if thread not in before]
-        assert [thread.name for thread in threads] == ["charhost-notifier", "charhost-notifier"]
+        assert [thread.name for thread in threads] == ["charhost-event-source", "charhost-event-source"]
     for thread in threads:
         thread.join(PATIENCE)
     assert not any(thread.is_alive() for thread in threads)

@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from charhost.llm.upstream.endpoint import Endpoint
-from charhost.llm.upstream.known_habits import KnownHabits
+from charhost.llm.openai.endpoint import Endpoint
+from charhost.llm.openai.known_habits import KnownHabits
 from charhost.settings import Habit
 
 ONE = Endpoint("http://one/v1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from charhost.llm.model import Delta
-from charhost.llm.upstream.stop_sequences import StopSequences
+from charhost.llm.openai.stop_sequences import StopSequences
 
 
 def heard(stop: list[str], *pieces: str) -> str:

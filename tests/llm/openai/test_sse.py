@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from charhost.llm.upstream.sse import MOST_BYTES, EventData, EventTooLong
+from charhost.llm.openai.sse import MOST_BYTES, EventData, EventTooLong
 
 
 def read(stream: bytes, size: int = 1 << 20) -> list[bytes]:

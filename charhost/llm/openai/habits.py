@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from charhost.llm.upstream.message_forms import (
+from charhost.llm.openai.message_forms import (
     Messages,
     alternating,
     no_developer_role,

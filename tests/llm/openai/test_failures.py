@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from pydantic_core import to_json
 
-from charhost.llm.upstream.endpoint import Endpoint
-from charhost.llm.upstream.failures import of_fault, of_response, retry_after
+from charhost.llm.openai.endpoint import Endpoint
+from charhost.llm.openai.failures import of_fault, of_response, retry_after
 
 ENDPOINT = Endpoint("http://10.0.0.7:8080/v1", "sk-0123456789abcdef")
 

@@ -7,7 +7,7 @@ import aiohttp
 from aiohttp.http_exceptions import HttpProcessingError
 
 from charhost.llm.model import ModelError
-from charhost.llm.upstream.sse import EventData, EventTooLong
+from charhost.llm.openai.sse import EventData, EventTooLong
 
 _MOST_BYTES = 16 << 20
 # A hundred thousand tokens, each in an event of its own, are about 20 MB.

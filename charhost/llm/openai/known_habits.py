@@ -7,7 +7,7 @@ import logging
 from cachetools import TTLCache
 
 from charhost.llm.model import ServerHabits
-from charhost.llm.upstream.endpoint import Endpoint
+from charhost.llm.openai.endpoint import Endpoint
 from charhost.settings import Habit
 
 log = logging.getLogger("charhost.llm")

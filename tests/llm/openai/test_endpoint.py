@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from charhost.llm.upstream.endpoint import Endpoint
+from charhost.llm.openai.endpoint import Endpoint
 
 ENDPOINT = Endpoint("https://llm.example.org:8443/v1", "sk-0123456789abcdef")
 

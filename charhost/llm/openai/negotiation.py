@@ -7,12 +7,12 @@ from pydantic_core import PydanticSerializationError
 
 from charhost.jsontext import encoded
 from charhost.llm.model import ModelError
-from charhost.llm.upstream.addresses import Addresses
-from charhost.llm.upstream.connections import Connections
-from charhost.llm.upstream.endpoint import Endpoint
-from charhost.llm.upstream.failures import RefusedRequest
-from charhost.llm.upstream.habits import Fields, adapted, recognised
-from charhost.llm.upstream.known_habits import KnownHabits
+from charhost.llm.openai.addresses import Addresses
+from charhost.llm.openai.connections import Connections
+from charhost.llm.openai.endpoint import Endpoint
+from charhost.llm.openai.failures import RefusedRequest
+from charhost.llm.openai.habits import Fields, adapted, recognised
+from charhost.llm.openai.known_habits import KnownHabits
 from charhost.settings import Habit
 
 

@@ -11,8 +11,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from pydantic_core import from_json
 
 from charhost.llm.model import ModelError
-from charhost.llm.upstream.endpoint import Endpoint
-from charhost.llm.upstream.failures import TransientError, of_exception, of_response
+from charhost.llm.openai.endpoint import Endpoint
+from charhost.llm.openai.failures import TransientError, of_exception, of_response
 from charhost.settings import proxy_for
 
 # Longer pauses that a server asks for are not waited for.

@@ -8,7 +8,7 @@ import pytest
 from pydantic_core import to_json
 
 from charhost.llm.model import CallDelta, Delta, ModelError, Usage
-from charhost.llm.upstream.chunk_parser import ChunkParser, UpstreamFault
+from charhost.llm.openai.chunk_parser import ChunkParser, UpstreamFault
 
 
 def chunk(finish: Any = None, **delta: Any) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from pydantic_core import from_json, to_json
 from charhost.character.character import ModelChoice
 from charhost.llm.model import Delta, ModelError, ModelRequest
 from charhost.llm.offline.model import OfflineModel
-from charhost.llm.upstream import provider
-from charhost.llm.upstream.provider import UpstreamModels
+from charhost.llm.openai import provider
+from charhost.llm.openai.provider import UpstreamModels
 from charhost.settings import Settings
 from tests.strict_upstream import strict_upstream
 

@@ -22,7 +22,7 @@ _TIMEOUT = 1_000
 
 @dataclass(frozen=True)
 class Place:
-    """Where a directory really is; a notifier that was armed at another place reports nothing of this one."""
+    """Where a directory really is; an event source that was armed at another place reports nothing of this one."""
 
     real: str
     identity: Identity
@@ -38,7 +38,7 @@ class Place:
         return cls(os.path.realpath(directory), identity(directory), data)
 
 
-class Notifier:
+class EventSource:
     """Reports changes below a directory, and of its entry in the parent folder, until closed.
 
     *changed* and *failed* are called on other threads; *failed* receives the error, and whether events had been
@@ -55,7 +55,7 @@ class Notifier:
         self._failed = failed
         # Threads of its own: neither arming a large directory nor waiting may block the event loop.
         for target in (self._watch_below, self._watch_above):
-            Thread(target=target, name="charhost-notifier", daemon=True).start()
+            Thread(target=target, name="charhost-event-source", daemon=True).start()
 
     def close(self) -> None:
         """Stop; the threads end soon after."""

@@ -1,0 +1,74 @@
+"""ReloadRequest and RollbackRequest: the bodies of the requests that change the character set."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from charhost.report import Frozen, OnError, Scope, SessionPolicy
+
+# The same as `_absolute`, for the JSON schema.
+_ABSOLUTE = r"^(default|/[^\u0000]*)$"
+
+
+def _absolute(directory: str) -> str:
+    if "\0" in directory:
+        raise ValueError("a path cannot hold a NUL character")
+    if directory != "default" and not os.path.isabs(directory):
+        raise ValueError('expected an absolute path or "default"')
+    return directory
+
+
+def _integer(value: object) -> object:
+    # In JSON Schema, and so in the OpenAPI document, 7.0 is an integer.
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+Policy = Annotated[
+    SessionPolicy | None, Field(description="What happens to open sessions; null: the server's setting.")
+]
+Drain = Annotated[
+    float | None,
+    Field(
+        ge=0, le=86_400, description="How long a session may finish its current response; null: the server's setting."
+    ),
+]
+Reason = Annotated[str | None, Field(max_length=1000, description="Why; kept in the history.")]
+
+
+class ReloadRequest(Frozen):
+    """Replace the character set by that of a directory."""
+
+    directory: Annotated[str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": _ABSOLUTE})] | None = (
+        Field(default=None, description='An absolute path, or "default"; null: the current directory.')
+    )
+    scope: Scope = Field(default="all", description="Execute every file again, or only those that changed.")
+    sessions: Policy = None
+    drain_seconds: Drain = None
+    on_error: OnError = Field(
+        default="exclude",
+        description="If a file fails: leave it out, keep its last good version, or change nothing.",
+    )
+    dry_run: bool = Field(default=False, description="Load, check and report; change nothing.")
+    check_isolated: bool | None = Field(
+        default=None, description="First load in a child process, which may crash; null: the server's setting."
+    )
+    reason: Reason = None
+
+
+class RollbackRequest(Frozen):
+    """Restore the characters of an earlier generation."""
+
+    generation: Annotated[int, Field(ge=0, strict=True), BeforeValidator(_integer)] | None = Field(
+        default=None, description="The generation to restore; null: the one before the current."
+    )
+    sessions: Policy = None
+    drain_seconds: Drain = None
+    reason: Reason = None
+
+    @property
+    def as_reload(self) -> ReloadRequest:
+        """The reload that restores all characters of the generation, or changes nothing."""
+        return ReloadRequest(**self.model_dump(exclude={"generation"}), on_error="abort")
