@@ -1,4 +1,4 @@
-"""`charhost resume`: the watcher of a server goes on."""
+"""`charhost resume` ends the hold of a server's watcher."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from aiohttp.test_utils import TestServer
 from typer.testing import CliRunner, Result
 
 from charhost.cli import app
@@ -15,32 +14,26 @@ from charhost.report import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import MANAGER
-from tests.asked import WATCHER, Asked, listening
+from tests.cli.recording_server import WATCHER, RecordingServer
 from tests.conftest import Client, character
 
 
-@pytest.fixture
-async def asked(aiohttp_server: Callable[..., Awaitable[TestServer]]) -> Asked:
-    """A server that answers what a test has prepared."""
-    return await listening(aiohttp_server)
-
-
-@pytest.mark.parametrize(("up", "said"), [(True, "Watching again; see charhost status"), (False, "it is down")])
-async def test_what_happens_next_is_said(asked: Asked, up: bool, said: str) -> None:
-    """The disk is read at once, or when the watcher can."""
-    asked.body = WATCHER.model_dump(mode="json") | {"up": up}
-    result = await asked.run("resume")
-    assert (result.exit_code, result.stdout.startswith("✓ Watching again"), said in result.stdout) == (
+@pytest.mark.parametrize(("up", "text"), [(True, "Watching again; see charhost status"), (False, "it is down")])
+async def test_output_shows_the_state_of_the_watcher(server: RecordingServer, up: bool, text: str) -> None:
+    """The output shows whether the watcher is up."""
+    server.body = WATCHER.model_dump(mode="json") | {"up": up}
+    result = await server.run("resume")
+    assert (result.exit_code, result.stdout.startswith("✓ Watching again"), text in result.stdout) == (
         0,
         True,
         True,
     )
 
 
-async def test_what_was_rolled_back_is_loaded_again(
+async def test_files_from_before_a_rollback_are_loaded_again(
     aiohttp_client: Callable[..., Awaitable[Client]], directory: Path
 ) -> None:
-    """After a rollback the status says that the watcher holds; `charhost resume` loads what lies on the disk."""
+    """After a rollback the status shows the hold, and `charhost resume` loads the files on the disk."""
     client = await aiohttp_client(create_app(Settings(directory=directory, watch=True)))
     manager = client.app[MANAGER]
     (directory / "bob.py").write_text(character("Bob"))
@@ -60,7 +53,7 @@ async def test_what_was_rolled_back_is_loaded_again(
 
 
 async def test_a_server_that_watches_nothing_refuses(client: Client) -> None:
-    """There is nothing to go on with: status 1, and the server's own sentence."""
+    """Without a watcher the status is 1, with the server's own message."""
     line = ["resume", "--url", str(client.make_url("")).rstrip("/")]
     result = await asyncio.to_thread(CliRunner().invoke, app, line)
     assert (result.exit_code, "the server was started without --watch" in result.stderr) == (1, True)

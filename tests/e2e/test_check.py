@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import character
 from tests.e2e.conftest import ENVIRONMENT, PATIENCE, output
-from tests.sandbox.test_sandbox import mark, remaining
+from tests.sandbox.helpers import mark, remaining
 
 __all__ = ["mark"]
 
