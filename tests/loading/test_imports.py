@@ -1,4 +1,4 @@
-"""Which imports are found in compiled code."""
+"""The imports in compiled code."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ PLACES = {
 @pytest.mark.parametrize("place", PLACES)
 @pytest.mark.parametrize("statement", FORMS)
 def test_every_form_is_found_in_every_place(statement: str, place: str) -> None:
-    """An import is found with its level, name and names, wherever it stands."""
+    """An import is found with its level, name and names, in any block."""
     block = statement if place == "top level" else indent(statement, " " * 4)
     assert imports(PLACES[place].format(block)) == [Import(*FORMS[statement])]
 
 
 def test_star_is_a_name() -> None:
-    """`from .x import *` is found as such."""
+    """`from .x import *` is an import of the name `*`."""
     assert imports("from .x import *") == [Import(1, "x", ("*",))]
 
 
@@ -62,12 +62,12 @@ def test_star_is_a_name() -> None:
     "source", ["import json", "from os.path import join", "import charactersheet", "import my.characters", "X = 1"]
 )
 def test_imports_from_elsewhere_are_left_out(source: str) -> None:
-    """Only `characters` and relative imports can mean files of the directory."""
+    """Only `characters` and relative imports are found, since others cannot mean files of the directory."""
     assert imports(source) == []
 
 
 def test_several_imports_are_found_in_order() -> None:
-    """Each statement is one import, also where one line has several, and foreign ones are among them."""
+    """Each statement is one import, in order, also where one line has several."""
     found = imports("import characters.a, json, characters.b\nfrom .c import d\nimport os\nfrom . import e")
     assert [(one.name, one.names) for one in found] == [
         ("characters.a", ()),
@@ -79,14 +79,14 @@ def test_several_imports_are_found_in_order() -> None:
 
 @pytest.mark.parametrize("count", [300, 70_000])
 def test_import_after_many_names_is_found(count: int) -> None:
-    """Where a file has so many names and constants that the bytecode needs longer operands, imports are found too."""
+    """An import is found where the bytecode needs extended arguments."""
     names = "\n".join(f"n{number} = {number}.5" for number in range(count))
     assert imports(f"{names}\nfrom ..late import later") == [Import(2, "late", ("later",))]
 
 
 @pytest.mark.parametrize("package", [asyncio, email, json])
 def test_real_packages_are_read_as_their_syntax_tree_says(package: ModuleType) -> None:
-    """In the standard library the relative imports found in bytecode are those found in the source."""
+    """In the standard library the imports in the bytecode equal those in the syntax tree."""
     for path in Path(str(package.__file__)).parent.glob("*.py"):
         source = path.read_text(encoding="utf-8")
         statements = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.ImportFrom) and node.level]
@@ -112,5 +112,5 @@ def test_real_packages_are_read_as_their_syntax_tree_says(package: ModuleType) -
     ],
 )
 def test_base_is_relative_to_the_directory(level: int, name: str, package: str, base: str | None) -> None:
-    """An import says what it imports from, seen from the directory; beyond its top that is nothing."""
+    """The base of an import is relative to the directory; beyond its top it is None."""
     assert Import(level, name, ()).base(package) == base

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from charhost.character.character import CharacterSet
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
@@ -97,17 +96,3 @@ async def test_history_keeps_no_module_and_no_character_alive(manager: Character
     gc.collect()  # what the first one finalized
     assert (old(), space()) == (None, None)
     assert await manager.store.stored(1) is not None
-
-
-@pytest.mark.parametrize("name", ["my.char.py", "gr\u00fc\u00dfe.py", b"caf\xe9.py".decode("utf-8", "surrogateescape")])
-async def test_a_file_is_known_by_its_name_on_the_disk(manager: CharacterManager, write: Write, name: str) -> None:
-    """A member of a stored set is found in its snapshot also by a name that cannot be printed."""
-    write(name, character("Odd"))
-    await manager.reload_characters()
-    (odd,) = [m for m in StoredSet.of(manager.current).members if m.path == name]
-    assert odd.path in odd.snapshot.files
-
-
-def test_a_stored_set_of_nobody_is_empty() -> None:
-    """A set without characters has no members."""
-    assert StoredSet.of(CharacterSet("/characters")).members == ()
