@@ -77,7 +77,7 @@ def test_missing_options_leave_the_environment(served: list[Settings], monkeypat
     [
         (["--port", "99999"], "charhost: port (--port, CHARHOST_PORT): Input should be less than"),
         (["--sessions", "x"], "charhost: sessions (--sessions, CHARHOST_SESSIONS): Input should be 'close'"),
-        (["--host", "0.0.0.0"], "charhost: start on 0.0.0.0 lets other machines run code"),
+        (["--host", "0.0.0.0"], "charhost: listening on 0.0.0.0 lets other machines run code"),
         (["--admin-key-file", "/nowhere"], "charhost: CHARHOST_ADMIN_KEY_FILE (--admin-key-file): [Errno 2] No such"),
         (["--log-file", "/proc/nowhere/log"], "charhost: [Errno 2] No such file or directory: '/proc/nowhere'"),
     ],
