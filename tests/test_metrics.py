@@ -10,7 +10,7 @@ import pytest
 
 from charhost.metrics import Metrics
 from charhost.report import FileError
-from tests.test_report import report
+from tests.reports import report
 
 NAMES = {
     "charhost_character_load_count",

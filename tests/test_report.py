@@ -9,34 +9,14 @@ import pytest
 from pydantic import ValidationError
 
 from charhost.jsontext import encoded
-from charhost.report import FileError, ReloadReport, ReloadRequest, RollbackRequest, Serving, SessionImpact
+from charhost.report import FileError, ReloadRequest, RollbackRequest
+from tests.reports import report
 
 FIELDS = (
     *("success", "directory", "total_files", "loaded_count", "error_count", "load_duration", "message"),
     *("reload_id", "outcome", "trigger", "scope", "dry_run", "reason", "generation", "revision", "started_at"),
     *("changes", "errors", "sessions", "serving", "timings"),
 )
-
-
-def report(**fields: Any) -> ReloadReport:
-    """A report with these fields, and unimportant others."""
-    defaults = {
-        "success": True,
-        "directory": "/d",
-        "message": "Fine.",
-        "reload_id": "1",
-        "outcome": "applied",
-        "trigger": "http",
-        "scope": "all",
-        "dry_run": False,
-        "reason": None,
-        "generation": 1,
-        "revision": "sha256:1",
-        "started_at": "2026-11-22T10:00:00Z",
-        "sessions": SessionImpact(policy="close"),
-        "serving": Serving(generation=1, revision="sha256:1", characters=1),
-    }
-    return ReloadReport(**{**defaults, **fields})
 
 
 def request(**fields: Any) -> ReloadRequest:
@@ -50,9 +30,6 @@ def refusal(**fields: Any) -> str:
         ReloadRequest(**fields)
     (error,) = caught.value.errors()
     return f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
-
-
-# ReloadRequest
 
 
 def test_nothing_needs_to_be_asked() -> None:
@@ -115,9 +92,6 @@ def test_a_request_is_frozen() -> None:
         request().dry_run = True
 
 
-# FileError
-
-
 def test_a_file_error_reads_as_one_line() -> None:
     """As text it is what an author reads: file, line, type and message."""
     error = FileError(file="bob.py", line=12, error_type="SyntaxError", exception="IndentationError", message="Oh.")
@@ -141,9 +115,6 @@ def test_half_a_character_in_an_error_is_mended() -> None:
     """A lone surrogate, which UTF-8 cannot say, is replaced in an answer."""
     error = FileError(file="bob.py", error_type="Exception", exception="E", message="\ud83d")
     assert json.loads(encoded(error))["message"] == "\ufffd"
-
-
-# ReloadReport
 
 
 def test_a_report_has_the_fields_of_the_contract() -> None:

@@ -14,8 +14,8 @@ from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.report import FileError
 from charhost.text import display, public
+from tests.reload.helpers import Write
 
-Write = Callable[[str, str], Path]
 Why = Callable[..., FileError]
 
 

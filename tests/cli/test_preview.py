@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,10 +11,10 @@ from typer.testing import CliRunner, Result
 
 from charhost.cli import app
 from tests.conftest import character
+from tests.reload.helpers import Write
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="rehearsals are for Linux only")
 
-Write = Callable[[str, str], Path]
 
 TOOLS = """
 GREETING = ["Hello.", "Welcome."]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from charhost.conversation import history
 from charhost.conversation.history import MOST_CHARACTERS, MOST_ITEMS, History, fit
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Text, parted, size, turns
-from tests.conversation.test_items import ITEMS
+from tests.conversation.random_items import ITEMS
 from tests.scripted import message
 
 

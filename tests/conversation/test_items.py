@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from charhost.conversation.chat_messages import as_messages
 from charhost.conversation.items import (
@@ -23,13 +22,8 @@ from charhost.conversation.items import (
     size,
     turns,
 )
+from tests.conversation.random_items import ITEMS
 from tests.scripted import message
-
-_IDS = st.sampled_from(["a", "b", "c"])
-_MESSAGES = st.builds(message, st.text(max_size=5), st.sampled_from(["user", "system", "assistant"]))
-_CALLS = st.builds(lambda i, a: FunctionCall(call_id=i, name="roll", arguments=a), _IDS, st.sampled_from(["", "{}"]))
-_OUTPUTS = st.builds(lambda i, o: FunctionOutput(call_id=i, output=o), _IDS, st.text(max_size=5))
-ITEMS = st.lists(_MESSAGES | _CALLS | _OUTPUTS, max_size=12)
 
 
 def called(call_id: str, name: str = "roll", arguments: str = "{}") -> FunctionCall:
@@ -56,9 +50,6 @@ def test_ids_differ() -> None:
     assert message("a").id != message("a").id
     assert message("a").id.startswith("item_")
     assert Message(role="user", parts=(), id="mine").id == "mine"
-
-
-# Messages
 
 
 def test_words_are_one_text() -> None:
@@ -105,9 +96,6 @@ def test_assistant_that_has_said_nothing_yet() -> None:
 def test_text_of_a_message() -> None:
     """The text is that of the words alone."""
     assert Message(role="user", parts=(Text("a"), Image("b"), Audio("c"), Text("d"))).text == "a\nd"
-
-
-# Calls
 
 
 def test_call_and_result() -> None:
@@ -219,9 +207,6 @@ def test_nothing_said_or_called_is_lost(items: list[Item]) -> None:
     assert made == [item.call_id for item in items if isinstance(item, FunctionCall)]
     said = [spoken["content"] for spoken in messages if spoken["role"] != "tool" and spoken["content"] is not None]
     assert said == [item.text for item in items if isinstance(item, Message)]
-
-
-# Turns
 
 
 def test_a_turn_begins_with_the_user() -> None:

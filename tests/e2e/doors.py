@@ -16,7 +16,7 @@ from pydantic_core import from_json, to_json
 
 from tests.conftest import Client
 from tests.grammar import Dialect, Event, Grammar
-from tests.llm.upstream.test_provider import HEAD, Line
+from tests.llm.upstream.scripted_upstream import HEAD, Line
 from tests.web.realtime.unmute_events import OGG_PAGE, TABLE
 
 # How long anything may take before a test gives up: nothing here is a measurement.

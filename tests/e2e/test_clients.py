@@ -28,6 +28,7 @@ from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.realtime import handler as realtime
 from tests.conftest import Client, character
+from tests.e2e.websocket_frames import CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, frame, handshake, head
 
 # A whole percent of them is silent, another one has a full send buffer. With CROWD=5000 the test takes 15 s.
 CROWD = int(os.environ.get("CROWD", "1000"))
@@ -35,33 +36,7 @@ CROWD = int(os.environ.get("CROWD", "1000"))
 # How long anything may take before a test gives up: nothing here is a measurement.
 LIMIT = 30.0
 
-MASK = b"\0\0\0\0"  # leaves the payload as it is
-CONTINUATION, TEXT, CLOSE, PING, PONG = 0, 1, 8, 9, 10
-
 _sources = count()
-
-
-def frame(opcode: int, payload: bytes = b"", *, final: bool = True) -> bytes:
-    """A frame as a client sends it."""
-    return head(opcode, len(payload), final=final) + payload
-
-
-def head(opcode: int, size: int, *, final: bool = True) -> bytes:
-    """The beginning of a frame with *size* bytes of payload."""
-    first = bytes([opcode | (0x80 if final else 0)])
-    if size < 126:
-        return first + bytes([0x80 | size]) + MASK
-    if size < 1 << 16:
-        return first + bytes([0x80 | 126]) + size.to_bytes(2, "big") + MASK
-    return first + bytes([0x80 | 127]) + size.to_bytes(8, "big") + MASK
-
-
-def handshake(port: int, path: str = "/v1/realtime?dialect=ga") -> bytes:
-    """The request that asks for a WebSocket."""
-    return (
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    ).encode()
 
 
 class Peer(asyncio.Protocol):
@@ -360,9 +335,6 @@ async def dismiss(server: Server) -> None:
     await asyncio.sleep(0)
 
 
-# A reload, and clients that do not behave
-
-
 @pytest.mark.usefixtures("many_files")
 async def test_all_who_read_are_told_while_others_are_silent_or_stuck(server: Server) -> None:
     """Of a crowd 98 % hear of the reload and are closed with 1012, whatever the other 2 % do."""
@@ -430,9 +402,6 @@ async def test_one_stuck_client_delays_neither_the_answer_nor_another(server: Se
     assert await server.metric("charhost_sessions_active") == 1
     await server.nobody_is_left()
     await server.serves_on()
-
-
-# Floods, and frames that are too large or too many
 
 
 async def test_a_client_that_floods_without_reading_is_cut_off(server: Server) -> None:
@@ -523,9 +492,6 @@ async def test_what_is_no_websocket_ends_its_own_session_only(server: Server, da
     await server.serves_on()
 
 
-# Clients that are slow, or not there any more
-
-
 async def test_a_client_that_vanishes_is_found_by_the_heartbeat(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -592,9 +558,6 @@ async def test_each_session_opened_during_a_reload_is_new_or_was_told(server: Se
     assert len(peers) == len(told) + found.get(generation, 0)
     assert {peer.farewell for peer in told} == {("characters_reloaded", 1012)}
     await server.serves_on()
-
-
-# The end of the server
 
 
 @pytest.mark.usefixtures("many_files")

@@ -54,8 +54,8 @@ from tests.e2e.doors import (
     held_until,
     well,
 )
-from tests.e2e.test_clients import TEXT, head
-from tests.llm.upstream.test_provider import HEAD, Line
+from tests.e2e.websocket_frames import TEXT, head
+from tests.llm.upstream.scripted_upstream import HEAD, Line
 from tests.reload.helpers import Write
 
 KEY = "sk-f4ult0123456789abcdef"

@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.conftest import character
 from tests.e2e.conftest import PATIENCE, Server, output, running
-from tests.e2e.test_sdk import NO_PROXY, sdk, user
+from tests.e2e.sdk import NO_PROXY, sdk, user
 from tests.grammar import Grammar
 
 

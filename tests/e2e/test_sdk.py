@@ -14,26 +14,15 @@ import pytest
 from agents import function_tool
 from agents.realtime import RealtimeAgent, RealtimeModelConfig, RealtimeRunner, RealtimeSession
 from llmock.pytest_plugin import LLMock
-from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from tests.e2e.conftest import PATIENCE, BlockingServer, Server, running
+from tests.e2e.sdk import NO_PROXY, sdk, user
 
-NO_PROXY: Any = {"proxy": None}
 RAW = "raw_server_event"
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER: dict[str, Any] = {"name": "get_weather", "description": "Tell the weather.", "parameters": SCHEMA}
 CHAT_WEATHER: ChatCompletionToolParam = {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}
-
-
-@asynccontextmanager
-async def sdk(server: Server | BlockingServer) -> AsyncIterator[AsyncOpenAI]:
-    """OpenAI's client of that server."""
-    base = f"{server.url}/v1"
-    async with AsyncOpenAI(
-        base_url=base, websocket_base_url=base.replace("http", "ws", 1), api_key="x", max_retries=0
-    ) as client:
-        yield client
 
 
 async def until(connection: Any, kind: str) -> list[Any]:
@@ -45,17 +34,9 @@ async def until(connection: Any, kind: str) -> list[Any]:
     return events
 
 
-def user(text: str) -> Any:
-    """Something that the user says."""
-    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
-
-
 def deltas(events: Iterable[Any], kind: str) -> str:
     """What was said in pieces."""
     return "".join(event.delta for event in events if event.type == kind)
-
-
-# OpenAI's SDK: realtime
 
 
 async def test_realtime_text_turn(server: BlockingServer) -> None:
@@ -128,9 +109,6 @@ async def test_characters(server: BlockingServer) -> None:
     assert (reloaded.outcome, reloaded.trigger) == ("applied", "websocket")
 
 
-# OpenAI's SDK: chat completions and models
-
-
 async def test_models(server: BlockingServer) -> None:
     """Characters are models: they are listed, and found by their name."""
     async with sdk(server) as client:
@@ -201,9 +179,6 @@ async def test_chat_failure_of_the_model(directory: Path, llmock: LLMock) -> Non
         llmock.reply("Yes.")
         answer = await client.chat.completions.create(model="Ada", messages=[{"role": "user", "content": "Hi"}])
     assert answer.choices[0].message.content == "Yes."
-
-
-# OpenAI's agents
 
 
 @asynccontextmanager

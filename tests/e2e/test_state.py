@@ -18,7 +18,7 @@ import pytest
 from scripts.benchmarks.soak import Soak
 from tests.conftest import character
 from tests.e2e.conftest import PATIENCE, Server, output, running
-from tests.e2e.test_watch import may
+from tests.e2e.helpers import may
 
 FULL = 'mount -t tmpfs -o size=600k tmpfs "$0"'
 

@@ -21,11 +21,11 @@ from charhost.loading.fingerprint import fingerprints
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.text import display
 from tests.conftest import character
+from tests.e2e.helpers import may
+from tests.reload.helpers import Write
 
 PATIENCE = 20.0
 LIMITS = Limits(files=20_000, bytes=64 << 20, file_bytes=1 << 20)
-
-Write = Callable[[str, str], Path]
 
 
 def on_disk(directory: Path) -> dict[str, str]:
@@ -110,13 +110,6 @@ async def serving(directory: Path, *options: str, before: str = "") -> AsyncIter
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(PATIENCE)
-
-
-def may(command: str) -> bool:
-    """Say whether this machine lets us do that in a namespace of our own."""
-    if shutil.which("unshare") is None:
-        return False
-    return subprocess.run(["unshare", "-Urm", "sh", "-euc", command], capture_output=True).returncode == 0
 
 
 # Each line is what a person or a tool does in the directory `characters`.

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from charhost.loading.module_space import ModuleSpace
-from tests.loading.helpers import Write, space_of
+from tests.loading.helpers import space_of
+from tests.reload.helpers import Write
 
 
 @pytest.fixture

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
-
-Write = Callable[[str, str], Path]
 
 
 def space_of(directory: Path, earlier: Snapshot | None = None) -> ModuleSpace:

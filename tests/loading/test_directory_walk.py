@@ -13,7 +13,7 @@ import pytest
 
 from charhost.errors import DirectoryNotFound, DirectoryTooLarge, NotADirectory
 from tests.loading.helpers import LIMITS, snap
-from tests.loading.test_snapshot import Write
+from tests.reload.helpers import Write
 
 
 @pytest.mark.parametrize("path", [".ada.py", ".git/x.py", "a/.hidden/x.py", "__pycache__/x.py", "a/__pycache__/x.py"])

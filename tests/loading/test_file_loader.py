@@ -10,7 +10,8 @@ from charhost.errors import LoadTimeout
 from charhost.loading.file_loader import Load
 from charhost.loading.module_space import ModuleSpace
 from charhost.report import FileError
-from tests.loading.helpers import Write, snap
+from tests.loading.helpers import snap
+from tests.reload.helpers import Write
 
 
 def load_of(directory: Path, path: str) -> Load:

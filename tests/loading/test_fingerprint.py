@@ -11,8 +11,8 @@ import pytest
 
 from charhost.loading.fingerprint import fingerprints
 from charhost.loading.snapshot import Limits, take_snapshot
+from tests.reload.helpers import Write
 
-Write = Callable[[str, str], Path]
 Touched = Callable[[Callable[[], object]], list[str]]
 
 

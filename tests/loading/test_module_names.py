@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.loading.helpers import snap
-from tests.loading.test_snapshot import Write
+from tests.reload.helpers import Write
 
 
 def names(directory: Path) -> dict[str, str]:

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from charhost.loading.module_space import ModuleSpace
-from tests.loading.helpers import Write, left_of, space_of
+from tests.loading.helpers import left_of, space_of
+from tests.reload.helpers import Write
 
 
 def test_retired_build_leaves_nothing(directory: Path, write: Write) -> None:

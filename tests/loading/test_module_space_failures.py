@@ -10,7 +10,8 @@ import pytest
 from charhost.character.diagnostics import HelperFailed, explain
 from charhost.loading.module_space import ModuleSpace
 from charhost.report import FileError
-from tests.loading.helpers import Write, space_of
+from tests.loading.helpers import space_of
+from tests.reload.helpers import Write
 
 
 def why(space: ModuleSpace, path: str, directory: Path) -> FileError:

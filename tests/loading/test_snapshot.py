@@ -14,8 +14,7 @@ import pytest
 from charhost.errors import DirectoryTooLarge
 from charhost.loading.snapshot import _read_regular
 from tests.loading.helpers import LIMITS, snap
-
-Write = Callable[[str, str], Path]
+from tests.reload.helpers import Write
 
 
 def test_character_files_are_those_without_underscore(directory: Path, write: Write) -> None:

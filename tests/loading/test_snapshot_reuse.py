@@ -16,7 +16,7 @@ from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 from tests.conftest import character
 from tests.loading.helpers import LIMITS, snap
-from tests.loading.test_snapshot import Write
+from tests.reload.helpers import Write
 
 SECOND = 1_000_000_000
 

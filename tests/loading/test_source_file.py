@@ -19,7 +19,8 @@ import pytest
 
 from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Limits, take_snapshot
-from tests.loading.helpers import Write, space_of
+from tests.loading.helpers import space_of
+from tests.reload.helpers import Write
 
 
 def test_getsource_shows_the_running_code(directory: Path, write: Write) -> None:

@@ -11,8 +11,8 @@ from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.settings import Settings
 from charhost.storage import StateFile
+from tests.reload.helpers import Write
 from tests.reload.reloader import Reloader, using
-from tests.reload.test_changed import Write
 
 
 @pytest.fixture

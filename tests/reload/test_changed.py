@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 from charhost.reload.manager import CharacterManager
 from charhost.report import ReloadRequest
 from charhost.settings import Settings
 from tests.conftest import Client, character, prompt
+from tests.reload.helpers import Write
 from tests.reload.reloader import Reloader, noting, runs
-
-Write = Callable[[str, str], Path]
 
 
 async def test_unchanged_characters_are_the_same_objects(reloader: Reloader, write: Write) -> None:

@@ -10,8 +10,8 @@ import weakref
 from charhost.reload.manager import CharacterManager
 from charhost.settings import Settings
 from tests.conftest import character
+from tests.reload.helpers import Write
 from tests.reload.reloader import Reloader
-from tests.reload.test_changed import Write
 
 
 async def test_many_edits_of_one_character_leave_no_trace(settings: Settings, write: Write) -> None:

@@ -12,8 +12,7 @@ import pytest
 
 from charhost.reload.loader import Loader
 from tests.conftest import character
-from tests.reload.helpers import build, loader_of
-from tests.reload.test_loader import Write
+from tests.reload.helpers import Write, build, loader_of
 
 
 async def retired(loader: Loader) -> bool:

@@ -9,8 +9,8 @@ import pytest
 from charhost.errors import ReloadRejected
 from charhost.settings import Settings
 from tests.conftest import character, prompt
+from tests.reload.helpers import Write
 from tests.reload.reloader import BROKEN, Reloader, noting, runs
-from tests.reload.test_changed import Write
 
 
 async def test_known_failure_is_not_run_again(reloader: Reloader, write: Write, tmp_path: Path) -> None:

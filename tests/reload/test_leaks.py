@@ -23,8 +23,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client, character
+from tests.reload.helpers import Write
 
-Write = Callable[[str, str], Path]
 Kind = Callable[[Client, Write], Awaitable[None]]
 
 ROUNDS = 2

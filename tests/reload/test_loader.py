@@ -5,16 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from charhost.errors import DirectoryNotFound, DirectoryTooLarge
 from tests.conftest import character
-from tests.reload.helpers import build, loader_of
-
-Write = Callable[[str, str], Path]
+from tests.reload.helpers import Write, build, loader_of
 
 
 async def test_each_character_file_is_a_character(directory: Path, write: Write) -> None:

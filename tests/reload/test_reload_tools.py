@@ -23,7 +23,7 @@ from tests.reload.helpers import Write
 from tests.scripted import end
 from tests.web.realtime.openai_client import DIALECTS, LIMIT, REALTIME, WEATHER, Caller, Script, call, calling
 from tests.web.realtime.server import StartClient, start, until
-from tests.web.realtime.test_character_commands import FOREIGN, generation, slowed
+from tests.web.realtime.slow_store import FOREIGN, generation, slowed
 from tests.web.realtime.unmute_events import OGG_PAGE
 
 __all__ = ["start"]

@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,9 @@ from charhost.web.app import _allow_many_sockets
 from charhost.web.keys import SESSIONS
 from charhost.web.realtime import unmute
 from charhost.web.schemas import GenerationCount
-from charhost.web.sessions.session import Session
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
+from tests.resume.helpers import NOT_FOUND, live, lose, parked, refusal, resuming, session_id
 from tests.scripted import end
 from tests.tagged import edit, tags
 from tests.web.realtime.openai_client import (
@@ -28,80 +26,14 @@ from tests.web.realtime.openai_client import (
     LIMIT,
     MESSAGE,
     REALTIME,
-    Caller,
     Script,
     call,
     calling,
-    transport,
 )
 from tests.web.realtime.server import StartClient, events, fill_pipes, reload, start, stuck_client, until
-from tests.web.sessions.test_follow import Connect, begin, builds, connect, failure, script, value
+from tests.web.sessions.conversations import Connect, begin, builds, connect, failure, script, value
 
 __all__ = ["connect", "script", "start"]
-
-
-def session_id(caller: Caller) -> str:
-    """The id that a client was given."""
-    return str(caller.events[0]["session"]["id"])
-
-
-@asynccontextmanager
-async def resuming(client: Client, lost: Caller) -> AsyncIterator[Caller]:
-    """The client once more, on a new socket; it knows what was said."""
-    async with calling(client, lost.grammar.dialect, resume=session_id(lost)) as caller:
-        caller.grammar._order = [*lost.grammar._order]
-        yield caller
-
-
-async def refusal(client: Client, resume: str, **options: Any) -> tuple[str, int]:
-    """The code of the only event that a client is sent which tries to come back, and how it is closed."""
-    async with client.ws_connect(REALTIME, params={"resume": resume, "dialect": "ga"}, **options) as ws:
-        (event,), code, reason = await events(ws)
-    assert (event["type"], reason) in (
-        ("error", f"invalid_request_error.{event['error']['code']}"),
-        ("error", event["error"]["code"]),
-    )
-    return event["error"]["code"], code
-
-
-NOT_FOUND = ("session_not_found", 4004)
-
-
-async def parked(client: Client, count: int = 1) -> None:
-    """Wait until nobody is connected, and see how many conversations wait."""
-    await until(lambda: not len(client.app[SESSIONS]))
-    assert value(client, "sessions_parked") == count
-
-
-def live(client: Client) -> Session:
-    """The only open session."""
-    (session,) = client.app[SESSIONS]._live.values()
-    return session
-
-
-def break_charhost(client: Client) -> None:
-    """Make the session of a client fail."""
-    try:
-        raise RuntimeError("x")
-    except RuntimeError:
-        live(client).fail()
-
-
-# What is found again
-
-
-async def lose(client: Client, caller: Caller, how: str) -> None:
-    """End a session in one of the ways after which a client may come back."""
-    if how == "cut line":
-        transport(caller).abort()
-    elif how == "fault":
-        break_charhost(client)
-        assert await caller.end() == 1011
-    elif how == "gone away":
-        await caller.ws.close(code=1001)
-    else:
-        await reload(client)
-        assert await caller.end() == 1012
 
 
 @pytest.mark.parametrize("how", ["reload", "cut line", "fault", "gone away"])
@@ -253,9 +185,6 @@ async def test_a_resumed_session_is_reloaded_like_any_other(client: Client, scri
     assert tags(script.requests[0]) == {"two"}
 
 
-# What is not found
-
-
 async def test_a_character_that_is_gone_is_said_to_be(client: Client, script: Script, directory: Path) -> None:
     """Nobody is given another character; when it is back, the conversation is too (promise 30)."""
     (directory / "bob.py").write_text(character("Bob"))
@@ -327,9 +256,6 @@ async def test_the_oldest_goes_when_there_are_too_many(start: StartClient) -> No
             pass
 
 
-# Whose it is
-
-
 def bearer(key: str) -> dict[str, Any]:
     """What a client with that key sends."""
     return {"headers": {"Authorization": f"Bearer {key}"}}
@@ -384,9 +310,6 @@ async def test_without_a_key_nothing_is_said_of_sessions(start: StartClient) -> 
     assert (event["error"]["code"], code) == ("invalid_api_key", 3000)
     assert (len(client.app[SESSIONS]), value(client, "sessions_resume_refused_total")) == (1, 0)
     await ws.close()
-
-
-# One at a time
 
 
 async def test_a_second_socket_takes_over(client: Client, script: Script) -> None:
@@ -478,9 +401,6 @@ async def test_who_leaves_while_waiting_harms_nobody(start: StartClient) -> None
         await impatient.close()
 
 
-# While nobody is there
-
-
 async def test_a_parked_conversation_holds_no_build(client: Client, script: Script, write: Write) -> None:
     """What waits for a client knows its character by name only (promise 25)."""
     async with calling(client) as lost:
@@ -503,9 +423,6 @@ async def test_those_who_wait_are_counted(client: Client, script: Script) -> Non
         assert value(client, "sessions_parked") == 1
     await parked(client, 1)
     assert value(client, "sessions_resumed_total") == 1
-
-
-# unmute
 
 
 async def greeted(ws: ClientWebSocketResponse) -> None:
@@ -552,9 +469,6 @@ async def test_what_a_client_of_unmute_has_set_is_kept(client: Client, script: S
         edit(write, "two")
         await reload(client, sessions="follow")
         assert (await ws.receive_json(timeout=LIMIT))["session"] == asked
-
-
-# Many
 
 
 async def cut_off_and_back(client: Client, connect: Connect, count: int, *, honour: bool) -> list[float]:

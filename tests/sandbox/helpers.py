@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
@@ -14,8 +13,6 @@ import pytest
 from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.sandbox.sandbox import Sandbox
-
-Write = Callable[[str, str], Path]
 
 DEADLINE = 0.5
 GENEROUS = 20

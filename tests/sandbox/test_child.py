@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,11 +13,11 @@ from charhost.sandbox.sandbox import Sandbox
 from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
 from tests.conftest import character
+from tests.reload.helpers import Write
 from tests.sandbox.helpers import KILLERS, LEAVES, SLEEPS, mark, remaining
 
 __all__ = ["mark"]
 
-Write = Callable[[str, str], Path]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="isolation is for Linux only")
 

@@ -15,7 +15,8 @@ from charhost.errors import CharhostError
 from charhost.sandbox.sandbox import Sandbox
 from charhost.settings import Settings
 from tests.conftest import character
-from tests.sandbox.helpers import KILLERS, LEAVES, SLEEPS, Write, check, marked, remaining
+from tests.reload.helpers import Write
+from tests.sandbox.helpers import KILLERS, LEAVES, SLEEPS, check, marked, remaining
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="isolation is for Linux only")
 

@@ -16,7 +16,8 @@ from charhost.report import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import character
-from tests.sandbox.helpers import KILLERS, SLEEPS, Write, marked, remaining
+from tests.reload.helpers import Write
+from tests.sandbox.helpers import KILLERS, SLEEPS, marked, remaining
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="isolation is for Linux only")
 

@@ -13,7 +13,8 @@ from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.sandbox.sandbox import Sandbox
 from tests.conftest import character
-from tests.sandbox.helpers import KILLERS, LEAVES, Write, check, remaining
+from tests.reload.helpers import Write
+from tests.sandbox.helpers import KILLERS, LEAVES, check, remaining
 
 Client = TestClient[Request, Application]
 

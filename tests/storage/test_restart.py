@@ -25,10 +25,10 @@ from charhost.web.keys import CONVERSATIONS, JOURNAL, MANAGER, SESSIONS
 from charhost.web.realtime import unmute
 from tests.conftest import Client, character, prompt
 from tests.reload.helpers import Write
-from tests.resume.test_resume import NOT_FOUND, refusal, resuming, session_id
+from tests.resume.helpers import NOT_FOUND, refusal, resuming, session_id
 from tests.web.realtime.openai_client import LIMIT, REALTIME, Caller, Script, calling
 from tests.web.realtime.server import events, reload, until
-from tests.web.sessions.test_follow import value
+from tests.web.sessions.conversations import value
 
 ROLLBACK = "/v1/characters/rollback"
 

@@ -19,9 +19,6 @@ from charhost.web.app import create_app, serve
 from charhost.web.keys import MANAGER, METRICS, MODELS, SESSIONS
 from tests.conftest import Client, character
 from tests.reload.helpers import Gate, Write
-from tests.web.security.test_tls import certificate
-
-__all__ = ["certificate"]
 
 StartClient = Callable[..., Awaitable[Client]]
 

@@ -19,78 +19,13 @@ from charhost.llm.model import Delta, ModelError, ModelRequest
 from charhost.llm.offline import OfflineModel
 from charhost.llm.upstream import UpstreamModels
 from charhost.settings import Settings
+from tests.llm.upstream.scripted_upstream import HEAD, Line, Script, Upstream
 
 HELLO = ModelRequest([{"role": "user", "content": "Hello"}])
 KEY = "sk-0123456789abcdef"
 STOP = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 
-Script = Callable[["Line"], Awaitable[None]]
 Make = Callable[..., UpstreamModels]
-
-
-class Line:
-    """A connection as the server has it: the request that came, and the means to answer it."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
-        self.reader, self.writer, self.number = reader, writer, number
-        self.head, self.body = "", b""
-
-    async def receive(self) -> bool:
-        """Wait for a request; False at the end of the connection."""
-        try:
-            self.head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return False
-        lengths = [line for line in self.head.lower().split("\r\n") if line.startswith("content-length:")]
-        self.body = await self.reader.readexactly(int(lengths[0].partition(":")[2])) if lengths else b""
-        return True
-
-    def send(self, *pieces: bytes) -> None:
-        """Write the pieces one by one."""
-        for piece in pieces:
-            self.writer.write(piece)
-
-    def answer(self, body: bytes, status: str = "200 OK", kind: str = "text/event-stream", more: str = "") -> None:
-        """Write a whole answer."""
-        head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
-        self.send(head.encode() + body)
-
-    async def gone(self) -> None:
-        """Wait until the client has closed the connection."""
-        try:
-            while await self.reader.read(1000):
-                pass
-        except ConnectionError:
-            pass
-
-
-class Upstream:
-    """A server whose every connection follows a script."""
-
-    def __init__(self) -> None:
-        self.requests: list[Line] = []
-        self.connections = 0
-        self.url = ""
-        self.gone = asyncio.Event()
-
-    async def start(self, script: Script) -> asyncio.Server:
-        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self.connections += 1
-            line = Line(reader, writer, self.connections)
-            try:
-                while not writer.is_closing() and await line.receive():
-                    self.requests.append(line)
-                    await script(line)
-            except ConnectionError:
-                pass
-            finally:
-                self.gone.set()
-                writer.close()
-
-        server = await asyncio.start_server(connected, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        return server
 
 
 @pytest.fixture
@@ -155,9 +90,6 @@ async def hi(line: Line) -> None:
 async def silent(line: Line) -> None:
     """A script: say nothing until the client goes."""
     await line.gone()
-
-
-# What is asked
 
 
 async def test_answer_of_a_real_server(llmock: LLMock, make: Make) -> None:
@@ -268,9 +200,6 @@ async def test_no_model_to_ask_for(status: str, upstream: Any, make: Make) -> No
     assert "--llm-model" in str(error)
 
 
-# What is answered
-
-
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
 async def test_cut_anywhere(newline: bytes, upstream: Any, make: Make) -> None:
     """Text is whole, where the network cuts characters in two and the server sends comments and CRLF."""
@@ -362,9 +291,6 @@ async def test_key_that_cannot_be_sent(upstream: Any, make: Make, caplog: pytest
     assert "abcdefgh" not in str(error) + caplog.text
 
 
-# Refusals
-
-
 @pytest.mark.parametrize(
     ("status", "error_type"),
     [(400, "refused"), (401, "unauthorized"), (403, "unauthorized"), (404, "refused"), (500, "server_error")],
@@ -402,9 +328,6 @@ async def test_log_names_the_host_and_no_key(llmock: LLMock, make: Make, caplog:
     assert record.levelno == logging.WARNING
     assert llmock.url.removeprefix("http://") in record.getMessage()
     assert KEY not in record.getMessage()
-
-
-# Asked again
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
@@ -514,9 +437,6 @@ async def test_proxies_of_the_environment_are_not_used(
     assert await text(make((await upstream(hi)).url)) == "Hi"
 
 
-# Deadlines
-
-
 async def test_connect_deadline(upstream: Any, make: Make) -> None:
     """Connecting has its deadline, which TLS is a part of."""
     server = await upstream(silent)
@@ -587,9 +507,6 @@ async def test_slow_readers_are_no_silence(upstream: Any, make: Make) -> None:
     assert pieces == ["Hi", "Hi"]
 
 
-# Places and ends
-
-
 async def test_busy(upstream: Any, make: Make) -> None:
     """A request without a slot in time fails as busy, with a time to retry."""
     models = make((await upstream(silent)).url, llm_concurrency=1, llm_wait=0.05)
@@ -641,9 +558,6 @@ async def test_failures_give_the_place_back(llmock: LLMock, make: Make) -> None:
     models = make(llmock.base_url(), llm_concurrency=1)
     await failure(models)
     assert await text(models) == "Hi"
-
-
-# State
 
 
 async def test_state_is_found_out_once(upstream: Any, make: Make) -> None:

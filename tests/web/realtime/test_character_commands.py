@@ -13,9 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from charhost.loading.stored_set import StoredSet
-from charhost.reload.store import MemoryStore
-from charhost.report import ReloadReport, ReloadRequest
+from charhost.report import ReloadRequest
 from charhost.web.keys import MANAGER, METRICS, SESSIONS
 from charhost.web.protocol.server_events import MOST_EVENT
 from charhost.web.realtime import character_commands as characters
@@ -25,12 +23,13 @@ from tests.reload.helpers import Write
 from tests.web.outcomes import RELOAD, TABLE, Before, Row, Scene, stopping
 from tests.web.realtime.openai_client import LIMIT, REALTIME
 from tests.web.realtime.server import HOLDING, StartClient, start, until
+from tests.web.realtime.slow_store import FOREIGN, SlowStore, generation, slowed
 from tests.web.realtime.unmute_events import TABLE as UNMUTE
 
 __all__ = ["start"]
 
 EVERY_DIALECT = pytest.mark.parametrize("dialect", ["ga", "beta", "unmute"])
-FOREIGN = {"Origin": "http://evil.com"}
+
 # What differs between two attempts that came to the same.
 VOLATILE = {"reload_id", "trigger", "started_at", "load_duration", "timings"}
 
@@ -92,26 +91,6 @@ async def wired(client: Client, dialect: str = "ga", key: str | None = None, **o
         yield wire
 
 
-class SlowStore(MemoryStore):
-    """Keeps an attempt only when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = asyncio.Event()
-        self.go = asyncio.Event()
-
-    async def record(self, report: ReloadReport, applied: StoredSet | None) -> None:
-        self.asked.set()
-        await self.go.wait()
-        await super().record(report, applied)
-
-
-def slowed(client: Client) -> SlowStore:
-    """Give the server such a store."""
-    client.app[MANAGER]._generations.store = store = SlowStore()
-    return store
-
-
 @pytest.fixture
 async def store(client: Client) -> SlowStore:
     """The store of the server."""
@@ -133,14 +112,6 @@ async def busy(client: Client, store: SlowStore) -> AsyncIterator[None]:
 def commands(client: Client) -> int:
     """How many reloads sessions wait for."""
     return sum(session.work.commands for session in client.app[SESSIONS]._live.values())
-
-
-async def generation(client: Client, number: int) -> None:
-    """Wait until that generation serves."""
-    await until(lambda: client.app[MANAGER].current.generation == number)
-
-
-# Listing
 
 
 @EVERY_DIALECT
@@ -180,9 +151,6 @@ async def test_a_client_of_unmute_lists_first(client: Client) -> None:
     """Who begins with a list is a client of unmute's: it is answered, not greeted."""
     async with client.ws_connect(HOLDING) as ws:
         assert (await Wire(ws, "unmute").ask("list"))["type"] == "session.characters.listed"
-
-
-# The answer to a reload
 
 
 @EVERY_DIALECT
@@ -355,9 +323,6 @@ async def test_a_fault_ends_the_session(client: Client, monkeypatch: pytest.Monk
     assert (fault["error"]["code"], code) == ("internal_error", 1011)
 
 
-# Refusals
-
-
 @EVERY_DIALECT
 async def test_a_refusal_carries_the_report(client: Client, write: Write, dialect: str) -> None:
     """What failed is told with file and line, in the dialect's own shape; the session goes on."""
@@ -429,9 +394,6 @@ async def test_an_endless_number_is_refused(client: Client) -> None:
         assert (await wire.next())["error"]["code"] == "invalid_request"
 
 
-# Authority
-
-
 @EVERY_DIALECT
 async def test_without_authority_nothing_is_learned(client: Client, directory: Path, dialect: str) -> None:
     """The answer is the same to the byte for a path that exists, one that does not, and what is no request at all."""
@@ -493,8 +455,6 @@ async def test_authority_is_that_of_the_last_upgrade(
         await lost.rest()
     assert answer.get("error", {}).get("code") == code
 
-
-# Promise 5
 
 ROWS = [
     row

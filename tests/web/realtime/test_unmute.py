@@ -22,6 +22,7 @@ from charhost.web.protocol.unmute_session import UnmuteSettings
 from charhost.web.realtime import unmute
 from charhost.web.realtime.word_splitter import WordSplitter
 from tests.conftest import Client, character
+from tests.reload.helpers import Write
 from tests.web.realtime.unmute_events import (
     OGG_PAGE,
     TABLE,
@@ -31,8 +32,6 @@ from tests.web.realtime.unmute_events import (
     TextDelta,
     TextDone,
 )
-
-Write = Callable[[str, str], Path]
 
 
 class Script:
