@@ -26,7 +26,7 @@ def session_id(caller: Caller) -> str:
 
 @asynccontextmanager
 async def resuming(client: Client, lost: Caller) -> AsyncIterator[Caller]:
-    """The client once more, on a new socket; it knows what was said."""
+    """Connect the client again, with the items that it knew."""
     async with calling(client, lost.grammar.dialect, resume=session_id(lost)) as caller:
         caller.grammar._order = [*lost.grammar._order]
         yield caller
@@ -47,7 +47,7 @@ NOT_FOUND = ("session_not_found", 4004)
 
 
 async def parked(client: Client, count: int = 1) -> None:
-    """Wait until nobody is connected, and see how many conversations wait."""
+    """Wait until no session is open, and check the number of saved conversations."""
     await until(lambda: not len(client.app[SESSIONS]))
     assert value(client, "sessions_parked") == count
 

@@ -1,4 +1,4 @@
-"""Conversations that wait for their client: how many, how long, and for whom."""
+"""Saved conversations of disconnected clients: their number, their time and their owner."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_session_that_is_given_back_can_be_claimed_again(clock: Clock) -> None:
 
 
 def test_an_id_alone_opens_nothing(clock: Clock) -> None:
-    """A conversation is given to whom it belongs to, and so to nobody without a key."""
+    """A conversation is only returned to its owner."""
     parking = parking_of(10, 60)
     parking.put(parked("sess_1", "me"))
     assert (claim(parking, "sess_1", "you"), claim(parking, "sess_1"), claim(parking, "sess_2", "me")) == (None,) * 3
@@ -127,7 +127,7 @@ def test_each_has_its_own_time(clock: Clock) -> None:
 
 
 def test_one_sweep_waits_however_many_there_are(clock: Clock) -> None:
-    """Ten thousand conversations need one timer; where nothing is parked there is none, until something is."""
+    """Any number of conversations needs one timer, and none needs no timer."""
     parking = parking_of(10, 60)
     for number in range(5):
         parking.put(parked(f"sess_{number}"))
@@ -151,7 +151,7 @@ def test_a_conversation_that_comes_and_goes_has_its_time_anew(clock: Clock) -> N
 
 
 def test_beyond_the_limit_the_oldest_goes(clock: Clock) -> None:
-    """So many are kept, the newest of them; one that is parked again is new."""
+    """Over the limit the oldest conversation is dropped; one that is saved again is new."""
     parking = parking_of(2, 60)
     for session_id in ("a", "b", "a", "c"):
         parking.put(parked(session_id))
@@ -160,7 +160,7 @@ def test_beyond_the_limit_the_oldest_goes(clock: Clock) -> None:
 
 @pytest.mark.parametrize(("most", "seconds"), [(0, 60), (10, 0)])
 def test_parking_can_be_off(clock: Clock, most: int, seconds: float) -> None:
-    """Where no conversation, or for no time, is to be kept nobody can come back."""
+    """With a limit or time of zero no conversation is kept."""
     parking = parking_of(most, seconds)
     parking.put(parked("sess_1"))
     assert claim(parking, "sess_1") is None
@@ -169,7 +169,7 @@ def test_parking_can_be_off(clock: Clock, most: int, seconds: float) -> None:
 
 
 def test_what_was_said_is_not_in_a_log(clock: Clock) -> None:
-    """The representation shows neither the words nor what a client has set."""
+    """The representation has neither the text nor the client's settings."""
     assert "Hi" not in repr(parked("sess_1"))
 
 
@@ -209,7 +209,7 @@ def test_closing_forgets_all(clock: Clock) -> None:
 
 
 async def test_the_sweep_really_comes() -> None:
-    """On a real loop a conversation is let go by itself."""
+    """On a real event loop an expired conversation is dropped."""
     parking = parking_of(10, 0.01)
     parking.put(parked("sess_1"))
     async with asyncio.timeout(LIMIT):
@@ -251,7 +251,7 @@ class Left:
 
 
 async def test_what_an_earlier_process_left_is_read_when_its_client_comes() -> None:
-    """It counts as parked from the start on, and takes memory only when it is asked for."""
+    """A conversation of an earlier process counts from the start, and is read only on request."""
     parking = parking_of(10, 60, left := Left("sess_1", "sess_2"))
     await parking.recover()
     assert (len(parking), left.read) == (2, [])
@@ -308,7 +308,7 @@ async def test_what_nobody_left_is_not_looked_for() -> None:
 
 
 async def test_what_an_earlier_process_left_is_given_to_nobody_else() -> None:
-    """Who has the id and another key does not even make it wait longer."""
+    """A request with another key does not extend the time of an earlier process's conversation."""
     parking = parking_of(10, 60, Left("sess_1"))
     await parking.recover()
     assert (await parking.claim("sess_1", "you"), len(parking)) == (None, 1)
@@ -317,7 +317,7 @@ async def test_what_an_earlier_process_left_is_given_to_nobody_else() -> None:
 
 
 async def test_what_an_earlier_process_left_counts_for_the_limit() -> None:
-    """It is the oldest, and goes first, the longest unheard of before the others."""
+    """Conversations of an earlier process are the oldest, and are dropped first."""
     journal = Journal(left := Left("newer", "older"), Metrics())
     parking = Parking(2, 60, journal)
     await parking.recover()
@@ -337,7 +337,7 @@ async def test_what_an_earlier_process_left_expires_too() -> None:
 
 
 async def test_what_is_given_up_is_dropped_from_the_archive() -> None:
-    """Beyond the limit the oldest goes, there as here."""
+    """Over the limit the oldest conversation is also dropped from the archive."""
     journal = Journal(left := Left(), Metrics())
     parking = Parking(1, 60, journal)
     for session_id in "ab":

@@ -1,4 +1,4 @@
-"""When conversations are written down, and what a file that fails or is slow costs."""
+"""The writing of conversations, and the cost of a file that fails or is slow."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def parked(session_id: str = "sess_1", *words: str) -> Parked:
 
 
 class Archive:
-    """Notes what it is told, and fails or waits as a test likes."""
+    """Records its calls, and fails or waits on demand."""
 
     def __init__(self) -> None:
         self.saved: list[tuple[list[str], list[str]]] = []
@@ -70,7 +70,7 @@ def errors(metrics: Metrics) -> float | None:
 
 
 async def test_who_waits_is_told_after_the_write(journal: Journal, archive: Archive) -> None:
-    """An answer that is told after the wait is on the disk."""
+    """The wait for a conversation ends after it is on the disk."""
     journal.note("sess_1", parked)
     await journal.settled()
     assert archive.saved == [(["sess_1"], [])]
@@ -96,7 +96,7 @@ async def test_what_changes_during_a_write_is_written_together(journal: Journal,
 
 
 async def test_many_conversations_are_written_some_at_a_time(journal: Journal, archive: Archive) -> None:
-    """In between the event loop serves others; what fails later leaves what was written written."""
+    """Conversations are written in batches; a later failure does not undo an earlier batch."""
     for number in range(250):
         journal.note(str(number), lambda number=number: parked(str(number)))  # type: ignore[misc]
     journal.forget("over")
@@ -140,7 +140,7 @@ async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The log says so at the first failure, the metric counts, and everybody goes on at once."""
+    """With a full disk no wait blocks, the first failure is logged, and the metric counts."""
     monkeypatch.setattr(module, "RETRY", LIMIT * 10)
     archive.failure = OSError(28, "No space left on device")
     async with asyncio.timeout(module.SAVE_DEADLINE / 2):
@@ -156,7 +156,7 @@ async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
 async def test_once_there_is_room_again_all_is_written(
     journal: Journal, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is tried again by itself: what could not be written, and what could not be dropped."""
+    """Failed writes and deletions are tried again by themselves."""
     monkeypatch.setattr(module, "RETRY", 0)
     archive.failure = OSError(28, "No space left on device")
     journal.note("a", lambda: parked("a"))
@@ -183,7 +183,7 @@ async def test_a_conversation_that_cannot_be_described_keeps_no_other_from_being
 async def test_a_disk_that_hangs_costs_one_wait(
     journal: Journal, archive: Archive, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody waits for it any more until it has answered."""
+    """After one wait for a disk that hangs no other wait blocks until it has returned."""
     monkeypatch.setattr(module, "SAVE_DEADLINE", 0.01)
     archive.gate.clear()
     journal.note("a", lambda: parked("a"))
@@ -199,7 +199,7 @@ async def test_a_disk_that_hangs_costs_one_wait(
 
 
 async def test_who_gives_up_waiting_stops_nothing(journal: Journal, archive: Archive) -> None:
-    """Of two that wait the one that stays is told."""
+    """Of two waits the one that is not cancelled ends after the write."""
     archive.gate.clear()
     journal.note("a", lambda: parked("a"))
     leaving, staying = [asyncio.create_task(journal.settled()) for _ in range(2)]
@@ -225,7 +225,7 @@ async def test_without_an_archive_nothing_is_done() -> None:
 async def test_a_client_whose_conversation_cannot_be_read_is_refused(
     journal: Journal, archive: Archive, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says why, and what is said meanwhile is written as ever."""
+    """A conversation that cannot be read is refused and logged, and others are still written."""
     with caplog.at_level(logging.ERROR):
         assert (await journal.earlier(9), await journal.find("a")) == ([], None)
     assert errors(metrics) == 2

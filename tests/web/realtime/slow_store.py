@@ -15,7 +15,7 @@ FOREIGN = {"Origin": "http://evil.com"}
 
 
 class SlowStore(MemoryStore):
-    """Keeps an attempt only when it is told to."""
+    """Records an attempt only when `go` is set."""
 
     def __init__(self) -> None:
         super().__init__()

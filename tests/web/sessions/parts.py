@@ -23,7 +23,7 @@ BYE = CloseMessage(1012, "Bye", "reload")
 
 
 class Line:
-    """A socket and its transport at once: remembers what was written, and can be made to block."""
+    """A socket and its transport in one: records the frames, and can be made to block."""
 
     def __init__(self) -> None:
         self.transport = self
@@ -54,7 +54,7 @@ def session(
     choices: CharacterSet | None = None,
     settings: ClientSettings | None = None,
 ) -> Session:
-    """A session on that line; its model says what the script says."""
+    """Return a session on that line, with a model of that script."""
     request: Any = line
     ws: Any = line
     conversation = house(ScriptedModel(script)).open(character or cast(name="Ada"), "realtime")
@@ -94,7 +94,7 @@ async def settled(condition: Callable[[], object]) -> None:
 
 
 async def under_way(talk: Session, tasks: asyncio.TaskGroup) -> list[str]:
-    """A turn that waits for its model, told as the codes with which it ends; this waits until it has begun."""
+    """Start a turn that waits for its model, and return the codes of its end; wait until it has begun."""
     turn, codes = talk.conversation.respond(), list[str]()
     began = asyncio.Event()
 
