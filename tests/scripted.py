@@ -1,4 +1,4 @@
-"""A model that answers as it is told, and the small world in which a conversation with it is held."""
+"""A scripted model, and the parts of a conversation with it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LIMIT = 20.0  # seconds that nothing here should ever take
 
 
 class ScriptedModel:
-    """Answers the first request with the first script and so on, and the last one for ever; also its own `Models`.
+    """Runs the first script for the first request and so on, and the last one for all others; also its own `Models`.
 
     A step of a script is words, a piece, something to raise, or an event to wait for.
     """
@@ -39,7 +39,7 @@ class ScriptedModel:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """What it was sent last."""
+        """The messages of the last request."""
         return [dict(message) for message in self.requests[-1].messages]
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
@@ -68,7 +68,7 @@ class ScriptedModel:
 
 
 class Kind:
-    """A `PromptGenerator` without surprises."""
+    """A `PromptGenerator` without side effects."""
 
     def __init__(self, instructions: dict[str, Any]) -> None:
         self.instructions = instructions
@@ -89,7 +89,7 @@ def cast(
     greetings: Sequence[str] = (),
     lease: object = None,
 ) -> Character:
-    """A character whose file is the test's own."""
+    """Return a character whose file is the test's own."""
     location = str(sys.modules[generator.__module__].__file__)
     return Character(
         name=name,
@@ -110,14 +110,14 @@ def cast(
 
 
 def house(model: ScriptedModel | None = None, **settings: Any) -> Conversations:
-    """What conversations share."""
+    """Return the shared parts of conversations."""
     return Conversations(Settings(**settings), Metrics(), model or ScriptedModel(), Crew())
 
 
 def talk(
     model: ScriptedModel | None = None, character: Character | None = None, *said: Item, **settings: Any
 ) -> Conversation:
-    """A conversation in which that was said; the user's "Hello?" unless something else was."""
+    """Return a conversation with these items, by default the user's "Hello?"."""
     conversation = house(model, **settings).open(character or cast(), "test")
     for item in said or (message("Hello?"),):
         conversation.history.append(item)
@@ -125,23 +125,23 @@ def talk(
 
 
 def message(text: str, role: Role = "user") -> Message:
-    """Something said in words."""
+    """Return a message with a text."""
     return Message(role=role, parts=(Text(text),))
 
 
 def tool(name: str, **properties: Any) -> Tool:
-    """The definition of a tool; what it takes is required."""
+    """Return the definition of a tool with required properties."""
     parameters = {"type": "object", "properties": properties, "required": [*properties]}
     return {"type": "function", "function": {"name": name, "parameters": parameters}}
 
 
 def call(name: str, arguments: str = "{}", call_id: str = "call_1", index: int = 0) -> Delta:
-    """A whole tool call in one piece."""
+    """Return a whole tool call in one delta."""
     return Delta(calls=(CallDelta(index, call_id, name, arguments),))
 
 
 def end(finish: FinishReason = "stop", usage: Usage | None = None) -> Delta:
-    """The last piece of an answer."""
+    """Return the last delta of a response."""
     return Delta(finish=finish, usage=usage)
 
 
@@ -159,15 +159,15 @@ async def ending(turn: Turn) -> TurnEnded:
 
 
 def words(events: Sequence[TurnEvent]) -> str:
-    """What is heard of a turn."""
+    """Return the text of a turn."""
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 def calls(ended: TurnEnded) -> list[tuple[str, str]]:
-    """The calls that clients see."""
+    """Return the calls that clients see."""
     return [(item.name, item.arguments) for item in ended.items if isinstance(item, FunctionCall)]
 
 
 def sample(conversation: Conversation, metric: str, **labels: str) -> float:
-    """The present value of a metric of the house in which a conversation is held."""
+    """Return the value of a metric of the conversation."""
     return conversation._shared.metrics.registry.get_sample_value(f"charhost_{metric}", labels) or 0.0

@@ -54,12 +54,12 @@ ELSEWHERE = {
 @pytest.mark.parametrize(
     ("source", "strings", "has_line"),
     [
-        *[pytest.param(source, {"Ada"}, True, id=f"string: {place}") for place, source in ADA.items()],
-        *[pytest.param(source, set(), True, id=f"computed: {kind}") for kind, source in COMPUTED.items()],
-        *[pytest.param(source, set(), False, id=f"other scope: {scope}") for scope, source in ELSEWHERE.items()],
+        *[pytest.param(source, frozenset({"Ada"}), True, id=f"string: {place}") for place, source in ADA.items()],
+        *[pytest.param(source, frozenset(), True, id=f"computed: {kind}") for kind, source in COMPUTED.items()],
+        *[pytest.param(source, frozenset(), False, id=f"other scope: {scope}") for scope, source in ELSEWHERE.items()],
     ],
 )
-def test_statements_that_bind_a_name(source: str, strings: set[str], has_line: bool) -> None:
+def test_statements_that_bind_a_name(source: str, strings: frozenset[str], has_line: bool) -> None:
     """A string has a value and a line, a computed value only a line, and a name of another scope neither."""
     assert (strings_of(source, "NAME"), line_of(source, "NAME") is not None) == (strings, has_line)
 

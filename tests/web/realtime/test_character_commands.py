@@ -397,7 +397,7 @@ async def test_an_endless_number_is_refused(client: Client) -> None:
 
 @EVERY_DIALECT
 async def test_without_authority_nothing_is_learned(client: Client, directory: Path, dialect: str) -> None:
-    """Without authority an existing path, a missing one and an invalid request have the same response, byte for byte."""
+    """Without authority an existing path, a missing one and an invalid request have the same response, to the byte."""
     asked: list[dict[str, Any]] = [
         {"directory": str(directory)},
         {"directory": "/no/such/directory"},
