@@ -12,7 +12,7 @@ from tests.conftest import character
 from tests.reload.helpers import Write
 from tests.scripted import ScriptedModel, call, end
 
-# Whoever creates a file with the name of a method makes that method wait until it is gone.
+# A method waits as long as a file with its name exists.
 _METHODS = """
     def make_system_prompt(self):
         return self.tagged("prompt")

@@ -29,11 +29,11 @@ from tests.scripted import (
 
 
 class Build:
-    """What a lease stands for: something whose end can be seen."""
+    """The target of a lease, whose end can be observed."""
 
 
 def character(name: str, prompt: str, **fields: Any) -> Character:
-    """A character with that prompt, whose class nobody else holds."""
+    """Return a character with that prompt, without another reference to its class."""
 
     class Saying(Kind):
         def make_system_prompt(self) -> str:
@@ -46,7 +46,7 @@ def character(name: str, prompt: str, **fields: Any) -> Character:
 
 
 def settle() -> None:
-    """Wait for the threads that ran a character's code, which hold it until they end, and collect what nobody holds."""
+    """Wait for the threads that ran a character's code, and collect garbage."""
     for thread in threading.enumerate():
         if thread.name == "charhost-loader":
             thread.join(LIMIT)
@@ -68,7 +68,7 @@ def test_conversations_are_told_apart() -> None:
 
 
 async def test_prompt_is_made_at_the_first_turn_and_kept() -> None:
-    """A character thinks up its prompt once for a conversation, and not before it is asked something."""
+    """The prompt is made at the first turn, once in a conversation."""
     made: list[int] = []
 
     class Counting(Kind):
@@ -86,7 +86,7 @@ async def test_prompt_is_made_at_the_first_turn_and_kept() -> None:
 
 
 async def test_each_conversation_has_its_own_instance() -> None:
-    """What a character remembers of one conversation it does not know in another."""
+    """Each conversation has an instance of its character of its own."""
     made: list[Kind] = []
 
     class Noting(Kind):
@@ -101,7 +101,7 @@ async def test_each_conversation_has_its_own_instance() -> None:
 
 
 async def test_wish_is_for_one_turn() -> None:
-    """Instructions, tools and options of one answer are forgotten at the next."""
+    """Instructions, tools and options of one response are not used in the next."""
     model = ScriptedModel()
     conversation = talk(model)
     await played(conversation.respond(TurnOptions(instructions="Rhyme.", tools=[tool("door")], options={"seed": 1})))
@@ -111,7 +111,7 @@ async def test_wish_is_for_one_turn() -> None:
 
 
 async def test_conversation_outlives_its_failures() -> None:
-    """A turn that fails leaves the conversation as good as before."""
+    """A conversation continues after a turn that failed."""
     conversation = talk(ScriptedModel([RuntimeError("gone")], ["Hi."]))
     assert (await ending(conversation.respond())).outcome == "failed"
     assert words(await played(conversation.respond())) == "Hi."
@@ -142,7 +142,7 @@ async def test_hanging_prompt_of_another_conversation() -> None:
 
 
 async def test_next_turn_has_the_new_character() -> None:
-    """After a move the new character answers, with a prompt of its own, to what was said before it."""
+    """After a move the next turn has the new character, its prompt, and the history."""
     model = ScriptedModel()
     conversation = talk(model, character("Ada", "I am Ada."))
     await played(conversation.respond())
@@ -154,7 +154,7 @@ async def test_next_turn_has_the_new_character() -> None:
 
 
 async def test_each_character_has_its_model() -> None:
-    """Which model answers is asked for the character that answers."""
+    """The model is chosen for the character of the turn."""
     asked: list[str] = []
 
     class Choosy(ScriptedModel):
@@ -183,7 +183,7 @@ async def test_running_turn_keeps_its_character() -> None:
 
 
 async def test_turn_that_was_made_before_a_move() -> None:
-    """A turn belongs to the character that it was made with, also when nobody has read it yet."""
+    """A turn keeps the character that it was made with, also if it is read after the move."""
     model = ScriptedModel()
     conversation = talk(model, character("Ada", "I am Ada."))
     turn = conversation.respond()
@@ -251,7 +251,7 @@ async def test_old_build_lives_as_long_as_its_turn() -> None:
 
 
 async def test_old_build_of_a_turn_that_was_cancelled() -> None:
-    """Also a turn that was cut lets go of its build."""
+    """A cancelled turn does not keep its build alive."""
     build = Build()
     conversation = talk(ScriptedModel(["Hel", "lo"]), character("Ada", "", lease=build))
     old = weakref.ref(build)

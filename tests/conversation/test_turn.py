@@ -1,4 +1,4 @@
-"""Turn: one answer, as a stream of events."""
+"""A turn: one response as a stream of events."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def contents(model: ScriptedModel) -> list[Any]:
 
 
 def kept(history: History) -> list[tuple[str, str]]:
-    """What is in a history, short."""
+    """Return the items of a history in short."""
     return [(type(item).__name__, item.status) for item in history]
 
 
@@ -88,7 +88,7 @@ async def test_answer_is_a_stream_of_events() -> None:
 
 
 async def test_words_are_told_before_the_model_is_done() -> None:
-    """A listener hears the first words while the model thinks about the next, also where there are tools."""
+    """Text is sent before the model has finished, also with tools."""
     pause = asyncio.Event()
     turn = talk(ScriptedModel(["Hel", pause, "lo"]), cast(tools=[ROLL])).respond()
     async with aclosing(turn.events()) as events:
@@ -113,7 +113,7 @@ async def test_ids_of_turns_differ() -> None:
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
 async def test_answer_that_the_model_cut(finish: FinishReason, reason: str) -> None:
-    """An answer that ran into a limit is incomplete, and so is its item."""
+    """A response that reached a limit is incomplete, and so is its item."""
     conversation = talk(ScriptedModel(["Once upon", end(finish), Delta(usage=Usage(3, 2))]))
     last = await ending(conversation.respond())
     assert (last.outcome, last.reason, last.items[0].status) == ("incomplete", reason, "incomplete")
@@ -124,7 +124,7 @@ async def test_answer_that_the_model_cut(finish: FinishReason, reason: str) -> N
 
 
 async def test_one_system_message_at_the_front() -> None:
-    """It holds the character's prompt, then the wishes of the client, then the system messages at the front."""
+    """The first message has the character's prompt, the client's instructions and the system messages at the front."""
     said = [message("Rule one.", "system"), message("Rule two.", "system"), message("Hi")]
     model = ScriptedModel()
     await played(talk(model, None, *said).respond(TurnOptions(instructions="Be brief.")))
@@ -142,7 +142,7 @@ async def test_later_system_message_stays() -> None:
 
 
 async def test_empty_prompt_is_no_paragraph() -> None:
-    """Of what is empty nothing is seen in the system message."""
+    """Empty parts are left out of the system message."""
 
     class Silent(Kind):
         def make_system_prompt(self) -> str:
@@ -164,7 +164,7 @@ async def test_user_who_has_said_nothing(said: list[Item]) -> None:
 
 
 async def test_options_go_through() -> None:
-    """What the client asks of the model is passed on."""
+    """The client's options are passed to the model."""
     model = ScriptedModel()
     await played(talk(model).respond(TurnOptions(options={"temperature": 0.5})))
     assert model.requests[0].options == {"temperature": 0.5}
@@ -186,7 +186,7 @@ async def test_choice_between_no_tools_is_not_sent() -> None:
 
 
 async def test_what_is_said_meanwhile_is_for_the_next_turn() -> None:
-    """An answer is one to what was said when it was asked for."""
+    """An item that is added after the start of a turn is not sent in it."""
     model = ScriptedModel()
     conversation = talk(model)
     turn = conversation.respond()
@@ -213,7 +213,7 @@ async def test_long_conversation_is_cut_at_the_front() -> None:
 
 
 async def test_length_of_tokens_is_learnt_from_the_model() -> None:
-    """Where the model says that its tokens are shorter, less is sent the next time."""
+    """If the model's usage shows shorter tokens, less is sent the next time."""
     usage = Usage(input_tokens=len("Be kind." + "x" * 20 + "old" + "?"))
     model = ScriptedModel(["Yes.", end(usage=usage)])
     conversation = talk(model, None, message("x" * 20), message("old", "assistant"), message("?"), history_tokens=8)
@@ -224,7 +224,7 @@ async def test_length_of_tokens_is_learnt_from_the_model() -> None:
 
 
 async def test_image_is_sent() -> None:
-    """A picture goes to the model as it came."""
+    """An image is sent to the model unchanged."""
     model = ScriptedModel()
     await played(talk(model, None, Message(role="user", parts=(Text("Look"), Image("data:x")))).respond())
     assert [part["type"] for part in model.messages[1]["content"]] == ["text", "image_url"]
@@ -234,7 +234,7 @@ async def test_image_is_sent() -> None:
 
 
 async def test_greeting_opens_the_conversation() -> None:
-    """In an empty conversation the response is a greeting, word for word; the model is not asked."""
+    """In an empty conversation the response is the greeting, without a request to the model."""
     model = ScriptedModel()
     conversation = talk(model, cast(greetings=["Ahoy!"]), message("Rule.", "system"))
     events = await played(conversation.respond(TurnOptions(instructions="Be brief.")))
@@ -244,7 +244,7 @@ async def test_greeting_opens_the_conversation() -> None:
 
 
 async def test_greeting_is_one_of_several() -> None:
-    """Of several greetings any may be said."""
+    """Of several greetings any may be chosen."""
     greetings = {"Ahoy!", "Hello!", "Welcome!"}
     shared, character = house(), cast(greetings=sorted(greetings))
     assert {words(await played(shared.open(character, "test").respond())) for _ in range(100)} == greetings
@@ -267,13 +267,13 @@ async def test_greeting_without_a_prompt() -> None:
     ids=["user", "assistant", "output"],
 )
 async def test_no_greeting_when_somebody_has_spoken(said: Item) -> None:
-    """A conversation that has begun is answered by the model."""
+    """In a conversation with messages the model is requested."""
     model = ScriptedModel(["Yes?"])
     assert words(await played(talk(model, cast(greetings=["Ahoy!"]), said).respond())) == "Yes?"
 
 
 async def test_greeting_is_remembered() -> None:
-    """The model knows in the next turn what the character has said."""
+    """The greeting is sent to the model in the next turn."""
     model = ScriptedModel()
     conversation = talk(model, cast(greetings=["Ahoy!"]), message("Rule.", "system"))
     await played(conversation.respond())
@@ -328,7 +328,7 @@ async def test_prompt_that_fails(outcome: Any, found: str, caplog: pytest.LogCap
 
 
 async def test_prompt_that_hangs() -> None:
-    """A prompt over its deadline fails the turn; the model is not asked."""
+    """A prompt over its deadline fails the turn, without a request to the model."""
 
     class Looping(Kind):
         def make_system_prompt(self) -> str:
@@ -391,7 +391,7 @@ async def test_model_that_mixes_up_its_calls() -> None:
 
 
 async def test_character_answers_its_own_call() -> None:
-    """A call of the character's tool is run here, its result put back, and the model asked again; clients see words."""
+    """A call of the character's tool is run, its result is sent to the model, and clients receive only text."""
     model = ScriptedModel([call("roll", '{"n": 2}'), end("tool_calls")], ["A two."])
     events = await played(talk(model, cast(tools=[ROLL])).respond())
     assert (words(events), len(model.requests)) == ("A two.", 2)
@@ -411,7 +411,7 @@ async def test_words_before_a_call_are_told() -> None:
 
 
 async def test_calls_and_results_are_sent_again() -> None:
-    """In the next turn the model sees what it called for and what came of it."""
+    """Calls and results of a turn are sent in the next one."""
     model = ScriptedModel([call("roll")], ["A two."])
     conversation = talk(model, cast(tools=[ROLL]))
     await played(conversation.respond())
@@ -428,7 +428,7 @@ async def test_several_rounds() -> None:
 
 
 async def test_rounds_have_a_limit() -> None:
-    """After so many rounds the model is told to answer without tools."""
+    """After the last round the model is requested without tools."""
     model = ScriptedModel([call("roll")], [call("roll")], ["Done."])
     turn = talk(model, cast(tools=[ROLL]), tool_rounds=2).respond(TurnOptions(tool_choice="auto"))
     assert words(await played(turn)) == "Done."
@@ -436,14 +436,14 @@ async def test_rounds_have_a_limit() -> None:
 
 
 async def test_model_that_never_stops_calling() -> None:
-    """A model that calls on, though it was told not to, is not asked again."""
+    """A model that still calls in the last round is not requested again."""
     model = ScriptedModel([call("roll")])
     assert (await ending(talk(model, cast(tools=[ROLL]), tool_rounds=2).respond())).outcome == "completed"
     assert len(model.requests) == 3
 
 
 async def test_calls_beyond_the_limit_are_not_run() -> None:
-    """What a model calls for after the last round is not done: nobody would hear of it."""
+    """Calls after the last round are not run."""
     conversation = talk(ScriptedModel([call("roll")]), cast(tools=[ROLL]), tool_rounds=2)
     await played(conversation.respond())
     assert sample(conversation, "tool_calls_total") == 2
@@ -477,7 +477,7 @@ async def test_calls_of_one_message_run_at_the_same_time() -> None:
 
 
 async def test_tool_that_fails_is_told_to_the_model() -> None:
-    """A failing tool fails no turn: the model reads the error and goes on."""
+    """The error of a tool is sent to the model, and the turn continues."""
 
     class Clumsy(Kind):
         def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
@@ -491,7 +491,7 @@ async def test_tool_that_fails_is_told_to_the_model() -> None:
 
 
 async def test_tool_that_hangs() -> None:
-    """A tool has a deadline of its own, after which the model is told."""
+    """A tool over its deadline is an error that is sent to the model."""
 
     class Looping(Kind):
         def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
@@ -504,7 +504,7 @@ async def test_tool_that_hangs() -> None:
 
 
 async def test_tool_that_nobody_has() -> None:
-    """A tool that the model invents is none of the client's: the model is told that there is none."""
+    """The call of an unknown tool is an error that is sent to the model, not a call for the client."""
     model = ScriptedModel([call("fly")], ["Sorry."])
     events = await played(talk(model).respond(TurnOptions(tools=[DOOR])))
     assert words(events) == "Sorry."
@@ -512,7 +512,7 @@ async def test_tool_that_nobody_has() -> None:
 
 
 async def test_calls_of_an_answer_that_was_cut_are_not_run() -> None:
-    """Where an answer ran into a limit nobody knows what else it would have called for."""
+    """The calls of a response that reached a limit are not run."""
     conversation = talk(ScriptedModel([call("roll"), end("length")]), cast(tools=[ROLL]))
     last = await ending(conversation.respond())
     assert (last.outcome, last.items) == ("incomplete", ())
@@ -521,7 +521,7 @@ async def test_calls_of_an_answer_that_was_cut_are_not_run() -> None:
 
 
 async def test_calls_before_the_cut_are_not_run_either() -> None:
-    """Neither are those that were whole when it was cut: the model has not said that this is all."""
+    """Complete calls of a response that reached a limit are not run either."""
     model = ScriptedModel([call("roll"), call("roll", '{"n"', "call_2", 1), end("length")])
     conversation = talk(model, cast(tools=[ROLL]))
     assert (await ending(conversation.respond())).outcome == "incomplete"
@@ -546,7 +546,7 @@ async def test_client_answers_its_own_call() -> None:
 
 
 async def test_result_of_the_client_is_sent() -> None:
-    """With the result in the history the next turn goes on from there."""
+    """After the client's result the next turn continues."""
     model = ScriptedModel([call("door")], ["It is open."])
     conversation = talk(model)
     await played(conversation.respond(TurnOptions(tools=[DOOR])))
@@ -607,7 +607,7 @@ async def finished(reading: asyncio.Task[list[TurnEvent]]) -> TurnEnded:
 
 
 async def test_cancel_before_the_first_words() -> None:
-    """A turn that is cancelled before it said anything ends without items, and the model is stopped."""
+    """A turn that is cancelled before its first text ends without items, and the model is stopped."""
     model = ScriptedModel([asyncio.Event()])
     conversation = talk(model)
     reading, heard = await paused(turn := conversation.respond(), model)
@@ -619,7 +619,7 @@ async def test_cancel_before_the_first_words() -> None:
 
 
 async def test_cancel_in_the_middle() -> None:
-    """What was said stays in the history as incomplete, and its end is told."""
+    """The text of a cancelled turn stays in the history as incomplete, and its end is sent."""
     model = ScriptedModel(["Hel", asyncio.Event(), "lo"])
     conversation = talk(model)
     reading, heard = await paused(turn := conversation.respond(), model)
@@ -631,7 +631,7 @@ async def test_cancel_in_the_middle() -> None:
 
 
 async def test_cancelled_words_are_sent_in_the_next_turn() -> None:
-    """The model is reminded of what it was about to say."""
+    """The text of a cancelled turn is sent to the model in the next one."""
     model = ScriptedModel(["Hel", asyncio.Event()], ["Yes?"])
     conversation = talk(model)
     reading, _ = await paused(turn := conversation.respond(), model)
@@ -643,7 +643,7 @@ async def test_cancelled_words_are_sent_in_the_next_turn() -> None:
 
 
 async def test_cancel_before_it_is_read() -> None:
-    """A turn may be cancelled before anybody reads it; then the model is not even asked."""
+    """A turn that is cancelled before it is read makes no request to the model."""
     model = ScriptedModel()
     (turn := talk(model).respond()).cancel()
     assert [type(event) for event in await played(turn)] == [TurnEnded]
@@ -651,7 +651,7 @@ async def test_cancel_before_it_is_read() -> None:
 
 
 async def test_cancel_while_the_reader_is_busy() -> None:
-    """A reader that is not waiting in the turn, but for its own socket, is not disturbed, and hears no more words."""
+    """A cancel does not interrupt a reader that waits for its own socket, and ends the events for it."""
     model = ScriptedModel(["Hel", "lo"])
     turn = talk(model).respond()
     heard: list[TurnEvent] = []
@@ -686,7 +686,7 @@ async def test_cancel_during_the_prompt() -> None:
 
 
 async def test_cancel_during_a_tool() -> None:
-    """A turn that waits for a tool can be cancelled; the model is not asked again."""
+    """A turn that waits for a tool can be cancelled, without another request to the model."""
     begun, release = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
@@ -708,7 +708,7 @@ async def test_cancel_during_a_tool() -> None:
 
 
 async def test_turn_after_a_cancelled_tool() -> None:
-    """The call of which nobody knows how it ended has a placeholder in the next turn."""
+    """A call without a known result has a placeholder in the next turn."""
     model = ScriptedModel([call("roll"), end("tool_calls")], [asyncio.Event()], ["Hi."])
     conversation = talk(model, cast(tools=[ROLL]))
     reading, _ = await paused(turn := conversation.respond(), model)
@@ -749,7 +749,7 @@ async def test_cancel_after_the_end() -> None:
 
 
 async def test_fail() -> None:
-    """A turn that others end, as a reload does, fails with their words; what was said stays."""
+    """A turn that is failed from outside, as by a reload, has that error, and its text stays."""
     model = ScriptedModel(["Hel", asyncio.Event()])
     conversation = talk(model)
     reading, _ = await paused(turn := conversation.respond(), model)
@@ -761,7 +761,7 @@ async def test_fail() -> None:
 
 
 async def test_reader_that_is_cancelled() -> None:
-    """Whoever reads a turn can be cancelled as any task can; the model is stopped, what was said is kept."""
+    """The reader of a turn can be cancelled like any task: the model is stopped, and the text kept."""
     model = ScriptedModel(["Hel", asyncio.Event()])
     conversation = talk(model)
     reading, _ = await paused(conversation.respond(), model)
@@ -800,7 +800,7 @@ async def test_reader_with_a_deadline() -> None:
 
 
 async def test_reader_that_goes_away() -> None:
-    """Who stops reading has ended the turn: the model is stopped and what was said is kept."""
+    """A reader that stops ends the turn: the model is stopped, and the text kept."""
     model = ScriptedModel(["Hel", "lo"])
     conversation = talk(model)
     async with aclosing((turn := conversation.respond()).events()) as events:
@@ -829,7 +829,7 @@ class Stubborn(ScriptedModel):
 
 
 async def test_model_that_swallows_the_cancel() -> None:
-    """A model that goes on all the same is not heard any further, and nothing is left of the cancel."""
+    """A model that ignores its cancellation is not read any further, and no cancellation is left pending."""
     model = Stubborn("never mind")
     reading, heard = await paused(turn := talk(model).respond(), model)
     turn.cancel()
@@ -839,7 +839,7 @@ async def test_model_that_swallows_the_cancel() -> None:
 
 @pytest.mark.parametrize("error", [ModelError("unreachable", "Gone."), RuntimeError("closed")])
 async def test_model_that_fails_when_it_is_cancelled(error: Exception) -> None:
-    """A cancelled turn is cancelled, whatever the model makes of it, and nothing is left of the cancel."""
+    """A cancelled turn is cancelled whatever the model raises, and no cancellation is left pending."""
     model = Stubborn(error)
     reading, _ = await paused(turn := talk(model).respond(), model)
     turn.cancel()
@@ -860,7 +860,7 @@ async def test_cancel_while_a_call_is_closed() -> None:
 
 
 async def test_answer_that_leaves_no_trace() -> None:
-    """An answer that is not recorded knows what was said, and is not added to it."""
+    """A response that is not recorded has the history, and is not added to it."""
     model = ScriptedModel([call("roll")], ["Aside."])
     conversation = talk(model, cast(tools=[ROLL]))
     last = await ending(conversation.respond(TurnOptions(recorded=False)))
@@ -869,7 +869,7 @@ async def test_answer_that_leaves_no_trace() -> None:
 
 
 async def test_items_instead_of_the_conversation() -> None:
-    """With items of its own a wish is answered from these alone; the system prompt stays."""
+    """A response with items of its own has only those, and the system prompt."""
     model = ScriptedModel()
     await played(talk(model).respond(TurnOptions(items=[message("Sum up: a, b.")], recorded=False)))
     assert contents(model) == ["Be kind.", "Sum up: a, b."]
@@ -883,7 +883,7 @@ async def test_no_items_are_items_too() -> None:
 
 
 async def test_two_answers_at_the_same_time() -> None:
-    """An answer out of band runs beside another one, and neither hears the other."""
+    """A response out of band runs beside another one, and neither has the other's text."""
     pause = asyncio.Event()
     model = ScriptedModel([pause, "first"], ["second"])
     conversation = talk(model)
@@ -898,7 +898,7 @@ async def test_two_answers_at_the_same_time() -> None:
 
 
 async def test_usage_is_the_models() -> None:
-    """What the model says it has read and written is told, and counted; what is cached is part of what is read."""
+    """The model's usage is reported and counted, and cached tokens are part of the input."""
     conversation = talk(ScriptedModel(["Hi.", end(), Delta(usage=Usage(7, 3, 5))]))
     assert (await ending(conversation.respond())).usage == Usage(7, 3, 5)
     assert sample(conversation, "tokens_total", kind="input") == 7
@@ -912,33 +912,33 @@ async def test_usage_is_summed_over_rounds() -> None:
 
 
 async def test_usage_is_estimated() -> None:
-    """Of a model that says nothing it is a token for four characters, what was written rounded up."""
+    """Without a usage of the model four characters are a token, and the output is rounded up."""
     last = await ending(talk(ScriptedModel(["12345"])).respond())
     assert last.usage == Usage(len("Be kind." + "Hello?") // 4, 2)
 
 
 async def test_usage_is_estimated_for_the_rounds_that_do_not_tell() -> None:
-    """A round of which the model said nothing is estimated, the others are not; tools are read, arguments written."""
+    """Only rounds without a usage are estimated; tools count as input, arguments as output."""
     model = ScriptedModel([call("roll", "{}"), call("roll", '{"a": 1}', "b", 1)], ["Hi.", end(usage=Usage(20, 2))])
     last = await ending(talk(model, cast(tools=[ROLL])).respond())
     assert last.usage == Usage(20 + len(f"Be kind.Hello?{ROLL}") // 4, 2 + 3)
 
 
 async def test_usage_of_a_round_is_estimated_from_that_round() -> None:
-    """What was written in a round whose usage is known is not counted again."""
+    """The output of a round with a known usage is not counted again."""
     model = ScriptedModel(["x" * 400, call("roll"), end(usage=Usage(20, 2))], ["12345"])
     last = await ending(talk(model, cast(tools=[ROLL])).respond())
     assert last.usage.output_tokens == 2 + 2
 
 
 async def test_usage_of_a_picture() -> None:
-    """A picture is as many tokens as its server says; its bytes are none of the estimate."""
+    """An image has the tokens of its setting, whatever its bytes."""
     said = Message(role="user", parts=(Text("Look!"), Image("data:" + "x" * 90_000)))
     assert (await ending(talk(None, None, said).respond())).usage.input_tokens == len("Be kind." + "Look!") // 4
 
 
 async def test_usage_of_a_cancelled_turn() -> None:
-    """What was asked and said before a cancel has its price."""
+    """The input and output before a cancel are counted."""
     model = ScriptedModel(["12345", asyncio.Event()])
     reading, _ = await paused(turn := talk(model).respond(), model)
     turn.cancel()
@@ -946,7 +946,7 @@ async def test_usage_of_a_cancelled_turn() -> None:
 
 
 async def test_usage_of_an_abandoned_turn() -> None:
-    """What was asked and said for a reader that went away is counted as well."""
+    """The input and output for a reader that stopped are counted."""
     conversation = talk(ScriptedModel(["12345", "6"]))
     async with aclosing(conversation.respond().events()) as events:
         await anext(events)
@@ -955,13 +955,13 @@ async def test_usage_of_an_abandoned_turn() -> None:
 
 
 async def test_no_request_no_usage() -> None:
-    """A turn that fails before the model is asked costs nothing."""
+    """A turn that fails before a request to the model has no usage."""
     Broken.outcomes = iter([None])
     assert (await ending(talk(None, cast(Broken)).respond())).usage == Usage()
 
 
 async def test_turns_and_times_are_counted() -> None:
-    """Each turn counts once, by its front door and its outcome, with the times to its first piece and its end."""
+    """Each turn counts once, by its API and outcome, with the times to its first piece and its end."""
     conversation = talk(ScriptedModel([call("roll")], ["Hel", "lo"]), cast(tools=[ROLL]))
     await played(conversation.respond())
     assert sample(conversation, "turns_total", front_door="test", outcome="completed") == 1
@@ -970,7 +970,7 @@ async def test_turns_and_times_are_counted() -> None:
 
 
 async def test_silence_has_no_first_token() -> None:
-    """A turn in which nothing was said has no time to its first piece."""
+    """A turn without text has no time to its first piece."""
     conversation = talk(ScriptedModel([end()]))
     await played(conversation.respond())
     assert sample(conversation, "time_to_first_token_seconds_count") == 0
@@ -1000,7 +1000,7 @@ STEPS = st.one_of(
 @settings(deadline=None)
 @given(st.lists(st.lists(STEPS, max_size=5), min_size=1, max_size=3), st.integers(0, 12))
 def test_every_turn_comes_to_an_orderly_end(scripts: list[list[Step]], cancelled_after: int) -> None:
-    """Whatever a model says, and whenever it is cancelled: each item begins and ends once, and then the turn does."""
+    """Whatever a model sends, and whenever it is cancelled, each item begins and ends once, and then the turn ends."""
     conversation = talk(ScriptedModel(*scripts), cast(tools=[ROLL]), tool_rounds=2)
     events = asyncio.run(_heard(conversation.respond(TurnOptions(tools=[DOOR])), cancelled_after))
     assert isinstance(last := events.pop(), TurnEnded)

@@ -15,7 +15,7 @@ from charhost.web.security.tls import tls_context
 
 
 async def test_the_server_speaks_tls(certificate: tuple[Path, Path]) -> None:
-    """A client that trusts the certificate gets its answer over https."""
+    """A client that trusts the certificate connects over https."""
 
     async def page(request: web.Request) -> web.Response:
         return web.Response(text=request.scheme)
@@ -36,7 +36,7 @@ async def test_the_server_speaks_tls(certificate: tuple[Path, Path]) -> None:
 
 
 def test_without_a_certificate_there_is_no_tls() -> None:
-    """Then the server speaks http."""
+    """Without a certificate the server uses http."""
     assert tls_context(None, None) is None
 
 
