@@ -58,7 +58,7 @@ def test_a_command_without_arguments_has_an_empty_object() -> None:
     ],
 )
 def test_the_tool_choice_of_the_request_counts(message: str, choice: Any, name: str | None) -> None:
-    """`none` forbids a call, `required` and a function ask for one."""
+    """`none` forbids a call; `required` and a named function demand one."""
     call = tool_call(command_in(message), TOOLS, choice)
     assert (call and call.tool) == name
 

@@ -41,7 +41,7 @@ def test_an_introduction_is_the_first_claims_in_the_first_person(text: str, told
     ],
 )
 def test_an_introduction_holds_neither_orders_nor_secrets(text: str) -> None:
-    """What reads like a rule, a secret or a template is left out."""
+    """Sentences that look like a rule, a secret or a template are left out."""
     assert introduction("Ada", {"text": text}, english()) == "I am Ada."
 
 

@@ -11,7 +11,7 @@ Script = Callable[["Line"], Awaitable[None]]
 
 
 class Line:
-    """A connection as the server has it: the request that came, and the means to answer it."""
+    """The server's side of a connection: the request, and the means to respond."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
         self.reader, self.writer, self.number = reader, writer, number
@@ -33,7 +33,7 @@ class Line:
             self.writer.write(piece)
 
     def answer(self, body: bytes, status: str = "200 OK", kind: str = "text/event-stream", more: str = "") -> None:
-        """Write a whole answer."""
+        """Write a whole response."""
         head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
         self.send(head.encode() + body)
 

@@ -1,4 +1,4 @@
-"""How models' servers are asked, over real sockets."""
+"""Requests to model servers over real sockets."""
 
 from __future__ import annotations
 
@@ -66,34 +66,34 @@ def character(**choice: Any) -> Any:
 
 
 async def answer(models: UpstreamModels, request: ModelRequest = HELLO, **choice: Any) -> list[Delta]:
-    """All pieces of an answer."""
+    """Return all deltas of a response."""
     return [delta async for delta in models.of(character(**choice)).stream(request)]
 
 
 async def text(models: UpstreamModels, **choice: Any) -> str:
-    """The text of an answer."""
+    """Return the text of a response."""
     return "".join(delta.text for delta in await answer(models, **choice))
 
 
 async def failure(models: UpstreamModels, **choice: Any) -> ModelError:
-    """The error with which an answer ends."""
+    """Return the error at the end of a response."""
     with pytest.raises(ModelError) as caught:
         await answer(models, **choice)
     return caught.value
 
 
 async def hi(line: Line) -> None:
-    """A script: say Hi, and keep the connection."""
+    """Send "Hi", and keep the connection."""
     line.answer(STOP)
 
 
 async def silent(line: Line) -> None:
-    """A script: say nothing until the client goes."""
+    """Send nothing until the client has left."""
     await line.gone()
 
 
 async def test_answer_of_a_real_server(llmock: LLMock, make: Make) -> None:
-    """An answer comes in pieces, with a finish and then what was used."""
+    """A response has its text in deltas, a finish, and then its usage."""
     llmock.reply("Ahoy, my friend!")
     pieces = await answer(make(llmock.base_url()))
     assert "".join(piece.text for piece in pieces) == "Ahoy, my friend!"
@@ -137,14 +137,14 @@ async def test_one_name_for_the_most_tokens(upstream: Any, make: Make) -> None:
 
 
 async def test_server_key(upstream: Any, make: Make) -> None:
-    """The server's key goes to the server's address."""
+    """The server's key is sent to the server's address."""
     server = await upstream(hi)
     await text(make(server.url))
     assert f"Authorization: Bearer {KEY}" in server.requests[0].head
 
 
 async def test_server_key_goes_nowhere_else(upstream: Any, make: Make) -> None:
-    """A character with an address of its own is asked there without the server's key."""
+    """The server's key is not sent to a character's own address."""
     server, other = await upstream(hi), await upstream(hi)
     assert await text(make(server.url), url=other.url) == "Hi"
     assert "Authorization" not in other.requests[0].head
@@ -217,7 +217,7 @@ async def test_cut_anywhere(newline: bytes, upstream: Any, make: Make) -> None:
 
 
 async def test_whole_completion(upstream: Any, make: Make) -> None:
-    """An answer that is no stream is taken as one piece."""
+    """A response that is no stream is one delta."""
     body = to_json({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]})
 
     async def script(line: Line) -> None:
@@ -252,7 +252,7 @@ async def test_bad_answers(body: bytes, kind: str, error_type: str, upstream: An
     ("fault", "error_type"), [("truncate", "truncated"), ("disconnect", "truncated"), ("corrupt", "malformed")]
 )
 async def test_broken_streams(fault: str, error_type: str, llmock: LLMock, make: Make) -> None:
-    """An answer that breaks gives what there was, then fails, and is not asked for again."""
+    """A response that breaks off yields its deltas, then fails, and is not requested again."""
     getattr(llmock.reply("one two three four"), fault)(after_chunks=3)
     pieces = make(llmock.base_url()).of(character()).stream(HELLO)
     assert (await anext(pieces)).text
@@ -296,7 +296,7 @@ async def test_key_that_cannot_be_sent(upstream: Any, make: Make, caplog: pytest
     [(400, "refused"), (401, "unauthorized"), (403, "unauthorized"), (404, "refused"), (500, "server_error")],
 )
 async def test_refusals_are_final(status: int, error_type: str, llmock: LLMock, make: Make) -> None:
-    """What will not change is asked once."""
+    """A refusal that cannot change is requested once."""
     llmock.fail(status, times=None, message=f"no: {KEY} at {llmock.url}")
     error = await failure(make(llmock.base_url()))
     assert (error.error_type, len(llmock.requests)) == (error_type, 1)
@@ -353,7 +353,7 @@ async def test_does_not_ask_for_ever(upstream: Any, make: Make) -> None:
 
 
 async def test_long_pauses_are_told(llmock: LLMock, make: Make) -> None:
-    """A long pause is not waited for; the caller learns of it."""
+    """A long `Retry-After` is not waited for, and is in the error."""
     llmock.rate_limit(retry_after=60)
     error = await failure(make(llmock.base_url()))
     assert (error.retry_after, len(llmock.requests)) == (60, 1)
@@ -402,7 +402,7 @@ async def test_several_dropped_connections(upstream: Any, make: Make) -> None:
 
 
 async def test_connections_are_kept(upstream: Any, make: Make) -> None:
-    """Answers one after the other share a connection, also where the end of the body comes a little later."""
+    """Consecutive responses share a connection, also if the end of a body is a little late."""
 
     async def script(line: Line) -> None:
         line.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"%x\r\n%s\r\n" % (len(STOP), STOP))
@@ -459,7 +459,7 @@ async def test_first_deadline(head: bytes, upstream: Any, make: Make) -> None:
 
 
 async def test_idle_deadline(upstream: Any, make: Make) -> None:
-    """A server that stops in the middle is given up, also if it goes on to send comments."""
+    """A server that stops in the middle is given up, also if it still sends comments."""
 
     async def script(line: Line) -> None:
         line.send(HEAD + b"\r\n" + b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n')
@@ -488,7 +488,7 @@ async def test_thoughts_are_a_sign_of_life(upstream: Any, make: Make) -> None:
 
 
 async def test_slow_readers_are_no_silence(upstream: Any, make: Make) -> None:
-    """The time that the reader of an answer takes does not count."""
+    """The time of a slow reader does not count for the deadline."""
     go = asyncio.Event()
 
     async def script(line: Line) -> None:
@@ -553,7 +553,7 @@ async def test_closing_the_generator(upstream: Any, make: Make) -> None:
 
 
 async def test_failures_give_the_place_back(llmock: LLMock, make: Make) -> None:
-    """A failed answer leaves no place taken."""
+    """A failed response frees its place."""
     llmock.fail(400).reply("Hi")
     models = make(llmock.base_url(), llm_concurrency=1)
     await failure(models)
@@ -561,7 +561,7 @@ async def test_failures_give_the_place_back(llmock: LLMock, make: Make) -> None:
 
 
 async def test_state_is_found_out_once(upstream: Any, make: Make) -> None:
-    """Many who ask at once, and later, share one look at the server."""
+    """Concurrent and later calls share one request for the state."""
     server = await upstream(hi)
     models = make(server.url)
     assert set(await asyncio.gather(*(models.state() for _ in range(5)))) == {"up"}
@@ -611,7 +611,7 @@ async def test_state_is_not_that_of_others(upstream: Any, make: Make, unused_tcp
 
 
 async def test_json_module_is_not_used(llmock: LLMock, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A character file that breaks the json module breaks no answer."""
+    """A character file that breaks the json module breaks no response."""
     models = make("http://127.0.0.1:1")
     monkeypatch.setattr("json.loads", None)
     monkeypatch.setattr("json.dumps", None)
