@@ -7,7 +7,7 @@ import subprocess
 
 
 def may(command: str) -> bool:
-    """Say whether this machine lets us do that in a namespace of our own."""
+    """Return whether this machine allows a command in a namespace of its own."""
     if shutil.which("unshare") is None:
         return False
     return subprocess.run(["unshare", "-Urm", "sh", "-euc", command], capture_output=True).returncode == 0

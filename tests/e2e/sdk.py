@@ -24,5 +24,5 @@ async def sdk(server: Server | BlockingServer) -> AsyncIterator[AsyncOpenAI]:
 
 
 def user(text: str) -> Any:
-    """Something that the user says."""
+    """Return an item with a message of the user."""
     return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}

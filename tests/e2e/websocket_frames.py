@@ -22,7 +22,7 @@ def head(opcode: int, size: int, *, final: bool = True) -> bytes:
 
 
 def handshake(port: int, path: str = "/v1/realtime?dialect=ga") -> bytes:
-    """The request that asks for a WebSocket."""
+    """Return the request for a WebSocket."""
     return (
         f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
