@@ -180,7 +180,7 @@ async def heard(process: asyncio.subprocess.Process, word: str, said: str = "") 
 
 @needs_curl
 async def test_resume(here: Server) -> None:
-    """The client has a turn, is closed by a reload, resumes for another turn, and ends when its character is removed."""
+    """The client has a turn, is closed by a reload, resumes for another turn, and ends without its character."""
     pipe = asyncio.subprocess.PIPE
     environment = ENVIRONMENT | {"no_proxy": "*"}
     command = (sys.executable, "-uc", block("resume", here))
