@@ -1,4 +1,4 @@
-"""The grammar of what a realtime client is sent (realtime-protocol.md, 3.5 and 3.6), GA and beta."""
+"""The grammar of the events to a realtime client, GA and beta."""
 
 from __future__ import annotations
 
@@ -267,7 +267,8 @@ def _check_end(response: Event, created: Event, items: list[Event]) -> None:
 
 
 def _unknown(value: Any) -> set[str]:
-    """The keys that the SDK's models do not know, but for sessions, whose answers have more than their requests."""
+    """Return the keys that the SDK's models do not know, except in sessions, whose events have more than their
+    requests."""
     if isinstance(value, (list, tuple)):
         return set().union(*map(_unknown, value))
     if not isinstance(value, BaseModel):

@@ -80,7 +80,7 @@ class Kind:
         return f"{tool_name} did {sorted(tool_input.items())}"
 
 
-def cast(
+def make_character(
     generator: type[Any] = Kind,
     *,
     name: str = "Ada",
@@ -109,16 +109,16 @@ def cast(
     )
 
 
-def house(model: ScriptedModel | None = None, **settings: Any) -> Conversations:
+def make_conversations(model: ScriptedModel | None = None, **settings: Any) -> Conversations:
     """Return the shared parts of conversations."""
     return Conversations(Settings(**settings), Metrics(), model or ScriptedModel(), Crew())
 
 
-def talk(
+def make_conversation(
     model: ScriptedModel | None = None, character: Character | None = None, *said: Item, **settings: Any
 ) -> Conversation:
     """Return a conversation with these items, by default the user's "Hello?"."""
-    conversation = house(model, **settings).open(character or cast(), "test")
+    conversation = make_conversations(model, **settings).open(character or make_character(), "test")
     for item in said or (message("Hello?"),):
         conversation.history.append(item)
     return conversation
@@ -145,15 +145,15 @@ def end(finish: FinishReason = "stop", usage: Usage | None = None) -> Delta:
     return Delta(finish=finish, usage=usage)
 
 
-async def played(turn: Turn) -> list[TurnEvent]:
+async def events_of(turn: Turn) -> list[TurnEvent]:
     """Read a turn to its end."""
     async with asyncio.timeout(LIMIT), aclosing(turn.events()) as events:
         return [event async for event in events]
 
 
-async def ending(turn: Turn) -> TurnEnded:
+async def end_of(turn: Turn) -> TurnEnded:
     """Read a turn, for its last event."""
-    last = (await played(turn))[-1]
+    last = (await events_of(turn))[-1]
     assert isinstance(last, TurnEnded)
     return last
 

@@ -14,7 +14,7 @@ from charhost.character import instance as instance_module
 from charhost.character.instance import Persona
 from charhost.character.worker_pool import Crew
 from charhost.errors import PluginFailed
-from tests.scripted import LIMIT, Kind, cast
+from tests.scripted import LIMIT, Kind, make_character
 
 SHORT = 0.2  # the deadline of what is meant to miss it
 _RELEASES: list[threading.Event] = []
@@ -30,7 +30,7 @@ def release() -> Iterator[threading.Event]:
 
 def of(generator: type[Any], deadline: float = LIMIT) -> Persona:
     """Return the instance of a character with that `PromptGenerator`."""
-    return Persona(cast(generator), Crew(), deadline)
+    return Persona(make_character(generator), Crew(), deadline)
 
 
 def prompting(make: Callable[[], Any]) -> type[Any]:
@@ -269,7 +269,7 @@ async def test_hanging_thread_is_ended() -> None:
     """The thread of a prompt over its deadline ends."""
     crew = Crew()
     with pytest.raises(PluginFailed):
-        await Persona(cast(Looping), crew, SHORT).prompt()
+        await Persona(make_character(Looping), crew, SHORT).prompt()
     for thread in [thread for thread in threading.enumerate() if thread.name == "charhost-loader"]:
         thread.join(LIMIT)
     assert crew.stuck == 0
@@ -278,9 +278,9 @@ async def test_hanging_thread_is_ended() -> None:
 async def test_hanging_prompt_of_another_conversation(release: threading.Event) -> None:
     """A prompt that hangs does not delay another conversation with the same crew."""
     crew = Crew()
-    hanging = asyncio.create_task(Persona(cast(Blocked), crew, LIMIT).prompt())
+    hanging = asyncio.create_task(Persona(make_character(Blocked), crew, LIMIT).prompt())
     await asyncio.sleep(0)
-    assert await Persona(cast(), crew, LIMIT).prompt() == "Be kind."
+    assert await Persona(make_character(), crew, LIMIT).prompt() == "Be kind."
     assert not hanging.done()
     hanging.cancel()
 

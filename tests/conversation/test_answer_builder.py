@@ -22,7 +22,7 @@ def history() -> History:
 
 @pytest.fixture
 def builder(history: History) -> AnswerBuilder:
-    """A builder in a house whose own tools begin with `own`."""
+    """A builder whose own tools begin with `own`."""
     return AnswerBuilder(history, lambda name: name.startswith("own"))
 
 

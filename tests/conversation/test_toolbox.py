@@ -17,7 +17,7 @@ from charhost.conversation.items import FunctionCall
 from charhost.conversation.toolbox import MOST_RESULT, Toolbox
 from charhost.errors import Stopping
 from charhost.metrics import Metrics
-from tests.scripted import LIMIT, Kind, Tool, cast, tool
+from tests.scripted import LIMIT, Kind, Tool, make_character, tool
 
 SHORT = 0.2
 ROLL = tool("roll", sides={"enum": [6, 20]})
@@ -36,7 +36,7 @@ class World:
         host: Host | None = None,
     ) -> None:
         self.metrics = Metrics()
-        persona = Persona(cast(generator, tools=tools, host_tools=host_tools), Crew(), LIMIT)
+        persona = Persona(make_character(generator, tools=tools, host_tools=host_tools), Crew(), LIMIT)
         self.toolbox = Toolbox(persona, self.metrics, deadline, host)
 
     async def result(self, arguments: str = '{"sides": 6}', name: str = "roll") -> str:

@@ -1,4 +1,4 @@
-"""A model of two directories and the current set: what a reload of them must come to."""
+"""A model of two directories and the current set, with the expected result of each reload."""
 
 from __future__ import annotations
 

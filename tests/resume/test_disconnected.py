@@ -35,7 +35,7 @@ class Clock:
         self.calls.clear()
 
     def move(self, seconds: float) -> None:
-        """Let time pass, and do what was to be done meanwhile."""
+        """Advance the clock, and let due callbacks run."""
         self.now += seconds
         due = [call for call in self.calls if call[0] <= self.now]
         self.calls = [call for call in self.calls if call[0] > self.now]
@@ -50,7 +50,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def parking_of(most: int, seconds: float, archive: Archive | None = None) -> Parking:
-    """A parking whose journal has that archive, or none."""
+    """Return the saved conversations with that archive, or without one."""
     return Parking(most, seconds, Journal(archive, Metrics()))
 
 

@@ -427,7 +427,7 @@ async def test_those_who_wait_are_counted(client: Client, script: Script) -> Non
 
 
 async def greeted(ws: ClientWebSocketResponse) -> None:
-    """Begin as a client of unmute's does, as far as the answer to that."""
+    """Send the first events of an Unmute client: an update, and audio that starts the greeting."""
     await ws.send_json({"type": "session.update", "session": {"voice": None, "allow_recording": False}})
     assert (await ws.receive_json(timeout=LIMIT))["type"] == "session.updated"
     await ws.send_json({"type": "input_audio_buffer.append", "audio": "T2dnUwAA"})

@@ -16,7 +16,7 @@ from tests.scripted import LIMIT, message
 
 
 def parked(session_id: str = "sess_1", *words: str) -> Parked:
-    """A conversation in which that was said."""
+    """Return a saved conversation with that text."""
     return Parked(session_id, "Ada", "", "ga", {}, "conv_1", tuple(map(message, words)))
 
 

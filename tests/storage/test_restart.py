@@ -57,7 +57,7 @@ def conversations(client: Client) -> ConversationTable:
 
 
 def manager(client: Client) -> CharacterManager:
-    """Who has the characters of a server."""
+    """Return the manager of a server."""
     return client.app[MANAGER]
 
 

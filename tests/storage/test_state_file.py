@@ -56,7 +56,7 @@ async def opened(path: Path) -> AsyncIterator[StateFile]:
 
 
 def asked(path: Path, query: str) -> list[Any]:
-    """What stands in the file, while no server has it."""
+    """Return the rows of a query, while no server has the file."""
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(query).fetchall()
 
@@ -593,7 +593,7 @@ def parked(*items: Item, session: str = "sess_1", **fields: Any) -> Parked:
 
 
 async def found(path: Path, session: str = "sess_1") -> Parked | None:
-    """What another process finds."""
+    """Return what another process reads from the file."""
     async with opened(path) as file:
         return await file.conversations.find(session)
 

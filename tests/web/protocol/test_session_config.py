@@ -22,7 +22,7 @@ def config(*updates: dict[str, Any]) -> SessionConfig:
 
 
 def told(*updates: dict[str, Any]) -> dict[str, Any]:
-    """What a GA client is told after them."""
+    """Return the session that a GA client receives after these updates."""
     return config(*updates).ga("sess_1", "Ada")
 
 

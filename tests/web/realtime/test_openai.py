@@ -531,7 +531,7 @@ def response(**fields: object) -> Event:
 
 
 def audio(**fields: object) -> Event:
-    """An update of what is heard."""
+    """Return an update of the input audio."""
     return session(audio={"input": fields})
 
 

@@ -119,7 +119,7 @@ Connect = Callable[..., AbstractAsyncContextManager[Talk]]
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let only sound begin the greeting, where a test says nothing else."""
+    """Start the greeting only by audio, unless a test sets another wait."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 60)
 
 

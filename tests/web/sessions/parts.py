@@ -17,7 +17,7 @@ from charhost.resume.writer import Journal
 from charhost.web.protocol.client_settings import ClientSettings
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.session import Session
-from tests.scripted import ScriptedModel, Step, cast, house
+from tests.scripted import ScriptedModel, Step, make_character, make_conversations
 
 BYE = CloseMessage(1012, "Bye", "reload")
 
@@ -57,7 +57,7 @@ def session(
     """Return a session on that line, with a model of that script."""
     request: Any = line
     ws: Any = line
-    conversation = house(ScriptedModel(script)).open(character or cast(name="Ada"), "realtime")
+    conversation = make_conversations(ScriptedModel(script)).open(character or make_character(name="Ada"), "realtime")
     return Session(
         request,
         ws,
@@ -77,7 +77,7 @@ def swap_to(*characters: Character, policy: SessionPolicy = "follow") -> Swap:
 
 def version(number: int, name: str = "Ada") -> Character:
     """A character as it was after so many edits."""
-    return replace(cast(name=name), fingerprint=f"sha256:{number}")
+    return replace(make_character(name=name), fingerprint=f"sha256:{number}")
 
 
 async def turns() -> None:

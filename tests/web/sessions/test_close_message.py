@@ -18,7 +18,7 @@ from charhost.web.sessions.close_message import (
     removed,
     taken_over,
 )
-from tests.scripted import cast
+from tests.scripted import make_character
 
 
 def error(closing: CloseMessage) -> Any:
@@ -31,8 +31,8 @@ def of_reload(
     policy: SessionPolicy = "close", count: int = 1, rate: float = 200, directory: str = "/d"
 ) -> CloseMessage:
     """Return the close message of one of *count* sessions of Ada, where the new set has only Bob."""
-    swap = Swap(CharacterSet("/before"), CharacterSet(directory, 2, {"Bob": cast(name="Bob")}), policy)
-    return ReloadCloseMessage(swap, count, rate)(cast(name="Ada"))
+    swap = Swap(CharacterSet("/before"), CharacterSet(directory, 2, {"Bob": make_character(name="Bob")}), policy)
+    return ReloadCloseMessage(swap, count, rate)(make_character(name="Ada"))
 
 
 # The close frame
@@ -49,7 +49,7 @@ def test_a_reason_is_cut_between_letters(shift: int, letter: str) -> None:
 
 
 def test_a_short_reason_is_left_alone() -> None:
-    """What fits is not cut."""
+    """A reason that fits is not cut."""
     assert CloseMessage(1012, "é" * 61 + "x", "reload").close_reason == ("é" * 61 + "x").encode()
 
 
@@ -96,7 +96,7 @@ def test_under_close_a_character_that_is_gone_is_a_reload() -> None:
 def test_the_return_of_clients_is_spread(count: int, rate: float, longest: float) -> None:
     """Each client has its own delay, spaced by the configured rate (promise 29)."""
     closing = ReloadCloseMessage(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), count, rate)
-    waits = sorted(error(closing(cast(name="Ada")))["retry_after_ms"] for _ in range(count))
+    waits = sorted(error(closing(make_character(name="Ada")))["retry_after_ms"] for _ in range(count))
     assert waits == [round(number / rate * 1000) for number in range(count)]
     assert waits[-1] == longest
 
@@ -104,7 +104,7 @@ def test_the_return_of_clients_is_spread(count: int, rate: float, longest: float
 def test_the_moments_are_drawn_by_lot() -> None:
     """The delays are in random order, not in that of the connections (promise 29)."""
     closing = ReloadCloseMessage(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), 200, 200)
-    waits = [error(closing(cast(name="Ada")))["retry_after_ms"] for _ in range(200)]
+    waits = [error(closing(make_character(name="Ada")))["retry_after_ms"] for _ in range(200)]
     assert waits not in (sorted(waits), sorted(waits, reverse=True))
 
 

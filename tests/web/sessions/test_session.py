@@ -14,7 +14,7 @@ from charhost.web.protocol.session_config import OpenAISettings
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.outbox import MOST_WAITING_FRAMES, abort
 from charhost.web.sessions.session import Session
-from tests.scripted import cast
+from tests.scripted import make_character
 from tests.web.sessions.parts import BYE, Line, session, swap_to, under_way, version
 
 
@@ -127,7 +127,7 @@ async def test_a_fault_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> N
 async def test_a_choice_is_made_once() -> None:
     """A client chooses its character once; a name that is none is a choice as well."""
     for first, expected in (("Bob", "Bob"), (None, "Ada"), ("gpt-realtime", "Ada")):
-        choices = CharacterSet("/d", 1, {"Bob": cast(name="Bob"), "Eve": cast(name="Eve")})
+        choices = CharacterSet("/d", 1, {"Bob": make_character(name="Bob"), "Eve": make_character(name="Eve")})
         talk = session(Line(), choices=choices)
         talk.choose(first)
         talk.choose("Eve")
