@@ -207,9 +207,19 @@ def test_no_private_name_of_another_package_is_used(path: Path) -> None:
     assert [name for name in found if not name.endswith(DOCUMENTED)] == []
 
 
-@pytest.mark.parametrize(
+each_test_file = pytest.mark.parametrize(
     "path", [pytest.param(p, id=p.relative_to(ROOT).as_posix()) for p in sorted((ROOT / "tests").rglob("test_*.py"))]
 )
+
+
+@each_test_file
+def test_no_test_file_imports_another_one(path: Path) -> None:
+    """Helpers of several test files are in modules of their own."""
+    found = [name.split(".") for name in imports(ast.parse(path.read_text(encoding="utf-8")))]
+    assert [name for name in found if name[0] == "tests" and any(part.startswith("test_") for part in name[:-1])] == []
+
+
+@each_test_file
 def test_every_test_says_what_it_shows(path: Path) -> None:
     """Every test has a docstring."""
     tests = [

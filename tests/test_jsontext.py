@@ -40,7 +40,7 @@ def test_nan_can_be_read() -> None:
 
 
 def test_half_an_emoji_is_replaced_as_it_goes() -> None:
-    """Also in names and deep inside."""
+    """A lone surrogate is replaced when JSON is written, also in names and nested values."""
     assert decoded(encoded({"a\ud83d": ["b\ude00", ("c",)]})) == {"a\ufffd": ["b\ufffd", ["c"]]}
 
 

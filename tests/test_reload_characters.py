@@ -537,7 +537,7 @@ ASCII = [
 def test_success_is_readable_on_an_ascii_terminal(
     server: Charhost, command: list[str], variables: dict[str, str]
 ) -> None:
-    """Where the terminal has no check mark it reads OK, and other letters are escaped."""
+    """On an ASCII terminal the check mark is OK, and other letters are escaped."""
     server.answer(200, {**REPORT, "directory": "/développeuse"})
     result = run("/développeuse", "--url", server.url, command=command, env=variables)
     assert "\nOK Characters reloaded successfully!\n  Directory: /d\\xe9veloppeuse\n" in result.stdout
@@ -548,7 +548,7 @@ def test_success_is_readable_on_an_ascii_terminal(
 def test_a_refusal_is_readable_on_an_ascii_terminal(
     server: Charhost, command: list[str], variables: dict[str, str]
 ) -> None:
-    """Where the terminal has no cross it reads ERROR."""
+    """On an ASCII terminal the cross is ERROR."""
     server.answer(422, {**PROBLEM, "detail": "Déjà vu."})
     result = run("/x", "--url", server.url, command=command, env=variables)
     assert result.stderr.startswith("ERROR Characters not reloaded (422 set_rejected)\n  D\\xe9j\\xe0 vu.\n")

@@ -99,7 +99,7 @@ def test_a_file_error_reads_as_one_line() -> None:
 
 
 def test_a_file_error_without_a_line_is_still_one_line() -> None:
-    """Where no line is known none is shown."""
+    """An error without a line number is one line without it."""
     error = FileError(file="bob.py", error_type="OSError", exception="PermissionError", message="Permission denied")
     assert str(error) == "bob.py: OSError: Permission denied"
 

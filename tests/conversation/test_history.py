@@ -105,7 +105,7 @@ def test_opening_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_many_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it does when the items are few and long, but the last one stays."""
+    """Over the limit of characters the oldest items are dropped, but the last one stays."""
     monkeypatch.setattr(history, "MOST_CHARACTERS", 10)
     kept = holding(said("a", text="x" * 5), said("b", text="x" * 5))
     assert ids(kept) == ["a", "b"]
@@ -154,7 +154,7 @@ def test_oldest_turns_go_first() -> None:
 
 
 def test_no_turn_is_left_out_between_others() -> None:
-    """Where a long turn does not fit, the short ones before it go too: a talk has no holes."""
+    """When a long turn does not fit, the shorter ones before it are left out too."""
     short, long, last = said("a"), said("b", text="x" * 99), said("c")
     answer = message("y", "assistant")
     assert fit([short, answer, long, answer, last], 10) == [last]

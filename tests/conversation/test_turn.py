@@ -472,7 +472,7 @@ async def test_what_was_required_is_required_once(wished: Any, later: Any) -> No
 
 
 async def test_calls_of_one_message_run_at_the_same_time() -> None:
-    """They do not wait for each other, and the results are sent in the order of the calls."""
+    """The calls of one message run concurrently, and their results are sent in their order."""
     barrier = threading.Barrier(2)
 
     class Meeting(Kind):

@@ -383,7 +383,7 @@ def spoken(door: type[Visit]) -> Iterator[bytes]:
 
 @OVER_EVERY_SOCKET
 async def test_message_of_10_megabytes(door: type[Socket], serve: Serve) -> None:
-    """It is an event like any other, refused for its long text; the session lives."""
+    """An event of 10 MB is refused for its long text, and the session continues."""
     visit = door(await serve())
     text = "x" * (10 << 20)
     if door is Unmute:
@@ -425,7 +425,7 @@ def large(body: Mapping[str, object]) -> io.BytesIO:
 
 @OVER_EVERY_SOCKET
 async def test_message_over_the_limit(door: type[Socket], serve: Serve) -> None:
-    """It closes its session with 1009, and no other."""
+    """A message over the limit closes its session with 1009, and no other."""
     client = await serve()
     visit, other = door(client), Ga(client)
     await other.ask()
@@ -449,7 +449,7 @@ async def test_request_over_the_limit(door: type[Plain], serve: Serve) -> None:
 
 @OVER_EVERY_SOCKET
 async def test_binary_frame(door: type[Socket], serve: Serve) -> None:
-    """It is an error; the session lives."""
+    """A binary frame is an error, and the session continues."""
     visit = door(await serve())
     if door is Unmute:
         await visit.send("input_audio_buffer.append", audio="T2dnUw?")  # by this the server knows whom it has

@@ -135,7 +135,7 @@ async def test_a_file_that_hangs_does_not_hold_up_the_end(characters: Path, sour
 
 
 async def test_sigterm_during_a_reload_ends_the_server(characters: Path) -> None:
-    """Also in the middle of a reload that hangs, the server ends at its own deadline (promise 17)."""
+    """The server ends at its own deadline in the middle of a reload that hangs (promise 17)."""
     async with running(characters, "--shutdown-timeout", "0.5") as server:
         begun = characters.parent / "begun"
         (characters / "ada.py").write_text(f"open({str(begun)!r}, 'w').close()\nimport time; time.sleep(1000)")

@@ -106,7 +106,7 @@ def test_what_nobody_comes_for_expires(clock: Clock) -> None:
 
 
 def test_what_has_expired_is_not_found_before_it_is_swept(clock: Clock) -> None:
-    """It is the time that counts, not when the loop comes to tidying up."""
+    """An expired conversation is not found, also before the timer has dropped it."""
     parking = parking_of(10, 60)
     parking.put(parked("sess_1"))
     clock.now += 60
@@ -328,7 +328,7 @@ async def test_what_an_earlier_process_left_counts_for_the_limit() -> None:
 
 
 async def test_what_an_earlier_process_left_expires_too() -> None:
-    """Its time begins with the process, and at the end it is dropped from the file."""
+    """A conversation of an earlier process expires after the start, and is then dropped from the file."""
     parking = parking_of(10, 0.01, left := Left("sess_1"))
     await parking.recover()
     async with asyncio.timeout(LIMIT):

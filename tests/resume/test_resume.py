@@ -55,7 +55,7 @@ async def test_a_conversation_is_found_again(client: Client, script: Script, how
 
 @DIALECTS
 async def test_the_session_is_as_it_was(client: Client, script: Script, dialect: Any) -> None:
-    """Its id, its settings and its conversation are the same, and the dialect is that of before."""
+    """A resumed session has the same id, settings, conversation and dialect."""
     tool = {"type": "function", "name": "mine", "description": "x", "parameters": {"type": "object"}}
     async with calling(client, dialect) as lost:
         set_before = await lost.update(instructions="Be brief.", tools=[tool])
@@ -232,7 +232,7 @@ async def test_who_hung_up_has_nothing_to_come_back_to(client: Client, script: S
 
 
 async def test_a_character_that_said_goodbye_is_not_asked_again(client: Client, script: Script) -> None:
-    """Where the character has ended the conversation it is over."""
+    """A conversation that the character has ended cannot be resumed."""
     script.then("Bye!")
     async with client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
         await greeted(ws)
@@ -290,7 +290,7 @@ async def test_another_key_does_not_open_it(start: StartClient, is_open: bool) -
 
 
 async def test_the_same_key_may_come_as_a_subprotocol(start: StartClient) -> None:
-    """It is the key that counts, not how it is sent."""
+    """A session can be resumed with the same key in a subprotocol."""
     client = await start(api_key="mine,yours")
     ws, found = await created(client, **bearer("mine"))
     await reload(client)

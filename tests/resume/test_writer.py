@@ -77,7 +77,7 @@ async def test_who_waits_is_told_after_the_write(journal: Journal, archive: Arch
 
 
 async def test_with_nothing_to_write_nobody_waits(journal: Journal, archive: Archive) -> None:
-    """There is no write for the sake of a write."""
+    """Without a change there is no write and no wait."""
     await journal.settled()
     assert archive.saved == []
 
@@ -105,7 +105,7 @@ async def test_many_conversations_are_written_some_at_a_time(journal: Journal, a
 
 
 async def test_a_conversation_is_written_as_it_is_then(journal: Journal, archive: Archive) -> None:
-    """Not as it was when it was noted."""
+    """A conversation is written as it is at the time of the write."""
     now = [parked("old")]
     journal.note("x", lambda: now[0])
     now[0] = parked("new")
@@ -114,7 +114,7 @@ async def test_a_conversation_is_written_as_it_is_then(journal: Journal, archive
 
 
 async def test_what_is_over_is_not_written_but_dropped(journal: Journal, archive: Archive) -> None:
-    """Also if it was noted just before; and one that came back is kept."""
+    """An ended conversation is dropped instead of written, unless it was resumed."""
     journal.note("a", lambda: parked("a"))
     journal.forget("a")
     journal.forget("b")

@@ -81,7 +81,7 @@ async def test_the_history_goes_on(serving: Serving, write: Write) -> None:
 
 
 async def test_a_set_that_is_the_same_keeps_its_generation(serving: Serving) -> None:
-    """Its ETag too; so a server that is restarted all the time pushes nothing out of the history."""
+    """An unchanged set keeps its generation and ETag, so repeated restarts drop nothing from the history."""
     etags = []
     for _ in range(3):
         async with serving() as client:
@@ -145,7 +145,7 @@ async def test_a_stored_set_is_bound_to_the_roots_of_now(serving: Serving, direc
 
 
 async def test_a_generation_that_no_file_can_number_is_unknown(serving: Serving) -> None:
-    """It is refused as any other that is not kept, and is no reload that failed."""
+    """A generation beyond SQLite's integers is unknown, and no failed reload."""
     async with serving() as client:
         answer = await client.post(ROLLBACK, json={"generation": 2**63})
         assert (answer.status, (await answer.json())["code"]) == (409, "unknown_generation")
@@ -235,7 +235,7 @@ async def test_a_rollback_outlives_the_server(serving: Serving, write: Write) ->
 
 
 async def test_what_kept_its_last_good_version_keeps_it(serving: Serving, write: Write) -> None:
-    """Also where the file on the disk is broken, as it was before the restart."""
+    """A broken file keeps its last good version through a restart."""
     write("bob.py", character("Bob"))
     async with serving() as client:
         write("ada.py", "def broken(:")
@@ -328,7 +328,7 @@ async def test_what_nobody_came_back_for_is_forgotten(serving: Serving) -> None:
 
 
 async def test_an_id_opens_nothing_without_its_key(serving: Serving) -> None:
-    """Whose conversation it is stands in the file, as the digest of a key."""
+    """A stored session is resumed only with its key, whose digest is in the file."""
     key, other = ({"Authorization": f"Bearer {name}"} for name in ("mine", "yours"))
     async with serving(api_key="mine,yours") as client, client.ws_connect(REALTIME, headers=key) as ws:
         found = (await ws.receive_json(timeout=LIMIT))["session"]["id"]
@@ -394,7 +394,7 @@ async def test_what_was_done_between_answers_is_kept(serving: Serving, kind: str
 async def test_an_answer_is_told_to_be_complete_when_it_is_on_the_disk(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its words are sent at once; its end waits for the file."""
+    """The text of a response is sent at once, and its end after the write."""
     async with serving() as client:
         archive, gate, begun = conversations(client), asyncio.Event(), asyncio.Event()
         save: Callable[..., Awaitable[None]] = archive.save

@@ -112,7 +112,7 @@ async def test_what_lies_beside_it_counts_too(path: Path, ending: str) -> None:
 
 @pytest.mark.parametrize(("mode", "may"), [(0o777, False), (0o1777, True), (0o755, True)])
 async def test_a_folder_that_others_may_write_is_refused(path: Path, mode: int, may: bool) -> None:
-    """There they could put a log beside the file; in a sticky one, as /tmp, not for another user's file."""
+    """A file in a folder that other users can write is refused, unless the folder is sticky, as /tmp."""
     path.parent.chmod(mode)
     try:
         with nullcontext() if may else pytest.raises(StateError, match="may write the folder of the state file"):
@@ -124,7 +124,7 @@ async def test_a_folder_that_others_may_write_is_refused(path: Path, mode: int, 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 async def test_one_of_another_user_is_refused(path: Path) -> None:
-    """Its owner could write to it."""
+    """A file of another user is refused, since its owner can write to it."""
     path.touch(0o600)
     os.chown(path, 12345, -1)
     with pytest.raises(StateError, match="others than this user may write"):
@@ -451,7 +451,7 @@ async def test_a_long_history_is_read_as_it_was(path: Path, seed: int) -> None:
 
 
 async def test_a_write_that_failed_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is there as a whole or not at all, and the next one is right."""
+    """A failed write leaves nothing behind, and the next one is complete."""
     first, second = {"ada.py": "one", "bob.py": "one"}, {"ada.py": "two"}
     async with opened(path) as file:
         await file.history.record(report(1), stored_set(1, first))
@@ -467,7 +467,8 @@ async def test_a_write_that_failed_leaves_nothing_behind(path: Path, monkeypatch
 
 
 async def test_bytes_that_were_changed_are_not_given_out(path: Path) -> None:
-    """They would be executed, so each content is compared with its digest (promise 10)."""
+    """Changed bytes are not returned, since they would be executed: each content is compared with its digest (promise
+    10)."""
     async with opened(path) as file:
         await file.history.record(report(1), stored_set(1, {"ada.py": "print('Ada')"}))
     with closing(sqlite3.connect(path)) as connection:

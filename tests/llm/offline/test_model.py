@@ -337,7 +337,7 @@ async def test_the_choice_of_tools_is_honoured() -> None:
 
 @pytest.mark.parametrize("choice", [None, "required"])
 async def test_a_result_is_told_and_not_asked_for_again(choice: str | None) -> None:
-    """It is quoted in one sentence."""
+    """A tool's result is quoted in one sentence, without another call."""
     told = await answer(*result("The dice show 5."), tools=TOOLS, tool_choice=choice)
     assert "throw_dice" in told
     assert "“The dice show 5.”" in told

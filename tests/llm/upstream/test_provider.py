@@ -176,7 +176,7 @@ async def test_offline(make: Make) -> None:
 
 
 async def test_model_is_asked_for_once(upstream: Any, make: Make) -> None:
-    """Where no model is configured the server's first is used, and its list is read once."""
+    """Without a configured model the server's first one is used, and its list is read once."""
 
     async def script(line: Line) -> None:
         listing = line.head.startswith("GET /v1/models ")
@@ -385,7 +385,7 @@ async def test_dropped_connections(upstream: Any, make: Make) -> None:
 
 
 async def test_several_dropped_connections(upstream: Any, make: Make) -> None:
-    """Where all kept connections are dead, a new one is opened instead of trying them one by one."""
+    """When all kept connections are dead, a new one is opened instead of trying each of them."""
     both = asyncio.Barrier(2)
 
     async def script(line: Line) -> None:

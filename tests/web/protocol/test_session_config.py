@@ -150,7 +150,7 @@ def test_names_of_formats(audio: str, name: str) -> None:
 
 
 def test_a_beta_client_is_told_its_tool_choice_as_a_word() -> None:
-    """There it is always a string."""
+    """In beta the tool choice is always a string."""
     session = config({"tool_choice": {"type": "function", "name": "f"}})
     assert session.beta("s", "Ada")["tool_choice"] == "required"
 

@@ -86,7 +86,7 @@ def test_turn_detection_none() -> None:
 
 
 def test_turn_detection_keeps_what_it_says() -> None:
-    """It is echoed, not used: its details are the client's."""
+    """Turn detection is echoed unchanged, and not used."""
     detection = {"type": "server_vad", "threshold": 0.5, "idle_timeout_ms": None}
     assert wished(turn_detection=detection)["audio"]["input"]["turn_detection"] == detection
 

@@ -368,7 +368,7 @@ async def test_endless_fields_are_refused(client: Client) -> None:
 async def test_tracebacks_do_not_make_an_event_too_long(
     client: Client, write: Write, monkeypatch: pytest.MonkeyPatch, on_error: str
 ) -> None:
-    """Where a report has more than many clients take, its tracebacks are left out; the errors stay."""
+    """The tracebacks of a report that is too long for one event are left out, and its errors stay."""
     write("bob.py", "1 / 0")
     for most, is_whole in ((MOST_EVENT, True), (1_000, False)):
         monkeypatch.setattr("charhost.web.realtime.character_commands.MOST_EVENT", most)

@@ -194,7 +194,7 @@ async def test_every_event_has_an_id_of_its_own(client: Client, connect: Connect
 
 
 async def test_a_long_answer_arrives_whole(client: Client, connect: Connect) -> None:
-    """Also words that come all at once, more than may wait for a client, reach one that reads them."""
+    """A response of more words than the queue holds reaches a client that reads."""
     play(client, "word " * 2_000)
     async with connect() as talk:
         await talk.update()

@@ -234,7 +234,7 @@ async def test_who_was_sent_away_may_come_back(why: str) -> None:
 
 
 async def test_who_was_told_goodbye_has_nothing_to_come_back_to() -> None:
-    """Where the character has ended the conversation there is none."""
+    """A conversation that the character has ended is not saved."""
     talk = session(Line())
     talk.closing.close(CloseMessage(1000, "Bye!", "goodbye"), 5)
     assert not talk.may_return

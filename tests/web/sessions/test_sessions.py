@@ -51,7 +51,7 @@ async def test_a_session_that_fails_is_forgotten_too(sessions: Sessions) -> None
 
 
 def test_there_is_a_limit() -> None:
-    """So many at a time have a place, from the handshake on; a place that is left is free again."""
+    """The number of sessions is limited, from the handshake on, and an ended session frees its place."""
     sessions = Sessions(Settings(close_grace=0.05, max_sessions=1), Metrics())
     with sessions.admitted() as first:
         with sessions.admitted() as second:
