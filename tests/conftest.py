@@ -1,4 +1,4 @@
-"""The small worlds that tests are built in."""
+"""Fixtures that most tests use."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def frozen_past() -> None:
 
 
 def character(name: str = "Ada", text: str = "Be kind.") -> str:
-    """The source of a small character that loads."""
+    """Return the source of a small character that loads."""
     return CHARACTER.format(name=json.dumps(name, ensure_ascii=False), stem=name.lower(), text=json.dumps(text))
 
 
@@ -64,7 +64,7 @@ def directory(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write(directory: Path) -> Callable[[str, str], Path]:
-    """Writes a file below the directory, with the folders above it: `write("resources/x.py", "Y = 1")`."""
+    """Write a file below the directory, with the folders above it: `write("resources/x.py", "Y = 1")`."""
 
     def write(path: str, source: str) -> Path:
         file = directory / path
@@ -96,7 +96,7 @@ async def client(aiohttp_client: Callable[..., Awaitable[Client]], settings: Set
 
 
 def prompt(manager: CharacterManager, name: str = "Ada") -> Any:
-    """What a character of the current set says it is."""
+    """Return the prompt of a character of the current set."""
     found = manager.current[name]
     return found.prompt_generator(found.instructions).make_system_prompt()
 

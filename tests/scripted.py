@@ -1,4 +1,4 @@
-"""A model that answers as it is told, and the small world in which a conversation with it is held."""
+"""A scripted model, and the parts of a conversation with it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LIMIT = 20.0  # seconds that nothing here should ever take
 
 
 class ScriptedModel:
-    """Answers the first request with the first script and so on, and the last one for ever; also its own `Models`.
+    """Runs the first script for the first request and so on, and the last one for all others; also its own `Models`.
 
     A step of a script is words, a piece, something to raise, or an event to wait for.
     """
@@ -38,7 +38,7 @@ class ScriptedModel:
 
     @property
     def messages(self) -> list[dict[str, Any]]:
-        """What it was sent last."""
+        """The messages of the last request."""
         return [dict(message) for message in self.requests[-1].messages]
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
@@ -67,7 +67,7 @@ class ScriptedModel:
 
 
 class Kind:
-    """A `PromptGenerator` without surprises."""
+    """A `PromptGenerator` without side effects."""
 
     def __init__(self, instructions: dict[str, Any]) -> None:
         self.instructions = instructions
@@ -79,7 +79,7 @@ class Kind:
         return f"{tool_name} did {sorted(tool_input.items())}"
 
 
-def cast(
+def make_character(
     generator: type[Any] = Kind,
     *,
     name: str = "Ada",
@@ -88,7 +88,7 @@ def cast(
     greetings: Sequence[str] = (),
     modules: LoadedModules | None = None,
 ) -> Character:
-    """A character whose file is the test's own."""
+    """Return a character whose file is the test's own."""
     location = str(sys.modules[generator.__module__].__file__)
     return Character(
         name=name,
@@ -108,65 +108,65 @@ def cast(
     )
 
 
-def house(model: ScriptedModel | None = None, **settings: Any) -> Conversations:
-    """What conversations share."""
+def make_conversations(model: ScriptedModel | None = None, **settings: Any) -> Conversations:
+    """Return the shared parts of conversations."""
     return Conversations(Settings(**settings), Metrics(), model or ScriptedModel(), WorkerPool())
 
 
-def talk(
+def make_conversation(
     model: ScriptedModel | None = None, character: Character | None = None, *said: Item, **settings: Any
 ) -> Conversation:
-    """A conversation in which that was said; the user's "Hello?" unless something else was."""
-    conversation = house(model, **settings).open(character or cast(), "test")
+    """Return a conversation with these items, by default the user's "Hello?"."""
+    conversation = make_conversations(model, **settings).open(character or make_character(), "test")
     for item in said or (message("Hello?"),):
         conversation.history.append(item)
     return conversation
 
 
 def message(text: str, role: Role = "user") -> Message:
-    """Something said in words."""
+    """Return a message with a text."""
     return Message(role=role, parts=(Text(text),))
 
 
 def tool(name: str, **properties: Any) -> Tool:
-    """The definition of a tool; what it takes is required."""
+    """Return the definition of a tool with required properties."""
     parameters = {"type": "object", "properties": properties, "required": [*properties]}
     return {"type": "function", "function": {"name": name, "parameters": parameters}}
 
 
 def call(name: str, arguments: str = "{}", call_id: str = "call_1", index: int = 0) -> Delta:
-    """A whole tool call in one piece."""
+    """Return a whole tool call in one delta."""
     return Delta(calls=(CallDelta(index, call_id, name, arguments),))
 
 
 def end(finish: FinishReason = "stop", usage: Usage | None = None) -> Delta:
-    """The last piece of an answer."""
+    """Return the last delta of a response."""
     return Delta(finish=finish, usage=usage)
 
 
-async def played(turn: Turn) -> list[TurnEvent]:
+async def events_of(turn: Turn) -> list[TurnEvent]:
     """Read a turn to its end."""
     async with asyncio.timeout(LIMIT), aclosing(turn.events()) as events:
         return [event async for event in events]
 
 
-async def ending(turn: Turn) -> TurnEnded:
+async def end_of(turn: Turn) -> TurnEnded:
     """Read a turn, for its last event."""
-    last = (await played(turn))[-1]
+    last = (await events_of(turn))[-1]
     assert isinstance(last, TurnEnded)
     return last
 
 
 def words(events: Sequence[TurnEvent]) -> str:
-    """What is heard of a turn."""
+    """Return the text of a turn."""
     return "".join(event.text for event in events if isinstance(event, TextDelta))
 
 
 def calls(ended: TurnEnded) -> list[tuple[str, str]]:
-    """The calls that clients see."""
+    """Return the calls that clients see."""
     return [(item.name, item.arguments) for item in ended.items if isinstance(item, FunctionCall)]
 
 
 def sample(conversation: Conversation, metric: str, **labels: str) -> float:
-    """The present value of a metric of the house in which a conversation is held."""
+    """Return the value of a metric of the conversation."""
     return conversation.shared.metrics.registry.get_sample_value(f"charhost_{metric}", labels) or 0.0

@@ -1,4 +1,4 @@
-"""A character of which everything carries the same tag, and a model that says what it was sent."""
+"""A character whose parts all have the same tag, and a model that returns the tags it received."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.conftest import character
 from tests.reload.helpers import Write
 from tests.scripted import ScriptedModel, call, end
 
-# Whoever creates a file with the name of a method makes that method wait until it is gone.
+# A method waits as long as a file with its name exists.
 _METHODS = """
     def make_system_prompt(self):
         return self.tagged("prompt")
@@ -35,7 +35,7 @@ _METHODS = """
 
 
 def edit(write: Write, tag: str, name: str = "Ada") -> None:
-    """Make all of a character anew: its text, its tool, its helper, and what it imports late."""
+    """Replace all parts of a character: its text, its tool, its helper, and its late import."""
     tool = {"name": f"ask_{tag}", "parameters": {"type": "object", "properties": {}}}
     stem = name.lower()
     tools = f"TOOLS = [{{'type': 'function', 'function': {tool}}}]"
@@ -45,7 +45,7 @@ def edit(write: Write, tag: str, name: str = "Ada") -> None:
 
 
 def tags(request: ModelRequest) -> set[str]:
-    """The tags of all that a model was sent of a character: its prompt, its tools and their results."""
+    """Return the tags in a request of the model: of the prompt, the tools and their results."""
     found = {tool["function"]["name"].removeprefix("ask_") for tool in request.tools}
     for message in request.messages:
         if message["role"] == "system":
@@ -58,25 +58,25 @@ def tags(request: ModelRequest) -> set[str]:
 
 
 class Gate:
-    """Makes a method of a tagged character wait."""
+    """Blocks a method of a tagged character."""
 
     def __init__(self, directory: Path, method: str) -> None:
         self._file = directory.parent / method
         self._file.touch()
 
     async def reached(self) -> None:
-        """Wait until the method waits."""
+        """Wait until the method is blocked."""
         async with asyncio.timeout(20):
             while not self._file.with_suffix(".reached").exists():
                 await asyncio.sleep(0.001)
 
     def open(self) -> None:
-        """Let it go on."""
+        """Unblock the method."""
         self._file.unlink()
 
 
 class Echo(ScriptedModel):
-    """Calls the tool of a tagged character, and then says the tags of all that it was sent in this turn, as JSON."""
+    """Calls the tool of a tagged character, and then returns the tags of this turn's request, as JSON."""
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         if request.messages[-1]["role"] != "tool":

@@ -1,4 +1,4 @@
-"""The default characters keep to the format, and each does what it is there to show."""
+"""The default characters keep to the format, and each shows its feature."""
 
 import importlib
 import json
@@ -34,7 +34,7 @@ def load(monkeypatch: pytest.MonkeyPatch) -> Iterator[Load]:
 
 
 def take_modules() -> dict[str, ModuleType]:
-    """Remove the package `characters` from `sys.modules` and return what was there."""
+    """Remove the package `characters` from `sys.modules` and return its modules."""
     return {name: sys.modules.pop(name) for name in list(sys.modules) if name.split(".")[0] == "characters"}
 
 
@@ -49,7 +49,7 @@ def code_blocks(marker: str = "") -> list[str]:
 
 
 def exec_template() -> dict[str, Any]:
-    """Execute the template of the README and return what it defines."""
+    """Execute the template of the README and return its names."""
     (template,) = code_blocks("<!-- template -->\n")
     namespace: dict[str, Any] = {"__name__": "ada"}
     exec(compile(template, "README.md", "exec"), namespace)
@@ -97,7 +97,7 @@ def test_metadata_types(load: Load, stem: str) -> None:
 
 @each_file
 def test_system_prompt_begins_with_the_instructions(load: Load, stem: str) -> None:
-    """Every character tells the model who it is before anything else."""
+    """The prompt of every character begins with its instructions."""
     character = load(stem)
     prompt = talk_to(character).make_system_prompt()
     assert prompt.startswith(character.INSTRUCTIONS["text"])
@@ -111,7 +111,7 @@ def test_names_are_unique(load: Load) -> None:
 
 
 def test_charlotte_comes_first() -> None:
-    """Charlotte is the first file, so she is whom one meets without asking for anybody."""
+    """Charlotte is the first file, so she is the default character."""
     assert FILES[0].name == "charlotte.py"
 
 
@@ -145,7 +145,7 @@ def test_clockmaker_looks_at_the_clock_for_every_answer(load: Load, monkeypatch:
 
 
 def test_gardener_has_every_plant_of_the_notebook(load: Load) -> None:
-    """The gardener's prompt has what her helper knows."""
+    """The gardener's prompt has all plants of her helper."""
     prompt = talk_to(load("gardener")).make_system_prompt()
     assert all(plant.name in prompt and plant.trouble in prompt for plant in load("resources.garden").PLANTS)
 
@@ -158,7 +158,7 @@ def test_lexicographer_imports_his_words_late(load: Load) -> None:
 
 
 def test_quiz_questions_vary(load: Load) -> None:
-    """The quiz host asks other questions in other conversations."""
+    """The quiz host has different questions in different conversations."""
     quiz = load("quiz-show")
     assert len({tuple(talk_to(quiz).questions) for _ in range(20)}) > 1
 
@@ -170,7 +170,7 @@ def test_quiz_questions_stay_for_a_conversation(load: Load) -> None:
 
 
 def test_quiz_prompt_has_question_and_answer(load: Load) -> None:
-    """The quiz host is told each question with its answer."""
+    """The quiz host's prompt has each question with its answer."""
     generator = talk_to(load("quiz-show"))
     prompt = generator.make_system_prompt()
     assert all(f"{question.text} Answer: {question.answer}." in prompt for question in generator.questions)
@@ -207,7 +207,7 @@ def test_tools_can_be_sent_to_a_model(load: Load) -> None:
 
 
 def test_thrown_dice_add_up(load: Load) -> None:
-    """The innkeeper throws as many dice as asked and says their sum."""
+    """The innkeeper's tool throws the requested number of dice and returns their sum."""
     answer = talk_to(load("innkeeper")).handle_tool_call("throw_dice", {"count": 3})
     *dice, total = map(int, re.findall(r"\d+", answer))
     assert len(dice) == 3
@@ -216,7 +216,7 @@ def test_thrown_dice_add_up(load: Load) -> None:
 
 
 def test_points_are_kept_and_told(load: Load) -> None:
-    """The innkeeper remembers the score, and the prompt tells it to the model."""
+    """The innkeeper keeps the score, and it is in the prompt."""
     generator = talk_to(load("innkeeper"))
     generator.handle_tool_call("add_point", {"winner": "guest"})
     assert "guest 2, Bramble 0" in generator.handle_tool_call("add_point", {"winner": "guest"})
@@ -239,21 +239,21 @@ def test_conversations_have_their_own_score(load: Load) -> None:
 
 @pytest.mark.parametrize("tool_input", [{}, {"count": 0}, {"count": 7}, {"count": "two"}, {"count": None}])
 def test_impossible_throw_is_explained(load: Load, tool_input: dict[str, Any]) -> None:
-    """A throw that cannot be made is answered with what can."""
+    """A throw that cannot be made has a result with the possible ones."""
     answer = talk_to(load("innkeeper")).handle_tool_call("throw_dice", tool_input)
     assert answer == "Throw between one and six dice."
 
 
 @pytest.mark.parametrize("tool_input", [{}, {"winner": "fox"}, {"winner": ["guest"]}])
 def test_unknown_winner_gets_no_point(load: Load, tool_input: dict[str, Any]) -> None:
-    """A point for somebody who does not play changes nothing and is answered with who does."""
+    """A point for an unknown player changes nothing, and the result names the players."""
     generator = talk_to(load("innkeeper"))
     assert "The players are guest and Bramble." in generator.handle_tool_call("add_point", tool_input)
     assert "guest 0, Bramble 0" in generator.make_system_prompt()
 
 
 def test_unknown_tool_is_named(load: Load) -> None:
-    """A tool that does not exist is answered with a sentence, not with an exception."""
+    """An unknown tool has a sentence as its result, not an exception."""
     answer = talk_to(load("innkeeper")).handle_tool_call("juggle", {})
     assert answer == "There is no tool called juggle."
 
@@ -262,7 +262,7 @@ def test_unknown_tool_is_named(load: Load) -> None:
 
 
 def test_template_is_a_character() -> None:
-    """The README's template has what is required and makes a prompt."""
+    """The README's template has the required attributes and makes a prompt."""
     ada = exec_template()
     assert ada.keys() >= {"CHARACTER_NAME", "VOICE_SOURCE", "INSTRUCTIONS", "METADATA"}
     assert ada["PromptGenerator"](ada["INSTRUCTIONS"]).make_system_prompt().startswith("You are Ada.")
@@ -276,7 +276,7 @@ def test_readme_code_compiles() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
 def test_readme_names_every_character(path: Path) -> None:
-    """The README says what each file shows."""
+    """The README names every character file."""
     assert f"[{path.name}]({path.name})" in README
 
 

@@ -58,7 +58,7 @@ def test_metrics_table_is_the_metrics() -> None:
 
 
 async def test_every_metric_in_an_alert_is_shown(client: Client) -> None:
-    """The alerts for Prometheus ask for metrics that a server has at `/metrics`."""
+    """The metrics in the Prometheus alerts are in the server's `/metrics`."""
     shown = {line.split("{")[0].split(" ")[0] for line in (await (await client.get("/metrics")).text()).splitlines()}
     asked = re.findall(r"charhost_\w+", block(OPERATING, "yaml"))
     assert len(asked) >= 3
@@ -82,7 +82,7 @@ def test_the_service_has_time_to_stop() -> None:
 
 
 def test_the_proxy_allows_what_the_server_does() -> None:
-    """nginx lets a chat's body through, waits for the model, passes on upgrades and holds no answer back."""
+    """nginx allows the size of a chat's body and the time of a model, passes on upgrades, and buffers no response."""
     proxy = block(OPERATING, "nginx")
     assert f"client_max_body_size {MOST_BODY_BYTES >> 20}m;" in proxy
     assert [float(found) > Settings().llm_first_deadline for found in re.findall(r"read_timeout (\d+)s", proxy)] == [
@@ -98,7 +98,7 @@ def test_the_proxy_allows_what_the_server_does() -> None:
 
 
 async def test_a_request_through_the_proxy_is_not_local(client: Client) -> None:
-    """With the headers that nginx is told to send nobody is an admin without a key."""
+    """With the headers of the nginx configuration a request is not an admin's without a key."""
     headers = dict.fromkeys(re.findall(r"proxy_set_header (X-\S+)", block(OPERATING, "nginx")), "192.0.2.1")
     assert (await client.get("/v1/characters/status", headers=headers)).status == 403
     assert (await client.get("/v1/characters/status")).status == 200

@@ -1,4 +1,4 @@
-"""The rules of the house: who may import whom, and what there is only one of."""
+"""The rules of the architecture: the order of packages, and the things with one owner."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ READERS = {"charhost.settings.settings", "charhost.settings.environment"}
 
 
 def layer(module: str) -> int:
-    """Number of the package of a module of charhost, 0 at the top."""
+    """Return the number of the package of a module of charhost, 0 at the top."""
     part = module.split(".")[1]
     if part == "__main__":
         return 0
@@ -45,7 +45,7 @@ def layer(module: str) -> int:
 
 
 def imports(tree: ast.AST) -> Iterator[str]:
-    """Yield what a module imports, as `a.b`, imports for type checkers among them."""
+    """Yield the imports of a module as `a.b`, also those for type checkers."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -62,12 +62,12 @@ def own(name: str) -> str | None:
 
 
 def tree(module: str) -> ast.Module:
-    """The source of a module, parsed."""
+    """Return the parsed source of a module."""
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))
 
 
 def calls(module: str) -> Iterator[tuple[str, list[str | None]]]:
-    """Yield the calls in a module: what is called, and the names of the keywords."""
+    """Yield the calls in a module: the function, and the names of the keywords."""
     for node in ast.walk(tree(module)):
         if isinstance(node, ast.Call):
             yield ast.unparse(node.func), [keyword.arg for keyword in node.keywords]
@@ -81,12 +81,12 @@ def test_imports_point_down(module: str) -> None:
 
 
 def test_every_package_has_its_place() -> None:
-    """The list of packages and the files at the root are all that lies in `charhost/`."""
+    """`charhost/` has only the listed packages, and the listed files beside them."""
     assert {name.split(".")[1] for name in MODULES} == {*ORDER, *GROUND}
 
 
 def test_imports_go_round_in_no_circle() -> None:
-    """Also within a layer, no module needs one that needs it."""
+    """No modules import each other in a circle, also within a package."""
     graph = {module: {own(name) for name in imports(tree(module))} - {module, None} for module in MODULES}
     assert len(list(TopologicalSorter(graph).static_order())) >= len(MODULES)
 
@@ -100,14 +100,14 @@ def test_only_the_web_knows_aiohttp_web(module: str) -> None:
 
 @pytest.mark.parametrize("module", sorted(set(MODULES) - READERS))
 def test_only_settings_reads_the_environment(module: str) -> None:
-    """No other module asks `os` for a variable."""
+    """Only the settings read the environment of the process."""
     source = ast.unparse(tree(module))
     assert not any(word in source for word in ("os.environ", "getenv", "import environ", "BaseSettings"))
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_every_counter_is_on_the_registry_of_its_application(module: str) -> None:
-    """Metrics are made in one module, each with a registry; nobody uses the one that prometheus has for all."""
+    """Metrics are made in one module, each with a registry, and never on prometheus_client's own one."""
     kinds = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
     made = [keywords for name, keywords in calls(module) if name.split(".")[-1] in kinds]
     assert "REGISTRY" not in ast.unparse(tree(module))
@@ -120,7 +120,7 @@ def test_every_counter_is_on_the_registry_of_its_application(module: str) -> Non
 
 
 def test_an_application_leaves_the_registry_of_the_process_alone(settings: Settings) -> None:
-    """Making two applications adds nothing to what all share."""
+    """Two applications add nothing to prometheus_client's own registry."""
     before = {family.name for family in prometheus_client.REGISTRY.collect()}
     create_app(settings)
     create_app(settings)
@@ -133,13 +133,13 @@ def test_only_the_manager_assigns_the_current_set() -> None:
 
 
 def test_only_sessions_touches_the_set_of_sessions() -> None:
-    """Nobody but its owner reaches for the set of open sessions."""
+    """Only the owner of the open sessions uses their set."""
     touching = {name for name in MODULES for node in ast.walk(tree(name)) if _is_attribute(node, "_live")}
     assert touching == {"charhost.web.sessions.sessions"}
 
 
 def assignments(attribute: str) -> list[str]:
-    """The modules that assign an attribute, once for each time."""
+    """Return the modules that assign an attribute, once for each assignment."""
     return [
         name
         for name in sorted(MODULES)
@@ -207,11 +207,21 @@ def test_no_private_name_of_another_package_is_used(path: Path) -> None:
     assert [name for name in found if not name.endswith(DOCUMENTED)] == []
 
 
-@pytest.mark.parametrize(
+each_test_file = pytest.mark.parametrize(
     "path", [pytest.param(p, id=p.relative_to(ROOT).as_posix()) for p in sorted((ROOT / "tests").rglob("test_*.py"))]
 )
+
+
+@each_test_file
+def test_no_test_file_imports_another_one(path: Path) -> None:
+    """Helpers of several test files are in modules of their own."""
+    found = [name.split(".") for name in imports(ast.parse(path.read_text(encoding="utf-8")))]
+    assert [name for name in found if name[0] == "tests" and any(part.startswith("test_") for part in name[:-1])] == []
+
+
+@each_test_file
 def test_every_test_says_what_it_shows(path: Path) -> None:
-    """Every test has a docstring: reading these alone tells the rules."""
+    """Every test has a docstring."""
     tests = [
         node
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))

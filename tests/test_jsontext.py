@@ -1,4 +1,4 @@
-"""JSON as it comes and goes."""
+"""Reading and writing JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_json_is_read(text: str | bytes) -> None:
 
 @pytest.mark.parametrize("half", [r"\ud83d", r"\ude00", r"x\uD83Dy"])
 def test_half_an_emoji_is_replaced_as_it_comes(half: str) -> None:
-    """What UTF-8 cannot spell becomes the replacement character; the rest stays."""
+    """A lone surrogate becomes the replacement character, and other text is unchanged."""
     assert decoded(f'"{half}"').count("\ufffd") == 1
 
 
@@ -29,18 +29,18 @@ def test_a_whole_emoji_stays() -> None:
 
 @pytest.mark.parametrize("text", ["", "{", '{"a": NaN}', "nonsense", b"\xff"])
 def test_what_is_no_json_is_refused(text: str | bytes) -> None:
-    """The caller is told, and says to whom it belongs."""
+    """Invalid JSON raises an error."""
     with pytest.raises(ValueError, match="line 1 column"):
         decoded(text)
 
 
 def test_nan_can_be_read() -> None:
-    """Some servers write it; only who asks for it gets it."""
+    """NaN is read on request, since some servers write it."""
     assert math.isnan(decoded("[NaN]", allow_nan=True)[0])
 
 
 def test_half_an_emoji_is_replaced_as_it_goes() -> None:
-    """Also in names and deep inside."""
+    """A lone surrogate is replaced when JSON is written, also in names and nested values."""
     assert decoded(encoded({"a\ud83d": ["b\ude00", ("c",)]})) == {"a\ufffd": ["b\ufffd", ["c"]]}
 
 

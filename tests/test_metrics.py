@@ -10,7 +10,7 @@ import pytest
 
 from charhost.metrics import Metrics
 from charhost.report import FileError
-from tests.test_report import report
+from tests.reports import report
 
 NAMES = {
     "charhost_character_load_count",
@@ -140,7 +140,7 @@ def test_a_dry_run_counts_only_itself() -> None:
 
 
 def test_the_buckets_reach_from_a_millisecond_to_a_minute() -> None:
-    """Load times from 1 ms to 60 s can be told apart."""
+    """The buckets separate load times from 1 ms to 60 s."""
     (family,) = (f for f in Metrics().registry.collect() if f.name == "charhost_character_load_duration_seconds")
     bounds = [sample.labels["le"] for sample in family.samples if sample.name.endswith("_bucket")]
     assert (bounds[0], bounds[-2], bounds[-1]) == ("0.001", "60.0", "+Inf")

@@ -1,4 +1,4 @@
-"""The script is run as a real process, without site-packages, against a small server that says what each test wants."""
+"""The script as a real process without site-packages, against a small server with prepared responses."""
 
 import json
 import os
@@ -48,7 +48,7 @@ PROBLEM: dict[str, Any] = {
 
 @dataclass
 class Request:
-    """What the script sent."""
+    """A request of the script."""
 
     path: str
     headers: dict[str, str]
@@ -57,7 +57,7 @@ class Request:
 
 @dataclass
 class Charhost:
-    """A server that gives one answer to everything and remembers what it was asked."""
+    """A server with one response to all requests, which it records."""
 
     status: int = 200
     body: bytes = json.dumps(REPORT).encode()
@@ -74,11 +74,11 @@ class Charhost:
         return f"http://127.0.0.1:{self.port}"
 
     def answer(self, status: int, document: object) -> None:
-        """Answer with a JSON document from now on."""
+        """Set the JSON document of the next responses."""
         self.status, self.body = status, json.dumps(document).encode()
 
     def pieces(self) -> Iterator[bytes]:
-        """Yield what goes over the wire, byte by byte when it is to drip."""
+        """Yield the bytes to send, one by one if the server is slow."""
         head = {**self.headers, "Content-Length": str(len(self.body))}
         lines = [f"HTTP/1.1 {self.status} Whatever", *(f"{name}: {value}" for name, value in head.items()), "", ""]
         content = "\r\n".join(lines).encode() + self.body if self.raw is None else self.raw
@@ -86,7 +86,7 @@ class Charhost:
 
 
 def handler_for(charhost: Charhost) -> type[BaseHTTPRequestHandler]:
-    """Return the handler class of http.server that speaks for *charhost*."""
+    """Return the handler class of http.server for *charhost*."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -134,7 +134,7 @@ def server(start_server: Callable[[], Charhost]) -> Charhost:
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Return this process's environment without what would change the script, and with *variables*."""
+    """Return this process's environment without the variables that the script reads, and with *variables*."""
     inherited = {name: value for name, value in os.environ.items() if not re.match("CHARHOST_|PYTHON|LC_|LANG", name)}
     return {**inherited, "LC_ALL": "C.UTF-8", **variables}
 
@@ -157,7 +157,7 @@ def test_sends_the_set_that_it_expects(server: Charhost, etag: str) -> None:
 
 @pytest.mark.parametrize("etag", ["", '"', '""', 'W/"3"', "a b", "a\nb", "é"])
 def test_an_etag_that_is_none_is_wrong_usage(server: Charhost, etag: str) -> None:
-    """What no header could carry is refused before anything is sent."""
+    """An ETag that no header can carry is refused before a request."""
     result = run("default", "--url", server.url, "--if-match", etag)
     assert (result.returncode, server.requests) == (2, [])
     assert "must be an ETag" in result.stderr
@@ -167,7 +167,7 @@ def test_an_etag_that_is_none_is_wrong_usage(server: Charhost, etag: str) -> Non
 
 
 def test_prints_the_request_the_result_and_a_line_for_each_error(server: Charhost) -> None:
-    """A reload that left a file out prints exactly what the documentation shows, then the error."""
+    """A reload with a failed file prints exactly the documented output, then the error."""
     result = run("/home/user/my-characters", "--url", server.url)
     assert result.stdout == (
         f"Sending reload request to {server.url}/v1/characters/reload\n"
@@ -235,7 +235,7 @@ def test_the_request_is_shown_in_readable_letters(server: Charhost) -> None:
 
 
 def test_help_explains_every_exit_status() -> None:
-    """--help has a line for each exit status, the variables that are read, and the server asked by default."""
+    """--help has a line for each exit status, the variables that are read, and the default server."""
     text = run("--help").stdout
     assert re.findall(r"^  (\d+)  +\w", text, re.MULTILINE) == ["0", "1", "2", "3", "4", "5", "6", "130"]
     for name in ("CHARHOST_ADMIN_KEY ", "CHARHOST_ADMIN_KEY_FILE ", "default: http://localhost:8000", "default: 120"):
@@ -269,7 +269,7 @@ def test_posts_the_directory_as_json(server: Charhost) -> None:
     ],
 )
 def test_a_relative_path_is_sent_as_an_absolute_one(server: Charhost, tmp_path: Path, given: str, sent: str) -> None:
-    """Only "default" and absolute paths are sent as given; links stay what they are."""
+    """Only "default" and absolute paths are sent unchanged; links are not resolved."""
     (tmp_path / "link").symlink_to("/")
     run(given, "--url", server.url, cwd=tmp_path, env={"HOME": "/home/somebody"})
     assert server.requests[0].body == {"directory": sent.format(cwd=tmp_path)}
@@ -284,7 +284,7 @@ def test_a_relative_path_is_sent_as_an_absolute_one(server: Charhost, tmp_path: 
     ],
 )
 def test_url_may_end_with_a_slash_or_have_a_path(server: Charhost, suffix: str, path: str) -> None:
-    """The endpoint is appended to what --url says, without doubling the slash."""
+    """The endpoint is appended to --url, without a double slash."""
     assert run("/x", "--url", server.url + suffix).returncode == 0
     assert server.requests[0].path == path
 
@@ -322,7 +322,7 @@ def test_a_name_is_sent_as_utf8_from_a_terminal_that_is_not(server: Charhost) ->
     ],
 )
 def test_exit_status_of_a_refusal(server: Charhost, status: int, code: str | None, expected: int) -> None:
-    """Each refusal has its exit status, and the server's sentence goes to standard error only."""
+    """Each refusal has its exit status, and the server's message is only on standard error."""
     server.answer(status, {"title": "No", "status": status, "code": code, "detail": "Because of the weather."})
     result = run("/x", "--url", server.url)
     assert result.returncode == expected
@@ -382,7 +382,7 @@ def test_a_wrong_key_says_where_the_key_comes_from(server: Charhost) -> None:
     ],
 )
 def test_wrong_arguments_exit_with_2(arguments: list[str]) -> None:
-    """What cannot be meant is refused before anything is sent, and no password of a URL is repeated."""
+    """Invalid arguments are refused before a request, and no password of a URL is printed."""
     result = run(*arguments)
     assert (result.returncode, result.stdout) == (2, "")
     assert result.stderr.startswith("usage: ")
@@ -403,7 +403,7 @@ def test_a_deleted_working_directory_exits_with_2(tmp_path: Path) -> None:
 
 
 def test_a_refused_connection_exits_with_3() -> None:
-    """Without a server the script says which address it tried."""
+    """Without a server the script prints the address that it tried."""
     with socket.socket() as bound:  # but it does not listen
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -428,7 +428,7 @@ def test_an_unknown_host_exits_with_3() -> None:
     ids=["nothing", "half", "ssh"],
 )
 def test_a_lost_connection_exits_with_3(server: Charhost, sent: bytes) -> None:
-    """A connection that ends before an HTTP answer is complete counts as unreachable."""
+    """A connection that ends before a complete response counts as unreachable."""
     server.raw = sent
     result = run("/x", "--url", server.url)
     assert (result.returncode, "No answer from" in result.stderr) == (3, True)
@@ -438,7 +438,7 @@ def test_a_lost_connection_exits_with_3(server: Charhost, sent: bytes) -> None:
 
 @pytest.mark.parametrize("drip", [0.02, 20], ids=["a byte at a time", "silence after a byte"])
 def test_timeout_bounds_the_whole_exchange(server: Charhost, drip: float) -> None:
-    """A server that never stops sending is given up after --timeout, as is one that says nothing."""
+    """A server that never stops sending is given up after --timeout, as is one that sends nothing."""
     server.drip = drip
     result = run("/x", "--url", server.url, "--timeout", "0.5")
     assert result.returncode == 6
@@ -453,7 +453,7 @@ def test_a_slow_answer_within_the_timeout_is_read(server: Charhost) -> None:
 
 @pytest.mark.skipif(signal.getsignal(signal.SIGINT) is signal.SIG_IGN, reason="a background job ignores Ctrl-C")
 def test_ctrl_c_exits_with_130_without_a_traceback(server: Charhost) -> None:
-    """Who interrupts the script learns that the reload may go on."""
+    """After Ctrl-C the script prints that the reload may go on."""
     server.drip = 20
     command = [*BARE, "/x", "--url", server.url]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()) as process:
@@ -469,7 +469,7 @@ def test_ctrl_c_exits_with_130_without_a_traceback(server: Charhost) -> None:
 
 @pytest.mark.parametrize("status", [200, 502])
 def test_a_page_instead_of_json_is_named(server: Charhost, status: int) -> None:
-    """A proxy's HTML page is a refusal that says what came instead of JSON, with --json as well."""
+    """A proxy's HTML page is an error that names its type, also with --json."""
     server.status, server.body, server.headers = status, b"<h1>Oops</h1>", {"Content-Type": "text/html"}
     for option in ([], ["--json"]):
         result = run("/x", "--url", server.url, *option)
@@ -506,7 +506,7 @@ def test_json_prints_exactly_the_answer(server: Charhost, status: int, document:
 
 
 def test_json_does_not_double_the_last_line_break(server: Charhost) -> None:
-    """With --json an answer that ends with a line break is printed byte for byte."""
+    """With --json a response that ends with a line break is printed byte for byte."""
     server.body += b"\n"
     assert run("/x", "--url", server.url, "--json").stdout == server.body.decode()
 
@@ -518,7 +518,7 @@ def test_json_still_explains_a_refusal_to_a_person(server: Charhost) -> None:
 
 
 def test_json_prints_nothing_when_there_is_no_answer(server: Charhost) -> None:
-    """With --json and no answer standard output is empty."""
+    """With --json and no response standard output is empty."""
     server.raw = b""
     result = run("/x", "--url", server.url, "--json")
     assert (result.returncode, result.stdout) == (3, "")
@@ -537,7 +537,7 @@ ASCII = [
 def test_success_is_readable_on_an_ascii_terminal(
     server: Charhost, command: list[str], variables: dict[str, str]
 ) -> None:
-    """Where the terminal has no check mark it reads OK, and other letters are escaped."""
+    """On an ASCII terminal the check mark is OK, and other letters are escaped."""
     server.answer(200, {**REPORT, "directory": "/développeuse"})
     result = run("/développeuse", "--url", server.url, command=command, env=variables)
     assert "\nOK Characters reloaded successfully!\n  Directory: /d\\xe9veloppeuse\n" in result.stdout
@@ -548,7 +548,7 @@ def test_success_is_readable_on_an_ascii_terminal(
 def test_a_refusal_is_readable_on_an_ascii_terminal(
     server: Charhost, command: list[str], variables: dict[str, str]
 ) -> None:
-    """Where the terminal has no cross it reads ERROR."""
+    """On an ASCII terminal the cross is ERROR."""
     server.answer(422, {**PROBLEM, "detail": "Déjà vu."})
     result = run("/x", "--url", server.url, command=command, env=variables)
     assert result.stderr.startswith("ERROR Characters not reloaded (422 set_rejected)\n  D\\xe9j\\xe0 vu.\n")
@@ -557,7 +557,7 @@ def test_a_refusal_is_readable_on_an_ascii_terminal(
 
 @pytest.mark.parametrize(("command", "variables"), ASCII)
 def test_json_stays_utf8_on_an_ascii_terminal(server: Charhost, command: list[str], variables: dict[str, str]) -> None:
-    """What is piped to jq is the server's UTF-8, not an escaped text that is no JSON."""
+    """With --json the output is the server's UTF-8, not escaped, in any locale."""
     server.body = json.dumps({**REPORT, "directory": "/développeuse"}, ensure_ascii=False).encode()
     result = run("/x", "--url", server.url, "--json", command=command, env=variables)
     assert result.stdout == server.body.decode() + "\n"
@@ -565,7 +565,7 @@ def test_json_stays_utf8_on_an_ascii_terminal(server: Charhost, command: list[st
 
 @pytest.mark.parametrize(("status", "expected"), [(200, 0), (422, 1)])
 def test_exit_status_is_the_servers_when_nobody_reads_the_output(server: Charhost, status: int, expected: int) -> None:
-    """With a closed pipe behind it, as after `| head -1`, the script reloads all the same and stays quiet."""
+    """With a closed pipe, as after `| head -1`, the script reloads and keeps its exit status."""
     server.answer(status, REPORT)
     reader, writer = os.pipe()
     os.close(reader)
@@ -618,7 +618,7 @@ def test_the_key_itself_wins_over_the_file(server: Charhost) -> None:
 
 
 def test_a_key_file_that_cannot_be_read_exits_with_2(server: Charhost) -> None:
-    """Without the key that was asked for nothing is sent."""
+    """Without the configured key no request is sent."""
     result = run("/x", "--url", server.url, env={"CHARHOST_ADMIN_KEY_FILE": "/nowhere/key"})
     assert (result.returncode, server.requests) == (2, [])
     assert "CHARHOST_ADMIN_KEY_FILE" in result.stderr
@@ -645,7 +645,7 @@ def test_the_key_is_never_printed(server: Charhost, status: int) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed(start_server: Callable[[], Charhost], status: int) -> None:
-    """The key does not travel to the host that a redirect names; the script says what to do instead."""
+    """A redirect is not followed, so that the key is not sent to its host, and the error has the remedy."""
     server, elsewhere = start_server(), start_server()
     server.status, server.headers = status, {"Location": f"{elsewhere.url}/v1/characters/reload"}
     result = run("/x", "--url", server.url, env={"CHARHOST_ADMIN_KEY": KEY})
@@ -655,7 +655,7 @@ def test_a_redirect_is_not_followed(start_server: Callable[[], Charhost], status
 
 
 def test_a_proxy_of_the_environment_is_not_used(start_server: Callable[[], Charhost]) -> None:
-    """The request goes straight to the server, so no proxy sees the key."""
+    """A proxy of the environment is not used, so that it does not see the key."""
     server, proxy = start_server(), start_server()
     run("/x", "--url", server.url, env={"http_proxy": proxy.url, "all_proxy": proxy.url, "no_proxy": ""})
     assert (len(server.requests), proxy.requests) == (1, [])

@@ -1,4 +1,4 @@
-"""What is asked of a reload, and what it answers: the public contract."""
+"""The request of a reload, and its report: the public contract."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from charhost.jsontext import encoded
 from charhost.reload.request import ReloadRequest, RollbackRequest
-from charhost.report import FileError, ReloadReport, Serving, SessionImpact
+from charhost.report import FileError
+from tests.reports import report
 
 FIELDS = (
     *("success", "directory", "total_files", "loaded_count", "error_count", "load_duration", "message"),
@@ -19,41 +20,17 @@ FIELDS = (
 )
 
 
-def report(**fields: Any) -> ReloadReport:
-    """A report with these fields, and unimportant others."""
-    defaults = {
-        "success": True,
-        "directory": "/d",
-        "message": "Fine.",
-        "reload_id": "1",
-        "outcome": "applied",
-        "trigger": "http",
-        "scope": "all",
-        "dry_run": False,
-        "reason": None,
-        "generation": 1,
-        "revision": "sha256:1",
-        "started_at": "2026-11-22T10:00:00Z",
-        "sessions": SessionImpact(policy="close"),
-        "serving": Serving(generation=1, revision="sha256:1", characters=1),
-    }
-    return ReloadReport(**{**defaults, **fields})
-
-
 def request(**fields: Any) -> ReloadRequest:
     """A request with these fields."""
     return ReloadRequest(**fields)
 
 
 def refusal(**fields: Any) -> str:
-    """What is said to a request that cannot be meant."""
+    """Return the error of an invalid request."""
     with pytest.raises(ValidationError) as caught:
         ReloadRequest(**fields)
     (error,) = caught.value.errors()
     return f"{'.'.join(map(str, error['loc']))}: {error['msg']}"
-
-
-# ReloadRequest
 
 
 def test_nothing_needs_to_be_asked() -> None:
@@ -76,7 +53,7 @@ def test_a_relative_path_is_refused(directory: str) -> None:
 
 
 def test_a_path_with_a_nul_is_refused() -> None:
-    """What no file system can name is no directory."""
+    """A path with a NUL is no directory."""
     assert refusal(directory="/a\0b") == "directory: Value error, a path cannot hold a NUL character"
 
 
@@ -105,50 +82,44 @@ def test_an_unknown_field_is_refused(field: str) -> None:
 
 
 def test_equal_requests_are_equal() -> None:
-    """Requests compare by what they ask, so that equal ones can share a run."""
+    """Requests compare by their fields, so that equal ones can share a run."""
     assert request(directory="/d", reason="x") == request(reason="x", directory="/d")
     assert request(directory="/d") != request(directory="/d", dry_run=True)
 
 
 def test_a_request_is_frozen() -> None:
-    """Nobody changes a request that waits."""
+    """A request cannot be changed."""
     with pytest.raises(ValidationError):
         request().dry_run = True
 
 
-# FileError
-
-
 def test_a_file_error_reads_as_one_line() -> None:
-    """As text it is what an author reads: file, line, type and message."""
+    """As text an error is one line: file, line, type and message."""
     error = FileError(file="bob.py", line=12, error_type="SyntaxError", exception="IndentationError", message="Oh.")
     assert str(error) == "bob.py:12: SyntaxError: Oh."
 
 
 def test_a_file_error_without_a_line_is_still_one_line() -> None:
-    """Where no line is known none is shown."""
+    """An error without a line number is one line without it."""
     error = FileError(file="bob.py", error_type="OSError", exception="PermissionError", message="Permission denied")
     assert str(error) == "bob.py: OSError: Permission denied"
 
 
 def test_only_a_traceback_may_be_absent() -> None:
-    """Every field of an error is in the answer, null or not; a traceback only where there is one."""
+    """Every field of an error is written, null or not, except a missing traceback."""
     error = FileError(file="bob.py", error_type="OSError", exception="PermissionError", message="No.")
     assert list(error.model_dump()) == ["file", "line", "character", "error_type", "exception", "message"]
     assert error.model_copy(update={"traceback": "Traceback"}).model_dump()["traceback"] == "Traceback"
 
 
 def test_half_a_character_in_an_error_is_mended() -> None:
-    """A lone surrogate, which UTF-8 cannot say, is replaced in an answer."""
+    """A lone surrogate in an error is replaced."""
     error = FileError(file="bob.py", error_type="Exception", exception="E", message="\ud83d")
     assert json.loads(encoded(error))["message"] == "\ufffd"
 
 
-# ReloadReport
-
-
 def test_a_report_has_the_fields_of_the_contract() -> None:
-    """The answer has exactly the documented fields, in the documented order."""
+    """The report has exactly the documented fields, in the documented order."""
     document = json.loads(report().model_dump_json())
     assert tuple(document) == FIELDS
     assert list(document["changes"]) == ["added", "removed", "modified", "unchanged"]
@@ -159,13 +130,13 @@ def test_a_report_has_the_fields_of_the_contract() -> None:
 
 @pytest.mark.parametrize("field", ["outcome", "trigger"])
 def test_labels_are_bounded(field: str) -> None:
-    """What becomes the label of a metric is one of a few words."""
+    """The fields that are metric labels have a fixed set of values."""
     with pytest.raises(ValidationError, match=field):
         report(**{field: "whatever"})
 
 
 def test_a_report_is_frozen() -> None:
-    """What happened does not change afterwards."""
+    """A report cannot be changed."""
     with pytest.raises(ValidationError):
         report().success = False
 

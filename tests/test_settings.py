@@ -419,7 +419,7 @@ def test_a_short_key_is_warned_about(keys: dict[str, str], variables: list[str])
 
 
 def test_a_short_key_is_not_in_its_warning() -> None:
-    """A warning goes to the log, so it has no part of the key."""
+    """The warning about a short key has no part of it, since it is logged."""
     assert "s3cret" not in "".join(Settings(admin_key="s3cret").warnings())
 
 

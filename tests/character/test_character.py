@@ -1,4 +1,4 @@
-"""Character sets, and which model a character speaks with; the errors of a wrong choice are in test_validation.py."""
+"""A set of characters, and the model that a character chooses."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ from pydantic import ValidationError
 
 from charhost.character.character import CharacterSet, LoadedModules, ModelChoice
 from charhost.character.validation import character_in
+from tests.character.helpers import character_of, error_of_line
 from tests.conftest import character
 
 # Sets
 
 
 def set_of(*names: str, **fingerprints: str) -> CharacterSet:
-    """A set of characters, those named with a `!` not good."""
+    """Return a set of characters; a name with `!` is not good."""
     found = {}
     for name in [*names, *fingerprints]:
         source = character(name.rstrip("!")).replace('"good": True', f'"good": {"!" not in name}')
@@ -36,8 +37,8 @@ def set_of(*names: str, **fingerprints: str) -> CharacterSet:
 
 
 @pytest.mark.parametrize("name", ["Zo\u00e9", "Zoe\u0301", "  Zo\u00e9 "])
-def test_find_takes_names_as_people_write_them(name: str) -> None:
-    """A name is found in any Unicode form and with spaces around it; another one is not."""
+def test_find_normalizes_the_name(name: str) -> None:
+    """A name is found in any Unicode form and with spaces around it."""
     characters = set_of("Ada", "Zo\u00e9")
     found = characters.find(name)
     assert found is characters["Zo\u00e9"]
@@ -52,21 +53,21 @@ def test_find_takes_names_as_people_write_them(name: str) -> None:
         (("Ada!", "Bob!"), None, "Ada"),
         (("Ada", "Bob"), " Bob ", "Bob"),
         (("Ada", "Bob!"), "Bob", "Bob"),
-        (("Ada!", "Bob"), "Nobody", "Bob"),
+        (("Ada!", "Bob"), "Eve", "Bob"),
         ((), "Ada", None),
         ((), None, None),
     ],
 )
-def test_default_is_who_was_asked_for_or_the_first_good_one(
+def test_default_is_the_named_or_first_good_one(
     names: tuple[str, ...], asked: str | None, expected: str | None
 ) -> None:
-    """The default is the one named, else the first good one, else the first, else nobody."""
+    """The default is the named character, else the first good one, else the first, else None."""
     chosen = set_of(*names).default(asked)
     assert (chosen and chosen.name) == expected
 
 
 def test_set_is_a_mapping() -> None:
-    """A set is read like a dict, in its order, and cannot be changed."""
+    """A set is an immutable mapping in its order."""
     characters = set_of("Bob", "Ada")
     assert (list(characters), len(characters), "Bob" in characters, "Eve" in characters) == (
         ["Bob", "Ada"],
@@ -81,7 +82,7 @@ def test_set_is_a_mapping() -> None:
 
 
 def test_revision_is_of_names_and_fingerprints() -> None:
-    """Sets of equal characters have one revision in whatever order; another fingerprint or name is another one."""
+    """The revision depends on the names and fingerprints, and not on their order."""
     revision = set_of(Ada="1", Bob="2").revision
     assert set_of(Bob="2", Ada="1").revision == revision
     others = [set_of(Ada="1"), set_of(Ada="2", Bob="2"), set_of(Ada="1", Eve="2"), set_of(Ada="2", Bob="1"), set_of()]
@@ -92,13 +93,13 @@ def test_revision_is_of_names_and_fingerprints() -> None:
 
 
 def test_nothing_is_chosen() -> None:
-    """A character that chooses nothing leaves all to the server."""
+    """A choice is empty by default."""
     choice = ModelChoice()
     assert (choice.model, choice.url, choice.api_key_env, choice.options) == (None, None, None, {})
 
 
 def test_options_are_those_of_a_request() -> None:
-    """What a request has fields for is given as such; model, address and key are not among it."""
+    """The options are the fields of a request: without model, address and key."""
     choice = ModelChoice.model_validate(
         {"model": "m", "temperature": 0, "max_tokens": 9, "url": "http://h/v1", "api_key_env": "KEY", "stop": ["a"]}
     )
@@ -139,13 +140,71 @@ def test_one_or_several_stops(stop: Any, stops: tuple[str, ...] | None) -> None:
     ids=repr,
 )
 def test_wrong_choice(wrong: dict[str, Any]) -> None:
-    """A value that no model could use is refused, and so is a key that has no meaning."""
+    """Invalid values and unknown keys are refused, each by its key."""
     with pytest.raises(ValidationError) as caught:
         ModelChoice.model_validate(wrong)
     assert [error["loc"][0] for error in caught.value.errors()] == [*wrong]
 
 
 def test_choice_is_frozen() -> None:
-    """What a file chose holds until the file changes."""
+    """A choice cannot be changed."""
     with pytest.raises(ValidationError):
         ModelChoice().model = "m"
+
+
+def test_model_of_a_character() -> None:
+    """LLM sets the model, its options and its address."""
+    choice = {"model": "llama3.2", "temperature": 0.2, "max_tokens": 300, "stop": "END", "url": "http://h:1/v1"}
+    llm = character_of(f"{character()}LLM = {choice!r}").llm
+    assert (llm.model, str(llm.url), llm.api_key_env) == ("llama3.2", "http://h:1/v1", None)
+    assert llm.options == {"temperature": 0.2, "max_tokens": 300, "stop": ["END"]}
+
+
+@pytest.mark.parametrize("line", ["", "LLM = {}", "LLM = {'model': None}", "import os; LLM = {'stop': ('a', 'b')}"])
+def test_model_is_optional(line: str) -> None:
+    """LLM and each of its keys are optional, and a tuple counts as a list."""
+    assert character_of(f"{character()}{line}").llm.model is None
+
+
+def test_nothing_is_chosen_without_llm() -> None:
+    """Without LLM nothing is chosen."""
+    assert character_of(character()).llm.model_dump(exclude_none=True) == {}
+
+
+@pytest.mark.parametrize(
+    ("choice", "text"),
+    [
+        ({"modle": "m"}, "LLM has 'modle': expected only model, temperature, max_tokens, stop, url, api_key_env"),
+        ({1: "m"}, "LLM has '1': expected only model, temperature, max_tokens, stop, url, api_key_env"),
+        ({"model": 5}, "LLM['model'] is 5: Input should be a valid string"),
+        ({"model": ""}, "LLM['model'] is '': String should have at least 1 character"),
+        ({"temperature": 3}, "LLM['temperature'] is 3: Input should be less than or equal to 2"),
+        ({"temperature": "hot"}, "LLM['temperature'] is 'hot': Input should be a valid number"),
+        ({"max_tokens": 0}, "LLM['max_tokens'] is 0: Input should be greater than or equal to 1"),
+        ({"stop": ["a", 5]}, "LLM['stop'] is 5: Input should be a valid string"),
+        ({"url": "ftp://h"}, "LLM['url'] is 'ftp://h': URL scheme should be 'http' or 'https'"),
+    ],
+)
+def test_wrong_choice_of_a_model(choice: dict[Any, Any], text: str) -> None:
+    """A wrong value in LLM is an error with its key, and so is an unknown key."""
+    assert error_of_line(f"LLM = {choice!r}") == text
+
+
+@pytest.mark.parametrize(("value", "found"), [("None", "None"), ("'llama3.2'", "'llama3.2'"), ("[]", "of type list")])
+def test_choice_of_a_model_is_no_dict(value: str, found: str) -> None:
+    """LLM that is no dict is an error."""
+    assert error_of_line(f"LLM = {value}") == f"LLM is {found}: expected a dict"
+
+
+def test_all_wrong_choices_are_named() -> None:
+    """Every wrong key of LLM is in the error."""
+    text = error_of_line("LLM = {'model': 5, 'max_tokens': 0, 'mood': 1}")
+    assert [part.split(" ")[0] for part in text.split("; ")] == ["LLM['model']", "LLM['max_tokens']", "LLM"]
+
+
+@pytest.mark.parametrize("scheme", ["http", "ftp"])
+def test_key_in_the_address_of_a_model(scheme: str) -> None:
+    """An address with a password is refused, and the password is not in the error."""
+    text = error_of_line(f"LLM = {{'url': '{scheme}://me:s3cret@h'}}")
+    assert text.startswith("LLM['url'] ")
+    assert "s3cret" not in text

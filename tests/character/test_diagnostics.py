@@ -1,4 +1,4 @@
-"""What the author of a file that failed is told."""
+"""The error of a character file that failed: its file, line, type, message and traceback."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.report import FileError
 from charhost.text import display, public
+from tests.reload.helpers import Write
 
-Write = Callable[[str, str], Path]
 Why = Callable[..., FileError]
 
 
 @pytest.fixture
 def why(directory: Path, write: Write) -> Why:
-    """Says why a file with that source did not load: `why("1 / 0")`."""
+    """Return the error of a file with that source: `why("1 / 0")`."""
 
     def why(source: str, path: str = "ada.py") -> FileError:
         write(path, source)
@@ -63,7 +63,7 @@ def explained(error: BaseException) -> FileError:
     ],
 )
 def test_error_in_the_file(why: Why, source: str, line: int, error_type: str, exception: str) -> None:
-    """An error is told with the file, the innermost line in it, a bounded type and the exact class (promise 4)."""
+    """An error has the file, the innermost line in it, a bounded type and the exact class (promise 4)."""
     error = why(source)
     assert (error.file, error.line) == ("ada.py", line)
     assert (error.error_type, error.exception) == (error_type, exception)
@@ -88,22 +88,22 @@ def test_error_in_a_helper(why: Why, write: Write, helper: str, line: int, text:
 
 
 def test_error_in_a_function_of_a_helper(why: Why, write: Write) -> None:
-    """A helper's function that fails is named, while the line is that of the call."""
+    """An error in a helper's function has the line of the call, and its message names the helper."""
     write("_helper.py", "def f():\n    return 1 / 0")
     error = why("from ._helper import f\nX = f()")
     assert (error.line, error.message) == (2, "division by zero (_helper.py, line 2)")
 
 
 def test_error_in_the_init_of_the_directory(why: Why, write: Write) -> None:
-    """What fails before the file is begun has no line in it, and its message says where it was."""
+    """An error in the directory's `__init__.py` has no line, and its message names that file."""
     write("__init__.py", "\n1 / 0")
     error = why("X = 1")
     assert (error.line, error.message) == (None, "division by zero (__init__.py, line 2)")
 
 
 @pytest.mark.parametrize("source", [b"# coding: nonsense\n", b"X = '\xff'\n", b"X = 1\0\n"])
-def test_text_that_is_none(why: Why, directory: Path, source: bytes) -> None:
-    """Bytes that are no source text are an error of the file, with a message."""
+def test_bytes_that_are_no_text(why: Why, directory: Path, source: bytes) -> None:
+    """Bytes that are no source text are an error with a message."""
     (directory / "bob.py").write_bytes(source)
     error = why("from . import bob")
     assert error.exception in ("SyntaxError", "ValueError")
@@ -111,27 +111,27 @@ def test_text_that_is_none(why: Why, directory: Path, source: bytes) -> None:
 
 
 def test_line_of_a_character_error() -> None:
-    """What is wrong with an attribute is told with the line and the character that the error carries."""
+    """The error of an attribute has the line and the character of the exception."""
     error = explained(ValidationError("METADATA is 5: expected a dict", 12, "Ada"))
     assert (error.line, error.character, error.message) == (12, "Ada", "METADATA is 5: expected a dict")
 
 
 def test_lines_of_a_timeout() -> None:
-    """A file that was not finished is told with the line at which it was."""
+    """A file over its deadline has the line that was running."""
     places = (("/usr/lib/python3/time.py", 3), ("/characters/_helper.py", 4), ("/characters/ada.py", 7))
     error = explained(LoadTimeout("not finished after 5 s", places))
     assert (error.line, error.message) == (7, "not finished after 5 s (_helper.py, line 4)")
 
 
-def test_unreadable_file_is_told_by_the_system() -> None:
-    """The text of an operating system's error is its own, without the path that is told anyway."""
+def test_message_of_an_unreadable_file() -> None:
+    """The message of an operating system's error is its own, without the path."""
     error = explained(PermissionError(13, "Permission denied"))
     assert (error.error_type, error.exception, error.line) == ("OSError", "PermissionError", None)
     assert error.message == "Permission denied"
 
 
-def test_missing_data_file_is_told_with_its_path(why: Why) -> None:
-    """An error about a file that a character opens keeps the path of that file."""
+def test_missing_data_file_keeps_its_path(why: Why) -> None:
+    """An error about another file that a character opens keeps its path."""
     assert "/no/such/file" in why("open('/no/such/file')").message
 
 
@@ -140,7 +140,7 @@ def test_missing_data_file_is_told_with_its_path(why: Why) -> None:
 
 @pytest.mark.parametrize("error", [ValidationError("x"), DuplicateName("x"), LoadTimeout()])
 def test_own_errors_are_labels(error: BaseException) -> None:
-    """charhost's own kinds of failure are told by their names."""
+    """The label of charhost's own errors is their class."""
     assert explained(error).error_type == type(error).__name__
 
 
@@ -157,7 +157,7 @@ def test_own_errors_are_labels(error: BaseException) -> None:
     ],
 )
 def test_classes_of_plugins_are_no_labels(why: Why, source: str) -> None:
-    """A class that a file made is `Exception`, whatever it is called: labels of a metric are bounded."""
+    """The label of a class defined in a file is `Exception`, whatever its name: metric labels are bounded."""
     error = why(source)
     assert error.error_type == "Exception"
     assert len(error.exception) < 300
@@ -165,7 +165,7 @@ def test_classes_of_plugins_are_no_labels(why: Why, source: str) -> None:
 
 @pytest.mark.parametrize("base", ["ValidationError", "CharacterError"])
 def test_own_errors_extended_by_plugins_are_no_labels(why: Why, base: str) -> None:
-    """A file may derive from charhost's errors without making a new label."""
+    """A class derived from charhost's errors makes no new label."""
     error = why(f"from charhost.errors import {base}\nclass Odd(({base})): ...\nraise Odd('x')")
     assert error.error_type in ("Exception", "ValidationError", "CharacterError")
 
@@ -204,15 +204,15 @@ HOSTILE = {
 
 @pytest.mark.parametrize(("source", "exception"), HOSTILE.values(), ids=HOSTILE)
 def test_explanation_never_raises(why: Why, source: str, exception: str) -> None:
-    """However an exception misbehaves, it is told by its class, with a bounded label and a bounded text."""
+    """However an exception misbehaves, its error has its class, a bounded label and a bounded text."""
     error = why(source)
     assert error.exception == exception
     assert error.error_type == ("Exception" if exception == "Odd" else exception)
     assert len(error.model_dump_json()) < 30_000
 
 
-def test_text_that_cannot_be_had_says_why(why: Why) -> None:
-    """An exception whose `__str__` raises is told with what that raised."""
+def test_text_that_cannot_be_made_has_its_error(why: Why) -> None:
+    """The message of an exception whose `__str__` raises has that second error."""
     assert why(HOSTILE["__str__ raises"][0]).message == "(its text cannot be shown: ZeroDivisionError)"
 
 
@@ -235,46 +235,46 @@ def test_text_that_cannot_be_had_says_why(why: Why) -> None:
         "raise type(__name__, (Exception,), {})",
     ],
 )
-def test_numbers_of_builds_are_never_told(why: Why, write: Write, source: str) -> None:
-    """Authors read `characters.x`, never `characters.b7.x`: in messages, class names and tracebacks."""
+def test_numbers_of_builds_are_removed(why: Why, write: Write, source: str) -> None:
+    """Messages, class names and tracebacks have `characters.x`, never `characters.b7.x`."""
     write("resources/x.py", "def f(): raise RuntimeError(__name__)")
     assert not re.search(r"characters\.b\d", why(source).model_dump_json())
 
 
 def test_public_name_of_a_module_of_a_build() -> None:
-    """Only the number of the build is taken out."""
+    """Only the number of the build is removed."""
     assert public("from characters.b7.x and characters.b12, not characters.bob") == (
         "from characters.x and characters, not characters.bob"
     )
 
 
 def test_message_is_one_line(why: Why) -> None:
-    """A message of several lines is told in one, as it stands in a log."""
+    """A message of several lines becomes one line."""
     assert why("raise ValueError('one\\n  two\\tthree')").message == "one two three"
 
 
 def test_traceback_begins_in_the_directory(why: Why, directory: Path, write: Write) -> None:
-    """A traceback shows the author's own frames and lines, none of charhost's."""
+    """A traceback has the frames of the character's files, and none of charhost's."""
     write("_helper.py", "def f():\n    return 1 / 0")
-    told = why("from ._helper import f\nX = f()").traceback or ""
-    assert re.findall(r'File "(.*)"', told) == [str(directory / "ada.py"), str(directory / "_helper.py")]
-    assert "return 1 / 0" in told
+    found = why("from ._helper import f\nX = f()").traceback or ""
+    assert re.findall(r'File "(.*)"', found) == [str(directory / "ada.py"), str(directory / "_helper.py")]
+    assert "return 1 / 0" in found
 
 
 def test_traceback_is_bounded(why: Why) -> None:
-    """An error of many frames and long lines has a traceback of bounded size."""
+    """The traceback of many frames and long lines is bounded."""
     source = "".join(f"def f{n}(): f{n + 1}()  # {'x' * 200}\n" for n in range(100))
     assert len(why(f"{source}\nf0()").traceback or "") < 10_000
 
 
 @pytest.mark.parametrize("source", ["x = (", "from charhost.errors import ValidationError\nraise ValidationError('x')"])
-def test_mistake_that_the_message_explains_has_no_traceback(why: Why, source: str) -> None:
-    """A file that does not compile, or not keep to the format, has no frames that would tell more."""
+def test_syntax_and_validation_errors_have_no_traceback(why: Why, source: str) -> None:
+    """A syntax error and a validation error have no traceback."""
     assert why(source).traceback is None
 
 
-def test_file_name_that_is_not_utf_8_can_be_told(why: Why, write: Write) -> None:
-    """Names that are no text are spelt with escapes wherever they are told."""
+def test_file_name_that_is_not_utf_8_is_escaped(why: Why, write: Write) -> None:
+    """File names that are not UTF-8 are escaped."""
     error = why("from importlib import import_module\n1 / 0", "caf\udce9.py")
     assert error.file == "caf\\udce9.py"
     assert error.model_dump_json()
@@ -282,11 +282,11 @@ def test_file_name_that_is_not_utf_8_can_be_told(why: Why, write: Write) -> None
 
 
 def test_error_reads_as_one_line(why: Why) -> None:
-    """As text it is what compilers print: the file, the line, the type and the message."""
+    """As text an error is one line as compilers print it: file, line, type and message."""
     assert str(why("\n1 / 0")) == "ada.py:2: ZeroDivisionError: division by zero"
 
 
 def test_a_text_of_megabytes_is_cut_before_it_is_cleaned() -> None:
-    """The report has the beginning and an ellipsis; the rest of the text is not looked at."""
+    """A long text is cut, with an ellipsis, before its white space is cleaned."""
     found = explain(ValueError(" \n" * 10 + "x " * 5_000_000), "ada.py", "/characters/ada.py")
     assert found.message == "x " * 1_000 + "…"

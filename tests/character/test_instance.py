@@ -1,4 +1,4 @@
-"""A character's own code in a conversation, and what comes of its mistakes."""
+"""A character's own code in a conversation: its prompt, its tools, and their errors."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from charhost.character import instance
+from charhost.character import instance as instance_module
 from charhost.character.instance import CharacterInstance
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
-from tests.scripted import LIMIT, Kind, cast
+from tests.scripted import LIMIT, Kind, make_character
 
 SHORT = 0.2  # the deadline of what is meant to miss it
 _RELEASES: list[threading.Event] = []
@@ -22,19 +22,19 @@ _RELEASES: list[threading.Event] = []
 
 @pytest.fixture
 def release() -> Iterator[threading.Event]:
-    """What `Blocked` waits for; set when the test is over."""
+    """The event that `Blocked` waits for; set at the end of the test."""
     _RELEASES.append(threading.Event())
     yield _RELEASES[-1]
     _RELEASES.pop().set()
 
 
 def of(generator: type[Any], deadline: float = LIMIT) -> CharacterInstance:
-    """The character with that `PromptGenerator`, in a conversation."""
-    return CharacterInstance(cast(generator), WorkerPool(), deadline)
+    """Return the instance of a character with that `PromptGenerator`."""
+    return CharacterInstance(make_character(generator), WorkerPool(), deadline)
 
 
 def prompting(make: Callable[[], Any]) -> type[Any]:
-    """A `PromptGenerator` that makes its prompt like that."""
+    """Return a `PromptGenerator` whose prompt is the result of *make*."""
 
     class Prompting(Kind):
         def make_system_prompt(self) -> Any:
@@ -51,19 +51,19 @@ def raising(error: BaseException) -> Callable[[], Any]:
 
 
 async def answer(character: CharacterInstance, **arguments: Any) -> Any:
-    """What the character answers to a call of its tool."""
+    """Return the result of the character's tool."""
     return await character.ask(lambda: character.answer("roll", arguments, LIMIT), LIMIT)
 
 
 async def failure(character: CharacterInstance) -> PluginFailed:
-    """Why there is no prompt."""
+    """Return the error of the prompt."""
     with pytest.raises(PluginFailed) as caught:
         await asyncio.wait_for(character.prompt(), LIMIT)
     return caught.value
 
 
 class Counting(Kind):
-    """Says how often it was made, and how often asked."""
+    """Has a prompt with the number of instances, and of calls on this one."""
 
     made = 0
 
@@ -106,7 +106,7 @@ class Blocked(Kind):
 
 
 class Hostile(str):
-    """Words of which every method is a trap."""
+    """A str whose methods raise."""
 
     def __str__(self) -> str:
         raise RuntimeError("str")
@@ -118,8 +118,8 @@ class Hostile(str):
         raise RuntimeError("format")
 
 
-class Liar(str):
-    """Says that it is short."""
+class WrongLength(str):
+    """A str that reports a length of 1."""
 
     def __len__(self) -> int:
         return 1
@@ -129,7 +129,7 @@ class Liar(str):
 
 
 async def test_prompt_is_made_of_the_instructions() -> None:
-    """The class is given what the file has as INSTRUCTIONS, the very object."""
+    """The class receives the INSTRUCTIONS of the file, as the same object."""
 
     class Reading(Kind):
         def make_system_prompt(self) -> str:
@@ -141,14 +141,14 @@ async def test_prompt_is_made_of_the_instructions() -> None:
 
 
 async def test_prompt_is_made_once() -> None:
-    """A conversation has one instance, and asks it once."""
+    """A conversation has one instance, and makes its prompt once."""
     Counting.made = 0
     character = of(Counting)
     assert [await character.prompt() for _ in range(3)] == ["1 1"] * 3
 
 
-async def test_prompt_is_made_once_for_answers_at_the_same_time() -> None:
-    """Two answers that begin together wait for the same prompt."""
+async def test_prompt_is_made_once_for_concurrent_responses() -> None:
+    """Two concurrent responses share one call of the prompt."""
     Counting.made = 0
     character = of(Counting)
     assert {*await asyncio.gather(character.prompt(), character.prompt())} == {"1 1"}
@@ -160,24 +160,24 @@ async def test_prompt_may_be_asynchronous() -> None:
 
 
 async def test_prompt_is_not_made_on_the_event_loop() -> None:
-    """The server goes on while a prompt is made."""
+    """A prompt is made on a thread of the pool."""
     assert await of(prompting(lambda: threading.current_thread().name)).prompt() == "charhost-loader"
 
 
 async def test_prompt_of_a_class_of_its_own_is_plain() -> None:
-    """A subclass of str is copied without calling any of its methods."""
+    """A prompt of a subclass of str is copied without a call of its methods."""
     prompt = await of(prompting(lambda: Hostile("Be plain."))).prompt()
     assert type(prompt) is str
     assert prompt == "Be plain."
 
 
-async def test_half_characters_are_spelled() -> None:
-    """A lone surrogate, which no model could be sent, is spelled out."""
+async def test_lone_surrogates_are_escaped() -> None:
+    """A lone surrogate in a prompt is escaped."""
     assert await of(prompting(lambda: "a\ud800")).prompt() == "a\\ud800"
 
 
 async def test_empty_prompt_is_a_prompt() -> None:
-    """A character may have nothing to say about itself; it is not asked again."""
+    """An empty prompt is valid, and not made again."""
     prompts = iter(["", "again"])
     character = of(prompting(lambda: next(prompts)))
     assert [await character.prompt() for _ in range(2)] == ["", ""]
@@ -200,12 +200,12 @@ async def test_empty_prompt_is_a_prompt() -> None:
     ids=lambda error: type(error).__name__,
 )
 async def test_prompt_that_raises(error: BaseException) -> None:
-    """Whatever a file raises is an error of that file, and of nothing else."""
+    """Any exception of a prompt is a `PluginFailed` with its class."""
     assert (await failure(of(prompting(raising(error))))).failure.exception == type(error).__name__
 
 
 async def test_error_whose_text_is_code() -> None:
-    """The text of an error is made where the rest of the file runs, never on the event loop."""
+    """The text of an error is made on a thread of the pool, not on the event loop."""
 
     class Odd(BaseException):
         def __str__(self) -> str:
@@ -216,7 +216,7 @@ async def test_error_whose_text_is_code() -> None:
 
 @pytest.mark.parametrize("error", [ValueError("mood"), SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()])
 async def test_asynchronous_prompt_that_raises(error: BaseException) -> None:
-    """So it is when an `async def` raises."""
+    """Any exception of an `async def` is a `PluginFailed` with its class."""
 
     async def make() -> str:
         raise error
@@ -226,65 +226,67 @@ async def test_asynchronous_prompt_that_raises(error: BaseException) -> None:
 
 @pytest.mark.parametrize(("value", "found"), [(None, "NoneType"), (b"Be kind.", "bytes"), (5, "int"), (["a"], "list")])
 async def test_prompt_that_is_no_text(value: object, found: str) -> None:
-    """A prompt is a str; the author is told what it was instead."""
-    told = (await failure(of(prompting(lambda: value)))).failure.message
-    assert told == f"make_system_prompt returned a value of type {found}: expected a str"
+    """A prompt that is no str is an error with the type found."""
+    message = (await failure(of(prompting(lambda: value)))).failure.message
+    assert message == f"make_system_prompt returned a value of type {found}: expected a str"
 
 
 async def test_prompt_that_is_endless() -> None:
-    """A prompt has a limit, which it may reach."""
-    assert len(await of(prompting(lambda: "x" * instance.MOST_PROMPT)).prompt()) == 1_000_000
-    told = (await failure(of(prompting(lambda: "x" * 2_000_000)))).failure.message
-    assert told == "make_system_prompt returned 2,000,000 characters: expected at most 1,000,000"
+    """A prompt may have a million characters, and no more."""
+    assert len(await of(prompting(lambda: "x" * instance_module.MOST_PROMPT)).prompt()) == 1_000_000
+    found = (await failure(of(prompting(lambda: "x" * 2_000_000)))).failure.message
+    assert found == "make_system_prompt returned 2,000,000 characters: expected at most 1,000,000"
 
 
-async def test_prompt_that_lies_about_its_length() -> None:
-    """The limit holds for a subclass of str as well, whatever it says of itself."""
-    assert "2,000,000 characters" in (await failure(of(prompting(lambda: Liar("x" * 2_000_000))))).failure.message
+async def test_prompt_with_a_wrong_length() -> None:
+    """The limit holds for a subclass of str with another `__len__`."""
+    assert (
+        "2,000,000 characters" in (await failure(of(prompting(lambda: WrongLength("x" * 2_000_000))))).failure.message
+    )
 
 
 async def test_instance_that_cannot_be_made() -> None:
-    """A constructor that raises is told with its own line."""
-    told = (await failure(of(Hopeless))).failure
-    assert (told.exception, told.message) == ("KeyError", "'mood'")
-    assert told.line == Hopeless.__init__.__code__.co_firstlineno + 1
+    """The error of a constructor has its line."""
+    found = (await failure(of(Hopeless))).failure
+    assert (found.exception, found.message) == ("KeyError", "'mood'")
+    assert found.line == Hopeless.__init__.__code__.co_firstlineno + 1
 
 
 @pytest.mark.parametrize("generator", [Looping, Sleeping, Blocked])
 async def test_prompt_that_hangs(generator: type[Any], release: threading.Event) -> None:
-    """A prompt that is not made at its deadline is an error, in Python code, outside it, and in an `async def`."""
-    told = (await failure(of(generator, SHORT))).failure
-    assert (told.error_type, told.message) == ("LoadTimeout", "not finished after 0.2 s")
+    """A prompt over its deadline is an error, in a Python loop, in a blocking call and in an `async def`."""
+    found = (await failure(of(generator, SHORT))).failure
+    assert (found.error_type, found.message) == ("LoadTimeout", "not finished after 0.2 s")
 
 
 async def test_line_of_what_hangs(release: threading.Event) -> None:
-    """The author is told in which line it hangs."""
+    """The error of a prompt over its deadline has the line that was running."""
     first = Blocked.make_system_prompt.__code__.co_firstlineno
     assert (await failure(of(Blocked, SHORT))).failure.line == first + 1
 
 
 async def test_hanging_thread_is_ended() -> None:
-    """A loop that was given up does not run on."""
+    """The thread of a prompt over its deadline ends."""
     pool = WorkerPool()
     with pytest.raises(PluginFailed):
-        await CharacterInstance(cast(Looping), pool, SHORT).prompt()
+        await CharacterInstance(make_character(Looping), pool, SHORT).prompt()
     for thread in [thread for thread in threading.enumerate() if thread.name == "charhost-loader"]:
         thread.join(LIMIT)
     assert pool.stuck == 0
 
 
 async def test_hanging_prompt_of_another_conversation(release: threading.Event) -> None:
-    """A prompt that hangs delays nobody else, not even with the same pool."""
+    """A prompt that hangs does not delay another conversation with the same pool."""
     pool = WorkerPool()
-    hanging = asyncio.create_task(CharacterInstance(cast(Blocked), pool, LIMIT).prompt())
+    hanging = asyncio.create_task(CharacterInstance(make_character(Blocked), pool, LIMIT).prompt())
     await asyncio.sleep(0)
-    assert await CharacterInstance(cast(), pool, LIMIT).prompt() == "Be kind."
+    assert await CharacterInstance(make_character(), pool, LIMIT).prompt() == "Be kind."
     assert not hanging.done()
     hanging.cancel()
 
 
 async def test_next_turn_tries_again() -> None:
-    """A failure is not remembered: the next answer asks again."""
+    """A prompt that failed is made again for the next response."""
     outcomes = iter([1 / 3, None, "Be kind."])
     character = of(prompting(lambda: next(outcomes)))
     await failure(character)
@@ -292,8 +294,8 @@ async def test_next_turn_tries_again() -> None:
     assert await character.prompt() == "Be kind."
 
 
-async def test_who_waited_tries_again() -> None:
-    """An answer that waited for a prompt that failed makes it itself."""
+async def test_waiting_response_tries_again() -> None:
+    """A response that waited for a prompt that failed makes it again."""
     outcomes = iter([None, "Be kind."])
     character = of(prompting(lambda: next(outcomes)))
     first, second = await asyncio.gather(character.prompt(), character.prompt(), return_exceptions=True)
@@ -302,7 +304,7 @@ async def test_who_waited_tries_again() -> None:
 
 
 async def test_cancelled_wait_for_a_prompt(release: threading.Event) -> None:
-    """Who does not want the answer any more stops waiting, and the next one can ask."""
+    """A cancelled wait ends, and the next response can make the prompt."""
     character = of(Blocked)
     waiting = asyncio.create_task(character.prompt())
     await asyncio.sleep(0)
@@ -314,7 +316,7 @@ async def test_cancelled_wait_for_a_prompt(release: threading.Event) -> None:
 
 
 async def test_log_names_file_and_line(caplog: pytest.LogCaptureFixture) -> None:
-    """The operator finds the file, the line and the traceback in the log."""
+    """The log has the file, the line and the traceback of the error."""
     await failure(of(Hopeless))
     line = Hopeless.__init__.__code__.co_firstlineno + 1
     assert f"character Ada failed: test_instance.py:{line}: KeyError: 'mood'" in caplog.text
@@ -325,13 +327,13 @@ async def test_log_names_file_and_line(caplog: pytest.LogCaptureFixture) -> None
 
 
 async def test_answer_to_a_call() -> None:
-    """The character is given the name of the tool and its arguments."""
+    """The handler receives the name of the tool and its arguments."""
     character = of(Kind)
     assert await answer(character, n=2) == "roll did [('n', 2)]"
 
 
 async def test_answer_comes_from_the_instance_that_made_the_prompt() -> None:
-    """What a character remembers of its prompt it knows in its tools."""
+    """The prompt and the tools share one instance."""
 
     class Remembering(Kind):
         def make_system_prompt(self) -> str:
@@ -348,7 +350,7 @@ async def test_answer_comes_from_the_instance_that_made_the_prompt() -> None:
 
 @pytest.mark.parametrize(("value", "found"), [(None, "NoneType"), (4, "int"), ({}, "dict")])
 async def test_answer_that_is_no_text(value: object, found: str) -> None:
-    """A result is a str; the model and the author are told what it was instead."""
+    """A result that is no str is an error with the type found."""
 
     class Wordless(Kind):
         def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> Any:
@@ -360,7 +362,7 @@ async def test_answer_that_is_no_text(value: object, found: str) -> None:
 
 
 async def test_asynchronous_answer() -> None:
-    """A tool may be an `async def`, and its answer of any class of str."""
+    """A handler may be an `async def`, and its result a subclass of str."""
 
     class Odd(Kind):
         async def handle_tool_call(  # type: ignore[override]

@@ -29,14 +29,6 @@ ADA = {
     "before an annotation without a value": "NAME = 'Ada'\nNAME: str",
 }
 
-
-@pytest.mark.parametrize("source", ADA.values(), ids=ADA)
-def test_both_readers_see_a_statement(source: str) -> None:
-    """The line of a name and its string come from the same statements, also from those in blocks."""
-    assert strings_of(source, "NAME") == {"Ada"}
-    assert line_of(source, "NAME") is not None
-
-
 COMPUTED = {
     "call": "NAME = f()",
     "starred": "NAME, *X = 'Ada', 1",
@@ -50,13 +42,6 @@ COMPUTED = {
     "replaced": "NAME = 'Ada'\nNAME = f()",
 }
 
-
-@pytest.mark.parametrize("source", COMPUTED.values(), ids=COMPUTED)
-def test_computed_value_has_a_line_only(source: str) -> None:
-    """A name whose value takes running the file has a line and no string."""
-    assert (strings_of(source, "NAME"), line_of(source, "NAME") is not None) == (frozenset(), True)
-
-
 ELSEWHERE = {
     "function": "def f():\n    NAME = 'Ada'",
     "class": "class X:\n    NAME = 'Ada'",
@@ -66,14 +51,21 @@ ELSEWHERE = {
 }
 
 
-@pytest.mark.parametrize("source", ELSEWHERE.values(), ids=ELSEWHERE)
-def test_other_scopes_bind_other_names(source: str) -> None:
-    """A name in a function, a class or an object is not one of the module."""
-    assert (strings_of(source, "NAME"), line_of(source, "NAME")) == (frozenset(), None)
+@pytest.mark.parametrize(
+    ("source", "strings", "has_line"),
+    [
+        *[pytest.param(source, frozenset({"Ada"}), True, id=f"string: {place}") for place, source in ADA.items()],
+        *[pytest.param(source, frozenset(), True, id=f"computed: {kind}") for kind, source in COMPUTED.items()],
+        *[pytest.param(source, frozenset(), False, id=f"other scope: {scope}") for scope, source in ELSEWHERE.items()],
+    ],
+)
+def test_statements_that_bind_a_name(source: str, strings: frozenset[str], has_line: bool) -> None:
+    """A string has a value and a line, a computed value only a line, and a name of another scope neither."""
+    assert (strings_of(source, "NAME"), line_of(source, "NAME") is not None) == (strings, has_line)
 
 
 def test_branches_add_up() -> None:
-    """Each branch may be the one that runs."""
+    """The strings of all branches are returned."""
     assert strings_of("if X:\n    NAME = 'Ada'\nelse:\n    NAME = 'Bob'", "NAME") == {"Ada", "Bob"}
 
 
@@ -81,11 +73,11 @@ def test_branches_add_up() -> None:
     ("name", "line"), [("X", 2), ("X.a", 3), ("X.b", 5), ("X.c", 2), ("y", 6), ("z", 6)], ids=lambda value: str(value)
 )
 def test_line_of_a_method(name: str, line: int) -> None:
-    """A method is found in its class, also in a block; one that is absent has the line of the class."""
+    """A method is found in its class, also in a block; a missing one has the line of the class."""
     source = "\nclass X:\n    def a(self): pass\n    if 1:\n        def b(self): pass\ny, z = 1, 2"
     assert line_of(source, name) == line
 
 
 def test_long_expression_is_read() -> None:
-    """An expression that nests deeper than Python's calls is no obstacle."""
+    """An expression that nests deeper than the recursion limit is read."""
     assert line_of(f"X = {'+'.join('1' * 2000)}\nNAME = 1", "NAME") == 2

@@ -1,4 +1,4 @@
-"""How plugin code is run under deadlines."""
+"""The code of characters runs on threads, under deadlines."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def threads() -> list[threading.Thread]:
 
 
 def ended(*waited_for: threading.Thread) -> bool:
-    """Wait until threads have ended, with a generous limit."""
+    """Return whether the threads end within a generous limit."""
     for thread in waited_for:
         thread.join(20)
     return not any(thread.is_alive() for thread in waited_for)
@@ -30,7 +30,7 @@ def ended(*waited_for: threading.Thread) -> bool:
 
 @pytest.fixture
 async def pool() -> AsyncIterator[WorkerPool]:
-    """A pool of which no thread may be left when the test is over."""
+    """A pool, none of whose threads may be left at the end of the test."""
     pool = WorkerPool()
     yield pool
     assert ended(*threads())
@@ -39,7 +39,7 @@ async def pool() -> AsyncIterator[WorkerPool]:
 
 @pytest.fixture
 def release() -> Iterator[threading.Event]:
-    """An event to block on outside Python code, which the end of the test sets."""
+    """An event to block on outside Python code, set at the end of the test."""
     event = threading.Event()
     yield event
     event.set()
@@ -68,19 +68,19 @@ def raising(error: BaseException) -> Callable[[], None]:
 # One job
 
 
-async def test_answer_of_a_job(pool: WorkerPool) -> None:
-    """A job's value is the answer."""
+async def test_result_of_a_job(pool: WorkerPool) -> None:
+    """The value of a job is returned."""
     assert await pool.run(lambda: 42, LONG) == 42
 
 
 async def test_error_of_a_job(pool: WorkerPool) -> None:
-    """What a job raises is raised."""
+    """The exception of a job is raised."""
     with pytest.raises(KeyError, match="arr"):
         await pool.run(raising(KeyError("arr")), LONG)
 
 
 async def test_jobs_run_on_daemon_threads(pool: WorkerPool, release: threading.Event) -> None:
-    """No thread, nor the one that ends others, holds up the end of the process."""
+    """All threads are daemons, so none delays the end of the process."""
     assert await pool.run(lambda: threading.current_thread().daemon, LONG)
     with pytest.raises(LoadTimeout):
         await pool.run(release.wait, SHORT)
@@ -90,7 +90,7 @@ async def test_jobs_run_on_daemon_threads(pool: WorkerPool, release: threading.E
 
 
 async def test_event_loop_runs_meanwhile(pool: WorkerPool) -> None:
-    """A job does not block the loop: here it waits for what the loop does."""
+    """A job does not block the event loop."""
     go = threading.Event()
     asyncio.get_running_loop().call_later(0.01, go.set)
     assert await pool.run(lambda: go.wait(20), LONG)
@@ -99,8 +99,8 @@ async def test_event_loop_runs_meanwhile(pool: WorkerPool) -> None:
 # Several jobs
 
 
-async def test_answers_are_in_the_order_of_the_jobs(pool: WorkerPool) -> None:
-    """The answers stand where their jobs stand, however many there are."""
+async def test_results_are_in_the_order_of_the_jobs(pool: WorkerPool) -> None:
+    """The results are in the order of the jobs."""
     assert await pool.run_all([partial(int, n) for n in range(500)], LONG) == list(range(500))
 
 
@@ -112,7 +112,7 @@ async def test_jobs_run_one_after_the_other(pool: WorkerPool) -> None:
 
 
 async def test_no_jobs(pool: WorkerPool) -> None:
-    """No jobs have no answers."""
+    """No jobs have no results."""
     assert await pool.run_all([], LONG) == []
 
 
@@ -121,13 +121,13 @@ async def test_no_jobs(pool: WorkerPool) -> None:
     [ValueError(), SystemExit(3), KeyboardInterrupt(), StopIteration(5), GeneratorExit(), asyncio.CancelledError()],
     ids=lambda error: type(error).__name__,
 )
-async def test_error_stands_in_its_place(pool: WorkerPool, error: BaseException) -> None:
-    """What one job raises, whatever it is, is its answer and harms no other job."""
+async def test_error_is_the_result_of_its_job(pool: WorkerPool, error: BaseException) -> None:
+    """Any exception of one job is its result, and affects no other job."""
     assert await pool.run_all([lambda: 1, raising(error), lambda: 3], LONG) == [1, error, 3]
 
 
 async def test_blocking_job_does_not_stop_the_others(pool: WorkerPool) -> None:
-    """While one job blocks, another thread goes on with the rest: here with what it blocks on."""
+    """While one job blocks, another thread runs the others."""
     go = threading.Event()
     assert await pool.run_all([lambda: go.wait(20), go.set], LONG) == [True, None]
 
@@ -144,8 +144,8 @@ async def test_endless_loop_is_ended(pool: WorkerPool, job: Callable[[], None]) 
     assert pool.stuck == 0
 
 
-async def test_timeout_says_where(pool: WorkerPool) -> None:
-    """The error carries the files and lines at which the thread was, innermost first."""
+async def test_timeout_has_its_places(pool: WorkerPool) -> None:
+    """A LoadTimeout has the files and lines that the thread was in, innermost first."""
     with pytest.raises(LoadTimeout) as caught:
         await pool.run(lambda: loop_for_ever(), SHORT)
     assert caught.value.places[0][0] == __file__
@@ -154,7 +154,7 @@ async def test_timeout_says_where(pool: WorkerPool) -> None:
 
 
 async def test_blocked_thread_is_counted(pool: WorkerPool, release: threading.Event) -> None:
-    """A thread that blocks outside Python code is given up and counted until it ends (promise 12)."""
+    """A thread that blocks outside Python code is abandoned, and counted until it ends (promise 12)."""
     with pytest.raises(LoadTimeout):
         await pool.run(release.wait, SHORT)
     assert pool.stuck == 1
@@ -163,15 +163,15 @@ async def test_blocked_thread_is_counted(pool: WorkerPool, release: threading.Ev
     assert pool.stuck == 0
 
 
-async def test_blocked_thread_blocks_nobody_else(pool: WorkerPool, release: threading.Event) -> None:
-    """Jobs after a blocked one are answered, and later ones too."""
+async def test_blocked_thread_blocks_no_other_job(pool: WorkerPool, release: threading.Event) -> None:
+    """Jobs after a blocked one run, and so do later ones."""
     first, second = await pool.run_all([release.wait, lambda: 2], SHORT)
     assert (type(first), second) == (LoadTimeout, 2)
     assert await pool.run(lambda: 3, LONG) == 3
 
 
 async def test_blocked_thread_is_ended_when_it_runs_on(pool: WorkerPool, release: threading.Event) -> None:
-    """Code that goes on after a blocking call is ended then: here its thread does not get to the end."""
+    """An abandoned thread is ended when its blocking call returns."""
     reached = []
 
     def job() -> None:
@@ -187,7 +187,7 @@ async def test_blocked_thread_is_ended_when_it_runs_on(pool: WorkerPool, release
 
 
 async def test_twenty_hanging_jobs_do_not_stop_a_good_one(pool: WorkerPool, release: threading.Event) -> None:
-    """Twenty files that never finish cost only themselves (promise 12)."""
+    """Twenty jobs that never finish do not stop another one (promise 12)."""
     answers = await pool.run_all([*[release.wait] * 20, lambda: "good"], SHORT)
     assert [type(answer) for answer in answers[:20]] == [LoadTimeout] * 20
     assert answers[20] == "good"
@@ -196,29 +196,29 @@ async def test_twenty_hanging_jobs_do_not_stop_a_good_one(pool: WorkerPool, rele
 async def test_more_hanging_jobs_than_threads(
     pool: WorkerPool, release: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Threads that were given up make room for others, so no number of hanging files uses them up."""
+    """Abandoned threads do not count against the limit of threads."""
     monkeypatch.setattr(deadline, "MOST_THREADS", 3)
     answers = await pool.run_all([*[release.wait] * 10, lambda: "good"], SHORT)
     assert answers[10] == "good"
 
 
 async def test_twenty_loops_are_ended(pool: WorkerPool) -> None:
-    """Twenty endless loops leave no thread that burns time (promise 12)."""
+    """The threads of twenty endless loops end (promise 12)."""
     answers = await pool.run_all([*[loop_for_ever] * 20, lambda: "good"], SHORT)
     assert [type(answer) for answer in answers[:20]] == [LoadTimeout] * 20
     assert answers[20] == "good"
 
 
 async def test_each_job_has_its_own_deadline(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The deadline is one for each job, not one for all: many quick jobs may take longer together."""
+    """Each job has a deadline of its own: many quick jobs may take longer together."""
     monkeypatch.setattr(deadline, "MOST_THREADS", 1)
     pause = threading.Event()
     answers = await pool.run_all([lambda: pause.wait(0.02)] * 30, 0.4)
     assert answers == [False] * 30
 
 
-async def test_late_answer_is_dropped(pool: WorkerPool, release: threading.Event) -> None:
-    """What a job answers after its deadline changes nothing."""
+async def test_late_result_is_dropped(pool: WorkerPool, release: threading.Event) -> None:
+    """A result after the deadline is dropped."""
     (answer,) = await pool.run_all([release.wait], SHORT)
     release.set()
     assert ended(*threads())
@@ -229,7 +229,7 @@ async def test_late_answer_is_dropped(pool: WorkerPool, release: threading.Event
 
 
 async def test_cancelled_run_ends_its_threads(pool: WorkerPool) -> None:
-    """Who is cancelled while waiting leaves no loop behind."""
+    """A cancelled run leaves no loop behind."""
     begun = threading.Event()
 
     def job() -> None:
@@ -263,7 +263,7 @@ async def test_cancelled_run_begins_no_more_jobs(pool: WorkerPool, release: thre
 
 
 async def test_threads_end_with_their_jobs(pool: WorkerPool) -> None:
-    """No thread waits for more work when the jobs are done."""
+    """Threads end when no job is left."""
     await pool.run_all([lambda: None] * 10, LONG)
     assert ended(*threads())
     assert threads() == []

@@ -1,9 +1,8 @@
-"""`charhost check`: what it prints, and what it ends with."""
+"""`charhost check`: its output, and its exit status."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -19,20 +18,13 @@ from tests.conftest import character
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="rehearsals are for Linux only")
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the machine has set is out of sight."""
-    for name in [name for name in os.environ if name.startswith("CHARHOST_")]:
-        monkeypatch.delenv(name)
-
-
 def run(*arguments: str) -> Result:
-    """The outcome of a command line."""
+    """Run a command line, and return its result."""
     return CliRunner().invoke(app, list(arguments))
 
 
 def test_good_directory_ends_with_0(directory: Path) -> None:
-    """Where every file would serve, each stands in a line, and the status is 0."""
+    """A directory of good files is printed with one line each, and the status is 0."""
     result = run("check", str(directory))
     assert result.exit_code == 0, result.output
     *lines, last = result.stdout.splitlines()
@@ -43,8 +35,8 @@ def test_good_directory_ends_with_0(directory: Path) -> None:
     assert last.startswith(f"✓ 1 of 1 character files in {directory} would serve. (")
 
 
-def test_tools_of_the_host_stand_among_the_tools(directory: Path, write: Callable[[str, str], Path]) -> None:
-    """Whatever a model can call is in the table; the report says which are the host's."""
+def test_tools_of_the_host_are_listed(directory: Path, write: Callable[[str, str], Path]) -> None:
+    """The table lists the host's tools with the others, and the report has them in a field of their own."""
     write("ada.py", f"{character()}HOST_TOOLS = ['list_characters']")
     assert run("check", str(directory)).stdout.splitlines()[1].split()[-1] == "list_characters"
     report = json.loads(run("check", str(directory), "--json").stdout)
@@ -52,7 +44,7 @@ def test_tools_of_the_host_stand_among_the_tools(directory: Path, write: Callabl
 
 
 def test_one_bad_file_ends_with_1(directory: Path, write: Callable[[str, str], Path]) -> None:
-    """One file that would not serve makes the status 1, and stands in a line as a compiler would write it."""
+    """A file that fails is printed like an error of a compiler, and the status is 1."""
     write("bob.py", "X = 1\n1 / 0")
     result = run("check", str(directory))
     assert result.exit_code == 1
@@ -61,14 +53,14 @@ def test_one_bad_file_ends_with_1(directory: Path, write: Callable[[str, str], P
 
 
 def test_second_file_of_a_name_is_an_error(directory: Path, write: Callable[[str, str], Path]) -> None:
-    """The first file of a name wins, as in a reload; the other one is named with the line to change."""
+    """The second file of a name is an error with the line of the name."""
     write("bob.py", character("Ada"))
     text = "'Ada' is already the CHARACTER_NAME of ada.py; give one of them another name"
     assert f"bob.py:2: DuplicateName: {text}" in run("check", str(directory)).stdout
 
 
 def test_report_has_the_fields_of_a_reload(directory: Path, write: Callable[[str, str], Path]) -> None:
-    """With `--json` nothing is printed but a report, whose fields are those of a reload where it has them."""
+    """With `--json` only a report is printed, whose fields are those of a reload and the characters."""
     write("bob.py", "1 / 0")
     result = run("check", str(directory), "--json")
     report = json.loads(result.stdout)
@@ -91,7 +83,7 @@ def test_report_has_the_fields_of_a_reload(directory: Path, write: Callable[[str
 
 @pytest.mark.parametrize("name", ["empty", "nowhere"])
 def test_nothing_to_load_ends_with_1(tmp_path: Path, name: str) -> None:
-    """An empty directory, or none, is what a reload would refuse."""
+    """An empty or missing directory is named, and the status is 1."""
     (tmp_path / "empty").mkdir()
     result = run("check", str(tmp_path / name))
     assert (result.exit_code, str(tmp_path / name) in result.stdout) == (1, True)
@@ -99,12 +91,12 @@ def test_nothing_to_load_ends_with_1(tmp_path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("arguments", [["--no-such-option"], ["one", "two"]])
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
-    """What the command does not understand is told apart from files that fail."""
+    """Wrong usage ends with 2, unlike files that fail."""
     assert run("check", *arguments).exit_code == 2
 
 
 def test_settings_that_cannot_work_end_with_2(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A variable that is wrong is named."""
+    """An invalid variable is named, and the status is 2."""
     monkeypatch.setenv("CHARHOST_FILE_DEADLINE", "soon")
     result = run("check", str(directory))
     assert result.exit_code == 2
@@ -112,13 +104,13 @@ def test_settings_that_cannot_work_end_with_2(directory: Path, monkeypatch: pyte
 
 
 def test_without_an_argument_the_setting_is_checked(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The directory is the one that `charhost serve` would serve."""
+    """Without an argument the directory of the settings is checked."""
     monkeypatch.setenv("CHARHOST_DIRECTORY", str(directory))
     assert f"1 of 1 character files in {directory} would serve" in run("check").stdout
 
 
 def test_text_of_a_file_sends_nothing_to_the_terminal(directory: Path, write: Callable[[str, str], Path]) -> None:
-    """Control characters in names and messages are spelled."""
+    """Control characters in names and messages are escaped."""
     write("bob.py", r"raise ValueError('\x1b[2J')")
     write("eve.py", character("Eve").replace('"Eve"', r'"E\x1bve"'))
     result = run("check", str(directory))
@@ -130,14 +122,14 @@ def test_text_of_a_file_sends_nothing_to_the_terminal(directory: Path, write: Ca
 def test_long_run_shows_a_bar_on_a_terminal(
     directory: Path, monkeypatch: pytest.MonkeyPatch, long: float, is_shown: bool
 ) -> None:
-    """The bar is on standard error, and only where there is something to wait for."""
+    """A run of some length shows a progress bar on standard error."""
     monkeypatch.setattr(sys.modules["charhost.cli.check"], "_LONG", long)
     result = CliRunner().invoke(app, ["check", str(directory)], env={"FORCE_COLOR": "1"})
     assert ("Checking" in result.stderr, "Checking" in result.stdout) == (is_shown, False)
 
 
-def test_elsewhere_it_says_that_it_needs_linux(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where processes cannot be ended with all they started, nothing is run."""
+def test_other_systems_than_linux_end_with_2(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On other systems than Linux the command ends with 2, and runs no file."""
     monkeypatch.setattr(sys, "platform", "darwin")
     result = run("check", str(directory))
     assert (result.exit_code, "Linux" in result.stderr) == (2, True)

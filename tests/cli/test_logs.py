@@ -1,4 +1,4 @@
-"""What the log looks like."""
+"""The format and the files of the log."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from charhost.settings import Settings
 
 @pytest.fixture
 def root() -> Iterator[logging.Logger]:
-    """The root logger, without handlers and put back in order afterwards."""
+    """The root logger without handlers; its own ones are restored afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     root.handlers.clear()
@@ -27,25 +27,25 @@ def root() -> Iterator[logging.Logger]:
 
 
 def record(message: str, *arguments: object) -> logging.LogRecord:
-    """A record of the reload's logger."""
+    """Return a log record of the reload's logger."""
     return logging.LogRecord("charhost.reload", logging.INFO, __file__, 1, message, arguments, None)
 
 
 def test_a_line_has_time_level_name_and_text() -> None:
-    """A record is one line that says when, how serious, who and what."""
+    """A log line has the time, the level, the logger's name and the text."""
     line = Formatter().format(record("character reload %s", "applied"))
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO charhost\.reload: character reload applied", line)
 
 
-def test_modules_are_called_as_their_authors_call_them() -> None:
-    """The number of a build is no business of who reads a log, neither in the text nor as a logger's name."""
+def test_module_names_have_no_build_number() -> None:
+    """Module names have no build number, neither in the text nor as a logger's name."""
     theirs = record("No module named 'characters.b7.x'")
     theirs.name = "characters.b7.charles"
     assert Formatter().format(theirs).endswith("INFO characters.charles: No module named 'characters.x'")
 
 
 def test_a_traceback_follows_its_line() -> None:
-    """What was raised is shown below the line."""
+    """A traceback follows its log line."""
     failed = record("it failed")
     try:
         raise RuntimeError("arr")
@@ -56,7 +56,7 @@ def test_a_traceback_follows_its_line() -> None:
 
 
 def test_the_log_goes_to_standard_error(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
-    """Lines from INFO on are written to standard error, others are not."""
+    """Lines of INFO and above are written to standard error, others are not."""
     configure(Settings())
     logging.getLogger("charhost.reload").info("character reload applied")
     logging.getLogger("charhost.reload").debug("what only developers want")
@@ -66,7 +66,7 @@ def test_the_log_goes_to_standard_error(root: logging.Logger, capsys: pytest.Cap
 
 
 def test_the_log_goes_to_a_file_too(root: logging.Logger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The file of the settings, whose folders are made, gets the same lines."""
+    """The log file of the settings gets the same lines, and its folders are made."""
     configure(Settings(log_file=tmp_path / "logs" / "server.log"))
     logging.getLogger("charhost.reload").info("character reload applied from /développeuse")
     written = (tmp_path / "logs" / "server.log").read_text(encoding="utf-8")
@@ -75,15 +75,15 @@ def test_the_log_goes_to_a_file_too(root: logging.Logger, tmp_path: Path, capsys
 
 
 def test_the_log_file_is_continued(root: logging.Logger, tmp_path: Path) -> None:
-    """A restart does not lose what was written before it."""
+    """A restart appends to the log file."""
     (tmp_path / "server.log").write_text("before\n")
     configure(Settings(log_file=tmp_path / "server.log"))
     logging.getLogger("charhost.reload").info("after")
     assert [line.split()[-1] for line in (tmp_path / "server.log").read_text().splitlines()] == ["before", "after"]
 
 
-def test_a_rotated_log_file_is_made_anew(root: logging.Logger, tmp_path: Path) -> None:
-    """A file that was moved away, as logrotate does, is opened again."""
+def test_a_rotated_log_file_is_opened_again(root: logging.Logger, tmp_path: Path) -> None:
+    """A log file that was moved away, as by logrotate, is opened again."""
     configure(Settings(log_file=tmp_path / "server.log"))
     (tmp_path / "server.log").rename(tmp_path / "server.log.1")
     logging.getLogger("charhost.reload").info("after")
@@ -91,14 +91,14 @@ def test_a_rotated_log_file_is_made_anew(root: logging.Logger, tmp_path: Path) -
 
 
 def test_a_path_that_is_not_utf8_can_be_logged(root: logging.Logger, tmp_path: Path) -> None:
-    """A name with stray bytes in it is escaped in the file and does not stop the log."""
+    """A file name that is not UTF-8 is escaped in the log file."""
     configure(Settings(log_file=tmp_path / "server.log"))
     logging.getLogger("charhost.reload").info("caf\udce9")
     assert "caf\\udce9" in (tmp_path / "server.log").read_text()
 
 
 def test_configuring_twice_writes_every_line_once(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:
-    """The handlers of before are replaced, not joined."""
+    """A second configuration replaces the handlers of the first."""
     configure(Settings())
     configure(Settings())
     logging.getLogger("charhost.reload").info("once")

@@ -1,11 +1,9 @@
-"""`charhost preview`: what a model will be told by one character."""
+"""`charhost preview` prints the prompt of one character, and its tools and greetings."""
 
 from __future__ import annotations
 
 import json
-import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,10 +11,10 @@ from typer.testing import CliRunner, Result
 
 from charhost.cli import app
 from tests.conftest import character
+from tests.reload.helpers import Write
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="rehearsals are for Linux only")
 
-Write = Callable[[str, str], Path]
 
 TOOLS = """
 GREETING = ["Hello.", "Welcome."]
@@ -27,20 +25,13 @@ PromptGenerator.handle_tool_call = lambda self, name, arguments: "6"
 HOST_TOOLS = "HOST_TOOLS = ['list_characters']\n"
 
 
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever the machine has set is out of sight."""
-    for name in [name for name in os.environ if name.startswith("CHARHOST_")]:
-        monkeypatch.delenv(name)
-
-
 def preview(name: str, directory: Path, *options: str) -> Result:
-    """The outcome of asking for a preview."""
+    """Run `charhost preview`, and return its result."""
     return CliRunner().invoke(app, ["preview", name, "--directory", str(directory), *options])
 
 
-def test_prompt_and_all_that_goes_with_it(directory: Path, write: Write) -> None:
-    """The prompt stands first, then the file, the size, the tools and the greetings."""
+def test_prompt_is_printed_with_its_tools(directory: Path, write: Write) -> None:
+    """The prompt is printed first, then the file, the size, the tools and the greetings."""
     write("bob.py", character("Bob", "Be kind.\nBe brief.") + TOOLS + HOST_TOOLS)
     result = preview("Bob", directory)
     assert result.exit_code == 0, result.output
@@ -58,7 +49,7 @@ def test_prompt_and_all_that_goes_with_it(directory: Path, write: Write) -> None
 
 
 def test_json(directory: Path, write: Write) -> None:
-    """Programs get the same in JSON."""
+    """With `--json` the same is printed as JSON."""
     write("bob.py", character("Bob") + TOOLS + HOST_TOOLS)
     found = json.loads(preview("Bob", directory, "--json").stdout)
     assert (found["name"], found["prompt"], found["prompt_characters"], found["prompt_tokens"]) == (
@@ -72,27 +63,27 @@ def test_json(directory: Path, write: Write) -> None:
 
 
 def test_other_files_are_not_run(directory: Path, write: Write, tmp_path: Path) -> None:
-    """Where a file says its name plainly, no other one is run."""
+    """A file with another literal name is not executed."""
     write("bob.py", f"open({str(tmp_path / 'run')!r}, 'w'){character('Bob')}")
     assert preview(" Ada ", directory).exit_code == 0
     assert not (tmp_path / "run").exists()
 
 
 def test_computed_name_is_found(directory: Path, write: Write) -> None:
-    """A name that only running tells is found, too."""
+    """A computed name is found by executing the file."""
     write("bob.py", character("Bob").replace('"Bob"', '"B" + "ob"'))
     assert "file: bob.py" in preview("Bob", directory).stdout
 
 
 def test_first_file_of_a_name_is_shown(directory: Path, write: Write) -> None:
-    """Of two files with one name it is the one that would serve."""
+    """Of two files with one name the first one is shown."""
     write("bob.py", character("Ada", "Be wild."))
     assert preview("Ada", directory).stdout.startswith("Be kind.\n")
 
 
 @pytest.mark.parametrize(("name", "near"), [("Zoé O'Hare", "Zoë O'Hara"), ("zoe", "Zoë O'Hara"), ("AD", "Ada")])
 def test_unknown_name_lists_the_nearest(directory: Path, write: Write, name: str, near: str) -> None:
-    """A typing mistake is answered with the names that are like it."""
+    """An unknown name is an error that lists similar names."""
     write("zoe.py", character("Zoë O'Hara"))
     result = preview(name, directory)
     assert (result.exit_code, result.stdout) == (1, "")
@@ -100,35 +91,35 @@ def test_unknown_name_lists_the_nearest(directory: Path, write: Write, name: str
 
 
 def test_quite_another_name_lists_all(directory: Path, write: Write) -> None:
-    """Where none is near, those that there are are listed."""
+    """Without a similar name the error lists all names."""
     write("bob.py", character("Bob"))
     assert preview("Xylophon", directory).stderr.endswith("; there are Ada, Bob\n")
 
 
 @pytest.mark.parametrize(
-    ("source", "said"),
+    ("source", "text"),
     [
         ("1 / 0", "bob.py:16: ZeroDivisionError: division by zero"),
         ("import ctypes; ctypes.string_at(0)", "bob.py: Crash: loaded in a child process, the process died of SIGSEGV"),
     ],
 )
-def test_failure_is_an_error_of_the_file(directory: Path, write: Write, source: str, said: str) -> None:
-    """What fails or crashes is told like a finding of `charhost check`."""
+def test_failure_is_an_error_of_the_file(directory: Path, write: Write, source: str, text: str) -> None:
+    """A failure or crash is printed as by `charhost check`."""
     write("bob.py", character("Bob") + f"\n\n{source}")
     result = preview("Bob", directory)
     assert (result.exit_code, result.stdout) == (1, "")
-    assert said in result.stderr
+    assert text in result.stderr
 
 
 def test_prompt_sends_nothing_to_the_terminal(directory: Path, write: Write) -> None:
-    """Control characters of a prompt are spelled."""
+    """Control characters of a prompt are escaped."""
     write("bob.py", character("Bob").replace('"Be kind."', r'"\x1b[2J\tBe kind."'))
     assert preview("Bob", directory).stdout.startswith("\\x1b[2J\\tBe kind.\n")
 
 
 @pytest.mark.parametrize("name", ["empty", "nowhere"])
 def test_directory_without_characters_ends_with_1(tmp_path: Path, name: str) -> None:
-    """An empty directory, or none, is named."""
+    """An empty or missing directory is named, and the status is 1."""
     (tmp_path / "empty").mkdir()
     result = preview("Ada", tmp_path / name)
     assert (result.exit_code, str(tmp_path / name) in result.stderr) == (1, True)

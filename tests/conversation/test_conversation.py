@@ -16,24 +16,24 @@ from tests.scripted import (
     Kind,
     ScriptedModel,
     call,
-    cast,
-    ending,
-    house,
+    end_of,
+    events_of,
+    make_character,
+    make_conversation,
+    make_conversations,
     message,
-    played,
     sample,
-    talk,
     tool,
     words,
 )
 
 
 class Build(LoadedModules):
-    """Modules of which only the end can be seen."""
+    """Modules whose end can be observed."""
 
 
 def character(name: str, prompt: str, **fields: Any) -> Character:
-    """A character with that prompt, whose class nobody else holds."""
+    """Return a character with that prompt, without another reference to its class."""
 
     class Saying(Kind):
         def make_system_prompt(self) -> str:
@@ -42,11 +42,11 @@ def character(name: str, prompt: str, **fields: Any) -> Character:
         def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
             return f"{name}'s result"
 
-    return cast(Saying, name=name, **fields)
+    return make_character(Saying, name=name, **fields)
 
 
 def settle() -> None:
-    """Wait for the threads that ran a character's code, which hold it until they end, and collect what nobody holds."""
+    """Wait for the threads that ran a character's code, and collect garbage."""
     for thread in threading.enumerate():
         if thread.name == "charhost-loader":
             thread.join(LIMIT)
@@ -60,15 +60,15 @@ def system(model: ScriptedModel) -> list[str]:
 
 def test_conversations_are_told_apart() -> None:
     """Each conversation has an id and a history of its own."""
-    shared = house()
-    one, two = shared.open(cast(), "test"), shared.open(cast(), "test")
+    shared = make_conversations()
+    one, two = shared.open(make_character(), "test"), shared.open(make_character(), "test")
     one.history.append(message("Hi"))
     assert one.id.startswith("conv_")
     assert (one.id != two.id, len(two.history)) == (True, 0)
 
 
 async def test_prompt_is_made_at_the_first_turn_and_kept() -> None:
-    """A character thinks up its prompt once for a conversation, and not before it is asked something."""
+    """The prompt is made at the first turn, once in a conversation."""
     made: list[int] = []
 
     class Counting(Kind):
@@ -77,16 +77,16 @@ async def test_prompt_is_made_at_the_first_turn_and_kept() -> None:
             return f"Prompt {len(made)}."
 
     model = ScriptedModel()
-    conversation = talk(model, cast(Counting))
+    conversation = make_conversation(model, make_character(Counting))
     turns = [conversation.respond(), conversation.respond()]
     assert made == []
     for turn in turns:
-        await played(turn)
+        await events_of(turn)
     assert system(model) == ["Prompt 1.", "Prompt 1."]
 
 
 async def test_each_conversation_has_its_own_instance() -> None:
-    """What a character remembers of one conversation it does not know in another."""
+    """Each conversation has an instance of its character of its own."""
     made: list[Kind] = []
 
     class Noting(Kind):
@@ -94,32 +94,32 @@ async def test_each_conversation_has_its_own_instance() -> None:
             made.append(self)
             return ""
 
-    shared, noting = house(), cast(Noting)
+    shared, noting = make_conversations(), make_character(Noting)
     for _ in range(2):
-        await played(shared.open(noting, "test").respond())
+        await events_of(shared.open(noting, "test").respond())
     assert made[0] is not made[1]
 
 
 async def test_wish_is_for_one_turn() -> None:
-    """Instructions, tools and options of one answer are forgotten at the next."""
+    """Instructions, tools and options of one response are not used in the next."""
     model = ScriptedModel()
-    conversation = talk(model)
-    await played(conversation.respond(TurnOptions(instructions="Rhyme.", tools=[tool("door")], options={"seed": 1})))
-    await played(conversation.respond())
+    conversation = make_conversation(model)
+    await events_of(conversation.respond(TurnOptions(instructions="Rhyme.", tools=[tool("door")], options={"seed": 1})))
+    await events_of(conversation.respond())
     assert system(model) == ["Be kind.\n\nRhyme.", "Be kind."]
     assert (list(model.requests[1].tools), model.requests[1].options) == ([], {})
 
 
 async def test_conversation_outlives_its_failures() -> None:
-    """A turn that fails leaves the conversation as good as before."""
-    conversation = talk(ScriptedModel([RuntimeError("gone")], ["Hi."]))
-    assert (await ending(conversation.respond())).outcome == "failed"
-    assert words(await played(conversation.respond())) == "Hi."
+    """A conversation continues after a turn that failed."""
+    conversation = make_conversation(ScriptedModel([RuntimeError("gone")], ["Hi."]))
+    assert (await end_of(conversation.respond())).outcome == "failed"
+    assert words(await events_of(conversation.respond())) == "Hi."
     assert sample(conversation, "turns_total", front_door="test", outcome="completed") == 1
 
 
 async def test_hanging_prompt_of_another_conversation() -> None:
-    """A conversation whose character hangs delays no other one in the same house."""
+    """A conversation whose character hangs delays no other one on the same server."""
     begun, release = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
@@ -129,10 +129,10 @@ async def test_hanging_prompt_of_another_conversation() -> None:
             release.wait(LIMIT)
             return ""
 
-    shared = house()
-    hanging = asyncio.create_task(played(shared.open(cast(Hanging), "test").respond()))
+    shared = make_conversations()
+    hanging = asyncio.create_task(events_of(shared.open(make_character(Hanging), "test").respond()))
     await asyncio.wait_for(begun.wait(), LIMIT)
-    assert words(await played(shared.open(cast(), "test").respond())) == "Hi."
+    assert words(await events_of(shared.open(make_character(), "test").respond())) == "Hi."
     assert not hanging.done()
     release.set()
     await hanging
@@ -142,19 +142,19 @@ async def test_hanging_prompt_of_another_conversation() -> None:
 
 
 async def test_next_turn_has_the_new_character() -> None:
-    """After a move the new character answers, with a prompt of its own, to what was said before it."""
+    """After a move the next turn has the new character, its prompt, and the history."""
     model = ScriptedModel()
-    conversation = talk(model, character("Ada", "I am Ada."))
-    await played(conversation.respond())
+    conversation = make_conversation(model, character("Ada", "I am Ada."))
+    await events_of(conversation.respond())
     conversation.move_to(bob := character("Bob", "I am Bob."))
     assert conversation.character is bob
-    await played(conversation.respond())
+    await events_of(conversation.respond())
     assert system(model) == ["I am Ada.", "I am Bob."]
     assert [spoken["content"] for spoken in model.messages[1:]] == ["Hello?", "Hi."]
 
 
 async def test_each_character_has_its_model() -> None:
-    """Which model answers is asked for the character that answers."""
+    """The model is chosen for the character of the turn."""
     asked: list[str] = []
 
     class Choosy(ScriptedModel):
@@ -162,10 +162,10 @@ async def test_each_character_has_its_model() -> None:
             asked.append(character.name)
             return self
 
-    conversation = talk(Choosy(), cast(name="Ada"))
-    await played(conversation.respond())
-    conversation.move_to(cast(name="Bob"))
-    await played(conversation.respond())
+    conversation = make_conversation(Choosy(), make_character(name="Ada"))
+    await events_of(conversation.respond())
+    conversation.move_to(make_character(name="Bob"))
+    await events_of(conversation.respond())
     assert asked == ["Ada", "Bob"]
 
 
@@ -173,8 +173,8 @@ async def test_running_turn_keeps_its_character() -> None:
     """A turn ends with the prompt, the tools and the code that it began with."""
     pause = asyncio.Event()
     model = ScriptedModel([pause, call("roll")], ["Done."])
-    conversation = talk(model, character("Ada", "I am Ada.", tools=[tool("roll")]))
-    reading = asyncio.create_task(played(conversation.respond()))
+    conversation = make_conversation(model, character("Ada", "I am Ada.", tools=[tool("roll")]))
+    reading = asyncio.create_task(events_of(conversation.respond()))
     await asyncio.wait_for(model.pausing.wait(), LIMIT)
     conversation.move_to(character("Bob", "I am Bob."))
     pause.set()
@@ -183,22 +183,22 @@ async def test_running_turn_keeps_its_character() -> None:
 
 
 async def test_turn_that_was_made_before_a_move() -> None:
-    """A turn belongs to the character that it was made with, also when nobody has read it yet."""
+    """A turn keeps the character that it was made with, also if it is read after the move."""
     model = ScriptedModel()
-    conversation = talk(model, character("Ada", "I am Ada."))
+    conversation = make_conversation(model, character("Ada", "I am Ada."))
     turn = conversation.respond()
     conversation.move_to(character("Bob", "I am Bob."))
-    await played(turn)
+    await events_of(turn)
     assert system(model) == ["I am Ada."]
 
 
 async def test_move_to_a_new_version() -> None:
     """The same name with new code is a new character, and makes a prompt of its own."""
     model = ScriptedModel()
-    conversation = talk(model, character("Ada", "Old."))
-    await played(conversation.respond())
+    conversation = make_conversation(model, character("Ada", "Old."))
+    await events_of(conversation.respond())
     conversation.move_to(character("Ada", "New."))
-    await played(conversation.respond())
+    await events_of(conversation.respond())
     assert system(model) == ["Old.", "New."]
 
 
@@ -211,24 +211,24 @@ async def test_move_to_the_same_character() -> None:
             made.append(1)
             return ""
 
-    conversation = talk(None, cast(Counting))
-    await played(conversation.respond())
+    conversation = make_conversation(None, make_character(Counting))
+    await events_of(conversation.respond())
     conversation.move_to(conversation.character)
-    await played(conversation.respond())
+    await events_of(conversation.respond())
     assert made == [1]
 
 
 async def test_old_build_is_let_go() -> None:
     """After a move, and the end of its last turn, a conversation holds nothing of the old build."""
     build = Build()
-    conversation = talk(
+    conversation = make_conversation(
         ScriptedModel([call("roll")], ["Hi."]), character("Ada", "", tools=[tool("roll")], modules=build)
     )
     old: list[weakref.ref[Any]] = [weakref.ref(build), weakref.ref(conversation.character.prompt_generator)]
     del build
-    await played(conversation.respond())
+    await events_of(conversation.respond())
     assert old[0]() is not None
-    conversation.move_to(cast(name="Bob"))
+    conversation.move_to(make_character(name="Bob"))
     settle()
     assert [ref() for ref in old] == [None, None]
 
@@ -237,12 +237,12 @@ async def test_old_build_lives_as_long_as_its_turn() -> None:
     """A running turn keeps the modules that its character needs."""
     build, pause = Build(), asyncio.Event()
     model = ScriptedModel([pause])
-    conversation = talk(model, character("Ada", "", modules=build))
+    conversation = make_conversation(model, character("Ada", "", modules=build))
     old = weakref.ref(build)
     del build
-    reading = asyncio.create_task(played(conversation.respond()))
+    reading = asyncio.create_task(events_of(conversation.respond()))
     await asyncio.wait_for(model.pausing.wait(), LIMIT)
-    conversation.move_to(cast(name="Bob"))
+    conversation.move_to(make_character(name="Bob"))
     settle()
     assert old() is not None
     pause.set()
@@ -253,16 +253,16 @@ async def test_old_build_lives_as_long_as_its_turn() -> None:
 
 
 async def test_old_build_of_a_turn_that_was_cancelled() -> None:
-    """Also a turn that was cut lets go of its build."""
+    """A cancelled turn does not keep its build alive."""
     build = Build()
-    conversation = talk(ScriptedModel(["Hel", "lo"]), character("Ada", "", modules=build))
+    conversation = make_conversation(ScriptedModel(["Hel", "lo"]), character("Ada", "", modules=build))
     old = weakref.ref(build)
     del build
     turn = conversation.respond()
     async with aclosing(turn.events()) as events:
         async for _ in events:
             turn.cancel()
-    conversation.move_to(cast(name="Bob"))
+    conversation.move_to(make_character(name="Bob"))
     del turn, events
     settle()
     assert old() is None

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from charhost.conversation import history
 from charhost.conversation.history import MOST_CHARACTERS, MOST_ITEMS, History, fit
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Text, parted, size, turns
-from tests.conversation.test_items import ITEMS
+from tests.conversation.random_items import ITEMS
 from tests.scripted import message
 
 
@@ -30,14 +30,14 @@ def ids(kept: History) -> list[str]:
 
 
 def test_items_are_in_their_order() -> None:
-    """What is appended stands at the end."""
+    """An appended item is the last one."""
     kept = holding(said("a"), said("b"))
     assert (ids(kept), len(kept)) == (["a", "b"], 2)
 
 
 @pytest.mark.parametrize(("after", "order"), [(None, "xab"), ("a", "axb"), ("b", "abx")])
 def test_insert(after: str | None, order: str) -> None:
-    """An item goes behind the one that is named, and to the front without one."""
+    """An item is inserted after the named one, and at the front without one."""
     kept = holding(said("a"), said("b"))
     kept.insert(said("x"), after)
     assert ids(kept) == list(order)
@@ -68,14 +68,14 @@ def test_replace() -> None:
 
 
 def test_replace_what_was_removed() -> None:
-    """What a client removed while it was being said does not come back."""
+    """An item that a client removed is not replaced."""
     kept = holding(said("a"))
     kept.replace(said("b"))
     assert ids(kept) == ["a"]
 
 
 def test_find() -> None:
-    """A client may look up what it can see, by its id."""
+    """An item is found by its id if clients can see it."""
     kept = holding(said("a"), said("b", hidden=True))
     found = kept.find("a")
     assert found is not None
@@ -96,7 +96,7 @@ def test_too_many_items(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_opening_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system messages at the front outlast what was said after them."""
+    """The system messages at the front are kept longer than later items."""
     monkeypatch.setattr(history, "MOST_ITEMS", 3)
     rules = [Message(role="system", parts=(Text("x"),), id=name) for name in "rs"]
     assert ids(holding(*rules, said("a"), said("b"), said("c"))) == ["r", "s", "c"]
@@ -105,7 +105,7 @@ def test_opening_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_too_many_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """So it does when the items are few and long, but the last one stays."""
+    """Over the limit of characters the oldest items are dropped, but the last one stays."""
     monkeypatch.setattr(history, "MOST_CHARACTERS", 10)
     kept = holding(said("a", text="x" * 5), said("b", text="x" * 5))
     assert ids(kept) == ["a", "b"]
@@ -134,7 +134,7 @@ def test_what_was_forgotten_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> N
     ("characters", "tokens", "learnt"), [(300, 100, 3.0), (10, 100, 1.0), (9_000, 100, 8.0), (100, 0, 4.0)]
 )
 def test_length_of_a_token_is_learnt(characters: int, tokens: int, learnt: float) -> None:
-    """A token is four characters long until the model says otherwise, and never absurdly short or long."""
+    """The length of a token is four characters until the model's usage gives another, within bounds."""
     kept = History()
     assert kept.characters_per_token == 4.0
     kept.learn(characters, tokens)
@@ -145,7 +145,7 @@ def test_length_of_a_token_is_learnt(characters: int, tokens: int, learnt: float
 
 
 def test_oldest_turns_go_first() -> None:
-    """What does not fit is left out turn by turn, from the front."""
+    """Turns that do not fit are left out from the front."""
     items = [said(name, text="x" * 10) if n % 2 == 0 else message("y", "assistant") for n, name in enumerate("abcdef")]
     assert fit(items, 33) == items
     assert fit(items, 32) == items[2:]
@@ -154,14 +154,14 @@ def test_oldest_turns_go_first() -> None:
 
 
 def test_no_turn_is_left_out_between_others() -> None:
-    """Where a long turn does not fit, the short ones before it go too: a talk has no holes."""
+    """When a long turn does not fit, the shorter ones before it are left out too."""
     short, long, last = said("a"), said("b", text="x" * 99), said("c")
     answer = message("y", "assistant")
     assert fit([short, answer, long, answer, last], 10) == [last]
 
 
 def test_last_turn_stays_however_long() -> None:
-    """What the user has just said is always sent, and all that belongs to it."""
+    """The last turn is always sent, whatever its length."""
     question = said("a", text="x" * 99)
     call = FunctionCall(call_id="1", name="roll", arguments="{}")
     output = FunctionOutput(call_id="1", output="y" * 99)
@@ -189,7 +189,7 @@ def test_nothing_fits_into_nothing() -> None:
 @settings(deadline=None)
 @given(ITEMS, st.integers(0, 60))
 def test_fit_keeps_whole_turns_at_the_end(items: list[Item], characters: int) -> None:
-    """What is sent is the opening and the last turns, none of them cut, and no longer than it may be."""
+    """The opening and as many whole turns from the end as fit are sent."""
     opening, later = parted(items)
     kept = fit(items, characters)[len(opening) :]
     whole = list(turns(later))
@@ -200,7 +200,7 @@ def test_fit_keeps_whole_turns_at_the_end(items: list[Item], characters: int) ->
 @settings(deadline=None)
 @given(ITEMS, st.integers(0, 60), st.integers(0, 60))
 def test_more_room_never_loses_anything(items: list[Item], characters: int, more: int) -> None:
-    """Whoever may send more sends at least as much."""
+    """With more room at least as many items are sent."""
     less, much = fit(items, characters), fit(items, characters + more)
     opening, _ = parted(items)
     assert much[: len(opening)] == less[: len(opening)] == opening
@@ -217,7 +217,7 @@ def test_many_items_are_quickly_put_in_and_cut() -> None:
 
 
 def test_an_image_weighs_what_it_takes() -> None:
-    """What is kept is bounded by what it takes in memory, though a model reads an image as a page."""
+    """The history is bounded by the memory of an image, though a model counts it as a page."""
     history = History()
     for _ in range(5):
         history.append(Message(role="user", parts=(Image("data:," + "A" * (MOST_CHARACTERS // 3)),)))

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from charhost.conversation.chat_messages import as_messages
 from charhost.conversation.items import (
@@ -23,13 +22,8 @@ from charhost.conversation.items import (
     size,
     turns,
 )
+from tests.conversation.random_items import ITEMS
 from tests.scripted import message
-
-_IDS = st.sampled_from(["a", "b", "c"])
-_MESSAGES = st.builds(message, st.text(max_size=5), st.sampled_from(["user", "system", "assistant"]))
-_CALLS = st.builds(lambda i, a: FunctionCall(call_id=i, name="roll", arguments=a), _IDS, st.sampled_from(["", "{}"]))
-_OUTPUTS = st.builds(lambda i, o: FunctionOutput(call_id=i, output=o), _IDS, st.text(max_size=5))
-ITEMS = st.lists(_MESSAGES | _CALLS | _OUTPUTS, max_size=12)
 
 
 def called(call_id: str, name: str = "roll", arguments: str = "{}") -> FunctionCall:
@@ -58,9 +52,6 @@ def test_ids_differ() -> None:
     assert Message(role="user", parts=(), id="mine").id == "mine"
 
 
-# Messages
-
-
 def test_words_are_one_text() -> None:
     """Parts that are words, or were understood as words, are one text with line breaks."""
     said = Message(role="user", parts=(Text("one"), Audio("two"), Text("three")))
@@ -69,7 +60,7 @@ def test_words_are_one_text() -> None:
 
 @pytest.mark.parametrize("transcript", [None, ""])
 def test_what_nobody_understood_is_told(transcript: str | None) -> None:
-    """Speech without a transcript is not silence: the model is told that there was something."""
+    """Speech without a transcript is sent as a placeholder, not as silence."""
     (spoken,) = as_messages([Message(role="user", parts=(Audio(transcript),))])
     assert "could not be heard" in spoken["content"]
 
@@ -97,7 +88,7 @@ def test_name_of_a_speaker_is_kept() -> None:
 
 
 def test_assistant_that_has_said_nothing_yet() -> None:
-    """A message that another answer is just beginning is not sent; a user's empty one is."""
+    """An empty message of the assistant is not sent, an empty one of the user is."""
     items: list[Item] = [Message(role="assistant", parts=(), status="in_progress"), Message(role="user", parts=())]
     assert as_messages(items) == [{"role": "user", "content": ""}]
 
@@ -105,9 +96,6 @@ def test_assistant_that_has_said_nothing_yet() -> None:
 def test_text_of_a_message() -> None:
     """The text is that of the words alone."""
     assert Message(role="user", parts=(Text("a"), Image("b"), Audio("c"), Text("d"))).text == "a\nd"
-
-
-# Calls
 
 
 def test_call_and_result() -> None:
@@ -125,19 +113,19 @@ def test_call_and_result() -> None:
 
 
 def test_call_without_arguments() -> None:
-    """Arguments that were never written are an empty object: a model refuses what is no JSON."""
+    """A call without arguments is sent with an empty object, since a model refuses invalid JSON."""
     assert as_messages([called("1", arguments="")])[0]["tool_calls"][0]["function"]["arguments"] == "{}"
 
 
 @pytest.mark.parametrize("arguments", ['{"n": ', "[1]", "null", "roll two"])
 def test_arguments_that_were_cut_are_not_sent(arguments: str) -> None:
-    """vLLM and llama.cpp answer 400 to a past call with broken arguments, in every turn after it."""
+    """Incomplete arguments are not sent: vLLM and llama.cpp refuse every later request with them."""
     spelled_call = as_messages([called("1", arguments=arguments)])[0]["tool_calls"][0]
     assert isinstance(json.loads(spelled_call["function"]["arguments"]), dict)
 
 
 def test_text_before_calls_shares_their_message() -> None:
-    """What the assistant says and then calls for is one message, and calls that follow each other too."""
+    """Text and the calls after it are one message, and so are consecutive calls."""
     items: list[Item] = [
         message("Let me see.", "assistant"),
         called("1"),
@@ -166,12 +154,12 @@ def test_dropped_result_parts_rounds_as_well() -> None:
 
 
 def test_result_without_its_call_is_dropped() -> None:
-    """A chat model refuses a result that answers nothing."""
+    """A result without its call is dropped, since a chat model refuses it."""
     assert spelled(brought("1"), message("Hi"), brought("2")) == [("user", "Hi")]
 
 
 def test_call_without_result_gets_one() -> None:
-    """A chat model refuses a call that was never answered, as when the user spoke instead."""
+    """A call without a result gets a placeholder, since a chat model refuses it otherwise."""
     assert spelled(called("1"), message("Never mind")) == [
         (None, "1"),
         ("1", "(There was no result.)"),
@@ -180,26 +168,26 @@ def test_call_without_result_gets_one() -> None:
 
 
 def test_results_in_another_order() -> None:
-    """Each result finds its call, wherever it stands, also behind what the user said meanwhile."""
+    """Each result is sent after its call, also if it follows later messages in the history."""
     items: list[Item] = [called("1"), called("2"), brought("2", "b"), message("Well?"), brought("1", "a")]
     assert spelled(*items) == [(None, "1", "2"), ("1", "a"), ("2", "b"), ("user", "Well?")]
 
 
 def test_one_id_for_two_calls() -> None:
-    """Some models number their calls from one in every answer: the first result is that of the first call."""
+    """Of two calls with one id, as some models send them, the first result belongs to the first call."""
     items: list[Item] = [called("1"), brought("1", "a"), message("Again"), called("1"), brought("1", "b")]
     assert spelled(*items) == [(None, "1"), ("1", "a"), ("user", "Again"), (None, "1"), ("1", "b")]
 
 
 def test_two_results_for_one_call() -> None:
-    """A call is answered once; what comes later for it is dropped."""
+    """A second result of a call is dropped."""
     assert spelled(called("1"), brought("1", "a"), brought("1", "b")) == [(None, "1"), ("1", "a")]
 
 
 @settings(deadline=None)
 @given(ITEMS)
 def test_strict_upstreams_accept_any_conversation(items: list[Item]) -> None:
-    """Whatever clients did to the items, each call is answered exactly once, right behind its message, in order."""
+    """Whatever clients did to the items, each call has exactly one result right after its message, in order."""
     messages = as_messages(items)
     expected: list[str] = []
     for spoken in messages:
@@ -221,24 +209,21 @@ def test_nothing_said_or_called_is_lost(items: list[Item]) -> None:
     assert said == [item.text for item in items if isinstance(item, Message)]
 
 
-# Turns
-
-
 def test_a_turn_begins_with_the_user() -> None:
-    """What follows the user's words, calls and results among it, belongs to the same turn."""
+    """Calls, results and messages after the user's belong to the same turn."""
     first: list[Item] = [message("a"), called("1"), brought("1"), message("b", "assistant")]
     second: list[Item] = [message("c"), message("d", "assistant")]
     assert list(turns([*first, *second])) == [first, second]
 
 
 def test_two_messages_in_a_row_are_one_turn() -> None:
-    """A user who speaks twice before being answered began one turn."""
+    """Two consecutive messages of the user begin one turn."""
     items: list[Item] = [message("a"), message("b"), message("c", "assistant")]
     assert list(turns(items)) == [items]
 
 
 def test_first_turn_may_begin_otherwise() -> None:
-    """What stands before the user's first words is a turn too."""
+    """Items before the first message of the user are a turn."""
     greeting, question = message("Welcome.", "assistant"), message("Hi")
     assert list(turns([greeting, question])) == [[greeting], [question]]
 
@@ -246,7 +231,7 @@ def test_first_turn_may_begin_otherwise() -> None:
 @settings(deadline=None)
 @given(ITEMS)
 def test_turns_are_all_there_is(items: list[Item]) -> None:
-    """Turn behind turn the items are as before; those at the front that the system said are parted from them."""
+    """The turns together are all items in their order, without the system messages at the front."""
     assert [item for turn in turns(items) for item in turn] == items
     opening, said = parted(items)
     assert [*opening, *said] == items

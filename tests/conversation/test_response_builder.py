@@ -16,13 +16,13 @@ from tests.scripted import call, message
 
 @pytest.fixture
 def history() -> History:
-    """A history in which nobody has spoken."""
+    """An empty history."""
     return History()
 
 
 @pytest.fixture
 def builder(history: History) -> ResponseBuilder:
-    """A builder in a house whose own tools begin with `own`."""
+    """A builder whose own tools begin with `own`."""
     return ResponseBuilder(history, lambda name: name.startswith("own"))
 
 
@@ -32,12 +32,12 @@ def piece(arguments: str, index: int = 0) -> Delta:
 
 
 def told(events: Iterable[TurnEvent]) -> list[tuple[str, int, str]]:
-    """The events, short: what happened to which item, and the text or the status of it."""
+    """Return the events in short: kind, item, and text or status."""
     return [(type(e).__name__, e.index, e.text if hasattr(e, "text") else e.item.status) for e in events]  # type: ignore[union-attr]
 
 
 def taken(builder: ResponseBuilder, *deltas: Delta) -> list[tuple[str, int, str]]:
-    """What is told of a whole answer."""
+    """Return the events of a whole response."""
     events = [event for delta in deltas for event in builder.add(delta)]
     return told([*events, *builder.close()])
 
@@ -172,7 +172,7 @@ def test_words_in_the_middle_of_a_call_come_after_it(builder: ResponseBuilder) -
 
 
 def test_call_of_an_earlier_round_cannot_go_on(builder: ResponseBuilder) -> None:
-    """Each round numbers its calls anew, and has its own."""
+    """Each round numbers its calls from zero, and has calls of its own."""
     taken(builder, call("own"))
     builder.begin_round()
     assert builder.calls == []
@@ -184,7 +184,7 @@ def test_call_of_an_earlier_round_cannot_go_on(builder: ResponseBuilder) -> None
 
 
 def test_cut_message_stays(builder: ResponseBuilder, history: History) -> None:
-    """What was said until the cut stays in the history, as incomplete."""
+    """The text up to the cut stays in the history, as incomplete."""
     events = [*builder.add(Delta("Hel")), *builder.close("incomplete")]
     assert told(events)[-1] == ("ItemDone", 0, "incomplete")
     assert [(said.text, said.status) for said in history if isinstance(said, Message)] == [("Hel", "incomplete")]
@@ -204,14 +204,14 @@ def test_cut_own_call_never_happened(builder: ResponseBuilder, history: History)
 
 
 def test_closing_twice(builder: ResponseBuilder) -> None:
-    """What is closed stays as it is."""
+    """A second close changes nothing."""
     taken(builder, Delta("Hello"))
     assert list(builder.close("incomplete")) == []
     assert builder.shown[0].status == "completed"
 
 
 def test_close_that_was_interrupted(builder: ResponseBuilder, history: History) -> None:
-    """Whoever stops reading in the middle of a close may close again: no item stays in progress."""
+    """A close whose reader stopped in the middle can be repeated, so that no item stays in progress."""
     assert len(list(builder.add(call("roll", "")))) == 1
     next(iter(closing := builder.close()))
     closing.close()  # type: ignore[attr-defined]
@@ -220,7 +220,7 @@ def test_close_that_was_interrupted(builder: ResponseBuilder, history: History) 
 
 
 def test_item_that_was_removed_meanwhile(builder: ResponseBuilder, history: History) -> None:
-    """What a client removes while it is being said does not come back at its end."""
+    """An item that a client removes while it is in progress is not added again at its end."""
     list(builder.add(Delta("Hel")))
     history.remove(builder.shown[0].id)
     assert told(builder.close()) == [("ItemDone", 0, "completed")]
@@ -228,7 +228,7 @@ def test_item_that_was_removed_meanwhile(builder: ResponseBuilder, history: Hist
 
 
 def test_answers_are_kept(builder: ResponseBuilder, history: History) -> None:
-    """What the server's own calls brought stands behind them, for this turn and the next."""
+    """The results of the server's own calls follow them, in this turn and the next."""
     taken(builder, call("own"))
     output = FunctionOutput(call_id="call_1", output="4", hidden=True)
     builder.add_outputs([output])

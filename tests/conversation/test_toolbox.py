@@ -17,14 +17,14 @@ from charhost.conversation.items import FunctionCall
 from charhost.conversation.toolbox import MOST_RESULT, Toolbox
 from charhost.errors import Stopping
 from charhost.metrics import Metrics
-from tests.scripted import LIMIT, Kind, Tool, cast, tool
+from tests.scripted import LIMIT, Kind, Tool, make_character, tool
 
 SHORT = 0.2
 ROLL = tool("roll", sides={"enum": [6, 20]})
 
 
 class World:
-    """A toolbox, and what it counts."""
+    """A toolbox, and its metrics."""
 
     def __init__(
         self,
@@ -36,11 +36,11 @@ class World:
         host: Host | None = None,
     ) -> None:
         self.metrics = Metrics()
-        instance = CharacterInstance(cast(generator, tools=tools, host_tools=host_tools), WorkerPool(), LIMIT)
+        instance = CharacterInstance(make_character(generator, tools=tools, host_tools=host_tools), WorkerPool(), LIMIT)
         self.toolbox = Toolbox(instance, self.metrics, deadline, host)
 
     async def result(self, arguments: str = '{"sides": 6}', name: str = "roll") -> str:
-        """What the model is told of one call."""
+        """Return the result of one call."""
         (output,) = await self.toolbox.run_all([FunctionCall(call_id="c1", name=name, arguments=arguments)])
         assert (output.call_id, output.hidden) == ("c1", True)
         return output.output
@@ -50,7 +50,7 @@ class World:
 
 
 class Asked(Kind):
-    """Remembers whether it was asked at all."""
+    """A tool that records its calls."""
 
     calls: list[dict[str, Any]]
 
@@ -61,13 +61,13 @@ class Asked(Kind):
 
 @pytest.fixture(autouse=True)
 def asked() -> list[dict[str, Any]]:
-    """What `Asked` was given."""
+    """Return the arguments that `Asked` received."""
     Asked.calls = []
     return Asked.calls
 
 
 async def test_call_is_answered() -> None:
-    """The character gets the name and the parsed arguments, and its answer is the result."""
+    """The character receives the name and the parsed arguments, and its result is returned."""
     world = World()
     assert await world.result() == "roll did [('sides', 6)]"
     assert (world.sample("tool_calls_total"), world.sample("tool_latency_seconds_count")) == (1, 1)
@@ -122,7 +122,7 @@ async def test_long_complaint_is_cut() -> None:
 
 
 async def test_schema_is_read_in_its_own_dialect(asked: list[dict[str, Any]]) -> None:
-    """A schema that names an older draft means what that draft says."""
+    """A schema of an older draft is read by that draft."""
     schema = {
         "$schema": "http://json-schema.org/draft-04/schema#",
         "type": "object",
@@ -134,7 +134,7 @@ async def test_schema_is_read_in_its_own_dialect(asked: list[dict[str, Any]]) ->
 
 
 async def test_schema_that_never_ends() -> None:
-    """The check is under the deadline as well, and off the event loop: a schema may ask for billions of steps."""
+    """The check of arguments is under the deadline and off the event loop, since it may need billions of steps."""
     steps = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 10} for n in range(9)}
     parameters = {"type": "object", "$ref": "#/$defs/d0", "$defs": {**steps, "d9": {}}}
     world = World(tools=[{"type": "function", "function": {"name": "roll", "parameters": parameters}}], deadline=SHORT)
@@ -179,7 +179,7 @@ class Talkative(Kind):
     ids=lambda value: type(value).__name__,
 )
 async def test_tool_that_raises(error: BaseException, told: str) -> None:
-    """Whatever a tool raises goes to the model as the result, and is counted by its class."""
+    """Any exception of a tool is the result for the model, and is counted by its class."""
     Raising.error = error
     world = World(Raising)
     assert await world.result() == told
@@ -219,12 +219,12 @@ async def test_tool_that_nobody_has(tools: Sequence[Tool], known: str) -> None:
 
 
 async def test_endless_result_is_cut() -> None:
-    """A result has a limit, so that the model can still be asked."""
+    """A long result is cut, so that it can be sent to the model."""
     assert await World(Talkative).result() == "x" * MOST_RESULT
 
 
 async def test_mistakes_of_the_model_are_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """Who wonders about a character's answers finds the calls that came to nothing."""
+    """Invalid calls of the model are logged."""
     caplog.set_level("INFO")
     await World().result("{}")
     assert "tool call roll of character Ada failed: the arguments do not fit" in caplog.text
@@ -279,7 +279,7 @@ BOTH = tuple(HOST_TOOLS)
 
 
 class Butler:
-    """A host that says what it was asked for, once it may."""
+    """A host that returns its calls, when it is released."""
 
     def __init__(self) -> None:
         self.free = asyncio.Event()
@@ -294,7 +294,7 @@ class Butler:
 
 
 async def test_the_host_carries_its_tools_out() -> None:
-    """A call of one of them goes to the host and not to the character, and is counted like any other."""
+    """A call of a host's tool is passed to the host, not to the character, and counted like any other."""
     world = World(host_tools=BOTH, host=Butler())
     assert await world.result('{"directory": "default"}', "reload_characters") == (
         "reload_characters {'directory': 'default'}"
@@ -340,7 +340,7 @@ def test_tools_of_the_host_win_over_those_of_a_client() -> None:
     ],
 )
 async def test_a_model_chooses_nothing_else(arguments: str) -> None:
-    """What the schema of the host's tool does not name never reaches the host, a path above all."""
+    """Arguments outside the schema of a host's tool, above all a path, are not passed to the host."""
     world = World(host_tools=BOTH, host=Butler())
     assert (await world.result(arguments, "reload_characters")).startswith("Error: the arguments ")
     assert world.sample("tool_errors_total", error_type="BadArguments") == 1
@@ -356,7 +356,7 @@ async def test_what_the_host_refuses_is_read_by_the_model() -> None:
 
 
 async def test_a_host_over_the_deadline() -> None:
-    """The model is not kept waiting, and learns that it goes on."""
+    """A host's tool over its deadline goes on, and the model receives an error."""
     host = Butler()
     host.free.clear()
     world = World(host_tools=BOTH, host=host, deadline=0.01)

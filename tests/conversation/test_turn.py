@@ -1,4 +1,4 @@
-"""Turn: one answer, as a stream of events."""
+"""A turn: one response as a stream of events."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from tests.scripted import (
     Step,
     call,
     calls,
-    cast,
     end,
-    ending,
-    house,
+    end_of,
+    events_of,
+    make_character,
+    make_conversation,
+    make_conversations,
     message,
-    played,
     sample,
-    talk,
     tool,
     words,
 )
@@ -58,7 +58,7 @@ def contents(model: ScriptedModel) -> list[Any]:
 
 
 def kept(history: History) -> list[tuple[str, str]]:
-    """What is in a history, short."""
+    """Return the items of a history in short."""
     return [(type(item).__name__, item.status) for item in history]
 
 
@@ -67,8 +67,8 @@ def kept(history: History) -> list[tuple[str, str]]:
 
 async def test_answer_is_a_stream_of_events() -> None:
     """The model's text is sent as it arrives, and the end has the whole."""
-    conversation = talk(ScriptedModel(["Hel", "lo", end()]))
-    events = await played(turn := conversation.respond())
+    conversation = make_conversation(ScriptedModel(["Hel", "lo", end()]))
+    events = await events_of(turn := conversation.respond())
     assert [type(event).__name__ for event in events] == [
         "ItemAdded",
         "TextDelta",
@@ -87,9 +87,9 @@ async def test_answer_is_a_stream_of_events() -> None:
 
 
 async def test_words_are_told_before_the_model_is_done() -> None:
-    """A listener hears the first words while the model thinks about the next, also where there are tools."""
+    """Text is sent before the model has finished, also with tools."""
     pause = asyncio.Event()
-    turn = talk(ScriptedModel(["Hel", pause, "lo"]), cast(tools=[ROLL])).respond()
+    turn = make_conversation(ScriptedModel(["Hel", pause, "lo"]), make_character(tools=[ROLL])).respond()
     async with aclosing(turn.events()) as events:
         heard = [await anext(events), await anext(events)]
         assert words(heard) == "Hel"
@@ -99,22 +99,22 @@ async def test_words_are_told_before_the_model_is_done() -> None:
 
 async def test_answer_without_words() -> None:
     """An empty response of the model is complete."""
-    last = await ending(talk(ScriptedModel([end()])).respond())
+    last = await end_of(make_conversation(ScriptedModel([end()])).respond())
     assert (last.outcome, last.items) == ("completed", ())
 
 
 async def test_ids_of_turns_differ() -> None:
     """Each turn has its id."""
-    conversation = talk()
+    conversation = make_conversation()
     assert conversation.respond().id != conversation.respond().id
     assert conversation.respond().id.startswith("resp_")
 
 
 @pytest.mark.parametrize(("finish", "reason"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
 async def test_answer_that_the_model_cut(finish: FinishReason, reason: str) -> None:
-    """An answer that ran into a limit is incomplete, and so is its item."""
-    conversation = talk(ScriptedModel(["Once upon", end(finish), Delta(usage=Usage(3, 2))]))
-    last = await ending(conversation.respond())
+    """A response that reached a limit is incomplete, and so is its item."""
+    conversation = make_conversation(ScriptedModel(["Once upon", end(finish), Delta(usage=Usage(3, 2))]))
+    last = await end_of(conversation.respond())
     assert (last.outcome, last.reason, last.items[0].status) == ("incomplete", reason, "incomplete")
     assert kept(conversation.history)[1:] == [("Message", "incomplete")]
 
@@ -123,10 +123,10 @@ async def test_answer_that_the_model_cut(finish: FinishReason, reason: str) -> N
 
 
 async def test_one_system_message_at_the_front() -> None:
-    """It holds the character's prompt, then the wishes of the client, then the system messages at the front."""
+    """The first message has the character's prompt, the client's instructions and the system messages at the front."""
     said = [message("Rule one.", "system"), message("Rule two.", "system"), message("Hi")]
     model = ScriptedModel()
-    await played(talk(model, None, *said).respond(TurnOptions(instructions="Be brief.")))
+    await events_of(make_conversation(model, None, *said).respond(TurnOptions(instructions="Be brief.")))
     assert model.messages == [
         {"role": "system", "content": "Be kind.\n\nBe brief.\n\nRule one.\n\nRule two."},
         {"role": "user", "content": "Hi"},
@@ -136,19 +136,21 @@ async def test_one_system_message_at_the_front() -> None:
 async def test_later_system_message_stays() -> None:
     """A system message after another message is sent in its place."""
     model = ScriptedModel()
-    await played(talk(model, None, message("Hi"), message("Be brief.", "system"), message("Well?")).respond())
+    await events_of(
+        make_conversation(model, None, message("Hi"), message("Be brief.", "system"), message("Well?")).respond()
+    )
     assert contents(model) == ["Be kind.", "Hi", "Be brief.", "Well?"]
 
 
 async def test_empty_prompt_is_no_paragraph() -> None:
-    """Of what is empty nothing is seen in the system message."""
+    """Empty parts are left out of the system message."""
 
     class Silent(Kind):
         def make_system_prompt(self) -> str:
             return ""
 
     model = ScriptedModel()
-    await played(talk(model, cast(Silent)).respond(TurnOptions(instructions="Be brief.")))
+    await events_of(make_conversation(model, make_character(Silent)).respond(TurnOptions(instructions="Be brief.")))
     assert contents(model)[0] == "Be brief."
 
 
@@ -156,16 +158,16 @@ async def test_empty_prompt_is_no_paragraph() -> None:
 async def test_user_who_has_said_nothing(said: list[Item]) -> None:
     """Servers that refuse a request without a user's message get one, at the front; the history does not."""
     model = ScriptedModel()
-    conversation = talk(model, None, *said)
-    await played(conversation.respond())
+    conversation = make_conversation(model, None, *said)
+    await events_of(conversation.respond())
     assert model.messages[1] == {"role": "user", "content": "Hello."}
     assert len(conversation.history) == 2
 
 
 async def test_options_go_through() -> None:
-    """What the client asks of the model is passed on."""
+    """The client's options are passed to the model."""
     model = ScriptedModel()
-    await played(talk(model).respond(TurnOptions(options={"temperature": 0.5})))
+    await events_of(make_conversation(model).respond(TurnOptions(options={"temperature": 0.5})))
     assert model.requests[0].options == {"temperature": 0.5}
 
 
@@ -173,26 +175,26 @@ async def test_options_go_through() -> None:
 async def test_choice_of_a_tool_goes_through(choice: Any) -> None:
     """The client decides whether the model has to call a tool."""
     model = ScriptedModel()
-    await played(talk(model).respond(TurnOptions(tools=[DOOR], tool_choice=choice)))
+    await events_of(make_conversation(model).respond(TurnOptions(tools=[DOOR], tool_choice=choice)))
     assert (model.requests[0].tools, model.requests[0].tool_choice) == ([DOOR], choice)
 
 
 async def test_choice_between_no_tools_is_not_sent() -> None:
     """Servers refuse a tool_choice without tools."""
     model = ScriptedModel()
-    await played(talk(model).respond(TurnOptions(tool_choice="auto")))
+    await events_of(make_conversation(model).respond(TurnOptions(tool_choice="auto")))
     assert (list(model.requests[0].tools), model.requests[0].tool_choice) == ([], None)
 
 
 async def test_what_is_said_meanwhile_is_for_the_next_turn() -> None:
-    """An answer is one to what was said when it was asked for."""
+    """An item that is added after the start of a turn is not sent in it."""
     model = ScriptedModel()
-    conversation = talk(model)
+    conversation = make_conversation(model)
     turn = conversation.respond()
     conversation.history.append(message("And now?"))
-    await played(turn)
+    await events_of(turn)
     assert contents(model) == ["Be kind.", "Hello?"]
-    await played(conversation.respond())
+    await events_of(conversation.respond())
     assert contents(model) == ["Be kind.", "Hello?", "And now?", "Hi."]
 
 
@@ -206,26 +208,30 @@ async def test_long_conversation_is_cut_at_the_front() -> None:
         message("new", "assistant"),
         message("?"),
     ]
-    await played(talk(model, None, *said, history_tokens=6).respond())
+    await events_of(make_conversation(model, None, *said, history_tokens=6).respond())
     assert contents(model) == ["Be kind.", "y" * 20, "new", "?"]
-    assert len(talk(model, None, *said).history) == 5
+    assert len(make_conversation(model, None, *said).history) == 5
 
 
 async def test_length_of_tokens_is_learnt_from_the_model() -> None:
-    """Where the model says that its tokens are shorter, less is sent the next time."""
+    """If the model's usage shows shorter tokens, less is sent the next time."""
     usage = Usage(input_tokens=len("Be kind." + "x" * 20 + "old" + "?"))
     model = ScriptedModel(["Yes.", end(usage=usage)])
-    conversation = talk(model, None, message("x" * 20), message("old", "assistant"), message("?"), history_tokens=8)
-    await played(conversation.respond())
+    conversation = make_conversation(
+        model, None, message("x" * 20), message("old", "assistant"), message("?"), history_tokens=8
+    )
+    await events_of(conversation.respond())
     assert contents(model) == ["Be kind.", "x" * 20, "old", "?"]
-    await played(conversation.respond())
+    await events_of(conversation.respond())
     assert contents(model)[1:] == ["?", "Yes."]
 
 
 async def test_image_is_sent() -> None:
-    """A picture goes to the model as it came."""
+    """An image is sent to the model unchanged."""
     model = ScriptedModel()
-    await played(talk(model, None, Message(role="user", parts=(Text("Look"), Image("data:x")))).respond())
+    await events_of(
+        make_conversation(model, None, Message(role="user", parts=(Text("Look"), Image("data:x")))).respond()
+    )
     assert [part["type"] for part in model.messages[1]["content"]] == ["text", "image_url"]
 
 
@@ -233,20 +239,20 @@ async def test_image_is_sent() -> None:
 
 
 async def test_greeting_opens_the_conversation() -> None:
-    """In an empty conversation the response is a greeting, word for word; the model is not asked."""
+    """In an empty conversation the response is the greeting, without a request to the model."""
     model = ScriptedModel()
-    conversation = talk(model, cast(greetings=["Ahoy!"]), message("Rule.", "system"))
-    events = await played(conversation.respond(TurnOptions(instructions="Be brief.")))
+    conversation = make_conversation(model, make_character(greetings=["Ahoy!"]), message("Rule.", "system"))
+    events = await events_of(conversation.respond(TurnOptions(instructions="Be brief.")))
     assert (words(events), model.requests) == ("Ahoy!", [])
     assert isinstance(last := events[-1], TurnEnded)
     assert (last.outcome, last.usage, last.items[0].status) == ("completed", Usage(), "completed")
 
 
 async def test_greeting_is_one_of_several() -> None:
-    """Of several greetings any may be said."""
+    """Of several greetings any may be chosen."""
     greetings = {"Ahoy!", "Hello!", "Welcome!"}
-    shared, character = house(), cast(greetings=sorted(greetings))
-    assert {words(await played(shared.open(character, "test").respond())) for _ in range(100)} == greetings
+    shared, character = make_conversations(), make_character(greetings=sorted(greetings))
+    assert {words(await events_of(shared.open(character, "test").respond())) for _ in range(100)} == greetings
 
 
 async def test_greeting_without_a_prompt() -> None:
@@ -256,8 +262,8 @@ async def test_greeting_without_a_prompt() -> None:
         def make_system_prompt(self) -> str:
             raise ValueError
 
-    turn = talk(None, cast(Failing, greetings=["Ahoy!"]), message("Rule.", "system")).respond()
-    assert (await ending(turn)).outcome == "completed"
+    turn = make_conversation(None, make_character(Failing, greetings=["Ahoy!"]), message("Rule.", "system")).respond()
+    assert (await end_of(turn)).outcome == "completed"
 
 
 @pytest.mark.parametrize(
@@ -266,25 +272,27 @@ async def test_greeting_without_a_prompt() -> None:
     ids=["user", "assistant", "output"],
 )
 async def test_no_greeting_when_somebody_has_spoken(said: Item) -> None:
-    """A conversation that has begun is answered by the model."""
+    """In a conversation with messages the model is requested."""
     model = ScriptedModel(["Yes?"])
-    assert words(await played(talk(model, cast(greetings=["Ahoy!"]), said).respond())) == "Yes?"
+    assert (
+        words(await events_of(make_conversation(model, make_character(greetings=["Ahoy!"]), said).respond())) == "Yes?"
+    )
 
 
 async def test_greeting_is_remembered() -> None:
-    """The model knows in the next turn what the character has said."""
+    """The greeting is sent to the model in the next turn."""
     model = ScriptedModel()
-    conversation = talk(model, cast(greetings=["Ahoy!"]), message("Rule.", "system"))
-    await played(conversation.respond())
+    conversation = make_conversation(model, make_character(greetings=["Ahoy!"]), message("Rule.", "system"))
+    await events_of(conversation.respond())
     conversation.history.append(message("Hi"))
-    await played(conversation.respond())
+    await events_of(conversation.respond())
     assert contents(model)[-2:] == ["Ahoy!", "Hi"]
 
 
 async def test_user_speaks_first() -> None:
     """A greeting is sent to the model after a user message: many templates support no other beginning."""
     model = ScriptedModel()
-    await played(talk(model, None, message("Ahoy!", "assistant"), message("Hi")).respond())
+    await events_of(make_conversation(model, None, message("Ahoy!", "assistant"), message("Hi")).respond())
     assert contents(model)[1:] == ["Hello.", "Ahoy!", "Hi"]
 
 
@@ -318,16 +326,16 @@ class Broken(Kind):
 async def test_prompt_that_fails(outcome: Any, found: str, caplog: pytest.LogCaptureFixture) -> None:
     """The turn fails with the kind of the error, and no path; the log has the place; the next turn tries again."""
     Broken.outcomes = iter([outcome, "Be kind."])
-    conversation = talk(ScriptedModel(["Hi."]), cast(Broken))
-    last = await ending(conversation.respond())
+    conversation = make_conversation(ScriptedModel(["Hi."]), make_character(Broken))
+    last = await end_of(conversation.respond())
     told = f"The character 'Ada' could not make its prompt ({found})."
     assert (last.outcome, last.items, last.failure) == ("failed", (), Failure("prompt_failed", told))
     assert "test_turn.py" in caplog.text
-    assert words(await played(conversation.respond())) == "Hi."
+    assert words(await events_of(conversation.respond())) == "Hi."
 
 
 async def test_prompt_that_hangs() -> None:
-    """A prompt over its deadline fails the turn; the model is not asked."""
+    """A prompt over its deadline fails the turn, without a request to the model."""
 
     class Looping(Kind):
         def make_system_prompt(self) -> str:
@@ -335,7 +343,7 @@ async def test_prompt_that_hangs() -> None:
                 time.sleep(0.001)
 
     model = ScriptedModel()
-    last = await ending(talk(model, cast(Looping), prompt_deadline=0.2).respond())
+    last = await end_of(make_conversation(model, make_character(Looping), prompt_deadline=0.2).respond())
     assert last.failure == Failure("prompt_failed", "The character 'Ada' could not make its prompt (LoadTimeout).")
     assert model.requests == []
 
@@ -355,25 +363,25 @@ async def test_prompt_that_hangs() -> None:
 )
 async def test_model_that_fails(cause: ErrorType, code: str) -> None:
     """A model's failure has a code, its cause and its words, and when to come back; it is counted by its cause."""
-    conversation = talk(ScriptedModel([ModelError(cause, "No answer.", 2.5)], ["Hi."]))
-    last = await ending(conversation.respond())
+    conversation = make_conversation(ScriptedModel([ModelError(cause, "No answer.", 2.5)], ["Hi."]))
+    last = await end_of(conversation.respond())
     assert (last.outcome, last.failure) == ("failed", Failure(code, "No answer.", cause, 2.5))
     assert sample(conversation, "upstream_errors_total", error_type=cause) == 1
     assert sample(conversation, "turns_total", front_door="test", outcome="failed") == 1
-    assert words(await played(conversation.respond())) == "Hi."
+    assert words(await events_of(conversation.respond())) == "Hi."
 
 
 async def test_model_that_fails_in_the_middle() -> None:
     """The text so far stays, as incomplete, and is sent before the end."""
-    conversation = talk(ScriptedModel(["Hel", ModelError("truncated", "It broke off.")]))
-    events = await played(conversation.respond())
+    conversation = make_conversation(ScriptedModel(["Hel", ModelError("truncated", "It broke off.")]))
+    events = await events_of(conversation.respond())
     assert [type(event).__name__ for event in events][-2:] == ["ItemDone", "TurnEnded"]
     assert kept(conversation.history)[1:] == [("Message", "incomplete")]
 
 
 async def test_model_that_breaks(caplog: pytest.LogCaptureFixture) -> None:
     """An unexpected error is logged with its traceback, and sent without."""
-    last = await ending(talk(ScriptedModel(["Hel", RuntimeError("s3cret")])).respond())
+    last = await end_of(make_conversation(ScriptedModel(["Hel", RuntimeError("s3cret")])).respond())
     assert last.failure == Failure("internal_error", "Unexpected error; the server's log has the details.")
     assert "a turn of character Ada failed unexpectedly" in caplog.text
     assert "RuntimeError: s3cret" in caplog.text
@@ -382,7 +390,7 @@ async def test_model_that_breaks(caplog: pytest.LogCaptureFixture) -> None:
 async def test_model_that_mixes_up_its_calls() -> None:
     """Arguments without a call end the turn as the model's failure."""
     mixed_up = Delta(calls=(CallDelta(3, None, None, "{}"),))
-    last = await ending(talk(ScriptedModel([mixed_up])).respond())
+    last = await end_of(make_conversation(ScriptedModel([mixed_up])).respond())
     assert last.failure == Failure("upstream_error", "The language model mixed up its tool calls.", "malformed")
 
 
@@ -390,9 +398,9 @@ async def test_model_that_mixes_up_its_calls() -> None:
 
 
 async def test_character_answers_its_own_call() -> None:
-    """A call of the character's tool is run here, its result put back, and the model asked again; clients see words."""
+    """A call of the character's tool is run, its result is sent to the model, and clients receive only text."""
     model = ScriptedModel([call("roll", '{"n": 2}'), end("tool_calls")], ["A two."])
-    events = await played(talk(model, cast(tools=[ROLL])).respond())
+    events = await events_of(make_conversation(model, make_character(tools=[ROLL])).respond())
     assert (words(events), len(model.requests)) == ("A two.", 2)
     assert [type(event).__name__ for event in events] == ["ItemAdded", "TextDelta", "ItemDone", "TurnEnded"]
     called, result = model.messages[-2:]
@@ -403,48 +411,52 @@ async def test_character_answers_its_own_call() -> None:
 async def test_words_before_a_call_are_told() -> None:
     """The text of a model before a call is sent, and shares the message of the call."""
     model = ScriptedModel(["Let me see. ", call("roll")], ["A two."])
-    events = await played(talk(model, cast(tools=[ROLL])).respond())
+    events = await events_of(make_conversation(model, make_character(tools=[ROLL])).respond())
     assert words(events) == "Let me see. A two."
     assert [event.index for event in events if isinstance(event, TextDelta)] == [0, 1]
     assert [(spoken["role"], spoken["content"]) for spoken in model.messages[2:3]] == [("assistant", "Let me see. ")]
 
 
 async def test_calls_and_results_are_sent_again() -> None:
-    """In the next turn the model sees what it called for and what came of it."""
+    """Calls and results of a turn are sent in the next one."""
     model = ScriptedModel([call("roll")], ["A two."])
-    conversation = talk(model, cast(tools=[ROLL]))
-    await played(conversation.respond())
+    conversation = make_conversation(model, make_character(tools=[ROLL]))
+    await events_of(conversation.respond())
     conversation.history.append(message("Again!"))
-    await played(conversation.respond())
+    await events_of(conversation.respond())
     assert roles(model) == ["system", "user", "assistant", "tool", "assistant", "user"]
 
 
 async def test_several_rounds() -> None:
     """A model may call again after a result, and everything so far is sent with each request."""
     model = ScriptedModel([call("roll", call_id="a")], [call("roll", call_id="b")], ["Done."])
-    assert words(await played(talk(model, cast(tools=[ROLL])).respond())) == "Done."
+    assert words(await events_of(make_conversation(model, make_character(tools=[ROLL])).respond())) == "Done."
     assert roles(model) == ["system", "user", "assistant", "tool", "assistant", "tool"]
 
 
 async def test_rounds_have_a_limit() -> None:
-    """After so many rounds the model is told to answer without tools."""
+    """After the last round the model is requested without tools."""
     model = ScriptedModel([call("roll")], [call("roll")], ["Done."])
-    turn = talk(model, cast(tools=[ROLL]), tool_rounds=2).respond(TurnOptions(tool_choice="auto"))
-    assert words(await played(turn)) == "Done."
+    turn = make_conversation(model, make_character(tools=[ROLL]), tool_rounds=2).respond(
+        TurnOptions(tool_choice="auto")
+    )
+    assert words(await events_of(turn)) == "Done."
     assert [request.tool_choice for request in model.requests] == ["auto", "auto", "none"]
 
 
 async def test_model_that_never_stops_calling() -> None:
-    """A model that calls on, though it was told not to, is not asked again."""
+    """A model that still calls in the last round is not requested again."""
     model = ScriptedModel([call("roll")])
-    assert (await ending(talk(model, cast(tools=[ROLL]), tool_rounds=2).respond())).outcome == "completed"
+    assert (
+        await end_of(make_conversation(model, make_character(tools=[ROLL]), tool_rounds=2).respond())
+    ).outcome == "completed"
     assert len(model.requests) == 3
 
 
 async def test_calls_beyond_the_limit_are_not_run() -> None:
-    """What a model calls for after the last round is not done: nobody would hear of it."""
-    conversation = talk(ScriptedModel([call("roll")]), cast(tools=[ROLL]), tool_rounds=2)
-    await played(conversation.respond())
+    """Calls after the last round are not run."""
+    conversation = make_conversation(ScriptedModel([call("roll")]), make_character(tools=[ROLL]), tool_rounds=2)
+    await events_of(conversation.respond())
     assert sample(conversation, "tool_calls_total") == 2
 
 
@@ -454,12 +466,12 @@ async def test_calls_beyond_the_limit_are_not_run() -> None:
 async def test_what_was_required_is_required_once(wished: Any, later: Any) -> None:
     """A call that was required has been made in the first round; else the model would call for ever."""
     model = ScriptedModel([call("roll")], ["Done."])
-    await played(talk(model, cast(tools=[ROLL])).respond(TurnOptions(tool_choice=wished)))
+    await events_of(make_conversation(model, make_character(tools=[ROLL])).respond(TurnOptions(tool_choice=wished)))
     assert [request.tool_choice for request in model.requests] == [wished, later]
 
 
 async def test_calls_of_one_message_run_at_the_same_time() -> None:
-    """They do not wait for each other, and the results are sent in the order of the calls."""
+    """The calls of one message run concurrently, and their results are sent in their order."""
     barrier = threading.Barrier(2)
 
     class Meeting(Kind):
@@ -468,7 +480,7 @@ async def test_calls_of_one_message_run_at_the_same_time() -> None:
             return f"met {tool_input['n']}"
 
     model = ScriptedModel([call("roll", '{"n": 1}', "a"), call("roll", '{"n": 2}', "b", 1)], ["Done."])
-    await played(talk(model, cast(Meeting, tools=[ROLL])).respond())
+    await events_of(make_conversation(model, make_character(Meeting, tools=[ROLL])).respond())
     assert [(spoken["tool_call_id"], spoken["content"]) for spoken in model.messages[-2:]] == [
         ("a", "met 1"),
         ("b", "met 2"),
@@ -476,21 +488,21 @@ async def test_calls_of_one_message_run_at_the_same_time() -> None:
 
 
 async def test_tool_that_fails_is_told_to_the_model() -> None:
-    """A failing tool fails no turn: the model reads the error and goes on."""
+    """The error of a tool is sent to the model, and the turn continues."""
 
     class Clumsy(Kind):
         def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
             raise ValueError("the dice fell off the table")
 
     model = ScriptedModel([call("roll")], ["Oh no."])
-    conversation = talk(model, cast(Clumsy, tools=[ROLL]))
-    assert (await ending(conversation.respond())).outcome == "completed"
+    conversation = make_conversation(model, make_character(Clumsy, tools=[ROLL]))
+    assert (await end_of(conversation.respond())).outcome == "completed"
     assert model.messages[-1]["content"] == "Error: ValueError: the dice fell off the table"
     assert sample(conversation, "tool_errors_total", error_type="ValueError") == 1
 
 
 async def test_tool_that_hangs() -> None:
-    """A tool has a deadline of its own, after which the model is told."""
+    """A tool over its deadline is an error that is sent to the model."""
 
     class Looping(Kind):
         def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
@@ -498,39 +510,46 @@ async def test_tool_that_hangs() -> None:
                 time.sleep(0.001)
 
     model = ScriptedModel([call("roll")], ["Oh no."])
-    assert words(await played(talk(model, cast(Looping, tools=[ROLL]), tool_deadline=0.2).respond())) == "Oh no."
+    assert (
+        words(
+            await events_of(
+                make_conversation(model, make_character(Looping, tools=[ROLL]), tool_deadline=0.2).respond()
+            )
+        )
+        == "Oh no."
+    )
     assert model.messages[-1]["content"] == "Error: the tool was not finished after 0.2 s"
 
 
 async def test_tool_that_nobody_has() -> None:
-    """A tool that the model invents is none of the client's: the model is told that there is none."""
+    """The call of an unknown tool is an error that is sent to the model, not a call for the client."""
     model = ScriptedModel([call("fly")], ["Sorry."])
-    events = await played(talk(model).respond(TurnOptions(tools=[DOOR])))
+    events = await events_of(make_conversation(model).respond(TurnOptions(tools=[DOOR])))
     assert words(events) == "Sorry."
     assert model.messages[-1]["content"].startswith("Error: there is no tool 'fly'")
 
 
 async def test_calls_of_an_answer_that_was_cut_are_not_run() -> None:
-    """Where an answer ran into a limit nobody knows what else it would have called for."""
-    conversation = talk(ScriptedModel([call("roll"), end("length")]), cast(tools=[ROLL]))
-    last = await ending(conversation.respond())
+    """The calls of a response that reached a limit are not run."""
+    conversation = make_conversation(ScriptedModel([call("roll"), end("length")]), make_character(tools=[ROLL]))
+    last = await end_of(conversation.respond())
     assert (last.outcome, last.items) == ("incomplete", ())
     assert sample(conversation, "tool_calls_total") == 0
     assert len(conversation.history) == 1
 
 
 async def test_calls_before_the_cut_are_not_run_either() -> None:
-    """Neither are those that were whole when it was cut: the model has not said that this is all."""
+    """Complete calls of a response that reached a limit are not run either."""
     model = ScriptedModel([call("roll"), call("roll", '{"n"', "call_2", 1), end("length")])
-    conversation = talk(model, cast(tools=[ROLL]))
-    assert (await ending(conversation.respond())).outcome == "incomplete"
+    conversation = make_conversation(model, make_character(tools=[ROLL]))
+    assert (await end_of(conversation.respond())).outcome == "incomplete"
     assert (sample(conversation, "tool_calls_total"), len(model.requests)) == (0, 1)
 
 
 async def test_own_result_is_hidden() -> None:
     """Clients find neither the call nor its result among the items."""
-    conversation = talk(ScriptedModel([call("roll")], ["Done."]), cast(tools=[ROLL]))
-    await played(conversation.respond())
+    conversation = make_conversation(ScriptedModel([call("roll")], ["Done."]), make_character(tools=[ROLL]))
+    await events_of(conversation.respond())
     assert [item.hidden for item in conversation.history] == [False, True, True, False]
 
 
@@ -540,28 +559,28 @@ async def test_own_result_is_hidden() -> None:
 async def test_client_answers_its_own_call() -> None:
     """A call of the client's tool is an item, and ends the turn."""
     model = ScriptedModel([call("door", '{"open": true}'), end("tool_calls")])
-    last = await ending(talk(model).respond(TurnOptions(tools=[DOOR])))
+    last = await end_of(make_conversation(model).respond(TurnOptions(tools=[DOOR])))
     assert (last.outcome, calls(last), len(model.requests)) == ("completed", [("door", '{"open": true}')], 1)
 
 
 async def test_result_of_the_client_is_sent() -> None:
-    """With the result in the history the next turn goes on from there."""
+    """After the client's result the next turn continues."""
     model = ScriptedModel([call("door")], ["It is open."])
-    conversation = talk(model)
-    await played(conversation.respond(TurnOptions(tools=[DOOR])))
+    conversation = make_conversation(model)
+    await events_of(conversation.respond(TurnOptions(tools=[DOOR])))
     conversation.history.append(FunctionOutput(call_id="call_1", output="open"))
-    await played(conversation.respond(TurnOptions(tools=[DOOR])))
+    await events_of(conversation.respond(TurnOptions(tools=[DOOR])))
     assert (roles(model)[1:], contents(model)[-1]) == (["user", "assistant", "tool"], "open")
 
 
 async def test_call_of_both_kinds() -> None:
     """Of a message that calls both, the own one is run and the client's handed on; then both are sent together."""
     model = ScriptedModel([call("roll", call_id="a"), call("door", call_id="b", index=1)], ["Done."])
-    conversation = talk(model, cast(tools=[ROLL]))
-    last = await ending(conversation.respond(TurnOptions(tools=[DOOR])))
+    conversation = make_conversation(model, make_character(tools=[ROLL]))
+    last = await end_of(conversation.respond(TurnOptions(tools=[DOOR])))
     assert (calls(last), len(model.requests)) == ([("door", "{}")], 1)
     conversation.history.append(FunctionOutput(call_id="b", output="open"))
-    await played(conversation.respond(TurnOptions(tools=[DOOR])))
+    await events_of(conversation.respond(TurnOptions(tools=[DOOR])))
     assert [spoken.get("tool_call_id") for spoken in model.messages[2:]] == [None, "a", "b"]
     assert contents(model)[-2:] == ["roll did []", "open"]
 
@@ -569,7 +588,9 @@ async def test_call_of_both_kinds() -> None:
 async def test_client_has_a_tool_of_the_same_name() -> None:
     """Of two tools with one name the character's is offered and run."""
     model = ScriptedModel([call("roll")], ["Done."])
-    last = await ending(talk(model, cast(tools=[ROLL])).respond(TurnOptions(tools=[tool("roll", n={}), DOOR])))
+    last = await end_of(
+        make_conversation(model, make_character(tools=[ROLL])).respond(TurnOptions(tools=[tool("roll", n={}), DOOR]))
+    )
     assert calls(last) == []
     assert model.requests[0].tools == [ROLL, DOOR]
     assert model.messages[-1]["content"] == "roll did []"
@@ -606,9 +627,9 @@ async def finished(reading: asyncio.Task[list[TurnEvent]]) -> TurnEnded:
 
 
 async def test_cancel_before_the_first_words() -> None:
-    """A turn that is cancelled before it said anything ends without items, and the model is stopped."""
+    """A turn that is cancelled before its first text ends without items, and the model is stopped."""
     model = ScriptedModel([asyncio.Event()])
-    conversation = talk(model)
+    conversation = make_conversation(model)
     reading, heard = await paused(turn := conversation.respond(), model)
     turn.cancel()
     last = await finished(reading)
@@ -618,9 +639,9 @@ async def test_cancel_before_the_first_words() -> None:
 
 
 async def test_cancel_in_the_middle() -> None:
-    """What was said stays in the history as incomplete, and its end is told."""
+    """The text of a cancelled turn stays in the history as incomplete, and its end is sent."""
     model = ScriptedModel(["Hel", asyncio.Event(), "lo"])
-    conversation = talk(model)
+    conversation = make_conversation(model)
     reading, heard = await paused(turn := conversation.respond(), model)
     turn.cancel("turn_detected")
     last = await finished(reading)
@@ -630,29 +651,29 @@ async def test_cancel_in_the_middle() -> None:
 
 
 async def test_cancelled_words_are_sent_in_the_next_turn() -> None:
-    """The model is reminded of what it was about to say."""
+    """The text of a cancelled turn is sent to the model in the next one."""
     model = ScriptedModel(["Hel", asyncio.Event()], ["Yes?"])
-    conversation = talk(model)
+    conversation = make_conversation(model)
     reading, _ = await paused(turn := conversation.respond(), model)
     turn.cancel()
     await finished(reading)
     conversation.history.append(message("Stop!"))
-    await played(conversation.respond())
+    await events_of(conversation.respond())
     assert contents(model)[1:] == ["Hello?", "Hel", "Stop!"]
 
 
 async def test_cancel_before_it_is_read() -> None:
-    """A turn may be cancelled before anybody reads it; then the model is not even asked."""
+    """A turn that is cancelled before it is read makes no request to the model."""
     model = ScriptedModel()
-    (turn := talk(model).respond()).cancel()
-    assert [type(event) for event in await played(turn)] == [TurnEnded]
+    (turn := make_conversation(model).respond()).cancel()
+    assert [type(event) for event in await events_of(turn)] == [TurnEnded]
     assert model.requests == []
 
 
 async def test_cancel_while_the_reader_is_busy() -> None:
-    """A reader that is not waiting in the turn, but for its own socket, is not disturbed, and hears no more words."""
+    """A cancel does not interrupt a reader that waits for its own socket, and ends the events for it."""
     model = ScriptedModel(["Hel", "lo"])
-    turn = talk(model).respond()
+    turn = make_conversation(model).respond()
     heard: list[TurnEvent] = []
     async with aclosing(turn.events()) as events:
         async for event in events:
@@ -676,8 +697,8 @@ async def test_cancel_during_the_prompt() -> None:
             release.wait(LIMIT)
             return "late"
 
-    turn = talk(ScriptedModel(), cast(Slow)).respond()
-    reading = asyncio.create_task(played(turn))
+    turn = make_conversation(ScriptedModel(), make_character(Slow)).respond()
+    reading = asyncio.create_task(events_of(turn))
     await asyncio.wait_for(begun.wait(), LIMIT)
     turn.cancel()
     assert (await finished(reading)).outcome == "cancelled"
@@ -685,7 +706,7 @@ async def test_cancel_during_the_prompt() -> None:
 
 
 async def test_cancel_during_a_tool() -> None:
-    """A turn that waits for a tool can be cancelled; the model is not asked again."""
+    """A turn that waits for a tool can be cancelled, without another request to the model."""
     begun, release = asyncio.Event(), threading.Event()
     loop = asyncio.get_running_loop()
 
@@ -696,8 +717,8 @@ async def test_cancel_during_a_tool() -> None:
             return "late"
 
     model = ScriptedModel([call("roll")])
-    conversation = talk(model, cast(Slow, tools=[ROLL]))
-    reading = asyncio.create_task(played(turn := conversation.respond()))
+    conversation = make_conversation(model, make_character(Slow, tools=[ROLL]))
+    reading = asyncio.create_task(events_of(turn := conversation.respond()))
     await asyncio.wait_for(begun.wait(), LIMIT)
     turn.cancel()
     assert (await finished(reading)).outcome == "cancelled"
@@ -707,13 +728,13 @@ async def test_cancel_during_a_tool() -> None:
 
 
 async def test_turn_after_a_cancelled_tool() -> None:
-    """The call of which nobody knows how it ended has a placeholder in the next turn."""
+    """A call without a known result has a placeholder in the next turn."""
     model = ScriptedModel([call("roll"), end("tool_calls")], [asyncio.Event()], ["Hi."])
-    conversation = talk(model, cast(tools=[ROLL]))
+    conversation = make_conversation(model, make_character(tools=[ROLL]))
     reading, _ = await paused(turn := conversation.respond(), model)
     turn.cancel()
     await finished(reading)
-    await played(conversation.respond())
+    await events_of(conversation.respond())
     assert roles(model) == ["system", "user", "assistant", "tool"]
 
 
@@ -721,7 +742,7 @@ async def test_cancelled_own_call_leaves_no_trace() -> None:
     """A call of the character's tool that was cut off never happened."""
     half = Delta(calls=(CallDelta(0, "call_1", "roll", '{"n"'),))
     model = ScriptedModel([half, asyncio.Event()])
-    conversation = talk(model, cast(tools=[ROLL]))
+    conversation = make_conversation(model, make_character(tools=[ROLL]))
     reading, _ = await paused(turn := conversation.respond(), model)
     turn.cancel()
     assert (await finished(reading)).items == ()
@@ -731,7 +752,7 @@ async def test_cancelled_own_call_leaves_no_trace() -> None:
 async def test_cancel_twice() -> None:
     """The first reason counts."""
     model = ScriptedModel([asyncio.Event()])
-    reading, _ = await paused(turn := talk(model).respond(), model)
+    reading, _ = await paused(turn := make_conversation(model).respond(), model)
     turn.cancel("first")
     turn.cancel("second")
     turn.fail("third", "Too late.")
@@ -741,16 +762,16 @@ async def test_cancel_twice() -> None:
 
 async def test_cancel_after_the_end() -> None:
     """A turn that has ended stays as it ended."""
-    turn = talk().respond()
-    last = await ending(turn)
+    turn = make_conversation().respond()
+    last = await end_of(turn)
     turn.cancel()
     assert (turn.ended, last.outcome) == (last, "completed")
 
 
 async def test_fail() -> None:
-    """A turn that others end, as a reload does, fails with their words; what was said stays."""
+    """A turn that is failed from outside, as by a reload, has that error, and its text stays."""
     model = ScriptedModel(["Hel", asyncio.Event()])
-    conversation = talk(model)
+    conversation = make_conversation(model)
     reading, _ = await paused(turn := conversation.respond(), model)
     turn.fail("characters_reloaded", "Characters reloaded.")
     last = await finished(reading)
@@ -760,9 +781,9 @@ async def test_fail() -> None:
 
 
 async def test_reader_that_is_cancelled() -> None:
-    """Whoever reads a turn can be cancelled as any task can; the model is stopped, what was said is kept."""
+    """The reader of a turn can be cancelled like any task: the model is stopped, and the text kept."""
     model = ScriptedModel(["Hel", asyncio.Event()])
-    conversation = talk(model)
+    conversation = make_conversation(model)
     reading, _ = await paused(conversation.respond(), model)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -775,7 +796,7 @@ async def test_reader_and_turn_are_both_cancelled() -> None:
     """A reader that is cancelled while its turn is has to end, whichever came first."""
     for first in ("turn", "reader"):
         model = ScriptedModel([asyncio.Event()])
-        reading, _ = await paused(turn := talk(model).respond(), model)
+        reading, _ = await paused(turn := make_conversation(model).respond(), model)
         cancels = {"turn": turn.cancel, "reader": reading.cancel}
         cancels.pop(first)()
         cancels.popitem()[1]()
@@ -789,7 +810,7 @@ async def test_reader_with_a_deadline() -> None:
     model = ScriptedModel(["Hel", asyncio.Event()])
 
     async def read() -> None:
-        async with asyncio.timeout(LIMIT) as limit, aclosing(talk(model).respond().events()) as events:
+        async with asyncio.timeout(LIMIT) as limit, aclosing(make_conversation(model).respond().events()) as events:
             async for _ in events:
                 limit.reschedule(asyncio.get_running_loop().time() + 0.01)
 
@@ -799,9 +820,9 @@ async def test_reader_with_a_deadline() -> None:
 
 
 async def test_reader_that_goes_away() -> None:
-    """Who stops reading has ended the turn: the model is stopped and what was said is kept."""
+    """A reader that stops ends the turn: the model is stopped, and the text kept."""
     model = ScriptedModel(["Hel", "lo"])
-    conversation = talk(model)
+    conversation = make_conversation(model)
     async with aclosing((turn := conversation.respond()).events()) as events:
         await anext(events)
         await anext(events)
@@ -828,9 +849,9 @@ class Stubborn(ScriptedModel):
 
 
 async def test_model_that_swallows_the_cancel() -> None:
-    """A model that goes on all the same is not heard any further, and nothing is left of the cancel."""
+    """A model that ignores its cancellation is not read any further, and no cancellation is left pending."""
     model = Stubborn("never mind")
-    reading, heard = await paused(turn := talk(model).respond(), model)
+    reading, heard = await paused(turn := make_conversation(model).respond(), model)
     turn.cancel()
     assert (await finished(reading)).outcome == "cancelled"
     assert words(heard) in ("", "never mind")
@@ -838,16 +859,16 @@ async def test_model_that_swallows_the_cancel() -> None:
 
 @pytest.mark.parametrize("error", [ModelError("unreachable", "Gone."), RuntimeError("closed")])
 async def test_model_that_fails_when_it_is_cancelled(error: Exception) -> None:
-    """A cancelled turn is cancelled, whatever the model makes of it, and nothing is left of the cancel."""
+    """A cancelled turn is cancelled whatever the model raises, and no cancellation is left pending."""
     model = Stubborn(error)
-    reading, _ = await paused(turn := talk(model).respond(), model)
+    reading, _ = await paused(turn := make_conversation(model).respond(), model)
     turn.cancel()
     assert (await finished(reading)).outcome == "cancelled"
 
 
 async def test_cancel_while_a_call_is_closed() -> None:
     """A cancel between the last arguments of a call and its end leaves no item in progress."""
-    turn = (conversation := talk(ScriptedModel([call("door", "")]))).respond(TurnOptions(tools=[DOOR]))
+    turn = (conversation := make_conversation(ScriptedModel([call("door", "")]))).respond(TurnOptions(tools=[DOOR]))
     async with aclosing(turn.events()) as events:
         async for event in events:
             if type(event).__name__ == "ArgumentsDelta":
@@ -859,35 +880,35 @@ async def test_cancel_while_a_call_is_closed() -> None:
 
 
 async def test_answer_that_leaves_no_trace() -> None:
-    """An answer that is not recorded knows what was said, and is not added to it."""
+    """A response that is not recorded has the history, and is not added to it."""
     model = ScriptedModel([call("roll")], ["Aside."])
-    conversation = talk(model, cast(tools=[ROLL]))
-    last = await ending(conversation.respond(TurnOptions(recorded=False)))
+    conversation = make_conversation(model, make_character(tools=[ROLL]))
+    last = await end_of(conversation.respond(TurnOptions(recorded=False)))
     assert [item.text for item in last.items if isinstance(item, Message)] == ["Aside."]
     assert (contents(model)[1], len(conversation.history)) == ("Hello?", 1)
 
 
 async def test_items_instead_of_the_conversation() -> None:
-    """With items of its own a wish is answered from these alone; the system prompt stays."""
+    """A response with items of its own has only those, and the system prompt."""
     model = ScriptedModel()
-    await played(talk(model).respond(TurnOptions(items=[message("Sum up: a, b.")], recorded=False)))
+    await events_of(make_conversation(model).respond(TurnOptions(items=[message("Sum up: a, b.")], recorded=False)))
     assert contents(model) == ["Be kind.", "Sum up: a, b."]
 
 
 async def test_no_items_are_items_too() -> None:
     """An empty list is not the conversation."""
     model = ScriptedModel()
-    await played(talk(model).respond(TurnOptions(items=[], recorded=False)))
+    await events_of(make_conversation(model).respond(TurnOptions(items=[], recorded=False)))
     assert contents(model) == ["Be kind.", "Hello."]
 
 
 async def test_two_answers_at_the_same_time() -> None:
-    """An answer out of band runs beside another one, and neither hears the other."""
+    """A response out of band runs beside another one, and neither has the other's text."""
     pause = asyncio.Event()
     model = ScriptedModel([pause, "first"], ["second"])
-    conversation = talk(model)
+    conversation = make_conversation(model)
     reading, _ = await paused(conversation.respond(), model)
-    assert words(await played(conversation.respond(TurnOptions(recorded=False)))) == "second"
+    assert words(await events_of(conversation.respond(TurnOptions(recorded=False)))) == "second"
     pause.set()
     assert words(await reading) == "first"
     assert len(conversation.history) == 2
@@ -897,9 +918,9 @@ async def test_two_answers_at_the_same_time() -> None:
 
 
 async def test_usage_is_the_models() -> None:
-    """What the model says it has read and written is told, and counted; what is cached is part of what is read."""
-    conversation = talk(ScriptedModel(["Hi.", end(), Delta(usage=Usage(7, 3, 5))]))
-    assert (await ending(conversation.respond())).usage == Usage(7, 3, 5)
+    """The model's usage is reported and counted, and cached tokens are part of the input."""
+    conversation = make_conversation(ScriptedModel(["Hi.", end(), Delta(usage=Usage(7, 3, 5))]))
+    assert (await end_of(conversation.respond())).usage == Usage(7, 3, 5)
     assert sample(conversation, "tokens_total", kind="input") == 7
     assert sample(conversation, "tokens_total", kind="output") == 3
 
@@ -907,46 +928,48 @@ async def test_usage_is_the_models() -> None:
 async def test_usage_is_summed_over_rounds() -> None:
     """Each request to the model counts."""
     model = ScriptedModel([call("roll"), end(usage=Usage(7, 3, 5))], ["Hi.", end(usage=Usage(20, 2, 10))])
-    assert (await ending(talk(model, cast(tools=[ROLL])).respond())).usage == Usage(27, 5, 15)
+    assert (await end_of(make_conversation(model, make_character(tools=[ROLL])).respond())).usage == Usage(27, 5, 15)
 
 
 async def test_usage_is_estimated() -> None:
-    """Of a model that says nothing it is a token for four characters, what was written rounded up."""
-    last = await ending(talk(ScriptedModel(["12345"])).respond())
+    """Without a usage of the model four characters are a token, and the output is rounded up."""
+    last = await end_of(make_conversation(ScriptedModel(["12345"])).respond())
     assert last.usage == Usage(len("Be kind." + "Hello?") // 4, 2)
 
 
 async def test_usage_is_estimated_for_the_rounds_that_do_not_tell() -> None:
-    """A round of which the model said nothing is estimated, the others are not; tools are read, arguments written."""
+    """Only rounds without a usage are estimated; tools count as input, arguments as output."""
     model = ScriptedModel([call("roll", "{}"), call("roll", '{"a": 1}', "b", 1)], ["Hi.", end(usage=Usage(20, 2))])
-    last = await ending(talk(model, cast(tools=[ROLL])).respond())
+    last = await end_of(make_conversation(model, make_character(tools=[ROLL])).respond())
     assert last.usage == Usage(20 + len(f"Be kind.Hello?{ROLL}") // 4, 2 + 3)
 
 
 async def test_usage_of_a_round_is_estimated_from_that_round() -> None:
-    """What was written in a round whose usage is known is not counted again."""
+    """The output of a round with a known usage is not counted again."""
     model = ScriptedModel(["x" * 400, call("roll"), end(usage=Usage(20, 2))], ["12345"])
-    last = await ending(talk(model, cast(tools=[ROLL])).respond())
+    last = await end_of(make_conversation(model, make_character(tools=[ROLL])).respond())
     assert last.usage.output_tokens == 2 + 2
 
 
 async def test_usage_of_a_picture() -> None:
-    """A picture is as many tokens as its server says; its bytes are none of the estimate."""
+    """An image has the tokens of its setting, whatever its bytes."""
     said = Message(role="user", parts=(Text("Look!"), Image("data:" + "x" * 90_000)))
-    assert (await ending(talk(None, None, said).respond())).usage.input_tokens == len("Be kind." + "Look!") // 4
+    assert (await end_of(make_conversation(None, None, said).respond())).usage.input_tokens == len(
+        "Be kind." + "Look!"
+    ) // 4
 
 
 async def test_usage_of_a_cancelled_turn() -> None:
-    """What was asked and said before a cancel has its price."""
+    """The input and output before a cancel are counted."""
     model = ScriptedModel(["12345", asyncio.Event()])
-    reading, _ = await paused(turn := talk(model).respond(), model)
+    reading, _ = await paused(turn := make_conversation(model).respond(), model)
     turn.cancel()
     assert (await finished(reading)).usage == Usage(3, 2)
 
 
 async def test_usage_of_an_abandoned_turn() -> None:
-    """What was asked and said for a reader that went away is counted as well."""
-    conversation = talk(ScriptedModel(["12345", "6"]))
+    """The input and output for a reader that stopped are counted."""
+    conversation = make_conversation(ScriptedModel(["12345", "6"]))
     async with aclosing(conversation.respond().events()) as events:
         await anext(events)
         await anext(events)
@@ -954,24 +977,24 @@ async def test_usage_of_an_abandoned_turn() -> None:
 
 
 async def test_no_request_no_usage() -> None:
-    """A turn that fails before the model is asked costs nothing."""
+    """A turn that fails before a request to the model has no usage."""
     Broken.outcomes = iter([None])
-    assert (await ending(talk(None, cast(Broken)).respond())).usage == Usage()
+    assert (await end_of(make_conversation(None, make_character(Broken)).respond())).usage == Usage()
 
 
 async def test_turns_and_times_are_counted() -> None:
-    """Each turn counts once, by its front door and its outcome, with the times to its first piece and its end."""
-    conversation = talk(ScriptedModel([call("roll")], ["Hel", "lo"]), cast(tools=[ROLL]))
-    await played(conversation.respond())
+    """Each turn counts once, by its API and outcome, with the times to its first piece and its end."""
+    conversation = make_conversation(ScriptedModel([call("roll")], ["Hel", "lo"]), make_character(tools=[ROLL]))
+    await events_of(conversation.respond())
     assert sample(conversation, "turns_total", front_door="test", outcome="completed") == 1
     assert sample(conversation, "time_to_first_token_seconds_count") == 1
     assert sample(conversation, "turn_duration_seconds_count") == 1
 
 
 async def test_silence_has_no_first_token() -> None:
-    """A turn in which nothing was said has no time to its first piece."""
-    conversation = talk(ScriptedModel([end()]))
-    await played(conversation.respond())
+    """A turn without text has no time to its first piece."""
+    conversation = make_conversation(ScriptedModel([end()]))
+    await events_of(conversation.respond())
     assert sample(conversation, "time_to_first_token_seconds_count") == 0
     assert sample(conversation, "turn_duration_seconds_count") == 1
 
@@ -999,8 +1022,8 @@ STEPS = st.one_of(
 @settings(deadline=None)
 @given(st.lists(st.lists(STEPS, max_size=5), min_size=1, max_size=3), st.integers(0, 12))
 def test_every_turn_comes_to_an_orderly_end(scripts: list[list[Step]], cancelled_after: int) -> None:
-    """Whatever a model says, and whenever it is cancelled: each item begins and ends once, and then the turn does."""
-    conversation = talk(ScriptedModel(*scripts), cast(tools=[ROLL]), tool_rounds=2)
+    """Whatever a model sends, and whenever it is cancelled, each item begins and ends once, and then the turn ends."""
+    conversation = make_conversation(ScriptedModel(*scripts), make_character(tools=[ROLL]), tool_rounds=2)
     events = asyncio.run(_heard(conversation.respond(TurnOptions(tools=[DOOR])), cancelled_after))
     assert isinstance(last := events.pop(), TurnEnded)
     begun = [event.item for event in events if isinstance(event, ItemAdded)]

@@ -1,4 +1,4 @@
-"""Server processes, and what talks to them."""
+"""Server processes, and their clients."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Server:
         return connect(self.url.replace("http", "ws", 1) + "/v1/realtime?dialect=ga", proxy=None)
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal, and answer the exit status that the process ends with."""
+        """Send a signal, and return the exit status of the process."""
         self.process.send_signal(number)
         return await asyncio.wait_for(self.process.wait(), PATIENCE)
 
@@ -92,13 +92,13 @@ async def running(
 
 
 def free_port() -> str:
-    """A port that nobody listens on."""
+    """Return a port that no server listens on."""
     with socket.create_server(("127.0.0.1", 0)) as found:
         return str(found.getsockname()[1])
 
 
 async def output(*command: str, said: str = "", **environment: str) -> tuple[int | None, str, str]:
-    """Exit status, standard output and standard error of a command that reads *said*."""
+    """Return exit status, standard output and standard error of a command with *said* as its input."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *command, stdin=pipe, stdout=pipe, stderr=pipe, env=ENVIRONMENT | environment
@@ -163,7 +163,7 @@ class BlockingServer:
         return False
 
     def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
-        """Make one request on a connection of its own; answers the status and the JSON or text."""
+        """Make one request on a connection of its own; return the status and the JSON or text."""
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         with closing(connection):
             content = None if body is None else json.dumps(body)
@@ -191,7 +191,7 @@ class BlockingServer:
         return int(found[1])
 
     def is_quiet(self) -> bool:
-        """Say whether no thread of the process used much time of a processor in a tenth of a second."""
+        """Return whether no thread of the process used much processor time in a tenth of a second."""
         before = self._ticks()
         time.sleep(0.1)
         return all(ticks - before.get(thread, 0) <= 1 for thread, ticks in self._ticks().items())
@@ -205,7 +205,7 @@ class BlockingServer:
         return found
 
     def assert_well(self, stuck: int = 0) -> None:
-        """The four things that hold after every row: it answers, a good reload works, the set is right, it rests."""
+        """Check that the server responds, a good reload works, the set is right, and the process is quiet."""
         assert self.get("/v1/health")[0] == 200
         status, report = self.reload("default")
         assert (status, report["outcome"], report["errors"]) == (200, "applied", [])
@@ -217,7 +217,7 @@ class BlockingServer:
         assert self.is_quiet() or self.is_quiet()
 
     def greeting(self) -> bytes:
-        """Open a session; answers what the server says first."""
+        """Open a session, and return its first event."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=PATIENCE) as client:
             client.sendall(
                 b"GET /v1/realtime?dialect=ga HTTP/1.1\r\nHost: 127.0.0.1\r\n"
@@ -230,7 +230,7 @@ class BlockingServer:
         return data
 
     def end(self, patience: float = PATIENCE) -> int:
-        """Ask the process to end, and see that it does."""
+        """Send a signal to end the process, and check that it ends."""
         self.process.terminate()
         try:
             return self.process.wait(patience)

@@ -1,4 +1,4 @@
-"""Doors: one client at each front door, and a model's server behind them that fails as it is told."""
+"""Clients of each API of the server, and a model server behind it that fails on demand."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aiohttp import ClientResponse, ClientSession, ClientWebSocketResponse, WSMs
 from pydantic_core import from_json, to_json
 
 from tests.conftest import Client
-from tests.llm.openai.test_provider import HEAD, Line
+from tests.llm.openai.scripted_upstream import HEAD, Line
 from tests.web.realtime.event_grammar import Dialect, Event, Grammar
 from tests.web.realtime.unmute_events import OGG_PAGE, TABLE
 
@@ -30,7 +30,7 @@ HELD = 1  # how many of the words `held` says before it waits
 
 
 def chunk(**delta: Any) -> bytes:
-    """One piece of a streamed answer."""
+    """Return one chunk of a streamed response."""
     return b"data: " + to_json({"choices": [{"delta": delta}]}) + b"\n\n"
 
 
@@ -43,20 +43,20 @@ def _finished(reason: str) -> bytes:
 
 
 async def well(line: Line) -> None:
-    """A script: say all words, but first look where there is a tool for it."""
+    """Send all words, after a tool call if there is a tool."""
     asked = from_json(line.body)
     looks = "tools" in asked and asked["messages"][-1]["role"] != "tool"
     line.answer(_CALL + _finished("tool_calls") if looks else b"".join(_SPOKEN) + _finished("stop"))
 
 
 async def held(line: Line) -> None:
-    """A script: say the first word, and wait until the client goes."""
+    """Send the first word, and wait until the client leaves."""
     line.send(HEAD, b"Connection: close\r\n\r\n", *_SPOKEN[:HELD])
     await line.gone()
 
 
 def held_until(go: asyncio.Event) -> Script:
-    """A script: say the first word, and the others at a sign."""
+    """Send the first word, and the others when the event is set."""
 
     async def script(line: Line) -> None:
         line.send(HEAD, b"Connection: close\r\n\r\n", *_SPOKEN[:HELD])
@@ -126,7 +126,7 @@ class Upstream:
 
 @dataclass(frozen=True)
 class Ending:
-    """How an answer ended for its client: with which words, and with which error if it failed."""
+    """How a response ended for its client: its text, and its error if it failed."""
 
     words: list[str]
     code: str | None = None
@@ -136,7 +136,7 @@ class Ending:
 
 
 class Visit(ABC):
-    """One client; `received` is all that it was ever sent. A second turn goes over the same socket where it can."""
+    """One client; `received` is all it received. A second turn uses the same socket where it can."""
 
     front_door: ClassVar[str]
 
@@ -147,13 +147,13 @@ class Visit(ABC):
         self.text = ""
 
     async def turn(self) -> Ending:
-        """Ask, and hear the answer to its end."""
+        """Request a response, and read it to its end."""
         await self.ask()
         return await self.ending()
 
     @abstractmethod
     async def ask(self) -> None:
-        """Have an answer begin."""
+        """Request a response."""
 
     @abstractmethod
     async def heard(self) -> None:
@@ -161,7 +161,7 @@ class Visit(ABC):
 
     @abstractmethod
     async def ending(self) -> Ending:
-        """Hear the answer to its one end."""
+        """Read a response to its one end."""
 
     @abstractmethod
     async def leave(self) -> None:
@@ -183,7 +183,7 @@ class Socket(Visit):
         return self.ws
 
     async def greeted(self) -> None:
-        """Wait for what the server says first."""
+        """Wait for the first event of the server."""
 
     @abstractmethod
     def take(self, frame: str) -> Event:
@@ -211,7 +211,7 @@ class Socket(Visit):
             await self.next()
 
     async def rest(self) -> tuple[list[Event], int]:
-        """What comes until the end, and the close code."""
+        """Return the events until the end, and the close code."""
         assert self.ws is not None
         events = []
         while (message := await self.ws.receive(timeout=LIMIT)).type is WSMsgType.TEXT:
@@ -227,7 +227,7 @@ class Socket(Visit):
 
 
 class Ga(Socket):
-    """A client of the GA dialect; what it is sent goes through the grammar, so that a response ends exactly once."""
+    """A client of the GA dialect; its events go through the grammar, so that a response ends exactly once."""
 
     dialect: ClassVar[Dialect] = "ga"
     query = "?dialect=ga"
@@ -277,7 +277,7 @@ class Beta(Ga):
 
 
 class Unmute(Socket):
-    """A client of unmute's; there a conversation has one answer, so that another one needs a socket of its own."""
+    """A client of Unmute's; a conversation has one response, so that another one needs a socket of its own."""
 
     query = ""
 

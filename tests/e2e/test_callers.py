@@ -1,4 +1,4 @@
-"""Whatever callers send, each gets a true answer: a real process, and requests that break every custom."""
+"""A real server process, with callers that break every convention."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def send(server: BlockingServer, *parts: bytes, length: int | None = None) -> so
 
 
 def answer(client: socket.socket) -> tuple[int, Any]:
-    """Read one answer: its status, and its body as JSON; (0, None) if there is none."""
+    """Read one response: its status, and its body as JSON; (0, None) if there is none."""
     with client, suppress(ConnectionError):
         data = b""
         while b"\r\n\r\n" not in data and (part := client.recv(1 << 16)):
@@ -84,7 +84,7 @@ BODIES = {
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_bad_body_is_refused(server: BlockingServer, body: bytes) -> None:
-    """What is no request is 400 `invalid_request` with a sentence, and nothing is reloaded."""
+    """An invalid request is 400 `invalid_request` with a message, and nothing is reloaded."""
     before = server.get("/v1/health")[1]["generation"]
     status, problem = answer(send(server, body))
     assert (status, problem["code"]) == (400, "invalid_request")
@@ -100,14 +100,14 @@ def test_last_of_duplicate_keys_counts(server: BlockingServer) -> None:
 
 @pytest.mark.parametrize("length", [(64 << 10) + 1, 64 << 20, 1 << 62])
 def test_large_body_is_refused(server: BlockingServer, length: int) -> None:
-    """More than 64 KiB is 413, told before the rest has come."""
+    """A body over 64 KiB is 413, before it was sent completely."""
     status, problem = answer(send(server, b" " * ((64 << 10) + 1), length=length))
     assert (status, problem["code"]) == (413, "request_too_large")
     server.assert_well(server.stuck())
 
 
 def test_whole_64_mib_body_is_refused(server: BlockingServer) -> None:
-    """A client that sends all of 64 MiB is refused, or cut off, and costs the server no memory to speak of."""
+    """A client that sends all of 64 MiB is refused, or disconnected, and costs the server little memory."""
     with suppress(ConnectionError):
         client = send(server, length=64 << 20)
         for _ in range(64):
@@ -137,7 +137,7 @@ async def test_endless_body_is_given_up(aiohttp_client: Any, client: Client, mon
 
 
 def test_dripping_callers_delay_nobody(server: BlockingServer) -> None:
-    """While fifty bodies never end, another reload is answered."""
+    """While fifty bodies never end, another reload is reported."""
     slow = [send(server, b"{", length=100) for _ in range(50)]
     assert server.reload("default")[0] == 200
     for client in slow:
@@ -172,7 +172,7 @@ PATHS = {
 
 @pytest.mark.parametrize(("path", "status", "code"), PATHS.values(), ids=PATHS)
 def test_path(server: BlockingServer, path: str, status: int, code: str | None) -> None:
-    """Each path is a directory or a clear refusal, and what is told of it is the path as asked."""
+    """Each path is a directory or a clear refusal, which has the path as it was sent."""
     home = server.home
     for name in ("new\nline", "dossier é 日本 🎭"):
         with suppress(FileExistsError):
@@ -200,7 +200,7 @@ def test_log_has_one_line_for_a_path_with_a_line_break(own_server: BlockingServe
 
 
 def tagged(server: BlockingServer, tag: str) -> None:
-    """Write both files so that they say *tag*: a mixture would be seen."""
+    """Write both files with *tag*, so that a mixture would be seen."""
     for name in ("Ada", "Zoe"):
         text = character(name).replace("None", repr(tag))
         temporary = server.directory / f".{name}"
@@ -273,7 +273,7 @@ def test_reload_that_runs_is_not_shared(server: BlockingServer, tmp_path: Path) 
 
 
 def test_caller_that_leaves_does_not_stop_its_reload(server: BlockingServer, tmp_path: Path) -> None:
-    """A reload whose caller hung up is applied all the same (promise 15)."""
+    """A reload is applied although its caller disconnected (promise 15)."""
     directory = good_files(tmp_path / "slow")
     (directory / "bob.py").write_text(f"{SLOW}{character('Bob')}")
     client = send(server, json.dumps({"directory": str(directory)}).encode())
@@ -316,7 +316,7 @@ async def test_readers_never_see_a_mixture(own_server: BlockingServer) -> None:
 
 
 async def test_clients_that_connect_during_reloads_are_on_the_new_set_or_told(own_server: BlockingServer) -> None:
-    """Of 500 sessions opened during reloads each is told, or is on the last generation (promise 8)."""
+    """Each of 500 sessions opened during reloads is notified, or has the last generation (promise 8)."""
     told = 0
 
     async def talk(session: aiohttp.ClientSession, number: int) -> bool:
@@ -349,7 +349,7 @@ async def test_clients_that_connect_during_reloads_are_on_the_new_set_or_told(ow
 
 
 def test_shutdown_waits_for_a_running_reload(own_server: BlockingServer, tmp_path: Path) -> None:
-    """SIGTERM during a reload: its answer arrives, a waiting one gets 503, and the process ends (promise 17)."""
+    """SIGTERM during a reload lets it finish, a queued one gets 503, and the process ends (promise 17)."""
     directory = good_files(tmp_path / "slow")
     (directory / "bob.py").write_text(f"{SLOW}{character('Bob')}")
     running = send(own_server, json.dumps({"directory": str(directory)}).encode())
@@ -366,7 +366,7 @@ def test_shutdown_waits_for_a_running_reload(own_server: BlockingServer, tmp_pat
 
 @pytest.mark.parametrize("count", [1, 40])
 def test_shutdown_does_not_wait_for_ever(tmp_path: Path, count: int) -> None:
-    """A reload that takes longer than the shutdown may is given up, and its caller is told or cut off."""
+    """A reload that outlasts the shutdown's deadline is abandoned, and its caller gets an error or is disconnected."""
     server = BlockingServer(tmp_path, "--file-deadline", "600", "--shutdown-timeout", "0.5")
     directory = good_files(tmp_path / "slow")
     for number in range(count):
@@ -390,7 +390,7 @@ def test_second_sigterm_is_no_harm(own_server: BlockingServer) -> None:
 
 
 def test_callers_of_every_kind_at_once(server: BlockingServer) -> None:
-    """Good and bad requests mixed: each gets its own answer."""
+    """Of mixed good and bad requests each gets its own response."""
     wishes: list[bytes] = [b"{}", b'{"dry_run": true}', b"[", b'{"directory": "/missing"}'] * 20
     with ThreadPoolExecutor(20) as pool:
         statuses = list(pool.map(lambda wish: answer(send(server, wish))[0], wishes))

@@ -27,7 +27,7 @@ LONG = " ".join(f"word{number}" for number in range(2000))
 
 
 class Terminal:
-    """A terminal with a program in it: what a person types, and what is on the screen."""
+    """A program in a terminal: its input, and its screen."""
 
     def __init__(self, process: asyncio.subprocess.Process, master: int) -> None:
         self.process = process
@@ -39,7 +39,7 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        """All that was ever shown, without what changes the letters' look."""
+        """The text shown so far, without control sequences."""
         return re.sub("\x1b\\[[0-9;]*m", "", self._output.decode(errors="replace"))
 
     def types(self, text: str) -> None:
@@ -47,7 +47,7 @@ class Terminal:
         os.write(self._master, text.encode())
 
     async def shows(self, text: str) -> str:
-        """Wait until *text* appears; answers what came before it, from the last time on."""
+        """Wait until *text* is shown; return the text before it, from the last time on."""
         async with asyncio.timeout(PATIENCE):
             while (found := self.screen.find(text, self._seen)) < 0:
                 self._news.clear()
@@ -56,7 +56,7 @@ class Terminal:
         return before
 
     async def ends(self) -> int:
-        """Wait until the program has ended by itself; answers its exit status."""
+        """Wait until the program has ended by itself, and return its exit status."""
         return await asyncio.wait_for(self.process.wait(), PATIENCE)
 
     def _read(self) -> None:
@@ -69,7 +69,7 @@ class Terminal:
 
 @asynccontextmanager
 async def terminal(server: Server, name: str = "Ada") -> AsyncIterator[Terminal]:
-    """A person at a terminal who has begun to talk."""
+    """A terminal in which a chat has begun."""
     master, slave = pty.openpty()
     with closing(os.fdopen(master, "rb")), closing(os.fdopen(slave, "rb")):
         # The first terminal that the leader of a session opens is the one whose Ctrl-C it hears.
@@ -90,14 +90,14 @@ async def terminal(server: Server, name: str = "Ada") -> AsyncIterator[Terminal]
 
 @pytest.fixture
 async def offline(directory: Path) -> AsyncIterator[Server]:
-    """A server with Ada, for whom the stand-in answers."""
+    """A server with Ada and the stand-in model."""
     async with running(directory) as server:
         yield server
 
 
 @pytest.fixture
 async def slow(directory: Path, llmock: LLMock) -> AsyncIterator[Server]:
-    """A server with Ada, who speaks with a model that takes its time."""
+    """A server with Ada and a slow model."""
     llmock.reply("Hello there!").reply(LONG).reply("Once more.")
     llmock.pace(20)
     async with running(directory, "--llm-url", llmock.base_url("openai"), "--llm-model", "slow") as server:
@@ -113,7 +113,7 @@ async def chat(*arguments: str, said: str = "", **environment: str) -> tuple[int
 
 
 async def test_each_line_is_answered(server: BlockingServer) -> None:
-    """Three lines in, three answers out, and status 0 at the end of the input."""
+    """Three lines of input have three replies, and status 0 at the end of the input."""
     status, said, complaint = await chat("Ada", "--url", server.url, said="Hello!\nWho are you?\nGoodbye!\n")
     answers = said.rstrip().splitlines()
     assert (status, complaint, len(answers)) == (0, "", 3)
@@ -127,13 +127,13 @@ async def test_blank_lines_are_not_said(server: BlockingServer) -> None:
 
 
 async def test_nothing_said_is_nothing_answered(server: BlockingServer) -> None:
-    """In a pipe the character does not speak first: whoever has no question gets no answer."""
+    """In a pipe without input there is no reply and no greeting."""
     status, said, complaint = await chat("Ada", "--url", server.url)
     assert (status, said.strip(), complaint) == (0, "", "")
 
 
 async def test_without_a_name_the_server_chooses(server: BlockingServer) -> None:
-    """Whoever names nobody talks to the first good character."""
+    """Without a name the chat is with the first good character."""
     status, said, _ = await chat("--url", server.url, said="Hello!\n")
     assert (status, said.startswith("Ada: ")) == (0, True)
 
@@ -145,14 +145,14 @@ async def test_what_was_said_before_is_known(server: BlockingServer) -> None:
 
 
 async def test_unknown_character(server: BlockingServer) -> None:
-    """Nobody of that name: status 1, and the names that there are."""
+    """An unknown name ends with 1, and the known names are printed."""
     status, said, complaint = await chat("Nobody", "--url", server.url, said="Hello!\n")
     assert (status, said) == (1, "")
     assert complaint == f"charhost: there is no Nobody at {server.url}; there are Ada, Zoe\n"
 
 
 async def test_no_server() -> None:
-    """Nobody listens: status 3, the address, and how to start a server."""
+    """Without a server the status is 3, with the address and the command that starts one."""
     url = f"http://127.0.0.1:{free_port()}"
     status, _, complaint = await chat("--url", url, said="Hello!\n")
     said = f"charhost: no server answers at {url}; start one with charhost serve, or name it with --url\n"
@@ -173,7 +173,7 @@ async def test_bad_settings() -> None:
 
 
 async def test_key_comes_from_the_environment(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where a key is asked for, CHARHOST_API_KEY opens the door; another key, or none, is status 4 and says which."""
+    """A required key is read from CHARHOST_API_KEY; a wrong or missing one is status 4 with the reason."""
     monkeypatch.setitem(ENVIRONMENT, "CHARHOST_API_KEY", "s3cret")
     async with running(directory) as server:
         allowed, said, _ = await chat("Ada", "--url", server.url, said="Hello!\n")
@@ -188,7 +188,7 @@ async def test_key_comes_from_the_environment(directory: Path, monkeypatch: pyte
 
 
 async def test_failed_answer_is_told_and_the_talk_goes_on(directory: Path, llmock: LLMock) -> None:
-    """A model that fails costs one answer: the reason stands in its place."""
+    """A failure of the model is printed instead of the reply, and the chat continues."""
     llmock.fail(500).reply("Now I can.")
     async with running(directory, "--llm-url", llmock.base_url("openai"), "--llm-model", "x") as server:
         status, said, _ = await chat("Ada", "--url", server.url, said="Hello!\nAnd now?\n")
@@ -201,7 +201,7 @@ async def test_failed_answer_is_told_and_the_talk_goes_on(directory: Path, llmoc
 
 
 async def test_character_speaks_first(offline: Server) -> None:
-    """Ada greets before anything is typed, and then the person is asked."""
+    """The greeting is printed before the first prompt for input."""
     async with terminal(offline) as person:
         assert len((await person.shows("You: ")).removeprefix("Ada: ")) > 10
         person.types("What do you like?\n")
@@ -228,7 +228,7 @@ async def test_ctrl_c_at_the_prompt_ends_the_conversation(offline: Server) -> No
 
 
 async def test_ctrl_c_ends_only_the_answer(slow: Server, llmock: LLMock) -> None:
-    """Ctrl-C in the middle of an answer stops it there, and the next line is answered."""
+    """Ctrl-C during a reply ends it, and the next line has a reply."""
     async with terminal(slow) as person:
         await person.shows("Hello there!")
         await person.shows("You: ")
@@ -244,7 +244,7 @@ async def test_ctrl_c_ends_only_the_answer(slow: Server, llmock: LLMock) -> None
 
 
 async def test_second_ctrl_c_ends_the_conversation(slow: Server) -> None:
-    """Ctrl-C twice, in an answer and at the prompt behind it, is the way out."""
+    """A second Ctrl-C, at the prompt for input, ends the chat."""
     async with terminal(slow) as person:
         await person.shows("You: ")
         person.types("Tell me all.\n")
@@ -262,7 +262,7 @@ async def reload(server: Server) -> None:
 
 
 async def test_reload_is_told_and_the_talk_goes_on(offline: Server, directory: Path) -> None:
-    """After a reload the person is told, is not greeted anew, and the conversation goes on over a new socket."""
+    """A reload is printed, and the conversation continues on a new socket without a greeting."""
     async with terminal(offline) as person:
         await person.shows("You: ")
         (directory / "ada.py").write_text(character("Ada", "You are new."))
@@ -275,7 +275,7 @@ async def test_reload_is_told_and_the_talk_goes_on(offline: Server, directory: P
 
 
 async def test_reload_in_the_middle_of_an_answer(slow: Server) -> None:
-    """The answer ends where it is, the person is told, and the next line is answered."""
+    """A reload during a reply ends it and is printed, and the next line has a reply."""
     async with terminal(slow) as person:
         await person.shows("You: ")
         person.types("Tell me all.\n")
@@ -287,7 +287,7 @@ async def test_reload_in_the_middle_of_an_answer(slow: Server) -> None:
 
 
 async def test_line_that_meets_a_reload_is_answered(aiohttp_server: Any) -> None:
-    """What is said to a session that ends is said again when it is resumed."""
+    """A line that was sent to an ending session is sent again after the resume."""
     farewell = {"type": "error", "error": {"code": "characters_reloaded", "message": "Bye.", "retry_after_ms": 0}}
     heard: list[str] = []
     resumed: list[str | None] = []
@@ -328,7 +328,7 @@ async def test_character_that_is_gone_ends_the_conversation(offline: Server, dir
 
 
 async def test_restart_is_survived(directory: Path, tmp_path: Path) -> None:
-    """A server with a state file is waited for, until Ctrl-C, and knows what was said before it was stopped."""
+    """A restarted server with a state file is waited for, until Ctrl-C, and has the conversation."""
     options = ("--state", str(tmp_path / "state.db"), "--port", free_port())
     async with running(directory, *options) as server, terminal(server) as person:
         await person.shows("You: ")
@@ -347,7 +347,7 @@ async def test_restart_is_survived(directory: Path, tmp_path: Path) -> None:
 
 
 async def test_server_that_forgets_ends_the_conversation(slow: Server, directory: Path) -> None:
-    """After a server without a state file was killed in the middle of an answer, the person reads what it needs."""
+    """After a kill of a server without a state file, the chat ends and prints how to keep conversations."""
     async with terminal(slow) as person:
         await person.shows("You: ")
         person.types("Tell me all.\n")
@@ -362,7 +362,7 @@ async def test_server_that_forgets_ends_the_conversation(slow: Server, directory
 
 
 async def test_server_that_stays_away_is_given_up(aiohttp_server: Any) -> None:
-    """A server that goes away at each question, and whose proxy says so, is asked it a few times, and no more."""
+    """A line at which the server always goes away is sent a few times, and no more."""
     resumed: list[str | None] = []
 
     async def realtime(request: web.Request) -> web.StreamResponse:

@@ -1,4 +1,4 @@
-"""`charhost check` on a directory that does its worst: each culprit is one finding, and nothing is left running."""
+"""`charhost check` on a directory of files that crash: each is one finding, and no process is left."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import character
 from tests.e2e.conftest import ENVIRONMENT, PATIENCE, output
-from tests.sandbox.test_sandbox import mark, remaining
+from tests.sandbox.helpers import mark, remaining
 
 __all__ = ["mark"]
 

@@ -1,4 +1,4 @@
-"""Whatever clients do, the server goes on serving: a real process, and raw sockets that break every custom."""
+"""A real server process, with clients on raw sockets that break every convention."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.realtime import handler as realtime
 from tests.conftest import Client, character
+from tests.e2e.websocket_frames import CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, frame, handshake, head
 
 # A whole percent of them is silent, another one has a full send buffer. With CROWD=5000 the test takes 15 s.
 CROWD = int(os.environ.get("CROWD", "1000"))
@@ -35,33 +36,7 @@ CROWD = int(os.environ.get("CROWD", "1000"))
 # How long anything may take before a test gives up: nothing here is a measurement.
 LIMIT = 30.0
 
-MASK = b"\0\0\0\0"  # leaves the payload as it is
-CONTINUATION, TEXT, CLOSE, PING, PONG = 0, 1, 8, 9, 10
-
 _sources = count()
-
-
-def frame(opcode: int, payload: bytes = b"", *, final: bool = True) -> bytes:
-    """A frame as a client sends it."""
-    return head(opcode, len(payload), final=final) + payload
-
-
-def head(opcode: int, size: int, *, final: bool = True) -> bytes:
-    """The beginning of a frame with *size* bytes of payload."""
-    first = bytes([opcode | (0x80 if final else 0)])
-    if size < 126:
-        return first + bytes([0x80 | size]) + MASK
-    if size < 1 << 16:
-        return first + bytes([0x80 | 126]) + size.to_bytes(2, "big") + MASK
-    return first + bytes([0x80 | 127]) + size.to_bytes(8, "big") + MASK
-
-
-def handshake(port: int, path: str = "/v1/realtime?dialect=ga") -> bytes:
-    """The request that asks for a WebSocket."""
-    return (
-        f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    ).encode()
 
 
 class Peer(asyncio.Protocol):
@@ -92,7 +67,7 @@ class Peer(asyncio.Protocol):
 
     @property
     def farewell(self) -> tuple[str | None, int | None]:
-        """What it was told at the end."""
+        """Return the last event."""
         return self.fatal, self.code
 
     def send(self, data: bytes) -> None:
@@ -105,7 +80,7 @@ class Peer(asyncio.Protocol):
         self.send(frame(TEXT, json.dumps(event).encode()))
 
     def hang_up(self, payload: bytes) -> None:
-        """Answer a close and close the connection."""
+        """Send a close frame and close the connection."""
         self.send(frame(CLOSE, payload))
         self.transport.close()
 
@@ -120,7 +95,7 @@ class Peer(asyncio.Protocol):
                 await self._news.wait()
 
     async def end(self) -> int | None:
-        """Wait until the connection is closed; answers the code of the close frame."""
+        """Wait until the connection is closed; return the code of the close frame."""
         async with asyncio.timeout(LIMIT):
             return await asyncio.shield(self.ended)
 
@@ -225,7 +200,7 @@ class Server:
         raise AssertionError(f"the server does not listen; it ended with {self.process.poll()}")
 
     def stop(self) -> None:
-        """End the process, whatever state it is in."""
+        """End the process, whatever its state."""
         self.process.kill()
         self.process.wait()
 
@@ -249,7 +224,7 @@ class Server:
             connection.close()
 
     async def reload(self, **fields: Any) -> Any:
-        """Reload the characters; answers the report."""
+        """Reload the characters, and return the report."""
         return json.loads(await self.ask("POST", "/v1/characters/reload", fields))
 
     async def metric(self, name: str) -> float:
@@ -301,7 +276,7 @@ class Server:
                 await asyncio.sleep(0.05)
 
     async def serves_on(self) -> None:
-        """Check that all is well: health, a session that is answered, a reload, and what it tells that session."""
+        """Check health, a session with a response, a reload, and its event in that session."""
         assert json.loads(await self.ask("GET", "/v1/health"))["ok"] is True
         peer = await self.connect()
         await is_answered(peer)
@@ -311,7 +286,7 @@ class Server:
 
 
 async def is_answered(peer: Peer) -> None:
-    """Check that a session takes an event and answers it."""
+    """Check that a session responds to an event."""
     peer.ask(type="session.update", session={"instructions": "Be quick."})
     await peer.text("session.updated")
 
@@ -360,12 +335,9 @@ async def dismiss(server: Server) -> None:
     await asyncio.sleep(0)
 
 
-# A reload, and clients that do not behave
-
-
 @pytest.mark.usefixtures("many_files")
 async def test_all_who_read_are_told_while_others_are_silent_or_stuck(server: Server) -> None:
-    """Of a crowd 98 % hear of the reload and are closed with 1012, whatever the other 2 % do."""
+    """The 98 % of clients that read are notified of a reload and closed with 1012, whatever the other 2 % do."""
     readers = await server.crowd(CROWD - 2 * (CROWD // 100))
     silent = [await server.connect() for _ in range(CROWD // 100)]
     stuck = [await server.connect(window=4096) for _ in range(CROWD // 100)]
@@ -385,12 +357,12 @@ def never(peer: Peer, payload: bytes) -> None:
 
 
 def twice(peer: Peer, payload: bytes) -> None:
-    """Answer with the same frame two times."""
+    """Send the close frame two times."""
     peer.send(frame(CLOSE, payload) * 2)
 
 
 def garbage(peer: Peer, payload: bytes) -> None:
-    """Answer with what is no frame."""
+    """Send bytes that are no frame."""
     peer.send(b"\xff\xfe" * 5000)
 
 
@@ -398,7 +370,7 @@ def garbage(peer: Peer, payload: bytes) -> None:
 async def test_how_a_client_answers_the_close_concerns_nobody_else(
     server: Server, answer: Callable[[Peer, bytes], None]
 ) -> None:
-    """A client that answers its close in any other way is told, and gone after the grace at the latest."""
+    """A client that responds to its close in any other way is gone after the grace period at the latest."""
     odd = await server.connect(Peer(answer, polite=False))
     other = await server.connect()
     await server.reload()
@@ -410,7 +382,7 @@ async def test_how_a_client_answers_the_close_concerns_nobody_else(
 
 
 async def test_an_answer_that_comes_after_five_seconds_changes_nothing(server: Server) -> None:
-    """The late answer of a client that was cut off long ago is of no interest any more."""
+    """The close frame of a client that was disconnected before has no effect."""
     odd = await server.connect(Peer(never, polite=False))
     await server.reload()
     await odd.end()
@@ -432,11 +404,8 @@ async def test_one_stuck_client_delays_neither_the_answer_nor_another(server: Se
     await server.serves_on()
 
 
-# Floods, and frames that are too large or too many
-
-
 async def test_a_client_that_floods_without_reading_is_cut_off(server: Server) -> None:
-    """Unknown events are answered with errors; who does not read them is dropped, and nobody else notices."""
+    """A client that sends unknown events and does not read is disconnected, and other clients are not affected."""
     before = await server.metric('charhost_sessions_closed_total{reason="overflow"}')
     other = await server.connect()
     flood = await server.connect(window=4096)
@@ -452,7 +421,7 @@ async def test_a_client_that_floods_without_reading_is_cut_off(server: Server) -
 
 
 async def test_others_are_answered_while_a_client_floods(server: Server) -> None:
-    """During a flood that is read, and so goes on, another session is answered."""
+    """During a flood of a client that reads, another session has a response."""
     flood, other = await server.connect(), await server.connect()
     flooding = asyncio.create_task(pour(flood))
     for _ in range(20):
@@ -481,7 +450,7 @@ async def test_a_frame_of_25_mib_is_refused(server: Server) -> None:
 
 
 async def test_a_frame_that_only_says_it_is_large_is_refused(server: Server) -> None:
-    """The announced size is enough: nobody waits for the bytes."""
+    """A frame is refused by its announced size, before its bytes."""
     peer = await server.connect()
     peer.send(head(TEXT, 1 << 40))
     assert await peer.end() == 1009
@@ -499,7 +468,7 @@ async def test_a_message_that_is_too_large_in_pieces_is_refused(server: Server) 
 
 
 async def test_fragments_are_one_message(server: Server) -> None:
-    """An event may come in pieces, with a ping between them that is answered."""
+    """An event may be sent in fragments, with a ping between them that has its pong."""
     peer = await server.connect()
     event = json.dumps({"type": "session.update", "session": {"instructions": "Be quick."}}).encode()
     peer.send(frame(TEXT, event[:10], final=False) + frame(PING, b"?"))
@@ -523,13 +492,10 @@ async def test_what_is_no_websocket_ends_its_own_session_only(server: Server, da
     await server.serves_on()
 
 
-# Clients that are slow, or not there any more
-
-
 async def test_a_client_that_vanishes_is_found_by_the_heartbeat(
     client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A peer that answers no ping, as one whose network is gone, is not a session for ever."""
+    """The session of a peer that sends no pong ends."""
     monkeypatch.setattr(realtime, "HEARTBEAT", 0.2)
     peer = Peer()
     port = client.port or 0
@@ -545,13 +511,13 @@ async def test_a_client_that_vanishes_is_found_by_the_heartbeat(
 
 
 async def sessions(client: Client) -> int:
-    """Ask how many sessions are open."""
+    """Return the number of open sessions."""
     status = await (await client.get("/v1/characters/status")).json()
     return sum(entry["sessions"] for entry in status["generations"])
 
 
 async def test_a_handshake_that_comes_byte_by_byte_disturbs_nobody(server: Server) -> None:
-    """While one client is slow to ask, others are told of a reload, and it gets its session on the new set."""
+    """During a slow handshake a reload notifies other clients, and the new session has the new set."""
     slow, other = await server.dial(), await server.connect()
     text = handshake(server.port)
     for index, byte in enumerate(text):
@@ -594,12 +560,9 @@ async def test_each_session_opened_during_a_reload_is_new_or_was_told(server: Se
     await server.serves_on()
 
 
-# The end of the server
-
-
 @pytest.mark.usefixtures("many_files")
 async def test_shutdown_tells_a_thousand_sessions_and_ends(mortal: Server) -> None:
-    """SIGTERM closes all who read with 1001, does not wait for those who do not, and ends with status 0."""
+    """SIGTERM closes all clients that read with 1001, does not wait for the others, and ends with status 0."""
     readers = await mortal.crowd(990)
     stuck = [await mortal.connect(window=4096) for _ in range(10)]
     for peer in stuck:
@@ -613,7 +576,7 @@ async def test_shutdown_tells_a_thousand_sessions_and_ends(mortal: Server) -> No
 
 
 async def test_a_client_in_the_middle_of_its_handshake_does_not_hold_up_the_end(mortal: Server) -> None:
-    """The server stops although a connection has half asked for a session."""
+    """The server ends although one handshake is incomplete."""
     peer = await mortal.dial()
     peer.send(handshake(mortal.port)[:-2])
     await asyncio.sleep(0.1)
@@ -623,7 +586,7 @@ async def test_a_client_in_the_middle_of_its_handshake_does_not_hold_up_the_end(
 
 
 async def test_a_handshake_that_is_completed_during_shutdown_is_turned_away(mortal: Server) -> None:
-    """Who finishes asking while the server waits for another one is closed or refused, and nobody waits for it."""
+    """A handshake that is completed during the shutdown is closed or refused, and not waited for."""
     stuck = await mortal.connect(window=4096)
     stuck.transport.pause_reading()
     await stuck.fill()
@@ -639,7 +602,7 @@ async def test_a_handshake_that_is_completed_during_shutdown_is_turned_away(mort
 
 
 async def test_a_session_that_opens_during_shutdown_is_told(settings: Settings) -> None:
-    """Shutdown may begin while the answer to a handshake is on its way: the session is closed all the same."""
+    """A session whose handshake overlaps the shutdown is closed."""
     app, held, go = create_app(settings), asyncio.Event(), asyncio.Event()
 
     async def hold(request: web.Request, response: web.StreamResponse) -> None:

@@ -13,7 +13,7 @@ CHARHOST = (sys.executable, "-m", "charhost")
 
 
 async def test_reload_and_status(own_server: BlockingServer) -> None:
-    """A reload of a directory with a mistake is told with its line, and so is the status afterwards."""
+    """A reload with a failed file is printed with its line, and so is the status afterwards."""
     (own_server.directory / "bob.py").write_text("X = 1\n1 / 0")
     status, out, err = await output(*CHARHOST, "reload", str(own_server.directory), "--url", own_server.url)
     assert (status, "Loaded: 2/3 characters" in out, err) == (0, True, "")
@@ -25,7 +25,7 @@ async def test_reload_and_status(own_server: BlockingServer) -> None:
 
 
 async def test_every_option_of_reload_is_accepted(server: BlockingServer) -> None:
-    """The real server understands what the command sends."""
+    """The real server accepts every option of the command."""
     options = ["--scope", "changed", "--sessions", "follow", "--drain", "1", "--on-error", "keep", "--dry-run"]
     more = ["--no-check-isolated", "--reason", "to see", "--json"]
     status, out, err = await output(*CHARHOST, "reload", "default", *options, *more, "--url", server.url)
@@ -34,7 +34,7 @@ async def test_every_option_of_reload_is_accepted(server: BlockingServer) -> Non
 
 
 async def test_refused_reload_ends_with_1(server: BlockingServer, tmp_path: Path) -> None:
-    """What the server refuses is said in its words."""
+    """A refusal is printed with the server's message."""
     status, out, err = await output(*CHARHOST, "reload", str(tmp_path / "nowhere"), "--url", server.url)
     assert (status, out) == (1, "")
     assert f"Directory not found: {tmp_path}/nowhere" in err
@@ -50,7 +50,7 @@ async def test_key_opens_the_door(directory: Path, tmp_path: Path) -> None:
 
 
 async def test_nobody_reads_the_output(own_server: BlockingServer) -> None:
-    """A closed pipe changes nothing about the exit status, which tells what the server did."""
+    """A closed pipe does not change the exit status."""
     (own_server.directory / "eve.py").write_text(character("Eve"))
     command = f"{' '.join(CHARHOST)} reload --url {own_server.url}"
     status, out, err = await output("bash", "-c", f"({command}; echo $? >&2) | true")

@@ -26,7 +26,7 @@ JSON_BLOCKS = re.findall(r"```json\n(.*?)```", (ROOT / "docs" / "reloading.md").
 
 @pytest.fixture
 async def here(characters: Path) -> AsyncIterator[Server]:
-    """A server with the default characters, for whom the stand-in answers."""
+    """A server with the default characters and the stand-in model."""
     async with running(characters) as server:
         yield server
 
@@ -118,7 +118,7 @@ async def test_reloading(here: Server) -> None:
 
 @needs_curl
 async def test_operating(here: Server) -> None:
-    """The commands show that the server is well, what it serves, and its first load."""
+    """The commands show the server's health, its characters, and its first load."""
     path = f"{Path(sys.executable).parent}:{ENVIRONMENT['PATH']}"
     command = ("sh", "-euc", block("operating", here))
     status, said, complaint = await output(*command, no_proxy="*", PATH=path)
@@ -144,20 +144,20 @@ async def test_development(client: Client) -> None:
 
 @needs_curl
 async def test_curl(here: Server) -> None:
-    """curl prints the answer as a stream of events, to its end."""
+    """curl prints the response as a stream of events, to its end."""
     status, said, _ = await output("sh", "-euc", block("curl", here), no_proxy="*")
     assert (status, said.rstrip().endswith("data: [DONE]")) == (0, True)
     assert '"model":"Charlotte"' in said.replace(": ", ":")
 
 
 async def test_python(here: Server) -> None:
-    """OpenAI's SDK prints an answer from the WebSocket, and one from chat completions."""
+    """OpenAI's SDK prints a response from the WebSocket, and one from chat completions."""
     status, said, complaint = await output(sys.executable, "-c", block("python", here), no_proxy="*")
     assert (status, complaint, said.count(NOTICE)) == (0, "", 2)
 
 
 async def test_javascript(here: Server, packages: Path, tmp_path: Path) -> None:
-    """OpenAI's agents print an answer, and the program ends by itself."""
+    """OpenAI's agents print a response, and the program ends by itself."""
     (tmp_path / "node_modules").symlink_to(packages)
     (tmp_path / "talk.mjs").write_text(block("javascript", here))
     status, said, complaint = await output("node", str(tmp_path / "talk.mjs"))
@@ -168,7 +168,7 @@ RELOAD = ("curl", "-sS", "--noproxy", "*", "-XPOST", "-HContent-Type: applicatio
 
 
 async def heard(process: asyncio.subprocess.Process, word: str, said: str = "") -> str:
-    """Read the output of a program up to *word*, and return what follows it."""
+    """Read the output of a program up to *word*, and return the text after it."""
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE):
         while word not in said:
@@ -180,7 +180,7 @@ async def heard(process: asyncio.subprocess.Process, word: str, said: str = "") 
 
 @needs_curl
 async def test_resume(here: Server) -> None:
-    """The client speaks, is closed by a reload, comes back and speaks again, and ends when its character is removed."""
+    """The client has a turn, is closed by a reload, resumes for another turn, and ends without its character."""
     pipe = asyncio.subprocess.PIPE
     environment = ENVIRONMENT | {"no_proxy": "*"}
     command = (sys.executable, "-uc", block("resume", here))

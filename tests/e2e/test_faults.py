@@ -1,4 +1,4 @@
-"""The fault table: whatever upstreams, clients and characters do, an answer ends once, and nobody else feels it."""
+"""The fault table: whatever upstreams, clients and characters do, a response ends once, and no other is affected."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ from tests.e2e.doors import (
     held_until,
     well,
 )
-from tests.e2e.test_clients import TEXT, head
-from tests.llm.openai.test_provider import HEAD, Line
+from tests.e2e.websocket_frames import TEXT, head
+from tests.llm.openai.scripted_upstream import HEAD, Line
 from tests.reload.helpers import Write
 
 KEY = "sk-f4ult0123456789abcdef"
@@ -104,14 +104,14 @@ def small_socket(host: str, port: int, family: socket.AddressFamily) -> socket.s
 
 
 def counted(client: Client, metric: str) -> dict[tuple[str, ...], float]:
-    """What a counter says, by its labels."""
+    """Return the values of a counter by its labels."""
     families = client.app[METRICS].registry.collect()
     samples = [sample for family in families for sample in family.samples]
     return {tuple(s.labels.values()): s.value for s in samples if s.name == f"charhost_{metric}_total"}
 
 
 async def until(holds: Callable[[], bool], seconds: float = LIMIT) -> None:
-    """Wait for something that no event tells of."""
+    """Wait until a condition holds that no event announces."""
     async with asyncio.timeout(seconds):
         while not holds():
             await asyncio.sleep(0.005)
@@ -126,7 +126,7 @@ async def crowd(client: Client, count: int) -> list[Ending]:
 
 
 def telling(url: str) -> str:
-    """What no client may be told."""
+    """Return the secrets that no client may receive."""
     port = re.findall(r"\d+", url)[-2]
     return f"request to {url}/chat/completions with key {KEY} on port {port} failed"
 
@@ -145,7 +145,7 @@ async def too_many(line: Line) -> None:
 
 
 def saying(body: str, kind: str = "text/event-stream") -> Script:
-    """A script: answer that, with the address of the server in the place of `{}`."""
+    """Return a script that sends these bytes, with the address of the server in the place of `{}`."""
 
     async def script(line: Line) -> None:
         url = f"http://127.0.0.1:{line.writer.get_extra_info('sockname')[1]}/v1"
@@ -158,12 +158,12 @@ Arrange = Callable[[LLMock, Upstream], str]
 
 
 def refusing(status: int, **more: Any) -> Arrange:
-    """Have llmock answer one request with this status."""
+    """Make llmock refuse one request with this status."""
     return lambda mock, _: mock.fail(status, **({"message": telling(mock.base_url())} | more)).base_url()
 
 
 def breaking(name: str, **more: Any) -> Arrange:
-    """Have llmock break one answer in this way."""
+    """Make llmock break one response in this way."""
     return lambda mock, _: str(getattr(mock, name)(**more).base_url())
 
 
@@ -174,7 +174,7 @@ def following(*scripts: Script) -> Arrange:
 
 @dataclass(frozen=True)
 class Fault:
-    """What an upstream does, and what becomes of the answer: `status` is its status where HTTP still has one."""
+    """A fault of an upstream, and its response: `status` is the HTTP status, where HTTP still has one."""
 
     arrange: Arrange
     error_type: str
@@ -219,7 +219,7 @@ FAULTS = {
 async def test_upstream_fails(
     name: str, door: type[Visit], serve: Serve, llmock: LLMock, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A fault ends one answer, as the protocol says, is counted once, tells no secret, and a good answer follows."""
+    """A fault ends one response by its protocol, is counted once, shows no secret, and a good response follows."""
     fault = FAULTS[name]
     monkeypatch.setattr(connections, "_FIRST_PAUSE", 0.01)
     url = fault.arrange(llmock.reply(" ".join(WORDS), times=None), upstream)
@@ -234,7 +234,7 @@ async def test_upstream_fails(
 
 
 def assert_told(ending: Ending, fault: Fault, door: type[Visit]) -> None:
-    """See that a client was told of a fault as its protocol has it."""
+    """Check that a client received a fault in the form of its protocol."""
     assert (ending.code, ending.words) == (fault.code, [] if door is Plain else WORDS[: fault.words])
     assert ending.message
     has_status = door is Plain or (door is Streamed and fault.words == 0)
@@ -253,7 +253,7 @@ def assert_nothing_told_of(url: str, visit: Visit) -> None:
 
 @THROUGH_EVERY_DOOR
 async def test_upstream_is_unavailable_once(door: type[Visit], serve: Serve, llmock: LLMock) -> None:
-    """A 503 that is over when it is asked again is not noticed."""
+    """A single 503 is retried without an effect on the client."""
     client = await serve(llm_url=llmock.fail(503, retry_after=0).reply(" ".join(WORDS)).base_url())
     assert await door(client).turn() == GOOD
     assert counted(client, "turns") == {(door.front_door, "completed"): 1}
@@ -261,7 +261,7 @@ async def test_upstream_is_unavailable_once(door: type[Visit], serve: Serve, llm
 
 
 async def test_pause_that_an_upstream_asks_for_is_told(serve: Serve, llmock: LLMock) -> None:
-    """A client of chat completions is told when to come back, as the upstream said it."""
+    """A client of chat completions receives the upstream's `Retry-After`."""
     client = await serve(llm_url=llmock.rate_limit(retry_after=60).base_url())
     assert (await Plain(client).turn()).retry_after == "60"
 
@@ -271,7 +271,7 @@ async def test_pause_that_an_upstream_asks_for_is_told(serve: Serve, llmock: LLM
 
 @THROUGH_EVERY_DOOR
 async def test_client_leaves_in_the_middle(door: type[Visit], serve: Serve, upstream: Upstream) -> None:
-    """Within a second the upstream sees that nobody wants its answer any more."""
+    """Within a second after the client has left the upstream's connection is closed."""
     client = await serve()
     visit = door(client)
     upstream.then(held)
@@ -285,7 +285,7 @@ async def test_client_leaves_in_the_middle(door: type[Visit], serve: Serve, upst
 
 @OVER_EVERY_SOCKET
 async def test_client_says_goodbye_in_the_middle(door: type[Socket], serve: Serve, upstream: Upstream) -> None:
-    """A polite end of the socket ends the answer as well."""
+    """A closing handshake in the middle ends the response as well."""
     client = await serve()
     visit = door(client)
     upstream.then(held)
@@ -297,7 +297,7 @@ async def test_client_says_goodbye_in_the_middle(door: type[Socket], serve: Serv
 
 @OVER_EVERY_SOCKET
 async def test_client_floods(door: type[Socket], serve: Serve) -> None:
-    """Who sends without end and reads nothing is dropped; others are answered meanwhile."""
+    """A client that sends without end and does not read is disconnected; others have responses meanwhile."""
     client = await serve()
     visit = door(client)
     await visit.ask()
@@ -316,7 +316,7 @@ async def flood(visit: Socket) -> None:
 
 
 def endless(said: list[int]) -> Script:
-    """A script: speak as fast as the client reads, for ever; note how many bytes that are."""
+    """Send text as fast as the client reads, for ever, and record the number of bytes."""
     words = chunk(content="word " * 20) * 50
 
     async def script(line: Line) -> None:
@@ -337,7 +337,7 @@ MOST_HELD = 16 << 20
 async def test_client_never_reads(
     door: type[Visit], serve: Serve, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that takes nothing while the model speaks is dropped; until then little is held for it."""
+    """A client that does not read a response is disconnected, and little is buffered for it until then."""
     monkeypatch.setattr(handler, "HEARTBEAT", 0.3)
     monkeypatch.setattr(stream, "STALLED_READER_LIMIT", 0.5)
     client = await serve()
@@ -353,7 +353,7 @@ async def test_client_never_reads(
 
 
 async def mute(door: type[Visit], client: Client) -> socket.socket:
-    """Ask as a client of that door does, over a socket that nobody ever reads."""
+    """Send a request of that API over a socket that is never read."""
     loop = asyncio.get_running_loop()
     quiet = socket.socket()
     quiet.setblocking(False)
@@ -365,7 +365,7 @@ async def mute(door: type[Visit], client: Client) -> socket.socket:
 
 
 def spoken(door: type[Visit]) -> Iterator[bytes]:
-    """The bytes with which a client of that door asks."""
+    """Return the bytes of a request of that API."""
     if not issubclass(door, Socket):
         body = json.dumps({"model": "Ada", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}).encode()
         yield b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
@@ -383,7 +383,7 @@ def spoken(door: type[Visit]) -> Iterator[bytes]:
 
 @OVER_EVERY_SOCKET
 async def test_message_of_10_megabytes(door: type[Socket], serve: Serve) -> None:
-    """It is an event like any other, refused for its long text; the session lives."""
+    """An event of 10 MB is refused for its long text, and the session continues."""
     visit = door(await serve())
     text = "x" * (10 << 20)
     if door is Unmute:
@@ -396,7 +396,7 @@ async def test_message_of_10_megabytes(door: type[Socket], serve: Serve) -> None
 
 
 async def still_good(visit: Socket) -> bool:
-    """Whether an answer comes over the socket that the client has now."""
+    """Return whether a response arrives over the client's current socket."""
     if isinstance(visit, Unmute):
         await visit.update()
         assert (await visit.next())["type"] == "session.updated"
@@ -407,7 +407,7 @@ async def still_good(visit: Socket) -> bool:
 
 @pytest.mark.parametrize("door", [Plain, Streamed])
 async def test_request_of_10_megabytes(door: type[Plain], serve: Serve, upstream: Upstream) -> None:
-    """A long talk is answered; the oldest of it is forgotten."""
+    """A long conversation has a response, and its oldest part is left out."""
     client = await serve()
     said = [{"role": role, "content": "x" * 1000} for role in ("user", "assistant")] * 5_000
     body = {"model": "Ada", "messages": [*said, {"role": "user", "content": "Hi"}], "stream": door.stream}
@@ -425,7 +425,7 @@ def large(body: Mapping[str, object]) -> io.BytesIO:
 
 @OVER_EVERY_SOCKET
 async def test_message_over_the_limit(door: type[Socket], serve: Serve) -> None:
-    """It closes its session with 1009, and no other."""
+    """A message over the limit closes its session with 1009, and no other."""
     client = await serve()
     visit, other = door(client), Ga(client)
     await other.ask()
@@ -439,7 +439,7 @@ async def test_message_over_the_limit(door: type[Socket], serve: Serve) -> None:
 
 @pytest.mark.parametrize("door", [Plain, Streamed])
 async def test_request_over_the_limit(door: type[Plain], serve: Serve) -> None:
-    """It is refused in the shape of OpenAI's errors; the next one is answered."""
+    """A body over the limit is refused in the shape of OpenAI's errors, and the next request is good."""
     client = await serve()
     body = {"model": "Ada", "stream": door.stream, "messages": [{"role": "user", "content": "x" * (25 << 20)}]}
     async with client.post("/v1/chat/completions", data=large(body)) as answer:
@@ -449,7 +449,7 @@ async def test_request_over_the_limit(door: type[Plain], serve: Serve) -> None:
 
 @OVER_EVERY_SOCKET
 async def test_binary_frame(door: type[Socket], serve: Serve) -> None:
-    """It is an error; the session lives."""
+    """A binary frame is an error, and the session continues."""
     visit = door(await serve())
     if door is Unmute:
         await visit.send("input_audio_buffer.append", audio="T2dnUw?")  # by this the server knows whom it has
@@ -501,7 +501,8 @@ def bad(where: str, *misbehaviour: str, turns: int = 1) -> str:
 
 @pytest.mark.parametrize("misbehaviour", MISBEHAVIOUR.values(), ids=MISBEHAVIOUR)
 async def test_prompt_generator_misbehaves(misbehaviour: str, serve: Serve, write: Write) -> None:
-    """At each door it ends the one answer and the next is good; twenty others feel nothing meanwhile."""
+    """A prompt that misbehaves ends one response in each API, the next one is good, and twenty other clients are not
+    affected."""
     write("bad.py", bad(PROMPT, misbehaviour, turns=len(ALL)))
     client = await serve()
     visits = [door(client, "Bad") for door in ALL]
@@ -521,7 +522,8 @@ async def all_turns(visits: Sequence[Visit]) -> list[Ending]:
 
 @pytest.mark.parametrize("misbehaviour", RESULTS)
 async def test_tool_misbehaves(misbehaviour: str, serve: Serve, upstream: Upstream, write: Write) -> None:
-    """At each door the model is told and the answer goes on; twenty others feel nothing meanwhile."""
+    """A tool that misbehaves is an error for the model in each API, the response continues, and twenty other clients
+    are not affected."""
     write("bad.py", bad(TOOL, MISBEHAVIOUR[misbehaviour]))
     client = await serve()
     endings, others = await asyncio.gather(all_turns([door(client, "Bad") for door in ALL]), crowd(client, 20))
@@ -532,14 +534,14 @@ async def test_tool_misbehaves(misbehaviour: str, serve: Serve, upstream: Upstre
 
 
 def told(upstream: Upstream) -> list[Any]:
-    """The results of tools that the upstream has been told so far."""
+    """Return the results of tools that the upstream has received."""
     messages = [from_json(upstream.asked.get_nowait())["messages"][-1] for _ in range(upstream.asked.qsize())]
     return [message for message in messages if message["role"] == "tool"]
 
 
 @pytest.mark.parametrize("where", ["prompt", "tool"])
 async def test_character_hangs(where: str, serve: Serve, write: Write, tmp_path: Path) -> None:
-    """It hangs at all doors at once, and the server answers everybody else before the deadlines end it."""
+    """While a character hangs in all APIs at once, all other clients have responses before the deadlines."""
     mark = tmp_path / "hanging"
     begin = f"with open({str(mark)!r}, 'a') as mark: mark.write('x')"
     write("bad.py", bad(PROMPT if where == "prompt" else TOOL, begin, HANG, turns=len(ALL)))
@@ -557,7 +559,7 @@ async def test_character_hangs(where: str, serve: Serve, write: Write, tmp_path:
 
 
 async def test_hanging_tool_is_told_to_the_model(serve: Serve, upstream: Upstream, write: Write) -> None:
-    """The model reads that its tool took too long, and the metrics say so."""
+    """The model receives the timeout of its tool, and the metrics count it."""
     write("bad.py", bad(TOOL, HANG))
     client = await serve(tool_deadline=0.1)
     assert await Ga(client, "Bad").turn() == GOOD
@@ -595,7 +597,7 @@ def offline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Offline]:
 
 @THROUGH_EVERY_DOOR
 async def test_no_model_is_connected(door: type[Visit], offline: Offline) -> None:
-    """In her first words Charlotte says who she is, and that she is offline."""
+    """Charlotte's first sentences have her name, and that no model is connected."""
     async with ClientSession(offline.url) as http:
         ending = await door(http, "Charlotte").turn()
     assert ending.code is None
@@ -604,7 +606,7 @@ async def test_no_model_is_connected(door: type[Visit], offline: Offline) -> Non
 
 
 def test_health_says_that_no_model_is_connected(offline: Offline) -> None:
-    """`/v1/health` says it to operators and to unmute's page."""
+    """`/v1/health` shows that no model is connected."""
     connection = HTTPConnection(offline.url.removeprefix("http://"), timeout=LIMIT)
     connection.request("GET", "/v1/health")
     health = from_json(connection.getresponse().read())
@@ -613,7 +615,7 @@ def test_health_says_that_no_model_is_connected(offline: Offline) -> None:
 
 
 def test_log_says_that_no_model_is_connected(offline: Offline) -> None:
-    """The log says it at the start, and which setting would change it."""
+    """The log has at the start that no model is connected, and the setting for one."""
     assert re.search(r"no language model configured \(set CHARHOST_LLM_URL\): using the", offline.log.read_text())
 
 
@@ -622,7 +624,7 @@ def test_log_says_that_no_model_is_connected(offline: Offline) -> None:
 
 @OVER_EVERY_SOCKET
 async def test_reload_in_the_middle_of_a_turn(door: type[Socket], serve: Serve, upstream: Upstream) -> None:
-    """The answer gets its tail, then comes the fatal message, then 1012; the upstream is let go."""
+    """A reload ends the response, then sends the fatal event and 1012, and closes the upstream's connection."""
     client = await serve()
     upstream.then(held)
     visit = door(client)
@@ -696,7 +698,7 @@ MOODS: tuple[Script, ...] = (
 
 @pytest.fixture
 async def flaky(serve: Serve, upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> Client:
-    """A client of a server with two places, whose upstream does by chance what it likes."""
+    """A client of a server with two places and an upstream that fails at random."""
     monkeypatch.setattr(connections, "_FIRST_PAUSE", 0.01)
     chance = Random(5)
     upstream.choose = lambda: chance.choice(MOODS)
@@ -724,7 +726,7 @@ async def hundred(client: Client, seconds: float) -> list[Ending]:
 async def test_hundred_conversations_with_a_flaky_upstream(
     flaky: Client, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Every answer ends once, whatever happens; afterwards no task, socket or place is left."""
+    """Every response ends once, and afterwards no task, socket or place is left."""
     tasks = len(asyncio.all_tasks())
     endings = await hundred(flaky, 4)
     assert {ending.code for ending in endings} >= {None, "upstream_error"}

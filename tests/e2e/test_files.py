@@ -1,4 +1,4 @@
-"""Whatever a character file does, the server goes on serving: a real process, and files that break every custom."""
+"""A real server process, with character files that break every convention."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ def test_directory_of_the_kernel_is_no_harm(server: BlockingServer, name: str) -
 
 
 def test_directory_with_the_name_of_a_file_is_walked(server: BlockingServer, tmp_path: Path) -> None:
-    """A directory called x.py is no character and no error; what is in it can be imported."""
+    """A directory named x.py is neither a character nor an error, and its files can be imported."""
     (good_files(tmp_path / "x") / "x.py").mkdir()
     (tmp_path / "x" / "x.py" / "helper.py").write_text("1 / 0")
     status, report = server.reload(tmp_path / "x")
@@ -335,7 +335,7 @@ def spoiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingServer
 
 
 def assert_unimpressed(server: BlockingServer, directory: Path, text: str) -> None:
-    """Load a file that spoils something, and see that every answer is as before."""
+    """Load a file that changes the state of the process, and check that every response is as before."""
     (good_files(directory) / "bob.py").write_text(f"{text}\n{BOB}")
     assert server.reload(directory)[0] == 200
     time.sleep(0.1)  # for what comes later, as a timer does
@@ -350,7 +350,7 @@ def assert_unimpressed(server: BlockingServer, directory: Path, text: str) -> No
 
 @pytest.mark.parametrize("text", SPOILERS.values(), ids=SPOILERS)
 def test_server_does_not_depend_on_what_a_file_spoils(spoiled: BlockingServer, tmp_path: Path, text: str) -> None:
-    """After files have changed the state of the process, every answer is as before."""
+    """After files have changed the state of the process, every response is as before."""
     assert_unimpressed(spoiled, tmp_path / "spoiled", text)
 
 

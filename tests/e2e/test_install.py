@@ -35,7 +35,7 @@ print(json.dumps([charhost.__file__, str(default_directory()), asyncio.run(load(
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """What a command prints; its complaint if it fails."""
+    """Return the output of a command; raise with its error output if it fails."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("CHARHOST_", "PYTHON"))}
     result = subprocess.run(
         [str(part) for part in command],
@@ -61,7 +61,7 @@ class Installed(NamedTuple):
 
 @pytest.fixture(scope="module")
 def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of what a checkout holds, so that a build leaves nothing in ours."""
+    """A copy of the checkout's files, so that a build leaves nothing in the checkout."""
     copy = tmp_path_factory.mktemp("source") / "charhost"
     copy.mkdir()
     for name in ("charhost", "characters", "docs"):
@@ -73,7 +73,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built by pip in an environment of its own, as pip does for everybody."""
+    """The wheel, built by pip in an isolated environment."""
     folder = tmp_path_factory.mktemp("wheel")
     pip = (sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "--quiet", "--no-deps")
     run(*pip, "--wheel-dir", folder, source, cwd=folder)
@@ -82,7 +82,7 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def environment(folder: Path) -> Path:
-    """Make an environment that has the libraries of this one, but not its charhost; answers its Python."""
+    """Make an environment with the libraries of this one, without charhost; return its Python."""
     venv.create(folder, with_pip=False)
     python = folder / "bin" / "python"
     packages = Path(run(python, "-c", "import sysconfig; print(sysconfig.get_paths()['purelib'])", cwd=folder).strip())
@@ -103,7 +103,7 @@ def installed(folder: Path, *arguments: str | Path) -> Installed:
 
 @pytest.fixture(scope="module")
 def from_wheel(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The wheel, installed; nobody changes anything there."""
+    """The installed wheel, which no test changes."""
     return installed(tmp_path_factory.mktemp("installed") / "venv", "--no-index", wheel)
 
 

@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote, against a real server: OpenAI's SDK and OpenAI's agents, for JavaScript."""
+"""OpenAI's SDK and OpenAI's agents for JavaScript, against a real server."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def packages() -> Path:
 
 @pytest.fixture
 def script() -> Script:
-    """What the model of all characters says."""
+    """The scripted model of all characters."""
     return Script()
 
 
@@ -91,7 +91,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 @pytest.fixture
 def node(packages: Path, tmp_path: Path) -> Callable[..., Any]:
-    """Runs a script beside the packages; answers what reads the lines that it prints."""
+    """Run a script beside the packages; return the reader of its output."""
     (tmp_path / "node_modules").symlink_to(packages)
     shutil.copytree(SCRIPTS, tmp_path, dirs_exist_ok=True)
 
@@ -133,14 +133,14 @@ def realtime(url: str) -> str:
 
 
 async def test_agent_text_turn(node: Any, url: str, script: Script) -> None:
-    """An agent has a turn, and keeps in its history what the character said."""
+    """An agent has a turn, and keeps the character's message in its history."""
     script.then("Hello", " there.")
     async with node("agent.mjs", realtime(url), "turn") as line:
         assert await line() == {"said": [{"status": "completed", "text": "Hello there."}]}
 
 
 async def test_agent_runs_its_tool(node: Any, url: str, script: Script) -> None:
-    """A tool of the agent is run once, and the model hears what it brought."""
+    """A tool of the agent is run once, and its result is sent to the model."""
     script.then(call("get_weather", '{"city":"Rome"}'), end("tool_calls")).then("Sunny.")
     async with node("agent.mjs", realtime(url), "tool") as line:
         assert await line() == {"ran": "Rome"}
@@ -150,7 +150,7 @@ async def test_agent_runs_its_tool(node: Any, url: str, script: Script) -> None:
 
 
 async def test_agent_updates_in_the_middle(node: Any, url: str, script: Script) -> None:
-    """An update in the middle of a response is answered in the middle, and the response goes on."""
+    """An update in the middle of a response is acknowledged at once, and the response continues."""
     script.then("Once", script.go, " upon")
     async with node("agent.mjs", realtime(url), "update") as line:
         assert await line() == {"updated": True}
@@ -169,7 +169,7 @@ async def test_agent_cancels(node: Any, url: str, script: Script) -> None:
 
 
 async def test_agent_survives_a_failure(node: Any, url: str, script: Script) -> None:
-    """A response that failed without an error event leaves the agent free to ask again."""
+    """After a response that failed without an error event the agent can request the next one."""
     script.then(ModelError("timeout", "Too slow.")).then("Better.")
     async with node("agent.mjs", realtime(url), "failure") as line:
         ended = await line()
@@ -181,7 +181,7 @@ async def test_agent_survives_a_failure(node: Any, url: str, script: Script) -> 
 
 @pytest.mark.parametrize("kind", ["ws", "websocket", "beta"])
 async def test_realtime_turn(node: Any, secure: str, script: Script, certificate: tuple[Path, Path], kind: str) -> None:
-    """The classes of the SDK, which want TLS, are greeted, told of an error, and have a turn."""
+    """The SDK's classes, which require TLS, receive the greeting, an error, and a turn."""
     script.then("Hello", " there.")
     async with node("realtime.mjs", kind, secure, ca=certificate[0]) as line:
         assert await line() == {"model": "Ada", "error": "mine", "text": "Hello there.", "status": "completed"}

@@ -101,7 +101,7 @@ def model() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def server(model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingServer]:
-    """A server whose characters, Ada, Dicer and Terse, speak with that model."""
+    """A server with that model, for Ada, Dicer and Terse."""
     server = BlockingServer(tmp_path_factory.mktemp("server"), "--llm-url", f"{model}/v1")
     (server.directory / "ada.py").write_text(character("Ada") + STEADY)
     (server.directory / "dicer.py").write_text(character("Dicer", "Throw dice.") + STEADY + DICER)
@@ -141,20 +141,20 @@ async def until(connection: Any, kind: str) -> list[Any]:
 
 
 async def ask(connection: Any, text: str, tokens: int = SHORT, **wish: Any) -> None:
-    """Say something, and want an answer."""
+    """Send a message, and request a response."""
     content = [{"type": "input_text", "text": text}]
     await connection.conversation.item.create(item={"type": "message", "role": "user", "content": content})
     await connection.response.create(response={"max_output_tokens": tokens, **wish})
 
 
 async def answer(connection: Any, text: str, tokens: int = SHORT, **wish: Any) -> Any:
-    """Say something, and hear the answer to its end."""
+    """Send a message, and read the response to its end."""
     await ask(connection, text, tokens, **wish)
     return (await until(connection, "response.done"))[-1].response
 
 
 def spoken(response: Any) -> str:
-    """The text of an answer that is one message."""
+    """Return the text of a response that is one message."""
     [item] = response.output
     return str(item.content[0].text)
 
@@ -166,7 +166,7 @@ async def slots(model: str) -> list[bool]:
 
 
 async def free(model: str) -> None:
-    """Wait until nobody has the model's place, though not as long as the answer would have taken."""
+    """Wait until the model's place is free, for less time than the response would have taken."""
     async with asyncio.timeout(5):
         while await slots(model) != [False]:
             await asyncio.sleep(0.02)
@@ -230,7 +230,7 @@ async def test_completion(client: AsyncOpenAI) -> None:
 
 
 async def test_streamed_completion(client: AsyncOpenAI) -> None:
-    """A streamed one comes in pieces, none of which is the null that the model's server begins with; then the usage."""
+    """A streamed response has its text in chunks, none of them null, and then the usage."""
     stream = await client.chat.completions.create(
         model="Ada",
         max_tokens=SHORT,
@@ -248,7 +248,7 @@ async def test_streamed_completion(client: AsyncOpenAI) -> None:
 
 
 async def test_cancel_frees_the_model(client: AsyncOpenAI, model: str) -> None:
-    """After a cancel the model's only place is free: the next answer begins at once, though the first one was long."""
+    """After a cancel the model's only place is free: the next response begins at once."""
     async with realtime(client) as connection:
         await ask(connection, ENDLESS, 1500)
         await until(connection, "response.output_text.delta")
@@ -260,7 +260,7 @@ async def test_cancel_frees_the_model(client: AsyncOpenAI, model: str) -> None:
 
 
 async def test_client_that_leaves_frees_the_model(client: AsyncOpenAI, model: str) -> None:
-    """So does a client that hangs up, whichever door it came in by."""
+    """A client that leaves frees the model's place, in each API."""
     async with realtime(client) as connection:
         await ask(connection, ENDLESS, 1500)
         await until(connection, "response.output_text.delta")
@@ -271,7 +271,7 @@ async def test_client_that_leaves_frees_the_model(client: AsyncOpenAI, model: st
 
 
 async def test_client_calls_a_tool(client: AsyncOpenAI) -> None:
-    """A chat completion ends in a call with arguments, and goes on with the result."""
+    """A chat completion ends with a tool call, and continues with the result."""
     messages: list[Any] = [{"role": "user", "content": "Throw two dice."}]
     wish: Any = {"model": "Ada", "max_tokens": 60, "temperature": 0, "tools": [CHAT_TOOL], "tool_choice": "required"}
     choice = (await client.chat.completions.create(messages=messages, **wish)).choices[0]
@@ -284,7 +284,7 @@ async def test_client_calls_a_tool(client: AsyncOpenAI) -> None:
 
 
 async def test_realtime_client_calls_a_tool(client: AsyncOpenAI) -> None:
-    """The same over the WebSocket: the call is an item, its output is another, and then the character speaks."""
+    """Over the WebSocket the call and its output are items, and a message follows."""
     async with realtime(client) as connection:
         wish = {"tools": [{"type": "function", **TOOL}], "tool_choice": {"type": "function", "name": "throw_dice"}}
         [call] = (await answer(connection, "Throw two dice.", 60, **wish)).output
@@ -296,7 +296,7 @@ async def test_realtime_client_calls_a_tool(client: AsyncOpenAI) -> None:
 
 
 async def test_character_calls_its_own_tool(client: AsyncOpenAI, server: BlockingServer) -> None:
-    """A character's tool is called on the server, unseen by the client, who hears only what comes of it."""
+    """A character's tool is called on the server, and the client receives only the message after it."""
     async with realtime(client, "Dicer") as connection:
         response = await answer(connection, "Throw two dice.", 60)
     assert "tool_call" not in spoken(response)
@@ -307,14 +307,14 @@ async def test_character_calls_its_own_tool(client: AsyncOpenAI, server: Blockin
 
 
 async def test_twenty_requests_in_a_row(client: AsyncOpenAI) -> None:
-    """Every answer of one session succeeds, though the model's server hangs up after each."""
+    """Every response of one session succeeds, although the model's server closes the connection after each."""
     async with realtime(client) as connection:
         responses = [await answer(connection, f"{number}?", 1) for number in range(20)]
     assert {response.status for response in responses} <= {"completed", "incomplete"}
 
 
 async def test_prompt_that_is_too_long(client: AsyncOpenAI) -> None:
-    """It fails that answer with a message that says so, and the session lives."""
+    """A prompt that is too long fails that response with the reason, and the session continues."""
     async with realtime(client) as connection:
         failed = await answer(connection, "many words " * 2000)
         assert failed.status == "failed"

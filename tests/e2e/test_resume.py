@@ -1,4 +1,4 @@
-"""Conversations that live through a reload, with a server process: OpenAI's SDK, and what is logged."""
+"""Conversations that continue after a reload, with a server process: OpenAI's SDK, and the log."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.conftest import character
 from tests.e2e.conftest import PATIENCE, Server, output, running
-from tests.e2e.test_sdk import NO_PROXY, sdk, user
+from tests.e2e.sdk import NO_PROXY, sdk, user
 from tests.web.realtime.event_grammar import Grammar
 
 
@@ -30,7 +30,7 @@ async def until(connection: Any, grammar: Grammar, kind: str) -> Any:
 
 
 async def test_the_sdk_sees_nothing_but_standard_events(tmp_path: Path) -> None:
-    """Through three edits of its character OpenAI's SDK talks on in one WebSocket, and hears what it knows."""
+    """Through three edits OpenAI's SDK continues on one WebSocket, and receives only events that it knows."""
     directory = tmp_path / "characters"
     directory.mkdir()
     (directory / "ada.py").write_text(character("Ada", "one"))
@@ -72,7 +72,7 @@ async def first(socket: ClientConnection) -> Any:
 
 
 async def test_the_id_of_a_session_is_in_no_log(characters: Path) -> None:
-    """Whatever becomes of a session, nobody who reads the log can take it over (promise 34)."""
+    """The log never has the id of a session, so that its reader cannot take it over (promise 34)."""
     reload = ("curl", "-sS", "--noproxy", "*", "-XPOST", "-HContent-Type: application/json", "-d{}")
     async with running(characters) as server:
         async with server.talk() as socket:
@@ -95,7 +95,7 @@ async def test_the_id_of_a_session_is_in_no_log(characters: Path) -> None:
 
 
 async def test_shutdown_ends_what_could_be_resumed(characters: Path) -> None:
-    """A server that goes away closes with 1001; the next one says that the session is not there."""
+    """A shutdown closes with 1001, and the next server does not know the session."""
     async with running(characters) as server, server.talk() as socket:
         session = (await first(socket))["session"]["id"]
         assert await server.stop() == 0

@@ -1,4 +1,4 @@
-"""Clients that nobody here wrote, against a real server: OpenAI's SDK and OpenAI's agents, for Python."""
+"""OpenAI's SDK and OpenAI's agents for Python, against a real server."""
 
 from __future__ import annotations
 
@@ -14,26 +14,15 @@ import pytest
 from agents import function_tool
 from agents.realtime import RealtimeAgent, RealtimeModelConfig, RealtimeRunner, RealtimeSession
 from llmock.pytest_plugin import LLMock
-from openai import AsyncOpenAI
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from tests.e2e.conftest import PATIENCE, BlockingServer, Server, running
+from tests.e2e.sdk import NO_PROXY, sdk, user
 
-NO_PROXY: Any = {"proxy": None}
 RAW = "raw_server_event"
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 WEATHER: dict[str, Any] = {"name": "get_weather", "description": "Tell the weather.", "parameters": SCHEMA}
 CHAT_WEATHER: ChatCompletionToolParam = {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}
-
-
-@asynccontextmanager
-async def sdk(server: Server | BlockingServer) -> AsyncIterator[AsyncOpenAI]:
-    """OpenAI's client of that server."""
-    base = f"{server.url}/v1"
-    async with AsyncOpenAI(
-        base_url=base, websocket_base_url=base.replace("http", "ws", 1), api_key="x", max_retries=0
-    ) as client:
-        yield client
 
 
 async def until(connection: Any, kind: str) -> list[Any]:
@@ -45,21 +34,13 @@ async def until(connection: Any, kind: str) -> list[Any]:
     return events
 
 
-def user(text: str) -> Any:
-    """Something that the user says."""
-    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
-
-
 def deltas(events: Iterable[Any], kind: str) -> str:
-    """What was said in pieces."""
+    """Return the text of the deltas."""
     return "".join(event.delta for event in events if event.type == kind)
 
 
-# OpenAI's SDK: realtime
-
-
 async def test_realtime_text_turn(server: BlockingServer) -> None:
-    """The GA client of the SDK has a turn, and reads each event as what it is."""
+    """The SDK's GA client has a turn, and each event has its type."""
     async with (
         sdk(server) as client,
         client.realtime.connect(model="Ada", websocket_connection_options=NO_PROXY) as connection,
@@ -75,7 +56,7 @@ async def test_realtime_text_turn(server: BlockingServer) -> None:
 
 
 async def test_realtime_tool_round_trip(server: BlockingServer) -> None:
-    """A tool of the client is called, its result is told, and the character says what it brought."""
+    """A tool of the client is called, its result is sent, and the character's message has it."""
     async with (
         sdk(server) as client,
         client.realtime.connect(model="Ada", websocket_connection_options=NO_PROXY) as connection,
@@ -117,7 +98,7 @@ async def test_beta_text_turn(server: BlockingServer) -> None:
 
 
 async def test_characters(server: BlockingServer) -> None:
-    """Events that the SDK does not know can be sent with it, and are answered: the list, and a reload's report."""
+    """The list and the reload of characters, which the SDK does not know, can be sent with it and have responses."""
     async with sdk(server) as client, client.realtime.connect(model="Ada", websocket_connection_options=NO_PROXY) as c:
         await until(c, "session.created")
         await c.send({"type": "session.characters.list"})  # type: ignore[arg-type]
@@ -126,9 +107,6 @@ async def test_characters(server: BlockingServer) -> None:
         reloaded = (await until(c, "session.characters.reloaded"))[-1]
     assert [found["name"] for found in listed.characters] == [found["name"] for found in reloaded.characters]
     assert (reloaded.outcome, reloaded.trigger) == ("applied", "websocket")
-
-
-# OpenAI's SDK: chat completions and models
 
 
 async def test_models(server: BlockingServer) -> None:
@@ -141,7 +119,7 @@ async def test_models(server: BlockingServer) -> None:
 
 
 async def test_chat(server: BlockingServer) -> None:
-    """A chat completion comes from the character that was asked for."""
+    """A chat completion has the requested character."""
     async with sdk(server) as client:
         answer = await client.chat.completions.create(model="Ada", messages=[{"role": "user", "content": "Hello!"}])
     assert (answer.model, answer.choices[0].finish_reason) == ("Ada", "stop")
@@ -151,7 +129,7 @@ async def test_chat(server: BlockingServer) -> None:
 
 
 async def test_chat_stream(server: BlockingServer) -> None:
-    """A stream brings the same words piece by piece, and at last what it cost."""
+    """A stream has the same text in chunks, and the usage at last."""
     messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hello!"}]
     async with sdk(server) as client:
         whole = await client.chat.completions.create(model="Ada", messages=messages)
@@ -192,7 +170,7 @@ async def test_chat_errors(server: BlockingServer) -> None:
 
 
 async def test_chat_failure_of_the_model(directory: Path, llmock: LLMock) -> None:
-    """A model that fails is the SDK's InternalServerError, and the next request is answered."""
+    """A failure of the model is the SDK's InternalServerError, and the next request has a response."""
     async with running(directory, "--llm-url", llmock.base_url(), "--llm-model", "m") as server, sdk(server) as client:
         llmock.fail(500, times=1)
         with pytest.raises(openai.InternalServerError) as failed:
@@ -203,14 +181,11 @@ async def test_chat_failure_of_the_model(directory: Path, llmock: LLMock) -> Non
     assert answer.choices[0].message.content == "Yes."
 
 
-# OpenAI's agents
-
-
 @asynccontextmanager
 async def agent(
     server: Server | BlockingServer, tools: Sequence[Any] = (), name: str = "Ada"
 ) -> AsyncIterator[RealtimeSession]:
-    """A realtime agent that speaks with that character."""
+    """A realtime agent with that character."""
     url = f"{server.url.replace('http', 'ws', 1)}/v1/realtime?model={name}"
     config: RealtimeModelConfig = {"url": url, "api_key": "x"}
     config["initial_model_settings"] = {"output_modalities": ["text"], "tracing": None}
@@ -221,7 +196,7 @@ async def agent(
 
 
 async def heard(session: RealtimeSession, *kinds: str) -> list[Any]:
-    """What an agent is told until it was told these, one after the other; raises what it could not read."""
+    """Return an agent's events up to these, in order; raise for one that it could not read."""
     events: list[Any] = []
     waiting = list(kinds)
     async with asyncio.timeout(PATIENCE):
@@ -242,7 +217,7 @@ def said(session: RealtimeSession) -> list[str]:
 
 
 async def test_agent_text_turn(server: BlockingServer) -> None:
-    """An agent has a turn, and keeps in its history what the character said."""
+    """An agent has a turn, and keeps the character's message in its history."""
     async with agent(server) as session:
         await session.send_message("Hello!")
         await heard(session, "agent_end")
@@ -251,7 +226,7 @@ async def test_agent_text_turn(server: BlockingServer) -> None:
 
 
 async def test_agent_runs_its_tool(server: BlockingServer) -> None:
-    """A tool of the agent is run once, by the agent, and the character says what it brought."""
+    """A tool of the agent is run once, and the character's message has its result."""
     cities: list[str] = []
 
     @function_tool
@@ -269,7 +244,7 @@ async def test_agent_runs_its_tool(server: BlockingServer) -> None:
 
 
 async def test_agent_survives_a_failure(directory: Path, llmock: LLMock) -> None:
-    """A response that failed leaves the agent free to ask again."""
+    """After a response that failed the agent can request the next one."""
     async with (
         running(directory, "--llm-url", llmock.base_url(), "--llm-model", "m") as server,
         agent(server) as session,

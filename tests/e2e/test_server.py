@@ -25,7 +25,7 @@ SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "reload_characters.py
 
 
 async def script(server: Server, *arguments: str) -> tuple[int | None, str, str]:
-    """What `scripts/reload_characters.py` says."""
+    """Run `scripts/reload_characters.py`, and return its output."""
     return await output(sys.executable, "-I", "-S", str(SCRIPT), *arguments, "--url", server.url)
 
 
@@ -46,7 +46,7 @@ async def farewell(ws: ClientConnection) -> tuple[dict[str, Any], int, str]:
 
 
 async def test_a_reload_by_the_script_reaches_the_clients(characters: Path) -> None:
-    """A client is greeted; the script reloads; the client is told why and closed with 1012 (promise 29)."""
+    """A reload by the script closes a client with 1012, after an event with the reason (promise 29)."""
     async with running(characters) as server, server.talk() as ws:
         created = json.loads(await ws.recv())
         assert (created["type"], created["session"]["object"]) == ("session.created", "realtime.session")
@@ -70,7 +70,7 @@ async def test_the_script_shows_what_failed(characters: Path) -> None:
 
 
 async def test_the_script_refused_leaves_all_as_it_is(characters: Path) -> None:
-    """A directory that does not exist: the script exits with 1, and the client goes on talking (promise 2)."""
+    """For a missing directory the script exits with 1, and a client's session continues (promise 2)."""
     async with running(characters) as server, server.talk() as ws:
         await ws.recv()
         status, _, complaint = await script(server, "/nowhere")
@@ -115,7 +115,7 @@ async def test_every_default_character_can_be_talked_to(characters: Path) -> Non
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 async def test_a_signal_ends_the_server(characters: Path, number: int) -> None:
-    """SIGTERM and SIGINT close every client with 1001 and end the process, well before anybody loses patience."""
+    """SIGTERM and SIGINT close every client with 1001 and end the process soon."""
     async with running(characters) as server, server.talk() as one, server.talk() as two:
         await one.recv()
         await two.recv()
@@ -135,7 +135,7 @@ async def test_a_file_that_hangs_does_not_hold_up_the_end(characters: Path, sour
 
 
 async def test_sigterm_during_a_reload_ends_the_server(characters: Path) -> None:
-    """Also in the middle of a reload that hangs, the server ends at its own deadline (promise 17)."""
+    """The server ends at its own deadline in the middle of a reload that hangs (promise 17)."""
     async with running(characters, "--shutdown-timeout", "0.5") as server:
         begun = characters.parent / "begun"
         (characters / "ada.py").write_text(f"open({str(begun)!r}, 'w').close()\nimport time; time.sleep(1000)")
@@ -193,7 +193,7 @@ async def test_a_directory_without_permission_is_refused(characters: Path, tmp_p
 
 
 async def test_other_machines_are_refused_without_a_key(characters: Path) -> None:
-    """A server that would listen for others without a key does not start, and says what to set."""
+    """A server without a key does not start on an address for other machines, and names the setting."""
     status, _, complaint = await output(
         *(sys.executable, "-m", "charhost", "serve", "--directory", str(characters), "--host", "0.0.0.0")
     )

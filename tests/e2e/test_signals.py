@@ -34,7 +34,7 @@ def test_sighup_during_a_reload_waits_for_its_turn(own_server: BlockingServer) -
 
 
 def test_refused_reload_of_sighup_is_logged(own_server: BlockingServer) -> None:
-    """A directory that is gone leaves the characters serving, and one line says why."""
+    """SIGHUP with a missing directory leaves the characters serving, and logs the reason in one line."""
     for file in own_server.directory.iterdir():
         file.unlink()
     own_server.process.send_signal(signal.SIGHUP)

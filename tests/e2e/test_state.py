@@ -18,13 +18,13 @@ import pytest
 from scripts.benchmarks.soak import Soak
 from tests.conftest import character
 from tests.e2e.conftest import PATIENCE, Server, output, running
-from tests.e2e.test_watch import may
+from tests.e2e.helpers import may
 
 FULL = 'mount -t tmpfs -o size=600k tmpfs "$0"'
 
 
 async def test_ten_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path: Path) -> None:
-    """During reloads and chats: the file opens, the history is as it was told, so is every turn."""
+    """After kills during reloads and chats the file opens, with every acknowledged reload and turn."""
     soak = Soak(tmp_path)
     for _ in range(10):
         await soak.round(longest=0.25)
@@ -34,7 +34,7 @@ async def test_ten_kills_at_random_moments_lose_nothing_that_was_acknowledged(tm
 
 
 async def test_a_damaged_file_is_told_of_and_the_server_does_not_begin(directory: Path, tmp_path: Path) -> None:
-    """One line, with what to do; nothing listens, and the file is as it was."""
+    """A damaged file is one line with the remedy; the server does not start, and the file is unchanged."""
     state = tmp_path / "state.db"
     state.write_bytes(b"SQLite format 3\0" + bytes(8000))
     state.chmod(0o600)
@@ -51,7 +51,7 @@ async def test_a_damaged_file_is_told_of_and_the_server_does_not_begin(directory
 
 @pytest.mark.skipif(not may("mount -t tmpfs tmpfs /tmp"), reason="no file system can be mounted here")
 async def test_a_full_disk_costs_history_and_not_the_server(directory: Path, tmp_path: Path) -> None:
-    """Reloads are applied and answers complete; what could not be kept is counted; room is used again at once."""
+    """On a full disk reloads and responses work, the losses are counted, and free space is used at once."""
     (disk := tmp_path / "disk").mkdir()
     script = f'{FULL}\nstate="$0"\nshift\nexec "$@" --state "$state/state.db"'
     async with running(directory, before=("unshare", "-Urm", "sh", "-euc", script, str(disk), "--")) as server:
@@ -76,7 +76,7 @@ async def test_a_full_disk_costs_history_and_not_the_server(directory: Path, tmp
 
 @pytest.mark.skipif(not may("mount -t tmpfs tmpfs /tmp"), reason="no file system can be mounted here")
 async def test_a_start_on_a_full_disk_says_so(directory: Path, tmp_path: Path) -> None:
-    """The error names the file and what is missing: room."""
+    """On a full disk the error at the start names the file and the missing space."""
     (disk := tmp_path / "disk").mkdir()
     script = f'{FULL}\n(cat /dev/zero > "$0/ballast") 2> /dev/null || true\nexec "$@" --state "$0/state.db"'
     status, _, complaint = await output(
@@ -116,7 +116,7 @@ async def applied(http: aiohttp.ClientSession) -> dict[str, int]:
 
 
 async def says_something(server: Server) -> str:
-    """How an answer ended."""
+    """Return how a response ended."""
     async with asyncio.timeout(PATIENCE), server.talk() as client:
         await client.send(json.dumps({"type": "response.create"}))
         while (event := json.loads(await client.recv()))["type"] != "response.done":
@@ -125,7 +125,7 @@ async def says_something(server: Server) -> str:
 
 
 async def metric(http: aiohttp.ClientSession, name: str) -> float:
-    """What a metric says."""
+    """Return the value of a metric."""
     async with http.get("/metrics") as answer:
         found = re.search(rf"^{name} (\S+)$", await answer.text(), re.MULTILINE)
     assert found
@@ -133,7 +133,8 @@ async def metric(http: aiohttp.ClientSession, name: str) -> float:
 
 
 async def test_a_stop_and_a_start_lose_nothing(directory: Path, tmp_path: Path) -> None:
-    """SIGTERM in the middle of a conversation, then the directory is deleted: the next server goes on with both."""
+    """After SIGTERM in a conversation, and without the directory, the next server has the conversation and the
+    characters."""
     options = ("--state", str(tmp_path / "state.db"), "--resume-set")
     async with running(directory, *options) as server, server.talk() as client:
         session = json.loads(await client.recv())["session"]["id"]

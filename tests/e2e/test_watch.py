@@ -21,11 +21,11 @@ from charhost.loading.fingerprint import fingerprints
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.text import display
 from tests.conftest import character
+from tests.e2e.helpers import may
+from tests.reload.helpers import Write
 
 PATIENCE = 20.0
 LIMITS = Limits(files=20_000, bytes=64 << 20, file_bytes=1 << 20)
-
-Write = Callable[[str, str], Path]
 
 
 def on_disk(directory: Path) -> dict[str, str]:
@@ -56,16 +56,16 @@ class Server:
         self._client = client
 
     def log(self) -> str:
-        """What the server has logged so far."""
+        """Return the log of the server so far."""
         return self._log.read_text(errors="replace")
 
     async def get(self, path: str) -> Any:
-        """What the server answers."""
+        """Return the JSON document at a path."""
         async with self._client.get(self._url + path) as answer:
             return await answer.json()
 
     async def equal(self) -> None:
-        """Wait until `GET /v1/characters` is what the disk holds."""
+        """Wait until `GET /v1/characters` equals the files on the disk."""
         async with asyncio.timeout(PATIENCE):
             while await self._served() != on_disk(self.directory):
                 await asyncio.sleep(0.02)
@@ -112,13 +112,6 @@ async def serving(directory: Path, *options: str, before: str = "") -> AsyncIter
         process.wait(PATIENCE)
 
 
-def may(command: str) -> bool:
-    """Say whether this machine lets us do that in a namespace of our own."""
-    if shutil.which("unshare") is None:
-        return False
-    return subprocess.run(["unshare", "-Urm", "sh", "-euc", command], capture_output=True).returncode == 0
-
-
 # Each line is what a person or a tool does in the directory `characters`.
 COMMANDS = {
     "mv-over": "sed s/kind/dull/ ada.py > .ada.tmp && mv .ada.tmp ada.py",
@@ -136,7 +129,7 @@ COMMANDS = {
 
 
 async def test_set_ends_equal_to_the_disk(directory: Path, write: Write) -> None:
-    """Whatever tool edits the directory, the server ends with what it holds (promise 21)."""
+    """Whatever tool edits the directory, the set ends equal to it (promise 21)."""
     write("bob.py", character("Bob"))
     shutil.copytree(directory, directory.with_name("original"))
     async with serving(directory) as server:
@@ -183,7 +176,7 @@ async def test_switched_link(tmp_path: Path) -> None:
 
 
 async def test_log_says_in_one_line_what_was_reloaded(directory: Path, write: Write) -> None:
-    """Each save leaves one line, with who was added, modified or removed."""
+    """Each save is one line in the log, with the added, modified and removed characters."""
     async with serving(directory) as server:
         write("bob.py", character("Bob"))
         await server.equal()
@@ -195,7 +188,7 @@ async def test_log_says_in_one_line_what_was_reloaded(directory: Path, write: Wr
 
 
 async def test_bad_save_is_in_the_log(directory: Path, write: Write) -> None:
-    """A save that does not load is a line that names the file, the line and what is wrong (promise 22)."""
+    """A save that does not load is a line in the log with the file, the line and the error (promise 22)."""
     async with serving(directory) as server:
         write("ada.py", "x = 1\ndef broken(:\n")
         await eventually(lambda: "character file not loaded: ada.py:2: SyntaxError" in server.log())
@@ -212,7 +205,7 @@ async def test_session_is_told_and_closed(directory: Path, write: Write) -> None
 
 
 async def test_only_the_session_of_the_edited_character_is_closed(directory: Path, write: Write) -> None:
-    """Under `close_affected` a session with another character goes on (promise 19)."""
+    """With `close_affected` a session with another character continues (promise 19)."""
     write("bob.py", character("Bob"))
     async with serving(directory, "--sessions", "close_affected") as server:
         ada, bob = await server.talk("Ada"), await server.talk("Bob")
@@ -232,7 +225,7 @@ async def test_session_of_a_removed_character_is_told_so(directory: Path, write:
 
 
 async def test_status_shows_the_watcher(directory: Path) -> None:
-    """`GET /v1/characters/status` says that the directory is watched, and how."""
+    """`GET /v1/characters/status` shows that the directory is watched, and the mode."""
     async with serving(directory) as server:
         watcher = (await server.get("/v1/characters/status"))["watcher"]
         assert sorted(watcher) == ["held", "last_comparison", "last_event", "mode", "restarts", "up"]
@@ -243,7 +236,7 @@ async def test_status_shows_the_watcher(directory: Path) -> None:
     not may("echo 2 > /proc/sys/user/max_inotify_watches"), reason="no namespace to limit the watches in"
 )
 async def test_limit_of_watches_is_not_silent(directory: Path, write: Write) -> None:
-    """With too few watches left the server says so and looks by itself (promise 21, W25)."""
+    """Without enough watches the server polls, and logs the reason (promise 21, W25)."""
     for number in range(5):
         write(f"folder{number}/x.py", "X = 1\n")
     async with serving(directory, before="echo 2 > /proc/sys/user/max_inotify_watches") as server:
@@ -258,7 +251,7 @@ async def test_limit_of_watches_is_not_silent(directory: Path, write: Write) -> 
     not may("echo 0 > /proc/sys/user/max_inotify_instances"), reason="no namespace to limit the notifiers in"
 )
 async def test_limit_of_notifiers_is_not_silent(directory: Path, write: Write) -> None:
-    """With no notifier left the server says so and looks by itself (promise 21, W25)."""
+    """Without a notifier the server polls, and logs the reason (promise 21, W25)."""
     async with serving(directory, before="echo 0 > /proc/sys/user/max_inotify_instances") as server:
         write("ada.py", character("Ada", "New."))
         await server.equal()

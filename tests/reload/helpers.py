@@ -1,4 +1,4 @@
-"""Helpers of the tests that reload: a place to wait in a load, and the state to compare."""
+"""Helpers of the tests of a reload: a character file that waits in a load, the state to compare, and recorded swaps."""
 
 from __future__ import annotations
 
@@ -7,11 +7,20 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from prometheus_client import CollectorRegistry
 
+from charhost.character.character import CharacterSet
+from charhost.character.worker_pool import WorkerPool
+from charhost.metrics import Metrics
+from charhost.reload.attempt import FromHistory
+from charhost.reload.loader import Build, Loader
 from charhost.reload.manager import CharacterManager
+from charhost.reload.request import RollbackRequest
+from charhost.reload.swap import Swap
 from charhost.report import ReloadReport, Serving, SessionImpact
+from charhost.settings import Settings
 
 # The type of the fixture `write`: writes a character file of that name and text.
 Write = Callable[[str, str], Path]
@@ -33,12 +42,12 @@ class Gate(ModuleType):
         self.opened = threading.Event()
 
     def wait(self) -> None:
-        """Called by the character file."""
+        """Block until the test opens the gate; called by the character file."""
         self.reached.set()
         assert self.opened.wait(20)
 
     async def until_reached(self) -> None:
-        """Wait until a character file waits."""
+        """Wait until a character file has come to the gate."""
         assert await asyncio.to_thread(self.reached.wait, 20)
 
 
@@ -72,3 +81,45 @@ def report(number: int) -> ReloadReport:
         sessions=SessionImpact(policy="close"),
         serving=Serving(generation=number, revision="", characters=0),
     )
+
+
+class RecordingSessions:
+    """Open sessions that record each swap, and the set that was current at that moment."""
+
+    def __init__(self) -> None:
+        self.swaps: list[tuple[Swap, CharacterSet]] = []
+        self.manager: CharacterManager | None = None
+
+    def impact(self, swap: Swap) -> SessionImpact:
+        return SessionImpact(policy=swap.policy, total=3, affected=2)
+
+    def follow(self, swap: Swap) -> None:
+        assert self.manager is not None
+        self.swaps.append((swap, self.manager.current))
+
+
+async def loaded_manager(settings: Settings, sessions: RecordingSessions | None = None) -> CharacterManager:
+    """Return a manager that has loaded the directory of *settings*."""
+    manager = CharacterManager(settings, Metrics(), sessions)
+    if sessions is not None:
+        sessions.manager = manager
+    await manager.reload_characters(trigger="startup")
+    return manager
+
+
+async def roll_back(
+    manager: CharacterManager, generation: int | None = None, etags: tuple[str, ...] | None = None, **fields: Any
+) -> ReloadReport:
+    """Roll back as the endpoint does."""
+    request = RollbackRequest(**fields).as_reload
+    return await manager.reload_characters(request, FromHistory(generation), trigger="rollback", etags=etags)
+
+
+def loader_of(directory: Path, **settings: Any) -> Loader:
+    return Loader(Settings(directory=directory, **settings), WorkerPool())
+
+
+async def build(directory: Path, loader: Loader | None = None, generation: int = 1, **settings: Any) -> Build:
+    """Load the files of the directory once."""
+    loader = loader or loader_of(directory, **settings)
+    return await loader.build(await loader.snapshot(directory), str(directory), generation)

@@ -1,4 +1,4 @@
-"""No reload leaves anything behind: threads, tasks, descriptors, modules, loggers, lines of source."""
+"""No reload leaves a thread, task, descriptor, module, logger or line of source behind."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client, character
+from tests.reload.helpers import Write
 
-Write = Callable[[str, str], Path]
 Kind = Callable[[Client, Write], Awaitable[None]]
 
 ROUNDS = 2
@@ -38,7 +38,7 @@ USER = "from characters.resources.tag import TAG\nimport logging\nlogging.getLog
 
 
 def footprint() -> dict[str, Counter[str]]:
-    """What this process has that a reload could leave behind; the number of a build does not matter."""
+    """Return the threads, tasks, descriptors, modules, loggers and source lines, without the numbers of builds."""
     loggers = [name for name in logging.Logger.manager.loggerDict if name.startswith("characters")]
     return {
         "threads": Counter(thread.name for thread in threading.enumerate()),
@@ -69,7 +69,7 @@ def _numberless(name: str) -> str:
 async def difference(
     before: dict[str, Counter[str]], kinds: tuple[str, ...] = (*RUNNING, "modules", "loggers", "lines")
 ) -> dict[str, Counter[str]]:
-    """What there is more of than *before*; threads that are ending and sockets that are closing are waited for."""
+    """Return the growth since *before*, once threads that end and sockets that close have ended."""
     more: dict[str, Counter[str]] = {}
     with suppress(TimeoutError):
         async with asyncio.timeout(LIMIT):
@@ -84,42 +84,42 @@ async def difference(
 
 
 async def reload(client: Client, status: int = 200, **fields: Any) -> Any:
-    """Ask for a reload that is answered with *status*."""
+    """Post a reload, and check that its status is *status*."""
     response = await client.post("/v1/characters/reload", json=fields)
     assert response.status == status, await response.text()
     return await response.json()
 
 
 async def good(client: Client, write: Write) -> None:
-    """Every file is executed afresh."""
+    """Execute every file."""
     assert (await reload(client))["outcome"] == "applied"
 
 
 async def edited(client: Client, write: Write) -> None:
-    """A helper has changed, and only its users are loaded."""
+    """Edit a helper, and load only the characters that import it."""
     write("resources/tag.py", HELPER + f"# {os.urandom(8).hex()}\n")
     assert (await reload(client, scope="changed"))["changes"]["modified"] == ["Bob"]
 
 
 async def unchanged(client: Client, write: Write) -> None:
-    """Nothing is loaded."""
+    """Load nothing, since nothing changed."""
     assert (await reload(client, scope="changed"))["outcome"] == "unchanged"
 
 
 async def broken(client: Client, write: Write) -> None:
-    """A file fails, and the others are loaded."""
+    """Load the other files although one fails."""
     write("broken.py", USER + "raise RuntimeError")
     assert (await reload(client))["error_count"] == 1
 
 
 async def refused(client: Client, write: Write) -> None:
-    """A file fails, and nothing is changed."""
+    """Change nothing, since a file fails."""
     write("broken.py", USER + "class Odd(BaseException): pass\nraise Odd")
     await reload(client, 422, on_error="abort")
 
 
 async def kept(client: Client, write: Write) -> None:
-    """A file fails, and its last good version stays."""
+    """Keep the last good version of a file that fails."""
     write("ada.py", character("Ada"))
     await reload(client)
     write("ada.py", "raise RuntimeError")
@@ -128,60 +128,60 @@ async def kept(client: Client, write: Write) -> None:
 
 
 async def missing(client: Client, write: Write) -> None:
-    """The directory is not there."""
+    """Name a missing directory."""
     await reload(client, 404, directory="/nowhere")
 
 
 async def elsewhere(client: Client, write: Write) -> None:
-    """Another directory is served for a while."""
+    """Serve another directory, and return to the first."""
     (file := write("../other/cyd.py", character("Cyd"))).touch()
     await reload(client, directory=str(file.parent))
     await reload(client, directory="default")
 
 
-async def rehearsed(client: Client, write: Write) -> None:
-    """The load is tried and thrown away."""
+async def dry(client: Client, write: Write) -> None:
+    """Load the files as a dry run."""
     assert (await reload(client, dry_run=True))["outcome"] == "valid"
 
 
-async def hung(client: Client, write: Write) -> None:
-    """A file never ends by itself."""
+async def hanging(client: Client, write: Write) -> None:
+    """Load a file that never ends by itself."""
     write("hung.py", "try:\n    while True: pass\nexcept BaseException:\n    while True: pass")
     (error,) = (await reload(client))["errors"]
     assert error["error_type"] == "LoadTimeout"
 
 
 async def abandoned(client: Client, write: Write) -> None:
-    """The caller leaves while a file is still running; the reload comes to its end without it."""
+    """Disconnect while a file is running; the reload ends without its caller."""
     write("slow.py", "import time\ntime.sleep(0.2)\n" + character("Slow"))
     with pytest.raises(TimeoutError):
         await client.post("/v1/characters/reload", json={}, timeout=ClientTimeout(0.05))
     assert (await reload(client, scope="changed"))["outcome"] == "unchanged"
 
 
-async def crowded(client: Client, write: Write) -> None:
-    """Many ask at once, for two different things."""
+async def concurrent(client: Client, write: Write) -> None:
+    """Send twenty requests of two kinds at once."""
     await asyncio.gather(*(reload(client, dry_run=index % 2 == 0) for index in range(20)))
 
 
 async def isolated(client: Client, write: Write) -> None:
-    """A child process loads the files first."""
+    """Load the files in a child process first."""
     assert (await reload(client, check_isolated=True))["outcome"] == "applied"
 
 
 async def crashed(client: Client, write: Write) -> None:
-    """The child process is ended by a file."""
+    """Load a file that ends the child process."""
     write("crash.py", USER + "import os\nos._exit(1)")
     await reload(client, 422, check_isolated=True)
 
 
-async def moved(client: Client, write: Write) -> None:
-    """Sessions go on with the equal new objects."""
+async def close_affected(client: Client, write: Write) -> None:
+    """Move sessions to the equal new characters."""
     assert (await reload(client, sessions="close_affected"))["sessions"]["affected"] == 0
 
 
-async def pinned(client: Client, write: Write) -> None:
-    """Sessions stay on the old set, which goes when they go."""
+async def keep_sessions(client: Client, write: Write) -> None:
+    """Keep sessions on the old set until they end."""
     assert (await reload(client, sessions="keep"))["sessions"]["affected"] == 0
 
 
@@ -194,32 +194,32 @@ KINDS: list[Kind] = [
     kept,
     missing,
     elsewhere,
-    rehearsed,
-    hung,
+    dry,
+    hanging,
     abandoned,
-    crowded,
+    concurrent,
     isolated,
     crashed,
-    moved,
-    pinned,
+    close_affected,
+    keep_sessions,
 ]
 
 
 @pytest.fixture
 def settings(directory: Path) -> Settings:
-    """Settings under which a file that hangs is soon given up."""
+    """Settings with short deadlines for a file that hangs."""
     return Settings(directory=directory, file_deadline=0.3, load_deadline=10, close_grace=0.5)
 
 
 @pytest.fixture
 def populated(write: Write) -> None:
-    """Bob beside Ada, who uses a helper."""
+    """Ada, and Bob, who uses a helper."""
     write("resources/tag.py", HELPER)
     write("bob.py", USER + character("Bob"))
 
 
 async def one_round(kind: Kind, client: Client, write: Write) -> None:
-    """Reload with three sessions open, then clean the directory up and let the sessions go."""
+    """Reload with three sessions open, then remove the extra files and close the sessions."""
     sockets = [await client.ws_connect("/v1/realtime", params={"model": name}) for name in ("Ada", "Bob", "Ada")]
     for socket in sockets:
         await socket.receive_json()
@@ -235,7 +235,7 @@ async def one_round(kind: Kind, client: Client, write: Write) -> None:
 @pytest.mark.usefixtures("populated")
 @pytest.mark.parametrize("kind", KINDS)
 async def test_a_reload_leaves_nothing_behind(client: Client, write: Write, kind: Kind) -> None:
-    """After each kind of reload, several times over, the process has what it had after the first."""
+    """After several reloads of each kind the process has no more than after the first."""
     await one_round(kind, client, write)
     before = await settled()
     for _ in range(ROUNDS):
@@ -244,7 +244,7 @@ async def test_a_reload_leaves_nothing_behind(client: Client, write: Write, kind
 
 
 async def settled() -> dict[str, Counter[str]]:
-    """The footprint once it stands still for a moment."""
+    """Return the footprint once it no longer changes."""
     async with asyncio.timeout(LIMIT):
         found = footprint()
         still = 0
@@ -258,7 +258,7 @@ async def settled() -> dict[str, Counter[str]]:
 
 @pytest.mark.usefixtures("populated")
 async def test_an_application_leaves_nothing_running(settings: Settings, write: Write) -> None:
-    """When the application has ended no thread, task, descriptor or child process of it is there any more."""
+    """An application that has ended leaves no thread, task, descriptor or child process."""
     await lifetime(settings, write)
     before = await settled()
     await lifetime(settings, write)
@@ -266,7 +266,7 @@ async def test_an_application_leaves_nothing_running(settings: Settings, write: 
 
 
 async def lifetime(settings: Settings, write: Write) -> None:
-    """Run an application, with sessions that are open to the end."""
+    """Run an application whose sessions stay open to the end."""
     client: TestClient[web.Request, web.Application] = TestClient(TestServer(create_app(settings)))
     async with client:
         for kind in (good, isolated, broken):

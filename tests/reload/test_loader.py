@@ -1,52 +1,21 @@
-"""From a directory to characters, or one error for each file."""
+"""A directory is loaded to characters, or to one error for each file that fails."""
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import os
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import DirectoryNotFound, DirectoryTooLarge
-from charhost.reload.loader import Build, Loader
-from charhost.settings import Settings
 from tests.conftest import character
-
-Write = Callable[[str, str], Path]
-
-
-def loader_of(directory: Path, **settings: Any) -> Loader:
-    return Loader(Settings(directory=directory, **settings), WorkerPool())
-
-
-async def retired(loader: Loader) -> bool:
-    """Wait until no build is held any more, with a generous limit: the threads of the pool let go as they end."""
-    for _ in range(400):
-        gc.collect()
-        if loader.builds_alive == 0:
-            return True
-        await asyncio.sleep(0.01)
-    return False
-
-
-async def build(directory: Path, loader: Loader | None = None, generation: int = 1, **settings: Any) -> Build:
-    """One attempt to load what the directory holds now."""
-    loader = loader or loader_of(directory, **settings)
-    return await loader.build(await loader.snapshot(directory), str(directory), generation)
-
-
-# Characters
+from tests.reload.helpers import Write, build, loader_of
 
 
 async def test_each_character_file_is_a_character(directory: Path, write: Write) -> None:
-    """The characters of a build are those of the files, in the order of their file names."""
+    """A build has one character for each character file, in the order of the file names."""
     write("zoe.py", character("Albert"))
     write("bob.py", character("Bob"))
     write("_helper.py", "")
@@ -60,7 +29,7 @@ async def test_each_character_file_is_a_character(directory: Path, write: Write)
 
 
 async def test_character_has_the_fingerprint_of_its_files(directory: Path, write: Write) -> None:
-    """Each character carries its own fingerprint, which changes with its helpers."""
+    """The fingerprint of a character changes with its helpers, and not with those of others."""
     write("_helper.py", "Y = 1")
     write("bob.py", character("Bob") + "from . import _helper")
     before = (await build(directory)).characters
@@ -72,13 +41,13 @@ async def test_character_has_the_fingerprint_of_its_files(directory: Path, write
 
 
 async def test_every_build_executes_every_file(directory: Path) -> None:
-    """An unchanged file is executed afresh, so nothing of an earlier build is used again."""
+    """Each build executes also unchanged files."""
     first, second = await build(directory), await build(directory)
     assert first.characters["Ada"].prompt_generator is not second.characters["Ada"].prompt_generator
 
 
 async def test_unchanged_file_is_compiled_once(directory: Path) -> None:
-    """A snapshot taken after an earlier one shares the compiled code of what did not change."""
+    """A later snapshot shares the compiled code of files that did not change."""
     loader = loader_of(directory)
     first = await loader.snapshot(directory)
     await loader.build(first, str(directory), 1)
@@ -87,18 +56,16 @@ async def test_unchanged_file_is_compiled_once(directory: Path) -> None:
 
 
 async def test_empty_directory_has_no_characters(tmp_path: Path) -> None:
-    """Nothing to load is no error of a file."""
+    """An empty directory is loaded without a character and without an error."""
     built = await build(tmp_path)
     assert (len(built.characters), built.errors) == (0, ())
 
 
 async def test_files_run_off_the_event_loop(directory: Path, write: Write) -> None:
-    """Files are executed on threads of the pool, never on that of the loop."""
+    """Files are executed on threads of the pool, not on the event loop's."""
     write("ada.py", character() + "import threading\nINSTRUCTIONS = {'thread': threading.current_thread().name}")
     assert (await build(directory)).characters["Ada"].instructions == {"thread": "charhost-loader"}
 
-
-# Errors
 
 FAILING = {
     "syntax": ("x = (", "SyntaxError", "SyntaxError", 1),
@@ -135,7 +102,7 @@ FAILING = {
 async def test_failing_file_costs_only_itself(
     directory: Path, write: Write, source: str, error_type: str, exception: str, line: int | None
 ) -> None:
-    """One file that fails, however it does, is one error; the files before and after it load (promises 2 and 4)."""
+    """However one file fails, it is one error, and the files before and after it load (promises 2 and 4)."""
     write("bob.py", source)
     write("eve.py", character("Eve"))
     built = await build(directory, file_deadline=0.5)
@@ -146,7 +113,7 @@ async def test_failing_file_costs_only_itself(
 
 
 async def test_hang_in_a_check_is_under_the_deadline(directory: Path, write: Write) -> None:
-    """Code of a file that runs while its attributes are checked is ended as well (promise 12)."""
+    """Code of a file that hangs while its attributes are checked is ended at the deadline (promise 12)."""
     write("bob.py", "def __getattr__(name):\n    while True: pass")
     (error,) = (await build(directory, file_deadline=0.5)).errors
     assert (error.error_type, error.line) == ("LoadTimeout", 2)
@@ -154,7 +121,7 @@ async def test_hang_in_a_check_is_under_the_deadline(directory: Path, write: Wri
 
 
 async def test_unreadable_file_is_one_error(directory: Path, write: Write) -> None:
-    """What the snapshot could not read is told as the error of that file."""
+    """A file that the snapshot could not read is one error of that file."""
     os.mkfifo(directory / "bob.py")
     built = await build(directory)
     assert list(built.characters) == ["Ada"]
@@ -163,7 +130,7 @@ async def test_unreadable_file_is_one_error(directory: Path, write: Write) -> No
 
 
 async def test_all_errors_are_told_in_order(directory: Path, write: Write) -> None:
-    """Every failure is in one answer, sorted by file (promise 4)."""
+    """All errors are in one list, sorted by file (promise 4)."""
     for name in ("zoe.py", "bob.py", "mia.py"):
         write(name, "1 / 0")
     write("eve.py", character("Ada"))
@@ -171,14 +138,14 @@ async def test_all_errors_are_told_in_order(directory: Path, write: Write) -> No
 
 
 async def test_character_is_told_if_known(directory: Path, write: Write) -> None:
-    """An error of a file whose name could be read names the character (promise 4)."""
+    """An error of a file with a valid name has the character's name (promise 4)."""
     write("bob.py", character("Bob") + "METADATA = 5")
     (error,) = (await build(directory)).errors
     assert (error.character, error.message) == ("Bob", "METADATA is 5: expected a dict")
 
 
 async def test_broken_helper_fails_each_of_its_importers(directory: Path, write: Write) -> None:
-    """A helper that does not load is told for every character that needs it, with the helper's own line."""
+    """A broken helper is an error of each character that imports it, with the line in the helper."""
     write("_bad.py", "\n1 / 0")
     for name in ("bob.py", "eve.py"):
         write(name, character(name) + "from . import _bad")
@@ -191,7 +158,7 @@ async def test_broken_helper_fails_each_of_its_importers(directory: Path, write:
 async def test_hanging_helper_costs_one_deadline(
     directory: Path, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A helper that never finishes is executed once, and every character that imports it is told a timeout."""
+    """A helper that never finishes is executed once, and each character that imports it gets a timeout."""
     runs: list[int] = []
     monkeypatch.setattr(sys, "runs", runs, raising=False)
     write("_bad.py", "import sys\nsys.runs.append(1)\nwhile True: pass")
@@ -207,7 +174,7 @@ async def test_hanging_helper_costs_one_deadline(
 async def test_helper_that_fails_slowly_fails_each_of_its_importers(
     directory: Path, write: Write, monkeypatch: pytest.MonkeyPatch, statement: str
 ) -> None:
-    """A file that waits for a helper that another thread imports gets no half of it when that fails."""
+    """A file that waits for another thread's import of a helper fails too when that helper fails."""
     monkeypatch.setattr(sys, "begun", threading.Event(), raising=False)
     write("_bad.py", "Y = 1\nimport sys, time\nsys.begun.wait(20)\ntime.sleep(0.1)\n1 / 0")
     write("bob.py", statement)
@@ -218,7 +185,7 @@ async def test_helper_that_fails_slowly_fails_each_of_its_importers(
 
 
 async def test_init_of_the_directory_that_fails_fails_all(directory: Path, write: Write) -> None:
-    """When the directory's `__init__.py` does not load, no character does, and each error says why."""
+    """When the directory's `__init__.py` fails, each character has an error that names it."""
     write("__init__.py", "1 / 0")
     write("bob.py", character("Bob"))
     built = await build(directory)
@@ -226,7 +193,7 @@ async def test_init_of_the_directory_that_fails_fails_all(directory: Path, write
 
 
 async def test_late_import_is_tried_again(directory: Path, write: Write) -> None:
-    """Once the build is over, an import that failed during it is no longer refused unseen."""
+    """An import that failed during the build is tried again after it."""
     source = "def late():\n    from ._late import Y\n    return Y\ntry:\n    late()\nexcept ImportError:\n    pass\n"
     write("_late.py", "import gc\nif not gc.isenabled(): raise ImportError('not yet')\nY = 1")
     write("ada.py", f"{source}{character()}")
@@ -234,11 +201,8 @@ async def test_late_import_is_tried_again(directory: Path, write: Write) -> None
     assert sys.modules[ada.prompt_generator.__module__].late() == 1
 
 
-# Names
-
-
 async def test_first_file_of_a_name_wins(directory: Path, write: Write) -> None:
-    """Of two files with one name the first in sorted order serves; the other's error names both."""
+    """Of two files with one name the first in sorted order serves, and the error of the other names both."""
     write("bob.py", character("Ada", "The second."))
     built = await build(directory)
     assert built.characters["Ada"].file == "ada.py"
@@ -248,7 +212,7 @@ async def test_first_file_of_a_name_wins(directory: Path, write: Write) -> None:
 
 
 async def test_third_file_of_a_name_is_an_error_too(directory: Path, write: Write) -> None:
-    """Each further file of a name is an error that names the one that serves."""
+    """Each further file of a name is an error that names the file that serves."""
     write("bob.py", character("Ada"))
     write("eve.py", character("Ada"))
     errors = (await build(directory)).errors
@@ -256,7 +220,7 @@ async def test_third_file_of_a_name_is_an_error_too(directory: Path, write: Writ
 
 
 async def test_name_is_free_if_the_first_file_failed(directory: Path, write: Write) -> None:
-    """A file that did not load takes nobody's name."""
+    """A file that failed does not reserve its name."""
     write("aaa.py", character("Ada") + "1 / 0")
     built = await build(directory)
     assert built.characters["Ada"].file == "ada.py"
@@ -265,7 +229,7 @@ async def test_name_is_free_if_the_first_file_failed(directory: Path, write: Wri
 
 @pytest.mark.parametrize("name", ["  Zoe\u0301 ", "Zo\u00e9"])
 async def test_names_are_compared_in_one_form(directory: Path, write: Write, name: str) -> None:
-    """Spaces around a name and other ways to spell its letters make no other name."""
+    """Names that differ only in outer spaces or in Unicode normalization are the same."""
     write("bob.py", character("Zo\u00e9"))
     write("eve.py", character(name))
     built = await build(directory)
@@ -273,7 +237,7 @@ async def test_names_are_compared_in_one_form(directory: Path, write: Write, nam
 
 
 async def test_file_name_that_is_not_utf_8_is_told_with_escapes(directory: Path, write: Write) -> None:
-    """Characters and errors of such files have names that can be sent."""
+    """A file name that is not UTF-8 is reported with escapes, in characters and in errors."""
     write("caf\udce9.py", character("Bob"))
     write("caf\udcea.py", character("Bob"))
     built = await build(directory)
@@ -281,75 +245,15 @@ async def test_file_name_that_is_not_utf_8_is_told_with_escapes(directory: Path,
     assert built.errors[0].file == "caf\\udcea.py"
 
 
-# What a build leaves
-
-
-async def test_collector_rests_during_a_build(directory: Path, write: Write) -> None:
-    """Garbage collection is off while files are executed, and on again afterwards."""
-    write("ada.py", character() + "import gc\nINSTRUCTIONS = {'collecting': gc.isenabled()}")
-    assert (await build(directory)).characters["Ada"].instructions == {"collecting": False}
-    assert gc.isenabled()
-
-
-async def test_collector_works_again_after_a_cancelled_build(directory: Path, write: Write) -> None:
-    """A build that is given up turns garbage collection on again, and its threads end."""
-    write("bob.py", "import sys\nsys.begun.set()\nwhile True: pass")
-    begun = threading.Event()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "begun", begun, raising=False)
-        task = asyncio.create_task(build(directory))
-        await asyncio.to_thread(begun.wait, 20)
-        assert not gc.isenabled()
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-    assert gc.isenabled()
-
-
-async def test_collector_that_was_off_stays_off(directory: Path) -> None:
-    """A host that collects by itself is not overruled."""
-    gc.disable()
-    try:
-        await build(directory)
-        assert not gc.isenabled()
-    finally:
-        gc.enable()
-
-
-async def test_build_lives_as_long_as_a_character_of_it(directory: Path) -> None:
-    """Modules are there as long as one of their characters is held, and no longer (promise 25)."""
-    loader = loader_of(directory)
-    ada = (await build(directory, loader)).characters["Ada"]
-    gc.collect()
-    prefix = ada.prompt_generator.__module__
-    assert (loader.builds_alive, prefix in sys.modules) == (1, True)
-    del ada
-    assert await retired(loader)
-    assert prefix not in sys.modules
-
-
-@pytest.mark.parametrize("source", ["1 / 0", "x = (", "while True: pass", "METADATA = 5"])
-async def test_errors_do_not_hold_their_build(directory: Path, write: Write, source: str) -> None:
-    """An error that is kept in a report keeps no modules alive (promise 25)."""
-    write("bob.py", source)
-    loader = loader_of(directory, file_deadline=0.3)
-    errors = (await build(directory, loader)).errors
-    assert await retired(loader)
-    assert len(errors) == 1
-
-
-# Snapshots
-
-
 async def test_missing_directory_is_told(tmp_path: Path) -> None:
-    """What a snapshot raises reaches the caller as it is."""
+    """The error of a snapshot is raised to the caller unchanged."""
     with pytest.raises(DirectoryNotFound):
         await loader_of(tmp_path).snapshot(tmp_path / "missing")
 
 
 @pytest.mark.parametrize("limit", ["max_files", "max_bytes"])
 async def test_limits_are_the_settings(directory: Path, write: Write, limit: str) -> None:
-    """The settings bound what is read."""
+    """A directory over the limit of a setting is refused, and the error names the setting."""
     write("bob.py", character("Bob"))
     with pytest.raises(DirectoryTooLarge, match=limit):
         await loader_of(directory, **{limit: 1}).snapshot(directory)

@@ -1,4 +1,4 @@
-"""Random sequences of edits, reloads and sessions against a model of what the set must be.
+"""Random sequences of edits, reloads and sessions are compared with a model of the current set.
 
 The machine writes two directories, reloads with any fields, and opens and closes sessions on a real application
 with real sockets. `Model` says what must come of a reload; the comments name the promises that a check keeps.
@@ -11,11 +11,10 @@ import json
 import shutil
 import tempfile
 from collections.abc import Coroutine
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from aiohttp import ClientWebSocketResponse, WSMsgType, web
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
@@ -30,25 +29,10 @@ from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import MANAGER
 from tests.conftest import Client, character
+from tests.reload.model import BROKEN, DIRECTORIES, HELPER, NAMES, Entry, Expected, Model
+from tests.reload.open_session import Talk
 
 T = TypeVar("T")
-
-DIRECTORIES = ("here", "there")
-
-# The file, and the name its character has; the twin wants the name of another file.
-NAMES = {"ada.py": "Ada", "bob.py": "Bob", "cyd.py": "Cyd", "twin.py": "Ada"}
-
-BROKEN = {
-    "syntax": "def",
-    "raises": "raise ValueError('no')",
-    "exits": "raise SystemExit",
-    "interrupts": "raise KeyboardInterrupt",
-    "stops": "raise StopIteration",
-    "empty": "",
-    "recursion": "def f(): return f()\nf()",
-}
-
-HELPER = "_tag.py"
 
 # The tag is imported at the load and again at the call: both must come from the same build.
 SHARING = """
@@ -62,150 +46,8 @@ class PromptGenerator(PromptGenerator):
 """
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One character as the model knows it; `content` is all that its fingerprint covers."""
-
-    name: str
-    file: str
-    content: tuple[str, ...]
-    prompt: str
-    generation: int
-
-
-@dataclass(frozen=True)
-class Expected:
-    """What a reload must come to."""
-
-    outcome: str
-    code: str | None = None
-    errors: tuple[str, ...] = ()
-    entries: tuple[Entry, ...] = ()
-
-
-@dataclass
-class Model:
-    """Two directories, and the set that serves."""
-
-    files: dict[str, dict[str, str]] = field(default_factory=lambda: {name: {} for name in DIRECTORIES})
-    directory: str = "here"
-    generation: int = 0
-    entries: dict[str, Entry] = field(default_factory=dict)
-    past: dict[int, tuple[str, tuple[Entry, ...]]] = field(default_factory=dict)
-
-    def load(self, directory: str, file: str) -> Entry | None:
-        """What one file of a directory is by itself: an entry, or nothing if it must fail."""
-        kind, _, text = self.files[directory][file].partition(" ")
-        helper = self.files[directory].get(HELPER, "")
-        sharing = kind == "sharing"
-        if kind in BROKEN or (sharing and not helper.startswith("good ")):
-            return None
-        tag = helper.removeprefix("good ")
-        prompt = f"{text} {tag} {tag}" if sharing else text
-        content = (directory, file, kind, text, helper if sharing else "")
-        return Entry(NAMES[file], file, content, prompt, self.generation + 1)
-
-    def expect(self, fields: dict[str, Any]) -> Expected:
-        """Say what a reload with these fields must come to."""
-        directory = fields["directory"] or self.directory
-        if directory == "nowhere":
-            return Expected("rejected", "directory_not_found")
-        served = {entry.file: entry for entry in self.entries.values()} if directory == self.directory else {}
-        found: list[Entry] = []
-        errors: list[str] = []
-        kept = set()
-        for file in sorted(name for name in self.files[directory] if name != HELPER):
-            entry = self.load(directory, file)
-            if entry is None:
-                errors.append(file)
-                if fields["on_error"] != "keep" or file not in served:
-                    continue
-                entry = served[file]
-                kept.add(file)
-            elif fields["scope"] == "changed" and file in served and served[file].content == entry.content:
-                entry = served[file]
-            found.append(entry)
-        entries: dict[str, Entry] = {}
-        for entry in found:
-            entries.setdefault(entry.name, entry)
-        errors.extend(e.file for e in found if entries[e.name] is not e and e.file not in kept)
-        return self._judge(fields, directory, tuple(sorted(errors)), entries)
-
-    def _judge(
-        self, fields: dict[str, Any], directory: str, errors: tuple[str, ...], entries: dict[str, Entry]
-    ) -> Expected:
-        if not entries:
-            return Expected("rejected", "no_characters", errors)
-        if errors and fields["on_error"] == "abort":
-            return Expected("rejected", "set_rejected", errors, tuple(entries.values()))
-        same = directory == self.directory and entries.keys() == self.entries.keys()
-        if same and all(entry is self.entries[name] for name, entry in entries.items()):
-            return Expected("unchanged", None, errors, tuple(entries.values()))
-        return Expected("valid" if fields["dry_run"] else "applied", None, errors, tuple(entries.values()))
-
-    def changes(self, expected: Expected) -> dict[str, Any]:
-        """How the set would differ."""
-        after = {entry.name: entry for entry in expected.entries}
-        if expected.outcome not in ("applied", "valid"):
-            after = self.entries
-        shared = [name for name in after if name in self.entries]
-        modified = [name for name in shared if self.differs(self.entries[name], after)]
-        return {
-            "added": [name for name in after if name not in self.entries],
-            "removed": [name for name in self.entries if name not in after],
-            "modified": modified,
-            "unchanged": len(shared) - len(modified),
-        }
-
-    def differs(self, entry: Entry, after: dict[str, Entry]) -> bool:
-        """Whether a set has no equal of *entry*; the directory is no part of a fingerprint."""
-        return entry.name not in after or after[entry.name].content[1:] != entry.content[1:]
-
-    def take(self, directory: str, expected: Expected) -> None:
-        """Make the set the one that serves."""
-        self.directory, self.generation = directory, self.generation + 1
-        self.entries = {entry.name: entry for entry in expected.entries}
-        self.past[self.generation] = directory, expected.entries
-
-    def expect_back(self, generation: int) -> Expected:
-        """Say what a rollback must come to: the entries of that generation, each made anew."""
-        _, entries = self.past[generation]
-        return Expected("applied", None, (), tuple(replace(e, generation=self.generation + 1) for e in entries))
-
-
-@dataclass
-class Talk:
-    """One open session, and what the model knows of it."""
-
-    id: str
-    socket: ClientWebSocketResponse
-    entry: Entry
-    generation: int
-
-    async def is_undisturbed(self) -> None:
-        """Check that nothing was sent but the answer to a question, which names the character."""
-        await self.socket.send_json({"type": "session.update", "session": {}})
-        answer = await self.socket.receive_json(timeout=10)
-        assert answer["type"] == "session.updated", answer
-        assert answer["session"]["model"] == self.entry.name
-
-    async def follows(self) -> None:
-        """Check that the client is told that its character is new, which has the same name."""
-        event = await self.socket.receive_json(timeout=10)
-        assert (event["type"], event["session"]["model"]) == ("session.updated", self.entry.name)
-
-    async def is_told(self, directory: Path, *, gone: bool) -> None:
-        """Check that the last words are the fatal event and the close."""
-        event = await self.socket.receive_json(timeout=10)
-        code = "character_removed" if gone else "characters_reloaded"
-        assert (event["type"], event["error"]["type"], event["error"]["code"]) == ("error", "fatal", code)
-        close = await self.socket.receive(timeout=10)
-        assert (close.type, close.data) == (WSMsgType.CLOSE, 4004 if gone else 1012)
-        assert gone or close.extra == f"Characters reloaded from {directory}"[:123]
-
-
 async def serve(app: web.Application) -> Client:
-    """Start the application; answers a client of it."""
+    """Start the application, and return a client of it."""
     client: Client = TestClient(TestServer(app))
     await client.start_server()
     return client
@@ -229,7 +71,7 @@ CONTENTS = st.one_of(
 
 
 class Reloads(RuleBasedStateMachine):
-    """What authors, operators and clients do, in any order."""
+    """The actions of authors, operators and clients, in any order."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -260,7 +102,7 @@ class Reloads(RuleBasedStateMachine):
         shutil.rmtree(self.root)
 
     def run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        """Let the server and its clients go on until *coroutine* is done."""
+        """Run the event loop until *coroutine* is done."""
         return self.runner.run(coroutine)
 
     # What authors do
@@ -282,7 +124,7 @@ class Reloads(RuleBasedStateMachine):
 
     @rule(directory=st.sampled_from(DIRECTORIES), file=st.sampled_from([*sorted(NAMES), HELPER]))
     def delete(self, directory: str, file: str) -> None:
-        """Delete a file, if it is there."""
+        """Delete a file, if it exists."""
         (self.root / directory / file).unlink(missing_ok=True)
         self.model.files[directory].pop(file, None)
 
@@ -290,7 +132,7 @@ class Reloads(RuleBasedStateMachine):
 
     @rule(fields=FIELDS)
     def reload(self, fields: dict[str, Any]) -> None:
-        """Reload, and compare everything that can be seen with the model."""
+        """Reload, and compare everything visible with the model."""
         before, expected = self.manager.current, self.model.expect(fields)
         changes = self.model.changes(expected)
         status, report = self.run(self.post(fields))
@@ -308,7 +150,7 @@ class Reloads(RuleBasedStateMachine):
 
     @rule(data=st.data(), sessions=st.sampled_from([None, "close", "close_affected", "keep"]))
     def roll_back(self, data: st.DataObject, sessions: str | None) -> None:
-        """Have the characters of an earlier generation back, whatever lies on the disk (promise 32)."""
+        """Restore the characters of an earlier generation, whatever is on the disk (promise 32)."""
         kept = [number for number in self.model.past if number > self.model.generation - MOST_SETS]
         generation = data.draw(st.sampled_from(kept), label="generation")
         before, expected = self.manager.current, self.model.expect_back(generation)
@@ -321,14 +163,14 @@ class Reloads(RuleBasedStateMachine):
         self.applied(before, report, fields, expected)
 
     async def ask_back(self, fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Ask for a rollback."""
+        """Post a rollback."""
         async with self.client.post("/v1/characters/rollback", json=fields) as response:
             return response.status, json.loads(await response.read())
 
     @precondition(lambda self: not self.talks)
     @rule(wishes=st.lists(FIELDS, min_size=2, max_size=4))
     def reload_together(self, wishes: list[dict[str, Any]]) -> None:
-        """Ask for several at once: each has its turn, in order, and equal neighbours share one (promise 16)."""
+        """Start several reloads at once: they run in order, and equal neighbours share one run (promise 16)."""
         reports = self.run(self.ask_together(wishes))
         for index, (fields, report) in enumerate(zip(wishes, reports, strict=True)):
             if index and fields == wishes[index - 1]:
@@ -341,31 +183,31 @@ class Reloads(RuleBasedStateMachine):
             assert report.serving.generation == self.model.generation
 
     async def ask_together(self, wishes: list[dict[str, Any]]) -> list[ReloadReport]:
-        """Begin all reloads before any of them runs; answers the reports, refusals among them."""
+        """Start all reloads before any of them runs, and return their reports, also those of refusals."""
         requests = [wish | {"directory": self.path(wish["directory"])} for wish in wishes]
         tasks = (self.manager.reload_characters(ReloadRequest(**request)) for request in requests)
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         return [self.report(answer) for answer in answers]
 
     def report(self, answer: ReloadReport | BaseException) -> ReloadReport:
-        """What a reload has reported, refused or not."""
+        """Return the report of a reload, refused or not."""
         if isinstance(answer, ReloadRejected):
             return answer.report
         assert isinstance(answer, ReloadReport), answer
         return answer
 
     async def post(self, fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
-        """Ask for a reload."""
+        """Post a reload."""
         wish = fields | {"directory": self.path(fields["directory"])}
         async with self.client.post("/v1/characters/reload", json=wish) as response:
             return response.status, json.loads(await response.read())
 
     def path(self, directory: str | None) -> str | None:
-        """Name a directory as a caller does."""
+        """Return a directory as a caller writes it."""
         return {None: None, "here": "default"}.get(directory, str(self.root / str(directory)))
 
     def applied(self, before: Any, report: dict[str, Any], fields: dict[str, Any], expected: Expected) -> None:
-        """Check a swap: the generation, the sessions, and what may have been carried over."""
+        """Check a swap: the generation, the sessions, and the characters that were carried over."""
         policy = fields["sessions"] or "close"
         old, after = self.model.entries, {entry.name: entry for entry in expected.entries}
         self.model.take(fields["directory"] or self.model.directory, expected)
@@ -385,11 +227,11 @@ class Reloads(RuleBasedStateMachine):
                 talk.entry, talk.generation = after[talk.entry.name], self.model.generation
 
     def is_affected(self, talk: Talk, policy: str, after: dict[str, Entry]) -> bool:
-        """Whether a policy touches a session (promise 19)."""
+        """Return whether a policy affects a session (promise 19)."""
         return policy == "close" or (policy != "keep" and self.model.differs(talk.entry, after))
 
     def check_sessions_in(self, report: dict[str, Any], fields: dict[str, Any], expected: Expected) -> None:
-        """The report counts who is told before it happens (promise 19)."""
+        """Check that the report counts the affected sessions (promise 19)."""
         policy, after = fields["sessions"] or "close", {entry.name: entry for entry in expected.entries}
         touched = [talk for talk in self.talks if self.is_affected(talk, policy, after)]
         affected = len(touched) if expected.outcome in ("applied", "valid") else 0
@@ -400,13 +242,13 @@ class Reloads(RuleBasedStateMachine):
     @precondition(lambda self: len(self.talks) < 6)
     @rule(data=st.data(), named=st.booleans())
     def connect(self, data: st.DataObject, named: bool) -> None:
-        """Open a session with one of the characters, or with whom the server chooses."""
+        """Open a session with a named character, or with the default one."""
         names = list(self.model.entries)
         name = data.draw(st.sampled_from(names), label="character") if named else names[0]
         self.talks.append(self.run(self.open({"model": name} if named else {"dialect": "ga"}, name)))
 
     async def open(self, query: dict[str, str], name: str) -> Talk:
-        """Connect and wait for the greeting."""
+        """Connect and wait for `session.created`."""
         socket = await self.client.ws_connect("/v1/realtime", params=query)
         created = await socket.receive_json(timeout=10)
         assert (created["type"], created["session"]["model"]) == ("session.created", name)
@@ -415,7 +257,7 @@ class Reloads(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.lost) and len(self.talks) < 6)
     @rule(data=st.data())
     def come_back(self, data: st.DataObject) -> None:
-        """Resume a session that was lost: with the character as it is now, or not yet (promise 30)."""
+        """Resume a lost session, with the character of today, or be refused while there is none (promise 30)."""
         talk = data.draw(st.sampled_from(self.lost), label="lost session")
         if talk.entry.name not in self.model.entries:
             self.run(self.is_refused(talk, "character_removed"))
@@ -433,7 +275,7 @@ class Reloads(RuleBasedStateMachine):
         self.run(self.is_refused(talk, "session_not_found"))
 
     async def is_refused(self, talk: Talk, code: str) -> None:
-        """Check that who comes back is told why not, and closed."""
+        """Check that a resume gets the error *code* and is closed."""
         async with self.client.ws_connect("/v1/realtime", params={"resume": talk.id}) as socket:
             assert (await socket.receive_json(timeout=10))["error"]["code"] == code
             assert (await socket.receive(timeout=10)).data == 4004
@@ -441,7 +283,7 @@ class Reloads(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.talks))
     @rule(data=st.data())
     def disconnect(self, data: st.DataObject) -> None:
-        """Let a client leave."""
+        """Close one session from the client."""
         index = data.draw(st.integers(0, len(self.talks) - 1), label="session")
         self.over.append(self.talks.pop(index))
         self.run(self.leave(self.over[-1]))
@@ -449,7 +291,7 @@ class Reloads(RuleBasedStateMachine):
     @precondition(lambda self: bool(self.talks))
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
-        """Cut the line of a client."""
+        """Abort the connection of one client."""
         index = data.draw(st.integers(0, len(self.talks) - 1), label="session")
         self.lost.append(self.talks.pop(index))
         self.run(self.cut(self.lost[-1]))
@@ -467,13 +309,13 @@ class Reloads(RuleBasedStateMachine):
 
     @invariant()
     def all_is_as_the_model_says(self) -> None:
-        """Look at everything that can be seen: one line in a failure's sequence of steps."""
+        """Compare everything visible with the model, as one line in a failure's sequence of steps."""
         self.the_list_is_the_model()
         self.every_prompt_is_that_of_its_build()
         self.sessions_go_on()
 
     def the_list_is_the_model(self) -> None:
-        """Whoever asks is shown exactly the set of the model, and it is never empty (promises 1, 3, 6 and 11)."""
+        """Check that the list shows exactly the set of the model, and is never empty (promises 1, 3, 6 and 11)."""
         listed = self.run(self.get("/v1/characters"))
         assert listed["characters"]
         assert listed["directory"] == str(self.root / self.model.directory)
@@ -482,24 +324,24 @@ class Reloads(RuleBasedStateMachine):
         assert shown == {name: (entry.file, entry.generation) for name, entry in self.model.entries.items()}
 
     async def get(self, path: str) -> Any:
-        """Ask the server something."""
+        """Return the JSON document at *path*."""
         async with self.client.get(path) as response:
             assert response.status == 200
             return json.loads(await response.read())
 
     def every_prompt_is_that_of_its_build(self) -> None:
-        """Each character says what its bytes said when it was loaded, its late imports included (promises 6 and 10)."""
+        """Check that each prompt is that of the loaded bytes, late imports included (promises 6 and 10)."""
         said = {name: say(found) for name, found in self.manager.current.items()}
         assert said == {name: entry.prompt for name, entry in self.model.entries.items()}
 
     def sessions_go_on(self) -> None:
-        """Each session that the model has is alive, was told nothing, and is on its generation (promises 8 and 9)."""
+        """Check that each session of the model is open, received nothing, and has its generation (promises 8, 9)."""
         for talk in self.talks:
             self.run(talk.is_undisturbed())
         self.run(self.count_sessions())
 
     async def count_sessions(self) -> None:
-        """Compare the server's count with the model's; it notices those who left a moment later."""
+        """Compare the server's count with the model's; the server notices closed sessions a moment later."""
         expected: dict[int, int] = {}
         for talk in self.talks:
             expected[talk.generation] = expected.get(talk.generation, 0) + 1
@@ -508,12 +350,12 @@ class Reloads(RuleBasedStateMachine):
                 await asyncio.sleep(0.001)
 
     def counts(self, status: dict[str, Any]) -> dict[int, int]:
-        """How many sessions there are on each generation."""
+        """Return the number of sessions on each generation."""
         return {entry["generation"]: entry["sessions"] for entry in status["generations"]}
 
 
 def say(found: Character) -> str:
-    """What a character says it is."""
+    """Return the prompt of a character."""
     prompt: str = found.prompt_generator(found.instructions).make_system_prompt()
     return prompt
 
@@ -530,4 +372,4 @@ Reloads.TestCase.settings = settings(
 
 
 class TestReloads(Reloads.TestCase):  # type: ignore[misc, valid-type]
-    """The set, the answers and the sessions are what the model says, whatever happens in which order."""
+    """The set, the reports and the sessions equal those of the model, in any order of actions."""

@@ -1,4 +1,4 @@
-"""The host's own tools: what a model can have done, alone and in conversations over real sockets."""
+"""The host's own tools, alone and called by a model in a conversation over a real socket."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.reload.helpers import Write
 from tests.scripted import end
 from tests.web.realtime.openai_client import DIALECTS, LIMIT, REALTIME, WEATHER, Caller, Script, call, calling
 from tests.web.realtime.server import StartClient, start, until
-from tests.web.realtime.test_character_commands import FOREIGN, generation, slowed
+from tests.web.realtime.slow_store import FOREIGN, generation, slowed
 from tests.web.realtime.unmute_events import OGG_PAGE
 
 __all__ = ["start"]
@@ -34,7 +34,7 @@ UNKNOWN = "Error: there is no tool 'reload_characters'; there are: none"
 
 
 def reports(manager: CharacterManager) -> list[ReloadReport]:
-    """The attempts from now on."""
+    """Return a list that each later attempt is appended to."""
     found: list[ReloadReport] = []
     manager.listen(found.append)
     return found
@@ -44,7 +44,7 @@ def reports(manager: CharacterManager) -> list[ReloadReport]:
 
 
 async def test_the_list_is_json(manager: CharacterManager, write: Write, directory: Path) -> None:
-    """The model reads who there is, where they come from and which set that is."""
+    """`list_characters` returns JSON with the directory, the generation and the characters."""
     write("bob.py", character("Bob") + "METADATA = {'comment': 'Says little.'}")
     await manager.reload_characters()
     told = json.loads(await HostTools(manager, 0).run("list_characters", {}))
@@ -60,7 +60,7 @@ async def test_the_list_is_json(manager: CharacterManager, write: Write, directo
 
 @pytest.mark.parametrize("scope", get_args(Scope))
 async def test_a_reload_says_what_came_of_it(manager: CharacterManager, write: Write, scope: str) -> None:
-    """The model reads the sentence of the report, and each file that failed with its line."""
+    """`reload_characters` returns the message of the report, and each failed file with its line."""
     write("bob.py", "X = 1\n1 / 0")
     found = reports(manager)
     told = await HostTools(manager, 0).run("reload_characters", {"scope": scope})
@@ -70,7 +70,7 @@ async def test_a_reload_says_what_came_of_it(manager: CharacterManager, write: W
 
 
 async def test_a_refused_reload_is_raised(manager: CharacterManager, write: Write) -> None:
-    """What the model reads of it names the files as well."""
+    """A refused reload raises an error whose text names the failed files."""
     write("ada.py", "1 / 0")
     with pytest.raises(ReloadRejected, match=r"No character could be loaded[^\n]*\n  ada.py:1: ZeroDivisionError"):
         await HostTools(manager, 0).run("reload_characters", {})
@@ -80,7 +80,7 @@ async def test_a_refused_reload_is_raised(manager: CharacterManager, write: Writ
 async def test_only_known_directories(
     manager: CharacterManager, tmp_path: Path, asked: dict[str, str] | None, place: str
 ) -> None:
-    """A model has the directory loaded that serves, or the one of the start."""
+    """A model can reload the current directory or the one of the start."""
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "zoe.py").write_text(character("Zoe"))
     await manager.reload_characters(ReloadRequest(directory=str(tmp_path / "other")))
@@ -101,7 +101,7 @@ async def test_only_known_directories(
     ],
 )
 async def test_nothing_else_can_be_chosen(manager: CharacterManager, tool: str, arguments: dict[str, Any]) -> None:
-    """Whatever a schema lets through, a path or another field of a reload is refused, and nothing is tried."""
+    """A path, another field of a reload, or an unknown tool is refused, and no reload is tried."""
     found = reports(manager)
     with pytest.raises(ToolRefused):
         await HostTools(manager, 0).run(tool, arguments)
@@ -109,7 +109,7 @@ async def test_nothing_else_can_be_chosen(manager: CharacterManager, tool: str, 
 
 
 def test_the_schema_is_what_is_obeyed() -> None:
-    """The model is offered exactly what it may choose."""
+    """The schema of the tools has exactly the arguments that they accept."""
     parameters = HOST_TOOLS["reload_characters"]["function"]["parameters"]
     assert {name: (field["enum"], field["default"]) for name, field in parameters["properties"].items()} == {
         name: (list(get_args(field.annotation)), field.default) for name, field in ReloadArguments.model_fields.items()
@@ -121,7 +121,7 @@ def test_the_schema_is_what_is_obeyed() -> None:
 async def test_the_answer_may_be_finished(
     manager: CharacterManager, monkeypatch: pytest.MonkeyPatch, setting: float, drain: float
 ) -> None:
-    """The answer in which the tool is called is let finish, however short the server's setting is."""
+    """The drain of a reload by a tool has a lower bound, so that the current response can finish."""
     swaps: list[Any] = []
     monkeypatch.setattr(manager._sessions, "follow", swaps.append)
     await HostTools(manager, setting).run("reload_characters", {})
@@ -133,26 +133,26 @@ async def test_the_answer_may_be_finished(
 
 @pytest.fixture
 def settings(directory: Path, write: Write) -> Settings:
-    """Settings that serve Ada, who names the tools of the host."""
+    """Settings that serve Ada, who names the host's tools."""
     write("ada.py", character("Ada") + NAMED)
     return Settings(directory=directory)
 
 
 @pytest.fixture
 async def script(client: Client) -> Script:
-    """What the model of all characters says: it calls the tool, and then speaks."""
+    """A scripted model that calls the reload tool, and then replies."""
     client.app[CONVERSATIONS].models = script = calls_reload()
     return script
 
 
 def calls_reload() -> Script:
-    """A model that calls for a reload, and then speaks."""
+    """Return a model that calls the reload tool, and then replies."""
     return Script().then(call("reload_characters", "{}"), end("tool_calls")).then("Done.")
 
 
 @asynccontextmanager
 async def from_afar(client: Client) -> AsyncIterator[Caller]:
-    """A client that was greeted and is no admin."""
+    """A connected client without admin rights."""
     async with client.ws_connect(REALTIME, params={"dialect": "ga"}, headers=FOREIGN) as ws:
         caller = Caller(ws, "ga")
         await caller.next()
@@ -160,12 +160,12 @@ async def from_afar(client: Client) -> AsyncIterator[Caller]:
 
 
 def offered(script: Script, request: int = 0) -> list[str]:
-    """The tools that the model was offered."""
+    """Return the names of the tools that a model request offered."""
     return [tool["function"]["name"] for tool in script.requests[request].tools]
 
 
 def result(script: Script) -> str:
-    """What the model read of its call."""
+    """Return the result of the tool call that the model received."""
     message = script.messages[-1]
     assert message["role"] == "tool"
     return str(message["content"])
@@ -175,7 +175,7 @@ def result(script: Script) -> str:
 async def test_the_answer_is_finished_before_its_own_reload_ends_the_session(
     client: Client, script: Script, dialect: Any
 ) -> None:
-    """The model reads the report and says so; then the client is told, and closed with 1012."""
+    """The model receives the report and finishes its response; then the client gets the event and close code 1012."""
     async with calling(client, dialect) as caller:
         done = await caller.respond()
         assert await caller.end() == 1012
@@ -186,7 +186,7 @@ async def test_the_answer_is_finished_before_its_own_reload_ends_the_session(
 
 
 async def test_unmutes_clients_have_the_tools_too(client: Client, script: Script) -> None:
-    """What is admin in one dialect is admin in another."""
+    """A client of the Unmute dialect with admin rights has the host's tools."""
     async with client.ws_connect("/v1/realtime?dialect=unmute") as ws:
         await ws.send_json({"type": "session.update", "session": {"allow_recording": False}})
         await ws.send_json({"type": "input_audio_buffer.append", "audio": OGG_PAGE})
@@ -197,7 +197,7 @@ async def test_unmutes_clients_have_the_tools_too(client: Client, script: Script
 
 
 async def test_a_conversation_that_follows_goes_on(start: StartClient, write: Write) -> None:
-    """Under the server's policy `follow` the next answer is the new version's, which may no longer have the tools."""
+    """With `follow` the next response is the new version's, here without the host's tools."""
     write("ada.py", character("Ada") + NAMED)
     client = await start(sessions="follow")
     client.app[CONVERSATIONS].models = script = calls_reload()
@@ -209,7 +209,7 @@ async def test_a_conversation_that_follows_goes_on(start: StartClient, write: Wr
 
 
 async def test_who_is_no_admin_is_not_given_them(client: Client, script: Script) -> None:
-    """The model is not offered the tools, and a call of one comes to what any unknown tool comes to."""
+    """Without admin rights the host's tools are not offered, and a call of one is a call of an unknown tool."""
     async with from_afar(client) as caller:
         await caller.respond()
     assert (offered(script), result(script)) == ([], UNKNOWN)
@@ -217,14 +217,14 @@ async def test_who_is_no_admin_is_not_given_them(client: Client, script: Script)
 
 
 async def test_a_client_that_is_no_admin_may_have_a_tool_of_that_name(client: Client, script: Script) -> None:
-    """Where the host's is not given, the client's own is the client's to run."""
+    """Without admin rights a client's own tool of that name is called."""
     async with from_afar(client) as caller:
         await caller.update(tools=[WEATHER | {"name": "reload_characters"}])
         assert (await caller.respond())["output"][0]["name"] == "reload_characters"
 
 
 async def test_an_admins_client_cannot_take_the_name(client: Client, script: Script) -> None:
-    """Of two tools of one name the host's is called, and the client learns nothing of it."""
+    """With admin rights the host's tool wins over a client's tool of the same name."""
     async with calling(client) as caller:
         await caller.update(tools=[WEATHER | {"name": "reload_characters"}, WEATHER])
         assert [item["type"] for item in (await caller.respond())["output"]] == ["message"]
@@ -232,7 +232,7 @@ async def test_an_admins_client_cannot_take_the_name(client: Client, script: Scr
 
 
 async def test_chat_completions_never_have_them(client: Client, script: Script) -> None:
-    """A request is no session, whoever makes it."""
+    """A chat completion offers no host tools, also to an admin."""
     body = {"model": "Ada", "messages": [{"role": "user", "content": "Reload!"}]}
     assert (await client.post("/v1/chat/completions", json=body)).status == 200
     assert (offered(script), result(script)) == ([], UNKNOWN)
@@ -242,7 +242,7 @@ async def test_chat_completions_never_have_them(client: Client, script: Script) 
 async def test_who_resumes_has_the_tools_of_its_own_authority(
     client: Client, script: Script, before: dict[str, str], after: dict[str, str]
 ) -> None:
-    """A conversation that an admin held gives nobody else the tools, nor the other way round."""
+    """A resumed session has the host's tools by the rights of the client that resumes it."""
     async with client.ws_connect("/v1/realtime?dialect=ga", headers=before):
         await until(lambda: len(client.app[SESSIONS]))
         (session_id,) = client.app[SESSIONS]._live
@@ -255,7 +255,7 @@ async def test_who_resumes_has_the_tools_of_its_own_authority(
 
 @pytest.mark.parametrize("leaves", [False, True])
 async def test_the_end_of_the_answer_does_not_stop_the_reload(client: Client, script: Script, leaves: bool) -> None:
-    """Whether the answer is cancelled or the client leaves, what was begun is carried out."""
+    """A reload goes on when the response is cancelled or the client leaves."""
     store = slowed(client)
     found = reports(client.app[MANAGER])
     first = asyncio.create_task(client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep")))
@@ -273,7 +273,7 @@ async def test_the_end_of_the_answer_does_not_stop_the_reload(client: Client, sc
 
 
 async def test_a_reload_over_the_deadline_goes_on(start: StartClient, write: Write) -> None:
-    """The model learns that its reload takes longer, and the reload is carried out."""
+    """A reload over the deadline of a tool call goes on, and the model receives an error."""
     write("ada.py", character("Ada") + NAMED)
     client = await start(tool_deadline=0.05, sessions="keep")
     client.app[CONVERSATIONS].models = script = calls_reload()

@@ -1,71 +1,45 @@
-"""What a rollback promises, and what a reload that names the set it expects does."""
+"""A rollback restores the characters of an earlier generation."""
 
 from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import shutil
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from charhost.errors import ReloadRejected, RevisionMismatch, UnknownGeneration
-from charhost.loading.stored_set import StoredSet
+from charhost.errors import ReloadRejected, UnknownGeneration
 from charhost.metrics import Metrics
-from charhost.reload.attempt import FromHistory, Source
 from charhost.reload.manager import CharacterManager
 from charhost.reload.messages import not_kept
-from charhost.reload.request import ReloadRequest, RollbackRequest
-from charhost.reload.store import MOST_SETS, MemoryStore
-from charhost.report import ReloadReport, Trigger
+from charhost.reload.request import ReloadRequest
+from charhost.reload.store import MOST_SETS
 from charhost.settings import Settings
-from charhost.storage.state_file import StateFile
 from tests.conftest import character, prompt
-from tests.reload.helpers import TAGGED, Gate, Write, sample, state
+from tests.reload.helpers import TAGGED, Write, roll_back, sample, state
 from tests.scripted import LIMIT
 
 
-@pytest.fixture(params=["memory", "file"])
-async def manager(
-    request: pytest.FixtureRequest, settings: Settings, tmp_path: Path
-) -> AsyncIterator[CharacterManager]:
-    """A manager that has loaded the directory, with a store of each kind."""
-    file = StateFile(tmp_path / "state.db") if request.param == "file" else None
-    if file is not None:
-        await file.open()
-    manager = CharacterManager(settings, Metrics(), store=file.history if file else None)
-    await manager.reload_characters(trigger="startup")
-    yield manager
-    if file is not None:
-        await file.close()
-
-
-async def roll_back(
-    manager: CharacterManager, generation: int | None = None, etags: tuple[str, ...] | None = None, **fields: Any
-) -> ReloadReport:
-    """Roll back as the endpoint does."""
-    request = RollbackRequest(**fields).as_reload
-    return await manager.reload_characters(request, FromHistory(generation), trigger="rollback", etags=etags)
+@pytest.fixture
+def manager(manager_with_store: CharacterManager) -> CharacterManager:
+    """A manager with a store of each kind."""
+    return manager_with_store
 
 
 def said(manager: CharacterManager) -> dict[str, Any]:
-    """What each character says it is."""
+    """Return the prompt of each character."""
     return {name: prompt(manager, name) for name in manager.current}
 
 
 def tagged(name: str) -> str:
-    """A character whose prompt is the `TAG` of a helper, imported when it is asked."""
+    """Return the source of a character whose prompt is the `TAG` of a helper, imported when the prompt is made."""
     return character(name) + TAGGED
 
 
-# Rollback
-
-
 async def test_a_rollback_restores_the_characters_of_before(manager: CharacterManager, write: Write) -> None:
-    """Without a generation it is the one before the current; the answer is a report like any other."""
+    """Without a generation a rollback restores the one before the current, and reports like a reload."""
     revision = manager.current.revision
     write("ada.py", character("Ada", "Be brief."))
     write("bob.py", character("Bob"))
@@ -79,7 +53,7 @@ async def test_a_rollback_restores_the_characters_of_before(manager: CharacterMa
 
 
 async def test_a_rollback_of_a_rollback_leads_forth_again(manager: CharacterManager, write: Write) -> None:
-    """The generation before the current is then the one that was left."""
+    """A second rollback restores the set that the first one replaced."""
     write("ada.py", character("Ada", "Be brief."))
     await manager.reload_characters()
     await roll_back(manager)
@@ -88,7 +62,7 @@ async def test_a_rollback_of_a_rollback_leads_forth_again(manager: CharacterMana
 
 
 async def test_a_rollback_may_lead_to_any_generation_that_is_kept(manager: CharacterManager, write: Write) -> None:
-    """Also to one that was itself a rollback, and to the current one."""
+    """A rollback can restore any kept generation: also one that was a rollback, and the current one."""
     for text in ("two", "three"):
         write("ada.py", character("Ada", text))
         await manager.reload_characters()
@@ -100,7 +74,7 @@ async def test_a_rollback_may_lead_to_any_generation_that_is_kept(manager: Chara
 
 
 async def test_a_rollback_needs_no_directory(manager: CharacterManager, directory: Path, write: Write) -> None:
-    """The bytes come from the store, those of helpers too, although the directory is gone (promise 32)."""
+    """A rollback takes all bytes, also those of helpers, from the store: it needs no directory (promise 32)."""
     write("resources/build.py", "TAG = 'one'")
     write("ada.py", tagged("Ada"))
     await manager.reload_characters()
@@ -112,7 +86,7 @@ async def test_a_rollback_needs_no_directory(manager: CharacterManager, director
 
 
 async def test_a_rollback_leads_back_to_the_directory_too(manager: CharacterManager, tmp_path: Path) -> None:
-    """A generation from another directory is served as from there."""
+    """A rollback to a generation of another directory makes that directory the current one."""
     first = manager.current.directory
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "bob.py").write_text(character("Bob"))
@@ -122,7 +96,7 @@ async def test_a_rollback_leads_back_to_the_directory_too(manager: CharacterMana
 
 
 async def test_each_character_has_the_helpers_it_was_built_with(manager: CharacterManager, write: Write) -> None:
-    """Those that `changed` carried over come from the build they had, and the others from theirs (promise 32)."""
+    """A restored character has the helpers of its build, also if `changed` had carried it over (promise 32)."""
     write("_old.py", "TAG = 'old'")
     write("ada.py", f"{character('Ada')}\n    def make_system_prompt(self):\n{IMPORT_OLD}")
     write("bob.py", character("Bob", "one"))
@@ -143,7 +117,7 @@ IMPORT_OLD = "        from characters._old import TAG\n        return TAG\n"
 
 
 async def test_a_kept_version_is_restored_and_not_what_had_failed(manager: CharacterManager, write: Write) -> None:
-    """A character whose new file was broken serves again as the version that was kept (promise 32)."""
+    """A rollback restores a version that was kept, not the broken file (promise 32)."""
     write("bob.py", character("Bob", "one"))
     await manager.reload_characters()
     write("ada.py", "def broken(:")
@@ -172,7 +146,7 @@ async def test_a_computed_import_means_the_build_that_serves_again(manager: Char
 async def test_a_computed_import_means_the_latest_of_the_builds_restored(
     manager: CharacterManager, write: Write
 ) -> None:
-    """Of a set that came from several builds the newest one answers, as it did when that set served."""
+    """In a restored set of several builds a computed import finds the module of the newest one."""
     late = "\n    def make_system_prompt(self):\n        import importlib\n"
     write("_tag.py", "TAG = 'one'")
     write("ada.py", f"{character('Ada')}{late}        return importlib.import_module('characters._' + 'tag').TAG\n")
@@ -188,7 +162,7 @@ async def test_a_computed_import_means_the_latest_of_the_builds_restored(
 
 
 async def test_characters_of_one_build_share_their_helpers_again(manager: CharacterManager, write: Write) -> None:
-    """What a helper remembers is common to those that were built together, as it was."""
+    """Restored characters of one build share the state of their helpers."""
     write("_seen.py", "SEEN = []")
     for name in ("Ada", "Bob"):
         write(
@@ -205,7 +179,7 @@ SEEN = "\n    def make_system_prompt(self):\n        return SEEN\n"
 async def test_a_rollback_that_cannot_restore_all_changes_nothing(
     manager: CharacterManager, write: Write, tmp_path: Path
 ) -> None:
-    """A file that now fails, since it needs more than its bytes, refuses the whole."""
+    """A file that now fails, since it needs more than its bytes, refuses the rollback."""
     (tmp_path / "name.txt").write_text("Bob")
     write("bob.py", f"{character('Bob')}\nopen({str(tmp_path / 'name.txt')!r}).close()")
     await manager.reload_characters()
@@ -222,7 +196,7 @@ async def test_a_rollback_that_cannot_restore_all_changes_nothing(
 async def test_an_unknown_generation_changes_and_counts_nothing(
     settings: Settings, caplog: pytest.LogCaptureFixture, generation: int | None
 ) -> None:
-    """There is no report, no metric, no line in the log and no entry in the history."""
+    """An unknown generation leaves no report, metric, log line or entry in the history."""
     manager = CharacterManager(settings, metrics := Metrics())
     await manager.reload_characters(trigger="startup")
     before = state(manager)
@@ -246,12 +220,12 @@ async def test_an_unknown_generation_changes_and_counts_nothing(
     ],
 )
 def test_the_refusal_says_which_generations_there_are(generation: int | None, kept: tuple[int, ...], said: str) -> None:
-    """Whoever names one that is not kept learns those that are."""
+    """The refusal of an unknown generation lists those that are kept."""
     assert not_kept(generation, kept) == said
 
 
 async def test_generations_are_kept_for_a_while(manager: CharacterManager) -> None:
-    """Beyond twenty sets the oldest can no longer be rolled back to."""
+    """Of more than twenty sets the oldest cannot be restored any more."""
     for _ in range(MOST_SETS):
         await manager.reload_characters()
     with pytest.raises(UnknownGeneration):
@@ -260,7 +234,7 @@ async def test_generations_are_kept_for_a_while(manager: CharacterManager) -> No
 
 
 async def test_a_reload_after_a_rollback_reads_the_disk_again(manager: CharacterManager, write: Write) -> None:
-    """What lies there is compared with what was restored."""
+    """A `changed` reload after a rollback compares the disk with the restored set."""
     write("ada.py", character("Ada", "Be brief."))
     await manager.reload_characters()
     await roll_back(manager)
@@ -271,7 +245,7 @@ async def test_a_reload_after_a_rollback_reads_the_disk_again(manager: Character
 async def test_what_was_restored_is_carried_over_where_the_disk_is_the_same(
     manager: CharacterManager, write: Write
 ) -> None:
-    """A `changed` reload of the very same content is `unchanged`."""
+    """A `changed` reload of the restored content is `unchanged`."""
     write("ada.py", character("Ada", "Be brief."))
     await manager.reload_characters()
     await roll_back(manager)
@@ -292,7 +266,7 @@ async def test_rollbacks_leave_no_trace(manager: CharacterManager, write: Write)
 
 
 async def test_a_rollback_is_checked_in_a_child_process_where_reloads_are(directory: Path, write: Write) -> None:
-    """What ends a child process now is refused, whatever it did before."""
+    """With `check_isolated` a rollback whose file now ends its process is refused."""
     manager = CharacterManager(Settings(directory=directory, check_isolated=True), Metrics())
     flag = directory.parent / "deadly"
     write("ada.py", f"import os\nif os.path.exists({str(flag)!r}):\n    os._exit(1)\n{character('Ada')}")
@@ -303,106 +277,3 @@ async def test_a_rollback_is_checked_in_a_child_process_where_reloads_are(direct
         await roll_back(manager)
     await manager.close(1)
     assert (refusal.value.code, refusal.value.report.errors[0].file) == ("isolated_load_failed", "ada.py")
-
-
-# If-Match
-
-
-async def test_a_reload_may_name_the_set_that_it_expects(manager: CharacterManager) -> None:
-    """It runs if one of those named serves."""
-    report = await manager.reload_characters(etags=("nonsense", manager.current.etag))
-    assert report.generation == 2
-
-
-@pytest.mark.parametrize(("trigger", "source"), [("http", None), ("rollback", FromHistory())])
-async def test_a_set_that_is_not_the_expected_one_is_left_alone(
-    settings: Settings, trigger: Trigger, source: Source
-) -> None:
-    """Nothing is read, counted or kept."""
-    manager = CharacterManager(settings, metrics := Metrics())
-    await manager.reload_characters(trigger="startup")
-    etag, _ = manager.current.etag, await manager.reload_characters()
-    before = state(manager)
-    with pytest.raises(RevisionMismatch, match=manager.current.etag):
-        await manager.reload_characters(source=source, trigger=trigger, etags=(etag,))
-    assert state(manager) == before
-    assert sample(metrics.registry, "charhost_reloads_total", trigger=trigger, outcome="rejected") is None
-    assert len(await manager.store.attempts(100)) == 2
-
-
-async def test_what_is_expected_is_compared_after_the_reloads_before(
-    manager: CharacterManager, write: Write, gate: Gate
-) -> None:
-    """Of two that name the same set at the same time only the first has its way."""
-    write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
-    etag = manager.current.etag
-    first = asyncio.create_task(manager.reload_characters(ReloadRequest(reason="first"), etags=(etag,)))
-    await gate.until_reached()
-    second = asyncio.create_task(manager.reload_characters(ReloadRequest(reason="second"), etags=(etag,)))
-    await asyncio.sleep(0)
-    gate.opened.set()
-    assert (await first).outcome == "applied"
-    with pytest.raises(RevisionMismatch):
-        await second
-
-
-async def test_only_equal_conditions_share_a_run(manager: CharacterManager) -> None:
-    """Two that differ in nothing but the set they expect, or the generation they want, are two."""
-    etag = manager.current.etag
-    conditions = [None, (etag,)]
-    await asyncio.gather(*(manager.reload_characters(etags=etags) for etags in conditions), return_exceptions=True)
-    assert manager.current.generation == 2
-    await asyncio.gather(roll_back(manager, 1), roll_back(manager, 2), roll_back(manager, 2))
-    assert manager.current.generation == 4
-    assert FromHistory() != FromHistory(1)
-
-
-# History
-
-
-async def test_every_attempt_is_in_the_history(manager: CharacterManager, write: Write) -> None:
-    """Refused, unchanged and dry runs too, the newest first (promise 31)."""
-    await manager.reload_characters(ReloadRequest(dry_run=True))
-    await manager.reload_characters(ReloadRequest(scope="changed"))
-    write("ada.py", "def broken(:")
-    with pytest.raises(ReloadRejected) as refusal:
-        await manager.reload_characters()
-    kept = await manager.store.attempts(100)
-    assert [report.outcome for report in kept] == ["rejected", "unchanged", "valid", "applied"]
-    assert kept[0] == refusal.value.report
-    assert await manager.store.attempt(kept[0].reload_id) == kept[0]
-
-
-class FullDisk(MemoryStore):
-    """A store that can write nothing."""
-
-    async def record(self, report: ReloadReport, applied: StoredSet | None) -> None:
-        raise OSError(28, "No space left on device")
-
-
-async def test_a_store_that_fails_costs_history_and_no_reload(
-    settings: Settings, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The reload is applied; the log and a metric say what was lost."""
-    manager = CharacterManager(settings, metrics := Metrics(), store=FullDisk())
-    with caplog.at_level(logging.ERROR):
-        report = await manager.reload_characters(trigger="startup")
-    assert (report.outcome, list(manager.current)) == ("applied", ["Ada"])
-    assert sample(metrics.registry, "charhost_history_errors_total") == 1
-    assert f"the reload {report.reload_id} could not be kept in the history" in caplog.text
-
-
-class Unreadable(MemoryStore):
-    """A store that can read nothing."""
-
-    async def generations(self) -> tuple[int, ...]:
-        raise OSError(5, "Input/output error")
-
-
-async def test_a_store_that_cannot_be_read_fails_the_rollback(settings: Settings) -> None:
-    """It is a fault of the server, reported like any other, and changes nothing."""
-    manager = CharacterManager(settings, Metrics(), store=Unreadable())
-    await manager.reload_characters(trigger="startup")
-    with pytest.raises(ReloadRejected) as refusal:
-        await roll_back(manager)
-    assert (refusal.value.code, manager.current.generation) == ("internal_error", 1)

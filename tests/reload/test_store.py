@@ -1,4 +1,4 @@
-"""What is kept of reloads, and for how long."""
+"""The store keeps the last attempts and sets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from charhost.character.character import CharacterSet
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
@@ -22,7 +21,7 @@ from tests.reload.helpers import Write, report
 
 @pytest.fixture(params=["memory", "file"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
-    """An empty store of each kind: they promise the same."""
+    """An empty store of each kind, in memory and in a file."""
     if request.param == "memory":
         yield MemoryStore()
         return
@@ -41,20 +40,20 @@ async def manager(settings: Settings, store: Store) -> CharacterManager:
 
 
 async def fill(store: Store, count: int) -> None:
-    """Put so many attempts into the store, each of which put a set in place."""
+    """Record *count* attempts, each of which applied a set."""
     for number in range(1, count + 1):
         await store.record(report(number), StoredSet(number, "/characters", "", ()))
 
 
 async def test_attempts_are_told_newest_first(store: Store) -> None:
-    """As many as were asked for, and no more than there are."""
+    """Attempts are returned newest first, at most as many as requested."""
     await fill(store, 3)
     assert [one.reload_id for one in await store.attempts(2)] == ["3", "2"]
     assert [one.reload_id for one in await store.attempts(100)] == ["3", "2", "1"]
 
 
 async def test_the_last_hundred_attempts_and_twenty_sets_are_kept(store: Store) -> None:
-    """What is older is forgotten: memory has a bound."""
+    """The last 100 attempts and the last 20 sets are kept, and older ones are dropped."""
     count = MOST_ATTEMPTS + 1
     await fill(store, count)
     assert (MOST_ATTEMPTS, MOST_SETS) == (100, 20)
@@ -66,7 +65,7 @@ async def test_the_last_hundred_attempts_and_twenty_sets_are_kept(store: Store) 
 
 
 async def test_an_attempt_without_a_set_takes_no_place_of_a_set(store: Store) -> None:
-    """Refused reloads push no set out of the history."""
+    """Refused reloads drop no set from the history."""
     await fill(store, 1)
     for number in range(2, 50):
         await store.record(report(number), None)
@@ -74,7 +73,7 @@ async def test_an_attempt_without_a_set_takes_no_place_of_a_set(store: Store) ->
 
 
 async def test_content_that_did_not_change_is_kept_once(manager: CharacterManager, write: Write) -> None:
-    """Sets share the bytes of files that are the same in both."""
+    """Stored sets share the bytes of equal files."""
     write("bob.py", character("Bob"))
     await manager.reload_characters()
     write("bob.py", character("Bob", "Be brief."))
@@ -88,7 +87,7 @@ async def test_content_that_did_not_change_is_kept_once(manager: CharacterManage
 
 
 async def test_history_keeps_no_module_and_no_character_alive(manager: CharacterManager, write: Write) -> None:
-    """Of a set that served only bytes are kept (promise 25)."""
+    """The history keeps only the bytes of old sets, not their modules or characters (promise 25)."""
     old = weakref.ref(manager.current["Ada"].prompt_generator)
     space = weakref.ref(manager.current["Ada"].modules)
     write("ada.py", character("Ada", "Be brief."))
@@ -97,17 +96,3 @@ async def test_history_keeps_no_module_and_no_character_alive(manager: Character
     gc.collect()  # what the first one finalized
     assert (old(), space()) == (None, None)
     assert await manager.store.stored(1) is not None
-
-
-@pytest.mark.parametrize("name", ["my.char.py", "gr\u00fc\u00dfe.py", b"caf\xe9.py".decode("utf-8", "surrogateescape")])
-async def test_a_file_is_known_by_its_name_on_the_disk(manager: CharacterManager, write: Write, name: str) -> None:
-    """A member of a set is found in its snapshot whatever its name is, also where it cannot be printed."""
-    write(name, character("Odd"))
-    await manager.reload_characters()
-    (odd,) = [m for m in StoredSet.of(manager.current).members if m.path == name]
-    assert odd.path in odd.snapshot.files
-
-
-def test_a_stored_set_of_nobody_is_empty() -> None:
-    """A set without characters has no members."""
-    assert StoredSet.of(CharacterSet("/characters")).members == ()

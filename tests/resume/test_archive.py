@@ -1,4 +1,4 @@
-"""When conversations are written down, and what a file that fails or is slow costs."""
+"""The writing of conversations, and the cost of a file that fails or is slow."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.scripted import LIMIT, message
 
 
 def saved(session_id: str = "sess_1", *words: str) -> SavedSession:
-    """A conversation in which that was said."""
+    """Return a saved conversation with that text."""
     return SavedSession(session_id, "Ada", "", "ga", {}, "conv_1", tuple(map(message, words)))
 
 
 class Archive:
-    """Notes what it is told, and fails or waits as a test likes."""
+    """Records its calls, and fails or waits on demand."""
 
     def __init__(self) -> None:
         self.saved: list[tuple[list[str], list[str]]] = []
@@ -70,14 +70,14 @@ def errors(metrics: Metrics) -> float | None:
 
 
 async def test_who_waits_is_told_after_the_write(writer: ArchiveWriter, archive: Archive) -> None:
-    """An answer that is told after the wait is on the disk."""
+    """The wait for a conversation ends after it is on the disk."""
     writer.note("sess_1", saved)
     await writer.settled()
     assert archive.saved == [(["sess_1"], [])]
 
 
 async def test_with_nothing_to_write_nobody_waits(writer: ArchiveWriter, archive: Archive) -> None:
-    """There is no write for the sake of a write."""
+    """Without a change there is no write and no wait."""
     await writer.settled()
     assert archive.saved == []
 
@@ -96,7 +96,7 @@ async def test_what_changes_during_a_write_is_written_together(writer: ArchiveWr
 
 
 async def test_many_conversations_are_written_some_at_a_time(writer: ArchiveWriter, archive: Archive) -> None:
-    """In between the event loop serves others; what fails later leaves what was written written."""
+    """Conversations are written in batches; a later failure does not undo an earlier batch."""
     for number in range(250):
         writer.note(str(number), lambda number=number: saved(str(number)))  # type: ignore[misc]
     writer.forget("over")
@@ -105,7 +105,7 @@ async def test_many_conversations_are_written_some_at_a_time(writer: ArchiveWrit
 
 
 async def test_a_conversation_is_written_as_it_is_then(writer: ArchiveWriter, archive: Archive) -> None:
-    """Not as it was when it was noted."""
+    """A conversation is written as it is at the time of the write."""
     now = [saved("old")]
     writer.note("x", lambda: now[0])
     now[0] = saved("new")
@@ -114,7 +114,7 @@ async def test_a_conversation_is_written_as_it_is_then(writer: ArchiveWriter, ar
 
 
 async def test_what_is_over_is_not_written_but_dropped(writer: ArchiveWriter, archive: Archive) -> None:
-    """Also if it was noted just before; and one that came back is kept."""
+    """An ended conversation is dropped instead of written, unless it was resumed."""
     writer.note("a", lambda: saved("a"))
     writer.forget("a")
     writer.forget("b")
@@ -140,7 +140,7 @@ async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The log says so at the first failure, the metric counts, and everybody goes on at once."""
+    """With a full disk no wait blocks, the first failure is logged, and the metric counts."""
     monkeypatch.setattr(module, "RETRY", LIMIT * 10)
     archive.failure = OSError(28, "No space left on device")
     async with asyncio.timeout(module.SAVE_DEADLINE / 2):
@@ -156,7 +156,7 @@ async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
 async def test_once_there_is_room_again_all_is_written(
     writer: ArchiveWriter, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is tried again by itself: what could not be written, and what could not be dropped."""
+    """Failed writes and deletions are tried again by themselves."""
     monkeypatch.setattr(module, "RETRY", 0)
     archive.failure = OSError(28, "No space left on device")
     writer.note("a", lambda: saved("a"))
@@ -183,7 +183,7 @@ async def test_a_conversation_that_cannot_be_described_keeps_no_other_from_being
 async def test_a_disk_that_hangs_costs_one_wait(
     writer: ArchiveWriter, archive: Archive, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nobody waits for it any more until it has answered."""
+    """After one wait for a disk that hangs no other wait blocks until it has returned."""
     monkeypatch.setattr(module, "SAVE_DEADLINE", 0.01)
     archive.gate.clear()
     writer.note("a", lambda: saved("a"))
@@ -199,7 +199,7 @@ async def test_a_disk_that_hangs_costs_one_wait(
 
 
 async def test_who_gives_up_waiting_stops_nothing(writer: ArchiveWriter, archive: Archive) -> None:
-    """Of two that wait the one that stays is told."""
+    """Of two waits the one that is not cancelled ends after the write."""
     archive.gate.clear()
     writer.note("a", lambda: saved("a"))
     leaving, staying = [asyncio.create_task(writer.settled()) for _ in range(2)]
@@ -225,7 +225,7 @@ async def test_without_an_archive_nothing_is_done() -> None:
 async def test_a_client_whose_conversation_cannot_be_read_is_refused(
     writer: ArchiveWriter, archive: Archive, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The log says why, and what is said meanwhile is written as ever."""
+    """A conversation that cannot be read is refused and logged, and others are still written."""
     with caplog.at_level(logging.ERROR):
         assert (await writer.earlier(9), await writer.find("a")) == ([], None)
     assert errors(metrics) == 2

@@ -1,4 +1,4 @@
-"""Conversations that wait for their client: how many, how long, and for whom."""
+"""Saved conversations of disconnected clients: their number, their time and their owner."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Clock:
         self.calls.clear()
 
     def move(self, seconds: float) -> None:
-        """Let time pass, and do what was to be done meanwhile."""
+        """Advance the clock, and let due callbacks run."""
         self.now += seconds
         due = [call for call in self.calls if call[0] <= self.now]
         self.calls = [call for call in self.calls if call[0] > self.now]
@@ -50,7 +50,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def disconnected_sessions(most: int, seconds: float, archive: Archive | None = None) -> DisconnectedSessions:
-    """Disconnected sessions whose writer has that archive, or none."""
+    """Return the saved conversations with that archive, or without one."""
     writer = SessionWriter() if archive is None else ArchiveWriter(archive, Metrics())
     return DisconnectedSessions(most, seconds, writer)
 
@@ -88,7 +88,7 @@ def test_session_that_is_given_back_can_be_claimed_again(clock: Clock) -> None:
 
 
 def test_an_id_alone_opens_nothing(clock: Clock) -> None:
-    """A conversation is given to whom it belongs to, and so to nobody without a key."""
+    """A conversation is only returned to its owner."""
     disconnected = disconnected_sessions(10, 60)
     disconnected.put(saved("sess_1", "me"))
     assert (
@@ -111,7 +111,7 @@ def test_what_nobody_comes_for_expires(clock: Clock) -> None:
 
 
 def test_what_has_expired_is_not_found_before_it_is_swept(clock: Clock) -> None:
-    """It is the time that counts, not when the loop comes to tidying up."""
+    """An expired conversation is not found, also before the timer has dropped it."""
     disconnected = disconnected_sessions(10, 60)
     disconnected.put(saved("sess_1"))
     clock.now += 60
@@ -132,7 +132,7 @@ def test_each_has_its_own_time(clock: Clock) -> None:
 
 
 def test_one_sweep_waits_however_many_there_are(clock: Clock) -> None:
-    """Ten thousand conversations need one timer; where no session is kept there is none, until something is."""
+    """Any number of conversations needs one timer, and none needs no timer."""
     disconnected = disconnected_sessions(10, 60)
     for number in range(5):
         disconnected.put(saved(f"sess_{number}"))
@@ -156,7 +156,7 @@ def test_a_conversation_that_comes_and_goes_has_its_time_anew(clock: Clock) -> N
 
 
 def test_beyond_the_limit_the_oldest_goes(clock: Clock) -> None:
-    """So many are kept, the newest of them; one that is put back is new."""
+    """Over the limit the oldest conversation is dropped; one that is saved again is new."""
     disconnected = disconnected_sessions(2, 60)
     for session_id in ("a", "b", "a", "c"):
         disconnected.put(saved(session_id))
@@ -165,7 +165,7 @@ def test_beyond_the_limit_the_oldest_goes(clock: Clock) -> None:
 
 @pytest.mark.parametrize(("most", "seconds"), [(0, 60), (10, 0)])
 def test_keeping_can_be_off(clock: Clock, most: int, seconds: float) -> None:
-    """Where no conversation, or for no time, is to be kept nobody can come back."""
+    """With a limit or time of zero no conversation is kept."""
     disconnected = disconnected_sessions(most, seconds)
     disconnected.put(saved("sess_1"))
     assert claim(disconnected, "sess_1") is None
@@ -174,7 +174,7 @@ def test_keeping_can_be_off(clock: Clock, most: int, seconds: float) -> None:
 
 
 def test_what_was_said_is_not_in_a_log(clock: Clock) -> None:
-    """The representation shows neither the words nor what a client has set."""
+    """The representation has neither the text nor the client's settings."""
     assert "Hi" not in repr(saved("sess_1"))
 
 
@@ -214,7 +214,7 @@ def test_closing_forgets_all(clock: Clock) -> None:
 
 
 async def test_the_sweep_really_comes() -> None:
-    """On a real loop a conversation is let go by itself."""
+    """On a real event loop an expired conversation is dropped."""
     disconnected = disconnected_sessions(10, 0.01)
     disconnected.put(saved("sess_1"))
     async with asyncio.timeout(LIMIT):
@@ -256,7 +256,7 @@ class Left:
 
 
 async def test_what_an_earlier_process_left_is_read_when_its_client_comes() -> None:
-    """It counts as disconnected from the start on, and takes memory only when it is asked for."""
+    """A conversation of an earlier process counts from the start, and is read only on request."""
     disconnected = disconnected_sessions(10, 60, left := Left("sess_1", "sess_2"))
     await disconnected.recover()
     assert (len(disconnected), left.read) == (2, [])
@@ -313,7 +313,7 @@ async def test_what_nobody_left_is_not_looked_for() -> None:
 
 
 async def test_what_an_earlier_process_left_is_given_to_nobody_else() -> None:
-    """Who has the id and another key does not even make it wait longer."""
+    """A request with another key does not extend the time of an earlier process's conversation."""
     disconnected = disconnected_sessions(10, 60, Left("sess_1"))
     await disconnected.recover()
     assert (await disconnected.claim("sess_1", "you"), len(disconnected)) == (None, 1)
@@ -322,7 +322,7 @@ async def test_what_an_earlier_process_left_is_given_to_nobody_else() -> None:
 
 
 async def test_what_an_earlier_process_left_counts_for_the_limit() -> None:
-    """It is the oldest, and goes first, the longest unheard of before the others."""
+    """Conversations of an earlier process are the oldest, and are dropped first."""
     writer = ArchiveWriter(left := Left("newer", "older"), Metrics())
     disconnected = DisconnectedSessions(2, 60, writer)
     await disconnected.recover()
@@ -333,7 +333,7 @@ async def test_what_an_earlier_process_left_counts_for_the_limit() -> None:
 
 
 async def test_what_an_earlier_process_left_expires_too() -> None:
-    """Its time begins with the process, and at the end it is dropped from the file."""
+    """A conversation of an earlier process expires after the start, and is then dropped from the file."""
     disconnected = disconnected_sessions(10, 0.01, left := Left("sess_1"))
     await disconnected.recover()
     async with asyncio.timeout(LIMIT):
@@ -342,7 +342,7 @@ async def test_what_an_earlier_process_left_expires_too() -> None:
 
 
 async def test_what_is_given_up_is_dropped_from_the_archive() -> None:
-    """Beyond the limit the oldest goes, there as here."""
+    """Over the limit the oldest conversation is also dropped from the archive."""
     writer = ArchiveWriter(left := Left(), Metrics())
     disconnected = DisconnectedSessions(1, 60, writer)
     for session_id in "ab":

@@ -6,8 +6,6 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +16,9 @@ from charhost.web.app import _allow_many_sockets
 from charhost.web.keys import SESSIONS
 from charhost.web.realtime import unmute
 from charhost.web.schemas import GenerationCount
-from charhost.web.sessions.session import Session
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
+from tests.resume.helpers import NOT_FOUND, disconnected, live, lose, refusal, resuming, session_id
 from tests.scripted import end
 from tests.tagged import edit, tags
 from tests.web.realtime.openai_client import (
@@ -28,85 +26,19 @@ from tests.web.realtime.openai_client import (
     LIMIT,
     MESSAGE,
     REALTIME,
-    Caller,
     Script,
     call,
     calling,
-    transport,
 )
 from tests.web.realtime.server import StartClient, events, fill_pipes, reload, start, stuck_client, until
-from tests.web.sessions.test_follow import Connect, begin, builds, connect, failure, script, value
+from tests.web.sessions.conversations import Connect, begin, builds, connect, failure, script, value
 
 __all__ = ["connect", "script", "start"]
 
 
-def session_id(caller: Caller) -> str:
-    """The id that a client was given."""
-    return str(caller.events[0]["session"]["id"])
-
-
-@asynccontextmanager
-async def resuming(client: Client, lost: Caller) -> AsyncIterator[Caller]:
-    """The client once more, on a new socket; it knows what was said."""
-    async with calling(client, lost.grammar.dialect, resume=session_id(lost)) as caller:
-        caller.grammar._order = [*lost.grammar._order]
-        yield caller
-
-
-async def refusal(client: Client, resume: str, **options: Any) -> tuple[str, int]:
-    """The code of the only event that a client is sent which tries to come back, and how it is closed."""
-    async with client.ws_connect(REALTIME, params={"resume": resume, "dialect": "ga"}, **options) as ws:
-        (event,), code, reason = await events(ws)
-    assert (event["type"], reason) in (
-        ("error", f"invalid_request_error.{event['error']['code']}"),
-        ("error", event["error"]["code"]),
-    )
-    return event["error"]["code"], code
-
-
-NOT_FOUND = ("session_not_found", 4004)
-
-
-async def disconnected(client: Client, count: int = 1) -> None:
-    """Wait until nobody is connected, and see how many conversations wait."""
-    await until(lambda: not len(client.app[SESSIONS]))
-    assert value(client, "sessions_parked") == count
-
-
-def live(client: Client) -> Session:
-    """The only open session."""
-    (session,) = client.app[SESSIONS]._live.values()
-    return session
-
-
-def break_charhost(client: Client) -> None:
-    """Make the session of a client fail."""
-    try:
-        raise RuntimeError("x")
-    except RuntimeError:
-        live(client).fail()
-
-
-# What is found again
-
-
-async def lose(client: Client, caller: Caller, how: str) -> None:
-    """End a session in one of the ways after which a client may come back."""
-    if how == "cut line":
-        transport(caller).abort()
-    elif how == "fault":
-        break_charhost(client)
-        assert await caller.end() == 1011
-    elif how == "gone away":
-        await caller.ws.close(code=1001)
-    else:
-        await reload(client)
-        assert await caller.end() == 1012
-
-
 @pytest.mark.parametrize("how", ["reload", "cut line", "fault", "gone away"])
 async def test_a_conversation_is_found_again(client: Client, script: Script, how: str) -> None:
-    """However a client lost its socket, it finds what was said, to read and for the model (promise 30)."""
+    """However a client lost its socket, it finds its conversation again, and the model receives it (promise 30)."""
     async with calling(client) as lost:
         said = await lost.say("Remember me.")
         await lost.respond()
@@ -123,7 +55,7 @@ async def test_a_conversation_is_found_again(client: Client, script: Script, how
 
 @DIALECTS
 async def test_the_session_is_as_it_was(client: Client, script: Script, dialect: Any) -> None:
-    """Its id, its settings and its conversation are the same, and the dialect is that of before."""
+    """A resumed session has the same id, settings, conversation and dialect."""
     tool = {"type": "function", "name": "mine", "description": "x", "parameters": {"type": "object"}}
     async with calling(client, dialect) as lost:
         set_before = await lost.update(instructions="Be brief.", tools=[tool])
@@ -139,7 +71,7 @@ async def test_the_session_is_as_it_was(client: Client, script: Script, dialect:
 
 @pytest.mark.parametrize("query", [{}, {"dialect": "ga"}, {"dialect": "unmute"}, {"model": "Bob"}])
 async def test_the_dialect_is_that_of_the_session(client: Client, script: Script, query: dict[str, str]) -> None:
-    """Whatever else a client asks for beside `resume`, it is greeted at once, in the dialect that it spoke."""
+    """With `resume` a client is greeted at once, in the dialect of its session, whatever else its query has."""
     async with calling(client, "beta") as lost:
         await reload(client)
         await lost.end()
@@ -149,7 +81,7 @@ async def test_the_dialect_is_that_of_the_session(client: Client, script: Script
 
 
 async def test_a_dialect_that_only_the_first_event_told_is_known(client: Client, script: Script) -> None:
-    """Who comes back is greeted as what it turned out to be, also where its handshake never said so."""
+    """A dialect that was known by the first event only is kept for the resume."""
     async with client.ws_connect(REALTIME) as ws:
         await ws.send_json({"type": "session.update", "session": {"modalities": ["text"]}})
         found = (await ws.receive_json(timeout=LIMIT))["session"]["id"]
@@ -176,7 +108,7 @@ async def test_a_model_beside_it_is_ignored(client: Client, script: Script, writ
 
 @pytest.mark.parametrize("how", ["reload", "cut line"])
 async def test_what_was_said_of_a_cut_answer_is_kept(client: Client, script: Script, how: str) -> None:
-    """The words of an answer that was cut are in the history, as an item that is incomplete."""
+    """The text of a response that was cut is in the history, as an incomplete item."""
     script.then("Once upon", script.go)
     async with calling(client) as lost:
         await lost.say("Tell me.")
@@ -193,7 +125,7 @@ async def test_what_was_said_of_a_cut_answer_is_kept(client: Client, script: Scr
 
 
 async def test_what_the_character_has_looked_up_is_kept(client: Client, script: Script, write: Write) -> None:
-    """The model is told of the calls and results of before too, which no client has seen."""
+    """After a resume the model also receives earlier calls and results of the character's own tools."""
     edit(write, "one")
     await reload(client)
     script.then(call("ask_one", "{}"), end("tool_calls")).then("Done.")
@@ -207,7 +139,7 @@ async def test_what_the_character_has_looked_up_is_kept(client: Client, script: 
 
 
 async def test_the_character_is_as_it_is_now(client: Client, script: Script, write: Write) -> None:
-    """A conversation goes on with the new version of its character, prompt, tools and helpers."""
+    """A resumed conversation has the new version of its character: prompt, tools and helpers."""
     edit(write, "one")
     await reload(client)
     async with calling(client) as lost:
@@ -241,7 +173,7 @@ async def test_a_conversation_is_found_again_and_again(client: Client, script: S
 
 
 async def test_a_resumed_session_is_reloaded_like_any_other(client: Client, script: Script, write: Write) -> None:
-    """Who has come back follows the next edit."""
+    """A resumed session follows the next edit."""
     async with calling(client) as lost:
         await reload(client)
         await lost.end()
@@ -253,11 +185,9 @@ async def test_a_resumed_session_is_reloaded_like_any_other(client: Client, scri
     assert tags(script.requests[0]) == {"two"}
 
 
-# What is not found
-
-
 async def test_a_character_that_is_gone_is_said_to_be(client: Client, script: Script, directory: Path) -> None:
-    """Nobody is given another character; when it is back, the conversation is too (promise 30)."""
+    """Without its character a conversation is not resumed with another one, and with the character it is again
+    (promise 30)."""
     (directory / "bob.py").write_text(character("Bob"))
     async with calling(client) as lost:
         await lost.say("Remember me.")
@@ -275,7 +205,7 @@ async def test_a_character_that_is_gone_is_said_to_be(client: Client, script: Sc
 
 @pytest.mark.parametrize("resume", ["sess_0123456789abcdef01234567", "", "x" * 4000, "sess_é\x00"])
 async def test_an_unknown_session_is_refused(client: Client, script: Script, resume: str) -> None:
-    """Who comes back for what is not there is told so, never greeted (promise 30)."""
+    """The resume of an unknown session is refused with the reason, without a greeting (promise 30)."""
     assert await refusal(client, resume) == NOT_FOUND
     assert value(client, "sessions_resume_refused_total") == 1
     assert len(client.app[SESSIONS]) == 0
@@ -302,7 +232,7 @@ async def test_who_hung_up_has_nothing_to_come_back_to(client: Client, script: S
 
 
 async def test_a_character_that_said_goodbye_is_not_asked_again(client: Client, script: Script) -> None:
-    """Where the character has ended the conversation it is over."""
+    """A conversation that the character has ended cannot be resumed."""
     script.then("Bye!")
     async with client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
         await greeted(ws)
@@ -311,7 +241,7 @@ async def test_a_character_that_said_goodbye_is_not_asked_again(client: Client, 
 
 
 async def test_the_oldest_goes_when_there_are_too_many(start: StartClient) -> None:
-    """At most so many conversations wait; those who came last find theirs."""
+    """Over the limit the oldest saved conversations are dropped."""
     client = await start(resume_max=2)
     lost = []
     for _ in range(3):
@@ -327,11 +257,8 @@ async def test_the_oldest_goes_when_there_are_too_many(start: StartClient) -> No
             pass
 
 
-# Whose it is
-
-
 def bearer(key: str) -> dict[str, Any]:
-    """What a client with that key sends."""
+    """Return the connection options of a client with that key."""
     return {"headers": {"Authorization": f"Bearer {key}"}}
 
 
@@ -345,7 +272,7 @@ async def created(client: Client, **options: Any) -> tuple[ClientWebSocketRespon
 
 @pytest.mark.parametrize("is_open", [False, True])
 async def test_another_key_does_not_open_it(start: StartClient, is_open: bool) -> None:
-    """To whom a session does not belong it does not exist, and its owner is not disturbed (promise 30)."""
+    """With another key a session is unknown, and its owner is not affected (promise 30)."""
     client = await start(api_key="mine,yours")
     ws, found = await created(client, **bearer("mine"))
     if not is_open:
@@ -363,7 +290,7 @@ async def test_another_key_does_not_open_it(start: StartClient, is_open: bool) -
 
 
 async def test_the_same_key_may_come_as_a_subprotocol(start: StartClient) -> None:
-    """It is the key that counts, not how it is sent."""
+    """A session can be resumed with the same key in a subprotocol."""
     client = await start(api_key="mine,yours")
     ws, found = await created(client, **bearer("mine"))
     await reload(client)
@@ -375,7 +302,7 @@ async def test_the_same_key_may_come_as_a_subprotocol(start: StartClient) -> Non
 
 
 async def test_without_a_key_nothing_is_said_of_sessions(start: StartClient) -> None:
-    """A page with a wrong key learns that it is wrong, and a session with the same id goes on."""
+    """A page with a wrong key is refused for that, and a session with the requested id continues."""
     client = await start(api_key="mine")
     ws, found = await created(client, **bearer("mine"))
     protocols = ("realtime", "openai-insecure-api-key.wrong")
@@ -386,11 +313,8 @@ async def test_without_a_key_nothing_is_said_of_sessions(start: StartClient) -> 
     await ws.close()
 
 
-# One at a time
-
-
 async def test_a_second_socket_takes_over(client: Client, script: Script) -> None:
-    """The first one is told, and closed with 4009; the conversation goes on with the second."""
+    """The first socket is closed with 4009 and the reason, and the second one continues the conversation."""
     async with calling(client) as first:
         await first.say("Remember me.")
         async with resuming(client, first) as second:
@@ -403,7 +327,7 @@ async def test_a_second_socket_takes_over(client: Client, script: Script) -> Non
 
 
 async def test_a_takeover_in_the_middle_of_an_answer(client: Client, script: Script) -> None:
-    """The answer has its end on the first socket, and what was said of it is known on the second."""
+    """A response ends on the first socket, and its text is known on the second."""
     script.then("Once upon", script.go)
     async with calling(client) as first:
         await begin(first)
@@ -428,7 +352,7 @@ async def test_a_takeover_during_a_drain(client: Client, script: Script) -> None
 
 
 async def test_a_takeover_from_a_client_that_does_not_read(start: StartClient) -> None:
-    """A socket that takes nothing any more is cut off; who comes back does not wait for it for ever."""
+    """A socket that does not read is disconnected, so that the resuming client need not wait."""
     client = await start(close_grace=0.2)
     async with stuck_client(client) as stuck:
         found = json.loads(await stuck.recv())["session"]["id"]
@@ -439,7 +363,7 @@ async def test_a_takeover_from_a_client_that_does_not_read(start: StartClient) -
 
 @pytest.mark.parametrize("is_open", [False, True])
 async def test_many_come_back_at_the_same_moment(client: Client, script: Script, is_open: bool) -> None:
-    """One of them has the session in the end; each of the others had it before and was told, none was refused."""
+    """Of many concurrent resumes one has the session in the end, each other one had it before, and none is refused."""
     async with calling(client) as lost:
         if not is_open:
             await reload(client)
@@ -478,11 +402,8 @@ async def test_who_leaves_while_waiting_harms_nobody(start: StartClient) -> None
         await impatient.close()
 
 
-# While nobody is there
-
-
 async def test_a_parked_conversation_holds_no_build(client: Client, script: Script, write: Write) -> None:
-    """What waits for a client knows its character by name only (promise 25)."""
+    """A saved conversation refers to its character only by name (promise 25)."""
     async with calling(client) as lost:
         await lost.respond()
         edit(write, "two")
@@ -493,7 +414,7 @@ async def test_a_parked_conversation_holds_no_build(client: Client, script: Scri
 
 
 async def test_those_who_wait_are_counted(client: Client, script: Script) -> None:
-    """The gauge is of those who may still come back; who has, waits no more."""
+    """The gauge counts the sessions that can be resumed, without those that were."""
     async with calling(client) as lost, calling(client) as other:
         await reload(client)
         await lost.end()
@@ -505,11 +426,8 @@ async def test_those_who_wait_are_counted(client: Client, script: Script) -> Non
     assert value(client, "sessions_resumed_total") == 1
 
 
-# unmute
-
-
 async def greeted(ws: ClientWebSocketResponse) -> None:
-    """Begin as a client of unmute's does, as far as the answer to that."""
+    """Send the first events of an Unmute client: an update, and audio that starts the greeting."""
     await ws.send_json({"type": "session.update", "session": {"voice": None, "allow_recording": False}})
     assert (await ws.receive_json(timeout=LIMIT))["type"] == "session.updated"
     await ws.send_json({"type": "input_audio_buffer.append", "audio": "T2dnUwAA"})
@@ -519,7 +437,7 @@ async def greeted(ws: ClientWebSocketResponse) -> None:
 async def test_a_client_of_unmute_is_greeted_once(
     client: Client, script: Script, monkeypatch: pytest.MonkeyPatch, was_greeted: bool
 ) -> None:
-    """Who was greeted before it was lost is not greeted again; who was lost before that is."""
+    """A resumed Unmute client is greeted only if it was not greeted before."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 0.01 if was_greeted else 60)
     async with client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
         await ws.send_json({"type": "session.update", "session": {"voice": None, "allow_recording": False}})
@@ -539,7 +457,7 @@ async def test_a_client_of_unmute_is_greeted_once(
 
 
 async def test_what_a_client_of_unmute_has_set_is_kept(client: Client, script: Script, write: Write) -> None:
-    """What it asked for before it was lost is what it is told of when its character is new."""
+    """The settings of an Unmute client are in the event after a resume when its character is new."""
     asked = {"voice": "Ada", "allow_recording": True}
     async with client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
         await ws.send_json({"type": "session.update", "session": asked})
@@ -554,11 +472,8 @@ async def test_what_a_client_of_unmute_has_set_is_kept(client: Client, script: S
         assert (await ws.receive_json(timeout=LIMIT))["session"] == asked
 
 
-# Many
-
-
 async def cut_off_and_back(client: Client, connect: Connect, count: int, *, honour: bool) -> list[float]:
-    """Have so many sessions closed by a reload, and all of them back; answers when each came."""
+    """Close *count* sessions by a reload, resume them all, and return the time of each resume."""
     ids, back = {}, list[float]()
     sockets = [await connect(client, f"{REALTIME}?dialect=ga") for _ in range(count)]
     for number, ws in enumerate(sockets):
@@ -591,7 +506,7 @@ COUNT = int(os.environ.get("RESUME_SESSIONS", "200"))
 
 
 async def test_the_return_of_all_is_spread(start: StartClient, connect: Connect) -> None:
-    """Clients that wait as long as they were told come back at the rate that was set, each to its own (promise 29)."""
+    """Clients that wait for their delay resume at the configured rate, each its own session (promise 29)."""
     _allow_many_sockets()
     client = await start(max_reconnects_per_second=COUNT / 2)
     back = await cut_off_and_back(client, connect, COUNT, honour=True)

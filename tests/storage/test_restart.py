@@ -1,4 +1,4 @@
-"""What a server finds that is started with the state of an earlier one."""
+"""A server that is started with the state of an earlier one."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from charhost.web.keys import CONVERSATIONS, MANAGER, SESSION_WRITER, SESSIONS
 from charhost.web.realtime import unmute
 from tests.conftest import Client, character, prompt
 from tests.reload.helpers import Write
-from tests.resume.test_resume import NOT_FOUND, refusal, resuming, session_id
+from tests.resume.helpers import NOT_FOUND, refusal, resuming, session_id
 from tests.web.realtime.openai_client import LIMIT, REALTIME, Caller, Script, calling
 from tests.web.realtime.server import events, reload, until
-from tests.web.sessions.test_follow import value
+from tests.web.sessions.conversations import value
 
 ROLLBACK = "/v1/characters/rollback"
 
@@ -59,12 +59,12 @@ def conversations(client: Client) -> ConversationTable:
 
 
 def manager(client: Client) -> CharacterManager:
-    """Who has the characters of a server."""
+    """Return the manager of a server."""
     return client.app[MANAGER]
 
 
 async def history(client: Client) -> list[tuple[str, str, int]]:
-    """Trigger, outcome and generation of what was attempted, the newest first."""
+    """Return the trigger, outcome and generation of each attempt, the newest first."""
     answer = await (await client.get("/v1/characters/reloads")).json()
     return [(report["trigger"], report["outcome"], report["generation"]) for report in answer["reloads"]]
 
@@ -73,7 +73,7 @@ async def history(client: Client) -> list[tuple[str, str, int]]:
 
 
 async def test_the_history_goes_on(serving: Serving, write: Write) -> None:
-    """Attempts of the earlier server are told of as they were, and looked up by their id (promise 31)."""
+    """Attempts of the earlier server are in the history, and found by their id (promise 31)."""
     async with serving() as client:
         write("ada.py", character("Ada", "Be brief."))
         report = await reload(client)
@@ -83,7 +83,7 @@ async def test_the_history_goes_on(serving: Serving, write: Write) -> None:
 
 
 async def test_a_set_that_is_the_same_keeps_its_generation(serving: Serving) -> None:
-    """Its ETag too; so a server that is restarted all the time pushes nothing out of the history."""
+    """An unchanged set keeps its generation and ETag, so repeated restarts drop nothing from the history."""
     etags = []
     for _ in range(3):
         async with serving() as client:
@@ -94,7 +94,7 @@ async def test_a_set_that_is_the_same_keeps_its_generation(serving: Serving) -> 
 
 
 async def test_a_set_that_was_edited_meanwhile_is_a_new_generation(serving: Serving, write: Write) -> None:
-    """What is on the disk is served, and what served before can be rolled back to."""
+    """An edit between two servers is a new generation, and the earlier set can be restored."""
     async with serving():
         pass
     write("ada.py", character("Ada", "Be brief."))
@@ -105,7 +105,7 @@ async def test_a_set_that_was_edited_meanwhile_is_a_new_generation(serving: Serv
 
 
 async def test_an_edit_that_no_fingerprint_knows_of_is_a_new_generation(serving: Serving, write: Write) -> None:
-    """A helper may be imported in ways that nobody can foresee: the same set is made of the same bytes."""
+    """An edit of a helper that no fingerprint covers is a new generation, since the bytes differ."""
     write("_notes.py", "one")
     async with serving():
         pass
@@ -133,7 +133,7 @@ async def test_a_rollback_needs_neither_the_directory_nor_the_server_that_served
 
 
 async def test_a_stored_set_is_bound_to_the_roots_of_now(serving: Serving, directory: Path, tmp_path: Path) -> None:
-    """Characters of a directory that may not be read any more are not executed either, whatever has become of it."""
+    """A stored set of a directory that is not allowed any more is not executed."""
     async with serving():
         pass
     (tmp_path / "allowed").mkdir()
@@ -147,7 +147,7 @@ async def test_a_stored_set_is_bound_to_the_roots_of_now(serving: Serving, direc
 
 
 async def test_a_generation_that_no_file_can_number_is_unknown(serving: Serving) -> None:
-    """It is refused as any other that is not kept, and is no reload that failed."""
+    """A generation beyond SQLite's integers is unknown, and no failed reload."""
     async with serving() as client:
         answer = await client.post(ROLLBACK, json={"generation": 2**63})
         assert (answer.status, (await answer.json())["code"]) == (409, "unknown_generation")
@@ -155,7 +155,7 @@ async def test_a_generation_that_no_file_can_number_is_unknown(serving: Serving)
 
 
 async def test_nothing_is_kept_without_a_file(serving: Serving, tmp_path: Path) -> None:
-    """A server without --state begins anew, and makes no file."""
+    """Without --state a server starts empty, and makes no file."""
     for _ in range(2):
         async with serving(state=None) as client:
             assert await history(client) == [("startup", "applied", 1)]
@@ -167,7 +167,7 @@ async def test_nothing_is_kept_without_a_file(serving: Serving, tmp_path: Path) 
 async def test_a_shutdown_that_cannot_wait_for_the_file_still_answers(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The set is in place, so whoever asked for it is told that, and not that the server is stopping."""
+    """At a shutdown the caller of an applied reload gets its report, although the file is not written yet."""
     async with serving() as client:
         begun = asyncio.Event()
 
@@ -205,7 +205,7 @@ async def test_the_set_that_served_last_is_served_when_its_directory_is_gone(
 
 
 async def test_an_edit_that_was_made_meanwhile_is_served(serving: Serving, write: Write) -> None:
-    """A directory that changed is read, not what was stored of it."""
+    """A directory that changed between two servers is read instead of the stored set."""
     async with serving():
         pass
     write("ada.py", character("Ada", "Be brief."))
@@ -214,7 +214,7 @@ async def test_an_edit_that_was_made_meanwhile_is_served(serving: Serving, write
 
 
 async def test_an_edit_that_loads_nothing_costs_nothing(serving: Serving, write: Write) -> None:
-    """If what was edited meanwhile cannot be loaded, what served last serves on."""
+    """If the edited directory cannot be loaded, the stored set serves."""
     async with serving():
         pass
     write("ada.py", "def broken(:")
@@ -237,7 +237,7 @@ async def test_a_rollback_outlives_the_server(serving: Serving, write: Write) ->
 
 
 async def test_what_kept_its_last_good_version_keeps_it(serving: Serving, write: Write) -> None:
-    """Also where the file on the disk is broken, as it was before the restart."""
+    """A broken file keeps its last good version through a restart."""
     write("bob.py", character("Bob"))
     async with serving() as client:
         write("ada.py", "def broken(:")
@@ -251,7 +251,7 @@ async def test_what_kept_its_last_good_version_keeps_it(serving: Serving, write:
 async def test_a_stored_set_that_fails_now_gives_way_to_the_start_directory(
     serving: Serving, directory: Path, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Somebody to talk to is better than nobody; the log says what happened."""
+    """If the stored set fails now, the directory of the start serves, and the log has the reason."""
     monkeypatch.setattr("os.only_once", None, raising=False)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "bob.py").write_text(f"import os; os.only_once\n{character('Bob')}")
@@ -266,14 +266,14 @@ async def test_a_stored_set_that_fails_now_gives_way_to_the_start_directory(
 
 
 async def talk(client: Client, caller: Caller, *words: str) -> None:
-    """Say something, and hear the answer to its end."""
+    """Send a message, and wait for the end of the response."""
     for word in words:
         await caller.say(word)
         await caller.respond()
 
 
 async def test_a_client_finds_its_conversation_after_a_restart(serving: Serving) -> None:
-    """All that was said, for the client and for the model, under the same ids (promise 30)."""
+    """After a restart client and model have the whole conversation, with the same ids (promise 30)."""
     async with serving() as client, calling(client) as lost:
         await lost.update(instructions="Rhyme.")
         await talk(client, lost, "One.", "Two.")
@@ -295,7 +295,7 @@ async def test_a_client_finds_its_conversation_after_a_restart(serving: Serving)
 
 
 async def test_a_conversation_outlives_many_restarts(serving: Serving) -> None:
-    """Each server adds to it what was said."""
+    """A conversation continues through several restarts."""
     lost: Caller | None = None
     for number in range(4):
         async with serving() as client:
@@ -330,7 +330,7 @@ async def test_what_nobody_came_back_for_is_forgotten(serving: Serving) -> None:
 
 
 async def test_an_id_opens_nothing_without_its_key(serving: Serving) -> None:
-    """Whose conversation it is stands in the file, as the digest of a key."""
+    """A stored session is resumed only with its key, whose digest is in the file."""
     key, other = ({"Authorization": f"Bearer {name}"} for name in ("mine", "yours"))
     async with serving(api_key="mine,yours") as client, client.ws_connect(REALTIME, headers=key) as ws:
         found = (await ws.receive_json(timeout=LIMIT))["session"]["id"]
@@ -344,7 +344,7 @@ async def test_an_id_opens_nothing_without_its_key(serving: Serving) -> None:
 
 
 async def test_a_character_that_is_gone_is_not_replaced(serving: Serving, directory: Path, write: Write) -> None:
-    """A conversation goes on with its own character or not at all (promise 30)."""
+    """A conversation continues with its own character or not at all (promise 30)."""
     async with serving() as client, calling(client) as lost:
         await talk(client, lost, "One.")
         await client.server.close()
@@ -355,7 +355,7 @@ async def test_a_character_that_is_gone_is_not_replaced(serving: Serving, direct
 
 
 async def test_a_client_of_unmute_is_not_greeted_twice(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What it had set and that the character has spoken outlives the server."""
+    """The settings and the greeting of an Unmute client are kept through a restart."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 0)
     async with serving() as client, client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
         await ws.send_json({"type": "session.update", "session": {"voice": "x", "allow_recording": False}})
@@ -378,7 +378,7 @@ async def heard(ws: ClientWebSocketResponse, kind: str) -> Any:
 
 @pytest.mark.parametrize("kind", ["conversation.item.done", "conversation.item.deleted", "session.updated"])
 async def test_what_was_done_between_answers_is_kept(serving: Serving, kind: str) -> None:
-    """Items that are made and removed, and what a client sets, without an answer being asked for."""
+    """Items and settings that change between responses are kept."""
     async with serving() as client, calling(client) as lost:
         item = (await lost.say("One."))["item"]["id"]
         if kind == "conversation.item.deleted":
@@ -396,7 +396,7 @@ async def test_what_was_done_between_answers_is_kept(serving: Serving, kind: str
 async def test_an_answer_is_told_to_be_complete_when_it_is_on_the_disk(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its words are sent at once; its end waits for the file."""
+    """The text of a response is sent at once, and its end after the write."""
     async with serving() as client:
         archive, gate, begun = conversations(client), asyncio.Event(), asyncio.Event()
         save: Callable[..., Awaitable[None]] = archive.save
@@ -421,7 +421,7 @@ async def test_an_answer_is_told_to_be_complete_when_it_is_on_the_disk(
 async def test_an_answer_in_unmutes_dialect_waits_for_the_disk_too(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Its words are sent at once; that they were all is told when they are kept."""
+    """The last event of an Unmute response is sent after the conversation is on the disk."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 0)
     async with serving() as client, client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
         await client.app[SESSION_WRITER].settled()
@@ -445,7 +445,7 @@ async def test_an_answer_in_unmutes_dialect_waits_for_the_disk_too(
 async def test_a_file_that_fails_costs_no_answer_and_no_reload(
     serving: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The server goes on as if it had none; two metrics and the log tell what is not kept."""
+    """With a failing file responses and reloads work, and two metrics and the log show the loss."""
     with caplog.at_level(logging.ERROR):
         async with serving() as client:
             await conversations(client)._database.close()
@@ -459,7 +459,7 @@ async def test_a_file_that_fails_costs_no_answer_and_no_reload(
 
 
 async def test_a_client_that_was_only_greeted_finds_its_session(serving: Serving) -> None:
-    """The id that it was told is kept before anything is said, so that a kill right after it does not matter."""
+    """A session is kept before its id is sent, so that a kill right after it does not matter."""
     async with serving() as client, calling(client) as lost:
         await client.app[SESSION_WRITER].settled()
         assert await conversations(client).find(session_id(lost))
@@ -469,7 +469,7 @@ async def test_a_client_that_was_only_greeted_finds_its_session(serving: Serving
 
 
 async def test_resume_writes_nothing(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file already has what was read from it; the first save is that of the next turn."""
+    """A resume writes nothing; the first save is that of the next turn."""
     async with serving() as client, calling(client) as lost:
         await talk(client, lost, "One.")
         await client.server.close()
@@ -491,7 +491,7 @@ async def test_resume_writes_nothing(serving: Serving, monkeypatch: pytest.Monke
 
 
 async def test_of_two_that_come_back_for_one_session_the_second_takes_over(serving: Serving) -> None:
-    """Also while both wait for what the file has of it."""
+    """Of two concurrent resumes of a stored session the second one takes over."""
     async with serving() as client, calling(client) as lost:
         await talk(client, lost, "One.")
         await client.server.close()
@@ -509,7 +509,7 @@ async def test_of_two_that_come_back_for_one_session_the_second_takes_over(servi
 
 
 async def test_a_file_that_hangs_costs_no_farewell(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A session that ends does not wait for the disk: its client learns that, and why (promise 29)."""
+    """A session that is closed does not wait for the disk, and its client receives the reason (promise 29)."""
     async with serving() as client:
         begun = asyncio.Event()
 
@@ -530,7 +530,7 @@ async def test_a_file_that_hangs_costs_no_farewell(serving: Serving, monkeypatch
 
 
 async def test_a_history_that_cannot_be_read_is_told_of(serving: Serving) -> None:
-    """Whoever asks for it, or for a rollback, learns that it is the file; the set serves on."""
+    """A history that cannot be read is an error of requests for it and of rollbacks; the set serves."""
     async with serving() as client:
         await conversations(client)._database.close()
         answers = [
@@ -546,7 +546,7 @@ async def test_a_history_that_cannot_be_read_is_told_of(serving: Serving) -> Non
 async def test_a_set_whose_bytes_were_changed_is_not_resumed(
     serving: Serving, directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """They are not executed; numbers go on after the last one all the same."""
+    """A stored set with changed bytes is not executed; the generations continue after the last one."""
     async with serving():
         pass
     with closing(sqlite3.connect(tmp_path / "state.db")) as connection:

@@ -1,4 +1,4 @@
-"""The state file: what it refuses, what it costs, and that it reads what was written."""
+"""The state file: its safety, its size, and the equality of what is read and written."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ async def opened(path: Path) -> AsyncIterator[StateFile]:
 
 
 def asked(path: Path, query: str) -> list[Any]:
-    """What stands in the file, while no server has it."""
+    """Return the rows of a query, while no server has the file."""
     with closing(sqlite3.connect(path)) as connection:
         return connection.execute(query).fetchall()
 
@@ -64,7 +64,7 @@ def asked(path: Path, query: str) -> list[Any]:
 
 
 async def test_the_file_and_its_log_have_mode_0600(path: Path) -> None:
-    """Only its owner may read what is kept, whatever the umask is."""
+    """Only the owner can read the file and its log, whatever the umask is."""
     before = os.umask(0)
     try:
         async with opened(path) as file:
@@ -87,7 +87,7 @@ async def test_one_that_others_may_read_is_closed_to_them(path: Path) -> None:
 
 @pytest.mark.parametrize("mode", [0o620, 0o602, 0o666])
 async def test_one_that_others_may_write_is_refused(path: Path, mode: int) -> None:
-    """They could choose what a rollback executes."""
+    """A file that other users can write is refused, since they could choose the code of a rollback."""
     async with opened(path):
         pass
     path.chmod(mode)
@@ -97,7 +97,7 @@ async def test_one_that_others_may_write_is_refused(path: Path, mode: int) -> No
 
 @pytest.mark.parametrize("ending", ["-wal", "-shm", "-journal"])
 async def test_what_lies_beside_it_counts_too(path: Path, ending: str) -> None:
-    """A log that others may write is as good as the file: SQLite copies it there."""
+    """A log that other users can write is refused as well: SQLite copies it into the file."""
     async with opened(path):
         pass
     beside = path.with_name(path.name + ending)
@@ -111,7 +111,7 @@ async def test_what_lies_beside_it_counts_too(path: Path, ending: str) -> None:
 
 @pytest.mark.parametrize(("mode", "may"), [(0o777, False), (0o1777, True), (0o755, True)])
 async def test_a_folder_that_others_may_write_is_refused(path: Path, mode: int, may: bool) -> None:
-    """There they could put a log beside the file; in a sticky one, as /tmp, not for another user's file."""
+    """A file in a folder that other users can write is refused, unless the folder is sticky, as /tmp."""
     path.parent.chmod(mode)
     try:
         with (
@@ -129,7 +129,7 @@ async def test_a_folder_that_others_may_write_is_refused(path: Path, mode: int, 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another user")
 async def test_one_of_another_user_is_refused(path: Path) -> None:
-    """Its owner could write to it."""
+    """A file of another user is refused, since its owner can write to it."""
     path.touch(0o600)
     os.chown(path, 12345, -1)
     with pytest.raises(StateError, match="is writable by other users"):
@@ -137,7 +137,7 @@ async def test_one_of_another_user_is_refused(path: Path) -> None:
 
 
 async def test_a_second_server_is_told_that_it_is_in_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One file, one server; the first goes on undisturbed."""
+    """A file in use by another server is refused, and that server is not affected."""
     for module in ("database", "integrity"):
         monkeypatch.setattr(f"charhost.storage.{module}.HANDOVER", 0.05)
     async with opened(path) as first:
@@ -246,7 +246,7 @@ BAD: dict[Callable[[Path], None], str] = {
 
 @pytest.mark.parametrize("make", BAD, ids=lambda make: make.__name__)
 def test_what_is_no_sound_state_file_is_refused_and_never_overwritten(path: Path, make: Callable[[Path], None]) -> None:
-    """The error names the file, what was found and what to do; not a byte of it, or of its log, is changed."""
+    """An invalid file is refused with the reason and the remedy, and neither it nor its log is changed."""
     make(path)
     path.chmod(0o600)
     before = {each.name: each.read_bytes() for each in path.parent.glob("state.db*") if not each.name.endswith("-shm")}
@@ -271,7 +271,7 @@ async def test_where_no_file_can_be_the_error_says_so(tmp_path: Path, name: str,
 
 
 async def test_one_that_was_being_made_is_made(path: Path) -> None:
-    """An empty file is what a kill leaves in the first moment."""
+    """An empty file, as a kill leaves it at first, is initialised."""
     path.touch(0o600)
     async with opened(path) as file:
         assert await file.history.attempts(9) == ()
@@ -388,7 +388,7 @@ async def test_each_content_is_kept_once(path: Path) -> None:
 
 
 async def test_what_no_set_needs_is_dropped(path: Path) -> None:
-    """After twenty other sets nothing is left of the first, nor of a directory that none of them is from."""
+    """After twenty other sets nothing is left of the first, nor of a directory without a set."""
     async with opened(path) as file:
         await file.history.record(report(1), stored_set(1, {"old.py": "old"}, "/srv/old"))
         for number in range(2, MOST_SETS + 2):
@@ -412,7 +412,7 @@ async def test_what_served_before_is_not_held_in_memory(path: Path) -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 async def test_a_long_history_is_read_as_it_was(path: Path, seed: int) -> None:
-    """Sets of many snapshots from several directories, edits, removals, restarts: what is kept is right."""
+    """A long history of several directories, edits and restarts is read as it was written."""
     chance, kept = Random(seed), {}
     disks: dict[str, dict[str, str]] = {"/srv/one": {}, "/srv/two": {}}
     alive: dict[str, list[Snapshot]] = {directory: [] for directory in disks}
@@ -456,7 +456,7 @@ async def test_a_long_history_is_read_as_it_was(path: Path, seed: int) -> None:
 
 
 async def test_a_write_that_failed_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It is there as a whole or not at all, and the next one is right."""
+    """A failed write leaves nothing behind, and the next one is complete."""
     first, second = {"ada.py": "one", "bob.py": "one"}, {"ada.py": "two"}
     async with opened(path) as file:
         await file.history.record(report(1), stored_set(1, first))
@@ -472,7 +472,8 @@ async def test_a_write_that_failed_leaves_nothing_behind(path: Path, monkeypatch
 
 
 async def test_bytes_that_were_changed_are_not_given_out(path: Path) -> None:
-    """They would be executed, so each content is compared with its digest (promise 10)."""
+    """Changed bytes are not returned, since they would be executed: each content is compared with its digest (promise
+    10)."""
     async with opened(path) as file:
         await file.history.record(report(1), stored_set(1, {"ada.py": "print('Ada')"}))
     with closing(sqlite3.connect(path)) as connection:
@@ -484,7 +485,7 @@ async def test_bytes_that_were_changed_are_not_given_out(path: Path) -> None:
 
 
 class Stuck:
-    """A disk that does not answer: the thread that talks to SQLite waits."""
+    """A disk that does not return: the thread that uses SQLite waits."""
 
     def __init__(self, file: StateFile) -> None:
         self.answers = threading.Event()
@@ -494,7 +495,7 @@ class Stuck:
 async def test_a_disk_that_does_not_answer_keeps_nobody(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What is asked of it fails after a while, closing ends, and its thread does not keep the process."""
+    """With a disk that does not return calls fail after a while, closing ends, and the process can end."""
     monkeypatch.setattr("charhost.storage.database._ANSWER", 0.01)
     monkeypatch.setattr("charhost.storage.database._CLOSE", 0.01)
     file = StateFile(path)
@@ -536,7 +537,7 @@ async def test_a_write_that_hangs_in_the_middle_is_given_up(path: Path, monkeypa
 
 
 async def test_a_file_that_was_removed_is_not_written_to(path: Path) -> None:
-    """What goes to a file without a name would be lost without a word."""
+    """A removed file is not written to, since the data would be lost silently."""
     async with opened(path) as file:
         await file.history.record(report(1), None)
         path.rename(path.with_name("elsewhere.db"))
@@ -547,7 +548,7 @@ async def test_a_file_that_was_removed_is_not_written_to(path: Path) -> None:
 
 
 async def test_a_set_that_goes_on_after_a_restart_takes_no_more_room(path: Path) -> None:
-    """What was written of it by the earlier server is dropped."""
+    """A set that continues after a restart is stored only once."""
     for _ in range(3):
         async with opened(path) as file:
             applied = stored_set(1, {"ada.py": "Ada"})
@@ -556,7 +557,7 @@ async def test_a_set_that_goes_on_after_a_restart_takes_no_more_room(path: Path)
 
 
 async def test_a_write_that_is_only_slow_is_finished_at_the_end(path: Path) -> None:
-    """Closing waits for what is being written, whoever else has given it up."""
+    """Closing waits for a write in progress, also if its caller was cancelled."""
     file = StateFile(path)
     await file.open()
     disk = Stuck(file)
@@ -572,7 +573,7 @@ async def test_a_write_that_is_only_slow_is_finished_at_the_end(path: Path) -> N
 
 
 async def test_a_write_goes_on_without_its_caller(path: Path) -> None:
-    """Who gives up waiting does not leave half a transaction behind."""
+    """A cancelled caller leaves no half of a transaction."""
     async with opened(path) as file:
         for number in range(1, 20):
             task = asyncio.create_task(file.history.record(report(number), stored_set(number, {"ada.py": str(number)})))
@@ -598,7 +599,7 @@ def saved(*items: Item, session: str = "sess_1", **fields: Any) -> SavedSession:
 
 
 async def found(path: Path, session: str = "sess_1") -> SavedSession | None:
-    """What another process finds."""
+    """Return what another process reads from the file."""
     async with opened(path) as file:
         return await file.conversations.find(session)
 
@@ -613,7 +614,7 @@ async def test_a_conversation_is_found_by_the_next_process(path: Path) -> None:
 
 
 async def test_only_what_is_new_is_written(path: Path) -> None:
-    """An answer after a thousand others costs one row."""
+    """A response after a thousand others writes one row."""
     items = [message(str(number)) for number in range(1000)]
     async with opened(path) as file:
         await file.conversations.save([saved(*items)], [])
@@ -623,7 +624,7 @@ async def test_only_what_is_new_is_written(path: Path) -> None:
 
 
 async def test_a_long_conversation_that_is_cut_in_front_is_not_written_anew(path: Path) -> None:
-    """What goes out of the history is removed, and nothing else is touched."""
+    """Items that leave the history are removed, and no other row is written."""
     items = [message(str(number)) for number in range(1000)]
     async with opened(path) as file:
         await file.conversations.save([saved(*items)], [])
@@ -667,7 +668,7 @@ async def test_whatever_changed_is_written(path: Path, first: str, second: str) 
 
 
 async def test_a_conversation_that_went_on_after_a_restart_is_whole(path: Path) -> None:
-    """What the second process writes follows what it has read."""
+    """The items of the second process follow those that it has read."""
     async with opened(path) as file:
         await file.conversations.save([saved(message("a"))], [])
     async with opened(path) as file:
@@ -689,7 +690,7 @@ async def test_what_is_over_is_dropped_with_all_that_was_said(path: Path) -> Non
 
 
 async def test_at_the_start_the_last_ones_are_kept(path: Path) -> None:
-    """As many as may be kept; the others are dropped."""
+    """At the start the newest conversations up to the limit are kept, and the others dropped."""
     async with opened(path) as file:
         for session in "abc":
             await file.conversations.save([saved(session=session)], [])
@@ -699,7 +700,7 @@ async def test_at_the_start_the_last_ones_are_kept(path: Path) -> None:
 
 
 async def test_what_was_being_said_when_the_process_ended_is_incomplete(path: Path) -> None:
-    """Nobody will go on with it."""
+    """An item that was in progress when the process ended is incomplete."""
     async with opened(path) as file:
         await file.conversations.save([saved(Message(role="assistant", parts=(), status="in_progress"))], [])
     kept = await found(path)
@@ -732,5 +733,5 @@ ITEMS = st.one_of(
 
 @given(ITEMS)
 def test_every_item_is_read_as_it_was_written(item: Item) -> None:
-    """Whatever was said, by whom, and with what."""
+    """Every kind of item is read as it was written."""
     assert item_of(spelled(item)) == item

@@ -1,4 +1,4 @@
-"""The table of mounts says which directories send no events, and which files will never change."""
+"""The table of mounts shows which directories send no events, and which files never change."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Table = Callable[..., None]
 
 @pytest.fixture
 def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
-    """Puts mounts in the kernel's place: `table(("/", "ext4"), ("/srv", "nfs4"))`, in the order of mounting."""
+    """Replace the kernel's table: `table(("/", "ext4"), ("/srv", "nfs4"))`, in the order of mounting."""
 
     def mount(*entries: tuple[str, str]) -> None:
         lines = [
@@ -32,14 +32,14 @@ def table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Table:
     "kind", ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "fuse", "fuse.sshfs", "fuse.x", "fuseblk", "drvfs"]
 )
 def test_remote_file_system_sends_no_events(table: Table, kind: str) -> None:
-    """Network, host and user-space file systems are known to be silent."""
+    """File systems of a network, of a host or in user space send no events."""
     table(("/", "ext4"), ("/srv", kind))
     assert not mounts.sends_events("/srv/characters")
 
 
 @pytest.mark.parametrize("kind", ["ext4", "xfs", "btrfs", "overlay", "tmpfs", "zfs", "fusectl", "nfsd"])
 def test_local_file_system_sends_events(table: Table, kind: str) -> None:
-    """Local ones send events, a container's overlay among them, and so do names that only look remote."""
+    """Local file systems send events, also a container's overlay and names that only look remote."""
     table(("/", kind))
     assert mounts.sends_events("/srv/characters")
 
@@ -48,7 +48,7 @@ def test_local_file_system_sends_events(table: Table, kind: str) -> None:
     ("path", "sends"), [("/srv", False), ("/srv/a", False), ("/srv/fast/a", True), ("/srvx", True), ("/", True)]
 )
 def test_innermost_mount_decides(table: Table, path: str, sends: bool) -> None:
-    """Of nested mounts the longest that holds the path counts, by path components."""
+    """Of nested mounts the longest that contains the path counts, compared by path components."""
     table(("/", "ext4"), ("/srv", "nfs4"), ("/srv/fast", "tmpfs"))
     assert mounts.sends_events(path) is sends
 
@@ -74,7 +74,7 @@ def test_escaped_names_are_read(table: Table) -> None:
 
 
 def test_names_that_are_not_ascii_are_read(table: Table) -> None:
-    """A mount point is compared as Python spells it, whatever its letters."""
+    """A mount point may contain any letters."""
     table(("/", "ext4"), ("/häuser", "nfs4"))
     assert not mounts.sends_events("/häuser/a")
 
@@ -87,20 +87,20 @@ def test_fields_that_are_optional_may_be_missing(tmp_path: Path, monkeypatch: py
 
 
 def test_without_a_table_events_are_expected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Elsewhere than on Linux nothing is known, so events are tried."""
+    """On systems without the table, events are expected and no mounted file is known."""
     monkeypatch.setattr(mounts, "TABLE", tmp_path / "missing")
     assert mounts.sends_events("/srv")
     assert mounts.mounted_files("/srv") == []
 
 
 def test_own_table_can_be_read(tmp_path: Path) -> None:
-    """The table of this machine is understood, and nothing below a new folder is mounted."""
+    """The table of this machine can be read, and shows no mount below a new folder."""
     mounts.sends_events(str(tmp_path))
     assert mounts.mounted_files(str(tmp_path)) == []
 
 
 def test_mounted_files_are_listed(table: Table, directory: Path) -> None:
-    """Files below the directory that are mounts are found, folders and neighbours are not (W24)."""
+    """Mounted files below the directory are listed; mounted folders and files elsewhere are not (W24)."""
     (directory / "folder").mkdir()
     (directory / "my file.py").touch()
     directory.with_name("characters2").mkdir()

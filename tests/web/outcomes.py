@@ -102,12 +102,12 @@ def impatient(scene: Scene) -> None:
 
 
 def fails_again(scene: Scene) -> None:
-    """What the start executed cannot be executed a second time."""
+    """Make the file that the start executed fail when it is executed again."""
     scene.monkeypatch.delattr("os.only_once")
 
 
 def stopping(scene: Scene) -> None:
-    """The server is told to stop below, where there is one."""
+    """Mark a row whose server the test stops."""
 
 
 @dataclass(frozen=True)

@@ -131,7 +131,7 @@ ROWS = [Row(*line.split()) for line in TABLE.strip().splitlines()[1:]]
 
 @dataclass(frozen=True)
 class Server:
-    """A server with the keys of a row, and the client that asks it."""
+    """A server with the keys of a row, and its client."""
 
     session: ClientSession
     urls: dict[str, URL]

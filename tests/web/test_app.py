@@ -19,9 +19,6 @@ from charhost.web.app import create_app, serve
 from charhost.web.keys import MANAGER, METRICS, MODELS, SESSIONS
 from tests.conftest import Client, character
 from tests.reload.helpers import Gate, Write
-from tests.web.security.test_tls import certificate
-
-__all__ = ["certificate"]
 
 StartClient = Callable[..., Awaitable[Client]]
 
@@ -48,7 +45,7 @@ CHAT = {"model": "Ada", "messages": [{"role": "user", "content": "Hi"}]}
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
 async def test_each_route_exists(client: Client, method: str, path: str) -> None:
-    """Each page of the house answers."""
+    """Each route has a response."""
     body = CHAT if "chat" in path else {}
     assert (await client.request(method, path, json=body if method == "POST" else None)).status == 200
 
@@ -96,7 +93,7 @@ async def test_a_start_without_characters_serves_an_empty_set(
     caplog: pytest.LogCaptureFixture,
     happen: Callable[[Path], None],
 ) -> None:
-    """The server starts with nobody to talk to, warns, and says so in its health (promise 11)."""
+    """A server without characters starts, warns, and has an empty set in its health (promise 11)."""
     happen(settings.directory)
     client = await aiohttp_client(create_app(settings))
     health = await (await client.get("/v1/health")).json()
@@ -122,7 +119,7 @@ async def test_a_start_warns_of_what_means_nothing(
     value: str,
     said: list[str],
 ) -> None:
-    """A name that nobody has, and a root that is not there, are in the log: both are most likely misspelled."""
+    """An unknown default name and a missing root are warned about, as both are most likely misspelled."""
     await aiohttp_client(create_app(Settings(directory=settings.directory, **{setting: value})))
     assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == said
 
@@ -172,7 +169,7 @@ async def test_helpers_of_two_applications_do_not_meet(
 
 
 async def test_shutdown_waits_for_a_reload(client: Client, write: Write, gate: Gate) -> None:
-    """A reload that runs at shutdown is finished and answered; one that waits behind it gets 503 (promise 17)."""
+    """At a shutdown a running reload is finished and reported; a queued one gets 503 (promise 17)."""
     write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
     running = asyncio.create_task(client.post("/v1/characters/reload", json={}))
     await gate.until_reached()
@@ -206,7 +203,7 @@ async def test_the_models_are_closed_at_the_end(client: Client, monkeypatch: pyt
 
 @pytest.fixture
 def quiet_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `serve` does to its process is not done to that of the tests."""
+    """Keep `serve` from changing the process of the tests."""
     monkeypatch.setattr("resource.setrlimit", lambda *_: None)
     monkeypatch.setattr("gc.freeze", lambda: None)
 
@@ -240,7 +237,7 @@ def test_serve_says_who_answers(
     model: str | None,
     said: str,
 ) -> None:
-    """The log tells at the start whether a model is connected, and which; it holds no key."""
+    """The log has at the start whether a model is connected, and which one, without a key."""
     monkeypatch.setattr(web, "run_app", lambda app, **options: None)
     caplog.set_level(logging.INFO)
     serve(Settings(directory=settings.directory, llm_url=url, llm_model=model, llm_key="s3cret"))
@@ -252,7 +249,7 @@ def test_serve_says_who_answers(
 def test_serve_shows_its_certificate(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, certificate: tuple[Path, Path]
 ) -> None:
-    """With a certificate and its key the server speaks TLS."""
+    """With a certificate and its key the server uses TLS."""
     seen: dict[str, Any] = {}
     monkeypatch.setattr(web, "run_app", lambda app, **options: seen.update(options))
     serve(Settings(directory=settings.directory, tls_cert=certificate[0], tls_key=certificate[1]))

@@ -1,4 +1,4 @@
-"""Who can be talked to."""
+"""The catalog of characters."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ async def get(client: Client, path: str) -> Any:
 
 
 async def test_the_index_says_where_to_look(client: Client) -> None:
-    """Whoever points a browser at the server gets a line of text."""
+    """The index is one line of text with the way to the characters."""
     answer = await client.get("/")
     assert (answer.status, answer.content_type) == (200, "text/plain")
     assert await answer.text() == "charhost serves 1 character: see /v1/characters and /v1/health.\n"
 
 
 async def test_the_catalog_has_directory_generation_and_characters(client: Client, directory: Path) -> None:
-    """The catalog is one set: where it is from, which it is, and who is in it."""
+    """The catalog is one set: its directory, its generation and its characters."""
     catalog = await get(client, "/v1/characters")
     assert list(catalog) == ["directory", "generation", "revision", "characters"]
     assert (catalog["directory"], catalog["generation"]) == (str(directory), 1)
@@ -68,7 +68,7 @@ async def test_an_entry_tells_what_its_file_says(client: Client, write: Write) -
 
 
 async def test_a_prompt_is_not_in_the_catalog(client: Client) -> None:
-    """What a character is told is never shown."""
+    """The prompt and the instructions of a character are not in the catalog."""
     for path in ("/v1/characters", "/v1/characters/Ada", "/v1/voices", "/v1/models", "/v1/characters/status"):
         assert "Be kind." not in await (await client.get(path)).text()
 
@@ -99,7 +99,7 @@ async def test_fixed_paths_win_over_names(client: Client, write: Write, name: st
 
 @pytest.mark.parametrize("path", ["/v1/characters/Bob", "/v1/characters?name=Bob", "/v1/characters?name="])
 async def test_an_unknown_name_is_not_found(client: Client, path: str) -> None:
-    """Who is not there is a 404 that says where to look."""
+    """An unknown name is a 404 that names the catalog."""
     answer = await client.get(path)
     problem = await answer.json()
     assert (answer.status, answer.content_type) == (404, "application/problem+json")
@@ -130,14 +130,14 @@ async def test_a_model_is_as_old_after_a_reload_as_before(client: Client, write:
 
 @pytest.mark.parametrize("name", ["Ada", "Fabienne Dupont", "Aime\u0301e", "C/3PO", "50%", "a?b#c", "李白"])
 async def test_a_model_is_found_by_its_id(client: Client, write: Write, name: str) -> None:
-    """Whatever stands in a name, its model can be asked for."""
+    """A model is found by its id, whatever characters its name has."""
     await loaded(client, write, ada=character(name))
     (model,) = (await get(client, "/v1/models"))["data"]
     assert await get(client, f"/v1/models/{quote(model['id'], safe='')}") == model
 
 
 async def test_an_unknown_model_is_not_found(client: Client) -> None:
-    """The answer has the shape that OpenAI's clients read."""
+    """An unknown model is a 404 in OpenAI's shape."""
     answer = await client.get("/v1/models/Nobody")
     error = (await answer.json())["error"]
     assert (answer.status, answer.content_type) == (404, "application/json")
@@ -159,13 +159,13 @@ async def test_voices_have_the_closed_shape_of_unmute(client: Client, write: Wri
 
 @pytest.mark.parametrize("metadata", ["{}", "{'good': False}", "{'good': None}"])
 async def test_only_the_good_ones_are_voices(client: Client, write: Write, metadata: str) -> None:
-    """Whoever is not called good is in the catalog, but not among the voices."""
+    """A character that is not good is in the catalog, and not among the voices."""
     await loaded(client, write, bob=character("Bob") + f"METADATA = {metadata}")
     assert [voice["name"] for voice in await get(client, "/v1/voices")] == ["Ada"]
     assert (await get(client, "/v1/characters/Bob"))["good"] is not True
 
 
 async def test_a_name_may_begin_like_a_fixed_path(client: Client, write: Write) -> None:
-    """Only the very path of the reload is none of a character's."""
+    """Only the exact path of the reload is no character's."""
     await loaded(client, write, bob=character("reloader"))
     assert (await get(client, "/v1/characters/reloader"))["name"] == "reloader"

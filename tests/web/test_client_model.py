@@ -1,4 +1,4 @@
-"""Models of what clients send: lenient where they are new, and never a burden."""
+"""The models of client data ignore unknown fields, and limit the size of an error."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from charhost.web.client_model import ClientModel, FirstError
 
 
 class Order(ClientModel):
-    """What a client may send."""
+    """A model of client data."""
 
     numbers: Annotated[list[int], FirstError()] | None = None
 
@@ -28,7 +28,7 @@ def test_a_type_is_not_guessed() -> None:
 
 
 def test_many_mistakes_are_one_error() -> None:
-    """Of a long list of wrong elements only the first one is spoken of: an error for each would fill the memory."""
+    """Of a long list of wrong elements only the first one is in the error, which limits its memory."""
     with pytest.raises(ValidationError) as caught:
         Order.model_validate({"numbers": ["x"] * 1000})
     assert [error["loc"] for error in caught.value.errors()] == [("numbers", 0)]

@@ -31,7 +31,7 @@ def start(aiohttp_client: Callable[..., Awaitable[Client]]) -> StartServer:
 
 
 async def test_a_problem_becomes_its_document(start: StartServer) -> None:
-    """A handler says no by raising, with whatever fields and headers belong to it."""
+    """A problem that a handler raises becomes its document, with its fields and headers."""
     client = await start(Problem(409, "busy", "Try later.", {"left": 3}, {"Retry-After": "5"}))
     answer = await client.get("/")
     assert (answer.status, answer.content_type, answer.headers["Retry-After"]) == (409, "application/problem+json", "5")
@@ -48,7 +48,8 @@ async def test_a_problem_becomes_its_document(start: StartServer) -> None:
 async def test_an_unforeseen_error_tells_the_log_and_nobody_else(
     start: StartServer, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The answer has no details; the log has the traceback, and no query string, where keys are found."""
+    """The response to an unexpected error has no details; the log has its traceback, and no query string, which may
+    have keys."""
     answer = await (await start(LookupError("a secret"))).get("/?token=s3cret")
     problem = await answer.json()
     assert (answer.status, problem["code"]) == (500, "internal_error")
@@ -72,13 +73,13 @@ async def test_a_path_cannot_forge_a_line_of_the_log(
 
 
 async def test_a_redirect_stays_a_redirect(start: StartServer) -> None:
-    """What aiohttp raises and is no error passes through."""
+    """An exception of aiohttp that is no error passes through."""
     answer = await (await start(web.HTTPFound("/elsewhere"))).get("/", allow_redirects=False)
     assert (answer.status, answer.headers["Location"]) == (302, "/elsewhere")
 
 
 async def test_an_unknown_path_is_a_problem_document(client: Client) -> None:
-    """aiohttp's own 404 is answered in the form of all errors."""
+    """aiohttp's own 404 becomes a problem document."""
     answer = await client.get("/nowhere")
     problem = await answer.json()
     assert (answer.status, answer.content_type) == (404, "application/problem+json")
@@ -87,8 +88,7 @@ async def test_an_unknown_path_is_a_problem_document(client: Client) -> None:
 
 @pytest.mark.parametrize("path", ["/v1/chat", "/v1/chat/nothing", "/v1/models/", "/v1/realtime/client_secrets"])
 async def test_clients_of_openai_read_errors_in_its_shape(client: Client, path: str) -> None:
-    """Where their clients ask, also for what is not there, an error has the fields that they read; an unknown path
-    has no code."""
+    """On OpenAI's paths an error has the fields of OpenAI, also for an unknown path, which has no code."""
     answer = await client.post(path)
     error = (await answer.json())["error"]
     assert (answer.status, answer.content_type) == (404, "application/json")
@@ -97,7 +97,7 @@ async def test_clients_of_openai_read_errors_in_its_shape(client: Client, path: 
 
 
 async def test_a_wrong_method_of_openai_names_the_right_one(client: Client) -> None:
-    """Who gets what is to be posted learns so in the shape of OpenAI."""
+    """A GET of a POST path of OpenAI is refused in OpenAI's shape, with the right method."""
     answer = await client.get("/v1/chat/completions")
     assert (answer.status, answer.headers["Allow"]) == (405, "POST")
     assert (await answer.json())["error"]["code"] == "method_not_allowed"
@@ -105,7 +105,7 @@ async def test_a_wrong_method_of_openai_names_the_right_one(client: Client) -> N
 
 @pytest.mark.parametrize("path", ["/v1/chats", "/v1/modelsx", "/v1", "/chat/completions"])
 async def test_other_paths_answer_with_problem_documents(client: Client, path: str) -> None:
-    """What only begins like a path of OpenAI is none."""
+    """A path that only begins like one of OpenAI's has problem documents."""
     assert (await client.get(path)).content_type == "application/problem+json"
 
 
@@ -129,13 +129,13 @@ async def test_reload_cannot_be_asked_for_with_get(client: Client) -> None:
 
 
 async def test_admin_guards_a_handler(client: Client) -> None:
-    """A guarded handler is not reached by who is refused."""
+    """A handler for admins is not called for other clients."""
     assert (await client.get("/v1/characters/status")).status == 200
     assert (await client.get("/v1/characters/status", headers={"Origin": "http://evil.com"})).status == 403
 
 
 async def test_a_refusal_is_no_error_of_the_server(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """What a client did wrong is not logged as a fault."""
+    """A refusal is not logged as an error of the server."""
     await client.get("/nowhere")
     await client.get("/v1/characters/status", headers={"Origin": "http://evil.com"})
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []

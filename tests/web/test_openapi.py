@@ -44,7 +44,7 @@ OPERATIONS = [(method, path) for path, methods in spec()["paths"].items() for me
 
 
 async def test_it_can_be_asked_for_without_a_key(aiohttp_client: StartClient, settings: Settings) -> None:
-    """Neither the document nor its page asks for a key, where everything else does."""
+    """The document and its page need no key, where everything else does."""
     keyed = Settings(directory=settings.directory, api_key=API_KEY, admin_key=ADMIN_KEY)
     client = await aiohttp_client(create_app(keyed))
     answers = [await client.get(path) for path in ("/openapi.json", "/docs/api", "/docs", "/docs/style.css")]
@@ -94,7 +94,7 @@ def test_every_parameter_of_a_path_is_described(method: str, path: str) -> None:
 async def test_a_wrong_key_is_refused_where_the_document_says_so(
     aiohttp_client: StartClient, settings: Settings, method: str, path: str
 ) -> None:
-    """An operation that is described as needing a key answers 401 to a wrong one, and no other does."""
+    """Exactly the operations that are described with a key refuse a wrong one with 401."""
     keys = {"api_key": API_KEY, "admin_key": ADMIN_KEY}
     operation = spec(**keys)["paths"][path][method]
     client = await aiohttp_client(create_app(Settings(directory=settings.directory, **keys)))
@@ -129,14 +129,14 @@ def test_the_body_of_a_reload_is_its_model() -> None:
 
 
 async def test_a_refused_reload_is_what_the_document_says(client: Client) -> None:
-    """The answer to a reload of a missing directory has the described shape."""
+    """The response to a reload of a missing directory has the described shape."""
     answer = await client.post("/v1/characters/reload", json={"directory": "/missing"})
     rejected = RejectedReload.model_validate_json(await answer.read())
     assert (rejected.status, rejected.code, rejected.outcome) == (404, "directory_not_found", "rejected")
 
 
 def test_the_websocket_is_a_get_that_upgrades() -> None:
-    """The route of the WebSocket answers 101, and otherwise in OpenAI's shape."""
+    """The route of the WebSocket is described with 101, and with errors in OpenAI's shape."""
     answers = spec()["paths"]["/v1/realtime"]["get"]["responses"]
     assert set(answers) == {"101", "401", "426", "500", "503"}
     assert "content" not in answers["101"]

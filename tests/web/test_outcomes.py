@@ -80,7 +80,7 @@ async def endless() -> AsyncIterator[bytes]:
 
 
 def options_of(row: Row) -> list[str] | None:
-    """How the same is asked for on a command line, or None where that lets no such request through."""
+    """Return the options of a command for this request, or None if it cannot send it."""
     if row.code == "invalid_request" or row.body is not None or set(row.headers) - {"Authorization", "If-Match"}:
         return None
     options = ["--if-match", row.headers["If-Match"]] if "If-Match" in row.headers else []
@@ -117,7 +117,7 @@ async def said_by_the_script(row: Row, client: Client, answer: ClientResponse, d
 
 
 async def said_by_the_command(row: Row, client: Client) -> int | None:
-    """The exit status of `charhost reload` or `charhost rollback`, None where it cannot ask for the same."""
+    """Return the exit status of `charhost reload` or `charhost rollback`, or None if it cannot send this request."""
     options = options_of(row)
     if options is None:
         return None

@@ -36,7 +36,7 @@ async def get(client: Client, path: str) -> Any:
 
 
 async def test_a_reload_answers_with_its_report(client: Client, directory: Path, write: Write) -> None:
-    """The answer says what was loaded, from where and with what result."""
+    """The response to a reload is its report."""
     write("bob.py", character("Bob"))
     answer = await client.post(RELOAD, json={"directory": str(directory)})
     report = await answer.json()
@@ -48,7 +48,7 @@ async def test_a_reload_answers_with_its_report(client: Client, directory: Path,
 
 
 async def test_what_was_applied_is_what_is_read(client: Client, write: Write) -> None:
-    """The next GET and the next session see the set of the answer, two hundred times in a row (promise 1)."""
+    """After each of two hundred reloads the next GET and the next session have the reported set (promise 1)."""
     for turn in range(200):
         write("ada.py", character(f"Ada {turn}"))
         report = await (await client.post(RELOAD, json={"sessions": "keep"})).json()
@@ -70,7 +70,7 @@ async def test_default_is_the_directory_of_the_start(client: Client, directory: 
 
 
 async def test_an_error_has_the_traceback_that_admins_may_see(client: Client, write: Write) -> None:
-    """A failed file is in the answer with its place and its traceback."""
+    """The error of a failed file has its place and its traceback."""
     write("bob.py", "\n\n1 / 0")
     (error,) = (await (await client.post(RELOAD, json={})).json())["errors"]
     assert error.pop("traceback").endswith("ZeroDivisionError: division by zero\n")
@@ -85,7 +85,7 @@ async def test_an_error_has_the_traceback_that_admins_may_see(client: Client, wr
 
 
 async def test_a_refusal_is_a_problem_document_with_the_report(client: Client, write: Write) -> None:
-    """Who is refused gets the fields of a problem document and those of the report."""
+    """A refusal has the fields of a problem document and those of the report."""
     write("bob.py", "def broken(:")
     answer = await client.post(RELOAD, json={"on_error": "abort"})
     problem = await answer.json()
@@ -104,7 +104,7 @@ async def test_json_may_be_labelled_in_any_usual_way(client: Client, content_typ
 
 @pytest.mark.parametrize("content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"])
 async def test_a_form_is_not_accepted(client: Client, content_type: str) -> None:
-    """What a foreign page could post without being asked is refused, and named."""
+    """A content type that a foreign page can post without a preflight request is refused, and named."""
     answer = await client.post(RELOAD, data=b"{}", headers={"Content-Type": content_type})
     assert (answer.status, (await answer.json())["code"]) == (415, "unsupported_media_type")
     assert content_type in (await answer.json())["detail"]
@@ -139,7 +139,7 @@ async def test_a_missing_content_type_is_not_accepted(client: Client) -> None:
     ],
 )
 async def test_a_bad_request_says_what_is_wrong(client: Client, body: bytes, said: str) -> None:
-    """The detail of a 400 names the field and what was expected."""
+    """The detail of a 400 names the field and the expected value."""
     answer = await client.post(RELOAD, data=body, headers=JSON)
     problem = await answer.json()
     assert (answer.status, problem["code"]) == (400, "invalid_request")
@@ -164,7 +164,7 @@ async def test_a_body_has_its_limit(client: Client, size: int, status: int) -> N
 
 
 async def test_a_body_that_does_not_come_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that does not finish its body is answered at a deadline."""
+    """A body that is not complete at its deadline is refused."""
     monkeypatch.setattr("charhost.web.reload.BODY_DEADLINE", 0.1)
     done = asyncio.Event()
 
@@ -190,7 +190,7 @@ async def test_a_client_that_leaves_does_not_stop_the_reload(client: Client, wri
 
 
 async def test_a_hundred_posts_get_a_hundred_answers(client: Client) -> None:
-    """Parallel requests are all answered with an applied reload (promise 16)."""
+    """Each of a hundred parallel requests has an applied reload (promise 16)."""
     answers = await asyncio.gather(*(client.post(RELOAD, json={}) for _ in range(100)))
     reports = [await answer.json() for answer in answers]
     assert {(answer.status, report["outcome"]) for answer, report in zip(answers, reports, strict=True)} == {
@@ -200,7 +200,7 @@ async def test_a_hundred_posts_get_a_hundred_answers(client: Client) -> None:
 
 
 async def test_a_condition_is_compared_with_what_is_read(client: Client) -> None:
-    """With the ETag of `GET /v1/characters` a reload goes through once; the next one is told of the other set."""
+    """With the ETag of `GET /v1/characters` one reload is applied, and the next one is refused."""
     etag = (await client.get("/v1/characters")).headers["ETag"]
     assert re.fullmatch(r'"1-sha256:[0-9a-f]{64}"', etag)
     assert (await client.post(RELOAD, json={}, headers={"If-Match": f'"x", {etag}'})).status == 200
@@ -237,7 +237,7 @@ async def test_a_rollback_answers_as_a_reload_does(client: Client, write: Write)
 
 
 async def test_a_rollback_tells_the_sessions_as_it_is_asked_to(client: Client, write: Write) -> None:
-    """The policy of a rollback is that of any reload: with `keep` nobody is told, and `close` is what is usual."""
+    """A rollback has a session policy like a reload: `keep` notifies no session, and the default is `close`."""
     write("ada.py", character("Ada", "Be brief."))
     await client.post(RELOAD, json={})
     async with client.ws_connect("/v1/realtime?dialect=ga") as ws:
@@ -250,7 +250,7 @@ async def test_a_rollback_tells_the_sessions_as_it_is_asked_to(client: Client, w
 
 
 async def test_a_rollback_restores_all_or_nothing(client: Client, write: Write, tmp_path: Path) -> None:
-    """A character that cannot be made again refuses the rollback, and the answer names it."""
+    """A character that cannot be built again refuses the rollback, and is named."""
     needed = tmp_path / "needed"
     needed.touch()
     write("bob.py", f"open({str(needed)!r}).close()\n{character('Bob')}")
@@ -286,7 +286,8 @@ async def test_a_bad_rollback_says_what_is_wrong(client: Client, body: bytes, sa
 
 
 async def test_history_tells_of_every_attempt(client: Client, write: Write) -> None:
-    """The newest first, refused ones too, each as it was answered; and what can be rolled back to (promise 31)."""
+    """The history has every attempt, the newest first, also refused ones, and the generations that can be restored
+    (promise 31)."""
     write("ada.py", "def broken(:")
     refusal = await (await client.post(RELOAD, json={"reason": "a try"})).json()
     history = await get(client, "/v1/characters/reloads")
@@ -301,7 +302,7 @@ async def test_history_tells_of_every_attempt(client: Client, write: Write) -> N
 
 
 async def test_history_is_as_long_as_asked_for(client: Client) -> None:
-    """Twenty attempts unless a limit says otherwise."""
+    """The history has twenty attempts, or as many as the limit."""
     for _ in range(22):
         await client.post(RELOAD, json={"dry_run": True})
     lengths = {path: len((await get(client, path))["reloads"]) for path in (RELOADS, f"{RELOADS}?limit=3")}
@@ -311,7 +312,7 @@ async def test_history_is_as_long_as_asked_for(client: Client) -> None:
 
 @pytest.mark.parametrize("limit", ["0", "101", "-1", "x", "", "1.5", "1e1", " 1", "\u0663", "1_0", "000"])
 async def test_a_limit_is_a_number_from_1_to_100(client: Client, limit: str) -> None:
-    """Anything else is a bad request that says so."""
+    """A limit outside of 1 to 100 is a bad request with the reason."""
     answer = await client.get(RELOADS, params={"limit": limit})
     problem = await answer.json()
     assert (answer.status, problem["code"]) == (400, "invalid_request")
@@ -319,7 +320,7 @@ async def test_a_limit_is_a_number_from_1_to_100(client: Client, limit: str) -> 
 
 
 async def test_an_unknown_reload_is_not_found(client: Client) -> None:
-    """An id that no kept attempt has is answered as such, and not repeated."""
+    """An unknown id is not found, and not repeated in the response."""
     answer = await client.get(f"{RELOADS}/f00")
     assert (answer.status, (await answer.json())["code"]) == (404, "reload_not_found")
 
@@ -334,7 +335,7 @@ async def test_an_unknown_reload_is_not_found(client: Client) -> None:
     ],
 )
 async def test_history_is_for_admins(client: Client, method: str, path: str) -> None:
-    """Others learn neither paths nor whether an id exists (promise 34)."""
+    """Other clients learn neither paths nor whether an id exists (promise 34)."""
     answer = await client.request(method, path, json={}, headers={"Origin": "http://evil.com"})
     assert (answer.status, (await answer.json())["code"]) == (403, "forbidden")
 
@@ -343,7 +344,7 @@ async def test_history_is_for_admins(client: Client, method: str, path: str) -> 
 
 
 async def test_without_a_watcher_there_is_nothing_to_resume(client: Client) -> None:
-    """A server that watches nothing says so."""
+    """Without a watcher a resume is refused with the reason."""
     answer = await client.post("/v1/characters/watch/resume")
     assert (answer.status, (await answer.json())["code"]) == (409, "no_watcher")
 
@@ -351,7 +352,7 @@ async def test_without_a_watcher_there_is_nothing_to_resume(client: Client) -> N
 async def test_resuming_answers_with_the_watcher(
     aiohttp_client: Callable[..., Awaitable[Client]], directory: Path, write: Write
 ) -> None:
-    """After a rollback the watcher is held, until it is told to go on."""
+    """After a rollback the watcher is held, and a resume returns its status."""
     client = await aiohttp_client(create_app(Settings(directory=directory, watch=True)))
     write("ada.py", character("Ada", "Be brief."))
     async with asyncio.timeout(20):
@@ -384,7 +385,7 @@ async def test_status_tells_what_runs_and_not_what_lies_on_disk(client: Client, 
 
 
 async def test_status_keeps_the_last_error_until_it_is_mended(client: Client, write: Write) -> None:
-    """A refused reload is the last error, with what failed, while the set of before serves."""
+    """A refused reload stays the last error until a good one, while the set before it serves."""
     write("ada.py", "def broken(:")
     await client.post(RELOAD, json={"reason": "a try"})
     status = await get(client, "/v1/characters/status")
@@ -394,7 +395,7 @@ async def test_status_keeps_the_last_error_until_it_is_mended(client: Client, wr
 
 
 async def test_status_tells_of_the_reload_that_runs(client: Client, write: Write, gate: Gate) -> None:
-    """During a reload its id is in the status, which answers meanwhile."""
+    """During a reload the status is returned, with its id."""
     write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
     post = asyncio.create_task(client.post(RELOAD, json={}))
     await gate.until_reached()
@@ -419,7 +420,7 @@ async def test_status_counts_the_sessions_of_each_generation(client: Client) -> 
 
 
 async def test_health_is_well_while_somebody_can_be_talked_to(client: Client) -> None:
-    """Health has the fields that unmute's frontend reads, and says that no model is connected."""
+    """Health has the fields that Unmute's frontend reads, and that no model is connected."""
     assert await get(client, "/v1/health") == {
         "ok": True,
         "characters": 1,
@@ -436,7 +437,7 @@ async def test_health_is_well_while_somebody_can_be_talked_to(client: Client) ->
 async def test_health_tells_of_the_language_model(
     client: Client, monkeypatch: pytest.MonkeyPatch, state: str, up: bool
 ) -> None:
-    """A model that cannot be reached is told and does not make health fail: characters can still be reloaded."""
+    """An unreachable model is shown and does not make health fail, since characters can still be reloaded."""
 
     async def known() -> str:
         return state
@@ -468,14 +469,14 @@ async def test_metrics_are_in_the_format_of_prometheus(client: Client) -> None:
 
 
 async def test_metrics_are_also_in_open_metrics(client: Client) -> None:
-    """A scraper that asks for the newer format gets it."""
+    """A scraper that accepts OpenMetrics receives that format."""
     answer = await client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
     assert answer.content_type == "application/openmetrics-text"
     assert (await answer.text()).endswith("# EOF\n")
 
 
 async def test_answers_are_json_that_everybody_reads(client: Client, write: Write) -> None:
-    """What JSON cannot say, such as NaN in a character's metadata, is null in the answer."""
+    """A value that JSON does not have, such as NaN in a character's metadata, is null in the response."""
     write("ada.py", f"{character('Ada')}\nMETADATA = {{'good': True, 'weight': float('nan')}}")
     assert (await client.post(RELOAD, json={})).status == 200
     body = await (await client.get("/v1/characters")).text()

@@ -34,7 +34,7 @@ def test_a_command_is_a_slash_and_a_name(message: str, tool: str | None) -> None
 
 @pytest.mark.parametrize("arguments", ['{"count": 3}', '{"count": oops', "[1]", '{"count": 3} and more', "two"])
 def test_arguments_stay_as_they_are(arguments: str) -> None:
-    """They are passed on, right or wrong: checking them is not the model's part."""
+    """The arguments of a command are passed on unchecked."""
     assert command_in(f"/throw_dice {arguments}") == Command("throw_dice", arguments)
 
 
@@ -58,18 +58,18 @@ def test_a_command_without_arguments_has_an_empty_object() -> None:
     ],
 )
 def test_the_tool_choice_of_the_request_counts(message: str, choice: Any, name: str | None) -> None:
-    """`none` forbids a call, `required` and a function ask for one."""
+    """`none` forbids a call; `required` and a named function demand one."""
     call = tool_call(command_in(message), TOOLS, choice)
     assert (call and call.tool) == name
 
 
 def test_a_chosen_tool_receives_the_arguments_of_its_own_command_only() -> None:
-    """Those that were written for another tool do not fit it."""
+    """The arguments of a command for another tool are not passed to the chosen tool."""
     choice = {"type": "function", "function": {"name": "throw_dice"}}
     assert tool_call(command_in("/throw_dice [1]"), TOOLS, choice) == Command("throw_dice", "[1]")
     assert tool_call(command_in("/new_game [1]"), TOOLS, choice) == Command("throw_dice", "{}")
 
 
 def test_without_tools_nothing_is_called() -> None:
-    """Not even where a call is required."""
+    """Without tools no call is made, also if one is required."""
     assert tool_call(command_in("/throw_dice"), [], "required") is None

@@ -41,7 +41,7 @@ def test_an_introduction_is_the_first_claims_in_the_first_person(text: str, told
     ],
 )
 def test_an_introduction_holds_neither_orders_nor_secrets(text: str) -> None:
-    """What reads like a rule, a secret or a template is left out."""
+    """Sentences that look like a rule, a secret or a template are left out."""
     assert introduction("Ada", {"text": text}, english()) == "I am Ada."
 
 
@@ -58,7 +58,7 @@ def test_an_introduction_is_found_under_other_keys(instructions: dict[Any, Any])
     "instructions", [{}, {"text": 3}, {"text": ["Ada"]}, {"a": {"b": {"c": {"d": "You are Bob."}}}}]
 )
 def test_an_introduction_needs_no_prompt(instructions: dict[Any, Any]) -> None:
-    """Where no prompt is to be found the name must do."""
+    """Without a prompt an introduction has only the name."""
     assert introduction("Ada", instructions, english()) == "I am Ada."
 
 
@@ -73,5 +73,5 @@ def test_an_introduction_needs_no_prompt(instructions: dict[Any, Any]) -> None:
     ],
 )
 def test_an_introduction_in_other_languages(language: str, text: str, told: str) -> None:
-    """Where verbs would have to be conjugated only the opening is turned."""
+    """In languages with conjugated verbs only the opening is put into the first person."""
     assert introduction("Ada", {"text": text}, language_of(language)) == told

@@ -19,7 +19,7 @@ NEEDED = {
 
 @pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
 def test_every_language_has_what_is_said_anywhere(language: Language) -> None:
-    """A small set at least; what is heard in other ways falls to the next kind."""
+    """Every language has the required kinds of phrases; a missing kind falls back to the next."""
     assert set(language.phrases) >= NEEDED
     assert len(language.phrases["tools"]) == 2
     assert len(language.phrases["fallback"]) >= 9
@@ -28,7 +28,7 @@ def test_every_language_has_what_is_said_anywhere(language: Language) -> None:
 
 @pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
 def test_the_mark_stands_where_it_is_told_that_no_model_is_connected(language: Language) -> None:
-    """In the notice, in the answer to whoever asks and to tasks, and nowhere else: by it a notice is known as given."""
+    """Exactly the phrases that mention the missing model have the mark, by which a notice is recognised."""
     marked = {kind for kind, phrases in language.phrases.items() for phrase in phrases if language.mark in phrase}
     assert marked == {"notice", "ai", "task"}
     assert all(language.mark in phrase for kind in marked for phrase in language.phrases[kind])
@@ -36,7 +36,7 @@ def test_the_mark_stands_where_it_is_told_that_no_model_is_connected(language: L
 
 @pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
 def test_phrases_are_short_and_can_be_filled_in(language: Language) -> None:
-    """They are spoken sentences, with only those gaps that are filled."""
+    """Phrases are short sentences with only the known gaps."""
     every = [phrase for phrases in language.phrases.values() for phrase in phrases]
     gaps = {gap for phrase in every for _, gap, _, _ in string.Formatter().parse(phrase) if gap is not None}
     assert gaps <= {"0", "me", "name", "user", "identity", "tools", "tool", "result", "list"}
@@ -44,7 +44,7 @@ def test_phrases_are_short_and_can_be_filled_in(language: Language) -> None:
 
 
 def test_no_phrase_is_said_for_two_reasons() -> None:
-    """Otherwise a conversation repeats itself although each kind of answer varies."""
+    """No phrase belongs to two kinds, since a conversation would repeat itself."""
     every = [phrase for phrases in english().phrases.values() for phrase in phrases]
     assert len(every) == len(set(every))
 

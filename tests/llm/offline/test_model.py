@@ -1,4 +1,4 @@
-"""What answers when no language model is connected."""
+"""The stand-in without a language model."""
 
 from __future__ import annotations
 
@@ -51,38 +51,38 @@ def ada(language: Any = "en", *, name: str = "Ada", text: Any = PROMPT, greeting
 
 
 async def deltas(model: OfflineModel, *messages: Any, **request: Any) -> list[Delta]:
-    """All pieces of an answer; a str is something the user says."""
+    """Return all deltas of a response; a str is a message of the user."""
     said = [{"role": "user", "content": message} if isinstance(message, str) else message for message in messages]
     return [delta async for delta in model.stream(ModelRequest(said, **request))]
 
 
 async def answer(*messages: Any, of: Character | None = None, **request: Any) -> str:
-    """The text of an answer."""
+    """Return the text of a response."""
     return "".join(delta.text for delta in await deltas(OfflineModel(of or ada()), *messages, **request))
 
 
 async def call(*messages: Any, **request: Any) -> CallDelta | None:
-    """The tool call of an answer, if it has one."""
+    """Return the tool call of a response, or None."""
     calls = [c for delta in await deltas(OfflineModel(ada()), *messages, tools=TOOLS, **request) for c in delta.calls]
     return calls[0] if calls else None
 
 
 @dataclass
 class Conversation:
-    """Remembers what was said."""
+    """A conversation that records its messages."""
 
     character: Character = field(default_factory=ada)
     messages: list[Any] = field(default_factory=list)
 
     async def say(self, text: str) -> str:
-        """Say something; returns the answer."""
+        """Add a message, and return the reply."""
         self.messages.append({"role": "user", "content": text})
         self.messages.append({"role": "assistant", "content": await answer(*self.messages, of=self.character)})
         return str(self.messages[-1]["content"])
 
 
 def result(text: Any) -> list[Any]:
-    """A conversation in which a tool was called and has answered."""
+    """Return a conversation in which a tool was called and has a result."""
     function = {"name": "throw_dice", "arguments": "{}"}
     return [
         {"role": "user", "content": "throw dice"},
@@ -99,7 +99,7 @@ async def test_the_first_words_say_that_no_model_is_connected() -> None:
 
 
 async def test_the_notice_follows_a_greeting_that_was_written_by_the_author() -> None:
-    """A greeting from the character's file does not count as having said it."""
+    """A greeting from the character's file does not replace the notice."""
     assert NOTICE in await answer({"role": "assistant", "content": "Good evening."}, "Hello!")
 
 
@@ -139,7 +139,7 @@ async def test_the_prompt_stays_secret(question: str) -> None:
     ],
 )
 async def test_it_never_passes_for_a_model(question: str) -> None:
-    """Each question about the model is answered truthfully."""
+    """Each question about the model has a truthful reply."""
     told = await answer({"role": "assistant", "content": f"(Offline: {NOTICE}.) Hello."}, question)
     assert NOTICE in told
 
@@ -219,7 +219,7 @@ async def test_facts_are_honestly_refused() -> None:
 
 
 async def test_answers_do_not_repeat() -> None:
-    """What was said before is said again only when there is nothing else left, longest ago first."""
+    """A reply is repeated only when none is left, the oldest first."""
     talk = Conversation()
     told = [(await talk.say(f"Blue paint {number}")).split(".) ")[-1] for number in range(24)]
     assert len(set(told[:12])) == 12
@@ -227,7 +227,7 @@ async def test_answers_do_not_repeat() -> None:
 
 
 async def test_the_same_conversation_has_the_same_answer() -> None:
-    """It depends on the character and on what was said, and on nothing else."""
+    """A reply depends only on the character and the conversation."""
     assert await answer("Blue paint") == await answer("Blue paint")
     assert await answer({"role": "system", "content": "It is noon."}, "Blue paint") == await answer("Blue paint")
     assert len({await answer(f"Blue paint {number}") for number in range(20)}) > 3
@@ -284,7 +284,7 @@ async def test_parts_of_a_message_are_read_together() -> None:
     ["😀", "?!", "{name} {0} {nope} %s \\1", "\ud800", "a\nb\x00c", "x" * 1_000_000, "so, " * 50_000, "i'm " * 50_000],
 )
 async def test_anything_can_be_said(said: str) -> None:
-    """Whatever comes in, what goes out can be sent."""
+    """Any input has a reply that can be sent."""
     told = await answer(said)
     assert told.encode()
     assert len(told) < 500
@@ -316,7 +316,7 @@ async def test_every_call_has_its_own_identifier() -> None:
 
 
 async def test_a_long_command_reaches_the_tool_whole() -> None:
-    """What a slash is followed by is not cut."""
+    """The arguments of a command are not cut."""
     arguments = json.dumps({"count": "9" * 5000})
     made = await call(f"/throw_dice {arguments}")
     assert made
@@ -329,28 +329,28 @@ async def test_prose_calls_no_tool() -> None:
 
 
 async def test_the_choice_of_tools_is_honoured() -> None:
-    """`none` forbids what the user asks for, `required` calls what nobody asked for."""
+    """`none` forbids a call that the user requests, and `required` makes one without a request."""
     assert await call("/throw_dice", tool_choice="none") is None
     assert await call("hello", tool_choice="required")
 
 
 @pytest.mark.parametrize("choice", [None, "required"])
 async def test_a_result_is_told_and_not_asked_for_again(choice: str | None) -> None:
-    """It is quoted in one sentence."""
+    """A tool's result is quoted in one sentence, without another call."""
     told = await answer(*result("The dice show 5."), tools=TOOLS, tool_choice=choice)
     assert "throw_dice" in told
     assert "“The dice show 5.”" in told
 
 
 async def test_a_long_result_is_cut_and_an_empty_one_is_named() -> None:
-    """About three hundred characters are told."""
+    """About three hundred characters of a result are in the reply."""
     assert "9" * 300 + "…" in await answer(*result("9" * 1000))
     assert "nothing" in await answer(*result(""))
     assert (await answer(*result("half \ud83d of it"))).encode()
 
 
 async def test_results_of_calls_side_by_side_are_told_together() -> None:
-    """All results at the end of the conversation belong to the answer."""
+    """All results at the end of the conversation are in one reply."""
     assert "“five six”" in await answer(*result("five"), {"role": "tool", "tool_call_id": "d", "content": "six"})
 
 
@@ -363,13 +363,13 @@ async def test_an_unknown_command_is_answered_with_the_tools() -> None:
 
 
 async def test_the_tools_are_named_to_whoever_asks_what_it_can_do() -> None:
-    """Authors learn how to try them."""
+    """A question about abilities has a reply with the tools and their commands."""
     assert "throw_dice and new_game" in await answer("What can you do?", tools=TOOLS)
     assert "/new_game" in await answer("What can you do?", tools=TOOLS[1:])
 
 
 async def test_a_title_is_made_of_the_first_words_of_the_chat() -> None:
-    """Chat programs ask for JSON behind the user's back; it stays valid JSON, without a notice."""
+    """A request of a chat program for a title has valid JSON of the first words, without a notice."""
     task = (
         '### Task:\nGenerate a title.\nJSON format: { "title": "…" }\n<chat_history>\nUSER: How do I bake "good" bread?'
     )
@@ -384,7 +384,7 @@ async def test_a_list_is_left_empty(key: str) -> None:
 
 
 async def test_other_tasks_get_an_honest_line() -> None:
-    """They are no conversation, so nothing but the truth is said, once."""
+    """Other requests of chat programs have one truthful sentence."""
     assert (await answer("### Task:\nRewrite this.")).count(NOTICE) == 1
 
 
@@ -441,7 +441,7 @@ async def test_other_languages_are_understood(language: str, said: str, word: st
 async def test_a_loaded_character_can_be_talked_to(
     manager: CharacterManager, write: Callable[[str, str], Path]
 ) -> None:
-    """What the loader makes of a file is enough."""
+    """A character from a file has replies."""
     write("bea.py", character("Bea", "You are Bea. You garden."))
     await manager.reload_characters()
     assert "I am Bea. I garden." in await answer("Who are you?", of=manager.current["Bea"])

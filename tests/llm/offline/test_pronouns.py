@@ -1,4 +1,4 @@
-"""What is said to "you", said again as "I"."""
+"""Sentences about "you" become sentences about "I"."""
 
 from __future__ import annotations
 

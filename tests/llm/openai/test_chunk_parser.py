@@ -17,13 +17,13 @@ def chunk(finish: Any = None, **delta: Any) -> dict[str, Any]:
 
 
 def call(index: int | None = 0, call_id: str | None = None, name: str | None = None, arguments: Any = None) -> Any:
-    """A chunk with a piece of a tool call, in which what is None is left out."""
+    """Return a chunk with a part of a tool call, without the fields that are None."""
     fields = {"index": index, "id": call_id, "function": {"name": name, "arguments": arguments}}
     return chunk(tool_calls=[{key: value for key, value in fields.items() if value is not None}])
 
 
 def read(*chunks: Any, end: bool = True) -> list[Delta]:
-    """What these chunks become; with *end* a `[DONE]` follows them."""
+    """Return the deltas of these chunks; with *end* a `[DONE]` follows them."""
     completion = ChunkParser()
     data = [c if isinstance(c, bytes) else to_json(c) for c in chunks] + [b" [DONE]\r"] * end
     return [delta for d in data if (delta := completion.feed(d))] + completion.end()
@@ -70,12 +70,12 @@ def test_nothing_after_the_finish() -> None:
 
 
 def test_nothing_after_done() -> None:
-    """What a server sends behind `[DONE]` is not looked at."""
+    """Data after `[DONE]` is ignored."""
     assert read(chunk("stop", content="x"), b"[DONE]", b"garbage") == [Delta("x", finish="stop")]
 
 
 def test_usage_cannot_be_less_than_nothing() -> None:
-    """What a server miscounts costs no answer."""
+    """A wrong usage of a server does not fail the response."""
     chunks = chunk("stop", content="x"), {"choices": [], "usage": {"prompt_tokens": 5, "completion_tokens": -5}}
     assert read(*chunks)[-1] == Delta(usage=Usage(5, 0))
 
@@ -128,7 +128,7 @@ def test_stop_after_calls() -> None:
 
 
 def test_done_without_finish() -> None:
-    """`[DONE]` is as good as a finish, if there was an answer."""
+    """`[DONE]` counts as a finish, if there was content."""
     assert read(chunk(content="x")) == [Delta("x"), Delta(finish="stop")]
 
 
@@ -162,7 +162,7 @@ def test_half_an_emoji() -> None:
     "data", [b"{", b"[1]", b'"x"', b'{"choices": 1}', b'{"choices": ["x"]}', b'{"usage": {"prompt_tokens": "x"}}']
 )
 def test_malformed(data: bytes) -> None:
-    """What is no chunk is said to be none, whatever it is."""
+    """Anything that is no chunk is an error of the kind malformed."""
     with pytest.raises(ModelError) as caught:
         read(data)
     assert caught.value.error_type == "malformed"

@@ -16,7 +16,7 @@ ENDPOINT = Endpoint("http://10.0.0.7:8080/v1", "sk-0123456789abcdef")
 
 
 def refusal(status: int, body: Any = b"") -> Any:
-    """The error that such an answer becomes."""
+    """Return the error of such a response."""
     return of_response(status, {}, body if isinstance(body, bytes) else to_json(body), ENDPOINT, "big")
 
 

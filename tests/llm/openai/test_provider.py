@@ -1,4 +1,4 @@
-"""How models' servers are asked, over real sockets."""
+"""Requests to model servers over real sockets."""
 
 from __future__ import annotations
 
@@ -21,79 +21,14 @@ from charhost.llm.offline.model import OfflineModel
 from charhost.llm.openai import provider
 from charhost.llm.openai.provider import UpstreamModels
 from charhost.settings import Settings
+from tests.llm.openai.scripted_upstream import HEAD, Line, Script, Upstream
 from tests.strict_upstream import strict_upstream
 
 HELLO = ModelRequest([{"role": "user", "content": "Hello"}])
 KEY = "sk-0123456789abcdef"
 STOP = b'data: {"choices":[{"delta":{"content":"Hi"},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n"
 
-Script = Callable[["Line"], Awaitable[None]]
 Make = Callable[..., UpstreamModels]
-
-
-class Line:
-    """A connection as the server has it: the request that came, and the means to answer it."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, number: int) -> None:
-        self.reader, self.writer, self.number = reader, writer, number
-        self.head, self.body = "", b""
-
-    async def receive(self) -> bool:
-        """Wait for a request; False at the end of the connection."""
-        try:
-            self.head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return False
-        lengths = [line for line in self.head.lower().split("\r\n") if line.startswith("content-length:")]
-        self.body = await self.reader.readexactly(int(lengths[0].partition(":")[2])) if lengths else b""
-        return True
-
-    def send(self, *pieces: bytes) -> None:
-        """Write the pieces one by one."""
-        for piece in pieces:
-            self.writer.write(piece)
-
-    def answer(self, body: bytes, status: str = "200 OK", kind: str = "text/event-stream", more: str = "") -> None:
-        """Write a whole answer."""
-        head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n{more}\r\n"
-        self.send(head.encode() + body)
-
-    async def gone(self) -> None:
-        """Wait until the client has closed the connection."""
-        try:
-            while await self.reader.read(1000):
-                pass
-        except ConnectionError:
-            pass
-
-
-class Upstream:
-    """A server whose every connection follows a script."""
-
-    def __init__(self) -> None:
-        self.requests: list[Line] = []
-        self.connections = 0
-        self.url = ""
-        self.gone = asyncio.Event()
-
-    async def start(self, script: Script) -> asyncio.Server:
-        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            self.connections += 1
-            line = Line(reader, writer, self.connections)
-            try:
-                while not writer.is_closing() and await line.receive():
-                    self.requests.append(line)
-                    await script(line)
-            except ConnectionError:
-                pass
-            finally:
-                self.gone.set()
-                writer.close()
-
-        server = await asyncio.start_server(connected, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        return server
 
 
 @pytest.fixture
@@ -134,37 +69,34 @@ def character(**choice: Any) -> Any:
 
 
 async def answer(models: UpstreamModels, request: ModelRequest = HELLO, **choice: Any) -> list[Delta]:
-    """All pieces of an answer."""
+    """Return all deltas of a response."""
     return [delta async for delta in models.of(character(**choice)).stream(request)]
 
 
 async def text(models: UpstreamModels, **choice: Any) -> str:
-    """The text of an answer."""
+    """Return the text of a response."""
     return "".join(delta.text for delta in await answer(models, **choice))
 
 
 async def failure(models: UpstreamModels, **choice: Any) -> ModelError:
-    """The error with which an answer ends."""
+    """Return the error at the end of a response."""
     with pytest.raises(ModelError) as caught:
         await answer(models, **choice)
     return caught.value
 
 
 async def hi(line: Line) -> None:
-    """A script: say Hi, and keep the connection."""
+    """Send "Hi", and keep the connection."""
     line.answer(STOP)
 
 
 async def silent(line: Line) -> None:
-    """A script: say nothing until the client goes."""
+    """Send nothing until the client has left."""
     await line.gone()
 
 
-# What is asked
-
-
 async def test_answer_of_a_real_server(llmock: LLMock, make: Make) -> None:
-    """An answer comes in pieces, with a finish and then what was used."""
+    """A response has its text in deltas, a finish, and then its usage."""
     llmock.reply("Ahoy, my friend!")
     pieces = await answer(make(llmock.base_url()))
     assert "".join(piece.text for piece in pieces) == "Ahoy, my friend!"
@@ -208,14 +140,14 @@ async def test_one_name_for_the_most_tokens(upstream: Any, make: Make) -> None:
 
 
 async def test_server_key(upstream: Any, make: Make) -> None:
-    """The server's key goes to the server's address."""
+    """The server's key is sent to the server's address."""
     server = await upstream(hi)
     await text(make(server.url))
     assert f"Authorization: Bearer {KEY}" in server.requests[0].head
 
 
 async def test_server_key_goes_nowhere_else(upstream: Any, make: Make) -> None:
-    """A character with an address of its own is asked there without the server's key."""
+    """The server's key is not sent to a character's own address."""
     server, other = await upstream(hi), await upstream(hi)
     assert await text(make(server.url), url=other.url) == "Hi"
     assert "Authorization" not in other.requests[0].head
@@ -247,7 +179,7 @@ async def test_offline(make: Make) -> None:
 
 
 async def test_model_is_asked_for_once(upstream: Any, make: Make) -> None:
-    """Where no model is configured the server's first is used, and its list is read once."""
+    """Without a configured model the server's first one is used, and its list is read once."""
 
     async def script(line: Line) -> None:
         listing = line.head.startswith("GET /v1/models ")
@@ -271,9 +203,6 @@ async def test_no_model_to_ask_for(status: str, upstream: Any, make: Make) -> No
     assert "--llm-model" in str(error)
 
 
-# What is answered
-
-
 @pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
 async def test_cut_anywhere(newline: bytes, upstream: Any, make: Make) -> None:
     """Text is whole, where the network cuts characters in two and the server sends comments and CRLF."""
@@ -291,7 +220,7 @@ async def test_cut_anywhere(newline: bytes, upstream: Any, make: Make) -> None:
 
 
 async def test_whole_completion(upstream: Any, make: Make) -> None:
-    """An answer that is no stream is taken as one piece."""
+    """A response that is no stream is one delta."""
     body = to_json({"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]})
 
     async def script(line: Line) -> None:
@@ -326,7 +255,7 @@ async def test_bad_answers(body: bytes, kind: str, error_type: str, upstream: An
     ("fault", "error_type"), [("truncate", "truncated"), ("disconnect", "truncated"), ("corrupt", "malformed")]
 )
 async def test_broken_streams(fault: str, error_type: str, llmock: LLMock, make: Make) -> None:
-    """An answer that breaks gives what there was, then fails, and is not asked for again."""
+    """A response that breaks off yields its deltas, then fails, and is not requested again."""
     getattr(llmock.reply("one two three four"), fault)(after_chunks=3)
     pieces = make(llmock.base_url()).of(character()).stream(HELLO)
     assert (await anext(pieces)).text
@@ -365,15 +294,12 @@ async def test_key_that_cannot_be_sent(upstream: Any, make: Make, caplog: pytest
     assert "abcdefgh" not in str(error) + caplog.text
 
 
-# Refusals
-
-
 @pytest.mark.parametrize(
     ("status", "error_type"),
     [(400, "refused"), (401, "unauthorized"), (403, "unauthorized"), (404, "refused"), (500, "server_error")],
 )
 async def test_refusals_are_final(status: int, error_type: str, llmock: LLMock, make: Make) -> None:
-    """What will not change is asked once."""
+    """A refusal that cannot change is requested once."""
     llmock.fail(status, times=None, message=f"no: {KEY} at {llmock.url}")
     error = await failure(make(llmock.base_url()))
     assert (error.error_type, len(llmock.requests)) == (error_type, 1)
@@ -416,9 +342,6 @@ async def test_log_names_the_host_and_no_key(llmock: LLMock, make: Make, caplog:
     assert KEY not in record.getMessage()
 
 
-# Asked again
-
-
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
 async def test_asks_again(status: str, upstream: Any, make: Make) -> None:
     """A request to a busy server is repeated after its `Retry-After`."""
@@ -442,7 +365,7 @@ async def test_does_not_ask_for_ever(upstream: Any, make: Make) -> None:
 
 
 async def test_long_pauses_are_told(llmock: LLMock, make: Make) -> None:
-    """A long pause is not waited for; the caller learns of it."""
+    """A long `Retry-After` is not waited for, and is in the error."""
     llmock.rate_limit(retry_after=60)
     error = await failure(make(llmock.base_url()))
     assert (error.retry_after, len(llmock.requests)) == (60, 1)
@@ -474,7 +397,7 @@ async def test_dropped_connections(upstream: Any, make: Make) -> None:
 
 
 async def test_several_dropped_connections(upstream: Any, make: Make) -> None:
-    """Where all kept connections are dead, a new one is opened instead of trying them one by one."""
+    """When all kept connections are dead, a new one is opened instead of trying each of them."""
     both = asyncio.Barrier(2)
 
     async def script(line: Line) -> None:
@@ -491,7 +414,7 @@ async def test_several_dropped_connections(upstream: Any, make: Make) -> None:
 
 
 async def test_connections_are_kept(upstream: Any, make: Make) -> None:
-    """Answers one after the other share a connection, also where the end of the body comes a little later."""
+    """Consecutive responses share a connection, also if the end of a body is a little late."""
 
     async def script(line: Line) -> None:
         line.send(HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"%x\r\n%s\r\n" % (len(STOP), STOP))
@@ -526,9 +449,6 @@ async def test_proxies_of_the_environment_are_not_used(
     assert await text(make((await upstream(hi)).url)) == "Hi"
 
 
-# Deadlines
-
-
 async def test_connect_deadline(upstream: Any, make: Make) -> None:
     """Connecting has its deadline, which TLS is a part of."""
     server = await upstream(silent)
@@ -551,7 +471,7 @@ async def test_first_deadline(head: bytes, upstream: Any, make: Make) -> None:
 
 
 async def test_idle_deadline(upstream: Any, make: Make) -> None:
-    """A server that stops in the middle is given up, also if it goes on to send comments."""
+    """A server that stops in the middle is given up, also if it still sends comments."""
 
     async def script(line: Line) -> None:
         line.send(HEAD + b"\r\n" + b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n')
@@ -580,7 +500,7 @@ async def test_thoughts_are_a_sign_of_life(upstream: Any, make: Make) -> None:
 
 
 async def test_slow_readers_are_no_silence(upstream: Any, make: Make) -> None:
-    """The time that the reader of an answer takes does not count."""
+    """The time of a slow reader does not count for the deadline."""
     go = asyncio.Event()
 
     async def script(line: Line) -> None:
@@ -597,9 +517,6 @@ async def test_slow_readers_are_no_silence(upstream: Any, make: Make) -> None:
             await asyncio.sleep(0.5)
             go.set()
     assert pieces == ["Hi", "Hi"]
-
-
-# Places and ends
 
 
 async def test_busy(upstream: Any, make: Make) -> None:
@@ -648,18 +565,15 @@ async def test_closing_the_generator(upstream: Any, make: Make) -> None:
 
 
 async def test_failures_give_the_place_back(llmock: LLMock, make: Make) -> None:
-    """A failed answer leaves no place taken."""
+    """A failed response frees its place."""
     llmock.fail(400).reply("Hi")
     models = make(llmock.base_url(), llm_concurrency=1)
     await failure(models)
     assert await text(models) == "Hi"
 
 
-# State
-
-
 async def listing(line: Line) -> None:
-    """A script: a list of one model, or Hi."""
+    """Send a list of one model, or Hi."""
     if line.head.startswith("GET"):
         line.answer(b'{"data":[{"id":"big"}]}', kind="application/json")
     else:
@@ -667,7 +581,7 @@ async def listing(line: Line) -> None:
 
 
 async def test_state_is_found_out_once(upstream: Any, make: Make) -> None:
-    """Concurrent requests for the state, and later ones, share one probe."""
+    """Concurrent and later calls share one request for the state."""
     server = await upstream(listing)
     models = make(server.url)
     assert set(await asyncio.gather(*(models.state() for _ in range(5)))) == {"up"}
@@ -792,7 +706,7 @@ async def test_state_is_not_that_of_others(upstream: Any, make: Make, unused_tcp
 
 
 async def test_json_module_is_not_used(llmock: LLMock, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A character file that breaks the json module breaks no answer."""
+    """A character file that breaks the json module breaks no response."""
     models = make("http://127.0.0.1:1")
     monkeypatch.setattr("json.loads", None)
     monkeypatch.setattr("json.dumps", None)

@@ -1,4 +1,4 @@
-"""What is taken from a text/event-stream, however it is cut and spelled."""
+"""Events of a text/event-stream, however it is cut and written."""
 
 from __future__ import annotations
 

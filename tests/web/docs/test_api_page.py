@@ -33,21 +33,21 @@ def test_it_has_every_route(method: str, path: str) -> None:
 
 
 def test_it_shows_every_field_of_a_reload() -> None:
-    """The fields of a request stand in the page with what they mean."""
+    """The page has each field of a reload request, with its description."""
     section = page(DOCUMENT).split('id="schema-ReloadRequest"')[1].split("</section>")[0]
     for field in DOCUMENT["components"]["schemas"]["ReloadRequest"]["properties"]:
         assert f"<th><code>{field}</code></th>" in section
 
 
 async def test_it_fetches_nothing_from_elsewhere(client: Client, elements: Elements) -> None:
-    """There is no URL with a host in the page or in what belongs to it."""
+    """No URL with a host is in the page or in its parts."""
     assert all(not re.match(r"\w+:|//", url) for url in elements.values("href") | elements.values("src"))
     for path in ("/docs/style.css", "/docs/page.js"):
         assert not re.search(r"https?:|url\(|@import|//\w+\.", await (await client.get(path)).text())
 
 
 async def test_what_it_needs_is_served(client: Client, elements: Elements) -> None:
-    """Its style, its script and the document come from this server, each as what it is."""
+    """Its style, its script and the document are served, each with its type."""
     kinds = {
         url: (await client.get(urljoin("/docs/api", url))).content_type
         for url in elements.values("href") | elements.values("src")
@@ -62,7 +62,7 @@ async def test_what_it_needs_is_served(client: Client, elements: Elements) -> No
 
 
 async def test_it_may_load_nothing_else(client: Client) -> None:
-    """The browser is told to load from this server only, and the page has nothing inline that this would stop."""
+    """The content security policy allows only this server, and the page has nothing inline."""
     answer = await client.get("/docs/api")
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'self';")
     found = Elements(await answer.text())
@@ -85,13 +85,13 @@ def test_it_closes_what_it_opens(elements: Elements) -> None:
 
 
 def test_texts_cannot_become_markup() -> None:
-    """What a description holds is shown, not obeyed; what stands between backticks is code."""
+    """A description is shown as text, and words in backticks as code."""
     hostile: dict[str, Any] = DOCUMENT | {"info": DOCUMENT["info"] | {"description": "<script>x</script> `a<b`"}}
     assert "<p>&lt;script&gt;x&lt;/script&gt; <code>a&lt;b</code></p>" in page(hostile)
 
 
 def test_it_tells_which_key_is_needed() -> None:
-    """Where an admin key is set, the section of the reload says so."""
+    """With an admin key the section of the reload names it."""
     text = page(create_app(Settings(admin_key="k"))[API].document)
     assert "Needs the admin key" in text.split('id="reload"')[1].split("</section>")[0]
     assert "Needs the" not in page(DOCUMENT)

@@ -1,4 +1,4 @@
-"""Realtime events: what comes in, checked, and what goes out, as frames of JSON text."""
+"""Realtime events: those of clients are checked, and those of the server become frames of JSON text."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def parsed(event: object) -> ClientModel:
 
 
 def refused(event: object) -> tuple[str, str | None]:
-    """Code and param of what is said to an event that cannot be obeyed."""
+    """Return code and param of the error of an event that is refused."""
     with pytest.raises(InvalidEvent) as caught:
         parsed(event)
     return caught.value.code, caught.value.param
@@ -56,7 +56,7 @@ def test_what_is_no_event_is_invalid_json(text: str) -> None:
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])
 def test_numbers_that_json_does_not_know(number: str) -> None:
-    """What Python's json module would take and no other is refused."""
+    """NaN and Infinity, which only Python's json module accepts, are refused."""
     assert refused(f'{{"type": "session.update", "session": {{"temperature": {number}}}}}') == ("invalid_json", None)
 
 
@@ -80,12 +80,12 @@ def test_a_backslash_is_no_surrogate() -> None:
 
 
 def test_the_id_of_an_event() -> None:
-    """Only what an event id may be is sent back."""
+    """Only a valid event id is sent back."""
     assert [event_id_of(event) for event in ({"event_id": "e1"}, {"event_id": 5}, {})] == ["e1", None, None]
 
 
 def test_a_session_update_carries_the_clients_wishes() -> None:
-    """What a session is to be is handed on as it came."""
+    """The session of an update is passed on unchanged."""
     session = {"model": "Ada", "instructions": "Be brief."}
     assert parsed({"type": "session.update", "session": session}) == SessionUpdate(session=session)
 
@@ -100,7 +100,7 @@ def test_a_message_is_read() -> None:
 
 
 def test_a_response_may_wish_nothing() -> None:
-    """`response` is optional, and null is no wish either."""
+    """`response` is optional, and may be null."""
     for event in ({"type": "response.create"}, {"type": "response.create", "response": None}):
         assert parsed(event) == ResponseCreate(response=None)
 
@@ -127,7 +127,7 @@ def test_a_long_type_is_not_repeated_whole() -> None:
 
 @pytest.mark.parametrize("kind", ["session.update", "conversation.item.retrieve", "input_audio_buffer.append"])
 def test_a_missing_field_is_named(kind: str) -> None:
-    """The refusal names what is missing."""
+    """The error names the missing field."""
     field = {"session.update": "session", "conversation.item.retrieve": "item_id"}.get(kind, "audio")
     with pytest.raises(InvalidEvent) as caught:
         parsed({"type": kind})
@@ -136,7 +136,7 @@ def test_a_missing_field_is_named(kind: str) -> None:
 
 
 def test_every_event_needs_an_object() -> None:
-    """A field of the wrong JSON type is told apart from one with a wrong value."""
+    """A field of the wrong JSON type has another error than one with a wrong value."""
     assert refused({"type": "session.update", "session": 5}) == ("invalid_type", "session")
     assert refused({"type": "response.create", "response": []}) == ("invalid_type", "response")
 
@@ -164,7 +164,7 @@ def test_a_bad_item_is_named_with_its_path(item: dict[str, object], code: str, p
 
 
 def test_a_long_text_is_refused() -> None:
-    """A text that would make an answer of more than 1 MiB is too long for clients."""
+    """A text that would make an event of more than 1 MiB is refused."""
     for length, fits in ((MOST_TEXT, True), (MOST_TEXT + 1, False)):
         event = create(type="message", role="user", content=[{"type": "input_text", "text": "x" * length}])
         assert fits is isinstance(parsed(event), ItemCreate) if fits else refused(event)[0] == "invalid_value"

@@ -27,7 +27,7 @@ WHERE = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "conte
 
 
 def told(*events: TurnEvent, conversation: str | None = "conv_1") -> list[tuple[str, dict[str, Any]]]:
-    """What is sent for these events."""
+    """Return the events that are sent."""
     sent: list[tuple[str, dict[str, Any]]] = []
     response: dict[str, Any] = {"id": "resp_1", "conversation_id": conversation, "status": "in_progress", "output": []}
     telling = ResponseEvents(lambda kind, **fields: sent.append((kind, fields)), response)
@@ -57,7 +57,7 @@ def test_a_message_begins() -> None:
 
 
 def test_words() -> None:
-    """A delta says where it belongs."""
+    """A delta names its item and its place."""
     assert told(TextDelta("item_1", 0, "Hi")) == [("response.output_text.delta", WHERE | {"delta": "Hi"})]
 
 
@@ -75,7 +75,7 @@ def test_a_message_ends() -> None:
 
 
 def test_a_call() -> None:
-    """A call has no parts; its arguments are told in pieces and then whole, with its name."""
+    """A call has no content parts; its arguments are sent in deltas and then as a whole, with its name."""
     events = (
         ItemAdded(CALLING, 1, "item_1"),
         ArgumentsDelta("item_2", "call_1", 1, "{}"),
@@ -90,14 +90,14 @@ def test_a_call() -> None:
 
 
 def test_an_aside() -> None:
-    """What is not part of the conversation has none of its events."""
+    """A response out of band has no events of the conversation."""
     sent = told(ItemAdded(BEGUN, 0, None), ItemDone(SAID, 0, None), conversation=None)
     assert not [kind for kind, _ in sent if kind.startswith("conversation.")]
     assert len(sent) == 5
 
 
 def test_the_end_repeats_what_was_said() -> None:
-    """The response at its end has all its items, as they were told."""
+    """The end of a response has all its items, as they were sent."""
     response = ended(items=(SAID, CALLED))
     assert [item["id"] for item in response["output"]] == ["item_1", "item_2"]
     assert (response["status"], response["status_details"], response["conversation_id"]) == (
@@ -112,7 +112,7 @@ def test_the_end_repeats_what_was_said() -> None:
     [("cancelled", "client_cancelled"), ("cancelled", "turn_detected"), ("incomplete", "max_output_tokens")],
 )
 def test_why_there_is_no_more(outcome: str, reason: str) -> None:
-    """A response that was cut says by what."""
+    """A response that was cut has the reason."""
     response = ended(outcome=outcome, reason=reason)
     assert (response["status"], response["status_details"]) == (outcome, {"type": outcome, "reason": reason})
 

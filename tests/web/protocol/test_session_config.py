@@ -1,4 +1,4 @@
-"""What a client has set: as it is told, and as a turn is asked."""
+"""The settings of a client's session, as they are sent and as a turn uses them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def config(*updates: dict[str, Any]) -> SessionConfig:
 
 
 def told(*updates: dict[str, Any]) -> dict[str, Any]:
-    """What a GA client is told after them."""
+    """Return the session that a GA client receives after these updates."""
     return config(*updates).ga("sess_1", "Ada")
 
 
@@ -89,7 +89,7 @@ def test_absent_means_unchanged() -> None:
     ],
 )
 def test_null_clears_what_can_be_off(field: str, value: Any) -> None:
-    """What is kept without being used can be set and cleared."""
+    """A setting that is only echoed can be set, and cleared by null."""
     on, off = {"audio": {"input": {field: value}}}, {"audio": {"input": {field: None}}}
     assert told(on)["audio"]["input"][field] == value
     assert told(on, {"instructions": "x"})["audio"]["input"][field] == value
@@ -97,7 +97,7 @@ def test_null_clears_what_can_be_off(field: str, value: Any) -> None:
 
 
 def test_empty_clears_instructions_and_tools() -> None:
-    """An empty text and an empty list are wishes as well."""
+    """Empty instructions and an empty list of tools replace earlier ones."""
     session = told({"instructions": "x", "tools": [WEATHER], "tracing": "auto"})
     assert (session["instructions"], session["tools"], session["tracing"]) == ("x", [WEATHER], "auto")
     session = told({"instructions": "x", "tools": [WEATHER], "tracing": "auto"}, {"instructions": "", "tools": []})
@@ -113,7 +113,7 @@ def test_a_format_is_replaced_whole() -> None:
 
 @pytest.mark.parametrize("field", ["tracing", "truncation", "prompt", "reasoning"])
 def test_objects_that_are_not_used_are_replaced_whole(field: str) -> None:
-    """What is only echoed is echoed as it came last."""
+    """An object that is only echoed is replaced as a whole."""
     assert told({field: {"a": 1}}, {field: {"b": 2}})[field] == {"b": 2}
 
 
@@ -124,7 +124,7 @@ def test_a_tool_choice_is_replaced_whole() -> None:
 
 
 def test_audio_is_asked_for_in_vain() -> None:
-    """Without a voice the answer is text, and the session says so."""
+    """A request for audio output has no effect: the session has text."""
     assert told({"output_modalities": ["audio"]})["output_modalities"] == ["text"]
 
 
@@ -134,7 +134,7 @@ def test_the_clients_model_is_not_shown() -> None:
 
 
 def test_temperature_is_of_the_beta_api() -> None:
-    """GA knows none, so it is not told, but the model is asked so."""
+    """The temperature is used in both dialects, and sent only in beta."""
     session = config({"temperature": 0.5})
     assert "temperature" not in session.ga("s", "Ada")
     assert session.beta("s", "Ada")["temperature"] == 0.5
@@ -145,18 +145,18 @@ def test_temperature_is_of_the_beta_api() -> None:
     ("audio", "name"), [("audio/pcm", "pcm16"), ("audio/pcmu", "g711_ulaw"), ("audio/pcma", "g711_alaw")]
 )
 def test_names_of_formats(audio: str, name: str) -> None:
-    """Each format has its beta name, whatever else is said of it."""
+    """Each audio format has its beta name."""
     assert beta_format({"type": audio, "rate": None}) == name
 
 
 def test_a_beta_client_is_told_its_tool_choice_as_a_word() -> None:
-    """There it is always a string."""
+    """In beta the tool choice is always a string."""
     session = config({"tool_choice": {"type": "function", "name": "f"}})
     assert session.beta("s", "Ada")["tool_choice"] == "required"
 
 
 def test_a_response_has_its_own() -> None:
-    """What one response overrides leaves the session as it is."""
+    """The settings of one response do not change the session's."""
     session = config({"instructions": "x", "max_output_tokens": 7})
     raw = {"instructions": "y", "audio": {"output": {"voice": "v"}}}
     once = session.merged(read(ResponseParams, raw, "response"))
@@ -167,7 +167,7 @@ def test_a_response_has_its_own() -> None:
 
 
 def test_tools_as_the_model_knows_them() -> None:
-    """Chat completions nest what the realtime API has flat, and want parameters."""
+    """The flat tools of the realtime API become the nested ones of chat completions, with parameters."""
     tool = WEATHER | {"description": "d", "parameters": {"type": "object", "properties": {"x": {}}}}
     bare, full = config({"tools": [WEATHER, tool]}).turn_options(None, True).tools
     assert bare == {
@@ -188,7 +188,7 @@ def test_tools_as_the_model_knows_them() -> None:
     ],
 )
 def test_choices_as_the_model_knows_them(choice: Any, asked: Any) -> None:
-    """What is usual is not said, and a tool that is not there is not asked for: servers refuse it."""
+    """The default tool choice, and the choice of a missing tool, are left out: model servers refuse them."""
     assert config({"tools": [WEATHER], "tool_choice": choice}).turn_options(None, True).tool_choice == asked
 
 

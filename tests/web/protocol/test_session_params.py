@@ -1,4 +1,4 @@
-"""What clients wish for, in either shape."""
+"""The session parameters of clients, in either dialect."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from charhost.web.protocol.session_params import ResponseParams, SessionParams, 
 
 
 def wished(**raw: Any) -> Json:
-    """What is understood of a session.update."""
+    """Return the parsed session of an update."""
     return read(SessionParams, raw, "session").model_dump(exclude_unset=True)
 
 
@@ -24,13 +24,13 @@ def refused(**raw: Any) -> tuple[str, str | None, str]:
 
 
 def test_nothing_is_wished_unasked() -> None:
-    """What is absent is told apart from what is empty."""
+    """A missing field differs from an empty one."""
     assert wished() == {}
     assert wished(instructions="", tools=[]) == {"instructions": "", "tools": []}
 
 
 def test_null_is_no_wish() -> None:
-    """SDKs spell what their user did not set as null; only what can be switched off is cleared by it."""
+    """Null is ignored, as SDKs send it for unset fields, except where it turns a setting off."""
     assert wished(instructions=None, tools=None, model=None, audio=None, voice=None) == {}
     assert wished(tracing=None) == {"tracing": None}
     cleared = wished(turn_detection=None, input_audio_transcription=None, input_audio_noise_reduction=None)
@@ -38,7 +38,7 @@ def test_null_is_no_wish() -> None:
 
 
 def test_unknown_fields_are_ignored() -> None:
-    """What came to the SDKs last month does no harm, at any depth."""
+    """Unknown fields of newer SDKs are ignored, at any depth."""
     assert wished(new=1, audio={"new": 1, "input": {"new": 1}}) == {"audio": {"input": {}}}
 
 
@@ -76,17 +76,17 @@ def test_the_ga_shape_counts_over_the_beta_shape() -> None:
 
 
 def test_an_object_may_name_the_voice() -> None:
-    """A voice of one's own is an object with an id; what is echoed is the id."""
+    """A voice may be an object with an id, which is echoed."""
     assert wished(audio={"output": {"voice": {"id": "x"}}}) == {"audio": {"output": {"voice": "x"}}}
 
 
 def test_turn_detection_none() -> None:
-    """Some clients say none where null is meant, which strict clients refuse in the echo."""
+    """Turn detection "none" becomes null, since strict clients refuse "none" in the echo."""
     assert wished(turn_detection={"type": "none"})["audio"]["input"] == {"turn_detection": None}
 
 
 def test_turn_detection_keeps_what_it_says() -> None:
-    """It is echoed, not used: its details are the client's."""
+    """Turn detection is echoed unchanged, and not used."""
     detection = {"type": "server_vad", "threshold": 0.5, "idle_timeout_ms": None}
     assert wished(turn_detection=detection)["audio"]["input"]["turn_detection"] == detection
 
@@ -113,7 +113,7 @@ def test_settings_that_are_a_word_or_an_object(field: str) -> None:
 
 
 def test_the_bad_field_has_the_clients_name() -> None:
-    """Who spoke beta is told of its error in beta."""
+    """The error of a beta client has the beta name of the field."""
     code, param, text = refused(voice=5)
     assert (code, param) == ("invalid_type", "session.voice")
     assert text.startswith("Invalid 'session.voice': ")
@@ -121,7 +121,7 @@ def test_the_bad_field_has_the_clients_name() -> None:
 
 
 def test_what_is_in_the_way_is_named() -> None:
-    """Where the beta shape finds no room in the GA shape, the GA field is what is wrong."""
+    """Where a beta field does not fit into the GA shape, the error names the GA field."""
     assert refused(voice="x", audio=5)[:2] == ("invalid_type", "session.audio")
 
 

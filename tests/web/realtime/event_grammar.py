@@ -1,4 +1,4 @@
-"""The grammar of what a realtime client is sent (realtime-protocol.md, 3.5 and 3.6), GA and beta."""
+"""The grammar of the events to a realtime client, GA and beta."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Listed(BaseModel):
 
 
 class CharactersListed(BaseModel):
-    """charhost's own answer to `session.characters.list`, in every dialect."""
+    """charhost's own response to `session.characters.list`, in every dialect."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -53,7 +53,7 @@ class CharactersListed(BaseModel):
 
 
 class CharactersReloaded(ReloadReport):
-    """charhost's own answer to `session.characters.reload`, in every dialect."""
+    """charhost's own response to `session.characters.reload`, in every dialect."""
 
     event_id: str
     type: Literal["session.characters.reloaded"]
@@ -77,7 +77,7 @@ del _MODELS["ga"]["conversation.item.created"]
 
 
 def check(events: Iterable[Event], dialect: Dialect = "ga") -> None:
-    """Check all that one client was sent from the beginning; what is under way at the end is no fault."""
+    """Check all events that one client received; items in progress at the end are valid."""
     grammar = Grammar(dialect)
     for event in events:
         grammar.feed(event)
@@ -222,7 +222,7 @@ def check_shape(event: Event, dialect: Dialect) -> None:
 
 
 async def refused_by_agents(events: Iterable[Event]) -> list[RealtimeModelEvent]:
-    """What openai-agents (Python) cannot read of these events."""
+    """Return the events that openai-agents (Python) cannot read."""
     complaints: list[RealtimeModelEvent] = []
 
     class Listener(RealtimeModelListener):
@@ -267,7 +267,8 @@ def _check_end(response: Event, created: Event, items: list[Event]) -> None:
 
 
 def _unknown(value: Any) -> set[str]:
-    """The keys that the SDK's models do not know, but for sessions, whose answers have more than their requests."""
+    """Return the keys that the SDK's models do not know, except in sessions, whose events have more than their
+    requests."""
     if isinstance(value, (list, tuple)):
         return set().union(*map(_unknown, value))
     if not isinstance(value, BaseModel):

@@ -56,21 +56,21 @@ _YES: list[Step] = ["Yes.", end(usage=Usage(7, 3))]
 
 
 class Script(ScriptedModel):
-    """A model whose answers a test adds one by one, and which says "Yes." after them; `go` is there to wait for."""
+    """A model with the responses that a test adds, and "Yes." after them; `go` is an event to wait for."""
 
     def __init__(self) -> None:
         super().__init__(_YES)
         self.go = asyncio.Event()
 
     def then(self, *steps: Step) -> Script:
-        """Add an answer."""
+        """Add a response."""
         is_ended = isinstance(steps[-1], Delta) and steps[-1].finish is not None
         script = [*steps] if is_ended else [*steps, end(usage=Usage(7, 3))]
         self._scripts = (*self._scripts[:-1], script, _YES)
         return self
 
     async def stopped(self) -> None:
-        """Wait until nobody listens any more."""
+        """Wait until no request is open."""
         while not self.ended:
             await asyncio.sleep(0.001)
 
@@ -82,7 +82,7 @@ def call(name: str, *arguments: str, index: int = 0) -> Delta:
 
 
 class Caller:
-    """A client on its socket; what it is sent goes through the grammar."""
+    """A client on its socket; each event it receives is checked by the grammar."""
 
     def __init__(self, ws: ClientWebSocketResponse, dialect: Dialect) -> None:
         self.ws = ws
@@ -101,18 +101,18 @@ class Caller:
         return event
 
     async def until(self, kind: str) -> Event:
-        """The next event of that type; an error in its place is one."""
+        """Return the next event of that type; an error instead fails the test."""
         while (event := await self.next())["type"] != kind:
             assert event["type"] != "error", event
         return event
 
     async def ask(self, kind: str, **fields: object) -> Event:
-        """What an event is answered with."""
+        """Send an event, and return the next one."""
         await self.send(kind, **fields)
         return await self.next()
 
     async def error(self, kind: str, **fields: object) -> Any:
-        """The error that an event is answered with."""
+        """Send an event, and return its error."""
         await self.send(kind, **fields)
         return (await self.until("error"))["error"]
 

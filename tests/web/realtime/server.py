@@ -57,7 +57,7 @@ async def events(ws: ClientWebSocketResponse) -> tuple[list[Any], int, str]:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    """Wait for what no event tells of."""
+    """Wait until a condition holds that no event announces."""
     async with asyncio.timeout(20):
         while not condition():
             await asyncio.sleep(0.01)
@@ -75,6 +75,6 @@ def stuck_client(client: Client) -> Any:
 
 
 async def fill_pipes(stuck: ClientConnection, frames: int) -> None:
-    """Make the server answer more than a network connection takes in, in so many frames."""
+    """Make the server send more than a network connection buffers, in *frames* responses."""
     for _ in range(frames):
         await stuck.send(json.dumps({"type": "session.update", "session": {"instructions": "e" * 100_000}}))

@@ -1,4 +1,4 @@
-"""The characters are listed and reloaded over real sockets, in each dialect; what is sent goes through its grammar."""
+"""The characters are listed and reloaded over real sockets, in each dialect; each event is checked by its grammar."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from charhost.loading.stored_set import StoredSet
 from charhost.reload.request import ReloadRequest
-from charhost.reload.store import MemoryStore
-from charhost.report import ReloadReport
 from charhost.web.keys import MANAGER, METRICS, SESSIONS
 from charhost.web.protocol.frames import MOST_EVENT
 from charhost.web.realtime import character_commands as characters
@@ -26,12 +23,13 @@ from tests.web.outcomes import RELOAD, TABLE, Before, Row, Scene, stopping
 from tests.web.realtime.event_grammar import Event, Grammar
 from tests.web.realtime.openai_client import LIMIT, REALTIME
 from tests.web.realtime.server import HOLDING, StartClient, start, until
+from tests.web.realtime.slow_store import FOREIGN, SlowStore, generation, slowed
 from tests.web.realtime.unmute_events import TABLE as UNMUTE
 
 __all__ = ["start"]
 
 EVERY_DIALECT = pytest.mark.parametrize("dialect", ["ga", "beta", "unmute"])
-FOREIGN = {"Origin": "http://evil.com"}
+
 # What differs between two attempts that came to the same.
 VOLATILE = {"reload_id", "trigger", "started_at", "load_duration", "timings"}
 
@@ -54,12 +52,12 @@ class Wire:
         return event
 
     async def ask(self, kind: str, **fields: object) -> Event:
-        """What an event is answered with."""
+        """Send an event, and return the next one."""
         await self.send(kind, **fields)
         return await self.next()
 
     async def refusal(self, **fields: object) -> Any:
-        """The error that a reload is answered with, its report in the same place in every dialect."""
+        """Send a reload, and return its error, with the report in the same place in every dialect."""
         event = await self.ask("reload", **fields)
         assert event["type"] == "error", event
         error = event["error"]
@@ -83,7 +81,7 @@ class Wire:
 
 @asynccontextmanager
 async def wired(client: Client, dialect: str = "ga", key: str | None = None, **options: Any) -> AsyncIterator[Wire]:
-    """A client that was greeted, if it speaks a dialect in which one is."""
+    """Connect a client, and wait for its greeting if its dialect has one."""
     params = {"dialect": dialect, **options.pop("params", {})}
     headers = options.pop("headers", {}) | ({"Authorization": f"Bearer {key}"} if key else {})
     async with client.ws_connect(REALTIME, params=params, headers=headers, max_msg_size=0) as ws:
@@ -91,26 +89,6 @@ async def wired(client: Client, dialect: str = "ga", key: str | None = None, **o
         if dialect != "unmute":
             assert (await wire.next())["type"] == "session.created"
         yield wire
-
-
-class SlowStore(MemoryStore):
-    """Keeps an attempt only when it is told to."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.asked = asyncio.Event()
-        self.go = asyncio.Event()
-
-    async def record(self, report: ReloadReport, applied: StoredSet | None) -> None:
-        self.asked.set()
-        await self.go.wait()
-        await super().record(report, applied)
-
-
-def slowed(client: Client) -> SlowStore:
-    """Give the server such a store."""
-    client.app[MANAGER]._generations.store = store = SlowStore()
-    return store
 
 
 @pytest.fixture
@@ -121,7 +99,7 @@ async def store(client: Client) -> SlowStore:
 
 @asynccontextmanager
 async def busy(client: Client, store: SlowStore) -> AsyncIterator[None]:
-    """A reload that ends nobody is under way while the block runs: others wait for their turn behind it."""
+    """Run a reload that ends no session during the block: other requests are queued behind it."""
     first = asyncio.create_task(client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep")))
     await asyncio.wait_for(store.asked.wait(), LIMIT)
     try:
@@ -136,17 +114,9 @@ def commands(client: Client) -> int:
     return sum(session.work.commands for session in client.app[SESSIONS]._live.values())
 
 
-async def generation(client: Client, number: int) -> None:
-    """Wait until that generation serves."""
-    await until(lambda: client.app[MANAGER].current.generation == number)
-
-
-# Listing
-
-
 @EVERY_DIALECT
 async def test_the_characters_are_listed(client: Client, write: Write, directory: Path, dialect: str) -> None:
-    """The answer names the directory, how many there are, and of each whether it is good and what is said of it."""
+    """The list has the directory, the count, and whether each character is good and its comment."""
     write("bob.py", character("Bob") + "METADATA = {'good': False, 'comment': 'Says little.'}")
     write("eve.py", character("Eve") + "METADATA = {}")
     await client.app[MANAGER].reload_characters()
@@ -164,7 +134,7 @@ async def test_the_characters_are_listed(client: Client, write: Write, directory
 
 
 async def test_whoever_may_talk_may_list(client: Client) -> None:
-    """A list needs no authority: `GET /v1/characters` tells as much."""
+    """A list needs no authority, as `GET /v1/characters` has the same."""
     async with wired(client, headers=FOREIGN) as wire:
         assert (await wire.ask("list"))["character_count"] == 1
 
@@ -178,17 +148,14 @@ async def test_a_list_is_of_what_serves(client: Client, write: Write) -> None:
 
 
 async def test_a_client_of_unmute_lists_first(client: Client) -> None:
-    """Who begins with a list is a client of unmute's: it is answered, not greeted."""
+    """A client whose first event is a list is an Unmute client, and receives the list without a greeting."""
     async with client.ws_connect(HOLDING) as ws:
         assert (await Wire(ws, "unmute").ask("list"))["type"] == "session.characters.listed"
 
 
-# The answer to a reload
-
-
 @EVERY_DIALECT
 async def test_the_asker_is_answered_and_then_sent_away(client: Client, write: Write, dialect: str) -> None:
-    """Its answer comes before the close message that its own reload brings: the report, the error, 1012."""
+    """The client of a reload receives the report, and then the close message of its own reload, with 1012."""
     write("bob.py", character("Bob"))
     async with wired(client, dialect) as wire:
         await wire.send("reload")
@@ -225,14 +192,14 @@ async def test_the_others_are_told(client: Client) -> None:
 
 
 async def test_a_session_that_is_kept_goes_on(client: Client) -> None:
-    """Where the policy ends nobody, the asker goes on too."""
+    """With a policy that ends no session the client of the reload stays connected."""
     async with wired(client) as wire:
         assert (await wire.ask("reload", sessions="keep"))["generation"] == 2
         assert (await wire.ask("list"))["type"] == "session.characters.listed"
 
 
 async def test_a_dry_run_changes_nothing(client: Client, write: Write) -> None:
-    """It says what would come of it, and lists what serves."""
+    """A dry run reports its result, and the list is unchanged."""
     write("bob.py", character("Bob"))
     before = client.app[MANAGER].current
     async with wired(client) as wire:
@@ -243,7 +210,7 @@ async def test_a_dry_run_changes_nothing(client: Client, write: Write) -> None:
 
 
 async def test_the_fields_are_those_of_a_request(client: Client, tmp_path: Path) -> None:
-    """What a request over HTTP may say, an event may say."""
+    """An event may have all fields of an HTTP request."""
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "zoe.py").write_text(character("Zoe"))
     fields: dict[str, Any] = {"scope": "changed", "on_error": "keep", "check_isolated": False, "drain_seconds": 1}
@@ -258,7 +225,7 @@ async def test_the_fields_are_those_of_a_request(client: Client, tmp_path: Path)
 
 
 async def test_a_session_is_answered_in_the_order_of_its_events(client: Client) -> None:
-    """Of two reloads that one session asks for the first is carried out first, and both are answered."""
+    """Two reloads of one session run in order, and both are reported."""
     async with wired(client) as wire:
         for reason in ("one", "two"):
             await wire.send("reload", sessions="keep", reason=reason)
@@ -267,7 +234,8 @@ async def test_a_session_is_answered_in_the_order_of_its_events(client: Client) 
 
 
 async def test_two_askers_are_served_one_after_the_other(client: Client, store: SlowStore) -> None:
-    """Who asks during another's reload has its own carried out and answered, although the first one ends it."""
+    """A reload that another client queued behind the first one runs and is reported, although the first one ends its
+    session."""
     async with wired(client) as first, wired(client, "unmute") as second:
         async with busy(client, store):
             await first.send("reload", reason="one")
@@ -280,7 +248,7 @@ async def test_two_askers_are_served_one_after_the_other(client: Client, store: 
 
 
 async def test_who_leaves_does_not_stop_the_reload(client: Client, store: SlowStore) -> None:
-    """The reload of a client that is gone is carried out all the same, and nothing waits for the client."""
+    """The reload of a client that has left runs, and nothing waits for the client."""
     async with busy(client, store):
         async with wired(client) as wire:
             await wire.send("reload")
@@ -297,7 +265,7 @@ async def test_who_leaves_at_once_is_obeyed(client: Client) -> None:
 
 
 async def test_who_leaves_makes_no_noise(client: Client, store: SlowStore, caplog: pytest.LogCaptureFixture) -> None:
-    """What is refused after its asker has gone is logged as any refusal, and not as a fault."""
+    """The refusal of a reload whose client has left is logged as a refusal, not as an unexpected error."""
     async with busy(client, store):
         async with wired(client) as wire:
             await wire.send("reload", directory="/no/such/directory")
@@ -309,7 +277,7 @@ async def test_who_leaves_makes_no_noise(client: Client, store: SlowStore, caplo
 
 
 async def test_who_comes_back_meanwhile_does_not_wait_for_the_reload(client: Client, store: SlowStore) -> None:
-    """A client whose line was cut resumes at once, whatever its old session had asked for."""
+    """A client that lost its connection during its reload resumes at once."""
     async with wired(client) as lost, busy(client, store):
         await lost.send("reload", sessions="keep")
         await until(lambda: commands(client) == 1)
@@ -348,7 +316,7 @@ async def test_a_shutdown_answers_the_asker(start: StartClient) -> None:
 
 @EVERY_DIALECT
 async def test_a_fault_ends_the_session(client: Client, monkeypatch: pytest.MonkeyPatch, dialect: str) -> None:
-    """What nobody foresaw is told as such, and the socket closed with 1011."""
+    """An unexpected error is reported as such, and the socket closed with 1011."""
     monkeypatch.setattr(client.app[MANAGER], "reload_characters", None)
     async with wired(client, dialect) as wire:
         await wire.send("reload", sessions="keep")
@@ -356,12 +324,9 @@ async def test_a_fault_ends_the_session(client: Client, monkeypatch: pytest.Monk
     assert (fault["error"]["code"], code) == ("internal_error", 1011)
 
 
-# Refusals
-
-
 @EVERY_DIALECT
 async def test_a_refusal_carries_the_report(client: Client, write: Write, dialect: str) -> None:
-    """What failed is told with file and line, in the dialect's own shape; the session goes on."""
+    """The error of a refusal has the report with files and lines, in the dialect's own shape; the session continues."""
     write("bob.py", "X = 1\n1 / 0")
     async with wired(client, dialect) as wire:
         error = await wire.refusal(on_error="abort")
@@ -375,7 +340,7 @@ async def test_a_refusal_carries_the_report(client: Client, write: Write, dialec
 
 @pytest.mark.parametrize("fields", [{"directory": "/no/such/directory"}, {"on_error": "abort"}])
 async def test_a_refused_event_is_named(client: Client, write: Write, fields: dict[str, str]) -> None:
-    """The error repeats the `event_id` of the event that it answers, however long that took."""
+    """The error has the `event_id` of its event, however late it is sent."""
     write("bob.py", "1 / 0")
     async with wired(client) as wire:
         assert (await wire.refusal(event_id="mine", **fields))["event_id"] == "mine"
@@ -403,7 +368,7 @@ async def test_endless_fields_are_refused(client: Client) -> None:
 async def test_tracebacks_do_not_make_an_event_too_long(
     client: Client, write: Write, monkeypatch: pytest.MonkeyPatch, on_error: str
 ) -> None:
-    """Where a report has more than many clients take, its tracebacks are left out; the errors stay."""
+    """The tracebacks of a report that is too long for one event are left out, and its errors stay."""
     write("bob.py", "1 / 0")
     for most, is_whole in ((MOST_EVENT, True), (1_000, False)):
         monkeypatch.setattr("charhost.web.realtime.character_commands.MOST_EVENT", most)
@@ -430,12 +395,9 @@ async def test_an_endless_number_is_refused(client: Client) -> None:
         assert (await wire.next())["error"]["code"] == "invalid_request"
 
 
-# Authority
-
-
 @EVERY_DIALECT
 async def test_without_authority_nothing_is_learned(client: Client, directory: Path, dialect: str) -> None:
-    """The answer is the same to the byte for a path that exists, one that does not, and what is no request at all."""
+    """Without authority an existing path, a missing one and an invalid request have the same response, to the byte."""
     asked: list[dict[str, Any]] = [
         {"directory": str(directory)},
         {"directory": "/no/such/directory"},
@@ -485,7 +447,7 @@ async def test_wrong_keys_are_counted(start: StartClient) -> None:
 async def test_authority_is_that_of_the_last_upgrade(
     start: StartClient, before: str | None, after: str | None, code: str | None
 ) -> None:
-    """Who resumes a session may do what it showed a key for now, not what was shown before."""
+    """A resumed session has the authority of its own handshake, not that of the first one."""
     client = await start(admin_key="root")
     async with wired(client, key=before) as lost:
         (session_id,) = client.app[SESSIONS]._live
@@ -494,8 +456,6 @@ async def test_authority_is_that_of_the_last_upgrade(
         await lost.rest()
     assert answer.get("error", {}).get("code") == code
 
-
-# Promise 5
 
 ROWS = [
     row
@@ -510,7 +470,7 @@ ROWS = [
 async def test_every_outcome_is_told_as_over_http(
     row: Row, start: StartClient, directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """For each outcome the answer, the report, the metric, the log line and the history agree (promise 5)."""
+    """For each outcome the response, the report, the metric, the log line and the history agree (promise 5)."""
     client = await start(**row.settings)
     row.world(Scene(directory, monkeypatch, row.settings))
     if row.world is stopping:

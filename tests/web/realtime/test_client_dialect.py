@@ -1,4 +1,4 @@
-"""Which dialect a client speaks."""
+"""The dialect of a client."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ KEY = "openai-insecure-api-key.x"
 
 
 def by_handshake(query: str = "", **headers: str) -> Dialect | None:
-    """What the handshake tells."""
+    """Return the dialect by the handshake."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     return dialect_of(make_mocked_request("GET", f"/v1/realtime?{query}", headers=named))
 
 
 def test_a_bare_handshake_tells_nothing() -> None:
-    """unmute's clients and bare scripts say what they are by their first event only."""
+    """A handshake of Unmute's clients, or without any mark, leaves the dialect unknown."""
     assert by_handshake() is None
     assert by_handshake("x=1", Sec_WebSocket_Protocol="realtime, openai-agents-sdk.0.20.0", OpenAI_Beta="x") is None
 
@@ -76,5 +76,5 @@ def test_an_unknown_dialect_is_none() -> None:
     ],
 )
 def test_the_first_event_tells(event: dict[str, Any], dialect: Dialect) -> None:
-    """What only one kind of client sends tells which it is; all else is taken for GA."""
+    """A first event of only one dialect decides the dialect; any other is GA."""
     assert dialect_by(event) == dialect

@@ -39,7 +39,7 @@ from tests.web.realtime.openai_client import (
 
 @pytest.fixture
 async def script(client: Client) -> Script:
-    """What the model of all characters says."""
+    """The scripted model of all characters."""
     script = Script()
     client.app[CONVERSATIONS].models = script
     return script
@@ -69,7 +69,7 @@ async def test_text_turn(client: Client, script: Script, dialect: Dialect) -> No
 
 
 async def test_items_follow_each_other(caller: Caller) -> None:
-    """What was said names what was said before it; the very first item names nothing."""
+    """Each item names the one before it, and the first one names none."""
     first = await caller.say("Hi")
     await caller.respond()
     answer = next(e for e in caller.events if e["type"] == "conversation.item.done" and e["item"]["role"] != "user")
@@ -91,7 +91,7 @@ async def test_function_call(client: Client, script: Script, dialect: Dialect) -
 
 
 async def test_tool_round_trip(caller: Caller, script: Script) -> None:
-    """The client's result goes back to the model behind its call, and a text turn follows."""
+    """The client's result is sent to the model after its call, and a text turn follows."""
     script.then(call("get_weather", "{}"), end("tool_calls")).then("Sunny.")
     await caller.update(tools=[WEATHER])
     await caller.say("How is the weather?")
@@ -126,7 +126,7 @@ async def test_call_without_arguments(caller: Caller, script: Script) -> None:
 
 @DIALECTS
 async def test_cancel_in_the_middle(client: Client, script: Script, dialect: Dialect) -> None:
-    """What was said so far is closed as incomplete, and the model is stopped."""
+    """A cancelled response closes its text as incomplete, and the model is stopped."""
     script.then("Once upon", " a time", script.go, "never")
     async with calling(client, dialect) as caller:
         await caller.send("response.create")
@@ -141,7 +141,7 @@ async def test_cancel_in_the_middle(client: Client, script: Script, dialect: Dia
 
 
 async def test_cancelled_words_stay(caller: Caller, script: Script) -> None:
-    """The model is told in the next turn what it had said before it was cut off."""
+    """The model receives the text of a cancelled response in the next turn."""
     script.then("Once upon", script.go)
     await caller.send("response.create")
     await caller.until("response.output_text.delta")
@@ -154,7 +154,7 @@ async def test_cancelled_words_stay(caller: Caller, script: Script) -> None:
 
 @DIALECTS
 async def test_cancel_before_anything(client: Client, script: Script, dialect: Dialect) -> None:
-    """Where nothing was said yet the response has its end and nothing else."""
+    """A response that is cancelled before its first text has only its end."""
     script.then(script.go)
     async with calling(client, dialect) as caller:
         await caller.ask("response.create")
@@ -178,7 +178,7 @@ async def test_cancel_in_a_call(caller: Caller, script: Script) -> None:
 @DIALECTS
 @pytest.mark.parametrize("said", [(), ("Once upon",)])
 async def test_failure_of_the_model(client: Client, script: Script, dialect: Dialect, said: tuple[str, ...]) -> None:
-    """A model that fails ends the response as failed; no error event is sent, and the session goes on."""
+    """A failure of the model fails the response without an error event, and the session continues."""
     script.then(*said, ModelError("server_error", "The language model failed.")).then("Yes.")
     async with calling(client, dialect) as caller:
         done = await caller.respond()
@@ -193,7 +193,7 @@ async def test_failure_of_the_model(client: Client, script: Script, dialect: Dia
 
 @pytest.mark.parametrize(("reason", "told"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
 async def test_incomplete_answer(caller: Caller, script: Script, reason: FinishReason, told: str) -> None:
-    """An answer that the model was not let finish says so."""
+    """A response that reached a limit is incomplete."""
     script.then("Once", end(reason))
     done = await caller.respond()
     assert (done["status"], done["status_details"]) == ("incomplete", {"type": "incomplete", "reason": told})
@@ -202,13 +202,13 @@ async def test_incomplete_answer(caller: Caller, script: Script, reason: FinishR
 
 @pytest.mark.parametrize("busy", ["busy", "rate_limited"])
 async def test_busy_model(caller: Caller, script: Script, busy: Literal["busy", "rate_limited"]) -> None:
-    """That the model has too much to do is told apart from a failure."""
+    """A busy model has an error code of its own."""
     script.then(ModelError(busy, "Later."))
     assert (await caller.respond())["status_details"]["error"]["code"] == "rate_limit_exceeded"
 
 
 async def test_fault_in_a_turn(caller: Caller, script: Script) -> None:
-    """An unexpected error shows nothing of itself to the client, and the session goes on."""
+    """An unexpected error shows no details to the client, and the session continues."""
     script.then("Once", RuntimeError("s3cret")).then("Yes.")
     done = await caller.respond()
     assert done["status_details"]["error"]["code"] == "internal_error"
@@ -230,7 +230,7 @@ async def test_failing_prompt(client: Client, script: Script, write: Write) -> N
 
 
 async def test_tools_of_the_character_are_not_seen(client: Client, script: Script, write: Write) -> None:
-    """A tool that the character runs leaves no trace on the wire, only in what the model is asked next."""
+    """A call of the character's own tool has no events, and its result is sent to the model."""
     tool = {"type": "function", "function": {"name": "roll", "parameters": {"type": "object", "properties": {}}}}
     source = character("Ada").replace("class", f"TOOLS = [{tool}]\n\n\nclass")
     source += "\n    def get_tools(self):\n        return TOOLS\n"
@@ -284,7 +284,7 @@ async def test_beta_session_is_flat(client: Client, script: Script) -> None:
 
 
 async def test_instructions_come_behind_the_prompt(caller: Caller, script: Script) -> None:
-    """A client's instructions are further wishes: they never replace the character, nor is it shown."""
+    """A client's instructions follow the character's prompt, which is never sent to the client."""
     assert (await caller.update(instructions="Be brief."))["instructions"] == "Be brief."
     await caller.respond()
     assert (await caller.update(instructions=""))["instructions"] == ""
@@ -295,7 +295,7 @@ async def test_instructions_come_behind_the_prompt(caller: Caller, script: Scrip
 
 
 async def test_update_between_two_deltas(caller: Caller, script: Script) -> None:
-    """An update in the middle of a response is answered at once, and holds from the next response on."""
+    """An update during a response is acknowledged at once, and is valid from the next response on."""
     script.then("Once", script.go, " upon")
     await caller.send("response.create")
     await caller.until("response.output_text.delta")
@@ -332,7 +332,7 @@ async def test_what_the_model_is_asked(caller: Caller, script: Script) -> None:
     ],
 )
 async def test_item_is_given_back(caller: Caller, item: dict[str, Any]) -> None:
-    """What a client may create comes back with an id and a status, and can be retrieved."""
+    """An item that a client creates is sent back with an id and a status, and can be retrieved."""
     created = (await caller.create(item))["item"]
     assert created == item | {"id": created["id"], "object": "realtime.item", "status": "completed"}
     assert (await caller.ask("conversation.item.retrieve", item_id=created["id"]))["item"] == created
@@ -355,7 +355,7 @@ async def test_place_of_an_item(caller: Caller, script: Script, previous: str | 
 
 
 async def test_deleted_item_is_forgotten(caller: Caller, script: Script) -> None:
-    """A deleted item is neither found nor told to the model."""
+    """A deleted item cannot be retrieved, and is not sent to the model."""
     await caller.say("A", id="a")
     await caller.say("B", id="b")
     assert (await caller.ask("conversation.item.delete", item_id="a"))["type"] == "conversation.item.deleted"
@@ -365,7 +365,7 @@ async def test_deleted_item_is_forgotten(caller: Caller, script: Script) -> None
 
 
 async def test_item_during_a_response(caller: Caller, script: Script) -> None:
-    """What the user says meanwhile is answered at once, and heard in the next response."""
+    """An item that is created during a response is acknowledged at once, and part of the next response."""
     script.then("Once", script.go)
     await caller.send("response.create")
     await caller.until("response.output_text.delta")
@@ -378,7 +378,7 @@ async def test_item_during_a_response(caller: Caller, script: Script) -> None:
 
 
 async def test_delete_of_the_item_that_is_being_said(caller: Caller, script: Script) -> None:
-    """The response goes on to its end, and the model does not hear of the item again."""
+    """A response whose item is deleted continues to its end, and the item is not sent to the model again."""
     script.then("Once", script.go, " upon")
     await caller.send("response.create")
     item_id = (await caller.until("response.output_text.delta"))["item_id"]
@@ -393,7 +393,7 @@ async def test_delete_of_the_item_that_is_being_said(caller: Caller, script: Scr
 
 
 async def test_second_response_is_refused(caller: Caller, script: Script) -> None:
-    """One response at a time; the running one goes on, and the next one is welcome as soon as it is done."""
+    """A second response is refused while one is in progress, and accepted after it."""
     script.then("Once", script.go)
     running = (await caller.ask("response.create"))["response"]["id"]
     error = await caller.error("response.create", event_id="mine")
@@ -427,7 +427,7 @@ async def test_items_of_an_aside_are_not_told(caller: Caller, script: Script) ->
 
 
 async def test_input_is_all_that_the_model_hears(caller: Caller, script: Script) -> None:
-    """With `input` the model is told of these items, by reference or in full, and of no others."""
+    """With `input` the model receives only these items, by reference or in full."""
     await caller.say("Not this.")
     await caller.say("This.", id="this")
     message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "And this."}]}
@@ -436,7 +436,7 @@ async def test_input_is_all_that_the_model_hears(caller: Caller, script: Script)
 
 
 async def test_wishes_for_one_response(caller: Caller, script: Script) -> None:
-    """What a response.create asks for holds for this one only."""
+    """The fields of a response.create are valid for that response only."""
     wishes = {"instructions": "Once.", "tools": [WEATHER], "max_output_tokens": 9}
     done = await caller.respond(**wishes, metadata={"a": "b"})
     assert (done["max_output_tokens"], done["metadata"]) == (9, {"a": "b"})
@@ -460,7 +460,7 @@ async def test_wishes_of_a_beta_client(client: Client, script: Script) -> None:
 
 
 async def test_too_many_asides(caller: Caller, script: Script) -> None:
-    """A client cannot have the model asked without end at a time."""
+    """The number of concurrent responses out of band is limited."""
     for _ in range(8):
         script.then(script.go)
         await caller.send("response.create", response={"conversation": "none"})
@@ -470,7 +470,7 @@ async def test_too_many_asides(caller: Caller, script: Script) -> None:
 
 
 async def test_cancel_by_id(caller: Caller, script: Script) -> None:
-    """With an id that response is cancelled, be it of the conversation or not; the other goes on."""
+    """A cancel with an id cancels that response, of the conversation or not, and no other."""
     script.then(script.go).then(script.go)
     main = (await caller.ask("response.create"))["response"]["id"]
     aside = (await caller.ask("response.create", response={"conversation": "none"}))["response"]["id"]
@@ -497,7 +497,7 @@ async def test_cancel_after_the_end(caller: Caller) -> None:
 
 
 async def test_cancel_twice(caller: Caller, script: Script) -> None:
-    """A second cancel does no harm, whichever way it is answered."""
+    """A second cancel has no effect."""
     script.then("Once", script.go)
     await caller.send("response.create")
     await caller.until("response.output_text.delta")
@@ -526,12 +526,12 @@ def session(**fields: object) -> Event:
 
 
 def response(**fields: object) -> Event:
-    """A wish for a response."""
+    """Return a response.create."""
     return {"type": "response.create", "response": fields}
 
 
 def audio(**fields: object) -> Event:
-    """An update of what is heard."""
+    """Return an update of the input audio."""
     return session(audio={"input": fields})
 
 
@@ -631,7 +631,7 @@ REFUSED: list[tuple[Event, str, str | None]] = [
 
 @pytest.mark.parametrize(("event", "code", "param"), REFUSED)
 async def test_refused(client: Client, caller: Caller, event: Event, code: str, param: str | None) -> None:
-    """What cannot be obeyed gets one error with the event's id, changes nothing, and the session goes on."""
+    """A refused event has one error with its id, changes nothing, and the session continues."""
     await caller.say(id="known")
     before = await caller.update()
     error = await caller.ask(event["type"], event_id="mine", **{k: v for k, v in event.items() if k != "type"})
@@ -644,14 +644,14 @@ async def test_refused(client: Client, caller: Caller, event: Event, code: str, 
 
 
 async def test_unknown_reference_is_refused(caller: Caller) -> None:
-    """An item that is not there cannot be answered."""
+    """A reference to an unknown item is refused."""
     error = await caller.error("response.create", response={"input": [{"type": "item_reference", "id": "nope"}]})
     assert "nope" in error["message"]
     assert caller.grammar.running == {}
 
 
 async def test_unknown_type_lists_the_known_ones(caller: Caller) -> None:
-    """Who guesses is told what there is."""
+    """The error of an unknown event type lists the known ones."""
     error = await caller.error("nope")
     assert "Supported types are: session.update, conversation.item.create" in error["message"]
 
@@ -693,7 +693,7 @@ def anything(chance: Random) -> Event:
 @DIALECTS
 @pytest.mark.parametrize("seed", range(5))
 async def test_any_order(client: Client, script: Script, dialect: Dialect, seed: int) -> None:
-    """Whatever a client asks in whatever order: what it is told obeys the grammar, and each response ends."""
+    """In any order of requests the events obey the grammar, and each response ends."""
     chance = Random(seed)
     steps: list[Step] = [
         "Once",
@@ -724,7 +724,7 @@ async def test_any_order(client: Client, script: Script, dialect: Dialect, seed:
 
 
 async def test_audio_is_taken_without_a_word(caller: Caller) -> None:
-    """Clients stream all the time: only who commits is told, once, that this server cannot hear."""
+    """Appended audio has no response, and a commit has one error: this server takes no audio."""
     await caller.send("input_audio_buffer.append", audio=SILENCE)
     assert (await caller.error("input_audio_buffer.commit"))["code"] == "input_audio_buffer_commit_empty"
     for _ in range(50):
@@ -741,7 +741,7 @@ async def test_empty_commit_says_how_much_there_was(caller: Caller) -> None:
 
 
 async def test_refused_commit_keeps_the_audio(caller: Caller) -> None:
-    """A refused event changes nothing: what came before it counts for the next commit."""
+    """A refused commit keeps the audio for the next one."""
     half = base64.b64encode(bytes(2_400)).decode()
     for code in ("input_audio_buffer_commit_empty", "audio_not_supported"):
         await caller.send("input_audio_buffer.append", audio=half)
@@ -749,7 +749,7 @@ async def test_refused_commit_keeps_the_audio(caller: Caller) -> None:
 
 
 async def test_audio_can_be_cleared(caller: Caller) -> None:
-    """A clear is answered, and leaves nothing to commit."""
+    """A clear is acknowledged, and leaves no audio to commit."""
     await caller.send("input_audio_buffer.append", audio=base64.b64encode(bytes(9_600)).decode())
     assert (await caller.ask("input_audio_buffer.clear"))["type"] == "input_audio_buffer.cleared"
     assert (await caller.error("input_audio_buffer.commit"))["code"] == "input_audio_buffer_commit_empty"
@@ -772,7 +772,7 @@ async def test_long_message(caller: Caller, script: Script) -> None:
 
 
 async def test_many_events_in_one_packet(caller: Caller) -> None:
-    """A client that says a lot at once, and then reads, gets all its answers."""
+    """A client that sends many events at once, and then reads, receives all responses."""
     frames = []
     for number in range(300):
         text = json.dumps({"type": "session.update", "session": {"instructions": str(number)}}).encode()
@@ -801,7 +801,7 @@ async def test_slow_client_gets_every_delta(client: Client, script: Script) -> N
 
 
 async def test_slow_client_of_many_responses(client: Client, script: Script) -> None:
-    """Also eight responses at a time wait for a client that does not read; none of them drives it out."""
+    """Eight concurrent responses wait for a client that does not read, and none of them ends its session."""
     words = [f" {number}{'x' * 20_000}" for number in range(60)]
     for _ in range(8):
         script.then(*words)
@@ -819,7 +819,7 @@ async def test_slow_client_of_many_responses(client: Client, script: Script) -> 
 
 
 async def test_leaving_client_stops_the_model(client: Client, script: Script) -> None:
-    """Nobody pays for an answer that nobody hears; and it is counted as cancelled."""
+    """The model of a client that left is stopped, and the response counted as cancelled."""
     script.then("Once", script.go)
     async with calling(client) as caller:
         await caller.send("response.create")
@@ -831,7 +831,8 @@ async def test_leaving_client_stops_the_model(client: Client, script: Script) ->
 
 
 async def test_reload_in_the_middle_of_a_turn(client: Client, script: Script) -> None:
-    """What was said is closed, the response fails with the reason, then comes the close message, then 1012."""
+    """A reload in the middle of a turn closes its text, fails the response with the reason, and sends the close
+    message and 1012."""
     script.then("Once upon", script.go)
     async with calling(client) as caller:
         await caller.send("response.create")
@@ -846,7 +847,7 @@ async def test_reload_in_the_middle_of_a_turn(client: Client, script: Script) ->
 
 
 async def test_nothing_is_heard_after_the_close_message(client: Client, script: Script) -> None:
-    """What a client asks while its close message waits to be read starts nothing any more."""
+    """An event that arrives after the close message is not processed."""
     async with calling(client) as caller:
         (live,) = client.app[SESSIONS]._live.values()
         transport(caller).pause_reading()
@@ -863,7 +864,7 @@ async def test_nothing_is_heard_after_the_close_message(client: Client, script: 
 
 
 async def test_shutdown_in_the_middle_of_a_turn(client: Client, script: Script) -> None:
-    """The response has its end, then the client is told 1001."""
+    """At a shutdown the response ends, and then the client is closed with 1001."""
     script.then("Once upon", script.go)
     async with calling(client) as caller:
         await caller.send("response.create")
@@ -875,7 +876,7 @@ async def test_shutdown_in_the_middle_of_a_turn(client: Client, script: Script) 
 
 
 async def test_kept_session_ends_its_turn_with_the_old_character(client: Client, script: Script, write: Write) -> None:
-    """Under `close_affected` a session whose character is as it was goes on in the middle of its turn."""
+    """With `close_affected` a session with an equal character continues in the middle of its turn."""
     script.then("Once", script.go, " upon")
     async with calling(client) as caller:
         await caller.send("response.create")
@@ -890,7 +891,7 @@ async def test_kept_session_ends_its_turn_with_the_old_character(client: Client,
 
 
 async def test_failure_of_one_is_not_felt_by_another(client: Client, script: Script) -> None:
-    """While the model of one client fails, another one is answered."""
+    """A failing model of one client does not affect another one."""
     script.then("Once", script.go, " upon.").then(RuntimeError("x"))
     async with calling(client) as one, calling(client) as two:
         await one.send("response.create")
@@ -904,7 +905,7 @@ async def test_failure_of_one_is_not_felt_by_another(client: Client, script: Scr
 async def test_fault_of_charhost_ends_one_session(
     client: Client, script: Script, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A bug in telling a turn is told as 1011 and logged; the other session goes on."""
+    """An unexpected error while events are sent closes that session with 1011 and is logged; another one continues."""
     send = ResponseEvents.send
     async with calling(client) as one, calling(client) as two:
         monkeypatch.setattr(ResponseEvents, "send", lambda *_: 1 / 0)
@@ -917,7 +918,7 @@ async def test_fault_of_charhost_ends_one_session(
 
 
 async def test_conversations_do_not_meet(client: Client, script: Script) -> None:
-    """What one client says another one's model never hears."""
+    """The text of one client is not sent to the model of another one."""
     async with calling(client) as one, calling(client) as two:
         await one.say("Only mine.", id="mine")
         assert (await two.error("conversation.item.retrieve", item_id="mine"))["code"]

@@ -41,13 +41,13 @@ __all__ = ["start"]
 
 
 async def update(ws: ClientWebSocketResponse, **session: object) -> Any:
-    """The answer to a session.update."""
+    """Send a session.update, and return its response."""
     await ws.send_json({"type": "session.update", "session": session})
     return await ws.receive_json(timeout=20)
 
 
 async def ask(ws: ClientWebSocketResponse, event: object) -> Any:
-    """The error that an event is answered with."""
+    """Send an event, and return its error."""
     await ws.send_str(event if isinstance(event, str) else json.dumps(event))
     answer = await ws.receive_json(timeout=20)
     assert answer["type"] == "error"
@@ -69,7 +69,7 @@ async def ask(ws: ClientWebSocketResponse, event: object) -> Any:
 async def test_the_subprotocol_is_selected_when_it_is_offered(
     client: Client, offered: tuple[str, ...], selected: str | None
 ) -> None:
-    """`realtime` is answered to who offers it, and nothing to others: clients abort on anything else."""
+    """The subprotocol `realtime` is selected only if it was offered, since clients abort otherwise."""
     async with client.ws_connect(REALTIME, protocols=offered) as ws:
         assert ws.protocol == selected
 
@@ -96,20 +96,20 @@ async def test_mismatched_subprotocols_without_a_key_are_logged(
 
 
 async def test_a_plain_get_is_told_to_upgrade(client: Client) -> None:
-    """Without a WebSocket handshake the answer says what is missing."""
+    """A request without a WebSocket handshake is refused, with the missing header."""
     answer = await client.get(REALTIME)
     assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
 
 
 async def test_a_refused_handshake_has_the_error_shape_of_openai(client: Client) -> None:
-    """Where a client of OpenAI's asks, a refusal is one that it can read."""
+    """A refused handshake has an error of OpenAI's shape."""
     error = (await (await client.get(REALTIME)).json())["error"]
     assert (error["type"], error["code"], error["param"]) == ("invalid_request_error", "upgrade_required", None)
     assert error["message"]
 
 
 async def test_a_page_of_any_site_may_talk(client: Client) -> None:
-    """Who talks needs no authority: unmute's frontend is served from another port."""
+    """A page of any site can open a session, since Unmute's frontend is served from another port."""
     async with client.ws_connect(REALTIME, headers={"Origin": "http://localhost:3000"}) as ws:
         assert (await ws.receive_json())["type"] == "session.created"
 
@@ -130,7 +130,7 @@ async def test_the_server_asks_whether_a_client_is_there(client: Client, monkeyp
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer wrong"}])
 async def test_without_the_key_there_is_no_handshake(start: StartClient, headers: dict[str, str]) -> None:
-    """Where a key is asked for, a missing or wrong one is refused before the upgrade."""
+    """With a configured key a missing or wrong one is refused before the upgrade."""
     client = await start(api_key="s3cret")
     with pytest.raises(WSServerHandshakeError) as refused:
         await client.ws_connect(REALTIME, headers=headers)
@@ -138,13 +138,13 @@ async def test_without_the_key_there_is_no_handshake(start: StartClient, headers
 
 
 async def test_without_the_key_not_even_the_protocol_is_told(start: StartClient) -> None:
-    """Where a key is asked for, a plain request without it learns that first."""
+    """With a configured key a plain request without it is refused for that first."""
     client = await start(api_key="s3cret")
     assert (await client.get(REALTIME)).status == 401
 
 
 async def test_a_page_is_told_that_its_key_is_wrong(start: StartClient) -> None:
-    """A page cannot read the status of a refused handshake: it is told by an event and close 3000."""
+    """A page with a wrong key receives an event and close code 3000, as it cannot read the status of a handshake."""
     client = await start(api_key="s3cret")
     async with client.ws_connect(REALTIME, protocols=("realtime", "openai-insecure-api-key.wrong")) as ws:
         (event,), code, reason = await events(ws)
@@ -154,7 +154,7 @@ async def test_a_page_is_told_that_its_key_is_wrong(start: StartClient) -> None:
 
 @pytest.mark.parametrize("field", ["call_id", "intent"])
 async def test_what_is_no_conversation_is_refused(client: Client, field: str) -> None:
-    """Clients that would join a call, or have speech written down, are told that there is no such thing here."""
+    """Handshakes for calls and transcriptions are refused."""
     async with client.ws_connect(REALTIME, params={"model": "Ada", field: "transcription"}) as ws:
         (event,), code, _ = await events(ws)
     assert (code, event["error"]["code"], event["error"]["param"]) == (4004, "invalid_value", field)
@@ -181,7 +181,7 @@ async def first(ws: ClientWebSocketResponse) -> Any:
     ],
 )
 async def test_a_client_of_openai_is_greeted_at_once(client: Client, options: dict[str, Any], is_beta: bool) -> None:
-    """Where the handshake says which dialect it is, session.created waits for nothing."""
+    """With a known dialect session.created is sent at once."""
     async with client.ws_connect(HOLDING, **options) as ws:
         event = await first(ws)
     assert (event["type"], "modalities" in event["session"]) == ("session.created", is_beta)
@@ -203,7 +203,7 @@ async def test_a_client_of_openai_is_greeted_at_once(client: Client, options: di
 async def test_the_first_event_tells_the_dialect(
     client: Client, event: dict[str, Any], is_beta: bool, answers: list[str]
 ) -> None:
-    """A client whose handshake says nothing is greeted in the dialect of its first event, which is then obeyed."""
+    """A client with an unknown dialect is greeted in that of its first event, which is then processed."""
     async with client.ws_connect(HOLDING) as ws:
         await ws.send_json(event)
         created = await first(ws)
@@ -234,7 +234,7 @@ async def test_a_client_of_unmute_is_not_greeted(client: Client, event: dict[str
 
 @pytest.mark.parametrize(("text", "code"), [("hello", "invalid_json"), (b"hello", "invalid_event")])
 async def test_nonsense_at_first_is_answered_as_ga(client: Client, text: str | bytes, code: str) -> None:
-    """What is no event tells no dialect: the client is greeted, then refused."""
+    """After an invalid first event a client is greeted in GA, and the event is refused."""
     async with client.ws_connect(HOLDING) as ws:
         await (ws.send_bytes(text) if isinstance(text, bytes) else ws.send_str(text))
         assert (await first(ws))["session"]["type"] == "realtime"
@@ -242,7 +242,7 @@ async def test_nonsense_at_first_is_answered_as_ga(client: Client, text: str | b
 
 
 async def test_a_client_that_says_nothing_is_greeted_later(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whoever waits for session.created gets it after a while, and once."""
+    """A client that sends nothing receives session.created after a while, once."""
     monkeypatch.setattr("charhost.web.realtime.dispatcher.DIALECT_DEADLINE", 0.05)
     async with client.ws_connect(HOLDING) as ws:
         assert (await first(ws))["session"]["type"] == "realtime"
@@ -276,7 +276,7 @@ async def test_a_client_that_left_is_not_greeted(client: Client, monkeypatch: py
 
 
 async def test_a_reload_finds_a_client_that_was_not_greeted(client: Client) -> None:
-    """A client that has said nothing yet is told of a reload as the others are, and of nothing else."""
+    """A client that has sent nothing yet receives the close message of a reload, and nothing else."""
     async with client.ws_connect(HOLDING) as ws:
         await until(lambda: len(client.app[SESSIONS]) == 1)
         await reload(client)
@@ -301,7 +301,7 @@ async def test_session_created_comes_first(client: Client) -> None:
 
 
 async def test_the_first_good_one_is_the_default(client: Client, write: Write) -> None:
-    """Who names nobody talks to the first good character."""
+    """Without a name a session has the first good character."""
     write("aaron.py", character("Aaron").replace("True", "False"))
     await reload(client)
     async with client.ws_connect(REALTIME) as ws:
@@ -337,7 +337,7 @@ async def test_an_unknown_model_is_refused(client: Client, name: str) -> None:
 
 @pytest.mark.parametrize("params", [{}, {"model": "Ada"}])
 async def test_an_empty_set_is_refused(start: StartClient, tmp_path: Path, params: dict[str, str]) -> None:
-    """Where there is nobody to talk to the client is told so."""
+    """Without a character a session is refused with the reason."""
     client = await start(directory=tmp_path / "nowhere")
     async with client.ws_connect(REALTIME, params=params) as ws:
         (event,), code, _ = await events(ws)
@@ -345,7 +345,7 @@ async def test_an_empty_set_is_refused(start: StartClient, tmp_path: Path, param
 
 
 async def test_a_refused_client_is_no_session(client: Client) -> None:
-    """Who was turned away is not counted among the sessions."""
+    """A refused client is not counted as a session."""
     async with client.ws_connect(REALTIME, params={"model": "Nobody"}) as ws:
         await events(ws)
     assert (len(client.app[SESSIONS]), closed(client, "client")) == (0, None)
@@ -381,7 +381,7 @@ async def test_an_update_never_chooses_over_the_query(client: Client, write: Wri
 
 
 async def test_the_choice_ends_with_the_first_response(client: Client, write: Write) -> None:
-    """Who has been answered by one character does not change it for another."""
+    """After the first response a session does not change its character."""
     write("bob.py", character("Bob"))
     await reload(client)
     async with client.ws_connect(REALTIME) as ws:
@@ -392,7 +392,7 @@ async def test_the_choice_ends_with_the_first_response(client: Client, write: Wr
 
 
 async def test_the_voice_of_a_session_is_its_character(client: Client, write: Write) -> None:
-    """As long as a client names no voice, the voice is that of whom it talks to."""
+    """Until a client sets a voice, the voice is the character's name."""
     write("bob.py", character("Bob"))
     await reload(client)
     async with client.ws_connect(REALTIME) as ws:
@@ -401,14 +401,14 @@ async def test_the_voice_of_a_session_is_its_character(client: Client, write: Wr
 
 
 async def test_an_unknown_model_in_an_update_is_ignored(client: Client) -> None:
-    """`gpt-realtime`, which SDKs send, is nobody here and no error."""
+    """An unknown model in an update, as SDKs send it, is no error."""
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
         assert (await update(ws, model="gpt-realtime"))["session"]["model"] == "Ada"
 
 
 async def test_an_update_answers_with_the_whole_session(client: Client) -> None:
-    """Every update is answered with the session as it is now; what was not named stays."""
+    """Each update is acknowledged with the whole session, and missing fields are unchanged."""
     async with client.ws_connect(REALTIME) as ws:
         created = (await ws.receive_json())["session"]
         assert (await update(ws, instructions="Be brief."))["session"] == created | {"instructions": "Be brief."}
@@ -433,7 +433,7 @@ async def test_an_update_answers_with_the_whole_session(client: Client) -> None:
 async def test_a_bad_event_is_answered_and_the_session_goes_on(
     client: Client, event: object, code: str, param: str | None
 ) -> None:
-    """What cannot be obeyed gets one error that echoes the event's id, and changes nothing."""
+    """An invalid event has one error with its id, changes nothing, and the session continues."""
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
         error = await ask(ws, event)
@@ -487,7 +487,7 @@ async def test_a_long_message_is_read(client: Client) -> None:
 
 
 async def test_a_reload_says_why_and_closes_with_1012(client: Client, directory: Path) -> None:
-    """A client is told what happened, that it may come back and when, and is closed with 1012 (promise 29)."""
+    """A reload closes with 1012 after an event with the reason and the delay before reconnecting (promise 29)."""
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
         await reload(client)
@@ -505,7 +505,7 @@ async def test_a_reload_says_why_and_closes_with_1012(client: Client, directory:
 
 
 async def test_the_answer_counts_the_sessions(client: Client) -> None:
-    """The report says how many sessions there were and how many it touched."""
+    """The report has the number of sessions, and of those affected."""
     async with client.ws_connect(REALTIME) as one, client.ws_connect(REALTIME) as two:
         await one.receive()
         await two.receive()
@@ -542,7 +542,7 @@ async def test_a_long_path_does_not_change_the_close_code(client: Client, tmp_pa
 
 @pytest.mark.parametrize("name", [b"caf\xe9", "développeuse".encode()])
 async def test_any_path_can_be_told(start: StartClient, tmp_path: Path, name: bytes) -> None:
-    """A directory whose name is not UTF-8 is reloaded and told of as any other (promise 29)."""
+    """A directory whose name is not UTF-8 is reloaded, and named in the close message (promise 29)."""
     directory = tmp_path / os.fsdecode(name)
     directory.mkdir()
     (directory / "ada.py").write_text(character("Ada"))
@@ -558,7 +558,7 @@ async def test_any_path_can_be_told(start: StartClient, tmp_path: Path, name: by
     [{"on_error": "abort"}, {"dry_run": True}, {"directory": "/nowhere"}, {"directory": "x"}, {"colour": 1}],
 )
 async def test_a_failed_reload_sends_no_frame(client: Client, write: Write, fields: dict[str, object]) -> None:
-    """Neither a refused reload nor a dry run reaches a client: the next thing it gets is its own answer (promise 9)."""
+    """Neither a refused reload nor a dry run sends anything to a client (promise 9)."""
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
         write("bob.py", "def broken(:")
@@ -568,7 +568,7 @@ async def test_a_failed_reload_sends_no_frame(client: Client, write: Write, fiel
 
 
 async def test_kept_sessions_go_on(client: Client, write: Write) -> None:
-    """With `sessions: keep` nobody is told, and each stays with the version it began with (promise 19)."""
+    """With `sessions: keep` no session receives an event, and each keeps its version (promise 19)."""
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
         write("ada.py", character("Ada II"))
@@ -577,7 +577,7 @@ async def test_kept_sessions_go_on(client: Client, write: Write) -> None:
 
 
 async def test_the_policy_of_the_server_is_the_default(start: StartClient) -> None:
-    """Where the request does not say what happens to sessions the setting does."""
+    """Without `sessions` in the request the policy of the settings is used."""
     client = await start(sessions="keep")
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
@@ -586,7 +586,7 @@ async def test_the_policy_of_the_server_is_the_default(start: StartClient) -> No
 
 
 async def test_frames_on_their_way_come_before_the_close_message(client: Client) -> None:
-    """The close travels behind what was queued: nothing that was said is lost."""
+    """The close message is sent after all queued frames."""
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
         for number in range(50):
@@ -627,7 +627,7 @@ async def test_a_session_is_of_one_generation_or_was_told(client: Client, write:
 async def test_a_swap_during_the_handshake_is_not_missed(
     client: Client, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
-    """A session that is opened at the very moment of a swap is on the new set or is told (promise 8)."""
+    """A session that is opened during a swap has the new set or is notified (promise 8)."""
     manager, sessions, prepare = client.app[MANAGER], client.app[SESSIONS], web.WebSocketResponse.prepare
 
     def swap() -> None:
@@ -648,7 +648,8 @@ async def test_a_swap_during_the_handshake_is_not_missed(
 
 
 async def test_a_client_that_does_not_read_delays_nobody(start: StartClient) -> None:
-    """With one client stuck the answer and the other clients' close come at once, and it is cut off (promise 14)."""
+    """A client that does not read delays neither the report nor other clients' close, and is disconnected (promise
+    14)."""
     client = await start(close_grace=0.2)
     async with stuck_client(client) as stuck, client.ws_connect(REALTIME) as other:
         await other.receive_json()
@@ -662,7 +663,7 @@ async def test_a_client_that_does_not_read_delays_nobody(start: StartClient) -> 
 
 
 async def test_a_silent_client_delays_nobody(start: StartClient) -> None:
-    """A client that does not answer the close frame costs nobody anything (promise 14)."""
+    """A client that does not return the close frame delays no other (promise 14)."""
     client = await start(close_grace=30)
     sockets = [await client.ws_connect(REALTIME, autoclose=False) for _ in range(20)]
     async with asyncio.timeout(10):
@@ -673,7 +674,8 @@ async def test_a_silent_client_delays_nobody(start: StartClient) -> None:
 
 
 async def test_a_flood_fills_the_outbox_and_ends_the_session(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """A client that asks and does not read is dropped before its answers fill the memory, which is no fault here."""
+    """A client that sends and does not read is disconnected before the responses fill the memory, without a logged
+    error."""
     async with stuck_client(client) as stuck:
         with pytest.raises(websockets.ConnectionClosed):
             await fill_pipes(stuck, 2000)
@@ -705,7 +707,7 @@ async def test_a_client_that_vanishes_is_forgotten(client: Client, caplog: pytes
 
 
 async def test_shutdown_closes_with_1001(client: Client) -> None:
-    """When the server goes away its clients are told so."""
+    """A shutdown closes its clients with 1001."""
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
         closing = asyncio.create_task(client.server.close())
@@ -724,14 +726,14 @@ async def test_a_stuck_client_does_not_hold_up_the_shutdown(start: StartClient) 
 
 
 async def test_a_handshake_during_shutdown_is_turned_away(client: Client) -> None:
-    """A client that gets in after the others were told is told as well."""
+    """A client that connects during the shutdown is closed as well."""
     client.app[SESSIONS].closing = True
     async with client.ws_connect(REALTIME) as ws:
         assert (await events(ws))[1] == 1001
 
 
 async def test_a_handshake_after_shutdown_finds_no_server(client: Client) -> None:
-    """Afterwards nobody listens."""
+    """After the shutdown no connection is accepted."""
     url = client.make_url(REALTIME)
     await client.server.close()
     with pytest.raises((OSError, WSServerHandshakeError)):

@@ -1,4 +1,4 @@
-"""unmute's dialect, spoken with clients that connect as unmute's do and refuse what is not in its closed table."""
+"""The Unmute dialect, with clients that connect as Unmute's do and accept only the events of its closed table."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ from charhost.web.protocol.unmute_session import UnmuteSettings
 from charhost.web.realtime import unmute
 from charhost.web.realtime.word_splitter import WordSplitter
 from tests.conftest import Client, character
+from tests.reload.helpers import Write
 from tests.web.realtime.unmute_events import (
     OGG_PAGE,
     TABLE,
@@ -32,11 +33,9 @@ from tests.web.realtime.unmute_events import (
     TextDone,
 )
 
-Write = Callable[[str, str], Path]
-
 
 class Script:
-    """A model that says its lines, raises those that are exceptions, and waits for those that are events."""
+    """A model that sends its texts, raises exceptions, and waits for events."""
 
     def __init__(self, *lines: str | Delta | Exception | asyncio.Event) -> None:
         self.lines = lines
@@ -66,7 +65,7 @@ class Script:
 
 
 class Talk:
-    """One connection; whatever it receives has to be in the table."""
+    """One connection; each event it receives must be in the table."""
 
     def __init__(self, ws: ClientConnection) -> None:
         self.ws = ws
@@ -76,7 +75,8 @@ class Talk:
         await self.ws.send(json.dumps({"type": kind, **fields}))
 
     async def update(self, **session: object) -> Any:
-        """The answer to a session.update with these fields and those that unmute's clients always send."""
+        """Send a session.update with these fields and those that Unmute's clients always send, and return the
+        response."""
         asked = {"instructions": None, "voice": None, "allow_recording": False} | session
         await self.send("session.update", session=asked)
         return await self.event()
@@ -100,7 +100,7 @@ class Talk:
         return received
 
     async def greeting(self) -> list[Any]:
-        """The events of the first answer, which the sound of the microphone brings about."""
+        """Send audio, and return the events of the first response."""
         await self.sound()
         return await self.until("unmute.additional_outputs", "error")
 
@@ -119,19 +119,20 @@ Connect = Callable[..., AbstractAsyncContextManager[Talk]]
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let only sound begin the greeting, where a test says nothing else."""
+    """Start the greeting only by audio, unless a test sets another wait."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 60)
 
 
 @pytest.fixture
 def settings(directory: Path) -> Settings:
-    """Settings with which nobody is cut off, so that only an orderly end is quick."""
+    """Settings with long deadlines, so that only an orderly end is quick."""
     return Settings(directory=directory, close_grace=60)
 
 
 @pytest.fixture
 def connect(client: Client) -> Connect:
-    """Connects as unmute's clients do: no model, no key, the subprotocol `realtime`, and what they take at most."""
+    """Connect as Unmute's clients do: without model and key, with the subprotocol `realtime` and their limit of a
+    message."""
 
     @asynccontextmanager
     async def connect(query: str = "") -> AsyncIterator[Talk]:
@@ -155,7 +156,7 @@ def of(kind: type[Any], events: list[Any]) -> list[Any]:
 
 
 def texts(kind: type[Any], events: list[Any]) -> list[str]:
-    """What the deltas of one kind say."""
+    """Return the texts of the deltas of one kind."""
     return [event.delta for event in of(kind, events)]
 
 
@@ -165,7 +166,7 @@ def instructed(text: str) -> dict[str, str]:
 
 
 def system_prompt(script: Script) -> Any:
-    """What the model was told first in its first request."""
+    """Return the first message of the model's first request."""
     return script.asked[0].messages[0]["content"]
 
 
@@ -173,7 +174,7 @@ def system_prompt(script: Script) -> Any:
 
 
 async def test_the_load_test_passes(client: Client, connect: Connect) -> None:
-    """A turn has the events of the table in its order: each word ready and then spoken, a history at the end."""
+    """A turn has the events of the table in order: each word as ready and then as spoken, and a history at the end."""
     play(client, "Well", ", hel", "lo there.")
     async with connect() as talk:
         assert (await talk.update(voice="voices/ada.wav")).type == "session.updated"
@@ -193,7 +194,7 @@ async def test_every_event_has_an_id_of_its_own(client: Client, connect: Connect
 
 
 async def test_a_long_answer_arrives_whole(client: Client, connect: Connect) -> None:
-    """Also words that come all at once, more than may wait for a client, reach one that reads them."""
+    """A response of more words than the queue holds reaches a client that reads."""
     play(client, "word " * 2_000)
     async with connect() as talk:
         await talk.update()
@@ -204,7 +205,7 @@ async def test_a_long_answer_arrives_whole(client: Client, connect: Connect) -> 
 
 
 async def test_pieces_become_whole_words(client: Client, connect: Connect) -> None:
-    """However a model cuts its answer, a word is sent once it is whole: ready with its space, spoken without."""
+    """However a model cuts its text, each word is sent whole: ready with its space, spoken without."""
     play(client, "He", "llo", " wor", "ld! ", "Good", "bye", ".\n")
     async with connect() as talk:
         await talk.update()
@@ -223,7 +224,7 @@ async def test_the_text_is_done_with_all_that_was_ready(client: Client, connect:
 
 
 async def test_a_word_is_not_held_back(client: Client, connect: Connect) -> None:
-    """A word is sent as soon as the next one begins, not at the end of the answer."""
+    """A word is sent as soon as the next one begins."""
     play(client, "Hello ", asyncio.Event())
     async with connect() as talk:
         await talk.update()
@@ -232,7 +233,7 @@ async def test_a_word_is_not_held_back(client: Client, connect: Connect) -> None
 
 
 async def test_what_is_said_after_a_tool_is_a_word_of_its_own(client: Client, connect: Connect) -> None:
-    """The words before and behind a call do not run together, and nobody is told of the call."""
+    """The words before and after a tool call are separate, and the call is not sent."""
     call = Delta(calls=(CallDelta(0, "call_1", "nothing", "{}"),))
     script = play(client, "Wait.", call, Delta(finish="tool_calls"))
     async with connect() as talk:
@@ -254,7 +255,7 @@ async def test_what_is_said_after_a_tool_is_a_word_of_its_own(client: Client, co
     ],
 )
 def test_words_end_at_spaces_or_where_a_language_has_none_at_marks(pieces: tuple[str, ...], words: list[str]) -> None:
-    """Chinese and Japanese are told clause by clause instead of all at once at the end."""
+    """Chinese and Japanese text is sent clause by clause."""
     told = WordSplitter()
     assert [word for piece in pieces for word in told.take(piece)] + list(told.end()) == words
 
@@ -286,7 +287,7 @@ async def test_of_two_with_the_same_voice_the_listed_one_speaks(client: Client, 
 
 
 async def test_an_unknown_voice_leaves_the_default(client: Client, connect: Connect) -> None:
-    """A voice that nobody has is no error; whoever speaks is named."""
+    """An unknown voice is no error, and the response names the default character."""
     play(client, "Hi.")
     async with connect() as talk:
         assert (await talk.update(voice="voices/nobody.wav")).session.voice == "voices/nobody.wav"
@@ -294,7 +295,7 @@ async def test_an_unknown_voice_leaves_the_default(client: Client, connect: Conn
 
 
 async def test_the_last_voice_before_the_greeting_counts(client: Client, connect: Connect, write: Write) -> None:
-    """As long as nobody has spoken, a client may change its mind."""
+    """The last voice before the greeting is the character."""
     write("bo.py", character("Bo"))
     await client.post("/v1/characters/reload", json={})
     script = play(client, "Hi.")
@@ -306,7 +307,7 @@ async def test_the_last_voice_before_the_greeting_counts(client: Client, connect
 
 
 async def test_a_named_model_is_not_changed_by_a_voice(client: Client, connect: Connect, write: Write) -> None:
-    """Who was chosen in the address of the connection stays."""
+    """A character that was named in the URL is not changed by a voice."""
     write("bo.py", character("Bo"))
     await client.post("/v1/characters/reload", json={})
     script = play(client, "Hi.")
@@ -340,7 +341,7 @@ async def test_other_instructions_mean_the_character_as_it_is(
 
 
 async def test_null_leaves_instructions_as_they_are(client: Client, connect: Connect) -> None:
-    """A session.update that says nothing of them does not take back what a user typed; another type does."""
+    """Null instructions keep those that were set, and another type replaces them."""
     script = play(client, "Hi.")
     for last, expected in ((None, "Be kind.\n\nRhyme."), ({"type": "news"}, "Be kind.")):
         async with connect() as talk:
@@ -351,7 +352,7 @@ async def test_null_leaves_instructions_as_they_are(client: Client, connect: Con
 
 
 async def test_the_prompt_is_never_sent(client: Client, connect: Connect) -> None:
-    """The histories that clients are sent begin with what was said, not with the system prompt."""
+    """The histories for clients do not have the system prompt."""
     play(client, "Hi.")
     async with connect() as talk:
         await talk.update()
@@ -372,7 +373,7 @@ async def test_the_prompt_is_never_sent(client: Client, connect: Connect) -> Non
     ],
 )
 async def test_the_session_is_answered_as_received(connect: Connect, session: dict[str, Any]) -> None:
-    """`session.updated` repeats what was asked for and adds nothing."""
+    """`session.updated` repeats the received session and adds nothing."""
     async with connect() as talk:
         await talk.send("session.update", session=session)
         assert (await talk.event()).session.model_dump(exclude_unset=True) == session
@@ -380,7 +381,7 @@ async def test_the_session_is_answered_as_received(connect: Connect, session: di
 
 
 async def test_unknown_fields_are_not_repeated(client: Client, connect: Connect) -> None:
-    """What a client sends beyond the table does not come back, as others could not read it."""
+    """Fields outside the table are not repeated, since other clients refuse them."""
     play(client, "Hi.")
     async with connect() as talk:
         assert await talk.update(speed=2)
@@ -388,7 +389,7 @@ async def test_unknown_fields_are_not_repeated(client: Client, connect: Connect)
 
 
 async def test_recording_is_answered_also_where_it_was_not_asked_about(connect: Connect) -> None:
-    """`allow_recording` is always in the answer: clients cannot read it otherwise."""
+    """`session.updated` always has `allow_recording`, which clients require."""
     async with connect() as talk:
         await talk.send("session.update", session={"instructions": {"type": "smalltalk"}})
         assert (await talk.event()).session.allow_recording is False
@@ -396,7 +397,7 @@ async def test_recording_is_answered_also_where_it_was_not_asked_about(connect: 
 
 
 async def test_a_later_update_is_only_acknowledged(client: Client, connect: Connect, write: Write) -> None:
-    """After the greeting nothing begins anew, whoever and whatever is asked for."""
+    """An update after the greeting is only acknowledged."""
     write("bo.py", character("Bo"))
     await client.post("/v1/characters/reload", json={})
     script = play(client, "Hi.")
@@ -412,7 +413,7 @@ async def test_a_later_update_is_only_acknowledged(client: Client, connect: Conn
 async def test_a_later_voice_does_not_tie_the_session_to_another_character(
     client: Client, connect: Connect, write: Write
 ) -> None:
-    """Whoever greeted stays the one whose change ends the session."""
+    """A voice after the greeting does not change which character's reload closes the session."""
     write("bo.py", character("Bo"))
     await client.post("/v1/characters/reload", json={})
     play(client, "Hi.")
@@ -429,7 +430,7 @@ async def test_a_later_voice_does_not_tie_the_session_to_another_character(
 
 
 async def test_sound_before_the_session_begins_is_taken_in_silence(client: Client, connect: Connect) -> None:
-    """A recorder that is quicker than its page is not answered, and the greeting waits for sound after the update."""
+    """Audio before the first update is ignored, and the greeting waits for audio after it."""
     play(client, "Hi.")
     async with connect() as talk:
         await talk.sound()
@@ -456,7 +457,7 @@ def test_the_wait_for_sound_is_a_second() -> None:
 
 
 async def test_who_leaves_before_the_greeting_is_gone_at_once(client: Client, connect: Connect) -> None:
-    """The wait for sound does not outlive the connection, and no model is asked for nobody."""
+    """The wait for audio ends with the connection, without a request to the model."""
     script = play(client, "Hi.")
     async with connect() as talk:
         await talk.update()
@@ -467,7 +468,7 @@ async def test_who_leaves_before_the_greeting_is_gone_at_once(client: Client, co
 
 
 async def test_who_leaves_in_mid_answer_stops_the_model(client: Client, connect: Connect) -> None:
-    """An answer that nobody hears is given up."""
+    """The model of a client that left is stopped."""
     play(client, "Hello ", asyncio.Event())
     async with connect() as talk:
         await talk.update()
@@ -500,7 +501,7 @@ async def test_who_leaves_in_mid_answer_stops_the_model(client: Client, connect:
 async def test_what_is_not_valid_is_refused_and_the_connection_kept(
     connect: Connect, event: object, details: str
 ) -> None:
-    """Bad input gets `Invalid message` with what is wrong, and the client may go on."""
+    """Invalid input has the error `Invalid message` with the cause, and the connection stays open."""
     async with connect("?dialect=unmute") as talk:
         await talk.ws.send(json.dumps(event))
         error = (await talk.event()).error
@@ -511,7 +512,7 @@ async def test_what_is_not_valid_is_refused_and_the_connection_kept(
 
 
 async def test_a_binary_frame_is_refused(connect: Connect) -> None:
-    """Sound comes as base64 in text frames; what comes otherwise is named and ignored."""
+    """A binary frame is refused, since audio is sent as base64 in text frames."""
     async with connect("?dialect=unmute") as talk:
         await talk.ws.send(b"OggS")
         assert (await talk.event()).error.message == "Invalid message"
@@ -540,7 +541,7 @@ async def test_bad_sound_is_refused_once(connect: Connect) -> None:
 
 
 async def test_a_failed_answer_is_an_error_and_the_connection_kept(client: Client, connect: Connect) -> None:
-    """What was said is kept and ended, the error names the cause, and the client may go on."""
+    """A failed response ends its text, its error names the cause, and the connection stays open."""
     play(client, "Hello the", ModelError("unreachable", "The language model cannot be reached."))
     async with connect() as talk:
         await talk.update()
@@ -551,7 +552,7 @@ async def test_a_failed_answer_is_an_error_and_the_connection_kept(client: Clien
 
 
 async def test_an_answer_that_fails_at_once_has_an_empty_text(client: Client, connect: Connect) -> None:
-    """Where nothing was said there is no history to send."""
+    """A response that fails before its first text has no history."""
     play(client, ModelError("unreachable", "The language model cannot be reached."))
     async with connect() as talk:
         await talk.update()
@@ -563,7 +564,7 @@ async def test_an_answer_that_fails_at_once_has_an_empty_text(client: Client, co
 async def test_a_fault_of_the_server_closes_with_1011(
     client: Client, connect: Connect, monkeypatch: pytest.MonkeyPatch, owner: type, broken: str
 ) -> None:
-    """What nobody foresaw is told before the end, whether an answer cannot begin or breaks off."""
+    """An unexpected error is reported before the close, at the start of a response or in the middle."""
     play(client, "Hi.")
     monkeypatch.setattr(owner, broken, None)
     async with connect() as talk:
@@ -578,7 +579,7 @@ async def test_a_fault_of_the_server_closes_with_1011(
 
 @pytest.mark.parametrize("goodbye", ["So long. Bye!", "Goodbye! \n"])
 async def test_bye_at_the_end_closes_normally(client: Client, connect: Connect, goodbye: str) -> None:
-    """A character that says `Bye!` ends the conversation, once everything was sent."""
+    """A character that ends with `Bye!` ends the conversation, after everything was sent."""
     play(client, goodbye)
     async with connect() as talk:
         await talk.update()
@@ -596,7 +597,7 @@ async def test_bye_in_the_middle_ends_nothing(client: Client, connect: Connect) 
 
 
 async def test_a_reload_ends_the_text_before_it_closes(client: Client, connect: Connect) -> None:
-    """An answer that a reload cuts off is complete as far as it went; one error says why, and 1012 to come back."""
+    """A response that a reload cuts is ended, and one error has the reason before close code 1012."""
     play(client, "Hello the", asyncio.Event())
     async with connect() as talk:
         await talk.update()
@@ -621,7 +622,7 @@ async def test_the_wait_for_sound_does_not_hold_up_the_end(client: Client, conne
 
 
 async def test_nobody_is_greeted_after_the_close_message(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the wait for sound ends while the close message is on its way, no answer begins."""
+    """No response starts if the wait for audio ends after the close message."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 60)
     frames: list[str] = []
     session: Any = SimpleNamespace(

@@ -8,7 +8,7 @@ from charhost.web.realtime.word_splitter import WordSplitter
 
 
 def heard(*pieces: str) -> list[str]:
-    """All words of an answer that comes in these pieces."""
+    """Return all words of a response in these pieces."""
     words = WordSplitter()
     return [word for piece in pieces for word in words.take(piece)] + list(words.end())
 
@@ -27,12 +27,12 @@ def heard(*pieces: str) -> list[str]:
     ],
 )
 def test_words_are_whole(pieces: list[str], expected: list[str]) -> None:
-    """A word is given when what follows it shows that it has ended, with the space in front of it."""
+    """A word is complete when the next one begins, and has the space before it."""
     assert heard(*pieces) == expected
 
 
 def test_a_word_may_be_as_long_as_an_answer() -> None:
-    """Thirty thousand pieces without a space are one word, and keep nobody waiting."""
+    """Thirty thousand pieces without a space are one word, split in short time."""
     assert heard(*["ab"] * 30_000) == ["ab" * 30_000]
 
 

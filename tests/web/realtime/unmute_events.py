@@ -91,7 +91,7 @@ class Problem(Strict):
 
 
 class Farewell(BaseModel):
-    """What comes before a close that is none of the client's doing: it has the shape of the GA dialect."""
+    """The event before a close by the server, which has the shape of the GA dialect."""
 
     type: Literal["fatal", "server_error"]
     code: str

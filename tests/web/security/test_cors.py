@@ -32,7 +32,7 @@ def start(aiohttp_client: StartClient, settings: Settings) -> StartClient:
 @pytest.mark.parametrize("path", OPEN)
 @pytest.mark.parametrize("origin", [PAGE, "https://localhost", "http://127.0.0.1:8080", "http://[::1]:5173"])
 async def test_pages_of_this_machine_may_read(client: Client, path: str, origin: str) -> None:
-    """Without a setting, any port of localhost may; and caches keep the answers of origins apart."""
+    """By default any port of localhost is allowed, and caches separate the origins."""
     answer = await client.get(path, headers={"Origin": origin})
     assert (answer.status, answer.headers[ALLOW], answer.headers["Vary"]) == (200, origin, "Origin")
 
@@ -41,7 +41,7 @@ async def test_pages_of_this_machine_may_read(client: Client, path: str, origin:
     "origin", ["http://evil.com", "null", "http://localhost.evil.com", "http://evil.com:80/localhost", "localhost:3000"]
 )
 async def test_foreign_pages_may_not(client: Client, origin: str) -> None:
-    """A page of another site gets an answer that its browser does not show it."""
+    """A page of another site gets a response without CORS headers."""
     answer = await client.get("/v1/models", headers={"Origin": origin})
     assert ALLOW not in answer.headers
     assert answer.headers["Vary"] == "Origin"

@@ -14,18 +14,8 @@ from charhost.errors import SettingsError
 from charhost.web.security.tls import tls_context
 
 
-@pytest.fixture(scope="module")
-def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A certificate for localhost and its key."""
-    folder = tmp_path_factory.mktemp("tls")
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
-    extensions = ["-addext", "subjectAltName=DNS:localhost", "-keyout", "key.pem", "-out", "cert.pem"]
-    subprocess.run([*command.split(), *extensions], cwd=folder, check=True, capture_output=True)
-    return folder / "cert.pem", folder / "key.pem"
-
-
 async def test_the_server_speaks_tls(certificate: tuple[Path, Path]) -> None:
-    """A client that trusts the certificate gets its answer over https."""
+    """A client that trusts the certificate connects over https."""
 
     async def page(request: web.Request) -> web.Response:
         return web.Response(text=request.scheme)
@@ -46,7 +36,7 @@ async def test_the_server_speaks_tls(certificate: tuple[Path, Path]) -> None:
 
 
 def test_without_a_certificate_there_is_no_tls() -> None:
-    """Then the server speaks http."""
+    """Without a certificate the server uses http."""
     assert tls_context(None, None) is None
 
 

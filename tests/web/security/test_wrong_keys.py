@@ -42,7 +42,7 @@ def counted(client: Client, kind: str) -> float:
     ],
 )
 async def test_wrong_keys_are_counted(keyed: Client, path: str, kind: str) -> None:
-    """Every wrong key gets 401 and counts by what it was sent for, also in the header of an upgrade."""
+    """Every wrong key gets 401 and is counted by its place, also in the header of an upgrade."""
     upgrade = {"Upgrade": "websocket", "Connection": "Upgrade", "Sec-WebSocket-Version": "13"}
     sent = {**WRONG, **(upgrade if path == "/v1/realtime" else {}), "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
     assert [(await keyed.get(path, headers=sent)).status for _ in range(20)] == [401] * 20

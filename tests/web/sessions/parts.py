@@ -16,13 +16,13 @@ from charhost.resume.archive import SessionWriter
 from charhost.web.protocol.session_config import ClientSettings
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.session import Session
-from tests.scripted import ScriptedModel, Step, cast, house
+from tests.scripted import ScriptedModel, Step, make_character, make_conversations
 
 BYE = CloseMessage(1012, "Bye", "reload")
 
 
 class Line:
-    """A socket and its transport at once: remembers what was written, and can be made to block."""
+    """A socket and its transport in one: records the frames, and can be made to block."""
 
     def __init__(self) -> None:
         self.transport = self
@@ -53,10 +53,10 @@ def session(
     choices: CharacterSet | None = None,
     settings: ClientSettings | None = None,
 ) -> Session:
-    """A session on that line; its model says what the script says."""
+    """Return a session on that line, with a model of that script."""
     request: Any = line
     ws: Any = line
-    conversation = house(ScriptedModel(script)).open(character or cast(name="Ada"), "realtime")
+    conversation = make_conversations(ScriptedModel(script)).open(character or make_character(name="Ada"), "realtime")
     return Session(
         request,
         ws,
@@ -76,7 +76,7 @@ def swap_to(*characters: Character, policy: SessionPolicy = "follow") -> Swap:
 
 def version(number: int, name: str = "Ada") -> Character:
     """A character as it was after so many edits."""
-    return replace(cast(name=name), fingerprint=f"sha256:{number}")
+    return replace(make_character(name=name), fingerprint=f"sha256:{number}")
 
 
 async def turns() -> None:
@@ -93,7 +93,7 @@ async def settled(condition: Callable[[], object]) -> None:
 
 
 async def under_way(talk: Session, tasks: asyncio.TaskGroup) -> list[str]:
-    """A turn that waits for its model, told as the codes with which it ends; this waits until it has begun."""
+    """Start a turn that waits for its model, and return the codes of its end; wait until it has begun."""
     turn, codes = talk.conversation.respond(), list[str]()
     began = asyncio.Event()
 

@@ -18,7 +18,7 @@ from charhost.web.sessions.close_message import (
     removed,
     taken_over,
 )
-from tests.scripted import cast
+from tests.scripted import make_character
 
 
 def error(closing: CloseMessage) -> Any:
@@ -30,9 +30,9 @@ def error(closing: CloseMessage) -> Any:
 def of_reload(
     policy: SessionPolicy = "close", count: int = 1, rate: float = 200, directory: str = "/d"
 ) -> CloseMessage:
-    """What a session of Ada's, one of so many, is told where the new set has nobody but Bob."""
-    swap = Swap(CharacterSet("/before"), CharacterSet(directory, 2, {"Bob": cast(name="Bob")}), policy)
-    return ReloadCloseMessage(swap, count, rate)(cast(name="Ada"))
+    """Return the close message of one of *count* sessions of Ada, where the new set has only Bob."""
+    swap = Swap(CharacterSet("/before"), CharacterSet(directory, 2, {"Bob": make_character(name="Bob")}), policy)
+    return ReloadCloseMessage(swap, count, rate)(make_character(name="Ada"))
 
 
 # The close frame
@@ -41,7 +41,7 @@ def of_reload(
 @pytest.mark.parametrize("shift", range(4))
 @pytest.mark.parametrize("letter", ["e", "é", "語", "🦜"])
 def test_a_reason_is_cut_between_letters(shift: int, letter: str) -> None:
-    """A close frame holds 123 bytes of reason; the cut never goes through a letter."""
+    """The reason of a close frame has at most 123 bytes, and is cut between characters."""
     reason = "x" * shift + letter * 200
     cut = CloseMessage(1012, reason, "reload").close_reason
     assert reason.startswith(cut.decode("utf-8"))
@@ -49,7 +49,7 @@ def test_a_reason_is_cut_between_letters(shift: int, letter: str) -> None:
 
 
 def test_a_short_reason_is_left_alone() -> None:
-    """What fits is not cut."""
+    """A reason that fits is not cut."""
     assert CloseMessage(1012, "é" * 61 + "x", "reload").close_reason == ("é" * 61 + "x").encode()
 
 
@@ -77,7 +77,7 @@ def test_a_reload_says_where_from_and_that_a_client_may_come_back() -> None:
 
 @pytest.mark.parametrize("policy", ["close_affected", "follow"])
 def test_a_character_that_is_gone_is_no_reason_to_come_back(policy: SessionPolicy) -> None:
-    """Where others go on, the session of a character that is gone is told so, without a time, and closed with 4004."""
+    """The session of a removed character is closed with 4004, without a delay for reconnecting."""
     closing = of_reload(policy)
     assert (closing.code, closing.reason, closing.why) == (4004, "character_removed", "character_removed")
     assert (error(closing)["type"], error(closing)["code"]) == ("fatal", "character_removed")
@@ -86,7 +86,7 @@ def test_a_character_that_is_gone_is_no_reason_to_come_back(policy: SessionPolic
 
 
 def test_under_close_a_character_that_is_gone_is_a_reload() -> None:
-    """Where everybody is closed, everybody is told the same."""
+    """With `close` every session has the same message, also that of a removed character."""
     assert of_reload("close").code == 1012
 
 
@@ -94,34 +94,34 @@ def test_under_close_a_character_that_is_gone_is_a_reload() -> None:
     ("count", "rate", "longest"), [(1, 200, 0), (2, 200, 5), (201, 200, 1000), (101, 1000, 100), (2, 0.5, 2000)]
 )
 def test_the_return_of_clients_is_spread(count: int, rate: float, longest: float) -> None:
-    """Each client has a moment of its own, as far from the next one as the rate says (promise 29)."""
+    """Each client has its own delay, spaced by the configured rate (promise 29)."""
     closing = ReloadCloseMessage(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), count, rate)
-    waits = sorted(error(closing(cast(name="Ada")))["retry_after_ms"] for _ in range(count))
+    waits = sorted(error(closing(make_character(name="Ada")))["retry_after_ms"] for _ in range(count))
     assert waits == [round(number / rate * 1000) for number in range(count)]
     assert waits[-1] == longest
 
 
 def test_the_moments_are_drawn_by_lot() -> None:
-    """Who was there first does not come back first (promise 29)."""
+    """The delays are in random order, not in that of the connections (promise 29)."""
     closing = ReloadCloseMessage(Swap(CharacterSet("/before"), CharacterSet("/d", 2), "close"), 200, 200)
-    waits = [error(closing(cast(name="Ada")))["retry_after_ms"] for _ in range(200)]
+    waits = [error(closing(make_character(name="Ada")))["retry_after_ms"] for _ in range(200)]
     assert waits not in (sorted(waits), sorted(waits, reverse=True))
 
 
 def test_shutdown_takes_no_event() -> None:
-    """A server that goes away says so by the close alone: 1001."""
+    """A shutdown sends no event, only the close code 1001."""
     assert (GOING_AWAY.code, GOING_AWAY.frame, GOING_AWAY.cut) == (1001, None, "server_shutdown")
 
 
 def test_who_is_replaced_is_told() -> None:
-    """The socket whose session another one has taken over learns it, with a code of its own."""
+    """The socket of a session that was taken over has a close code of its own."""
     closing = taken_over()
     assert (closing.code, closing.why, closing.cut) == (4009, "taken_over", "session_taken_over")
     assert (error(closing)["type"], error(closing)["code"]) == ("fatal", "session_taken_over")
 
 
 def test_a_refusal_is_the_clients_mistake() -> None:
-    """Who cannot be served is told why, by an error of OpenAI's type and a code that makes no SDK connect again."""
+    """A refused client receives an error of OpenAI's type, and a close code at which no SDK reconnects."""
     closing = refused("session_not_found", "There is none.", "resume")
     assert (closing.code, closing.reason) == (4004, "invalid_request_error.session_not_found")
     assert (error(closing)["type"], error(closing)["code"]) == ("invalid_request_error", "session_not_found")
@@ -129,5 +129,5 @@ def test_a_refusal_is_the_clients_mistake() -> None:
 
 
 def test_any_name_can_be_told() -> None:
-    """A character whose name has stray bytes can still be said to be gone."""
+    """The close message of a removed character can have any name."""
     assert error(removed("caf\udce9", "x"))["code"] == "character_removed"

@@ -68,7 +68,7 @@ async def test_all_turns_are_let_finish() -> None:
 
 
 async def test_shutdown_does_not_wait_for_a_drain() -> None:
-    """A close message without a drain ends a session that is let finish; its own is said, not the earlier one."""
+    """A close without a drain ends a draining session with the message of that close."""
     line = Line()
     talk = session(line, [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
@@ -81,7 +81,7 @@ async def test_shutdown_does_not_wait_for_a_drain() -> None:
 
 
 async def test_a_client_that_leaves_during_a_drain_was_not_drained() -> None:
-    """Who goes by itself was not sent away: its end is its own."""
+    """A client that leaves during a drain is not counted as drained."""
     talk = session(Line(), [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         await under_way(talk, tasks)
@@ -93,7 +93,7 @@ async def test_a_client_that_leaves_during_a_drain_was_not_drained() -> None:
 
 @pytest.mark.parametrize("leaves", [False, True])
 async def test_a_drain_holds_nobody_after_its_end(leaves: bool) -> None:
-    """Long before the deadline a session that has ended is let go, and with it the build of its character."""
+    """A session that ends before the deadline of its drain is released, with the build of its character."""
     go = asyncio.Event()
     talk = session(Line(), [go])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
@@ -130,7 +130,7 @@ async def test_an_answer_that_was_finished_is_not_cut() -> None:
 
 
 def command(talk: Session, tasks: asyncio.TaskGroup) -> asyncio.Event:
-    """Send the session on a command, whose answer is sent when the event is set."""
+    """Start a command of the session, whose response is sent when the event is set."""
     done = asyncio.Event()
 
     async def run() -> None:
@@ -143,7 +143,7 @@ def command(talk: Session, tasks: asyncio.TaskGroup) -> asyncio.Event:
 
 @pytest.mark.parametrize("drain", [0, 60])
 async def test_a_close_message_comes_after_the_answer_to_a_command(drain: float) -> None:
-    """A command is not cut; its answer leaves before the close message, and nothing was drained by that."""
+    """A command is not cut: its response is sent before the close message, and does not count as drained."""
     line = Line()
     talk = session(line)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
@@ -171,7 +171,7 @@ async def test_a_close_message_comes_after_the_last_of_several_commands() -> Non
 
 
 async def test_a_close_message_comes_after_answers_and_commands() -> None:
-    """An answer is cut at once, and the close message is the last of all."""
+    """A turn is cut at once, and the close message is sent last."""
     line = Line()
     talk = session(line, [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
@@ -198,7 +198,7 @@ async def test_nobody_is_cut_off_during_a_command() -> None:
 
 
 async def test_after_the_command_nobody_is_waited_for() -> None:
-    """A client that takes neither its answer nor its close message is cut off, a command before it or not."""
+    """A client that reads neither the response nor the close message is disconnected."""
     line = Line()
     talk = session(line)
 
@@ -215,7 +215,7 @@ async def test_after_the_command_nobody_is_waited_for() -> None:
 
 
 async def test_commands_of_a_client_that_left_are_dropped() -> None:
-    """Nobody waits for their answers, and a close message that waited for them is not sent any more."""
+    """The commands of a client that left are not waited for, and its close message is not sent."""
     line = Line()
     talk = session(line)
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:

@@ -1,4 +1,4 @@
-"""What waits to be sent to one client, and how much of it may."""
+"""The queue of frames to one client, and its limit."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def test_what_was_sent_weighs_nothing() -> None:
 
 
 async def test_a_few_long_frames_are_a_crowd() -> None:
-    """Whoever tells much waits for room also where it is few frames."""
+    """A sender also waits for room when the queue has few but long frames."""
     talk = session(Line())
     talk.send("x" * (2 << 20))
     assert talk.outbox.is_crowded
@@ -65,7 +65,7 @@ async def test_whoever_tells_much_waits_for_room() -> None:
 
 
 async def test_one_frame_less_is_not_room_yet() -> None:
-    """Whoever is woken because a frame left looks again: others may have filled its place."""
+    """A sender that is woken checks again whether there is room."""
     talk = session(Line())
     for _ in range(66):
         talk.send("frame")
@@ -78,7 +78,7 @@ async def test_one_frame_less_is_not_room_yet() -> None:
 
 
 async def test_there_is_room_for_a_few() -> None:
-    """Up to a quarter of the queue nobody waits."""
+    """No sender waits while the queue is at most a quarter full."""
     talk = session(Line())
     for _ in range(64):
         talk.send("frame")

@@ -1,4 +1,4 @@
-"""One session: its frames, its turns, its end, and how it goes on; the socket is the test's own."""
+"""One session: its frames, its turns, its end and its reloads, on a fake socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from charhost.web.protocol.session_config import SessionConfig
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.outbox import MOST_WAITING_FRAMES, abort
 from charhost.web.sessions.session import Session
-from tests.scripted import cast
+from tests.scripted import make_character
 from tests.web.sessions.parts import BYE, Line, session, swap_to, under_way, version
 
 
@@ -29,7 +29,7 @@ async def updates(talk: Session, line: Line) -> int:
 
 
 async def test_frames_leave_in_order_and_the_close_comes_last() -> None:
-    """The close message travels behind what was queued, its event before its close frame."""
+    """The close message is sent after the queued frames, its event before its close frame."""
     line = Line()
     talk = session(line)
     talk.send("one")
@@ -40,7 +40,7 @@ async def test_frames_leave_in_order_and_the_close_comes_last() -> None:
 
 
 async def test_nothing_is_sent_after_the_close_message() -> None:
-    """What is queued behind the close is not written any more."""
+    """Frames that are queued after the close are not sent."""
     line = Line()
     talk = session(line)
     talk.closing.close(BYE, 5)
@@ -50,7 +50,7 @@ async def test_nothing_is_sent_after_the_close_message() -> None:
 
 
 async def test_the_close_does_not_wait_for_a_client_that_does_not_read() -> None:
-    """aiohttp is told not to drain: it would wait without a limit."""
+    """aiohttp's close is called without draining, which would wait without a limit."""
     line = Line()
     talk = session(line)
     talk.closing.close(BYE, 5)
@@ -69,7 +69,7 @@ async def test_the_first_close_message_counts() -> None:
 
 
 async def test_a_close_message_that_finds_the_outbox_full_cuts_the_line() -> None:
-    """Who could not even be told is cut off at once, for the reason of the close message."""
+    """With a full queue the connection is aborted, and counted by the reason of the close message."""
     line = Line()
     talk = session(line)
     for _ in range(MOST_WAITING_FRAMES):
@@ -79,7 +79,7 @@ async def test_a_close_message_that_finds_the_outbox_full_cuts_the_line() -> Non
 
 
 async def test_who_does_not_take_the_close_message_is_cut_off() -> None:
-    """After the grace the connection is aborted, whatever the pump waits for."""
+    """After the grace period the connection is aborted, whatever the pump waits for."""
     line = Line()
     line.free.clear()
     talk = session(line)
@@ -89,7 +89,7 @@ async def test_who_does_not_take_the_close_message_is_cut_off() -> None:
 
 
 async def test_turns_end_before_the_close_message() -> None:
-    """What is under way fails with the reason of the close message, and the client is told so before it."""
+    """A turn in progress fails with the reason of the close message, and its end is sent before that message."""
     line = Line()
     talk = session(line, [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
@@ -101,7 +101,7 @@ async def test_turns_end_before_the_close_message() -> None:
 
 
 async def test_turns_of_a_client_that_left_are_dropped() -> None:
-    """Where nobody is left to tell, what is under way is just given up."""
+    """The turns of a client that left are dropped."""
     talk = session(Line(), [asyncio.Event()])
     async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
@@ -111,7 +111,7 @@ async def test_turns_of_a_client_that_left_are_dropped() -> None:
 
 
 async def test_a_fault_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """A fault of charhost's own closes with 1011, says nothing of itself to the client, and all to the log."""
+    """An unexpected error closes with 1011 without details, and is logged with them."""
     line = Line()
     talk = session(line)
     try:
@@ -127,7 +127,7 @@ async def test_a_fault_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> N
 async def test_a_choice_is_made_once() -> None:
     """A client chooses its character once; a name that is none is a choice as well."""
     for first, expected in (("Bob", "Bob"), (None, "Ada"), ("gpt-realtime", "Ada")):
-        choices = CharacterSet("/d", 1, {"Bob": cast(name="Bob"), "Eve": cast(name="Eve")})
+        choices = CharacterSet("/d", 1, {"Bob": make_character(name="Bob"), "Eve": make_character(name="Eve")})
         talk = session(Line(), choices=choices)
         talk.choose(first)
         talk.choose("Eve")
@@ -146,7 +146,8 @@ async def test_aborting_a_lost_connection_does_nothing() -> None:
 
 
 async def test_follow_goes_on_with_the_new_version() -> None:
-    """The next turn has the new character, the client is told, and the session counts as one of the new set."""
+    """After a follow the next turn has the new character, the client receives an event, and the session counts for the
+    new set."""
     line, new = Line(), version(2)
     talk = session(line, character=version(1), settings=SessionConfig())
     assert talk.go_on(swap_to(new))
@@ -155,7 +156,7 @@ async def test_follow_goes_on_with_the_new_version() -> None:
 
 @pytest.mark.parametrize("policy", ["follow", "close_affected"])
 async def test_an_equal_character_is_taken_without_a_word(policy: SessionPolicy) -> None:
-    """Where nothing changed the session moves to the equal new object, and its client is told nothing (promise 19)."""
+    """An equal character replaces the old one without an event (promise 19)."""
     line, same = Line(), version(1)
     talk = session(line, character=version(1), settings=SessionConfig())
     assert not talk.go_on(swap_to(same, policy=policy))
@@ -172,14 +173,14 @@ async def test_keep_stays() -> None:
 
 
 async def test_a_session_without_a_dialect_follows_too() -> None:
-    """Where the dialect is not known yet there is nobody to tell, and the character is new all the same."""
+    """A session with an unknown dialect has the new character, and receives no event."""
     talk, new = session(Line(), character=version(1)), version(2)
     assert talk.go_on(swap_to(new))
     assert talk.character is new
 
 
 async def test_who_is_ending_does_not_go_on() -> None:
-    """A session that is let finish, or was told to go, ends as what it was."""
+    """A draining or closing session does not follow."""
     old = version(1)
     told, leaving = session(Line(), character=old), session(Line(), [asyncio.Event()], character=old)
     told.closing.close(BYE, 5)
@@ -193,7 +194,7 @@ async def test_who_is_ending_does_not_go_on() -> None:
 
 @pytest.mark.parametrize("policy", ["follow", "close_affected", "keep"])
 async def test_the_choice_is_from_the_newest_set(policy: SessionPolicy) -> None:
-    """Who has not chosen yet chooses from the set that serves, and is counted there (promise 8)."""
+    """A session without a choice chooses from the current set, and counts for its generation (promise 8)."""
     choices = CharacterSet("/d", 1, {"Bob": version(1, "Bob")})
     talk, bob = session(Line(), character=version(1), choices=choices), version(2, "Bob")
     talk.go_on(swap_to(version(1), bob, policy=policy))
@@ -224,7 +225,7 @@ def test_a_client_that_said_goodbye_does_not_come_back(code: int | None, may_ret
 
 @pytest.mark.parametrize("why", ["reload", "shutdown", "character_removed", "taken_over", "fault", "overflow"])
 async def test_who_was_sent_away_may_come_back(why: str) -> None:
-    """Whatever the server ended a session for, its client may come back, however it answered the close."""
+    """A session that the server closed can be resumed, whatever close frame its client sent."""
     line = Line()
     line.close_code = 1000
     talk = session(line)
@@ -233,7 +234,7 @@ async def test_who_was_sent_away_may_come_back(why: str) -> None:
 
 
 async def test_who_was_told_goodbye_has_nothing_to_come_back_to() -> None:
-    """Where the character has ended the conversation there is none."""
+    """A conversation that the character has ended is not saved."""
     talk = session(Line())
     talk.closing.close(CloseMessage(1000, "Bye!", "goodbye"), 5)
     assert not talk.may_return

@@ -1,4 +1,4 @@
-"""Sessions and how they end; what clients see of it is in test_realtime.py and test_follow.py."""
+"""The sessions of a server, and their ends."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ async def test_a_session_that_fails_is_forgotten_too(sessions: Sessions) -> None
 
 
 def test_there_is_a_limit() -> None:
-    """So many at a time have a place, from the handshake on; a place that is left is free again."""
+    """The number of sessions is limited, from the handshake on, and an ended session frees its place."""
     sessions = Sessions(Settings(close_grace=0.05, max_sessions=1), Metrics())
     with sessions.admitted() as first:
         with sessions.admitted() as second:
@@ -63,7 +63,7 @@ def test_there_is_a_limit() -> None:
 
 
 async def test_a_session_registered_during_shutdown_is_closed(sessions: Sessions) -> None:
-    """Who comes in between is told like the others."""
+    """A session that is registered during a shutdown is closed."""
     await sessions.close()
     late = session(Line())
     with sessions.register(late):
@@ -81,7 +81,7 @@ def registered(sessions: Sessions, *talks: Session) -> Iterator[Sequence[Session
 
 @pytest.mark.parametrize(("policy", "affected"), [("close", 3), ("close_affected", 2), ("follow", 2), ("keep", 0)])
 async def test_whom_a_policy_touches(sessions: Sessions, policy: SessionPolicy, affected: int) -> None:
-    """Of one whose character is equal, one whose is new and one whose is gone, and one who goes anyway (promise 19)."""
+    """Each policy affects its sessions out of an equal, a new, a removed and a draining character's (promise 19)."""
     talks = [session(Line(), character=version(1, name)) for name in ("Ada", "Bob", "Cyd", "Cyd")]
     talks[3].closing.record("shutdown")
     with registered(sessions, *talks):
@@ -108,7 +108,7 @@ async def test_what_a_policy_does(sessions: Sessions, policy: SessionPolicy, end
 
 
 async def test_those_who_follow_are_counted() -> None:
-    """Each session that goes on with a new version counts once; one whose character is equal does not."""
+    """Each session that follows a new version is counted; one with an equal character is not."""
     metrics = Metrics()
     sessions = Sessions(Settings(), metrics)
     with registered(sessions, *(session(Line(), character=version(1, name)) for name in ("Ada", "Bob"))):
@@ -118,7 +118,7 @@ async def test_those_who_follow_are_counted() -> None:
 
 
 async def test_a_session_is_found_by_whom_it_belongs_to(sessions: Sessions) -> None:
-    """An id is of no use to those who do not show the key that it was given for."""
+    """A session is found only with the key that opened it."""
     talk = session(Line(), owner="me")
     with registered(sessions, talk):
         assert sessions.find(talk.id, "me") is talk
@@ -138,14 +138,14 @@ async def test_who_waits_for_an_end_is_woken_after_it(sessions: Sessions) -> Non
 async def test_the_impact_of_a_swap_is_known_before_it(
     sessions: Sessions, policy: SessionPolicy, affected: int
 ) -> None:
-    """Whom a policy touches can be asked without touching anybody."""
+    """The impact of a swap is returned without any effect on the sessions."""
     with sessions.register(session(Line())), sessions.register(untouched := session(Line())):
         assert sessions.impact(swap(policy)) == SessionImpact(policy=policy, total=2, affected=affected)
         assert untouched.closing.reason is None
 
 
 async def test_follow_returns_before_anybody_is_told(sessions: Sessions) -> None:
-    """Whoever asked for the reload gets the answer first."""
+    """`follow` returns before the sessions receive anything."""
     talk = session(Line())
     with sessions.register(talk):
         sessions.follow(swap())
@@ -175,7 +175,7 @@ async def test_keep_touches_nobody(sessions: Sessions) -> None:
 
 
 async def test_many_sessions_are_closed_in_batches(sessions: Sessions) -> None:
-    """While thousands are told the loop serves others in between."""
+    """Between batches of closed sessions the event loop runs other tasks."""
     with registered(sessions, *(session(Line()) for _ in range(200))) as talks:
         sessions.follow(swap())
         await asyncio.sleep(0)
@@ -221,13 +221,13 @@ async def test_only_those_who_are_closed_are_waited_for(sessions: Sessions, spre
 
 @pytest.mark.parametrize(("most", "rate", "longest"), [(1, 200, 0), (10_000, 200, 49_995), (101, 1000, 100)])
 async def test_the_longest_wait_is_known_from_the_start(most: int, rate: float, longest: int) -> None:
-    """A client is told when it comes how long it may have to wait, if all sessions there can be are closed."""
+    """The largest delay before reconnecting is that of the maximum number of sessions."""
     sessions = Sessions(Settings(max_sessions=most, max_reconnects_per_second=rate), Metrics())
     assert sessions.longest_wait == longest
 
 
 async def test_close_waits_until_everybody_is_gone(sessions: Sessions) -> None:
-    """Shutdown goes on when the last session has ended."""
+    """A shutdown waits until the last session has ended."""
     talk = session(Line())
     with sessions.register(talk):
         closing = asyncio.create_task(sessions.close())
@@ -239,7 +239,7 @@ async def test_close_waits_until_everybody_is_gone(sessions: Sessions) -> None:
 
 
 async def test_close_without_sessions_returns(sessions: Sessions) -> None:
-    """Where nobody is nobody is waited for."""
+    """A shutdown without sessions returns at once."""
     await asyncio.wait_for(sessions.close(), 20)
     assert sessions.closing
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 
 from charhost.web.sessions.work import Work
-from tests.scripted import ScriptedModel, cast, house
+from tests.scripted import ScriptedModel, make_character, make_conversations
 from tests.web.sessions.parts import settled
 
 
 async def begun(work: Work, tasks: asyncio.TaskGroup) -> asyncio.Event:
     """Begin a turn that ends when the returned event is set."""
     end = asyncio.Event()
-    turn = house(ScriptedModel()).open(cast(name="Ada"), "realtime").respond()
+    turn = make_conversations(ScriptedModel()).open(make_character(name="Ada"), "realtime").respond()
 
     async def send() -> None:
         await end.wait()

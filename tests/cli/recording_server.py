@@ -1,4 +1,4 @@
-"""A server that notes what it is asked and answers what a test has prepared."""
+"""A server that records its requests and returns a response that the test has set."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ REPORT = ReloadReport(
 )
 WATCHER = WatcherStatus(up=True, mode="events", last_event=None, last_comparison=None, held=False, restarts=0)
 
-FINE: dict[str, Any] = {
+RESPONSES: dict[str, Any] = {
     "reload": REPORT.model_dump(mode="json"),
     "rollback": REPORT.model_dump(mode="json"),
     "resume": WATCHER.model_dump(mode="json"),
@@ -65,8 +65,8 @@ FINE: dict[str, Any] = {
 
 
 @dataclass
-class Asked:
-    """What came, and what is to be answered."""
+class RecordingServer:
+    """The recorded requests, and the response to return."""
 
     url: str = ""
     status: int = 200
@@ -77,7 +77,7 @@ class Asked:
     sent: list[dict[str, str]] = field(default_factory=list)
 
     async def answer(self, request: web.Request) -> web.Response:
-        """Note a request."""
+        """Record a request, and return the response."""
         body = await request.read()
         self.requests.append((request.method, request.path_qs, json.loads(body) if body else None))
         self.sent.append(dict(request.headers))
@@ -87,19 +87,19 @@ class Asked:
         return web.json_response(self.body, status=self.status, headers=self.headers)
 
     async def run(self, *arguments: str, **environment: str) -> Result:
-        """The outcome of a command line that is about this server."""
+        """Run a command with the address of this server, and return its result."""
         command, *rest = arguments
         if self.body is None:
-            self.body = FINE[command]
+            self.body = RESPONSES[command]
         line = [command, "--url", self.url, *rest]
         return await asyncio.to_thread(CliRunner().invoke, app, line, env=environment)
 
 
-async def listening(aiohttp_server: Callable[..., Awaitable[TestServer]]) -> Asked:
-    """Begin to listen."""
-    asked = Asked()
+async def start(aiohttp_server: Callable[..., Awaitable[TestServer]]) -> RecordingServer:
+    """Start the server."""
+    server = RecordingServer()
     application = web.Application()
-    application.router.add_route("*", "/{path:.*}", asked.answer)
-    server = await aiohttp_server(application)
-    asked.url = str(server.make_url("")).rstrip("/")
-    return asked
+    application.router.add_route("*", "/{path:.*}", server.answer)
+    started = await aiohttp_server(application)
+    server.url = str(started.make_url("")).rstrip("/")
+    return server

@@ -1,0 +1,98 @@
+"""Files that kill, hang or leave their process, and the processes that a test has started."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from charhost.errors import IsolatedLoadFailed
+from charhost.loading.snapshot import Limits, take_snapshot
+from charhost.sandbox.sandbox import Sandbox
+
+DEADLINE = 0.5
+GENEROUS = 20
+
+
+@pytest.fixture
+def mark(monkeypatch: pytest.MonkeyPatch) -> str:
+    """A value in the environment of every process that a test starts, by which it is found."""
+    mark = f"charhost-test-{uuid4().hex}"
+    monkeypatch.setenv("MARK_OF_TEST", mark)
+    return mark
+
+
+def marked(mark: str) -> list[int]:
+    """Return the processes that were started with *mark*, except zombies."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):
+            if entry.name.isdigit() and mark.encode() in (entry / "environ").read_bytes():
+                found.append(int(entry.name))
+    return sorted(found)
+
+
+async def remaining(mark: str, most: int, patience: float = GENEROUS) -> list[int]:
+    """Wait, with a generous limit, until at most *most* processes are left."""
+    end = time.monotonic() + patience
+    while len(found := marked(mark)) > most and time.monotonic() < end:
+        await asyncio.sleep(0.01)
+    return found
+
+
+async def check(sandbox: Sandbox, directory: Path) -> list[tuple[str, str, str]]:
+    """Load every file in child processes, and return the file, type and message of each error."""
+    snapshot = take_snapshot(directory, Limits(1000, 1 << 24, 1 << 20))
+    try:
+        await asyncio.wait_for(sandbox.check(snapshot, snapshot.character_paths), GENEROUS)
+    except IsolatedLoadFailed as e:
+        return [(error.file, error.error_type, error.message) for error in e.errors]
+    return []
+
+
+SLEEPS = "import time\ntime.sleep(1000)"
+LEAVES = """import os, time
+if not os.fork():
+    os.setsid()
+    if not os.fork():
+        time.sleep(1000)
+"""
+SWARM = """import os, time
+for _ in range(40):
+    if not os.fork():
+        os.setsid()
+        time.sleep(1000)
+time.sleep(1000)
+"""
+
+KILLERS = {
+    "exit": ("import os\nos._exit(3)", "it ended the process with status 3"),
+    "clean exit": ("import os\nos._exit(0)", "it ended the process with status 0"),
+    "abort": ("import os\nos.abort()", "the process died of SIGABRT"),
+    "segfault": ("import ctypes\nctypes.string_at(0)", "the process died of SIGSEGV"),
+    "kills itself": ("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)", "the process died of SIGKILL"),
+    "kills its group": ("import os, signal\nos.killpg(0, signal.SIGTERM)", "the process died of SIGTERM"),
+    "becomes another program": ("import os\nos.execv('/bin/sh', ['sh', '-c', 'exit 5'])", "with status 5"),
+    "closes every descriptor": ("import os\nos.closerange(0, 1000)", "it ended the process with status 70"),
+    "memory": ("X = bytearray(10 << 30)", "it needs more than 2,147,483,648 bytes of memory"),
+    "loop": ("while True: pass", "it was not finished after 0.5 s"),
+    "stubborn loop": (
+        "while True:\n    try:\n        len('')\n    except BaseException:\n        pass",
+        "it was not finished after 0.5 s",
+    ),
+    "sleep": (SLEEPS, "it was not finished after 0.5 s"),
+    "stops itself": ("import os, signal\nos.kill(os.getpid(), signal.SIGSTOP)", "it was not finished after 0.5 s"),
+    "silent socket": (
+        "import socket\nours, theirs = socket.socketpair()\nours.recv(1)",
+        "it was not finished after 0.5 s",
+    ),
+    "fork bomb": (f"import os\nfor _ in range(8): os.fork()\n{SLEEPS}", "it started more than 16 processes"),
+    "leaves its group and hangs": (f"{LEAVES}{SLEEPS}", "it was not finished after 0.5 s"),
+    "leaves its group and dies": (f"{LEAVES}os.abort()", "the process died of SIGABRT"),
+    "swarm out of the group": (SWARM, "loaded in a child process"),
+    "hangs in a check": ("def __getattr__(name):\n    while True: pass", "it was not finished after 0.5 s"),
+}
