@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from charhost.settings.environment import key_from_environment, keyless_environment, proxy_for
+from charhost.settings.environment import (
+    is_supervised,
+    key_from_environment,
+    keyless_environment,
+    notify_address,
+    proxy_for,
+)
 from charhost.settings.habit import Habit
 from charhost.settings.settings import Settings, is_secret, settings_by_group
 from charhost.settings.values import default_directory, is_loopback, project_folder
@@ -13,8 +19,10 @@ __all__ = [
     "default_directory",
     "is_loopback",
     "is_secret",
+    "is_supervised",
     "key_from_environment",
     "keyless_environment",
+    "notify_address",
     "project_folder",
     "proxy_for",
     "settings_by_group",

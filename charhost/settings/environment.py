@@ -43,6 +43,17 @@ def keyless_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
 
 
+def is_supervised() -> bool:
+    """Return whether the process is started again when it ends: by systemd, or as the first one of a container."""
+    return os.getpid() == 1 or "INVOCATION_ID" in os.environ
+
+
+def notify_address() -> str | None:
+    """Return the socket of the service manager, in the notation of Python (sd_notify(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    return address.replace("@", "\0", 1) if address.startswith("@") else address or None
+
+
 def unknown_variables(settings: Iterable[str]) -> Iterator[str]:
     """Yield a line for each variable `CHARHOST_*` that belongs to none of the *settings*."""
     known = [variable(name) for name in settings]

@@ -80,6 +80,9 @@ class Settings(BaseSettings):
     resume_set: bool = Field(False, description="Start with the last set unless its directory changed; needs --state.")
     log_file: AbsolutePath | None = Field(None, description="A file to write the log to as well.")
     shutdown_timeout: float = Field(3, gt=0, description="Seconds that a shutdown waits for a reload and for requests.")
+    watchdog: float = Field(
+        30, ge=0, description="Seconds without a sign of life after which the stacks are written; 0: never."
+    )
 
     sessions: SessionPolicy = Field(
         "close", description="The default of a reload for open sessions: close, close_affected, follow or keep."

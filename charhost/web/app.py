@@ -59,6 +59,7 @@ from charhost.web.security.cors import Cors
 from charhost.web.security.tls import tls_context
 from charhost.web.sessions.sessions import Sessions
 from charhost.web.signals import signals
+from charhost.web.watchdog import watchdog
 
 log = logging.getLogger("charhost.web")
 
@@ -138,7 +139,7 @@ def serve(settings: Settings) -> None:
     gc.collect()
     gc.freeze()
     app = create_app(settings)
-    app.cleanup_ctx.insert(0, signals)
+    app.cleanup_ctx[:0] = [signals, watchdog]
     try:
         web.run_app(
             app,
