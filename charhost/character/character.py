@@ -123,7 +123,7 @@ class ModelChoice(BaseModel):
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     stop: Annotated[tuple[_Text, ...], BeforeValidator(_one_or_several)] | None = None
-    compat: Annotated[frozenset[Annotated[Habit, Field(strict=False)]], Field(strict=False)] = frozenset()
+    compat: Annotated[frozenset[Annotated[Habit, Field(strict=False)]], Field(strict=False)] | None = None
     url: Annotated[HttpUrl, Field(strict=False), AfterValidator(_without_key)] | None = None
     api_key_env: (
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_not_ours)] | None

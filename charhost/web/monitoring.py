@@ -51,7 +51,7 @@ async def health(request: web.Request) -> web.StreamResponse:
         llm_up=llm == "up",
         voice_cloning_up=False,
         reason=None if current else "no character is loaded",
-        habits=list(request.app[MODELS].habits()) if request[AUTHORITY].admin else None,
+        habits=(request.app[MODELS].habits() or None) if request[AUTHORITY].admin else None,
     )
     return json_response(found)
 

@@ -174,8 +174,11 @@ def test_nothing_is_chosen_without_llm() -> None:
 @pytest.mark.parametrize(
     ("choice", "text"),
     [
-        ({"modle": "m"}, "LLM has 'modle': expected only model, temperature, max_tokens, stop, url, api_key_env"),
-        ({1: "m"}, "LLM has '1': expected only model, temperature, max_tokens, stop, url, api_key_env"),
+        (
+            {"modle": "m"},
+            "LLM has 'modle': expected only model, temperature, max_tokens, stop, compat, url, api_key_env",
+        ),
+        ({1: "m"}, "LLM has '1': expected only model, temperature, max_tokens, stop, compat, url, api_key_env"),
         ({"model": 5}, "LLM['model'] is 5: Input should be a valid string"),
         ({"model": ""}, "LLM['model'] is '': String should have at least 1 character"),
         ({"temperature": 3}, "LLM['temperature'] is 3: Input should be less than or equal to 2"),

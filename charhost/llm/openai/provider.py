@@ -129,7 +129,9 @@ class UpstreamModels:
 
     def _compat(self, character: Character) -> frozenset[Habit]:
         """Return the habits that are configured for the server of *character*."""
-        return character.llm.compat | (self._settings.llm_habits if character.llm.url is None else frozenset())
+        return (character.llm.compat or frozenset()) | (
+            self._settings.llm_habits if character.llm.url is None else frozenset()
+        )
 
     async def _first_name(self, endpoint: Endpoint) -> str:
         """Return the model to use where none is configured; the server is asked once."""
