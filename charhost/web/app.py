@@ -56,6 +56,7 @@ from charhost.web.responses import handler as responses
 from charhost.web.responses.creation import Responses
 from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
+from charhost.web.security.origins import AllowedOrigins
 from charhost.web.security.tls import tls_context
 from charhost.web.sessions.sessions import Sessions
 from charhost.web.signals import signals
@@ -96,8 +97,8 @@ _ROUTES = (
 def create_app(settings: Settings | None = None) -> web.Application:
     """Make the application; several in one process do not meet. Raises `SettingsError`."""
     settings = settings or Settings()
-    cors = Cors(settings.cors_origin)
-    app = web.Application(middlewares=[errors_to_json, cors.preflight, with_authority])
+    cors = Cors(AllowedOrigins(settings.cors_origin))
+    app = web.Application(middlewares=[errors_to_json, with_authority, cors.preflight])
     app[SETTINGS] = settings
     app[STARTED] = int(time.time())
     app[METRICS] = Metrics()

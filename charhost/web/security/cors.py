@@ -5,19 +5,19 @@ import re
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from charhost.web.security.origins import AllowedOrigins
+
 # Endpoints for pages; admin endpoints are never among them.
 _OPEN_PATHS = re.compile(r"/v1/(models(/.*)?|chat/completions|voices|health)", re.DOTALL)
-_LOCAL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
 # Headers of errors that OpenAI's browser clients use; browsers hide them from pages by default.
 _READABLE = "Retry-After, x-should-retry"
 
 
 class Cors:
-    """Allows the given origins, else pages of this machine; lives as long as the application."""
+    """Lets the pages of the allowed origins read responses; lives as long as the application."""
 
-    def __init__(self, origins: str | None) -> None:
-        given = (origins or "").split(",")
-        self._origins = {origin.strip().rstrip("/").lower() for origin in given if origin.strip()}
+    def __init__(self, origins: AllowedOrigins) -> None:
+        self._origins = origins
 
     @web.middleware
     async def preflight(self, request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -43,9 +43,6 @@ class Cors:
 
     def _allowed(self, request: web.Request) -> str | None:
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None:
+        if origin is None or not self._origins.allow(request):
             return None
-        if "*" in self._origins:
-            return "*"
-        known = origin.lower() in self._origins if self._origins else _LOCAL.fullmatch(origin)
-        return origin if known else None
+        return "*" if self._origins.are_all else origin
