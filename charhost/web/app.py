@@ -51,6 +51,7 @@ from charhost.web.keys import (
 )
 from charhost.web.middleware import errors_to_json, with_authority
 from charhost.web.openapi import Api
+from charhost.web.paths import OtherSpellings
 from charhost.web.realtime.handler import realtime
 from charhost.web.responses import handler as responses
 from charhost.web.responses.creation import Responses
@@ -78,7 +79,7 @@ _ROUTES = (
     web.get("/v1/voices", catalog.voices),
     web.get("/v1/health", monitoring.health),
     web.get("/v1/models", catalog.models),
-    web.get("/v1/models/{id:.+}", catalog.model),
+    web.get("/v1/models/{id:(?!/).*[^/]}", catalog.model),
     web.post("/v1/chat/completions", completions),
     web.post("/v1/responses", responses.create),
     web.get("/v1/responses/{id}", responses.retrieve),
@@ -125,6 +126,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app.on_response_prepare.append(cors.mark)
     app.on_shutdown.append(_stop)
     app.add_routes(_ROUTES)
+    app.router.register_resource(OtherSpellings(app.router))
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()
     return app

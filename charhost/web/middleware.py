@@ -43,6 +43,9 @@ async def with_authority(request: web.Request, handler: Handler) -> web.StreamRe
     authority = request[AUTHORITY] = request.app[GATE].authority(request)
     operation = operation_of(request.match_info.handler)
     needs = operation.needs if operation is not None else "anybody"
+    if needs == "admin" and (sent := request.raw_path.partition("?")[0]) != request.path:
+        # Proxies wall the paths of admins off by their spelling.
+        raise Problem(404, "not_found", f"There is nothing at {sent}.")
     if needs != "admin" and authority.host_refusal is not None:
         _log_refusal(request, authority.host_refusal)
         raise authority.host_refusal

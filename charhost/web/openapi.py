@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 import charhost
 from charhost.jsontext import Json
 from charhost.settings import Settings
-from charhost.web.problems import reads_openai_errors
+from charhost.web.paths import reads_openai_errors
 from charhost.web.schemas import OpenAIError, ProblemDocument
 
 PROBLEM = "application/problem+json"

@@ -1,14 +1,11 @@
 """Cross-origin resource sharing (Fetch standard, 3.3)."""
 
-import re
-
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from charhost.web.paths import reads_openai_errors
 from charhost.web.security.origins import AllowedOrigins
 
-# Endpoints for pages; admin endpoints are never among them.
-_OPEN_PATHS = re.compile(r"/v1/(models(/.*)?|chat/completions|voices|health)", re.DOTALL)
 # Headers of errors that OpenAI's browser clients use; browsers hide them from pages by default.
 _READABLE = "Retry-After, x-should-retry"
 
@@ -22,11 +19,11 @@ class Cors:
     @web.middleware
     async def preflight(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         is_preflight = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-        if not is_preflight or not _OPEN_PATHS.fullmatch(request.path):
+        if not is_preflight or not _is_open(request.path):
             return await handler(request)
         response = web.Response(status=204)
         if self._allowed(request):
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, POST, OPTIONS"
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, POST, DELETE, OPTIONS"
             response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "7200"
             if requested := request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS):
                 response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = requested
@@ -34,7 +31,7 @@ class Cors:
 
     async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the CORS headers to a response of any status; credentials are never allowed."""
-        if not _OPEN_PATHS.fullmatch(request.path):
+        if not _is_open(request.path):
             return
         response.headers.add(hdrs.VARY, hdrs.ORIGIN)
         if allowed := self._allowed(request):
@@ -46,3 +43,8 @@ class Cors:
         if origin is None or not self._origins.allow(request):
             return None
         return "*" if self._origins.are_all else origin
+
+
+def _is_open(path: str) -> bool:
+    """Return whether pages may read the responses of *path*; never those for admins."""
+    return reads_openai_errors(path) or path in ("/v1/voices", "/v1/health")
