@@ -286,9 +286,15 @@ def test_key_in_the_address_is_not_shown() -> None:
     assert "s3cret" not in refusal(llm_url="https://me:s3cret@example.org/v1")
 
 
-@pytest.mark.parametrize("origins", ["*", "https://a.example", "http://localhost:3000, https://b.example:8443/", None])
+@pytest.mark.parametrize(
+    "origins",
+    [
+        *("*", "https://a.example", "http://localhost:3000, https://b.example:8443/", None),
+        *("null", "file://", "app://obsidian.md,tauri://localhost", "vscode-webview://*"),
+    ],
+)
 def test_origins(origins: str | None) -> None:
-    """Origins consist of scheme, host and port; `*` is all."""
+    """Origins consist of scheme, host and port; `*` is all, also all of one desktop application."""
     assert Settings(cors_origin=origins).cors_origin == origins
 
 
@@ -315,11 +321,18 @@ def test_roots_that_are_empty_are_not_taken_for_none(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
-    "origins", ["a.example", "https://a.example/x", "https://a.example,", "ftp://a", "https://", ","]
+    "origins",
+    ["a.example", "https://a.example/x", "https://a.example,", "ftp://a", "ws://a", "https://", "https://*", ","],
 )
 def test_origins_that_no_browser_sends(origins: str) -> None:
     """An origin that could never match is an error."""
     assert "expected origins such as https://chat.example.com, or *" in refusal(cors_origin=origins)
+
+
+@pytest.mark.parametrize("hosts", ["https://a.example", "a.example:8000", "a.example,", ""])
+def test_hosts_that_are_no_names(hosts: str) -> None:
+    """A name that could never match a `Host` is an error."""
+    assert "expected names such as chat.example.com, without a port, or *" in refusal(allowed_hosts=hosts)
 
 
 @pytest.mark.parametrize("given", ["tls_cert", "tls_key"])

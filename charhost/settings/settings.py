@@ -17,6 +17,7 @@ from charhost.settings.habit import Habit
 from charhost.settings.values import (
     AbsolutePath,
     Habits,
+    Hosts,
     HttpUrl,
     Origins,
     Roots,
@@ -128,6 +129,9 @@ class Settings(BaseSettings):
     tls_key: AbsolutePath | None = Field(None, description="The private key (PEM) of that certificate.")
     cors_origin: Origins | None = Field(
         None, description="Origins whose pages may call, separated by commas, or * (default: any port of localhost)."
+    )
+    allowed_hosts: Hosts | None = Field(
+        None, description="Names of this machine in the Host of requests, separated by commas, or *."
     )
     check_isolated: bool = Field(False, description="Load files in a child process first; Linux only.")
     isolated_memory: int = Field(2 << 30, ge=1, description="Maximum bytes of memory of that child process.")

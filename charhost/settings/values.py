@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import ipaddress
 import os
+import re
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -12,6 +13,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, TypeAdapter
 
 from charhost.settings.habit import Habit
+
+# As browsers send them; desktop applications have schemes of their own, some with another name at every start.
+_ORIGIN = re.compile(
+    r"\*|null|file://|https?://[^/?#*\s]+/?|(?!https?:|ftp:|wss?:)[a-z][a-z0-9+.-]*://([^/?#*\s]+/?|\*)", re.I
+)
+_HOST = re.compile(r"\*|[^/?#*:@\s]+")
 
 
 def default_directory() -> Path:
@@ -46,11 +53,14 @@ def _http_url(url: str) -> str:
 
 
 def _origins(text: str) -> str:
-    for origin in map(str.strip, text.split(",")):
-        parts = urlsplit(origin)
-        is_origin = parts.scheme in ("http", "https") and parts.netloc and parts.path in ("", "/")
-        if origin != "*" and not is_origin:
-            raise ValueError("expected origins such as https://chat.example.com, or *")
+    if not all(_ORIGIN.fullmatch(origin.strip()) for origin in text.split(",")):
+        raise ValueError("expected origins such as https://chat.example.com, or *")
+    return text
+
+
+def _hosts(text: str) -> str:
+    if not all(_HOST.fullmatch(name.strip()) for name in text.split(",")):
+        raise ValueError("expected names such as chat.example.com, without a port, or *")
     return text
 
 
@@ -74,6 +84,7 @@ def _habits(text: str) -> str:
 
 
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+Hosts = Annotated[str, AfterValidator(_hosts)]
 Habits = Annotated[str, AfterValidator(_habits)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Origins = Annotated[str, AfterValidator(_origins)]

@@ -51,11 +51,13 @@ from charhost.web.keys import (
 )
 from charhost.web.middleware import errors_to_json, with_authority
 from charhost.web.openapi import Api
+from charhost.web.paths import OtherSpellings
 from charhost.web.realtime.handler import realtime
 from charhost.web.responses import handler as responses
 from charhost.web.responses.creation import Responses
 from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
+from charhost.web.security.origins import AllowedOrigins
 from charhost.web.security.tls import tls_context
 from charhost.web.sessions.sessions import Sessions
 from charhost.web.signals import signals
@@ -77,7 +79,7 @@ _ROUTES = (
     web.get("/v1/voices", catalog.voices),
     web.get("/v1/health", monitoring.health),
     web.get("/v1/models", catalog.models),
-    web.get("/v1/models/{id:.+}", catalog.model),
+    web.get("/v1/models/{id:(?!/).*[^/]}", catalog.model),
     web.post("/v1/chat/completions", completions),
     web.post("/v1/responses", responses.create),
     web.get("/v1/responses/{id}", responses.retrieve),
@@ -96,8 +98,8 @@ _ROUTES = (
 def create_app(settings: Settings | None = None) -> web.Application:
     """Make the application; several in one process do not meet. Raises `SettingsError`."""
     settings = settings or Settings()
-    cors = Cors(settings.cors_origin)
-    app = web.Application(middlewares=[errors_to_json, cors.preflight, with_authority])
+    cors = Cors(AllowedOrigins(settings.cors_origin))
+    app = web.Application(middlewares=[errors_to_json, with_authority, cors.preflight])
     app[SETTINGS] = settings
     app[STARTED] = int(time.time())
     app[METRICS] = Metrics()
@@ -124,6 +126,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app.on_response_prepare.append(cors.mark)
     app.on_shutdown.append(_stop)
     app.add_routes(_ROUTES)
+    app.router.register_resource(OtherSpellings(app.router))
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()
     return app

@@ -39,11 +39,18 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
 
 @web.middleware
 async def with_authority(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Decide the caller's authority once, and refuse a caller without the key that the operation needs."""
-    request[AUTHORITY] = request.app[GATE].authority(request)
+    """Decide the caller's authority once, and refuse a caller without the right that the operation needs."""
+    authority = request[AUTHORITY] = request.app[GATE].authority(request)
     operation = operation_of(request.match_info.handler)
-    if operation is not None and operation.needs != "anybody" and not operation.refuses:
-        insist(request, operation.needs)
+    needs = operation.needs if operation is not None else "anybody"
+    if needs == "admin" and (sent := request.raw_path.partition("?")[0]) != request.path:
+        # Proxies wall the paths of admins off by their spelling.
+        raise Problem(404, "not_found", f"There is nothing at {sent}.")
+    if needs != "admin" and authority.host_refusal is not None:
+        _log_refusal(request, authority.host_refusal)
+        raise authority.host_refusal
+    if operation is not None and needs != "anybody" and not operation.refuses:
+        insist(request, needs)
     return await handler(request)
 
 
@@ -53,9 +60,16 @@ def insist(request: web.Request, kind: KeyKind) -> None:
     refusal = authority.refusal if kind == "admin" else authority.chat_refusal
     if refusal is None:
         return
-    if refusal.status == 401 and authority.has_wrong_key:
+    if refusal.status != 401:
+        _log_refusal(request, refusal)
+    elif authority.has_wrong_key:
         request.app[GATE].wrong_keys.count(kind, request.remote)
     raise refusal
+
+
+def _log_refusal(request: web.Request, refusal: Problem) -> None:
+    # Also for the operator: a page cannot read why its WebSocket was refused.
+    log.info("refused %s %s: %s", request.method, request.rel_url.raw_path, refusal.detail)
 
 
 def _as_problem(request: web.Request, error: web.HTTPException) -> Problem:

@@ -14,7 +14,7 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 import charhost
 from charhost.jsontext import Json
 from charhost.settings import Settings
-from charhost.web.problems import reads_openai_errors
+from charhost.web.paths import reads_openai_errors
 from charhost.web.schemas import OpenAIError, ProblemDocument
 
 PROBLEM = "application/problem+json"
@@ -78,9 +78,15 @@ def operation_of(handler: Callable[..., Any]) -> Operation | None:
 _Schemas = Mapping[tuple[Any, JsonSchemaMode], Json]
 
 _CHALLENGE: Mapping[str, str] = {hdrs.WWW_AUTHENTICATE: "`Bearer`"}
+_OTHER_HOST = "No API key is configured, and the `Host` is neither a name of this machine nor among `--allowed-hosts`."
 # Responses to a caller without the right key, by the kind of key that an operation needs.
 _REFUSALS: Mapping[str, Mapping[int, str | Response]] = {
-    "chat": {401: Response("The API key is wrong or missing (`CHARHOST_API_KEY`).", headers=_CHALLENGE)},
+    "anybody": {421: _OTHER_HOST},
+    "chat": {
+        401: Response("The API key is wrong or missing (`CHARHOST_API_KEY`).", headers=_CHALLENGE),
+        403: "The caller is a page of an origin that `--cors-origin` does not allow.",
+        421: _OTHER_HOST,
+    },
     "admin": {
         401: Response("The admin key (`CHARHOST_ADMIN_KEY`) is wrong or missing (`invalid_key`).", headers=_CHALLENGE),
         403: "There is no admin key, and the caller is not local.",
@@ -88,7 +94,7 @@ _REFUSALS: Mapping[str, Mapping[int, str | Response]] = {
 }
 _INTRODUCTION = (
     "Characters are Python files, which the server executes. A caller that may reload may run code on it: without "
-    "`CHARHOST_ADMIN_KEY` that is every local caller. Chat is open to every caller unless `CHARHOST_API_KEY` is set."
+    "`CHARHOST_ADMIN_KEY` that is every local caller. Chat is open to every program unless `CHARHOST_API_KEY` is set."
 )
 _SECURITY_SCHEMES = {
     "apiKey": {"type": "http", "scheme": "bearer", "description": "One of `CHARHOST_API_KEY`, or the admin key."},
@@ -142,7 +148,7 @@ def _declaration(route: web.AbstractRoute) -> Operation:
         raise LookupError(f"{route.method} {path} has no declaration (@Operation)")
     usual = {"application/json": OpenAIError} if reads_openai_errors(path) else {PROBLEM: ProblemDocument}
     responses = dict(operation.responses)
-    errors = {500: "Unexpected error; see the server's log.", **_REFUSALS.get(operation.needs, {}), **operation.errors}
+    errors = {500: "Unexpected error; see the server's log.", **_REFUSALS[operation.needs], **operation.errors}
     for status, meaning in errors.items():
         error = meaning if isinstance(meaning, Response) else Response(meaning)
         responses[status] = replace(error, content=error.content or usual)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -13,10 +12,8 @@ from aiohttp import web
 from charhost.errors import ReloadRefused, Stopping
 from charhost.jsontext import encoded
 from charhost.text import display
+from charhost.web.paths import reads_openai_errors
 from charhost.web.schemas import OpenAIError, OpenAIErrorDetail, ProblemDocument
-
-# The paths of OpenAI's clients, unknown ones too: they read errors in their own shape only.
-_OPENAI_PATHS = re.compile(r"/v1/(realtime|chat|models|responses)(/|$)")
 
 
 @dataclass(eq=False)
@@ -63,10 +60,6 @@ class Problem(Exception):
             title=title, status=self.status, detail=self.detail, code=self.code, **(self.fields or {})
         )
         return json_response(document, self.status, "application/problem+json", self.headers)
-
-
-def reads_openai_errors(path: str) -> bool:
-    return _OPENAI_PATHS.match(path) is not None
 
 
 def json_response(

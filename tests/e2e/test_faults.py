@@ -368,10 +368,13 @@ def spoken(door: type[Visit]) -> Iterator[bytes]:
     """Return the bytes of a request of that API."""
     if not issubclass(door, Socket):
         body = json.dumps({"model": "Ada", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}).encode()
-        yield b"POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (len(body), body)
+        yield b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (
+            len(body),
+            body,
+        )
         return
     yield (
-        f"GET /v1/realtime{door.query} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET /v1/realtime{door.query} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode()
     unmute = {"type": "session.update", "session": {"allow_recording": False}}

@@ -149,7 +149,7 @@ def refused(case: str, status: int, code: str, script: int = 1, **more: Any) -> 
 
 
 CHANGED = {"scope": "changed"}
-FOREIGN = {"Origin": "http://evil.com"}
+FOREIGN = {"Origin": "http://localhost:3000"}
 TABLE = [
     applied("all files loaded"),
     applied("some failed, exclude", world=one_broken),

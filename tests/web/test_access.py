@@ -53,27 +53,35 @@ OF_OPENAI = (
     "/v1/realtime",
 )  # their errors have the shape that OpenAI's clients read
 
-# Routes for all need no key. The last column is for callers that are not local; no other depends on the address.
+# Routes for all need no key. A foreign page is refused chat, a foreign name (column "name") chat and routes for all.
+# The last column is for callers of admin routes that are not local; nothing else depends on the address.
 TABLE = """
-    keys set   key sent   chat   admin   admin, from outside
-    none       none       yes    yes     403
-    none       chat       yes    yes     403
-    none       admin      yes    yes     403
-    none       wrong      yes    yes     403
-    chat       none       401    yes     403
-    chat       chat       yes    yes     403
-    chat       admin      401    yes     403
-    chat       wrong      401    yes     403
-    admin      none       yes    401     401
-    admin      chat       yes    401     401
-    admin      admin      yes    yes     yes
-    admin      wrong      yes    401     401
-    both       none       401    401     401
-    both       chat       yes    401     401
-    both       admin      yes    yes     yes
-    both       wrong      401    401     401
+    keys set   key sent   chat   page   name   admin   admin, from outside
+    none       none       yes    403    421    yes     403
+    none       chat       yes    403    421    yes     403
+    none       admin      yes    403    421    yes     403
+    none       wrong      yes    403    421    yes     403
+    chat       none       401    401    yes    yes     403
+    chat       chat       yes    403    yes    yes     403
+    chat       admin      401    401    yes    yes     403
+    chat       wrong      401    401    yes    yes     403
+    admin      none       yes    403    421    401     401
+    admin      chat       yes    403    421    401     401
+    admin      admin      yes    403    yes    yes     yes
+    admin      wrong      yes    403    421    401     401
+    both       none       401    401    yes    401     401
+    both       chat       yes    403    yes    401     401
+    both       admin      yes    403    yes    yes     yes
+    both       wrong      401    401    yes    401     401
 """
-CODES = {("chat", 401): "invalid_api_key", ("admin", 401): "invalid_key", ("admin", 403): "forbidden"}
+CODES = {
+    ("chat", 401): "invalid_api_key",
+    ("chat", 403): "origin_not_allowed",
+    ("chat", 421): "host_not_allowed",
+    ("all", 421): "host_not_allowed",
+    ("admin", 401): "invalid_key",
+    ("admin", 403): "forbidden",
+}
 
 KEYS = {"chat": "sesame", "admin": "s3cret", "wrong": "guessed"}
 CONFIGURED = {"none": [], "chat": ["chat"], "admin": ["admin"], "both": ["chat", "admin"]}
@@ -109,6 +117,8 @@ class Row:
     keys_set: str
     key_sent: str
     chat: str
+    page: str
+    name: str
     admin: str
     admin_outside: str
 
@@ -122,8 +132,18 @@ class Row:
     def answer(self, route: str, way: str) -> tuple[int, str | None]:
         """Return the status and code of the table."""
         whom, status, code = ROUTES[route]
-        verdict = {"all": "yes", "chat": self.chat, "admin": self.admin if way == "local" else self.admin_outside}[whom]
+        verdict = self.verdict(whom, way)
         return (status, code) if verdict == "yes" else (int(verdict), CODES[whom, int(verdict)])
+
+    def verdict(self, whom: str, way: str) -> str:
+        """Return "yes" or the status of the refusal for a route for *whom*."""
+        if whom == "admin":
+            return self.admin if way == "local" else self.admin_outside
+        if way == "under a foreign name" and self.name != "yes":
+            return self.name
+        if whom == "all":
+            return "yes"
+        return self.page if way == "from a foreign page" else self.chat
 
 
 ROWS = [Row(*line.split()) for line in TABLE.strip().splitlines()[1:]]
@@ -215,14 +235,17 @@ async def test_every_caller_gets_what_the_table_says(row: Row, server: Server) -
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
 async def test_every_caller_may_chat_or_not_as_the_table_says(row: Row, server: Server) -> None:
-    """An upgrade needs the authority of chat; a page cannot read its status and is refused after it, with 3000."""
+    """An upgrade needs the authority of chat; a page learns only after it that its key is wrong (3000)."""
+    verdicts = {way: row.verdict("chat", way) for way in WAYS}
+    refused = {way: (int(verdict),) for way, verdict in verdicts.items() if verdict != "yes"}
     may_talk: tuple[str | int, ...] = ("session.created",)
-    header = may_talk if row.chat == "yes" else (401,)
-    assert {way: await server.talk(way, bearer(row.key), ["realtime"]) for way in WAYS} == dict.fromkeys(WAYS, header)
+    asked = {way: await server.talk(way, bearer(row.key), ["realtime"]) for way in WAYS}
+    assert asked == dict.fromkeys(WAYS, may_talk) | refused
     if row.key is not None:
         offers = ["realtime", f"openai-insecure-api-key.{row.key}"]
-        offered = may_talk if row.chat == "yes" else ("invalid_api_key", 3000)
-        assert {way: await server.talk(way, {}, offers) for way in WAYS} == dict.fromkeys(WAYS, offered)
+        after_it = {way: ("invalid_api_key", 3000) for way, verdict in verdicts.items() if verdict == "401"}
+        offered = {way: await server.talk(way, {}, offers) for way in WAYS}
+        assert offered == dict.fromkeys(WAYS, may_talk) | refused | after_it
 
 
 @pytest.mark.parametrize("row", [ROWS[0]], ids=str)

@@ -138,7 +138,7 @@ async def test_a_refused_reload_is_what_the_document_says(client: Client) -> Non
 def test_the_websocket_is_a_get_that_upgrades() -> None:
     """The route of the WebSocket is described with 101, and with errors in OpenAI's shape."""
     answers = spec()["paths"]["/v1/realtime"]["get"]["responses"]
-    assert set(answers) == {"101", "401", "426", "500", "503"}
+    assert set(answers) == {"101", "401", "403", "421", "426", "500", "503"}
     assert "content" not in answers["101"]
     assert answers["426"]["content"]["application/json"]["schema"]["$ref"].endswith("/OpenAIError")
 

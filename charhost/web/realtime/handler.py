@@ -202,7 +202,7 @@ def _key_refusal(request: web.Request) -> CloseMessage | None:
     try:
         insist(request, "chat")
     except Problem as e:
-        if not request[AUTHORITY].key_in_subprotocol:
+        if e.status != 401 or not request[AUTHORITY].key_in_subprotocol:
             raise
         return refused("invalid_api_key", e.detail, close_code=3000)
     return None

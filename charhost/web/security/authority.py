@@ -3,13 +3,14 @@
 import hashlib
 import hmac
 from dataclasses import dataclass
-from urllib.parse import SplitResult, urlsplit
 
 from aiohttp import hdrs, web
 
 from charhost.metrics import Metrics
 from charhost.settings import Settings, is_loopback
 from charhost.web.problems import Problem
+from charhost.web.security.hosts import AllowedHosts
+from charhost.web.security.origins import AllowedOrigins, is_of_host, split_url
 from charhost.web.security.wrong_keys import WrongKeys
 
 KEY_PROTOCOL = "openai-insecure-api-key."
@@ -19,6 +20,7 @@ KEY_PROTOCOL = "openai-insecure-api-key."
 class Authority:
     """The rights of one request; `refusal` is the error for an admin's request, `chat_refusal` the one for chat.
 
+    `host_refusal` is the error for all but an admin's request, whose rule about the `Host` is stricter.
     `owner` is a digest of the key where chat needs one, else empty. `key_in_subprotocol` marks a browser's WebSocket,
     which cannot read the status of a refused upgrade. `has_wrong_key` is set if the request has a key that is not
     configured at all; a chat key at an admin's endpoint is not a wrong one.
@@ -28,6 +30,7 @@ class Authority:
     refusal: Problem | None = None
     chat: bool = True
     chat_refusal: Problem | None = None
+    host_refusal: Problem | None = None
     key_in_subprotocol: bool = False
     owner: str = ""
     has_wrong_key: bool = False
@@ -38,6 +41,8 @@ class Gate:
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self.wrong_keys = WrongKeys(metrics)
+        self._origins = AllowedOrigins(settings.cors_origin)
+        self._hosts = AllowedHosts(settings)
         self._admin_keys = (settings.admin_key.get_secret_value(),) if settings.admin_key else ()
         # An admin key alone leaves chat open.
         self._chat_keys = (*settings.api_keys, *self._admin_keys) if settings.api_keys else ()
@@ -47,17 +52,21 @@ class Gate:
 
         If there is an admin key, it alone makes an admin. Otherwise every local caller is one, except a page of another
         site in a local browser (another `Origin`, or a `Host` that was made to resolve to this machine) and requests
-        that a proxy forwarded. Chat is open unless API keys are configured; the admin key is one of them then.
+        that a proxy forwarded. Chat is open to programs, and to pages of the allowed origins, unless API keys are
+        configured; the admin key is one of them then.
         """
         bearer, protocol = _bearer_key(request), _protocol_key(request)
         key = bearer or protocol
-        refusal, chat_refusal = self._admin_refusal(request, key), self._chat_refusal(key)
+        refusal, chat_refusal = self._admin_refusal(request, key), self._chat_refusal(request, key)
+        # A page whose name was made to resolve to this machine knows no key.
+        host_matters = refusal is not None and not self._chat_keys
         owner = hashlib.sha256(_encoded(key)).hexdigest() if key and self._chat_keys else ""
         return Authority(
             admin=refusal is None,
             refusal=refusal,
             chat=chat_refusal is None,
             chat_refusal=chat_refusal,
+            host_refusal=self._hosts.refusal(request) if host_matters else None,
             key_in_subprotocol=protocol is not None and bearer is None,
             owner=owner,
             has_wrong_key=key is not None and not _is_among(key, (*self._chat_keys, *self._admin_keys)),
@@ -74,10 +83,16 @@ class Gate:
         detail = f"No CHARHOST_ADMIN_KEY is set, so only local callers are admins; {reason}."
         return Problem(403, "forbidden", detail) if reason else None
 
-    def _chat_refusal(self, key: str | None) -> Problem | None:
-        if not self._chat_keys or _is_among(key, self._chat_keys):
-            return None
-        return _unauthorized("invalid_api_key", _key_error("API", key))
+    def _chat_refusal(self, request: web.Request, key: str | None) -> Problem | None:
+        if self._chat_keys and not _is_among(key, self._chat_keys):
+            return _unauthorized("invalid_api_key", _key_error("API", key))
+        if not self._origins.allow(request):
+            origin = ", ".join(request.headers.getall(hdrs.ORIGIN))[:200]
+            detail = (
+                f"Pages of {origin} (the Origin header) may not talk; --cors-origin (CHARHOST_CORS_ORIGIN) allows it."
+            )
+            return Problem(403, "origin_not_allowed", detail)
+        return None
 
 
 def offers(request: web.Request) -> list[str]:
@@ -126,16 +141,9 @@ def _why_not_local(request: web.Request) -> str | None:
     if not is_loopback(request.remote or ""):
         return "this request came from another machine"
     host = request.headers.get(hdrs.HOST, "")
-    if not is_loopback(_split(f"//{host}").hostname or ""):
+    if not is_loopback(split_url(f"//{host}").hostname or ""):
         return "the Host header of this request names another machine"
     origins = request.headers.getall(hdrs.ORIGIN, [])
-    if any(_split(origin).netloc.lower() != host.lower() for origin in origins):
+    if not all(is_of_host(origin, host) for origin in origins):
         return "this request was made by a page of another site (Origin)"
     return None
-
-
-def _split(url: str) -> SplitResult:
-    try:
-        return urlsplit(url)
-    except ValueError:
-        return urlsplit("")

@@ -1,32 +1,29 @@
 """Cross-origin resource sharing (Fetch standard, 3.3)."""
 
-import re
-
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-# Endpoints for pages; admin endpoints are never among them.
-_OPEN_PATHS = re.compile(r"/v1/(models(/.*)?|chat/completions|voices|health)", re.DOTALL)
-_LOCAL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
+from charhost.web.paths import reads_openai_errors
+from charhost.web.security.origins import AllowedOrigins
+
 # Headers of errors that OpenAI's browser clients use; browsers hide them from pages by default.
 _READABLE = "Retry-After, x-should-retry"
 
 
 class Cors:
-    """Allows the given origins, else pages of this machine; lives as long as the application."""
+    """Lets the pages of the allowed origins read responses; lives as long as the application."""
 
-    def __init__(self, origins: str | None) -> None:
-        given = (origins or "").split(",")
-        self._origins = {origin.strip().rstrip("/").lower() for origin in given if origin.strip()}
+    def __init__(self, origins: AllowedOrigins) -> None:
+        self._origins = origins
 
     @web.middleware
     async def preflight(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         is_preflight = request.method == hdrs.METH_OPTIONS and hdrs.ACCESS_CONTROL_REQUEST_METHOD in request.headers
-        if not is_preflight or not _OPEN_PATHS.fullmatch(request.path):
+        if not is_preflight or not _is_open(request.path):
             return await handler(request)
         response = web.Response(status=204)
         if self._allowed(request):
-            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, POST, OPTIONS"
+            response.headers[hdrs.ACCESS_CONTROL_ALLOW_METHODS] = "GET, POST, DELETE, OPTIONS"
             response.headers[hdrs.ACCESS_CONTROL_MAX_AGE] = "7200"
             if requested := request.headers.get(hdrs.ACCESS_CONTROL_REQUEST_HEADERS):
                 response.headers[hdrs.ACCESS_CONTROL_ALLOW_HEADERS] = requested
@@ -34,7 +31,7 @@ class Cors:
 
     async def mark(self, request: web.Request, response: web.StreamResponse) -> None:
         """Add the CORS headers to a response of any status; credentials are never allowed."""
-        if not _OPEN_PATHS.fullmatch(request.path):
+        if not _is_open(request.path):
             return
         response.headers.add(hdrs.VARY, hdrs.ORIGIN)
         if allowed := self._allowed(request):
@@ -43,9 +40,11 @@ class Cors:
 
     def _allowed(self, request: web.Request) -> str | None:
         origin = request.headers.get(hdrs.ORIGIN)
-        if origin is None:
+        if origin is None or not self._origins.allow(request):
             return None
-        if "*" in self._origins:
-            return "*"
-        known = origin.lower() in self._origins if self._origins else _LOCAL.fullmatch(origin)
-        return origin if known else None
+        return "*" if self._origins.are_all else origin
+
+
+def _is_open(path: str) -> bool:
+    """Return whether pages may read the responses of *path*; never those for admins."""
+    return reads_openai_errors(path) or path in ("/v1/voices", "/v1/health")

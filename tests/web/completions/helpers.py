@@ -66,7 +66,7 @@ async def refusal(client: Client, status: int, **fields: Any) -> Any:
 def raw(fields: dict[str, Any]) -> bytes:
     """Return the bytes of an HTTP request."""
     body = to_json(fields)
-    return b"POST %b HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%b" % (CHAT.encode(), len(body), body)
+    return b"POST %b HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (CHAT.encode(), len(body), body)
 
 
 ROLLER = f"""

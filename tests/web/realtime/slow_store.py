@@ -11,7 +11,7 @@ from charhost.web.keys import MANAGER
 from tests.conftest import Client
 from tests.web.realtime.server import until
 
-FOREIGN = {"Origin": "http://evil.com"}
+FOREIGN = {"Origin": "http://localhost:3000"}  # a page that may talk, and is no admin's
 
 
 class SlowStore(MemoryStore):

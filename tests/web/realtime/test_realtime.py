@@ -108,8 +108,8 @@ async def test_a_refused_handshake_has_the_error_shape_of_openai(client: Client)
     assert error["message"]
 
 
-async def test_a_page_of_any_site_may_talk(client: Client) -> None:
-    """A page of any site can open a session, since Unmute's frontend is served from another port."""
+async def test_a_page_of_this_machine_may_talk(client: Client) -> None:
+    """Without `--cors-origin` a page of any port of localhost may: unmute's frontend has one of its own."""
     async with client.ws_connect(REALTIME, headers={"Origin": "http://localhost:3000"}) as ws:
         assert (await ws.receive_json())["type"] == "session.created"
 

@@ -41,8 +41,9 @@ async def test_pages_of_this_machine_may_read(client: Client, path: str, origin:
     "origin", ["http://evil.com", "null", "http://localhost.evil.com", "http://evil.com:80/localhost", "localhost:3000"]
 )
 async def test_foreign_pages_may_not(client: Client, origin: str) -> None:
-    """A page of another site gets a response without CORS headers."""
+    """A page of another site is refused, and its browser does not show it that response."""
     answer = await client.get("/v1/models", headers={"Origin": origin})
+    assert (answer.status, (await answer.json())["error"]["code"]) == (403, "origin_not_allowed")
     assert ALLOW not in answer.headers
     assert answer.headers["Vary"] == "Origin"
     asked = await client.options(CHAT, headers={"Origin": origin, **WISH})
