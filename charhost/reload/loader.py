@@ -65,7 +65,7 @@ EMPTY = Basis()
 
 
 class Loader:
-    """Reads directories and builds character sets, on threads of a pool."""
+    """Reads directories and builds character sets, on threads of a pool; `latest` is the last snapshot that it took."""
 
     def __init__(self, settings: Settings, pool: WorkerPool) -> None:
         self._pool = pool
@@ -73,7 +73,7 @@ class Loader:
         self._sandbox = Sandbox(settings)
         self._limits = Limits.of(settings)
         self._roots = AllowedRoots(settings.roots, settings.directory) if settings.roots else None
-        self._latest: Snapshot | None = None
+        self.latest: Snapshot | None = None
         self._failures: dict[tuple[Path, str, str | None], FileError] = {}
         self._spaces: WeakSet[ModuleSpace] = WeakSet()
         self._garbage = Garbage()
@@ -93,10 +93,10 @@ class Loader:
 
     async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
         """Read the files of *directory* that changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
-        job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats, roots=self._roots)
+        job = partial(take_snapshot, directory, self._limits, self.latest, trust_stats=trust_stats, roots=self._roots)
         with collector_paused():
-            self._latest = await self._pool.run(job, self._settings.load_deadline, interrupt=False)
-        return self._latest
+            self.latest = await self._pool.run(job, self._settings.load_deadline, interrupt=False)
+        return self.latest
 
     async def snapshot_if_readable(self, directory: Path) -> Snapshot | None:
         """Read *directory* if that is possible within a few seconds."""
