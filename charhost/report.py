@@ -46,6 +46,13 @@ class FileError(Frozen, json_schema_serialization_defaults_required=False):
         return f"{place}: {self.error_type}: {self.message}"
 
 
+class LeftOut(Frozen):
+    """A file or folder that is no part of the set, and was not read."""
+
+    path: PathText = Field(description="Relative to the directory; that of a folder ends in `/`.")
+    reason: str
+
+
 class Changes(Frozen):
     """The differences between two sets, by name of character."""
 

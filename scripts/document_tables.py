@@ -83,7 +83,7 @@ def _setting(name: str) -> tuple[str, str, str, str]:
     field = Settings.model_fields[name]
     option = "–" if is_secret(name) else f"`--{name.replace('_', '-')}`"
     value = field.default
-    default = "the default characters" if name == "directory" else "–" if value is None else f"`{value}`"
+    default = "the default characters" if name == "directory" else "–" if value in (None, ()) else f"`{value}`"
     return option, f"`CHARHOST_{name.upper()}`", default, field.description or ""
 
 

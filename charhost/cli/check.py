@@ -10,10 +10,10 @@ import typer
 from pydantic import BaseModel
 
 from charhost.cli.client_options import configured
-from charhost.cli.output import error_line, mark, say, say_json, show_table
+from charhost.cli.output import error_line, left_out_lines, mark, say, say_json, show_table
 from charhost.errors import DirectoryError
-from charhost.loading.snapshot import Limits, take_snapshot
-from charhost.report import FileError, PathText
+from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
+from charhost.report import FileError, LeftOut, PathText
 from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
 from charhost.text import one_line
@@ -52,7 +52,7 @@ class Checked(BaseModel, frozen=True):
 
 
 class CheckReport(BaseModel, frozen=True):
-    """The result of a check, in the fields of a `ReloadReport`."""
+    """The result of a check, in the fields of a `ReloadReport`; `left_out` is that of the status."""
 
     success: bool
     directory: PathText
@@ -64,6 +64,7 @@ class CheckReport(BaseModel, frozen=True):
     outcome: Literal["valid", "rejected"]
     errors: tuple[FileError, ...] = ()
     characters: tuple[Checked, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
 
 async def _checked(settings: Settings) -> CheckReport:
@@ -76,10 +77,11 @@ async def _checked(settings: Settings) -> CheckReport:
         return CheckReport(success=False, directory=str(settings.directory), message=str(e), outcome="rejected")
     with _bar(len(snapshot.character_paths)) as progress:
         trials = await try_files(settings, snapshot, snapshot.character_paths, progress)
-    return _report(settings.directory, trials, time.monotonic() - began)
+    return _report(snapshot, trials, time.monotonic() - began)
 
 
-def _report(directory: Path, trials: list[Trial], duration: float) -> CheckReport:
+def _report(snapshot: Snapshot, trials: list[Trial], duration: float) -> CheckReport:
+    directory = snapshot.directory
     errors = tuple(trial.error for trial in trials if trial.error is not None)
     good = tuple(
         Checked(
@@ -106,6 +108,7 @@ def _report(directory: Path, trials: list[Trial], duration: float) -> CheckRepor
         outcome="valid" if success else "rejected",
         errors=errors,
         characters=good,
+        left_out=snapshot.omissions,
     )
 
 
@@ -141,4 +144,6 @@ def _show(report: CheckReport) -> None:
         say("")
     for error in report.errors:
         say(error_line(error.model_dump()))
+    for line in left_out_lines(report.model_dump()):
+        say(f"left out: {line}")
     say(f"{mark(report.success)} {one_line(report.message)} ({report.load_duration:.2f} s)")

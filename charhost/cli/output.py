@@ -14,6 +14,8 @@ from rich.text import Text
 
 from charhost.text import one_line
 
+_MOST_LEFT_OUT = 10
+
 
 def prepare_streams() -> None:
     """Make sure that no character can fail to be printed, whatever the terminal's encoding."""
@@ -78,6 +80,14 @@ def error_line(error: dict[str, Any]) -> str:
     """Return `file:line: type: message`, without the unknown parts."""
     place = ":".join(str(part) for part in (error.get("file"), error.get("line")) if part is not None)
     return one_line(": ".join(str(part) for part in (place, error.get("error_type"), error.get("message")) if part))
+
+
+def left_out_lines(document: dict[str, Any]) -> list[str]:
+    """Return `path: reason` for the first of the paths that were left out, and the number of the others."""
+    found = document.get("left_out")
+    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list | tuple) else []
+    lines = [one_line(f"{entry.get('path')}: {entry.get('reason')}") for entry in entries[:_MOST_LEFT_OUT]]
+    return [*lines, f"and {len(entries) - len(lines)} more"] if len(entries) > len(lines) else lines
 
 
 def moment(text: object) -> object:

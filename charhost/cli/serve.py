@@ -2,7 +2,7 @@
 
 import inspect
 from types import NoneType
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, get_args, get_origin
 
 import typer
 
@@ -31,6 +31,8 @@ def _annotation(name: str, group: str) -> Any:
     kind = next(kind for kind in get_args(field.annotation) or [field.annotation] if kind is not NoneType)
     shown = str(field.default) if isinstance(field.default, (str, int, float)) else False
     option = typer.Option(help=field.description, show_default=shown, rich_help_panel=group)
+    if get_origin(field.annotation) is tuple:
+        return Annotated[list[str] | None, option]
     return Annotated[(kind if kind in (bool, int, float) else str) | None, option]
 
 

@@ -1,13 +1,14 @@
 """charhost status and charhost history: the state of a running server, and its reloads."""
 
 from collections.abc import Iterator
+from itertools import chain, repeat
 from typing import Annotated
 
 import typer
 
 from charhost.cli.client import Request, error_lines, perform
 from charhost.cli.client_options import HERE, AsJson, Timeout, Url
-from charhost.cli.output import moment, say, show_table
+from charhost.cli.output import left_out_lines, moment, say, show_table
 from charhost.jsontext import Json
 
 
@@ -44,6 +45,7 @@ def _rows(status: Json) -> Iterator[tuple[str, object]]:
         yield "reloading", f"since {moment(running.get('since'))}"
     yield "watcher", _watcher(status.get("watcher"), last)
     yield from _errors(status.get("last_error"), last)
+    yield from zip(chain(["left out"], repeat("")), left_out_lines(status), strict=False)
 
 
 def _sessions(generations: object) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from charhost.errors import DirectoryError, DirectoryNotFound, DirectoryNotReadable, DirectoryTooLarge, NotADirectory
 from charhost.loading.allowed_roots import AllowedPaths
+from charhost.loading.exclusion import why_excluded, why_marked
 from charhost.text import display
 
 # Device and inode.
@@ -21,11 +22,16 @@ class Walk:
     """One walk over the `.py` files below a directory; `newest` is when a folder last changed, in nanoseconds.
 
     Dot-folders and `__pycache__` are skipped. A linked folder is entered once, and by its own name where it has one
-    below the directory, and not at all if it leads out of the *allowed* paths.
+    below the directory, and not at all if it leads out of the *allowed* paths. `left_out` has the reason for each
+    other path that was skipped; that of a folder ends in `/`.
     """
 
-    def __init__(self, directory: Path, most: int, allowed: AllowedPaths | None = None) -> None:
+    def __init__(
+        self, directory: Path, most: int, allowed: AllowedPaths | None = None, excluded: tuple[str, ...] = ()
+    ) -> None:
         self.newest = 0
+        self.left_out: dict[str, str] = {}
+        self._excluded = excluded
         self._allowed = allowed
         self._directory = str(directory)
         self._most = most
@@ -54,28 +60,44 @@ class Walk:
     def _files_in(self, prefix: str, folder: str) -> Iterator[tuple[str, str]]:
         try:
             with os.scandir(folder) as entries:
-                found = [entry for entry in entries if not entry.name.startswith(".")]
+                found = list(entries)
         except OSError as e:
             if not prefix:
                 raise _unusable(folder, e) from e
-            return  # a file in a folder that went away or cannot be listed is missed where it is imported
+            self.left_out[prefix] = f"cannot be listed: {e.strerror}"
+            return
+        if prefix and (why := why_marked(frozenset(entry.name for entry in found))):
+            self.left_out[prefix] = why
+            return
         for entry in found:
+            path = prefix + entry.name
             if not _is_folder(entry):
-                if entry.name.endswith(".py"):
+                if entry.name.endswith(".py") and self._includes(path):
                     self._count += 1
-                    yield prefix + entry.name, entry.path
+                    yield path, entry.path
+            elif entry.name.startswith(".") or entry.name == "__pycache__" or not self._includes(f"{path}/"):
+                continue
             elif entry.is_symlink():
-                self._links.append((f"{prefix}{entry.name}/", entry.path))
-            elif entry.name != "__pycache__":
+                self._links.append((f"{path}/", entry.path))
+            else:
                 with suppress(OSError):  # it has gone, or may not be looked at
-                    self._enter(f"{prefix}{entry.name}/", entry.path)
+                    self._enter(f"{path}/", entry.path)
+
+    def _includes(self, path: str) -> bool:
+        hidden = "its name starts with a dot" if os.path.basename(path).startswith(".") else None
+        why = hidden or why_excluded(path, self._excluded)
+        if why is not None:
+            self.left_out[path] = why
+        return why is None
 
     def _follow_a_link(self) -> None:
         self._links.sort(reverse=True)
         prefix, location = self._links.pop()
-        if self._allowed is None or self._allowed.encloses(location):
-            with suppress(OSError):
-                self._enter(prefix, location)
+        if self._allowed is not None and not self._allowed.encloses(location):
+            self.left_out[prefix] = "leads out of the allowed roots"
+            return
+        with suppress(OSError):
+            self._enter(prefix, location)
 
     def _enter(self, prefix: str, location: str) -> None:
         status = os.stat(location)

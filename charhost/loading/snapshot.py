@@ -17,6 +17,7 @@ from charhost.errors import DirectoryTooLarge
 from charhost.loading.allowed_roots import AllowedPaths, AllowedRoots
 from charhost.loading.directory_walk import Walk
 from charhost.loading.source_file import SourceFile
+from charhost.report import LeftOut
 from charhost.settings import Settings
 from charhost.text import display
 
@@ -27,15 +28,16 @@ _SETTLED = 2_000_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """The most that a snapshot may hold; `files` also bounds the number of folders."""
+    """What a snapshot may hold; `files` also bounds the number of folders, `excluded` are patterns of .gitignore."""
 
     files: int
     bytes: int
     file_bytes: int
+    excluded: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
-        return cls(settings.max_files, settings.max_bytes, settings.max_file_bytes)
+        return cls(settings.max_files, settings.max_bytes, settings.max_file_bytes, settings.exclude)
 
 
 Stamp = tuple[int, int, int, int, int]
@@ -53,6 +55,8 @@ class ModuleSource(NamedTuple):
 class Snapshot:
     """Every `.py` file below a directory, read once; `unreadable` are those that could not be.
 
+    `left_out` has a reason for each file and folder that was not read because it is no part of the set.
+
     Paths are relative to the directory, with `/`, in sorted order. `taken` and `newest` are times in nanoseconds: when
     the reading began, and the last change of a file or folder before it. `place` is where the directory led to then,
     by whatever links.
@@ -65,6 +69,7 @@ class Snapshot:
     taken: int = 0
     newest: int = 0
     place: str = ""
+    left_out: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def still_for(self) -> float:
@@ -91,6 +96,10 @@ class Snapshot:
         entries = [os.fsencode(path) + b"\0" + file.digest for path, file in self.files.items()]
         entries += [os.fsencode(path) + b"\0unreadable" for path in sorted(self.unreadable)]
         return f"sha256:{hashlib.sha256(b''.join(entries)).hexdigest()}"
+
+    @property
+    def omissions(self) -> tuple[LeftOut, ...]:
+        return tuple(LeftOut(path=path, reason=reason) for path, reason in self.left_out.items())
 
     def equals(self, other: Snapshot) -> bool:
         """Return whether both hold the same content of the same directory."""
@@ -156,7 +165,8 @@ def take_snapshot(
     """
     allowed = roots.allowed(directory) if roots else None
     known = earlier if earlier is not None and earlier.directory == directory else None
-    reader, walk = _Reader(limits, known, trust_stats, allowed), Walk(directory, limits.files, allowed)
+    reader = _Reader(limits, known, trust_stats, allowed)
+    walk = Walk(directory, limits.files, allowed, limits.excluded)
     taken = time.time_ns()
     try:
         for path, location in sorted(walk.files()):
@@ -169,7 +179,8 @@ def take_snapshot(
         if roots is not None:
             roots.allowed(directory)
     newest, place = max(walk.newest, reader.newest), os.path.realpath(directory)
-    return Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest, place)
+    left_out = dict(sorted(walk.left_out.items()))
+    return Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest, place, left_out)
 
 
 class _Reader:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from weakref import WeakSet
 
 from charhost.character.character import Character, CharacterSet
@@ -64,7 +65,7 @@ EMPTY = Basis()
 
 
 class Loader:
-    """Reads directories and builds character sets, on threads of a pool."""
+    """Reads directories and builds character sets, on threads of a pool; `latest` is the last snapshot that it took."""
 
     def __init__(self, settings: Settings, pool: WorkerPool) -> None:
         self._pool = pool
@@ -72,7 +73,7 @@ class Loader:
         self._sandbox = Sandbox(settings)
         self._limits = Limits.of(settings)
         self._roots = AllowedRoots(settings.roots, settings.directory) if settings.roots else None
-        self._latest: Snapshot | None = None
+        self.latest: Snapshot | None = None
         self._failures: dict[tuple[Path, str, str | None], FileError] = {}
         self._spaces: WeakSet[ModuleSpace] = WeakSet()
         self._garbage = Garbage()
@@ -92,10 +93,10 @@ class Loader:
 
     async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
         """Read the files of *directory* that changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
-        job = partial(take_snapshot, directory, self._limits, self._latest, trust_stats=trust_stats, roots=self._roots)
+        job = partial(take_snapshot, directory, self._limits, self.latest, trust_stats=trust_stats, roots=self._roots)
         with collector_paused():
-            self._latest = await self._pool.run(job, self._settings.load_deadline, interrupt=False)
-        return self._latest
+            self.latest = await self._pool.run(job, self._settings.load_deadline, interrupt=False)
+        return self.latest
 
     async def snapshot_if_readable(self, directory: Path) -> Snapshot | None:
         """Read *directory* if that is possible within a few seconds."""
@@ -173,32 +174,34 @@ def _select(results: _Results, snapshot: Snapshot, basis: Basis) -> tuple[dict[s
     """Return the characters, with the last good one of *basis* for a file that failed, and the errors."""
     last_good = basis.characters if basis.keep else {}
     errors = [result for result in results.values() if isinstance(result, FileError)]
-    kept = {error.file: last_good[error.file] for error in errors if error.file in last_good}
     loaded = [result for result in results.values() if isinstance(result, Character)]
-    if kept:
-        loaded = sorted([*loaded, *kept.values()], key=lambda character: character.file)
-    characters, duplicates = _first_wins(loaded, snapshot)
-    for error in duplicates:
-        if error.file in last_good:
-            former = last_good[error.file]
-            characters.setdefault(former.name, former)
-    errors.extend(error for error in duplicates if error.file not in kept)
-    return characters, tuple(sorted(errors, key=lambda error: error.file))
+    loaded += [last_good[error.file] for error in errors if error.file in last_good]
+    holders = {character.name: file for file, character in basis.characters.items()}
+    taken = duplicates({character.file: character.name for character in loaded}, snapshot, holders)
+    characters = {character.name: character for character in loaded if character.file not in taken}
+    for file in taken.keys() & last_good:
+        characters.setdefault(last_good[file].name, last_good[file])
+    in_order = sorted(characters.values(), key=lambda character: character.file)
+    errors = sorted([*errors, *taken.values()], key=lambda error: error.file)
+    return {character.name: character for character in in_order}, tuple(errors)
 
 
-def _first_wins(loaded: list[Character], snapshot: Snapshot) -> tuple[dict[str, Character], list[FileError]]:
-    errors = duplicates({character.file: character.name for character in loaded}, snapshot)
-    return {character.name: character for character in loaded if character.file not in errors}, list(errors.values())
+def duplicates(
+    names: Mapping[str, str], snapshot: Snapshot, holders: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, FileError]:
+    """Return an error for each path whose character has the name of another that serves; *names* has them by path.
 
-
-def duplicates(names: Mapping[str, str], snapshot: Snapshot) -> dict[str, FileError]:
-    """Return an error for each path whose character has the name of an earlier one; *names* has them by path."""
-    first: dict[str, str] = {}
+    A name belongs to its path in *holders* as long as that one has it, else to the shortest path, then to the first.
+    """
+    owners: dict[str, str] = {}
+    for path in sorted(names, key=lambda path: (holders.get(names[path]) != path, len(path), path)):
+        owners.setdefault(names[path], path)
     errors = {}
     for path, name in names.items():
-        owner = first.setdefault(name, path)
+        owner = owners[name]
         if owner != path:
-            text = f"{name!r} is already the CHARACTER_NAME of {display(owner)}; give one of them another name"
+            text = f"{name!r} is already the CHARACTER_NAME of {display(owner)}; give one of them another name: "
+            text += f"{display(owner)} serves, {display(path)} does not"
             line = line_of(snapshot.files[path].text, "CHARACTER_NAME") if path in snapshot.files else None
             errors[path] = explain(DuplicateName(text, line, name), path, path)
     return errors

@@ -23,7 +23,7 @@ from charhost.reload.queue import ReloadQueue
 from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations, MemoryStore, Store
 from charhost.reload.swap import NoSessions, OpenSessions, Swap
-from charhost.report import Outcome, ReloadReport, Serving, SessionImpact, Trigger
+from charhost.report import LeftOut, Outcome, ReloadReport, Serving, SessionImpact, Trigger
 from charhost.settings import Settings
 
 log = logging.getLogger("charhost.reload")
@@ -73,6 +73,13 @@ class CharacterManager:
     def serving(self) -> Serving:
         current = self._current
         return Serving(generation=current.generation, revision=current.revision, characters=len(current))
+
+    @property
+    def left_out(self) -> tuple[LeftOut, ...]:
+        """The files and folders of the current directory that were left out when it was last read."""
+        latest = self._loader.latest
+        disk = latest if latest and latest.directory == Path(self._current.directory) else self.applied
+        return disk.omissions if disk else ()
 
     @property
     def running(self) -> Attempt | None:

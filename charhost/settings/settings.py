@@ -20,6 +20,7 @@ from charhost.settings.values import (
     Hosts,
     HttpUrl,
     Origins,
+    Patterns,
     Roots,
     default_directory,
     habits_in,
@@ -66,6 +67,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHARHOST_", frozen=True, extra="forbid", env_ignore_empty=True)
 
     directory: AbsolutePath = Field(default_factory=default_directory, description="The first character directory.")
+    exclude: Patterns = Field(
+        (), description="Files and folders in it to leave out: patterns as in .gitignore, separated by commas."
+    )
     character: str | None = Field(
         None, description="The character for clients that name none (default: the first good one)."
     )

@@ -6,11 +6,14 @@ import importlib.util
 import ipaddress
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, TypeAdapter
+from pathspec import GitIgnoreSpec
+from pydantic import AfterValidator, BeforeValidator, TypeAdapter
+from pydantic_settings import NoDecode
 
 from charhost.settings.habit import Habit
 
@@ -83,9 +86,24 @@ def _habits(text: str) -> str:
     return text
 
 
+def _split(patterns: str | Sequence[str]) -> list[str]:
+    texts = [patterns] if isinstance(patterns, str) else patterns
+    return [pattern for text in texts for pattern in map(str.strip, text.split(",")) if pattern]
+
+
+def _patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in patterns:
+        try:
+            GitIgnoreSpec.from_lines([pattern])
+        except ValueError:
+            raise ValueError(f"expected patterns as in .gitignore, separated by commas: {pattern} is none") from None
+    return patterns
+
+
 AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
 Hosts = Annotated[str, AfterValidator(_hosts)]
 Habits = Annotated[str, AfterValidator(_habits)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Origins = Annotated[str, AfterValidator(_origins)]
+Patterns = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_patterns)]
 Roots = Annotated[str, AfterValidator(_roots)]

@@ -10,7 +10,8 @@ TABLE = Path("/proc/self/mountinfo")
 
 # File systems that send no events for changes made by another machine, or by the host of a container.
 _SILENT = re.compile(
-    r"nfs\d?|cifs|smb\w*|9p|virtiofs|fuse(\..+)?|fuseblk|drvfs|afs|ceph|glusterfs|vboxsf|prl_fs|lustre"
+    r"nfs\d?|cifs|smb\w*|ncpfs|9p|gofer|virtiofs|fuse(\..+)?|fuseblk|drvfs|wslfs|fakeowner|osxfs|vboxsf|prl_\w+|vmhgfs"
+    r"|hgfs|hostfs|k?afs|coda|ceph|glusterfs|lustre|gpfs|mmfs|beegfs\w*|pvfs2|orangefs|panfs|wekafs|cvfs|gfs2?|ocfs2"
 )
 
 # The mount point is the fifth field of a line; the type of the file system follows the hyphen.
@@ -25,10 +26,18 @@ def sends_events(path: str) -> bool:
     return _SILENT.fullmatch(kind) is None
 
 
+def tree_sends_events(directory: str) -> bool:
+    """Return whether the file systems of *directory* and of all that is mounted below it send events."""
+    return all(map(sends_events, [directory, *_points_below(directory)]))
+
+
 def mounted_files(directory: str) -> list[str]:
     """Return the files below *directory* that are mounts of their own: a new version of one never arrives."""
-    above = directory.rstrip("/") + "/"
-    return [point for point, _ in _mounts() if point.startswith(above) and os.path.isfile(point)]
+    return list(filter(os.path.isfile, _points_below(directory)))
+
+
+def _points_below(directory: str) -> list[str]:
+    return [point for point, _ in _mounts() if point.startswith(directory.rstrip("/") + "/")]
 
 
 def _mounts() -> list[tuple[str, str]]:

@@ -25,7 +25,7 @@ from charhost.settings import Settings
 from charhost.text import timestamp
 from charhost.watch.event_source import EventSource, Place
 from charhost.watch.health import Health, WatcherStatus
-from charhost.watch.mounts import mounted_files, sends_events
+from charhost.watch.mounts import mounted_files, tree_sends_events
 
 log = logging.getLogger("charhost.watch")
 
@@ -112,7 +112,7 @@ class Watcher:
     @contextmanager
     def _notified(self, directory: Path, place: Place) -> Iterator[None]:
         self._failure = None
-        if not self._health.is_polling and not sends_events(place.real):
+        if not self._health.is_polling and not tree_sends_events(place.real):
             self._health.poll("its file system sends no events")
         for file in mounted_files(place.real):
             log.warning("%s is a mount of its own: a new version of that character file may never arrive", file)

@@ -30,6 +30,7 @@ def status_of(app: web.Application) -> Status:
         in_progress=InProgress(reload_id=running.reload_id, since=running.started_at) if running else None,
         watcher=watcher.status if watcher else None,
         generations=app[SESSIONS].by_generation(),
+        left_out=manager.left_out,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.llm.model import ServerHabits
-from charhost.report import PathText, ReloadReport, Serving, absent
+from charhost.report import LeftOut, PathText, ReloadReport, Serving, absent
 from charhost.watch.health import WatcherStatus
 
 
@@ -109,6 +109,7 @@ class Status(_Response):
     in_progress: InProgress | None
     watcher: WatcherStatus | None = Field(description="Null without --watch.")
     generations: list[GenerationCount] = Field(description="Newest first.")
+    left_out: tuple[LeftOut, ...] = Field(description="Files and folders of the directory that are not read, and why.")
 
 
 class Health(BaseModel, frozen=True):

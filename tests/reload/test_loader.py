@@ -202,7 +202,7 @@ async def test_late_import_is_tried_again(directory: Path, write: Write) -> None
 
 
 async def test_first_file_of_a_name_wins(directory: Path, write: Write) -> None:
-    """Of two files with one name the first in sorted order serves, and the error of the other names both."""
+    """Of two new files with names of one length the first in sorted order serves; the error of the other names both."""
     write("bob.py", character("Ada", "The second."))
     built = await build(directory)
     assert built.characters["Ada"].file == "ada.py"

@@ -1,0 +1,35 @@
+"""Files and folders below a character directory that are no part of it, whatever they contain."""
+
+from functools import lru_cache
+
+from pathspec import GitIgnoreSpec
+
+# Patterns of .gitignore, for files that tools write beside the one that is being edited, and for folders of packages.
+_PATTERNS = ("flycheck_*.py", "flymake_*.py", "*_flymake.py", "~$*.py", "site-packages/", "node_modules/")
+
+# An entry of that name marks the folder that it is in.
+_MARKERS = {"pyvenv.cfg": "an environment", "conda-meta": "an environment", "CACHEDIR.TAG": "a cache"}
+
+
+@lru_cache(maxsize=1 << 15)
+def why_excluded(path: str, patterns: tuple[str, ...] = ()) -> str | None:
+    """Return why *path*, below the directory, is left out; None if it is not. The path of a folder ends in `/`.
+
+    *patterns* come after charhost's own, so one with a `!` takes back one of those.
+    """
+    found = _matcher(patterns).check_file(path)
+    if not found.include or found.index is None:
+        return None
+    own = found.index < len(_PATTERNS)
+    return f"matches {(*_PATTERNS, *patterns)[found.index]}" + ("" if own else " of --exclude")
+
+
+def why_marked(names: frozenset[str]) -> str | None:
+    """Return why a folder with entries of these *names* is left out; None if it is not."""
+    marker = next((marker for marker in _MARKERS if marker in names), None)
+    return f"{_MARKERS[marker]}: it has {marker}" if marker else None
+
+
+@lru_cache(maxsize=16)
+def _matcher(patterns: tuple[str, ...]) -> GitIgnoreSpec:
+    return GitIgnoreSpec.from_lines([*_PATTERNS, *patterns])
