@@ -8,7 +8,7 @@ import pytest
 
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
-from charhost.report import ReloadRequest
+from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from tests.conftest import character, prompt
 from tests.reload.helpers import Write
