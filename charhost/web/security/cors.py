@@ -8,8 +8,8 @@ from aiohttp.typedefs import Handler
 # Endpoints for pages; admin endpoints are never among them.
 _OPEN_PATHS = re.compile(r"/v1/(models(/.*)?|chat/completions|voices|health)", re.DOTALL)
 _LOCAL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
-# Headers of errors that OpenAI's browser clients use; browsers hide them from pages by default.
-_READABLE = "Retry-After, x-should-retry"
+# Headers that clients in browsers use; browsers hide them from pages by default.
+_READABLE = "Retry-After, x-should-retry, X-Messages-Left-Out, X-Messages-Shortened"
 
 
 class Cors:
