@@ -59,6 +59,9 @@ class Metrics:
     time_to_first_token: Histogram = _seconds("Time from the request for a response to its first token.")
     turn_duration: Histogram = _seconds("Time from the request for a response to its end.")
     tokens: Counter = _counter("Tokens that models read and wrote.", "kind")
+    history_messages_cut: Counter = _counter(
+        "Messages of long conversations that models were not sent, or only in part.", "how"
+    )
     tool_calls: Counter = _counter("Calls of tools that the server runs.")
     tool_latency: Histogram = _seconds("Duration of a tool call.")
     tool_errors: Counter = _counter("Tool calls that failed.", "error_type")

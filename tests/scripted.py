@@ -30,6 +30,8 @@ class ScriptedModel:
     A step of a script is words, a piece, something to raise, or an event to wait for.
     """
 
+    length: int | None = None
+
     def __init__(self, *scripts: Sequence[Step]) -> None:
         self.requests: list[ModelRequest] = []
         self.pausing = asyncio.Event()
@@ -55,6 +57,9 @@ class ScriptedModel:
                     yield Delta(step) if isinstance(step, str) else step
         finally:
             self.ended += 1
+
+    async def context_length(self) -> int | None:
+        return self.length
 
     def of(self, character: Character) -> ScriptedModel:
         return self

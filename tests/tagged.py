@@ -86,3 +86,6 @@ class Echo(ScriptedModel):
         await asyncio.sleep(0)
         yield Delta(json.dumps(sorted(tags(request))))
         yield end()
+
+    async def context_length(self) -> None:
+        return None

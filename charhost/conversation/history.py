@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import takewhile
 
-from charhost.conversation.items import Item, is_system, parted, size, turns, weight
+from charhost.conversation.items import Item, is_system, weight
 
 # Items that are too old to be sent to a model can still be found by their id, up to this limit.
 MOST_ITEMS = 4_096
@@ -74,16 +74,3 @@ class History:
         while len(self._items) > MOST_ITEMS or (self.weight > MOST_CHARACTERS and len(self._items) > 1):
             oldest = sum(1 for _ in takewhile(is_system, self._items))
             self.weight -= weight(self._items.pop(oldest if oldest < len(self._items) - 1 else 0))
-
-
-def fit(items: Sequence[Item], characters: float) -> list[Item]:
-    """Cut *items* to that many characters by whole turns, oldest first; system messages and the last turn stay."""
-    opening, said = parted(items)
-    kept: list[list[Item]] = []
-    left = characters - sum(map(size, opening))
-    for turn in reversed(list(turns(said))):
-        left -= sum(map(size, turn))
-        if left < 0 and kept:
-            break
-        kept.append(turn)
-    return [*opening, *(item for turn in reversed(kept) for item in turn)]

@@ -11,11 +11,12 @@ from typing import Any
 
 from charhost.character.instance import CharacterInstance
 from charhost.conversation.chat_messages import as_messages
-from charhost.conversation.history import History, fit
+from charhost.conversation.excerpt import Budget, Cut, excerpt
+from charhost.conversation.history import History
 from charhost.conversation.items import Item, parted
 from charhost.conversation.response_builder import ResponseBuilder
 from charhost.conversation.toolbox import Toolbox
-from charhost.conversation.turn_events import Failure, TurnEnded, TurnEvent
+from charhost.conversation.turn_events import Failure, RequestReady, TurnEnded, TurnEvent
 from charhost.conversation.turn_usage import TurnUsage
 from charhost.errors import PluginFailed
 from charhost.ids import new_id
@@ -28,6 +29,10 @@ log = logging.getLogger("charhost.conversation")
 
 # Many servers refuse a request without a user message, or with another message before it.
 _OPENER = {"role": "user", "content": "Hello."}
+# Of the context length, for a response without a limit.
+_ANSWER_SHARE = 1 / 4
+# Characters per token differ between texts.
+_MARGIN = 0.9
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -76,6 +81,7 @@ class Turn:
         self._client_tools = {tool["function"]["name"] for tool in options.tools}
         self._builder = ResponseBuilder(context.history if options.recorded else History(), self._is_hidden)
         self._usage = TurnUsage(context.metrics, context.history, context.front_door)
+        self._cut = Cut()
         self._finish: str | None = None
         self._early_end: TurnEnded | None = None
         self._waiting: asyncio.Task[Any] | None = None
@@ -100,7 +106,7 @@ class Turn:
                 ending = self._early_end or TurnEnded("failed", failure=self._failure(e))
             for event in self._builder.close("incomplete"):
                 yield event
-            self.ended = replace(ending, items=self._builder.shown, usage=self._usage.total())
+            self.ended = replace(ending, items=self._builder.shown, usage=self._usage.total(), cut=self._cut)
             yield self.ended
         finally:
             for _ in self._builder.close("incomplete"):  # the reader stopped early
@@ -140,6 +146,7 @@ class Turn:
                 yield event
             return
         messages = await self._messages()
+        yield RequestReady(self._cut)
         for round_ in range(self._context.settings.tool_rounds + 1):
             self._builder.begin_round()
             async with aclosing(self._context.model.stream(self._request(messages, round_))) as deltas:
@@ -169,15 +176,40 @@ class Turn:
 
     async def _messages(self) -> list[dict[str, Any]]:
         prompt = await self._context.instance.prompt()
-        history = self._context.history
-        recent = fit(self._input, self._context.settings.history_tokens * history.characters_per_token)
-        opening, said = parted(recent)
+        sent = excerpt(self._input, await self._budget(prompt))
+        self._report(sent.cut)
+        opening, said = parted(sent.items)
         # One system message, at the front: the templates of many models support no other.
         system = "\n\n".join(filter(None, (prompt, self._options.instructions, *(message.text for message in opening))))
         messages = as_messages(said)
         if not messages or messages[0]["role"] != "user":
             messages.insert(0, _OPENER)
         return [{"role": "system", "content": system}, *messages]
+
+    async def _budget(self, prompt: str) -> Budget:
+        settings, per_token = self._context.settings, self._context.history.characters_per_token
+        length = await self._context.model.context_length()
+        opening, said = settings.system_tokens * per_token, settings.history_tokens * per_token
+        if length is None:
+            return Budget(opening, said)
+        tools = self._context.toolbox.beside(self._options.tools)
+        others = len(prompt) + len(self._options.instructions) + sum(len(str(tool)) for tool in tools)
+        room = (length - self._answer_tokens(length)) * per_token * _MARGIN
+        return Budget(opening, said, max(0, room - others))
+
+    def _answer_tokens(self, length: int) -> int:
+        options = self._context.instance.character.llm.options | dict(self._options.options)
+        limit = options.get("max_completion_tokens", options.get("max_tokens"))
+        return limit if type(limit) is int and 0 < limit < length else int(length * _ANSWER_SHARE)
+
+    def _report(self, cut: Cut) -> None:
+        self._cut = cut
+        if cut == Cut():
+            return
+        metrics, name = self._context.metrics, self._context.instance.character.name
+        metrics.history_messages_cut.labels("left_out").inc(cut.left_out)
+        metrics.history_messages_cut.labels("shortened").inc(cut.shortened)
+        log.info("a long conversation with %s: %d messages left out, %d shortened", name, cut.left_out, cut.shortened)
 
     def _request(self, messages: list[dict[str, Any]], round_: int) -> ModelRequest:
         tools = self._context.toolbox.beside(self._options.tools)

@@ -3,10 +3,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import FunctionCall, Message
 from charhost.llm.model import Usage
 
 Outcome = Literal["completed", "cancelled", "incomplete", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestReady:
+    """The first event: the model is asked next, with a conversation that has this `cut`."""
+
+    cut: Cut
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +66,9 @@ class TurnEnded:
     outcome: Outcome
     items: tuple[Message | FunctionCall, ...] = ()
     usage: Usage = field(default_factory=Usage)
+    cut: Cut = field(default_factory=Cut)
     reason: str | None = None
     failure: Failure | None = None
 
 
-TurnEvent = ItemAdded | TextDelta | ArgumentsDelta | ItemDone | TurnEnded
+TurnEvent = RequestReady | ItemAdded | TextDelta | ArgumentsDelta | ItemDone | TurnEnded

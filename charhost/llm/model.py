@@ -89,6 +89,9 @@ class Model(Protocol):
         Raises `ModelError`. Usage, if known, comes with the last piece or after it.
         """
 
+    async def context_length(self) -> int | None:
+        """Return the tokens that a request and its response may have together; None if the server does not tell."""
+
 
 class Models(Protocol):
     def of(self, character: Character) -> Model: ...

@@ -116,6 +116,9 @@ class Settings(BaseSettings):
         None, description="Habits of that server, separated by commas, such as no-tools (default: learned)."
     )
     history_tokens: int = Field(8192, ge=1, description="Maximum number of tokens of a conversation sent to a model.")
+    system_tokens: int = Field(
+        32_768, ge=1, description="Maximum number of tokens of a client's system messages before a conversation."
+    )
 
     watch: bool = Field(False, description="Reload when a .py file in the directory changes.")
     watch_quiet: float = Field(0.025, gt=0, description="Seconds without a write before a reload.")

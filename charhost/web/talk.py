@@ -9,6 +9,7 @@ from typing import TypeVar
 from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
+from charhost.conversation.excerpt import Cut
 from charhost.conversation.turn_events import Failure
 from charhost.jsontext import decoded
 from charhost.text import FieldProblem, field_path, field_problems
@@ -31,6 +32,12 @@ TALK_ERRORS: Mapping[int, str | Response] = {
     500: Response("Unexpected, or the character's code failed.", headers={"x-should-retry": "`false`"}),
     502: "The model failed.",
     504: "The model did not respond in time.",
+}
+
+_LEFT_OUT, _SHORTENED = "X-Messages-Left-Out", "X-Messages-Shortened"
+CUT_HEADERS = {
+    _LEFT_OUT: "The number of messages that the model was not sent, because the conversation is long.",
+    _SHORTENED: "The number of messages of which it was sent the beginning and the end.",
 }
 
 Request = TypeVar("Request", bound=BaseModel)
@@ -64,6 +71,11 @@ def problem_of(failure: Failure) -> Problem:
     status = _STATUS.get(failure.cause, 502) if failure.cause is not None else 500
     pause = {"Retry-After": str(max(1, math.ceil(failure.retry_after or 1)))} if status == 429 else None
     return Problem(status, failure.code, failure.message, headers=pause)
+
+
+def cut_headers(cut: Cut) -> dict[str, str]:
+    counts = {_LEFT_OUT: cut.left_out, _SHORTENED: cut.shortened}
+    return {name: str(count) for name, count in counts.items() if count}
 
 
 def _refused(problem: FieldProblem) -> Problem:

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from charhost.conversation import history
-from charhost.conversation.history import MOST_CHARACTERS, MOST_ITEMS, History, fit
-from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Text, parted, size, turns
-from tests.conversation.random_items import ITEMS
-from tests.scripted import message
+from charhost.conversation.history import MOST_CHARACTERS, MOST_ITEMS, History
+from charhost.conversation.items import Image, Item, Message, Text
 
 
 def said(item_id: str, *, text: str = "x", hidden: bool = False) -> Message:
@@ -141,79 +137,12 @@ def test_length_of_a_token_is_learnt(characters: int, tokens: int, learnt: float
     assert kept.characters_per_token == learnt
 
 
-# fit
-
-
-def test_oldest_turns_go_first() -> None:
-    """Turns that do not fit are left out from the front."""
-    items = [said(name, text="x" * 10) if n % 2 == 0 else message("y", "assistant") for n, name in enumerate("abcdef")]
-    assert fit(items, 33) == items
-    assert fit(items, 32) == items[2:]
-    assert fit(items, 22) == items[2:]
-    assert fit(items, 21) == items[4:]
-
-
-def test_no_turn_is_left_out_between_others() -> None:
-    """When a long turn does not fit, the shorter ones before it are left out too."""
-    short, long, last = said("a"), said("b", text="x" * 99), said("c")
-    answer = message("y", "assistant")
-    assert fit([short, answer, long, answer, last], 10) == [last]
-
-
-def test_last_turn_stays_however_long() -> None:
-    """The last turn is always sent, whatever its length."""
-    question = said("a", text="x" * 99)
-    call = FunctionCall(call_id="1", name="roll", arguments="{}")
-    output = FunctionOutput(call_id="1", output="y" * 99)
-    assert fit([said("z"), message("y", "assistant"), question, call, output], 1) == [question, call, output]
-
-
-def test_opening_stays_and_counts() -> None:
-    """System messages at the front are always sent, at the cost of turns."""
-    rule, old, answer, new = message("r" * 10, "system"), said("a"), message("y", "assistant"), said("b")
-    assert fit([rule, old, answer, new], 13) == [rule, old, answer, new]
-    assert fit([rule, old, answer, new], 12) == [rule, new]
-
-
-def test_later_system_message_goes_with_its_turn() -> None:
-    """A system message between turns is as old as its turn."""
-    items = [said("a"), message("Be brief.", "system"), message("y", "assistant"), said("b")]
-    assert fit(items, 1) == items[-1:]
-
-
-def test_nothing_fits_into_nothing() -> None:
-    """No items are no items."""
-    assert fit([], 100) == []
-
-
-@settings(deadline=None)
-@given(ITEMS, st.integers(0, 60))
-def test_fit_keeps_whole_turns_at_the_end(items: list[Item], characters: int) -> None:
-    """The opening and as many whole turns from the end as fit are sent."""
-    opening, later = parted(items)
-    kept = fit(items, characters)[len(opening) :]
-    whole = list(turns(later))
-    assert kept in [[item for turn in whole[n:] for item in turn] for n in range(len(whole))]
-    assert kept == whole[-1] or sum(map(size, [*opening, *kept])) <= characters
-
-
-@settings(deadline=None)
-@given(ITEMS, st.integers(0, 60), st.integers(0, 60))
-def test_more_room_never_loses_anything(items: list[Item], characters: int, more: int) -> None:
-    """With more room at least as many items are sent."""
-    less, much = fit(items, characters), fit(items, characters + more)
-    opening, _ = parted(items)
-    assert much[: len(opening)] == less[: len(opening)] == opening
-    assert much[len(much) - len(less) + len(opening) :] == less[len(opening) :]
-
-
-def test_many_items_are_quickly_put_in_and_cut() -> None:
+def test_many_items_are_quickly_put_in() -> None:
     """The cost of a message does not grow with the number of messages, up to a hundred thousand."""
     history = History()
     for number in range(100_000):
         history.append(Message(role="user", parts=(Text(str(number)),)))
     assert len(history) == MOST_ITEMS
-    assert len(fit(list(history), 10)) == MOST_ITEMS  # all of them are one turn
 
 
 def test_an_image_weighs_what_it_takes() -> None:

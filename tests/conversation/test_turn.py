@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from charhost.conversation.excerpt import Cut
 from charhost.conversation.history import History
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Text
 from charhost.conversation.turn import Turn, TurnOptions
@@ -21,6 +22,7 @@ from charhost.conversation.turn_events import (
     Failure,
     ItemAdded,
     ItemDone,
+    RequestReady,
     TextDelta,
     TurnEnded,
     TurnEvent,
@@ -70,6 +72,7 @@ async def test_answer_is_a_stream_of_events() -> None:
     conversation = make_conversation(ScriptedModel(["Hel", "lo", end()]))
     events = await events_of(turn := conversation.respond())
     assert [type(event).__name__ for event in events] == [
+        "RequestReady",
         "ItemAdded",
         "TextDelta",
         "TextDelta",
@@ -91,7 +94,7 @@ async def test_words_are_told_before_the_model_is_done() -> None:
     pause = asyncio.Event()
     turn = make_conversation(ScriptedModel(["Hel", pause, "lo"]), make_character(tools=[ROLL])).respond()
     async with aclosing(turn.events()) as events:
-        heard = [await anext(events), await anext(events)]
+        heard = [await anext(events), await anext(events), await anext(events)]
         assert words(heard) == "Hel"
         pause.set()
         assert words([event async for event in events]) == "lo"
@@ -402,7 +405,7 @@ async def test_character_answers_its_own_call() -> None:
     model = ScriptedModel([call("roll", '{"n": 2}'), end("tool_calls")], ["A two."])
     events = await events_of(make_conversation(model, make_character(tools=[ROLL])).respond())
     assert (words(events), len(model.requests)) == ("A two.", 2)
-    assert [type(event).__name__ for event in events] == ["ItemAdded", "TextDelta", "ItemDone", "TurnEnded"]
+    assert [type(event).__name__ for event in events[1:]] == ["ItemAdded", "TextDelta", "ItemDone", "TurnEnded"]
     called, result = model.messages[-2:]
     assert called["tool_calls"][0]["function"] == {"name": "roll", "arguments": '{"n": 2}'}
     assert result == {"role": "tool", "tool_call_id": "call_1", "content": "roll did [('n', 2)]"}
@@ -633,7 +636,12 @@ async def test_cancel_before_the_first_words() -> None:
     reading, heard = await paused(turn := conversation.respond(), model)
     turn.cancel()
     last = await finished(reading)
-    assert (last.outcome, last.reason, last.items, heard) == ("cancelled", "client_cancelled", (), [last])
+    assert (last.outcome, last.reason, last.items, heard) == (
+        "cancelled",
+        "client_cancelled",
+        (),
+        [RequestReady(Cut()), last],
+    )
     assert (model.ended, len(conversation.history)) == (1, 1)
     assert sample(conversation, "turns_total", front_door="test", outcome="cancelled") == 1
 
@@ -645,7 +653,7 @@ async def test_cancel_in_the_middle() -> None:
     reading, heard = await paused(turn := conversation.respond(), model)
     turn.cancel("turn_detected")
     last = await finished(reading)
-    assert [type(event).__name__ for event in heard] == ["ItemAdded", "TextDelta", "ItemDone", "TurnEnded"]
+    assert [type(event).__name__ for event in heard[1:]] == ["ItemAdded", "TextDelta", "ItemDone", "TurnEnded"]
     assert (last.outcome, last.reason, last.items[0].status) == ("cancelled", "turn_detected", "incomplete")
     assert (kept(conversation.history)[1:], model.ended) == ([("Message", "incomplete")], 1)
 
@@ -678,7 +686,7 @@ async def test_cancel_while_the_reader_is_busy() -> None:
     async with aclosing(turn.events()) as events:
         async for event in events:
             heard.append(event)
-            if len(heard) == 2:
+            if len(heard) == 3:
                 turn.cancel()
                 await asyncio.sleep(0)
     assert (words(heard), model.ended) == ("Hel", 1)

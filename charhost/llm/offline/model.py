@@ -45,6 +45,9 @@ class OfflineModel:
                 await asyncio.sleep(0)  # let other conversations go on
         yield Delta(finish="stop" if written == words else "length", usage=_usage(request, "".join(written)))
 
+    async def context_length(self) -> None:
+        return None
+
 
 def _stopped(text: str, stop: Any) -> str:
     stops = [stop] if isinstance(stop, str) else stop if isinstance(stop, (list, tuple)) else []

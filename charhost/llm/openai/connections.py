@@ -48,13 +48,28 @@ class Connections:
 
     async def models(self, endpoint: Endpoint) -> list[str]:
         """Return the names in the server's list of models; raises `ModelError`."""
-        status, headers, body = await self._get(endpoint)
-        if status != 200:
-            raise of_response(status, headers, body, endpoint, "")
         try:
-            return [str(entry["id"]) for entry in from_json(body)["data"]]
-        except (ValueError, KeyError, TypeError) as e:
+            return [str(entry["id"]) for entry in (await self.json(endpoint, "/models"))["data"]]
+        except (KeyError, TypeError) as e:
             raise ModelError("malformed", "The model's server sent an invalid list of models.") from e
+
+    async def json(self, endpoint: Endpoint, path: str, body: bytes | None = None) -> Any:
+        """Return the JSON at a path of the server, which is posted *body* if there is any; raise `ModelError`."""
+        url, method = endpoint.at(path), hdrs.METH_GET if body is None else hdrs.METH_POST
+        try:
+            # Not through a kept connection, since it is not repeated.
+            async with self._session(fresh=True).request(
+                method, url, data=body, headers=endpoint.headers, proxy=proxy_for(url), allow_redirects=False
+            ) as response:
+                status, found = response.status, await _beginning(response)
+        except (aiohttp.ClientError, OSError, ValueError) as e:
+            raise of_exception(e) from e
+        if status != 200:
+            raise of_response(status, response.headers, found, endpoint, "")
+        try:
+            return from_json(found)
+        except ValueError as e:
+            raise ModelError("malformed", f"The model's server sent invalid JSON ({path}).") from e
 
     async def close(self) -> None:
         while self._sessions:
@@ -82,17 +97,6 @@ class Connections:
             if hdrs.LOCATION in response.headers:
                 error.add_note(f"redirect to {response.headers[hdrs.LOCATION]}")
             raise error
-
-    async def _get(self, endpoint: Endpoint) -> tuple[int, Any, bytes]:
-        url = endpoint.at("/models")
-        try:
-            # Not through a kept connection, since it is not repeated.
-            async with self._session(fresh=True).get(
-                url, headers=endpoint.headers, proxy=proxy_for(url), allow_redirects=False
-            ) as response:
-                return response.status, response.headers, await _beginning(response)
-        except (aiohttp.ClientError, OSError, ValueError) as e:
-            raise of_exception(e) from e
 
     def _session(self, fresh: bool) -> aiohttp.ClientSession:
         if fresh not in self._sessions:

@@ -13,6 +13,7 @@ from charhost.llm.model import Delta, Model, ModelError, ModelRequest, ServerHab
 from charhost.llm.offline.model import OfflineModel
 from charhost.llm.openai.chunk_parser import ChunkParser, UpstreamFault
 from charhost.llm.openai.connections import Connections
+from charhost.llm.openai.context_lengths import ContextLengths
 from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.failures import of_fault
 from charhost.llm.openai.habits import Fields
@@ -26,6 +27,7 @@ log = logging.getLogger("charhost.llm")
 _KNOWN_SECONDS = 10  # how long the result of a probe holds
 _PROBE_SECONDS = 2
 _BUSY_SECONDS = 5
+_LENGTH_SECONDS = 1
 # Whether an error shows that the server is up; other errors show nothing.
 _SIGNS = dict.fromkeys(("unreachable", "timeout", "server_error", "unauthorized"), False)
 _SIGNS |= {"refused": True, "rate_limited": True}
@@ -48,6 +50,7 @@ class UpstreamModels:
         self._server = Endpoint.of(settings.llm_url, key) if settings.llm_url is not None else None
         self._connections = Connections(settings.llm_connect_deadline)
         self._negotiation = Negotiation(self._connections)
+        self._lengths = ContextLengths(self._connections, self._negotiation.addresses)
         self._slots = asyncio.Semaphore(settings.llm_concurrency)
         self._names: dict[Endpoint, str] = {}
         self._naming: defaultdict[Endpoint, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -68,6 +71,15 @@ class UpstreamModels:
             if asyncio.get_running_loop().time() >= self._known_until:
                 self._learn(await self._probe(self._server))
         return "up" if self._up else "down"
+
+    async def context_length(self, character: Character) -> int | None:
+        """Return the context length in force for *character*; None if it is not found out within a second."""
+        try:
+            endpoint = self._endpoint(character)
+            async with asyncio.timeout(_LENGTH_SECONDS):
+                return await self._lengths.of(endpoint, await self._model(character, endpoint))
+        except (ModelError, TimeoutError):
+            return None
 
     def habits(self) -> list[ServerHabits]:
         return self._negotiation.habits.listed()
@@ -117,7 +129,7 @@ class UpstreamModels:
         until = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout_at(until):
-                model = character.llm.model or self._settings.llm_model or await self._first_name(endpoint)
+                model = await self._model(character, endpoint)
                 fields = _fields(character, request, model)
                 compat = self._compat(character)
                 response, habits = await self._negotiation.send(endpoint, fields, compat, request.needs_tools, until)
@@ -132,6 +144,9 @@ class UpstreamModels:
         return (character.llm.compat or frozenset()) | (
             self._settings.llm_habits if character.llm.url is None else frozenset()
         )
+
+    async def _model(self, character: Character, endpoint: Endpoint) -> str:
+        return character.llm.model or self._settings.llm_model or await self._first_name(endpoint)
 
     async def _first_name(self, endpoint: Endpoint) -> str:
         """Return the model to use where none is configured; the server is asked once."""
@@ -194,6 +209,9 @@ class UpstreamModel:
             for delta in parser.end():
                 yield delta if stop is None else stop.cut(delta)
             await stream.finish()
+
+    async def context_length(self) -> int | None:
+        return await self.models.context_length(self.character)
 
 
 def _fields(character: Character, request: ModelRequest, model: str) -> Fields:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel, Field
 
 from charhost.conversation.items import FunctionCall, Message
-from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, TextDelta, TurnEnded, TurnEvent
+from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, RequestReady, TextDelta, TurnEnded, TurnEvent
 from charhost.jsontext import encoded
 from charhost.llm.model import FinishReason
 from charhost.web.completions.response import completion_id, finish_reason, gap, token_usage
@@ -54,6 +54,8 @@ class ChoiceChunks:
         if type(event) is TextDelta:  # almost all of them, and never the first
             text = encoded(self._joined(event.text))
             return self._head + b'{"content":' + text + b'},"logprobs":null,"finish_reason":null' + self._tail
+        if type(event) is RequestReady:
+            return b""
         if self._begun:
             return self._encoded(event)
         self._begun = True

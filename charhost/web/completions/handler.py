@@ -8,7 +8,7 @@ from aiohttp import web
 
 from charhost.character.character import Character
 from charhost.conversation.turn import Turn
-from charhost.conversation.turn_events import TurnEnded
+from charhost.conversation.turn_events import RequestReady, TurnEnded
 from charhost.jsontext import encoded
 from charhost.text import UNEXPECTED
 from charhost.web.catalog import known_character
@@ -19,7 +19,7 @@ from charhost.web.event_stream import EventStream
 from charhost.web.keys import CONVERSATIONS
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import Problem, json_response
-from charhost.web.talk import TALK_ERRORS, problem_of, talk_request
+from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, cut_headers, problem_of, talk_request
 
 log = logging.getLogger("charhost.web")
 
@@ -37,6 +37,7 @@ log = logging.getLogger("charhost.web")
         200: Response(
             "The response; with `stream` as server-sent events: chunks, and then `[DONE]`.",
             {"application/json": ChatCompletion, "text/event-stream": StreamedEvent},
+            CUT_HEADERS,
         )
     },
     errors=TALK_ERRORS,
@@ -57,7 +58,7 @@ async def _whole(request: web.Request, asked: ChatRequest, character: Character)
     for ended in endings:
         if ended.failure is not None:
             raise problem_of(ended.failure)
-    return json_response(completion(character.name, endings))
+    return json_response(completion(character.name, endings), headers=cut_headers(endings[0].cut))
 
 
 async def _streamed(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
@@ -87,6 +88,8 @@ async def _stream_choice(stream: EventStream, chunks: ChoiceChunks, turn: Turn) 
         async for event in events:
             if isinstance(event, TurnEnded) and event.failure is not None:
                 raise problem_of(event.failure)
+            if isinstance(event, RequestReady):
+                stream.response.headers.update(cut_headers(event.cut))
             if frame := chunks.encode(event):
                 await stream.write(frame)
     assert turn.ended is not None

@@ -41,10 +41,12 @@ class Choice(_Piece):
     finish_reason: FinishReason
 
 
-class CachedTokens(_Piece):
-    """The prompt tokens that the model had in its cache."""
+class PromptDetails(_Piece):
+    """The prompt tokens that the model had in its cache, and the messages that did not fit into the prompt."""
 
     cached_tokens: int
+    messages_left_out: int | None = Field(default=None, exclude_if=absent)
+    messages_shortened: int | None = Field(default=None, exclude_if=absent)
 
 
 class TokenUsage(_Piece):
@@ -53,7 +55,7 @@ class TokenUsage(_Piece):
     prompt_tokens: int
     completion_tokens: int
     total_tokens: int
-    prompt_tokens_details: CachedTokens | None = Field(default=None, exclude_if=absent)
+    prompt_tokens_details: PromptDetails | None = Field(default=None, exclude_if=absent)
 
 
 class ChatCompletion(_Piece):
@@ -97,12 +99,13 @@ def gap(before: str, after: str) -> str:
 
 
 def token_usage(endings: list[TurnEnded]) -> TokenUsage:
-    usage = sum((ended.usage for ended in endings), Usage())
+    usage, cut = sum((ended.usage for ended in endings), Usage()), endings[0].cut.counts()
+    details = PromptDetails(cached_tokens=usage.cached_tokens, **cut) if usage.cached_tokens or cut else None
     return TokenUsage(
         prompt_tokens=usage.input_tokens,
         completion_tokens=usage.output_tokens,
         total_tokens=usage.input_tokens + usage.output_tokens,
-        prompt_tokens_details=CachedTokens(cached_tokens=usage.cached_tokens) if usage.cached_tokens else None,
+        prompt_tokens_details=details,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import FunctionCall, Message
 from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDone, TextDelta, TurnEnded, TurnEvent
 from charhost.jsontext import Json
@@ -41,7 +42,7 @@ class ResponseEvents:
             "status": ended.outcome,
             "status_details": _status_details(ended),
             "output": [item_fields(item) for item in ended.items],
-            "usage": _usage(ended.usage),
+            "usage": _usage(ended.usage, ended.cut),
         }
         self._emit("response.done", response=response)
 
@@ -81,13 +82,18 @@ def _status_details(ended: TurnEnded) -> Json | None:
     return None if ended.reason is None else {"type": ended.outcome, "reason": ended.reason}
 
 
-def _usage(usage: Usage) -> Json:
+def _usage(usage: Usage, cut: Cut) -> Json:
     cached = {"text_tokens": usage.cached_tokens, "audio_tokens": 0, "image_tokens": 0}
-    read = {"text_tokens": usage.input_tokens, "audio_tokens": 0, "image_tokens": 0}
+    read = cached | {"text_tokens": usage.input_tokens}
     return {
         "total_tokens": usage.input_tokens + usage.output_tokens,
         "input_tokens": usage.input_tokens,
         "output_tokens": usage.output_tokens,
-        "input_token_details": read | {"cached_tokens": usage.cached_tokens, "cached_tokens_details": cached},
+        "input_token_details": {
+            **read,
+            "cached_tokens": usage.cached_tokens,
+            "cached_tokens_details": cached,
+            **cut.counts(),
+        },
         "output_token_details": {"text_tokens": usage.output_tokens, "audio_tokens": 0},
     }

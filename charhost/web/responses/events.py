@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from typing import Any
 
 from charhost.conversation.items import FunctionCall, Message
-from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDone, TextDelta, TurnEnded, TurnEvent
+from charhost.conversation.turn_events import (
+    ArgumentsDelta,
+    ItemAdded,
+    ItemDone,
+    RequestReady,
+    TextDelta,
+    TurnEnded,
+    TurnEvent,
+)
 from charhost.jsontext import encoded
 from charhost.web.problems import Problem
 from charhost.web.responses.response import Json, Response, output_item, output_text
@@ -19,12 +27,17 @@ class ResponseEvents:
         self._response = response
         self._number = 0
 
-    def begin(self) -> bytes:
+    def encode(self, event: TurnEvent) -> bytes:
+        return self._begin() + self._encoded(event) if self._number == 0 else self._encoded(event)
+
+    def _begin(self) -> bytes:
         fields = self._response.in_progress()
         return self._event("response.created", response=fields) + self._event("response.in_progress", response=fields)
 
-    def encode(self, event: TurnEvent) -> bytes:
+    def _encoded(self, event: TurnEvent) -> bytes:
         match event:
+            case RequestReady():
+                return b""
             case TextDelta(item_id=item_id, index=index, text=text):
                 return self._event(
                     "response.output_text.delta",

@@ -8,6 +8,7 @@ from contextlib import aclosing, suppress
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from charhost.conversation.turn_events import RequestReady
 from charhost.text import UNEXPECTED
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
@@ -19,7 +20,7 @@ from charhost.web.responses.creation import Creation
 from charhost.web.responses.events import ResponseEvents
 from charhost.web.responses.input_items import input_fields
 from charhost.web.responses.request import ResponsesRequest
-from charhost.web.talk import TALK_ERRORS, problem_of, talk_request
+from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, cut_headers, problem_of, talk_request
 
 log = logging.getLogger("charhost.web")
 
@@ -55,6 +56,7 @@ class StreamedEvent(BaseModel):
         200: Response(
             "The response; with `stream` as server-sent events.",
             {"application/json": ResponseObject, "text/event-stream": StreamedEvent},
+            CUT_HEADERS,
         )
     },
     errors=TALK_ERRORS,
@@ -69,7 +71,7 @@ async def create(request: web.Request) -> web.StreamResponse:
     ended = await creation.finish()
     if ended.failure is not None:
         raise problem_of(ended.failure)
-    return json_response(creation.response.ended(ended))
+    return json_response(creation.response.ended(ended), headers=cut_headers(ended.cut))
 
 
 @Operation(
@@ -149,9 +151,10 @@ async def _streamed(request: web.Request, creation: Creation) -> web.StreamRespo
     events = ResponseEvents(creation.response)
     with suppress(ConnectionError):  # the client is gone
         try:
-            await stream.write(events.begin())
             async with aclosing(creation.events()) as turn:
                 async for event in turn:
+                    if isinstance(event, RequestReady):
+                        stream.response.headers.update(cut_headers(event.cut))
                     await stream.write(events.encode(event))
         except ConnectionError:
             raise

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import FunctionCall, Message
 from charhost.conversation.turn_events import Failure, TurnEnded
 from charhost.llm.model import Usage
@@ -40,7 +41,7 @@ class Response:
         return self._with(
             status,
             output=[output_item(item) for item in turn.items],
-            usage=_usage(turn.usage),
+            usage=_usage(turn.usage, turn.cut),
             error=_error(turn.failure) if turn.failure is not None else None,
             incomplete_details=details,
         )
@@ -98,10 +99,10 @@ def _choice(request: ResponsesRequest) -> str | Json:
     return choice if isinstance(choice, str) else choice.model_dump() if choice is not None else "auto"
 
 
-def _usage(usage: Usage) -> Json:
+def _usage(usage: Usage, cut: Cut) -> Json:
     return {
         "input_tokens": usage.input_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0} | cut.counts(),
         "output_tokens": usage.output_tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": usage.input_tokens + usage.output_tokens,

@@ -6,8 +6,8 @@ from aiohttp.typedefs import Handler
 from charhost.web.paths import reads_openai_errors
 from charhost.web.security.origins import AllowedOrigins
 
-# Headers of errors that OpenAI's browser clients use; browsers hide them from pages by default.
-_READABLE = "Retry-After, x-should-retry"
+# Headers that clients in browsers use; browsers hide them from pages by default.
+_READABLE = "Retry-After, x-should-retry, X-Messages-Left-Out, X-Messages-Shortened"
 
 
 class Cors:

@@ -63,6 +63,9 @@ class Script:
                 yield line if isinstance(line, Delta) else Delta(line)
         yield Delta(finish="stop")
 
+    async def context_length(self) -> None:
+        return None
+
 
 class Talk:
     """One connection; each event it receives must be in the table."""

@@ -1,0 +1,63 @@
+"""How much of a conversation a turn sends to a model whose server tells its context length."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from charhost.conversation.items import Item
+from charhost.conversation.turn import TurnOptions
+from charhost.conversation.turn_events import RequestReady
+from tests.scripted import ScriptedModel, cast, message, played, talk, tool
+
+LONG = [message("a" * 9_000), message("Yes.", "assistant"), message("b" * 9_000), message("No.", "assistant")]
+
+
+async def sent(length: int | None, *said: Item, tools: int = 0, **settings: Any) -> int:
+    """The characters of the messages that a model of that context length is sent, with a limit of 500 tokens."""
+    model = ScriptedModel()
+    model.length = length
+    character = cast(tools=[tool(f"tool_{number}") for number in range(tools)])
+    options = TurnOptions(options={"max_tokens": 500})
+    await played(talk(model, character, *(said or (*LONG, message("?"))), **settings).respond(options))
+    return sum(len(spoken["content"]) for spoken in model.messages)
+
+
+async def test_an_unknown_length_leaves_the_setting() -> None:
+    """Without a length the settings alone are the budget."""
+    assert await sent(None) == len("Be kind.") + sum(len(item.text) for item in LONG) + 1
+
+
+async def test_the_smaller_budget_counts() -> None:
+    """A request and its answer fit into the length in force, and a longer one does not exceed the setting."""
+    assert 9_000 < await sent(4_000) <= (4_000 - 500) * 4
+    assert 3_000 < await sent(1_500) <= (1_500 - 500) * 4
+    assert await sent(100_000, history_tokens=1_000) <= 1_000 * 4 + len("Be kind.")
+
+
+async def test_tools_need_room() -> None:
+    """The definitions of tools and the prompt count."""
+    assert await sent(4_000, tools=20) < await sent(4_000) - 1_000
+
+
+async def test_a_long_question_fits() -> None:
+    """A question that exceeds the length in force is shortened: the server would refuse it."""
+    assert 3_000 < await sent(1_500, message("x" * 20_000)) <= (1_500 - 500) * 4
+
+
+async def test_a_system_prompt_has_its_own_setting() -> None:
+    """The system messages of a client have the budget of `--system-tokens`."""
+    said = (message("r" * 60_000, "system"), *LONG, message("?"))
+    assert await sent(None, *said) > 78_000
+    assert 19_000 < await sent(None, *said, system_tokens=500) <= 18_100 + 500 * 4
+
+
+@pytest.mark.parametrize("limit", [0, -1, 10**9, "many", True, None])
+async def test_impossible_limits(limit: Any) -> None:
+    """A limit that no answer can have leaves room for the conversation; to refuse it is for the server."""
+    model = ScriptedModel()
+    model.length = 4_000
+    events = await played(talk(model, None, message("Hello?")).respond(TurnOptions(options={"max_tokens": limit})))
+    assert isinstance(events[0], RequestReady)
+    assert model.messages[1]["content"] == "Hello?"
