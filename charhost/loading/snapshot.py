@@ -53,9 +53,9 @@ class ModuleSource(NamedTuple):
 class Snapshot:
     """Every `.py` file below a directory, read once; `unreadable` are those that could not be.
 
-    Paths are relative to the directory, with `/`, in sorted order. `taken` and `newest` are times in nanoseconds: when
-    the reading began, and the last change of a file or folder before it. `place` is where the directory led to then,
-    by whatever links.
+    Paths are relative to the directory, with `/`, in sorted order. `taken` is when the reading began, in nanoseconds,
+    and later than that of the snapshot before, whatever becomes of the clock; `still_for` the seconds without a change
+    before it, by the clock of the disk. `place` is where the directory led to then, by whatever links.
     """
 
     directory: Path
@@ -63,13 +63,8 @@ class Snapshot:
     unreadable: Mapping[str, OSError] = field(default_factory=dict)
     stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False)
     taken: int = 0
-    newest: int = 0
+    still_for: float = 0.0
     place: str = ""
-
-    @property
-    def still_for(self) -> float:
-        """The seconds without a change before it was taken, by the clock of the disk."""
-        return (self.taken - self.newest) / 1e9
 
     @cached_property
     def character_paths(self) -> tuple[str, ...]:
@@ -157,7 +152,7 @@ def take_snapshot(
     allowed = roots.allowed(directory) if roots else None
     known = earlier if earlier is not None and earlier.directory == directory else None
     reader, walk = _Reader(limits, known, trust_stats, allowed), Walk(directory, limits.files, allowed)
-    taken = time.time_ns()
+    began = time.time_ns()
     try:
         for path, location in sorted(walk.files()):
             reader.read(path, location)
@@ -168,8 +163,9 @@ def take_snapshot(
         # Also after an error: if the directory now leads outside the roots, the error would leak what is there.
         if roots is not None:
             roots.allowed(directory)
-    newest, place = max(walk.newest, reader.newest), os.path.realpath(directory)
-    return Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest, place)
+    taken = max(began, earlier.taken + 1) if earlier else began
+    still_for, place = (began - max(walk.newest, reader.newest)) / 1e9, os.path.realpath(directory)
+    return Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, still_for, place)
 
 
 class _Reader:

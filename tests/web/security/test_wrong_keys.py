@@ -98,7 +98,7 @@ async def test_the_log_has_the_number_and_the_last_address(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The first wrong key is logged at once; all others of the interval share one line at its end."""
-    monkeypatch.setattr(wrong_keys, "_LOG_INTERVAL", 0.05)
+    monkeypatch.setattr(wrong_keys, "INTERVAL", 0.05)
     keys = WrongKeys(Metrics())
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         keys.count("admin", address)
@@ -113,7 +113,7 @@ async def test_a_quiet_interval_is_not_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Without further wrong keys there is no further line, and the next one is logged at once again."""
-    monkeypatch.setattr(wrong_keys, "_LOG_INTERVAL", 0.0)
+    monkeypatch.setattr(wrong_keys, "INTERVAL", 0.0)
     keys = WrongKeys(Metrics())
     keys.count("chat", "192.0.2.1")
     ended = asyncio.Event()
