@@ -93,7 +93,7 @@ async def test_event_loop_runs_meanwhile(pool: WorkerPool) -> None:
     """A job does not block the event loop."""
     go = threading.Event()
     asyncio.get_running_loop().call_later(0.01, go.set)
-    assert await pool.run(lambda: go.wait(20), LONG)
+    assert await pool.run(lambda: go.wait(60), LONG)
 
 
 # Several jobs
@@ -129,7 +129,7 @@ async def test_error_is_the_result_of_its_job(pool: WorkerPool, error: BaseExcep
 async def test_blocking_job_does_not_stop_the_others(pool: WorkerPool) -> None:
     """While one job blocks, another thread runs the others."""
     go = threading.Event()
-    assert await pool.run_all([lambda: go.wait(20), go.set], LONG) == [True, None]
+    assert await pool.run_all([lambda: go.wait(60), go.set], LONG) == [True, None]
 
 
 # Deadlines

@@ -30,7 +30,7 @@ from tests.conftest import character
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
 
 # How long anything may take before a test gives up: nothing here is a measurement.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
@@ -140,7 +140,7 @@ class BlockingServer:
         command = [sys.executable, "-m", "charhost", "serve", "--directory", str(self.directory)]
         with open(home / "log", "wb") as log:
             self.process = subprocess.Popen(
-                [*command, "--port", str(self.port), "--file-deadline", "1", *options],
+                [*command, "--port", str(self.port), "--file-deadline", "30", *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -176,7 +176,7 @@ async def test_helper_that_fails_slowly_fails_each_of_its_importers(
 ) -> None:
     """A file that waits for another thread's import of a helper fails too when that helper fails."""
     monkeypatch.setattr(sys, "begun", threading.Event(), raising=False)
-    write("_bad.py", "Y = 1\nimport sys, time\nsys.begun.wait(20)\ntime.sleep(0.1)\n1 / 0")
+    write("_bad.py", "Y = 1\nimport sys, time\nsys.begun.wait(60)\ntime.sleep(0.1)\n1 / 0")
     write("bob.py", statement)
     write("eve.py", f"{character('Eve')}import sys\nsys.begun.set()\n{statement}")
     built = await build(directory)

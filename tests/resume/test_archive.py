@@ -142,8 +142,9 @@ async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
 ) -> None:
     """With a full disk no wait blocks, the first failure is logged, and the metric counts."""
     monkeypatch.setattr(module, "RETRY", LIMIT * 10)
+    monkeypatch.setattr(module, "SAVE_DEADLINE", LIMIT * 10)
     archive.failure = OSError(28, "No space left on device")
-    async with asyncio.timeout(module.SAVE_DEADLINE / 2):
+    async with asyncio.timeout(LIMIT):
         for number in range(100):
             writer.note(str(number), lambda number=number: saved(str(number)))  # type: ignore[misc]
             await writer.settled()

@@ -172,7 +172,7 @@ async def test_file_that_stops_the_fork_server_is_named(directory: Path, write: 
     """A file that stops the process that forked it is an error at the deadline."""
     write("ada.py", f"import os, signal\nos.kill(os.getppid(), signal.SIGSTOP)\n{SLEEPS}")
     limits = {"file_deadline": 0.1, "prompt_deadline": 0.1}
-    trials = await asyncio.wait_for(trials_of(directory, **limits), 20)
+    trials = await asyncio.wait_for(trials_of(directory, **limits), 60)
     assert summary(trials) == [("ada.py", 4, "LoadTimeout")]
     assert await remaining(mark, 0) == []
 

@@ -103,7 +103,7 @@ async def test_the_log_has_the_number_and_the_last_address(
     for address in ("192.0.2.1", "192.0.2.2", "192.0.2.3"):
         keys.count("admin", address)
     assert caplog.messages == ["wrong keys within a minute: 1, the last from 192.0.2.1"]
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while len(caplog.messages) < 2:
             await asyncio.sleep(0.005)
     assert caplog.messages[1:] == ["wrong keys within a minute: 2, the last from 192.0.2.3"]
@@ -118,7 +118,7 @@ async def test_a_quiet_interval_is_not_logged(
     keys.count("chat", "192.0.2.1")
     ended = asyncio.Event()
     asyncio.get_running_loop().call_later(0.01, ended.set)
-    await asyncio.wait_for(ended.wait(), 30)
+    await asyncio.wait_for(ended.wait(), 60)
     assert len(caplog.messages) == 1
     keys.count("chat", "192.0.2.2")
     assert len(caplog.messages) == 2
