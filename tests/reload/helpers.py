@@ -48,7 +48,7 @@ class Gate(ModuleType):
 
     async def until_reached(self) -> None:
         """Wait until a character file has come to the gate."""
-        assert await asyncio.to_thread(self.reached.wait, 20)
+        assert await asyncio.to_thread(self.reached.wait, 60)
 
 
 def state(manager: CharacterManager) -> tuple[object, ...]:

@@ -208,7 +208,7 @@ KINDS: list[Kind] = [
 @pytest.fixture
 def settings(directory: Path) -> Settings:
     """Settings with short deadlines for a file that hangs."""
-    return Settings(directory=directory, file_deadline=0.3, load_deadline=10, close_grace=0.5)
+    return Settings(directory=directory, file_deadline=1, load_deadline=60, close_grace=0.5)
 
 
 @pytest.fixture

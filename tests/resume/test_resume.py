@@ -374,7 +374,7 @@ async def test_many_come_back_at_the_same_moment(client: Client, script: Script,
         for ws in sockets:
             assert (await ws.receive_json(timeout=LIMIT))["type"] == "session.created"
         await until(lambda: len(client.app[SESSIONS]) == 1)
-        ends = [await ws.receive(timeout=0.2) for ws in sockets if ws is not await survivor(client, sockets)]
+        ends = [await ws.receive(timeout=LIMIT) for ws in sockets if ws is not await survivor(client, sockets)]
     assert [json.loads(message.data)["error"]["code"] for message in ends] == ["session_taken_over"] * 4
     for ws in sockets:
         await ws.close()
