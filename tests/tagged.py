@@ -66,7 +66,7 @@ class Gate:
 
     async def reached(self) -> None:
         """Wait until the method is blocked."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not self._file.with_suffix(".reached").exists():
                 await asyncio.sleep(0.001)
 

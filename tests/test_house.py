@@ -32,7 +32,7 @@ ORDER = (
     "loading",
     "character",
 )
-GROUND = {"errors", "report", "settings", "metrics", "text", "jsontext", "ids", "__init__", "__main__"}
+GROUND = {"errors", "fault_log", "report", "settings", "metrics", "text", "jsontext", "ids", "__init__", "__main__"}
 READERS = {"charhost.settings.settings", "charhost.settings.environment"}
 
 

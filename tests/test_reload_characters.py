@@ -223,9 +223,9 @@ def test_the_request_is_announced_before_the_answer_comes(server: Charhost) -> N
     """The first lines can be read while the server still works, through a pipe as well."""
     server.drip = 20
     with subprocess.Popen([*BARE, "/x", "--url", server.url], stdout=subprocess.PIPE, env=environment()) as process:
-        assert server.asked.wait(20)
+        assert server.asked.wait(60)
         process.kill()
-        stdout, _ = process.communicate(timeout=20)
+        stdout, _ = process.communicate(timeout=60)
     assert stdout.endswith(b'  "directory": "/x"\n}\n\n')
 
 
@@ -457,9 +457,9 @@ def test_ctrl_c_exits_with_130_without_a_traceback(server: Charhost) -> None:
     server.drip = 20
     command = [*BARE, "/x", "--url", server.url]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment()) as process:
-        assert server.asked.wait(20)
+        assert server.asked.wait(60)
         process.send_signal(signal.SIGINT)
-        _, stderr = process.communicate(timeout=20)
+        _, stderr = process.communicate(timeout=60)
     assert process.returncode == 130
     assert stderr.decode() == "✗ Interrupted; the server may still finish the reload.\n"
 
@@ -570,7 +570,7 @@ def test_exit_status_is_the_servers_when_nobody_reads_the_output(server: Charhos
     reader, writer = os.pipe()
     os.close(reader)
     command = [*BARE, "/x", "--url", server.url]
-    process = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment(), timeout=30, check=False)
+    process = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, env=environment(), timeout=60, check=False)
     os.close(writer)
     assert (process.returncode, len(server.requests)) == (expected, 1)
     assert b"BrokenPipe" not in process.stderr
@@ -583,7 +583,7 @@ def test_a_slow_reader_of_the_output_is_no_timeout(server: Charhost) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as process:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(2)  # twice the timeout; the pipe is full
-        stdout, _ = process.communicate(timeout=30)
+        stdout, _ = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (0, server.body + b"\n")
 
 

@@ -308,6 +308,12 @@ def test_roots_are_separated_as_paths_are(monkeypatch: pytest.MonkeyPatch) -> No
     assert Settings().roots == ()
 
 
+@pytest.mark.parametrize("name", ["directory", "state", "log_file"])
+def test_a_home_directory_that_nobody_has_is_refused(name: str) -> None:
+    """A user without an entry in passwd and without HOME has none either."""
+    assert "~ has no meaning here" in refusal(**{name: "~nobody-of-that-name/x"})
+
+
 @pytest.mark.parametrize("roots", ["", ":", "/srv:", "characters", "/srv:characters", "~nobody-of-that-name/x"])
 def test_roots_that_are_no_paths(roots: str) -> None:
     """An empty or relative root is an error, rather than the working directory or all directories."""

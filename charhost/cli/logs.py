@@ -5,10 +5,15 @@ import os
 import sys
 from contextlib import suppress
 from logging.handlers import WatchedFileHandler
+from pathlib import Path
 from typing import TextIO
 
+from charhost.errors import SettingsError
+from charhost.fault_log import FaultLog
 from charhost.settings import Settings
 from charhost.text import public
+
+log = logging.getLogger("charhost.log")
 
 
 class Formatter(logging.Formatter):
@@ -21,16 +26,49 @@ class Formatter(logging.Formatter):
         return public(super().format(record))
 
 
+class LogFile(WatchedFileHandler):
+    """A file that loses its lines while it cannot be written, of which standard error has one line a minute."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, encoding="utf-8", errors="backslashreplace")
+        self._faults = FaultLog(log)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            super().emit(record)
+        except OSError:  # it was removed, and cannot be made again
+            self.handleError(record)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+            return
+        # Closed, because the rest of the line in its buffer would keep it from being opened again elsewhere.
+        if self.stream is not None:
+            with suppress(OSError):
+                self.stream.close()
+        self.stream = None
+        self._faults.error("the log file %s cannot be written", self.baseFilename, cause=error)
+
+
 def configure(settings: Settings) -> None:
     handlers: list[logging.Handler] = [logging.StreamHandler(_own_stderr())]
     if settings.log_file is not None:
-        settings.log_file.parent.mkdir(parents=True, exist_ok=True)
-        handlers.append(WatchedFileHandler(settings.log_file, encoding="utf-8", errors="backslashreplace"))
+        handlers.append(_log_file(settings.log_file))
     for handler in handlers:
         handler.setFormatter(Formatter())
     # It logs every event, also those of files that are no characters.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)
+
+
+def _log_file(path: Path) -> LogFile:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return LogFile(path)
+    except OSError as e:
+        raise SettingsError(f"the log file {path} cannot be opened: {e.strerror}; name another with --log-file") from e
 
 
 def _own_stderr() -> TextIO:

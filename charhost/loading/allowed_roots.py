@@ -1,5 +1,7 @@
+import errno
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +19,10 @@ class AllowedPaths:
         return _is_below(os.path.realpath(location), self.places)
 
     def holds(self, descriptor: int) -> bool:
-        """Return whether an open file lies inside, whatever its path leads to by now; False if that is unknown."""
-        try:
+        """Return whether an open file lies inside, whatever its path leads to by now; `OSError` without /proc."""
+        with suppress(OSError):
             return _is_below(os.readlink(f"/proc/self/fd/{descriptor}"), self.places)
-        except OSError:
-            return False
+        raise PermissionError(errno.EACCES, "whether it is below the allowed roots is unknown without /proc: mount it")
 
 
 class AllowedRoots:

@@ -57,9 +57,9 @@ class Snapshot:
 
     `left_out` has a reason for each file and folder that was not read because it is no part of the set.
 
-    Paths are relative to the directory, with `/`, in sorted order. `taken` and `newest` are times in nanoseconds: when
-    the reading began, and the last change of a file or folder before it. `place` is where the directory led to then,
-    by whatever links.
+    Paths are relative to the directory, with `/`, in sorted order. `taken` is when the reading began, in nanoseconds,
+    and later than that of the snapshot before, whatever becomes of the clock; `still_for` the seconds without a change
+    before it, by the clock of the disk. `place` is where the directory led to then, by whatever links.
     """
 
     directory: Path
@@ -67,14 +67,9 @@ class Snapshot:
     unreadable: Mapping[str, OSError] = field(default_factory=dict)
     stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False)
     taken: int = 0
-    newest: int = 0
+    still_for: float = 0.0
     place: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict, repr=False)
-
-    @property
-    def still_for(self) -> float:
-        """The seconds without a change before it was taken, by the clock of the disk."""
-        return (self.taken - self.newest) / 1e9
 
     @cached_property
     def character_paths(self) -> tuple[str, ...]:
@@ -167,7 +162,7 @@ def take_snapshot(
     known = earlier if earlier is not None and earlier.directory == directory else None
     reader = _Reader(limits, known, trust_stats, allowed)
     walk = Walk(directory, limits.files, allowed, limits.excluded)
-    taken = time.time_ns()
+    began = time.time_ns()
     try:
         for path, location in sorted(walk.files()):
             reader.read(path, location)
@@ -178,9 +173,10 @@ def take_snapshot(
         # Also after an error: if the directory now leads outside the roots, the error would leak what is there.
         if roots is not None:
             roots.allowed(directory)
-    newest, place = max(walk.newest, reader.newest), os.path.realpath(directory)
+    taken = max(began, earlier.taken + 1) if earlier else began
+    still_for, place = (began - max(walk.newest, reader.newest)) / 1e9, os.path.realpath(directory)
     left_out = dict(sorted(walk.left_out.items()))
-    return Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, newest, place, left_out)
+    return Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, still_for, place, left_out)
 
 
 class _Reader:

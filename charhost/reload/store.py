@@ -11,6 +11,7 @@ from typing import Protocol
 
 from charhost.character.character import CharacterSet
 from charhost.errors import HistoryUnavailable, StateError, UnknownGeneration
+from charhost.fault_log import FaultLog
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
@@ -86,6 +87,7 @@ class Generations:
         self.former: StoredSet | None = None
         self._last = 0
         self._errors = metrics.history_errors
+        self._faults = FaultLog(log)
 
     async def recover(self) -> None:
         """Look up the last set of the run before."""
@@ -137,7 +139,7 @@ class Generations:
         # A shutdown cancels late ones; but the set is in place, and the caller receives its report.
         except (TimeoutError, asyncio.CancelledError):
             self._errors.inc()
-            log.error("the reload %s is not in the history yet: the state file is slow", report.reload_id)
-        except Exception:
+            self._faults.error("the reload %s is not in the history yet: the state file is slow", report.reload_id)
+        except Exception as e:
             self._errors.inc()
-            log.exception("the reload %s could not be kept in the history", report.reload_id)
+            self._faults.error("the reload %s could not be kept in the history", report.reload_id, cause=e)

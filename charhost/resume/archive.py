@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
+from charhost.fault_log import FaultLog
 from charhost.metrics import Metrics
 from charhost.resume.saved_session import SavedSession
 
@@ -68,13 +69,13 @@ class ArchiveWriter(SessionWriter):
     def __init__(self, archive: Archive, metrics: Metrics) -> None:
         self._archive = archive
         self._errors = metrics.conversation_errors
+        self._faults = FaultLog(log)
         self._changed: dict[str, Callable[[], SavedSession]] = {}
         self._forgotten: set[str] = set()
         self._saved = asyncio.Event()
         self._has_news = False
         self._task: asyncio.Task[None] | None = None
         self._is_late = False
-        self._is_failing = False
         self._retry: asyncio.TimerHandle | None = None
 
     def note(self, session: str, describe: Callable[[], SavedSession]) -> None:
@@ -98,9 +99,8 @@ class ArchiveWriter(SessionWriter):
         except TimeoutError:
             self._is_late = True
             self._errors.inc()
-            log.error(
-                "the state file has not responded for %g s: until it does, no response waits for it", SAVE_DEADLINE
-            )
+            failure = "the state file has not responded for %g s: until it does, no response waits for it"
+            self._faults.error(failure, SAVE_DEADLINE)
 
     async def earlier(self, most: int) -> list[str]:
         failure = "the conversations of the last run could not be read; their clients will be refused"
@@ -123,9 +123,9 @@ class ArchiveWriter(SessionWriter):
         try:
             async with asyncio.timeout(SAVE_DEADLINE):
                 return await reading
-        except Exception:
+        except Exception as e:
             self._errors.inc()
-            log.exception(failure)
+            self._faults.error(failure, cause=e)
             return None
 
     def _wake(self) -> asyncio.Task[None]:
@@ -155,11 +155,10 @@ class ArchiveWriter(SessionWriter):
                 for session in some:
                     del changed[session]
                 forgotten.clear()
-                self._is_failing = False
-        except Exception:
+        except Exception as e:
             self._changed = {s: d for s, d in changed.items() if s not in self._forgotten} | self._changed
             self._forgotten |= forgotten - self._changed.keys()
-            self._try_again_later()
+            self._try_again_later(e)
 
     def _described(self, changed: Mapping[str, Callable[[], SavedSession]]) -> list[SavedSession]:
         described = []
@@ -171,11 +170,10 @@ class ArchiveWriter(SessionWriter):
                 log.exception("the session %s could not be described; it will not outlive this process", session)
         return described
 
-    def _try_again_later(self) -> None:
+    def _try_again_later(self, failure: Exception) -> None:
         self._errors.inc()
-        if not self._is_failing:  # a full disk is logged once, not with every response
-            self._is_failing = True
-            log.exception("conversations could not be written down; they go on, but would not outlive this process")
+        lost = "conversations could not be written down; they go on, but would not outlive this process"
+        self._faults.error(lost, cause=failure)
         self._retry = asyncio.get_running_loop().call_later(RETRY, self._try_again)
 
     def _try_again(self) -> asyncio.Task[None]:

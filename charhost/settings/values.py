@@ -100,7 +100,14 @@ def _patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return patterns
 
 
-AbsolutePath = Annotated[Path, AfterValidator(lambda path: path.expanduser().absolute())]
+def _absolute(path: Path) -> Path:
+    try:
+        return path.expanduser().absolute()
+    except RuntimeError as e:  # HOME is not set, and the user has no entry in passwd
+        raise ValueError("~ has no meaning here: this user has no home directory; name the whole path") from e
+
+
+AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Hosts = Annotated[str, AfterValidator(_hosts)]
 Habits = Annotated[str, AfterValidator(_habits)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -27,14 +28,16 @@ Places = dict[int, Item]
 class ConversationTable:
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._written: dict[str, Places] = {}  # used on the thread of the connection only
+        # Used on the thread of the connection only.
+        self._written: dict[str, Places] = {}
+        self._saved = 0.0
 
     async def save(self, conversations: Sequence[SavedSession], forgotten: Sequence[str]) -> None:
         """Write these conversations as they are now, and drop the *forgotten* ones; all of it or nothing."""
 
         def job(statements: Statements) -> dict[str, Places]:
             statements.executemany("DELETE FROM conversations WHERE id = ?", [(session,) for session in forgotten])
-            statements.executemany(_SAVE, map(_row, conversations))
+            statements.executemany(_SAVE, [_row(saved, self._moment()) for saved in conversations])
             return {saved.id: self._write(statements, saved) for saved in conversations}
 
         def written(places: dict[str, Places]) -> None:
@@ -45,13 +48,20 @@ class ConversationTable:
         await self._database.write(job, written)
 
     async def sessions(self, most: int) -> list[str]:
-        kept = "SELECT id FROM conversations ORDER BY saved DESC LIMIT ?"
-        drop = f"DELETE FROM conversations WHERE id NOT IN ({kept})"
+        kept = "SELECT id, saved FROM conversations ORDER BY saved DESC LIMIT ?"
+        drop = "DELETE FROM conversations WHERE id NOT IN (SELECT id FROM conversations ORDER BY saved DESC LIMIT ?)"
         await self._database.write(lambda statements: statements.run(drop, most))
-        return [session for (session,) in await self._database.read(lambda statements: statements.rows(kept, most))]
+        rows = await self._database.read(lambda statements: statements.rows(kept, most))
+        self._saved = max((saved for _, saved in rows), default=0.0)
+        return [session for session, _ in rows]
 
     async def find(self, session: str) -> SavedSession | None:
         return await self._database.read(lambda statements: self._read(statements, session))
+
+    def _moment(self) -> float:
+        """Return the time, or a later one after the clock was set back: conversations are in the order of these."""
+        self._saved = max(time.time(), math.nextafter(self._saved, math.inf))
+        return self._saved
 
     def _write(self, statements: Statements, saved: SavedSession) -> Places:
         """Write the changes of the items: they are immutable, so an object that was written is not written again.
@@ -114,6 +124,6 @@ def _kept(written: Places, items: Sequence[Item]) -> Places:
     return kept
 
 
-def _row(saved: SavedSession) -> Row:
+def _row(saved: SavedSession, moment: float) -> Row:
     config = None if saved.config is None else jsontext.encoded(saved.config).decode()
-    return saved.id, time.time(), saved.character, saved.owner, saved.dialect, config, saved.conversation_id
+    return saved.id, moment, saved.character, saved.owner, saved.dialect, config, saved.conversation_id

@@ -68,9 +68,15 @@ class Database:
             raise StateError(f"the state file {self.path} cannot be read: {e}") from e
 
     async def write(self, job: Job[Result], written: Callable[[Result], None] = lambda _: None) -> None:
-        """Do *job* in one transaction, then *written* with its result, both on the thread, also without the caller."""
-        transact = partial(self._open.transact, partial(self._checked, job))
-        await asyncio.shield(self._open.submit(lambda statements: written(transact(statements))))
+        """Do *job* in one transaction, then *written* with its result, both on the thread, also without the caller.
+
+        Raises `StateError` if the file cannot be written.
+        """
+        try:
+            transact = partial(self._open.transact, partial(self._checked, job))
+            await asyncio.shield(self._open.submit(lambda statements: written(transact(statements))))
+        except sqlite3.Error as e:
+            raise StateError(f"the state file {self.path} cannot be written: {e}") from e
 
     def _checked(self, job: Job[Result], statements: Statements) -> Result:
         if _identity(self.path) != self._identity:

@@ -8,12 +8,10 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
+from charhost.fault_log import INTERVAL
 from charhost.metrics import Metrics
 
 log = logging.getLogger("charhost.watch")
-
-# Seconds until the same warning is logged again: a file name that ends events does so again and again.
-_SAME_WARNING = 60.0
 
 # Changes that only the timer found, before events are no longer relied on.
 _MOST_DRIFTS = 3
@@ -55,7 +53,8 @@ class Health:
     def down(self, why: str) -> None:
         self.status.up = False
         self._metrics.watcher_up.set(0)
-        if why != self._warning or time.monotonic() - self._warned > _SAME_WARNING:
+        # A file name that ends events does so again and again.
+        if why != self._warning or time.monotonic() - self._warned > INTERVAL:
             log.warning("not watching the character directory: %s", why)
             self._warning, self._warned = why, time.monotonic()
             self._is_announced = False

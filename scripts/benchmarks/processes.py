@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import signal
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
@@ -41,7 +40,7 @@ async def python(
         yield process
     finally:
         if process.returncode is None:
-            os.killpg(process.pid, signal.SIGTERM)
+            process.terminate()
         await process.wait()
 
 

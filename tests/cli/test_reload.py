@@ -151,7 +151,7 @@ async def test_files_from_before_a_rollback_are_loaded_again(
     assert list(manager.current) == ["Ada"]
     assert "held after a rollback; charhost resume reads the disk again" in (await run("status")).stdout
     assert (await run("resume")).exit_code == 0
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while "Bob" not in manager.current:
             await asyncio.sleep(0.01)
 

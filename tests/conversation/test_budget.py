@@ -9,7 +9,7 @@ import pytest
 from charhost.conversation.items import Item
 from charhost.conversation.turn import TurnOptions
 from charhost.conversation.turn_events import RequestReady
-from tests.scripted import ScriptedModel, cast, message, played, talk, tool
+from tests.scripted import ScriptedModel, events_of, make_character, make_conversation, message, tool
 
 LONG = [message("a" * 9_000), message("Yes.", "assistant"), message("b" * 9_000), message("No.", "assistant")]
 
@@ -18,9 +18,9 @@ async def sent(length: int | None, *said: Item, tools: int = 0, **settings: Any)
     """The characters of the messages that a model of that context length is sent, with a limit of 500 tokens."""
     model = ScriptedModel()
     model.length = length
-    character = cast(tools=[tool(f"tool_{number}") for number in range(tools)])
+    character = make_character(tools=[tool(f"tool_{number}") for number in range(tools)])
     options = TurnOptions(options={"max_tokens": 500})
-    await played(talk(model, character, *(said or (*LONG, message("?"))), **settings).respond(options))
+    await events_of(make_conversation(model, character, *(said or (*LONG, message("?"))), **settings).respond(options))
     return sum(len(spoken["content"]) for spoken in model.messages)
 
 
@@ -58,6 +58,8 @@ async def test_impossible_limits(limit: Any) -> None:
     """A limit that no answer can have leaves room for the conversation; to refuse it is for the server."""
     model = ScriptedModel()
     model.length = 4_000
-    events = await played(talk(model, None, message("Hello?")).respond(TurnOptions(options={"max_tokens": limit})))
+    events = await events_of(
+        make_conversation(model, None, message("Hello?")).respond(TurnOptions(options={"max_tokens": limit}))
+    )
     assert isinstance(events[0], RequestReady)
     assert model.messages[1]["content"] == "Hello?"

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -30,7 +30,7 @@ from tests.conftest import character
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
 
 # How long anything may take before a test gives up: nothing here is a measurement.
-PATIENCE = 30.0
+PATIENCE = 60.0
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 
@@ -133,14 +133,14 @@ def packages() -> Path:
 class BlockingServer:
     """A `charhost serve` process of its own, with a directory of good files: Ada and Zoe."""
 
-    def __init__(self, home: Path, *options: str) -> None:
+    def __init__(self, home: Path, *options: str, before: Sequence[str] = ()) -> None:
         self.home = home
         self.directory = good_files(home / "good")
         self.port = int(free_port())
-        command = [sys.executable, "-m", "charhost", "serve", "--directory", str(self.directory)]
+        command = [*before, sys.executable, "-m", "charhost", "serve", "--directory", str(self.directory)]
         with open(home / "log", "wb") as log:
             self.process = subprocess.Popen(
-                [*command, "--port", str(self.port), "--file-deadline", "1", *options],
+                [*command, "--port", str(self.port), "--file-deadline", "30", *options],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -69,7 +69,7 @@ async def test_interrupted_check_leaves_nothing_running(
     process.send_signal(number)
     _, err = await asyncio.wait_for(process.communicate(), PATIENCE)
     assert (process.returncode, b"Traceback" in err) == (status, False)
-    assert await remaining(mark, 0, patience=10) == []
+    assert await remaining(mark, 0) == []
 
 
 async def test_command_ends_with_the_status_through_a_pipe(directory: Path) -> None:

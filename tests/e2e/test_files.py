@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import character
-from tests.e2e.conftest import PATIENCE, BlockingServer, good_files
+from tests.e2e.conftest import BlockingServer, good_files
 
 # A directory is written by a function, so that a row may be a pipe, a link or twenty thousand files.
 Rows = dict[str, tuple[Callable[[Path], object], str | None]]
@@ -176,10 +175,18 @@ HANGING = {
 }
 
 
+@pytest.fixture(scope="module")
+def hurried(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingServer]:
+    """One server that waits a second for a file."""
+    server = BlockingServer(tmp_path_factory.mktemp("hurried"), "--file-deadline", "1")
+    yield server
+    assert server.end() == 0, server.log
+
+
 @pytest.mark.parametrize(("text", "stuck"), HANGING.values(), ids=HANGING)
-def test_file_that_hangs_costs_only_itself(server: BlockingServer, tmp_path: Path, text: str, stuck: int) -> None:
+def test_file_that_hangs_costs_only_itself(hurried: BlockingServer, tmp_path: Path, text: str, stuck: int) -> None:
     """A file that never finishes is a `LoadTimeout`; its loop is ended, and only a thread stuck in C is counted."""
-    before = server.stuck()
+    server, before = hurried, hurried.stuck()
     alone, beside = tmp_path / "alone", good_files(tmp_path / "beside")
     alone.mkdir()
     for directory, expected in ((alone, 422), (beside, 200)):
@@ -358,7 +365,7 @@ def test_server_does_not_depend_on_what_a_file_spoils(spoiled: BlockingServer, t
 def test_server_survives_what_a_file_spoils_gravely(own_server: BlockingServer, tmp_path: Path, text: str) -> None:
     """The same, and SIGTERM still ends the server."""
     assert_unimpressed(own_server, tmp_path / "spoiled", text)
-    assert own_server.end(5) == 0
+    assert own_server.end() == 0
 
 
 def test_log_never_reaches_a_client(own_server: BlockingServer, tmp_path: Path) -> None:
@@ -377,9 +384,10 @@ def test_log_never_reaches_a_client(own_server: BlockingServer, tmp_path: Path) 
         assert "socket" not in (os.readlink(target) if target.is_symlink() else "")
 
 
-def test_sigterm_ends_a_server_with_stuck_threads(own_server: BlockingServer, tmp_path: Path) -> None:
+def test_sigterm_ends_a_server_with_stuck_threads(tmp_path: Path) -> None:
     """A thread stuck in C does not hold up the end (promise 12)."""
-    (tmp_path / "bob.py").write_text(HANGING["sleep"][0])
-    own_server.reload(tmp_path)
-    own_server.process.send_signal(signal.SIGTERM)
-    assert own_server.process.wait(PATIENCE) == 0
+    server = BlockingServer(tmp_path, "--file-deadline", "0.1")
+    (tmp_path / "stuck").mkdir()
+    (tmp_path / "stuck" / "bob.py").write_text(HANGING["sleep"][0])
+    server.reload(tmp_path / "stuck")
+    assert server.end() == 0

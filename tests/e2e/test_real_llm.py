@@ -167,7 +167,7 @@ async def slots(model: str) -> list[bool]:
 
 async def free(model: str) -> None:
     """Wait until the model's place is free, for less time than the response would have taken."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while await slots(model) != [False]:
             await asyncio.sleep(0.02)
 

@@ -89,7 +89,7 @@ def test_a_terminal_that_goes_ends_the_server_in_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_the_server_at_once(own_server: BlockingServer, number: signal.Signals) -> None:
     """A reload that holds up the shutdown is not waited for when the signal comes twice."""
-    (own_server.directory / "slow.py").write_text("import time\ntime.sleep(0.9)\n")
+    (own_server.directory / "slow.py").write_text("import time\ntime.sleep(20)\n")
     own_server.process.send_signal(signal.SIGHUP)
     wait_for(lambda: own_server.get("/v1/characters/status")[1]["in_progress"] is not None)
     own_server.process.send_signal(number)

@@ -24,7 +24,7 @@ from tests.conftest import character
 from tests.e2e.helpers import may
 from tests.reload.helpers import Write
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 LIMITS = Limits(files=20_000, bytes=64 << 20, file_bytes=1 << 20)
 
 

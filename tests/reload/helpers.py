@@ -44,11 +44,11 @@ class Gate(ModuleType):
     def wait(self) -> None:
         """Block until the test opens the gate; called by the character file."""
         self.reached.set()
-        assert self.opened.wait(20)
+        assert self.opened.wait(60)
 
     async def until_reached(self) -> None:
         """Wait until a character file has come to the gate."""
-        assert await asyncio.to_thread(self.reached.wait, 20)
+        assert await asyncio.to_thread(self.reached.wait, 60)
 
 
 def state(manager: CharacterManager) -> tuple[object, ...]:

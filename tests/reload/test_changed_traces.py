@@ -46,7 +46,7 @@ async def test_modules_of_a_carried_set_are_bounded(settings: Settings, write: W
 
 async def alive(reloader: Reloader, builds: int) -> None:
     """Wait until no more than *builds* builds are referenced."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while reloader.value("builds_alive") != builds:
             gc.collect()
             await asyncio.sleep(0.01)

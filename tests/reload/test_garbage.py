@@ -39,7 +39,7 @@ async def test_collector_works_again_after_a_cancelled_build(directory: Path, wr
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "begun", begun, raising=False)
         task = asyncio.create_task(build(directory))
-        await asyncio.to_thread(begun.wait, 20)
+        await asyncio.to_thread(begun.wait, 60)
         assert not gc.isenabled()
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -73,7 +73,7 @@ async def test_build_lives_as_long_as_a_character_of_it(directory: Path) -> None
 async def test_errors_do_not_hold_their_build(directory: Path, write: Write, source: str) -> None:
     """An error that is kept in a report keeps no modules alive (promise 25)."""
     write("bob.py", source)
-    loader = loader_of(directory, file_deadline=0.3)
+    loader = loader_of(directory, file_deadline=1)
     errors = (await build(directory, loader)).errors
     assert await retired(loader)
     assert len(errors) == 1

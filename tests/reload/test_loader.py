@@ -105,7 +105,7 @@ async def test_failing_file_costs_only_itself(
     """However one file fails, it is one error, and the files before and after it load (promises 2 and 4)."""
     write("bob.py", source)
     write("eve.py", character("Eve"))
-    built = await build(directory, file_deadline=0.5)
+    built = await build(directory, file_deadline=2)
     assert list(built.characters) == ["Ada", "Eve"]
     (error,) = built.errors
     assert (error.file, error.error_type, error.exception) == ("bob.py", error_type, exception)
@@ -115,9 +115,9 @@ async def test_failing_file_costs_only_itself(
 async def test_hang_in_a_check_is_under_the_deadline(directory: Path, write: Write) -> None:
     """Code of a file that hangs while its attributes are checked is ended at the deadline (promise 12)."""
     write("bob.py", "def __getattr__(name):\n    while True: pass")
-    (error,) = (await build(directory, file_deadline=0.5)).errors
+    (error,) = (await build(directory, file_deadline=2)).errors
     assert (error.error_type, error.line) == ("LoadTimeout", 2)
-    assert "0.5 s" in error.message
+    assert "2 s" in error.message
 
 
 async def test_unreadable_file_is_one_error(directory: Path, write: Write) -> None:
@@ -164,7 +164,7 @@ async def test_hanging_helper_costs_one_deadline(
     write("_bad.py", "import sys\nsys.runs.append(1)\nwhile True: pass")
     for number in range(5):
         write(f"bob{number}.py", "from . import _bad")
-    built = await build(directory, file_deadline=0.5)
+    built = await build(directory, file_deadline=2)
     assert list(built.characters) == ["Ada"]
     assert [error.error_type for error in built.errors] == ["LoadTimeout"] * 5, built.errors
     assert runs == [1]
@@ -176,7 +176,7 @@ async def test_helper_that_fails_slowly_fails_each_of_its_importers(
 ) -> None:
     """A file that waits for another thread's import of a helper fails too when that helper fails."""
     monkeypatch.setattr(sys, "begun", threading.Event(), raising=False)
-    write("_bad.py", "Y = 1\nimport sys, time\nsys.begun.wait(20)\ntime.sleep(0.1)\n1 / 0")
+    write("_bad.py", "Y = 1\nimport sys, time\nsys.begun.wait(60)\ntime.sleep(0.1)\n1 / 0")
     write("bob.py", statement)
     write("eve.py", f"{character('Eve')}import sys\nsys.begun.set()\n{statement}")
     built = await build(directory)

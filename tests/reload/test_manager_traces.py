@@ -55,7 +55,7 @@ async def test_reloads_leave_no_trace(manager: CharacterManager, write: Write) -
 @pytest.mark.parametrize("source", ["def broken(:", "1 / 0", "raise SystemExit", "import nowhere", "while True: pass"])
 async def test_refused_reloads_leave_no_trace(directory: Path, write: Write, source: str) -> None:
     """Refused reloads and dry runs leave no modules (promise 25)."""
-    manager = await loaded_manager(Settings(directory=directory, file_deadline=0.1))
+    manager = await loaded_manager(Settings(directory=directory, file_deadline=0.5))
     write("bob.py", source)
     await manager.reload_characters()
     before = traces()

@@ -250,7 +250,7 @@ class Reloads(RuleBasedStateMachine):
     async def open(self, query: dict[str, str], name: str) -> Talk:
         """Connect and wait for `session.created`."""
         socket = await self.client.ws_connect("/v1/realtime", params=query)
-        created = await socket.receive_json(timeout=10)
+        created = await socket.receive_json(timeout=60)
         assert (created["type"], created["session"]["model"]) == ("session.created", name)
         return Talk(created["session"]["id"], socket, self.model.entries[name], self.model.generation)
 
@@ -277,8 +277,8 @@ class Reloads(RuleBasedStateMachine):
     async def is_refused(self, talk: Talk, code: str) -> None:
         """Check that a resume gets the error *code* and is closed."""
         async with self.client.ws_connect("/v1/realtime", params={"resume": talk.id}) as socket:
-            assert (await socket.receive_json(timeout=10))["error"]["code"] == code
-            assert (await socket.receive(timeout=10)).data == 4004
+            assert (await socket.receive_json(timeout=60))["error"]["code"] == code
+            assert (await socket.receive(timeout=60)).data == 4004
 
     @precondition(lambda self: bool(self.talks))
     @rule(data=st.data())
@@ -345,7 +345,7 @@ class Reloads(RuleBasedStateMachine):
         expected: dict[int, int] = {}
         for talk in self.talks:
             expected[talk.generation] = expected.get(talk.generation, 0) + 1
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while self.counts(await self.get("/v1/characters/status")) != expected:
                 await asyncio.sleep(0.001)
 

@@ -142,13 +142,15 @@ async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
 ) -> None:
     """With a full disk no wait blocks, the first failure is logged, and the metric counts."""
     monkeypatch.setattr(module, "RETRY", LIMIT * 10)
+    monkeypatch.setattr(module, "SAVE_DEADLINE", LIMIT * 10)
     archive.failure = OSError(28, "No space left on device")
-    async with asyncio.timeout(module.SAVE_DEADLINE / 2):
+    async with asyncio.timeout(LIMIT):
         for number in range(100):
             writer.note(str(number), lambda number=number: saved(str(number)))  # type: ignore[misc]
             await writer.settled()
     assert [record.message for record in caplog.records] == [
-        "conversations could not be written down; they go on, but would not outlive this process"
+        "conversations could not be written down; they go on, but would not outlive this process: "
+        "[Errno 28] No space left on device"
     ]
     assert errors(metrics) == 1  # for a while it is not even tried
 
@@ -229,9 +231,10 @@ async def test_a_client_whose_conversation_cannot_be_read_is_refused(
     with caplog.at_level(logging.ERROR):
         assert (await writer.earlier(9), await writer.find("a")) == ([], None)
     assert errors(metrics) == 2
+    failure = "[Errno 5] Input/output error"
     assert [record.message for record in caplog.records] == [
-        "the conversations of the last run could not be read; their clients will be refused",
-        "the conversation of a client that came back could not be read; it is refused",
+        f"the conversations of the last run could not be read; their clients will be refused: {failure}",
+        f"the conversation of a client that came back could not be read; it is refused: {failure}",
     ]
     writer.note("b", lambda: saved("b"))
     await writer.settled()

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,7 +12,7 @@ from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.sandbox.sandbox import Sandbox
 from charhost.settings import Settings
-from tests.sandbox.helpers import DEADLINE, GENEROUS, mark, marked
+from tests.sandbox.helpers import DEADLINE, GENEROUS, kill, mark, marked
 
 __all__ = ["mark"]
 
@@ -28,8 +25,7 @@ async def sandbox(directory: Path, mark: str) -> AsyncIterator[Sandbox]:
         yield sandbox
     finally:
         for pid in marked(mark):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            kill(pid, mark)
         await asyncio.wait_for(sandbox.close(), GENEROUS)
 
 

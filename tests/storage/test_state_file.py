@@ -462,7 +462,7 @@ async def test_a_write_that_failed_leaves_nothing_behind(path: Path, monkeypatch
         await file.history.record(report(1), stored_set(1, first))
         with monkeypatch.context() as patch:
             patch.setattr("charhost.storage.history.MOST_SETS", "none")  # SQLite refuses the last statement
-            with pytest.raises(sqlite3.Error):
+            with pytest.raises(StateError, match="cannot be written: datatype mismatch"):
                 await file.history.record(report(2), stored_set(2, second))
         assert (await file.history.generations(), len(await file.history.attempts(9))) == ((1,), 1)
         third = stored_set(3, second | {"bob.py": "one"})

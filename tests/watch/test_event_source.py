@@ -13,7 +13,7 @@ import pytest
 
 from charhost.watch.event_source import EventSource
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 SILENCE = 0.2
 
 

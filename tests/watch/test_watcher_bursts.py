@@ -28,7 +28,7 @@ async def test_nested_folders_made_quickly_are_found_each_time(watched: Watched)
 
 async def test_saves_in_quick_succession_are_one_reload(directory: Path) -> None:
     """Writes less than `watch_quiet` apart are one reload, of the last of them (promise 23)."""
-    async with watching(directory, watch_quiet=0.6) as watched:
+    async with watching(directory, watch_quiet=2) as watched:
         await watched.armed()
         for number in range(10):
             (directory / "ada.py").write_text(character("Ada", f"Save {number}."))

@@ -174,7 +174,7 @@ async def test_shutdown_waits_for_a_reload(client: Client, write: Write, gate: G
     running = asyncio.create_task(client.post("/v1/characters/reload", json={}))
     await gate.until_reached()
     waiting = asyncio.create_task(client.post("/v1/characters/reload", json={"reason": "too late"}))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(client.app[MANAGER]._queue._tasks) < 2:
             await asyncio.sleep(0.01)
     closing = asyncio.create_task(client.server.close())
@@ -183,7 +183,7 @@ async def test_shutdown_waits_for_a_reload(client: Client, write: Write, gate: G
     assert (await running).status == 200
     refused = await waiting
     assert (refused.status, (await refused.json())["code"], refused.headers["Retry-After"]) == (503, "stopping", "5")
-    await asyncio.wait_for(closing, 20)
+    await asyncio.wait_for(closing, 60)
 
 
 async def test_the_models_are_closed_at_the_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:

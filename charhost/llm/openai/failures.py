@@ -98,16 +98,24 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     try:
         seconds = float(value)
     except ValueError:
-        seconds = _seconds_until(value)
+        seconds = _seconds_until(value, headers.get("Date", ""))
     return max(seconds, 0) if math.isfinite(seconds) else None
 
 
-def _seconds_until(date: str) -> float:
+def _seconds_until(date: str, server_date: str) -> float:
+    moment = _parsed(date)
+    if moment is None:
+        return math.nan
+    # By the clock of the server, where it sent its time: ours may be wrong.
+    return (moment - (_parsed(server_date) or datetime.now(UTC))).total_seconds()
+
+
+def _parsed(date: str) -> datetime | None:
     try:
         moment = parsedate_to_datetime(date)
     except ValueError:
-        return math.nan
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        return None
+    return moment.replace(tzinfo=moment.tzinfo or UTC)
 
 
 def _quote(message: str, endpoint: Endpoint) -> str:

@@ -4,11 +4,10 @@ import asyncio
 import logging
 from typing import Literal
 
+from charhost.fault_log import INTERVAL
 from charhost.metrics import Metrics
 
 KeyKind = Literal["admin", "chat"]
-
-_LOG_INTERVAL = 60.0
 
 log = logging.getLogger("charhost.web")
 
@@ -34,4 +33,4 @@ class WrongKeys:
         if self._unlogged:
             log.warning("wrong keys within a minute: %d, the last from %s", self._unlogged, self._last_remote)
             self._unlogged = 0
-            self._next_line = asyncio.get_running_loop().call_later(_LOG_INTERVAL, self._log)
+            self._next_line = asyncio.get_running_loop().call_later(INTERVAL, self._log)

@@ -99,3 +99,9 @@ def test_retry_after_date() -> None:
     """`Retry-After` may be a date."""
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)
     assert 50 < (retry_after({"Retry-After": date}) or 0) <= 60
+
+
+def test_retry_after_date_is_by_the_clock_of_the_server() -> None:
+    """A server that sends its own time, too, means the difference, whatever the time is here."""
+    server, later = "Thu, 01 Jan 1970 00:00:10 GMT", "Thu, 01 Jan 1970 00:00:17 GMT"
+    assert retry_after({"Date": server, "Retry-After": later}) == 7

@@ -23,9 +23,9 @@ STOP = Delta(finish="stop", usage=Usage(10, 5))
 Play = Callable[..., ScriptedModel]
 
 
-async def until_stopped(model: ScriptedModel, seconds: float = 1) -> None:
+async def until_stopped(model: ScriptedModel) -> None:
     """Wait until the model has stopped."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(60):
         while not model.ended:
             await asyncio.sleep(0.01)
 

@@ -22,7 +22,7 @@ async def test_text_is_sent_before_the_model_has_finished(client: Client, play: 
     rest = asyncio.Event()
     play(["Hel", rest, "lo.", STOP])
     async with client.post(CHAT, json={"model": "Ada", "messages": HI, "stream": True}) as answer:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while b'"Hel"' not in await answer.content.readuntil(b"\n\n"):
                 pass
         rest.set()
@@ -77,10 +77,10 @@ async def test_a_fault_after_the_first_words_ends_the_stream_with_an_error(
 async def test_a_client_that_leaves_stops_its_model(
     client: Client, play: Play, caplog: pytest.LogCaptureFixture, streamed: bool, spoken: bool
 ) -> None:
-    """Within a second after the client has left the model stops, before its first word and after it."""
+    """After the client has left the model stops, before its first word and after it."""
     script = play([*(["Hel"] if spoken else []), asyncio.Event()])
     post = asyncio.create_task(client.post(CHAT, json={"model": "Ada", "messages": HI, "stream": streamed}))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not script.requests:
             await asyncio.sleep(0.01)
         if streamed and spoken:
@@ -98,7 +98,7 @@ async def test_writing_to_a_client_that_is_gone_is_not_logged(
     script = play(["Hel", rest, *["lo."] * 100])
     with socket.create_connection(("127.0.0.1", client.port or 0)) as leaving:
         leaving.sendall(raw({"model": "Ada", "messages": HI, "stream": True}))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not script.requests:
                 await asyncio.sleep(0.01)
         await asyncio.sleep(0.05)
@@ -118,7 +118,7 @@ async def test_a_client_that_does_not_read_is_disconnected(
     script = play(["x" * 100_000] * 200 + [asyncio.Event()])
     reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
     writer.write(raw({"model": "Ada", "messages": HI, "stream": True}))
-    await until_stopped(script, 10)
+    await until_stopped(script)
     writer.close()
     assert b"200 OK" in await reader.readline()
 

@@ -50,7 +50,7 @@ async def reload(client: Client, **fields: object) -> Any:
 async def events(ws: ClientWebSocketResponse) -> tuple[list[Any], int, str]:
     """All that a client is sent until the end, the close code and the reason."""
     received = []
-    while (message := await ws.receive(timeout=20)).type is WSMsgType.TEXT:
+    while (message := await ws.receive(timeout=60)).type is WSMsgType.TEXT:
         received.append(message.json())
     assert message.type is WSMsgType.CLOSE
     return received, message.data, message.extra or ""
@@ -58,7 +58,7 @@ async def events(ws: ClientWebSocketResponse) -> tuple[list[Any], int, str]:
 
 async def until(condition: Callable[[], object]) -> None:
     """Wait until a condition holds that no event announces."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0.01)
 

@@ -825,7 +825,7 @@ async def test_leaving_client_stops_the_model(client: Client, script: Script) ->
         await caller.send("response.create")
         await caller.until("response.output_text.delta")
         transport(caller).abort()
-        await asyncio.wait_for(script.stopped(), 1)
+        await asyncio.wait_for(script.stopped(), 60)
     labels = {"front_door": "realtime", "outcome": "cancelled"}
     assert client.app[METRICS].registry.get_sample_value("charhost_turns_total", labels) == 1
 

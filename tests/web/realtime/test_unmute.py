@@ -90,7 +90,7 @@ class Talk:
 
     async def event(self) -> Any:
         """The next event."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             frame = await self.ws.recv()
         assert isinstance(frame, str)
         return TABLE.validate_json(frame)
@@ -464,7 +464,7 @@ async def test_who_leaves_before_the_greeting_is_gone_at_once(client: Client, co
     script = play(client, "Hi.")
     async with connect() as talk:
         await talk.update()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(client.app[SESSIONS]):
             await asyncio.sleep(0.01)
     assert script.asked == []
@@ -477,7 +477,7 @@ async def test_who_leaves_in_mid_answer_stops_the_model(client: Client, connect:
         await talk.update()
         await talk.sound()
         await talk.until("response.text.delta")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while len(client.app[SESSIONS]):
             await asyncio.sleep(0.01)
 
@@ -619,7 +619,7 @@ async def test_the_wait_for_sound_does_not_hold_up_the_end(client: Client, conne
     async with connect() as talk:
         await talk.update()
         await client.post("/v1/characters/reload", json={})
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             events, code, _ = await talk.rest()
     assert ([event.type for event in events], code, script.asked) == (["error"], 1012, [])
 

@@ -87,7 +87,7 @@ async def turns() -> None:
 
 async def settled(condition: Callable[[], object]) -> None:
     """Let the loop run until *condition* holds."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():
             await asyncio.sleep(0)
 

@@ -21,7 +21,7 @@ async def test_a_session_in_a_turn_is_let_finish() -> None:
     """The close message waits for a running turn, which ends as it would have (promise 28)."""
     line, go = Line(), asyncio.Event()
     talk = session(line, ["Once", go, " upon."])
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
         talk.closing.leave(BYE, 5, drain=60)
         await turns()
@@ -35,7 +35,7 @@ async def test_a_session_in_a_turn_is_let_finish() -> None:
 async def test_at_the_deadline_the_turn_is_cut() -> None:
     """A turn that takes longer than the drain is ended as without one (promise 28)."""
     talk = session(Line(), [asyncio.Event()])
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
         talk.closing.leave(CloseMessage(1012, "Bye", "reload", cut="characters_reloaded"), 5, drain=0.01)
         await talk.outbox.pump(talk.ws)
@@ -55,7 +55,7 @@ async def test_all_turns_are_let_finish() -> None:
     gates = [asyncio.Event(), asyncio.Event()]
     talk = session(Line())
     talk.conversation.shared.models = ScriptedModel([gates[0]], [gates[1]])
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         first, second = await under_way(talk, tasks), await under_way(talk, tasks)
         talk.closing.leave(BYE, 5, drain=60)
         gates[0].set()
@@ -71,7 +71,7 @@ async def test_shutdown_does_not_wait_for_a_drain() -> None:
     """A close without a drain ends a draining session with the message of that close."""
     line = Line()
     talk = session(line, [asyncio.Event()])
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
         talk.closing.leave(BYE, 5, drain=60)
         talk.closing.leave(GOING_AWAY, 5, drain=0)
@@ -83,7 +83,7 @@ async def test_shutdown_does_not_wait_for_a_drain() -> None:
 async def test_a_client_that_leaves_during_a_drain_was_not_drained() -> None:
     """A client that leaves during a drain is not counted as drained."""
     talk = session(Line(), [asyncio.Event()])
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         await under_way(talk, tasks)
         talk.closing.leave(BYE, 5, drain=60)
         talk.drop_work()
@@ -96,13 +96,13 @@ async def test_a_drain_holds_nobody_after_its_end(leaves: bool) -> None:
     """A session that ends before the deadline of its drain is released, with the build of its character."""
     go = asyncio.Event()
     talk = session(Line(), [go])
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         await under_way(talk, tasks)
         talk.closing.leave(BYE, 0.01, drain=3600)
         talk.drop_work() if leaves else go.set()
     ref = weakref.ref(talk)
     del talk
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while ref() is not None:  # the grace of the close message passes
             await asyncio.sleep(0.01)
             gc.collect()
@@ -120,7 +120,7 @@ async def test_an_answer_that_was_finished_is_not_cut() -> None:
         talk.closing.close(BYE, 5)
         told.set()
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         talk.work.begin(turn, tell(), tasks)
         await told.wait()
     assert talk.closing.end_of_turn is None
@@ -146,7 +146,7 @@ async def test_a_close_message_comes_after_the_answer_to_a_command(drain: float)
     """A command is not cut: its response is sent before the close message, and does not count as drained."""
     line = Line()
     talk = session(line)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         done = command(talk, tasks)
         talk.closing.leave(BYE, 5, drain)
         await turns()
@@ -160,7 +160,7 @@ async def test_a_close_message_comes_after_the_last_of_several_commands() -> Non
     """As long as one is under way, the client is not sent away."""
     line = Line()
     talk = session(line)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         first, second = command(talk, tasks), command(talk, tasks)
         talk.closing.close(BYE, 5)
         second.set()
@@ -174,7 +174,7 @@ async def test_a_close_message_comes_after_answers_and_commands() -> None:
     """A turn is cut at once, and the close message is sent last."""
     line = Line()
     talk = session(line, [asyncio.Event()])
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
         done = command(talk, tasks)
         talk.closing.close(CloseMessage(1012, "Bye", "reload", cut="characters_reloaded"), 5)
@@ -188,7 +188,7 @@ async def test_nobody_is_cut_off_during_a_command() -> None:
     """The time to take the close message begins when it can be sent."""
     line = Line()
     talk = session(line)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         done = command(talk, tasks)
         talk.closing.close(BYE, 0)
         await turns()
@@ -205,7 +205,7 @@ async def test_after_the_command_nobody_is_waited_for() -> None:
     async def tell() -> None:
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         talk.work.begin(talk.conversation.respond(), tell(), tasks)
         done = command(talk, tasks)
         talk.closing.close(BYE, 0)
@@ -218,7 +218,7 @@ async def test_commands_of_a_client_that_left_are_dropped() -> None:
     """The commands of a client that left are not waited for, and its close message is not sent."""
     line = Line()
     talk = session(line)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         command(talk, tasks)
         talk.closing.close(BYE, 5)
         talk.drop_work()

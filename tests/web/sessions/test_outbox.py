@@ -59,7 +59,7 @@ async def test_whoever_tells_much_waits_for_room() -> None:
     await turns()
     assert (talk.outbox.is_crowded, waiting.done()) == (True, False)
     pump = asyncio.create_task(talk.outbox.pump(talk.ws))
-    await asyncio.wait_for(waiting, 20)
+    await asyncio.wait_for(waiting, 60)
     assert not talk.outbox.is_crowded
     pump.cancel()
 
@@ -82,4 +82,4 @@ async def test_there_is_room_for_a_few() -> None:
     talk = session(Line())
     for _ in range(64):
         talk.send("frame")
-    await asyncio.wait_for(talk.outbox.room(), 20)
+    await asyncio.wait_for(talk.outbox.room(), 60)

@@ -21,7 +21,7 @@ from tests.web.sessions.parts import BYE, Line, session, swap_to, under_way, ver
 async def updates(talk: Session, line: Line) -> int:
     """Close the session and count the `session.updated` events that were sent before."""
     talk.closing.close(BYE, 5)
-    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 60)
     return sum(json.loads(frame)["type"] == "session.updated" for frame in line.sent[:-1])
 
 
@@ -35,7 +35,7 @@ async def test_frames_leave_in_order_and_the_close_comes_last() -> None:
     talk.send("one")
     talk.send("two")
     talk.closing.close(CloseMessage(1012, "Bye", "reload", "fatal"), 5)
-    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 60)
     assert line.sent == ["one", "two", "fatal", (1012, b"Bye", False)]
 
 
@@ -45,7 +45,7 @@ async def test_nothing_is_sent_after_the_close_message() -> None:
     talk = session(line)
     talk.closing.close(BYE, 5)
     talk.send("late")
-    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 60)
     assert line.sent == [(1012, b"Bye", False)]
 
 
@@ -54,7 +54,7 @@ async def test_the_close_does_not_wait_for_a_client_that_does_not_read() -> None
     line = Line()
     talk = session(line)
     talk.closing.close(BYE, 5)
-    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 60)
     assert line.sent[-1][-1] is False
 
 
@@ -64,7 +64,7 @@ async def test_the_first_close_message_counts() -> None:
     talk = session(line)
     talk.closing.close(BYE, 5)
     talk.closing.close(CloseMessage(1001, "Gone", "shutdown"), 5)
-    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 60)
     assert (line.sent, talk.closing.reason) == ([(1012, b"Bye", False)], "reload")
 
 
@@ -84,7 +84,7 @@ async def test_who_does_not_take_the_close_message_is_cut_off() -> None:
     line.free.clear()
     talk = session(line)
     talk.closing.close(CloseMessage(1012, "Bye", "reload", "fatal"), 0.01)
-    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 60)
     assert line.aborted
 
 
@@ -92,7 +92,7 @@ async def test_turns_end_before_the_close_message() -> None:
     """A turn in progress fails with the reason of the close message, and its end is sent before that message."""
     line = Line()
     talk = session(line, [asyncio.Event()])
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
         talk.closing.close(CloseMessage(1012, "Bye", "reload", "fatal", "characters_reloaded"), 5)
         await talk.outbox.pump(talk.ws)
@@ -103,7 +103,7 @@ async def test_turns_end_before_the_close_message() -> None:
 async def test_turns_of_a_client_that_left_are_dropped() -> None:
     """The turns of a client that left are dropped."""
     talk = session(Line(), [asyncio.Event()])
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         codes = await under_way(talk, tasks)
         assert len(talk.work.turns) == 1
         talk.drop_work()
@@ -118,7 +118,7 @@ async def test_a_fault_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> N
         raise RuntimeError("s3cret")
     except RuntimeError:
         talk.fail()
-    await asyncio.wait_for(talk.outbox.pump(talk.ws), 20)
+    await asyncio.wait_for(talk.outbox.pump(talk.ws), 60)
     event, (code, *_) = line.sent
     assert (code, json.loads(event)["error"]["code"], talk.closing.reason) == (1011, "internal_error", "fault")
     assert ("s3cret" in caplog.text, "s3cret" in event) == (True, False)
@@ -184,7 +184,7 @@ async def test_who_is_ending_does_not_go_on() -> None:
     old = version(1)
     told, leaving = session(Line(), character=old), session(Line(), [asyncio.Event()], character=old)
     told.closing.close(BYE, 5)
-    async with asyncio.timeout(20), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         await under_way(leaving, tasks)
         leaving.closing.leave(BYE, 5, drain=60)
         assert not any(talk.go_on(swap_to(version(2))) for talk in (told, leaving))

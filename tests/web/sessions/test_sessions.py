@@ -234,13 +234,13 @@ async def test_close_waits_until_everybody_is_gone(sessions: Sessions) -> None:
         await settled(lambda: talk.closing.reason)
         await turns()
         assert not closing.done()
-    await asyncio.wait_for(closing, 20)
+    await asyncio.wait_for(closing, 60)
     assert talk.closing.reason == "shutdown"
 
 
 async def test_close_without_sessions_returns(sessions: Sessions) -> None:
     """A shutdown without sessions returns at once."""
-    await asyncio.wait_for(sessions.close(), 20)
+    await asyncio.wait_for(sessions.close(), 60)
     assert sessions.closing
 
 
@@ -267,6 +267,6 @@ async def test_a_choice_is_made_from_the_current_set(client: Client, write: Call
         write("bob.py", character("Bob", "Be brief."))
         await client.post("/v1/characters/reload", json={"scope": "changed", "sessions": "close_affected"})
         await ws.send_json({"type": "session.update", "session": {"model": "Bob"}})
-        await ws.receive_json(timeout=20)
+        await ws.receive_json(timeout=60)
         (session,) = client.app[SESSIONS]._live.values()
         assert session.character is client.app[MANAGER].current["Bob"]

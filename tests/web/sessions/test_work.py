@@ -24,7 +24,7 @@ async def begun(work: Work, tasks: asyncio.TaskGroup) -> asyncio.Event:
 async def test_a_call_waits_for_the_last_turn() -> None:
     """The call runs once, when the last of several turns has ended."""
     work, calls = Work(), list[str]()
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         first, second = await begun(work, tasks), await begun(work, tasks)
         work.after_turns(lambda: calls.append("now"))
         first.set()
@@ -49,7 +49,7 @@ async def test_a_call_after_turns_does_not_wait_for_commands() -> None:
     async def command() -> None:
         await end.wait()
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         work.run(command(), tasks)
         work.after_turns(lambda: calls.append("turns"))
         work.after_commands(lambda: calls.append("commands"))
@@ -61,7 +61,7 @@ async def test_a_call_after_turns_does_not_wait_for_commands() -> None:
 async def test_a_later_call_replaces_the_one_that_waits() -> None:
     """One call waits at a time: the close message of a shutdown replaces that of a reload."""
     work, calls = Work(), list[str]()
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         end = await begun(work, tasks)
         work.after_turns(lambda: calls.append("first"))
         work.after_turns(lambda: calls.append("second"))
@@ -72,7 +72,7 @@ async def test_a_later_call_replaces_the_one_that_waits() -> None:
 async def test_a_cleared_call_does_not_run() -> None:
     """A client that has left is not sent the close message that waited."""
     work, calls = Work(), list[str]()
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         end = await begun(work, tasks)
         work.after_turns(lambda: calls.append("now"))
         work.clear_call()
@@ -87,7 +87,7 @@ async def test_all_work_is_cancelled() -> None:
     async def command() -> None:
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         await begun(work, tasks)
         work.run(command(), tasks)
         work.cancel()
@@ -102,7 +102,7 @@ async def test_a_command_that_is_cancelled_at_once_has_begun() -> None:
         begun.append("reload")
         await asyncio.Event().wait()
 
-    async with asyncio.timeout(30), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         work.run(command(), tasks)
         work.cancel_commands()
     assert begun == ["reload"]
