@@ -579,10 +579,10 @@ def test_exit_status_is_the_servers_when_nobody_reads_the_output(server: Charhos
 def test_a_slow_reader_of_the_output_is_no_timeout(server: Charhost) -> None:
     """The timeout ends with the response: a pager that reads later receives all of it, and the status stays 0."""
     server.answer(200, {**REPORT, "message": "x" * 300_000})
-    command = [*BARE, "/x", "--url", server.url, "--json", "--timeout", "1"]
+    command = [*BARE, "/x", "--url", server.url, "--json", "--timeout", "2"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as process:
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(2)  # twice the timeout; the pipe is full
+            process.wait(4)  # twice the timeout; the pipe is full
         stdout, _ = process.communicate(timeout=60)
     assert (process.returncode, stdout) == (0, server.body + b"\n")
 

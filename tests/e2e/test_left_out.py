@@ -20,7 +20,7 @@ def watched(tmp_path: Path) -> Iterator[BlockingServer]:
     server = BlockingServer(tmp_path, "--watch", "--exclude", "drafts/", "--exclude", "wip_*,*.bak.py")
     yield server
     server.process.kill()
-    server.process.wait(30)
+    server.process.wait(60)
 
 
 def prompts(server: BlockingServer) -> dict[str, str]:

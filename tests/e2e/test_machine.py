@@ -46,6 +46,7 @@ def serving(home: Path, *options: str, before: tuple[str, ...] = ()) -> Iterator
 
 def inside(server: BlockingServer, script: str) -> None:
     """Run a line of shell in the mount namespace of a server."""
+    # The process is not waited for before its end, so that no other one can be given its number meanwhile.
     user = () if os.geteuid() == 0 else ("--user", "--preserve-credentials")
     subprocess.run(["nsenter", f"--target={server.process.pid}", "--mount", *user, "sh", "-euc", script], check=True)
 

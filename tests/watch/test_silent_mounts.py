@@ -76,7 +76,7 @@ async def test_silent_mount_is_polled(
     mount(monkeypatch, tmp_path, (str(directory), kind))
     with watching(manager, Settings(directory=directory, watch=True)) as watcher, suppress(asyncio.CancelledError):
         (directory / "ada.py").write_text(character("Ada", "Seen."))
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while prompt(manager) != "Seen.":
                 await asyncio.sleep(0.02)
         assert (watcher.status.mode, watcher.status.last_event) == ("poll", None)

@@ -82,7 +82,7 @@ async def test_realtime(client: Client) -> None:
             item = {"type": "message", "role": message["role"], "content": content}
             await ws.send_json({"type": "conversation.item.create", "item": item})
         await ws.send_json({"type": "response.create"})
-        while (event := await ws.receive_json(timeout=30))["type"] != "response.done":
+        while (event := await ws.receive_json(timeout=60))["type"] != "response.done":
             pass
     assert DETAILS.items() <= event["response"]["usage"]["input_token_details"].items()
 
