@@ -4,10 +4,12 @@ from collections.abc import Iterator
 
 from charhost.character.worker_pool import PeriodicYield
 from charhost.loading.snapshot import Snapshot
+from charhost.loading.source_file import SourceFile
 
 
 def fingerprints(snapshot: Snapshot) -> dict[str, str]:
-    """Digest, for each character file, (path, bytes) of it and of all files of the directory that it imports.
+    """Digest, for each character file, (path, bytes) of it, of all files of the directory that it imports, and of the
+    data files that these have opened when they were last loaded.
 
     A file that does not compile imports nothing.
     """
@@ -20,6 +22,7 @@ class _Graph:
         self._modules = snapshot.modules
         self._names = snapshot.module_names
         self._files = snapshot.files
+        self._content = snapshot.data
         self._gil = PeriodicYield()
         self._direct: dict[str, frozenset[str]] = {}
         # Importing anything runs the `__init__.py` of the directory.
@@ -34,7 +37,7 @@ class _Graph:
         if direct not in self._others:
             names = sorted(self._reach(direct | self._root))
             self._others[direct] = hashlib.sha256(b"".join(map(self._entry, names))).digest()
-        return file.fingerprint(self._others[direct])
+        return file.fingerprint(self._others[direct] + self._data(file))
 
     def _reach(self, names: frozenset[str]) -> frozenset[str]:
         found, waiting = set(names), list(names)
@@ -50,7 +53,12 @@ class _Graph:
             return b"absent " + os.fsencode(name) + b"\0"
         if source.file is None:
             return b"folder " + os.fsencode(name) + b"\0"
-        return b"file " + os.fsencode(source.file) + b"\0" + self._files[source.file].digest
+        file = self._files[source.file]
+        return b"file " + os.fsencode(source.file) + b"\0" + file.digest + self._data(file)
+
+    def _data(self, file: SourceFile) -> bytes:
+        paths = [path for path in sorted(file.opened) if path in self._content]
+        return b"".join(b"data " + os.fsencode(path) + b"\0" + self._content[path] for path in paths)
 
     def _imports(self, name: str) -> frozenset[str]:
         if name not in self._direct:

@@ -23,6 +23,7 @@ from typing import Any
 from charhost.character.character import Character, LoadedModules
 from charhost.character.diagnostics import HelperFailed, explain
 from charhost.character.validation import character_in
+from charhost.loading import opened_files
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.report import FileError
@@ -47,6 +48,7 @@ class ModuleSpace(LoadedModules):
         self.snapshot = snapshot
         self._prefix = f"{ROOT}.b{self.build}"
         self._sources = _FINDER.add(self._prefix, snapshot)
+        opened_files.begin(self._prefix, snapshot)
         weakref.finalize(self, _FINDER.retire, self._prefix).atexit = False
 
     def load(self, path: str) -> ModuleType:
@@ -55,6 +57,7 @@ class ModuleSpace(LoadedModules):
     def seal(self) -> None:
         """End the build: from now on an import that failed is tried again, as Python does."""
         self._sources.failures = None
+        opened_files.end(self._prefix)
 
     def publish(self) -> None:
         """Let computed imports of `characters.x`, from anywhere, mean the modules of this build."""
@@ -201,6 +204,7 @@ class _Finder(Loader):
         if self._published == prefix:
             self._published = None
             self._forget_aliases()
+        opened_files.end(prefix)
         for name in self._sources.pop(prefix).found:
             sys.modules.pop(name, None)
         loggers = logging.Logger.manager.loggerDict

@@ -8,6 +8,7 @@ import stat
 import time
 import unicodedata
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import NamedTuple
 
 from charhost.errors import DirectoryTooLarge
 from charhost.loading.allowed_roots import AllowedPaths, AllowedRoots
+from charhost.loading.data_file import digest_of, is_state
 from charhost.loading.directory_walk import Walk
 from charhost.loading.source_file import SourceFile
 from charhost.report import LeftOut
@@ -55,7 +57,8 @@ class ModuleSource(NamedTuple):
 class Snapshot:
     """Every `.py` file below a directory, read once; `unreadable` are those that could not be.
 
-    `left_out` has a reason for each file and folder that was not read because it is no part of the set.
+    `left_out` has a reason for each file and folder that was not read because it is no part of the set, by the patterns
+    `excluded`. `data` has a digest of each data file that the files have opened: it grows while they are loaded.
 
     Paths are relative to the directory, with `/`, in sorted order. `taken` is when the reading began, in nanoseconds,
     and later than that of the snapshot before, whatever becomes of the clock; `still_for` the seconds without a change
@@ -70,6 +73,9 @@ class Snapshot:
     still_for: float = 0.0
     place: str = ""
     left_out: Mapping[str, str] = field(default_factory=dict, repr=False)
+    excluded: tuple[str, ...] = ()
+    data: dict[str, bytes] = field(default_factory=dict, repr=False)
+    data_stamps: Mapping[str, Stamp] = field(default_factory=dict, repr=False)
 
     @cached_property
     def character_paths(self) -> tuple[str, ...]:
@@ -97,10 +103,13 @@ class Snapshot:
         return tuple(LeftOut(path=path, reason=reason) for path, reason in self.left_out.items())
 
     def equals(self, other: Snapshot) -> bool:
-        """Return whether both hold the same content of the same directory."""
+        """Return whether both hold the same content of the same directory, with the data files that both know."""
+        data = tuple(self.data.items())  # a load may add to it meanwhile
+        if self.directory != other.directory or any(other.data.get(path, known) != known for path, known in data):
+            return False
         if self.files == other.files and self.unreadable.keys() == other.unreadable.keys():
-            return self.directory == other.directory  # without the digest, which takes longer
-        return self.directory == other.directory and self.disk_revision == other.disk_revision
+            return True  # without the digest, which takes longer
+        return self.disk_revision == other.disk_revision
 
     def location(self, path: str) -> str:
         return str(self.directory / path)
@@ -169,6 +178,8 @@ def take_snapshot(
             if reader.bytes > limits.bytes:
                 most = f"{limits.bytes:,} bytes of source (max_bytes)"
                 raise DirectoryTooLarge(f"{display(str(directory))} holds more than {most}")
+        for path in {path for file in reader.files.values() for path in file.opened}:
+            reader.read_data(path, str(directory / path))
     finally:
         # Also after an error: if the directory now leads outside the roots, the error would leak what is there.
         if roots is not None:
@@ -176,7 +187,19 @@ def take_snapshot(
     taken = max(began, earlier.taken + 1) if earlier else began
     still_for, place = (began - max(walk.newest, reader.newest)) / 1e9, os.path.realpath(directory)
     left_out = dict(sorted(walk.left_out.items()))
-    return Snapshot(directory, reader.files, reader.unreadable, reader.stamps, taken, still_for, place, left_out)
+    return Snapshot(
+        directory,
+        reader.files,
+        reader.unreadable,
+        reader.stamps,
+        taken,
+        still_for,
+        place,
+        left_out,
+        limits.excluded,
+        reader.data,
+        reader.data_stamps,
+    )
 
 
 class _Reader:
@@ -186,10 +209,14 @@ class _Reader:
         self.files: dict[str, SourceFile] = {}
         self.unreadable: dict[str, OSError] = {}
         self.stamps: dict[str, Stamp] = {}
+        self.data: dict[str, bytes] = {}
+        self.data_stamps: dict[str, Stamp] = {}
         self._limits = limits
         self._allowed = allowed
         self._known = earlier.files if earlier else {}
         self._stamps = earlier.stamps if earlier and trust_stats else {}
+        self._known_data = earlier.data if earlier else {}
+        self._known_data_stamps = earlier.data_stamps if earlier and trust_stats else {}
         self.bytes = 0
         self.newest = 0
 
@@ -209,6 +236,18 @@ class _Reader:
             return
         self.files[path] = file
         self.bytes += len(file.data)
+
+    def read_data(self, path: str, location: str) -> None:
+        now, known, stamp, changed = time.time_ns(), self._known_data.get(path), None, 0
+        with suppress(OSError):
+            status = os.stat(location)
+            stamp, changed = _stamp(status), max(status.st_mtime_ns, status.st_ctime_ns)
+        if known is None or not (is_state(location) or (stamp and self._known_data_stamps.get(path) == stamp)):
+            known = digest_of(location)
+            self.newest = max(self.newest, changed)
+        self.data[path] = known
+        if stamp and now > changed + _SETTLED:
+            self.data_stamps[path] = stamp
 
     def _open(self, path: str, location: str, status: os.stat_result) -> SourceFile:
         if not stat.S_ISREG(status.st_mode):  # not even opened: opening some devices has effects

@@ -38,22 +38,33 @@ class Import(NamedTuple):
         return ".".join([*above[: len(above) - self.level + 1], *filter(None, [self.name])])
 
 
+class Opened(set[str]):
+    """The paths below the directory of the data files that a file has opened while it was executed."""
+
+
+# A set that is restored after a restart, and the disk, may hold equal files that are not the same objects.
+_opened: weakref.WeakValueDictionary[tuple[str, bytes], Opened] = weakref.WeakValueDictionary()
+
+
 @dataclass(frozen=True, eq=False)
 class SourceFile:
     """The bytes of one `.py` file; its text, code and imports are derived once.
 
-    A file whose content did not change is the same object in the next snapshot, so its code is compiled once.
+    A file whose content did not change is the same object in the next snapshot, so its code is compiled once. Those
+    with the same content at the same location share what they have `opened`.
     """
 
     path: str
     location: str
     data: bytes
     digest: bytes
+    opened: Opened = field(default_factory=Opened, repr=False)
     _fingerprints: dict[bytes, str] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(cls, path: str, location: str, data: bytes) -> SourceFile:
-        return cls(path, location, data, hashlib.sha256(data).digest())
+        digest = hashlib.sha256(data).digest()
+        return cls(path, location, data, digest, _opened.setdefault((location, digest), Opened()))
 
     @cached_property
     def code(self) -> CodeType:

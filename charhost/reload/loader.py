@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
@@ -114,8 +114,7 @@ class Loader:
         With *check_isolated* execute them in a child process first. Raises `IsolatedLoadFailed`.
         """
         with collector_paused():
-            job = partial(fingerprints, snapshot)
-            prints: dict[str, str] = await self._pool.run(job, self._settings.load_deadline)
+            prints = await self._fingerprints(snapshot)
             results = {path: self._known(snapshot, path, prints, basis) for path in snapshot.character_paths}
             missing = [path for path, result in results.items() if result is None]
             if check_isolated and missing:
@@ -124,6 +123,10 @@ class Loader:
             if space is not None:
                 loads = [Load(snapshot, path, prints.get(path, ""), generation, space) for path in missing]
                 results.update(await self._run(loads))
+                if snapshot.data:  # the loads have shown which file opens which
+                    prints = await self._fingerprints(snapshot)
+                    new = {path: result for path in missing if isinstance(result := results[path], Character)}
+                    results.update({path: replace(new[path], fingerprint=prints[path]) for path in new})
         self._failures = {
             (snapshot.directory, path, prints[path]): result
             for path, result in results.items()
@@ -144,6 +147,9 @@ class Loader:
         latest, space = next(iter(spaces.items()))
         characters, errors = _select(results, latest, EMPTY)
         return Build(CharacterSet(stored.directory, generation, characters), errors, space)
+
+    async def _fingerprints(self, snapshot: Snapshot) -> dict[str, str]:
+        return await self._pool.run(partial(fingerprints, snapshot), self._settings.load_deadline)
 
     def _known(
         self, snapshot: Snapshot, path: str, prints: dict[str, str], basis: Basis

@@ -120,7 +120,7 @@ class Settings(BaseSettings):
         32_768, ge=1, description="Maximum number of tokens of a client's system messages before a conversation."
     )
 
-    watch: bool = Field(False, description="Reload when a .py file in the directory changes.")
+    watch: bool = Field(False, description="Reload when a file of a character in the directory changes.")
     watch_quiet: float = Field(0.025, gt=0, description="Seconds without a write before a reload.")
     watch_interval: float = Field(30, gt=0, description="Seconds between two comparisons of all files by content.")
     watch_poll: bool = Field(False, description="Poll, for file systems without change events.")

@@ -42,17 +42,23 @@ class EventSource:
     """Reports changes below a directory, and of its entry in the parent folder, until closed.
 
     *changed* and *failed* are called on other threads; *failed* receives the error, and whether events had been
-    reported before. An event is only a hint that something may have changed, and some changes have none: those behind
-    links that lead out of the directory, of remote file systems, after an overflow of the kernel's queue.
+    reported before. *is_data* returns whether a file counts, by its path below, that does not end in `.py`. An event is
+    only a hint that something may have changed, and some changes have none: those behind links that lead out of the
+    directory, of remote file systems, after an overflow of the kernel's queue.
     """
 
     def __init__(
-        self, directory: Path, changed: Callable[[], object], failed: Callable[[Exception, bool], object]
+        self,
+        directory: Path,
+        changed: Callable[[], object],
+        failed: Callable[[Exception, bool], object],
+        is_data: Callable[[str], bool] = lambda path: False,
     ) -> None:
         self._closed = Event()
         self._directory = str(directory)
         self._changed = changed
         self._failed = failed
+        self._is_data = is_data
         # Threads of its own: neither arming a large directory nor waiting may block the event loop.
         for target in (self._watch_below, self._watch_above):
             Thread(target=target, name="charhost-event-source", daemon=True).start()
@@ -109,7 +115,7 @@ class EventSource:
         below = path.removeprefix(self._directory) + "/"
         if "/__pycache__/" in below or "/.git/" in below:
             return False
-        return path.endswith(".py") or not os.path.isfile(path)
+        return path.endswith(".py") or self._is_data(below[1:-1]) or not os.path.isfile(path)
 
 
 @dataclass

@@ -26,18 +26,14 @@ def sends_events(path: str) -> bool:
     return _SILENT.fullmatch(kind) is None
 
 
-def tree_sends_events(directory: str) -> bool:
-    """Return whether the file systems of *directory* and of all that is mounted below it send events."""
-    return all(map(sends_events, [directory, *_points_below(directory)]))
+def mounted_below(directory: str) -> list[str]:
+    """Return the points below *directory* at which something is mounted."""
+    return [point for point, _ in _mounts() if point.startswith(directory.rstrip("/") + "/")]
 
 
 def mounted_files(directory: str) -> list[str]:
     """Return the files below *directory* that are mounts of their own: a new version of one never arrives."""
-    return list(filter(os.path.isfile, _points_below(directory)))
-
-
-def _points_below(directory: str) -> list[str]:
-    return [point for point, _ in _mounts() if point.startswith(directory.rstrip("/") + "/")]
+    return list(filter(os.path.isfile, mounted_below(directory)))
 
 
 def _mounts() -> list[tuple[str, str]]:

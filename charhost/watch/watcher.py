@@ -25,7 +25,7 @@ from charhost.settings import Settings
 from charhost.text import timestamp
 from charhost.watch.event_source import EventSource, Place
 from charhost.watch.health import Health, WatcherStatus
-from charhost.watch.mounts import mounted_files, tree_sends_events
+from charhost.watch.mounts import mounted_below, mounted_files, sends_events
 
 log = logging.getLogger("charhost.watch")
 
@@ -112,7 +112,7 @@ class Watcher:
     @contextmanager
     def _notified(self, directory: Path, place: Place) -> Iterator[None]:
         self._failure = None
-        if not self._health.is_polling and not tree_sends_events(place.real):
+        if not self._health.is_polling and not all(map(sends_events, [place.real, *mounted_below(place.real)])):
             self._health.poll("its file system sends no events")
         for file in mounted_files(place.real):
             log.warning("%s is a mount of its own: a new version of that character file may never arrive", file)
@@ -122,12 +122,17 @@ class Watcher:
         call = asyncio.get_running_loop().call_soon_threadsafe
         # Held open, so that its inode is not reused by another directory, which would be taken for this one.
         held = os.open(place.real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        source = EventSource(directory, lambda: call(self._changed), lambda *failure: call(self._failed, *failure))
+        source = EventSource(
+            directory, lambda: call(self._changed), lambda *failure: call(self._failed, *failure), self._is_data
+        )
         try:
             yield
         finally:
             source.close()
             os.close(held)
+
+    def _is_data(self, path: str) -> bool:
+        return self._tried is not None and path in self._tried.data
 
     def _changed(self) -> None:
         self._health.status.last_event = timestamp()
@@ -160,7 +165,9 @@ class Watcher:
                 interval = min(interval, _POLL_INTERVAL)
             self._next_complete = time.monotonic() + interval
         result = "unchanged"
-        if not self._is_known(snapshot):
+        if self._is_known(snapshot):
+            self._tried = snapshot  # it may know more data files
+        else:
             # The event of a change that the timer found first may only be late.
             drifted = not (hinted or self._health.is_polling or await self._is_hinted(_LATE_EVENT))
             result = await self._reload(snapshot, serving)

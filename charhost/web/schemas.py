@@ -24,7 +24,9 @@ class CatalogEntry(_Response):
     metadata: dict[str, Any] = Field(description="METADATA of the file.")
     tools: list[str] = Field(description="The names of the tools that the server runs for it.")
     host_tools: list[str] = Field(description="Those of the server's own tools that it has in a session of an admin's.")
-    fingerprint: str = Field(description="Differs when its file, or one that it imports, does.")
+    fingerprint: str = Field(
+        description="Differs when its file, one that it imports, or one that these read as they are loaded does."
+    )
     generation: int = Field(description="The generation that loaded it.")
 
 

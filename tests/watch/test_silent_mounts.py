@@ -48,15 +48,6 @@ def test_shared_file_system_sends_no_events(monkeypatch: pytest.MonkeyPatch, tmp
     assert mounts.sends_events("/home/characters")
 
 
-@pytest.mark.parametrize(("point", "sends"), [("/srv/a/resources", False), ("/srv/ab", True), ("/srv/a/x/y", False)])
-def test_mount_below_the_directory_counts(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, point: str, sends: bool
-) -> None:
-    """A folder of helpers that is a silent mount of its own makes the whole directory one."""
-    mount(monkeypatch, tmp_path, ("/", "ext4"), (point, "fakeowner"))
-    assert mounts.tree_sends_events("/srv/a") is sends
-
-
 @contextmanager
 def watching(manager: CharacterManager, settings: Settings) -> Iterator[Watcher]:
     """Watch while the block runs."""
@@ -69,11 +60,12 @@ def watching(manager: CharacterManager, settings: Settings) -> Iterator[Watcher]
 
 
 @pytest.mark.parametrize("kind", ["fakeowner", "vmhgfs", "gpfs", "beegfs", "wslfs"])
+@pytest.mark.parametrize("folder", ["", "/resources/shared"])
 async def test_silent_mount_is_polled(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, directory: Path, manager: CharacterManager, kind: str
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, directory: Path, manager: CharacterManager, kind: str, folder: str
 ) -> None:
-    """On such a mount the watcher looks by itself, reports that, and finds the change without an event."""
-    mount(monkeypatch, tmp_path, (str(directory), kind))
+    """On such a mount, or with a folder on one, the watcher looks by itself, and finds the change without an event."""
+    mount(monkeypatch, tmp_path, ("/", "ext4"), (f"{directory}{folder}", kind))
     with watching(manager, Settings(directory=directory, watch=True)) as watcher, suppress(asyncio.CancelledError):
         (directory / "ada.py").write_text(character("Ada", "Seen."))
         async with asyncio.timeout(60):
