@@ -21,12 +21,12 @@ async def read_body(request: web.Request, most: int, deadline: float) -> bytes:
             while len(body) <= most and (part := await request.content.readany()):
                 body += part
     except TimeoutError:
-        raise Problem(408, "request_timeout", f"The body was not complete within {deadline:g} s.") from None
+        raise Problem(408, "request_timeout", f"The request body did not arrive within {deadline:g} s.") from None
     except web.RequestPayloadError:
         detail = "The body is not what its headers say of it (Content-Encoding, Transfer-Encoding)."
         raise Problem(400, "bad_request", detail) from None
     if len(body) > most:
-        raise Problem(413, "request_too_large", f"The body has more than {most:,} bytes.")
+        raise Problem(413, "request_too_large", f"The request body is larger than {most:,} bytes.")
     return bytes(body)
 
 
