@@ -77,7 +77,7 @@ def _as_problem(request: web.Request, error: web.HTTPException) -> Problem:
     allowed = error.headers.get(hdrs.ALLOW, "")
     detail = {
         404: f"There is nothing at {request.path}.",
-        405: f"{request.method} is not allowed on {request.path}; use {allowed.replace(",", " or ")}.",
+        405: f"{request.method} is not allowed on {request.path}; use {allowed.replace(',', ' or ')}.",
     }.get(error.status, error.text or phrase)
     headers = {"Allow": allowed} if allowed else None
     return Problem(error.status, re.sub(r"\W+", "_", phrase.lower()), detail, headers=headers)
