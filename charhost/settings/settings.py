@@ -138,7 +138,7 @@ class Settings(BaseSettings):
     tls_cert: AbsolutePath | None = Field(None, description="A certificate chain (PEM), to serve https and wss.")
     tls_key: AbsolutePath | None = Field(None, description="The private key (PEM) of the certificate.")
     cors_origin: Origins | None = Field(
-        None, description="Origins whose pages may call, separated by commas, or * (default: any port of localhost)."
+        None, description="Origins of pages that may call, separated by commas, or * (default: any port of localhost)."
     )
     allowed_hosts: Hosts | None = Field(
         None, description="Names of this machine in the Host of requests, separated by commas, or *."

@@ -23,7 +23,7 @@ async def read_body(request: web.Request, most: int, deadline: float) -> bytes:
     except TimeoutError:
         raise Problem(408, "request_timeout", f"The request body did not arrive within {deadline:g} s.") from None
     except web.RequestPayloadError:
-        detail = "The body is not what its headers say of it (Content-Encoding, Transfer-Encoding)."
+        detail = "The request body does not match its headers (Content-Encoding, Transfer-Encoding)."
         raise Problem(400, "bad_request", detail) from None
     if len(body) > most:
         raise Problem(413, "request_too_large", f"The request body is larger than {most:,} bytes.")

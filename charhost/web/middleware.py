@@ -42,14 +42,14 @@ async def with_authority(request: web.Request, handler: Handler) -> web.StreamRe
     """Decide the caller's authority once, and refuse a caller without the right that the operation needs."""
     authority = request[AUTHORITY] = request.app[GATE].authority(request)
     operation = operation_of(request.match_info.handler)
-    needs = operation.needs if operation is not None else "anybody"
+    needs = operation.needs if operation is not None else "open"
     if needs == "admin" and (sent := request.raw_path.partition("?")[0]) != request.path:
         # Proxies wall the paths of admins off by their spelling.
         raise Problem(404, "not_found", f"There is nothing at {sent}.")
     if needs != "admin" and authority.host_refusal is not None:
         _log_refusal(request, authority.host_refusal)
         raise authority.host_refusal
-    if operation is not None and needs != "anybody" and not operation.refuses:
+    if operation is not None and needs != "open" and not operation.refuses:
         insist(request, needs)
     return await handler(request)
 
