@@ -8,7 +8,6 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from charhost.errors import ReloadRefused
-from charhost.text import UNEXPECTED
 from charhost.web.keys import AUTHORITY, GATE
 from charhost.web.openapi import operation_of
 from charhost.web.problems import Problem
@@ -33,7 +32,7 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
     except Exception:
         # As it was sent: decoded, it may hold line breaks.
         log.exception("%s %s failed unexpectedly", request.method, request.rel_url.raw_path)
-        problem = Problem(500, "internal_error", UNEXPECTED)
+        problem = Problem.unexpected()
     return problem.response(request.path)
 
 
