@@ -7,6 +7,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
 from charhost.errors import InvalidRequest
+from charhost.jsontext import Json
 from charhost.text import FieldProblem, field_problems, quoted
 from charhost.web.problems import Problem
 
@@ -37,10 +38,10 @@ def expect_json(request: web.Request) -> None:
         raise Problem(415, "unsupported_media_type", f"Expected Content-Type: application/json, found {found}.")
 
 
-def parsed(body: bytes, kind: type[Request]) -> Request:
+def parsed(body: bytes | Json, kind: type[Request]) -> Request:
     """Return the request of that *kind* in JSON; raises `InvalidRequest`, with a sentence for each wrong field."""
     try:
-        return kind.model_validate_json(body)
+        return kind.model_validate(body) if isinstance(body, dict) else kind.model_validate_json(body)
     except ValidationError as e:
         sentences = (_sentence(problem, ", ".join(kind.model_fields)) for problem in field_problems(e))
         raise InvalidRequest("; ".join(sentences)) from e
