@@ -33,6 +33,11 @@ def decoded(text: str | bytes, *, allow_nan: bool = False) -> Any:
         return from_json(mended, allow_inf_nan=allow_nan)
 
 
+def integer(value: object) -> object:
+    """Return a float without a fraction as an int: in JSON, and so in JSON Schema, 2.0 and 2 are the same number."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def encoded(value: Any) -> bytes:
     """Return *value* as JSON; NaN, which JSON does not have, becomes null."""
     try:

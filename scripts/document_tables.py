@@ -60,8 +60,7 @@ def endpoints() -> str:
     for route in create_app().router.routes():
         operation = operation_of(route.handler)
         if route.method != "HEAD" and route.resource is not None and operation is not None:
-            access = "open" if operation.needs == "anybody" else operation.needs
-            rows.append((f"`{route.method} {route.resource.canonical}`", access, _lowered(operation.summary)))
+            rows.append((f"`{route.method} {route.resource.canonical}`", operation.needs, _lowered(operation.summary)))
     return _table(("endpoint", "access", "purpose"), rows)
 
 

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from charhost.jsontext import decoded, encoded
+from charhost.jsontext import decoded, encoded, integer
 
 
 @pytest.mark.parametrize("text", ['{"a": "b"}', b'{"a": "b"}'])
@@ -42,6 +42,13 @@ def test_nan_can_be_read() -> None:
 def test_half_an_emoji_is_replaced_as_it_goes() -> None:
     """A lone surrogate is replaced when JSON is written, also in names and nested values."""
     assert decoded(encoded({"a\ud83d": ["b\ude00", ("c",)]})) == {"a\ufffd": ["b\ufffd", ["c"]]}
+
+
+@pytest.mark.parametrize(("value", "expected"), [(2.0, 2), (2.5, 2.5), (math.inf, math.inf), ("2.0", "2.0")])
+def test_a_float_without_a_fraction_is_an_integer(value: object, expected: object) -> None:
+    """Only a float without a fraction becomes an int."""
+    found = integer(value)
+    assert (found, type(found)) == (expected, type(expected))
 
 
 def test_nan_is_written_as_null() -> None:

@@ -145,9 +145,9 @@ class _Checks:
         return tuple(names)
 
     def llm(self) -> ModelChoice:
-        wishes = self._object("LLM", {})
+        fields = self._object("LLM", {})
         try:
-            return ModelChoice.model_validate(wishes)
+            return ModelChoice.model_validate(fields)
         except SchemaMismatch as e:
             for problem in field_problems(e):
                 self._note("LLM", _choice_problem(problem))
@@ -212,7 +212,7 @@ def _choice_problem(problem: FieldProblem) -> str:
     name = problem.steps[0]
     if problem.kind == "extra_forbidden":
         return f"has {name!r}: expected only {', '.join(ModelChoice.model_fields)}"
-    # An address may hold a key, which is not for everybody who can read the log.
+    # An address may hold a key, which must not be logged.
     found = "an address with an @" if "@" in str(problem.found) else _found(problem.found)
     return f"[{name!r}] is {found}: {problem.text}"
 

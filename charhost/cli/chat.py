@@ -28,7 +28,7 @@ _WENT_AWAY = (aiohttp.WSCloseCode.GOING_AWAY, aiohttp.WSCloseCode.ABNORMAL_CLOSU
 
 
 def chat(
-    name: Annotated[str | None, typer.Argument(help="Whom to talk to; else whom the server chooses.")] = None,
+    name: Annotated[str | None, typer.Argument(help="The character to talk to (default: that of the server).")] = None,
     url: Url = HERE,
 ) -> None:
     """Talk to a character of a running server. Ctrl-C ends an answer, Ctrl-D the conversation.
@@ -108,11 +108,11 @@ class _Chat:
         if answer.status < 400:
             return
         lines = [f"{self._server} refused the conversation: HTTP {answer.status}"]
-        with suppress(ValueError, LookupError, TypeError, aiohttp.ClientError):  # one of another kind gives no reason
+        with suppress(ValueError, LookupError, TypeError, aiohttp.ClientError):  # a body of another kind has no message
             lines.append(one_line((await answer.json(content_type=None))["error"]["message"]))
         if answer.status == 401:
             lines.append("The key is read from CHARHOST_API_KEY or CHARHOST_API_KEY_FILE.")
-        # A proxy whose server is being started again says so too.
+        # A proxy sends these too while its server restarts.
         kind = _Away if answer.status in (502, 503, 504) else Failure
         raise kind("\n  ".join(lines), Exit.NOT_AUTHORISED if answer.status == 401 else Exit.REFUSED)
 
@@ -161,15 +161,15 @@ class _Chat:
         self._unanswered = line
         content = [{"type": "input_text", "text": line}]
         item = {"type": "message", "role": "user", "content": content}
-        with suppress(ConnectionError):  # the session ends: the line is said in the next one
+        with suppress(ConnectionError):  # the session ends: the line is sent in the next one
             await socket.send_json({"type": "conversation.item.create", "item": item})
             await socket.send_json({"type": "response.create"})
 
     async def _listen(self, http: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse) -> float:
-        """Show the character's words; return the seconds until the next session when the server ends this one."""
+        """Print the character's response; return the seconds until the next session when the server ends this one."""
         wait: float | None = None
         async for message in socket:
-            if message.type is not aiohttp.WSMsgType.TEXT:  # the line is dead
+            if message.type is not aiohttp.WSMsgType.TEXT:  # the connection was lost
                 break
             event = message.json()
             match event:

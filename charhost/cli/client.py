@@ -74,7 +74,7 @@ class Request:
                 return response, await response.read()
         except TimeoutError as e:
             where = f"{self.url}{self.path} within {self.timeout:g} s"
-            raise Failure(f"No answer from {where}; the server may still do what was asked.", Exit.NO_ANSWER) from e
+            raise Failure(f"No answer from {where}; the server may still perform the request.", Exit.NO_ANSWER) from e
         except (aiohttp.ClientError, OSError) as e:
             raise Failure(why_unreachable(self.url, e), Exit.UNREACHABLE) from e
 
@@ -95,7 +95,7 @@ def perform(request: Request, *, as_json: bool, fits: Callable[[Json], bool], sh
         complain(one_line(e))
         status = e.status
     except KeyboardInterrupt:
-        complain("Interrupted; the server may still do what was asked.")
+        complain("Interrupted; the server may still perform the request.")
         status = Exit.INTERRUPTED
     raise typer.Exit(status)
 
@@ -156,7 +156,7 @@ def _refusal(url: str, response: aiohttp.ClientResponse, document: Json | None) 
     elif document is None:
         why = f"{url} answered with {response.content_type}, not with a JSON document: is it a charhost server?"
     elif response.status == 200:
-        why = f"{url} answered with JSON that is not what was asked for: is it a charhost server?"
+        why = f"{url} answered with JSON of another kind: is it a charhost server?"
     lines = [f"Refused ({response.status} {one_line(known.get('code') or response.reason)})", one_line(why)]
     if response.status == 401:
         lines.append("The key is read from CHARHOST_ADMIN_KEY or CHARHOST_ADMIN_KEY_FILE.")

@@ -18,34 +18,34 @@ from charhost.settings import Settings
 from charhost.text import one_line
 
 TEMPLATE = '''\
-"""Say here, for yourself, who this is."""
+"""Describe the character here, for readers of this file."""
 
-# What clients ask for. No other file of the directory may have it.
+# Clients select the character by this name, unique in the directory.
 CHARACTER_NAME = {name}
 
-# How it sounds: for the speech server, if there is one.
+# The voice, for a speech server.
 VOICE_SOURCE = {{
     "source_type": "file",
     "path_on_server": {voice},
 }}
 
-# Who it is. The class below gets this, whatever it is, and makes the prompt of it.
+# Passed to the class below, which makes the prompt from it; any value will do.
 INSTRUCTIONS = {{
     "type": "constant",
     "language": "en",
     "text": f"""\\
-You are {{CHARACTER_NAME}}. Say here what you do, what you like, and one odd thing that nobody expects.
+You are {{CHARACTER_NAME}}. Write here its work, its tastes and one odd trait.
 Your words may be read aloud: one to three short sentences, no lists, no headings, no emoji.
 When you do not know something, say so and never make it up.
 """,
 }}
 
-# Only what is good is on the list of voices; make it False to keep it off the list.
+# False for "good" keeps the character off the list of voices.
 METADATA = {{"good": True, "comment": None}}
 
 
 class PromptGenerator:
-    """Tells the model who it is; every conversation has its own."""
+    """Make the system prompt; each conversation has an instance of its own."""
 
     def __init__(self, instructions: dict[str, str]) -> None:
         self.instructions = instructions

@@ -79,7 +79,7 @@ class Toolbox:
         except (BadArguments, CharhostError) as e:
             return self._failed(call, type(e).__name__, str(e))
         except TimeoutError:
-            text = f"the tool was not finished after {self._deadline:g} s; what it began goes on"
+            text = f"the tool was not finished after {self._deadline:g} s; it may still be running"
             return self._failed(call, "Timeout", text)
 
     def _output(self, call: FunctionCall) -> tuple[str, BadArguments | None]:

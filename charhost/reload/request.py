@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from charhost.jsontext import integer
 from charhost.report import Frozen, OnError, Scope, SessionPolicy
 
 # The same as `_absolute`, for the JSON schema.
@@ -19,11 +20,6 @@ def _absolute(directory: str) -> str:
     if directory != "default" and not os.path.isabs(directory):
         raise ValueError('expected an absolute path or "default"')
     return directory
-
-
-def _integer(value: object) -> object:
-    # In JSON Schema, and so in the OpenAPI document, 7.0 is an integer.
-    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 Policy = Annotated[
@@ -61,7 +57,7 @@ class ReloadRequest(Frozen):
 class RollbackRequest(Frozen):
     """Restore the characters of an earlier generation."""
 
-    generation: Annotated[int, Field(ge=0, strict=True), BeforeValidator(_integer)] | None = Field(
+    generation: Annotated[int, Field(ge=0, strict=True), BeforeValidator(integer)] | None = Field(
         default=None, description="The generation to restore; null: the one before the current."
     )
     sessions: Policy = None

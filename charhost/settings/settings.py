@@ -68,7 +68,8 @@ class Settings(BaseSettings):
 
     directory: AbsolutePath = Field(default_factory=default_directory, description="The first character directory.")
     exclude: Patterns = Field(
-        (), description="Files and folders in it to leave out: patterns as in .gitignore, separated by commas."
+        (),
+        description="Files and folders of the directory to leave out: patterns as in .gitignore, separated by commas.",
     )
     character: str | None = Field(
         None, description="The character for clients that name none (default: the first good one)."
@@ -104,16 +105,18 @@ class Settings(BaseSettings):
     llm_url: HttpUrl | None = Field(
         None, description="An OpenAI-compatible server, such as http://127.0.0.1:11434/v1 (else the offline stand-in)."
     )
-    llm_model: str | None = Field(None, description="The model to request from it (default: its first model).")
-    llm_key: SecretStr | None = Field(None, description="The key to send to it; has no option.")
-    llm_key_file: Path | None = Field(None, description="A file with that key in its first line.")
+    llm_model: str | None = Field(
+        None, description="The model to request from the LLM server (default: its first model)."
+    )
+    llm_key: SecretStr | None = Field(None, description="The key to send to the LLM server; has no option.")
+    llm_key_file: Path | None = Field(None, description="A file with the key of the LLM server in its first line.")
     llm_concurrency: int = Field(64, ge=1, description="Maximum number of concurrent requests to models; more wait.")
-    llm_wait: float = Field(30, gt=0, description="Seconds for a request to wait for its turn.")
+    llm_wait: float = Field(30, gt=0, description="Seconds for a request to wait until fewer requests to models run.")
     llm_connect_deadline: float = Field(10, gt=0, description="Seconds to connect to a model.")
     llm_first_deadline: float = Field(120, gt=0, description="Seconds for a model to begin a response.")
     llm_idle_deadline: float = Field(30, gt=0, description="Seconds for a model to pause within a response.")
     llm_compat: Habits | None = Field(
-        None, description="Habits of that server, separated by commas, such as no-tools (default: learned)."
+        None, description="Habits of the LLM server, separated by commas, such as no-tools (default: learned)."
     )
     history_tokens: int = Field(8192, ge=1, description="Maximum number of tokens of a conversation sent to a model.")
     system_tokens: int = Field(
@@ -128,21 +131,25 @@ class Settings(BaseSettings):
     admin_key: SecretStr | None = Field(None, description="The key for reloads and status; has no option.")
     admin_key_file: Path | None = Field(None, description="A file with the admin key in its first line.")
     api_key: SecretStr | None = Field(None, description="The keys for chat, separated by commas; has no option.")
-    api_key_file: Path | None = Field(None, description="A file with these keys in its first line.")
+    api_key_file: Path | None = Field(None, description="A file with the keys for chat in its first line.")
     allowed_roots: Roots | None = Field(
         None, description='Directories that reloads may read, separated by ":" (default: any).'
     )
     tls_cert: AbsolutePath | None = Field(None, description="A certificate chain (PEM), to serve https and wss.")
-    tls_key: AbsolutePath | None = Field(None, description="The private key (PEM) of that certificate.")
+    tls_key: AbsolutePath | None = Field(None, description="The private key (PEM) of the certificate.")
     cors_origin: Origins | None = Field(
-        None, description="Origins whose pages may call, separated by commas, or * (default: any port of localhost)."
+        None, description="Origins of pages that may call, separated by commas, or * (default: any port of localhost)."
     )
     allowed_hosts: Hosts | None = Field(
         None, description="Names of this machine in the Host of requests, separated by commas, or *."
     )
     check_isolated: bool = Field(False, description="Load files in a child process first; Linux only.")
-    isolated_memory: int = Field(2 << 30, ge=1, description="Maximum bytes of memory of that child process.")
-    isolated_processes: int = Field(64, ge=1, description="Maximum number of processes that it may start.")
+    isolated_memory: int = Field(
+        2 << 30, ge=1, description="Maximum bytes of memory of the child process of --check-isolated."
+    )
+    isolated_processes: int = Field(
+        64, ge=1, description="Maximum number of processes that a file under --check-isolated may start."
+    )
 
     file_deadline: float = Field(5, gt=0, description="Seconds to load one character file.")
     load_deadline: float = Field(60, gt=0, description="Seconds for a whole reload.")

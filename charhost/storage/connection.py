@@ -45,11 +45,13 @@ class Connection:
         self.thread.start()
 
     @classmethod
-    async def open(cls, path: Path, patience: float) -> Connection:
-        """Connect; a lock that another process holds is waited for, *patience* seconds."""
+    async def open(cls, path: Path, lock_timeout: float) -> Connection:
+        """Connect; wait up to *lock_timeout* seconds for a lock of another process."""
 
         def connect() -> Statements:
-            return sqlite3.connect(path, patience, isolation_level=None, check_same_thread=False, factory=Statements)
+            return sqlite3.connect(
+                path, lock_timeout, isolation_level=None, check_same_thread=False, factory=Statements
+            )
 
         return cls(await asyncio.to_thread(connect))
 

@@ -54,7 +54,7 @@ class Database:
         try:
             await asyncio.wait_for(connection.close(), _CLOSE)
         except TimeoutError:
-            log.error("the state file %s does not answer; what was being written to it may be lost", self.path)
+            log.error("the state file %s does not respond; the running writes may be lost", self.path)
             connection.stop()
 
     async def read(self, job: Job[Result]) -> Result:

@@ -1,1 +1,1 @@
-"""The front doors: HTTP and WebSockets."""
+"""HTTP and WebSockets."""

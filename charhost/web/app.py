@@ -135,7 +135,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
 def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; raises `SettingsError` if it cannot listen, or has no use for the certificate."""
     tls = tls_context(settings.tls_cert, settings.tls_key)
-    log.info("%s", _who_answers(settings))
+    log.info("%s", _model_in_use(settings))
     _allow_many_sockets()
     signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
     # The modules of the server stay: a collection after a reload then looks at the characters only.
@@ -182,8 +182,8 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
         await app[MANAGER].start()
     except ReloadRejected as e:
         log.warning("no character is served until a reload succeeds: %s", e.report.message)
-    for doubt in _doubts(app[SETTINGS], app[MANAGER].current):
-        log.warning("%s", doubt)
+    for warning in _warnings(app[SETTINGS], app[MANAGER].current):
+        log.warning("%s", warning)
     yield
 
 
@@ -201,14 +201,14 @@ async def _stop(app: web.Application) -> None:
     app[DISCONNECTED].close()  # the last sessions have just come, and are saved for the next server
 
 
-def _who_answers(settings: Settings) -> str:
+def _model_in_use(settings: Settings) -> str:
     if settings.llm_url is None:
         return "no language model configured (set CHARHOST_LLM_URL): using the offline stand-in"
     model = settings.llm_model or "the first model"
     return f"characters speak with {model} at {Endpoint(settings.llm_url).host}"
 
 
-def _doubts(settings: Settings, current: CharacterSet) -> Iterator[str]:
+def _warnings(settings: Settings, current: CharacterSet) -> Iterator[str]:
     """Yield a warning for each setting that is unsafe or has no effect now; a reload may change that."""
     yield from settings.warnings()
     for root in settings.roots:

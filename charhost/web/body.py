@@ -7,6 +7,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
 from charhost.errors import InvalidRequest
+from charhost.jsontext import Json
 from charhost.text import FieldProblem, field_problems, quoted
 from charhost.web.problems import Problem
 
@@ -21,12 +22,12 @@ async def read_body(request: web.Request, most: int, deadline: float) -> bytes:
             while len(body) <= most and (part := await request.content.readany()):
                 body += part
     except TimeoutError:
-        raise Problem(408, "request_timeout", f"The body was not complete within {deadline:g} s.") from None
+        raise Problem(408, "request_timeout", f"The request body did not arrive within {deadline:g} s.") from None
     except web.RequestPayloadError:
-        detail = "The body is not what its headers say of it (Content-Encoding, Transfer-Encoding)."
+        detail = "The request body does not match its headers (Content-Encoding, Transfer-Encoding)."
         raise Problem(400, "bad_request", detail) from None
     if len(body) > most:
-        raise Problem(413, "request_too_large", f"The body has more than {most:,} bytes.")
+        raise Problem(413, "request_too_large", f"The request body is larger than {most:,} bytes.")
     return bytes(body)
 
 
@@ -37,10 +38,10 @@ def expect_json(request: web.Request) -> None:
         raise Problem(415, "unsupported_media_type", f"Expected Content-Type: application/json, found {found}.")
 
 
-def parsed(body: bytes, kind: type[Request]) -> Request:
+def parsed(body: bytes | Json, kind: type[Request]) -> Request:
     """Return the request of that *kind* in JSON; raises `InvalidRequest`, with a sentence for each wrong field."""
     try:
-        return kind.model_validate_json(body)
+        return kind.model_validate(body) if isinstance(body, dict) else kind.model_validate_json(body)
     except ValidationError as e:
         sentences = (_sentence(problem, ", ".join(kind.model_fields)) for problem in field_problems(e))
         raise InvalidRequest("; ".join(sentences)) from e

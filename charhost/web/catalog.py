@@ -1,4 +1,4 @@
-"""GET /v1/characters, /v1/voices and /v1/models: who can be talked to."""
+"""GET /v1/characters, /v1/voices and /v1/models: the characters being served."""
 
 from aiohttp import hdrs, web
 
@@ -99,7 +99,7 @@ def known_character(request: web.Request, name: str) -> Character:
 
 
 def _model(request: web.Request, name: str) -> ModelEntry:
-    # A character has no age that anybody could tell; clients need one that stays.
+    # Clients need a constant time, and a character has no time of creation.
     return ModelEntry(id=name, created=request.app[STARTED], name=name)
 
 

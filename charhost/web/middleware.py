@@ -8,7 +8,6 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from charhost.errors import ReloadRefused
-from charhost.text import UNEXPECTED
 from charhost.web.keys import AUTHORITY, GATE
 from charhost.web.openapi import operation_of
 from charhost.web.problems import Problem
@@ -33,7 +32,7 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
     except Exception:
         # As it was sent: decoded, it may hold line breaks.
         log.exception("%s %s failed unexpectedly", request.method, request.rel_url.raw_path)
-        problem = Problem(500, "internal_error", UNEXPECTED)
+        problem = Problem.unexpected()
     return problem.response(request.path)
 
 
@@ -42,14 +41,14 @@ async def with_authority(request: web.Request, handler: Handler) -> web.StreamRe
     """Decide the caller's authority once, and refuse a caller without the right that the operation needs."""
     authority = request[AUTHORITY] = request.app[GATE].authority(request)
     operation = operation_of(request.match_info.handler)
-    needs = operation.needs if operation is not None else "anybody"
+    needs = operation.needs if operation is not None else "open"
     if needs == "admin" and (sent := request.raw_path.partition("?")[0]) != request.path:
         # Proxies wall the paths of admins off by their spelling.
         raise Problem(404, "not_found", f"There is nothing at {sent}.")
     if needs != "admin" and authority.host_refusal is not None:
         _log_refusal(request, authority.host_refusal)
         raise authority.host_refusal
-    if operation is not None and needs != "anybody" and not operation.refuses:
+    if operation is not None and needs != "open" and not operation.refuses:
         insist(request, needs)
     return await handler(request)
 
@@ -74,10 +73,10 @@ def _log_refusal(request: web.Request, refusal: Problem) -> None:
 
 def _as_problem(request: web.Request, error: web.HTTPException) -> Problem:
     phrase = HTTPStatus(error.status).phrase
-    allowed = error.headers.get(hdrs.ALLOW)
+    allowed = error.headers.get(hdrs.ALLOW, "")
     detail = {
         404: f"There is nothing at {request.path}.",
-        405: f"{request.path} cannot be asked for with {request.method}, only with {allowed}.",
+        405: f"{request.method} is not allowed on {request.path}; use {allowed.replace(',', ' or ')}.",
     }.get(error.status, error.text or phrase)
     headers = {"Allow": allowed} if allowed else None
     return Problem(error.status, re.sub(r"\W+", "_", phrase.lower()), detail, headers=headers)

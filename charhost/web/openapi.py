@@ -59,7 +59,7 @@ class Operation:
     tag: Tag
     responses: Mapping[int, Response]
     description: str = ""
-    needs: Literal["anybody", "chat", "admin"] = "anybody"
+    needs: Literal["open", "chat", "admin"] = "open"
     refuses: bool = False
     body: type[BaseModel] | None = None
     parameters: tuple[Parameter, ...] = ()
@@ -81,7 +81,7 @@ _CHALLENGE: Mapping[str, str] = {hdrs.WWW_AUTHENTICATE: "`Bearer`"}
 _OTHER_HOST = "No API key is configured, and the `Host` is neither a name of this machine nor among `--allowed-hosts`."
 # Responses to a caller without the right key, by the kind of key that an operation needs.
 _REFUSALS: Mapping[str, Mapping[int, str | Response]] = {
-    "anybody": {421: _OTHER_HOST},
+    "open": {421: _OTHER_HOST},
     "chat": {
         401: Response("The API key is wrong or missing (`CHARHOST_API_KEY`).", headers=_CHALLENGE),
         403: "The caller is a page of an origin that `--cors-origin` does not allow.",
@@ -118,7 +118,7 @@ def document(routes: Iterable[web.AbstractRoute], settings: Settings) -> Json:
     operations = [(route, _declaration(route)) for route in routes if route.method != hdrs.METH_HEAD]
     schemas, definitions = _schemas(operation for _, operation in operations)
     security: dict[str, list[Json]] = {
-        "anybody": [],
+        "open": [],
         "chat": [{"apiKey": []}] if settings.api_keys else [],
         "admin": [{"adminKey": []}] if settings.admin_key else [],
     }

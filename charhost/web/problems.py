@@ -11,7 +11,7 @@ from aiohttp import web
 
 from charhost.errors import ReloadRefused, Stopping
 from charhost.jsontext import encoded
-from charhost.text import display
+from charhost.text import UNEXPECTED, display
 from charhost.web.paths import reads_openai_errors
 from charhost.web.schemas import OpenAIError, OpenAIErrorDetail, ProblemDocument
 
@@ -41,6 +41,11 @@ class Problem(Exception):
         fields = refusal.report.model_dump() if refusal.report is not None else None
         headers = {"Retry-After": "5"} if isinstance(refusal, Stopping) else None
         return cls(refusal.code.status, refusal.code, refusal.detail, fields, headers)
+
+    @classmethod
+    def unexpected(cls) -> Problem:
+        """Return the problem of a fault in charhost, which the log describes."""
+        return cls(500, "internal_error", UNEXPECTED)
 
     @property
     def openai_error(self) -> OpenAIError:

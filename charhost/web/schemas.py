@@ -115,7 +115,7 @@ class Status(_Response):
 
 
 class Health(BaseModel, frozen=True):
-    """Whether there is anybody to talk to; `stt_up`, `tts_up` and `voice_cloning_up` are for unmute's clients."""
+    """Whether conversations are possible; `stt_up`, `tts_up` and `voice_cloning_up` are for unmute's clients."""
 
     ok: bool
     characters: int
@@ -140,7 +140,7 @@ class ProblemDocument(BaseModel):
     title: str = Field(description="The name of the status.")
     status: int
     detail: str = Field(description="A sentence for people.")
-    code: str = Field(description="What a program compares.")
+    code: str = Field(description="The identifier of the error, for programs.")
 
 
 class RejectedReload(ReloadReport, ProblemDocument):
@@ -153,7 +153,7 @@ class OpenAIErrorDetail(_Response):
     message: str
     type: Literal["invalid_request_error", "rate_limit_error", "server_error"]
     param: str | None = Field(description="The field of the request that is at fault.")
-    code: str | None = Field(description="What a program compares.")
+    code: str | None = Field(description="The identifier of the error, for programs.")
 
 
 class OpenAIError(_Response):

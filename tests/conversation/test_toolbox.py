@@ -361,6 +361,6 @@ async def test_a_host_over_the_deadline() -> None:
     host.free.clear()
     world = World(host_tools=BOTH, host=host, deadline=0.01)
     assert await world.result("{}", "reload_characters") == (
-        "Error: the tool was not finished after 0.01 s; what it began goes on"
+        "Error: the tool was not finished after 0.01 s; it may still be running"
     )
     assert world.sample("tool_errors_total", error_type="Timeout") == 1

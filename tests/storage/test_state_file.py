@@ -507,7 +507,7 @@ async def test_a_disk_that_does_not_answer_keeps_nobody(
         await file.history.attempts(1)
     async with asyncio.timeout(LIMIT):
         await file.close()
-    assert f"the state file {path} does not answer; what was being written to it may be lost" in caplog.text
+    assert f"the state file {path} does not respond; the running writes may be lost" in caplog.text
     disk.answers.set()
     await asyncio.gather(writing, return_exceptions=True)
     await asyncio.to_thread(kept.thread.join)

@@ -229,7 +229,7 @@ def test_serve_runs_the_application_as_the_tests_do(settings: Settings, monkeypa
         ("http://llm.example/v1", None, "characters speak with the first model at llm.example"),
     ],
 )
-def test_serve_says_who_answers(
+def test_serve_logs_the_model_in_use(
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,

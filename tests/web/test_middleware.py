@@ -112,7 +112,9 @@ async def test_other_paths_answer_with_problem_documents(client: Client, path: s
 async def test_a_wrong_method_names_the_right_ones(client: Client) -> None:
     """aiohttp's own 405 keeps its `Allow`."""
     answer = await client.post("/v1/health")
-    assert (answer.status, (await answer.json())["code"]) == (405, "method_not_allowed")
+    problem = await answer.json()
+    assert (answer.status, problem["code"]) == (405, "method_not_allowed")
+    assert problem["detail"] == "POST is not allowed on /v1/health; use GET or HEAD."
     assert set(answer.headers["Allow"].split(",")) == {"GET", "HEAD"}
 
 

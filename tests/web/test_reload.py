@@ -160,7 +160,10 @@ async def test_a_body_has_its_limit(client: Client, size: int, status: int) -> N
     assert answer.status == status
     if status == 413:
         problem = await answer.json()
-        assert (problem["code"], problem["detail"]) == ("request_too_large", "The body has more than 65,536 bytes.")
+        assert (problem["code"], problem["detail"]) == (
+            "request_too_large",
+            "The request body is larger than 65,536 bytes.",
+        )
 
 
 async def test_a_body_that_does_not_come_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +176,9 @@ async def test_a_body_that_does_not_come_is_given_up(client: Client, monkeypatch
         await done.wait()
 
     answer = await client.post(RELOAD, data=body(), headers=JSON)
-    assert (answer.status, (await answer.json())["code"]) == (408, "request_timeout")
+    problem = await answer.json()
+    assert (answer.status, problem["code"]) == (408, "request_timeout")
+    assert problem["detail"] == "The request body did not arrive within 0.1 s."
     done.set()
 
 

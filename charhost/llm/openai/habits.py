@@ -80,7 +80,7 @@ def _is_temperature(fields: Fields) -> bool:
 
 
 def _is_stop(fields: Fields) -> bool:
-    """Return whether `stop` is what OpenAI takes: at most four strings."""
+    """Return whether `stop` has OpenAI's form: at most four strings."""
     stop = fields["stop"]
     return isinstance(stop, (list, tuple)) and len(stop) <= 4 and all(isinstance(text, str) for text in stop)
 

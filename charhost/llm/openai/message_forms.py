@@ -61,7 +61,7 @@ def nonempty_content(messages: Messages) -> Messages:
 
 
 def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Return *first* with what *second* holds; its name stays only where both have it."""
+    """Return *first* with the contents of *second* added; its name stays only where both have it."""
     contents = [message["content"] for message in (first, second) if message.get("content")]
     texts = [content for content in contents if isinstance(content, str)]
     content = "\n\n".join(texts) if len(texts) == len(contents) else [part for c in contents for part in _parts(c)]

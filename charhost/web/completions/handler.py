@@ -10,7 +10,6 @@ from charhost.character.character import Character
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import RequestReady, TurnEnded
 from charhost.jsontext import encoded
-from charhost.text import UNEXPECTED
 from charhost.web.catalog import known_character
 from charhost.web.completions.chunks import ChoiceChunks, Chunks, StreamedEvent
 from charhost.web.completions.request import ChatRequest
@@ -100,7 +99,7 @@ def _as_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     log.error("a chat completion failed unexpectedly", exc_info=error)
-    return Problem(500, "internal_error", UNEXPECTED)
+    return Problem.unexpected()
 
 
 def _turn(request: web.Request, asked: ChatRequest, character: Character) -> Turn:

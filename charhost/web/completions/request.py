@@ -8,6 +8,7 @@ from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import Item
 from charhost.conversation.turn import TurnOptions
+from charhost.jsontext import integer
 from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.completions.messages import RequestMessage
 
@@ -49,12 +50,7 @@ def _small(value: Any) -> Any:
     return value
 
 
-# In JSON 2.0 and 2 are the same number.
-def _integer(value: Any) -> Any:
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
-_Integer = Annotated[int, BeforeValidator(_integer)]
+_Integer = Annotated[int, BeforeValidator(integer)]
 
 
 class _Options(ClientModel):
@@ -96,7 +92,7 @@ class ChatRequest(_Options):
     messages: Annotated[list[RequestMessage], Field(min_length=1, max_length=20_000), FirstError()]
     stream: bool | None = Field(default=None, description="Stream the response as server-sent events.")
     stream_options: StreamOptions | None = None
-    n: Annotated[int, Field(ge=1, le=8), BeforeValidator(_integer)] | None = Field(
+    n: Annotated[int, Field(ge=1, le=8), BeforeValidator(integer)] | None = Field(
         default=None, description="The number of choices."
     )
     tools: Annotated[

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
-from pydantic_core import to_json
 
 from charhost.errors import ReloadCode, ReloadRefused
 from charhost.jsontext import Json, encoded
@@ -24,7 +23,7 @@ from charhost.web.sessions.session import Session
 Refuse = Callable[[EventRefused, str | None], None]
 
 MOST_RELOADS = 8
-MOST_FIELDS = 64 << 10  # the limit of a request over HTTP
+MOST_RELOAD_BYTES = 64 << 10  # of an event; the limit of a request over HTTP
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +34,8 @@ class CharacterCommands:
     tasks: asyncio.TaskGroup
     request: web.Request
 
-    def obey(self, event: Json, refuse: Refuse) -> None:
-        """Handle an event of `CHARACTER_KINDS`; raises `EventRefused`, or calls *refuse* with it later."""
+    def obey(self, event: Json, text: str, refuse: Refuse) -> None:
+        """Handle an event of `CHARACTER_KINDS` that arrived as *text*; raises `EventRefused`, or passes it to *refuse*."""
         if event["type"] == "session.characters.list":
             current = self.request.app[MANAGER].current
             directory, listing = display(current.directory), current.listing
@@ -44,22 +43,22 @@ class CharacterCommands:
             self.session.send(frame("session.characters.listed", **fields))
             return
         try:
-            self._begin(event, refuse)
+            self._begin(event, text, refuse)
         except Problem as e:
             raise EventRefused(e.code, e.detail) from e
         except ReloadRefused as e:
             raise _refused(e) from e
 
-    def _begin(self, event: Json, refuse: Refuse) -> None:
+    def _begin(self, event: Json, text: str, refuse: Refuse) -> None:
         insist(self.request, "admin")  # first: a client without authority learns nothing, not even of a mistake
         if self.session.work.commands >= MOST_RELOADS:
-            text = f"At most {MOST_RELOADS} reloads at a time: wait for their answers."
-            raise EventRefused("rate_limit_exceeded", text)
+            detail = f"At most {MOST_RELOADS} reloads at a time: wait for their responses."
+            raise EventRefused("rate_limit_exceeded", detail)
+        if len(text.encode()) > MOST_RELOAD_BYTES:
+            detail = f"The event is larger than {MOST_RELOAD_BYTES:,} bytes."
+            raise EventRefused(ReloadCode.REQUEST_TOO_LARGE, detail)
         fields = {name: value for name, value in event.items() if name not in ("type", "event_id")}
-        body = to_json(fields, inf_nan_mode="constants")  # an infinite number must be refused, not read as null
-        if len(body) > MOST_FIELDS:
-            raise EventRefused(ReloadCode.REQUEST_TOO_LARGE, f"The fields are larger than {MOST_FIELDS:,} bytes.")
-        request = parsed(body, ReloadRequest)
+        request = parsed(fields, ReloadRequest)
         self.session.work.run(self._reload(request, event_id_of(event), refuse), self.tasks)
 
     async def _reload(self, request: ReloadRequest, event_id: str | None, refuse: Refuse) -> None:

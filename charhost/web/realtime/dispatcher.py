@@ -59,7 +59,7 @@ class Dispatcher:
             event = decoded(text)
             handler = self._handler or self._open(settings_of(dialect_by(event)))
             if event["type"] in CHARACTER_KINDS:
-                self._commands.obey(event, handler.refuse)
+                self._commands.obey(event, text, handler.refuse)
             else:
                 handler.obey(event)
         except EventRefused as e:

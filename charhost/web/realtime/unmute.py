@@ -47,7 +47,7 @@ class UnmuteHandler:
     _settings: UnmuteSettings
     _voice: str | None = None
     _greeting: asyncio.TimerHandle | None = None
-    _blamed: bool = False
+    _has_refused_audio: bool = False
 
     def __post_init__(self) -> None:
         self._instructions = self._settings.params.instructions
@@ -98,9 +98,9 @@ class UnmuteHandler:
         try:
             binascii.a2b_base64(valid(AudioAppend, event).audio, strict_mode=True)
         except (InvalidEvent, ValueError) as e:
-            if self._blamed:  # a client sends 25 of these a second, and shows its user each error
+            if self._has_refused_audio:  # a client sends 25 of these a second, and shows its user each error
                 return
-            self._blamed = True
+            self._has_refused_audio = True
             raise InvalidEvent("invalid_value", f"Invalid 'audio': {e}", "audio") from None
         if self._greeting is not None:
             self._greet()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from charhost.conversation.items import Item, weight
-from charhost.web.responses.response import Json
+from charhost.jsontext import Json
 
 MOST_CHARACTERS = 64 << 20
 MOST_RESPONSES = 10_000

@@ -15,9 +15,9 @@ from charhost.conversation.turn_events import (
     TurnEnded,
     TurnEvent,
 )
-from charhost.jsontext import encoded
+from charhost.jsontext import Json, encoded
 from charhost.web.problems import Problem
-from charhost.web.responses.response import Json, Response, output_item, output_text
+from charhost.web.responses.response import Response, output_item, output_text
 
 
 class ResponseEvents:

@@ -9,7 +9,6 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from charhost.conversation.turn_events import RequestReady
-from charhost.text import UNEXPECTED
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
 from charhost.web.keys import AUTHORITY, CONVERSATIONS, RESPONSES
@@ -160,6 +159,6 @@ async def _streamed(request: web.Request, creation: Creation) -> web.StreamRespo
             raise
         except Exception as e:
             log.error("a response failed unexpectedly", exc_info=e)
-            await stream.write(events.error(Problem(500, "internal_error", UNEXPECTED)))
+            await stream.write(events.error(Problem.unexpected()))
         await stream.end()
     return stream.response

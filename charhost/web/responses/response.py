@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import FunctionCall, Message
 from charhost.conversation.turn_events import Failure, TurnEnded
+from charhost.jsontext import Json
 from charhost.llm.model import Usage
 from charhost.web.responses.request import ResponsesRequest
-
-Json = Mapping[str, Any]
 
 # The codes of errors that OpenAI's clients know.
 _CODES = {"rate_limit_exceeded": "rate_limit_exceeded"}

@@ -359,9 +359,9 @@ async def test_a_refusal_says_what_http_says(client: Client, fields: dict[str, s
 
 
 async def test_endless_fields_are_refused(client: Client) -> None:
-    """An event may have as long fields as a request."""
+    """An event may be as long as a request."""
     async with wired(client) as wire:
-        assert (await wire.refusal(reason="x" * characters.MOST_FIELDS))["code"] == "request_too_large"
+        assert (await wire.refusal(reason="x" * characters.MOST_RELOAD_BYTES))["code"] == "request_too_large"
 
 
 @pytest.mark.parametrize("on_error", ["exclude", "abort"])
@@ -402,7 +402,7 @@ async def test_without_authority_nothing_is_learned(client: Client, directory: P
         {"directory": str(directory)},
         {"directory": "/no/such/directory"},
         {"directory": "characters", "colour": "red"},
-        {"reason": "x" * characters.MOST_FIELDS},
+        {"reason": "x" * characters.MOST_RELOAD_BYTES},
         {},
     ]
     problem = await (await client.post(RELOAD, json={}, headers=FOREIGN)).json()
