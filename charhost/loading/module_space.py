@@ -12,7 +12,7 @@ import linecache
 import logging
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -31,6 +31,13 @@ from charhost.text import ROOT, display, public
 _builds = itertools.count(1)
 _real_import: Callable[..., Any] = builtins.__import__
 
+log = logging.getLogger("charhost.reload")
+
+_BEYOND = (
+    "attempted relative import beyond top-level package: a file can only import from its own directory and below; "
+    "move the module there, or install it as a package"
+)
+
 # A logger, not the placeholder that logging would put there: a placeholder keeps every logger below it for ever.
 logging.getLogger(ROOT)
 
@@ -48,6 +55,10 @@ class ModuleSpace(LoadedModules):
         self._prefix = f"{ROOT}.b{self.build}"
         self._sources = _FINDER.add(self._prefix, snapshot)
         weakref.finalize(self, _FINDER.retire, self._prefix).atexit = False
+
+    @property
+    def helpers(self) -> Container[str]:
+        return self.snapshot.modules
 
     def load(self, path: str) -> ModuleType:
         return importlib.import_module(f"{self._prefix}.{self.snapshot.module_names[path]}")
@@ -90,17 +101,18 @@ class Load:
     def result(self, outcome: Character | FileError | BaseException) -> Character | FileError:
         """Return the character, or the error of the file; past the deadline that is a `LoadTimeout`."""
         if isinstance(outcome, BaseException):
-            return explain(outcome, self.path, self.snapshot.location(self.path))
+            return explain(outcome, self.path, self.snapshot.location(self.path), self.snapshot.modules)
         return outcome
 
 
 class _Sources:
     def __init__(self, prefix: str, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self.builtins = {**vars(builtins), "__import__": self._import}
+        self.builtins = {**vars(builtins), "__import__": self._import, "input": _no_input}
         self._prefix = prefix
         self.failures: dict[str, FileError] | None = {}
         self.found: list[str] = []
+        self._copies: set[str] = set()
 
     def check(self, names: Iterable[str]) -> None:
         # It may have failed on another thread: an importer that waited there has received the partial module.
@@ -132,7 +144,7 @@ class _Sources:
         if level:
             package = str((globals or {}).get("__package__", ""))
             if level > package.count("."):  # out of the space: refused, as Python does at the top of a package
-                raise ImportError("attempted relative import beyond top-level package")
+                raise ImportError(_BEYOND)
             inner = resolve_name("." * level + name, package)
             module = _real_import(name, globals, locals, fromlist, level)
         elif name == ROOT or name.startswith(f"{ROOT}."):
@@ -140,9 +152,23 @@ class _Sources:
             module = _real_import(inner, globals, locals, fromlist, 0)
             module = module if fromlist else sys.modules[self._prefix]
         else:
-            return _real_import(name, globals, locals, fromlist, level)
+            module = _real_import(name, globals, locals, fromlist, level)
+            if (top := name.partition(".")[0]) in self.snapshot.modules:
+                self._warn_of_copy(top)
+            return module
         self.check([inner, *(f"{inner}.{child}" for child in fromlist or ())])
         return module
+
+    def _warn_of_copy(self, name: str) -> None:
+        """Warn if the module *name* is a helper of the directory that was imported through `sys.path`."""
+        location = str(getattr(sys.modules.get(name), "__file__", ""))
+        if location.startswith(f"{self.snapshot.directory}/") and name not in self._copies:
+            self._copies.add(name)
+            log.warning("%s was imported through sys.path, so it is not reloaded: import it from `.`", location)
+
+
+def _no_input(prompt: object = "", /) -> str:
+    raise EOFError("input() would wait for the terminal of the server: a conversation reaches the file by its methods")
 
 
 class _Finder(Loader):
@@ -235,7 +261,8 @@ class _Loader(SourceFileLoader):
         except BaseException as e:
             if self._sources.failures is not None:
                 # Relative to no file, so that the message names the place to each importer.
-                failure = explain(e, "", self._file.location.removesuffix(self._file.path))
+                folder = self._file.location.removesuffix(self._file.path)
+                failure = explain(e, "", folder, self._sources.snapshot.modules)
                 self._sources.failures[module.__name__] = failure
             raise
 
