@@ -13,9 +13,11 @@ from types import CodeType, ModuleType
 from typing import Any
 
 from charhost.character.diagnostics import HelperFailed, explain
+from charhost.loading.character_metrics import CharacterMetrics
 from charhost.loading.public_names import NAMES, BuildCode
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
+from charhost.loading.traces import install
 from charhost.report import FileError
 from charhost.text import ROOT, public
 
@@ -35,8 +37,8 @@ logging.getLogger(ROOT)
 class Sources(BuildCode):
     """The sources of one build, and the imports that its files make; `found` has the public names of its modules."""
 
-    def __init__(self, prefix: str, snapshot: Snapshot) -> None:
-        super().__init__(prefix, snapshot)
+    def __init__(self, prefix: str, snapshot: Snapshot, metrics: CharacterMetrics) -> None:
+        super().__init__(prefix, snapshot, metrics)
         self.builtins = {**vars(builtins), "__import__": self._import, "input": _no_input}
         self.failures: dict[str, FileError] | None = {}
         self.found: dict[str, str] = {}
@@ -106,11 +108,12 @@ class Finder(Loader):
     def __init__(self) -> None:
         self._sources: dict[str, Sources] = {}
 
-    def add(self, prefix: str, snapshot: Snapshot) -> Sources:
+    def add(self, prefix: str, snapshot: Snapshot, metrics: CharacterMetrics) -> Sources:
         if self not in sys.meta_path:
             sys.meta_path.insert(0, self)
         NAMES.claim()
-        self._sources[prefix] = Sources(prefix, snapshot)
+        install()
+        self._sources[prefix] = Sources(prefix, snapshot, metrics)
         return self._sources[prefix]
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: object = None) -> ModuleSpec | None:
@@ -135,10 +138,11 @@ class Finder(Loader):
     def retire(self, prefix: str) -> None:
         if NAMES.published == prefix:
             NAMES.published = None
-        found = self._sources.pop(prefix).found
-        for name in found:
+        sources = self._sources.pop(prefix)
+        sources.end_all()
+        for name in sources.found:
             sys.modules.pop(name, None)
-        NAMES.drop(found.values(), prefix)
+        NAMES.drop(sources.found.values(), prefix)
         if isinstance(root := sys.modules.get(ROOT), ModuleType):
             with suppress(AttributeError):
                 object.__delattr__(root, prefix.removeprefix(f"{ROOT}."))

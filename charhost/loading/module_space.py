@@ -15,6 +15,7 @@ from types import ModuleType
 from charhost.character.character import Character, LoadedModules
 from charhost.character.diagnostics import explain
 from charhost.character.validation import character_in
+from charhost.loading.character_metrics import CharacterMetrics
 from charhost.loading.importer import FINDER
 from charhost.loading.snapshot import Snapshot
 from charhost.report import FileError
@@ -23,23 +24,19 @@ from charhost.text import ROOT, display
 _builds = itertools.count(1)
 
 
-class ModuleSpace(LoadedModules):
+class ModuleSpace:
     """The modules of one build; they leave `sys.modules` when the last holder of this object is gone.
 
-    Every `Character` of the build holds it. Nothing in the modules themselves may: a loader that referred to its
+    Every `Version` of the build holds it. Nothing in the modules themselves may: a loader that referred to its
     space would keep both alive for ever.
     """
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, metrics: CharacterMetrics | None = None) -> None:
         self.build = next(_builds)
         self.snapshot = snapshot
         self._prefix = f"{ROOT}.b{self.build}"
-        self._sources = FINDER.add(self._prefix, snapshot)
+        self._sources = FINDER.add(self._prefix, snapshot, metrics or CharacterMetrics())
         weakref.finalize(self, FINDER.retire, self._prefix).atexit = False
-
-    @property
-    def helpers(self) -> Container[str]:
-        return self.snapshot.modules
 
     def load(self, path: str) -> ModuleType:
         return importlib.import_module(f"{self._prefix}.{self.snapshot.module_names[path]}")
@@ -48,9 +45,28 @@ class ModuleSpace(LoadedModules):
         """End the build: from now on an import that failed is tried again, as Python does."""
         self._sources.failures = None
 
+    def end(self, path: str) -> None:
+        """Take back what the file at *path* has added to the process."""
+        self._sources.end(path)
+
     def publish(self) -> None:
         """Let computed imports of `characters.x`, from anywhere, mean the modules of this build."""
         FINDER.publish(self._prefix)
+
+
+class Version(LoadedModules):
+    """One executed version of a character file, which ends when no character and no load holds this object."""
+
+    def __init__(self, space: ModuleSpace, path: str) -> None:
+        self.space = space
+        self._path = path
+
+    def __del__(self) -> None:
+        self.space.end(self._path)
+
+    @property
+    def helpers(self) -> Container[str]:
+        return self.space.snapshot.modules
 
 
 @dataclass(frozen=True)
@@ -74,7 +90,7 @@ class Load:
                 location=self.snapshot.location(self.path),
                 fingerprint=self.fingerprint,
                 generation=self.generation,
-                modules=self.space,
+                modules=Version(self.space, self.path),
             )
         except BaseException as e:  # a file may raise SystemExit, KeyboardInterrupt and anything else
             return self.result(e)

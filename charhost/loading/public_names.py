@@ -9,10 +9,12 @@ import inspect
 import logging
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from types import ModuleType
 from typing import Any
 
+from charhost.loading.character_metrics import CharacterMetrics
 from charhost.loading.snapshot import Snapshot
 from charhost.text import ROOT
 
@@ -20,9 +22,29 @@ from charhost.text import ROOT
 class BuildCode:
     """The code of one build, whose modules are below *prefix*; its `__import__` is a method, found on the stack."""
 
-    def __init__(self, prefix: str, snapshot: Snapshot) -> None:
+    def __init__(self, prefix: str, snapshot: Snapshot, metrics: CharacterMetrics) -> None:
         self.prefix = prefix
         self.snapshot = snapshot
+        self.metrics = metrics
+        self._ends: dict[str, list[Callable[[], object]]] = {}
+
+    def path_of(self, location: str) -> str | None:
+        """Return the path of a file of the build, relative to the directory."""
+        path = location.removeprefix(f"{self.snapshot.directory}/")
+        return path if path in self.snapshot.files else None
+
+    def at_end_of(self, path: str, end: Callable[[], object]) -> None:
+        """Call *end* when the file at *path* ends, which for a helper is when the build does."""
+        self._ends.setdefault(path, []).append(end)
+
+    def end(self, path: str) -> None:
+        for end in self._ends.pop(path, ()):
+            with suppress(Exception):  # a handler or a collector may be of a class of the file
+                end()
+
+    def end_all(self) -> None:
+        for path in list(self._ends):
+            self.end(path)
 
 
 def running() -> BuildCode | None:
