@@ -16,6 +16,7 @@ NAMES = {
     "charhost_character_load_count",
     "charhost_character_load_errors",
     "charhost_character_load_duration_seconds",
+    "charhost_character_metric_errors",
     "charhost_characters_loaded",
     "charhost_last_reload_successful",
     "charhost_last_reload_success_timestamp_seconds",

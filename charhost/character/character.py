@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Annotated, Any
@@ -14,6 +14,11 @@ from charhost.settings import Habit
 
 class LoadedModules:
     """The modules of one build, which stay loaded as long as a character of the build holds this object."""
+
+    @property
+    def helpers(self) -> Container[str]:
+        """The names that its files can import, relative to the directory."""
+        return ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
