@@ -131,9 +131,7 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMess
     character = _chosen(request, current)
     if isinstance(character, CloseMessage):
         return character
-    session = _session(request, ws, character)
-    if not request.query.get("model"):
-        session.choices = current
+    session = _session(request, ws, character, choices=None if request.query.get("model") else current)
     session.note()
     return session
 
@@ -177,7 +175,11 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, saved: SavedSessio
 
 
 def _session(
-    request: web.Request, ws: web.WebSocketResponse, character: Character, saved: SavedSession | None = None
+    request: web.Request,
+    ws: web.WebSocketResponse,
+    character: Character,
+    saved: SavedSession | None = None,
+    choices: CharacterSet | None = None,
 ) -> Session:
     app, authority = request.app, request[AUTHORITY]
     host = HostTools(app[MANAGER], app[SETTINGS].drain) if authority.admin else None
@@ -191,6 +193,7 @@ def _session(
         id=saved.id if saved else new_id("sess"),
         owner=authority.owner,
         generation=app[MANAGER].current.generation,
+        choices=choices,
         settings=settings_of(dialect, saved.config if saved else None) if dialect else None,
         longest_wait=app[SESSIONS].longest_wait,
         close_grace=app[SETTINGS].close_grace,

@@ -44,7 +44,6 @@ class UnmuteHandler:
 
     _session: Session
     _tasks: asyncio.TaskGroup
-    _settings: UnmuteSettings
     _voice: str | None = None
     _greeting: asyncio.TimerHandle | None = None
     _has_refused_audio: bool = False
@@ -83,8 +82,14 @@ class UnmuteHandler:
         if self._greeting is None and not self._settings.greeted:
             self._greeting = asyncio.get_running_loop().call_later(GREETING_DELAY, self._greet)
 
+    @property
+    def _settings(self) -> UnmuteSettings:
+        settings = self._session.settings
+        assert isinstance(settings, UnmuteSettings)
+        return settings
+
     def _configure(self, **changes: Any) -> None:
-        self._session.settings = self._settings = self._settings.model_copy(update=changes)
+        self._session.configure(self._settings.model_copy(update=changes))
 
     def _choose(self, voice: str | None) -> None:
         choices = self._session.choices
