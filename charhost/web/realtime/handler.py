@@ -167,7 +167,7 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, saved: SavedSessio
         metrics.sessions_resume_refused.inc()
         text = "There is no session with that id to resume; it may have expired."
         return refused("session_not_found", text, "resume")
-    character = current.find(saved.character)
+    character = current.get(saved.character)
     if character is None:
         request.app[DISCONNECTED].give_back(saved)
         metrics.sessions_resume_refused.inc()
