@@ -85,7 +85,10 @@ class CharacterSet(Mapping[str, Character]):
 
     @cached_property
     def aliases(self) -> Mapping[str, str]:
-        """An id in ASCII for each name, such as `professor-quill`; none is another character's name or alias."""
+        """An id in ASCII for each name, such as `professor-quill`; none is another character's name or alias.
+
+        A name that is such an id already is its own alias.
+        """
         aliases: dict[str, str] = {}
         taken = set(self.characters)
         for name in self.characters:
@@ -170,6 +173,8 @@ def normal(name: str) -> str:
 
 
 def _in_ascii(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        return name
     letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
     words = "-".join(re.findall(r"[a-z0-9]+", letters))
     return words or f"character-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

@@ -123,7 +123,7 @@ async def test_every_character_is_a_model(client: Client, write: Write) -> None:
                 "object": "model",
                 "owned_by": "charhost",
                 "name": name,
-                "alias": name.lower(),
+                "alias": name,
                 "description": None,
                 "context_length": 8192,
                 "has_tools": False,

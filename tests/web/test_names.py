@@ -42,7 +42,7 @@ async def test_a_model_has_the_fields_that_clients_show(client: Client) -> None:
     assert [models["Professor Quill"][field] for field in fields] == [
         *("Professor Quill", "professor-quill", "Words, and where they come from.", 8192, True)
     ]
-    assert [models["Ada"][field] for field in fields] == ["Ada", "ada", None, 8192, False]
+    assert [models["Ada"][field] for field in fields] == ["Ada", "Ada", None, 8192, False]
 
 
 async def test_an_alias_is_a_model(client: Client) -> None:
@@ -65,9 +65,9 @@ async def test_the_default_character_may_be_an_alias(aiohttp_client: Any, client
 
 async def test_a_session_is_not_resumed_with_a_namesake(client: Client, write: Write) -> None:
     """A conversation goes on with the character of its name, not with one whose alias that is."""
-    write("small.py", character("bob"))
+    write("small.py", character("professor-quill"))
     await client.post("/v1/characters/reload", json={})
-    async with client.ws_connect("/v1/realtime?model=bob") as ws:
+    async with client.ws_connect("/v1/realtime?model=professor-quill") as ws:
         session = (await ws.receive_json())["session"]["id"]
         write("small.py", character("Dora"))
         await client.post("/v1/characters/reload", json={})
