@@ -98,6 +98,7 @@ class Settings(BaseSettings):
         200, gt=0, description="Maximum number of clients to reconnect per second."
     )
     close_grace: float = Field(2, gt=0, description="Seconds for a client to receive its last messages.")
+    heartbeat_timeout: float = Field(90, gt=0, description="Seconds for a client to answer a ping or send anything.")
     resume_ttl: float = Field(600, ge=0, description="Seconds for a disconnected client to resume its session.")
     resume_max: int = Field(10_000, ge=0, description="Maximum number of disconnected sessions kept.")
     max_sessions: int = Field(10_000, ge=1, description="Maximum number of open WebSockets; more get 503.")

@@ -6,10 +6,7 @@ from contextlib import contextmanager
 
 from aiohttp import hdrs, web
 
-from charhost.web.sessions.outbox import abort
-
-# A client that reads nothing keeps the model busy.
-STALLED_READER_LIMIT = 30.0
+from charhost.web.sessions.outbox import STALLED_READER_LIMIT, abort
 
 _HEADERS = {
     hdrs.CONTENT_TYPE: "text/event-stream",

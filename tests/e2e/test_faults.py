@@ -338,9 +338,8 @@ async def test_client_never_reads(
     door: type[Visit], serve: Serve, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that does not read a response is disconnected, and little is buffered for it until then."""
-    monkeypatch.setattr(handler, "HEARTBEAT", 0.3)
     monkeypatch.setattr(stream, "STALLED_READER_LIMIT", 0.5)
-    client = await serve()
+    client = await serve(heartbeat_timeout=0.5)
     said: list[int] = []
     upstream.then(endless(said))
     quiet = await mute(door, client)
