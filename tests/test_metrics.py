@@ -39,6 +39,7 @@ NAMES = {
     "charhost_time_to_first_token_seconds",
     "charhost_turn_duration_seconds",
     "charhost_tokens",
+    "charhost_history_messages_cut",
     "charhost_tool_calls",
     "charhost_tool_latency_seconds",
     "charhost_tool_errors",

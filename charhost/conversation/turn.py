@@ -13,7 +13,7 @@ from charhost.character.instance import CharacterInstance
 from charhost.conversation.chat_messages import as_messages
 from charhost.conversation.excerpt import Budget, Cut, excerpt
 from charhost.conversation.history import History
-from charhost.conversation.items import Item, parted
+from charhost.conversation.items import Item, parted, size
 from charhost.conversation.response_builder import ResponseBuilder
 from charhost.conversation.toolbox import Toolbox
 from charhost.conversation.turn_events import Failure, RequestReady, TurnEnded, TurnEvent
@@ -29,6 +29,8 @@ log = logging.getLogger("charhost.conversation")
 
 # Many servers refuse a request without a user message, or with another message before it.
 _OPENER = {"role": "user", "content": "Hello."}
+# Tokens that every model takes, so that its server is not asked.
+_SHORT = 1_000
 # Of the context length, for a response without a limit.
 _ANSWER_SHARE = 1 / 4
 # Characters per token differ between texts.
@@ -188,12 +190,13 @@ class Turn:
 
     async def _budget(self, prompt: str) -> Budget:
         settings, per_token = self._context.settings, self._context.history.characters_per_token
-        length = await self._context.model.context_length()
         opening, said = settings.system_tokens * per_token, settings.history_tokens * per_token
-        if length is None:
-            return Budget(opening, said)
         tools = self._context.toolbox.beside(self._options.tools)
         others = len(prompt) + len(self._options.instructions) + sum(len(str(tool)) for tool in tools)
+        is_long = (others + sum(map(size, self._input))) / per_token > _SHORT
+        length = await self._context.model.context_length() if is_long else None
+        if length is None:
+            return Budget(opening, said)
         room = (length - self._answer_tokens(length)) * per_token * _MARGIN
         return Budget(opening, said, max(0, room - others))
 

@@ -172,7 +172,10 @@ async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
 
 
 async def _models(app: web.Application) -> AsyncIterator[None]:
+    finding = asyncio.create_task(app[MODELS].find())  # a server that is not there yet delays nothing
     yield
+    finding.cancel()
+    await asyncio.gather(finding, return_exceptions=True)
     await app[MODELS].close()
 
 

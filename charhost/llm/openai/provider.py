@@ -81,6 +81,11 @@ class UpstreamModels:
         except (ModelError, TimeoutError):
             return None
 
+    async def find(self) -> None:
+        """Ask for the server, so that its address is known and logged before the first turn."""
+        if self._server is not None and await self.state() == "down":
+            log.warning("there is no model's server at %s yet; responses fail until there is", self._server.url)
+
     def habits(self) -> list[ServerHabits]:
         return self._negotiation.habits.listed()
 
