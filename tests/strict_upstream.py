@@ -206,7 +206,10 @@ class StrictUpstream:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for delta, finish in self._deltas(fields):
-            choice = {"index": 0, "delta": delta, "finish_reason": finish}
+            choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": finish}
+            if fields.get("logprobs") and "content" in delta:
+                entry = {"token": delta["content"], "logprob": -0.5, "bytes": None, "top_logprobs": []}
+                choice["logprobs"] = {"content": [entry], "refusal": None}
             await response.write(b"data: " + to_json({"choices": [choice]}) + b"\n\n")
         await response.write(b"data: [DONE]\n\n")
         return response

@@ -22,15 +22,15 @@ class ResponseBuilder:
         self._open: Message | FunctionCall | None = None
         self._pieces: list[str] = []
         self._call_index = -1
-        self._waiting: list[str | CallDelta] = []
+        self._waiting: list[Delta | CallDelta] = []
 
     def begin_round(self) -> None:
         self.calls = []
 
     def add(self, delta: Delta) -> Iterator[TurnEvent]:
         """Add a piece of the response; raises `ModelError` if it belongs to no item."""
-        if delta.text:
-            yield from self._place(delta.text)
+        if delta.text or delta.logprobs:
+            yield from self._place(delta)
         for piece in delta.calls:
             yield from self._place(piece)
 
@@ -49,7 +49,7 @@ class ResponseBuilder:
     def _index(self) -> int:
         return len(self.shown) - 1
 
-    def _place(self, piece: str | CallDelta) -> Iterator[TurnEvent]:
+    def _place(self, piece: Delta | CallDelta) -> Iterator[TurnEvent]:
         """Add a piece to its item.
 
         A model may write calls in parallel, but clients receive them one after the other: pieces of a later call wait
@@ -60,9 +60,9 @@ class ResponseBuilder:
             return
         if self._waiting:
             yield from self._place_waiting()
-        yield from self._add_text(piece) if isinstance(piece, str) else self._add_call(piece)
+        yield from self._add_call(piece) if isinstance(piece, CallDelta) else self._add_text(piece)
 
-    def _is_for_later(self, piece: str | CallDelta) -> bool:
+    def _is_for_later(self, piece: Delta | CallDelta) -> bool:
         continues = isinstance(piece, CallDelta) and piece.index == self._call_index
         return isinstance(self._open, FunctionCall) and not continues and not is_object("".join(self._pieces))
 
@@ -97,12 +97,14 @@ class ResponseBuilder:
             self.items.append(item)
             self._history.append(item)
 
-    def _add_text(self, text: str) -> Iterator[TurnEvent]:
+    def _add_text(self, piece: Delta) -> Iterator[TurnEvent]:
         if not isinstance(self._open, Message):
+            if not piece.text:  # the tokens of a call
+                return
             yield from self._begin(Message(role="assistant", parts=(), status="in_progress"))
             assert self._open is not None
-        self._pieces.append(text)
-        yield TextDelta(self._open.id, self._index, text)
+        self._pieces.append(piece.text)
+        yield TextDelta(self._open.id, self._index, piece.text, piece.logprobs)
 
     def _add_call(self, piece: CallDelta) -> Iterator[TurnEvent]:
         if piece.id is not None and piece.name is not None:

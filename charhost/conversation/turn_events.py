@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import FunctionCall, Message
@@ -39,6 +40,7 @@ class TextDelta:
     item_id: str
     index: int
     text: str
+    logprobs: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

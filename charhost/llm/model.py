@@ -42,10 +42,13 @@ class CallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
+    """A piece of a response; `logprobs` are those of the tokens of `text`, as the server sends them."""
+
     text: str = ""
     calls: tuple[CallDelta, ...] = ()
     finish: FinishReason | None = None
     usage: Usage | None = None
+    logprobs: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

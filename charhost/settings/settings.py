@@ -115,6 +115,9 @@ class Settings(BaseSettings):
     llm_compat: Habits | None = Field(
         None, description="Habits of that server, separated by commas, such as no-tools (default: learned)."
     )
+    llm_pass: str | None = Field(
+        None, description="More fields of requests that reach the model, separated by commas, such as mirostat_*."
+    )
     history_tokens: int = Field(8192, ge=1, description="Maximum number of tokens of a conversation sent to a model.")
     system_tokens: int = Field(
         32_768, ge=1, description="Maximum number of tokens of a client's system messages before a conversation."

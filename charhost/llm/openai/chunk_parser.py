@@ -81,10 +81,11 @@ class ChunkParser:
         text = _text(piece.get("content"))
         calls = tuple(self._call_pieces(pieces)) if (pieces := piece.get("tool_calls")) else ()
         finish = self._finish(choice.get("finish_reason"))
-        if not (text or calls or finish):
+        logprobs = _entries(listed.get("content")) if (listed := choice.get("logprobs")) else ()
+        if not (text or calls or finish or logprobs):
             return None
         self._received = True
-        return Delta(text, calls, finish)
+        return Delta(text, calls, finish, None, logprobs) if logprobs else Delta(text, calls, finish)
 
     def _finish(self, reason: Any) -> FinishReason | None:
         if not reason:
@@ -125,6 +126,10 @@ def _text(content: Any) -> str:
         return content or ""
     # Some servers send parts; those of reasoning have no text.
     return "".join(part.get("text") or "" for part in content)
+
+
+def _entries(logprobs: Any) -> tuple[dict[str, Any], ...]:
+    return tuple(entry for entry in logprobs or () if isinstance(entry, dict))
 
 
 def _arguments(arguments: Any) -> str:

@@ -28,6 +28,7 @@ _KNOWN_SECONDS = 10  # how long the result of a probe holds
 _PROBE_SECONDS = 2
 _BUSY_SECONDS = 5
 _LENGTH_SECONDS = 1
+_LIMITS = {"max_tokens", "max_completion_tokens"}  # two names for the same: servers refuse both
 # Whether an error shows that the server is up; other errors show nothing.
 _SIGNS = dict.fromkeys(("unreachable", "timeout", "server_error", "unauthorized"), False)
 _SIGNS |= {"refused": True, "rate_limited": True}
@@ -216,8 +217,8 @@ class UpstreamModel:
 
 def _fields(character: Character, request: ModelRequest, model: str) -> Fields:
     options = character.llm.options
-    if "max_completion_tokens" in request.options:
-        options.pop("max_tokens", None)  # another name for the same: servers refuse both
+    if _LIMITS & request.options.keys():
+        options = {name: value for name, value in options.items() if name not in _LIMITS}
     fields = options | dict(request.options)
     fields.pop("n", None)  # the chunks of several choices would come mixed
     fields |= {"model": model, "messages": request.messages, "stream": True, "stream_options": {"include_usage": True}}

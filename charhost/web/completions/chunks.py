@@ -53,7 +53,9 @@ class ChoiceChunks:
         """Return the chunks of an event; empty for events that this API does not have."""
         if type(event) is TextDelta:  # almost all of them, and never the first
             text = encoded(self._joined(event.text))
-            return self._head + b'{"content":' + text + b'},"logprobs":null,"finish_reason":null' + self._tail
+            content = b'{"content":' + text + b'},"logprobs":'
+            logprobs = encoded({"content": event.logprobs, "refusal": None}) if event.logprobs else b"null"
+            return self._head + content + logprobs + b',"finish_reason":null' + self._tail
         if type(event) is RequestReady:
             return b""
         if self._begun:

@@ -14,9 +14,9 @@ from charhost.text import UNEXPECTED
 from charhost.web.catalog import known_character
 from charhost.web.completions.chunks import ChoiceChunks, Chunks, StreamedEvent
 from charhost.web.completions.request import ChatRequest
-from charhost.web.completions.response import ChatCompletion, completion
+from charhost.web.completions.response import ChatCompletion, WholeResponse, completion
 from charhost.web.event_stream import EventStream
-from charhost.web.keys import CONVERSATIONS
+from charhost.web.keys import CONVERSATIONS, MODEL_OPTIONS
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, cut_headers, problem_of, talk_request
@@ -54,11 +54,11 @@ async def completions(request: web.Request) -> web.StreamResponse:
 async def _whole(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
     async with asyncio.TaskGroup() as tasks:
         turns = [tasks.create_task(_finished(_turn(request, asked, character))) for _ in range(asked.n or 1)]
-    endings = [turn.result() for turn in turns]
-    for ended in endings:
-        if ended.failure is not None:
-            raise problem_of(ended.failure)
-    return json_response(completion(character.name, endings), headers=cut_headers(endings[0].cut))
+    responses = [turn.result() for turn in turns]
+    for response in responses:
+        if response.ended.failure is not None:
+            raise problem_of(response.ended.failure)
+    return json_response(completion(character.name, responses), headers=cut_headers(responses[0].ended.cut))
 
 
 async def _streamed(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
@@ -105,12 +105,12 @@ def _as_problem(error: Exception) -> Problem:
 
 def _turn(request: web.Request, asked: ChatRequest, character: Character) -> Turn:
     conversation = request.app[CONVERSATIONS].open(character, "completions", items=asked.items())
-    return conversation.respond(asked.turn_options())
+    return conversation.respond(asked.turn_options(request.app[MODEL_OPTIONS].of(asked.model_extra)))
 
 
-async def _finished(turn: Turn) -> TurnEnded:
+async def _finished(turn: Turn) -> WholeResponse:
+    response = WholeResponse()
     async with aclosing(turn.events()) as events:
-        async for _ in events:
-            pass
-    assert turn.ended is not None
-    return turn.ended
+        async for event in events:
+            response.add(event)
+    return response

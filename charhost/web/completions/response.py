@@ -1,12 +1,12 @@
 """ChatCompletion: a response in one piece."""
 
 import time
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.conversation.items import FunctionCall, Message
-from charhost.conversation.turn_events import TurnEnded
+from charhost.conversation.turn_events import TextDelta, TurnEnded, TurnEvent
 from charhost.ids import new_id
 from charhost.llm.model import FinishReason, Usage
 from charhost.report import absent
@@ -32,12 +32,19 @@ class ResponseMessage(_Piece):
     tool_calls: list[ToolCall] | None = Field(default=None, exclude_if=absent)
 
 
+class Logprobs(_Piece):
+    """The log probabilities of the tokens, as the model's server sent them."""
+
+    content: list[dict[str, Any]]
+    refusal: None = None
+
+
 class Choice(_Piece):
     """One of the responses."""
 
     index: int
     message: ResponseMessage
-    logprobs: None
+    logprobs: Logprobs | None
     finish_reason: FinishReason
 
 
@@ -69,17 +76,35 @@ class ChatCompletion(_Piece):
     usage: TokenUsage
 
 
-def completion(model: str, endings: list[TurnEnded]) -> ChatCompletion:
+class WholeResponse:
+    """Collects the events of a turn for one choice; `ended` is the last one."""
+
+    ended: TurnEnded
+
+    def __init__(self) -> None:
+        self._logprobs: list[dict[str, Any]] = []
+
+    def add(self, event: TurnEvent) -> None:
+        match event:
+            case TextDelta(logprobs=logprobs) if logprobs:
+                self._logprobs += map(dict, logprobs)
+            case TurnEnded():
+                self.ended = event
+
+    def choice(self, index: int) -> Choice:
+        logprobs = Logprobs(content=self._logprobs) if self._logprobs else None
+        finish = finish_reason(self.ended)
+        return Choice(index=index, message=_message(self.ended), logprobs=logprobs, finish_reason=finish)
+
+
+def completion(model: str, responses: list[WholeResponse]) -> ChatCompletion:
     return ChatCompletion(
         id=completion_id(),
         object="chat.completion",
         created=int(time.time()),
         model=model,
-        choices=[
-            Choice(index=index, message=_message(ended), logprobs=None, finish_reason=finish_reason(ended))
-            for index, ended in enumerate(endings)
-        ],
-        usage=token_usage(endings),
+        choices=[response.choice(index) for index, response in enumerate(responses)],
+        usage=token_usage([response.ended for response in responses]),
     )
 
 

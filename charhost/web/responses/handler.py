@@ -12,7 +12,7 @@ from charhost.conversation.turn_events import RequestReady
 from charhost.text import UNEXPECTED
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
-from charhost.web.keys import AUTHORITY, CONVERSATIONS, RESPONSES
+from charhost.web.keys import AUTHORITY, CONVERSATIONS, MODEL_OPTIONS, RESPONSES
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.responses.chains import StoredResponse
@@ -65,7 +65,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     asked = await talk_request(request, ResponsesRequest)
     character = known_character(request, asked.model)
     owner = request[AUTHORITY].owner
-    creation = Creation(request.app[RESPONSES], request.app[CONVERSATIONS], asked, character, owner)
+    options = asked.turn_options(request.app[MODEL_OPTIONS].of(asked.model_extra))
+    creation = Creation(request.app[RESPONSES], request.app[CONVERSATIONS], asked, options, character, owner)
     if asked.stream:
         return await _streamed(request, creation)
     ended = await creation.finish()
