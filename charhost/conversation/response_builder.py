@@ -1,24 +1,30 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from charhost.conversation.chat_messages import is_object
 from charhost.conversation.history import History
-from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message, Status, Text
+from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, Item, Message, Status, Text
 from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDone, TextDelta, TurnEvent
+from charhost.llm.attachments import joined
 from charhost.llm.model import CallDelta, Delta, ModelError
 
 
 class ResponseBuilder:
     """Builds the items of a response from its pieces; calls for which *is_hidden* is true are kept without events."""
 
-    def __init__(self, history: History, is_hidden: Callable[[str], bool]) -> None:
+    def __init__(self, history: History, is_hidden: Callable[[str], bool], endpoint: str | None = None) -> None:
         self.items: list[Item] = []
         self.calls: list[FunctionCall] = []
         self.shown: tuple[Message | FunctionCall, ...] = ()
         self._history = history
         self._is_hidden = is_hidden
+        self._endpoint = endpoint
+        self._round = 0
+        self._attached: list[Mapping[str, Any]] = []
+        self._attached_to_call: list[Mapping[str, Any]] = []
         self._open: Message | FunctionCall | None = None
         self._pieces: list[str] = []
         self._call_index = -1
@@ -26,9 +32,12 @@ class ResponseBuilder:
 
     def begin_round(self) -> None:
         self.calls = []
+        self._round = len(self.items)
 
     def add(self, delta: Delta) -> Iterator[TurnEvent]:
         """Add a piece of the response; raises `ModelError` if it belongs to no item."""
+        if delta.attached is not None:
+            self._attached.append(delta.attached)
         if delta.text or delta.logprobs:
             yield from self._place(delta)
         for piece in delta.calls:
@@ -39,11 +48,24 @@ class ResponseBuilder:
         while self._waiting:
             yield from self._place_waiting()
             yield from self._close(status)
+        self._attach()
 
     def add_outputs(self, outputs: Iterable[FunctionOutput]) -> None:
         for output in outputs:
             self.items.append(output)
             self._history.append(output)
+
+    def _attach(self) -> None:
+        """Keep what the server attached to the message, which may come last, with the first item of the round."""
+        item = self.items[self._round] if self._attached and len(self.items) > self._round else None
+        if item is None or isinstance(item, FunctionOutput):
+            return
+        call = item.attached.call if item.attached is not None else {}
+        item = replace(item, attached=Attached.of(self._endpoint, joined(self._attached), call))
+        self._attached = []
+        self.items[self._round] = item
+        self._history.replace(item)
+        self.shown = tuple(item if shown.id == item.id else shown for shown in self.shown)
 
     @property
     def _index(self) -> int:
@@ -85,7 +107,8 @@ class ResponseBuilder:
         if isinstance(item, Message):
             item = replace(item, parts=(Text(text),), status=status)
         else:
-            item = replace(item, arguments=text, status=status)
+            attached = Attached.of(self._endpoint, {}, joined(self._attached_to_call))
+            item = replace(item, arguments=text, status=status, attached=attached)
             if status == "completed":
                 self.calls.append(item)
         if not item.hidden:
@@ -112,6 +135,8 @@ class ResponseBuilder:
             hidden = self._is_hidden(piece.name)
             call = FunctionCall(call_id=piece.id, name=piece.name, arguments="", status="in_progress", hidden=hidden)
             yield from self._begin(call)
+        if piece.attached is not None:
+            self._attached_to_call.append(piece.attached)
         if not isinstance(self._open, FunctionCall) or piece.index != self._call_index:
             raise ModelError("malformed", "The language model mixed up its tool calls.")
         if piece.arguments:
@@ -121,7 +146,7 @@ class ResponseBuilder:
 
     def _begin(self, item: Message | FunctionCall) -> Iterator[TurnEvent]:
         yield from self._close("completed")
-        self._open, self._pieces = item, []
+        self._open, self._pieces, self._attached_to_call = item, [], []
         if not item.hidden:
             self._history.append(item)
             self.shown = (*self.shown, item)

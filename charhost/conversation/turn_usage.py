@@ -8,6 +8,8 @@ from charhost.conversation.history import History
 from charhost.llm.model import Delta, ModelRequest, Usage
 from charhost.metrics import Metrics
 
+_COUNTED = ("role", "content", "name", "tool_calls", "tool_call_id")
+
 
 class TurnUsage:
     """Counts tokens, estimated if the model does not report them, and time; *front_door* is a label of the metrics."""
@@ -57,4 +59,5 @@ def _characters(message: Mapping[str, Any]) -> int:
     content, calls = message["content"], message.get("tool_calls", ())
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content)
-    return len(content or "") + sum(len(call["function"]["arguments"]) for call in calls)
+    attached = sum(len(str(value)) for name, value in message.items() if name not in _COUNTED)
+    return len(content or "") + sum(len(call["function"]["arguments"]) for call in calls) + attached

@@ -21,6 +21,11 @@ _FINISH: Mapping[str, FinishReason] = {
 }
 
 
+# Other fields of a message or a call are the server's own, such as its thinking, and go back to it.
+_MESSAGE = frozenset(("role", "content", "tool_calls", "refusal", "function_call", "annotations", "audio", "name"))
+_CALL = frozenset(("index", "id", "type", "function"))
+
+
 class UpstreamFault(Exception):
     """The server sent `error` in place of a chunk; `fault` is its value."""
 
@@ -78,14 +83,16 @@ class ChunkParser:
             return None
         choice = choices[0]
         piece = choice.get("delta") or choice.get("message") or {}
-        text = _text(piece.get("content"))
+        text, attached = _text(piece.get("content")), _attached(piece)
         calls = tuple(self._call_pieces(pieces)) if (pieces := piece.get("tool_calls")) else ()
         finish = self._finish(choice.get("finish_reason"))
         logprobs = _entries(listed.get("content")) if (listed := choice.get("logprobs")) else ()
-        if not (text or calls or finish or logprobs):
+        if not (text or calls or finish or logprobs or attached):
             return None
         self._received = True
-        return Delta(text, calls, finish, None, logprobs) if logprobs else Delta(text, calls, finish)
+        if logprobs or attached:
+            return Delta(text, calls, finish, None, logprobs, attached)
+        return Delta(text, calls, finish)
 
     def _finish(self, reason: Any) -> FinishReason | None:
         if not reason:
@@ -98,14 +105,14 @@ class ChunkParser:
     def _call_pieces(self, pieces: Iterable[dict[str, Any]]) -> Iterator[CallDelta]:
         for piece in pieces:
             function = piece.get("function") or {}
-            arguments = _arguments(function.get("arguments"))
+            arguments, attached = _arguments(function.get("arguments")), _others(piece, _CALL)
             call = self._continued(piece.get("index"), piece.get("id"), function.get("name"))
             if call is None:
                 call = _Call(len(self._calls), piece.get("index"), str(piece.get("id") or new_id("call")))
                 self._calls.append(call)
-                yield CallDelta(call.number, call.id, str(function.get("name") or ""), arguments)
-            elif arguments:
-                yield CallDelta(call.number, None, None, arguments)
+                yield CallDelta(call.number, call.id, str(function.get("name") or ""), arguments, attached)
+            elif arguments or attached:
+                yield CallDelta(call.number, None, None, arguments, attached)
 
     def _continued(self, index: Any, call_id: Any, name: Any) -> _Call | None:
         """Return the call that a piece continues; None if it begins one.
@@ -119,6 +126,21 @@ class ChunkParser:
             if index in (None, call.index) and same_id:
                 return call
         return None
+
+
+def _attached(piece: dict[str, Any]) -> Mapping[str, Any] | None:
+    """Return the fields that are the server's own, and the parts of the content that are no text."""
+    attached, content = _others(piece, _MESSAGE), piece.get("content")
+    if isinstance(content, list) and (parts := [part for part in content if part.get("type", "text") != "text"]):
+        return {**(attached or {}), "content": parts}
+    return attached
+
+
+def _others(piece: dict[str, Any], known: frozenset[str]) -> Mapping[str, Any] | None:
+    if piece.keys() <= known:
+        return None
+    found = {name: value for name, value in piece.items() if name not in known and value not in (None, "", [], {})}
+    return found or None
 
 
 def _text(content: Any) -> str:

@@ -5,7 +5,7 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from charhost.character.character import Character
@@ -88,6 +88,10 @@ class UpstreamModels:
     async def close(self) -> None:
         await self._connections.close()
 
+    def address(self, character: Character) -> Endpoint:
+        """Return the endpoint of *character* without its key."""
+        return Endpoint.of(str(character.llm.url or self._settings.llm_url), None)
+
     @asynccontextmanager
     async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[OpenResponse]:
         """Wait for a slot, and open a response; raises `ModelError`."""
@@ -110,7 +114,7 @@ class UpstreamModels:
         key = key_from_environment(choice.api_key_env) if choice.api_key_env else None
         if choice.api_key_env and not key:
             raise ModelError("unauthorized", f"The variable {choice.api_key_env} for the key is not set.")
-        return Endpoint.of(str(choice.url or self._settings.llm_url), key)
+        return replace(self.address(character), key=key)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -195,6 +199,10 @@ class UpstreamModels:
 class UpstreamModel:
     models: UpstreamModels
     character: Character
+
+    @property
+    def endpoint(self) -> str:
+        return self.models.address(self.character).digest
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         """Yield the response piece by piece; closing the generator closes the connection. Raises `ModelError`."""

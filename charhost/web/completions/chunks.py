@@ -7,11 +7,19 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from charhost.conversation.items import FunctionCall, Message
-from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, RequestReady, TextDelta, TurnEnded, TurnEvent
+from charhost.conversation.items import Attached, FunctionCall, Message
+from charhost.conversation.turn_events import (
+    ArgumentsDelta,
+    ItemAdded,
+    ItemDone,
+    RequestReady,
+    TextDelta,
+    TurnEnded,
+    TurnEvent,
+)
 from charhost.jsontext import encoded
 from charhost.llm.model import FinishReason
-from charhost.web.completions.response import completion_id, finish_reason, gap, token_usage
+from charhost.web.completions.response import attached_to_message, completion_id, finish_reason, gap, token_usage
 
 
 class StreamedEvent(BaseModel):
@@ -72,8 +80,10 @@ class ChoiceChunks:
                 self._is_new = True
             case ArgumentsDelta(text=text):
                 return self._call({"function": {"arguments": text}})
+            case ItemDone(item=FunctionCall(attached=Attached(call=fields))) if fields:
+                return self._call(dict(fields))
             case TurnEnded():
-                return self._chunk({}, finish_reason(event))
+                return self._chunk(dict(attached_to_message(event)), finish_reason(event))
         return b""
 
     def _joined(self, text: str) -> str:

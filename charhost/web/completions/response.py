@@ -1,6 +1,7 @@
 """ChatCompletion: a response in one piece."""
 
 import time
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -23,8 +24,8 @@ class ToolCall(Call):
     type: Literal["function"] = "function"
 
 
-class ResponseMessage(_Piece):
-    """The message of the character."""
+class ResponseMessage(BaseModel, frozen=True, extra="allow"):
+    """The message of the character, with what the model's server attached; it goes back to the model if sent back."""
 
     role: Literal["assistant"]
     content: str | None = Field(description="Null where it only calls tools.")
@@ -141,6 +142,14 @@ def _message(ended: TurnEnded) -> ResponseMessage:
             text += gap(text, item.text) + item.text
         else:
             function = CalledFunction(name=item.name, arguments=item.arguments)
-            calls.append(ToolCall(id=item.call_id, function=function))
+            attached = item.attached.call if item.attached is not None else {}
+            calls.append(ToolCall(**attached, id=item.call_id, function=function))
     content = text if text or not calls else None
-    return ResponseMessage(role="assistant", content=content, refusal=None, tool_calls=calls or None)
+    message = attached_to_message(ended)
+    return ResponseMessage(**message, role="assistant", content=content, refusal=None, tool_calls=calls or None)
+
+
+def attached_to_message(ended: TurnEnded) -> Mapping[str, Any]:
+    """Return what the server attached to the last message; not its parts, since the content is one text here."""
+    found = [item.attached.message for item in ended.items if item.attached is not None and item.attached.message]
+    return {name: value for name, value in found[-1].items() if name != "content"} if found else {}
