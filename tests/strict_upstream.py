@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -239,6 +240,7 @@ class StrictUpstream:
     refused: list[str] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
     url: str = ""
+    gate: asyncio.Event | None = None  # it is silent until this is set
 
     @property
     def accepted(self) -> list[dict[str, Any]]:
@@ -250,6 +252,8 @@ class StrictUpstream:
         fields = await request.json()
         self.requests.append(fields)
         self.queries.append(request.query_string)
+        if self.gate is not None:
+            await self.gate.wait()
         for name, valid in VALUES.items():
             if name in fields and not valid(fields[name]):
                 self.refused.append(name)

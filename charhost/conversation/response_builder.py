@@ -7,7 +7,7 @@ from typing import Any
 from charhost.conversation.chat_messages import is_object
 from charhost.conversation.history import History
 from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, Item, Message, Status, Text
-from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDone, TextDelta, TurnEvent
+from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDone, ReasoningDelta, TextDelta, TurnEvent
 from charhost.llm.attachments import joined
 from charhost.llm.model import CallDelta, Delta, ModelError
 
@@ -38,6 +38,8 @@ class ResponseBuilder:
         """Add a piece of the response; raises `ModelError` if it belongs to no item."""
         if delta.attached is not None:
             self._attached.append(delta.attached)
+        if delta.reasoning:
+            yield ReasoningDelta(delta.reasoning)
         if delta.text or delta.logprobs:
             yield from self._place(delta)
         for piece in delta.calls:

@@ -44,6 +44,13 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of the model's thinking, which belongs to no item and is never spoken."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ArgumentsDelta:
     item_id: str
     call_id: str
@@ -73,4 +80,4 @@ class TurnEnded:
     failure: Failure | None = None
 
 
-TurnEvent = RequestReady | ItemAdded | TextDelta | ArgumentsDelta | ItemDone | TurnEnded
+TurnEvent = RequestReady | ItemAdded | TextDelta | ReasoningDelta | ArgumentsDelta | ItemDone | TurnEnded

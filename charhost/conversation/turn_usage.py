@@ -35,7 +35,7 @@ class TurnUsage:
         if not self._has_output and (delta.text or delta.calls):
             self._has_output = True
             self._metrics.time_to_first_token.observe(time.monotonic() - self._started)
-        self._received += len(delta.text) + sum(len(call.arguments) for call in delta.calls)
+        self._received += len(delta.text) + len(delta.reasoning) + sum(len(call.arguments) for call in delta.calls)
         if delta.usage is not None:
             self._reported = True
             self._usage += delta.usage

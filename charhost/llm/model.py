@@ -48,7 +48,7 @@ class CallDelta:
 class Delta:
     """A piece of a response; `logprobs` are those of the tokens of `text`, as the server sends them.
 
-    `attached` are fields of the server that it wants back with the message.
+    `attached` are fields of the server that it wants back with the message; `reasoning` is the thinking before it.
     """
 
     text: str = ""
@@ -57,6 +57,7 @@ class Delta:
     usage: Usage | None = None
     logprobs: tuple[Mapping[str, Any], ...] = ()
     attached: Mapping[str, Any] | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)

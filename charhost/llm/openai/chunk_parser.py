@@ -7,6 +7,7 @@ from typing import Any
 from charhost.ids import new_id
 from charhost.jsontext import decoded, encoded
 from charhost.llm.model import CallDelta, Delta, FinishReason, ModelError, Usage
+from charhost.llm.openai.think_tags import ThinkTags
 
 # Any other `finish_reason` of a server means "stop".
 _FINISH: Mapping[str, FinishReason] = {
@@ -50,6 +51,7 @@ class ChunkParser:
         self._received = False
         self._usage: Usage | None = None
         self._calls: list[_Call] = []
+        self._tags: ThinkTags | None = ThinkTags()
 
     def feed(self, data: bytes) -> Delta | None:
         """Parse one chunk, or a whole completion; raises `ModelError` and `UpstreamFault`."""
@@ -70,7 +72,8 @@ class ChunkParser:
         if not self._finished:
             if not (self.done and self._received):
                 raise ModelError("truncated", "The model's response ended before it was complete.")
-            last.append(Delta(finish="tool_calls" if self._calls else "stop"))
+            thought, text = self._tags.rest() if self._tags is not None else ("", "")
+            last.append(Delta(text, finish="tool_calls" if self._calls else "stop", reasoning=thought))
         if self._usage is not None:
             last.append(Delta(usage=self._usage))
         return last
@@ -83,16 +86,33 @@ class ChunkParser:
             return None
         choice = choices[0]
         piece = choice.get("delta") or choice.get("message") or {}
-        text, attached = _text(piece.get("content")), _attached(piece)
+        text, attached, reasoning = _text(content := piece.get("content")), None, ""
+        if not piece.keys() <= _MESSAGE or isinstance(content, list):
+            attached = _attached(piece)
+            reasoning = _reasoning(attached or {})
         calls = tuple(self._call_pieces(pieces)) if (pieces := piece.get("tool_calls")) else ()
         finish = self._finish(choice.get("finish_reason"))
         logprobs = _entries(listed.get("content")) if (listed := choice.get("logprobs")) else ()
-        if not (text or calls or finish or logprobs or attached):
+        if self._tags is not None:
+            thought, text = self._without_tags(text, is_last=bool(calls or finish))
+            reasoning += thought
+        if not (text or calls or finish or logprobs or attached or reasoning):
             return None
         self._received = True
-        if logprobs or attached:
-            return Delta(text, calls, finish, None, logprobs, attached)
+        if logprobs or attached or reasoning:
+            return Delta(text, calls, finish, None, logprobs, attached, reasoning)
         return Delta(text, calls, finish)
+
+    def _without_tags(self, text: str, is_last: bool) -> tuple[str, str]:
+        """Return the thinking in tags and the text; after the first words of the reply no more is looked for."""
+        assert self._tags is not None
+        thought, text = self._tags.split(text)
+        if is_last:
+            more, rest = self._tags.rest()
+            thought, text = thought + more, text + rest
+        if is_last or self._tags.done:
+            self._tags = None
+        return thought, text
 
     def _finish(self, reason: Any) -> FinishReason | None:
         if not reason:
@@ -134,6 +154,22 @@ def _attached(piece: dict[str, Any]) -> Mapping[str, Any] | None:
     if isinstance(content, list) and (parts := [part for part in content if part.get("type", "text") != "text"]):
         return {**(attached or {}), "content": parts}
     return attached
+
+
+def _reasoning(attached: Mapping[str, Any]) -> str:
+    """Return the thinking in fields of their own; of two fields with the same thinking the first."""
+    for name in ("reasoning_content", "reasoning", "thinking"):
+        if isinstance(text := attached.get(name), str):
+            return text
+    lists = [attached.get(name) for name in ("reasoning_details", "thinking_blocks", "content")]
+    return "".join(_thought(block) for blocks in lists if isinstance(blocks, list) for block in blocks)
+
+
+def _thought(block: Any) -> str:
+    if not isinstance(block, dict):
+        return ""
+    found = next((block[name] for name in ("text", "summary", "thinking") if block.get(name)), "")
+    return found if isinstance(found, str) else "".join(map(_thought, found)) if isinstance(found, list) else ""
 
 
 def _others(piece: dict[str, Any], known: frozenset[str]) -> Mapping[str, Any] | None:

@@ -1,14 +1,14 @@
 """ChatCompletion: a response in one piece."""
 
 import time
-from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.conversation.items import FunctionCall, Message
-from charhost.conversation.turn_events import TextDelta, TurnEnded, TurnEvent
+from charhost.conversation.turn_events import ReasoningDelta, TextDelta, TurnEnded, TurnEvent
 from charhost.ids import new_id
+from charhost.llm.attachments import is_text
 from charhost.llm.model import FinishReason, Usage
 from charhost.report import absent
 from charhost.web.completions.messages import Call, CalledFunction
@@ -29,6 +29,9 @@ class ResponseMessage(BaseModel, frozen=True, extra="allow"):
 
     role: Literal["assistant"]
     content: str | None = Field(description="Null where it only calls tools.")
+    reasoning_content: str | None = Field(
+        default=None, exclude_if=absent, description="The thinking of the model before it (`--reasoning`)."
+    )
     refusal: None
     tool_calls: list[ToolCall] | None = Field(default=None, exclude_if=absent)
 
@@ -82,20 +85,35 @@ class WholeResponse:
 
     ended: TurnEnded
 
-    def __init__(self) -> None:
+    def __init__(self, shows_reasoning: bool) -> None:
+        self._shows_reasoning = shows_reasoning
+        self._reasoning = ""
         self._logprobs: list[dict[str, Any]] = []
 
     def add(self, event: TurnEvent) -> None:
         match event:
             case TextDelta(logprobs=logprobs) if logprobs:
                 self._logprobs += map(dict, logprobs)
+            case ReasoningDelta(text=text) if self._shows_reasoning:
+                self._reasoning += text
             case TurnEnded():
                 self.ended = event
 
     def choice(self, index: int) -> Choice:
         logprobs = Logprobs(content=self._logprobs) if self._logprobs else None
         finish = finish_reason(self.ended)
-        return Choice(index=index, message=_message(self.ended), logprobs=logprobs, finish_reason=finish)
+        return Choice(index=index, message=self._message(), logprobs=logprobs, finish_reason=finish)
+
+    def _message(self) -> ResponseMessage:
+        text, calls = _said(self.ended)
+        return ResponseMessage(
+            **attached_to_message(self.ended, self._shows_reasoning),
+            role="assistant",
+            content=text if text or not calls else None,
+            reasoning_content=self._reasoning or None,
+            refusal=None,
+            tool_calls=calls or None,
+        )
 
 
 def completion(model: str, responses: list[WholeResponse]) -> ChatCompletion:
@@ -135,7 +153,7 @@ def token_usage(endings: list[TurnEnded]) -> TokenUsage:
     )
 
 
-def _message(ended: TurnEnded) -> ResponseMessage:
+def _said(ended: TurnEnded) -> tuple[str, list[ToolCall]]:
     text, calls = "", []
     for item in ended.items:
         if isinstance(item, Message):
@@ -144,12 +162,17 @@ def _message(ended: TurnEnded) -> ResponseMessage:
             function = CalledFunction(name=item.name, arguments=item.arguments)
             attached = item.attached.call if item.attached is not None else {}
             calls.append(ToolCall(**attached, id=item.call_id, function=function))
-    content = text if text or not calls else None
-    message = attached_to_message(ended)
-    return ResponseMessage(**message, role="assistant", content=content, refusal=None, tool_calls=calls or None)
+    return text, calls
 
 
-def attached_to_message(ended: TurnEnded) -> Mapping[str, Any]:
-    """Return what the server attached to the last message; not its parts, since the content is one text here."""
+def attached_to_message(ended: TurnEnded, shows_reasoning: bool) -> dict[str, Any]:
+    """Return what the server attached to the last message, without the thinking that was sent as a text already.
+
+    Not its parts either, since the content is one text here.
+    """
     found = [item.attached.message for item in ended.items if item.attached is not None and item.attached.message]
-    return {name: value for name, value in found[-1].items() if name != "content"} if found else {}
+    fields = found[-1] if found else {}
+    hidden = {"content"} | {name for name, value in fields.items() if is_text(name, value)}
+    if not shows_reasoning:
+        hidden |= {name for name in fields if name.startswith(("reasoning", "thinking"))}
+    return {name: value for name, value in fields.items() if name not in hidden}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -148,15 +148,15 @@ def _stored(request: web.Request) -> StoredResponse:
 
 
 async def _streamed(request: web.Request, creation: Creation) -> web.StreamResponse:
-    stream = EventStream(request)
     events = ResponseEvents(creation.response)
-    with suppress(ConnectionError):  # the client is gone
+    async with EventStream(request) as stream:
         try:
             async with aclosing(creation.events()) as turn:
                 async for event in turn:
                     if isinstance(event, RequestReady):
                         stream.response.headers.update(cut_headers(event.cut))
-                    await stream.write(events.encode(event))
+                    if frame := events.encode(event):
+                        await stream.write(frame)
         except ConnectionError:
             raise
         except Exception as e:

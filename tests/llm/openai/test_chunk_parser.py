@@ -54,6 +54,7 @@ def test_reasoning_is_not_spoken(field: str) -> None:
     """Reasoning, which comes in fields of its own, is no text; it is attached to the message."""
     thought, said = read(chunk(**{field: "Hm."}), chunk("stop", content="Yes."))
     assert (thought.text, thought.attached) == ("", {field: "Hm."})
+    assert thought.reasoning == ("Hm." if field.startswith("reasoning") else "")
     assert said == Delta("Yes.", finish="stop")
 
 
