@@ -129,6 +129,8 @@ class CharacterSet(Mapping[str, Character]):
 
 
 _Text = Annotated[str, Field(min_length=1)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_NOT_SENT = {"model", "extra_body", "compat", "url", "api_key_env"}
 
 
 def _one_or_several(value: Any) -> Any:
@@ -158,8 +160,17 @@ class ModelChoice(BaseModel):
 
     model: _Text | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    top_p: _Number | None = None
+    top_k: int | None = None
+    min_p: _Number | None = None
+    frequency_penalty: _Number | None = None
+    presence_penalty: _Number | None = None
+    repetition_penalty: _Number | None = None
+    seed: int | None = None
+    reasoning_effort: _Text | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     stop: Annotated[tuple[_Text, ...], BeforeValidator(_one_or_several)] | None = None
+    extra_body: dict[str, Any] | None = None
     compat: Annotated[frozenset[Annotated[Habit, Field(strict=False)]], Field(strict=False)] | None = None
     url: Annotated[HttpUrl, Field(strict=False), AfterValidator(_without_key)] | None = None
     api_key_env: (
@@ -168,8 +179,9 @@ class ModelChoice(BaseModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return the fields that are set, as those of a chat-completions request."""
-        return self.model_dump(mode="json", include={"temperature", "max_tokens", "stop"}, exclude_none=True)
+        """Return the fields that are set, as those of a chat-completions request; `extra_body` goes first."""
+        named = self.model_dump(mode="json", exclude=_NOT_SENT, exclude_none=True)
+        return named | (self.extra_body or {})
 
 
 def normal(name: str) -> str:

@@ -81,7 +81,8 @@ class Turn:
         # A copy: items that are added from now on belong to the next turn.
         self._input = list(context.history if options.items is None else options.items)
         self._client_tools = {tool["function"]["name"] for tool in options.tools}
-        self._builder = ResponseBuilder(context.history if options.recorded else History(), self._is_hidden)
+        history = context.history if options.recorded else History()
+        self._builder = ResponseBuilder(history, self._is_hidden, context.model.endpoint)
         self._usage = TurnUsage(context.metrics, context.history, context.front_door)
         self._cut = Cut()
         self._finish: str | None = None
@@ -183,7 +184,7 @@ class Turn:
         opening, said = parted(sent.items)
         # One system message, at the front: the templates of many models support no other.
         system = "\n\n".join(filter(None, (prompt, self._options.instructions, *(message.text for message in opening))))
-        messages = as_messages(said)
+        messages = as_messages(said, self._context.model.endpoint)
         if not messages or messages[0]["role"] != "user":
             messages.insert(0, _OPENER)
         return [{"role": "system", "content": system}, *messages]
@@ -222,7 +223,7 @@ class Turn:
         elif round_ > 0 and choice not in (None, "none"):
             choice = "auto"  # the required call has been made
         request = ModelRequest(
-            messages=messages + as_messages(self._builder.items),
+            messages=messages + as_messages(self._builder.items, self._context.model.endpoint),
             tools=tools,
             tool_choice=choice if tools else None,
             options=self._options.options,

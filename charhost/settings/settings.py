@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -118,6 +118,12 @@ class Settings(BaseSettings):
     llm_idle_deadline: float = Field(30, gt=0, description="Seconds for a model to pause within a response.")
     llm_compat: Habits | None = Field(
         None, description="Habits of the LLM server, separated by commas, such as no-tools (default: learned)."
+    )
+    llm_pass: str | None = Field(
+        None, description="More fields of requests that reach the model, separated by commas, such as mirostat_*."
+    )
+    reasoning: Literal["forward", "hide"] = Field(
+        "forward", description="Whether chat completions show the model's thinking: forward or hide."
     )
     history_tokens: int = Field(8192, ge=1, description="Maximum number of tokens of a conversation sent to a model.")
     system_tokens: int = Field(

@@ -41,6 +41,7 @@ from charhost.web.keys import (
     MANAGER,
     MANUAL,
     METRICS,
+    MODEL_OPTIONS,
     MODELS,
     RESPONSES,
     SESSION_WRITER,
@@ -50,6 +51,7 @@ from charhost.web.keys import (
     WATCHER,
 )
 from charhost.web.middleware import errors_to_json, with_authority
+from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
 from charhost.web.paths import OtherSpellings
 from charhost.web.realtime.handler import realtime
@@ -117,6 +119,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     pool = WorkerPool()
     app[MODELS] = UpstreamModels(settings)
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
+    app[MODEL_OPTIONS] = ModelOptions(settings.llm_pass or "")
     app[RESPONSES] = Responses(settings.resume_ttl)
     app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, store)
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None

@@ -7,11 +7,20 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from charhost.conversation.items import FunctionCall, Message
-from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, RequestReady, TextDelta, TurnEnded, TurnEvent
+from charhost.conversation.items import Attached, FunctionCall, Message
+from charhost.conversation.turn_events import (
+    ArgumentsDelta,
+    ItemAdded,
+    ItemDone,
+    ReasoningDelta,
+    RequestReady,
+    TextDelta,
+    TurnEnded,
+    TurnEvent,
+)
 from charhost.jsontext import encoded
 from charhost.llm.model import FinishReason
-from charhost.web.completions.response import completion_id, finish_reason, gap, token_usage
+from charhost.web.completions.response import attached_to_message, completion_id, finish_reason, gap, token_usage
 
 
 class StreamedEvent(BaseModel):
@@ -28,22 +37,24 @@ class StreamedEvent(BaseModel):
 class Chunks:
     """Encodes the events of turns as the chunks of one stream; the part that they share is encoded once."""
 
-    def __init__(self, model: str, include_usage: bool) -> None:
+    def __init__(self, model: str, include_usage: bool, shows_reasoning: bool) -> None:
+        self._shows_reasoning = shows_reasoning
         stamp = {"id": completion_id(), "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
         self._head = b"data: " + encoded(stamp)[:-1] + b',"choices":'
         self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
 
     def choice(self, index: int) -> ChoiceChunks:
-        return ChoiceChunks(self._head + b'[{"index":%d,"delta":' % index, b"}]" + self._tail)
+        return ChoiceChunks(self._head + b'[{"index":%d,"delta":' % index, b"}]" + self._tail, self._shows_reasoning)
 
     def usage(self, endings: list[TurnEnded]) -> bytes:
         return self._head + b'[],"usage":' + encoded(token_usage(endings)) + b"}\n\n"
 
 
 class ChoiceChunks:
-    def __init__(self, head: bytes, tail: bytes) -> None:
+    def __init__(self, head: bytes, tail: bytes, shows_reasoning: bool) -> None:
         self._head = head
         self._tail = tail
+        self._shows_reasoning = shows_reasoning
         self._begun = False
         self._calls = 0
         self._text = ""
@@ -52,9 +63,10 @@ class ChoiceChunks:
     def encode(self, event: TurnEvent) -> bytes:
         """Return the chunks of an event; empty for events that this API does not have."""
         if type(event) is TextDelta:  # almost all of them, and never the first
-            text = encoded(self._joined(event.text))
-            return self._head + b'{"content":' + text + b'},"logprobs":null,"finish_reason":null' + self._tail
-        if type(event) is RequestReady:
+            content = b'{"content":' + encoded(self._joined(event.text)) + b'},"logprobs":'
+            logprobs = encoded({"content": event.logprobs, "refusal": None}) if event.logprobs else b"null"
+            return self._head + content + logprobs + b',"finish_reason":null' + self._tail
+        if type(event) is RequestReady or (type(event) is ReasoningDelta and not self._shows_reasoning):
             return b""
         if self._begun:
             return self._encoded(event)
@@ -68,10 +80,14 @@ class ChoiceChunks:
                 return self._call({"id": call_id, "type": "function", "function": {"name": name, "arguments": ""}})
             case ItemAdded(item=Message()):
                 self._is_new = True
+            case ReasoningDelta(text=text):
+                return self._chunk({"reasoning_content": text})
             case ArgumentsDelta(text=text):
                 return self._call({"function": {"arguments": text}})
+            case ItemDone(item=FunctionCall(attached=Attached(call=fields))) if fields:
+                return self._call(dict(fields))
             case TurnEnded():
-                return self._chunk({}, finish_reason(event))
+                return self._chunk(attached_to_message(event, self._shows_reasoning), finish_reason(event))
         return b""
 
     def _joined(self, text: str) -> str:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from aiohttp import web
 
@@ -13,9 +13,9 @@ from charhost.jsontext import encoded
 from charhost.web.catalog import known_character
 from charhost.web.completions.chunks import ChoiceChunks, Chunks, StreamedEvent
 from charhost.web.completions.request import ChatRequest
-from charhost.web.completions.response import ChatCompletion, completion
+from charhost.web.completions.response import ChatCompletion, WholeResponse, completion
 from charhost.web.event_stream import EventStream
-from charhost.web.keys import CONVERSATIONS
+from charhost.web.keys import CONVERSATIONS, MODEL_OPTIONS, SETTINGS
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, cut_headers, problem_of, talk_request
@@ -51,18 +51,19 @@ async def completions(request: web.Request) -> web.StreamResponse:
 
 
 async def _whole(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
+    shows_reasoning = request.app[SETTINGS].reasoning == "forward"
+    turns = [_turn(request, asked, character) for _ in range(asked.n or 1)]
     async with asyncio.TaskGroup() as tasks:
-        turns = [tasks.create_task(_finished(_turn(request, asked, character))) for _ in range(asked.n or 1)]
-    endings = [turn.result() for turn in turns]
-    for ended in endings:
-        if ended.failure is not None:
-            raise problem_of(ended.failure)
-    return json_response(completion(character.name, endings), headers=cut_headers(endings[0].cut))
+        finished = [tasks.create_task(_finished(turn, shows_reasoning)) for turn in turns]
+    responses = [turn.result() for turn in finished]
+    for response in responses:
+        if response.ended.failure is not None:
+            raise problem_of(response.ended.failure)
+    return json_response(completion(character.name, responses), headers=cut_headers(responses[0].ended.cut))
 
 
 async def _streamed(request: web.Request, asked: ChatRequest, character: Character) -> web.StreamResponse:
-    stream = EventStream(request)
-    with suppress(ConnectionError):  # the client is gone
+    async with EventStream(request) as stream:
         try:
             await _stream_choices(stream, request, asked, character)
         except Exception as e:
@@ -74,7 +75,7 @@ async def _streamed(request: web.Request, asked: ChatRequest, character: Charact
 
 
 async def _stream_choices(stream: EventStream, request: web.Request, asked: ChatRequest, character: Character) -> None:
-    chunks = Chunks(character.name, asked.include_usage)
+    chunks = Chunks(character.name, asked.include_usage, request.app[SETTINGS].reasoning == "forward")
     choices = map(chunks.choice, range(asked.n or 1))
     endings = [await _stream_choice(stream, choice, _turn(request, asked, character)) for choice in choices]
     if asked.include_usage:
@@ -104,12 +105,12 @@ def _as_problem(error: Exception) -> Problem:
 
 def _turn(request: web.Request, asked: ChatRequest, character: Character) -> Turn:
     conversation = request.app[CONVERSATIONS].open(character, "completions", items=asked.items())
-    return conversation.respond(asked.turn_options())
+    return conversation.respond(asked.turn_options(request.app[MODEL_OPTIONS].of(asked.model_extra)))
 
 
-async def _finished(turn: Turn) -> TurnEnded:
+async def _finished(turn: Turn, shows_reasoning: bool) -> WholeResponse:
+    response = WholeResponse(shows_reasoning)
     async with aclosing(turn.events()) as events:
-        async for _ in events:
-            pass
-    assert turn.ended is not None
-    return turn.ended
+        async for event in events:
+            response.add(event)
+    return response

@@ -7,6 +7,7 @@ from contextlib import aclosing
 
 from charhost.character.character import Character
 from charhost.conversation.conversation import Conversations
+from charhost.conversation.turn import TurnOptions
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
@@ -28,6 +29,7 @@ class Creation:
         responses: Responses,
         conversations: Conversations,
         asked: ResponsesRequest,
+        options: TurnOptions,
         character: Character,
         owner: str,
     ) -> None:
@@ -39,7 +41,7 @@ class Creation:
         self._input = tuple(asked.items({item.id: item for item in earlier}))
         self._conversation = conversations.open(character, "responses", items=(*earlier, *self._input))
         self._known = {item.id for item in self._conversation.history}
-        self._turn = self._conversation.respond(asked.turn_options())
+        self._turn = self._conversation.respond(options)
         self.response = Response(self._turn.id, character.name, asked)
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from charhost.conversation.turn_events import RequestReady
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
-from charhost.web.keys import AUTHORITY, CONVERSATIONS, RESPONSES
+from charhost.web.keys import AUTHORITY, CONVERSATIONS, MODEL_OPTIONS, RESPONSES
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.responses.chains import StoredResponse
@@ -64,7 +64,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     asked = await talk_request(request, ResponsesRequest)
     character = known_character(request, asked.model)
     owner = request[AUTHORITY].owner
-    creation = Creation(request.app[RESPONSES], request.app[CONVERSATIONS], asked, character, owner)
+    options = asked.turn_options(request.app[MODEL_OPTIONS].of(asked.model_extra))
+    creation = Creation(request.app[RESPONSES], request.app[CONVERSATIONS], asked, options, character, owner)
     if asked.stream:
         return await _streamed(request, creation)
     ended = await creation.finish()
@@ -146,15 +147,15 @@ def _stored(request: web.Request) -> StoredResponse:
 
 
 async def _streamed(request: web.Request, creation: Creation) -> web.StreamResponse:
-    stream = EventStream(request)
     events = ResponseEvents(creation.response)
-    with suppress(ConnectionError):  # the client is gone
+    async with EventStream(request) as stream:
         try:
             async with aclosing(creation.events()) as turn:
                 async for event in turn:
                     if isinstance(event, RequestReady):
                         stream.response.headers.update(cut_headers(event.cut))
-                    await stream.write(events.encode(event))
+                    if frame := events.encode(event):
+                        await stream.write(frame)
         except ConnectionError:
             raise
         except Exception as e:

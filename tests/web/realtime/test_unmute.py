@@ -37,6 +37,8 @@ from tests.web.realtime.unmute_events import (
 class Script:
     """A model that sends its texts, raises exceptions, and waits for events."""
 
+    endpoint = "scripted"
+
     def __init__(self, *lines: str | Delta | Exception | asyncio.Event) -> None:
         self.lines = lines
         self.asked: list[ModelRequest] = []
