@@ -82,6 +82,8 @@ class PublicNames:
 
     def meant_by(self, name: str) -> str | None:
         """Return the module that a public name means here, by its name in the build."""
+        if not self.are_ours:
+            return None
         code = running()
         prefix = code.prefix if code is not None else self.published
         return prefix and prefix + name.removeprefix(ROOT)
