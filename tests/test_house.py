@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
+from configparser import ConfigParser
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -83,6 +85,16 @@ def test_imports_point_down(module: str) -> None:
 def test_every_package_has_its_place() -> None:
     """`charhost/` has only the listed packages, and the listed files beside them."""
     assert {name.split(".")[1] for name in MODULES} == {*ORDER, *GROUND}
+
+
+def test_every_package_is_installed() -> None:
+    """The packages of setup.cfg are the folders with an `__init__.py`, beside those copied from elsewhere."""
+    setup = ConfigParser()
+    setup.read(ROOT / "setup.cfg")
+    copied = tuple(re.findall(r"^(\S+) =", setup["options"]["package_dir"], re.MULTILINE))
+    listed = [name for name in setup["options"]["packages"].split() if not name.startswith(copied)]
+    folders = (path.parent.relative_to(ROOT) for path in PACKAGE.rglob("__init__.py"))
+    assert listed == sorted(".".join(folder.parts) for folder in folders)
 
 
 def test_imports_go_round_in_no_circle() -> None:

@@ -247,7 +247,7 @@ async def test_two_askers_are_served_one_after_the_other(client: Client, store: 
             assert (answer["generation"], farewell["error"]["code"], code) == (number, "characters_reloaded", 1012)
 
 
-async def test_who_leaves_does_not_stop_the_reload(client: Client, store: SlowStore) -> None:
+async def test_disconnecting_does_not_stop_the_reload(client: Client, store: SlowStore) -> None:
     """The reload of a client that has left runs, and nothing waits for the client."""
     async with busy(client, store):
         async with wired(client) as wire:
@@ -255,16 +255,20 @@ async def test_who_leaves_does_not_stop_the_reload(client: Client, store: SlowSt
             await until(lambda: commands(client) == 1)
         await until(lambda: not len(client.app[SESSIONS]))
     await generation(client, 3)
+    assert client.app[MANAGER].current.generation == 3
 
 
-async def test_who_leaves_at_once_is_obeyed(client: Client) -> None:
+async def test_disconnecting_at_once_does_not_stop_the_reload(client: Client) -> None:
     """A reload that came in one packet with the close frame is carried out."""
     async with wired(client) as wire:
         await wire.send("reload")
     await generation(client, 2)
+    assert client.app[MANAGER].current.generation == 2
 
 
-async def test_who_leaves_makes_no_noise(client: Client, store: SlowStore, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_refusal_after_disconnecting_is_logged_as_one(
+    client: Client, store: SlowStore, caplog: pytest.LogCaptureFixture
+) -> None:
     """The refusal of a reload whose client has left is logged as a refusal, not as an unexpected error."""
     async with busy(client, store):
         async with wired(client) as wire:
@@ -276,7 +280,7 @@ async def test_who_leaves_makes_no_noise(client: Client, store: SlowStore, caplo
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
 
-async def test_who_comes_back_meanwhile_does_not_wait_for_the_reload(client: Client, store: SlowStore) -> None:
+async def test_resuming_meanwhile_does_not_wait_for_the_reload(client: Client, store: SlowStore) -> None:
     """A client that lost its connection during its reload resumes at once."""
     async with wired(client) as lost, busy(client, store):
         await lost.send("reload", sessions="keep")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from random import Random
 from typing import Any, Literal
@@ -718,6 +719,8 @@ async def test_any_order(client: Client, script: Script, dialect: Dialect, seed:
         is_last = False
         while not is_last or caller.grammar.running:
             is_last |= (await caller.next())["type"] == "input_audio_buffer.cleared"
+        kinds = Counter(event["type"] for event in caller.events)
+    assert kinds["response.created"] == kinds["response.done"] > 0
 
 
 # Audio that nobody hears

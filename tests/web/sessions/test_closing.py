@@ -106,6 +106,7 @@ async def test_a_drain_holds_nobody_after_its_end(leaves: bool) -> None:
         while ref() is not None:  # the grace of the close message passes
             await asyncio.sleep(0.01)
             gc.collect()
+    assert ref() is None
 
 
 async def test_an_answer_that_was_finished_is_not_cut() -> None:
@@ -212,6 +213,7 @@ async def test_after_the_command_nobody_is_waited_for() -> None:
         done.set()
         await settled(lambda: line.aborted)
         talk.drop_work()
+    assert (line.sent, line.aborted) == ([], True)
 
 
 async def test_commands_of_a_client_that_left_are_dropped() -> None:

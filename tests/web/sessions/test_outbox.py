@@ -83,3 +83,4 @@ async def test_there_is_room_for_a_few() -> None:
     for _ in range(64):
         talk.send("frame")
     await asyncio.wait_for(talk.outbox.room(), 60)
+    assert not talk.outbox.is_crowded
