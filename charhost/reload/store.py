@@ -36,14 +36,12 @@ class Store(Protocol):
     async def attempts(self, limit: int) -> tuple[ReloadReport, ...]:
         """Return the last reports, the newest first."""
 
-    async def attempt(self, reload_id: str) -> ReloadReport | None:
-        """Return the report of one reload."""
+    async def attempt(self, reload_id: str) -> ReloadReport | None: ...
 
     async def generations(self) -> tuple[int, ...]:
         """Return the generations whose sets are kept, the newest first."""
 
-    async def stored(self, generation: int) -> StoredSet | None:
-        """Return the set of one generation."""
+    async def stored(self, generation: int) -> StoredSet | None: ...
 
 
 class MemoryStore:

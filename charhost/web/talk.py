@@ -46,7 +46,7 @@ _STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
 
 
 async def talk_request(request: web.Request, kind: type[Request]) -> Request:
-    """Return the body of a request; raises `Problem`."""
+    """Read the body within its limits; raises `Problem`, also for a page that does not declare JSON."""
     # Pages of any site may post other content types without a preflight (Fetch standard, 2.2.2).
     if hdrs.ORIGIN in request.headers:
         expect_json(request)
@@ -54,7 +54,7 @@ async def talk_request(request: web.Request, kind: type[Request]) -> Request:
 
 
 def parsed_body(body: bytes, kind: type[Request]) -> Request:
-    """Return a body in JSON; raises `Problem`."""
+    """Raise a `Problem` for the first wrong field, in OpenAI's words."""
     try:
         fields = decoded(body)
     except ValueError:

@@ -146,7 +146,7 @@ def event_id_of(event: dict[str, Any]) -> str | None:
 
 
 def checked(event: dict[str, Any]) -> ClientModel:
-    """Return the typed event; raises `InvalidEvent`."""
+    """Raise `InvalidEvent` for an unknown type or a wrong field."""
     kind = KINDS.get(event["type"])
     if kind is None:
         raise unknown_type(event, (*KINDS, *CHARACTER_KINDS))

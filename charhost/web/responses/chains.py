@@ -40,7 +40,6 @@ class StoredResponse:
         return links[::-1]
 
     def items(self) -> Iterator[Item]:
-        """Yield all items of the chain."""
         for link in self.chain():
             yield from link.input
             yield from link.output
@@ -72,7 +71,7 @@ class Chains:
             self._kept.popitem(last=False)
 
     def find(self, response_id: str, owner: str) -> StoredResponse | None:
-        """Return a response of that owner, which is kept longer now."""
+        """Return a response of that owner, and begin its *ttl* again."""
         self._expire()
         _, response = self._kept.get(response_id, (0.0, None))
         if response is None or response.owner != owner:
@@ -81,7 +80,7 @@ class Chains:
         return response
 
     def remove(self, response_id: str, owner: str) -> bool:
-        """Return whether there was such a response of that owner."""
+        """Remove a response of that owner; return whether there was one."""
         if self.find(response_id, owner) is None:
             return False
         del self._kept[response_id]
@@ -93,7 +92,7 @@ class Chains:
             self._kept.popitem(last=False)
 
     def _touch(self, response: StoredResponse) -> None:
-        """Make a chain the last one to go, and its end the first part of it to go."""
+        """Move a chain to the end of the order of removal, its last response before its first."""
         until = self._now() + self._ttl
         for link in reversed(response.chain()):
             if link.id in self._kept:

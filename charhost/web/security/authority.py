@@ -48,7 +48,7 @@ class Gate:
         self._chat_keys = (*settings.api_keys, *self._admin_keys) if settings.api_keys else ()
 
     def authority(self, request: web.Request) -> Authority:
-        """Return the authority of a request.
+        """Decide by the keys, the address and the page of the caller.
 
         If there is an admin key, it alone makes an admin. Otherwise every local caller is one, except a page of another
         site in a local browser (another `Origin`, or a `Host` that was made to resolve to this machine) and requests
