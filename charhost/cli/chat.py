@@ -12,7 +12,7 @@ import aiohttp
 import typer
 from yarl import URL
 
-from charhost.cli.client import Exit, Failure, why_unreachable
+from charhost.cli.client import CommandFailed, Exit, why_unreachable
 from charhost.cli.client_options import HERE, Url, configured
 from charhost.cli.names import unknown_name
 from charhost.text import one_line, printable
@@ -39,14 +39,14 @@ def chat(
     try:
         with suppress(asyncio.CancelledError):  # by Ctrl-C
             asyncio.run(_Chat(url, name, keys[0] if keys else None).run())
-    except Failure as e:
+    except CommandFailed as e:
         typer.echo(f"charhost: {e}", err=True)
         raise typer.Exit(e.status) from e
     if sys.stdin.isatty():  # the cursor is behind the prompt
         typer.echo()
 
 
-class _Away(Failure):
+class _Away(CommandFailed):
     """The server is not there, but may come back."""
 
 
@@ -104,7 +104,7 @@ class _Chat:
                     wait = self._pause(e)
 
     async def _insist(self, answer: aiohttp.ClientResponse) -> None:
-        """Raise `Failure`, with the server's own sentence, for a refusal."""
+        """Raise `CommandFailed`, with the server's own sentence, for a refusal."""
         if answer.status < 400:
             return
         lines = [f"{self._server} refused the conversation: HTTP {answer.status}"]
@@ -113,7 +113,7 @@ class _Chat:
         if answer.status == 401:
             lines.append("The key is read from CHARHOST_API_KEY or CHARHOST_API_KEY_FILE.")
         # A proxy sends these too while its server restarts.
-        kind = _Away if answer.status in (502, 503, 504) else Failure
+        kind = _Away if answer.status in (502, 503, 504) else CommandFailed
         raise kind("\n  ".join(lines), Exit.NOT_AUTHORISED if answer.status == 401 else Exit.REFUSED)
 
     def _pause(self, away: _Away) -> float:
@@ -134,7 +134,9 @@ class _Chat:
         try:
             socket = await http.ws_connect(self._url, params=self._query, protocols=("realtime",), heartbeat=20)
         except aiohttp.WSServerHandshakeError as e:
-            raise Failure(f"{self._server} holds no conversations (HTTP {e.status}): is it a charhost server?") from e
+            raise CommandFailed(
+                f"{self._server} holds no conversations (HTTP {e.status}): is it a charhost server?"
+            ) from e
         except (aiohttp.ClientError, OSError) as e:
             raise _Away(why_unreachable(self._server, e), Exit.UNREACHABLE) from e
         async with socket as self._socket:
@@ -176,17 +178,17 @@ class _Chat:
                 case {"type": "error", "error": {"code": "characters_reloaded", "retry_after_ms": milliseconds}}:
                     wait = milliseconds / 1000
                 case {"type": "error", "error": {"code": "session_not_found"}} if self._looked:
-                    raise Failure(f"{self._server} is back, but {_FORGOTTEN}")
+                    raise CommandFailed(f"{self._server} is back, but {_FORGOTTEN}")
                 case {"type": "error", "error": {"code": "session_not_found"}}:
                     wait, self._query = 0, self._new
                 case {"type": "error", "error": {"code": "model_not_found"}}:
                     known = await self._known(http)
-                    raise Failure(one_line(unknown_name(self._wanted or "", known, f"at {self._server}")))
+                    raise CommandFailed(one_line(unknown_name(self._wanted or "", known, f"at {self._server}")))
             await self._show(socket, event)
         if wait is None and socket.close_code in _WENT_AWAY:
             raise _Away(f"{self._server} went away and did not come back", Exit.UNREACHABLE)
         if wait is None:
-            raise Failure(f"the server ended the conversation (close code {socket.close_code})")
+            raise CommandFailed(f"the server ended the conversation (close code {socket.close_code})")
         return wait
 
     async def _known(self, http: aiohttp.ClientSession) -> list[str]:

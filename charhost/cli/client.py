@@ -38,7 +38,7 @@ EXITS = (
 )
 
 
-class Failure(Exception):
+class CommandFailed(Exception):
     """Why a command fails; `status` is its exit status."""
 
     def __init__(self, reason: str, status: Exit = Exit.REFUSED) -> None:
@@ -58,7 +58,7 @@ class Request:
     if_match: str | None = None
 
     async def send(self) -> tuple[aiohttp.ClientResponse, bytes]:
-        """Return the response and its body, or raise `Failure`. Redirects and proxies would receive the key."""
+        """Return the response and its body, or raise `CommandFailed`. Redirects and proxies would receive the key."""
         try:
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self.timeout)) as http,
@@ -74,9 +74,11 @@ class Request:
                 return response, await response.read()
         except TimeoutError as e:
             where = f"{self.url}{self.path} within {self.timeout:g} s"
-            raise Failure(f"No answer from {where}; the server may still perform the request.", Exit.NO_ANSWER) from e
+            raise CommandFailed(
+                f"No answer from {where}; the server may still perform the request.", Exit.NO_ANSWER
+            ) from e
         except (aiohttp.ClientError, OSError) as e:
-            raise Failure(why_unreachable(self.url, e), Exit.UNREACHABLE) from e
+            raise CommandFailed(why_unreachable(self.url, e), Exit.UNREACHABLE) from e
 
 
 def perform(request: Request, *, as_json: bool, fits: Callable[[Json], bool], show: Callable[[Json], None]) -> None:
@@ -91,7 +93,7 @@ def perform(request: Request, *, as_json: bool, fits: Callable[[Json], bool], sh
             show(document)
         if status is not Exit.DONE:
             complain(_refusal(request.url + request.path, response, document))
-    except Failure as e:
+    except CommandFailed as e:
         complain(one_line(e))
         status = e.status
     except KeyboardInterrupt:
@@ -120,7 +122,7 @@ def _headers(if_match: str | None) -> dict[str, str]:
         headers["Authorization"] = f"Bearer {key.get_secret_value()}"
     # aiohttp would refuse it too, and show the key in its message.
     if not all(map(str.isprintable, headers.values())):
-        raise Failure("The admin key, or the ETag, has characters that no HTTP header can carry.", Exit.USAGE)
+        raise CommandFailed("The admin key, or the ETag, has characters that no HTTP header can carry.", Exit.USAGE)
     return headers
 
 

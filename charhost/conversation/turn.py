@@ -16,7 +16,7 @@ from charhost.conversation.history import History
 from charhost.conversation.items import Item, parted, size
 from charhost.conversation.response_builder import ResponseBuilder
 from charhost.conversation.toolbox import Toolbox
-from charhost.conversation.turn_events import Failure, RequestReady, TurnEnded, TurnEvent
+from charhost.conversation.turn_events import RequestReady, TurnEnded, TurnEvent, TurnFailure
 from charhost.conversation.turn_usage import TurnUsage
 from charhost.errors import PluginFailed
 from charhost.ids import new_id
@@ -93,7 +93,7 @@ class Turn:
         self._end_early(TurnEnded("cancelled", reason=reason))
 
     def fail(self, code: str, message: str) -> None:
-        self._end_early(TurnEnded("failed", failure=Failure(code, message)))
+        self._end_early(TurnEnded("failed", failure=TurnFailure(code, message)))
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events of the turn; the last one is `TurnEnded`, also after an error."""
@@ -235,14 +235,14 @@ class Turn:
     def _is_hidden(self, tool: str) -> bool:
         return tool in self._context.toolbox or tool not in self._client_tools
 
-    def _failure(self, error: Exception) -> Failure:
+    def _failure(self, error: Exception) -> TurnFailure:
         name = self._context.instance.character.name
         if isinstance(error, ModelError):
             self._context.metrics.upstream_errors.labels(error.error_type).inc()
             code = "rate_limit_exceeded" if error.error_type in ("busy", "rate_limited") else "upstream_error"
-            return Failure(code, str(error), error.error_type, error.retry_after)
+            return TurnFailure(code, str(error), error.error_type, error.retry_after)
         if isinstance(error, PluginFailed):
             found = error.failure.exception
-            return Failure("prompt_failed", f"The character {name!r} could not make its prompt ({found}).")
+            return TurnFailure("prompt_failed", f"The character {name!r} could not make its prompt ({found}).")
         log.error("a turn of character %s failed unexpectedly", name, exc_info=error)
-        return Failure("internal_error", UNEXPECTED)
+        return TurnFailure("internal_error", UNEXPECTED)

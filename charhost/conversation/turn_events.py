@@ -8,7 +8,7 @@ from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import FunctionCall, Message
 from charhost.llm.model import Usage
 
-Outcome = Literal["completed", "cancelled", "incomplete", "failed"]
+TurnOutcome = Literal["completed", "cancelled", "incomplete", "failed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class ArgumentsDelta:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class TurnFailure:
     """The error of a turn; `cause` is the error type of a `ModelError`, `retry_after` is in seconds."""
 
     code: str
@@ -72,12 +72,12 @@ class Failure:
 class TurnEnded:
     """The last event; `items` are those that clients see, `reason` explains a cancelled or incomplete turn."""
 
-    outcome: Outcome
+    outcome: TurnOutcome
     items: tuple[Message | FunctionCall, ...] = ()
     usage: Usage = field(default_factory=Usage)
     cut: Cut = field(default_factory=Cut)
     reason: str | None = None
-    failure: Failure | None = None
+    failure: TurnFailure | None = None
 
 
 TurnEvent = RequestReady | ItemAdded | TextDelta | ReasoningDelta | ArgumentsDelta | ItemDone | TurnEnded

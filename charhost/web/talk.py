@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
 
 from charhost.conversation.excerpt import Cut
-from charhost.conversation.turn_events import Failure
+from charhost.conversation.turn_events import TurnFailure
 from charhost.jsontext import decoded
 from charhost.text import FieldProblem, field_path, field_problems
 from charhost.web.body import expect_json, read_body
@@ -67,7 +67,7 @@ def parsed_body(body: bytes, kind: type[Request]) -> Request:
         raise _refused(next(field_problems(e))) from None
 
 
-def problem_of(failure: Failure) -> Problem:
+def problem_of(failure: TurnFailure) -> Problem:
     status = _STATUS.get(failure.cause, 502) if failure.cause is not None else 500
     pause = {"Retry-After": str(max(1, math.ceil(failure.retry_after or 1)))} if status == 429 else None
     return Problem(status, failure.code, failure.message, headers=pause)

@@ -19,13 +19,13 @@ from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Ite
 from charhost.conversation.turn import Turn, TurnOptions
 from charhost.conversation.turn_events import (
     ArgumentsDelta,
-    Failure,
     ItemAdded,
     ItemDone,
     RequestReady,
     TextDelta,
     TurnEnded,
     TurnEvent,
+    TurnFailure,
 )
 from charhost.llm.model import CallDelta, Delta, ErrorType, FinishReason, ModelError, ModelRequest, Usage
 from tests.scripted import (
@@ -332,7 +332,7 @@ async def test_prompt_that_fails(outcome: Any, found: str, caplog: pytest.LogCap
     conversation = make_conversation(ScriptedModel(["Hi."]), make_character(Broken))
     last = await end_of(conversation.respond())
     told = f"The character 'Ada' could not make its prompt ({found})."
-    assert (last.outcome, last.items, last.failure) == ("failed", (), Failure("prompt_failed", told))
+    assert (last.outcome, last.items, last.failure) == ("failed", (), TurnFailure("prompt_failed", told))
     assert "test_turn.py" in caplog.text
     assert words(await events_of(conversation.respond())) == "Hi."
 
@@ -347,7 +347,7 @@ async def test_prompt_that_hangs() -> None:
 
     model = ScriptedModel()
     last = await end_of(make_conversation(model, make_character(Looping), prompt_deadline=0.2).respond())
-    assert last.failure == Failure("prompt_failed", "The character 'Ada' could not make its prompt (LoadTimeout).")
+    assert last.failure == TurnFailure("prompt_failed", "The character 'Ada' could not make its prompt (LoadTimeout).")
     assert model.requests == []
 
 
@@ -368,7 +368,7 @@ async def test_model_that_fails(cause: ErrorType, code: str) -> None:
     """A model's failure has a code, its cause and its words, and when to come back; it is counted by its cause."""
     conversation = make_conversation(ScriptedModel([ModelError(cause, "No answer.", 2.5)], ["Hi."]))
     last = await end_of(conversation.respond())
-    assert (last.outcome, last.failure) == ("failed", Failure(code, "No answer.", cause, 2.5))
+    assert (last.outcome, last.failure) == ("failed", TurnFailure(code, "No answer.", cause, 2.5))
     assert sample(conversation, "upstream_errors_total", error_type=cause) == 1
     assert sample(conversation, "turns_total", front_door="test", outcome="failed") == 1
     assert words(await events_of(conversation.respond())) == "Hi."
@@ -385,7 +385,7 @@ async def test_model_that_fails_in_the_middle() -> None:
 async def test_model_that_breaks(caplog: pytest.LogCaptureFixture) -> None:
     """An unexpected error is logged with its traceback, and sent without."""
     last = await end_of(make_conversation(ScriptedModel(["Hel", RuntimeError("s3cret")])).respond())
-    assert last.failure == Failure("internal_error", "Unexpected error; the server's log has the details.")
+    assert last.failure == TurnFailure("internal_error", "Unexpected error; the server's log has the details.")
     assert "a turn of character Ada failed unexpectedly" in caplog.text
     assert "RuntimeError: s3cret" in caplog.text
 
@@ -394,7 +394,7 @@ async def test_model_that_mixes_up_its_calls() -> None:
     """Arguments without a call end the turn as the model's failure."""
     mixed_up = Delta(calls=(CallDelta(3, None, None, "{}"),))
     last = await end_of(make_conversation(ScriptedModel([mixed_up])).respond())
-    assert last.failure == Failure("upstream_error", "The language model mixed up its tool calls.", "malformed")
+    assert last.failure == TurnFailure("upstream_error", "The language model mixed up its tool calls.", "malformed")
 
 
 # Tools of the character
@@ -783,7 +783,7 @@ async def test_fail() -> None:
     reading, _ = await paused(turn := conversation.respond(), model)
     turn.fail("characters_reloaded", "Characters reloaded.")
     last = await finished(reading)
-    assert (last.outcome, last.failure) == ("failed", Failure("characters_reloaded", "Characters reloaded."))
+    assert (last.outcome, last.failure) == ("failed", TurnFailure("characters_reloaded", "Characters reloaded."))
     assert (last.items[0].status, model.ended) == ("incomplete", 1)
     assert sample(conversation, "turns_total", front_door="test", outcome="failed") == 1
 

@@ -1,4 +1,4 @@
-"""ResponseEvents: a response as the server-sent events of OpenAI's Responses API."""
+"""StreamEvents: a response as the server-sent events of OpenAI's Responses API."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from charhost.web.problems import Problem
 from charhost.web.responses.response import Response, output_item, output_text
 
 
-class ResponseEvents:
+class StreamEvents:
     """Encodes the events of one turn; each has the next sequence number."""
 
     def __init__(self, response: Response) -> None:

@@ -16,7 +16,7 @@ from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.responses.chains import StoredResponse
 from charhost.web.responses.creation import Creation
-from charhost.web.responses.events import ResponseEvents
+from charhost.web.responses.events import StreamEvents
 from charhost.web.responses.input_items import input_fields
 from charhost.web.responses.request import ResponsesRequest
 from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, cut_headers, problem_of, talk_request
@@ -147,7 +147,7 @@ def _stored(request: web.Request) -> StoredResponse:
 
 
 async def _streamed(request: web.Request, creation: Creation) -> web.StreamResponse:
-    events = ResponseEvents(creation.response)
+    events = StreamEvents(creation.response)
     async with EventStream(request) as stream:
         try:
             async with aclosing(creation.events()) as turn:

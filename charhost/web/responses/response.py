@@ -8,7 +8,7 @@ from typing import Any
 
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import FunctionCall, Message
-from charhost.conversation.turn_events import Failure, TurnEnded
+from charhost.conversation.turn_events import TurnEnded, TurnFailure
 from charhost.jsontext import Json
 from charhost.llm.model import Usage
 from charhost.web.responses.request import ResponsesRequest
@@ -108,5 +108,5 @@ def _usage(usage: Usage, cut: Cut) -> Json:
     }
 
 
-def _error(failure: Failure) -> Json:
+def _error(failure: TurnFailure) -> Json:
     return {"code": _CODES.get(failure.code, "server_error"), "message": failure.message}

@@ -9,12 +9,12 @@ import pytest
 from charhost.conversation.items import FunctionCall, Message, Text
 from charhost.conversation.turn_events import (
     ArgumentsDelta,
-    Failure,
     ItemAdded,
     ItemDone,
     TextDelta,
     TurnEnded,
     TurnEvent,
+    TurnFailure,
 )
 from charhost.llm.model import Usage
 from charhost.web.protocol.response_events import ResponseEvents
@@ -119,7 +119,7 @@ def test_why_there_is_no_more(outcome: str, reason: str) -> None:
 
 def test_why_it_failed() -> None:
     """A failure has its code and a text."""
-    details = ended(outcome="failed", failure=Failure("upstream_error", "No."))["status_details"]
+    details = ended(outcome="failed", failure=TurnFailure("upstream_error", "No."))["status_details"]
     assert details == {
         "type": "failed",
         "error": {"type": "server_error", "code": "upstream_error", "message": "No."},
