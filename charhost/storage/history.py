@@ -30,7 +30,7 @@ _COLLECT = (
 )
 
 
-class History:
+class ReloadHistoryTable:
     """A `Store` on the disk: each content of a file once, each snapshot as its changes.
 
     A method that has returned has written. Snapshots that are in memory are not read again.

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from charhost.storage.conversation_table import ConversationTable
 from charhost.storage.database import Database
-from charhost.storage.history import History
+from charhost.storage.history import ReloadHistoryTable
 
 
 class StateFile:
@@ -17,7 +17,7 @@ class StateFile:
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
-        self.history = History(self._database)
+        self.history = ReloadHistoryTable(self._database)
         self.conversations = ConversationTable(self._database)
 
     async def open(self) -> None:

@@ -28,7 +28,7 @@ class WatcherStatus(BaseModel, extra="forbid"):
     restarts: int
 
 
-class Health:
+class WatcherHealth:
     """Owns the status of the watcher, and reports its changes to the metrics and the log."""
 
     def __init__(self, metrics: Metrics, poll: bool) -> None:

@@ -24,7 +24,7 @@ from charhost.report import ReloadReport
 from charhost.settings import Settings
 from charhost.text import timestamp
 from charhost.watch.event_source import EventSource, Place
-from charhost.watch.health import Health, WatcherStatus
+from charhost.watch.health import WatcherHealth, WatcherStatus
 from charhost.watch.mounts import mounted_below, mounted_files, sends_events
 
 log = logging.getLogger("charhost.watch")
@@ -53,7 +53,7 @@ class Watcher:
         self._manager = manager
         self._settings = settings
         self._metrics = metrics
-        self._health = Health(metrics, settings.watch_poll)
+        self._health = WatcherHealth(metrics, settings.watch_poll)
         self._pool = WorkerPool()
         self._hint = asyncio.Event()
         self._tried = manager.applied
