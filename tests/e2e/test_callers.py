@@ -135,7 +135,7 @@ async def test_endless_body_is_given_up(aiohttp_client: Any, client: Client, mon
     assert (await client.get("/v1/health")).status == 200
 
 
-def test_dripping_callers_delay_nobody(server: BlockingServer) -> None:
+def test_dripping_callers_delay_no_other_client(server: BlockingServer) -> None:
     """While fifty bodies never end, another reload is reported."""
     slow = [send(server, b"{", length=100) for _ in range(50)]
     assert server.reload("default")[0] == 200
@@ -314,7 +314,7 @@ async def test_readers_never_see_a_mixture(own_server: BlockingServer) -> None:
     assert len(set(seen)) > 15
 
 
-async def test_clients_that_connect_during_reloads_are_on_the_new_set_or_told(own_server: BlockingServer) -> None:
+async def test_clients_that_connect_during_reloads_are_on_the_new_set_or_notified(own_server: BlockingServer) -> None:
     """Each of 500 sessions opened during reloads is notified, or has the last generation (promise 8)."""
 
     async def talk(session: aiohttp.ClientSession, number: int) -> int | None:

@@ -120,7 +120,7 @@ async def test_each_line_is_answered(server: BlockingServer) -> None:
     assert all(answer.startswith("Ada: ") and len(answer) > 10 for answer in answers)
 
 
-async def test_blank_lines_are_not_said(server: BlockingServer) -> None:
+async def test_blank_lines_are_not_sent(server: BlockingServer) -> None:
     """Lines without a word are passed over, and a last line without its end is a line."""
     status, said, _ = await chat("Ada", "--url", server.url, said="\n   \nHello!")
     assert (status, said.count("Ada: ")) == (0, 1)
@@ -138,7 +138,7 @@ async def test_without_a_name_the_server_chooses(server: BlockingServer) -> None
     assert (status, said.startswith("Ada: ")) == (0, True)
 
 
-async def test_what_was_said_before_is_known(server: BlockingServer) -> None:
+async def test_earlier_messages_are_known(server: BlockingServer) -> None:
     """All lines are one conversation."""
     _, said, _ = await chat("Zoe", "--url", server.url, said="My name is Xaver.\nWhat is my name?\n")
     assert "Xaver" in said.splitlines()[1]
@@ -187,7 +187,7 @@ async def test_key_comes_from_the_environment(directory: Path, monkeypatch: pyte
     assert missing.splitlines()[1:] == ["  The API key is missing: send Authorization: Bearer KEY.", source]
 
 
-async def test_failed_answer_is_told_and_the_talk_goes_on(directory: Path, llmock: LLMock) -> None:
+async def test_failed_response_is_reported_and_the_conversation_continues(directory: Path, llmock: LLMock) -> None:
     """A failure of the model is printed instead of the reply, and the chat continues."""
     async with running(directory, "--llm-url", llmock.base_url("openai"), "--llm-model", "x") as server:
         (await asked_for_models(llmock)).fail(500).reply("Now I can.")
@@ -261,7 +261,7 @@ async def reload(server: Server) -> None:
         assert answer.status == 200
 
 
-async def test_reload_is_told_and_the_talk_goes_on(offline: Server, directory: Path) -> None:
+async def test_reload_is_reported_and_the_conversation_continues(offline: Server, directory: Path) -> None:
     """A reload is printed, and the conversation continues on a new socket without a greeting."""
     async with terminal(offline) as person:
         await person.shows("You: ")

@@ -335,7 +335,7 @@ async def dismiss(server: Server) -> None:
 
 
 @pytest.mark.usefixtures("many_files")
-async def test_all_who_read_are_told_while_others_are_silent_or_stuck(server: Server) -> None:
+async def test_reading_clients_are_notified_while_others_are_silent_or_stuck(server: Server) -> None:
     """The 98 % of clients that read are notified of a reload and closed with 1012, whatever the other 2 % do."""
     readers = await server.crowd(CROWD - 2 * (CROWD // 100))
     silent = [await server.connect() for _ in range(CROWD // 100)]
@@ -366,7 +366,7 @@ def garbage(peer: Peer, payload: bytes) -> None:
 
 
 @pytest.mark.parametrize("answer", [never, twice, garbage])
-async def test_how_a_client_answers_the_close_concerns_nobody_else(
+async def test_the_reply_to_a_close_affects_no_other_client(
     server: Server, answer: Callable[[Peer, bytes], None]
 ) -> None:
     """A client that responds to its close in any other way is gone after the grace period at the latest."""
@@ -515,7 +515,7 @@ async def sessions(client: Client) -> int:
     return sum(entry["sessions"] for entry in status["generations"])
 
 
-async def test_a_handshake_that_comes_byte_by_byte_disturbs_nobody(server: Server) -> None:
+async def test_a_handshake_that_arrives_byte_by_byte_delays_no_other(server: Server) -> None:
     """During a slow handshake a reload notifies other clients, and the new session has the new set."""
     slow, other = await server.dial(), await server.connect()
     text = handshake(server.port)
@@ -543,7 +543,7 @@ async def test_a_client_that_leaves_during_the_handshake_leaves_nothing(server: 
 
 
 @pytest.mark.usefixtures("many_files")
-async def test_each_session_opened_during_a_reload_is_new_or_was_told(server: Server) -> None:
+async def test_each_session_opened_during_a_reload_is_new_or_notified(server: Server) -> None:
     """Of 500 sessions opened while the set is replaced each is on the new generation, or is closed with 1012."""
     opening = asyncio.create_task(server.crowd(500))
     while len(server.peers) < 100:
@@ -600,7 +600,7 @@ async def test_a_handshake_that_is_completed_during_shutdown_is_turned_away(mort
         assert await mortal.exit() == 0
 
 
-async def test_a_session_that_opens_during_shutdown_is_told(settings: Settings) -> None:
+async def test_a_session_that_opens_during_shutdown_is_closed(settings: Settings) -> None:
     """A session whose handshake overlaps the shutdown is closed."""
     app, held, go = create_app(settings), asyncio.Event(), asyncio.Event()
 

@@ -40,7 +40,7 @@ async def test_refused_reload_ends_with_1(server: BlockingServer, tmp_path: Path
     assert f"Directory not found: {tmp_path}/nowhere" in err
 
 
-async def test_key_opens_the_door(directory: Path, tmp_path: Path) -> None:
+async def test_the_key_is_accepted(directory: Path, tmp_path: Path) -> None:
     """With an admin key the commands need it."""
     (tmp_path / "key").write_text("right-key")
     async with running(directory, "--admin-key-file", str(tmp_path / "key")) as guarded:
@@ -49,7 +49,7 @@ async def test_key_opens_the_door(directory: Path, tmp_path: Path) -> None:
             assert (found, key in err) == (status, False)
 
 
-async def test_nobody_reads_the_output(own_server: BlockingServer) -> None:
+async def test_the_output_is_not_read(own_server: BlockingServer) -> None:
     """A closed pipe does not change the exit status."""
     (own_server.directory / "eve.py").write_text(character("Eve"))
     command = f"{' '.join(CHARHOST)} reload --url {own_server.url}"

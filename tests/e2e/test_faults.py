@@ -265,7 +265,7 @@ async def test_upstream_is_unavailable_once(door: type[Visit], serve: Serve, llm
     assert counted(client, "upstream_errors") == {}
 
 
-async def test_pause_that_an_upstream_asks_for_is_told(serve: Serve, llmock: LLMock) -> None:
+async def test_retry_after_of_an_upstream_is_passed_on(serve: Serve, llmock: LLMock) -> None:
     """A client of chat completions receives the upstream's `Retry-After`."""
     client = await serve(llm_url=llmock.fail(429, retry_after=60, **FOR_A_TURN).base_url())
     assert (await Plain(client).turn()).retry_after == "60"
@@ -565,7 +565,7 @@ async def test_character_hangs(where: str, serve: Serve, write: Write, tmp_path:
         assert await all_turns(visits) == [GOOD] * len(ALL)
 
 
-async def test_hanging_tool_is_told_to_the_model(serve: Serve, upstream: Upstream, write: Write) -> None:
+async def test_hanging_tool_is_reported_to_the_model(serve: Serve, upstream: Upstream, write: Write) -> None:
     """The model receives the timeout of its tool, and the metrics count it."""
     write("bad.py", bad(TOOL, HANG))
     client = await serve(tool_deadline=0.1)

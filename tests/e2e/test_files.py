@@ -280,7 +280,7 @@ def test_file_replaced_during_the_load_is_the_one_that_was_hashed(server: Blocki
     server.assert_well(server.stuck())
 
 
-def test_error_at_retirement_is_nobodys(server: BlockingServer, tmp_path: Path) -> None:
+def test_error_at_retirement_affects_no_reload(server: BlockingServer, tmp_path: Path) -> None:
     """An object that raises when its build is retired harms no reload."""
     directory = good_files(tmp_path / "dying")
     (directory / "bob.py").write_text(f"class D:\n    def __del__(self): raise KeyboardInterrupt\nX = D(){BOB}")

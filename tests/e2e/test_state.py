@@ -33,7 +33,7 @@ async def test_ten_kills_at_random_moments_lose_nothing_that_was_acknowledged(tm
     assert min(found[what] for what in ("turns", "items", "reloads", "rollbacks")) > 0, found
 
 
-async def test_a_damaged_file_is_told_of_and_the_server_does_not_begin(directory: Path, tmp_path: Path) -> None:
+async def test_a_damaged_file_is_reported_and_the_server_does_not_start(directory: Path, tmp_path: Path) -> None:
     """A damaged file is one line with the remedy; the server does not start, and the file is unchanged."""
     state = tmp_path / "state.db"
     state.write_bytes(b"SQLite format 3\0" + bytes(8000))
@@ -88,7 +88,7 @@ async def test_a_start_on_a_full_disk_says_so(directory: Path, tmp_path: Path) -
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="setpriv is not installed")
-async def test_a_folder_that_is_closed_is_told_of(directory: Path, tmp_path: Path) -> None:
+async def test_a_read_only_folder_is_reported(directory: Path, tmp_path: Path) -> None:
     """SQLite has to make files beside the state file."""
     (folder := tmp_path / "closed").mkdir(mode=0o555)
     no_root = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()

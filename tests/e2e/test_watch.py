@@ -195,7 +195,7 @@ async def test_bad_save_is_in_the_log(directory: Path, write: Write) -> None:
         assert [c["name"] for c in (await server.get("/v1/characters"))["characters"]] == ["Ada"]
 
 
-async def test_session_is_told_and_closed(directory: Path, write: Write) -> None:
+async def test_session_receives_the_reload_and_is_closed(directory: Path, write: Write) -> None:
     """Under the default policy a save closes every session with 1012, as a manual reload does."""
     write("bob.py", character("Bob"))
     async with serving(directory) as server:
@@ -215,7 +215,7 @@ async def test_only_the_session_of_the_edited_character_is_closed(directory: Pat
         assert (await bob.receive_json(timeout=PATIENCE))["type"] == "session.updated"
 
 
-async def test_session_of_a_removed_character_is_told_so(directory: Path, write: Write) -> None:
+async def test_session_of_a_removed_character_receives_the_reason(directory: Path, write: Write) -> None:
     """Under `close_affected` a session whose character is gone is closed with 4004 (promises 19, 29)."""
     file = write("bob.py", character("Bob"))
     async with serving(directory, "--sessions", "close_affected") as server:

@@ -69,14 +69,14 @@ def errors(metrics: Metrics) -> float | None:
     return metrics.registry.get_sample_value("charhost_conversation_errors_total")
 
 
-async def test_who_waits_is_told_after_the_write(writer: ArchiveWriter, archive: Archive) -> None:
+async def test_waiting_callers_resume_after_the_write(writer: ArchiveWriter, archive: Archive) -> None:
     """The wait for a conversation ends after it is on the disk."""
     writer.note("sess_1", saved)
     await writer.settled()
     assert archive.saved == [(["sess_1"], [])]
 
 
-async def test_with_nothing_to_write_nobody_waits(writer: ArchiveWriter, archive: Archive) -> None:
+async def test_with_nothing_to_write_no_caller_waits(writer: ArchiveWriter, archive: Archive) -> None:
     """Without a change there is no write and no wait."""
     await writer.settled()
     assert archive.saved == []
@@ -133,7 +133,7 @@ async def test_at_the_end_all_is_written(writer: ArchiveWriter, archive: Archive
     assert archive.saved == [(["a"], [])]
 
 
-async def test_a_full_disk_keeps_nobody_waiting_and_is_told_of_once(
+async def test_a_full_disk_delays_no_client_and_is_logged_once(
     writer: ArchiveWriter,
     archive: Archive,
     metrics: Metrics,
@@ -200,7 +200,7 @@ async def test_a_disk_that_hangs_costs_one_wait(
             await asyncio.sleep(0)
 
 
-async def test_who_gives_up_waiting_stops_nothing(writer: ArchiveWriter, archive: Archive) -> None:
+async def test_a_cancelled_wait_stops_nothing(writer: ArchiveWriter, archive: Archive) -> None:
     """Of two waits the one that is not cancelled ends after the write."""
     archive.gate.clear()
     writer.note("a", lambda: saved("a"))

@@ -68,7 +68,7 @@ def claim(disconnected: DisconnectedSessions, session_id: str, owner: str = "") 
     return found
 
 
-def test_what_is_parked_is_found_until_it_is_taken(clock: Clock) -> None:
+def test_a_disconnected_session_is_found_until_it_is_claimed(clock: Clock) -> None:
     """A conversation waits under its id, and for one client only."""
     disconnected, one = disconnected_sessions(10, 60), saved("sess_1")
     disconnected.put(one)
@@ -99,7 +99,7 @@ def test_an_id_alone_opens_nothing(clock: Clock) -> None:
     assert claim(disconnected, "sess_1", "me") is not None
 
 
-def test_what_nobody_comes_for_expires(clock: Clock) -> None:
+def test_an_unclaimed_session_expires(clock: Clock) -> None:
     """After its time a conversation is not found, and not kept either."""
     disconnected = disconnected_sessions(10, 60)
     for session_id in ("sess_1", "sess_2"):
@@ -173,7 +173,7 @@ def test_keeping_can_be_off(clock: Clock, most: int, seconds: float) -> None:
     assert len(disconnected) == 0
 
 
-def test_what_was_said_is_not_in_a_log(clock: Clock) -> None:
+def test_conversations_are_not_in_the_log(clock: Clock) -> None:
     """The representation has neither the text nor the client's settings."""
     assert "Hi" not in repr(saved("sess_1"))
 
@@ -303,7 +303,7 @@ async def test_session_that_was_claimed_and_put_back_while_another_read_the_file
     disconnected.close()
 
 
-async def test_what_nobody_left_is_not_looked_for() -> None:
+async def test_a_guessed_id_is_not_searched_in_the_file() -> None:
     """An id that is guessed costs no look into the file."""
     disconnected = disconnected_sessions(10, 60, left := Left("sess_1"))
     await disconnected.recover()
@@ -312,7 +312,7 @@ async def test_what_nobody_left_is_not_looked_for() -> None:
     disconnected.close()
 
 
-async def test_what_an_earlier_process_left_is_given_to_nobody_else() -> None:
+async def test_a_wrong_key_does_not_extend_a_session_of_an_earlier_process() -> None:
     """A request with another key does not extend the time of an earlier process's conversation."""
     disconnected = disconnected_sessions(10, 60, Left("sess_1"))
     await disconnected.recover()

@@ -106,7 +106,7 @@ async def test_a_model_beside_it_is_ignored(client: Client, script: Script, writ
 
 
 @pytest.mark.parametrize("how", ["reload", "cut line"])
-async def test_what_was_said_of_a_cut_answer_is_kept(client: Client, script: Script, how: str) -> None:
+async def test_the_text_of_a_cut_response_is_kept(client: Client, script: Script, how: str) -> None:
     """The text of a response that was cut is in the history, as an incomplete item."""
     script.then("Once upon", script.go)
     async with calling(client) as lost:
@@ -184,7 +184,7 @@ async def test_a_resumed_session_is_reloaded_like_any_other(client: Client, scri
     assert tags(script.requests[0]) == {"two"}
 
 
-async def test_a_character_that_is_gone_is_said_to_be(client: Client, script: Script, directory: Path) -> None:
+async def test_a_removed_character_is_reported(client: Client, script: Script, directory: Path) -> None:
     """Without its character a conversation is not resumed with another one, and with the character it is again
     (promise 30)."""
     (directory / "bob.py").write_text(character("Bob"))
@@ -221,7 +221,7 @@ async def test_a_session_expires(start: StartClient) -> None:
 
 
 @pytest.mark.parametrize("frame", [b"", b"\x03\xe8", b"\x03\xe8Thank you"])
-async def test_who_hung_up_has_nothing_to_come_back_to(client: Client, script: Script, frame: bytes) -> None:
+async def test_a_normal_close_leaves_nothing_to_resume(client: Client, script: Script, frame: bytes) -> None:
     """A normal close by the client ends the conversation, also that of a page, which has no code."""
     async with calling(client) as lost:
         await lost.ws._writer.send_frame(frame, WSMsgType.CLOSE)
@@ -300,7 +300,7 @@ async def test_the_same_key_may_come_as_a_subprotocol(start: StartClient) -> Non
     await again.close()
 
 
-async def test_without_a_key_nothing_is_said_of_sessions(start: StartClient) -> None:
+async def test_without_a_key_sessions_are_not_revealed(start: StartClient) -> None:
     """A page with a wrong key is refused for that, and a session with the requested id continues."""
     client = await start(api_key="mine")
     ws, found = await created(client, **bearer("mine"))
@@ -388,7 +388,7 @@ async def survivor(client: Client, sockets: list[ClientWebSocketResponse]) -> Cl
     return next(ws for ws in sockets if ws.get_extra_info("sockname") == name)
 
 
-async def test_who_leaves_while_waiting_harms_nobody(start: StartClient) -> None:
+async def test_disconnecting_while_waiting_affects_no_other_client(start: StartClient) -> None:
     """A client that gives up while the first socket is being closed leaves the conversation to the next."""
     client = await start(close_grace=0.5)
     async with stuck_client(client) as stuck:
@@ -401,7 +401,7 @@ async def test_who_leaves_while_waiting_harms_nobody(start: StartClient) -> None
         await impatient.close()
 
 
-async def test_a_parked_conversation_holds_no_build(client: Client, script: Script, write: Write) -> None:
+async def test_a_disconnected_session_holds_no_build(client: Client, script: Script, write: Write) -> None:
     """A saved conversation refers to its character only by name (promise 25)."""
     async with calling(client) as lost:
         await lost.respond()
@@ -412,7 +412,7 @@ async def test_a_parked_conversation_holds_no_build(client: Client, script: Scri
     await builds(client, 1)
 
 
-async def test_those_who_wait_are_counted(client: Client, script: Script) -> None:
+async def test_disconnected_sessions_are_counted(client: Client, script: Script) -> None:
     """The gauge counts the sessions that can be resumed, without those that were."""
     async with calling(client) as lost, calling(client) as other:
         await reload(client)

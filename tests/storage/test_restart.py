@@ -306,7 +306,7 @@ async def test_a_conversation_outlives_many_restarts(serving: Serving) -> None:
     assert [message["content"] for message in script.messages if message["role"] == "user"] == ["0.", "1.", "2.", "3."]
 
 
-async def test_who_said_goodbye_is_forgotten(serving: Serving) -> None:
+async def test_a_session_with_a_normal_close_is_forgotten(serving: Serving) -> None:
     """A conversation that its client ended is not in the file."""
     async with serving() as client:
         async with calling(client) as caller:
@@ -317,7 +317,7 @@ async def test_who_said_goodbye_is_forgotten(serving: Serving) -> None:
         assert await refusal(client, session_id(caller)) == NOT_FOUND
 
 
-async def test_what_nobody_came_back_for_is_forgotten(serving: Serving) -> None:
+async def test_an_unclaimed_session_is_forgotten(serving: Serving) -> None:
     """After --resume-ttl, which begins with the server, it is dropped."""
     async with serving() as client, calling(client) as lost:
         await talk(client, lost, "One.")
@@ -508,7 +508,7 @@ async def test_of_two_that_come_back_for_one_session_the_second_takes_over(servi
             assert (await end)[1] == 1001
 
 
-async def test_a_file_that_hangs_costs_no_farewell(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_file_that_hangs_costs_no_close_message(serving: Serving, monkeypatch: pytest.MonkeyPatch) -> None:
     """A session that is closed does not wait for the disk, and its client receives the reason (promise 29)."""
     async with serving() as client:
         begun = asyncio.Event()
@@ -529,7 +529,7 @@ async def test_a_file_that_hangs_costs_no_farewell(serving: Serving, monkeypatch
         monkeypatch.setattr("charhost.resume.archive.SAVE_DEADLINE", 0.01)
 
 
-async def test_a_history_that_cannot_be_read_is_told_of(serving: Serving) -> None:
+async def test_an_unreadable_history_is_reported(serving: Serving) -> None:
     """A history that cannot be read is an error of requests for it and of rollbacks; the set serves."""
     async with serving() as client:
         await conversations(client)._database.close()

@@ -136,7 +136,7 @@ async def test_one_of_another_user_is_refused(path: Path) -> None:
         await StateFile(path).open()
 
 
-async def test_a_second_server_is_told_that_it_is_in_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_second_server_is_refused_a_file_in_use(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file in use by another server is refused, and that server is not affected."""
     for module in ("database", "integrity"):
         monkeypatch.setattr(f"charhost.storage.{module}.HANDOVER", 0.05)
@@ -492,7 +492,7 @@ class Stuck:
         connection(file).submit(lambda _: self.answers.wait())
 
 
-async def test_a_disk_that_does_not_answer_keeps_nobody(
+async def test_a_disk_that_does_not_respond_delays_no_client(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With a disk that does not return calls fail after a while, closing ends, and the process can end."""
@@ -680,7 +680,7 @@ async def test_a_conversation_that_went_on_after_a_restart_is_whole(path: Path) 
     assert [item.text for item in kept.items if isinstance(item, Message)] == ["a", "b"]
 
 
-async def test_what_is_over_is_dropped_with_all_that_was_said(path: Path) -> None:
+async def test_an_ended_session_is_deleted_with_its_messages(path: Path) -> None:
     """Nothing of it stays in the tables."""
     async with opened(path) as file:
         await file.conversations.save([saved(message("a")), saved(message("b"), session="sess_2")], [])
@@ -699,7 +699,7 @@ async def test_at_the_start_the_last_ones_are_kept(path: Path) -> None:
         assert await file.conversations.find("a") is None
 
 
-async def test_what_was_being_said_when_the_process_ended_is_incomplete(path: Path) -> None:
+async def test_a_response_running_when_the_process_ended_is_incomplete(path: Path) -> None:
     """An item that was in progress when the process ended is incomplete."""
     async with opened(path) as file:
         await file.conversations.save([saved(Message(role="assistant", parts=(), status="in_progress"))], [])

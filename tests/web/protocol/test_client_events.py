@@ -84,7 +84,7 @@ def test_the_id_of_an_event() -> None:
     assert [event_id_of(event) for event in ({"event_id": "e1"}, {"event_id": 5}, {})] == ["e1", None, None]
 
 
-def test_a_session_update_carries_the_clients_wishes() -> None:
+def test_a_session_update_carries_the_clients_parameters() -> None:
     """The session of an update is passed on unchanged."""
     session = {"model": "Ada", "instructions": "Be brief."}
     assert parsed({"type": "session.update", "session": session}) == SessionUpdate(session=session)
@@ -99,7 +99,7 @@ def test_a_message_is_read() -> None:
     assert event.item.content == [InputText(type="input_text", text="Hi")]
 
 
-def test_a_response_may_wish_nothing() -> None:
+def test_a_response_may_set_no_parameter() -> None:
     """`response` is optional, and may be null."""
     for event in ({"type": "response.create"}, {"type": "response.create", "response": None}):
         assert parsed(event) == ResponseCreate(response=None)

@@ -96,7 +96,7 @@ def test_an_aside() -> None:
     assert len(sent) == 5
 
 
-def test_the_end_repeats_what_was_said() -> None:
+def test_the_last_event_repeats_the_text() -> None:
     """The end of a response has all its items, as they were sent."""
     response = ended(items=(SAID, CALLED))
     assert [item["id"] for item in response["output"]] == ["item_1", "item_2"]

@@ -29,7 +29,7 @@ def test_nothing_is_wished_unasked() -> None:
     assert wished(instructions="", tools=[]) == {"instructions": "", "tools": []}
 
 
-def test_null_is_no_wish() -> None:
+def test_null_sets_no_parameter() -> None:
     """Null is ignored, as SDKs send it for unset fields, except where it turns a setting off."""
     assert wished(instructions=None, tools=None, model=None, audio=None, voice=None) == {}
     assert wished(tracing=None) == {"tracing": None}
@@ -125,7 +125,7 @@ def test_what_is_in_the_way_is_named() -> None:
     assert refused(voice="x", audio=5)[:2] == ("invalid_type", "session.audio")
 
 
-def test_a_response_may_wish_for_more() -> None:
+def test_a_response_may_set_more_parameters() -> None:
     """Conversation, metadata and input are of one response only."""
     raw = {"conversation": "none", "metadata": {"a": "b"}, "input": [{"type": "item_reference", "id": "x"}]}
     assert read(ResponseParams, raw, "response").model_dump(exclude_unset=True) == raw

@@ -133,7 +133,7 @@ async def test_the_characters_are_listed(client: Client, write: Write, directory
     )
 
 
-async def test_whoever_may_talk_may_list(client: Client) -> None:
+async def test_listing_needs_no_authority(client: Client) -> None:
     """A list needs no authority, as `GET /v1/characters` has the same."""
     async with wired(client, headers=FOREIGN) as wire:
         assert (await wire.ask("list"))["character_count"] == 1
@@ -471,7 +471,7 @@ ROWS = [
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.case)
-async def test_every_outcome_is_told_as_over_http(
+async def test_every_outcome_is_reported_as_over_http(
     row: Row, start: StartClient, directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """For each outcome the response, the report, the metric, the log line and the history agree (promise 5)."""

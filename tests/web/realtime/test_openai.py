@@ -260,7 +260,7 @@ async def test_character_opens_the_talk(caller: Caller, script: Script) -> None:
 # session.update
 
 
-async def test_session_is_told_in_full(caller: Caller) -> None:
+async def test_session_event_is_complete(caller: Caller) -> None:
     """Everything that 3.1 lists is there, and the character's prompt is not."""
     session = caller.events[0]["session"]
     assert {key: session[key] for key in ("type", "object", "model", "instructions", "tools", "tool_choice")} == {
@@ -378,7 +378,7 @@ async def test_item_during_a_response(caller: Caller, script: Script) -> None:
     assert [message["content"] for message in script.requests[1].messages[-2:]] == ["Once", "Wait!"]
 
 
-async def test_delete_of_the_item_that_is_being_said(caller: Caller, script: Script) -> None:
+async def test_delete_of_the_item_in_progress(caller: Caller, script: Script) -> None:
     """A response whose item is deleted continues to its end, and the item is not sent to the model again."""
     script.then("Once", script.go, " upon")
     await caller.send("response.create")
@@ -420,7 +420,7 @@ async def test_response_beside_the_conversation(caller: Caller, script: Script) 
     assert "Aside." not in str(script.requests[2].messages)
 
 
-async def test_items_of_an_aside_are_not_told(caller: Caller, script: Script) -> None:
+async def test_items_outside_the_conversation_are_not_announced(caller: Caller, script: Script) -> None:
     """A response of no conversation has no conversation items."""
     await caller.respond(conversation="none")
     trace = [kind for kind in MESSAGE if not kind.startswith("conversation.")]
@@ -436,7 +436,7 @@ async def test_input_is_all_that_the_model_hears(caller: Caller, script: Script)
     assert [m["content"] for m in script.requests[0].messages] == ["Be kind.", "This.", "And this."]
 
 
-async def test_wishes_for_one_response(caller: Caller, script: Script) -> None:
+async def test_parameters_for_one_response(caller: Caller, script: Script) -> None:
     """The fields of a response.create are valid for that response only."""
     wishes = {"instructions": "Once.", "tools": [WEATHER], "max_output_tokens": 9}
     done = await caller.respond(**wishes, metadata={"a": "b"})
@@ -451,7 +451,7 @@ async def test_wishes_for_one_response(caller: Caller, script: Script) -> None:
     assert (second.messages[0]["content"], len(second.tools), second.options) == ("Be kind.", 0, {})
 
 
-async def test_wishes_of_a_beta_client(client: Client, script: Script) -> None:
+async def test_parameters_of_a_beta_client(client: Client, script: Script) -> None:
     """In the beta dialect a response is wished for, and described, with the names of then."""
     async with calling(client, "beta") as caller:
         await caller.update(voice="x", output_audio_format="g711_ulaw")

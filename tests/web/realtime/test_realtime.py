@@ -95,7 +95,7 @@ async def test_mismatched_subprotocols_without_a_key_are_logged(
     assert "x.unknown" in caplog.text
 
 
-async def test_a_plain_get_is_told_to_upgrade(client: Client) -> None:
+async def test_a_plain_get_requires_an_upgrade(client: Client) -> None:
     """A request without a WebSocket handshake is refused, with the missing header."""
     answer = await client.get(REALTIME)
     assert (answer.status, answer.headers["Upgrade"]) == (426, "websocket")
@@ -137,7 +137,7 @@ async def test_without_the_key_there_is_no_handshake(start: StartClient, headers
     assert refused.value.status == 401
 
 
-async def test_without_the_key_not_even_the_protocol_is_told(start: StartClient) -> None:
+async def test_without_the_key_the_protocol_is_not_revealed(start: StartClient) -> None:
     """With a configured key a plain request without it is refused for that first."""
     client = await start(api_key="s3cret")
     assert (await client.get(REALTIME)).status == 401
@@ -541,7 +541,7 @@ async def test_a_long_path_does_not_change_the_close_code(client: Client, tmp_pa
 
 
 @pytest.mark.parametrize("name", [b"caf\xe9", "développeuse".encode()])
-async def test_any_path_can_be_told(start: StartClient, tmp_path: Path, name: bytes) -> None:
+async def test_any_path_can_be_reported(start: StartClient, tmp_path: Path, name: bytes) -> None:
     """A directory whose name is not UTF-8 is reloaded, and named in the close message (promise 29)."""
     directory = tmp_path / os.fsdecode(name)
     directory.mkdir()
@@ -599,7 +599,7 @@ async def test_frames_on_their_way_come_before_the_close_message(client: Client)
     assert (received[-1]["error"]["code"], code) == ("characters_reloaded", 1012)
 
 
-async def test_a_session_is_of_one_generation_or_was_told(client: Client, write: Write) -> None:
+async def test_a_session_is_of_one_generation_or_notified(client: Client, write: Write) -> None:
     """Sessions that are opened during reloads are on the set that serves, or get the close message (promise 8)."""
 
     async def talk() -> tuple[str, int | None]:
@@ -647,7 +647,7 @@ async def test_a_swap_during_the_handshake_is_not_missed(
             assert (await events(ws))[1] == 1012
 
 
-async def test_a_client_that_does_not_read_delays_nobody(start: StartClient) -> None:
+async def test_a_client_that_does_not_read_delays_no_other(start: StartClient) -> None:
     """A client that does not read delays neither the report nor other clients' close, and is disconnected (promise
     14)."""
     client = await start(close_grace=0.2)
@@ -662,7 +662,7 @@ async def test_a_client_that_does_not_read_delays_nobody(start: StartClient) -> 
     assert closed(client, "reload") == 2
 
 
-async def test_a_silent_client_delays_nobody(start: StartClient) -> None:
+async def test_a_silent_client_delays_no_other(start: StartClient) -> None:
     """A client that does not return the close frame delays no other (promise 14)."""
     client = await start(close_grace=600)
     sockets = [await client.ws_connect(REALTIME, autoclose=False) for _ in range(20)]

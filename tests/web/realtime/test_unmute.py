@@ -237,7 +237,7 @@ async def test_a_word_is_not_held_back(client: Client, connect: Connect) -> None
         assert texts(TextDelta, await talk.until("response.text.delta")) == ["Hello"]
 
 
-async def test_what_is_said_after_a_tool_is_a_word_of_its_own(client: Client, connect: Connect) -> None:
+async def test_text_after_a_tool_begins_a_new_word(client: Client, connect: Connect) -> None:
     """The words before and after a tool call are separate, and the call is not sent."""
     call = Delta(calls=(CallDelta(0, "call_1", "nothing", "{}"),))
     script = play(client, "Wait.", call, Delta(finish="tool_calls"))
@@ -461,7 +461,7 @@ def test_the_wait_for_sound_is_a_second() -> None:
     assert "\nGREETING_DELAY = 1.0\n" in source
 
 
-async def test_who_leaves_before_the_greeting_is_gone_at_once(client: Client, connect: Connect) -> None:
+async def test_disconnecting_before_the_greeting_ends_the_session_at_once(client: Client, connect: Connect) -> None:
     """The wait for audio ends with the connection, without a request to the model."""
     script = play(client, "Hi.")
     async with connect() as talk:
@@ -472,7 +472,7 @@ async def test_who_leaves_before_the_greeting_is_gone_at_once(client: Client, co
     assert script.asked == []
 
 
-async def test_who_leaves_in_mid_answer_stops_the_model(client: Client, connect: Connect) -> None:
+async def test_disconnecting_in_mid_response_stops_the_model(client: Client, connect: Connect) -> None:
     """The model of a client that left is stopped."""
     play(client, "Hello ", asyncio.Event())
     async with connect() as talk:
