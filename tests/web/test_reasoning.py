@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Client
 from tests.strict_upstream import strict_upstream
-from tests.web.test_attachments import CHAT, HI, LOOKER, served, talked
+from tests.web.thinking_upstream import CHAT, HI, LOOKER, served, talked
 
 TAGS = ("<th", "ink>I should", " look.</th", "ink>\n\n", "Hello", " from", " the", " model.")
 ASKED = {"model": "Ada", "messages": [HI]}

@@ -11,7 +11,7 @@ import pytest
 
 from charhost.web import event_stream
 from tests.strict_upstream import strict_upstream
-from tests.web.test_attachments import CHAT, HI, served
+from tests.web.thinking_upstream import CHAT, HI, served
 
 ASKED: dict[str, Any] = {"model": "Ada", "messages": [HI], "stream": True}
 LIMIT = 30
