@@ -171,10 +171,11 @@ VALUES: Mapping[str, Callable[[Any], bool]] = {
 
 @dataclass
 class StrictUpstream:
-    """Refuses what its modes object to and values out of range; says `words`, or calls the first tool once."""
+    """Refuses what its modes object to and values out of range; says `words`, or makes `calls` of as many tools."""
 
     modes: tuple[str, ...] = ()
     words: tuple[str, ...] = ("Hello", " from", " the", " model.")
+    calls: int = 1
     requests: list[dict[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
@@ -213,8 +214,10 @@ class StrictUpstream:
 
     def _deltas(self, fields: Fields) -> Iterator[tuple[Mapping[str, Any], str | None]]:
         if fields.get("tools") and fields["messages"][-1]["role"] != "tool":
-            function = {"name": fields["tools"][0]["function"]["name"], "arguments": "{}"}
-            yield {"tool_calls": [{"index": 0, "id": "call_1", "type": "function", "function": function}]}, None
+            for index, tool in enumerate(fields["tools"][: self.calls]):
+                function = {"name": tool["function"]["name"], "arguments": "{}"}
+                call = {"index": index, "id": f"call_{index + 1}", "type": "function", "function": function}
+                yield {"tool_calls": [call]}, None
             yield {}, "tool_calls"
             return
         for word in self.words:

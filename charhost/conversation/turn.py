@@ -33,6 +33,7 @@ _OPENER = {"role": "user", "content": "Hello."}
 _ANSWER_SHARE = 1 / 4
 # Characters per token differ between texts.
 _MARGIN = 0.9
+_Choice = str | Mapping[str, Any] | None
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -45,7 +46,7 @@ class TurnOptions:
 
     instructions: str = ""
     tools: Sequence[Mapping[str, Any]] = ()
-    tool_choice: str | Mapping[str, Any] | None = None
+    tool_choice: _Choice = None
     options: Mapping[str, Any] = field(default_factory=dict)
     items: Sequence[Item] | None = None
     recorded: bool = True
@@ -78,7 +79,8 @@ class Turn:
         self._options = options
         # A copy: items that are added from now on belong to the next turn.
         self._input = list(context.history if options.items is None else options.items)
-        self._client_tools = {tool["function"]["name"] for tool in options.tools}
+        names = (tool["function"]["name"] for tool in options.tools)
+        self._client_tools = {name for name in names if name not in context.toolbox}
         self._builder = ResponseBuilder(context.history if options.recorded else History(), self._is_hidden)
         self._usage = TurnUsage(context.metrics, context.history, context.front_door)
         self._cut = Cut()
@@ -106,7 +108,9 @@ class Turn:
                 ending = self._early_end or TurnEnded("failed", failure=self._failure(e))
             for event in self._builder.close("incomplete"):
                 yield event
-            self.ended = replace(ending, items=self._builder.shown, usage=self._usage.total(), cut=self._cut)
+            made = tuple(self._builder.items)
+            usage = self._usage.total()
+            self.ended = replace(ending, items=self._builder.shown, made=made, usage=usage, cut=self._cut)
             yield self.ended
         finally:
             for _ in self._builder.close("incomplete"):  # the reader stopped early
@@ -212,24 +216,41 @@ class Turn:
         log.info("a long conversation with %s: %d messages left out, %d shortened", name, cut.left_out, cut.shortened)
 
     def _request(self, messages: list[dict[str, Any]], round_: int) -> ModelRequest:
-        tools = self._context.toolbox.beside(self._options.tools)
-        choice = self._options.tool_choice
-        if round_ == self._context.settings.tool_rounds:
-            choice = "none"  # the limit of tool rounds: force a text
-        elif round_ > 0 and choice not in (None, "none"):
-            choice = "auto"  # the required call has been made
+        tools, choice = self._tools(round_ == self._context.settings.tool_rounds, round_ == 0)
         request = ModelRequest(
             messages=messages + as_messages(self._builder.items),
             tools=tools,
             tool_choice=choice if tools else None,
             options=self._options.options,
-            needs_tools=bool(self._options.tools) or self._options.tool_choice not in (None, "auto", "none"),
+            needs_tools=any(map(self._is_client_tool, tools)) or choice not in (None, "auto", "none"),
         )
         self._usage.start_round(request)
         return request
 
-    def _is_hidden(self, tool: str) -> bool:
-        return tool in self._context.toolbox or tool not in self._client_tools
+    def _tools(self, is_last: bool, is_first: bool) -> tuple[Sequence[Mapping[str, Any]], _Choice]:
+        """Return the tools of a round and the choice among them, which the client makes about its own tools only."""
+        toolbox, choice = self._context.toolbox, self._options.tool_choice
+        own, tools = toolbox.beside(()), toolbox.beside(self._options.tools)
+        if choice == "none" and own:
+            return own, "none" if is_last else None
+        if self._must_call(choice):  # the turn ends with the call
+            return ([tool for tool in tools if self._is_client_tool(tool)] if is_last else tools), choice
+        if is_last:  # force a text
+            return tools, "none"
+        return tools, choice if is_first or choice in (None, "none") else "auto"
+
+    def _must_call(self, choice: _Choice) -> bool:
+        """Return whether the model has to call one of the client's tools."""
+        match choice:
+            case {"function": {"name": str(name)}}:
+                return name in self._client_tools
+        return choice == "required" and bool(self._client_tools)
+
+    def _is_client_tool(self, tool: Mapping[str, Any]) -> bool:
+        return tool["function"]["name"] in self._client_tools
+
+    def _is_hidden(self, name: str) -> bool:
+        return name not in self._client_tools or self._options.tool_choice == "none"
 
     def _failure(self, error: Exception) -> Failure:
         name = self._context.instance.character.name

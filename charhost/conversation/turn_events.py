@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from charhost.conversation.excerpt import Cut
-from charhost.conversation.items import FunctionCall, Message
+from charhost.conversation.items import FunctionCall, Item, Message
 from charhost.llm.model import Usage
 
 Outcome = Literal["completed", "cancelled", "incomplete", "failed"]
@@ -61,7 +61,10 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnded:
-    """The last event; `items` are those that clients see, `reason` explains a cancelled or incomplete turn."""
+    """The last event; `items` are those that clients see, `reason` explains a cancelled or incomplete turn.
+
+    Among `made` are also the calls that the server ran, and their results.
+    """
 
     outcome: Outcome
     items: tuple[Message | FunctionCall, ...] = ()
@@ -69,6 +72,7 @@ class TurnEnded:
     cut: Cut = field(default_factory=Cut)
     reason: str | None = None
     failure: Failure | None = None
+    made: tuple[Item, ...] = ()
 
 
 TurnEvent = RequestReady | ItemAdded | TextDelta | ArgumentsDelta | ItemDone | TurnEnded

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from charhost.character.character import CharacterSet
 from charhost.character.worker_pool import WorkerPool
+from charhost.conversation.continued import ContinuedConversations
 from charhost.conversation.conversation import Conversations
 from charhost.errors import ReloadRejected, SettingsError
 from charhost.llm.openai.endpoint import Endpoint
@@ -35,6 +36,7 @@ from charhost.web.docs.handler import api_page, manual_index, manual_page, opena
 from charhost.web.docs.manual import Manual
 from charhost.web.keys import (
     API,
+    CONTINUED,
     CONVERSATIONS,
     DISCONNECTED,
     GATE,
@@ -117,6 +119,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     pool = WorkerPool()
     app[MODELS] = UpstreamModels(settings)
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
+    app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl)
     app[RESPONSES] = Responses(settings.resume_ttl)
     app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, store)
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None

@@ -12,6 +12,7 @@ from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, Request
 from charhost.jsontext import encoded
 from charhost.llm.model import FinishReason
 from charhost.web.completions.response import completion_id, finish_reason, gap, token_usage
+from charhost.web.server_calls import server_calls
 
 
 class StreamedEvent(BaseModel):
@@ -28,20 +29,22 @@ class StreamedEvent(BaseModel):
 class Chunks:
     """Encodes the events of turns as the chunks of one stream; the part that they share is encoded once."""
 
-    def __init__(self, model: str, include_usage: bool) -> None:
+    def __init__(self, model: str, include_usage: bool, shows_calls: bool = False) -> None:
         stamp = {"id": completion_id(), "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
         self._head = b"data: " + encoded(stamp)[:-1] + b',"choices":'
+        self._shows_calls = shows_calls
         self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
 
     def choice(self, index: int) -> ChoiceChunks:
-        return ChoiceChunks(self._head + b'[{"index":%d,"delta":' % index, b"}]" + self._tail)
+        return ChoiceChunks(self._head + b'[{"index":%d,"delta":' % index, b"}]" + self._tail, self._shows_calls)
 
     def usage(self, endings: list[TurnEnded]) -> bytes:
         return self._head + b'[],"usage":' + encoded(token_usage(endings)) + b"}\n\n"
 
 
 class ChoiceChunks:
-    def __init__(self, head: bytes, tail: bytes) -> None:
+    def __init__(self, head: bytes, tail: bytes, shows_calls: bool) -> None:
+        self._shows_calls = shows_calls
         self._head = head
         self._tail = tail
         self._begun = False
@@ -71,7 +74,8 @@ class ChoiceChunks:
             case ArgumentsDelta(text=text):
                 return self._call({"function": {"arguments": text}})
             case TurnEnded():
-                return self._chunk({}, finish_reason(event))
+                delta = {"charhost_tools": server_calls(event)} if self._shows_calls else {}
+                return self._chunk(delta, finish_reason(event))
         return b""
 
     def _joined(self, text: str) -> str:

@@ -44,6 +44,10 @@ def _choice(value: Any) -> Any:
     return value
 
 
+def _object(value: Any) -> Any:
+    return value if isinstance(value, dict) else {}
+
+
 def _small(value: Any) -> Any:
     if isinstance(value, dict) and len(value) > 1_000:
         raise PydanticCustomError("too_many", "expected at most 1,000 entries")
@@ -100,6 +104,10 @@ class ChatRequest(_Options):
         BeforeValidator(_functions, json_schema_input_type=list[Tool | ForeignTool] | None),
     ] = None
     tool_choice: Annotated[Any, BeforeValidator(_choice, json_schema_input_type=str | dict[str, Any] | None)] = None
+    metadata: Annotated[dict[str, Any], BeforeValidator(_object)] | None = Field(
+        default=None,
+        description='`{"charhost_tools": "visible"}` shows an admin the calls that the server ran.',
+    )
 
     @property
     def include_usage(self) -> bool:

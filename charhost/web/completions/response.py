@@ -11,6 +11,7 @@ from charhost.ids import new_id
 from charhost.llm.model import FinishReason, Usage
 from charhost.report import absent
 from charhost.web.completions.messages import Call, CalledFunction
+from charhost.web.server_calls import ServerCall, server_calls
 
 
 class _Piece(BaseModel):
@@ -30,6 +31,9 @@ class ResponseMessage(_Piece):
     content: str | None = Field(description="Null where it only calls tools.")
     refusal: None
     tool_calls: list[ToolCall] | None = Field(default=None, exclude_if=absent)
+    charhost_tools: list[ServerCall] | None = Field(
+        default=None, exclude_if=absent, description="The calls that the server ran, for an admin that asked for them."
+    )
 
 
 class Choice(_Piece):
@@ -69,14 +73,14 @@ class ChatCompletion(_Piece):
     usage: TokenUsage
 
 
-def completion(model: str, endings: list[TurnEnded]) -> ChatCompletion:
+def completion(model: str, endings: list[TurnEnded], shows_calls: bool = False) -> ChatCompletion:
     return ChatCompletion(
         id=completion_id(),
         object="chat.completion",
         created=int(time.time()),
         model=model,
         choices=[
-            Choice(index=index, message=_message(ended), logprobs=None, finish_reason=finish_reason(ended))
+            Choice(index=index, message=_message(ended, shows_calls), logprobs=None, finish_reason=finish_reason(ended))
             for index, ended in enumerate(endings)
         ],
         usage=token_usage(endings),
@@ -109,7 +113,7 @@ def token_usage(endings: list[TurnEnded]) -> TokenUsage:
     )
 
 
-def _message(ended: TurnEnded) -> ResponseMessage:
+def _message(ended: TurnEnded, shows_calls: bool) -> ResponseMessage:
     text, calls = "", []
     for item in ended.items:
         if isinstance(item, Message):
@@ -118,4 +122,10 @@ def _message(ended: TurnEnded) -> ResponseMessage:
             function = CalledFunction(name=item.name, arguments=item.arguments)
             calls.append(ToolCall(id=item.call_id, function=function))
     content = text if text or not calls else None
-    return ResponseMessage(role="assistant", content=content, refusal=None, tool_calls=calls or None)
+    return ResponseMessage(
+        role="assistant",
+        content=content,
+        refusal=None,
+        tool_calls=calls or None,
+        charhost_tools=server_calls(ended) if shows_calls else None,
+    )

@@ -6,12 +6,15 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from charhost.character.character import Character
+from charhost.conversation.continued import ContinuedConversations
 from charhost.conversation.conversation import Conversations
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
 from charhost.web.responses.request import ResponsesRequest
 from charhost.web.responses.response import Response
+from charhost.web.security.authority import Authority
+from charhost.web.server_calls import are_visible
 
 
 class Responses:
@@ -27,17 +30,23 @@ class Creation:
         self,
         responses: Responses,
         conversations: Conversations,
+        continued: ContinuedConversations,
         asked: ResponsesRequest,
         character: Character,
-        owner: str,
+        authority: Authority,
     ) -> None:
-        self.owner = owner
+        self.owner = authority.owner
+        self.shows_calls = are_visible(asked.metadata, authority.admin)
         self._responses = responses
         self._is_stored = asked.is_stored
-        self._previous = _previous(responses.chains, asked, owner)
+        self._previous = _previous(responses.chains, asked, self.owner)
         earlier = list(self._previous.items()) if self._previous is not None else []
         self._input = tuple(asked.items({item.id: item for item in earlier}))
-        self._conversation = conversations.open(character, "responses", items=(*earlier, *self._input))
+        items = [*earlier, *self._input]
+        self._claim = continued.claim((self.owner, character.name), items)
+        if self._previous is None:  # a chain has its hidden items
+            items = list(self._claim.conversation.restored(items))
+        self._conversation = conversations.open(character, "responses", items=items)
         self._known = {item.id for item in self._conversation.history}
         self._turn = self._conversation.respond(asked.turn_options())
         self.response = Response(self._turn.id, character.name, asked)
@@ -49,6 +58,7 @@ class Creation:
             async with aclosing(self._turn.events()) as events:
                 async for event in events:
                     if isinstance(event, TurnEnded):
+                        self._claim.end(event)
                         self._keep(event)
                     yield event
         finally:

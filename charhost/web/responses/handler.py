@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field
 from charhost.conversation.turn_events import RequestReady
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
-from charhost.web.keys import AUTHORITY, CONVERSATIONS, RESPONSES
+from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, RESPONSES
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.responses.chains import StoredResponse
@@ -63,14 +63,14 @@ class StreamedEvent(BaseModel):
 async def create(request: web.Request) -> web.StreamResponse:
     asked = await talk_request(request, ResponsesRequest)
     character = known_character(request, asked.model)
-    owner = request[AUTHORITY].owner
-    creation = Creation(request.app[RESPONSES], request.app[CONVERSATIONS], asked, character, owner)
+    app = request.app
+    creation = Creation(app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], asked, character, request[AUTHORITY])
     if asked.stream:
         return await _streamed(request, creation)
     ended = await creation.finish()
     if ended.failure is not None:
         raise problem_of(ended.failure)
-    return json_response(creation.response.ended(ended), headers=cut_headers(ended.cut))
+    return json_response(creation.response.ended(ended, creation.shows_calls), headers=cut_headers(ended.cut))
 
 
 @Operation(
@@ -147,7 +147,7 @@ def _stored(request: web.Request) -> StoredResponse:
 
 async def _streamed(request: web.Request, creation: Creation) -> web.StreamResponse:
     stream = EventStream(request)
-    events = ResponseEvents(creation.response)
+    events = ResponseEvents(creation.response, creation.shows_calls)
     with suppress(ConnectionError):  # the client is gone
         try:
             async with aclosing(creation.events()) as turn:
