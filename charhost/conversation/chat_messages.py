@@ -11,6 +11,8 @@ from pydantic_core import from_json
 
 from charhost.conversation.items import Audio, FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
 
+# The speakers of an example, as OpenAI's guides name them in system messages.
+_EXAMPLE_SPEAKERS = ("example_user", "example_assistant")
 # Chat models refuse a call without a result.
 _NO_RESULT = "(There was no result.)"
 
@@ -60,7 +62,14 @@ def is_object(arguments: str) -> bool:
         return False
 
 
+def system_text(message: Message) -> str:
+    """Return the text of a system message, after its speaker if it is part of an example: not all models read names."""
+    return f"{message.name}: {message.text}" if message.name in _EXAMPLE_SPEAKERS else message.text
+
+
 def _message_fields(message: Message) -> dict[str, Any]:
+    if message.role == "system" and message.name in _EXAMPLE_SPEAKERS:
+        return {"role": "system", "content": system_text(message)}
     plain = all(isinstance(part, (Text, Audio)) for part in message.parts)
     parts = [_part_fields(part) for part in message.parts]
     content = "\n".join(part["text"] for part in parts) if plain else parts

@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from charhost.character.instance import CharacterInstance
-from charhost.conversation.chat_messages import as_messages
+from charhost.conversation.chat_messages import as_messages, system_text
 from charhost.conversation.excerpt import Budget, Cut, excerpt
 from charhost.conversation.history import History
 from charhost.conversation.items import Item, parted
@@ -42,6 +42,7 @@ class TurnOptions:
     """The options that a client sets for one turn; `tools` and `options` as in a chat-completions request.
 
     With `items` the model receives these instead of the conversation; a turn that is not `recorded` adds nothing to it.
+    One that `may_greet` is a greeting of the character where only system messages precede it.
     """
 
     instructions: str = ""
@@ -50,6 +51,7 @@ class TurnOptions:
     options: Mapping[str, Any] = field(default_factory=dict)
     items: Sequence[Item] | None = None
     recorded: bool = True
+    may_greet: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -174,9 +176,8 @@ class Turn:
     def _greeting(self) -> str | None:
         greetings = self._context.instance.character.greetings
         _, said = parted(self._input)
-        if said or self._options.items is not None or not self._options.recorded or not greetings:
-            return None
-        return random.choice(greetings)
+        may_greet = self._options.may_greet and self._options.recorded and self._options.items is None
+        return random.choice(greetings) if greetings and may_greet and not said else None
 
     async def _messages(self) -> list[dict[str, Any]]:
         prompt = await self._context.instance.prompt()
@@ -184,11 +185,11 @@ class Turn:
         self._report(sent.cut)
         opening, said = parted(sent.items)
         # One system message, at the front: the templates of many models support no other.
-        system = "\n\n".join(filter(None, (prompt, self._options.instructions, *(message.text for message in opening))))
+        system = "\n\n".join(filter(None, (prompt, self._options.instructions, *map(system_text, opening))))
         messages = as_messages(said)
         if not messages or messages[0]["role"] != "user":
             messages.insert(0, _OPENER)
-        return [{"role": "system", "content": system}, *messages]
+        return [{"role": "system", "content": system}, *messages] if system else messages
 
     async def _budget(self, prompt: str) -> Budget:
         settings, per_token = self._context.settings, self._context.history.characters_per_token

@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     llm_compat: Habits | None = Field(
         None, description="Habits of the LLM server, separated by commas, such as no-tools (default: learned)."
     )
+    task_model: str | None = Field(
+        None, description="A name for the model itself, without a character: for the titles and tags of chat programs."
+    )
     history_tokens: int = Field(8192, ge=1, description="Maximum number of tokens of a conversation sent to a model.")
     system_tokens: int = Field(
         32_768, ge=1, description="Maximum number of tokens of a client's system messages before a conversation."

@@ -220,6 +220,8 @@ def _warnings(settings: Settings, current: CharacterSet) -> Iterator[str]:
     name, other = settings.character, current.default(settings.character)
     if name is not None and other is not None and current.find(name) is None:
         yield f"character (--character): there is no {name}; {other.name} answers instead"
+    if settings.task_model is not None and current.find(settings.task_model) is not None:
+        yield f"task_model (--task-model): a character is called {settings.task_model} and answers instead"
 
 
 def _announce(banner: str) -> None:

@@ -2,7 +2,8 @@
 
 from aiohttp import hdrs, web
 
-from charhost.character.character import Character
+from charhost.character.character import Character, normal
+from charhost.character.task_model import task_model
 from charhost.reload.messages import count
 from charhost.web.keys import MANAGER, SETTINGS, STARTED
 from charhost.web.openapi import Operation, Parameter, Response
@@ -74,7 +75,7 @@ async def voices(request: web.Request) -> web.StreamResponse:
     responses={200: Response.json(ModelList, "Every character, as OpenAI's clients list models.")},
 )
 async def models(request: web.Request) -> web.StreamResponse:
-    return json_response(ModelList(data=[_model(request, name) for name in request.app[MANAGER].current]))
+    return json_response(ModelList(data=[_model(request, name) for name in _model_names(request)]))
 
 
 @Operation(
@@ -90,12 +91,20 @@ async def model(request: web.Request) -> web.StreamResponse:
 
 
 def known_character(request: web.Request, name: str) -> Character:
-    """Return the character that a client of OpenAI's names as its model."""
+    """Return the character that a client of OpenAI's names as its model, or the model itself (--task-model)."""
     found = request.app[MANAGER].current.find(name)
+    task = request.app[SETTINGS].task_model
+    if found is None and task is not None and normal(name) == normal(task):
+        return task_model(task)
     if found is None:
         detail = f"The model {name[:200]!r} does not exist: a model is a character, and /v1/models lists them."
         raise Problem(404, "model_not_found", detail, param="model")
     return found
+
+
+def _model_names(request: web.Request) -> list[str]:
+    task, names = request.app[SETTINGS].task_model, list(request.app[MANAGER].current)
+    return names if task is None or normal(task) in names else [*names, task]
 
 
 def _model(request: web.Request, name: str) -> ModelEntry:

@@ -120,4 +120,4 @@ class ChatRequest(_Options):
     def turn_options(self) -> TurnOptions:
         options = {name: value for name in _Options.model_fields if (value := getattr(self, name)) is not None}
         tools = [tool.model_dump() for tool in self.tools or ()]
-        return TurnOptions(tools=tools, tool_choice=self.tool_choice, options=options)
+        return TurnOptions(tools=tools, tool_choice=self.tool_choice, options=options, may_greet=False)

@@ -141,6 +141,7 @@ class ResponsesRequest(ClientModel):
             tools=[tool.as_chat_tool() for tool in self.tools],
             tool_choice=self._tool_choice(),
             options={name: value for name, value in self._options() if value is not None},
+            may_greet=False,
         )
 
     def _tool_choice(self) -> str | Mapping[str, Any] | None:
