@@ -54,6 +54,7 @@ from charhost.web.keys import (
 from charhost.web.middleware import errors_to_json, with_authority
 from charhost.web.openapi import Api
 from charhost.web.paths import OtherSpellings
+from charhost.web.realtime.client_secrets import create_client_secret
 from charhost.web.realtime.handler import realtime
 from charhost.web.responses import handler as responses
 from charhost.web.responses.creation import Responses
@@ -89,6 +90,7 @@ _ROUTES = (
     web.post("/v1/responses/{id}/cancel", responses.cancel),
     web.get("/v1/responses/{id}/input_items", responses.input_items),
     web.get("/v1/realtime", realtime),
+    web.post("/v1/realtime/client_secrets", create_client_secret),
     web.get("/metrics", monitoring.metrics),
     web.get("/openapi.json", openapi),
     web.get("/docs", manual_index),

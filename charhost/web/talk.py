@@ -45,12 +45,12 @@ Request = TypeVar("Request", bound=BaseModel)
 _STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
 
 
-async def talk_request(request: web.Request, kind: type[Request]) -> Request:
+async def talk_request(request: web.Request, kind: type[Request], most: int = MOST_BODY_BYTES) -> Request:
     """Return the body of a request; raises `Problem`."""
     # Pages of any site may post other content types without a preflight (Fetch standard, 2.2.2).
     if hdrs.ORIGIN in request.headers:
         expect_json(request)
-    return parsed_body(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE), kind)
+    return parsed_body(await read_body(request, most, BODY_DEADLINE), kind)
 
 
 def parsed_body(body: bytes, kind: type[Request]) -> Request:
