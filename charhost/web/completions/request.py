@@ -104,7 +104,7 @@ class ChatRequest(_Options):
         BeforeValidator(_functions, json_schema_input_type=list[Tool | ForeignTool] | None),
     ] = None
     tool_choice: Annotated[Any, BeforeValidator(_choice, json_schema_input_type=str | dict[str, Any] | None)] = None
-    metadata: Annotated[dict[str, Any], BeforeValidator(_object)] | None = Field(
+    metadata: Annotated[dict[str, Any], BeforeValidator(_object, json_schema_input_type=Any)] | None = Field(
         default=None,
         description='`{"charhost_tools": "visible"}` shows an admin the calls that the server ran.',
     )

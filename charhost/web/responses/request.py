@@ -85,7 +85,7 @@ def _input(value: Any) -> Any:
 
 
 def _absent(value: Any) -> Any:
-    if value not in (None, False):
+    if value is not None and value is not False:  # 0 equals False
         raise PydanticCustomError("unsupported", "this field is not supported here; leave it out")
     return value
 
