@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from charhost.conversation.items import Message, Text
-from tests.scripted import ScriptedModel, message, played, talk
+from tests.scripted import ScriptedModel, events_of, make_conversation, message
 
 
 def example(speaker: str, text: str) -> Message:
@@ -14,7 +14,7 @@ async def test_examples_keep_their_speakers() -> None:
     """The one system message has each example after its speaker; other names are no part of it."""
     model = ScriptedModel()
     opening = [example("rules", "Rhyme."), example("example_user", "Hi"), example("example_assistant", "Sky-high!")]
-    await played(talk(model, None, *opening, message("Hello?")).respond())
+    await events_of(make_conversation(model, None, *opening, message("Hello?")).respond())
     system = "Be kind.\n\nRhyme.\n\nexample_user: Hi\n\nexample_assistant: Sky-high!"
     assert model.messages == [{"role": "system", "content": system}, {"role": "user", "content": "Hello?"}]
 
@@ -22,5 +22,7 @@ async def test_examples_keep_their_speakers() -> None:
 async def test_later_examples_keep_their_speakers() -> None:
     """An example after the first message is a system message with its speaker in its text."""
     model = ScriptedModel()
-    await played(talk(model, None, message("Hi"), example("example_user", "Ho"), message("Hello?")).respond())
+    await events_of(
+        make_conversation(model, None, message("Hi"), example("example_user", "Ho"), message("Hello?")).respond()
+    )
     assert model.messages[2] == {"role": "system", "content": "example_user: Ho"}
