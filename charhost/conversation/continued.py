@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from cachetools import TTLCache
 
-from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message, weight
+from charhost.character.character import CharacterSet
+from charhost.character.instance import CharacterInstance
+from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, weight
 from charhost.conversation.turn_events import TurnEnded
+from charhost.report import SessionPolicy
 
 # All conversations together.
 MOST_CHARACTERS = 256 << 20
 # In one conversation: calls of the client's tools beside which the server ran some of its own.
 _MOST_CALLS = 64
+
+Said = tuple[Part, ...]
+# The place of a request in its conversation: the user's messages that had a response, and the client's calls since
+# the last of them.
+Place = tuple[Sequence[Said], tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +39,21 @@ class _Hidden:
 
 @dataclass(eq=False, slots=True)
 class Continued:
-    """What is kept of one conversation: the hidden items of its turns, by the id of the client's first call in each."""
+    """What is kept of one conversation: its instance of the character, until a reload, and its hidden items.
 
+    These are by the id of the client's first call in each turn. One request uses it at a time, while `is_busy`.
+    """
+
+    instance: CharacterInstance | None = None
+    is_busy: bool = False
     _hidden: dict[str, _Hidden] = field(default_factory=dict)
 
     @property
     def weight(self) -> int:
         """The characters in memory."""
         hidden = self._hidden.values()
-        return sum(weight(item) for kept in hidden for item in (*kept.before, *kept.calls, *kept.outputs))
+        items = (item for kept in hidden for item in (*kept.before, *kept.calls, *kept.outputs))
+        return sum(map(weight, items)) + (self.instance.weight if self.instance is not None else 0)
 
     def restored(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yield *items* of the client with the hidden items where they were."""
@@ -66,11 +80,21 @@ class Continued:
             del self._hidden[next(iter(self._hidden))]
 
 
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The client of a conversation: the owner of its key, the name of the character, and its own id, if it has one."""
+
+    owner: str
+    character: str
+    conversation_id: str = ""
+
+
 class ContinuedConversations:
     """Keeps at most *most* conversations, each for so many *seconds* after its last request.
 
-    A conversation is found by its client and by a digest of the user's messages that had a response already. A digest
-    that two conversations have had belongs to none of them. Lives as long as the application.
+    A conversation is found by its client and by a digest of the user's messages that had a response already. Without
+    an id of the client's, a digest that two conversations have had belongs to none of them. Lives as long as the
+    application.
     """
 
     def __init__(self, most: int, seconds: float) -> None:
@@ -79,45 +103,82 @@ class ContinuedConversations:
             MOST_CHARACTERS, seconds if most else 0, getsizeof=lambda kept: max(share, kept.weight if kept else 0)
         )
 
-    def claim(self, client: Sequence[str], items: Sequence[Item]) -> Claim:
-        """Return the hold of a request with *items* on its conversation, which is new if none is found."""
+    def claim(self, client: Client, items: Sequence[Item], make: Callable[[], CharacterInstance]) -> Claim:
+        """Return the hold of a request with *items* on its conversation.
+
+        That is a new one, with the instance of the character that *make* returns, if none is found or it is busy.
+        """
         messages = [item for item in items if isinstance(item, Message) and item.role == "user"]
         said = [message.parts for message in messages]
         latest = items[items.index(messages[-1]) :] if messages else items
         calls = tuple(item.call_id for item in latest if isinstance(item, FunctionCall))
         is_answered = bool(items) and (not messages or items[-1] is not messages[-1])
-        key = _key(client, said, calls) if is_answered else _key(client, said[:-1])
-        claim = Claim(self, client, said, calls, self._kept.get(key) or Continued())
-        claim.register()
+        place = (said, calls) if is_answered else (said[:-1], ())
+        found = self._kept.get(_key(client, *place))
+        conversation = Continued() if found is None or found.is_busy else found
+        instance = conversation.instance = conversation.instance or make()
+        conversation.is_busy = True
+        claim = Claim(self, client, said, calls, conversation, instance)
+        claim.register(*([place] if client.conversation_id else ()))
         return claim
 
-    def add(self, key: bytes, conversation: Continued) -> None:
-        is_its_own = self._kept.get(key, conversation) is conversation
-        self._kept[key] = conversation if is_its_own else None
+    def add(self, client: Client, place: Place, conversation: Continued) -> None:
+        key = _key(client, *place)
+        present = self._kept.get(key, conversation)
+        is_certain = present is conversation or bool(client.conversation_id)
+        self._kept[key] = present if is_certain else None
+
+    def follow(self, policy: SessionPolicy, characters: CharacterSet) -> None:
+        """Apply a reload as to sessions: only those that stay on their version of the character keep its state."""
+        for conversation in filter(None, self._kept.values()):
+            instance = conversation.instance
+            if instance is None or policy == "keep":
+                continue
+            if policy == "close" or characters.get(instance.character.name) is not instance.character:
+                conversation.instance = None
 
 
 @dataclass(eq=False, slots=True)
 class Claim:
-    """The hold of one request on its conversation."""
+    """The hold of one request on its conversation; as a context manager it ends with the block at the latest."""
 
     _all: ContinuedConversations
-    _client: Sequence[str]
-    _said: Sequence[Sequence[object]]
-    _calls: Sequence[str]
-    conversation: Continued
+    _client: Client
+    _said: Sequence[Said]
+    _calls: tuple[str, ...]
+    _conversation: Continued
+    instance: CharacterInstance
+    _is_over: bool = False
 
-    def end(self, ended: TurnEnded) -> None:
-        """Keep what a turn of the request made, before its client can send the next one."""
-        self.conversation.keep(ended.made)
-        self.register([item.call_id for item in ended.items if isinstance(item, FunctionCall)])
+    def __enter__(self) -> Claim:
+        return self
 
-    def register(self, calls: Sequence[str] = ()) -> None:
-        """Have the conversation found by the next request, which may have the results of *calls*."""
-        for made in ((), self._calls, (*self._calls, *calls)):
-            if self._said or made:  # else it would be the beginning of every conversation
-                self._all.add(_key(self._client, self._said, made), self.conversation)
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def restored(self, items: Iterable[Item]) -> list[Item]:
+        """Return *items* of the client with those that it never saw."""
+        return list(self._conversation.restored(items))
+
+    def keep(self, ended: TurnEnded) -> None:
+        """Keep what a turn of the request made."""
+        self._conversation.keep(ended.made)
+        calls = tuple(item.call_id for item in ended.items if isinstance(item, FunctionCall))
+        self.register((self._said, self._calls + calls))
+
+    def release(self) -> None:
+        """Let the next request use the conversation; the client may send it as soon as it has the response."""
+        if not self._is_over:
+            self._is_over = True
+            self._conversation.is_busy = False
+
+    def register(self, *places: Place) -> None:
+        """Have the conversation found by the next request, also if it stands at one of *places*."""
+        for said, calls in ((self._said, ()), (self._said, self._calls), *places):
+            # Every conversation begins without a message of the user.
+            if said or calls or self._client.conversation_id:
+                self._all.add(self._client, (said, calls), self._conversation)
 
 
-def _key(client: Sequence[str], said: Sequence[Sequence[object]], calls: Sequence[str] = ()) -> bytes:
-    parts = repr((*client, list(said), tuple(calls)))
-    return hashlib.sha256(parts.encode()).digest()
+def _key(client: Client, said: Sequence[Said], calls: Sequence[str]) -> bytes:
+    return hashlib.sha256(repr((client, list(said), list(calls))).encode()).digest()

@@ -24,6 +24,7 @@ from charhost.llm.openai.provider import UpstreamModels
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.reload.store import MemoryStore, Store
+from charhost.report import ReloadReport
 from charhost.resume.archive import ArchiveWriter, SessionWriter
 from charhost.resume.disconnected import DisconnectedSessions
 from charhost.settings import Settings
@@ -124,6 +125,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl)
     app[RESPONSES] = Responses(settings.resume_ttl)
     app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, store)
+    app[MANAGER].listen(partial(_continue, app))
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(_first_load)
@@ -190,6 +192,11 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
     for warning in _warnings(app[SETTINGS], app[MANAGER].current):
         log.warning("%s", warning)
     yield
+
+
+def _continue(app: web.Application, report: ReloadReport) -> None:
+    if report.outcome == "applied":
+        app[CONTINUED].follow(report.sessions.policy, app[MANAGER].current)
 
 
 async def _watching(app: web.Application) -> AsyncIterator[None]:

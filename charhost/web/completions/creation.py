@@ -2,40 +2,46 @@
 
 from __future__ import annotations
 
-from charhost.character.character import Character
-from charhost.conversation.continued import ContinuedConversations
-from charhost.conversation.conversation import Conversations
+from aiohttp import web
+
+from charhost.character.character import normal
+from charhost.conversation.continued import Client
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import TurnEnded
+from charhost.web.catalog import known_character
 from charhost.web.completions.request import ChatRequest
-from charhost.web.security.authority import Authority
+from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS
 from charhost.web.server_calls import are_visible
+from charhost.web.talk import conversation_id
 
 
 class Creation:
-    def __init__(
-        self,
-        conversations: Conversations,
-        continued: ContinuedConversations,
-        asked: ChatRequest,
-        character: Character,
-        authority: Authority,
-    ) -> None:
-        self.character = character
-        self.choices = range(asked.n or 1)
+    def __init__(self, request: web.Request, asked: ChatRequest) -> None:
         self.include_usage = asked.include_usage
-        self.shows_calls = are_visible(asked.metadata, authority.admin)
-        self._conversations = conversations
+        self.shows_calls = are_visible(asked.metadata, request[AUTHORITY].admin)
+        self.choices = range(asked.n or 1)
+        self._left = len(self.choices)
+        self._conversations = request.app[CONVERSATIONS]
         self._options = asked.turn_options()
+        client = Client(request[AUTHORITY].owner, normal(asked.model), conversation_id(request, asked.metadata))
         items = list(asked.items())
-        self._claim = continued.claim((authority.owner, character.name), items)
-        self._items = list(self._claim.conversation.restored(items))
+        self.claim = request.app[CONTINUED].claim(
+            client, items, lambda: self._conversations.instance(known_character(request, asked.model))
+        )
+        # Looked up once: a reload during the response does not change it.
+        self.character = self.claim.instance.character
+        self._items = self.claim.restored(items)
 
     def begin(self) -> Turn:
         """Begin one of the choices."""
-        conversation = self._conversations.open(self.character, "completions", items=self._items)
+        conversation = self._conversations.open(
+            self.character, "completions", items=self._items, instance=self.claim.instance
+        )
         return conversation.respond(self._options)
 
     def end(self, ended: TurnEnded) -> None:
-        """Keep what a choice made, before the client can send the next request."""
-        self._claim.end(ended)
+        """Keep what a choice made; to be called before the client has all of it, and may send the next request."""
+        self.claim.keep(ended)
+        self._left -= 1
+        if not self._left:
+            self.claim.release()

@@ -8,13 +8,11 @@ from aiohttp import web
 
 from charhost.conversation.turn_events import RequestReady, TurnEnded
 from charhost.jsontext import encoded
-from charhost.web.catalog import known_character
 from charhost.web.completions.chunks import ChoiceChunks, Chunks, StreamedEvent
 from charhost.web.completions.creation import Creation
 from charhost.web.completions.request import ChatRequest
 from charhost.web.completions.response import ChatCompletion, completion
 from charhost.web.event_stream import EventStream
-from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, cut_headers, problem_of, talk_request
@@ -42,10 +40,9 @@ log = logging.getLogger("charhost.web")
 )
 async def completions(request: web.Request) -> web.StreamResponse:
     asked = await talk_request(request, ChatRequest)
-    # Looked up once: a reload during the response does not change it.
-    character = known_character(request, asked.model)
-    creation = Creation(request.app[CONVERSATIONS], request.app[CONTINUED], asked, character, request[AUTHORITY])
-    return await (_streamed(request, creation) if asked.stream else _whole(creation))
+    creation = Creation(request, asked)
+    with creation.claim:
+        return await (_streamed(request, creation) if asked.stream else _whole(creation))
 
 
 async def _whole(creation: Creation) -> web.StreamResponse:

@@ -6,15 +6,13 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from charhost.character.character import Character
-from charhost.conversation.continued import ContinuedConversations
+from charhost.conversation.continued import Client, ContinuedConversations
 from charhost.conversation.conversation import Conversations
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
 from charhost.web.responses.request import ResponsesRequest
 from charhost.web.responses.response import Response
-from charhost.web.security.authority import Authority
-from charhost.web.server_calls import are_visible
 
 
 class Responses:
@@ -33,20 +31,21 @@ class Creation:
         continued: ContinuedConversations,
         asked: ResponsesRequest,
         character: Character,
-        authority: Authority,
+        client: Client,
     ) -> None:
-        self.owner = authority.owner
-        self.shows_calls = are_visible(asked.metadata, authority.admin)
+        self.owner = client.owner
         self._responses = responses
         self._is_stored = asked.is_stored
         self._previous = _previous(responses.chains, asked, self.owner)
         earlier = list(self._previous.items()) if self._previous is not None else []
         self._input = tuple(asked.items({item.id: item for item in earlier}))
         items = [*earlier, *self._input]
-        self._claim = continued.claim((self.owner, character.name), items)
+        self.claim = continued.claim(client, items, lambda: conversations.instance(character))
         if self._previous is None:  # a chain has its hidden items
-            items = list(self._claim.conversation.restored(items))
-        self._conversation = conversations.open(character, "responses", items=items)
+            items = self.claim.restored(items)
+        # A chain goes on with the present version of its character.
+        instance = self.claim.instance if self.claim.instance.character is character else None
+        self._conversation = conversations.open(character, "responses", items=items, instance=instance)
         self._known = {item.id for item in self._conversation.history}
         self._turn = self._conversation.respond(asked.turn_options())
         self.response = Response(self._turn.id, character.name, asked)
@@ -58,7 +57,8 @@ class Creation:
             async with aclosing(self._turn.events()) as events:
                 async for event in events:
                     if isinstance(event, TurnEnded):
-                        self._claim.end(event)
+                        self.claim.keep(event)
+                        self.claim.release()
                         self._keep(event)
                     yield event
         finally:

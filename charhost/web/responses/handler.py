@@ -8,6 +8,7 @@ from contextlib import aclosing, suppress
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from charhost.conversation.continued import Client
 from charhost.conversation.turn_events import RequestReady
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
@@ -19,7 +20,8 @@ from charhost.web.responses.creation import Creation
 from charhost.web.responses.events import ResponseEvents
 from charhost.web.responses.input_items import input_fields
 from charhost.web.responses.request import ResponsesRequest
-from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, cut_headers, problem_of, talk_request
+from charhost.web.server_calls import are_visible
+from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, conversation_id, cut_headers, problem_of, talk_request
 
 log = logging.getLogger("charhost.web")
 
@@ -63,14 +65,12 @@ class StreamedEvent(BaseModel):
 async def create(request: web.Request) -> web.StreamResponse:
     asked = await talk_request(request, ResponsesRequest)
     character = known_character(request, asked.model)
-    app = request.app
-    creation = Creation(app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], asked, character, request[AUTHORITY])
-    if asked.stream:
-        return await _streamed(request, creation)
-    ended = await creation.finish()
-    if ended.failure is not None:
-        raise problem_of(ended.failure)
-    return json_response(creation.response.ended(ended, creation.shows_calls), headers=cut_headers(ended.cut))
+    app, authority = request.app, request[AUTHORITY]
+    client = Client(authority.owner, character.name, conversation_id(request, asked.metadata))
+    creation = Creation(app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], asked, character, client)
+    shows_calls = are_visible(asked.metadata, authority.admin)
+    with creation.claim:
+        return await (_streamed(request, creation, shows_calls) if asked.stream else _whole(creation, shows_calls))
 
 
 @Operation(
@@ -145,9 +145,16 @@ def _stored(request: web.Request) -> StoredResponse:
     return found
 
 
-async def _streamed(request: web.Request, creation: Creation) -> web.StreamResponse:
+async def _whole(creation: Creation, shows_calls: bool) -> web.StreamResponse:
+    ended = await creation.finish()
+    if ended.failure is not None:
+        raise problem_of(ended.failure)
+    return json_response(creation.response.ended(ended, shows_calls), headers=cut_headers(ended.cut))
+
+
+async def _streamed(request: web.Request, creation: Creation, shows_calls: bool) -> web.StreamResponse:
     stream = EventStream(request)
-    events = ResponseEvents(creation.response, creation.shows_calls)
+    events = ResponseEvents(creation.response, shows_calls)
     with suppress(ConnectionError):  # the client is gone
         try:
             async with aclosing(creation.events()) as turn:

@@ -102,7 +102,7 @@ class ResponsesRequest(ClientModel):
         list[InputItem],
         Field(min_length=1, max_length=_MOST_ITEMS),
         FirstError(),
-        BeforeValidator(_input, json_schema_input_type=str | list[InputItem]),
+        BeforeValidator(_input, json_schema_input_type=str | Annotated[list[InputItem], Field(min_length=1)]),
     ]
     instructions: str | None = None
     previous_response_id: str | None = Field(None, description="The id of a stored response to go on from.")
