@@ -35,6 +35,7 @@ class Metrics:
     character_load_count: Counter = _counter("Characters loaded successfully.")
     character_load_errors: Counter = _counter("Character files that failed.", "error_type")
     character_load_duration: Histogram = _seconds("Time to load all characters of a directory.")
+    character_metric_errors: Counter = _counter("Collectors of character files that failed and were left out.")
     characters_loaded: Gauge = _gauge("Characters in the current set.")
     last_reload_successful: Gauge = _gauge("1 if the last reload did everything it was asked for, else 0.")
     last_reload_success_timestamp_seconds: Gauge = _gauge("Unix time of the last successful reload.")

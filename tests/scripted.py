@@ -31,6 +31,7 @@ class ScriptedModel:
     """
 
     length: int | None = None
+    endpoint = "scripted"
 
     def __init__(self, *scripts: Sequence[Step]) -> None:
         self.requests: list[ModelRequest] = []

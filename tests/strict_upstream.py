@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -157,6 +158,66 @@ MODES: Mapping[str, Mode] = {
     ),
 }
 
+
+def _calling(fields: Fields) -> list[Any]:
+    return [message for message in fields["messages"] if message.get("tool_calls")]
+
+
+_THOUGHTS = "I should look."
+_SIGNATURE = {"google": {"thought_signature": "c2lnbmF0dXJl"}}
+_DETAILS = [{"type": "reasoning.text", "text": _THOUGHTS, "signature": "c2ln", "format": "x", "index": 0}]
+_BLOCK = {"type": "thinking", "thinking": [{"type": "text", "text": _THOUGHTS}]}
+
+# Servers that think, and demand that what they attached comes back with each message that called a tool.
+DEMANDS: Mapping[str, Mode] = {
+    "reasoning_content": Mode(
+        lambda fields: any(m.get("reasoning_content") != _THOUGHTS for m in _calling(fields)),
+        _error("The `reasoning_content` in the thinking mode must be passed back to the API."),
+        400,
+        "DeepSeek",
+    ),
+    "extra_content": Mode(
+        lambda fields: any(m["tool_calls"][0].get("extra_content") != _SIGNATURE for m in _calling(fields)),
+        _error("Function call is missing a thought_signature in functionCall parts."),
+        400,
+        "Gemini",
+    ),
+    "reasoning_details": Mode(
+        lambda fields: any(m.get("reasoning_details") != _DETAILS for m in _calling(fields)),
+        _error("Expected `thinking` or `redacted_thinking`, but found `tool_use`."),
+        400,
+        "OpenRouter",
+    ),
+    "thinking blocks": Mode(
+        lambda fields: any((m["content"] or [None])[0] != _BLOCK for m in _calling(fields)),
+        _error("The assistant's message misses its thinking."),
+        400,
+        "Mistral",
+    ),
+}
+_THINKING: Mapping[str, Sequence[Mapping[str, Any]]] = {
+    "reasoning_content": [{"reasoning_content": "I should"}, {"reasoning_content": " look."}],
+    "reasoning_details": [
+        {"reasoning": "I should", "reasoning_details": [_DETAILS[0] | {"text": "I should", "signature": None}]},
+        {"reasoning": " look.", "reasoning_details": [_DETAILS[0] | {"text": " look.", "signature": None}]},
+        {"reasoning_details": [{"type": "reasoning.text", "signature": "c2ln", "format": "x", "index": 0}]},
+    ],
+    "thinking blocks": [
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}]}
+        for text in ("I should", " look.")
+    ],
+}
+
+# Not among `MODES`, since it objects only to messages of a client that come from elsewhere.
+STRANGERS: Mapping[str, Mode] = {
+    "no-attachments": Mode(
+        lambda fields: any("reasoning_content" in message for message in fields["messages"]),
+        _error("'messages.2' : for 'role:assistant' ... property 'reasoning_content' is unsupported"),
+        400,
+        "Groq",
+    ),
+}
+
 VALUES: Mapping[str, Callable[[Any], bool]] = {
     "temperature": lambda value: isinstance(value, (int, float)) and 0 <= value <= 2,
     "top_p": lambda value: isinstance(value, (int, float)) and 0 <= value <= 1,
@@ -180,6 +241,7 @@ class StrictUpstream:
     refused: list[str] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
     url: str = ""
+    gate: asyncio.Event | None = None  # it is silent until this is set
 
     @property
     def accepted(self) -> list[dict[str, Any]]:
@@ -191,15 +253,18 @@ class StrictUpstream:
         fields = await request.json()
         self.requests.append(fields)
         self.queries.append(request.query_string)
+        if self.gate is not None:
+            await self.gate.wait()
         for name, valid in VALUES.items():
             if name in fields and not valid(fields[name]):
                 self.refused.append(name)
                 text = f"Invalid value for '{name}': {fields[name]!r}."
                 return web.json_response(_error(text, param=name, code="invalid_value"), status=400)
         for mode in self.modes:
-            if MODES[mode].objects(fields):
+            habit = {**MODES, **DEMANDS, **STRANGERS}[mode]
+            if habit.objects(fields):
                 self.refused.append(mode)
-                return web.json_response(MODES[mode].body, status=MODES[mode].status)
+                return web.json_response(habit.body, status=habit.status)
         self.refused.append("")
         return await self._answer(request, fields)
 
@@ -207,17 +272,24 @@ class StrictUpstream:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await response.prepare(request)
         for delta, finish in self._deltas(fields):
-            choice = {"index": 0, "delta": delta, "finish_reason": finish}
+            choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": finish}
+            if fields.get("logprobs") and "content" in delta:
+                entry = {"token": delta["content"], "logprob": -0.5, "bytes": None, "top_logprobs": []}
+                choice["logprobs"] = {"content": [entry], "refusal": None}
             await response.write(b"data: " + to_json({"choices": [choice]}) + b"\n\n")
         await response.write(b"data: [DONE]\n\n")
         return response
 
     def _deltas(self, fields: Fields) -> Iterator[tuple[Mapping[str, Any], str | None]]:
+        for mode in self.modes:
+            for thoughts in _THINKING.get(mode, ()):
+                yield thoughts, None
         if fields.get("tools") and fields["messages"][-1]["role"] != "tool":
             for index, tool in enumerate(fields["tools"][: self.calls]):
                 function = {"name": tool["function"]["name"], "arguments": "{}"}
                 call = {"index": index, "id": f"call_{index + 1}", "type": "function", "function": function}
-                yield {"tool_calls": [call]}, None
+                signature = {"extra_content": _SIGNATURE} if "extra_content" in self.modes else {}
+                yield {"tool_calls": [call | signature]}, None
             yield {}, "tool_calls"
             return
         for word in self.words:

@@ -11,11 +11,12 @@ import pytest
 from charhost.cli import app
 from charhost.metrics import Metrics
 from charhost.reload.request import ReloadRequest, RollbackRequest
-from charhost.settings import Settings, is_secret, settings_by_group
+from charhost.settings import Habit, Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
 from charhost.web.talk import MOST_BODY_BYTES
 from tests.conftest import Client
 from tests.documents import DOCS, PAGES, README, ROOT, block, dead_links, read, rows
+from tests.strict_upstream import MODES
 
 FRONT = README.read_text(encoding="utf-8")
 OPERATING, RELOADING = read("operating"), read("reloading")
@@ -122,6 +123,14 @@ def test_command_table_is_the_commands() -> None:
         if command.callback
     }
     assert {row[0].strip("`") for row in rows(RELOADING, "command")} == registered
+
+
+def test_habits_table_is_the_modes_of_the_strict_upstream() -> None:
+    """Every habit is in the table, in the order of its names, with the servers that the tests imitate."""
+    table = {row[0].strip("`"): set(row[2].split(", ")) for row in rows(read("models"), "habit")}
+    assert list(table) == list(Habit)
+    for name, servers in table.items():
+        assert servers == {mode.server for key, mode in MODES.items() if key.split(" ")[0] == name}
 
 
 def test_first_character_loads(directory: Path) -> None:

@@ -110,7 +110,8 @@ def test_every_counter_is_on_the_registry_of_its_application(module: str) -> Non
     """Metrics are made in one module, each with a registry, and never on prometheus_client's own one."""
     kinds = {"Counter", "Gauge", "Histogram", "Summary", "Info", "Enum"}
     made = [keywords for name, keywords in calls(module) if name.split(".")[-1] in kinds]
-    assert "REGISTRY" not in ast.unparse(tree(module))
+    # Character files register their metrics there, which has to be noticed.
+    assert ("REGISTRY" in ast.unparse(tree(module))) == (module == "charhost.loading.traces")
     if module == "charhost.metrics":
         assert made
         assert all("registry" in keywords for keywords in made)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain, count
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, StringConstraints
@@ -14,6 +16,11 @@ from charhost.settings import Habit
 
 class LoadedModules:
     """The modules of one build, which stay loaded as long as a character of the build holds this object."""
+
+    @property
+    def helpers(self) -> Container[str]:
+        """The names that its files can import, relative to the directory."""
+        return ()
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -81,17 +88,49 @@ class CharacterSet(Mapping[str, Character]):
     def listing(self) -> list[dict[str, Any]]:
         return [{"name": c.name, **{key: c.metadata.get(key) for key in ("good", "comment")}} for c in self.values()]
 
+    @cached_property
+    def aliases(self) -> Mapping[str, str]:
+        """An id in ASCII for each name, such as `professor-quill`; none is another character's name or alias.
+
+        A name that is such an id already is its own alias.
+        """
+        aliases: dict[str, str] = {}
+        taken = set(self.characters)
+        for name in self.characters:
+            base = _in_ascii(name)
+            spellings = chain([base], (f"{base}-{number}" for number in count(2)))
+            aliases[name] = next(alias for alias in spellings if alias == name or alias not in taken)
+            taken.add(aliases[name])
+        return aliases
+
+    @cached_property
+    def by_voice(self) -> Mapping[str, Character]:
+        """The characters by the file of their voice; a file of several is that of the only good one, or of none."""
+        files: dict[str, list[Character]] = {}
+        for character in self.values():
+            if isinstance(path := character.voice_source.get("path_on_server"), str):
+                files.setdefault(path, []).append(character)
+        fitting = {path: [c for c in all_ if c.is_good] or all_ for path, all_ in files.items()}
+        return {path: characters[0] for path, characters in fitting.items() if len(characters) == 1}
+
     def find(self, name: str) -> Character | None:
-        """Return the character called *name*, in any Unicode form and with spaces around it."""
-        return self.characters.get(normal(name))
+        """Return the character of that name or alias, in any Unicode form and with spaces around it."""
+        name = normal(name)
+        return self.characters.get(name) or self._by_alias.get(name)
 
     def default(self, name: str | None = None) -> Character | None:
         """Return the character called *name*, else the first good one, else the first."""
         chosen = self.find(name) if name is not None else None
         return chosen or next((c for c in self.values() if c.is_good), None) or next(iter(self.values()), None)
 
+    @cached_property
+    def _by_alias(self) -> Mapping[str, Character]:
+        return {alias: self.characters[name] for name, alias in self.aliases.items()}
+
 
 _Text = Annotated[str, Field(min_length=1)]
+_Number = Annotated[float, Field(allow_inf_nan=False)]
+_NOT_SENT = {"model", "extra_body", "compat", "url", "api_key_env"}
 
 
 def _one_or_several(value: Any) -> Any:
@@ -121,8 +160,17 @@ class ModelChoice(BaseModel):
 
     model: _Text | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    top_p: _Number | None = None
+    top_k: int | None = None
+    min_p: _Number | None = None
+    frequency_penalty: _Number | None = None
+    presence_penalty: _Number | None = None
+    repetition_penalty: _Number | None = None
+    seed: int | None = None
+    reasoning_effort: _Text | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     stop: Annotated[tuple[_Text, ...], BeforeValidator(_one_or_several)] | None = None
+    extra_body: dict[str, Any] | None = None
     compat: Annotated[frozenset[Annotated[Habit, Field(strict=False)]], Field(strict=False)] | None = None
     url: Annotated[HttpUrl, Field(strict=False), AfterValidator(_without_key)] | None = None
     api_key_env: (
@@ -131,10 +179,19 @@ class ModelChoice(BaseModel):
 
     @property
     def options(self) -> dict[str, Any]:
-        """Return the fields that are set, as those of a chat-completions request."""
-        return self.model_dump(mode="json", include={"temperature", "max_tokens", "stop"}, exclude_none=True)
+        """Return the fields that are set, as those of a chat-completions request; `extra_body` goes first."""
+        named = self.model_dump(mode="json", exclude=_NOT_SENT, exclude_none=True)
+        return named | (self.extra_body or {})
 
 
 def normal(name: str) -> str:
     """Return the form of a name in which names are compared."""
     return unicodedata.normalize("NFC", name).strip()
+
+
+def _in_ascii(name: str) -> str:
+    if re.fullmatch(r"[A-Za-z0-9._-]+", name):
+        return name
+    letters = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode().lower()
+    words = "-".join(re.findall(r"[a-z0-9]+", letters))
+    return words or f"character-{hashlib.sha256(name.encode()).hexdigest()[:8]}"

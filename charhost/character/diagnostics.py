@@ -2,10 +2,11 @@
 
 import builtins
 import traceback
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from typing import Any, TypeGuard
 
+from charhost.character.advice import advise
 from charhost.errors import CharacterError, DuplicateName, LoadTimeout, ValidationError
 from charhost.report import FileError
 from charhost.text import display, public
@@ -23,8 +24,8 @@ class HelperFailed(ImportError):
         self.failure = failure
 
 
-def explain(error: BaseException, path: str, location: str) -> FileError:
-    """Return the error for the file at *path* (relative; *location* is absolute).
+def explain(error: BaseException, path: str, location: str, helpers: Container[str] = ()) -> FileError:
+    """Return the error for the file at *path* (relative; *location* is absolute), with advice where there is some.
 
     Never raises, whatever the classes of plugin code do: their `__str__` is called here, so call this on the thread
     and under the deadline that the plugin code itself runs under.
@@ -32,11 +33,11 @@ def explain(error: BaseException, path: str, location: str) -> FileError:
     message = _message(error, location)
     plain = FileError(file=display(path), error_type=_label(error), exception=_name(error), message=message)
     with suppress(BaseException):  # an attribute of a plugin's class has an unusual value
-        return _detailed(plain, error, path, location)
+        return _detailed(plain, error, path, location, helpers)
     return plain
 
 
-def _detailed(plain: FileError, error: BaseException, path: str, location: str) -> FileError:
+def _detailed(plain: FileError, error: BaseException, path: str, location: str, helpers: Container[str]) -> FileError:
     places = list(_places(error))
     lines = [line for name, line in places if name == location]
     if _is(error, HelperFailed):
@@ -45,6 +46,8 @@ def _detailed(plain: FileError, error: BaseException, path: str, location: str) 
     folder = location.removesuffix(path)
     elsewhere = next(((n, line) for n, line in places if n.startswith(folder)), None)
     message = plain.message
+    if (advice := advise(error, helpers)) is not None:
+        message += f": {advice}"
     if elsewhere is not None and elsewhere[0] != location:
         message += f" ({display(elsewhere[0].removeprefix(folder))}, line {elsewhere[1]})"
     noted = error if _is(error, CharacterError) else None

@@ -63,8 +63,9 @@ class CharacterInstance:
             return self._explain(e)
 
     def _explain(self, error: BaseException) -> FileError:
-        failure = explain(error, self.character.file, self.character.location)
-        return failure.model_copy(update={"character": self.character.name})
+        character = self.character
+        failure = explain(error, character.file, character.location, character.modules.helpers)
+        return failure.model_copy(update={"character": character.name})
 
     def _make_prompt(self) -> str:
         prompt = self._call("make_system_prompt", deadline=self._deadline)

@@ -1,10 +1,13 @@
 """Names that a file binds, read from its source without running it."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from functools import reduce
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _BLOCKS = (ast.If, ast.For, ast.AsyncFor, ast.While, ast.Try, ast.TryStar, ast.With, ast.AsyncWith, ast.Match)
+_MOST_STRINGS = 1_000
+_MOST_LENGTH = 1_000
 
 
 def line_of(source: str, name: str) -> int | None:
@@ -17,18 +20,47 @@ def line_of(source: str, name: str) -> int | None:
 
 
 def strings_of(source: str, name: str) -> frozenset[str]:
-    """Return the string literals that *name* may have when the file was run; raises the errors of `ast.parse`.
+    """Return the strings that *name* may have when the file was run; raises the errors of `ast.parse`.
 
-    A statement in a block may be skipped, so it adds to those before it; one outside of blocks replaces them.
+    Literals are followed through names, concatenations, f-strings, conditions and loops, but not through calls and
+    imports. A statement in a block may be skipped, so it adds to those before it; one outside of blocks replaces them.
     """
     module = ast.parse(source)
-    found: frozenset[str] = frozenset()
+    certain = {statement for statement in module.body if not isinstance(statement, _BLOCKS)}
+    known: dict[str, frozenset[str]] = {}
     for statement in _statements(module):
-        values = [value for bound, value in _assignments(statement) if bound == name]
-        if values and statement in module.body and not isinstance(statement, _BLOCKS):
-            found = frozenset()
-        found |= {v.value for v in values if isinstance(v, ast.Constant) and isinstance(v.value, str)}
-    return found
+        found: dict[str, frozenset[str]] = {}
+        for bound, value in _assignments(statement):
+            found[bound] = found.get(bound, frozenset()) | _strings(value, known)
+        for bound, strings in found.items():
+            known[bound] = strings if statement in certain else known.get(bound, frozenset()) | strings
+    return known.get(name, frozenset())
+
+
+def _strings(value: ast.expr | None, known: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    match value:
+        case ast.Constant(value=str(text)):
+            return frozenset({text})
+        case ast.Name(id=name):
+            return known.get(name, frozenset())
+        case ast.BinOp(left=left, op=ast.Add(), right=right):
+            return _joined(_strings(left, known), _strings(right, known))
+        case ast.JoinedStr(values=parts):
+            return reduce(_joined, (_strings(part, known) for part in parts), frozenset({""}))
+        case ast.FormattedValue(value=inner, conversion=-1, format_spec=None) | ast.NamedExpr(value=inner):
+            return _strings(inner, known)
+        case ast.IfExp(body=first, orelse=second):
+            return _strings(first, known) | _strings(second, known)
+        case ast.BoolOp(values=choices):
+            return frozenset[str]().union(*(_strings(choice, known) for choice in choices))
+    return frozenset()
+
+
+def _joined(left: frozenset[str], right: frozenset[str]) -> frozenset[str]:
+    # Limited: each line of a file can double the length of a string, or the number of strings.
+    if len(left) * len(right) > _MOST_STRINGS:
+        return frozenset()
+    return frozenset(a + b for a in left for b in right if len(a) + len(b) <= _MOST_LENGTH)
 
 
 def _last(scope: ast.AST, name: str) -> ast.stmt | None:
@@ -64,8 +96,13 @@ def _assignments(statement: ast.stmt) -> Iterator[tuple[str, ast.expr | None]]:
                 yield from _pairs(target, value)
         case ast.AnnAssign(target=target, value=ast.expr() as value):
             yield from _pairs(target, value)
-        case ast.For(target=target) | ast.AsyncFor(target=target) | ast.AugAssign(target=target):
+        case ast.For(target=target, iter=ast.Tuple(elts=values) | ast.List(elts=values) | ast.Set(elts=values)):
+            for element in values:
+                yield from _pairs(target, element)
+        case ast.For(target=target) | ast.AsyncFor(target=target):
             yield from _pairs(target, None)
+        case ast.AugAssign(target=target, op=op, value=value):
+            yield from _pairs(target, ast.BinOp(target, op, value))
     for part in _parts(statement):
         match part:
             case ast.NamedExpr(target=target, value=value):

@@ -9,16 +9,28 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from charhost.conversation.items import Audio, FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
+from charhost.conversation.items import (
+    Attached,
+    Audio,
+    FunctionCall,
+    FunctionOutput,
+    Image,
+    Item,
+    Message,
+    Other,
+    Part,
+    Text,
+)
 
 # The speakers of an example, as OpenAI's guides name them in system messages.
 _EXAMPLE_SPEAKERS = ("example_user", "example_assistant")
 # Chat models refuse a call without a result.
 _NO_RESULT = "(There was no result.)"
+_NOTHING = Attached(None)
 
 
-def as_messages(items: Iterable[Item]) -> list[dict[str, Any]]:
-    """Return items as the messages of a chat-completions request.
+def as_messages(items: Iterable[Item], endpoint: str | None = None) -> list[dict[str, Any]]:
+    """Return items as the messages of a chat-completions request, with what that *endpoint* attached to them.
 
     Calls that follow each other, and the assistant's text right before them, are one message; each is followed by its
     result, wherever that is. A result without its call is left out: chat models refuse it.
@@ -32,27 +44,48 @@ def as_messages(items: Iterable[Item]) -> list[dict[str, Any]]:
     for _, group in groupby(items, key=type):
         alike = list(group)
         if calls := [item for item in alike if isinstance(item, FunctionCall)]:
-            _add_calls(messages, calls, results)
+            _add_calls(messages, calls, results, endpoint)
         spoken = (item for item in alike if isinstance(item, Message))
-        messages += [_message_fields(item) for item in spoken if item.role != "assistant" or item.parts]
+        messages += [_message_fields(item, endpoint) for item in spoken if item.role != "assistant" or item.parts]
     return messages
 
 
-def _add_calls(messages: list[dict[str, Any]], calls: list[FunctionCall], results: Mapping[str, deque[str]]) -> None:
+def _add_calls(
+    messages: list[dict[str, Any]],
+    calls: list[FunctionCall],
+    results: Mapping[str, deque[str]],
+    endpoint: str | None,
+) -> None:
     """Add *calls* to the assistant's text before them, or as a message of their own, and then their results."""
     if not messages or messages[-1]["role"] != "assistant":
         messages.append({"role": "assistant", "content": None})
-    messages[-1]["tool_calls"] = [_call_fields(call) for call in calls]
+    messages[-1] = _with_attached(messages[-1], _attached(calls[0], endpoint))
+    messages[-1]["tool_calls"] = [_call_fields(call, endpoint) for call in calls]
     for call in calls:
         waiting = results[call.call_id]
         content = waiting.popleft() if waiting else _NO_RESULT
         messages.append({"role": "tool", "tool_call_id": call.call_id, "content": content})
 
 
-def _call_fields(call: FunctionCall) -> dict[str, Any]:
+def _attached(item: Item, endpoint: str | None) -> Attached:
+    attached = item.attached
+    return attached if attached is not None and attached.endpoint in (None, endpoint) else _NOTHING
+
+
+def _with_attached(message: dict[str, Any], attached: Attached) -> dict[str, Any]:
+    """Return *message* with the fields of a server; its parts go before the text."""
+    fields = {**attached.message, **message}
+    if isinstance(parts := attached.message.get("content"), list):
+        content = message["content"]
+        text = content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
+        fields["content"] = [*parts, *text]
+    return fields
+
+
+def _call_fields(call: FunctionCall, endpoint: str | None) -> dict[str, Any]:
     # Strict servers read the arguments of past calls too: broken ones would fail every turn after this one.
     function = {"name": call.name, "arguments": call.arguments if is_object(call.arguments) else "{}"}
-    return {"id": call.call_id, "type": "function", "function": function}
+    return {**_attached(call, endpoint).call, "id": call.call_id, "type": "function", "function": function}
 
 
 def is_object(arguments: str) -> bool:
@@ -67,14 +100,15 @@ def system_text(message: Message) -> str:
     return f"{message.name}: {message.text}" if message.name in _EXAMPLE_SPEAKERS else message.text
 
 
-def _message_fields(message: Message) -> dict[str, Any]:
+def _message_fields(message: Message, endpoint: str | None) -> dict[str, Any]:
     if message.role == "system" and message.name in _EXAMPLE_SPEAKERS:
         return {"role": "system", "content": system_text(message)}
     plain = all(isinstance(part, (Text, Audio)) for part in message.parts)
     parts = [_part_fields(part) for part in message.parts]
     content = "\n".join(part["text"] for part in parts) if plain else parts
     fields: dict[str, Any] = {"role": message.role, "content": content}
-    return fields if message.name is None else fields | {"name": message.name}
+    fields = fields if message.name is None else fields | {"name": message.name}
+    return _with_attached(fields, _attached(message, endpoint))
 
 
 def _part_fields(part: Part) -> dict[str, Any]:

@@ -6,11 +6,13 @@ from itertools import takewhile
 from typing import Any, Literal, TypeGuard
 
 from charhost.ids import new_id
+from charhost.jsontext import encoded
 
 Role = Literal["user", "system", "assistant"]
 Status = Literal["in_progress", "completed", "incomplete"]
 
 _PAGE = 4_000
+_MOST_ATTACHED = 1 << 20
 _UNHEARD = "(Something was said that could not be heard.)"
 
 
@@ -46,11 +48,33 @@ class Other:
 Part = Text | Image | Audio | Other
 
 
+@dataclass(frozen=True, slots=True)
+class Attached:
+    """Fields of a message, and of a tool call, that a model's server wants back; no other server receives them.
+
+    Those of the message are with its first item. Without an `endpoint` they are a client's, for any server.
+    """
+
+    endpoint: str | None
+    message: Mapping[str, Any] = field(default_factory=dict)
+    call: Mapping[str, Any] = field(default_factory=dict)
+    size: int = 0
+
+    @classmethod
+    def of(cls, endpoint: str | None, message: Mapping[str, Any], call: Mapping[str, Any]) -> Attached | None:
+        """Return the fields; None if there are none or too many."""
+        if not (message or call):
+            return None
+        size = len(encoded(message)) + len(encoded(call))
+        return cls(endpoint, message, call, size) if size <= _MOST_ATTACHED else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Item:
     id: str = field(default_factory=lambda: new_id("item"))
     status: Status = "completed"
     hidden: bool = False
+    attached: Attached | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,16 +108,19 @@ Item = Message | FunctionCall | FunctionOutput
 
 def size(item: Item) -> int:
     """Count the characters of an item that a model reads; an image counts as a page of text."""
+    attached = item.attached.size if item.attached is not None else 0
     if isinstance(item, FunctionCall):
-        return len(item.name) + len(item.arguments)
+        return len(item.name) + len(item.arguments) + attached
     if isinstance(item, FunctionOutput):
         return len(item.output)
-    return sum(map(_part_size, item.parts))
+    return sum(map(_part_size, item.parts)) + attached
 
 
 def weight(item: Item) -> int:
     """Count the characters that an item takes in memory, images included."""
-    return sum(map(_part_weight, item.parts)) if isinstance(item, Message) else size(item)
+    if not isinstance(item, Message):
+        return size(item)
+    return sum(map(_part_weight, item.parts)) + (item.attached.size if item.attached is not None else 0)
 
 
 def parted(items: Sequence[Item]) -> tuple[list[Message], list[Item]]:

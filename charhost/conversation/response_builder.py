@@ -1,36 +1,47 @@
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 from charhost.conversation.chat_messages import is_object
 from charhost.conversation.history import History
-from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message, Status, Text
-from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDone, TextDelta, TurnEvent
+from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, Item, Message, Status, Text
+from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDone, ReasoningDelta, TextDelta, TurnEvent
+from charhost.llm.attachments import joined
 from charhost.llm.model import CallDelta, Delta, ModelError
 
 
 class ResponseBuilder:
     """Builds the items of a response from its pieces; calls for which *is_hidden* is true are kept without events."""
 
-    def __init__(self, history: History, is_hidden: Callable[[str], bool]) -> None:
+    def __init__(self, history: History, is_hidden: Callable[[str], bool], endpoint: str | None = None) -> None:
         self.items: list[Item] = []
         self.calls: list[FunctionCall] = []
         self.shown: tuple[Message | FunctionCall, ...] = ()
         self._history = history
         self._is_hidden = is_hidden
+        self._endpoint = endpoint
+        self._round = 0
+        self._attached: list[Mapping[str, Any]] = []
+        self._attached_to_call: list[Mapping[str, Any]] = []
         self._open: Message | FunctionCall | None = None
         self._pieces: list[str] = []
         self._call_index = -1
-        self._waiting: list[str | CallDelta] = []
+        self._waiting: list[Delta | CallDelta] = []
 
     def begin_round(self) -> None:
         self.calls = []
+        self._round = len(self.items)
 
     def add(self, delta: Delta) -> Iterator[TurnEvent]:
         """Add a piece of the response; raises `ModelError` if it belongs to no item."""
-        if delta.text:
-            yield from self._place(delta.text)
+        if delta.attached is not None:
+            self._attached.append(delta.attached)
+        if delta.reasoning:
+            yield ReasoningDelta(delta.reasoning)
+        if delta.text or delta.logprobs:
+            yield from self._place(delta)
         for piece in delta.calls:
             yield from self._place(piece)
 
@@ -39,17 +50,30 @@ class ResponseBuilder:
         while self._waiting:
             yield from self._place_waiting()
             yield from self._close(status)
+        self._attach()
 
     def add_outputs(self, outputs: Iterable[FunctionOutput]) -> None:
         for output in outputs:
             self.items.append(output)
             self._history.append(output)
 
+    def _attach(self) -> None:
+        """Keep what the server attached to the message, which may come last, with the first item of the round."""
+        item = self.items[self._round] if self._attached and len(self.items) > self._round else None
+        if item is None or isinstance(item, FunctionOutput):
+            return
+        call = item.attached.call if item.attached is not None else {}
+        item = replace(item, attached=Attached.of(self._endpoint, joined(self._attached), call))
+        self._attached = []
+        self.items[self._round] = item
+        self._history.replace(item)
+        self.shown = tuple(item if shown.id == item.id else shown for shown in self.shown)
+
     @property
     def _index(self) -> int:
         return len(self.shown) - 1
 
-    def _place(self, piece: str | CallDelta) -> Iterator[TurnEvent]:
+    def _place(self, piece: Delta | CallDelta) -> Iterator[TurnEvent]:
         """Add a piece to its item.
 
         A model may write calls in parallel, but clients receive them one after the other: pieces of a later call wait
@@ -60,9 +84,9 @@ class ResponseBuilder:
             return
         if self._waiting:
             yield from self._place_waiting()
-        yield from self._add_text(piece) if isinstance(piece, str) else self._add_call(piece)
+        yield from self._add_call(piece) if isinstance(piece, CallDelta) else self._add_text(piece)
 
-    def _is_for_later(self, piece: str | CallDelta) -> bool:
+    def _is_for_later(self, piece: Delta | CallDelta) -> bool:
         continues = isinstance(piece, CallDelta) and piece.index == self._call_index
         return isinstance(self._open, FunctionCall) and not continues and not is_object("".join(self._pieces))
 
@@ -85,7 +109,8 @@ class ResponseBuilder:
         if isinstance(item, Message):
             item = replace(item, parts=(Text(text),), status=status)
         else:
-            item = replace(item, arguments=text, status=status)
+            attached = Attached.of(self._endpoint, {}, joined(self._attached_to_call))
+            item = replace(item, arguments=text, status=status, attached=attached)
             if status == "completed":
                 self.calls.append(item)
         if not item.hidden:
@@ -97,12 +122,14 @@ class ResponseBuilder:
             self.items.append(item)
             self._history.append(item)
 
-    def _add_text(self, text: str) -> Iterator[TurnEvent]:
+    def _add_text(self, piece: Delta) -> Iterator[TurnEvent]:
         if not isinstance(self._open, Message):
+            if not piece.text:  # the tokens of a call
+                return
             yield from self._begin(Message(role="assistant", parts=(), status="in_progress"))
             assert self._open is not None
-        self._pieces.append(text)
-        yield TextDelta(self._open.id, self._index, text)
+        self._pieces.append(piece.text)
+        yield TextDelta(self._open.id, self._index, piece.text, piece.logprobs)
 
     def _add_call(self, piece: CallDelta) -> Iterator[TurnEvent]:
         if piece.id is not None and piece.name is not None:
@@ -110,6 +137,8 @@ class ResponseBuilder:
             hidden = self._is_hidden(piece.name)
             call = FunctionCall(call_id=piece.id, name=piece.name, arguments="", status="in_progress", hidden=hidden)
             yield from self._begin(call)
+        if piece.attached is not None:
+            self._attached_to_call.append(piece.attached)
         if not isinstance(self._open, FunctionCall) or piece.index != self._call_index:
             raise ModelError("malformed", "The language model mixed up its tool calls.")
         if piece.arguments:
@@ -119,7 +148,7 @@ class ResponseBuilder:
 
     def _begin(self, item: Message | FunctionCall) -> Iterator[TurnEvent]:
         yield from self._close("completed")
-        self._open, self._pieces = item, []
+        self._open, self._pieces, self._attached_to_call = item, [], []
         if not item.hidden:
             self._history.append(item)
             self.shown = (*self.shown, item)

@@ -13,7 +13,7 @@ from charhost.character.instance import CharacterInstance
 from charhost.conversation.chat_messages import as_messages, system_text
 from charhost.conversation.excerpt import Budget, Cut, excerpt
 from charhost.conversation.history import History
-from charhost.conversation.items import Item, parted
+from charhost.conversation.items import Item, parted, size
 from charhost.conversation.response_builder import ResponseBuilder
 from charhost.conversation.toolbox import Toolbox
 from charhost.conversation.turn_events import Failure, RequestReady, TurnEnded, TurnEvent
@@ -29,6 +29,8 @@ log = logging.getLogger("charhost.conversation")
 
 # Many servers refuse a request without a user message, or with another message before it.
 _OPENER = {"role": "user", "content": "Hello."}
+# Tokens that every model takes, so that its server is not asked.
+_SHORT = 1_000
 # Of the context length, for a response without a limit.
 _ANSWER_SHARE = 1 / 4
 # Characters per token differ between texts.
@@ -83,7 +85,8 @@ class Turn:
         self._input = list(context.history if options.items is None else options.items)
         names = (tool["function"]["name"] for tool in options.tools)
         self._client_tools = {name for name in names if name not in context.toolbox}
-        self._builder = ResponseBuilder(context.history if options.recorded else History(), self._is_hidden)
+        history = context.history if options.recorded else History()
+        self._builder = ResponseBuilder(history, self._is_hidden, context.model.endpoint)
         self._usage = TurnUsage(context.metrics, context.history, context.front_door)
         self._cut = Cut()
         self._finish: str | None = None
@@ -186,19 +189,20 @@ class Turn:
         opening, said = parted(sent.items)
         # One system message, at the front: the templates of many models support no other.
         system = "\n\n".join(filter(None, (prompt, self._options.instructions, *map(system_text, opening))))
-        messages = as_messages(said)
+        messages = as_messages(said, self._context.model.endpoint)
         if not messages or messages[0]["role"] != "user":
             messages.insert(0, _OPENER)
         return [{"role": "system", "content": system}, *messages] if system else messages
 
     async def _budget(self, prompt: str) -> Budget:
         settings, per_token = self._context.settings, self._context.history.characters_per_token
-        length = await self._context.model.context_length()
         opening, said = settings.system_tokens * per_token, settings.history_tokens * per_token
-        if length is None:
-            return Budget(opening, said)
         tools = self._context.toolbox.beside(self._options.tools)
         others = len(prompt) + len(self._options.instructions) + sum(len(str(tool)) for tool in tools)
+        is_long = (others + sum(map(size, self._input))) / per_token > _SHORT
+        length = await self._context.model.context_length() if is_long else None
+        if length is None:
+            return Budget(opening, said)
         room = (length - self._answer_tokens(length)) * per_token * _MARGIN
         return Budget(opening, said, max(0, room - others))
 
@@ -219,7 +223,7 @@ class Turn:
     def _request(self, messages: list[dict[str, Any]], round_: int) -> ModelRequest:
         tools, choice = self._tools(round_ == self._context.settings.tool_rounds, round_ == 0)
         request = ModelRequest(
-            messages=messages + as_messages(self._builder.items),
+            messages=messages + as_messages(self._builder.items, self._context.model.endpoint),
             tools=tools,
             tool_choice=choice if tools else None,
             options=self._options.options,

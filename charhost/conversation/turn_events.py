@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import FunctionCall, Item, Message
@@ -39,6 +40,14 @@ class TextDelta:
     item_id: str
     index: int
     text: str
+    logprobs: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of the model's thinking, which belongs to no item and is never spoken."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +84,4 @@ class TurnEnded:
     made: tuple[Item, ...] = ()
 
 
-TurnEvent = RequestReady | ItemAdded | TextDelta | ArgumentsDelta | ItemDone | TurnEnded
+TurnEvent = RequestReady | ItemAdded | TextDelta | ReasoningDelta | ArgumentsDelta | ItemDone | TurnEnded

@@ -8,6 +8,8 @@ from charhost.conversation.history import History
 from charhost.llm.model import Delta, ModelRequest, Usage
 from charhost.metrics import Metrics
 
+_COUNTED = ("role", "content", "name", "tool_calls", "tool_call_id")
+
 
 class TurnUsage:
     """Counts tokens, estimated if the model does not report them, and time; *front_door* is a label of the metrics."""
@@ -33,7 +35,7 @@ class TurnUsage:
         if not self._has_output and (delta.text or delta.calls):
             self._has_output = True
             self._metrics.time_to_first_token.observe(time.monotonic() - self._started)
-        self._received += len(delta.text) + sum(len(call.arguments) for call in delta.calls)
+        self._received += len(delta.text) + len(delta.reasoning) + sum(len(call.arguments) for call in delta.calls)
         if delta.usage is not None:
             self._reported = True
             self._usage += delta.usage
@@ -57,4 +59,5 @@ def _characters(message: Mapping[str, Any]) -> int:
     content, calls = message["content"], message.get("tool_calls", ())
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content)
-    return len(content or "") + sum(len(call["function"]["arguments"]) for call in calls)
+    attached = sum(len(str(value)) for name, value in message.items() if name not in _COUNTED)
+    return len(content or "") + sum(len(call["function"]["arguments"]) for call in calls) + attached

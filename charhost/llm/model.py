@@ -32,20 +32,32 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class CallDelta:
-    """A piece of a tool call: `id` and `name` come with the first piece of each `index`, and with no other."""
+    """A piece of a tool call: `id` and `name` come with the first piece of each `index`, and with no other.
+
+    `attached` are fields of the server that it wants back with the call.
+    """
 
     index: int
     id: str | None
     name: str | None
     arguments: str
+    attached: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delta:
+    """A piece of a response; `logprobs` are those of the tokens of `text`, as the server sends them.
+
+    `attached` are fields of the server that it wants back with the message; `reasoning` is the thinking before it.
+    """
+
     text: str = ""
     calls: tuple[CallDelta, ...] = ()
     finish: FinishReason | None = None
     usage: Usage | None = None
+    logprobs: tuple[Mapping[str, Any], ...] = ()
+    attached: Mapping[str, Any] | None = None
+    reasoning: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +93,10 @@ class ModelError(CharhostError):
 
 
 class Model(Protocol):
-    """A language model, or its stand-in."""
+    """A language model, or its stand-in; what it attached to messages is for the same `endpoint` only."""
+
+    @property
+    def endpoint(self) -> str: ...
 
     def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         """Yield the response piece by piece, the last one with `finish`; closing the generator stops the model.

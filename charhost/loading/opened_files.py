@@ -17,6 +17,7 @@ from typing import Any
 
 from charhost.loading.data_file import digest_of, note_data, note_written
 from charhost.loading.exclusion import why_excluded
+from charhost.loading.public_names import build_of
 from charhost.loading.snapshot import Snapshot
 from charhost.text import ROOT
 
@@ -97,8 +98,8 @@ def _modules(builds: dict[str, str]) -> set[tuple[str, str]]:
 def _characters(frame: FrameType | None) -> Iterator[tuple[str, str]]:
     """Yield prefix and name of the modules of builds on the stack below *frame*."""
     while frame is not None:
-        name = frame.f_globals.get("__name__")
-        if isinstance(name, str) and name.startswith(f"{ROOT}.b"):
-            root, build, *inner = name.split(".", 2)
-            yield f"{root}.{build}", inner[0] if inner else ""
+        if (build := build_of(frame)) is not None:
+            name = str(frame.f_globals.get("__name__"))
+            inner = name.removeprefix(build.prefix) if name.startswith(build.prefix) else name.removeprefix(ROOT)
+            yield build.prefix, inner.removeprefix(".")
         frame = frame.f_back

@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass
 
 from charhost.character.character import Character, CharacterSet
-from charhost.loading.module_space import ModuleSpace
+from charhost.loading.module_space import Version
 from charhost.loading.snapshot import Snapshot
 
 
@@ -21,9 +21,9 @@ class Member:
 
     @classmethod
     def of(cls, character: Character) -> Member:
-        assert isinstance(character.modules, ModuleSpace)
+        assert isinstance(character.modules, Version)
         # The name of the file as it is on the disk: `file` is spelled for people.
-        return cls(character.modules.snapshot, os.path.basename(character.location), character.fingerprint)
+        return cls(character.modules.space.snapshot, os.path.basename(character.location), character.fingerprint)
 
 
 @dataclass(frozen=True, eq=False)

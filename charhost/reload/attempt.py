@@ -34,7 +34,8 @@ Source = Snapshot | FromHistory | None
 class Order:
     """A request, where its characters come from, and the sets (*etags*) of which one must be current; None: any.
 
-    The *trigger* is only reported and counted. Equal orders that wait share one run.
+    The *trigger* is reported and counted, and names the restoring of a stored set: a rollback or a resumption. Equal
+    orders that wait share one run.
     """
 
     request: ReloadRequest

@@ -17,6 +17,7 @@ from charhost.character.static import line_of
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import DirectoryError, DuplicateName, LoadTimeout
 from charhost.loading.allowed_roots import AllowedRoots
+from charhost.loading.character_metrics import CharacterMetrics, Encode
 from charhost.loading.fingerprint import fingerprints
 from charhost.loading.module_space import Load, ModuleSpace
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
@@ -77,10 +78,15 @@ class Loader:
         self._failures: dict[tuple[Path, str, str | None], FileError] = {}
         self._spaces: WeakSet[ModuleSpace] = WeakSet()
         self._garbage = Garbage()
+        self._metrics = CharacterMetrics()
 
     @property
     def builds_alive(self) -> int:
         return len(self._spaces)
+
+    async def collect_metrics(self, encode: Encode) -> tuple[bytes, int]:
+        """Return the encoded metrics of the characters, and how many of their collectors failed."""
+        return await self._metrics.collect(self._pool, encode)
 
     async def close(self) -> None:
         await self._sandbox.close()
@@ -163,7 +169,7 @@ class Loader:
         return self._failures.get((snapshot.directory, path, prints.get(path)))
 
     def _open_space(self, snapshot: Snapshot, modules: int) -> ModuleSpace:
-        space = ModuleSpace(snapshot)
+        space = ModuleSpace(snapshot, self._metrics)
         self._spaces.add(space)
         self._garbage.expect(space, modules, len(snapshot.files))
         return space

@@ -12,6 +12,7 @@ from typing import NoReturn
 from charhost.character.character import CharacterSet
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout, NotAttempted, ReloadCode, ReloadFailed, ReloadRejected, RevisionMismatch
+from charhost.loading.character_metrics import Encode
 from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
@@ -88,6 +89,12 @@ class CharacterManager:
     @property
     def store(self) -> Store:
         return self._generations.store
+
+    async def collect_metrics(self, encode: Encode) -> bytes:
+        """Return the metrics of the characters, as text; a collector that fails is left out and counted."""
+        text, failed = await self._loader.collect_metrics(encode)
+        self._metrics.character_metric_errors.inc(failed)
+        return text
 
     def listen(self, listener: Callable[[ReloadReport], None]) -> None:
         """Call *listener* with the report of every reload, whatever its outcome."""

@@ -15,6 +15,7 @@ class Habit(StrEnum):
     NO_STOP = "no-stop"
     NO_PARALLEL_TOOL_CALLS = "no-parallel-tool-calls"
     NO_TOOLS = "no-tools"
+    NO_ATTACHMENTS = "no-attachments"
     NO_NAME = "no-name"
     STRING_CONTENT = "string-content"
     NONEMPTY_CONTENT = "nonempty-content"

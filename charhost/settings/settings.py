@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Self, get_args
+from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -98,6 +98,7 @@ class Settings(BaseSettings):
         200, gt=0, description="Maximum number of clients to reconnect per second."
     )
     close_grace: float = Field(2, gt=0, description="Seconds for a client to receive its last messages.")
+    heartbeat_timeout: float = Field(90, gt=0, description="Seconds for a client to answer a ping or send anything.")
     resume_ttl: float = Field(600, ge=0, description="Seconds for a disconnected client to resume its session.")
     resume_max: int = Field(10_000, ge=0, description="Maximum number of disconnected sessions kept.")
     max_sessions: int = Field(10_000, ge=1, description="Maximum number of open WebSockets; more get 503.")
@@ -120,6 +121,12 @@ class Settings(BaseSettings):
     )
     task_model: str | None = Field(
         None, description="A name for the model itself, without a character: for the titles and tags of chat programs."
+    )
+    llm_pass: str | None = Field(
+        None, description="More fields of requests that reach the model, separated by commas, such as mirostat_*."
+    )
+    reasoning: Literal["forward", "hide"] = Field(
+        "forward", description="Whether chat completions show the model's thinking: forward or hide."
     )
     history_tokens: int = Field(8192, ge=1, description="Maximum number of tokens of a conversation sent to a model.")
     system_tokens: int = Field(

@@ -10,7 +10,7 @@ from operator import is_
 from typing import Any, get_args
 
 from charhost import jsontext
-from charhost.conversation.items import Item, Message, Part, weight
+from charhost.conversation.items import Attached, Item, Message, Part, weight
 from charhost.resume.saved_session import SavedSession
 from charhost.storage.connection import Row, Statements
 from charhost.storage.database import Database
@@ -97,6 +97,8 @@ def spelled(item: Item) -> str:
     values = _fields(item)
     if isinstance(item, Message):
         values["parts"] = [_fields(part) for part in item.parts]
+    if item.attached is not None:
+        values["attached"] = {field.name: getattr(item.attached, field.name) for field in fields(item.attached)}
     return jsontext.encoded(values).decode()
 
 
@@ -105,6 +107,8 @@ def item_of(text: str) -> Item:
     values = jsontext.decoded(text)
     if "parts" in values:
         values["parts"] = tuple(_KINDS[part.pop("kind")](**part) for part in values["parts"])
+    if values.get("attached") is not None:
+        values["attached"] = Attached(**values["attached"])
     item: Item = _KINDS[values.pop("kind")](**values)
     return replace(item, status="incomplete") if item.status == "in_progress" else item
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Raised by every change of the tables, or of the JSON in them.
-VERSION = 1
+VERSION = 2
 
 SCHEMA = (
     # Each attempt to reload, as its report.

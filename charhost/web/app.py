@@ -44,6 +44,7 @@ from charhost.web.keys import (
     MANAGER,
     MANUAL,
     METRICS,
+    MODEL_OPTIONS,
     MODELS,
     RESPONSES,
     SESSION_WRITER,
@@ -53,6 +54,7 @@ from charhost.web.keys import (
     WATCHER,
 )
 from charhost.web.middleware import errors_to_json, with_authority
+from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
 from charhost.web.paths import OtherSpellings
 from charhost.web.realtime.client_secrets import create_client_secret
@@ -123,6 +125,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[MODELS] = UpstreamModels(settings)
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
     app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl)
+    app[MODEL_OPTIONS] = ModelOptions(settings.llm_pass or "")
     app[RESPONSES] = Responses(settings.resume_ttl)
     app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, store)
     app[MANAGER].listen(partial(_continue, app))
@@ -179,7 +182,10 @@ async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
 
 
 async def _models(app: web.Application) -> AsyncIterator[None]:
+    finding = asyncio.create_task(app[MODELS].find())  # a server that is not there yet delays nothing
     yield
+    finding.cancel()
+    await asyncio.gather(finding, return_exceptions=True)
     await app[MODELS].close()
 
 

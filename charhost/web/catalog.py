@@ -2,7 +2,7 @@
 
 from aiohttp import hdrs, web
 
-from charhost.character.character import Character, normal
+from charhost.character.character import Character, CharacterSet, normal
 from charhost.character.task_model import task_model
 from charhost.reload.messages import count
 from charhost.web.keys import MANAGER, SETTINGS, STARTED
@@ -62,7 +62,13 @@ async def voices(request: web.Request) -> web.StreamResponse:
     # unmute's clients expect at least one.
     listed = [character for character in current.values() if character.is_good] or ([default] if default else [])
     found = [
-        Voice(name=one.name, good=True, instructions=None, source=_source(one), comment=one.metadata.get("comment"))
+        Voice(
+            name=one.name,
+            good=True,
+            instructions=None,
+            source=_source(one, current),
+            comment=one.metadata.get("comment"),
+        )
         for one in listed
     ]
     return json_response(found)
@@ -75,19 +81,21 @@ async def voices(request: web.Request) -> web.StreamResponse:
     responses={200: Response.json(ModelList, "Every character, as OpenAI's clients list models.")},
 )
 async def models(request: web.Request) -> web.StreamResponse:
-    return json_response(ModelList(data=[_model(request, name) for name in _model_names(request)]))
+    found, task = request.app[MANAGER].current, request.app[SETTINGS].task_model
+    names = [*found, task] if task is not None and found.find(task) is None else list(found)
+    return json_response(ModelList(data=[_model(request, known_character(request, name)) for name in names]))
 
 
 @Operation(
     "One character as a model",
     "Talk",
     needs="chat",
-    parameters=(Parameter("id", "path", "The name of a character."),),
+    parameters=(Parameter("id", "path", "The name of a character, or its alias."),),
     responses={200: Response.json(ModelEntry, "The character.")},
     errors={404: "There is no character of that name (`model_not_found`)."},
 )
 async def model(request: web.Request) -> web.StreamResponse:
-    return json_response(_model(request, known_character(request, request.match_info["id"]).name))
+    return json_response(_model(request, known_character(request, request.match_info["id"])))
 
 
 def known_character(request: web.Request, name: str) -> Character:
@@ -102,14 +110,17 @@ def known_character(request: web.Request, name: str) -> Character:
     return found
 
 
-def _model_names(request: web.Request) -> list[str]:
-    task, names = request.app[SETTINGS].task_model, list(request.app[MANAGER].current)
-    return names if task is None or normal(task) in names else [*names, task]
-
-
-def _model(request: web.Request, name: str) -> ModelEntry:
-    # Clients need a constant time, and a character has no time of creation.
-    return ModelEntry(id=name, created=request.app[STARTED], name=name)
+def _model(request: web.Request, character: Character) -> ModelEntry:
+    return ModelEntry(
+        id=character.name,
+        # Clients need a constant time, and a character has no time of creation.
+        created=request.app[STARTED],
+        name=character.name,
+        alias=request.app[MANAGER].current.aliases.get(character.name, character.name),
+        description=character.metadata.get("comment"),
+        context_length=request.app[SETTINGS].history_tokens,
+        has_tools=bool(character.tools),
+    )
 
 
 def _one(request: web.Request, name: str) -> web.Response:
@@ -134,11 +145,15 @@ def _entry(character: Character) -> CatalogEntry:
     )
 
 
-def _source(character: Character) -> FreesoundSource | FileSource:
-    """Describe where the voice comes from; of one that is no file those clients only need something to send back."""
+def _source(character: Character, characters: CharacterSet) -> FreesoundSource | FileSource:
+    """Describe where the voice comes from.
+
+    For unmute's frontend the path is the key of a voice, which it sends back: one that is no key becomes the name.
+    """
     source = character.voice_source
-    if source.get("source_type") == "freesound":
-        return FreesoundSource(**source)
     path = source.get("path_on_server")
-    texts = {key: source[key] for key in ("description", "description_link") if isinstance(source.get(key), str)}
-    return FileSource(source_type="file", path_on_server=path if isinstance(path, str) else character.name, **texts)
+    key = path if isinstance(path, str) and characters.by_voice.get(path) is character else character.name
+    if source.get("source_type") == "freesound":
+        return FreesoundSource(**{**source, "path_on_server": key})
+    texts = {name: source[name] for name in ("description", "description_link") if isinstance(source.get(name), str)}
+    return FileSource(source_type="file", path_on_server=key, **texts)

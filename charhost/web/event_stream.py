@@ -1,16 +1,18 @@
 """EventStream: a response as server-sent events."""
 
 import asyncio
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
+from typing import Self
 
 from aiohttp import hdrs, web
 
-from charhost.web.sessions.outbox import abort
+from charhost.web.sessions.outbox import STALLED_READER_LIMIT, abort
 
-# A client that reads nothing keeps the model busy.
-STALLED_READER_LIMIT = 30.0
+# Proxies and clients give up on a connection that is silent, while a model may think for minutes.
+BEGIN_AFTER = 5.0
+COMMENT_EVERY = 10.0
 
+_COMMENT = b": waiting for the model\n\n"
 _HEADERS = {
     hdrs.CONTENT_TYPE: "text/event-stream",
     hdrs.CACHE_CONTROL: "no-cache",
@@ -19,28 +21,62 @@ _HEADERS = {
 
 
 class EventStream:
-    """Writes to one client at its speed, and aborts the connection if it reads nothing for `STALLED_READER_LIMIT`."""
+    """Writes to one client at its speed, and aborts the connection if it reads nothing for `STALLED_READER_LIMIT`.
+
+    In silence the response begins after `BEGIN_AFTER` seconds, and has a comment every `COMMENT_EVERY` seconds. The
+    block ends quietly if the client is gone.
+    """
 
     def __init__(self, request: web.Request) -> None:
         self.response = web.StreamResponse(headers=_HEADERS)
         self._request = request
+        self._loop = asyncio.get_running_loop()
+        self._written = self._loop.time()
+        self._is_writing = False
+
+    async def __aenter__(self) -> Self:
+        self._silence = asyncio.create_task(self._fill_silence())
+        return self
+
+    async def __aexit__(self, _: object, error: BaseException | None, traceback: object) -> bool:
+        self._silence.cancel()
+        await asyncio.wait([self._silence])
+        return isinstance(error, ConnectionError)
 
     async def write(self, data: bytes) -> None:
         """Send *data*, after the headers if it is the first; raises `ConnectionError` if the client is gone."""
-        with self._deadline():
+        timer = self._begin_write()
+        try:
             if not self.response.prepared:
                 await self.response.prepare(self._request)
             await self.response.write(data)
+        finally:
+            self._end_write(timer)
 
     async def end(self) -> None:
-        with self._deadline():
-            await self.response.write_eof()
-
-    @contextmanager
-    def _deadline(self) -> Iterator[None]:
-        # Not asyncio.timeout: a cancelled write leaves aiohttp's writer in an undefined state.
-        timer = asyncio.get_running_loop().call_later(STALLED_READER_LIMIT, abort, self._request)
+        self._silence.cancel()
+        timer = self._begin_write()
         try:
-            yield
+            await self.response.write_eof()
         finally:
-            timer.cancel()
+            self._end_write(timer)
+
+    async def _fill_silence(self) -> None:
+        with suppress(ConnectionError):
+            while True:
+                until = self._written + (COMMENT_EVERY if self.response.prepared else BEGIN_AFTER)
+                if self._is_writing or until > self._loop.time():
+                    await asyncio.sleep(max(until - self._loop.time(), 0.1))
+                else:
+                    await self.write(_COMMENT)
+
+    # Not a context manager, which would cost as much as the write of a word.
+    def _begin_write(self) -> asyncio.TimerHandle:
+        self._is_writing = True
+        # Not asyncio.timeout: a cancelled write leaves aiohttp's writer in an undefined state.
+        return self._loop.call_later(STALLED_READER_LIMIT, abort, self._request)
+
+    def _end_write(self, timer: asyncio.TimerHandle) -> None:
+        timer.cancel()
+        self._is_writing = False
+        self._written = self._loop.time()

@@ -12,6 +12,7 @@ from charhost.resume.disconnected import DisconnectedSessions
 from charhost.settings import Settings
 from charhost.watch.watcher import Watcher
 from charhost.web.docs.manual import Manual
+from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
 from charhost.web.responses.creation import Responses
 from charhost.web.security.authority import Authority, Gate
@@ -27,6 +28,7 @@ CONVERSATIONS = web.AppKey("conversations", Conversations)
 CONTINUED = web.AppKey("continued", ContinuedConversations)
 DISCONNECTED = web.AppKey("disconnected", DisconnectedSessions)
 SESSION_WRITER = web.AppKey("session_writer", SessionWriter)
+MODEL_OPTIONS = web.AppKey("model_options", ModelOptions)
 RESPONSES = web.AppKey("responses", Responses)
 GATE = web.AppKey("gate", Gate)
 API = web.AppKey("api", Api)

@@ -10,6 +10,7 @@ from aiohttp.typedefs import Handler
 from charhost.errors import ReloadRefused
 from charhost.web.keys import AUTHORITY, GATE
 from charhost.web.openapi import operation_of
+from charhost.web.paths import not_found
 from charhost.web.problems import Problem
 from charhost.web.security.wrong_keys import KeyKind
 
@@ -44,7 +45,7 @@ async def with_authority(request: web.Request, handler: Handler) -> web.StreamRe
     needs = operation.needs if operation is not None else "open"
     if needs == "admin" and (sent := request.raw_path.partition("?")[0]) != request.path:
         # Proxies wall the paths of admins off by their spelling.
-        raise Problem(404, "not_found", f"There is nothing at {sent}.")
+        raise Problem(404, "not_found", not_found(sent))
     if needs != "admin" and authority.host_refusal is not None:
         _log_refusal(request, authority.host_refusal)
         raise authority.host_refusal
@@ -75,7 +76,7 @@ def _as_problem(request: web.Request, error: web.HTTPException) -> Problem:
     phrase = HTTPStatus(error.status).phrase
     allowed = error.headers.get(hdrs.ALLOW, "")
     detail = {
-        404: f"There is nothing at {request.path}.",
+        404: not_found(request.path),
         405: f"{request.method} is not allowed on {request.path}; use {allowed.replace(',', ' or ')}.",
     }.get(error.status, error.text or phrase)
     headers = {"Allow": allowed} if allowed else None

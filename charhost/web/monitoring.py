@@ -3,6 +3,7 @@
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
+from charhost.loading.character_metrics import END
 from charhost.web.keys import AUTHORITY, MANAGER, METRICS, MODELS, SESSIONS, WATCHER
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import json_response
@@ -64,4 +65,7 @@ async def health(request: web.Request) -> web.StreamResponse:
 )
 async def metrics(request: web.Request) -> web.StreamResponse:
     encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
-    return web.Response(body=encode(request.app[METRICS].registry), headers={hdrs.CONTENT_TYPE: content_type})
+    theirs = await request.app[MANAGER].collect_metrics(encode)
+    ours = encode(request.app[METRICS].registry)
+    end = END if ours.endswith(END) else b""
+    return web.Response(body=ours.removesuffix(END) + theirs + end, headers={hdrs.CONTENT_TYPE: content_type})

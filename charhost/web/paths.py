@@ -6,7 +6,19 @@ import re
 
 from aiohttp import web
 
-_OPENAI = re.compile(r"/v1/(models|chat/completions|responses|realtime|audio)(/|$)")
+_CHAT = "use /v1/chat/completions or /v1/responses"
+_THREADS = "use /v1/responses with previous_response_id"
+_MODEL_ONLY = "characters only converse; ask the server of a model"
+# Paths of OpenAI's that are not served, by their first name, and the advice to a client of theirs.
+_UNSERVED = {
+    **dict.fromkeys(("completions", "edits"), _CHAT),
+    **dict.fromkeys(("assistants", "threads", "conversations"), _THREADS),
+    **dict.fromkeys(("embeddings", "moderations", "rerank", "images", "videos"), _MODEL_ONLY),
+    **dict.fromkeys(("files", "uploads", "batches", "fine_tuning", "vector_stores"), "send texts in the messages"),
+    "audio": "converse in text over /v1/chat/completions or /v1/realtime",
+    "engines": "use /v1/models",
+}
+_OPENAI = re.compile(rf"/v1/(models|chat/completions|responses|realtime|{'|'.join(_UNSERVED)})(/|$)")
 _OWN = re.compile(r"/v1/+(characters|voices|health)(/|$)")
 
 
@@ -15,6 +27,13 @@ def canonical(path: str) -> str:
     plain = "/" + "/".join(part for part in path.split("/") if part)
     plain = plain if plain.startswith("/v1/") else f"/v1{plain}"
     return plain if _OPENAI.match(plain) else path
+
+
+def not_found(path: str) -> str:
+    """Return the error for a path that does not exist; for one of OpenAI's it has what to use instead."""
+    found = _OPENAI.match(canonical(path))
+    advice = _UNSERVED.get(found[1]) if found else None
+    return f"There is nothing at {path}; {advice}." if advice else f"There is nothing at {path}."
 
 
 def reads_openai_errors(path: str) -> bool:

@@ -50,6 +50,7 @@ class FreesoundSource(BaseModel, frozen=True, extra="allow"):
     """A voice that is a recording of freesound.org, as the character's file describes it."""
 
     source_type: Literal["freesound"] = "freesound"
+    path_on_server: str
 
 
 class FileSource(BaseModel, frozen=True):
@@ -79,6 +80,10 @@ class ModelEntry(_Response):
     created: int = Field(description="When the server started: a Unix time.")
     owned_by: Literal["charhost"] = "charhost"
     name: str
+    alias: str = Field(description="An id in ASCII, such as `professor-quill`; requests may have it as their `model`.")
+    description: str | None = Field(description="The comment of its author.")
+    context_length: int = Field(description="The most tokens of a conversation that its model is sent.")
+    has_tools: bool = Field(description="Whether it has tools of its own, which the server runs.")
 
 
 class ModelList(_Response):

@@ -25,6 +25,13 @@ ADA = {
     "for": "for X in Y:\n    NAME = 'Ada'",
     "while": "while X:\n    NAME = 'Ada'",
     "blocks in blocks": "if X:\n    with Y:\n        NAME = 'Ada'",
+    "loop over literals": "for NAME in ['Ada']: pass",
+    "loop over pairs": "for X, NAME in ((1, 'Ada'),): pass",
+    "concatenation": "NAME = 'A' + 'd' + 'a'",
+    "addition": "NAME = 'A'\nNAME += 'da'",
+    "other name": "X = 'Ada'\nNAME = X",
+    "f-string": "X = 'da'\nNAME = f'A{X}'",
+    "walrus in an expression": "NAME = (X := 'Ada')",
     "before a block that may be skipped": "NAME = 'Ada'\nif X:\n    NAME = f()",
     "before an annotation without a value": "NAME = 'Ada'\nNAME: str",
 }
@@ -39,6 +46,10 @@ COMPUTED = {
     "pattern": "match X:\n    case [NAME]: pass",
     "import": "import x as NAME",
     "function": "def NAME(): pass",
+    "loop over calls": "for NAME in [f()]: pass",
+    "f-string with a format": "X = 'Ada'\nNAME = f'{X:>9}'",
+    "too many": "X = 'a' if Y else 'b'\n" + "X = X + X\n" * 9 + "NAME = X",
+    "too long": "X = 'a'\n" + "X = X + X\n" * 60 + "NAME = X",
     "replaced": "NAME = 'Ada'\nNAME = f()",
 }
 
@@ -67,6 +78,12 @@ def test_statements_that_bind_a_name(source: str, strings: frozenset[str], has_l
 def test_branches_add_up() -> None:
     """The strings of all branches are returned."""
     assert strings_of("if X:\n    NAME = 'Ada'\nelse:\n    NAME = 'Bob'", "NAME") == {"Ada", "Bob"}
+
+
+@pytest.mark.parametrize("value", ["'Ada' if X else 'Bob'", "'Ada' or 'Bob'", "f() or 'Ada' or 'Bob'"])
+def test_alternatives_add_up(value: str) -> None:
+    """The strings of all alternatives of an expression are returned."""
+    assert strings_of(f"NAME = {value}", "NAME") == {"Ada", "Bob"}
 
 
 @pytest.mark.parametrize(

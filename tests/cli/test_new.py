@@ -86,7 +86,7 @@ def test_other_files_are_not_run(directory: Path, write: Callable[[str, str], Pa
     """Other files are read without being executed, and invalid Python files do not matter."""
     write("bob.py", f"open({str(tmp_path / 'run')!r}, 'w')\nCHARACTER_NAME: str = 'Bob'")
     write("broken.py", "(")
-    write("computed.py", "CHARACTER_NAME = 'E' + 've'")
+    write("computed.py", "CHARACTER_NAME = 'eve'.title()")
     assert [new(name, directory).exit_code for name in ("Bob", "Eve")] == [1, 0]
     assert not (tmp_path / "run").exists()
 

@@ -79,7 +79,10 @@ def test_missing_options_leave_the_environment(served: list[Settings], monkeypat
         (["--sessions", "x"], "charhost: sessions (--sessions, CHARHOST_SESSIONS): Input should be 'close'"),
         (["--host", "0.0.0.0"], "charhost: listening on 0.0.0.0 lets other machines run code"),
         (["--admin-key-file", "/nowhere"], "charhost: CHARHOST_ADMIN_KEY_FILE (--admin-key-file): [Errno 2] No such"),
-        (["--log-file", "/proc/nowhere/log"], "charhost: [Errno 2] No such file or directory: '/proc/nowhere'"),
+        (
+            ["--log-file", "/proc/nowhere/log"],
+            "charhost: the log file /proc/nowhere/log cannot be opened: No such file",
+        ),
     ],
 )
 def test_bad_settings_exit_with_2(monkeypatch: pytest.MonkeyPatch, arguments: list[str], text: str) -> None:

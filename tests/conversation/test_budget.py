@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import Item
 from charhost.conversation.turn import TurnOptions
 from charhost.conversation.turn_events import RequestReady
@@ -63,3 +64,16 @@ async def test_impossible_limits(limit: Any) -> None:
     )
     assert isinstance(events[0], RequestReady)
     assert model.messages[1]["content"] == "Hello?"
+
+
+class Reticent(ScriptedModel):
+    """A model whose server must not be asked for its context length."""
+
+    async def context_length(self) -> int:
+        raise AssertionError
+
+
+async def test_a_short_conversation_asks_nothing() -> None:
+    """The server is not asked for its length where any would do."""
+    events = await events_of(make_conversation(Reticent(), None, message("Hello?")).respond())
+    assert events[0] == RequestReady(Cut())

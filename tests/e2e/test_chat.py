@@ -20,6 +20,7 @@ from llmock.pytest_plugin import LLMock
 
 from tests.conftest import character
 from tests.e2e.conftest import ENVIRONMENT, PATIENCE, BlockingServer, Server, free_port, output, running
+from tests.e2e.helpers import asked_for_models
 
 CHAT = (sys.executable, "-m", "charhost", "chat")
 CTRL_C, CTRL_D = "\x03", "\x04"
@@ -98,9 +99,8 @@ async def offline(directory: Path) -> AsyncIterator[Server]:
 @pytest.fixture
 async def slow(directory: Path, llmock: LLMock) -> AsyncIterator[Server]:
     """A server with Ada and a slow model."""
-    llmock.reply("Hello there!").reply(LONG).reply("Once more.")
-    llmock.pace(20)
     async with running(directory, "--llm-url", llmock.base_url("openai"), "--llm-model", "slow") as server:
+        (await asked_for_models(llmock)).reply("Hello there!").reply(LONG).reply("Once more.").pace(20)
         yield server
 
 
@@ -189,8 +189,8 @@ async def test_key_comes_from_the_environment(directory: Path, monkeypatch: pyte
 
 async def test_failed_answer_is_told_and_the_talk_goes_on(directory: Path, llmock: LLMock) -> None:
     """A failure of the model is printed instead of the reply, and the chat continues."""
-    llmock.fail(500).reply("Now I can.")
     async with running(directory, "--llm-url", llmock.base_url("openai"), "--llm-model", "x") as server:
+        (await asked_for_models(llmock)).fail(500).reply("Now I can.")
         status, said, _ = await chat("Ada", "--url", server.url, said="Hello!\nAnd now?\n")
     first, second = said.rstrip().splitlines()
     assert (status, first[:7], first[-1]) == (0, "Ada:  (", ")")

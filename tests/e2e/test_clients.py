@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
 from http.client import HTTPConnection
 from itertools import count
@@ -26,7 +26,6 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.realtime import handler as realtime
 from tests.conftest import Client, character
 from tests.e2e.websocket_frames import CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, frame, handshake, head
 
@@ -493,10 +492,10 @@ async def test_what_is_no_websocket_ends_its_own_session_only(server: Server, da
 
 
 async def test_a_client_that_vanishes_is_found_by_the_heartbeat(
-    client: Client, monkeypatch: pytest.MonkeyPatch
+    aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings
 ) -> None:
     """The session of a peer that sends no pong ends."""
-    monkeypatch.setattr(realtime, "HEARTBEAT", 0.2)
+    client = await aiohttp_client(create_app(Settings(directory=settings.directory, heartbeat_timeout=0.3)))
     peer = Peer()
     port = client.port or 0
     await asyncio.get_running_loop().create_connection(lambda: peer, "127.0.0.1", port)

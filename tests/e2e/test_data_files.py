@@ -36,7 +36,7 @@ def watched(home: Path) -> Iterator[BlockingServer]:
     wait_for(lambda: server.comments()["Ada"] == "one")
     yield server
     server.process.kill()
-    server.process.wait(30)
+    server.process.wait(60)
 
 
 SAVES = {
@@ -97,4 +97,4 @@ def test_data_of_a_resumed_set_are_watched(home: Path) -> None:
         assert server.comments()["Ada"] == "two"
     finally:
         server.process.kill()
-        server.process.wait(30)
+        server.process.wait(60)

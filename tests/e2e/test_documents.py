@@ -10,12 +10,15 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from aiohttp import ClientSession
 
 from tests.conftest import Client, character
 from tests.documents import DOCS, ROOT
 from tests.e2e.conftest import ENVIRONMENT, PATIENCE, Server, free_port, needs_curl, output, running
+from tests.strict_upstream import strict_upstream
 
 NOTICE = "Offline: no language model is connected"
 JSON = ("-HContent-Type: application/json", "-d{}")
@@ -82,6 +85,21 @@ async def test_editing(tmp_path: Path) -> None:
         (directory / "ada.py").write_text(character("Ada", "Be brief."))
         while '"session.updated"' not in await ws.recv():
             pass
+
+
+async def test_models(characters: Path) -> None:
+    """The command speaks with the model of a server that takes no tools, without a refusal."""
+    command = shlex.split(example("models"))
+    assert command[:2] == ["charhost", "serve"]
+    async with strict_upstream("no-tools", "one-system-message") as upstream:
+        url = command.index("--llm-url") + 1
+        assert urlsplit(command[url]).path == ""
+        command[url] = upstream.url.removesuffix("/v1")
+        async with running(characters, *command[2:]) as server, ClientSession() as http:
+            body = {"model": "Bramble", "messages": [{"role": "user", "content": "Hello!"}]}
+            async with http.post(f"{server.url}/v1/chat/completions", json=body) as response:
+                assert (await response.json())["choices"][0]["message"]["content"] == "Hello from the model."
+    assert upstream.refused == [""]
 
 
 @needs_curl

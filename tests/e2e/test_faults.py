@@ -156,10 +156,13 @@ def saying(body: str, kind: str = "text/event-stream") -> Script:
 
 Arrange = Callable[[LLMock, Upstream], str]
 
+# The server is asked for its models, too.
+FOR_A_TURN: Mapping[str, Any] = {"model": "big"}
+
 
 def refusing(status: int, **more: Any) -> Arrange:
     """Make llmock refuse one request with this status."""
-    return lambda mock, _: mock.fail(status, **({"message": telling(mock.base_url())} | more)).base_url()
+    return lambda mock, _: mock.fail(status, **({**FOR_A_TURN, "message": telling(mock.base_url())} | more)).base_url()
 
 
 def breaking(name: str, **more: Any) -> Arrange:
@@ -198,7 +201,7 @@ FAULTS = {
     "429": Fault(following(too_many, too_many, too_many), "rate_limited", 429),
     "429 and when to come back": Fault(refusing(429, retry_after=60), "rate_limited", 429),
     "500": Fault(refusing(500), "server_error"),
-    "context too long": Fault(breaking("context_overflow"), "refused", 400),
+    "context too long": Fault(refusing(400, code="context_length_exceeded"), "refused", 400),
     "stalls before": Fault(breaking("slow_first_token", seconds=60), "timeout", 504, deadlines=SLOW),
     "stalls in the middle": Fault(breaking("stall", after_chunks=3), "timeout", 504, 2, PAUSING),
     "cut before": Fault(following(cut_before, cut_before), "unreachable"),
@@ -254,7 +257,9 @@ def assert_nothing_told_of(url: str, visit: Visit) -> None:
 @THROUGH_EVERY_DOOR
 async def test_upstream_is_unavailable_once(door: type[Visit], serve: Serve, llmock: LLMock) -> None:
     """A single 503 is retried without an effect on the client."""
-    client = await serve(llm_url=llmock.fail(503, retry_after=0).reply(" ".join(WORDS)).base_url())
+    client = await serve(
+        llm_url=llmock.fail(503, retry_after=0, **FOR_A_TURN).reply(" ".join(WORDS), times=None).base_url()
+    )
     assert await door(client).turn() == GOOD
     assert counted(client, "turns") == {(door.front_door, "completed"): 1}
     assert counted(client, "upstream_errors") == {}
@@ -262,7 +267,7 @@ async def test_upstream_is_unavailable_once(door: type[Visit], serve: Serve, llm
 
 async def test_pause_that_an_upstream_asks_for_is_told(serve: Serve, llmock: LLMock) -> None:
     """A client of chat completions receives the upstream's `Retry-After`."""
-    client = await serve(llm_url=llmock.rate_limit(retry_after=60).base_url())
+    client = await serve(llm_url=llmock.fail(429, retry_after=60, **FOR_A_TURN).base_url())
     assert (await Plain(client).turn()).retry_after == "60"
 
 
@@ -338,9 +343,8 @@ async def test_client_never_reads(
     door: type[Visit], serve: Serve, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A client that does not read a response is disconnected, and little is buffered for it until then."""
-    monkeypatch.setattr(handler, "HEARTBEAT", 0.3)
     monkeypatch.setattr(stream, "STALLED_READER_LIMIT", 0.5)
-    client = await serve()
+    client = await serve(heartbeat_timeout=0.5)
     said: list[int] = []
     upstream.then(endless(said))
     quiet = await mute(door, client)

@@ -17,6 +17,7 @@ from llmock.pytest_plugin import LLMock
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
 from tests.e2e.conftest import PATIENCE, BlockingServer, Server, running
+from tests.e2e.helpers import asked_for_models
 from tests.e2e.sdk import NO_PROXY, sdk, user
 
 RAW = "raw_server_event"
@@ -172,7 +173,7 @@ async def test_chat_errors(server: BlockingServer) -> None:
 async def test_chat_failure_of_the_model(directory: Path, llmock: LLMock) -> None:
     """A failure of the model is the SDK's InternalServerError, and the next request has a response."""
     async with running(directory, "--llm-url", llmock.base_url(), "--llm-model", "m") as server, sdk(server) as client:
-        llmock.fail(500, times=1)
+        (await asked_for_models(llmock)).fail(500)
         with pytest.raises(openai.InternalServerError) as failed:
             await client.chat.completions.create(model="Ada", messages=[{"role": "user", "content": "Hi"}])
         assert (failed.value.code, failed.value.status_code) == ("upstream_error", 502)
@@ -249,7 +250,7 @@ async def test_agent_survives_a_failure(directory: Path, llmock: LLMock) -> None
         running(directory, "--llm-url", llmock.base_url(), "--llm-model", "m") as server,
         agent(server) as session,
     ):
-        llmock.disconnect(after_chunks=1).reply("First.").reply("Second.")
+        (await asked_for_models(llmock)).disconnect(after_chunks=1).reply("First.").reply("Second.")
         await session.send_message("Hello!")
         await heard(session, "agent_end")
         await session.send_message("Again!")

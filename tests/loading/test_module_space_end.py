@@ -32,9 +32,9 @@ def test_retired_build_leaves_nothing(directory: Path, write: Write) -> None:
 def test_retired_build_leaves_no_logger(directory: Path, write: Write) -> None:
     """The loggers of a dropped build are removed (promise 25)."""
     write("resources/x.py", "import logging\nlogging.getLogger(__name__ + '.deep')")
-    write("ada.py", "import logging\nLOG = logging.getLogger(__name__)\nfrom .resources import x")
+    write("uncommon.py", "import logging\nLOG = logging.getLogger(__name__)\nfrom .resources import x")
     space = space_of(directory)
-    build, logger = space.build, weakref.ref(space.load("ada.py").LOG)
+    build, logger = space.build, weakref.ref(space.load("uncommon.py").LOG)
     del space
     gc.collect()
     assert (left_of(build), logger()) == ([], None)

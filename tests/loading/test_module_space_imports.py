@@ -136,22 +136,33 @@ def test_init_of_the_directory_runs_first(directory: Path, write: Write) -> None
     assert space_of(directory).load("ada.py").VALUE == ("ours", "ours")
 
 
-def test_computed_name_means_the_published_build(imports_by_name: Callable[[str], ModuleSpace]) -> None:
-    """`importlib.import_module` finds the published build, and after the next publication that one."""
+def test_computed_name_means_the_build_that_asks(imports_by_name: Callable[[str], ModuleSpace]) -> None:
+    """`importlib.import_module` in a file finds the file's own build, also after the next publication."""
     first = imports_by_name("old")
     module = first.load("ada.py")
     assert module.value() == "old"
     second = imports_by_name("new")
-    assert (module.value(), second.load("ada.py").value()) == ("new", "new")
+    assert (module.value(), second.load("ada.py").value()) == ("old", "new")
+
+
+def test_computed_name_means_the_published_build_elsewhere(imports_by_name: Callable[[str], ModuleSpace]) -> None:
+    """Outside of all builds it finds the published build, and after the next publication that one."""
+    first = imports_by_name("old")
+    old = importlib.import_module("characters.resources.x").Y
+    second = imports_by_name("new")
+    assert (old, importlib.import_module("characters.resources.x").Y) == ("old", "new")
+    del first, second
 
 
 def test_computed_name_finds_the_same_module(imports_by_name: Callable[[str], ModuleSpace]) -> None:
-    """A computed name finds the same module object, unchanged."""
+    """A computed name stands for the module of the build, unchanged, not for a second one of that file."""
     space = imports_by_name("old")
     module = space.load("ada.py")
     spec = module.__spec__
-    assert importlib.import_module("characters.ada") is module
-    assert (module.__spec__, module.__name__) == (spec, spec.name if spec else "")
+    stand_in = importlib.import_module("characters.ada")
+    stand_in.EXTRA = 1  # type: ignore[attr-defined]
+    assert vars(stand_in) is vars(module)
+    assert (module.EXTRA, module.__spec__, module.__name__) == (1, spec, spec.name if spec else "")
 
 
 def test_computed_name_leaves_a_module_a_module(imports_by_name: Callable[[str], ModuleSpace]) -> None:

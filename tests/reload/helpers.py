@@ -11,7 +11,7 @@ from typing import Any
 
 from prometheus_client import CollectorRegistry
 
-from charhost.character.character import CharacterSet
+from charhost.character.character import Character, CharacterSet
 from charhost.character.worker_pool import WorkerPool
 from charhost.metrics import Metrics
 from charhost.reload.attempt import FromHistory
@@ -56,6 +56,12 @@ def state(manager: CharacterManager) -> tuple[object, ...]:
     current = manager.current
     characters = [(name, id(found), id(found.prompt_generator)) for name, found in current.items()]
     return id(current), current.generation, current.revision, current.directory, characters
+
+
+def module_of(character: Character) -> str:
+    """Return the name in `sys.modules` of the module that a character came from."""
+    namespace = character.prompt_generator.make_system_prompt.__globals__
+    return str(namespace["__spec__"].name)
 
 
 def sample(registry: CollectorRegistry, name: str, **labels: str) -> float | None:

@@ -8,7 +8,7 @@ from charhost.reload.manager import CharacterManager
 from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from tests.conftest import Client, character, prompt
-from tests.reload.helpers import Write
+from tests.reload.helpers import Write, module_of
 from tests.reload.reloader import Reloader, noting, runs
 
 
@@ -20,7 +20,7 @@ async def test_unchanged_characters_are_the_same_objects(reloader: Reloader, wri
     after = reloader.manager.current
     assert (report.changes.modified, report.changes.unchanged) == (("Ada",), 2)
     assert [name for name in before if after[name] is before[name]] == ["Bob", "Carl"]
-    assert after["Bob"].prompt_generator.__module__ == before["Bob"].prompt_generator.__module__
+    assert module_of(after["Bob"]) == module_of(before["Bob"])
     assert prompt(reloader.manager) == "Be brief."
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import re
 import sys
 import weakref
 
 from charhost.reload.manager import CharacterManager
 from charhost.settings import Settings
 from tests.conftest import character
-from tests.reload.helpers import Write
+from tests.reload.helpers import Write, module_of
 from tests.reload.reloader import Reloader
 
 
@@ -55,7 +56,7 @@ async def alive(reloader: Reloader, builds: int) -> None:
 
 def spaces(manager: CharacterManager) -> set[str]:
     """Return the module spaces of the current set: `characters.b7`, …"""
-    modules = [one.prompt_generator.__module__ for one in manager.current.values()]
+    modules = map(module_of, manager.current.values())
     return {".".join(module.split(".")[:2]) for module in modules}
 
 
@@ -63,4 +64,4 @@ def spaces_left(manager: CharacterManager) -> set[str]:
     """Return the module spaces with files of the current directory that are still in `sys.modules`."""
     files = [(name, getattr(module, "__file__", None)) for name, module in sys.modules.items()]
     here = [name for name, file in files if file and file.startswith(f"{manager.current.directory}/")]
-    return {".".join(name.split(".")[:2]) for name in here}
+    return {".".join(name.split(".")[:2]) for name in here if re.match(r"characters\.b\d+\.", name)}

@@ -12,7 +12,7 @@ import pytest
 
 from charhost.reload.loader import Loader
 from tests.conftest import character
-from tests.reload.helpers import Write, build, loader_of
+from tests.reload.helpers import Write, build, loader_of, module_of
 
 
 async def retired(loader: Loader) -> bool:
@@ -62,7 +62,7 @@ async def test_build_lives_as_long_as_a_character_of_it(directory: Path) -> None
     loader = loader_of(directory)
     ada = (await build(directory, loader)).characters["Ada"]
     gc.collect()
-    prefix = ada.prompt_generator.__module__
+    prefix = module_of(ada)
     assert (loader.builds_alive, prefix in sys.modules) == (1, True)
     del ada
     assert await retired(loader)

@@ -11,7 +11,7 @@ import pytest
 
 from charhost.errors import DirectoryNotFound, DirectoryTooLarge
 from tests.conftest import character
-from tests.reload.helpers import Write, build, loader_of
+from tests.reload.helpers import Write, build, loader_of, module_of
 
 
 async def test_each_character_file_is_a_character(directory: Path, write: Write) -> None:
@@ -198,7 +198,7 @@ async def test_late_import_is_tried_again(directory: Path, write: Write) -> None
     write("_late.py", "import gc\nif not gc.isenabled(): raise ImportError('not yet')\nY = 1")
     write("ada.py", f"{source}{character()}")
     ada = (await build(directory)).characters["Ada"]
-    assert sys.modules[ada.prompt_generator.__module__].late() == 1
+    assert sys.modules[module_of(ada)].late() == 1
 
 
 async def test_first_file_of_a_name_wins(directory: Path, write: Write) -> None:

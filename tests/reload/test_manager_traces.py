@@ -18,7 +18,7 @@ from charhost.reload.manager import CharacterManager
 from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from tests.conftest import character
-from tests.reload.helpers import Write, loaded_manager, sample
+from tests.reload.helpers import Write, loaded_manager, module_of, sample
 
 
 def traces() -> tuple[int, int, int]:
@@ -34,7 +34,7 @@ def traces() -> tuple[int, int, int]:
 
 def modules_of(manager: CharacterManager) -> list[ModuleType]:
     """Return the modules of the current build."""
-    build = manager.current["Ada"].prompt_generator.__module__.rpartition(".")[0]
+    build = module_of(manager.current["Ada"]).rpartition(".")[0]
     return [module for name, module in sys.modules.items() if name == build or name.startswith(f"{build}.")]
 
 
@@ -80,7 +80,7 @@ async def test_an_unreadable_file_leaves_no_trace(manager: CharacterManager, dir
 async def test_old_modules_go_with_their_last_reference(manager: CharacterManager) -> None:
     """Old modules stay as long as one of their characters is referenced (promise 25)."""
     held = manager.current["Ada"]
-    name = held.prompt_generator.__module__
+    name = module_of(held)
     await manager.reload_characters()
     assert name in sys.modules
     del held

@@ -117,7 +117,19 @@ async def test_every_character_is_a_model(client: Client, write: Write) -> None:
     assert 0 <= time.time() - created.pop() < 60
     assert models == {
         "object": "list",
-        "data": [{"id": n, "object": "model", "owned_by": "charhost", "name": n} for n in ("Ada", "Bob")],
+        "data": [
+            {
+                "id": name,
+                "object": "model",
+                "owned_by": "charhost",
+                "name": name,
+                "alias": name,
+                "description": None,
+                "context_length": 8192,
+                "has_tools": False,
+            }
+            for name in ("Ada", "Bob")
+        ],
     }
 
 

@@ -165,3 +165,31 @@ async def sent(client: Client, target: str, method: str = "GET") -> int:
     writer.close()
     await writer.wait_closed()
     return int(status)
+
+
+@each_spelling
+@pytest.mark.parametrize(
+    ("method", "path", "advice"),
+    [
+        ("POST", "/embeddings", "ask the server of a model"),
+        ("POST", "/completions", "/v1/chat/completions"),
+        ("POST", "/moderations", "ask the server of a model"),
+        ("POST", "/images/generations", "ask the server of a model"),
+        ("POST", "/audio/speech", "in text"),
+        ("GET", "/threads/thread_1", "previous_response_id"),
+        ("GET", "/files", "in the messages"),
+    ],
+)
+async def test_a_path_that_is_not_served_has_advice(
+    client: Client, spelling: str, method: str, path: str, advice: str
+) -> None:
+    """For a path of OpenAI's that is not served the error has what to use instead."""
+    async with client.session.request(method, spelled(client, spelling, path)) as answer:
+        error = (await answer.json())["error"]
+    assert (answer.status, error["type"], advice in error["message"]) == (404, "invalid_request_error", True)
+
+
+async def test_other_unknown_paths_have_no_advice(client: Client) -> None:
+    """A page of the manual that is called like a path of OpenAI's is none."""
+    answer = await client.get("/docs/x/audio")
+    assert (await answer.json())["detail"] == "There is nothing at /docs/x/audio."

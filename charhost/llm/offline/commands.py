@@ -7,12 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from charhost.jsontext import decoded
+
 _COMMAND = re.compile(r"\s*/([\w-]{1,64})(?![\w/.-])[ \t]*")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A tool's name and its arguments; these are passed on as the user wrote them, valid JSON or not."""
+    """A tool's name and its arguments; these are passed on as the user wrote them, valid JSON or not.
+
+    Only curly quotes become straight where that makes them valid: the input boxes of chat programs curl them.
+    """
 
     tool: str
     arguments: str = "{}"
@@ -21,7 +26,7 @@ class Command:
 def command_in(message: str) -> Command | None:
     """Return the command that *message* is, whether there is such a tool or not; `/etc/hosts` is none."""
     found = _COMMAND.match(message)
-    return Command(found[1], message[found.end() :].strip() or "{}") if found else None
+    return Command(found[1], _uncurled(message[found.end() :].strip()) or "{}") if found else None
 
 
 def tool_names(tools: Iterable[Mapping[str, Any]]) -> list[str]:
@@ -41,3 +46,16 @@ def tool_call(
     if command is not None and command.tool in names:
         return command
     return Command(names[0]) if names and choice == "required" else None
+
+
+def _uncurled(arguments: str) -> str:
+    straight = re.sub("[“”„‟]", '"', arguments)
+    return straight if _is_json(straight) and not _is_json(arguments) else arguments
+
+
+def _is_json(text: str) -> bool:
+    try:
+        decoded(text)
+    except ValueError:
+        return False
+    return True

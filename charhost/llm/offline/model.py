@@ -22,6 +22,8 @@ class OfflineModel:
     none is connected. It reveals no more of the prompt than `introduction` does.
     """
 
+    endpoint = "offline"
+
     def __init__(self, character: Character) -> None:
         self._character = character
         self._language = language_of(character.instructions.get("language"))

@@ -60,8 +60,8 @@ class Addresses:
         return await self.find(endpoint) and self.of(endpoint) != before
 
     def _remember(self, endpoint: Endpoint, address: Endpoint) -> None:
-        if self.of(endpoint) != address:
-            log.info("the model's server of %s responds at %s", endpoint.url, address.url)
+        if self._found.get(endpoint) != address:
+            log.info("the model's server responds at %s", address.url)
         self._found[endpoint] = address
 
 

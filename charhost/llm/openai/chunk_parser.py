@@ -7,6 +7,7 @@ from typing import Any
 from charhost.ids import new_id
 from charhost.jsontext import decoded, encoded
 from charhost.llm.model import CallDelta, Delta, FinishReason, ModelError, Usage
+from charhost.llm.openai.think_tags import ThinkTags
 
 # Any other `finish_reason` of a server means "stop".
 _FINISH: Mapping[str, FinishReason] = {
@@ -19,6 +20,11 @@ _FINISH: Mapping[str, FinishReason] = {
     "content_filter": "content_filter",
     "safety": "content_filter",
 }
+
+
+# Other fields of a message or a call are the server's own, such as its thinking, and go back to it.
+_MESSAGE = frozenset(("role", "content", "tool_calls", "refusal", "function_call", "annotations", "audio", "name"))
+_CALL = frozenset(("index", "id", "type", "function"))
 
 
 class UpstreamFault(Exception):
@@ -45,6 +51,7 @@ class ChunkParser:
         self._received = False
         self._usage: Usage | None = None
         self._calls: list[_Call] = []
+        self._tags: ThinkTags | None = ThinkTags()
 
     def feed(self, data: bytes) -> Delta | None:
         """Parse one chunk, or a whole completion; raises `ModelError` and `UpstreamFault`."""
@@ -65,7 +72,8 @@ class ChunkParser:
         if not self._finished:
             if not (self.done and self._received):
                 raise ModelError("truncated", "The model's response ended before it was complete.")
-            last.append(Delta(finish="tool_calls" if self._calls else "stop"))
+            thought, text = self._tags.rest() if self._tags is not None else ("", "")
+            last.append(Delta(text, finish="tool_calls" if self._calls else "stop", reasoning=thought))
         if self._usage is not None:
             last.append(Delta(usage=self._usage))
         return last
@@ -78,13 +86,33 @@ class ChunkParser:
             return None
         choice = choices[0]
         piece = choice.get("delta") or choice.get("message") or {}
-        text = _text(piece.get("content"))
+        text, attached, reasoning = _text(content := piece.get("content")), None, ""
+        if not piece.keys() <= _MESSAGE or isinstance(content, list):
+            attached = _attached(piece)
+            reasoning = _reasoning(attached or {})
         calls = tuple(self._call_pieces(pieces)) if (pieces := piece.get("tool_calls")) else ()
         finish = self._finish(choice.get("finish_reason"))
-        if not (text or calls or finish):
+        logprobs = _entries(listed.get("content")) if (listed := choice.get("logprobs")) else ()
+        if self._tags is not None:
+            thought, text = self._without_tags(text, is_last=bool(calls or finish))
+            reasoning += thought
+        if not (text or calls or finish or logprobs or attached or reasoning):
             return None
         self._received = True
+        if logprobs or attached or reasoning:
+            return Delta(text, calls, finish, None, logprobs, attached, reasoning)
         return Delta(text, calls, finish)
+
+    def _without_tags(self, text: str, is_last: bool) -> tuple[str, str]:
+        """Return the thinking in tags and the text; after the first words of the reply no more is looked for."""
+        assert self._tags is not None
+        thought, text = self._tags.split(text)
+        if is_last:
+            more, rest = self._tags.rest()
+            thought, text = thought + more, text + rest
+        if is_last or self._tags.done:
+            self._tags = None
+        return thought, text
 
     def _finish(self, reason: Any) -> FinishReason | None:
         if not reason:
@@ -97,14 +125,14 @@ class ChunkParser:
     def _call_pieces(self, pieces: Iterable[dict[str, Any]]) -> Iterator[CallDelta]:
         for piece in pieces:
             function = piece.get("function") or {}
-            arguments = _arguments(function.get("arguments"))
+            arguments, attached = _arguments(function.get("arguments")), _others(piece, _CALL)
             call = self._continued(piece.get("index"), piece.get("id"), function.get("name"))
             if call is None:
                 call = _Call(len(self._calls), piece.get("index"), str(piece.get("id") or new_id("call")))
                 self._calls.append(call)
-                yield CallDelta(call.number, call.id, str(function.get("name") or ""), arguments)
-            elif arguments:
-                yield CallDelta(call.number, None, None, arguments)
+                yield CallDelta(call.number, call.id, str(function.get("name") or ""), arguments, attached)
+            elif arguments or attached:
+                yield CallDelta(call.number, None, None, arguments, attached)
 
     def _continued(self, index: Any, call_id: Any, name: Any) -> _Call | None:
         """Return the call that a piece continues; None if it begins one.
@@ -120,11 +148,46 @@ class ChunkParser:
         return None
 
 
+def _attached(piece: dict[str, Any]) -> Mapping[str, Any] | None:
+    """Return the fields that are the server's own, and the parts of the content that are no text."""
+    attached, content = _others(piece, _MESSAGE), piece.get("content")
+    if isinstance(content, list) and (parts := [part for part in content if part.get("type", "text") != "text"]):
+        return {**(attached or {}), "content": parts}
+    return attached
+
+
+def _reasoning(attached: Mapping[str, Any]) -> str:
+    """Return the thinking in fields of their own; of two fields with the same thinking the first."""
+    for name in ("reasoning_content", "reasoning", "thinking"):
+        if isinstance(text := attached.get(name), str):
+            return text
+    lists = [attached.get(name) for name in ("reasoning_details", "thinking_blocks", "content")]
+    return "".join(_thought(block) for blocks in lists if isinstance(blocks, list) for block in blocks)
+
+
+def _thought(block: Any) -> str:
+    if not isinstance(block, dict):
+        return ""
+    found = next((block[name] for name in ("text", "summary", "thinking") if block.get(name)), "")
+    return found if isinstance(found, str) else "".join(map(_thought, found)) if isinstance(found, list) else ""
+
+
+def _others(piece: dict[str, Any], known: frozenset[str]) -> Mapping[str, Any] | None:
+    if piece.keys() <= known:
+        return None
+    found = {name: value for name, value in piece.items() if name not in known and value not in (None, "", [], {})}
+    return found or None
+
+
 def _text(content: Any) -> str:
     if content is None or isinstance(content, str):
         return content or ""
     # Some servers send parts; those of reasoning have no text.
     return "".join(part.get("text") or "" for part in content)
+
+
+def _entries(logprobs: Any) -> tuple[dict[str, Any], ...]:
+    return tuple(entry for entry in logprobs or () if isinstance(entry, dict))
 
 
 def _arguments(arguments: Any) -> str:

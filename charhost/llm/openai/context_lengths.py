@@ -50,7 +50,9 @@ class ContextLengths:
         for length in (listed.get("max_model_len"), slot.get("n_ctx")):
             if type(length) is int and length > 0:
                 return length
-        return await self._ask_ollama(root, model, _listed(ollama, "models")) if _fields(ollama) else _UNTOLD
+        if "models" not in _fields(ollama):
+            return _UNTOLD
+        return await self._ask_ollama(root, model, _listed(ollama, "models"))
 
     async def _ask_ollama(self, root: Endpoint, model: str, loaded: list[dict[str, Any]]) -> int | None:
         for entry in loaded:

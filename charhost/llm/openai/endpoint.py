@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -38,6 +39,11 @@ class Endpoint:
 
     def at(self, path: str) -> str:
         return f"{self.url}{path}?{self.query}" if self.query else f"{self.url}{path}"
+
+    @property
+    def digest(self) -> str:
+        """A name for the address that does not reveal it."""
+        return hashlib.sha256(f"{self.url}?{self.query}".encode()).hexdigest()[:16]
 
     @property
     def host(self) -> str:

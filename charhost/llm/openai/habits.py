@@ -15,6 +15,7 @@ from charhost.llm.openai.message_forms import (
     nonempty_content,
     one_system_message,
     string_content,
+    without_attachments,
 )
 from charhost.settings import Habit
 
@@ -170,6 +171,14 @@ _RULES: Mapping[Habit, _Rule] = {
             rf"{_UNSUPPORTED}.{{0,40}}?\bdeveloper\b",
         ),
         _each_message(no_developer_role),
+    ),
+    Habit.NO_ATTACHMENTS: _Rule(
+        _says(
+            _unsupported(r"(?:reasoning|thinking|extra_content|provider_specific)\w*").pattern,
+            r"messages?\b.{0,120}?(?:extra_forbidden|extra inputs|additional propert)",
+            r"messages?\b.{0,120}?property '?(?!name\b)\w+'? is unsupported",
+        ),
+        _each_message(without_attachments),
     ),
     Habit.NO_NAME: _Rule(
         _says(

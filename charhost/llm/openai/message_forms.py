@@ -8,6 +8,8 @@ from typing import Any
 
 Messages = list[dict[str, Any]]
 
+_MESSAGE = ("role", "content", "name", "tool_calls", "tool_call_id")
+_CALL = ("id", "type", "function")
 _NO_WORDS = "(no words)"
 
 
@@ -44,6 +46,14 @@ def no_system_role(messages: Messages) -> Messages:
 
 def no_developer_role(message: dict[str, Any]) -> dict[str, Any]:
     return message | {"role": "system"} if message["role"] == "developer" else message
+
+
+def without_attachments(message: dict[str, Any]) -> dict[str, Any]:
+    """Leave out what another server, or this one itself, attached to the assistant's messages."""
+    kept = {name: value for name, value in message.items() if name in _MESSAGE}
+    if calls := message.get("tool_calls"):
+        kept["tool_calls"] = [{name: value for name, value in call.items() if name in _CALL} for call in calls]
+    return kept
 
 
 def string_content(message: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ import logging
 from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from charhost.character.character import Character
@@ -28,6 +28,7 @@ _KNOWN_SECONDS = 10  # how long the result of a probe holds
 _PROBE_SECONDS = 2
 _BUSY_SECONDS = 5
 _LENGTH_SECONDS = 1
+_LIMITS = {"max_tokens", "max_completion_tokens"}  # two names for the same: servers refuse both
 # Whether an error shows that the server is up; other errors show nothing.
 _SIGNS = dict.fromkeys(("unreachable", "timeout", "server_error", "unauthorized"), False)
 _SIGNS |= {"refused": True, "rate_limited": True}
@@ -81,11 +82,20 @@ class UpstreamModels:
         except (ModelError, TimeoutError):
             return None
 
+    async def find(self) -> None:
+        """Ask for the server, so that its address is known and logged before the first turn."""
+        if self._server is not None and await self.state() == "down":
+            log.warning("there is no model's server at %s yet; responses fail until there is", self._server.url)
+
     def habits(self) -> list[ServerHabits]:
         return self._negotiation.habits.listed()
 
     async def close(self) -> None:
         await self._connections.close()
+
+    def address(self, character: Character) -> Endpoint:
+        """Return the endpoint of *character* without its key."""
+        return Endpoint.of(str(character.llm.url or self._settings.llm_url), None)
 
     @asynccontextmanager
     async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[OpenResponse]:
@@ -109,7 +119,7 @@ class UpstreamModels:
         key = key_from_environment(choice.api_key_env) if choice.api_key_env else None
         if choice.api_key_env and not key:
             raise ModelError("unauthorized", f"The variable {choice.api_key_env} for the key is not set.")
-        return Endpoint.of(str(choice.url or self._settings.llm_url), key)
+        return replace(self.address(character), key=key)
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -195,6 +205,10 @@ class UpstreamModel:
     models: UpstreamModels
     character: Character
 
+    @property
+    def endpoint(self) -> str:
+        return self.models.address(self.character).digest
+
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
         """Yield the response piece by piece; closing the generator closes the connection. Raises `ModelError`."""
         parser = ChunkParser()
@@ -216,8 +230,8 @@ class UpstreamModel:
 
 def _fields(character: Character, request: ModelRequest, model: str) -> Fields:
     options = character.llm.options
-    if "max_completion_tokens" in request.options:
-        options.pop("max_tokens", None)  # another name for the same: servers refuse both
+    if _LIMITS & request.options.keys():
+        options = {name: value for name, value in options.items() if name not in _LIMITS}
     fields = options | dict(request.options)
     fields.pop("n", None)  # the chunks of several choices would come mixed
     fields |= {"model": model, "messages": request.messages, "stream": True, "stream_options": {"include_usage": True}}

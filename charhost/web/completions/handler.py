@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from aiohttp import web
 
@@ -11,7 +11,7 @@ from charhost.jsontext import encoded
 from charhost.web.completions.chunks import ChoiceChunks, Chunks, StreamedEvent
 from charhost.web.completions.creation import Creation
 from charhost.web.completions.request import ChatRequest
-from charhost.web.completions.response import ChatCompletion, completion
+from charhost.web.completions.response import ChatCompletion, WholeResponse, completion
 from charhost.web.event_stream import EventStream
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import Problem, json_response
@@ -47,28 +47,26 @@ async def completions(request: web.Request) -> web.StreamResponse:
 
 async def _whole(creation: Creation) -> web.StreamResponse:
     async with asyncio.TaskGroup() as tasks:
-        choices = [tasks.create_task(_finished(creation)) for _ in creation.choices]
-    endings = [choice.result() for choice in choices]
-    for ended in endings:
-        if ended.failure is not None:
-            raise problem_of(ended.failure)
-    found = completion(creation.character.name, endings, creation.shows_calls)
-    return json_response(found, headers=cut_headers(endings[0].cut))
+        finished = [tasks.create_task(_finished(creation)) for _ in creation.choices]
+    responses = [choice.result() for choice in finished]
+    for response in responses:
+        if response.ended.failure is not None:
+            raise problem_of(response.ended.failure)
+    found = completion(creation.character.name, responses)
+    return json_response(found, headers=cut_headers(responses[0].ended.cut))
 
 
-async def _finished(creation: Creation) -> TurnEnded:
-    turn = creation.begin()
-    async with aclosing(turn.events()) as events:
-        async for _ in events:
-            pass
-    assert turn.ended is not None
-    creation.end(turn.ended)
-    return turn.ended
+async def _finished(creation: Creation) -> WholeResponse:
+    response = WholeResponse(creation.shows_reasoning, creation.shows_calls)
+    async with aclosing(creation.begin().events()) as events:
+        async for event in events:
+            response.add(event)
+    creation.end(response.ended)
+    return response
 
 
 async def _streamed(request: web.Request, creation: Creation) -> web.StreamResponse:
-    stream = EventStream(request)
-    with suppress(ConnectionError):  # the client is gone
+    async with EventStream(request) as stream:
         try:
             await _stream_choices(stream, creation)
         except Exception as e:
@@ -80,7 +78,7 @@ async def _streamed(request: web.Request, creation: Creation) -> web.StreamRespo
 
 
 async def _stream_choices(stream: EventStream, creation: Creation) -> None:
-    chunks = Chunks(creation.character.name, creation.include_usage, creation.shows_calls)
+    chunks = Chunks(creation.character.name, creation.include_usage, creation.shows_reasoning, creation.shows_calls)
     endings = [await _stream_choice(stream, chunks.choice(index), creation) for index in creation.choices]
     if creation.include_usage:
         await stream.write(chunks.usage(endings))

@@ -6,7 +6,17 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
+from charhost.conversation.items import (
+    Attached,
+    FunctionCall,
+    FunctionOutput,
+    Image,
+    Item,
+    Message,
+    Other,
+    Part,
+    Text,
+)
 from charhost.web.client_model import TAG, ClientModel, FirstError
 
 
@@ -90,15 +100,24 @@ class CalledFunction(ClientModel):
     arguments: str = Field(description="JSON, as the model wrote it.")
 
 
-class Call(ClientModel):
-    """An earlier call by the model."""
+# Fields of OpenAI's own messages that requests do not need; others are what a model's server attached.
+_KNOWN = frozenset(("id", "type", "index", "refusal", "annotations", "audio", "function_call"))
+
+
+def _attached(sent: BaseModel) -> dict[str, Any]:
+    fields = sent.model_extra or {}
+    return {name: value for name, value in fields.items() if name not in _KNOWN and value is not None}
+
+
+class Call(ClientModel, extra="allow"):
+    """An earlier call by the model, with what its server attached to it."""
 
     id: str
     function: CalledFunction
 
 
-class ChatMessage(ClientModel):
-    """A message of the user, the assistant or the system."""
+class ChatMessage(ClientModel, extra="allow"):
+    """A message of the user, the assistant or the system; that of the assistant with what its server attached."""
 
     role: Literal["system", "developer", "user", "assistant"]
     content: Content = Field(default_factory=list)
@@ -108,11 +127,15 @@ class ChatMessage(ClientModel):
     def items(self) -> Iterator[Item]:
         calls = self.tool_calls if self.role == "assistant" and self.tool_calls else ()
         parts = tuple(map(_part, self.content))
+        attached = _attached(self) if self.role == "assistant" else {}
         if parts or not calls:
             role = "system" if self.role == "developer" else self.role
-            yield Message(role=role, parts=parts, name=self.name or None)
+            yield Message(role=role, parts=parts, name=self.name or None, attached=Attached.of(None, attached, {}))
+            attached = {}
         for call in calls:
-            yield FunctionCall(call_id=call.id, name=call.function.name, arguments=call.function.arguments)
+            function, fields = call.function, Attached.of(None, attached, _attached(call))
+            yield FunctionCall(call_id=call.id, name=function.name, arguments=function.arguments, attached=fields)
+            attached = {}
 
 
 class ToolResult(ClientModel):

@@ -1,6 +1,7 @@
 """ChatRequest: the body of POST /v1/chat/completions."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, WithJsonSchema
@@ -76,6 +77,8 @@ class _Options(ClientModel):
         ),
     ] = None
     seed: _Integer | None = None
+    logprobs: bool | None = None
+    top_logprobs: _Integer | None = None
     logit_bias: Annotated[dict[str, FiniteFloat] | None, BeforeValidator(_small)] = None
     response_format: dict[str, Any] | None = None
     reasoning_effort: str | None = None
@@ -89,7 +92,7 @@ class StreamOptions(ClientModel):
     include_usage: bool | None = None
 
 
-class ChatRequest(_Options):
+class ChatRequest(_Options, extra="allow"):
     """The messages of a conversation, to which the character responds."""
 
     model: str = Field(description="The name of a character.")
@@ -117,7 +120,8 @@ class ChatRequest(_Options):
         for message in self.messages:
             yield from message.items()
 
-    def turn_options(self) -> TurnOptions:
+    def turn_options(self, more: Mapping[str, Any] = MappingProxyType({})) -> TurnOptions:
+        """Return the options of the turn, with *more* for the model."""
         options = {name: value for name in _Options.model_fields if (value := getattr(self, name)) is not None}
         tools = [tool.model_dump() for tool in self.tools or ()]
-        return TurnOptions(tools=tools, tool_choice=self.tool_choice, options=options, may_greet=False)
+        return TurnOptions(tools=tools, tool_choice=self.tool_choice, options=options | dict(more), may_greet=False)

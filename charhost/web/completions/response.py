@@ -1,13 +1,14 @@
 """ChatCompletion: a response in one piece."""
 
 import time
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.conversation.items import FunctionCall, Message
-from charhost.conversation.turn_events import TurnEnded
+from charhost.conversation.turn_events import ReasoningDelta, TextDelta, TurnEnded, TurnEvent
 from charhost.ids import new_id
+from charhost.llm.attachments import is_text
 from charhost.llm.model import FinishReason, Usage
 from charhost.report import absent
 from charhost.web.completions.messages import Call, CalledFunction
@@ -24,11 +25,14 @@ class ToolCall(Call):
     type: Literal["function"] = "function"
 
 
-class ResponseMessage(_Piece):
-    """The message of the character."""
+class ResponseMessage(BaseModel, frozen=True, extra="allow"):
+    """The message of the character, with what the model's server attached; it goes back to the model if sent back."""
 
     role: Literal["assistant"]
     content: str | None = Field(description="Null where it only calls tools.")
+    reasoning_content: str | None = Field(
+        default=None, exclude_if=absent, description="The thinking of the model before it (`--reasoning`)."
+    )
     refusal: None
     tool_calls: list[ToolCall] | None = Field(default=None, exclude_if=absent)
     charhost_tools: list[ServerCall] | None = Field(
@@ -36,12 +40,19 @@ class ResponseMessage(_Piece):
     )
 
 
+class Logprobs(_Piece):
+    """The log probabilities of the tokens, as the model's server sent them."""
+
+    content: list[dict[str, Any]]
+    refusal: None = None
+
+
 class Choice(_Piece):
     """One of the responses."""
 
     index: int
     message: ResponseMessage
-    logprobs: None
+    logprobs: Logprobs | None
     finish_reason: FinishReason
 
 
@@ -73,17 +84,52 @@ class ChatCompletion(_Piece):
     usage: TokenUsage
 
 
-def completion(model: str, endings: list[TurnEnded], shows_calls: bool = False) -> ChatCompletion:
+class WholeResponse:
+    """Collects the events of a turn for one choice; `ended` is the last one."""
+
+    ended: TurnEnded
+
+    def __init__(self, shows_reasoning: bool, shows_calls: bool = False) -> None:
+        self._shows_reasoning = shows_reasoning
+        self._shows_calls = shows_calls
+        self._reasoning = ""
+        self._logprobs: list[dict[str, Any]] = []
+
+    def add(self, event: TurnEvent) -> None:
+        match event:
+            case TextDelta(logprobs=logprobs) if logprobs:
+                self._logprobs += map(dict, logprobs)
+            case ReasoningDelta(text=text) if self._shows_reasoning:
+                self._reasoning += text
+            case TurnEnded():
+                self.ended = event
+
+    def choice(self, index: int) -> Choice:
+        logprobs = Logprobs(content=self._logprobs) if self._logprobs else None
+        finish = finish_reason(self.ended)
+        return Choice(index=index, message=self._message(), logprobs=logprobs, finish_reason=finish)
+
+    def _message(self) -> ResponseMessage:
+        text, calls = _said(self.ended)
+        return ResponseMessage(
+            **attached_to_message(self.ended, self._shows_reasoning),
+            role="assistant",
+            content=text if text or not calls else None,
+            reasoning_content=self._reasoning or None,
+            refusal=None,
+            tool_calls=calls or None,
+            charhost_tools=server_calls(self.ended) if self._shows_calls else None,
+        )
+
+
+def completion(model: str, responses: list[WholeResponse]) -> ChatCompletion:
     return ChatCompletion(
         id=completion_id(),
         object="chat.completion",
         created=int(time.time()),
         model=model,
-        choices=[
-            Choice(index=index, message=_message(ended, shows_calls), logprobs=None, finish_reason=finish_reason(ended))
-            for index, ended in enumerate(endings)
-        ],
-        usage=token_usage(endings),
+        choices=[response.choice(index) for index, response in enumerate(responses)],
+        usage=token_usage([response.ended for response in responses]),
     )
 
 
@@ -113,19 +159,26 @@ def token_usage(endings: list[TurnEnded]) -> TokenUsage:
     )
 
 
-def _message(ended: TurnEnded, shows_calls: bool) -> ResponseMessage:
+def _said(ended: TurnEnded) -> tuple[str, list[ToolCall]]:
     text, calls = "", []
     for item in ended.items:
         if isinstance(item, Message):
             text += gap(text, item.text) + item.text
         else:
             function = CalledFunction(name=item.name, arguments=item.arguments)
-            calls.append(ToolCall(id=item.call_id, function=function))
-    content = text if text or not calls else None
-    return ResponseMessage(
-        role="assistant",
-        content=content,
-        refusal=None,
-        tool_calls=calls or None,
-        charhost_tools=server_calls(ended) if shows_calls else None,
-    )
+            attached = item.attached.call if item.attached is not None else {}
+            calls.append(ToolCall(**attached, id=item.call_id, function=function))
+    return text, calls
+
+
+def attached_to_message(ended: TurnEnded, shows_reasoning: bool) -> dict[str, Any]:
+    """Return what the server attached to the last message, without the thinking that was sent as a text already.
+
+    Not its parts either, since the content is one text here.
+    """
+    found = [item.attached.message for item in ended.items if item.attached is not None and item.attached.message]
+    fields = found[-1] if found else {}
+    hidden = {"content"} | {name for name, value in fields.items() if is_text(name, value)}
+    if not shows_reasoning:
+        hidden |= {name for name in fields if name.startswith(("reasoning", "thinking"))}
+    return {name: value for name, value in fields.items() if name not in hidden}

@@ -35,7 +35,7 @@ class CharacterCommands:
     request: web.Request
 
     def obey(self, event: Json, text: str, refuse: Refuse) -> None:
-        """Handle an event of `CHARACTER_KINDS` that arrived as *text*; raises `EventRefused`, or passes it to *refuse*."""
+        """Handle an event that arrived as *text*; raises `EventRefused`, or passes it to *refuse* later."""
         if event["type"] == "session.characters.list":
             current = self.request.app[MANAGER].current
             directory, listing = display(current.directory), current.listing

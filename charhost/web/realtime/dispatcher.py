@@ -70,11 +70,11 @@ class Dispatcher:
 
     def _open(self, settings: ClientSettings) -> OpenAIHandler | UnmuteHandler:
         self._dialect_timer.cancel()
-        self._session.settings = settings
+        self._session.configure(settings)
         if isinstance(settings, UnmuteSettings):
             # No event: clients of this dialect give up at a `session.created`.
-            self._handler = UnmuteHandler(self._session, self._tasks, settings)
+            self._handler = UnmuteHandler(self._session, self._tasks)
         else:
-            self._handler = OpenAIHandler(self._session, self._tasks, settings)
+            self._handler = OpenAIHandler(self._session, self._tasks)
             self._handler.open()
         return self._handler

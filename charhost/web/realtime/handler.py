@@ -6,7 +6,7 @@ import asyncio
 import logging
 from contextlib import suppress
 
-from aiohttp import hdrs, web
+from aiohttp import WSMsgType, hdrs, web
 
 from charhost.character.character import Character, CharacterSet, normal
 from charhost.ids import new_id
@@ -31,11 +31,11 @@ from charhost.web.realtime.client_dialect import dialect_of, known_dialect
 from charhost.web.realtime.dispatcher import Dispatcher
 from charhost.web.security.authority import KEY_PROTOCOL
 from charhost.web.sessions.close_message import CloseMessage, refused, removed, taken_over
+from charhost.web.sessions.heartbeat import Heartbeat
 from charhost.web.sessions.outbox import abort
 from charhost.web.sessions.session import Session
 
 MOST_MESSAGE_BYTES = 24 << 20
-HEARTBEAT = 20
 
 # When it selects no subprotocol, aiohttp logs all that were offered, among them the key.
 logging.getLogger("aiohttp.websocket").addFilter(lambda record: KEY_PROTOCOL not in record.getMessage())
@@ -65,9 +65,8 @@ _REALTIME = Operation(
 
 @_REALTIME
 async def realtime(request: web.Request) -> web.StreamResponse:
-    ws = web.WebSocketResponse(
-        protocols=("realtime",), heartbeat=HEARTBEAT, compress=False, max_msg_size=MOST_MESSAGE_BYTES
-    )
+    # Without aiohttp's pings and pongs: a pong is a sign of the client, and its heartbeat closes without a close frame.
+    ws = web.WebSocketResponse(protocols=("realtime",), autoping=False, compress=False, max_msg_size=MOST_MESSAGE_BYTES)
     refusal = _key_refusal(request)
     if not ws.can_prepare(request):
         detail = "This is a WebSocket: connect with the ws scheme."
@@ -113,18 +112,28 @@ async def _converse(request: web.Request, session: Session) -> None:
         async with asyncio.TaskGroup() as tasks:
             pump = tasks.create_task(session.outbox.pump(session.ws))
             dispatcher = Dispatcher(session, tasks, request)
+            heartbeat = Heartbeat(session, request.app[SETTINGS].heartbeat_timeout)
             try:
-                async for message in session.ws:
-                    dispatcher.receive(message)
-                    if session.outbox.is_crowded:
-                        # Messages of one packet are read without a pause, in which no response could leave.
-                        await asyncio.sleep(0)
+                await _read(session, dispatcher, heartbeat)
             finally:
+                heartbeat.stop()
                 dispatcher.close()
             pump.cancel()
             session.drop_work()
     except* ConnectionError:
         pass  # the client has left
+
+
+async def _read(session: Session, dispatcher: Dispatcher, heartbeat: Heartbeat) -> None:
+    async for message in session.ws:
+        heartbeat.hear()
+        if message.type is WSMsgType.PING:
+            await session.ws.pong(message.data)
+        elif message.type is not WSMsgType.PONG:
+            dispatcher.receive(message)
+        if session.outbox.is_crowded:
+            # Messages of one packet are read without a pause, in which no response could leave.
+            await asyncio.sleep(0)
 
 
 def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMessage:
@@ -135,9 +144,8 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMess
     secret = request[AUTHORITY].secret
     if secret is not None and not request.app[GATE].secrets.use_up(secret):
         return refused("invalid_api_key", "This client secret has opened its session already.", close_code=3000)
-    session = _session(request, ws, character)
-    if not request.query.get("model") and secret is None:
-        session.choices = current
+    may_choose = secret is None and not request.query.get("model")
+    session = _session(request, ws, character, choices=current if may_choose else None)
     session.note()
     return session
 
@@ -183,7 +191,7 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, saved: SavedSessio
         metrics.sessions_resume_refused.inc()
         text = "There is no session with that id to resume; it may have expired."
         return refused("session_not_found", text, "resume")
-    character = current.find(saved.character)
+    character = current.get(saved.character)
     if character is None:
         request.app[DISCONNECTED].give_back(saved)
         metrics.sessions_resume_refused.inc()
@@ -193,7 +201,11 @@ def _resumed(request: web.Request, ws: web.WebSocketResponse, saved: SavedSessio
 
 
 def _session(
-    request: web.Request, ws: web.WebSocketResponse, character: Character, saved: SavedSession | None = None
+    request: web.Request,
+    ws: web.WebSocketResponse,
+    character: Character,
+    saved: SavedSession | None = None,
+    choices: CharacterSet | None = None,
 ) -> Session:
     app, authority, secret = request.app, request[AUTHORITY], request[AUTHORITY].secret
     host = HostTools(app[MANAGER], app[SETTINGS].drain) if authority.admin else None
@@ -209,6 +221,7 @@ def _session(
         id=saved.id if saved else new_session,
         owner=saved.owner if saved else authority.owner,
         generation=app[MANAGER].current.generation,
+        choices=choices,
         settings=settings_of(dialect, config) if dialect else None,
         longest_wait=app[SESSIONS].longest_wait,
         close_grace=app[SETTINGS].close_grace,

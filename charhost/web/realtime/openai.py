@@ -31,7 +31,6 @@ class OpenAIHandler:
 
     _session: Session
     _tasks: asyncio.TaskGroup
-    _config: SessionConfig
     _active: Turn | None = None  # the running turn whose items go into the conversation
     _audio_bytes: int = 0
     _deltas: DeltaFrames = field(default_factory=DeltaFrames)
@@ -71,11 +70,17 @@ class OpenAIHandler:
     def refuse(self, error: EventRefused, event_id: str | None) -> None:
         self._session.send(refusal(error, event_id))
 
+    @property
+    def _config(self) -> SessionConfig:
+        settings = self._session.settings
+        assert isinstance(settings, SessionConfig)
+        return settings
+
     def _update(self, raw: Json) -> None:
         params = read(SessionParams, raw, "session")
         config = self._config.merged(params)
         _refuse_long(config.model_dump(), "session")
-        self._session.settings = self._config = config
+        self._session.configure(config)
         self._session.choose(params.model)
         self._session.note()
         self._emit("session.updated", session=self._session.described)

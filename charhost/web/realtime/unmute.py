@@ -11,7 +11,6 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from charhost.character.character import Character, CharacterSet
 from charhost.conversation.items import Message
 from charhost.conversation.turn import Turn, TurnOptions
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
@@ -44,7 +43,6 @@ class UnmuteHandler:
 
     _session: Session
     _tasks: asyncio.TaskGroup
-    _settings: UnmuteSettings
     _voice: str | None = None
     _greeting: asyncio.TimerHandle | None = None
     _has_refused_audio: bool = False
@@ -83,14 +81,20 @@ class UnmuteHandler:
         if self._greeting is None and not self._settings.greeted:
             self._greeting = asyncio.get_running_loop().call_later(GREETING_DELAY, self._greet)
 
+    @property
+    def _settings(self) -> UnmuteSettings:
+        settings = self._session.settings
+        assert isinstance(settings, UnmuteSettings)
+        return settings
+
     def _configure(self, **changes: Any) -> None:
-        self._session.settings = self._settings = self._settings.model_copy(update=changes)
+        self._session.configure(self._settings.model_copy(update=changes))
 
     def _choose(self, voice: str | None) -> None:
         choices = self._session.choices
         if choices is None or voice is None:
             return
-        if (character := choices.find(voice) or _speaking_as(voice, choices)) is not None:
+        if (character := choices.find(voice) or choices.by_voice.get(voice)) is not None:
             self._session.move_to(character, choices)
             self._voice = voice
 
@@ -173,12 +177,6 @@ class UnmuteHandler:
     def _emit_error(self, kind: str, message: str, details: Any, code: str | None = None) -> None:
         fields = {"type": kind, "code": code, "message": message, "param": None, "details": details}
         self._emit("error", error=fields)
-
-
-def _speaking_as(path: str, characters: CharacterSet) -> Character | None:
-    """Return the character with the voice in that file, one that `GET /v1/voices` lists if there is any."""
-    fitting = [c for c in characters.values() if c.voice_source.get("path_on_server") == path]
-    return next((c for c in fitting if c.is_good), fitting[0] if fitting else None)
 
 
 def _words(event: TurnEvent, words: WordSplitter) -> Iterable[str]:

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from charhost.character.character import Character
 from charhost.conversation.continued import Client, ContinuedConversations
 from charhost.conversation.conversation import Conversations
+from charhost.conversation.turn import TurnOptions
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
@@ -30,6 +31,7 @@ class Creation:
         conversations: Conversations,
         continued: ContinuedConversations,
         asked: ResponsesRequest,
+        options: TurnOptions,
         character: Character,
         client: Client,
     ) -> None:
@@ -47,7 +49,7 @@ class Creation:
         instance = self.claim.instance if self.claim.instance.character is character else None
         self._conversation = conversations.open(character, "responses", items=items, instance=instance)
         self._known = {item.id for item in self._conversation.history}
-        self._turn = self._conversation.respond(asked.turn_options())
+        self._turn = self._conversation.respond(options)
         self.response = Response(self._turn.id, character.name, asked)
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:

@@ -10,6 +10,7 @@ from charhost.conversation.turn_events import (
     ArgumentsDelta,
     ItemAdded,
     ItemDone,
+    ReasoningDelta,
     RequestReady,
     TextDelta,
     TurnEnded,
@@ -37,7 +38,7 @@ class ResponseEvents:
 
     def _encoded(self, event: TurnEvent) -> bytes:
         match event:
-            case RequestReady():
+            case RequestReady() | ReasoningDelta():
                 return b""
             case TextDelta(item_id=item_id, index=index, text=text):
                 return self._event(

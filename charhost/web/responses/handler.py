@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -12,7 +12,7 @@ from charhost.conversation.continued import Client
 from charhost.conversation.turn_events import RequestReady
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
-from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, RESPONSES
+from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, RESPONSES
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.responses.chains import StoredResponse
@@ -67,7 +67,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     character = known_character(request, asked.model)
     app, authority = request.app, request[AUTHORITY]
     client = Client(authority.owner, character.name, conversation_id(request, asked.metadata))
-    creation = Creation(app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], asked, character, client)
+    options = asked.turn_options(app[MODEL_OPTIONS].of(asked.model_extra))
+    creation = Creation(app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], asked, options, character, client)
     shows_calls = are_visible(asked.metadata, authority.admin)
     with creation.claim:
         return await (_streamed(request, creation, shows_calls) if asked.stream else _whole(creation, shows_calls))
@@ -153,15 +154,15 @@ async def _whole(creation: Creation, shows_calls: bool) -> web.StreamResponse:
 
 
 async def _streamed(request: web.Request, creation: Creation, shows_calls: bool) -> web.StreamResponse:
-    stream = EventStream(request)
     events = ResponseEvents(creation.response, shows_calls)
-    with suppress(ConnectionError):  # the client is gone
+    async with EventStream(request) as stream:
         try:
             async with aclosing(creation.events()) as turn:
                 async for event in turn:
                     if isinstance(event, RequestReady):
                         stream.response.headers.update(cut_headers(event.cut))
-                    await stream.write(events.encode(event))
+                    if frame := events.encode(event):
+                        await stream.write(frame)
         except ConnectionError:
             raise
         except Exception as e:

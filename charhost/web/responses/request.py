@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, FiniteFloat, WithJsonSchema
@@ -94,7 +95,7 @@ _Unsupported = Annotated[Any, BeforeValidator(_absent), WithJsonSchema({"enum": 
 _Metadata = Annotated[dict[str, str], Field(max_length=_MOST_METADATA)]
 
 
-class ResponsesRequest(ClientModel):
+class ResponsesRequest(ClientModel, extra="allow"):
     """The input of one response of a character."""
 
     model: str = Field(description="The name of a character.")
@@ -135,12 +136,13 @@ class ResponsesRequest(ClientModel):
         for item in self.input:
             yield from item.items(known)
 
-    def turn_options(self) -> TurnOptions:
+    def turn_options(self, more: Mapping[str, Any] = MappingProxyType({})) -> TurnOptions:
+        """Return the options of the turn, with *more* for the model."""
         return TurnOptions(
             instructions=self.instructions or "",
             tools=[tool.as_chat_tool() for tool in self.tools],
             tool_choice=self._tool_choice(),
-            options={name: value for name, value in self._options() if value is not None},
+            options={name: value for name, value in self._options() if value is not None} | dict(more),
             may_greet=False,
         )
 

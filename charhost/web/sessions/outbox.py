@@ -10,6 +10,8 @@ from charhost.web.sessions.close_message import CloseMessage
 
 MOST_WAITING_FRAMES = 256
 MOST_WAITING_CHARACTERS = 32 << 20
+# Seconds in which a client has to take some of what waits for it: meanwhile it keeps the model busy.
+STALLED_READER_LIMIT = 30.0
 _CROWDED = 64
 _CROWDED_CHARACTERS = 1 << 20
 
@@ -19,10 +21,15 @@ class Outbox:
 
     def __init__(self, request: web.Request) -> None:
         self._request = request
-        self._frames: asyncio.Queue[str | CloseMessage] = asyncio.Queue(MOST_WAITING_FRAMES)
+        self._frames: asyncio.Queue[str | CloseMessage | None] = asyncio.Queue(MOST_WAITING_FRAMES)  # None is a ping
         self._characters = 0
         self._taken = asyncio.Event()
         self.has_overflowed = False
+        self.taken_at = 0.0  # by the clock of the loop
+
+    @property
+    def is_waiting(self) -> bool:
+        return not self._frames.empty()
 
     @property
     def is_crowded(self) -> bool:
@@ -45,11 +52,20 @@ class Outbox:
             self.has_overflowed = True
             abort(self._request)
 
+    def ping(self) -> None:
+        """Ping the client, unless frames wait, which are as good."""
+        if not self.is_waiting:
+            self._frames.put_nowait(None)
+
     async def pump(self, ws: web.WebSocketResponse) -> None:
         """Write queued frames, the close message last; nothing else writes to the socket."""
         while not isinstance(frame := await self._frames.get(), CloseMessage):
+            if frame is None:
+                await ws.ping()
+                continue
             await ws.send_str(frame)
             self._characters -= len(frame)
+            self.taken_at = asyncio.get_running_loop().time()
             self._taken.set()
         await frame.send(ws)
 

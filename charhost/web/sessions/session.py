@@ -99,6 +99,10 @@ class Session:
         settings = self.settings
         return settings.described(self.id, self.character.name, self.longest_wait) if settings else {}
 
+    def configure(self, settings: ClientSettings) -> None:
+        """Replace the settings of the client; the first ones decide its dialect."""
+        self.settings = settings
+
     def choose(self, name: str | None) -> None:
         """Use up the client's only choice of a character; an unknown *name* changes nothing."""
         choices, self.choices = self.choices, None

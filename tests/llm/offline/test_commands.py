@@ -38,6 +38,18 @@ def test_arguments_stay_as_they_are(arguments: str) -> None:
     assert command_in(f"/throw_dice {arguments}") == Command("throw_dice", arguments)
 
 
+@pytest.mark.parametrize("curled", ["{“count”: 2}", "{”count”: 2}", "{„count“: 2}", '{“count": 2}'])
+def test_curly_quotes_are_quotes(curled: str) -> None:
+    """Input boxes of chat programs curl the quotes of JSON."""
+    assert command_in(f"/throw_dice {curled}") == Command("throw_dice", '{"count": 2}')
+
+
+@pytest.mark.parametrize("arguments", ['{"text": "a “quoted” word"}', "{“count”: oops", "say “hello”"])
+def test_curly_quotes_within_a_text_stay(arguments: str) -> None:
+    """Curly quotes of valid JSON, and those whose exchange does not make it valid, stay."""
+    assert command_in(f"/say {arguments}") == Command("say", arguments)
+
+
 def test_a_command_without_arguments_has_an_empty_object() -> None:
     """A tool without parameters needs no JSON."""
     assert command_in("/new_game ") == Command("new_game", "{}")

@@ -51,8 +51,11 @@ def test_text() -> None:
 
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "<think>"])
 def test_reasoning_is_not_spoken(field: str) -> None:
-    """The thoughts of a model, which come in fields of their own, are dropped."""
-    assert read(chunk(**{field: "Hm."}), chunk("stop", content="Yes.")) == [Delta("Yes.", finish="stop")]
+    """Reasoning, which comes in fields of its own, is no text; it is attached to the message."""
+    thought, said = read(chunk(**{field: "Hm."}), chunk("stop", content="Yes."))
+    assert (thought.text, thought.attached) == ("", {field: "Hm."})
+    assert thought.reasoning == ("Hm." if field.startswith("reasoning") else "")
+    assert said == Delta("Yes.", finish="stop")
 
 
 @pytest.mark.parametrize(

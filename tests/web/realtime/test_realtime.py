@@ -122,7 +122,7 @@ async def test_frames_are_not_compressed(client: Client) -> None:
 
 async def test_the_server_asks_whether_a_client_is_there(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every now and then the client is pinged."""
-    monkeypatch.setattr("charhost.web.realtime.handler.HEARTBEAT", 0.05)
+    monkeypatch.setattr("charhost.web.sessions.heartbeat.PING_INTERVAL", 0.05)
     async with client.ws_connect(REALTIME, autoping=False) as ws:
         await ws.receive()
         assert (await ws.receive(timeout=60)).type is WSMsgType.PING

@@ -37,6 +37,8 @@ from tests.web.realtime.unmute_events import (
 class Script:
     """A model that sends its texts, raises exceptions, and waits for events."""
 
+    endpoint = "scripted"
+
     def __init__(self, *lines: str | Delta | Exception | asyncio.Event) -> None:
         self.lines = lines
         self.asked: list[ModelRequest] = []
@@ -624,19 +626,21 @@ async def test_the_wait_for_sound_does_not_hold_up_the_end(client: Client, conne
     assert ([event.type for event in events], code, script.asked) == (["error"], 1012, [])
 
 
-async def test_nobody_is_greeted_after_the_close_message(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_no_greeting_starts_after_the_close_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """No response starts if the wait for audio ends after the close message."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 60)
     frames: list[str] = []
     session: Any = SimpleNamespace(
         closing=SimpleNamespace(is_ending=True),
         choices=None,
+        settings=UnmuteSettings(),
+        configure=lambda settings: setattr(session, "settings", settings),
         send=frames.append,
         note=lambda: None,
         fail=lambda: frames.append("fault"),
     )
     async with asyncio.TaskGroup() as tasks:
-        door = unmute.UnmuteHandler(session, tasks, UnmuteSettings())
-        door.obey({"type": "session.update", "session": {"allow_recording": False}})
-        door.obey({"type": "input_audio_buffer.append", "audio": OGG_PAGE})
+        handler = unmute.UnmuteHandler(session, tasks)
+        handler.obey({"type": "session.update", "session": {"allow_recording": False}})
+        handler.obey({"type": "input_audio_buffer.append", "audio": OGG_PAGE})
     assert [TABLE.validate_json(frame).type for frame in frames] == ["session.updated"]

@@ -39,6 +39,9 @@ class Line:
     async def close(self, *, code: int, message: bytes, drain: bool) -> None:
         self.sent.append((code, message, drain))
 
+    def get_extra_info(self, name: str) -> None:
+        """Return None, as this transport has no socket."""
+
     def abort(self) -> None:
         self.aborted = True
         self.free.set()

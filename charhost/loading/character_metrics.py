@@ -1,0 +1,151 @@
+"""The metrics of character files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.registry import Collector
+
+from charhost.character.worker_pool import WorkerPool
+from charhost.loading.snapshot import Snapshot
+
+# Seconds for one collector; a scrape of Prometheus waits for ten by default.
+_DEADLINE = 2.0
+
+Encode = Callable[[CollectorRegistry], bytes]
+
+_OWN_PREFIX = "charhost_"
+_OWN = {"character_load_count", "character_load_errors", "character_load_duration", "characters_loaded"}
+# The last line of the text in the format of OpenMetrics.
+END = b"# EOF\n"
+
+
+class CharacterMetrics:
+    """The collectors that character files register with the registry of the process.
+
+    A new version of a file goes on with the values of the one before; when no version is left, they are gone. Lives as
+    long as the application.
+    """
+
+    def __init__(self) -> None:
+        self._entries: tuple[_Entry, ...] = ()  # the newest first
+
+    def register(self, collector: Collector, build: str, snapshot: Snapshot, path: str) -> None:
+        """Add a collector of the file at *path*; raises `ValueError` for a name that is taken."""
+        entry = _Entry(collector, build, snapshot, path, _names(collector))
+        for name in entry.names:
+            _refuse_own(name)
+        for other in self._entries:
+            if not entry.names.isdisjoint(other.names):
+                if entry.conflicts_with(other):
+                    taken = ", ".join(sorted(entry.names & other.names))
+                    raise ValueError(f"the metric {taken} is already registered by {other.path}: choose another name")
+                _continue(collector, other.collector)
+                break
+        self._entries = (entry, *self._entries)
+
+    def unregister(self, collector: Collector) -> bool:
+        """Remove a collector; return whether it was there."""
+        before = self._entries
+        self._entries = tuple(entry for entry in before if entry.collector is not collector)
+        return len(self._entries) < len(before)
+
+    async def collect(self, pool: WorkerPool, encode: Encode) -> tuple[bytes, int]:
+        """Return the encoded metrics, without the end of the text, and how many collectors failed.
+
+        They run on threads, as they may be code of a file; one that is still busy with an earlier call fails.
+        """
+        shown, taken = [], set[str]()
+        for entry in self._entries:
+            if taken.isdisjoint(entry.names):
+                taken |= entry.names
+                shown.append(entry)
+        parts = await pool.run_all([_Collection(entry, encode) for entry in shown], _DEADLINE)
+        good = [part for part in parts if isinstance(part, bytes)]
+        return b"".join(good), len(parts) - len(good)
+
+
+@dataclass(eq=False)
+class _Entry:
+    collector: Collector
+    build: str
+    snapshot: Snapshot
+    path: str
+    names: frozenset[str]
+    is_busy: bool = False
+
+    def conflicts_with(self, other: _Entry) -> bool:
+        """Return whether the other is neither an earlier version of this file nor a file that has gone."""
+        if other.build == self.build:
+            return True
+        is_there = other.snapshot.directory == self.snapshot.directory and other.path in self.snapshot.files
+        return is_there and other.path != self.path
+
+
+@dataclass(frozen=True)
+class _Collection:
+    """A job that collects one collector."""
+
+    entry: _Entry
+    encode: Encode
+
+    def __call__(self) -> bytes:
+        if self.entry.is_busy:
+            raise TimeoutError("the collector is still busy with an earlier call")
+        self.entry.is_busy = True
+        try:
+            return self._encoded()
+        finally:
+            self.entry.is_busy = False
+
+    def _encoded(self) -> bytes:
+        families = list(self.entry.collector.collect())
+        for family in families:
+            _refuse_own(family.name)
+            if self.entry.names and family.name not in self.entry.names:
+                raise ValueError(f"the collector was registered without the metric {family.name}")
+        return self.encode(_registry_of(families)).removesuffix(END)
+
+
+def _registry_of(families: list[Any]) -> CollectorRegistry:
+    class Collected:
+        def describe(self) -> list[Any]:
+            return []
+
+        def collect(self) -> list[Any]:
+            return families
+
+    registry = CollectorRegistry()
+    registry.register(Collected())
+    return registry
+
+
+def _names(collector: Any) -> frozenset[str]:
+    describe = getattr(collector, "describe", collector.collect)
+    return frozenset(str(family.name) for family in describe())
+
+
+def _refuse_own(name: str) -> None:
+    if name.startswith(_OWN_PREFIX) or name in _OWN:
+        raise ValueError(f"the metric {name} is one of the server's own: begin it with the name of the character")
+
+
+def _continue(new: Any, old: Any) -> None:
+    """Let a metric go on with the values of its predecessor, if both have the same type, labels and buckets."""
+    if type(new) is not type(old) or not hasattr(new, "labels"):  # a collector of another kind
+        return
+    state, former = vars(new), vars(old)
+    texts = [family.documentation for family in new.describe()]
+    fixed = {key for key, value in state.items() if _is_fixed(value)}
+    if all(state[key] == former.get(key) or state[key] in texts for key in fixed):
+        state.update({key: former[key] for key in state.keys() - fixed if key in former})
+
+
+def _is_fixed(value: Any) -> bool:
+    """Return whether a value of a metric's state describes it, rather than counts."""
+    if isinstance(value, (list, tuple)):
+        return all(isinstance(one, (str, int, float)) for one in value)
+    return isinstance(value, (str, bool)) or (isinstance(value, dict) and len(value) > 0)

@@ -1,0 +1,177 @@
+"""The metrics of character files, and the handlers of their loggers."""
+
+from __future__ import annotations
+
+import gc
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import prometheus_client
+import pytest
+
+from tests.conftest import Client, character
+from tests.reload.helpers import Write
+
+ASKED = """
+from prometheus_client import Counter, Gauge, Histogram
+ASKED = Counter("ada_asked", "Questions.")
+KINDS = Counter("ada_kinds", "Questions by kind.", ["kind"])
+SECONDS = Histogram("ada_seconds", "Seconds.", buckets=(1, 2))
+MOOD = Gauge("ada_mood", "Mood.")
+ASKED.inc()
+KINDS.labels("long").inc()
+SECONDS.observe(1.5)
+MOOD.set(3)
+"""
+
+Metrics = Callable[..., Any]
+
+
+@pytest.fixture
+def metrics(client: Client) -> Metrics:
+    """Return what /metrics shows, by the name of the sample and its labels."""
+
+    async def metrics(accept: str = "text/plain") -> dict[str, float]:
+        response = await client.get("/metrics", headers={"Accept": accept})
+        assert response.status == 200
+        lines = [line for line in (await response.text()).splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}
+
+    return metrics
+
+
+async def reload(client: Client, **fields: Any) -> Any:
+    """Reload, and let what has ended go."""
+    response = await client.post("/v1/characters/reload", json=fields)
+    gc.collect()
+    return await response.json()
+
+
+async def test_metrics_survive_edits(client: Client, metrics: Metrics, write: Write) -> None:
+    """Metrics of each kind go on from version to version, in each way to reload."""
+    for count, scope in enumerate(("all", "changed", "all", "all"), start=1):
+        write("ada.py", f"{ASKED}\n# {count}\n{character('Ada')}")
+        assert (await reload(client, scope=scope))["error_count"] == 0
+        found = await metrics()
+        assert found["ada_asked_total"] == count
+        assert found['ada_kinds_total{kind="long"}'] == count
+        assert (found["ada_seconds_count"], found['ada_seconds_bucket{le="2.0"}']) == (count, count)
+        assert found["ada_mood"] == 3
+    assert not any(family.name.startswith("ada") for family in prometheus_client.REGISTRY.collect())
+
+
+async def test_metrics_go_with_their_character(client: Client, metrics: Metrics, write: Write) -> None:
+    """When the file is gone its metrics are gone, though others of its build serve on; and they begin anew."""
+    write("bob.py", character("Bob"))
+    write("ada.py", ASKED + character("Ada"))
+    await reload(client)
+    assert "ada_asked_total" in await metrics()
+    write("ada.py", "").unlink()
+    await reload(client, scope="changed")
+    assert not [name for name in await metrics() if name.startswith("ada")]
+    write("ada.py", ASKED + character("Ada"))
+    await reload(client, scope="changed")
+    assert (await metrics())["ada_asked_total"] == 1
+
+
+async def test_a_trial_leaves_the_metrics_as_they_are(client: Client, metrics: Metrics, write: Write) -> None:
+    """After a dry run, and after a file that fails, the version that serves has its metrics."""
+    write("ada.py", ASKED + character("Ada"))
+    await reload(client)
+    write("ada.py", ASKED.replace('["kind"]', '["sort"]') + character("Ada"))
+    await reload(client, dry_run=True)
+    assert (await metrics())['ada_kinds_total{kind="long"}'] == 1
+    write("ada.py", ASKED + "1 / 0")
+    await reload(client, on_error="keep")
+    assert (await metrics())['ada_kinds_total{kind="long"}'] >= 1
+
+
+async def test_other_labels_are_another_metric(client: Client, metrics: Metrics, write: Write) -> None:
+    """A metric that an edit gave other labels begins anew."""
+    write("ada.py", ASKED + character("Ada"))
+    await reload(client)
+    write("ada.py", ASKED.replace('["kind"]', '["sort"]') + character("Ada"))
+    await reload(client)
+    found = await metrics()
+    assert found['ada_kinds_total{sort="long"}'] == 1
+    assert 'ada_kinds_total{kind="long"}' not in found
+
+
+async def test_helpers_share_a_metric(client: Client, metrics: Metrics, write: Write) -> None:
+    """A metric of a helper is common to its users, and stays as long as one of them."""
+    write("_stats.py", 'from prometheus_client import Counter\nUSES = Counter("stats_uses", "Uses.")\n')
+    for name in ("ada", "bob"):
+        write(f"{name}.py", f"from ._stats import USES\nUSES.inc()\n{character(name.title())}")
+    await reload(client)
+    write("ada.py", "").unlink()
+    await reload(client, scope="changed")
+    assert (await metrics())["stats_uses_total"] == 2
+
+
+@pytest.mark.parametrize("accept", ["text/plain", "application/openmetrics-text; version=1.0.0"])
+async def test_a_collector_that_fails_is_left_out(
+    client: Client, metrics: Metrics, write: Write, monkeypatch: pytest.MonkeyPatch, accept: str
+) -> None:
+    """Collectors that raise, hang or return nonsense are counted; the others are shown, in both formats."""
+    monkeypatch.setattr("charhost.loading.character_metrics._DEADLINE", 0.2)
+    own = (
+        "from prometheus_client import REGISTRY, Gauge\n"
+        "class Raising:\n    def describe(self): return []\n    def collect(self): raise SystemExit\n"
+        "class Hanging(Raising):\n    def collect(self):\n        while True: pass\n"
+        "class Odd(Raising):\n    def collect(self): return [1]\n"
+        "for kind in (Raising, Hanging, Odd): REGISTRY.register(kind())\n"
+        "Gauge('ada_fails', 'It.').set_function(lambda: 1 / 0)\n"
+    )
+    write("ada.py", ASKED + own + character("Ada"))
+    assert (await reload(client))["error_count"] == 0
+    found = await metrics(accept)
+    assert (found["ada_asked_total"], "ada_fails" in found) == (1, False)
+    assert (await metrics(accept))["charhost_character_metric_errors_total"] == 8
+
+
+async def test_openmetrics_ends_once(client: Client, write: Write) -> None:
+    """The text in the format of OpenMetrics has its end at the end."""
+    write("ada.py", ASKED + character("Ada"))
+    await reload(client)
+    response = await client.get("/metrics", headers={"Accept": "application/openmetrics-text; version=1.0.0"})
+    assert (await response.text()).count("# EOF") == 1
+    assert (await response.text()).endswith("# EOF\n")
+
+
+@pytest.mark.parametrize("name", ["charhost_reloads", "characters_loaded", "character_load_count", "bob_asked"])
+async def test_a_name_that_is_taken_is_refused(client: Client, write: Write, name: str) -> None:
+    """The names of the server's metrics, and of another character's, are an error that says so."""
+    write("bob.py", ASKED.replace("ada", "bob") + character("Bob"))
+    await reload(client)
+    write("cyd.py", f'from prometheus_client import Counter\nCounter("{name}", "Mine.")\n{character("Cyd")}')
+    (error,) = (await reload(client, scope="changed"))["errors"]
+    assert (error["file"], error["error_type"], name in error["message"]) == ("cyd.py", "ValueError", True)
+    assert "choose another name" in error["message"] or "begin it with the name" in error["message"]
+
+
+async def test_a_renamed_file_keeps_its_metrics(
+    client: Client, metrics: Metrics, write: Write, directory: Path
+) -> None:
+    """A file under another name takes the metrics along."""
+    write("ada.py", ASKED + character("Ada"))
+    await reload(client)
+    (directory / "ada.py").rename(directory / "ada2.py")
+    assert (await reload(client, scope="changed"))["error_count"] == 0
+    assert (await metrics())["ada_asked_total"] == 2
+
+
+async def test_handlers_go_with_their_version(client: Client, write: Write) -> None:
+    """A handler that a file gave to a logger is taken off when its version retires; the server's stay."""
+    source = "import logging\nlogging.getLogger(__name__).addHandler(logging.NullHandler())\n"
+    source += "logging.getLogger().addHandler(logging.NullHandler())\n"
+    before = logging.getLogger().handlers[:]
+    for count in range(3):
+        write("ada.py", f"{source}# {count}\n{character('Ada')}")
+        await reload(client, scope="changed")
+        assert len(logging.getLogger("characters.ada").handlers) == 1
+        assert len(logging.getLogger().handlers) == len(before) + 1
+    write("ada.py", character("Ada"))
+    await reload(client, scope="changed")
+    assert logging.getLogger().handlers == before
