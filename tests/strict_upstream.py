@@ -232,10 +232,11 @@ VALUES: Mapping[str, Callable[[Any], bool]] = {
 
 @dataclass
 class StrictUpstream:
-    """Refuses what its modes object to and values out of range; says `words`, or calls the first tool once."""
+    """Refuses what its modes object to and values out of range; says `words`, or makes `calls` of as many tools."""
 
     modes: tuple[str, ...] = ()
     words: tuple[str, ...] = ("Hello", " from", " the", " model.")
+    calls: int = 1
     requests: list[dict[str, Any]] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     queries: list[str] = field(default_factory=list)
@@ -284,10 +285,11 @@ class StrictUpstream:
             for thoughts in _THINKING.get(mode, ()):
                 yield thoughts, None
         if fields.get("tools") and fields["messages"][-1]["role"] != "tool":
-            function = {"name": fields["tools"][0]["function"]["name"], "arguments": "{}"}
-            call = {"index": 0, "id": "call_1", "type": "function", "function": function}
-            signature = {"extra_content": _SIGNATURE} if "extra_content" in self.modes else {}
-            yield {"tool_calls": [call | signature]}, None
+            for index, tool in enumerate(fields["tools"][: self.calls]):
+                function = {"name": tool["function"]["name"], "arguments": "{}"}
+                call = {"index": index, "id": f"call_{index + 1}", "type": "function", "function": function}
+                signature = {"extra_content": _SIGNATURE} if "extra_content" in self.modes else {}
+                yield {"tool_calls": [call | signature]}, None
             yield {}, "tool_calls"
             return
         for word in self.words:

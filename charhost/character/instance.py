@@ -29,6 +29,11 @@ class CharacterInstance:
         self._prompt: str | None = None
         self._generator: Any = None
 
+    @property
+    def weight(self) -> int:
+        """The characters of its prompt in memory."""
+        return len(self._prompt or "")
+
     async def prompt(self) -> str:
         """Return the system prompt, made on the first call; raise `PluginFailed`."""
         async with self._making:

@@ -22,6 +22,8 @@ from charhost.conversation.items import (
     Text,
 )
 
+# The speakers of an example, as OpenAI's guides name them in system messages.
+_EXAMPLE_SPEAKERS = ("example_user", "example_assistant")
 # Chat models refuse a call without a result.
 _NO_RESULT = "(There was no result.)"
 _NOTHING = Attached(None)
@@ -93,7 +95,14 @@ def is_object(arguments: str) -> bool:
         return False
 
 
+def system_text(message: Message) -> str:
+    """Return the text of a system message, after its speaker if it is part of an example: not all models read names."""
+    return f"{message.name}: {message.text}" if message.name in _EXAMPLE_SPEAKERS else message.text
+
+
 def _message_fields(message: Message, endpoint: str | None) -> dict[str, Any]:
+    if message.role == "system" and message.name in _EXAMPLE_SPEAKERS:
+        return {"role": "system", "content": system_text(message)}
     plain = all(isinstance(part, (Text, Audio)) for part in message.parts)
     parts = [_part_fields(part) for part in message.parts]
     content = "\n".join(part["text"] for part in parts) if plain else parts

@@ -35,10 +35,17 @@ class Conversations:
         conversation_id: str | None = None,
         items: Iterable[Item] = (),
         host: Host | None = None,
+        instance: CharacterInstance | None = None,
     ) -> Conversation:
-        """Begin a conversation, or resume one; *front_door* is its label in the metrics, *host* is for admins only."""
+        """Begin a conversation, or resume one; *front_door* is its label in the metrics, *host* is for admins only.
+
+        With an *instance* of the character it goes on with the state of that.
+        """
         history = History(items)
-        return Conversation(self, character, front_door, host, conversation_id or new_id("conv"), history)
+        return Conversation(self, character, front_door, host, conversation_id or new_id("conv"), history, instance)
+
+    def instance(self, character: Character) -> CharacterInstance:
+        return CharacterInstance(character, self.pool, self.settings.prompt_deadline)
 
 
 @dataclass(eq=False)
@@ -61,7 +68,7 @@ class Conversation:
         """Begin the response to the items so far; its events have to be read."""
         settings, metrics = self.shared.settings, self.shared.metrics
         if self._instance is None:
-            self._instance = CharacterInstance(self.character, self.shared.pool, settings.prompt_deadline)
+            self._instance = self.shared.instance(self.character)
         context = TurnContext(
             instance=self._instance,
             toolbox=Toolbox(self._instance, metrics, settings.tool_deadline, self.host),

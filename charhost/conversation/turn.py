@@ -10,7 +10,7 @@ from itertools import chain
 from typing import Any
 
 from charhost.character.instance import CharacterInstance
-from charhost.conversation.chat_messages import as_messages
+from charhost.conversation.chat_messages import as_messages, system_text
 from charhost.conversation.excerpt import Budget, Cut, excerpt
 from charhost.conversation.history import History
 from charhost.conversation.items import Item, parted, size
@@ -35,6 +35,7 @@ _SHORT = 1_000
 _ANSWER_SHARE = 1 / 4
 # Characters per token differ between texts.
 _MARGIN = 0.9
+_Choice = str | Mapping[str, Any] | None
 _INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
 
@@ -43,14 +44,16 @@ class TurnOptions:
     """The options that a client sets for one turn; `tools` and `options` as in a chat-completions request.
 
     With `items` the model receives these instead of the conversation; a turn that is not `recorded` adds nothing to it.
+    One that `may_greet` is a greeting of the character where only system messages precede it.
     """
 
     instructions: str = ""
     tools: Sequence[Mapping[str, Any]] = ()
-    tool_choice: str | Mapping[str, Any] | None = None
+    tool_choice: _Choice = None
     options: Mapping[str, Any] = field(default_factory=dict)
     items: Sequence[Item] | None = None
     recorded: bool = True
+    may_greet: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +83,8 @@ class Turn:
         self._options = options
         # A copy: items that are added from now on belong to the next turn.
         self._input = list(context.history if options.items is None else options.items)
-        self._client_tools = {tool["function"]["name"] for tool in options.tools}
+        names = (tool["function"]["name"] for tool in options.tools)
+        self._client_tools = {name for name in names if name not in context.toolbox}
         history = context.history if options.recorded else History()
         self._builder = ResponseBuilder(history, self._is_hidden, context.model.endpoint)
         self._usage = TurnUsage(context.metrics, context.history, context.front_door)
@@ -109,7 +113,9 @@ class Turn:
                 ending = self._early_end or TurnEnded("failed", failure=self._failure(e))
             for event in self._builder.close("incomplete"):
                 yield event
-            self.ended = replace(ending, items=self._builder.shown, usage=self._usage.total(), cut=self._cut)
+            made = tuple(self._builder.items)
+            usage = self._usage.total()
+            self.ended = replace(ending, items=self._builder.shown, made=made, usage=usage, cut=self._cut)
             yield self.ended
         finally:
             for _ in self._builder.close("incomplete"):  # the reader stopped early
@@ -173,9 +179,8 @@ class Turn:
     def _greeting(self) -> str | None:
         greetings = self._context.instance.character.greetings
         _, said = parted(self._input)
-        if said or self._options.items is not None or not self._options.recorded or not greetings:
-            return None
-        return random.choice(greetings)
+        may_greet = self._options.may_greet and self._options.recorded and self._options.items is None
+        return random.choice(greetings) if greetings and may_greet and not said else None
 
     async def _messages(self) -> list[dict[str, Any]]:
         prompt = await self._context.instance.prompt()
@@ -183,11 +188,11 @@ class Turn:
         self._report(sent.cut)
         opening, said = parted(sent.items)
         # One system message, at the front: the templates of many models support no other.
-        system = "\n\n".join(filter(None, (prompt, self._options.instructions, *(message.text for message in opening))))
+        system = "\n\n".join(filter(None, (prompt, self._options.instructions, *map(system_text, opening))))
         messages = as_messages(said, self._context.model.endpoint)
         if not messages or messages[0]["role"] != "user":
             messages.insert(0, _OPENER)
-        return [{"role": "system", "content": system}, *messages]
+        return [{"role": "system", "content": system}, *messages] if system else messages
 
     async def _budget(self, prompt: str) -> Budget:
         settings, per_token = self._context.settings, self._context.history.characters_per_token
@@ -216,24 +221,41 @@ class Turn:
         log.info("a long conversation with %s: %d messages left out, %d shortened", name, cut.left_out, cut.shortened)
 
     def _request(self, messages: list[dict[str, Any]], round_: int) -> ModelRequest:
-        tools = self._context.toolbox.beside(self._options.tools)
-        choice = self._options.tool_choice
-        if round_ == self._context.settings.tool_rounds:
-            choice = "none"  # the limit of tool rounds: force a text
-        elif round_ > 0 and choice not in (None, "none"):
-            choice = "auto"  # the required call has been made
+        tools, choice = self._tools(round_ == self._context.settings.tool_rounds, round_ == 0)
         request = ModelRequest(
             messages=messages + as_messages(self._builder.items, self._context.model.endpoint),
             tools=tools,
             tool_choice=choice if tools else None,
             options=self._options.options,
-            needs_tools=bool(self._options.tools) or self._options.tool_choice not in (None, "auto", "none"),
+            needs_tools=any(map(self._is_client_tool, tools)) or choice not in (None, "auto", "none"),
         )
         self._usage.start_round(request)
         return request
 
-    def _is_hidden(self, tool: str) -> bool:
-        return tool in self._context.toolbox or tool not in self._client_tools
+    def _tools(self, is_last: bool, is_first: bool) -> tuple[Sequence[Mapping[str, Any]], _Choice]:
+        """Return the tools of a round and the choice among them, which the client makes about its own tools only."""
+        toolbox, choice = self._context.toolbox, self._options.tool_choice
+        own, tools = toolbox.beside(()), toolbox.beside(self._options.tools)
+        if choice == "none" and own:
+            return own, "none" if is_last else None
+        if self._must_call(choice):  # the turn ends with the call
+            return ([tool for tool in tools if self._is_client_tool(tool)] if is_last else tools), choice
+        if is_last:  # force a text
+            return tools, "none"
+        return tools, choice if is_first or choice in (None, "none") else "auto"
+
+    def _must_call(self, choice: _Choice) -> bool:
+        """Return whether the model has to call one of the client's tools."""
+        match choice:
+            case {"function": {"name": str(name)}}:
+                return name in self._client_tools
+        return choice == "required" and bool(self._client_tools)
+
+    def _is_client_tool(self, tool: Mapping[str, Any]) -> bool:
+        return tool["function"]["name"] in self._client_tools
+
+    def _is_hidden(self, name: str) -> bool:
+        return name not in self._client_tools or self._options.tool_choice == "none"
 
     def _failure(self, error: Exception) -> TurnFailure:
         name = self._context.instance.character.name

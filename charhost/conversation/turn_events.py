@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from charhost.conversation.excerpt import Cut
-from charhost.conversation.items import FunctionCall, Message
+from charhost.conversation.items import FunctionCall, Item, Message
 from charhost.llm.model import Usage
 
 TurnOutcome = Literal["completed", "cancelled", "incomplete", "failed"]
@@ -70,7 +70,10 @@ class TurnFailure:
 
 @dataclass(frozen=True, slots=True)
 class TurnEnded:
-    """The last event; `items` are those that clients see, `reason` explains a cancelled or incomplete turn."""
+    """The last event; `items` are those that clients see, `reason` explains a cancelled or incomplete turn.
+
+    Among `made` are also the calls that the server ran, and their results.
+    """
 
     outcome: TurnOutcome
     items: tuple[Message | FunctionCall, ...] = ()
@@ -78,6 +81,7 @@ class TurnEnded:
     cut: Cut = field(default_factory=Cut)
     reason: str | None = None
     failure: TurnFailure | None = None
+    made: tuple[Item, ...] = ()
 
 
 TurnEvent = RequestReady | ItemAdded | TextDelta | ReasoningDelta | ArgumentsDelta | ItemDone | TurnEnded

@@ -119,6 +119,9 @@ class Settings(BaseSettings):
     llm_compat: Habits | None = Field(
         None, description="Habits of the LLM server, separated by commas, such as no-tools (default: learned)."
     )
+    task_model: str | None = Field(
+        None, description="A name for the model itself, without a character: for the titles and tags of chat programs."
+    )
     llm_pass: str | None = Field(
         None, description="More fields of requests that reach the model, separated by commas, such as mirostat_*."
     )

@@ -16,6 +16,7 @@ from aiohttp import web
 
 from charhost.character.character import CharacterSet
 from charhost.character.worker_pool import WorkerPool
+from charhost.conversation.continued import ContinuedConversations
 from charhost.conversation.conversation import Conversations
 from charhost.errors import ReloadRejected, SettingsError
 from charhost.llm.openai.endpoint import Endpoint
@@ -23,6 +24,7 @@ from charhost.llm.openai.provider import UpstreamModels
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.reload.store import MemoryStore, Store
+from charhost.report import ReloadReport
 from charhost.resume.archive import ArchiveWriter, SessionWriter
 from charhost.resume.disconnected import DisconnectedSessions
 from charhost.settings import Settings
@@ -35,6 +37,7 @@ from charhost.web.docs.handler import api_page, manual_index, manual_page, opena
 from charhost.web.docs.manual import Manual
 from charhost.web.keys import (
     API,
+    CONTINUED,
     CONVERSATIONS,
     DISCONNECTED,
     GATE,
@@ -54,6 +57,7 @@ from charhost.web.middleware import errors_to_json, with_authority
 from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
 from charhost.web.paths import OtherSpellings
+from charhost.web.realtime.client_secrets import create_client_secret
 from charhost.web.realtime.handler import realtime
 from charhost.web.responses import handler as responses
 from charhost.web.responses.creation import Responses
@@ -89,6 +93,7 @@ _ROUTES = (
     web.post("/v1/responses/{id}/cancel", responses.cancel),
     web.get("/v1/responses/{id}/input_items", responses.input_items),
     web.get("/v1/realtime", realtime),
+    web.post("/v1/realtime/client_secrets", create_client_secret),
     web.get("/metrics", monitoring.metrics),
     web.get("/openapi.json", openapi),
     web.get("/docs", manual_index),
@@ -119,9 +124,11 @@ def create_app(settings: Settings | None = None) -> web.Application:
     pool = WorkerPool()
     app[MODELS] = UpstreamModels(settings)
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
+    app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl)
     app[MODEL_OPTIONS] = ModelOptions(settings.llm_pass or "")
     app[RESPONSES] = Responses(settings.resume_ttl)
     app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, store)
+    app[MANAGER].listen(partial(_continue, app))
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(_first_load)
@@ -193,6 +200,11 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
     yield
 
 
+def _continue(app: web.Application, report: ReloadReport) -> None:
+    if report.outcome == "applied":
+        app[CONTINUED].follow(report.sessions.policy, app[MANAGER].current)
+
+
 async def _watching(app: web.Application) -> AsyncIterator[None]:
     watcher = app[WATCHER]
     tasks = [asyncio.create_task(watcher.run())] if watcher is not None else []
@@ -223,6 +235,8 @@ def _warnings(settings: Settings, current: CharacterSet) -> Iterator[str]:
     name, other = settings.character, current.default(settings.character)
     if name is not None and other is not None and current.find(name) is None:
         yield f"character (--character): there is no {name}; {other.name} answers instead"
+    if settings.task_model is not None and current.find(settings.task_model) is not None:
+        yield f"task_model (--task-model): a character is called {settings.task_model} and answers instead"
 
 
 def _announce(banner: str) -> None:

@@ -2,7 +2,8 @@
 
 from aiohttp import hdrs, web
 
-from charhost.character.character import Character, CharacterSet
+from charhost.character.character import Character, CharacterSet, normal
+from charhost.character.task_model import task_model
 from charhost.reload.messages import count
 from charhost.web.keys import MANAGER, SETTINGS, STARTED
 from charhost.web.openapi import Operation, Parameter, Response
@@ -80,7 +81,9 @@ async def voices(request: web.Request) -> web.StreamResponse:
     responses={200: Response.json(ModelList, "Every character, as OpenAI's clients list models.")},
 )
 async def models(request: web.Request) -> web.StreamResponse:
-    return json_response(ModelList(data=[_model(request, one) for one in request.app[MANAGER].current.values()]))
+    found, task = request.app[MANAGER].current, request.app[SETTINGS].task_model
+    names = [*found, task] if task is not None and found.find(task) is None else list(found)
+    return json_response(ModelList(data=[_model(request, known_character(request, name)) for name in names]))
 
 
 @Operation(
@@ -96,8 +99,11 @@ async def model(request: web.Request) -> web.StreamResponse:
 
 
 def known_character(request: web.Request, name: str) -> Character:
-    """Return the character that a client of OpenAI's names as its model."""
+    """Return the character that a client of OpenAI's names as its model, or the model itself (--task-model)."""
     found = request.app[MANAGER].current.find(name)
+    task = request.app[SETTINGS].task_model
+    if found is None and task is not None and normal(name) == normal(task):
+        return task_model(task)
     if found is None:
         detail = f"The model {name[:200]!r} does not exist: a model is a character, and /v1/models lists them."
         raise Problem(404, "model_not_found", detail, param="model")
@@ -110,7 +116,7 @@ def _model(request: web.Request, character: Character) -> ModelEntry:
         # Clients need a constant time, and a character has no time of creation.
         created=request.app[STARTED],
         name=character.name,
-        alias=request.app[MANAGER].current.aliases[character.name],
+        alias=request.app[MANAGER].current.aliases.get(character.name, character.name),
         description=character.metadata.get("comment"),
         context_length=request.app[SETTINGS].history_tokens,
         has_tools=bool(character.tools),

@@ -2,6 +2,7 @@
 
 from aiohttp import web
 
+from charhost.conversation.continued import ContinuedConversations
 from charhost.conversation.conversation import Conversations
 from charhost.llm.openai.provider import UpstreamModels
 from charhost.metrics import Metrics
@@ -24,6 +25,7 @@ WATCHER: web.AppKey[Watcher | None] = web.AppKey("watcher")
 SESSIONS = web.AppKey("sessions", Sessions)
 MODELS = web.AppKey("models", UpstreamModels)
 CONVERSATIONS = web.AppKey("conversations", Conversations)
+CONTINUED = web.AppKey("continued", ContinuedConversations)
 DISCONNECTED = web.AppKey("disconnected", DisconnectedSessions)
 SESSION_WRITER = web.AppKey("session_writer", SessionWriter)
 MODEL_OPTIONS = web.AppKey("model_options", ModelOptions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import hdrs, web
 from pydantic import BaseModel, ValidationError
@@ -42,15 +42,16 @@ CUT_HEADERS = {
 
 Request = TypeVar("Request", bound=BaseModel)
 
+_ID_HEADERS = ("X-OpenWebUI-Chat-Id", "X-Conversation-Id")
 _STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
 
 
-async def talk_request(request: web.Request, kind: type[Request]) -> Request:
+async def talk_request(request: web.Request, kind: type[Request], most: int | None = None) -> Request:
     """Read the body within its limits; raises `Problem`, also for a page that does not declare JSON."""
     # Pages of any site may post other content types without a preflight (Fetch standard, 2.2.2).
     if hdrs.ORIGIN in request.headers:
         expect_json(request)
-    return parsed_body(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE), kind)
+    return parsed_body(await read_body(request, most or MOST_BODY_BYTES, BODY_DEADLINE), kind)
 
 
 def parsed_body(body: bytes, kind: type[Request]) -> Request:
@@ -65,6 +66,12 @@ def parsed_body(body: bytes, kind: type[Request]) -> Request:
         return kind.model_validate(fields)
     except ValidationError as e:
         raise _refused(next(field_problems(e))) from None
+
+
+def conversation_id(request: web.Request, metadata: Mapping[str, Any] | None) -> str:
+    """Return the client's id of the conversation, empty if there is none."""
+    named = [request.headers.get(header) for header in _ID_HEADERS]
+    return next(filter(None, named), None) or str((metadata or {}).get("conversation_id") or "")
 
 
 def problem_of(failure: TurnFailure) -> Problem:

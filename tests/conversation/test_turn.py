@@ -463,9 +463,7 @@ async def test_calls_beyond_the_limit_are_not_run() -> None:
     assert sample(conversation, "tool_calls_total") == 2
 
 
-@pytest.mark.parametrize(
-    ("wished", "later"), [("required", "auto"), ({"type": "function"}, "auto"), ("none", "none"), (None, None)]
-)
+@pytest.mark.parametrize(("wished", "later"), [("required", "auto"), ({"type": "function"}, "auto"), (None, None)])
 async def test_what_was_required_is_required_once(wished: Any, later: Any) -> None:
     """A call that was required has been made in the first round; else the model would call for ever."""
     model = ScriptedModel([call("roll")], ["Done."])

@@ -32,6 +32,7 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "GET /v1/models": ("chat", 200, None),
     "GET /v1/models/{id}": ("chat", 200, None),
     "GET /v1/realtime": ("chat", 426, "upgrade_required"),
+    "POST /v1/realtime/client_secrets": ("chat", 400, "invalid_type"),
     "POST /v1/chat/completions": ("chat", 400, "invalid_type"),
     "POST /v1/responses": ("chat", 400, "invalid_type"),
     "GET /v1/responses/{id}": ("chat", 404, "response_not_found"),

@@ -21,6 +21,7 @@ from charhost.conversation.turn_events import (
 from charhost.jsontext import encoded
 from charhost.llm.model import FinishReason
 from charhost.web.completions.response import attached_to_message, completion_id, finish_reason, gap, token_usage
+from charhost.web.server_calls import server_calls
 
 
 class StreamedEvent(BaseModel):
@@ -37,21 +38,24 @@ class StreamedEvent(BaseModel):
 class Chunks:
     """Encodes the events of turns as the chunks of one stream; the part that they share is encoded once."""
 
-    def __init__(self, model: str, include_usage: bool, shows_reasoning: bool) -> None:
+    def __init__(self, model: str, include_usage: bool, shows_reasoning: bool, shows_calls: bool = False) -> None:
         self._shows_reasoning = shows_reasoning
         stamp = {"id": completion_id(), "object": "chat.completion.chunk", "created": int(time.time()), "model": model}
         self._head = b"data: " + encoded(stamp)[:-1] + b',"choices":'
+        self._shows_calls = shows_calls
         self._tail = b',"usage":null}\n\n' if include_usage else b"}\n\n"
 
     def choice(self, index: int) -> ChoiceChunks:
-        return ChoiceChunks(self._head + b'[{"index":%d,"delta":' % index, b"}]" + self._tail, self._shows_reasoning)
+        head, tail = self._head + b'[{"index":%d,"delta":' % index, b"}]" + self._tail
+        return ChoiceChunks(head, tail, self._shows_reasoning, self._shows_calls)
 
     def usage(self, endings: list[TurnEnded]) -> bytes:
         return self._head + b'[],"usage":' + encoded(token_usage(endings)) + b"}\n\n"
 
 
 class ChoiceChunks:
-    def __init__(self, head: bytes, tail: bytes, shows_reasoning: bool) -> None:
+    def __init__(self, head: bytes, tail: bytes, shows_reasoning: bool, shows_calls: bool) -> None:
+        self._shows_calls = shows_calls
         self._head = head
         self._tail = tail
         self._shows_reasoning = shows_reasoning
@@ -87,7 +91,10 @@ class ChoiceChunks:
             case ItemDone(item=FunctionCall(attached=Attached(call=fields))) if fields:
                 return self._call(dict(fields))
             case TurnEnded():
-                return self._chunk(attached_to_message(event, self._shows_reasoning), finish_reason(event))
+                delta = attached_to_message(event, self._shows_reasoning)
+                if self._shows_calls:
+                    delta |= {"charhost_tools": server_calls(event)}
+                return self._chunk(delta, finish_reason(event))
         return b""
 
     def _joined(self, text: str) -> str:

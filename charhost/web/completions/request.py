@@ -45,6 +45,10 @@ def _choice(value: Any) -> Any:
     return value
 
 
+def _object(value: Any) -> Any:
+    return value if isinstance(value, dict) else {}
+
+
 def _small(value: Any) -> Any:
     if isinstance(value, dict) and len(value) > 1_000:
         raise PydanticCustomError("too_many", "expected at most 1,000 entries")
@@ -103,6 +107,10 @@ class ChatRequest(_Options, extra="allow"):
         BeforeValidator(_functions, json_schema_input_type=list[Tool | ForeignTool] | None),
     ] = None
     tool_choice: Annotated[Any, BeforeValidator(_choice, json_schema_input_type=str | dict[str, Any] | None)] = None
+    metadata: Annotated[dict[str, Any], BeforeValidator(_object, json_schema_input_type=Any)] | None = Field(
+        default=None,
+        description='`{"charhost_tools": "visible"}` shows an admin the calls that the server ran.',
+    )
 
     @property
     def include_usage(self) -> bool:
@@ -116,4 +124,4 @@ class ChatRequest(_Options, extra="allow"):
         """Return the options of the turn, with *more* for the model."""
         options = {name: value for name in _Options.model_fields if (value := getattr(self, name)) is not None}
         tools = [tool.model_dump() for tool in self.tools or ()]
-        return TurnOptions(tools=tools, tool_choice=self.tool_choice, options=options | dict(more))
+        return TurnOptions(tools=tools, tool_choice=self.tool_choice, options=options | dict(more), may_greet=False)

@@ -12,6 +12,7 @@ from charhost.llm.attachments import is_text
 from charhost.llm.model import FinishReason, Usage
 from charhost.report import absent
 from charhost.web.completions.messages import Call, CalledFunction
+from charhost.web.server_calls import ServerCall, server_calls
 
 
 class _Piece(BaseModel):
@@ -34,6 +35,9 @@ class ResponseMessage(BaseModel, frozen=True, extra="allow"):
     )
     refusal: None
     tool_calls: list[ToolCall] | None = Field(default=None, exclude_if=absent)
+    charhost_tools: list[ServerCall] | None = Field(
+        default=None, exclude_if=absent, description="The calls that the server ran, for an admin that asked for them."
+    )
 
 
 class Logprobs(_Piece):
@@ -85,8 +89,9 @@ class WholeResponse:
 
     ended: TurnEnded
 
-    def __init__(self, shows_reasoning: bool) -> None:
+    def __init__(self, shows_reasoning: bool, shows_calls: bool = False) -> None:
         self._shows_reasoning = shows_reasoning
+        self._shows_calls = shows_calls
         self._reasoning = ""
         self._logprobs: list[dict[str, Any]] = []
 
@@ -113,6 +118,7 @@ class WholeResponse:
             reasoning_content=self._reasoning or None,
             refusal=None,
             tool_calls=calls or None,
+            charhost_tools=server_calls(self.ended) if self._shows_calls else None,
         )
 
 

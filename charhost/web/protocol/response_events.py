@@ -10,12 +10,14 @@ from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDon
 from charhost.jsontext import Json
 from charhost.llm.model import Usage
 from charhost.web.protocol.item_format import item_fields
+from charhost.web.server_calls import server_calls
 
 
 class ResponseEvents:
     """Sends the events of one response; one outside the conversation has no `conversation.item` events."""
 
-    def __init__(self, emit: Callable[..., None], response: Json) -> None:
+    def __init__(self, emit: Callable[..., None], response: Json, shows_calls: bool = False) -> None:
+        self._shows_calls = shows_calls
         self._emit = emit
         self._response = response
         self._recorded = response["conversation_id"] is not None
@@ -44,6 +46,8 @@ class ResponseEvents:
             "output": [item_fields(item) for item in ended.items],
             "usage": _usage(ended.usage, ended.cut),
         }
+        if self._shows_calls:
+            response["charhost_tools"] = server_calls(ended)
         self._emit("response.done", response=response)
 
     def _added(self, item: Message | FunctionCall, index: int, previous: str | None) -> None:

@@ -8,7 +8,7 @@ from contextlib import suppress
 
 from aiohttp import WSMsgType, hdrs, web
 
-from charhost.character.character import Character, CharacterSet
+from charhost.character.character import Character, CharacterSet, normal
 from charhost.ids import new_id
 from charhost.reload.reload_tools import HostTools
 from charhost.resume.saved_session import SavedSession
@@ -16,6 +16,7 @@ from charhost.web.keys import (
     AUTHORITY,
     CONVERSATIONS,
     DISCONNECTED,
+    GATE,
     MANAGER,
     METRICS,
     SESSION_WRITER,
@@ -140,7 +141,11 @@ def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMess
     character = _chosen(request, current)
     if isinstance(character, CloseMessage):
         return character
-    session = _session(request, ws, character, choices=None if request.query.get("model") else current)
+    secret = request[AUTHORITY].secret
+    if secret is not None and not request.app[GATE].secrets.use_up(secret):
+        return refused("invalid_api_key", "This client secret has opened its session already.", close_code=3000)
+    may_choose = secret is None and not request.query.get("model")
+    session = _session(request, ws, character, choices=current if may_choose else None)
     session.note()
     return session
 
@@ -149,7 +154,11 @@ def _chosen(request: web.Request, characters: CharacterSet) -> Character | Close
     for field in ("call_id", "intent"):
         if field in request.query:
             return refused("invalid_value", f"{field} is not supported: this server holds conversations only.", field)
-    if name := request.query.get("model"):
+    name, secret = request.query.get("model"), request[AUTHORITY].secret
+    if secret is not None and normal(name or secret.character) != secret.character:
+        text = f"This client secret is for the character {secret.character!r}, not for {name!r}."
+        return refused("invalid_value", text, "model")
+    if name := secret.character if secret is not None else name:
         found = characters.find(name)
         return found or refused("model_not_found", f"The character {name!r} does not exist.", "model")
     default = characters.default(request.app[SETTINGS].character)
@@ -158,7 +167,15 @@ def _chosen(request: web.Request, characters: CharacterSet) -> Character | Close
 
 async def _claimed(request: web.Request, resume: str) -> SavedSession | None:
     """Claim a session, also from its connection: a client often notices a lost one before the server does."""
-    disconnected, sessions, owner = request.app[DISCONNECTED], request.app[SESSIONS], request[AUTHORITY].owner
+    authority = request[AUTHORITY]
+    for owner in authority.secret_owners or (authority.owner,):
+        if (saved := await _claimed_of(request, resume, owner)) is not None:
+            return saved
+    return None
+
+
+async def _claimed_of(request: web.Request, resume: str, owner: str) -> SavedSession | None:
+    disconnected, sessions = request.app[DISCONNECTED], request.app[SESSIONS]
     saved = await disconnected.claim(resume, owner)
     while saved is None and (held := sessions.find(resume, owner)) is not None:
         held.work.cancel_commands()  # only their responses: the reloads go on, and this must not wait for them
@@ -190,20 +207,22 @@ def _session(
     saved: SavedSession | None = None,
     choices: CharacterSet | None = None,
 ) -> Session:
-    app, authority = request.app, request[AUTHORITY]
+    app, authority, secret = request.app, request[AUTHORITY], request[AUTHORITY].secret
     host = HostTools(app[MANAGER], app[SETTINGS].drain) if authority.admin else None
     dialect = known_dialect(saved.dialect) if saved else dialect_of(request)
     conversation_id, items = (saved.conversation_id, saved.items) if saved else (None, ())
+    config = saved.config if saved else secret.config if secret and dialect != "unmute" else None
+    new_session = secret.session_id if secret else new_id("sess")
     return Session(
         request,
         ws,
         app[CONVERSATIONS].open(character, "realtime", conversation_id, items, host),
         app[SESSION_WRITER],
-        id=saved.id if saved else new_id("sess"),
-        owner=authority.owner,
+        id=saved.id if saved else new_session,
+        owner=saved.owner if saved else authority.owner,
         generation=app[MANAGER].current.generation,
         choices=choices,
-        settings=settings_of(dialect, saved.config if saved else None) if dialect else None,
+        settings=settings_of(dialect, config) if dialect else None,
         longest_wait=app[SESSIONS].longest_wait,
         close_grace=app[SETTINGS].close_grace,
     )
@@ -211,10 +230,13 @@ def _session(
 
 def _key_refusal(request: web.Request) -> CloseMessage | None:
     """Refuse a wrong key; a web page, which sends it as a subprotocol, cannot read the status of a handshake."""
+    authority = request[AUTHORITY]
+    if authority.secret is not None or (authority.secret_owners and "resume" in request.query):
+        return None
     try:
         insist(request, "chat")
     except Problem as e:
-        if e.status != 401 or not request[AUTHORITY].key_in_subprotocol:
+        if e.status != 401 or not authority.key_in_subprotocol:
             raise
         return refused("invalid_api_key", e.detail, close_code=3000)
     return None

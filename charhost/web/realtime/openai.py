@@ -17,6 +17,7 @@ from charhost.web.protocol.item_format import item_fields, item_from
 from charhost.web.protocol.response_events import ResponseEvents
 from charhost.web.protocol.session_config import SessionConfig
 from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
+from charhost.web.server_calls import are_visible
 from charhost.web.sessions.session import Session
 
 # 24,000 samples of two bytes a second: a tenth of a second, the least that OpenAI accepts.
@@ -147,7 +148,8 @@ class OpenAIHandler:
         config = self._config.merged(params)
         _refuse_long({"metadata": params.metadata, "audio": config.audio.model_dump()}, "response")
         turn = self._session.conversation.respond(config.turn_options(items, recorded))
-        sender = ResponseEvents(self._emit, self._response(turn, config, params, recorded))
+        shows_calls = are_visible(params.metadata, is_admin=self._session.conversation.host is not None)
+        sender = ResponseEvents(self._emit, self._response(turn, config, params, recorded), shows_calls)
         if recorded:
             self._active = turn
         sender.begin()

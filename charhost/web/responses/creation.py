@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from charhost.character.character import Character
+from charhost.conversation.continued import Client, ContinuedConversations
 from charhost.conversation.conversation import Conversations
 from charhost.conversation.turn import TurnOptions
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
@@ -28,18 +29,25 @@ class Creation:
         self,
         responses: Responses,
         conversations: Conversations,
+        continued: ContinuedConversations,
         asked: ResponsesRequest,
         options: TurnOptions,
         character: Character,
-        owner: str,
+        client: Client,
     ) -> None:
-        self.owner = owner
+        self.owner = client.owner
         self._responses = responses
         self._is_stored = asked.is_stored
-        self._previous = _previous(responses.chains, asked, owner)
+        self._previous = _previous(responses.chains, asked, self.owner)
         earlier = list(self._previous.items()) if self._previous is not None else []
         self._input = tuple(asked.items({item.id: item for item in earlier}))
-        self._conversation = conversations.open(character, "responses", items=(*earlier, *self._input))
+        items = [*earlier, *self._input]
+        self.claim = continued.claim(client, items, lambda: conversations.instance(character))
+        if self._previous is None:  # a chain has its hidden items
+            items = self.claim.restored(items)
+        # A chain goes on with the present version of its character.
+        instance = self.claim.instance if self.claim.instance.character is character else None
+        self._conversation = conversations.open(character, "responses", items=items, instance=instance)
         self._known = {item.id for item in self._conversation.history}
         self._turn = self._conversation.respond(options)
         self.response = Response(self._turn.id, character.name, asked)
@@ -51,6 +59,8 @@ class Creation:
             async with aclosing(self._turn.events()) as events:
                 async for event in events:
                     if isinstance(event, TurnEnded):
+                        self.claim.keep(event)
+                        self.claim.release()
                         self._keep(event)
                     yield event
         finally:

@@ -24,8 +24,9 @@ from charhost.web.responses.response import Response, output_item, output_text
 class StreamEvents:
     """Encodes the events of one turn; each has the next sequence number."""
 
-    def __init__(self, response: Response) -> None:
+    def __init__(self, response: Response, shows_calls: bool) -> None:
         self._response = response
+        self._shows_calls = shows_calls
         self._number = 0
 
     def encode(self, event: TurnEvent) -> bytes:
@@ -57,7 +58,7 @@ class StreamEvents:
             case ItemDone(item=item, index=index):
                 return b"".join(self._done(item, index))
             case TurnEnded():
-                return self._ended(self._response.ended(event))
+                return self._ended(self._response.ended(event, self._shows_calls))
 
     def error(self, problem: Problem) -> bytes:
         """Return the event of a fault outside of the turn."""

@@ -8,10 +8,11 @@ from contextlib import aclosing
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from charhost.conversation.continued import Client
 from charhost.conversation.turn_events import RequestReady
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
-from charhost.web.keys import AUTHORITY, CONVERSATIONS, MODEL_OPTIONS, RESPONSES
+from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, RESPONSES
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.responses.chains import StoredResponse
@@ -19,7 +20,8 @@ from charhost.web.responses.creation import Creation
 from charhost.web.responses.events import StreamEvents
 from charhost.web.responses.input_items import input_fields
 from charhost.web.responses.request import ResponsesRequest
-from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, cut_headers, problem_of, talk_request
+from charhost.web.server_calls import are_visible
+from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, conversation_id, cut_headers, problem_of, talk_request
 
 log = logging.getLogger("charhost.web")
 
@@ -63,15 +65,13 @@ class StreamedEvent(BaseModel):
 async def create(request: web.Request) -> web.StreamResponse:
     asked = await talk_request(request, ResponsesRequest)
     character = known_character(request, asked.model)
-    owner = request[AUTHORITY].owner
-    options = asked.turn_options(request.app[MODEL_OPTIONS].of(asked.model_extra))
-    creation = Creation(request.app[RESPONSES], request.app[CONVERSATIONS], asked, options, character, owner)
-    if asked.stream:
-        return await _streamed(request, creation)
-    ended = await creation.finish()
-    if ended.failure is not None:
-        raise problem_of(ended.failure)
-    return json_response(creation.response.ended(ended), headers=cut_headers(ended.cut))
+    app, authority = request.app, request[AUTHORITY]
+    client = Client(authority.owner, character.name, conversation_id(request, asked.metadata))
+    options = asked.turn_options(app[MODEL_OPTIONS].of(asked.model_extra))
+    creation = Creation(app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], asked, options, character, client)
+    shows_calls = are_visible(asked.metadata, authority.admin)
+    with creation.claim:
+        return await (_streamed(request, creation, shows_calls) if asked.stream else _whole(creation, shows_calls))
 
 
 @Operation(
@@ -146,8 +146,15 @@ def _stored(request: web.Request) -> StoredResponse:
     return found
 
 
-async def _streamed(request: web.Request, creation: Creation) -> web.StreamResponse:
-    events = StreamEvents(creation.response)
+async def _whole(creation: Creation, shows_calls: bool) -> web.StreamResponse:
+    ended = await creation.finish()
+    if ended.failure is not None:
+        raise problem_of(ended.failure)
+    return json_response(creation.response.ended(ended, shows_calls), headers=cut_headers(ended.cut))
+
+
+async def _streamed(request: web.Request, creation: Creation, shows_calls: bool) -> web.StreamResponse:
+    events = StreamEvents(creation.response, shows_calls)
     async with EventStream(request) as stream:
         try:
             async with aclosing(creation.events()) as turn:

@@ -86,7 +86,7 @@ def _input(value: Any) -> Any:
 
 
 def _absent(value: Any) -> Any:
-    if value not in (None, False):
+    if value is not None and value is not False:  # 0 equals False
         raise PydanticCustomError("unsupported", "this field is not supported here; leave it out")
     return value
 
@@ -103,7 +103,7 @@ class ResponsesRequest(ClientModel, extra="allow"):
         list[InputItem],
         Field(min_length=1, max_length=_MOST_ITEMS),
         FirstError(),
-        BeforeValidator(_input, json_schema_input_type=str | list[InputItem]),
+        BeforeValidator(_input, json_schema_input_type=str | Annotated[list[InputItem], Field(min_length=1)]),
     ]
     instructions: str | None = None
     previous_response_id: str | None = Field(None, description="The id of a stored response to go on from.")
@@ -143,6 +143,7 @@ class ResponsesRequest(ClientModel, extra="allow"):
             tools=[tool.as_chat_tool() for tool in self.tools],
             tool_choice=self._tool_choice(),
             options={name: value for name, value in self._options() if value is not None} | dict(more),
+            may_greet=False,
         )
 
     def _tool_choice(self) -> str | Mapping[str, Any] | None:

@@ -12,6 +12,7 @@ from charhost.conversation.turn_events import TurnEnded, TurnFailure
 from charhost.jsontext import Json
 from charhost.llm.model import Usage
 from charhost.web.responses.request import ResponsesRequest
+from charhost.web.server_calls import server_calls
 
 # The codes of errors that OpenAI's clients know.
 _CODES = {"rate_limit_exceeded": "rate_limit_exceeded"}
@@ -34,7 +35,8 @@ class Response:
     def in_progress(self) -> Json:
         return self._with("in_progress")
 
-    def ended(self, turn: TurnEnded) -> Json:
+    def ended(self, turn: TurnEnded, shows_calls: bool = False) -> Json:
+        calls = {"charhost_tools": server_calls(turn)} if shows_calls else {}
         status = "completed" if turn.outcome == "completed" else turn.outcome
         details = {"reason": turn.reason} if turn.outcome == "incomplete" else None
         return self._with(
@@ -43,6 +45,7 @@ class Response:
             usage=_usage(turn.usage, turn.cut),
             error=_error(turn.failure) if turn.failure is not None else None,
             incomplete_details=details,
+            **calls,
         )
 
     def _with(self, status: str, output: Sequence[Json] = (), **fields: Any) -> Json:

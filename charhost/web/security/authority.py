@@ -9,6 +9,7 @@ from aiohttp import hdrs, web
 from charhost.metrics import Metrics
 from charhost.settings import Settings, is_loopback
 from charhost.web.problems import Problem
+from charhost.web.security.client_secrets import PREFIX, ClientSecret, ClientSecrets
 from charhost.web.security.hosts import AllowedHosts
 from charhost.web.security.origins import AllowedOrigins, is_of_host, split_url
 from charhost.web.security.wrong_keys import WrongKeys
@@ -24,6 +25,9 @@ class Authority:
     `owner` is a digest of the key where chat needs one, else empty. `key_in_subprotocol` marks a browser's WebSocket,
     which cannot read the status of a refused upgrade. `has_wrong_key` is set if the request has a key that is not
     configured at all; a chat key at an admin's endpoint is not a wrong one.
+
+    A client secret has no authority but to open the session of `secret`, which is None after that, and to resume one
+    of `secret_owners`: one for each key that may have made it.
     """
 
     admin: bool
@@ -34,6 +38,8 @@ class Authority:
     key_in_subprotocol: bool = False
     owner: str = ""
     has_wrong_key: bool = False
+    secret: ClientSecret | None = None
+    secret_owners: tuple[str, ...] = ()
 
 
 class Gate:
@@ -43,9 +49,11 @@ class Gate:
         self.wrong_keys = WrongKeys(metrics)
         self._origins = AllowedOrigins(settings.cors_origin)
         self._hosts = AllowedHosts(settings)
+        self.secrets = ClientSecrets()
         self._admin_keys = (settings.admin_key.get_secret_value(),) if settings.admin_key else ()
         # An admin key alone leaves chat open.
         self._chat_keys = (*settings.api_keys, *self._admin_keys) if settings.api_keys else ()
+        self._owners = tuple(map(_owner, self._chat_keys)) or ("",)
 
     def authority(self, request: web.Request) -> Authority:
         """Decide by the keys, the address and the page of the caller.
@@ -57,19 +65,41 @@ class Gate:
         """
         bearer, protocol = _bearer_key(request), _protocol_key(request)
         key = bearer or protocol
-        refusal, chat_refusal = self._admin_refusal(request, key), self._chat_refusal(request, key)
         # A page whose name was made to resolve to this machine knows no key.
-        host_matters = refusal is not None and not self._chat_keys
-        owner = hashlib.sha256(_encoded(key)).hexdigest() if key and self._chat_keys else ""
+        host_refusal = None if self._chat_keys else self._hosts.refusal(request)
+        is_known = _is_among(key, (*self._chat_keys, *self._admin_keys))
+        if key is not None and key.startswith(PREFIX) and not is_known:
+            origin_refusal = self._origin_refusal(request)
+            return self._of_secret(key, bearer is None, origin_refusal, host_refusal)
+        refusal, chat_refusal = self._admin_refusal(request, key), self._chat_refusal(request, key)
         return Authority(
             admin=refusal is None,
             refusal=refusal,
             chat=chat_refusal is None,
             chat_refusal=chat_refusal,
-            host_refusal=self._hosts.refusal(request) if host_matters else None,
+            host_refusal=host_refusal if refusal is not None else None,
             key_in_subprotocol=protocol is not None and bearer is None,
-            owner=owner,
-            has_wrong_key=key is not None and not _is_among(key, (*self._chat_keys, *self._admin_keys)),
+            owner=_owner(key) if key and self._chat_keys else "",
+            has_wrong_key=key is not None and not is_known,
+        )
+
+    def _of_secret(
+        self, key: str, is_protocol: bool, origin_refusal: Problem | None, host_refusal: Problem | None
+    ) -> Authority:
+        owners = tuple(secret_owner(owner, key) for owner in self._owners)
+        secret = self.secrets.find(owners)
+        detail = "A client secret opens one session over /v1/realtime, within ten minutes, and resumes it; no more."
+        return Authority(
+            admin=False,
+            refusal=_unauthorized("invalid_key", detail),
+            chat=False,
+            chat_refusal=origin_refusal or _unauthorized("invalid_api_key", detail),
+            host_refusal=host_refusal,
+            key_in_subprotocol=is_protocol,
+            owner=secret.owner if secret is not None else "",
+            has_wrong_key=secret is None,
+            secret=secret if origin_refusal is None else None,
+            secret_owners=owners if origin_refusal is None else (),
         )
 
     def _admin_refusal(self, request: web.Request, key: str | None) -> Problem | None:
@@ -86,6 +116,9 @@ class Gate:
     def _chat_refusal(self, request: web.Request, key: str | None) -> Problem | None:
         if self._chat_keys and not _is_among(key, self._chat_keys):
             return _unauthorized("invalid_api_key", _key_error("API", key))
+        return self._origin_refusal(request)
+
+    def _origin_refusal(self, request: web.Request) -> Problem | None:
         if not self._origins.allow(request):
             origin = ", ".join(request.headers.getall(hdrs.ORIGIN))[:200]
             detail = (
@@ -93,6 +126,11 @@ class Gate:
             )
             return Problem(403, "origin_not_allowed", detail)
         return None
+
+
+def secret_owner(owner: str, secret: str) -> str:
+    """Return the owner of the session of a client secret, which the *owner* of a key has made."""
+    return hashlib.sha256(owner.encode() + _encoded(secret)).hexdigest()
 
 
 def offers(request: web.Request) -> list[str]:
@@ -106,6 +144,10 @@ def _is_among(key: str | None, known: tuple[str, ...]) -> bool:
     # Compare against every key, so that timing does not reveal which one matched.
     matches = [hmac.compare_digest(sent, one.encode()) for one in known]
     return any(matches)
+
+
+def _owner(key: str) -> str:
+    return hashlib.sha256(_encoded(key)).hexdigest()
 
 
 def _encoded(key: str) -> bytes:

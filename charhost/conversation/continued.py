@@ -1,0 +1,184 @@
+"""Conversations of clients that send all items with each request: what the server keeps of them in between."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from cachetools import TTLCache
+
+from charhost.character.character import CharacterSet
+from charhost.character.instance import CharacterInstance
+from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, weight
+from charhost.conversation.turn_events import TurnEnded
+from charhost.report import SessionPolicy
+
+# All conversations together.
+MOST_CHARACTERS = 256 << 20
+# In one conversation: calls of the client's tools beside which the server ran some of its own.
+_MOST_CALLS = 64
+
+Said = tuple[Part, ...]
+# The place of a request in its conversation: the user's messages that had a response, and the client's calls since
+# the last of them.
+Place = tuple[Sequence[Said], tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Hidden:
+    """The server's calls and their results in a turn that ended with a call of the client's tools.
+
+    `before` is what came before that call; `calls` are of the same message, and `outputs` their results.
+    """
+
+    before: Sequence[Item]
+    calls: Sequence[Item]
+    outputs: Sequence[Item]
+
+
+@dataclass(eq=False, slots=True)
+class Continued:
+    """What is kept of one conversation: its instance of the character, until a reload, and its hidden items.
+
+    These are by the id of the client's first call in each turn. One request uses it at a time, while `is_busy`.
+    """
+
+    instance: CharacterInstance | None = None
+    is_busy: bool = False
+    _hidden: dict[str, _Hidden] = field(default_factory=dict)
+
+    @property
+    def weight(self) -> int:
+        """The characters in memory."""
+        hidden = self._hidden.values()
+        items = (item for kept in hidden for item in (*kept.before, *kept.calls, *kept.outputs))
+        return sum(map(weight, items)) + (self.instance.weight if self.instance is not None else 0)
+
+    def restored(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Yield *items* of the client with the hidden items where they were."""
+        for item in items:
+            kept = self._hidden.get(item.call_id) if isinstance(item, (FunctionCall, FunctionOutput)) else None
+            if kept is None:
+                yield item
+            elif isinstance(item, FunctionCall):
+                yield from (*kept.before, item, *kept.calls)
+            else:  # not between two calls of one message
+                yield from (*kept.outputs, item)
+
+    def keep(self, made: Sequence[Item]) -> None:
+        """Keep the hidden items among those that a turn *made*."""
+        first = next((item for item in made if isinstance(item, FunctionCall) and not item.hidden), None)
+        if first is None or not any(item.hidden for item in made):
+            return
+        index = made.index(first)
+        before, after = ([item for item in part if item.hidden] for part in (made[:index], made[index:]))
+        calls = [item for item in after if isinstance(item, FunctionCall)]
+        outputs = [item for item in after if isinstance(item, FunctionOutput)]
+        self._hidden[first.call_id] = _Hidden(before, calls, outputs)
+        if len(self._hidden) > _MOST_CALLS:
+            del self._hidden[next(iter(self._hidden))]
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """The client of a conversation: the owner of its key, the name of the character, and its own id, if it has one."""
+
+    owner: str
+    character: str
+    conversation_id: str = ""
+
+
+class ContinuedConversations:
+    """Keeps at most *most* conversations, each for so many *seconds* after its last request.
+
+    A conversation is found by its client and by a digest of the user's messages that had a response already. Without
+    an id of the client's, a digest that two conversations have had belongs to none of them. Lives as long as the
+    application.
+    """
+
+    def __init__(self, most: int, seconds: float) -> None:
+        share = MOST_CHARACTERS / max(1, most)
+        self._kept: TTLCache[bytes, Continued | None] = TTLCache(
+            MOST_CHARACTERS, seconds if most else 0, getsizeof=lambda kept: max(share, kept.weight if kept else 0)
+        )
+
+    def claim(self, client: Client, items: Sequence[Item], make: Callable[[], CharacterInstance]) -> Claim:
+        """Return the hold of a request with *items* on its conversation.
+
+        That is a new one, with the instance of the character that *make* returns, if none is found or it is busy.
+        """
+        messages = [item for item in items if isinstance(item, Message) and item.role == "user"]
+        said = [message.parts for message in messages]
+        latest = items[items.index(messages[-1]) :] if messages else items
+        calls = tuple(item.call_id for item in latest if isinstance(item, FunctionCall))
+        is_answered = bool(items) and (not messages or items[-1] is not messages[-1])
+        place = (said, calls) if is_answered else (said[:-1], ())
+        found = self._kept.get(_key(client, *place))
+        conversation = Continued() if found is None or found.is_busy else found
+        instance = conversation.instance = conversation.instance or make()
+        conversation.is_busy = True
+        claim = Claim(self, client, said, calls, conversation, instance)
+        claim.register(*([place] if client.conversation_id else ()))
+        return claim
+
+    def add(self, client: Client, place: Place, conversation: Continued) -> None:
+        key = _key(client, *place)
+        present = self._kept.get(key, conversation)
+        is_certain = present is conversation or bool(client.conversation_id)
+        self._kept[key] = present if is_certain else None
+
+    def follow(self, policy: SessionPolicy, characters: CharacterSet) -> None:
+        """Apply a reload as to sessions: only those that stay on their version of the character keep its state."""
+        for conversation in filter(None, self._kept.values()):
+            instance = conversation.instance
+            if instance is None or policy == "keep":
+                continue
+            if policy == "close" or characters.get(instance.character.name) is not instance.character:
+                conversation.instance = None
+
+
+@dataclass(eq=False, slots=True)
+class Claim:
+    """The hold of one request on its conversation; as a context manager it ends with the block at the latest."""
+
+    _all: ContinuedConversations
+    _client: Client
+    _said: Sequence[Said]
+    _calls: tuple[str, ...]
+    _conversation: Continued
+    instance: CharacterInstance
+    _is_over: bool = False
+
+    def __enter__(self) -> Claim:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+    def restored(self, items: Iterable[Item]) -> list[Item]:
+        """Return *items* of the client with those that it never saw."""
+        return list(self._conversation.restored(items))
+
+    def keep(self, ended: TurnEnded) -> None:
+        """Keep what a turn of the request made."""
+        self._conversation.keep(ended.made)
+        calls = tuple(item.call_id for item in ended.items if isinstance(item, FunctionCall))
+        self.register((self._said, self._calls + calls))
+
+    def release(self) -> None:
+        """Let the next request use the conversation; the client may send it as soon as it has the response."""
+        if not self._is_over:
+            self._is_over = True
+            self._conversation.is_busy = False
+
+    def register(self, *places: Place) -> None:
+        """Have the conversation found by the next request, also if it stands at one of *places*."""
+        for said, calls in ((self._said, ()), (self._said, self._calls), *places):
+            # Every conversation begins without a message of the user.
+            if said or calls or self._client.conversation_id:
+                self._all.add(self._client, (said, calls), self._conversation)
+
+
+def _key(client: Client, said: Sequence[Said], calls: Sequence[str]) -> bytes:
+    return hashlib.sha256(repr((client, list(said), list(calls))).encode()).digest()

@@ -1,0 +1,90 @@
+"""POST /v1/realtime/client_secrets: a key with which a browser opens one session."""
+
+from __future__ import annotations
+
+import time
+from typing import Any, Literal
+
+from aiohttp import web
+from pydantic import BaseModel, Field
+
+from charhost.character.character import Character
+from charhost.ids import new_id
+from charhost.jsontext import Json, encoded
+from charhost.web.catalog import known_character
+from charhost.web.client_model import ClientModel
+from charhost.web.keys import AUTHORITY, GATE, MANAGER, SETTINGS
+from charhost.web.openapi import Operation, Response
+from charhost.web.problems import Problem, json_response
+from charhost.web.protocol.frames import InvalidEvent
+from charhost.web.protocol.session_config import SessionConfig
+from charhost.web.protocol.session_params import SessionParams, read
+from charhost.web.security.authority import secret_owner
+from charhost.web.security.client_secrets import MOST_SECONDS, PREFIX, ClientSecret
+from charhost.web.talk import TALK_ERRORS, talk_request
+
+_MOST_BODY = 256 << 10
+
+
+class ExpiresAfter(ClientModel):
+    """The time in which the secret has to be used."""
+
+    anchor: Literal["created_at"] = "created_at"
+    seconds: int = Field(MOST_SECONDS, ge=10, le=7200, description=f"At most {MOST_SECONDS} count.")
+
+
+class ClientSecretRequest(ClientModel):
+    """The session that a secret is for."""
+
+    expires_after: ExpiresAfter | None = None
+    session: dict[str, Any] | None = Field(None, description="As in `session.update`; `model` names the character.")
+
+
+class CreatedSecret(BaseModel, frozen=True):
+    """The secret, which is shown this once."""
+
+    value: str = Field(description=f"Begins with `{PREFIX}`.")
+    expires_at: int = Field(description="A Unix time.")
+    session: Json = Field(description="The session that it opens.")
+
+
+@Operation(
+    "A key for a browser, which opens one session",
+    "Talk",
+    description=(
+        "A program that has a key makes one for a page, in the shape of OpenAI's client secrets. It opens one session "
+        "over `/v1/realtime` with one character, within ten minutes, and resumes it as long as that is possible."
+    ),
+    needs="chat",
+    body=ClientSecretRequest,
+    responses={200: Response.json(CreatedSecret, "The key and its session.")},
+    errors={status: meaning for status, meaning in TALK_ERRORS.items() if status < 429},
+)
+async def create_client_secret(request: web.Request) -> web.StreamResponse:
+    asked = await talk_request(request, ClientSecretRequest, _MOST_BODY)
+    params = _params(asked.session or {})
+    character = _character(request, params.model)
+    config = SessionConfig().merged(params)
+    seconds = min(MOST_SECONDS, asked.expires_after.seconds if asked.expires_after else MOST_SECONDS)
+    value = new_id(PREFIX.rstrip("_"))
+    owner, stored = secret_owner(request[AUTHORITY].owner, value), config.stored()
+    secret = ClientSecret(owner, character.name, seconds, stored, len(encoded(stored)))
+    request.app[GATE].secrets.add(secret)
+    session = config.ga(secret.session_id, character.name)
+    return json_response(CreatedSecret(value=value, expires_at=int(time.time()) + seconds, session=session))
+
+
+def _params(session: Json) -> SessionParams:
+    try:
+        return read(SessionParams, session, "session")
+    except InvalidEvent as e:
+        raise Problem(400, e.code, str(e), param=e.param) from None
+
+
+def _character(request: web.Request, name: str | None) -> Character:
+    if name is not None:
+        return known_character(request, name)
+    default = request.app[MANAGER].current.default(request.app[SETTINGS].character)
+    if default is None:
+        raise Problem(404, "model_not_found", "There is no character to talk to.", param="session.model")
+    return default

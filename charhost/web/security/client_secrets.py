@@ -1,0 +1,52 @@
+"""Client secrets: keys that a program makes for a browser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from cachetools import TLRUCache
+
+from charhost.ids import new_id
+from charhost.jsontext import Json
+
+PREFIX = "ek_"
+MOST_SECONDS = 600
+MOST_SECRETS = 10_000
+# The settings of all their sessions together, in bytes.
+_MOST_BYTES = 64 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class ClientSecret:
+    """The right to open one session with a character; the secret itself is only in `owner`, a digest."""
+
+    owner: str
+    character: str
+    seconds: int
+    config: Json
+    weight: int
+    session_id: str = field(default_factory=lambda: new_id("sess"))
+
+
+class ClientSecrets:
+    """Keeps the secrets that have opened no session yet, at most `MOST_SECRETS`; lives as long as the application."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._kept: TLRUCache[str, ClientSecret] = TLRUCache(
+            _MOST_BYTES,
+            ttu=lambda _, secret, now: now + secret.seconds,
+            timer=now,
+            getsizeof=lambda secret: max(secret.weight, _MOST_BYTES / MOST_SECRETS),
+        )
+
+    def add(self, secret: ClientSecret) -> None:
+        self._kept[secret.owner] = secret
+
+    def find(self, owners: Iterable[str]) -> ClientSecret | None:
+        return next((secret for owner in owners if (secret := self._kept.get(owner)) is not None), None)
+
+    def use_up(self, secret: ClientSecret) -> bool:
+        """Return whether the secret was still there to open its session."""
+        return self._kept.pop(secret.owner, None) is not None
