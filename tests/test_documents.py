@@ -16,7 +16,7 @@ from charhost.web.app import create_app
 from charhost.web.talk import MOST_BODY_BYTES
 from tests.conftest import Client
 from tests.documents import DOCS, PAGES, README, ROOT, block, dead_links, read, rows
-from tests.strict_upstream import MODES
+from tests.strict_upstream import MODES, STRANGERS
 
 FRONT = README.read_text(encoding="utf-8")
 OPERATING, RELOADING = read("operating"), read("reloading")
@@ -129,8 +129,9 @@ def test_habits_table_is_the_modes_of_the_strict_upstream() -> None:
     """Every habit is in the table, in the order of its names, with the servers that the tests imitate."""
     table = {row[0].strip("`"): set(row[2].split(", ")) for row in rows(read("models"), "habit")}
     assert list(table) == list(Habit)
+    modes = {**MODES, **STRANGERS}
     for name, servers in table.items():
-        assert servers == {mode.server for key, mode in MODES.items() if key.split(" ")[0] == name}
+        assert servers == {mode.server for key, mode in modes.items() if key.split(" ")[0] == name}
 
 
 def test_first_character_loads(directory: Path) -> None:
