@@ -1,7 +1,5 @@
 """The log of faults that last, such as a full disk."""
 
-from __future__ import annotations
-
 import logging
 import time
 from collections.abc import Callable

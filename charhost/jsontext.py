@@ -4,8 +4,6 @@ JSON can contain a lone surrogate (JavaScript sends one when it cuts an emoji in
 replace it by U+FFFD. The json module is not used, because a character file may have patched it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any

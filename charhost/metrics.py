@@ -1,7 +1,5 @@
 """Metrics: a table of everything that `/metrics` shows."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The report of a reload: the fields of the public contract."""
 
-from __future__ import annotations
-
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field

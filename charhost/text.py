@@ -1,7 +1,5 @@
 """Text for responses and logs: paths, module names, times and quoted values."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime

@@ -232,7 +232,10 @@ VALUES: Mapping[str, Callable[[Any], bool]] = {
 
 @dataclass
 class StrictUpstream:
-    """Refuses what its modes object to and values out of range; says `words`, or makes `calls` of as many tools."""
+    """Refuses what its modes object to and values out of range; says `words`, or makes `calls` of as many tools.
+
+    It fails while `failures` last, and after the first word it waits for the event `pause` and sets `pausing`.
+    """
 
     modes: tuple[str, ...] = ()
     words: tuple[str, ...] = ("Hello", " from", " the", " model.")
@@ -242,6 +245,9 @@ class StrictUpstream:
     queries: list[str] = field(default_factory=list)
     url: str = ""
     gate: asyncio.Event | None = None  # it is silent until this is set
+    failures: int = 0
+    pause: asyncio.Event | None = None
+    pausing: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def accepted(self) -> list[dict[str, Any]]:
@@ -265,6 +271,10 @@ class StrictUpstream:
             if habit.objects(fields):
                 self.refused.append(mode)
                 return web.json_response(habit.body, status=habit.status)
+        if self.failures > 0:
+            self.failures -= 1
+            self.refused.append("failure")
+            return web.json_response(_error("The model crashed."), status=500)
         self.refused.append("")
         return await self._answer(request, fields)
 
@@ -277,6 +287,9 @@ class StrictUpstream:
                 entry = {"token": delta["content"], "logprob": -0.5, "bytes": None, "top_logprobs": []}
                 choice["logprobs"] = {"content": [entry], "refusal": None}
             await response.write(b"data: " + to_json({"choices": [choice]}) + b"\n\n")
+            if self.pause is not None:
+                self.pausing.set()
+                await self.pause.wait()
         await response.write(b"data: [DONE]\n\n")
         return response
 

@@ -1,7 +1,5 @@
 """Convert items to the messages of a chat-completions request."""
 
-from __future__ import annotations
-
 from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from itertools import groupby

@@ -1,7 +1,5 @@
 """Excerpt: the part of a conversation that a model is sent."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace

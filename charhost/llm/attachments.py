@@ -1,7 +1,5 @@
 """The fields that a model's server attaches to its messages and tool calls, joined from the pieces of a stream."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

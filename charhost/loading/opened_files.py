@@ -4,8 +4,6 @@ Python announces every opening of a file to the hooks of `sys.addaudithook` befo
 of the build on the stack, so to the function of a helper that opens it as well as to the file that calls it first.
 """
 
-from __future__ import annotations
-
 import inspect
 import os
 import sys

@@ -1,7 +1,5 @@
 """One attempt to reload: its order, its stages, and the report it makes."""
 
-from __future__ import annotations
-
 import secrets
 import time
 from dataclasses import dataclass

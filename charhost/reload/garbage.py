@@ -1,7 +1,5 @@
 """Control of the cyclic garbage collector."""
 
-from __future__ import annotations
-
 import asyncio
 import gc
 from collections.abc import Iterator

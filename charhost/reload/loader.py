@@ -1,7 +1,5 @@
 """Reading directories and building character sets, with an error for each file that fails."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """The owner of the current character set."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable

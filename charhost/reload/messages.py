@@ -1,7 +1,5 @@
 """The sentences of reports and of the log."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Sequence
 

@@ -1,7 +1,5 @@
 """The queue of reloads."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine

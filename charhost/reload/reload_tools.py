@@ -1,7 +1,5 @@
 """The host tools that list and reload characters."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """ReloadRequest and RollbackRequest: the bodies of the requests that change the character set."""
 
-from __future__ import annotations
-
 import os
 from typing import Annotated
 

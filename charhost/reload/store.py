@@ -1,7 +1,5 @@
 """The history: the reports of reloads, and the sets that served, by number."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import OrderedDict, deque

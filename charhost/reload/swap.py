@@ -1,7 +1,5 @@
 """The replacement of one character set by another, and the open sessions that it may affect."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol

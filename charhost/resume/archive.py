@@ -1,7 +1,5 @@
 """Saving sessions, so that they outlive the process."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence

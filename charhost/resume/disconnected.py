@@ -1,7 +1,5 @@
 """Sessions that have lost their client, until it resumes them."""
 
-from __future__ import annotations
-
 import asyncio
 from collections import OrderedDict
 

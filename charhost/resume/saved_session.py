@@ -1,7 +1,5 @@
 """A session as it is saved."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """Settings of the server; the only package that reads the environment."""
 
-from __future__ import annotations
-
 from charhost.settings.environment import (
     is_supervised,
     key_from_environment,

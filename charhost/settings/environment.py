@@ -1,7 +1,5 @@
 """The variables and options of the settings, and files with keys."""
 
-from __future__ import annotations
-
 import difflib
 import os
 from collections.abc import Iterable, Iterator

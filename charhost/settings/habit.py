@@ -1,7 +1,5 @@
 """Habit: a part of a chat-completions request that some models' servers refuse."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 
 

@@ -1,7 +1,5 @@
 """The settings of the server, from options and the environment."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Types of the settings' values, and their checks."""
 
-from __future__ import annotations
-
 import importlib.util
 import ipaddress
 import os

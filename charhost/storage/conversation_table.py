@@ -1,7 +1,5 @@
 """Conversations in the state file: item by item, so that a turn writes only its own items."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Sequence

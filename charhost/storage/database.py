@@ -1,7 +1,5 @@
 """One SQLite file that belongs to one running server."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import sqlite3

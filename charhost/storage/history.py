@@ -1,7 +1,5 @@
 """The history in the state file: reports of reloads, and the sets that served."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from weakref import WeakKeyDictionary, WeakValueDictionary

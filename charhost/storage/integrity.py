@@ -1,7 +1,5 @@
 """Whether a file may be used as a state file: its owner, its kind and its soundness."""
 
-from __future__ import annotations
-
 import os
 import shutil
 import sqlite3

@@ -1,7 +1,5 @@
 """The tables of a state file."""
 
-from __future__ import annotations
-
 # Raised by every change of the tables, or of the JSON in them.
 VERSION = 2
 

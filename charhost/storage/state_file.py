@@ -1,7 +1,5 @@
 """The history and the conversations, in one file."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from charhost.storage.conversation_table import ConversationTable

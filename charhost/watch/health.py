@@ -1,7 +1,5 @@
 """Whether the watcher works, in metrics, status and log."""
 
-from __future__ import annotations
-
 import logging
 import time
 from typing import Literal

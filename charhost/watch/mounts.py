@@ -1,7 +1,5 @@
 """The kernel's table of mounts (proc(5), /proc/self/mountinfo)."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -4,8 +4,6 @@ Events are only hints. A hint or the timer leads to a snapshot of the whole dire
 being written; the snapshot is compared with the last one that was tried, and a difference causes a reload.
 """
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import os

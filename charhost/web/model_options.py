@@ -1,7 +1,5 @@
 """ModelOptions: the fields of requests that reach the model beside those that charhost knows."""
 
-from __future__ import annotations
-
 import logging
 import re
 from collections.abc import Mapping

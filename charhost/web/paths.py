@@ -1,7 +1,5 @@
 """Paths of OpenAI's API, in the spellings of its clients."""
 
-from __future__ import annotations
-
 import re
 
 from aiohttp import web

@@ -1,7 +1,5 @@
 """The calls that the server ran in a response, for admins that ask for them."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

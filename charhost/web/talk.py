@@ -1,7 +1,5 @@
 """The parts that the endpoints of OpenAI's clients share: reading a request, and the errors of a turn."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 from typing import Any, TypeVar

@@ -1,7 +1,5 @@
 """Commands: messages such as `/throw_dice {"count": 2}`, with which a user calls a tool."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Introduce a character from the beginning of its prompt, without giving the prompt away."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from itertools import islice

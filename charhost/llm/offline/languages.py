@@ -1,7 +1,5 @@
 """The languages of the stand-in: its patterns and phrases, read from `phrases/*.toml`."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Read the messages of a request: their text, its sentences, and the user's name."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

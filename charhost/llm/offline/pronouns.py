@@ -1,7 +1,5 @@
 """Swap the pronouns of an English text: the stand-in repeats "you" as "I", and the reverse."""
 
-from __future__ import annotations
-
 import re
 from typing import Any
 

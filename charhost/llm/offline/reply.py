@@ -1,7 +1,5 @@
 """Reply: the stand-in's response to one request."""
 
-from __future__ import annotations
-
 import re
 from itertools import takewhile
 from random import Random

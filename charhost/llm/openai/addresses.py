@@ -1,7 +1,5 @@
 """Addresses: the paths under which models' servers respond, found by asking."""
 
-from __future__ import annotations
-
 import logging
 from collections.abc import Iterator
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """ContextLengths: how many tokens models' servers take at present, as far as they tell."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections import defaultdict

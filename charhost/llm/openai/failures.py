@@ -1,7 +1,5 @@
 """Convert the failures of a model's server to a `ModelError` that may be shown to clients."""
 
-from __future__ import annotations
-
 import math
 import ssl
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """Habits: the parts of a chat-completions request that a server does not take, and the form that it takes instead."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """KnownHabits: the habits of models' servers that were learned from refusals."""
 
-from __future__ import annotations
-
 import logging
 
 from cachetools import TTLCache

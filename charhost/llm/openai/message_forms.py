@@ -1,7 +1,5 @@
 """Other forms of the same messages, for servers whose chat templates take fewer."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import reduce
 from typing import Any

@@ -1,7 +1,5 @@
 """Negotiation: sends requests to the address, and in the form, that their server takes."""
 
-from __future__ import annotations
-
 import aiohttp
 from pydantic_core import PydanticSerializationError
 

@@ -1,5 +1,3 @@
-from __future__ import annotations
-
 from charhost.llm.model import ModelError
 
 MOST_BYTES = 1 << 20

@@ -1,7 +1,5 @@
 """StopSequences: ends a streamed text where one of the strings of `stop` begins."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from dataclasses import replace
 

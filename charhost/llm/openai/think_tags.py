@@ -1,7 +1,5 @@
 """ThinkTags: the thinking that some servers write into the text, before the reply."""
 
-from __future__ import annotations
-
 _TAGS = ("<think>", "<thought>")
 _MOST_SPACE = 100
 

@@ -1,7 +1,5 @@
 """Creation: the making of the choices of one chat completion."""
 
-from __future__ import annotations
-
 from aiohttp import web
 
 from charhost.character.character import normal

@@ -1,7 +1,5 @@
 """Translates server events of the GA dialect into the beta dialect."""
 
-from __future__ import annotations
-
 from charhost.jsontext import Json
 from charhost.web.protocol.session_config import beta_format
 

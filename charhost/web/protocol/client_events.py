@@ -1,7 +1,5 @@
 """Realtime client events: their models, and how they are checked."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal, TypeVar
 

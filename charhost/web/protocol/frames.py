@@ -1,7 +1,5 @@
 """Realtime events that the server sends, as frames of JSON text."""
 
-from __future__ import annotations
-
 from itertools import count, repeat
 from typing import Any
 

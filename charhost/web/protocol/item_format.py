@@ -1,7 +1,5 @@
 """The items of a conversation in the GA shape."""
 
-from __future__ import annotations
-
 from charhost.conversation.items import Audio, FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
 from charhost.ids import new_id
 from charhost.jsontext import Json

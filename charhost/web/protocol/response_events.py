@@ -1,7 +1,5 @@
 """The server events of a response."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 from charhost.conversation.excerpt import Cut

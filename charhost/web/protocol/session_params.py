@@ -1,7 +1,5 @@
 """The parameters of a session and of one response, as clients send them in the GA or the beta shape."""
 
-from __future__ import annotations
-
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, SerializerFunctionWrapHandler, model_serializer

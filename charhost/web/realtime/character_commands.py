@@ -1,7 +1,5 @@
 """The `session.characters.*` events, which are the same in every dialect."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass

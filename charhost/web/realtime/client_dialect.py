@@ -1,7 +1,5 @@
 """Finds the dialect of a client of /v1/realtime."""
 
-from __future__ import annotations
-
 from typing import Any, get_args
 
 from aiohttp import hdrs, web

@@ -1,7 +1,5 @@
 """POST /v1/realtime/client_secrets: a key with which a browser opens one session."""
 
-from __future__ import annotations
-
 import time
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """Passes the messages of one client to the handler of its dialect."""
 
-from __future__ import annotations
-
 import asyncio
 from typing import Any
 

@@ -1,7 +1,5 @@
 """/v1/realtime: the handshake, and a session over the WebSocket."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from contextlib import suppress

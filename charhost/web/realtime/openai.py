@@ -1,7 +1,5 @@
 """The dialects of OpenAI, GA and beta."""
 
-from __future__ import annotations
-
 import asyncio
 import binascii
 from contextlib import aclosing

@@ -1,7 +1,5 @@
 """unmute's dialect: clients send audio and receive words, and the character speaks first."""
 
-from __future__ import annotations
-
 import asyncio
 import binascii
 from collections.abc import Iterable

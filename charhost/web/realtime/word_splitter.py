@@ -1,7 +1,5 @@
 """The words of a model's response."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -1,7 +1,5 @@
 """Creation: the making of one response, from its request to its place in the chains."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 

@@ -1,7 +1,5 @@
 """StreamEvents: a response as the server-sent events of OpenAI's Responses API."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """/v1/responses: OpenAI's Responses API."""
 
-from __future__ import annotations
-
 import logging
 from contextlib import aclosing
 

@@ -1,7 +1,5 @@
 """The input items of a Responses request, and the conversation items that they are."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 

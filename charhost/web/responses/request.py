@@ -1,7 +1,5 @@
 """ResponsesRequest: the body of POST /v1/responses."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal

@@ -1,7 +1,5 @@
 """Response: one response in OpenAI's shape, while it is made and as it is kept."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from typing import Any

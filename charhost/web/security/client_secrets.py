@@ -1,7 +1,5 @@
 """Client secrets: keys that a program makes for a browser."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Close messages: the last frames that a client is sent."""
 
-from __future__ import annotations
-
 import random
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """How one session ends."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, field
 from functools import partial

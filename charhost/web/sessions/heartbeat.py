@@ -1,7 +1,5 @@
 """Heartbeat: pings to one client, and the end of a session whose client answers none."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 import math

@@ -1,7 +1,5 @@
 """The frames that wait to be sent to one client."""
 
-from __future__ import annotations
-
 import asyncio
 
 from aiohttp import web

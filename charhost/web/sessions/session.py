@@ -1,7 +1,5 @@
 """One connected client."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from dataclasses import KW_ONLY, dataclass, field

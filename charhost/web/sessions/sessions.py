@@ -1,7 +1,5 @@
 """All open sessions, and how a reload and a shutdown close them."""
 
-from __future__ import annotations
-
 import asyncio
 import logging
 from collections import Counter

@@ -1,7 +1,5 @@
 """The turns and commands of one session that are running."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Coroutine, Sized
 from typing import Any
