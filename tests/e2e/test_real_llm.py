@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -314,10 +313,10 @@ async def test_twenty_requests_in_a_row(client: AsyncOpenAI) -> None:
 
 
 async def test_prompt_that_is_too_long(client: AsyncOpenAI) -> None:
-    """A prompt that is too long fails that response with the reason, and the session continues."""
+    """A message that is longer than the context of the model is shortened to fit, and the session continues."""
     async with realtime(client) as connection:
-        failed = await answer(connection, "many words " * 2000)
-        assert failed.status == "failed"
-        assert re.search("long|context|size", failed.model_dump()["status_details"]["error"]["message"])
+        shortened = await answer(connection, "many words " * 2000)
+        assert shortened.status in ("completed", "incomplete")
+        assert "messages_shortened" in shortened.model_dump_json()
         await connection.conversation.item.delete(item_id="nothing")
         assert (await until(connection, "error"))[-1].error.code == "item_delete_invalid_item_id"
