@@ -63,8 +63,12 @@ def excerpt(items: Sequence[Item], budget: Budget) -> Excerpt:
     first = _shortened(opening, min(budget.opening, _room_beside(budget.both, said)))
     room = min(budget.said, budget.both - _size(first))
     *earlier, last = turns(said)
-    latest = _shortened(last, _room_beside(room, chain(*earlier)) if math.isfinite(budget.both) else math.inf)
-    room = max(room - _size(latest), room / 2)
+    if math.isfinite(budget.both):
+        latest = _shortened(last, _room_beside(room, chain(*earlier)))
+        room -= _size(latest)
+    else:
+        latest = last
+        room = max(room - _size(latest), room / 2)
     kept = _latest(earlier, room)
     recent = [*chain(*earlier[kept:])]
     sent = [*first, *_shortened(recent, room), *latest]
