@@ -103,8 +103,9 @@ def _claim(connection: Connection, statements: Statements) -> None:
 def _create(statements: Statements) -> None:
     ((tables,),) = statements.rows("SELECT count(*) FROM sqlite_schema")
     if not tables:
-        for statement in (*SCHEMA, f"PRAGMA application_id = {MAGIC}", f"PRAGMA user_version = {VERSION}"):
+        for statement in (*SCHEMA, f"PRAGMA application_id = {MAGIC}"):
             statements.run(statement)
+    statements.run(f"PRAGMA user_version = {VERSION}")
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from charhost.errors import StateError
-from charhost.storage.schema import VERSION
+from charhost.storage.schema import READABLE, VERSION
 
 # "chst", the `application_id` of a state file in SQLite's header.
 MAGIC = 0x63687374
@@ -42,7 +42,7 @@ def _check_kind(path: Path, magic: int, version: int, tables: int = 0) -> None:
     # While it is being made a file has neither; then it has no tables either.
     if magic not in (0, MAGIC) or (tables and not magic):
         raise StateError(f"{path} is no state file: it is the database of another program; name another file")
-    if version not in (0, VERSION):
+    if version not in (0, *READABLE):
         other = "a newer" if version > VERSION else "an older"
         raise StateError(
             f"the state file {path} is of version {version}, and this charhost knows {VERSION} only: "

@@ -2,6 +2,7 @@
 
 # Raised by every change of the tables, or of the JSON in them.
 VERSION = 2
+READABLE = (1, VERSION)  # in 1 no item has anything attached
 
 SCHEMA = (
     # Each attempt to reload, as its report.

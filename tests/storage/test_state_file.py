@@ -735,3 +735,15 @@ ITEMS = st.one_of(
 def test_every_item_is_read_as_it_was_written(item: Item) -> None:
     """Every kind of item is read as it was written."""
     assert item_of(spelled(item)) == item
+
+
+async def test_file_of_the_version_before_is_read(path: Path) -> None:
+    """A state file of version 1 opens, with its reloads, and has the present version from then on."""
+    async with opened(path) as file:
+        await file.history.record(report(1), None)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 1")
+    async with opened(path) as file:
+        assert len(await file.history.attempts(10)) == 1
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
