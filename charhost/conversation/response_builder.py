@@ -39,7 +39,8 @@ class ResponseBuilder:
         if delta.reasoning:
             yield ReasoningDelta(delta.reasoning)
         if delta.text or delta.logprobs:
-            yield from self._place(delta)
+            is_plain = not self._waiting and not isinstance(self._open, FunctionCall)
+            yield from self._add_text(delta) if is_plain else self._place(delta)
         for piece in delta.calls:
             yield from self._place(piece)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
 from operator import add
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from charhost.character.character import Character
 from charhost.errors import CharhostError
@@ -44,8 +44,8 @@ class CallDelta:
     attached: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Delta:
+# A tuple, since one is made for every word: a frozen dataclass sets each field by a call.
+class Delta(NamedTuple):
     """A piece of a response; `logprobs` are those of the tokens of `text`, as the server sends them.
 
     `attached` are fields of the server that it wants back with the message; `reasoning` is the thinking before it.

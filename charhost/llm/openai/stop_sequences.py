@@ -1,7 +1,6 @@
 """StopSequences: ends a streamed text where one of the strings of `stop` begins."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from charhost.llm.model import Delta
 
@@ -21,7 +20,7 @@ class StopSequences:
             return Delta(text, finish="stop")
         if delta.calls or delta.finish:
             text, self._held = text + self._held, ""
-        return replace(delta, text=text)
+        return delta._replace(text=text)
 
     def _passed(self, text: str) -> str:
         starts = [start for start in map(text.find, self._strings) if start >= 0]
