@@ -10,7 +10,7 @@ from cachetools import TTLCache
 
 from charhost.character.character import CharacterSet
 from charhost.character.instance import CharacterInstance
-from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message, Part, weight
+from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message, weight
 from charhost.conversation.turn_events import TurnEnded
 from charhost.report import SessionPolicy
 
@@ -19,10 +19,9 @@ MOST_CHARACTERS = 256 << 20
 # In one conversation: calls of the client's tools beside which the server ran some of its own.
 _MOST_CALLS = 64
 
-Said = tuple[Part, ...]
-# The place of a request in its conversation: the user's messages that had a response, and the client's calls since
-# the last of them.
-Place = tuple[Sequence[Said], tuple[str, ...]]
+# The place of a request in its conversation: a digest of the user's messages that had a response, empty for none, and
+# the client's calls since the last of them.
+Place = tuple[bytes, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +108,11 @@ class ContinuedConversations:
         That is a new one, with the instance of the character that *make* returns, if none is found or it is busy.
         """
         messages = [item for item in items if isinstance(item, Message) and item.role == "user"]
-        said = [message.parts for message in messages]
+        before, said = _digests(messages)
         latest = items[items.index(messages[-1]) :] if messages else items
         calls = tuple(item.call_id for item in latest if isinstance(item, FunctionCall))
         is_answered = bool(items) and (not messages or items[-1] is not messages[-1])
-        place = (said, calls) if is_answered else (said[:-1], ())
+        place = (said, calls) if is_answered else (before, ())
         found = self._kept.get(_key(client, *place))
         conversation = Continued() if found is None or found.is_busy else found
         instance = conversation.instance = conversation.instance or make()
@@ -144,7 +143,7 @@ class Claim:
 
     _all: ContinuedConversations
     _client: Client
-    _said: Sequence[Said]
+    _said: bytes
     _calls: tuple[str, ...]
     _conversation: Continued
     instance: CharacterInstance
@@ -180,5 +179,14 @@ class Claim:
                 self._all.add(self._client, (said, calls), self._conversation)
 
 
-def _key(client: Client, said: Sequence[Said], calls: Sequence[str]) -> bytes:
-    return hashlib.sha256(repr((client, list(said), list(calls))).encode()).digest()
+def _digests(messages: Sequence[Message]) -> tuple[bytes, bytes]:
+    """Return the digests of *messages* without the last one, and of all of them; empty for no message."""
+    hasher, before, said = hashlib.sha256(), b"", b""
+    for message in messages:
+        hasher.update(repr(message.parts).encode())
+        before, said = said, hasher.digest()
+    return before, said
+
+
+def _key(client: Client, said: bytes, calls: Sequence[str]) -> bytes:
+    return hashlib.sha256(repr((client, said, list(calls))).encode()).digest()
