@@ -10,12 +10,13 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import cache
 from types import FrameType
 from typing import Any
 
 from charhost.loading.data_file import digest_of, note_data, note_written
 from charhost.loading.exclusion import why_excluded
-from charhost.loading.public_names import build_of
+from charhost.loading.public_names import frames_of_builds
 from charhost.loading.snapshot import Snapshot
 from charhost.text import ROOT
 
@@ -25,14 +26,17 @@ _here = threading.local()
 
 def begin(prefix: str, snapshot: Snapshot) -> None:
     """Note, until `end`, what the modules below *prefix* open: in their `opened`, and in `data` of *snapshot*."""
-    if not _builds and not getattr(begin, "is_hooked", False):
-        sys.addaudithook(_hear)
-        begin.is_hooked = True  # type: ignore[attr-defined]
+    _listen()
     _builds[prefix] = snapshot
 
 
 def end(prefix: str) -> None:
     _builds.pop(prefix, None)
+
+
+@cache
+def _listen() -> None:
+    sys.addaudithook(_hear)  # for the rest of the process: there is no way to remove one
 
 
 def _hear(event: str, args: tuple[Any, ...]) -> None:
@@ -95,9 +99,7 @@ def _modules(builds: dict[str, str]) -> set[tuple[str, str]]:
 
 def _characters(frame: FrameType | None) -> Iterator[tuple[str, str]]:
     """Yield prefix and name of the modules of builds on the stack below *frame*."""
-    while frame is not None:
-        if (build := build_of(frame)) is not None:
-            name = str(frame.f_globals.get("__name__"))
-            inner = name.removeprefix(build.prefix) if name.startswith(build.prefix) else name.removeprefix(ROOT)
-            yield build.prefix, inner.removeprefix(".")
-        frame = frame.f_back
+    for build, running in frames_of_builds(frame):
+        name = str(running.f_globals.get("__name__"))
+        inner = name.removeprefix(build.prefix if name.startswith(build.prefix) else ROOT)
+        yield build.prefix, inner.removeprefix(".")

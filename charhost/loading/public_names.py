@@ -9,7 +9,7 @@ import inspect
 import logging
 import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from types import FrameType, ModuleType
 from typing import Any
@@ -49,18 +49,16 @@ class BuildCode:
 
 def running() -> BuildCode | None:
     """Return the build whose code runs on this thread, if any."""
-    frame = inspect.currentframe()
+    return next((code for code, _ in frames_of_builds(inspect.currentframe())), None)
+
+
+def frames_of_builds(frame: FrameType | None) -> Iterator[tuple[BuildCode, FrameType]]:
+    """Yield the frames that run code of a build, from *frame* outwards, each with that build."""
     while frame is not None:
-        if (code := build_of(frame)) is not None:
-            return code
+        code = getattr(frame.f_builtins.get("__import__"), "__self__", None)
+        if isinstance(code, BuildCode):
+            yield code, frame
         frame = frame.f_back
-    return None
-
-
-def build_of(frame: FrameType) -> BuildCode | None:
-    """Return the build whose code a frame runs, if it does."""
-    code = getattr(frame.f_builtins.get("__import__"), "__self__", None)
-    return code if isinstance(code, BuildCode) else None
 
 
 class PublicNames:

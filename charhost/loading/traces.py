@@ -8,7 +8,7 @@ from typing import Any
 
 import prometheus_client
 
-from charhost.loading.public_names import BuildCode
+from charhost.loading.public_names import BuildCode, frames_of_builds
 
 
 def cause() -> tuple[BuildCode, str] | None:
@@ -16,14 +16,12 @@ def cause() -> tuple[BuildCode, str] | None:
 
     That is the file that is being executed, or else the one that was called first, which is a character's.
     """
-    found, frame = None, inspect.currentframe()
-    while frame is not None:
-        code = getattr(frame.f_builtins.get("__import__"), "__self__", None)
-        if isinstance(code, BuildCode) and (path := code.path_of(frame.f_code.co_filename)) is not None:
+    found = None
+    for code, frame in frames_of_builds(inspect.currentframe()):
+        if (path := code.path_of(frame.f_code.co_filename)) is not None:
             found = code, path
             if frame.f_code.co_name == "<module>":
                 break
-        frame = frame.f_back
     return found
 
 
