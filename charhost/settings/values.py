@@ -10,7 +10,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from pathspec import GitIgnoreSpec
-from pydantic import AfterValidator, BeforeValidator, TypeAdapter
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
 from charhost.settings.habit import Habit
@@ -73,7 +73,7 @@ def _roots(text: str) -> str:
 
 def habits_in(text: str) -> frozenset[Habit]:
     """Return the habits that are named in *text*, separated by commas; raises `ValueError`."""
-    return TypeAdapter(frozenset[Habit]).validate_python([name for name in map(str.strip, text.split(",")) if name])
+    return frozenset(Habit(name) for name in map(str.strip, text.split(",")) if name)
 
 
 def _habits(text: str) -> str:

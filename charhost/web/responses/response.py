@@ -12,8 +12,8 @@ from charhost.llm.model import Usage
 from charhost.web.responses.request import ResponsesRequest
 from charhost.web.server_calls import server_calls
 
-# The codes of errors that OpenAI's clients know.
-_CODES = {"rate_limit_exceeded": "rate_limit_exceeded"}
+# The other codes of a turn's failures are not among OpenAI's.
+_KNOWN_CODE = "rate_limit_exceeded"
 
 
 class Response:
@@ -35,10 +35,9 @@ class Response:
 
     def ended(self, turn: TurnEnded, shows_calls: bool = False) -> Json:
         calls = {"charhost_tools": server_calls(turn)} if shows_calls else {}
-        status = "completed" if turn.outcome == "completed" else turn.outcome
         details = {"reason": turn.reason} if turn.outcome == "incomplete" else None
         return self._with(
-            status,
+            turn.outcome,
             output=[output_item(item) for item in turn.items],
             usage=_usage(turn.usage, turn.cut),
             error=_error(turn.failure) if turn.failure is not None else None,
@@ -110,4 +109,5 @@ def _usage(usage: Usage, cut: Cut) -> Json:
 
 
 def _error(failure: TurnFailure) -> Json:
-    return {"code": _CODES.get(failure.code, "server_error"), "message": failure.message}
+    code = _KNOWN_CODE if failure.code == _KNOWN_CODE else "server_error"
+    return {"code": code, "message": failure.message}
