@@ -8,15 +8,7 @@ import pytest
 
 from charhost.errors import StateError
 from charhost.fault_log import INTERVAL, FaultLog
-
-
-class Clock:
-    """A clock that a test sets."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture

@@ -7,15 +7,7 @@ import pytest
 from charhost.conversation.items import Message, Text
 from charhost.web.responses import chains
 from charhost.web.responses.chains import Chains, StoredResponse
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
+from tests.clock import Clock
 
 
 @pytest.fixture
