@@ -101,19 +101,28 @@ def _run_in(process: int, job: Callable[[], Any]) -> Any:
 
 def _has_descendants() -> bool:
     end = time.monotonic() + _EXIT_GRACE
-    while any(map(_is_running, _descendants())):
+    # In this order: a process whose parent ends is found here before that, and at the fork server afterwards.
+    while _has_running_children() or any(map(_is_running, _adopted())):
         if time.monotonic() > end:
             return True
         time.sleep(0.01)
     return False
 
 
-def _descendants() -> Iterator[int]:
-    """Yield the children of this process, and of its parent, which adopts those whose parents have ended."""
-    for process in (os.getpid(), os.getppid()):
-        for thread in Path(f"/proc/{process}/task").iterdir():
-            with suppress(OSError):  # the thread has ended
-                yield from map(int, (thread / "children").read_text().split())
+def _has_running_children() -> bool:
+    # `/proc` lists children by thread; those of a thread that ends during the reading would be missed.
+    with suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG) != (0, 0):
+            pass
+        return True
+    return False
+
+
+def _adopted() -> Iterator[int]:
+    """Yield the children of the fork server, which adopts those whose parents have ended."""
+    parent = os.getppid()
+    with suppress(OSError):  # the fork server has ended
+        yield from map(int, Path(f"/proc/{parent}/task/{parent}/children").read_text().split())
 
 
 def _is_running(process: int) -> bool:
