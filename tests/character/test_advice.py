@@ -49,7 +49,7 @@ async def why(directory: Path, path: str = "ada.py") -> FileError:
 async def test_the_error_of_a_trap_has_advice(
     directory: Path, write: Write, source: str, kind: str, advice: str
 ) -> None:
-    """Each trap keeps its type of error, and the message says what to do."""
+    """Each trap keeps its type of error, and the message has a remedy."""
     write("_words.py", "X = 1")
     write("calendar.py", "FEASTS = ['Easter']")
     write("ada.py", source)

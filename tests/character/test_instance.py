@@ -204,7 +204,7 @@ async def test_prompt_that_raises(error: BaseException) -> None:
     assert (await failure(of(prompting(raising(error))))).failure.exception == type(error).__name__
 
 
-async def test_error_whose_text_is_code() -> None:
+async def test_the_text_of_an_error_is_code() -> None:
     """The text of an error is made on a thread of the pool, not on the event loop."""
 
     class Odd(BaseException):
