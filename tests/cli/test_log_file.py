@@ -28,7 +28,7 @@ def root() -> Iterator[logging.Logger]:
 
 
 def test_a_full_disk_is_one_line_on_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """Every line still goes to standard error, which also says once why the file lacks them."""
+    """Every line still goes to standard error, which also has the reason once."""
     configure(Settings(log_file=Path("/dev/full")))
     for number in range(100):
         log.info("line %d", number)
@@ -67,7 +67,7 @@ def test_a_line_that_a_full_disk_cut_off_does_not_keep_the_file(tmp_path: Path, 
 
 
 def test_a_file_that_cannot_be_opened_at_the_start_is_named(tmp_path: Path) -> None:
-    """The server does not begin without the file that its operator wants; the error says what to do."""
+    """The server does not begin without the configured file; the error has a remedy."""
     (tmp_path / "logs").write_text("")
     file = tmp_path / "logs" / "server.log"
     with pytest.raises(SettingsError, match=f"the log file {file} cannot be opened: .*; name another with --log-file"):

@@ -33,7 +33,7 @@ NAMES = ["Ada", "Zoë O'Hara", "北京", '"""\\', "{name}", "\\N{BULLET}", "-x",
 
 
 @pytest.mark.parametrize("name", NAMES)
-async def test_file_loads_whatever_the_name(tmp_path: Path, name: str) -> None:
+async def test_file_loads_under_any_name(tmp_path: Path, name: str) -> None:
     """The new file loads under any valid name, and its prompt has that name."""
     assert new(name, tmp_path).exit_code == 0
     found = (await loaded(tmp_path))[name]
