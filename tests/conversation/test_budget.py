@@ -15,13 +15,13 @@ from tests.scripted import ScriptedModel, events_of, make_character, make_conver
 LONG = [message("a" * 9_000), message("Yes.", "assistant"), message("b" * 9_000), message("No.", "assistant")]
 
 
-async def sent(length: int | None, *said: Item, tools: int = 0, **settings: Any) -> int:
+async def sent(length: int | None, *given: Item, tools: int = 0, **settings: Any) -> int:
     """The characters of the messages that a model of that context length is sent, with a limit of 500 tokens."""
     model = ScriptedModel()
     model.length = length
     character = make_character(tools=[tool(f"tool_{number}") for number in range(tools)])
     options = TurnOptions(options={"max_tokens": 500})
-    await events_of(make_conversation(model, character, *(said or (*LONG, message("?"))), **settings).respond(options))
+    await events_of(make_conversation(model, character, *(given or (*LONG, message("?"))), **settings).respond(options))
     return sum(len(spoken["content"]) for spoken in model.messages)
 
 
@@ -49,9 +49,9 @@ async def test_a_long_question_fits() -> None:
 
 async def test_a_system_prompt_has_its_own_setting() -> None:
     """The system messages of a client have the budget of `--system-tokens`."""
-    said = (message("r" * 60_000, "system"), *LONG, message("?"))
-    assert await sent(None, *said) > 78_000
-    assert 19_000 < await sent(None, *said, system_tokens=500) <= 18_100 + 500 * 4
+    given = (message("r" * 60_000, "system"), *LONG, message("?"))
+    assert await sent(None, *given) > 78_000
+    assert 19_000 < await sent(None, *given, system_tokens=500) <= 18_100 + 500 * 4
 
 
 @pytest.mark.parametrize("limit", [0, -1, 10**9, "many", True, None])

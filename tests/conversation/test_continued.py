@@ -35,9 +35,9 @@ def instance() -> CharacterInstance:
     return SHARED.instance(make_character())
 
 
-def claim(continued: ContinuedConversations, *said: str, client: Client = CLIENT) -> Claim:
-    """Claim a conversation in which the user said this, and each but the last had a response."""
-    items = [item for text in said for item in (message(text), message("Yes.", "assistant"))][:-1]
+def claim(continued: ContinuedConversations, *texts: str, client: Client = CLIENT) -> Claim:
+    """Claim a conversation with these messages of the user, each but the last with a response."""
+    items = [item for text in texts for item in (message(text), message("Yes.", "assistant"))][:-1]
     return continued.claim(client, items, instance)
 
 
@@ -47,9 +47,9 @@ def respond(continued: ContinuedConversations, response: TurnEnded, client: Clie
         found.keep(response)
 
 
-def used(continued: ContinuedConversations, *said: str, client: Client = CLIENT) -> CharacterInstance:
+def used(continued: ContinuedConversations, *texts: str, client: Client = CLIENT) -> CharacterInstance:
     """Return the instance that a whole request used."""
-    with claim(continued, *said, client=client) as found:
+    with claim(continued, *texts, client=client) as found:
         return found.instance
 
 
@@ -98,7 +98,7 @@ def test_results_of_the_server_are_for_their_owner_and_character() -> None:
 
 
 def test_equal_calls_of_two_conversations_belong_to_none() -> None:
-    """Results are not mixed up where a model numbers its calls and two users say the same."""
+    """Results are not mixed up where a model numbers its calls and two users send the same."""
     continued = ContinuedConversations(10, 60)
     for _ in range(2):
         respond(continued, MIXED)
@@ -106,7 +106,7 @@ def test_equal_calls_of_two_conversations_belong_to_none() -> None:
 
 
 def test_equal_words_with_other_calls_are_another_conversation() -> None:
-    """The ids of the client's calls tell two conversations with the same words from each other."""
+    """The ids of the client's calls separate two conversations with the same words."""
     continued = ContinuedConversations(10, 60)
     respond(continued, MIXED)
     respond(continued, ended(called("x", "door")))
@@ -138,7 +138,7 @@ def test_conversations_that_began_alike_share_nothing() -> None:
     assert used(continued, "Hi", "Roll!", "Again!") is third
 
 
-def test_an_id_tells_conversations_apart() -> None:
+def test_an_id_separates_conversations() -> None:
     """With ids of their own, conversations that began alike go on, also with another response to the first message."""
     continued = ContinuedConversations(10, 60)
     other = Client("", "Ada", "chat 2")
@@ -158,7 +158,7 @@ def test_an_id_counts_only_with_its_messages() -> None:
 @pytest.mark.parametrize("client", [Client("two", "Ada"), Client("", "Ada"), Client("one", "Bob")])
 @pytest.mark.parametrize("conversation_id", ["", "chat 1"])
 def test_the_instance_is_for_its_owner_and_character(client: Client, conversation_id: str) -> None:
-    """With another key or another character nobody gets the state, whatever the id and the words."""
+    """With another key or another character the state is not found, whatever the id and the words."""
     continued = ContinuedConversations(10, 60)
     first = used(continued, "Hi", client=Client("one", "Ada", conversation_id))
     assert used(continued, "Hi", "Roll!", client=Client(client.owner, client.character, conversation_id)) is not first
@@ -180,7 +180,7 @@ def test_one_request_at_a_time_has_the_instance(client: Client) -> None:
 
 
 def test_results_of_a_call_find_the_instance() -> None:
-    """A request that ends with the results of the client's calls goes on, whatever others have said."""
+    """A request that ends with the results of the client's calls goes on, whatever others have sent."""
     continued = ContinuedConversations(10, 60)
     with claim(continued, "Hi") as first:
         first.keep(MIXED)

@@ -35,14 +35,14 @@ class Build(LoadedModules):
 def character(name: str, prompt: str, **fields: Any) -> Character:
     """Return a character with that prompt, without another reference to its class."""
 
-    class Saying(Kind):
+    class TextPrompt(Kind):
         def make_system_prompt(self) -> str:
             return prompt
 
         def handle_tool_call(self, tool_name: str, tool_input: dict[str, Any]) -> str:
             return f"{name}'s result"
 
-    return make_character(Saying, name=name, **fields)
+    return make_character(TextPrompt, name=name, **fields)
 
 
 def settle() -> None:
@@ -58,7 +58,7 @@ def system(model: ScriptedModel) -> list[str]:
     return [request.messages[0]["content"] for request in model.requests]
 
 
-def test_conversations_are_told_apart() -> None:
+def test_conversations_are_separate() -> None:
     """Each conversation has an id and a history of its own."""
     shared = make_conversations()
     one, two = shared.open(make_character(), "test"), shared.open(make_character(), "test")
@@ -100,7 +100,7 @@ async def test_each_conversation_has_its_own_instance() -> None:
     assert made[0] is not made[1]
 
 
-async def test_wish_is_for_one_turn() -> None:
+async def test_options_are_for_one_turn() -> None:
     """Instructions, tools and options of one response are not used in the next."""
     model = ScriptedModel()
     conversation = make_conversation(model)

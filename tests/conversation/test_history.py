@@ -9,7 +9,7 @@ from charhost.conversation.history import MOST_CHARACTERS, MOST_ITEMS, History
 from charhost.conversation.items import Image, Item, Message, Text
 
 
-def said(item_id: str, *, text: str = "x", hidden: bool = False) -> Message:
+def text_item(item_id: str, *, text: str = "x", hidden: bool = False) -> Message:
     return Message(role="user", parts=(Text(text),), id=item_id, hidden=hidden)
 
 
@@ -27,29 +27,29 @@ def ids(kept: History) -> list[str]:
 
 def test_items_are_in_their_order() -> None:
     """An appended item is the last one."""
-    kept = holding(said("a"), said("b"))
+    kept = holding(text_item("a"), text_item("b"))
     assert (ids(kept), len(kept)) == (["a", "b"], 2)
 
 
 @pytest.mark.parametrize(("after", "order"), [(None, "xab"), ("a", "axb"), ("b", "abx")])
 def test_insert(after: str | None, order: str) -> None:
     """An item is inserted after the named one, and at the front without one."""
-    kept = holding(said("a"), said("b"))
-    kept.insert(said("x"), after)
+    kept = holding(text_item("a"), text_item("b"))
+    kept.insert(text_item("x"), after)
     assert ids(kept) == list(order)
 
 
 def test_insert_behind_what_is_not_there() -> None:
     """A place that does not exist is an error, and nothing is changed."""
-    kept = holding(said("a"))
+    kept = holding(text_item("a"))
     with pytest.raises(KeyError):
-        kept.insert(said("x"), "b")
+        kept.insert(text_item("x"), "b")
     assert ids(kept) == ["a"]
 
 
 def test_remove() -> None:
     """An item that is removed is gone; removing it again is an error."""
-    kept = holding(said("a"), said("b"))
+    kept = holding(text_item("a"), text_item("b"))
     kept.remove("a")
     with pytest.raises(KeyError):
         kept.remove("a")
@@ -58,21 +58,21 @@ def test_remove() -> None:
 
 def test_replace() -> None:
     """An item takes the place of the one with its id."""
-    kept = holding(said("a"), said("b"))
-    kept.replace(said("a", text="new"))
+    kept = holding(text_item("a"), text_item("b"))
+    kept.replace(text_item("a", text="new"))
     assert [item.text for item in kept if isinstance(item, Message)] == ["new", "x"]
 
 
 def test_replace_what_was_removed() -> None:
     """An item that a client removed is not replaced."""
-    kept = holding(said("a"))
-    kept.replace(said("b"))
+    kept = holding(text_item("a"))
+    kept.replace(text_item("b"))
     assert ids(kept) == ["a"]
 
 
 def test_find() -> None:
     """An item is found by its id if clients can see it."""
-    kept = holding(said("a"), said("b", hidden=True))
+    kept = holding(text_item("a"), text_item("b", hidden=True))
     found = kept.find("a")
     assert found is not None
     assert found.id == "a"
@@ -81,48 +81,48 @@ def test_find() -> None:
 
 def test_before_skips_what_is_hidden() -> None:
     """Clients receive the id of the last visible item before."""
-    kept = holding(said("a"), said("b", hidden=True), said("c"))
+    kept = holding(text_item("a"), text_item("b", hidden=True), text_item("c"))
     assert (kept.before("a"), kept.before("c")) == (None, "a")
 
 
 def test_too_many_items(monkeypatch: pytest.MonkeyPatch) -> None:
     """A conversation without end forgets its oldest items."""
     monkeypatch.setattr(history, "MOST_ITEMS", 2)
-    assert ids(holding(said("a"), said("b"), said("c"))) == ["b", "c"]
+    assert ids(holding(text_item("a"), text_item("b"), text_item("c"))) == ["b", "c"]
 
 
 def test_opening_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     """The system messages at the front are kept longer than later items."""
     monkeypatch.setattr(history, "MOST_ITEMS", 3)
     rules = [Message(role="system", parts=(Text("x"),), id=name) for name in "rs"]
-    assert ids(holding(*rules, said("a"), said("b"), said("c"))) == ["r", "s", "c"]
+    assert ids(holding(*rules, text_item("a"), text_item("b"), text_item("c"))) == ["r", "s", "c"]
     rules.append(Message(role="system", parts=(Text("x"),), id="t"))
-    assert ids(holding(*rules, said("a"))) == ["s", "t", "a"]
+    assert ids(holding(*rules, text_item("a"))) == ["s", "t", "a"]
 
 
 def test_too_many_characters(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over the limit of characters the oldest items are dropped, but the last one stays."""
     monkeypatch.setattr(history, "MOST_CHARACTERS", 10)
-    kept = holding(said("a", text="x" * 5), said("b", text="x" * 5))
+    kept = holding(text_item("a", text="x" * 5), text_item("b", text="x" * 5))
     assert ids(kept) == ["a", "b"]
-    kept.append(said("c", text="x" * 99))
+    kept.append(text_item("c", text="x" * 99))
     assert ids(kept) == ["c"]
 
 
 def test_what_was_removed_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Characters that were removed or replaced make room for others."""
     monkeypatch.setattr(history, "MOST_CHARACTERS", 10)
-    kept = holding(said("a", text="x" * 5), said("b", text="x" * 5))
+    kept = holding(text_item("a", text="x" * 5), text_item("b", text="x" * 5))
     kept.remove("a")
-    kept.replace(said("b", text="x"))
-    kept.append(said("c", text="x" * 9))
+    kept.replace(text_item("b", text="x"))
+    kept.append(text_item("c", text="x" * 9))
     assert ids(kept) == ["b", "c"]
 
 
 def test_what_was_forgotten_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each item that is forgotten makes room for as much as it had."""
     monkeypatch.setattr(history, "MOST_CHARACTERS", 10)
-    kept = holding(*(said(str(n), text="x" * 4) for n in range(9)))
+    kept = holding(*(text_item(str(n), text="x" * 4) for n in range(9)))
     assert ids(kept) == ["7", "8"]
 
 

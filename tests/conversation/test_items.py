@@ -54,12 +54,12 @@ def test_ids_differ() -> None:
 
 def test_words_are_one_text() -> None:
     """Parts that are words, or were understood as words, are one text with line breaks."""
-    said = Message(role="user", parts=(Text("one"), Audio("two"), Text("three")))
-    assert as_messages([said]) == [{"role": "user", "content": "one\ntwo\nthree"}]
+    speech = Message(role="user", parts=(Text("one"), Audio("two"), Text("three")))
+    assert as_messages([speech]) == [{"role": "user", "content": "one\ntwo\nthree"}]
 
 
 @pytest.mark.parametrize("transcript", [None, ""])
-def test_what_nobody_understood_is_told(transcript: str | None) -> None:
+def test_speech_without_a_transcript_is_sent(transcript: str | None) -> None:
     """Speech without a transcript is sent as a placeholder, not as silence."""
     (spoken,) = as_messages([Message(role="user", parts=(Audio(transcript),))])
     assert "could not be heard" in spoken["content"]
@@ -83,11 +83,11 @@ def test_unknown_part_goes_through() -> None:
 
 def test_name_of_a_speaker_is_kept() -> None:
     """The name that a chat-completions message may carry is sent."""
-    said = Message(role="user", parts=(Text("Hi"),), name="bob")
-    assert as_messages([said]) == [{"role": "user", "content": "Hi", "name": "bob"}]
+    named = Message(role="user", parts=(Text("Hi"),), name="bob")
+    assert as_messages([named]) == [{"role": "user", "content": "Hi", "name": "bob"}]
 
 
-def test_assistant_that_has_said_nothing_yet() -> None:
+def test_empty_message_of_the_assistant() -> None:
     """An empty message of the assistant is not sent, an empty one of the user is."""
     items: list[Item] = [Message(role="assistant", parts=(), status="in_progress"), Message(role="user", parts=())]
     assert as_messages(items) == [{"role": "user", "content": ""}]
@@ -136,7 +136,7 @@ def test_text_before_calls_shares_their_message() -> None:
     assert spelled(*items) == [("Let me see.", "1", "2"), ("1", "a"), ("2", "b")]
 
 
-def test_calls_after_what_the_user_said_stand_alone() -> None:
+def test_calls_after_a_message_of_the_user_stand_alone() -> None:
     """Only the assistant's own text shares the message of a call."""
     assert spelled(message("Roll!"), called("1"), brought("1")) == [("user", "Roll!"), (None, "1"), ("1", "4")]
 
@@ -200,13 +200,13 @@ def test_strict_upstreams_accept_any_conversation(items: list[Item]) -> None:
 
 @settings(deadline=None)
 @given(ITEMS)
-def test_nothing_said_or_called_is_lost(items: list[Item]) -> None:
+def test_no_message_or_call_is_lost(items: list[Item]) -> None:
     """All messages and calls are sent, in their order."""
     messages = as_messages(items)
     made = [made["id"] for spoken in messages for made in spoken.get("tool_calls", ())]
     assert made == [item.call_id for item in items if isinstance(item, FunctionCall)]
-    said = [spoken["content"] for spoken in messages if spoken["role"] != "tool" and spoken["content"] is not None]
-    assert said == [item.text for item in items if isinstance(item, Message)]
+    contents = [spoken["content"] for spoken in messages if spoken["role"] != "tool" and spoken["content"] is not None]
+    assert contents == [item.text for item in items if isinstance(item, Message)]
 
 
 def test_a_turn_begins_with_the_user() -> None:
@@ -233,10 +233,10 @@ def test_first_turn_may_begin_otherwise() -> None:
 def test_turns_are_all_there_is(items: list[Item]) -> None:
     """The turns together are all items in their order, without the system messages at the front."""
     assert [item for turn in turns(items) for item in turn] == items
-    opening, said = parted(items)
-    assert [*opening, *said] == items
+    opening, dialogue = parted(items)
+    assert [*opening, *dialogue] == items
     assert all(item.role == "system" for item in opening)
-    assert not said or not isinstance(said[0], Message) or said[0].role != "system"
+    assert not dialogue or not isinstance(dialogue[0], Message) or dialogue[0].role != "system"
 
 
 @pytest.mark.parametrize(

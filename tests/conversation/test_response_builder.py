@@ -31,7 +31,7 @@ def piece(arguments: str, index: int = 0) -> Delta:
     return Delta(calls=(CallDelta(index, None, None, arguments),))
 
 
-def told(events: Iterable[TurnEvent]) -> list[tuple[str, int, str]]:
+def summary(events: Iterable[TurnEvent]) -> list[tuple[str, int, str]]:
     """Return the events in short: kind, item, and text or status."""
     return [(type(e).__name__, e.index, e.text if hasattr(e, "text") else e.item.status) for e in events]  # type: ignore[union-attr]
 
@@ -39,7 +39,7 @@ def told(events: Iterable[TurnEvent]) -> list[tuple[str, int, str]]:
 def taken(builder: ResponseBuilder, *deltas: Delta) -> list[tuple[str, int, str]]:
     """Return the events of a whole response."""
     events = [event for delta in deltas for event in builder.add(delta)]
-    return told([*events, *builder.close()])
+    return summary([*events, *builder.close()])
 
 
 def test_words_are_a_message(builder: ResponseBuilder, history: History) -> None:
@@ -50,9 +50,9 @@ def test_words_are_a_message(builder: ResponseBuilder, history: History) -> None
         ("TextDelta", 0, "lo"),
         ("ItemDone", 0, "completed"),
     ]
-    (said,) = history
-    assert isinstance(said, Message)
-    assert (said.role, said.text, said.status, builder.shown) == ("assistant", "Hello", "completed", (said,))
+    (found,) = history
+    assert isinstance(found, Message)
+    assert (found.role, found.text, found.status, builder.shown) == ("assistant", "Hello", "completed", (found,))
 
 
 def test_nothing_is_nothing(builder: ResponseBuilder, history: History) -> None:
@@ -186,14 +186,14 @@ def test_call_of_an_earlier_round_cannot_go_on(builder: ResponseBuilder) -> None
 def test_cut_message_stays(builder: ResponseBuilder, history: History) -> None:
     """The text up to the cut stays in the history, as incomplete."""
     events = [*builder.add(Delta("Hel")), *builder.close("incomplete")]
-    assert told(events)[-1] == ("ItemDone", 0, "incomplete")
-    assert [(said.text, said.status) for said in history if isinstance(said, Message)] == [("Hel", "incomplete")]
+    assert summary(events)[-1] == ("ItemDone", 0, "incomplete")
+    assert [(found.text, found.status) for found in history if isinstance(found, Message)] == [("Hel", "incomplete")]
 
 
 def test_cut_call_of_the_client(builder: ResponseBuilder, history: History) -> None:
     """A call that was cut off is shown as incomplete, and is not run."""
     events = [*builder.add(call("roll", '{"n"')), *builder.close("incomplete")]
-    assert told(events)[-1] == ("ItemDone", 0, "incomplete")
+    assert summary(events)[-1] == ("ItemDone", 0, "incomplete")
     assert ([item.status for item in history], builder.calls) == (["incomplete"], [])
 
 
@@ -215,7 +215,7 @@ def test_close_that_was_interrupted(builder: ResponseBuilder, history: History) 
     assert len(list(builder.add(call("roll", "")))) == 1
     next(iter(closing := builder.close()))
     closing.close()  # type: ignore[attr-defined]
-    assert [event[0] for event in told(builder.close("incomplete"))] == ["ItemDone"]
+    assert [event[0] for event in summary(builder.close("incomplete"))] == ["ItemDone"]
     assert [item.status for item in history] == ["incomplete"]
 
 
@@ -223,7 +223,7 @@ def test_item_that_was_removed_meanwhile(builder: ResponseBuilder, history: Hist
     """An item that a client removes while it is in progress is not added again at its end."""
     list(builder.add(Delta("Hel")))
     history.remove(builder.shown[0].id)
-    assert told(builder.close()) == [("ItemDone", 0, "completed")]
+    assert summary(builder.close()) == [("ItemDone", 0, "completed")]
     assert list(history) == []
 
 

@@ -89,7 +89,7 @@ async def test_tool_without_parameters(asked: list[dict[str, Any]]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "problem"),
     [
         ('{"sides": 7}', "the arguments do not fit, at $.sides: 7 is not one of [6, 20]"),
         ("{}", "the arguments do not fit, at $: 'sides' is a required property"),
@@ -104,10 +104,10 @@ async def test_tool_without_parameters(asked: list[dict[str, Any]]) -> None:
         ("roll two", "the arguments are no JSON: expected value at line 1 column 1"),
     ],
 )
-async def test_arguments_that_do_not_fit(asked: list[dict[str, Any]], arguments: str, told: str) -> None:
+async def test_arguments_that_do_not_fit(asked: list[dict[str, Any]], arguments: str, problem: str) -> None:
     """Arguments are checked before the character runs, and the model receives the mistake."""
     world = World(Asked)
-    assert await world.result(arguments) == f"Error: {told}"
+    assert await world.result(arguments) == f"Error: {problem}"
     assert (asked, world.sample("tool_errors_total", error_type="BadArguments")) == ([], 1)
 
 
@@ -168,7 +168,7 @@ class Talkative(Kind):
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "problem"),
     [
         (ZeroDivisionError("no sides"), "Error: ZeroDivisionError: no sides"),
         (SystemExit(3), "Error: SystemExit: 3"),
@@ -178,11 +178,11 @@ class Talkative(Kind):
     ],
     ids=lambda value: type(value).__name__,
 )
-async def test_tool_that_raises(error: BaseException, told: str) -> None:
+async def test_tool_that_raises(error: BaseException, problem: str) -> None:
     """Any exception of a tool is the result for the model, and is counted by its class."""
     Raising.error = error
     world = World(Raising)
-    assert await world.result() == told
+    assert await world.result() == problem
     assert world.sample("tool_errors_total", error_type=type(error).__name__) == 1
     assert world.sample("tool_latency_seconds_count") == 1
 
@@ -211,7 +211,7 @@ async def test_tool_that_hangs() -> None:
 
 
 @pytest.mark.parametrize(("tools", "known"), [((ROLL, tool("flip")), "roll, flip"), ((), "none")])
-async def test_tool_that_nobody_has(tools: Sequence[Tool], known: str) -> None:
+async def test_unknown_tool(tools: Sequence[Tool], known: str) -> None:
     """A model that calls an unknown tool receives the list of tools."""
     world = World(tools=tools)
     assert await world.result(name="fly") == f"Error: there is no tool 'fly'; there are: {known}"

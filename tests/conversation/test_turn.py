@@ -64,7 +64,7 @@ def kept(history: History) -> list[tuple[str, str]]:
     return [(type(item).__name__, item.status) for item in history]
 
 
-# What is told
+# Texts and events
 
 
 async def test_answer_is_a_stream_of_events() -> None:
@@ -89,13 +89,13 @@ async def test_answer_is_a_stream_of_events() -> None:
     assert turn.ended is last
 
 
-async def test_words_are_told_before_the_model_is_done() -> None:
+async def test_words_are_sent_before_the_model_is_done() -> None:
     """Text is sent before the model has finished, also with tools."""
     pause = asyncio.Event()
     turn = make_conversation(ScriptedModel(["Hel", pause, "lo"]), make_character(tools=[ROLL])).respond()
     async with aclosing(turn.events()) as events:
-        heard = [await anext(events), await anext(events), await anext(events)]
-        assert words(heard) == "Hel"
+        received = [await anext(events), await anext(events), await anext(events)]
+        assert words(received) == "Hel"
         pause.set()
         assert words([event async for event in events]) == "lo"
 
@@ -127,9 +127,9 @@ async def test_answer_that_the_model_cut(finish: FinishReason, reason: str) -> N
 
 async def test_one_system_message_at_the_front() -> None:
     """The first message has the character's prompt, the client's instructions and the system messages at the front."""
-    said = [message("Rule one.", "system"), message("Rule two.", "system"), message("Hi")]
+    earlier = [message("Rule one.", "system"), message("Rule two.", "system"), message("Hi")]
     model = ScriptedModel()
-    await events_of(make_conversation(model, None, *said).respond(TurnOptions(instructions="Be brief.")))
+    await events_of(make_conversation(model, None, *earlier).respond(TurnOptions(instructions="Be brief.")))
     assert model.messages == [
         {"role": "system", "content": "Be kind.\n\nBe brief.\n\nRule one.\n\nRule two."},
         {"role": "user", "content": "Hi"},
@@ -157,11 +157,11 @@ async def test_empty_prompt_is_no_paragraph() -> None:
     assert contents(model)[0] == "Be brief."
 
 
-@pytest.mark.parametrize("said", [[message("Rule.", "system")], [message("Welcome.", "assistant")]])
-async def test_user_who_has_said_nothing(said: list[Item]) -> None:
+@pytest.mark.parametrize("earlier", [[message("Rule.", "system")], [message("Welcome.", "assistant")]])
+async def test_conversation_without_a_message_of_the_user(earlier: list[Item]) -> None:
     """Servers that refuse a request without a user's message get one, at the front; the history does not."""
     model = ScriptedModel()
-    conversation = make_conversation(model, None, *said)
+    conversation = make_conversation(model, None, *earlier)
     await events_of(conversation.respond())
     assert model.messages[1] == {"role": "user", "content": "Hello."}
     assert len(conversation.history) == 2
@@ -189,7 +189,7 @@ async def test_choice_between_no_tools_is_not_sent() -> None:
     assert (list(model.requests[0].tools), model.requests[0].tool_choice) == ([], None)
 
 
-async def test_what_is_said_meanwhile_is_for_the_next_turn() -> None:
+async def test_an_item_added_during_a_turn_is_for_the_next() -> None:
     """An item that is added after the start of a turn is not sent in it."""
     model = ScriptedModel()
     conversation = make_conversation(model)
@@ -204,16 +204,16 @@ async def test_what_is_said_meanwhile_is_for_the_next_turn() -> None:
 async def test_long_conversation_is_cut_at_the_front() -> None:
     """A model is sent as many tokens as the setting allows, at four characters each, oldest turns first."""
     model = ScriptedModel()
-    said = [
+    earlier = [
         message("x" * 20),
         message("old", "assistant"),
         message("y" * 20),
         message("new", "assistant"),
         message("?"),
     ]
-    await events_of(make_conversation(model, None, *said, history_tokens=6).respond())
+    await events_of(make_conversation(model, None, *earlier, history_tokens=6).respond())
     assert contents(model) == ["Be kind.", "y" * 20, "new", "?"]
-    assert len(make_conversation(model, None, *said).history) == 5
+    assert len(make_conversation(model, None, *earlier).history) == 5
 
 
 async def test_length_of_tokens_is_learnt_from_the_model() -> None:
@@ -270,15 +270,16 @@ async def test_greeting_without_a_prompt() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "earlier",
     [message("Hi"), message("Hi", "assistant"), FunctionOutput(call_id="1", output="4")],
     ids=["user", "assistant", "output"],
 )
-async def test_no_greeting_when_somebody_has_spoken(said: Item) -> None:
+async def test_no_greeting_after_a_message(earlier: Item) -> None:
     """In a conversation with messages the model is requested."""
     model = ScriptedModel(["Yes?"])
     assert (
-        words(await events_of(make_conversation(model, make_character(greetings=["Ahoy!"]), said).respond())) == "Yes?"
+        words(await events_of(make_conversation(model, make_character(greetings=["Ahoy!"]), earlier).respond()))
+        == "Yes?"
     )
 
 
@@ -331,8 +332,8 @@ async def test_prompt_that_fails(outcome: Any, found: str, caplog: pytest.LogCap
     Broken.outcomes = iter([outcome, "Be kind."])
     conversation = make_conversation(ScriptedModel(["Hi."]), make_character(Broken))
     last = await end_of(conversation.respond())
-    told = f"The character 'Ada' could not make its prompt ({found})."
-    assert (last.outcome, last.items, last.failure) == ("failed", (), TurnFailure("prompt_failed", told))
+    sentence = f"The character 'Ada' could not make its prompt ({found})."
+    assert (last.outcome, last.items, last.failure) == ("failed", (), TurnFailure("prompt_failed", sentence))
     assert "test_turn.py" in caplog.text
     assert words(await events_of(conversation.respond())) == "Hi."
 
@@ -411,7 +412,7 @@ async def test_character_answers_its_own_call() -> None:
     assert result == {"role": "tool", "tool_call_id": "call_1", "content": "roll did [('n', 2)]"}
 
 
-async def test_words_before_a_call_are_told() -> None:
+async def test_words_before_a_call_are_sent() -> None:
     """The text of a model before a call is sent, and shares the message of the call."""
     model = ScriptedModel(["Let me see. ", call("roll")], ["A two."])
     events = await events_of(make_conversation(model, make_character(tools=[ROLL])).respond())
@@ -463,12 +464,14 @@ async def test_calls_beyond_the_limit_are_not_run() -> None:
     assert sample(conversation, "tool_calls_total") == 2
 
 
-@pytest.mark.parametrize(("wished", "later"), [("required", "auto"), ({"type": "function"}, "auto"), (None, None)])
-async def test_what_was_required_is_required_once(wished: Any, later: Any) -> None:
+@pytest.mark.parametrize(("tool_choice", "later"), [("required", "auto"), ({"type": "function"}, "auto"), (None, None)])
+async def test_a_required_call_is_required_once(tool_choice: Any, later: Any) -> None:
     """A call that was required has been made in the first round; else the model would call for ever."""
     model = ScriptedModel([call("roll")], ["Done."])
-    await events_of(make_conversation(model, make_character(tools=[ROLL])).respond(TurnOptions(tool_choice=wished)))
-    assert [request.tool_choice for request in model.requests] == [wished, later]
+    await events_of(
+        make_conversation(model, make_character(tools=[ROLL])).respond(TurnOptions(tool_choice=tool_choice))
+    )
+    assert [request.tool_choice for request in model.requests] == [tool_choice, later]
 
 
 async def test_calls_of_one_message_run_at_the_same_time() -> None:
@@ -488,7 +491,7 @@ async def test_calls_of_one_message_run_at_the_same_time() -> None:
     ]
 
 
-async def test_tool_that_fails_is_told_to_the_model() -> None:
+async def test_error_of_a_tool_is_sent_to_the_model() -> None:
     """The error of a tool is sent to the model, and the turn continues."""
 
     class Clumsy(Kind):
@@ -522,7 +525,7 @@ async def test_tool_that_hangs() -> None:
     assert model.messages[-1]["content"] == "Error: the tool was not finished after 0.2 s"
 
 
-async def test_tool_that_nobody_has() -> None:
+async def test_unknown_tool() -> None:
     """The call of an unknown tool is an error that is sent to the model, not a call for the client."""
     model = ScriptedModel([call("fly")], ["Sorry."])
     events = await events_of(make_conversation(model).respond(TurnOptions(tools=[DOOR])))
@@ -602,22 +605,22 @@ async def test_client_has_a_tool_of_the_same_name() -> None:
 
 async def paused(turn: Turn, model: ScriptedModel) -> tuple[asyncio.Task[list[TurnEvent]], list[TurnEvent]]:
     """Read a turn in a task of its own until the model pauses; the task checks that nothing is left of a cancel."""
-    heard: list[TurnEvent] = []
+    received: list[TurnEvent] = []
 
     async def read() -> list[TurnEvent]:
         async with aclosing(turn.events()) as events:
             async for event in events:
-                heard.append(event)  # noqa: PERF401 (it is looked at while it grows)
+                received.append(event)  # noqa: PERF401 (it is looked at while it grows)
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0
         await asyncio.sleep(0)
-        return heard
+        return received
 
     reading = asyncio.create_task(read())
     async with asyncio.timeout(LIMIT):
         await model.pausing.wait()
-    return reading, heard
+    return reading, received
 
 
 async def finished(reading: asyncio.Task[list[TurnEvent]]) -> TurnEnded:
@@ -631,10 +634,10 @@ async def test_cancel_before_the_first_words() -> None:
     """A turn that is cancelled before its first text ends without items, and the model is stopped."""
     model = ScriptedModel([asyncio.Event()])
     conversation = make_conversation(model)
-    reading, heard = await paused(turn := conversation.respond(), model)
+    reading, received = await paused(turn := conversation.respond(), model)
     turn.cancel()
     last = await finished(reading)
-    assert (last.outcome, last.reason, last.items, heard) == (
+    assert (last.outcome, last.reason, last.items, received) == (
         "cancelled",
         "client_cancelled",
         (),
@@ -648,10 +651,10 @@ async def test_cancel_in_the_middle() -> None:
     """The text of a cancelled turn stays in the history as incomplete, and its end is sent."""
     model = ScriptedModel(["Hel", asyncio.Event(), "lo"])
     conversation = make_conversation(model)
-    reading, heard = await paused(turn := conversation.respond(), model)
+    reading, received = await paused(turn := conversation.respond(), model)
     turn.cancel("turn_detected")
     last = await finished(reading)
-    assert [type(event).__name__ for event in heard[1:]] == ["ItemAdded", "TextDelta", "ItemDone", "TurnEnded"]
+    assert [type(event).__name__ for event in received[1:]] == ["ItemAdded", "TextDelta", "ItemDone", "TurnEnded"]
     assert (last.outcome, last.reason, last.items[0].status) == ("cancelled", "turn_detected", "incomplete")
     assert (kept(conversation.history)[1:], model.ended) == ([("Message", "incomplete")], 1)
 
@@ -680,14 +683,14 @@ async def test_cancel_while_the_reader_is_busy() -> None:
     """A cancel does not interrupt a reader that waits for its own socket, and ends the events for it."""
     model = ScriptedModel(["Hel", "lo"])
     turn = make_conversation(model).respond()
-    heard: list[TurnEvent] = []
+    received: list[TurnEvent] = []
     async with aclosing(turn.events()) as events:
         async for event in events:
-            heard.append(event)
-            if len(heard) == 3:
+            received.append(event)
+            if len(received) == 3:
                 turn.cancel()
                 await asyncio.sleep(0)
-    assert (words(heard), model.ended) == ("Hel", 1)
+    assert (words(received), model.ended) == ("Hel", 1)
     assert turn.ended is not None
     assert turn.ended.outcome == "cancelled"
 
@@ -857,10 +860,10 @@ class Stubborn(ScriptedModel):
 async def test_model_that_swallows_the_cancel() -> None:
     """A model that ignores its cancellation is not read any further, and no cancellation is left pending."""
     model = Stubborn("never mind")
-    reading, heard = await paused(turn := make_conversation(model).respond(), model)
+    reading, received = await paused(turn := make_conversation(model).respond(), model)
     turn.cancel()
     assert (await finished(reading)).outcome == "cancelled"
-    assert words(heard) in ("", "never mind")
+    assert words(received) in ("", "never mind")
 
 
 @pytest.mark.parametrize("error", [ModelError("unreachable", "Gone."), RuntimeError("closed")])
@@ -943,7 +946,7 @@ async def test_usage_is_estimated() -> None:
     assert last.usage == Usage(len("Be kind." + "Hello?") // 4, 2)
 
 
-async def test_usage_is_estimated_for_the_rounds_that_do_not_tell() -> None:
+async def test_usage_is_estimated_for_the_rounds_without_one() -> None:
     """Only rounds without a usage are estimated; tools count as input, arguments as output."""
     model = ScriptedModel([call("roll", "{}"), call("roll", '{"a": 1}', "b", 1)], ["Hi.", end(usage=Usage(20, 2))])
     last = await end_of(make_conversation(model, make_character(tools=[ROLL])).respond())
@@ -959,8 +962,8 @@ async def test_usage_of_a_round_is_estimated_from_that_round() -> None:
 
 async def test_usage_of_a_picture() -> None:
     """An image has the tokens of its setting, whatever its bytes."""
-    said = Message(role="user", parts=(Text("Look!"), Image("data:" + "x" * 90_000)))
-    assert (await end_of(make_conversation(None, None, said).respond())).usage.input_tokens == len(
+    earlier = Message(role="user", parts=(Text("Look!"), Image("data:" + "x" * 90_000)))
+    assert (await end_of(make_conversation(None, None, earlier).respond())).usage.input_tokens == len(
         "Be kind." + "Look!"
     ) // 4
 
@@ -1030,26 +1033,26 @@ STEPS = st.one_of(
 def test_every_turn_comes_to_an_orderly_end(scripts: list[list[Step]], cancelled_after: int) -> None:
     """Whatever a model sends, and whenever it is cancelled, each item begins and ends once, and then the turn ends."""
     conversation = make_conversation(ScriptedModel(*scripts), make_character(tools=[ROLL]), tool_rounds=2)
-    events = asyncio.run(_heard(conversation.respond(TurnOptions(tools=[DOOR])), cancelled_after))
+    events = asyncio.run(_events_until(conversation.respond(TurnOptions(tools=[DOOR])), cancelled_after))
     assert isinstance(last := events.pop(), TurnEnded)
     begun = [event.item for event in events if isinstance(event, ItemAdded)]
     done = [event.item for event in events if isinstance(event, ItemDone)]
     assert ([item.id for item in begun], tuple(done)) == ([item.id for item in done], last.items)
-    assert [_said_of(item.id, events) for item in done] == [_text(item) for item in done]
+    assert [_text_sent(item.id, events) for item in done] == [_text(item) for item in done]
     assert [item for item in conversation.history if not item.hidden][1:] == done
 
 
-async def _heard(turn: Turn, cancelled_after: int) -> list[TurnEvent]:
-    heard: list[TurnEvent] = []
+async def _events_until(turn: Turn, cancelled_after: int) -> list[TurnEvent]:
+    received: list[TurnEvent] = []
     async with asyncio.timeout(LIMIT), aclosing(turn.events()) as events:
         async for event in events:
-            heard.append(event)
-            if len(heard) == cancelled_after:
+            received.append(event)
+            if len(received) == cancelled_after:
                 turn.cancel()
-    return heard
+    return received
 
 
-def _said_of(item_id: str, events: list[TurnEvent]) -> str:
+def _text_sent(item_id: str, events: list[TurnEvent]) -> str:
     deltas = [event for event in events if isinstance(event, (TextDelta, ArgumentsDelta))]
     return "".join(delta.text for delta in deltas if delta.item_id == item_id)
 
