@@ -97,14 +97,14 @@ def free_port() -> str:
         return str(found.getsockname()[1])
 
 
-async def output(*command: str, said: str = "", **environment: str) -> tuple[int | None, str, str]:
-    """Return exit status, standard output and standard error of a command with *said* as its input."""
+async def output(*command: str, stdin: str = "", **environment: str) -> tuple[int | None, str, str]:
+    """Return exit status, standard output and standard error of a command with *stdin* as its input."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
         *command, stdin=pipe, stdout=pipe, stderr=pipe, env=ENVIRONMENT | environment
     )
     try:
-        out, err = await asyncio.wait_for(process.communicate(said.encode()), PATIENCE)
+        out, err = await asyncio.wait_for(process.communicate(stdin.encode()), PATIENCE)
     finally:
         if process.returncode is None:
             process.kill()
@@ -176,8 +176,8 @@ class BlockingServer:
         return self.request("GET", path)
 
     def reload(self, directory: Path | str | None = None, **fields: Any) -> tuple[int, Any]:
-        wish = fields if directory is None else {"directory": str(directory), **fields}
-        return self.request("POST", "/v1/characters/reload", wish)
+        payload = fields if directory is None else {"directory": str(directory), **fields}
+        return self.request("POST", "/v1/characters/reload", payload)
 
     def names(self) -> list[str]:
         return [entry["name"] for entry in self.get("/v1/characters")[1]["characters"]]

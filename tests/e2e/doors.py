@@ -156,7 +156,7 @@ class Visit(ABC):
         """Request a response."""
 
     @abstractmethod
-    async def heard(self) -> None:
+    async def first_words(self) -> None:
         """Wait for the first words, where a client gets them before the last."""
 
     @abstractmethod
@@ -206,7 +206,7 @@ class Socket(Visit):
             pass
         return event["error"]
 
-    async def heard(self) -> None:
+    async def first_words(self) -> None:
         while not self.text:
             await self.next()
 
@@ -251,8 +251,8 @@ class Ga(Socket):
 
     async def ask(self) -> None:
         self.text = ""
-        said = [{"type": "input_text", "text": "Hi"}]
-        await self.send("conversation.item.create", item={"type": "message", "role": "user", "content": said})
+        parts = [{"type": "input_text", "text": "Hi"}]
+        await self.send("conversation.item.create", item={"type": "message", "role": "user", "content": parts})
         await self.send("response.create")
 
     async def ending(self) -> Ending:
@@ -327,7 +327,7 @@ class Plain(Visit):
         self._begun = asyncio.Event()
         self._asking = asyncio.create_task(self._asked())
 
-    async def heard(self) -> None:
+    async def first_words(self) -> None:
         pass  # there are no first words
 
     async def ending(self) -> Ending:
@@ -381,7 +381,7 @@ class Streamed(Plain):
 
     stream = True
 
-    async def heard(self) -> None:
+    async def first_words(self) -> None:
         async with asyncio.timeout(LIMIT):
             await self._begun.wait()
 

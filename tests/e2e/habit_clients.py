@@ -19,7 +19,7 @@ FUNCTION = {"name": "door", "parameters": {"type": "object"}}
 
 
 @dataclass(frozen=True)
-class Heard:
+class Reply:
     """What a client receives in one turn: text, the id of a call of its tool, or an error."""
 
     text: str = ""
@@ -38,8 +38,8 @@ class Talk(ABC):
         self.tools = False
         self.turns = 0
 
-    async def say(self) -> Heard:
-        """Say something, and return the response."""
+    async def send_text(self) -> Reply:
+        """Send a message, and return the response."""
         self.turns += 1
         await self.add("user", "Hello?")
         if self.turns > 1:
@@ -48,14 +48,14 @@ class Talk(ABC):
         return await self.respond()
 
     async def cancel(self, upstream: StrictUpstream) -> None:
-        """Say something, and cancel the response after the first word."""
+        """Send a message, and cancel the response after the first word."""
         self.turns += 1
         await self.add("user", "Tell me a story.")
         responding = asyncio.create_task(self.respond())
         await asyncio.wait_for(upstream.pausing.wait(), LIMIT)
         await self.stop(responding)
 
-    async def stop(self, responding: asyncio.Task[Heard]) -> None:
+    async def stop(self, responding: asyncio.Task[Reply]) -> None:
         """Cancel a response by closing the connection."""
         responding.cancel()
         await asyncio.wait([responding])
@@ -69,7 +69,7 @@ class Talk(ABC):
         """Add the result of a call."""
 
     @abstractmethod
-    async def respond(self) -> Heard:
+    async def respond(self) -> Reply:
         """Request a response, and add it to the conversation."""
 
     async def close(self) -> None:
@@ -93,7 +93,7 @@ class Chat(Talk):
     async def add_result(self, call: str) -> None:
         self.messages.append({"role": "tool", "tool_call_id": call, "content": ""})
 
-    async def respond(self) -> Heard:
+    async def respond(self) -> Reply:
         body: dict[str, Any] = {"model": "Ada", "messages": self.messages, "stream": self.stream}
         body |= {"max_completion_tokens": 50, "parallel_tool_calls": False}
         if self.tools:
@@ -102,8 +102,8 @@ class Chat(Talk):
             text = await response.text()
         messages = self._messages(text)
         if "error" in messages[-1]:
-            return Heard(error=messages[-1]["error"]["message"])
-        return self._heard(messages)
+            return Reply(error=messages[-1]["error"]["message"])
+        return self._reply(messages)
 
     def _messages(self, text: str) -> list[Any]:
         if not text.startswith("data: "):
@@ -112,16 +112,16 @@ class Chat(Talk):
         chunks = [json.loads(event[6:]) for event in text.split("\n\n") if event.startswith("data: {")]
         return [chunk if "error" in chunk else chunk["choices"][0]["delta"] for chunk in chunks]
 
-    def _heard(self, pieces: Sequence[Any]) -> Heard:
+    def _reply(self, pieces: Sequence[Any]) -> Reply:
         text = "".join(piece.get("content") or "" for piece in pieces)
         calls = [call for piece in pieces for call in piece.get("tool_calls") or () if "id" in call]
         message = {"role": "assistant", "content": text or None}
         if not calls:
             self.messages.append(message)
-            return Heard(text)
+            return Reply(text)
         called = {"id": calls[0]["id"], "type": "function", "function": {"name": "door", "arguments": "{}"}}
         self.messages.append(message | {"tool_calls": [called]})
-        return Heard(text, called["id"])
+        return Reply(text, called["id"])
 
 
 class StreamedChat(Chat):
@@ -144,16 +144,16 @@ class Responses(Talk):
     async def add_result(self, call: str) -> None:
         self.input.append({"type": "function_call_output", "call_id": call, "output": ""})
 
-    async def respond(self) -> Heard:
+    async def respond(self) -> Reply:
         body: dict[str, Any] = {"model": "Ada", "input": self.input, "previous_response_id": self.previous}
         if self.tools:
             body["tools"] = [{"type": "function", **FUNCTION}]
         async with self.client.post("/v1/responses", json=body) as response:
             found = await response.json()
         if response.status != 200:
-            return Heard(error=found["error"]["message"])
+            return Reply(error=found["error"]["message"])
         self.input, self.previous = [], found["id"]
-        return heard(found["output"])
+        return reply(found["output"])
 
 
 class Realtime(Talk):
@@ -174,7 +174,7 @@ class Realtime(Talk):
         item = {"type": "function_call_output", "call_id": call, "output": ""}
         await self.send("conversation.item.create", item=item)
 
-    async def respond(self) -> Heard:
+    async def respond(self) -> Reply:
         tools = [{"type": "function", **FUNCTION}] if self.tools else []
         await self.send("response.create", response={"tools": tools})
         assert self.ws is not None
@@ -182,10 +182,10 @@ class Realtime(Talk):
             assert event["type"] != "error", event
         response = event["response"]
         if response["status"] == "failed":
-            return Heard(error=response["status_details"]["error"]["message"])
-        return heard(response["output"])
+            return Reply(error=response["status_details"]["error"]["message"])
+        return reply(response["output"])
 
-    async def stop(self, responding: asyncio.Task[Heard]) -> None:
+    async def stop(self, responding: asyncio.Task[Reply]) -> None:
         await self.send("response.cancel")
         await asyncio.wait_for(responding, LIMIT)
 
@@ -202,24 +202,24 @@ class UnmuteTalk(Talk):
     has_tools = False
 
     async def add(self, role: str, text: str) -> None:
-        pass  # it can only be heard
+        pass  # its responses can only be received
 
     async def add_result(self, call: str) -> None:
         raise NotImplementedError
 
-    async def respond(self) -> Heard:
+    async def respond(self) -> Reply:
         visit = Unmute(self.client)
         try:
             ending = await visit.turn()
-            return Heard(visit.text, error=ending.message)
+            return Reply(visit.text, error=ending.message)
         finally:
             await visit.leave()
 
 
-def heard(output: Sequence[Any]) -> Heard:
+def reply(output: Sequence[Any]) -> Reply:
     """Return what the items of a response hold."""
     text = "".join(part.get("text", "") for item in output for part in item.get("content", ()))
-    return Heard(text, next((item["call_id"] for item in output if item["type"] == "function_call"), ""))
+    return Reply(text, next((item["call_id"] for item in output if item["type"] == "function_call"), ""))
 
 
 DOORS: tuple[type[Talk], ...] = (Chat, StreamedChat, Responses, Realtime, BetaRealtime, UnmuteTalk)

@@ -235,8 +235,8 @@ def test_different_reloads_run_in_order(server: BlockingServer, tmp_path: Path) 
     ]
 
 
-async def _post(session: aiohttp.ClientSession, wish: dict[str, Any]) -> Any:
-    async with session.post(RELOAD, json=wish) as reply:
+async def _post(session: aiohttp.ClientSession, payload: dict[str, Any]) -> Any:
+    async with session.post(RELOAD, json=payload) as reply:
         assert reply.status == 200
         return await reply.json()
 
@@ -403,7 +403,7 @@ def test_second_sigterm_is_no_harm(own_server: BlockingServer) -> None:
 
 def test_callers_of_every_kind_at_once(server: BlockingServer) -> None:
     """Of mixed good and bad requests each gets its own response."""
-    wishes: list[bytes] = [b"{}", b'{"dry_run": true}', b"[", b'{"directory": "/missing"}'] * 20
+    payloads: list[bytes] = [b"{}", b'{"dry_run": true}', b"[", b'{"directory": "/missing"}'] * 20
     with ThreadPoolExecutor(20) as pool:
-        statuses = list(pool.map(lambda wish: answer(send(server, wish))[0], wishes))
+        statuses = list(pool.map(lambda payload: answer(send(server, payload))[0], payloads))
     assert statuses == [200, 200, 400, 404] * 20

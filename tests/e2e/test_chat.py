@@ -104,9 +104,9 @@ async def slow(directory: Path, llmock: LLMock) -> AsyncIterator[Server]:
         yield server
 
 
-async def chat(*arguments: str, said: str = "", **environment: str) -> tuple[int | None, str, str]:
+async def chat(*arguments: str, stdin: str = "", **environment: str) -> tuple[int | None, str, str]:
     """Exit status, standard output and standard error of a chat through pipes."""
-    return await output(*CHAT, *arguments, said=said, **environment)
+    return await output(*CHAT, *arguments, stdin=stdin, **environment)
 
 
 # In a pipe
@@ -114,49 +114,49 @@ async def chat(*arguments: str, said: str = "", **environment: str) -> tuple[int
 
 async def test_each_line_is_answered(server: BlockingServer) -> None:
     """Three lines of input have three replies, and status 0 at the end of the input."""
-    status, said, complaint = await chat("Ada", "--url", server.url, said="Hello!\nWho are you?\nGoodbye!\n")
-    answers = said.rstrip().splitlines()
+    status, out, complaint = await chat("Ada", "--url", server.url, stdin="Hello!\nWho are you?\nGoodbye!\n")
+    answers = out.rstrip().splitlines()
     assert (status, complaint, len(answers)) == (0, "", 3)
     assert all(answer.startswith("Ada: ") and len(answer) > 10 for answer in answers)
 
 
 async def test_blank_lines_are_not_sent(server: BlockingServer) -> None:
     """Lines without a word are passed over, and a last line without its end is a line."""
-    status, said, _ = await chat("Ada", "--url", server.url, said="\n   \nHello!")
-    assert (status, said.count("Ada: ")) == (0, 1)
+    status, out, _ = await chat("Ada", "--url", server.url, stdin="\n   \nHello!")
+    assert (status, out.count("Ada: ")) == (0, 1)
 
 
-async def test_nothing_said_is_nothing_answered(server: BlockingServer) -> None:
+async def test_no_input_has_no_reply(server: BlockingServer) -> None:
     """In a pipe without input there is no reply and no greeting."""
-    status, said, complaint = await chat("Ada", "--url", server.url)
-    assert (status, said.strip(), complaint) == (0, "", "")
+    status, out, complaint = await chat("Ada", "--url", server.url)
+    assert (status, out.strip(), complaint) == (0, "", "")
 
 
 async def test_without_a_name_the_server_chooses(server: BlockingServer) -> None:
     """Without a name the chat is with the first good character."""
-    status, said, _ = await chat("--url", server.url, said="Hello!\n")
-    assert (status, said.startswith("Ada: ")) == (0, True)
+    status, out, _ = await chat("--url", server.url, stdin="Hello!\n")
+    assert (status, out.startswith("Ada: ")) == (0, True)
 
 
 async def test_earlier_messages_are_known(server: BlockingServer) -> None:
     """All lines are one conversation."""
-    _, said, _ = await chat("Zoe", "--url", server.url, said="My name is Xaver.\nWhat is my name?\n")
-    assert "Xaver" in said.splitlines()[1]
+    _, out, _ = await chat("Zoe", "--url", server.url, stdin="My name is Xaver.\nWhat is my name?\n")
+    assert "Xaver" in out.splitlines()[1]
 
 
 async def test_unknown_character(server: BlockingServer) -> None:
     """An unknown name ends with 1, and the known names are printed."""
-    status, said, complaint = await chat("Nobody", "--url", server.url, said="Hello!\n")
-    assert (status, said) == (1, "")
+    status, out, complaint = await chat("Nobody", "--url", server.url, stdin="Hello!\n")
+    assert (status, out) == (1, "")
     assert complaint == f"charhost: there is no Nobody at {server.url}; there are Ada, Zoe\n"
 
 
 async def test_no_server() -> None:
     """Without a server the status is 3, with the address and the command that starts one."""
     url = f"http://127.0.0.1:{free_port()}"
-    status, _, complaint = await chat("--url", url, said="Hello!\n")
-    said = f"charhost: no server answers at {url}; start one with charhost serve, or name it with --url\n"
-    assert (status, complaint) == (3, said)
+    status, _, complaint = await chat("--url", url, stdin="Hello!\n")
+    out = f"charhost: no server answers at {url}; start one with charhost serve, or name it with --url\n"
+    assert (status, complaint) == (3, out)
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "localhost:8000", "ftp://127.0.0.1/", "http://"])
@@ -176,12 +176,12 @@ async def test_key_comes_from_the_environment(directory: Path, monkeypatch: pyte
     """A required key is read from CHARHOST_API_KEY; a wrong or missing one is status 4 with the reason."""
     monkeypatch.setitem(ENVIRONMENT, "CHARHOST_API_KEY", "s3cret")
     async with running(directory) as server:
-        allowed, said, _ = await chat("Ada", "--url", server.url, said="Hello!\n")
+        allowed, out, _ = await chat("Ada", "--url", server.url, stdin="Hello!\n")
         refused, _, complaint = await chat("Ada", "--url", server.url, CHARHOST_API_KEY="wrong")
         monkeypatch.delitem(ENVIRONMENT, "CHARHOST_API_KEY")
         unknown, _, missing = await chat("Ada", "--url", server.url)
     assert (allowed, refused, unknown) == (0, 4, 4)
-    assert said.startswith("Ada: ")
+    assert out.startswith("Ada: ")
     source = "  The key is read from CHARHOST_API_KEY or CHARHOST_API_KEY_FILE."
     assert complaint.splitlines()[1:] == ["  The API key is wrong.", source]
     assert missing.splitlines()[1:] == ["  The API key is missing: send Authorization: Bearer KEY.", source]
@@ -191,8 +191,8 @@ async def test_failed_response_is_reported_and_the_conversation_continues(direct
     """A failure of the model is printed instead of the reply, and the chat continues."""
     async with running(directory, "--llm-url", llmock.base_url("openai"), "--llm-model", "x") as server:
         (await asked_for_models(llmock)).fail(500).reply("Now I can.")
-        status, said, _ = await chat("Ada", "--url", server.url, said="Hello!\nAnd now?\n")
-    first, second = said.rstrip().splitlines()
+        status, out, _ = await chat("Ada", "--url", server.url, stdin="Hello!\nAnd now?\n")
+    first, second = out.rstrip().splitlines()
     assert (status, first[:7], first[-1]) == (0, "Ada:  (", ")")
     assert second == "Ada: Now I can."
 
@@ -289,7 +289,7 @@ async def test_reload_in_the_middle_of_an_answer(slow: Server) -> None:
 async def test_line_that_meets_a_reload_is_answered(aiohttp_server: Any) -> None:
     """A line that was sent to an ending session is sent again after the resume."""
     farewell = {"type": "error", "error": {"code": "characters_reloaded", "message": "Bye.", "retry_after_ms": 0}}
-    heard: list[str] = []
+    kinds: list[str] = []
     resumed: list[str | None] = []
 
     async def realtime(request: web.Request) -> web.WebSocketResponse:
@@ -298,11 +298,11 @@ async def test_line_that_meets_a_reload_is_answered(aiohttp_server: Any) -> None
         await ws.prepare(request)
         await ws.send_json({"type": "session.created", "session": {"id": "sess_1", "model": "Ada"}})
         async for message in ws:
-            heard.append(message.json()["type"])
-            if len(heard) == 2:
+            kinds.append(message.json()["type"])
+            if len(kinds) == 2:
                 await ws.send_json(farewell)
                 await ws.close(code=1012)
-            elif len(heard) == 4:
+            elif len(kinds) == 4:
                 await ws.send_json({"type": "response.created"})
                 await ws.send_json({"type": "response.output_text.delta", "delta": "Hello!"})
                 await ws.send_json({"type": "response.done", "response": {"status_details": None}})
@@ -310,9 +310,9 @@ async def test_line_that_meets_a_reload_is_answered(aiohttp_server: Any) -> None
 
     app = web.Application()
     app.add_routes([web.get("/v1/realtime", realtime)])
-    status, said, _ = await chat("--url", str((await aiohttp_server(app)).make_url("/")), said="Hello?\n")
-    assert (status, said.rstrip()) == (0, "Ada: Hello!")
-    assert heard == ["conversation.item.create", "response.create"] * 2
+    status, out, _ = await chat("--url", str((await aiohttp_server(app)).make_url("/")), stdin="Hello?\n")
+    assert (status, out.rstrip()) == (0, "Ada: Hello!")
+    assert kinds == ["conversation.item.create", "response.create"] * 2
     assert resumed == [None, "sess_1"]
 
 
@@ -380,7 +380,7 @@ async def test_server_that_stays_away_is_given_up(aiohttp_server: Any) -> None:
     app.add_routes([web.get("/v1/realtime", realtime)])
     url = str((await aiohttp_server(app)).make_url("")).rstrip("/")
     code = "import sys; from charhost.cli import main; sys.modules['charhost.cli.chat']._PAUSES = (0, 0); main()"
-    status, _, complaint = await output(sys.executable, "-c", code, "chat", "--url", url, said="Hello?\n")
-    told = ["(the server went away; waiting for it)", f"charhost: {url} went away and did not come back"]
-    assert (status, complaint.splitlines()) == (3, told)
+    status, _, complaint = await output(sys.executable, "-c", code, "chat", "--url", url, stdin="Hello?\n")
+    expected = ["(the server went away; waiting for it)", f"charhost: {url} went away and did not come back"]
+    assert (status, complaint.splitlines()) == (3, expected)
     assert resumed == [None, "sess_1", "sess_1"]

@@ -39,7 +39,7 @@ _sources = count()
 
 
 class Peer(asyncio.Protocol):
-    """A WebSocket client without manners: it notes what it is sent, and does what a test says.
+    """A WebSocket client without manners: it notes what it is sent, and does what a test requests.
 
     `answer` is called with the payload of the server's close frame; by itself a peer answers it and hangs up.
     """
@@ -268,7 +268,7 @@ class Server:
 
         return list(await asyncio.gather(*(one() for _ in range(number))))
 
-    async def nobody_is_left(self) -> None:
+    async def no_session_is_left(self) -> None:
         """Wait until the server counts no session."""
         async with asyncio.timeout(LIMIT):
             while await self.metric("charhost_sessions_active"):
@@ -347,7 +347,7 @@ async def test_reading_clients_are_notified_while_others_are_silent_or_stuck(ser
     await asyncio.gather(*(peer.end() for peer in readers))
     assert Counter(peer.farewell for peer in readers) == {("characters_reloaded", 1012): len(readers)}
     assert report["sessions"] == {"policy": "close", "total": CROWD, "affected": CROWD}
-    await server.nobody_is_left()
+    await server.no_session_is_left()
     await server.serves_on()
 
 
@@ -374,7 +374,7 @@ async def test_the_reply_to_a_close_affects_no_other_client(
     other = await server.connect()
     await server.reload()
     assert await other.end() == 1012
-    await server.nobody_is_left()
+    await server.no_session_is_left()
     assert await odd.end() == 1012
     assert odd.fatal == "characters_reloaded"
     await server.serves_on()
@@ -399,7 +399,7 @@ async def test_one_stuck_client_delays_neither_the_answer_nor_another(server: Se
     await server.reload()
     assert await other.end() == 1012
     assert await server.metric("charhost_sessions_active") == 1
-    await server.nobody_is_left()
+    await server.no_session_is_left()
     await server.serves_on()
 
 
@@ -448,7 +448,7 @@ async def test_a_frame_of_25_mib_is_refused(server: Server) -> None:
     await server.serves_on()
 
 
-async def test_a_frame_that_only_says_it_is_large_is_refused(server: Server) -> None:
+async def test_a_frame_that_is_announced_as_large_is_refused(server: Server) -> None:
     """A frame is refused by its announced size, before its bytes."""
     peer = await server.connect()
     peer.send(head(TEXT, 1 << 40))
@@ -538,7 +538,7 @@ async def test_a_client_that_leaves_during_the_handshake_leaves_nothing(server: 
         peer.send(handshake(server.port)[:part])
         await asyncio.sleep(0)
         peer.transport.abort()
-    await server.nobody_is_left()
+    await server.no_session_is_left()
     await server.serves_on()
 
 
@@ -553,14 +553,14 @@ async def test_each_session_opened_during_a_reload_is_new_or_notified(server: Se
     async with asyncio.timeout(LIMIT):
         while set(found := await server.generations()) - {generation}:
             await asyncio.sleep(0.02)
-    told = [peer for peer in peers if peer.code is not None]
-    assert len(peers) == len(told) + found.get(generation, 0)
-    assert {peer.farewell for peer in told} == {("characters_reloaded", 1012)}
+    closed = [peer for peer in peers if peer.code is not None]
+    assert len(peers) == len(closed) + found.get(generation, 0)
+    assert {peer.farewell for peer in closed} == {("characters_reloaded", 1012)}
     await server.serves_on()
 
 
 @pytest.mark.usefixtures("many_files")
-async def test_shutdown_tells_a_thousand_sessions_and_ends(mortal: Server) -> None:
+async def test_shutdown_closes_a_thousand_sessions_and_ends(mortal: Server) -> None:
     """SIGTERM closes all clients that read with 1001, does not wait for the others, and ends with status 0."""
     readers = await mortal.crowd(990)
     stuck = [await mortal.connect(window=4096) for _ in range(10)]

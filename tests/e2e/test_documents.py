@@ -59,17 +59,17 @@ def test_every_page_has_an_example(page: Path) -> None:
 @needs_curl
 async def test_manual(here: Server) -> None:
     """A running server shows a page of the manual."""
-    status, said, _ = await output("sh", "-euc", block("manual", here), no_proxy="*")
-    assert (status, "<h1" in said) == (0, True)
+    status, printed, _ = await output("sh", "-euc", block("manual", here), no_proxy="*")
+    assert (status, "<h1" in printed) == (0, True)
 
 
 async def test_characters(tmp_path: Path) -> None:
     """The commands make a character, find no mistake in it, and show its prompt."""
     path = f"{Path(sys.executable).parent}:{ENVIRONMENT['PATH']}"
-    status, said, complaint = await output("sh", "-euc", example("characters"), HOME=str(tmp_path), PATH=path)
+    status, printed, complaint = await output("sh", "-euc", example("characters"), HOME=str(tmp_path), PATH=path)
     assert (status, complaint) == (0, "")
     assert (tmp_path / "my-characters" / "ada.py").is_file()
-    assert "You are Ada." in said
+    assert "You are Ada." in printed
 
 
 async def test_editing(tmp_path: Path) -> None:
@@ -111,8 +111,8 @@ async def test_settings(characters: Path) -> None:
     assert command[:2] == ["charhost", "serve"]
     async with running(characters, *command[2:], before=("env", *variables)) as server:
         assert server.url.endswith(f":{port}")
-        _, said, _ = await output("curl", "-sS", "--noproxy", "*", "-XPOST", *JSON, f"{server.url}{RELOAD_PATH}")
-        assert '"policy":"follow"' in said.replace(": ", ":")
+        _, printed, _ = await output("curl", "-sS", "--noproxy", "*", "-XPOST", *JSON, f"{server.url}{RELOAD_PATH}")
+        assert '"policy":"follow"' in printed.replace(": ", ":")
 
 
 @needs_curl
@@ -121,17 +121,17 @@ async def test_security(characters: Path) -> None:
     async with running(characters, before=("env", "CHARHOST_ADMIN_KEY=0123456789abcdef")) as server:
         for key, word in (("0123456789abcdef", '"outcome":"applied"'), ("another", '"code":"invalid_key"')):
             command = ("sh", "-euc", block("security", server))
-            _, said, _ = await output(*command, CHARHOST_ADMIN_KEY=key, no_proxy="*")
-            assert word in said.replace(": ", ":")
+            _, printed, _ = await output(*command, CHARHOST_ADMIN_KEY=key, no_proxy="*")
+            assert word in printed.replace(": ", ":")
 
 
 @needs_curl
 async def test_reloading(here: Server) -> None:
     """The request loads the directory, and the report is as the page has it."""
     command = block("reloading", here).replace("/home/user/my-characters", str(here.directory))
-    _, said, _ = await output("sh", "-euc", command, no_proxy="*")
+    _, printed, _ = await output("sh", "-euc", command, no_proxy="*")
     [shown] = [found for found in JSON_BLOCKS if "load_duration" in found]
-    assert json.loads(said).keys() == json.loads(shown).keys()
+    assert json.loads(printed).keys() == json.loads(shown).keys()
 
 
 @needs_curl
@@ -139,8 +139,8 @@ async def test_operating(here: Server) -> None:
     """The commands show the server's health, its characters, and its first load."""
     path = f"{Path(sys.executable).parent}:{ENVIRONMENT['PATH']}"
     command = ("sh", "-euc", block("operating", here))
-    status, said, complaint = await output(*command, no_proxy="*", PATH=path)
-    assert (status, '"ok":true' in said.replace(": ", ":"), "startup" in said) == (0, True, True), complaint
+    status, printed, complaint = await output(*command, no_proxy="*", PATH=path)
+    assert (status, '"ok":true' in printed.replace(": ", ":"), "startup" in printed) == (0, True, True), complaint
 
 
 async def test_performance() -> None:
@@ -148,8 +148,8 @@ async def test_performance() -> None:
     [command] = example("performance").splitlines()
     program, *arguments = shlex.split(command)
     assert program == "./scripts/bench"
-    status, said, complaint = await output("env", "-C", str(ROOT), *BENCH, *arguments)
-    assert (status, "| 10 " in said, "| 100 " in said) == (0, True, True), complaint
+    status, printed, complaint = await output("env", "-C", str(ROOT), *BENCH, *arguments)
+    assert (status, "| 10 " in printed, "| 100 " in printed) == (0, True, True), complaint
 
 
 async def test_development(client: Client) -> None:
@@ -163,37 +163,37 @@ async def test_development(client: Client) -> None:
 @needs_curl
 async def test_curl(here: Server) -> None:
     """curl prints the response as a stream of events, to its end."""
-    status, said, _ = await output("sh", "-euc", block("curl", here), no_proxy="*")
-    assert (status, said.rstrip().endswith("data: [DONE]")) == (0, True)
-    assert '"model":"Charlotte"' in said.replace(": ", ":")
+    status, printed, _ = await output("sh", "-euc", block("curl", here), no_proxy="*")
+    assert (status, printed.rstrip().endswith("data: [DONE]")) == (0, True)
+    assert '"model":"Charlotte"' in printed.replace(": ", ":")
 
 
 async def test_python(here: Server) -> None:
     """OpenAI's SDK prints a response from the WebSocket, and one from chat completions."""
-    status, said, complaint = await output(sys.executable, "-c", block("python", here), no_proxy="*")
-    assert (status, complaint, said.count(NOTICE)) == (0, "", 2)
+    status, printed, complaint = await output(sys.executable, "-c", block("python", here), no_proxy="*")
+    assert (status, complaint, printed.count(NOTICE)) == (0, "", 2)
 
 
 async def test_javascript(here: Server, packages: Path, tmp_path: Path) -> None:
     """OpenAI's agents print a response, and the program ends by itself."""
     (tmp_path / "node_modules").symlink_to(packages)
     (tmp_path / "talk.mjs").write_text(block("javascript", here))
-    status, said, complaint = await output("node", str(tmp_path / "talk.mjs"))
-    assert (status, NOTICE in said) == (0, True), complaint
+    status, printed, complaint = await output("node", str(tmp_path / "talk.mjs"))
+    assert (status, NOTICE in printed) == (0, True), complaint
 
 
 RELOAD = ("curl", "-sS", "--noproxy", "*", "-XPOST", "-HContent-Type: application/json")
 
 
-async def heard(process: asyncio.subprocess.Process, word: str, said: str = "") -> str:
+async def read_until(process: asyncio.subprocess.Process, word: str, printed: str = "") -> str:
     """Read the output of a program up to *word*, and return the text after it."""
     assert process.stdout is not None
     async with asyncio.timeout(PATIENCE):
-        while word not in said:
+        while word not in printed:
             piece = await process.stdout.read(1 << 16)
-            assert piece, (said, await process.stderr.read() if process.stderr else "")
-            said += piece.decode()
-    return said.partition(word)[2]
+            assert piece, (printed, await process.stderr.read() if process.stderr else "")
+            printed += piece.decode()
+    return printed.partition(word)[2]
 
 
 @needs_curl
@@ -204,15 +204,15 @@ async def test_resume(here: Server) -> None:
     command = (sys.executable, "-uc", block("resume", here))
     process = await asyncio.create_subprocess_exec(*command, stdout=pipe, stderr=pipe, env=environment)
     try:
-        said = await heard(process, NOTICE)
+        printed = await read_until(process, NOTICE)
         for _ in range(2):
             await output(*RELOAD, "-d{}", f"{here.url}/v1/characters/reload")
-            said = await heard(process, "Please reconnect.)", said)
-            said = await heard(process, " ", said)  # the stand-in makes itself known once in a conversation
-            assert NOTICE not in said
+            printed = await read_until(process, "Please reconnect.)", printed)
+            printed = await read_until(process, " ", printed)  # the stand-in makes itself known once in a conversation
+            assert NOTICE not in printed
         (here.directory / "charlotte.py").unlink()
         await output(*RELOAD, '-d{"sessions": "close_affected"}', f"{here.url}/v1/characters/reload")
-        await heard(process, "(The character 'Charlotte' was removed", said)
+        await read_until(process, "(The character 'Charlotte' was removed", printed)
         assert await asyncio.wait_for(process.wait(), PATIENCE) == 0
     finally:
         if process.returncode is None:

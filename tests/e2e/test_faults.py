@@ -125,7 +125,7 @@ async def crowd(client: Client, count: int) -> list[Ending]:
 # What the upstream does
 
 
-def telling(url: str) -> str:
+def secrets_of(url: str) -> str:
     """Return the secrets that no client may receive."""
     port = re.findall(r"\d+", url)[-2]
     return f"request to {url}/chat/completions with key {KEY} on port {port} failed"
@@ -144,12 +144,12 @@ async def too_many(line: Line) -> None:
     line.answer(b"", "429 Too Many Requests")
 
 
-def saying(body: str, kind: str = "text/event-stream") -> Script:
+def body_script(body: str, kind: str = "text/event-stream") -> Script:
     """Return a script that sends these bytes, with the address of the server in the place of `{}`."""
 
     async def script(line: Line) -> None:
         url = f"http://127.0.0.1:{line.writer.get_extra_info('sockname')[1]}/v1"
-        line.answer(body.replace("{}", telling(url)).encode(), kind=kind)
+        line.answer(body.replace("{}", secrets_of(url)).encode(), kind=kind)
 
     return script
 
@@ -162,7 +162,9 @@ FOR_A_TURN: Mapping[str, Any] = {"model": "big"}
 
 def refusing(status: int, **more: Any) -> Arrange:
     """Make llmock refuse one request with this status."""
-    return lambda mock, _: mock.fail(status, **({**FOR_A_TURN, "message": telling(mock.base_url())} | more)).base_url()
+    return lambda mock, _: mock.fail(
+        status, **({**FOR_A_TURN, "message": secrets_of(mock.base_url())} | more)
+    ).base_url()
 
 
 def breaking(name: str, **more: Any) -> Arrange:
@@ -209,10 +211,10 @@ FAULTS = {
     "dropped in the middle": Fault(breaking("disconnect", after_chunks=3), "truncated", words=2),
     "broken JSON": Fault(breaking("corrupt", after_chunks=3), "malformed", words=2),
     "ends early": Fault(breaking("truncate", after_chunks=3), "truncated", words=2),
-    "HTML": Fault(following(saying("<html>{}</html>", "text/html")), "malformed"),
-    "error at first": Fault(following(saying('data: {"error":{"message":"{}"}}\n\n')), "server_error"),
+    "HTML": Fault(following(body_script("<html>{}</html>", "text/html")), "malformed"),
+    "error at first": Fault(following(body_script('data: {"error":{"message":"{}"}}\n\n')), "server_error"),
     "error in the stream": Fault(
-        following(saying(ONE + 'data: {"error":{"message":"{}","code":500}}\n\n')), "server_error", words=1
+        following(body_script(ONE + 'data: {"error":{"message":"{}","code":500}}\n\n')), "server_error", words=1
     ),
 }
 
@@ -228,15 +230,15 @@ async def test_upstream_fails(
     url = fault.arrange(llmock.reply(" ".join(WORDS), times=None), upstream)
     client = await serve(llm_url=url, **fault.deadlines)
     visit = door(client)
-    assert_told(await visit.turn(), fault, door)
+    assert_error(await visit.turn(), fault, door)
     await upstream.open()
     assert (await visit.turn()).words == WORDS
     assert counted(client, "upstream_errors") == {(fault.error_type,): 1}
     assert counted(client, "turns") == {(door.front_door, "failed"): 1, (door.front_door, "completed"): 1}
-    assert_nothing_told_of(url, visit)
+    assert_no_secret(url, visit)
 
 
-def assert_told(ending: Ending, fault: Fault, door: type[Visit]) -> None:
+def assert_error(ending: Ending, fault: Fault, door: type[Visit]) -> None:
     """Check that a client received a fault in the form of its protocol."""
     assert (ending.code, ending.words) == (fault.code, [] if door is Plain else WORDS[: fault.words])
     assert ending.message
@@ -245,7 +247,7 @@ def assert_told(ending: Ending, fault: Fault, door: type[Visit]) -> None:
     assert (ending.retry_after is not None) == (ending.status == 429)
 
 
-def assert_nothing_told_of(url: str, visit: Visit) -> None:
+def assert_no_secret(url: str, visit: Visit) -> None:
     """Search all that a client received for the upstream's address and for parts of the key."""
     received = "\n".join(visit.received)
     port = url.rpartition(":")[2].partition("/")[0]
@@ -282,20 +284,20 @@ async def test_client_leaves_in_the_middle(door: type[Visit], serve: Serve, upst
     upstream.then(held)
     await visit.ask()
     await asyncio.wait_for(upstream.asked.get(), LIMIT)
-    await visit.heard()
+    await visit.first_words()
     await visit.leave()
     await asyncio.wait_for(upstream.idle.wait(), 60)
     await until(lambda: counted(client, "turns") == {(door.front_door, "cancelled"): 1})
 
 
 @OVER_EVERY_SOCKET
-async def test_client_says_goodbye_in_the_middle(door: type[Socket], serve: Serve, upstream: Upstream) -> None:
+async def test_client_closes_in_the_middle(door: type[Socket], serve: Serve, upstream: Upstream) -> None:
     """A closing handshake in the middle ends the response as well."""
     client = await serve()
     visit = door(client)
     upstream.then(held)
     await visit.ask()
-    await visit.heard()
+    await visit.first_words()
     await (await visit.connect()).close()
     await asyncio.wait_for(upstream.idle.wait(), 60)
 
@@ -320,7 +322,7 @@ async def flood(visit: Socket) -> None:
             await visit.send("nonsense", event_id="x" * 400)
 
 
-def endless(said: list[int]) -> Script:
+def endless(sent: list[int]) -> Script:
     """Send text as fast as the client reads, for ever, and record the number of bytes."""
     words = chunk(content="word " * 20) * 50
 
@@ -329,7 +331,7 @@ def endless(said: list[int]) -> Script:
         while True:
             line.send(words)
             await line.writer.drain()
-            said.append(len(words))
+            sent.append(len(words))
 
     return script
 
@@ -345,12 +347,12 @@ async def test_client_never_reads(
     """A client that does not read a response is disconnected, and little is buffered for it until then."""
     monkeypatch.setattr(stream, "STALLED_READER_LIMIT", 0.5)
     client = await serve(heartbeat_timeout=0.5)
-    said: list[int] = []
-    upstream.then(endless(said))
+    sent: list[int] = []
+    upstream.then(endless(sent))
     quiet = await mute(door, client)
     await asyncio.wait_for(upstream.asked.get(), LIMIT)
     await asyncio.wait_for(upstream.idle.wait(), LIMIT)
-    assert sum(said) < MOST_HELD
+    assert sum(sent) < MOST_HELD
     await until(lambda: counted(client, "turns") == {(door.front_door, "cancelled"): 1})
     assert len(client.app[SESSIONS]) == 0
     quiet.close()
@@ -416,8 +418,8 @@ async def still_good(visit: Socket) -> bool:
 async def test_request_of_10_megabytes(door: type[Plain], serve: Serve, upstream: Upstream) -> None:
     """A long conversation has a response, and its oldest part is left out."""
     client = await serve()
-    said = [{"role": role, "content": "x" * 1000} for role in ("user", "assistant")] * 5_000
-    body = {"model": "Ada", "messages": [*said, {"role": "user", "content": "Hi"}], "stream": door.stream}
+    history = [{"role": role, "content": "x" * 1000} for role in ("user", "assistant")] * 5_000
+    body = {"model": "Ada", "messages": [*history, {"role": "user", "content": "Hi"}], "stream": door.stream}
     async with client.post("/v1/chat/completions", data=large(body)) as answer:
         assert answer.status == 200
         await answer.read()
@@ -536,11 +538,11 @@ async def test_tool_misbehaves(misbehaviour: str, serve: Serve, upstream: Upstre
     endings, others = await asyncio.gather(all_turns([door(client, "Bad") for door in ALL]), crowd(client, 20))
     assert [*endings, *others] == [GOOD] * (20 + len(ALL))
     error_type, result = RESULTS[misbehaviour]
-    assert [message["content"] for message in told(upstream)] == [result] * len(ALL)
+    assert [message["content"] for message in tool_results(upstream)] == [result] * len(ALL)
     assert counted(client, "tool_errors") == ({(error_type,): len(ALL)} if error_type else {})
 
 
-def told(upstream: Upstream) -> list[Any]:
+def tool_results(upstream: Upstream) -> list[Any]:
     """Return the results of tools that the upstream has received."""
     messages = [from_json(upstream.asked.get_nowait())["messages"][-1] for _ in range(upstream.asked.qsize())]
     return [message for message in messages if message["role"] == "tool"]
@@ -570,7 +572,9 @@ async def test_hanging_tool_is_reported_to_the_model(serve: Serve, upstream: Ups
     write("bad.py", bad(TOOL, HANG))
     client = await serve(tool_deadline=0.1)
     assert await Ga(client, "Bad").turn() == GOOD
-    assert [message["content"] for message in told(upstream)] == ["Error: the tool was not finished after 0.1 s"]
+    assert [message["content"] for message in tool_results(upstream)] == [
+        "Error: the tool was not finished after 0.1 s"
+    ]
     assert counted(client, "tool_errors") == {("Timeout",): 1}
 
 
@@ -612,7 +616,7 @@ async def test_no_model_is_connected(door: type[Visit], offline: Offline) -> Non
     assert re.search(r"\boffline\b|no language model is connected", " ".join(ending.words))
 
 
-def test_health_says_that_no_model_is_connected(offline: Offline) -> None:
+def test_health_reports_that_no_model_is_connected(offline: Offline) -> None:
     """`/v1/health` shows that no model is connected."""
     connection = HTTPConnection(offline.url.removeprefix("http://"), timeout=LIMIT)
     connection.request("GET", "/v1/health")
@@ -621,7 +625,7 @@ def test_health_says_that_no_model_is_connected(offline: Offline) -> None:
     assert (health["ok"], health["llm"], health["llm_up"]) == (True, "offline", False)
 
 
-def test_log_says_that_no_model_is_connected(offline: Offline) -> None:
+def test_log_has_that_no_model_is_connected(offline: Offline) -> None:
     """The log has at the start that no model is connected, and the setting for one."""
     assert re.search(r"no language model configured \(set CHARHOST_LLM_URL\): using the", offline.log.read_text())
 
@@ -636,7 +640,7 @@ async def test_reload_in_the_middle_of_a_turn(door: type[Socket], serve: Serve, 
     upstream.then(held)
     visit = door(client)
     await visit.ask()
-    await visit.heard()
+    await visit.first_words()
     async with client.post("/v1/characters/reload", json={}) as answer:
         assert (answer.status, (await answer.json())["sessions"]["affected"]) == (200, 1)
     events, code = await visit.rest()
@@ -669,7 +673,7 @@ async def test_completion_outlives_a_reload(door: type[Plain], serve: Serve, ups
     visit = door(client)
     await visit.ask()
     before = await asyncio.wait_for(upstream.asked.get(), LIMIT)
-    await visit.heard()
+    await visit.first_words()
     write("ada.py", character("Ada", "Be new."))
     assert (await client.post("/v1/characters/reload", json={})).status == 200
     go.set()
@@ -696,10 +700,10 @@ MOODS: tuple[Script, ...] = (
     refused,
     stalled,
     held,
-    saying("data: {broken\n\n"),
-    saying(ONE),
-    saying("<html>{}</html>", "text/html"),
-    saying('data: {"error":{"message":"{}"}}\n\n'),
+    body_script("data: {broken\n\n"),
+    body_script(ONE),
+    body_script("<html>{}</html>", "text/html"),
+    body_script('data: {"error":{"message":"{}"}}\n\n'),
 )
 
 

@@ -15,7 +15,7 @@ import pytest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client, character
-from tests.e2e.habit_clients import DOORS, Heard, Talk
+from tests.e2e.habit_clients import DOORS, Reply, Talk
 from tests.strict_upstream import MODES, StrictUpstream, strict_upstream
 
 Start = Callable[..., Awaitable[Client]]
@@ -46,9 +46,9 @@ class World:
 
     async def assert_answered(self) -> None:
         """Assert that the next turn has the model's words, and was sent in the server's form at once."""
-        await self.talk.say()
+        await self.talk.send_text()
         sent = len(self.upstream.requests)
-        assert await self.talk.say() == Heard(TEXT)
+        assert await self.talk.send_text() == Reply(TEXT)
         assert set(self.upstream.refused[sent:]) == {""}
 
 
@@ -65,27 +65,27 @@ async def world(mode: str, door: type[Talk], directory: Path, aiohttp_client: St
 
 
 async def plain(world: World) -> None:
-    assert await world.talk.say() == Heard(TEXT)
+    assert await world.talk.send_text() == Reply(TEXT)
 
 
 async def tools_of_the_character(world: World) -> None:
     world.file.write_text(character("Ada") + OPTIONS + TOOLS)
     assert (await world.client.post("/v1/characters/reload", json={"sessions": "follow"})).status == 200
-    assert await world.talk.say() == Heard(TEXT)
+    assert await world.talk.send_text() == Reply(TEXT)
 
 
 async def tools_of_the_client(world: World) -> None:
     if not world.talk.has_tools:
         pytest.skip("clients of unmute have no tools")
     world.talk.tools = True
-    found = await world.talk.say()
+    found = await world.talk.send_text()
     if world.upstream.modes[0].startswith("no-tools"):
         assert (found.text, found.call) == ("", "")
         assert found.error.startswith("The model")
     else:
         assert found.call
         await world.talk.add_result(found.call)
-        assert await world.talk.respond() == Heard(TEXT)
+        assert await world.talk.respond() == Reply(TEXT)
     world.talk.tools = False
 
 
@@ -98,16 +98,16 @@ async def cancelled(world: World) -> None:
 
 async def failed(world: World) -> None:
     world.upstream.failures = 1
-    found = await world.talk.say()
+    found = await world.talk.send_text()
     assert found.text == ""
     assert "failed (500)" in found.error
 
 
 async def after_a_reload(world: World) -> None:
-    assert await world.talk.say() == Heard(TEXT)
+    assert await world.talk.send_text() == Reply(TEXT)
     world.file.write_text(character("Ada", "Be new.") + OPTIONS)
     assert (await world.client.post("/v1/characters/reload", json={"sessions": "follow"})).status == 200
-    assert await world.talk.say() == Heard(TEXT)
+    assert await world.talk.send_text() == Reply(TEXT)
     assert "Be new." in str(world.upstream.requests[-1]["messages"][0]["content"])
 
 

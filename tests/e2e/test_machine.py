@@ -52,7 +52,7 @@ def inside(server: BlockingServer, script: str) -> None:
 
 
 def test_a_full_disk_costs_lines_of_the_log_file(tmp_path: Path) -> None:
-    """The server serves on, standard error says so once, and the file goes on when there is room."""
+    """The server serves on, standard error has one line about it, and the file goes on when there is room."""
     (disk := tmp_path / "disk").mkdir()
     mount = after(f"mount -t tmpfs -o size=64k tmpfs {disk}")
     with serving(tmp_path / "home", "--log-file", str(disk / "server.log"), before=mount) as server:
@@ -122,7 +122,7 @@ def test_allowed_roots_come_back_with_proc(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def home_of_nobody() -> Iterator[Path]:
+def unknown_home() -> Iterator[Path]:
     """A folder of a user without an entry in passwd, in a place that this user may enter."""
     folder = Path(tempfile.mkdtemp())
     os.chown(folder, 54321, 54321)
@@ -131,14 +131,14 @@ def home_of_nobody() -> Iterator[Path]:
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="root and setpriv are needed")
-def test_a_user_without_an_entry_in_passwd_serves(home_of_nobody: Path) -> None:
+def test_a_user_without_an_entry_in_passwd_serves(unknown_home: Path) -> None:
     """Such a user, as a container has one, has neither a name nor a home directory, and serves, checks and saves."""
     user = ("setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups")
     # The interpreter may lie in a folder that this user may not enter.
     reads = ("--inh-caps", "+dac_read_search", "--ambient-caps", "+dac_read_search")
     before = (*user, *reads, "env", "--unset=HOME", "--unset=USER", "--unset=LOGNAME")
-    options = ("--state", str(home_of_nobody / "state.db"), "--log-file", str(home_of_nobody / "server.log"))
-    with serving(home_of_nobody, *options, before=before) as server:
+    options = ("--state", str(unknown_home / "state.db"), "--log-file", str(unknown_home / "server.log"))
+    with serving(unknown_home, *options, before=before) as server:
         status = Path(f"/proc/{server.process.pid}/status").read_text()
         assert "Uid:\t54321" in status
         assert server.reload("default", check_isolated=True)[0] == 200

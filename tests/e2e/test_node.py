@@ -136,7 +136,7 @@ async def test_agent_text_turn(node: Any, url: str, script: Script) -> None:
     """An agent has a turn, and keeps the character's message in its history."""
     script.then("Hello", " there.")
     async with node("agent.mjs", realtime(url), "turn") as line:
-        assert await line() == {"said": [{"status": "completed", "text": "Hello there."}]}
+        assert await line() == {"messages": [{"status": "completed", "text": "Hello there."}]}
 
 
 async def test_agent_runs_its_tool(node: Any, url: str, script: Script) -> None:
@@ -144,7 +144,7 @@ async def test_agent_runs_its_tool(node: Any, url: str, script: Script) -> None:
     script.then(call("get_weather", '{"city":"Rome"}'), end("tool_calls")).then("Sunny.")
     async with node("agent.mjs", realtime(url), "tool") as line:
         assert await line() == {"ran": "Rome"}
-        assert (await line())["said"] == [{"status": "completed", "text": "Sunny."}]
+        assert (await line())["messages"] == [{"status": "completed", "text": "Sunny."}]
     assert script.messages[-1]["content"] == "sunny"
     assert [tool["function"]["name"] for tool in script.requests[0].tools] == ["get_weather"]
 
@@ -156,7 +156,7 @@ async def test_agent_updates_in_the_middle(node: Any, url: str, script: Script) 
         assert await line() == {"updated": True}
         script.go.set()
         ended = await line()
-    assert ended == {"status": "completed", "said": [{"status": "completed", "text": "Once upon"}]}
+    assert ended == {"status": "completed", "messages": [{"status": "completed", "text": "Once upon"}]}
 
 
 async def test_agent_cancels(node: Any, url: str, script: Script) -> None:
@@ -165,7 +165,7 @@ async def test_agent_cancels(node: Any, url: str, script: Script) -> None:
     async with node("agent.mjs", realtime(url), "cancel") as line:
         ended = await line()
     assert ended["status"] == "cancelled"
-    assert ended["said"] == [{"status": "incomplete", "text": "Once"}, {"status": "completed", "text": "Twice."}]
+    assert ended["messages"] == [{"status": "incomplete", "text": "Once"}, {"status": "completed", "text": "Twice."}]
 
 
 async def test_agent_survives_a_failure(node: Any, url: str, script: Script) -> None:
@@ -173,7 +173,7 @@ async def test_agent_survives_a_failure(node: Any, url: str, script: Script) -> 
     script.then(ModelError("timeout", "Too slow.")).then("Better.")
     async with node("agent.mjs", realtime(url), "failure") as line:
         ended = await line()
-    assert ended == {"status": "failed", "said": [{"status": "completed", "text": "Better."}]}
+    assert ended == {"status": "failed", "messages": [{"status": "completed", "text": "Better."}]}
 
 
 # npm openai
@@ -191,6 +191,6 @@ async def test_chat(node: Any, url: str, script: Script) -> None:
     """Chat completions, streamed and plain, and the list of models; an unknown one is an error of the SDK's."""
     script.then("Hello", " there.").then("Hello there.")
     async with node("chat.mjs", url) as line:
-        told = await line()
-    assert ("".join(told["pieces"]), told["plain"]) == ("Hello there.", "Hello there.")
-    assert (told["usage"], told["models"], told["refused"]) == (10, ["Ada"], [404, "model_not_found"])
+        report = await line()
+    assert ("".join(report["pieces"]), report["plain"]) == ("Hello there.", "Hello there.")
+    assert (report["usage"], report["models"], report["refused"]) == (10, ["Ada"], [404, "model_not_found"])

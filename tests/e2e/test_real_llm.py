@@ -46,7 +46,7 @@ class PromptGenerator(PromptGenerator):
 # A model of this size calls a tool if it has just seen how, and goes on doing so until it sees no call any more. The
 # template that comes with it knows no tools at all.
 TEMPLATE = """\
-{%- set asked, told = tools and messages[-1].role == 'user', messages[-1].role == 'tool' %}
+{%- set asked, returned = tools and messages[-1].role == 'user', messages[-1].role == 'tool' %}
 {%- if messages[0].role == 'system' %}{{ '<|im_start|>system\\n' + messages[0].content + '<|im_end|>\\n' }}{% endif %}
 {%- if asked %}
     {%- for example in [1, 2, 3] %}
@@ -55,7 +55,7 @@ TEMPLATE = """\
         {{- '<|im_end|>\\n' }}
     {%- endfor %}
 {%- endif %}
-{%- for message in messages if message.role != 'system' and not (told and message.tool_calls) %}
+{%- for message in messages if message.role != 'system' and not (returned and message.tool_calls) %}
     {{- '<|im_start|>' + ('user' if message.role == 'tool' else message.role) + '\\n' + (message.content or '') }}
     {{- ' Call a tool.' if loop.last and asked else '' }}
     {%- for call in message.tool_calls or [] %}
@@ -139,16 +139,16 @@ async def until(connection: Any, kind: str) -> list[Any]:
     return events
 
 
-async def ask(connection: Any, text: str, tokens: int = SHORT, **wish: Any) -> None:
+async def ask(connection: Any, text: str, tokens: int = SHORT, **options: Any) -> None:
     """Send a message, and request a response."""
     content = [{"type": "input_text", "text": text}]
     await connection.conversation.item.create(item={"type": "message", "role": "user", "content": content})
-    await connection.response.create(response={"max_output_tokens": tokens, **wish})
+    await connection.response.create(response={"max_output_tokens": tokens, **options})
 
 
-async def answer(connection: Any, text: str, tokens: int = SHORT, **wish: Any) -> Any:
+async def answer(connection: Any, text: str, tokens: int = SHORT, **options: Any) -> Any:
     """Send a message, and read the response to its end."""
-    await ask(connection, text, tokens, **wish)
+    await ask(connection, text, tokens, **options)
     return (await until(connection, "response.done"))[-1].response
 
 
@@ -191,12 +191,12 @@ async def test_beta_turn(server: BlockingServer) -> None:
     url = server.url.replace("http", "ws", 1) + "/v1/realtime?model=Ada"
     async with connect(url, additional_headers={"OpenAI-Beta": "realtime=v1"}, proxy=None) as ws:
         await ws.send(json.dumps({"type": "response.create", "response": {"max_response_output_tokens": SHORT}}))
-        events = await heard(ws, "response.done")
+        events = await events_until(ws, "response.done")
     deltas = [event["delta"] for event in events if event["type"] == "response.text.delta"]
     assert "".join(deltas) == events[-1]["response"]["output"][0]["content"][0]["text"] != ""
 
 
-async def heard(ws: Any, kind: str) -> list[dict[str, Any]]:
+async def events_until(ws: Any, kind: str) -> list[dict[str, Any]]:
     """The events up to the first one of that type."""
     events: list[dict[str, Any]] = []
     async with asyncio.timeout(PATIENCE):
@@ -210,7 +210,7 @@ async def test_unmute_greeting(server: BlockingServer) -> None:
     async with connect(f"{server.url.replace('http', 'ws', 1)}/v1/realtime", proxy=None) as ws:
         session = {"voice": "Terse", "instructions": None, "allow_recording": False}
         await ws.send(json.dumps({"type": "session.update", "session": session}))
-        events = await heard(ws, "unmute.additional_outputs")
+        events = await events_until(ws, "unmute.additional_outputs")
     words = [event["delta"] for event in events if event["type"] == "unmute.response.text.delta.ready"]
     [text] = [event["text"] for event in events if event["type"] == "response.text.done"]
     assert "".join(words) == text != ""
@@ -272,21 +272,21 @@ async def test_client_that_leaves_frees_the_model(client: AsyncOpenAI, model: st
 async def test_client_calls_a_tool(client: AsyncOpenAI) -> None:
     """A chat completion ends with a tool call, and continues with the result."""
     messages: list[Any] = [{"role": "user", "content": "Throw two dice."}]
-    wish: Any = {"model": "Ada", "max_tokens": 60, "temperature": 0, "tools": [CHAT_TOOL], "tool_choice": "required"}
-    choice = (await client.chat.completions.create(messages=messages, **wish)).choices[0]
+    options: Any = {"model": "Ada", "max_tokens": 60, "temperature": 0, "tools": [CHAT_TOOL], "tool_choice": "required"}
+    choice = (await client.chat.completions.create(messages=messages, **options)).choices[0]
     [call] = choice.message.tool_calls
     assert (choice.finish_reason, call.function.name) == ("tool_calls", "throw_dice")
     assert isinstance(json.loads(call.function.arguments)["count"], int)
     messages += [choice.message, {"role": "tool", "tool_call_id": call.id, "content": "The dice show 3 and 4."}]
-    wish |= {"max_tokens": SHORT, "tool_choice": "none"}
-    assert (await client.chat.completions.create(messages=messages, **wish)).choices[0].message.content
+    options |= {"max_tokens": SHORT, "tool_choice": "none"}
+    assert (await client.chat.completions.create(messages=messages, **options)).choices[0].message.content
 
 
 async def test_realtime_client_calls_a_tool(client: AsyncOpenAI) -> None:
     """Over the WebSocket the call and its output are items, and a message follows."""
     async with realtime(client) as connection:
-        wish = {"tools": [{"type": "function", **TOOL}], "tool_choice": {"type": "function", "name": "throw_dice"}}
-        [call] = (await answer(connection, "Throw two dice.", 60, **wish)).output
+        options = {"tools": [{"type": "function", **TOOL}], "tool_choice": {"type": "function", "name": "throw_dice"}}
+        [call] = (await answer(connection, "Throw two dice.", 60, **options)).output
         assert (call.type, call.name, sorted(json.loads(call.arguments))) == ("function_call", "throw_dice", ["count"])
         output: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "The dice show 3 and 4."}
         await connection.conversation.item.create(item=output)

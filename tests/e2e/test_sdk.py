@@ -22,7 +22,7 @@ from tests.e2e.sdk import NO_PROXY, sdk, user
 
 RAW = "raw_server_event"
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
-WEATHER: dict[str, Any] = {"name": "get_weather", "description": "Tell the weather.", "parameters": SCHEMA}
+WEATHER: dict[str, Any] = {"name": "get_weather", "description": "Return the weather.", "parameters": SCHEMA}
 CHAT_WEATHER: ChatCompletionToolParam = {"type": "function", "function": {"name": "get_weather", "parameters": SCHEMA}}
 
 
@@ -196,7 +196,7 @@ async def agent(
         yield session
 
 
-async def heard(session: RealtimeSession, *kinds: str) -> list[Any]:
+async def agent_events(session: RealtimeSession, *kinds: str) -> list[Any]:
     """Return an agent's events up to these, in order; raise for one that it could not read."""
     events: list[Any] = []
     waiting = list(kinds)
@@ -211,7 +211,7 @@ async def heard(session: RealtimeSession, *kinds: str) -> list[Any]:
     return events
 
 
-def said(session: RealtimeSession) -> list[str]:
+def assistant_texts(session: RealtimeSession) -> list[str]:
     """The texts of the assistant, as the agent keeps them."""
     history: list[Any] = [item for item in session._history if item.type == "message" and item.role == "assistant"]
     return [part.text for item in history for part in item.content if part.type == "text"]
@@ -221,9 +221,9 @@ async def test_agent_text_turn(server: BlockingServer) -> None:
     """An agent has a turn, and keeps the character's message in its history."""
     async with agent(server) as session:
         await session.send_message("Hello!")
-        await heard(session, "agent_end")
-        assert len(said(session)) == 1
-        assert said(session)[0]
+        await agent_events(session, "agent_end")
+        assert len(assistant_texts(session)) == 1
+        assert assistant_texts(session)[0]
 
 
 async def test_agent_runs_its_tool(server: BlockingServer) -> None:
@@ -232,16 +232,16 @@ async def test_agent_runs_its_tool(server: BlockingServer) -> None:
 
     @function_tool
     def get_weather(city: str) -> str:
-        """Tell the weather."""
+        """Return the weather."""
         cities.append(city)
         return "sunny"
 
     async with agent(server, [get_weather]) as session:
         await session.send_message('/get_weather {"city": "Rome"}')
-        await heard(session, "tool_end", "agent_end")
-        if not said(session):
-            await heard(session, "agent_end")
-        assert (cities, "sunny" in said(session)[-1]) == (["Rome"], True)
+        await agent_events(session, "tool_end", "agent_end")
+        if not assistant_texts(session):
+            await agent_events(session, "agent_end")
+        assert (cities, "sunny" in assistant_texts(session)[-1]) == (["Rome"], True)
 
 
 async def test_agent_survives_a_failure(directory: Path, llmock: LLMock) -> None:
@@ -252,16 +252,16 @@ async def test_agent_survives_a_failure(directory: Path, llmock: LLMock) -> None
     ):
         (await asked_for_models(llmock)).disconnect(after_chunks=1).reply("First.").reply("Second.")
         await session.send_message("Hello!")
-        await heard(session, "agent_end")
+        await agent_events(session, "agent_end")
         await session.send_message("Again!")
-        await heard(session, "agent_end")
-        assert said(session)[-1] == "Second."
+        await agent_events(session, "agent_end")
+        assert assistant_texts(session)[-1] == "Second."
 
 
-async def test_agent_speaks_with_whom_it_names(server: BlockingServer) -> None:
+async def test_agent_has_the_character_of_its_url(server: BlockingServer) -> None:
     """The model that an agent sends unasked does not change the character of its URL."""
     async with agent(server, name="Zoe") as session:
         await session.send_message("Hello!")
-        events = await heard(session, "agent_end")
+        events = await agent_events(session, "agent_end")
     raw = [event.data.data for event in events if event.type == "raw_model_event" and event.data.type == RAW]
     assert {event["session"]["model"] for event in raw if "session" in event} == {"Zoe"}

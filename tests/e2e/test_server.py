@@ -50,9 +50,9 @@ async def test_a_reload_by_the_script_reaches_the_clients(characters: Path) -> N
     async with running(characters) as server, server.talk() as ws:
         created = json.loads(await ws.recv())
         assert (created["type"], created["session"]["object"]) == ("session.created", "realtime.session")
-        status, said, _ = await script(server, str(characters))
+        status, printed, _ = await script(server, str(characters))
         event, code, reason = await farewell(ws)
-    assert (status, "Characters reloaded successfully!" in said) == (0, True)
+    assert (status, "Characters reloaded successfully!" in printed) == (0, True)
     assert event["error"]["message"] == f"Characters reloaded from {characters}. Please reconnect."
     assert (event["error"]["type"], code) == ("fatal", 1012)
     assert f"Characters reloaded from {characters}".startswith(reason)
@@ -62,11 +62,11 @@ async def test_the_script_shows_what_failed(characters: Path) -> None:
     """The script prints the counts and a line for each file that was left out."""
     async with running(characters) as server:
         (characters / "broken.py").write_text("\ndef broken(:")
-        status, said, complaint = await script(server, "default")
+        status, printed, complaint = await script(server, "default")
     total = len(list(default_directory().glob("[!_]*.py"))) + 1
     assert (status, complaint) == (0, "")
-    assert f"  Loaded: {total - 1}/{total} characters\n  Errors: 1\n" in said
-    assert re.search(r"^  broken\.py:2: SyntaxError: \S", said, re.MULTILINE)
+    assert f"  Loaded: {total - 1}/{total} characters\n  Errors: 1\n" in printed
+    assert re.search(r"^  broken\.py:2: SyntaxError: \S", printed, re.MULTILINE)
 
 
 async def test_the_script_refused_leaves_all_as_it_is(characters: Path) -> None:
@@ -107,8 +107,8 @@ async def test_curl_as_a_foreign_page_reloads_nothing(characters: Path) -> None:
 async def test_every_default_character_can_be_talked_to(characters: Path) -> None:
     """All default characters load, and each greets a client that names it."""
     async with running(characters) as server:
-        _, said, _ = await script(server, "default", "--json")
-        report = json.loads(said[said.index("{") :])
+        _, printed, _ = await script(server, "default", "--json")
+        report = json.loads(printed[printed.index("{") :])
         assert (report["error_count"], report["loaded_count"]) == (0, report["total_files"])
         assert report["loaded_count"] >= 6
 
@@ -186,10 +186,10 @@ async def test_a_directory_without_permission_is_refused(characters: Path, tmp_p
     drop = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
     async with running(characters, before=drop) as server:
         status, _, complaint = await script(server, str(tmp_path / "closed"))
-        _, said, _ = await script(server, "default")
+        _, printed, _ = await script(server, "default")
     (tmp_path / "closed").chmod(0o700)
     assert (status, "403 directory_not_readable" in complaint) == (1, True)
-    assert "  secret.py: OSError: Permission denied" in said
+    assert "  secret.py: OSError: Permission denied" in printed
 
 
 async def test_other_machines_are_refused_without_a_key(characters: Path) -> None:

@@ -62,7 +62,7 @@ async def test_a_full_disk_costs_history_and_not_the_server(directory: Path, tmp
             for number in range(3):
                 (directory / "ada.py").write_text(character("Ada", f"{number} " * 5_000))
                 assert (await applied(http))["generation"] == number + 2
-            assert await says_something(server) == "completed"
+            assert await response_status(server) == "completed"
             assert await metric(http, "charhost_history_errors_total") == 3
             assert await metric(http, "charhost_conversation_errors_total") >= 1
             ballast.unlink()
@@ -75,7 +75,7 @@ async def test_a_full_disk_costs_history_and_not_the_server(directory: Path, tmp
 
 
 @pytest.mark.skipif(not may("mount -t tmpfs tmpfs /tmp"), reason="no file system can be mounted here")
-async def test_a_start_on_a_full_disk_says_so(directory: Path, tmp_path: Path) -> None:
+async def test_a_start_on_a_full_disk_names_the_reason(directory: Path, tmp_path: Path) -> None:
     """On a full disk the error at the start names the file and the missing space."""
     (disk := tmp_path / "disk").mkdir()
     script = f'{FULL}\n(cat /dev/zero > "$0/ballast") 2> /dev/null || true\nexec "$@" --state "$0/state.db"'
@@ -115,7 +115,7 @@ async def applied(http: aiohttp.ClientSession) -> dict[str, int]:
     return report
 
 
-async def says_something(server: Server) -> str:
+async def response_status(server: Server) -> str:
     """Return how a response ended."""
     async with asyncio.timeout(PATIENCE), server.talk() as client:
         await client.send(json.dumps({"type": "response.create"}))

@@ -175,7 +175,7 @@ async def test_switched_link(tmp_path: Path) -> None:
             await server.equal()
 
 
-async def test_log_says_in_one_line_what_was_reloaded(directory: Path, write: Write) -> None:
+async def test_log_has_one_line_for_a_reload(directory: Path, write: Write) -> None:
     """Each save is one line in the log, with the added, modified and removed characters."""
     async with serving(directory) as server:
         write("bob.py", character("Bob"))
@@ -268,7 +268,7 @@ async def test_mounted_file_is_warned_about(directory: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(not may("mount --bind /etc/hostname /etc/hosts"), reason="no namespace to mount in")
-async def test_directory_on_a_mount_of_its_own_is_heard(directory: Path, write: Write) -> None:
+async def test_directory_on_a_mount_of_its_own_is_watched(directory: Path, write: Write) -> None:
     """A directory that is mounted as a whole is watched as any other."""
     async with serving(directory, before=f"mount --bind {directory} {directory}") as server:
         write("ada.py", character("Ada", "New."))

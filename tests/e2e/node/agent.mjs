@@ -4,14 +4,14 @@ import { OpenAIRealtimeWebSocket, RealtimeAgent, RealtimeSession, tool } from "@
 import { z } from "zod";
 
 const [url, scenario] = process.argv.slice(2);
-const tell = (what) => console.log(JSON.stringify(what));
+const print = (what) => console.log(JSON.stringify(what));
 
 const getWeather = tool({
   name: "get_weather",
-  description: "Tell the weather.",
+  description: "Return the weather.",
   parameters: z.object({ city: z.string() }),
   execute: async ({ city }) => {
-    tell({ ran: city });
+    print({ ran: city });
     return "sunny";
   },
 });
@@ -28,12 +28,12 @@ session.transport.on("*", (event) => {
   seen.push(event);
   for (const one of waiting.splice(0)) one.matches(event) ? one.resolve(event) : waiting.push(one);
 });
-session.on("error", (error) => tell({ error: String(error.error?.message ?? error.error) }));
+session.on("error", (error) => print({ error: String(error.error?.message ?? error.error) }));
 
 const next = (matches) => new Promise((resolve) => waiting.push({ matches, resolve }));
 const kind = (type) => next((event) => event.type === type);
 const done = () => kind("response.done");
-const said = () =>
+const messages = () =>
   session.history
     .filter((item) => item.type === "message" && item.role === "assistant")
     .map((item) => ({ status: item.status, text: item.content.map((part) => part.text ?? "").join("") }));
@@ -43,14 +43,14 @@ const scenarios = {
     const end = done();
     session.sendMessage("Hello!");
     await end;
-    tell({ said: said() });
+    print({ messages: messages() });
   },
   async tool() {
     const first = done();
     session.sendMessage("How is the weather?");
     await first;
     await done();
-    tell({ said: said() });
+    print({ messages: messages() });
   },
   async update() {
     const delta = kind("response.output_text.delta");
@@ -60,9 +60,9 @@ const scenarios = {
     const updated = next((event) => event.type === "session.updated" && event.session.instructions === "New.");
     session.transport.updateSessionConfig({ instructions: "New.", outputModalities: ["text"] });
     await updated;
-    tell({ updated: true });
+    print({ updated: true });
     const { response } = await end;
-    tell({ status: response.status, said: said() });
+    print({ status: response.status, messages: messages() });
   },
   async cancel() {
     const delta = kind("response.output_text.delta");
@@ -74,7 +74,7 @@ const scenarios = {
     const again = done();
     session.sendMessage("Again!");
     await again;
-    tell({ status: response.status, said: said() });
+    print({ status: response.status, messages: messages() });
   },
   async failure() {
     const end = done();
@@ -83,7 +83,7 @@ const scenarios = {
     const again = done();
     session.sendMessage("Again!");
     await again;
-    tell({ status: response.status, said: said() });
+    print({ status: response.status, messages: messages() });
   },
 };
 
