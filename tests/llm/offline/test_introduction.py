@@ -11,7 +11,7 @@ from charhost.llm.offline.languages import english, language_of
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "expected"),
     [
         ("You are Ada. You explain machines.", "I am Ada. I explain machines."),
         ("You are Ada,\na pilot of your own plane.", "I am Ada, a pilot of my own plane."),
@@ -22,9 +22,9 @@ from charhost.llm.offline.languages import english, language_of
         ("", "I am Ada."),
     ],
 )
-def test_an_introduction_is_the_first_claims_in_the_first_person(text: str, told: str) -> None:
+def test_an_introduction_is_the_first_claims_in_the_first_person(text: str, expected: str) -> None:
     """At most two sentences from the very start of the prompt, and always the name."""
-    assert introduction("Ada", {"text": text}, english()) == told
+    assert introduction("Ada", {"text": text}, english()) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_an_introduction_needs_no_prompt(instructions: dict[Any, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("language", "text", "told"),
+    ("language", "text", "expected"),
     [
         ("fr", "Tu es Ada, pilote à Lyon. Tu as ton avion.", "Je suis Ada, pilote à Lyon."),
         ("fr", "Tu es Ada, qui aime ta tante.", "Je suis Ada."),
@@ -72,6 +72,6 @@ def test_an_introduction_needs_no_prompt(instructions: dict[Any, Any]) -> None:
         ("fr", "You are Ada, a pilot.", "Je suis Ada."),
     ],
 )
-def test_an_introduction_in_other_languages(language: str, text: str, told: str) -> None:
+def test_an_introduction_in_other_languages(language: str, text: str, expected: str) -> None:
     """In languages with conjugated verbs only the opening is put into the first person."""
-    assert introduction("Ada", {"text": text}, language_of(language)) == told
+    assert introduction("Ada", {"text": text}, language_of(language)) == expected

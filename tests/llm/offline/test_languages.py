@@ -18,7 +18,7 @@ NEEDED = {
 
 
 @pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
-def test_every_language_has_what_is_said_anywhere(language: Language) -> None:
+def test_every_language_has_the_required_phrases(language: Language) -> None:
     """Every language has the required kinds of phrases; a missing kind falls back to the next."""
     assert set(language.phrases) >= NEEDED
     assert len(language.phrases["tools"]) == 2
@@ -27,7 +27,7 @@ def test_every_language_has_what_is_said_anywhere(language: Language) -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES.values(), ids=LANGUAGES)
-def test_the_mark_stands_where_it_is_told_that_no_model_is_connected(language: Language) -> None:
+def test_the_mark_stands_in_the_notices_of_a_missing_model(language: Language) -> None:
     """Exactly the phrases that mention the missing model have the mark, by which a notice is recognised."""
     marked = {kind for kind, phrases in language.phrases.items() for phrase in phrases if language.mark in phrase}
     assert marked == {"notice", "ai", "task"}
@@ -43,7 +43,7 @@ def test_phrases_are_short_and_can_be_filled_in(language: Language) -> None:
     assert all(phrase.strip() and len(phrase) <= 180 for phrase in every)
 
 
-def test_no_phrase_is_said_for_two_reasons() -> None:
+def test_no_phrase_belongs_to_two_kinds() -> None:
     """No phrase belongs to two kinds, since a conversation would repeat itself."""
     every = [phrase for phrases in english().phrases.values() for phrase in phrases]
     assert len(every) == len(set(every))

@@ -52,8 +52,8 @@ def ada(language: Any = "en", *, name: str = "Ada", text: Any = PROMPT, greeting
 
 async def deltas(model: OfflineModel, *messages: Any, **request: Any) -> list[Delta]:
     """Return all deltas of a response; a str is a message of the user."""
-    said = [{"role": "user", "content": message} if isinstance(message, str) else message for message in messages]
-    return [delta async for delta in model.stream(ModelRequest(said, **request))]
+    history = [{"role": "user", "content": message} if isinstance(message, str) else message for message in messages]
+    return [delta async for delta in model.stream(ModelRequest(history, **request))]
 
 
 async def answer(*messages: Any, of: Character | None = None, **request: Any) -> str:
@@ -91,7 +91,7 @@ def result(text: Any) -> list[Any]:
     ]
 
 
-async def test_the_first_words_say_that_no_model_is_connected() -> None:
+async def test_the_first_words_are_the_notice_of_a_missing_model() -> None:
     """Once per conversation, before anything else."""
     talk = Conversation()
     assert (await talk.say("Hello!")).startswith("(Offline: no language model is connected")
@@ -123,8 +123,8 @@ async def test_it_introduces_itself(question: str) -> None:
 )
 async def test_the_prompt_stays_secret(question: str) -> None:
     """Neither the prompt nor the message that brings it is quoted."""
-    told = await answer({"role": "system", "content": PROMPT}, question)
-    assert not any(sentence in told for sentence in ("You are Ada", "You explain", "Never", "swordfish"))
+    replied = await answer({"role": "system", "content": PROMPT}, question)
+    assert not any(sentence in replied for sentence in ("You are Ada", "You explain", "Never", "swordfish"))
 
 
 @pytest.mark.parametrize(
@@ -140,12 +140,12 @@ async def test_the_prompt_stays_secret(question: str) -> None:
 )
 async def test_it_never_passes_for_a_model(question: str) -> None:
     """Each question about the model has a truthful reply."""
-    told = await answer({"role": "assistant", "content": f"(Offline: {NOTICE}.) Hello."}, question)
-    assert NOTICE in told
+    replied = await answer({"role": "assistant", "content": f"(Offline: {NOTICE}.) Hello."}, question)
+    assert NOTICE in replied
 
 
 @pytest.mark.parametrize(
-    ("said", "name"),
+    ("user_text", "name"),
     [
         ("My name is Tom.", "Tom"),
         ("my name's tom", "Tom"),
@@ -161,10 +161,10 @@ async def test_it_never_passes_for_a_model(question: str) -> None:
         ("My name is not important", None),
     ],
 )
-async def test_the_name_of_the_user_is_kept(said: str, name: str | None) -> None:
+async def test_the_name_of_the_user_is_kept(user_text: str, name: str | None) -> None:
     """A name is distinguished from other words after "I am"."""
-    told = await answer(said, "What is my name?")
-    assert (f"{name}" in told) if name else "not" in told
+    replied = await answer(user_text, "What is my name?")
+    assert (f"{name}" in replied) if name else "not" in replied
 
 
 async def test_the_name_is_not_used_twice_in_a_row() -> None:
@@ -175,7 +175,7 @@ async def test_the_name_is_not_used_twice_in_a_row() -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("user_text", "words"),
     [
         ("Hello!", ("Ada",)),
         ("How are you?", ("you?", "your day", "are you having")),
@@ -204,26 +204,26 @@ async def test_the_name_is_not_used_twice_in_a_row() -> None:
         ("Who are you? Just asking.", ("I am Ada",)),
     ],
 )
-async def test_answers_fit_what_was_said(said: str, words: tuple[str, ...]) -> None:
+async def test_replies_fit_the_message(user_text: str, words: tuple[str, ...]) -> None:
     """Each kind of message has its own replies."""
-    told = (await answer(said)).partition(".) ")[2]
-    assert any(word in told for word in words), told
+    replied = (await answer(user_text)).partition(".) ")[2]
+    assert any(word in replied for word in words), replied
 
 
 async def test_facts_are_honestly_refused() -> None:
     """Each reply to a question of fact states that no model is connected."""
     talk = Conversation()
-    told = [await talk.say(f"What is the height of hill {number}?") for number in range(4)]
-    assert len({text.split(".) ")[-1] for text in told}) == 4
-    assert all(word in "".join(told) for word in ("look", "no model is connected"))
+    replied = [await talk.say(f"What is the height of hill {number}?") for number in range(4)]
+    assert len({text.split(".) ")[-1] for text in replied}) == 4
+    assert all(word in "".join(replied) for word in ("look", "no model is connected"))
 
 
 async def test_answers_do_not_repeat() -> None:
     """A reply is repeated only when none is left, the oldest first."""
     talk = Conversation()
-    told = [(await talk.say(f"Blue paint {number}")).split(".) ")[-1] for number in range(24)]
-    assert len(set(told[:12])) == 12
-    assert all(told[number] not in told[number + 1 : number + 10] for number in range(14))
+    replied = [(await talk.say(f"Blue paint {number}")).split(".) ")[-1] for number in range(24)]
+    assert len(set(replied[:12])) == 12
+    assert all(replied[number] not in replied[number + 1 : number + 10] for number in range(14))
 
 
 async def test_the_same_conversation_has_the_same_answer() -> None:
@@ -267,10 +267,10 @@ async def test_odd_options_are_ignored(options: dict[str, Any]) -> None:
     assert await answer("Hello!", options=options) == await answer("Hello!")
 
 
-@pytest.mark.parametrize("said", [None, "", "  \n", 5, [], [{"type": "image_url"}], [{"type": "text"}], ["x"]])
-async def test_nothing_said_is_answered_patiently(said: Any) -> None:
+@pytest.mark.parametrize("user_text", [None, "", "  \n", 5, [], [{"type": "image_url"}], [{"type": "text"}], ["x"]])
+async def test_an_empty_message_has_a_reply(user_text: Any) -> None:
     """An empty message, or one without text, is not an error."""
-    assert NOTICE in await answer({"role": "user", "content": said})
+    assert NOTICE in await answer({"role": "user", "content": user_text})
 
 
 async def test_parts_of_a_message_are_read_together() -> None:
@@ -280,14 +280,14 @@ async def test_parts_of_a_message_are_read_together() -> None:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "user_text",
     ["😀", "?!", "{name} {0} {nope} %s \\1", "\ud800", "a\nb\x00c", "x" * 1_000_000, "so, " * 50_000, "i'm " * 50_000],
 )
-async def test_anything_can_be_said(said: str) -> None:
+async def test_any_input_has_a_reply(user_text: str) -> None:
     """Any input has a reply that can be sent."""
-    told = await answer(said)
-    assert told.encode()
-    assert len(told) < 500
+    replied = await answer(user_text)
+    assert replied.encode()
+    assert len(replied) < 500
 
 
 async def test_the_end_of_a_long_message_counts() -> None:
@@ -335,11 +335,11 @@ async def test_the_choice_of_tools_is_honoured() -> None:
 
 
 @pytest.mark.parametrize("choice", [None, "required"])
-async def test_a_result_is_told_and_not_asked_for_again(choice: str | None) -> None:
+async def test_a_result_is_quoted_without_another_call(choice: str | None) -> None:
     """A tool's result is quoted in one sentence, without another call."""
-    told = await answer(*result("The dice show 5."), tools=TOOLS, tool_choice=choice)
-    assert "throw_dice" in told
-    assert "“The dice show 5.”" in told
+    replied = await answer(*result("The dice show 5."), tools=TOOLS, tool_choice=choice)
+    assert "throw_dice" in replied
+    assert "“The dice show 5.”" in replied
 
 
 async def test_a_long_result_is_cut_and_an_empty_one_is_named() -> None:
@@ -349,20 +349,20 @@ async def test_a_long_result_is_cut_and_an_empty_one_is_named() -> None:
     assert (await answer(*result("half \ud83d of it"))).encode()
 
 
-async def test_results_of_calls_side_by_side_are_told_together() -> None:
+async def test_results_of_calls_side_by_side_are_in_one_reply() -> None:
     """All results at the end of the conversation are in one reply."""
     assert "“five six”" in await answer(*result("five"), {"role": "tool", "tool_call_id": "d", "content": "six"})
 
 
 async def test_an_unknown_command_is_answered_with_the_tools() -> None:
     """The reply lists the available tools."""
-    told = await answer("/flip", tools=TOOLS)
-    assert "no tool called flip" in told
-    assert "throw_dice and new_game" in told
+    replied = await answer("/flip", tools=TOOLS)
+    assert "no tool called flip" in replied
+    assert "throw_dice and new_game" in replied
     assert "no tools" in await answer("/flip")
 
 
-async def test_the_tools_are_named_to_whoever_asks_what_it_can_do() -> None:
+async def test_a_question_about_abilities_has_the_tools() -> None:
     """A question about abilities has a reply with the tools and their commands."""
     assert "throw_dice and new_game" in await answer("What can you do?", tools=TOOLS)
     assert "/new_game" in await answer("What can you do?", tools=TOOLS[1:])
@@ -414,14 +414,14 @@ async def test_a_character_speaks_its_language(language: Any, mark: str, greetin
     """Notice, greeting and the rest come in the language of the instructions, else in English."""
     assert greeting in await answer("Who are you?", of=ada(language, text=""))
     talk = Conversation(ada(language, text=""))
-    told = [await talk.say(text) for text in dialogue]
-    assert mark in told[0]
-    assert len(set(told)) == len(told)
-    assert not any(word in text for text in told for word in ("{", "  "))
+    replied = [await talk.say(text) for text in dialogue]
+    assert mark in replied[0]
+    assert len(set(replied)) == len(replied)
+    assert not any(word in text for text in replied for word in ("{", "  "))
 
 
 @pytest.mark.parametrize(
-    ("language", "said", "word"),
+    ("language", "user_text", "word"),
     [
         ("fr", "Je m’appelle Luc. Comment je m’appelle ?", "Luc"),
         ("fr", "Salut, qui es-tu ?", "Je suis Ada"),
@@ -433,9 +433,9 @@ async def test_a_character_speaks_its_language(language: Any, mark: str, greetin
         ("es", "¿Eres una persona?", "ningún modelo"),
     ],
 )
-async def test_other_languages_are_understood(language: str, said: str, word: str) -> None:
+async def test_other_languages_are_understood(language: str, user_text: str, word: str) -> None:
     """The kinds that matter most have patterns of their own."""
-    assert word in await answer(said, of=ada(language, text=""))
+    assert word in await answer(user_text, of=ada(language, text=""))
 
 
 async def test_a_loaded_character_can_be_talked_to(

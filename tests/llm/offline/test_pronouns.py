@@ -42,7 +42,7 @@ SWAPS = {
 }
 
 
-@pytest.mark.parametrize(("said", "turned"), SWAPS.items())
-def test_you_and_i_change_places(said: str, turned: str) -> None:
+@pytest.mark.parametrize(("text", "turned"), SWAPS.items())
+def test_you_and_i_change_places(text: str, turned: str) -> None:
     """Pronouns, possessives and their verbs turn, and "you" becomes "I" or "me" by where it stands."""
-    assert swap(said) == turned
+    assert swap(text) == turned

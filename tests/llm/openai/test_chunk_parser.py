@@ -52,10 +52,10 @@ def test_text() -> None:
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning", "<think>"])
 def test_reasoning_is_not_spoken(field: str) -> None:
     """Reasoning, which comes in fields of its own, is no text; it is attached to the message."""
-    thought, said = read(chunk(**{field: "Hm."}), chunk("stop", content="Yes."))
+    thought, spoken = read(chunk(**{field: "Hm."}), chunk("stop", content="Yes."))
     assert (thought.text, thought.attached) == ("", {field: "Hm."})
     assert thought.reasoning == ("Hm." if field.startswith("reasoning") else "")
-    assert said == Delta("Yes.", finish="stop")
+    assert spoken == Delta("Yes.", finish="stop")
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_call_repeats() -> None:
         pytest.param((1, 2), id="from 1"),
     ],
 )
-def test_calls_are_told_apart(index: tuple[int | None, int | None]) -> None:
+def test_calls_are_separate(index: tuple[int | None, int | None]) -> None:
     """Two calls stay two, with or without a proper index."""
     first, second = index
     pieces = calls(call(first, "a", "look", "{}"), call(second, "b", "go", "{"), call(second, None, None, "}"))

@@ -1,4 +1,4 @@
-"""ContextLengths: the length in force as the servers of several makers tell it, over real sockets."""
+"""ContextLengths: the length in force as the servers of several makers report it, over real sockets."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ async def test_length_of_a_characters_model(make: Make) -> None:
 
 
 async def test_length_is_remembered(make: Make) -> None:
-    """A server is not asked at each turn, whether it tells a length or not."""
+    """A server is not asked at each turn, whether it reports a length or not."""
     for bodies in (VLLM, {}):
         async with serving(bodies) as server:
             models = make(server)

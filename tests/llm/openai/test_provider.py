@@ -363,7 +363,7 @@ async def test_does_not_ask_for_ever(upstream: Any, make: Make) -> None:
     assert (error.error_type, error.retry_after, len(server.requests)) == ("rate_limited", 0.01, 3)
 
 
-async def test_long_pauses_are_told(llmock: LLMock, make: Make) -> None:
+async def test_long_pauses_are_in_the_error(llmock: LLMock, make: Make) -> None:
     """A long `Retry-After` is not waited for, and is in the error."""
     llmock.rate_limit(retry_after=60)
     error = await failure(make(llmock.base_url()))

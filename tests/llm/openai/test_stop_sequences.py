@@ -8,7 +8,7 @@ from charhost.llm.model import Delta
 from charhost.llm.openai.stop_sequences import StopSequences
 
 
-def heard(stop: list[str], *pieces: str) -> str:
+def passed_on(stop: list[str], *pieces: str) -> str:
     """The text that is passed on of a response in these pieces."""
     sequences = StopSequences(stop)
     text = ""
@@ -22,17 +22,17 @@ def heard(stop: list[str], *pieces: str) -> str:
 @pytest.mark.parametrize("pieces", [["Hello END you"], ["Hello E", "N", "D you"], list("Hello END you")])
 def test_text_ends_before_a_string(pieces: list[str]) -> None:
     """The text ends where a string begins, wherever the pieces are split."""
-    assert heard(["END"], *pieces) == "Hello "
+    assert passed_on(["END"], *pieces) == "Hello "
 
 
 def test_first_string_counts() -> None:
     """Of two strings the one that comes first ends the text."""
-    assert heard(["END", "you"], "Hello you and END") == "Hello "
+    assert passed_on(["END", "you"], "Hello you and END") == "Hello "
 
 
 def test_beginnings_of_strings_are_passed_on() -> None:
     """Text that only began like a string is passed on."""
-    assert heard(["END"], "Hello E", "N you E", "N") == "Hello EN you EN"
+    assert passed_on(["END"], "Hello E", "N you E", "N") == "Hello EN you EN"
 
 
 def test_finish() -> None:
