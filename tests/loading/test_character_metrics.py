@@ -154,7 +154,7 @@ async def test_openmetrics_ends_once(client: Client, write: Write) -> None:
 
 @pytest.mark.parametrize("name", ["charhost_reloads", "characters_loaded", "character_load_count", "bob_asked"])
 async def test_a_name_that_is_taken_is_refused(client: Client, write: Write, name: str) -> None:
-    """The names of the server's metrics, and of another character's, are an error that says so."""
+    """The names of the server's metrics, and of another character's, are refused with that reason."""
     write("bob.py", ASKED.replace("ada", "bob") + character("Bob"))
     await reload(client)
     write("cyd.py", f'from prometheus_client import Counter\nCounter("{name}", "Mine.")\n{character("Cyd")}')

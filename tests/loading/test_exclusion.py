@@ -108,7 +108,7 @@ def test_file_with_the_name_of_a_marker_in_another_folder_does_not_count(directo
     ],
 )
 def test_patterns_are_those_of_gitignore(directory: Path, write: Write, pattern: str, left_out: list[str]) -> None:
-    """The patterns of `--exclude` match what git would ignore, as git itself says."""
+    """The patterns of `--exclude` match what git would ignore, as git itself reports."""
     for path in ("test_a.py", "drafts/x.py", "deep/test_b.py", "deep/drafts/y.py"):
         write(path, "")
     found = snapshot_of(directory, *pattern.split("\n"))

@@ -214,7 +214,7 @@ def test_import_after_many_names_is_found(count: int) -> None:
 
 
 @pytest.mark.parametrize("package", [asyncio, email, json])
-def test_real_packages_are_read_as_their_syntax_tree_says(package: ModuleType) -> None:
+def test_imports_of_real_packages_equal_those_of_their_syntax_trees(package: ModuleType) -> None:
     """In the standard library the imports in the bytecode equal those in the syntax tree."""
     for path in Path(str(package.__file__)).parent.glob("*.py"):
         source = path.read_text(encoding="utf-8")
