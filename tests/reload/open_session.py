@@ -31,7 +31,7 @@ class Talk:
         event = await self.socket.receive_json(timeout=60)
         assert (event["type"], event["session"]["model"]) == ("session.updated", self.entry.name)
 
-    async def is_told(self, directory: Path, *, gone: bool) -> None:
+    async def is_notified(self, directory: Path, *, gone: bool) -> None:
         """Check that the last messages are the fatal event and the close."""
         event = await self.socket.receive_json(timeout=60)
         code = "character_removed" if gone else "characters_reloaded"

@@ -137,7 +137,7 @@ async def test_another_directory_is_all_new(reloader: Reloader, tmp_path: Path) 
     assert reloader.manager.current["Ada"] is not before["Ada"]
 
 
-async def test_dry_run_tells_and_changes_nothing(reloader: Reloader, write: Write) -> None:
+async def test_dry_run_reports_and_changes_nothing(reloader: Reloader, write: Write) -> None:
     """A dry run of `changed` has the changes of the run that follows it, and swaps nothing."""
     before = reloader.manager.current
     write("ada.py", character("Ada", "Be brief."))

@@ -129,7 +129,7 @@ async def test_unreadable_file_is_one_error(directory: Path, write: Write) -> No
     assert "not a regular file" in built.errors[0].message
 
 
-async def test_all_errors_are_told_in_order(directory: Path, write: Write) -> None:
+async def test_all_errors_are_reported_in_order(directory: Path, write: Write) -> None:
     """All errors are in one list, sorted by file (promise 4)."""
     for name in ("zoe.py", "bob.py", "mia.py"):
         write(name, "1 / 0")
@@ -137,7 +137,7 @@ async def test_all_errors_are_told_in_order(directory: Path, write: Write) -> No
     assert [error.file for error in (await build(directory)).errors] == ["bob.py", "eve.py", "mia.py", "zoe.py"]
 
 
-async def test_character_is_told_if_known(directory: Path, write: Write) -> None:
+async def test_character_is_reported_if_known(directory: Path, write: Write) -> None:
     """An error of a file with a valid name has the character's name (promise 4)."""
     write("bob.py", character("Bob") + "METADATA = 5")
     (error,) = (await build(directory)).errors
@@ -236,7 +236,7 @@ async def test_names_are_compared_in_one_form(directory: Path, write: Write, nam
     assert [(error.file, error.error_type) for error in built.errors] == [("eve.py", "DuplicateName")]
 
 
-async def test_file_name_that_is_not_utf_8_is_told_with_escapes(directory: Path, write: Write) -> None:
+async def test_file_name_that_is_not_utf_8_is_reported_with_escapes(directory: Path, write: Write) -> None:
     """A file name that is not UTF-8 is reported with escapes, in characters and in errors."""
     write("caf\udce9.py", character("Bob"))
     write("caf\udcea.py", character("Bob"))
@@ -245,7 +245,7 @@ async def test_file_name_that_is_not_utf_8_is_told_with_escapes(directory: Path,
     assert built.errors[0].file == "caf\\udcea.py"
 
 
-async def test_missing_directory_is_told(tmp_path: Path) -> None:
+async def test_missing_directory_is_reported(tmp_path: Path) -> None:
     """The error of a snapshot is raised to the caller unchanged."""
     with pytest.raises(DirectoryNotFound):
         await loader_of(tmp_path).snapshot(tmp_path / "missing")

@@ -168,12 +168,12 @@ class Reloads(RuleBasedStateMachine):
             return response.status, json.loads(await response.read())
 
     @precondition(lambda self: not self.talks)
-    @rule(wishes=st.lists(FIELDS, min_size=2, max_size=4))
-    def reload_together(self, wishes: list[dict[str, Any]]) -> None:
+    @rule(group=st.lists(FIELDS, min_size=2, max_size=4))
+    def reload_together(self, group: list[dict[str, Any]]) -> None:
         """Start several reloads at once: they run in order, and equal neighbours share one run (promise 16)."""
-        reports = self.run(self.ask_together(wishes))
-        for index, (fields, report) in enumerate(zip(wishes, reports, strict=True)):
-            if index and fields == wishes[index - 1]:
+        reports = self.run(self.ask_together(group))
+        for index, (fields, report) in enumerate(zip(group, reports, strict=True)):
+            if index and fields == group[index - 1]:
                 assert report is reports[index - 1]
                 continue
             expected = self.model.expect(fields)
@@ -182,9 +182,9 @@ class Reloads(RuleBasedStateMachine):
                 self.model.take(fields["directory"] or self.model.directory, expected)
             assert report.serving.generation == self.model.generation
 
-    async def ask_together(self, wishes: list[dict[str, Any]]) -> list[ReloadReport]:
+    async def ask_together(self, group: list[dict[str, Any]]) -> list[ReloadReport]:
         """Start all reloads before any of them runs, and return their reports, also those of refusals."""
-        requests = [wish | {"directory": self.path(wish["directory"])} for wish in wishes]
+        requests = [fields | {"directory": self.path(fields["directory"])} for fields in group]
         tasks = (self.manager.reload_characters(ReloadRequest(**request)) for request in requests)
         answers = await asyncio.gather(*tasks, return_exceptions=True)
         return [self.report(answer) for answer in answers]
@@ -198,8 +198,8 @@ class Reloads(RuleBasedStateMachine):
 
     async def post(self, fields: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Post a reload."""
-        wish = fields | {"directory": self.path(fields["directory"])}
-        async with self.client.post("/v1/characters/reload", json=wish) as response:
+        payload = fields | {"directory": self.path(fields["directory"])}
+        async with self.client.post("/v1/characters/reload", json=payload) as response:
             return response.status, json.loads(await response.read())
 
     def path(self, directory: str | None) -> str | None:
@@ -221,7 +221,7 @@ class Reloads(RuleBasedStateMachine):
                 continue
             self.talks.remove(talk)
             self.lost.append(talk)
-            self.run(talk.is_told(self.root / self.model.directory, gone=gone))
+            self.run(talk.is_notified(self.root / self.model.directory, gone=gone))
         if policy in ("close_affected", "follow"):
             for talk in self.talks:
                 talk.entry, talk.generation = after[talk.entry.name], self.model.generation
@@ -308,7 +308,7 @@ class Reloads(RuleBasedStateMachine):
     # What is true after every step
 
     @invariant()
-    def all_is_as_the_model_says(self) -> None:
+    def all_equals_the_model(self) -> None:
         """Compare everything visible with the model, as one line in a failure's sequence of steps."""
         self.the_list_is_the_model()
         self.every_prompt_is_that_of_its_build()
@@ -331,8 +331,8 @@ class Reloads(RuleBasedStateMachine):
 
     def every_prompt_is_that_of_its_build(self) -> None:
         """Check that each prompt is that of the loaded bytes, late imports included (promises 6 and 10)."""
-        said = {name: say(found) for name, found in self.manager.current.items()}
-        assert said == {name: entry.prompt for name, entry in self.model.entries.items()}
+        prompts = {name: prompt_of(found) for name, found in self.manager.current.items()}
+        assert prompts == {name: entry.prompt for name, entry in self.model.entries.items()}
 
     def sessions_go_on(self) -> None:
         """Check that each session of the model is open, received nothing, and has its generation (promises 8, 9)."""
@@ -354,7 +354,7 @@ class Reloads(RuleBasedStateMachine):
         return {entry["generation"]: entry["sessions"] for entry in status["generations"]}
 
 
-def say(found: Character) -> str:
+def prompt_of(found: Character) -> str:
     """Return the prompt of a character."""
     prompt: str = found.prompt_generator(found.instructions).make_system_prompt()
     return prompt

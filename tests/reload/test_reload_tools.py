@@ -47,8 +47,8 @@ async def test_the_list_is_json(manager: CharacterManager, write: Write, directo
     """`list_characters` returns JSON with the directory, the generation and the characters."""
     write("bob.py", character("Bob") + "METADATA = {'comment': 'Says little.'}")
     await manager.reload_characters()
-    told = json.loads(await HostTools(manager, 0).run("list_characters", {}))
-    assert told == {
+    returned = json.loads(await HostTools(manager, 0).run("list_characters", {}))
+    assert returned == {
         "directory": str(directory),
         "generation": 2,
         "characters": [
@@ -59,13 +59,13 @@ async def test_the_list_is_json(manager: CharacterManager, write: Write, directo
 
 
 @pytest.mark.parametrize("scope", get_args(Scope))
-async def test_a_reload_says_what_came_of_it(manager: CharacterManager, write: Write, scope: str) -> None:
+async def test_a_reload_returns_its_message(manager: CharacterManager, write: Write, scope: str) -> None:
     """`reload_characters` returns the message of the report, and each failed file with its line."""
     write("bob.py", "X = 1\n1 / 0")
     found = reports(manager)
-    told = await HostTools(manager, 0).run("reload_characters", {"scope": scope})
+    returned = await HostTools(manager, 0).run("reload_characters", {"scope": scope})
     (report,) = found
-    assert told == f"{report.message}\nbob.py:2: ZeroDivisionError: division by zero"
+    assert returned == f"{report.message}\nbob.py:2: ZeroDivisionError: division by zero"
     assert (report.trigger, report.scope) == ("tool", scope)
 
 
@@ -208,7 +208,7 @@ async def test_a_conversation_that_follows_goes_on(start: StartClient, write: Wr
     assert [offered(script, request) for request in range(3)] == [list(HOST_TOOLS), list(HOST_TOOLS), []]
 
 
-async def test_who_is_no_admin_is_not_given_them(client: Client, script: Script) -> None:
+async def test_they_are_not_offered_without_admin_rights(client: Client, script: Script) -> None:
     """Without admin rights the host's tools are not offered, and a call of one is a call of an unknown tool."""
     async with from_afar(client) as caller:
         await caller.respond()
@@ -239,7 +239,7 @@ async def test_chat_completions_never_have_them(client: Client, script: Script) 
 
 
 @pytest.mark.parametrize(("before", "after"), [({}, FOREIGN), (FOREIGN, {})])
-async def test_who_resumes_has_the_tools_of_its_own_authority(
+async def test_a_resumed_session_has_the_tools_of_its_new_client(
     client: Client, script: Script, before: dict[str, str], after: dict[str, str]
 ) -> None:
     """A resumed session has the host's tools by the rights of the client that resumes it."""

@@ -28,7 +28,7 @@ def manager(manager_with_store: CharacterManager) -> CharacterManager:
     return manager_with_store
 
 
-def said(manager: CharacterManager) -> dict[str, Any]:
+def prompts_of(manager: CharacterManager) -> dict[str, Any]:
     """Return the prompt of each character."""
     return {name: prompt(manager, name) for name in manager.current}
 
@@ -45,7 +45,7 @@ async def test_a_rollback_restores_the_characters_of_before(manager: CharacterMa
     write("bob.py", character("Bob"))
     await manager.reload_characters()
     report = await roll_back(manager, reason="too brief")
-    assert said(manager) == {"Ada": "Be kind."}
+    assert prompts_of(manager) == {"Ada": "Be kind."}
     assert (report.outcome, report.trigger, report.reason) == ("applied", "rollback", "too brief")
     assert (report.generation, report.revision) == (3, revision)
     assert (report.total_files, report.loaded_count, report.changes.removed) == (1, 1, ("Bob",))
@@ -82,7 +82,7 @@ async def test_a_rollback_needs_no_directory(manager: CharacterManager, director
     await manager.reload_characters()
     shutil.rmtree(directory)
     await roll_back(manager)
-    assert said(manager) == {"Ada": "one"}
+    assert prompts_of(manager) == {"Ada": "one"}
 
 
 async def test_a_rollback_leads_back_to_the_directory_too(manager: CharacterManager, tmp_path: Path) -> None:
@@ -104,12 +104,12 @@ async def test_each_character_has_the_helpers_it_was_built_with(manager: Charact
     write("bob.py", character("Bob", "two"))
     write("notes.py", character("Notes"))
     await manager.reload_characters(ReloadRequest(scope="changed"))
-    expected, revision = said(manager), manager.current.revision
+    expected, revision = prompts_of(manager), manager.current.revision
     write("_old.py", "TAG = 'new'")
     write("bob.py", character("Bob", "three"))
     await manager.reload_characters()
     report = await roll_back(manager)
-    assert (said(manager), report.revision) == (expected, revision)
+    assert (prompts_of(manager), report.revision) == (expected, revision)
     assert list(manager.current) == ["Ada", "Bob", "Notes"]
 
 
@@ -123,11 +123,11 @@ async def test_a_kept_version_is_restored_and_not_what_had_failed(manager: Chara
     write("ada.py", "def broken(:")
     write("bob.py", character("Bob", "two"))
     await manager.reload_characters(ReloadRequest(scope="changed", on_error="keep"))
-    expected, revision = said(manager), manager.current.revision
+    expected, revision = prompts_of(manager), manager.current.revision
     write("ada.py", character("Ada", "mended"))
     await manager.reload_characters()
     report = await roll_back(manager)
-    assert (said(manager), report.revision, report.errors) == (expected, revision, ())
+    assert (prompts_of(manager), report.revision, report.errors) == (expected, revision, ())
     assert expected == {"Ada": "Be kind.", "Bob": "two"}
 
 
@@ -168,7 +168,7 @@ async def test_characters_of_one_build_share_their_helpers_again(manager: Charac
         )
     await manager.reload_characters()
     await roll_back(manager, 2)
-    assert said(manager) == {"Ada": ["Ada", "Bob"], "Bob": ["Ada", "Bob"]}
+    assert prompts_of(manager) == {"Ada": ["Ada", "Bob"], "Bob": ["Ada", "Bob"]}
 
 
 SEEN = "\n    def make_system_prompt(self):\n        return SEEN\n"
@@ -209,7 +209,7 @@ async def test_an_unknown_generation_changes_and_counts_nothing(
 
 
 @pytest.mark.parametrize(
-    ("generation", "kept", "said"),
+    ("generation", "kept", "sentence"),
     [
         (99, (5, 4), "Generation 99 is not kept; those that are: 5, 4."),
         (None, (3, 2), "There is no generation before the current one; name one of those that are kept: 3, 2."),
@@ -217,9 +217,9 @@ async def test_an_unknown_generation_changes_and_counts_nothing(
         (None, (), "There is no generation before the current one, and no other is kept."),
     ],
 )
-def test_the_refusal_says_which_generations_there_are(generation: int | None, kept: tuple[int, ...], said: str) -> None:
+def test_the_refusal_lists_the_generations(generation: int | None, kept: tuple[int, ...], sentence: str) -> None:
     """The refusal of an unknown generation lists those that are kept."""
-    assert not_kept(generation, kept) == said
+    assert not_kept(generation, kept) == sentence
 
 
 async def test_generations_are_kept_for_a_while(manager: CharacterManager) -> None:

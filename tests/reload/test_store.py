@@ -45,7 +45,7 @@ async def fill(store: Store, count: int) -> None:
         await store.record(report(number), StoredSet(number, "/characters", "", ()))
 
 
-async def test_attempts_are_told_newest_first(store: Store) -> None:
+async def test_attempts_are_returned_newest_first(store: Store) -> None:
     """Attempts are returned newest first, at most as many as requested."""
     await fill(store, 3)
     assert [one.reload_id for one in await store.attempts(2)] == ["3", "2"]
