@@ -224,7 +224,7 @@ async def test_without_an_archive_nothing_is_done() -> None:
     await writer.close()
 
 
-async def test_a_client_whose_conversation_cannot_be_read_is_refused(
+async def test_an_unreadable_conversation_is_refused(
     writer: ArchiveWriter, archive: Archive, metrics: Metrics, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A conversation that cannot be read is refused and logged, and others are still written."""

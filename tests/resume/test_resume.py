@@ -39,14 +39,14 @@ __all__ = ["connect", "script", "start"]
 async def test_a_conversation_is_found_again(client: Client, script: Script, how: str) -> None:
     """However a client lost its socket, it finds its conversation again, and the model receives it (promise 30)."""
     async with calling(client) as lost:
-        said = await lost.say("Remember me.")
+        added = await lost.add("Remember me.")
         await lost.respond()
         await lose(client, lost, how)
     await disconnected(client)
     async with resuming(client, lost) as caller:
-        found = await caller.ask("conversation.item.retrieve", item_id=said["item"]["id"])
-        assert found["item"] == said["item"]
-        await caller.say("Who am I?")
+        found = await caller.ask("conversation.item.retrieve", item_id=added["item"]["id"])
+        assert found["item"] == added["item"]
+        await caller.add("Who am I?")
         await caller.respond()
     said_to_model = [message["content"] for message in script.messages[1:]]
     assert said_to_model == ["Remember me.", "Yes.", "Who am I?"]
@@ -79,7 +79,7 @@ async def test_the_dialect_is_that_of_the_session(client: Client, script: Script
     assert (created["type"], "modalities" in created["session"]) == ("session.created", True)
 
 
-async def test_a_dialect_that_only_the_first_event_told_is_known(client: Client, script: Script) -> None:
+async def test_the_dialect_of_the_first_event_is_kept(client: Client, script: Script) -> None:
     """A dialect that was known by the first event only is kept for the resume."""
     async with client.ws_connect(REALTIME) as ws:
         await ws.send_json({"type": "session.update", "session": {"modalities": ["text"]}})
@@ -110,7 +110,7 @@ async def test_the_text_of_a_cut_response_is_kept(client: Client, script: Script
     """The text of a response that was cut is in the history, as an incomplete item."""
     script.then("Once upon", script.go)
     async with calling(client) as lost:
-        await lost.say("Tell me.")
+        await lost.add("Tell me.")
         await begin(lost)
         item = lost.events[-1]["item_id"]
         await lose(client, lost, how)
@@ -118,7 +118,7 @@ async def test_the_text_of_a_cut_response_is_kept(client: Client, script: Script
     async with resuming(client, lost) as caller:
         found = (await caller.ask("conversation.item.retrieve", item_id=item))["item"]
         assert (found["status"], found["content"][0]["text"]) == ("incomplete", "Once upon")
-        await caller.say("Go on.")
+        await caller.add("Go on.")
         await caller.respond()
     assert [message["content"] for message in script.messages[1:]] == ["Tell me.", "Once upon", "Go on."]
 
@@ -161,7 +161,7 @@ async def test_a_conversation_is_found_again_and_again(client: Client, script: S
     for number in range(5):
         async with resuming(client, lost) as caller:
             assert session_id(caller) == session_id(first)
-            await caller.say(f"Number {number}.")
+            await caller.add(f"Number {number}.")
             await lose(client, caller, ("reload", "cut line")[number % 2])
         await disconnected(client)
         lost = caller
@@ -189,7 +189,7 @@ async def test_a_removed_character_is_reported(client: Client, script: Script, d
     (promise 30)."""
     (directory / "bob.py").write_text(character("Bob"))
     async with calling(client) as lost:
-        await lost.say("Remember me.")
+        await lost.add("Remember me.")
         (directory / "ada.py").rename(directory / "ada.txt")
         await reload(client, sessions="close_affected")
         assert await lost.end() == 4004
@@ -230,7 +230,7 @@ async def test_a_normal_close_leaves_nothing_to_resume(client: Client, script: S
     assert await refusal(client, session_id(lost)) == NOT_FOUND
 
 
-async def test_a_character_that_said_goodbye_is_not_asked_again(client: Client, script: Script) -> None:
+async def test_an_ended_conversation_is_not_resumed(client: Client, script: Script) -> None:
     """A conversation that the character has ended cannot be resumed."""
     script.then("Bye!")
     async with client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
@@ -315,7 +315,7 @@ async def test_without_a_key_sessions_are_not_revealed(start: StartClient) -> No
 async def test_a_second_socket_takes_over(client: Client, script: Script) -> None:
     """The first socket is closed with 4009 and the reason, and the second one continues the conversation."""
     async with calling(client) as first:
-        await first.say("Remember me.")
+        await first.add("Remember me.")
         async with resuming(client, first) as second:
             assert await first.end() == 4009
             await second.respond()
