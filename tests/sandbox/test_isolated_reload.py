@@ -39,8 +39,8 @@ async def test_request_overrules_the_setting(isolated_manager: CharacterManager,
     """`check_isolated` in a request wins over the setting."""
     count = tmp_path / "count"
     write("ada.py", f"with open({str(count)!r}, 'a') as file: file.write('x')\n{character()}")
-    for wish, runs in ((None, 2), (False, 3), (True, 5)):
-        await isolated_manager.reload_characters(ReloadRequest(check_isolated=wish))
+    for choice, runs in ((None, 2), (False, 3), (True, 5)):
+        await isolated_manager.reload_characters(ReloadRequest(check_isolated=choice))
         assert len(count.read_text()) == runs
 
 

@@ -20,7 +20,7 @@ HIDE = ("unshare", "-Urm", "sh", "-euc", 'mount -t tmpfs tmpfs /proc && exec "$@
     reason="no file system can be mounted here",
 )
 def test_a_check_without_proc_executes_nothing(directory: Path) -> None:
-    """What a file leaves behind could not be ended, so each file has an error that says what to mount."""
+    """What a file leaves behind could not be ended, so each file has an error with the missing mount."""
     (directory / "bob.py").write_text(character("Bob") + f"open({str(directory / 'executed')!r}, 'w')")
     command = [sys.executable, "-m", "charhost", "check", str(directory), "--json"]
     done = subprocess.run([*HIDE, *command], capture_output=True, text=True, timeout=60)
