@@ -268,7 +268,7 @@ async def test_a_stored_set_that_fails_now_gives_way_to_the_start_directory(
 async def talk(client: Client, caller: Caller, *words: str) -> None:
     """Send a message, and wait for the end of the response."""
     for word in words:
-        await caller.say(word)
+        await caller.add(word)
         await caller.respond()
 
 
@@ -277,13 +277,13 @@ async def test_a_client_finds_its_conversation_after_a_restart(serving: Serving)
     async with serving() as client, calling(client) as lost:
         await lost.update(instructions="Rhyme.")
         await talk(client, lost, "One.", "Two.")
-        said = lost.grammar._order
+        order = lost.grammar._order
         await client.server.close()
     async with serving() as client:
         assert value(client, "sessions_parked") == 1
         async with resuming(client, lost) as caller:
             assert caller.events[0]["session"]["instructions"] == "Rhyme."
-            for item in said:
+            for item in order:
                 assert (await caller.ask("conversation.item.retrieve", item_id=item))["type"].endswith("retrieved")
             await talk(client, caller, "Three.")
         models = client.app[CONVERSATIONS].models
@@ -359,17 +359,17 @@ async def test_a_client_of_unmute_is_not_greeted_twice(serving: Serving, monkeyp
     monkeypatch.setattr(unmute, "GREETING_DELAY", 0)
     async with serving() as client, client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
         await ws.send_json({"type": "session.update", "session": {"voice": "x", "allow_recording": False}})
-        await heard(ws, "unmute.additional_outputs")
+        await event_of(ws, "unmute.additional_outputs")
         (session,) = client.app[SESSIONS]._live.values()
         await client.server.close()
     async with serving() as client, client.ws_connect(REALTIME, params={"resume": session.id}) as ws:
         await ws.send_json({"type": "session.update", "session": {"allow_recording": False}})
-        await heard(ws, "session.updated")
+        await event_of(ws, "session.updated")
         await reload(client)
         assert [event["type"] for event in (await events(ws))[0]] == ["error"]
 
 
-async def heard(ws: ClientWebSocketResponse, kind: str) -> Any:
+async def event_of(ws: ClientWebSocketResponse, kind: str) -> Any:
     """The next event of that type."""
     while (event := await ws.receive_json(timeout=LIMIT))["type"] != kind:
         pass
@@ -380,7 +380,7 @@ async def heard(ws: ClientWebSocketResponse, kind: str) -> Any:
 async def test_what_was_done_between_answers_is_kept(serving: Serving, kind: str) -> None:
     """Items and settings that change between responses are kept."""
     async with serving() as client, calling(client) as lost:
-        item = (await lost.say("One."))["item"]["id"]
+        item = (await lost.add("One."))["item"]["id"]
         if kind == "conversation.item.deleted":
             await lost.ask("conversation.item.delete", item_id=item)
         if kind == "session.updated":
@@ -393,7 +393,7 @@ async def test_what_was_done_between_answers_is_kept(serving: Serving, kind: str
         assert (instructions == "Rhyme.") == (kind == "session.updated")
 
 
-async def test_an_answer_is_told_to_be_complete_when_it_is_on_the_disk(
+async def test_the_end_of_a_response_is_sent_when_it_is_on_the_disk(
     serving: Serving, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The text of a response is sent at once, and its end after the write."""
@@ -434,8 +434,8 @@ async def test_an_answer_in_unmutes_dialect_waits_for_the_disk_too(
 
         monkeypatch.setattr(conversations(client), "save", slow)
         await ws.send_json({"type": "session.update", "session": {"allow_recording": False}})
-        await heard(ws, "response.text.delta")
-        receiving = asyncio.create_task(heard(ws, "response.text.done"))
+        await event_of(ws, "response.text.delta")
+        receiving = asyncio.create_task(event_of(ws, "response.text.done"))
         await (await client.get("/v1/health")).read()
         assert not receiving.done()
         gate.set()
@@ -538,12 +538,12 @@ async def test_an_unreadable_history_is_reported(serving: Serving) -> None:
             await client.get("/v1/characters/reloads/1"),
             await client.post(ROLLBACK, json={}),
         ]
-        told = [(answer.status, (await answer.json())["code"]) for answer in answers]
-        assert told == [(503, "history_unavailable")] * 3
+        refusals = [(answer.status, (await answer.json())["code"]) for answer in answers]
+        assert refusals == [(503, "history_unavailable")] * 3
         assert list(manager(client).current) == ["Ada"]
 
 
-async def test_a_set_whose_bytes_were_changed_is_not_resumed(
+async def test_a_set_with_changed_bytes_is_not_resumed(
     serving: Serving, directory: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A stored set with changed bytes is not executed; the generations continue after the last one."""

@@ -263,7 +263,7 @@ def test_what_is_no_sound_state_file_is_refused_and_never_overwritten(path: Path
         ("folder", "not a regular file"),
     ],
 )
-async def test_where_no_file_can_be_the_error_says_so(tmp_path: Path, name: str, text: str) -> None:
+async def test_an_impossible_path_is_an_error(tmp_path: Path, name: str, text: str) -> None:
     """No folder is made for it."""
     (tmp_path / "folder").mkdir()
     with pytest.raises(StateError, match=text):
@@ -349,7 +349,7 @@ def stored_set(generation: int, files: dict[str, str], directory: str = "/srv/ch
     return StoredSet(generation, directory, f"sha256:{generation}", members, taken.disk_revision)
 
 
-def told(stored: StoredSet | None) -> Any:
+def essentials(stored: StoredSet | None) -> Any:
     """All that matters of a set."""
     assert stored is not None
     members = [
@@ -370,9 +370,9 @@ async def test_a_set_is_read_as_it_was_written(path: Path) -> None:
     applied = stored_set(7, {"ada.py": "A = 1\r\n", odd: "B = '\N{SNOWMAN}'", "resources/x.py": ""})
     async with opened(path) as file:
         await file.history.record(report(7), applied)
-        assert told(await file.history.stored(7)) == told(applied)
+        assert essentials(await file.history.stored(7)) == essentials(applied)
     async with opened(path) as file:
-        assert told(await file.history.stored(7)) == told(applied)
+        assert essentials(await file.history.stored(7)) == essentials(applied)
         assert await file.history.attempts(9) == (report(7),)
 
 
@@ -435,7 +435,7 @@ async def test_a_long_history_is_read_as_it_was(path: Path, seed: int) -> None:
             members.append(Member(chance.choice(earlier), name, f"sha256:{name}"))
         applied = StoredSet(generation, directory, f"sha256:{generation}", tuple(members), now.disk_revision)
         await file.history.record(report(generation), applied)
-        kept[generation] = told(applied)
+        kept[generation] = essentials(applied)
         if chance.random() < 0.1:
             await file.close()
             file = StateFile(path)
@@ -448,11 +448,11 @@ async def test_a_long_history_is_read_as_it_was(path: Path, seed: int) -> None:
     generations = await file.history.generations()
     assert generations == tuple(range(79, 79 - MOST_SETS, -1))
     for generation in generations:
-        assert told(await file.history.stored(generation)) == kept[generation]
+        assert essentials(await file.history.stored(generation)) == kept[generation]
     await file.close()
     async with opened(path) as file:
         for generation in generations:
-            assert told(await file.history.stored(generation)) == kept[generation]
+            assert essentials(await file.history.stored(generation)) == kept[generation]
 
 
 async def test_a_write_that_failed_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -467,8 +467,8 @@ async def test_a_write_that_failed_leaves_nothing_behind(path: Path, monkeypatch
         assert (await file.history.generations(), len(await file.history.attempts(9))) == ((1,), 1)
         third = stored_set(3, second | {"bob.py": "one"})
         await file.history.record(report(3), third)
-        assert told(await file.history.stored(3)) == told(third)
-        assert told(await file.history.stored(1)) == told(stored_set(1, first))
+        assert essentials(await file.history.stored(3)) == essentials(third)
+        assert essentials(await file.history.stored(1)) == essentials(stored_set(1, first))
 
 
 async def test_bytes_that_were_changed_are_not_given_out(path: Path) -> None:
@@ -648,13 +648,13 @@ EDITS: dict[str, Callable[[list[Item]], object]] = {
     "one in front": lambda items: items.insert(0, message("first")),
     "another in its place": lambda items: items.__setitem__(1, replace(items[1], status="incomplete")),
     "other order": lambda items: items.reverse(),
-    "nobody said anything": lambda items: items.clear(),
+    "without items": lambda items: items.clear(),
 }
 
 
 @pytest.mark.parametrize("first", EDITS)
 @pytest.mark.parametrize("second", EDITS)
-async def test_whatever_changed_is_written(path: Path, first: str, second: str) -> None:
+async def test_every_change_is_written(path: Path, first: str, second: str) -> None:
     """Items that come, go, change and move are found as they stand."""
     items: list[Item] = [message("a"), message("b"), message("c")]
     async with opened(path) as file:
