@@ -111,7 +111,7 @@ def test_other_files_are_not_reported(directory: Path, path: str) -> None:
         assert listener.reports_nothing()
 
 
-def test_helper_whose_name_begins_like_bytecode_is_reported(listener: Listener, directory: Path) -> None:
+def test_helper_with_a_name_like_bytecode_is_reported(listener: Listener, directory: Path) -> None:
     """A file is reported whose name begins with `__pycache__`; only the folder of that name is skipped."""
     (directory / "__pycache__helper.py").write_text("1")
     assert listener.reports_change()
