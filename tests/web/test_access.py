@@ -227,7 +227,7 @@ def test_the_table_has_every_caller() -> None:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-async def test_every_caller_gets_what_the_table_says(row: Row, server: Server) -> None:
+async def test_every_caller_has_the_response_of_the_table(row: Row, server: Server) -> None:
     """Each route responds to each caller with the status and code of the table."""
     cells = [(way, route) for way in WAYS for route in ROUTES]
     found = {(way, route): await server.ask(route, way, row.key) for way, route in cells}
@@ -235,7 +235,7 @@ async def test_every_caller_gets_what_the_table_says(row: Row, server: Server) -
 
 
 @pytest.mark.parametrize("row", ROWS, ids=str)
-async def test_every_caller_may_chat_or_not_as_the_table_says(row: Row, server: Server) -> None:
+async def test_every_caller_has_the_upgrade_of_the_table(row: Row, server: Server) -> None:
     """An upgrade needs the authority of chat; a page learns only after it that its key is wrong (3000)."""
     verdicts = {way: row.verdict("chat", way) for way in WAYS}
     refused = {way: (int(verdict),) for way, verdict in verdicts.items() if verdict != "yes"}

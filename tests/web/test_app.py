@@ -104,7 +104,7 @@ async def test_a_start_without_characters_serves_an_empty_set(
 
 
 @pytest.mark.parametrize(
-    ("setting", "value", "said"),
+    ("setting", "value", "expected"),
     [
         ("character", "Nobody", ["character (--character): there is no Nobody; Ada answers instead"]),
         ("character", " Ada", []),
@@ -117,11 +117,11 @@ async def test_a_start_warns_of_what_means_nothing(
     caplog: pytest.LogCaptureFixture,
     setting: str,
     value: str,
-    said: list[str],
+    expected: list[str],
 ) -> None:
     """An unknown default name and a missing root are warned about, as both are most likely misspelled."""
     await aiohttp_client(create_app(Settings(directory=settings.directory, **{setting: value})))
-    assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == said
+    assert [record.message for record in caplog.records if record.levelno == logging.WARNING] == expected
 
 
 async def test_an_empty_start_is_mended_by_a_reload(aiohttp_client: StartClient, settings: Settings) -> None:
@@ -222,7 +222,7 @@ def test_serve_runs_the_application_as_the_tests_do(settings: Settings, monkeypa
 
 @pytest.mark.usefixtures("quiet_process")
 @pytest.mark.parametrize(
-    ("url", "model", "said"),
+    ("url", "model", "expected"),
     [
         (None, None, "no language model configured (set CHARHOST_LLM_URL): using the offline stand-in"),
         ("http://llm.example:11434/v1?key=s3cret", "tiny", "characters speak with tiny at llm.example:11434"),
@@ -235,13 +235,13 @@ def test_serve_logs_the_model_in_use(
     caplog: pytest.LogCaptureFixture,
     url: str | None,
     model: str | None,
-    said: str,
+    expected: str,
 ) -> None:
     """The log has at the start whether a model is connected, and which one, without a key."""
     monkeypatch.setattr(web, "run_app", lambda app, **options: None)
     caplog.set_level(logging.INFO)
     serve(Settings(directory=settings.directory, llm_url=url, llm_model=model, llm_key="s3cret"))
-    assert said in caplog.text
+    assert expected in caplog.text
     assert "s3cret" not in caplog.text
 
 
@@ -270,7 +270,7 @@ def test_serve_allows_as_many_sockets_as_it_may(settings: Settings, monkeypatch:
 
 
 @pytest.mark.usefixtures("quiet_process")
-def test_serve_says_where_it_cannot_listen(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_serve_names_the_address_of_a_failed_bind(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     """An address that is not this machine's becomes an error that names it."""
 
     def run_app(*_: object, **__: object) -> None:

@@ -72,8 +72,8 @@ async def test_a_stream_has_it_too(directory: Path) -> None:
 async def test_a_server_that_refuses_it(directory: Path) -> None:
     """Fields that a client brings from elsewhere are left out for a server that does not take them."""
     async with strict_upstream("no-attachments") as upstream, served(directory, upstream) as client:
-        said = {"role": "assistant", "content": "Hello.", "reasoning_content": "Hm.", "annotations": []}
-        answer = await client.post(CHAT, json={"model": "Ada", "messages": [HI, said, HI]})
+        assistant = {"role": "assistant", "content": "Hello.", "reasoning_content": "Hm.", "annotations": []}
+        answer = await client.post(CHAT, json={"model": "Ada", "messages": [HI, assistant, HI]})
         assert (answer.status, upstream.refused) == (200, ["no-attachments", ""])
         assert upstream.requests[1]["messages"][2] == {"role": "assistant", "content": "Hello."}
         assert upstream.requests[0]["messages"][2] == {
@@ -85,7 +85,7 @@ async def test_a_server_that_refuses_it(directory: Path) -> None:
 async def test_too_much_is_not_kept(directory: Path) -> None:
     """More than 1 MiB attached to a message is left out."""
     async with strict_upstream() as upstream, served(directory, upstream) as client:
-        said = {"role": "assistant", "content": "Hello.", "reasoning_content": "x" * (1 << 20)}
-        body = io.BytesIO(json.dumps({"model": "Ada", "messages": [HI, said, HI]}).encode())
+        assistant = {"role": "assistant", "content": "Hello.", "reasoning_content": "x" * (1 << 20)}
+        body = io.BytesIO(json.dumps({"model": "Ada", "messages": [HI, assistant, HI]}).encode())
         assert (await client.post(CHAT, data=body)).status == 200
         assert "reasoning_content" not in upstream.requests[0]["messages"][2]

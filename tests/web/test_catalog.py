@@ -33,7 +33,7 @@ async def get(client: Client, path: str) -> Any:
     return await (await client.get(path)).json()
 
 
-async def test_the_index_says_where_to_look(client: Client) -> None:
+async def test_the_index_names_the_path_of_the_characters(client: Client) -> None:
     """The index is one line of text with the way to the characters."""
     answer = await client.get("/")
     assert (answer.status, answer.content_type) == (200, "text/plain")
@@ -49,7 +49,7 @@ async def test_the_catalog_has_directory_generation_and_characters(client: Clien
     assert [found["name"] for found in catalog["characters"]] == ["Ada"]
 
 
-async def test_an_entry_tells_what_its_file_says(client: Client, write: Write) -> None:
+async def test_an_entry_has_the_attributes_of_its_file(client: Client, write: Write) -> None:
     """An entry has the public attributes of a character, the names of its tools, and which load it is from."""
     await loaded(client, write, bob=character("Bob") + TOOLS + HOST_TOOLS + "METADATA = {'good': False, 'age': 5}")
     entry = await get(client, "/v1/characters/Bob")

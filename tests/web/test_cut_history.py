@@ -99,8 +99,8 @@ async def test_metric_and_log(client: Client, caplog: pytest.LogCaptureFixture) 
 @pytest.mark.parametrize("path", ["chat/completions", "responses"])
 async def test_short_conversation(path: str, client: Client) -> None:
     """A conversation that was sent whole has neither headers nor details."""
-    said: dict[str, Any] = {"messages": LONG[:1], "input": LONG[:1]}
-    response = await client.post(f"/v1/{path}", json={"model": "Ada"} | said)
+    inputs: dict[str, Any] = {"messages": LONG[:1], "input": LONG[:1]}
+    response = await client.post(f"/v1/{path}", json={"model": "Ada"} | inputs)
     assert response.status == 200
     assert cut_headers(response.headers) == {}
     assert "messages_left_out" not in await response.text()

@@ -45,9 +45,7 @@ async def test_a_problem_becomes_its_document(start: StartServer) -> None:
     }
 
 
-async def test_an_unforeseen_error_tells_the_log_and_nobody_else(
-    start: StartServer, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_an_unexpected_error_is_only_in_the_log(start: StartServer, caplog: pytest.LogCaptureFixture) -> None:
     """The response to an unexpected error has no details; the log has its traceback, and no query string, which may
     have keys."""
     answer = await (await start(LookupError("a secret"))).get("/?token=s3cret")

@@ -91,7 +91,7 @@ def test_every_parameter_of_a_path_is_described(method: str, path: str) -> None:
 
 
 @pytest.mark.parametrize(("method", "path"), OPERATIONS)
-async def test_a_wrong_key_is_refused_where_the_document_says_so(
+async def test_a_wrong_key_is_refused_as_described(
     aiohttp_client: StartClient, settings: Settings, method: str, path: str
 ) -> None:
     """Exactly the operations that are described with a key refuse a wrong one with 401."""
@@ -128,7 +128,7 @@ def test_the_body_of_a_reload_is_its_model() -> None:
     assert schema["additionalProperties"] is False
 
 
-async def test_a_refused_reload_is_what_the_document_says(client: Client) -> None:
+async def test_a_refused_reload_is_as_described(client: Client) -> None:
     """The response to a reload of a missing directory has the described shape."""
     answer = await client.post("/v1/characters/reload", json={"directory": "/missing"})
     rejected = RejectedReload.model_validate_json(await answer.read())

@@ -28,7 +28,7 @@ from tests.web.outcomes import RELOAD, ROLLBACK, TABLE, Before, Row, Scene, fail
 
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.case)
-async def test_every_outcome_is_told_alike(
+async def test_every_outcome_is_reported_alike(
     row: Row,
     directory: Path,
     aiohttp_client: Callable[..., Awaitable[Client]],
@@ -52,8 +52,8 @@ async def test_every_outcome_is_told_alike(
     assert ("Retry-After" in answer.headers) == (row.status == 503)
     assert answer.content_type == ("application/json" if row.status == 200 else "application/problem+json")
     await before.check(row, "rollback" if row.path == ROLLBACK else "http", document)
-    assert await said_by_the_script(row, client, answer, document) == row.script
-    assert await said_by_the_command(row, client) in (row.script, None)
+    assert await status_of_the_script(row, client, answer, document) == row.script
+    assert await status_of_the_command(row, client) in (row.script, None)
 
 
 def test_every_code_has_its_outcome() -> None:
@@ -95,7 +95,7 @@ def key_of(row: Row) -> str | None:
     return row.headers.get("Authorization", "").removeprefix("Bearer ") or None
 
 
-async def said_by_the_script(row: Row, client: Client, answer: ClientResponse, document: dict[str, Any]) -> int:
+async def status_of_the_script(row: Row, client: Client, answer: ClientResponse, document: dict[str, Any]) -> int:
     """Return the exit status of the script: run it where it has the options, else have it judge *answer*."""
     options = options_of(row)
     if options is None or row.path != RELOAD or set(row.fields) - {"directory"}:
@@ -116,7 +116,7 @@ async def said_by_the_script(row: Row, client: Client, answer: ClientResponse, d
     return process.returncode or 0
 
 
-async def said_by_the_command(row: Row, client: Client) -> int | None:
+async def status_of_the_command(row: Row, client: Client) -> int | None:
     """Return the exit status of `charhost reload` or `charhost rollback`, or None if it cannot send this request."""
     options = options_of(row)
     if options is None:

@@ -120,7 +120,7 @@ async def test_a_missing_content_type_is_not_accepted(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "words"),
     [
         (b"", "Invalid JSON: EOF"),
         (b"{", "Invalid JSON: EOF"),
@@ -138,15 +138,15 @@ async def test_a_missing_content_type_is_not_accepted(client: Client) -> None:
         (b"\xff", "Invalid JSON"),
     ],
 )
-async def test_a_bad_request_says_what_is_wrong(client: Client, body: bytes, said: str) -> None:
+async def test_a_bad_request_names_the_field(client: Client, body: bytes, words: str) -> None:
     """The detail of a 400 names the field and the expected value."""
     answer = await client.post(RELOAD, data=body, headers=JSON)
     problem = await answer.json()
     assert (answer.status, problem["code"]) == (400, "invalid_request")
-    assert said in problem["detail"]
+    assert words in problem["detail"]
 
 
-async def test_everything_that_is_wrong_is_said_at_once(client: Client) -> None:
+async def test_several_mistakes_are_reported_at_once(client: Client) -> None:
     """Several mistakes are in one detail."""
     detail = (await (await client.post(RELOAD, json={"colour": 1, "dry_run": 5})).json())["detail"]
     assert "unknown field colour" in detail
@@ -241,7 +241,7 @@ async def test_a_rollback_answers_as_a_reload_does(client: Client, write: Write)
     assert (after["revision"], after["generation"]) == (before["revision"], 3)
 
 
-async def test_a_rollback_tells_the_sessions_as_it_is_asked_to(client: Client, write: Write) -> None:
+async def test_a_rollback_has_a_session_policy(client: Client, write: Write) -> None:
     """A rollback has a session policy like a reload: `keep` notifies no session, and the default is `close`."""
     write("ada.py", character("Ada", "Be brief."))
     await client.post(RELOAD, json={})
@@ -268,7 +268,7 @@ async def test_a_rollback_restores_all_or_nothing(client: Client, write: Write, 
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "words"),
     [
         (b'{"generation": "1"}', "generation: Input should be a valid integer"),
         (b'{"generation": -1}', "generation: Input should be greater than or equal to 0"),
@@ -276,21 +276,21 @@ async def test_a_rollback_restores_all_or_nothing(client: Client, write: Write, 
         (b'{"scope": "all"}', "unknown field scope; expected one of generation, sessions, drain_seconds, reason"),
     ],
 )
-async def test_a_bad_rollback_says_what_is_wrong(client: Client, body: bytes, said: str | None) -> None:
+async def test_a_bad_rollback_names_the_field(client: Client, body: bytes, words: str | None) -> None:
     """The detail names the field; a number that no generation ever has is only unknown."""
     answer = await client.post(ROLLBACK, data=body, headers=JSON)
     problem = await answer.json()
-    if said is None:
+    if words is None:
         assert (answer.status, problem["code"]) == (409, "unknown_generation")
     else:
         assert (answer.status, problem["code"]) == (400, "invalid_request")
-        assert said in problem["detail"]
+        assert words in problem["detail"]
 
 
 # GET /v1/characters/reloads
 
 
-async def test_history_tells_of_every_attempt(client: Client, write: Write) -> None:
+async def test_history_has_every_attempt(client: Client, write: Write) -> None:
     """The history has every attempt, the newest first, also refused ones, and the generations that can be restored
     (promise 31)."""
     write("ada.py", "def broken(:")
@@ -372,7 +372,7 @@ async def test_resuming_answers_with_the_watcher(
 # GET /v1/characters/status
 
 
-async def test_status_tells_what_serves(client: Client) -> None:
+async def test_status_has_the_first_load(client: Client) -> None:
     """After the start the status has the first load, and no error."""
     status = await get(client, "/v1/characters/status")
     assert list(status) == ["serving", "last_reload", "last_error", "in_progress", "watcher", "generations", "left_out"]
@@ -381,7 +381,7 @@ async def test_status_tells_what_serves(client: Client) -> None:
     assert (status["last_error"], status["in_progress"], status["watcher"]) == (None, None, None)
 
 
-async def test_status_tells_what_runs_and_not_what_lies_on_disk(client: Client, directory: Path) -> None:
+async def test_status_does_not_depend_on_the_disk(client: Client, directory: Path) -> None:
     """A directory that changes or vanishes leaves status and catalog as they are (promise 3)."""
     pages = ("/v1/characters/status", "/v1/characters", "/v1/voices", "/v1/health")
     before = [await get(client, page) for page in pages]
@@ -399,7 +399,7 @@ async def test_status_keeps_the_last_error_until_it_is_mended(client: Client, wr
     assert status["serving"]["generation"] == 1
 
 
-async def test_status_tells_of_the_reload_that_runs(client: Client, write: Write, gate: Gate) -> None:
+async def test_status_has_the_running_reload(client: Client, write: Write, gate: Gate) -> None:
     """During a reload the status is returned, with its id."""
     write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
     post = asyncio.create_task(client.post(RELOAD, json={}))
@@ -424,7 +424,7 @@ async def test_status_counts_the_sessions_of_each_generation(client: Client) -> 
 # GET /v1/health
 
 
-async def test_health_is_well_while_somebody_can_be_talked_to(client: Client) -> None:
+async def test_health_is_well_while_a_character_is_loaded(client: Client) -> None:
     """Health has the fields that Unmute's frontend reads, and that no model is connected."""
     assert await get(client, "/v1/health") == {
         "ok": True,
@@ -439,7 +439,7 @@ async def test_health_is_well_while_somebody_can_be_talked_to(client: Client) ->
 
 
 @pytest.mark.parametrize(("state", "up"), [("offline", False), ("down", False), ("up", True)])
-async def test_health_tells_of_the_language_model(
+async def test_health_shows_an_unreachable_model(
     client: Client, monkeypatch: pytest.MonkeyPatch, state: str, up: bool
 ) -> None:
     """An unreachable model is shown and does not make health fail, since characters can still be reloaded."""
@@ -480,7 +480,7 @@ async def test_metrics_are_also_in_open_metrics(client: Client) -> None:
     assert (await answer.text()).endswith("# EOF\n")
 
 
-async def test_answers_are_json_that_everybody_reads(client: Client, write: Write) -> None:
+async def test_responses_are_strict_json(client: Client, write: Write) -> None:
     """A value that JSON does not have, such as NaN in a character's metadata, is null in the response."""
     write("ada.py", f"{character('Ada')}\nMETADATA = {{'good': True, 'weight': float('nan')}}")
     assert (await client.post(RELOAD, json={})).status == 200

@@ -80,13 +80,13 @@ async def test_results_are_not_lost_in_responses(
 ) -> None:
     """They come back in a chain, and where the client sends all items itself."""
     async with world(aiohttp_client, write) as (sdk, upstream):
-        said = {"role": "user", "content": "Roll, and open the door."}
-        first: Any = await sdk.responses.create(model="Ada", input=[said], tools=[FLAT_DOOR], store=stored)  # type: ignore[list-item]
+        question = {"role": "user", "content": "Roll, and open the door."}
+        first: Any = await sdk.responses.create(model="Ada", input=[question], tools=[FLAT_DOOR], store=stored)  # type: ignore[list-item]
         output = {"type": "function_call_output", "call_id": first.output[0].call_id, "output": "open"}
         if stored:
             more: Any = {"input": [output], "previous_response_id": first.id}
         else:
-            more = {"input": [said, first.output[0].model_dump(), output], "store": False}
+            more = {"input": [question, first.output[0].model_dump(), output], "store": False}
         await sdk.responses.create(model="Ada", tools=[FLAT_DOOR], **more)
         assert results(upstream) == [("call_1", "a two"), ("call_2", "open")]
 

@@ -56,8 +56,8 @@ def test_a_refusal_of_the_assistant_is_text() -> None:
 def test_text_and_calls_of_one_message_are_separate_items(content: str | None, words: list[str]) -> None:
     """A message with text and calls becomes a message, if it has text, and then its calls."""
     call = {"id": "call_1", "type": "function", "function": {"name": "dice", "arguments": '{"sides": 6}'}}
-    *said, found = parsed([{"role": "assistant", "content": content, "tool_calls": [call]}]).items()
-    assert [item.text for item in said if isinstance(item, Message)] == words
+    *earlier, found = parsed([{"role": "assistant", "content": content, "tool_calls": [call]}]).items()
+    assert [item.text for item in earlier if isinstance(item, Message)] == words
     assert isinstance(found, FunctionCall)
     assert (found.call_id, found.name, found.arguments) == ("call_1", "dice", '{"sides": 6}')
 

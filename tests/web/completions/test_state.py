@@ -45,9 +45,9 @@ def sdk(client: Client, key: str = KEYS[0]) -> openai.AsyncOpenAI:
     return openai.AsyncOpenAI(base_url=str(client.make_url("/v1")), api_key=key, max_retries=0)
 
 
-async def chat(caller: openai.AsyncOpenAI, *said: str, stream: bool = False, **fields: Any) -> None:
+async def chat(caller: openai.AsyncOpenAI, *prompts: str, stream: bool = False, **fields: Any) -> None:
     """Read a whole response to the last of these messages of the user."""
-    texts = [{"role": role, "content": text} for text in said for role in ("user", "assistant")]
+    texts = [{"role": role, "content": text} for text in prompts for role in ("user", "assistant")]
     messages: Any = texts[:-1]
     if stream:
         async with caller.chat.completions.stream(model="Ada", messages=messages, **fields) as events:
@@ -66,8 +66,8 @@ def scores(upstream: StrictUpstream) -> list[str]:
 async def test_a_score_lasts(aiohttp_client: Serve, write: Write, stream: bool) -> None:
     """Each request goes on with the character of its conversation, also another response to the same message."""
     async with world(aiohttp_client, write) as (client, upstream), sdk(client) as caller:
-        for said in (["Hi"], ["Hi", "Roll"], ["Hi", "Roll"], ["Hi", "Roll", "Again"], ["Ho"]):
-            await chat(caller, *said, stream=stream)
+        for prompts in (["Hi"], ["Hi", "Roll"], ["Hi", "Roll"], ["Hi", "Roll", "Again"], ["Ho"]):
+            await chat(caller, *prompts, stream=stream)
         assert scores(upstream) == ["1", "2", "3", "4", "1"]
 
 
@@ -80,7 +80,7 @@ async def test_a_score_lasts(aiohttp_client: Serve, write: Write, stream: bool) 
     ],
 )
 async def test_a_score_belongs_to_its_conversation(aiohttp_client: Serve, write: Write, named: Any) -> None:
-    """Conversations that begin alike are told apart by the client's id, and have no state without."""
+    """Conversations that begin alike are separated by the client's id, and have no state without."""
     async with world(aiohttp_client, write) as (client, upstream), sdk(client) as caller:
         unnamed: Any = {}
         for more in (named, unnamed, unnamed, named):
@@ -96,10 +96,10 @@ async def test_no_score_is_handed_to_another_key(aiohttp_client: Serve, write: W
     named: Any = {"extra_headers": {"X-Conversation-Id": "one"}}
     async with world(aiohttp_client, write, api_key=",".join(KEYS)) as (client, upstream):
         for more in (unnamed, named):
-            for said in (["Hi"], ["Hi", "Roll"]):
+            for prompts in (["Hi"], ["Hi", "Roll"]):
                 for key in KEYS:
                     async with sdk(client, key) as caller:
-                        await chat(caller, *said, **more)
+                        await chat(caller, *prompts, **more)
         assert scores(upstream) == ["1", "1", "2", "2"] * 2
 
 

@@ -51,8 +51,8 @@ async def test_system_messages_alone_are_answered_by_the_model(
     async with strict_upstream() as upstream:
         client = await aiohttp_client(create_app(Settings(directory=directory, llm_url=upstream.url)))
         async with openai.AsyncOpenAI(base_url=str(client.make_url("/v1")), api_key="x", max_retries=0) as sdk:
-            said: Any = [{"role": role, "content": "Write a haiku."}]
-            chat = await sdk.chat.completions.create(model="Ada", messages=said)
-            response = await sdk.responses.create(model="Ada", input=said)
+            task: Any = [{"role": role, "content": "Write a haiku."}]
+            chat = await sdk.chat.completions.create(model="Ada", messages=task)
+            response = await sdk.responses.create(model="Ada", input=task)
         assert [chat.choices[0].message.content, response.output_text] == ["Hello from the model."] * 2
         assert upstream.requests[0]["messages"][0]["content"] == "Be kind.\n\nWrite a haiku."

@@ -90,7 +90,7 @@ def test_texts_cannot_become_markup() -> None:
     assert "<p>&lt;script&gt;x&lt;/script&gt; <code>a&lt;b</code></p>" in page(hostile)
 
 
-def test_it_tells_which_key_is_needed() -> None:
+def test_it_names_the_required_key() -> None:
     """With an admin key the section of the reload names it."""
     text = page(create_app(Settings(admin_key="k"))[API].document)
     assert "Needs the admin key" in text.split('id="reload"')[1].split("</section>")[0]

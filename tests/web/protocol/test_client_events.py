@@ -205,7 +205,7 @@ def test_every_event_has_an_id_of_its_own() -> None:
     assert len({json.loads(frame)["event_id"] for frame in frames}) == 100
 
 
-def test_ids_say_what_they_identify() -> None:
+def test_ids_begin_with_their_kind() -> None:
     """An id begins with the kind of its thing, as clients expect."""
     assert new_id("sess").startswith("sess_")
     assert len(new_id("sess")) > 20

@@ -26,20 +26,20 @@ CALLED = FunctionCall(id="item_2", call_id="call_1", name="f", arguments="{}")
 WHERE = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "content_index": 0}
 
 
-def told(*events: TurnEvent, conversation: str | None = "conv_1") -> list[tuple[str, dict[str, Any]]]:
+def sent_of(*events: TurnEvent, conversation: str | None = "conv_1") -> list[tuple[str, dict[str, Any]]]:
     """Return the events that are sent."""
     sent: list[tuple[str, dict[str, Any]]] = []
     response: dict[str, Any] = {"id": "resp_1", "conversation_id": conversation, "status": "in_progress", "output": []}
-    telling = ResponseEvents(lambda kind, **fields: sent.append((kind, fields)), response)
+    encoder = ResponseEvents(lambda kind, **fields: sent.append((kind, fields)), response)
     for event in events:
-        telling.send(event)
+        encoder.send(event)
     return sent
 
 
 def ended(**fields: Any) -> dict[str, Any]:
     """The response at its end."""
     values: dict[str, Any] = {"outcome": "completed", "items": (), "usage": Usage(), **fields}
-    ((kind, sent),) = told(TurnEnded(**values))
+    ((kind, sent),) = sent_of(TurnEnded(**values))
     assert kind == "response.done"
     response: dict[str, Any] = sent["response"]
     return response
@@ -49,7 +49,7 @@ def test_a_message_begins() -> None:
     """The item is added to the response, then to the conversation, and then its only part begins."""
     item: dict[str, Any] = {"id": "item_1", "object": "realtime.item", "status": "in_progress"}
     item |= {"type": "message", "role": "assistant", "content": []}
-    assert told(ItemAdded(BEGUN, 0, "item_0")) == [
+    assert sent_of(ItemAdded(BEGUN, 0, "item_0")) == [
         ("response.output_item.added", {"response_id": "resp_1", "output_index": 0, "item": item}),
         ("conversation.item.added", {"previous_item_id": "item_0", "item": item}),
         ("response.content_part.added", WHERE | {"part": {"type": "text", "text": ""}}),
@@ -58,12 +58,12 @@ def test_a_message_begins() -> None:
 
 def test_words() -> None:
     """A delta names its item and its place."""
-    assert told(TextDelta("item_1", 0, "Hi")) == [("response.output_text.delta", WHERE | {"delta": "Hi"})]
+    assert sent_of(TextDelta("item_1", 0, "Hi")) == [("response.output_text.delta", WHERE | {"delta": "Hi"})]
 
 
 def test_a_message_ends() -> None:
     """Text, part, conversation and response, in this order; part and content have two vocabularies."""
-    sent = told(ItemDone(SAID, 0, None))
+    sent = sent_of(ItemDone(SAID, 0, None))
     item = sent[3][1]["item"]
     assert (item["status"], item["content"]) == ("completed", [{"type": "output_text", "text": "Hi."}])
     assert sent == [
@@ -81,7 +81,7 @@ def test_a_call() -> None:
         ArgumentsDelta("item_2", "call_1", 1, "{}"),
         ItemDone(CALLED, 1, "item_1"),
     )
-    sent = told(*events)
+    sent = sent_of(*events)
     where = {"response_id": "resp_1", "item_id": "item_2", "output_index": 1, "call_id": "call_1"}
     assert [kind for kind, _ in sent][:2] == ["response.output_item.added", "conversation.item.added"]
     assert sent[2] == ("response.function_call_arguments.delta", where | {"delta": "{}"})
@@ -91,7 +91,7 @@ def test_a_call() -> None:
 
 def test_an_aside() -> None:
     """A response out of band has no events of the conversation."""
-    sent = told(ItemAdded(BEGUN, 0, None), ItemDone(SAID, 0, None), conversation=None)
+    sent = sent_of(ItemAdded(BEGUN, 0, None), ItemDone(SAID, 0, None), conversation=None)
     assert not [kind for kind, _ in sent if kind.startswith("conversation.")]
     assert len(sent) == 5
 

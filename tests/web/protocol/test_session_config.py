@@ -21,14 +21,14 @@ def config(*updates: dict[str, Any]) -> SessionConfig:
     return session
 
 
-def told(*updates: dict[str, Any]) -> dict[str, Any]:
+def session_of(*updates: dict[str, Any]) -> dict[str, Any]:
     """Return the session that a GA client receives after these updates."""
     return config(*updates).ga("sess_1", "Ada")
 
 
 def test_a_new_session() -> None:
     """The whole of 3.1, with the character as model and voice."""
-    session = told()
+    session = session_of()
     assert session.pop("expires_at") > time.time() + 3600
     pcm = {"type": "audio/pcm", "rate": 24000}
     assert session == {
@@ -74,10 +74,12 @@ def test_a_new_session_in_beta() -> None:
 
 def test_absent_means_unchanged() -> None:
     """Updates are merged, down to the last field."""
-    session = told({"instructions": "x", "audio": {"output": {"voice": "v"}}}, {"audio": {"output": {"speed": 1.5}}})
+    session = session_of(
+        {"instructions": "x", "audio": {"output": {"voice": "v"}}}, {"audio": {"output": {"speed": 1.5}}}
+    )
     assert session["instructions"] == "x"
     assert (session["audio"]["output"]["voice"], session["audio"]["output"]["speed"]) == ("v", 1.5)
-    assert session["audio"]["input"] == told()["audio"]["input"]
+    assert session["audio"]["input"] == session_of()["audio"]["input"]
 
 
 @pytest.mark.parametrize(
@@ -91,46 +93,48 @@ def test_absent_means_unchanged() -> None:
 def test_null_clears_what_can_be_off(field: str, value: Any) -> None:
     """A setting that is only echoed can be set, and cleared by null."""
     on, off = {"audio": {"input": {field: value}}}, {"audio": {"input": {field: None}}}
-    assert told(on)["audio"]["input"][field] == value
-    assert told(on, {"instructions": "x"})["audio"]["input"][field] == value
-    assert told(on, off)["audio"]["input"][field] is None
+    assert session_of(on)["audio"]["input"][field] == value
+    assert session_of(on, {"instructions": "x"})["audio"]["input"][field] == value
+    assert session_of(on, off)["audio"]["input"][field] is None
 
 
 def test_empty_clears_instructions_and_tools() -> None:
     """Empty instructions and an empty list of tools replace earlier ones."""
-    session = told({"instructions": "x", "tools": [WEATHER], "tracing": "auto"})
+    session = session_of({"instructions": "x", "tools": [WEATHER], "tracing": "auto"})
     assert (session["instructions"], session["tools"], session["tracing"]) == ("x", [WEATHER], "auto")
-    session = told({"instructions": "x", "tools": [WEATHER], "tracing": "auto"}, {"instructions": "", "tools": []})
+    session = session_of(
+        {"instructions": "x", "tools": [WEATHER], "tracing": "auto"}, {"instructions": "", "tools": []}
+    )
     assert (session["instructions"], session["tools"], session["tracing"]) == ("", [], "auto")
-    assert told({"tracing": "auto"}, {"tracing": None})["tracing"] is None
+    assert session_of({"tracing": "auto"}, {"tracing": None})["tracing"] is None
 
 
 def test_a_format_is_replaced_whole() -> None:
     """A format without a rate does not keep the rate of the one before."""
-    session = told({"audio": {"input": {"format": {"type": "audio/pcmu"}}}})
+    session = session_of({"audio": {"input": {"format": {"type": "audio/pcmu"}}}})
     assert session["audio"]["input"]["format"] == {"type": "audio/pcmu"}
 
 
 @pytest.mark.parametrize("field", ["tracing", "truncation", "prompt", "reasoning"])
 def test_objects_that_are_not_used_are_replaced_whole(field: str) -> None:
     """An object that is only echoed is replaced as a whole."""
-    assert told({field: {"a": 1}}, {field: {"b": 2}})[field] == {"b": 2}
+    assert session_of({field: {"a": 1}}, {field: {"b": 2}})[field] == {"b": 2}
 
 
 def test_a_tool_choice_is_replaced_whole() -> None:
     """A function that is no longer chosen is gone."""
-    session = told({"tool_choice": {"type": "function", "name": "f"}}, {"tool_choice": "auto"})
+    session = session_of({"tool_choice": {"type": "function", "name": "f"}}, {"tool_choice": "auto"})
     assert session["tool_choice"] == "auto"
 
 
 def test_audio_is_asked_for_in_vain() -> None:
     """A request for audio output has no effect: the session has text."""
-    assert told({"output_modalities": ["audio"]})["output_modalities"] == ["text"]
+    assert session_of({"output_modalities": ["audio"]})["output_modalities"] == ["text"]
 
 
 def test_the_clients_model_is_not_shown() -> None:
     """The model of a session is its character."""
-    assert told({"model": "gpt-realtime-2.1"})["model"] == "Ada"
+    assert session_of({"model": "gpt-realtime-2.1"})["model"] == "Ada"
 
 
 def test_temperature_is_of_the_beta_api() -> None:
@@ -149,7 +153,7 @@ def test_names_of_formats(audio: str, name: str) -> None:
     assert beta_format({"type": audio, "rate": None}) == name
 
 
-def test_a_beta_client_is_told_its_tool_choice_as_a_word() -> None:
+def test_the_tool_choice_of_a_beta_client_is_a_string() -> None:
     """In beta the tool choice is always a string."""
     session = config({"tool_choice": {"type": "function", "name": "f"}})
     assert session.beta("s", "Ada")["tool_choice"] == "required"
@@ -192,7 +196,7 @@ def test_choices_as_the_model_knows_them(choice: Any, asked: Any) -> None:
     assert config({"tools": [WEATHER], "tool_choice": choice}).turn_options(None, True).tool_choice == asked
 
 
-def test_what_a_turn_is_told_besides() -> None:
+def test_other_options_of_a_turn() -> None:
     """Items and whether it leaves a trace are handed on."""
     options = SessionConfig().turn_options([], False)
     assert (options.items, options.recorded, options.options, options.tools) == ([], False, {}, [])
@@ -208,5 +212,5 @@ def test_stored_settings_come_back() -> None:
 
 def test_nulls_inside_a_setting_are_not_shown() -> None:
     """A null that clears nothing leaves no field behind, also in a setting that was off."""
-    session = told({"audio": {"input": {"transcription": {"model": "w", "language": None}}}})
+    session = session_of({"audio": {"input": {"transcription": {"model": "w", "language": None}}}})
     assert session["audio"]["input"]["transcription"] == {"model": "w"}

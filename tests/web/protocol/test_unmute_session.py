@@ -28,7 +28,7 @@ def test_unknown_fields_of_instructions_are_kept() -> None:
 
 
 def test_constant_instructions_need_their_text() -> None:
-    """Without a text there is nothing that the character could be told."""
+    """Without a text the character has no instructions."""
     with pytest.raises(ValidationError, match="those of type 'constant' need a 'text'"):
         params(instructions={"type": "constant"})
 
@@ -46,6 +46,6 @@ def test_stored_settings_are_restored() -> None:
 
 
 def test_new_settings_are_described() -> None:
-    """Before the first `session.update` a session has no parameters, and nobody has been greeted."""
+    """Before the first `session.update` a session has no parameters and no greeting."""
     settings = UnmuteSettings()
     assert (settings.described("sess_1", "Ada", 0), settings.greeted) == ({"allow_recording": False}, False)

@@ -166,8 +166,8 @@ class Grammar:
             assert begun["status"] == "in_progress", event
             if recorded:
                 _expect((yield), "conversation.item.added", item=begun)
-            said = self._message if begun["type"] == "message" else self._call
-            fields = yield from said(begun, {"item_id": begun["id"], "output_index": len(items)})
+            course = self._message if begun["type"] == "message" else self._call
+            fields = yield from course(begun, {"item_id": begun["id"], "output_index": len(items)})
             if recorded and self.dialect == "ga":
                 _expect(done := (yield), "conversation.item.done")
             _expect(event := (yield), "response.output_item.done", output_index=len(items))

@@ -121,7 +121,7 @@ class Caller:
         await self.send("session.update", session=session)
         return (await self.until("session.updated"))["session"]
 
-    async def say(self, text: str = "Hi", previous: str | None = None, **fields: object) -> Event:
+    async def add(self, text: str = "Hi", previous: str | None = None, **fields: object) -> Event:
         """The item that a text of the user's becomes."""
         content = [{"type": "input_text", "text": text}]
         return await self.create({"type": "message", "role": "user", "content": content, **fields}, previous)

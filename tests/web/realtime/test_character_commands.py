@@ -183,7 +183,7 @@ async def test_the_asker_is_answered_first_however_slow_the_store_is(
     assert code == 1012
 
 
-async def test_the_others_are_told(client: Client) -> None:
+async def test_the_others_are_notified(client: Client) -> None:
     """A reload over a socket ends the other sessions as any reload does, and counts them."""
     async with wired(client) as wire, wired(client, "unmute") as other:
         assert (await wire.ask("reload"))["sessions"] == {"policy": "close", "total": 2, "affected": 2}
@@ -352,7 +352,7 @@ async def test_a_refused_event_is_named(client: Client, write: Write, fields: di
 
 
 @pytest.mark.parametrize("fields", [{"directory": "/no/such/directory"}, {"colour": "red", "directory": "x"}])
-async def test_a_refusal_says_what_http_says(client: Client, fields: dict[str, str]) -> None:
+async def test_a_refusal_equals_the_problem_document(client: Client, fields: dict[str, str]) -> None:
     """Code, sentence and report are those of the problem document."""
     async with wired(client) as wire:
         error = await wire.refusal(**fields)

@@ -19,7 +19,7 @@ def by_handshake(query: str = "", **headers: str) -> Dialect | None:
     return dialect_of(make_mocked_request("GET", f"/v1/realtime?{query}", headers=named))
 
 
-def test_a_bare_handshake_tells_nothing() -> None:
+def test_a_bare_handshake_leaves_the_dialect_unknown() -> None:
     """A handshake of Unmute's clients, or without any mark, leaves the dialect unknown."""
     assert by_handshake() is None
     assert by_handshake("x=1", Sec_WebSocket_Protocol="realtime, openai-agents-sdk.0.20.0", OpenAI_Beta="x") is None
@@ -40,7 +40,7 @@ def test_the_marks_of_the_ga_clients() -> None:
 
 
 @pytest.mark.parametrize("dialect", ["ga", "beta", "unmute"])
-def test_a_test_may_say_it(dialect: Dialect) -> None:
+def test_a_parameter_sets_the_dialect(dialect: Dialect) -> None:
     """`?dialect=` counts over model and key, and not over the mark of the beta clients."""
     assert by_handshake(f"dialect={dialect}&model=Ada", Authorization="Bearer x") == dialect
     assert by_handshake(f"dialect={dialect}", OpenAI_Beta="realtime=v1") == "beta"
@@ -75,6 +75,6 @@ def test_an_unknown_dialect_is_none() -> None:
         ({"type": "nope", "audio": "T2dnUw"}, "ga"),
     ],
 )
-def test_the_first_event_tells(event: dict[str, Any], dialect: Dialect) -> None:
+def test_the_first_event_decides(event: dict[str, Any], dialect: Dialect) -> None:
     """A first event of only one dialect decides the dialect; any other is GA."""
     assert dialect_by(event) == dialect

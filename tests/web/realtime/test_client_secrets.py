@@ -143,7 +143,7 @@ async def test_the_default_character_is_that_of_the_moment(client: Client) -> No
 
 @pytest.mark.parametrize("key", [ADMIN, CHAT])
 async def test_a_secret_has_no_other_right(client: Client, key: str) -> None:
-    """It is no admin's, makes no other secret and opens nothing but its session, whoever made it."""
+    """It is no admin's, makes no other secret and opens nothing but its session, also a secret of an admin's."""
     secret = (await made(client, key)).value
     headers = {"Authorization": f"Bearer {secret}"}
     for method, path in (
@@ -198,7 +198,7 @@ async def test_a_wrong_field_is_named(client: Client, body: Any, param: str) -> 
 
 
 async def test_a_secret_is_not_for_pages_of_other_origins(client: Client) -> None:
-    """The rule of the `Origin` holds for whoever makes or uses a secret, and does not use it up."""
+    """The rule of the `Origin` holds for making and for using a secret, and does not use it up."""
     foreign = {"Origin": "http://evil.com"}
     made_there = await client.post(SECRETS, json={}, headers=foreign | {"Authorization": f"Bearer {CHAT}"})
     assert (made_there.status, (await made_there.json())["error"]["code"]) == (403, "origin_not_allowed")

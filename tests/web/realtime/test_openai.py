@@ -61,7 +61,7 @@ async def test_text_turn(client: Client, script: Script, dialect: Dialect) -> No
     """A text turn has the order of OpenAI's, from the user's item to the end of the response."""
     script.then("Hello", " there", ".")
     async with calling(client, dialect) as caller:
-        await caller.say("Hi")
+        await caller.add("Hi")
         done = await caller.respond()
         assert caller.since("response.created") == spelled(["response.created", *MESSAGE, "response.done"], dialect)
     kind = "output_text" if dialect == "ga" else "text"
@@ -71,10 +71,10 @@ async def test_text_turn(client: Client, script: Script, dialect: Dialect) -> No
 
 async def test_items_follow_each_other(caller: Caller) -> None:
     """Each item names the one before it, and the first one names none."""
-    first = await caller.say("Hi")
+    first = await caller.add("Hi")
     await caller.respond()
     answer = next(e for e in caller.events if e["type"] == "conversation.item.done" and e["item"]["role"] != "user")
-    second = await caller.say("And?")
+    second = await caller.add("And?")
     assert (first["previous_item_id"], answer["previous_item_id"]) == (None, first["item"]["id"])
     assert second["previous_item_id"] == answer["item"]["id"]
 
@@ -85,7 +85,7 @@ async def test_function_call(client: Client, script: Script, dialect: Dialect) -
     script.then(call("get_weather", '{"city":', '"Rome"}'), end("tool_calls"))
     async with calling(client, dialect) as caller:
         await caller.update(tools=[WEATHER])
-        await caller.say("How is the weather?")
+        await caller.add("How is the weather?")
         (item,) = (await caller.respond())["output"]
         assert caller.since("response.created") == spelled(["response.created", *CALL, "response.done"], dialect)
     assert (item["name"], item["call_id"], item["arguments"]) == ("get_weather", "call_1", '{"city":"Rome"}')
@@ -95,7 +95,7 @@ async def test_tool_round_trip(caller: Caller, script: Script) -> None:
     """The client's result is sent to the model after its call, and a text turn follows."""
     script.then(call("get_weather", "{}"), end("tool_calls")).then("Sunny.")
     await caller.update(tools=[WEATHER])
-    await caller.say("How is the weather?")
+    await caller.add("How is the weather?")
     await caller.respond()
     await caller.create({"type": "function_call_output", "call_id": "call_1", "output": "sun"})
     assert (await caller.respond())["output"][0]["content"][0]["text"] == "Sunny."
@@ -148,7 +148,7 @@ async def test_cancelled_words_stay(caller: Caller, script: Script) -> None:
     await caller.until("response.output_text.delta")
     await caller.send("response.cancel")
     await caller.until("response.done")
-    await caller.say("Go on.")
+    await caller.add("Go on.")
     await caller.respond()
     assert [message["content"] for message in script.requests[1].messages[-2:]] == ["Once upon", "Go on."]
 
@@ -177,27 +177,29 @@ async def test_cancel_in_a_call(caller: Caller, script: Script) -> None:
 
 
 @DIALECTS
-@pytest.mark.parametrize("said", [(), ("Once upon",)])
-async def test_failure_of_the_model(client: Client, script: Script, dialect: Dialect, said: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("pieces", [(), ("Once upon",)])
+async def test_failure_of_the_model(client: Client, script: Script, dialect: Dialect, pieces: tuple[str, ...]) -> None:
     """A failure of the model fails the response without an error event, and the session continues."""
-    script.then(*said, ModelError("server_error", "The language model failed.")).then("Yes.")
+    script.then(*pieces, ModelError("server_error", "The language model failed.")).then("Yes.")
     async with calling(client, dialect) as caller:
         done = await caller.respond()
-        trace = spelled(["response.created", *(MESSAGE if said else ()), "response.done"], dialect)
+        trace = spelled(["response.created", *(MESSAGE if pieces else ()), "response.done"], dialect)
         assert caller.since("response.created") == trace
         assert (await caller.respond())["status"] == "completed"
     error = done["status_details"]["error"]
     assert (done["status"], error["type"], error["code"]) == ("failed", "server_error", "upstream_error")
     assert error["message"] == "The language model failed."
-    assert [item["status"] for item in done["output"]] == ["incomplete"] * len(said)
+    assert [item["status"] for item in done["output"]] == ["incomplete"] * len(pieces)
 
 
-@pytest.mark.parametrize(("reason", "told"), [("length", "max_output_tokens"), ("content_filter", "content_filter")])
-async def test_incomplete_answer(caller: Caller, script: Script, reason: FinishReason, told: str) -> None:
+@pytest.mark.parametrize(
+    ("reason", "reported"), [("length", "max_output_tokens"), ("content_filter", "content_filter")]
+)
+async def test_incomplete_answer(caller: Caller, script: Script, reason: FinishReason, reported: str) -> None:
     """A response that reached a limit is incomplete."""
     script.then("Once", end(reason))
     done = await caller.respond()
-    assert (done["status"], done["status_details"]) == ("incomplete", {"type": "incomplete", "reason": told})
+    assert (done["status"], done["status_details"]) == ("incomplete", {"type": "incomplete", "reason": reported})
     assert done["output"][0]["status"] == "incomplete"
 
 
@@ -341,15 +343,15 @@ async def test_item_is_given_back(caller: Caller, item: dict[str, Any]) -> None:
 
 async def test_id_of_a_client_is_kept(caller: Caller) -> None:
     """An id that the client chose stays, also one that is strange."""
-    assert (await caller.say(id="my own ☕"))["item"]["id"] == "my own ☕"
+    assert (await caller.add(id="my own ☕"))["item"]["id"] == "my own ☕"
 
 
 @pytest.mark.parametrize(("previous", "place"), [("root", 0), ("a", 1), ("b", 2), ("", 2), (None, 2)])
 async def test_place_of_an_item(caller: Caller, script: Script, previous: str | None, place: int) -> None:
     """An item is put at the front, behind another one, or at the end."""
-    await caller.say("A", id="a")
-    await caller.say("B", id="b")
-    added = await caller.say("New", previous=previous)
+    await caller.add("A", id="a")
+    await caller.add("B", id="b")
+    added = await caller.add("New", previous=previous)
     await caller.respond()
     assert added["previous_item_id"] == (None, "a", "b")[place]
     assert [message["content"] for message in script.requests[0].messages[1:]].index("New") == place
@@ -357,8 +359,8 @@ async def test_place_of_an_item(caller: Caller, script: Script, previous: str | 
 
 async def test_deleted_item_is_forgotten(caller: Caller, script: Script) -> None:
     """A deleted item cannot be retrieved, and is not sent to the model."""
-    await caller.say("A", id="a")
-    await caller.say("B", id="b")
+    await caller.add("A", id="a")
+    await caller.add("B", id="b")
     assert (await caller.ask("conversation.item.delete", item_id="a"))["type"] == "conversation.item.deleted"
     assert (await caller.error("conversation.item.retrieve", item_id="a"))["code"] == "item_retrieve_invalid_item_id"
     await caller.respond()
@@ -370,7 +372,7 @@ async def test_item_during_a_response(caller: Caller, script: Script) -> None:
     script.then("Once", script.go)
     await caller.send("response.create")
     await caller.until("response.output_text.delta")
-    item = await caller.say("Wait!")
+    item = await caller.add("Wait!")
     script.go.set()
     done = (await caller.until("response.done"))["response"]
     assert item["previous_item_id"] == done["output"][0]["id"]
@@ -408,7 +410,7 @@ async def test_second_response_is_refused(caller: Caller, script: Script) -> Non
 async def test_response_beside_the_conversation(caller: Caller, script: Script) -> None:
     """One that is of no conversation runs beside another, and leaves nothing behind."""
     script.then("Once", script.go).then("Aside.")
-    await caller.say("Hi")
+    await caller.add("Hi")
     await caller.send("response.create")
     await caller.until("response.output_text.delta")
     aside = await caller.respond(conversation="none", metadata={"topic": "x"})
@@ -427,10 +429,10 @@ async def test_items_outside_the_conversation_are_not_announced(caller: Caller, 
     assert caller.since("response.created") == ["response.created", *trace, "response.done"]
 
 
-async def test_input_is_all_that_the_model_hears(caller: Caller, script: Script) -> None:
+async def test_the_model_receives_only_the_input(caller: Caller, script: Script) -> None:
     """With `input` the model receives only these items, by reference or in full."""
-    await caller.say("Not this.")
-    await caller.say("This.", id="this")
+    await caller.add("Not this.")
+    await caller.add("This.", id="this")
     message = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "And this."}]}
     await caller.respond(conversation="none", input=[{"type": "item_reference", "id": "this"}, message])
     assert [m["content"] for m in script.requests[0].messages] == ["Be kind.", "This.", "And this."]
@@ -438,8 +440,8 @@ async def test_input_is_all_that_the_model_hears(caller: Caller, script: Script)
 
 async def test_parameters_for_one_response(caller: Caller, script: Script) -> None:
     """The fields of a response.create are valid for that response only."""
-    wishes = {"instructions": "Once.", "tools": [WEATHER], "max_output_tokens": 9}
-    done = await caller.respond(**wishes, metadata={"a": "b"})
+    overrides = {"instructions": "Once.", "tools": [WEATHER], "max_output_tokens": 9}
+    done = await caller.respond(**overrides, metadata={"a": "b"})
     assert (done["max_output_tokens"], done["metadata"]) == (9, {"a": "b"})
     assert (await caller.respond())["max_output_tokens"] == "inf"
     first, second = script.requests
@@ -452,7 +454,7 @@ async def test_parameters_for_one_response(caller: Caller, script: Script) -> No
 
 
 async def test_parameters_of_a_beta_client(client: Client, script: Script) -> None:
-    """In the beta dialect a response is wished for, and described, with the names of then."""
+    """In the beta dialect a response is requested and described with the beta names."""
     async with calling(client, "beta") as caller:
         await caller.update(voice="x", output_audio_format="g711_ulaw")
         done = await caller.respond(modalities=["text"], max_response_output_tokens=9, temperature=0.5)
@@ -633,7 +635,7 @@ REFUSED: list[tuple[Event, str, str | None]] = [
 @pytest.mark.parametrize(("event", "code", "param"), REFUSED)
 async def test_refused(client: Client, caller: Caller, event: Event, code: str, param: str | None) -> None:
     """A refused event has one error with its id, changes nothing, and the session continues."""
-    await caller.say(id="known")
+    await caller.add(id="known")
     before = await caller.update()
     error = await caller.ask(event["type"], event_id="mine", **{k: v for k, v in event.items() if k != "type"})
     assert error["type"] == "error"
@@ -736,7 +738,7 @@ async def test_audio_is_taken_without_a_word(caller: Caller) -> None:
     assert [event["type"] for event in caller.events] == ["session.created", "error", "error"]
 
 
-async def test_empty_commit_says_how_much_there_was(caller: Caller) -> None:
+async def test_empty_commit_has_the_message_of_openai(caller: Caller) -> None:
     """The message is OpenAI's."""
     await caller.send("input_audio_buffer.append", audio=base64.b64encode(bytes(2_400)).decode())
     error = await caller.error("input_audio_buffer.commit")
@@ -849,7 +851,7 @@ async def test_reload_in_the_middle_of_a_turn(client: Client, script: Script) ->
     assert (fatal["error"]["type"], fatal["error"]["code"]) == ("fatal", "characters_reloaded")
 
 
-async def test_nothing_is_heard_after_the_close_message(client: Client, script: Script) -> None:
+async def test_nothing_is_processed_after_the_close_message(client: Client, script: Script) -> None:
     """An event that arrives after the close message is not processed."""
     async with calling(client) as caller:
         (live,) = client.app[SESSIONS]._live.values()
@@ -923,7 +925,7 @@ async def test_fault_of_charhost_ends_one_session(
 async def test_conversations_do_not_meet(client: Client, script: Script) -> None:
     """The text of one client is not sent to the model of another one."""
     async with calling(client) as one, calling(client) as two:
-        await one.say("Only mine.", id="mine")
+        await one.add("Only mine.", id="mine")
         assert (await two.error("conversation.item.retrieve", item_id="mine"))["code"]
         await two.respond()
     assert "Only mine." not in str(script.requests[0].messages)

@@ -143,7 +143,7 @@ async def test_without_the_key_the_protocol_is_not_revealed(start: StartClient) 
     assert (await client.get(REALTIME)).status == 401
 
 
-async def test_a_page_is_told_that_its_key_is_wrong(start: StartClient) -> None:
+async def test_a_page_receives_the_error_of_a_wrong_key(start: StartClient) -> None:
     """A page with a wrong key receives an event and close code 3000, as it cannot read the status of a handshake."""
     client = await start(api_key="s3cret")
     async with client.ws_connect(REALTIME, protocols=("realtime", "openai-insecure-api-key.wrong")) as ws:
@@ -200,7 +200,7 @@ async def test_a_client_of_openai_is_greeted_at_once(client: Client, options: di
         ({"type": "nope"}, False, ["error"]),
     ],
 )
-async def test_the_first_event_tells_the_dialect(
+async def test_the_first_event_decides_the_dialect(
     client: Client, event: dict[str, Any], is_beta: bool, answers: list[str]
 ) -> None:
     """A client with an unknown dialect is greeted in that of its first event, which is then processed."""
@@ -241,7 +241,7 @@ async def test_nonsense_at_first_is_answered_as_ga(client: Client, text: str | b
         assert (await first(ws))["error"]["code"] == code
 
 
-async def test_a_client_that_says_nothing_is_greeted_later(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_client_is_greeted_later(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends nothing receives session.created after a while, once."""
     monkeypatch.setattr("charhost.web.realtime.dispatcher.DIALECT_DEADLINE", 0.05)
     async with client.ws_connect(HOLDING) as ws:
@@ -486,7 +486,7 @@ async def test_a_long_message_is_read(client: Client) -> None:
 # Reloads
 
 
-async def test_a_reload_says_why_and_closes_with_1012(client: Client, directory: Path) -> None:
+async def test_a_reload_sends_its_reason_and_closes_with_1012(client: Client, directory: Path) -> None:
     """A reload closes with 1012 after an event with the reason and the delay before reconnecting (promise 29)."""
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
@@ -519,10 +519,10 @@ async def test_the_return_of_many_clients_is_spread(client: Client) -> None:
     for ws in sockets:
         await ws.receive_json()
     await reload(client)
-    told = [(await events(ws))[0][-1]["error"]["retry_after_ms"] for ws in sockets]
-    assert all(isinstance(wait, int) and 0 <= wait <= 395 for wait in told)
-    assert len(set(told)) > 20
-    assert max(told) > 200
+    waits = [(await events(ws))[0][-1]["error"]["retry_after_ms"] for ws in sockets]
+    assert all(isinstance(wait, int) and 0 <= wait <= 395 for wait in waits)
+    assert len(set(waits)) > 20
+    assert max(waits) > 200
 
 
 @pytest.mark.parametrize("shift", ["", "x", "xx"])
@@ -606,7 +606,7 @@ async def test_a_session_is_of_one_generation_or_notified(client: Client, write:
         async with client.ws_connect(REALTIME) as ws:
             name = (await ws.receive_json(timeout=60))["session"]["model"]
             await finished.wait()
-            with suppress(ConnectionError):  # it was told and closed
+            with suppress(ConnectionError):  # it was notified and closed
                 await ws.send_json({"type": "session.update", "session": {}})
             answer = await ws.receive_json(timeout=60)
             return name, None if answer["type"] == "session.updated" else (await events(ws))[1]

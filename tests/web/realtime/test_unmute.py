@@ -27,8 +27,8 @@ from tests.web.realtime.unmute_events import (
     OGG_PAGE,
     TABLE,
     Error,
+    HistoryMessage,
     Ready,
-    Said,
     TextDelta,
     TextDone,
 )
@@ -187,7 +187,7 @@ async def test_the_load_test_passes(client: Client, connect: Connect) -> None:
     ready, spoken = "unmute.response.text.delta.ready", "response.text.delta"
     end = ["response.text.done", "unmute.additional_outputs"]
     assert [event.type for event in events] == ["response.created", *[ready, spoken] * 3, *end]
-    assert events[-1].args.chat_history == [Said(role="assistant", content="Well, hello there.")]
+    assert events[-1].args.chat_history == [HistoryMessage(role="assistant", content="Well, hello there.")]
 
 
 async def test_every_event_has_an_id_of_its_own(client: Client, connect: Connect) -> None:
@@ -261,8 +261,8 @@ async def test_text_after_a_tool_begins_a_new_word(client: Client, connect: Conn
 )
 def test_words_end_at_spaces_or_where_a_language_has_none_at_marks(pieces: tuple[str, ...], words: list[str]) -> None:
     """Chinese and Japanese text is sent clause by clause."""
-    told = WordSplitter()
-    assert [word for piece in pieces for word in told.take(piece)] + list(told.end()) == words
+    splitter = WordSplitter()
+    assert [word for piece in pieces for word in splitter.take(piece)] + list(splitter.end()) == words
 
 
 # Who speaks, and how
@@ -363,7 +363,7 @@ async def test_the_prompt_is_never_sent(client: Client, connect: Connect) -> Non
         await talk.update()
         created, *_, outputs = await talk.greeting()
     assert created.response.chat_history == []
-    assert [said.role for said in outputs.args.chat_history] == ["assistant"]
+    assert [entry.role for entry in outputs.args.chat_history] == ["assistant"]
 
 
 # The session

@@ -39,7 +39,7 @@ class SessionUpdated(Event):
     session: SessionConfig
 
 
-class Said(Strict):
+class HistoryMessage(Strict):
     role: Literal["user", "assistant"]
     content: str
 
@@ -48,7 +48,7 @@ class Response(Strict):
     object: Literal["realtime.response"]
     status: Literal["in_progress"]
     voice: str
-    chat_history: list[Said]
+    chat_history: list[HistoryMessage]
 
 
 class ResponseCreated(Event):
@@ -72,7 +72,7 @@ class TextDone(Event):
 
 
 class Outputs(Strict):
-    chat_history: list[Said] = Field(min_length=1)
+    chat_history: list[HistoryMessage] = Field(min_length=1)
     debug_dict: dict[str, Any]
     debug_plot_data: list[Any]
 

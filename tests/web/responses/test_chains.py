@@ -1,4 +1,4 @@
-"""How long stored responses are kept, and for whom."""
+"""How long stored responses are kept, and for which owner."""
 
 from __future__ import annotations
 

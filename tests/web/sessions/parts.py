@@ -100,7 +100,7 @@ async def under_way(talk: Session, tasks: asyncio.TaskGroup) -> list[str]:
     turn, codes = talk.conversation.respond(), list[str]()
     began = asyncio.Event()
 
-    async def tell() -> None:
+    async def pass_events() -> None:
         began.set()
         async with aclosing(turn.events()) as events:
             async for event in events:
@@ -108,6 +108,6 @@ async def under_way(talk: Session, tasks: asyncio.TaskGroup) -> list[str]:
                     codes.append(event.failure.code if event.failure else event.outcome)
                     talk.send(event.outcome)
 
-    talk.work.begin(turn, tell(), tasks)
+    talk.work.begin(turn, pass_events(), tasks)
     await began.wait()
     return codes

@@ -61,7 +61,7 @@ def test_a_reason_that_is_no_text_can_be_sent() -> None:
 # Why
 
 
-def test_a_reload_says_where_from_and_that_a_client_may_come_back() -> None:
+def test_the_event_of_a_reload_has_the_path_and_the_delay() -> None:
     """The event has the reason in full, and a time; the close is 1012 (promise 29)."""
     closing = of_reload(directory="/home/me/" + "x" * 200)
     assert (closing.code, closing.why, closing.cut) == (1012, "reload", "characters_reloaded")
@@ -113,7 +113,7 @@ def test_shutdown_takes_no_event() -> None:
     assert (GOING_AWAY.code, GOING_AWAY.frame, GOING_AWAY.cut) == (1001, None, "server_shutdown")
 
 
-def test_who_is_replaced_is_told() -> None:
+def test_a_replaced_session_has_a_close_code() -> None:
     """The socket of a session that was taken over has a close code of its own."""
     closing = taken_over()
     assert (closing.code, closing.why, closing.cut) == (4009, "taken_over", "session_taken_over")
@@ -128,6 +128,6 @@ def test_a_refusal_is_the_clients_mistake() -> None:
     assert (error(closing)["message"], error(closing)["param"]) == ("There is none.", "resume")
 
 
-def test_any_name_can_be_told() -> None:
+def test_any_name_fits_a_close_message() -> None:
     """The close message of a removed character can have any name."""
     assert error(removed("caf\udce9", "x"))["code"] == "character_removed"

@@ -43,7 +43,7 @@ async def test_at_the_deadline_the_turn_is_cut() -> None:
 
 
 @pytest.mark.parametrize("drain", [0, 60])
-async def test_a_session_that_says_nothing_leaves_at_once(drain: float) -> None:
+async def test_a_session_without_a_turn_leaves_at_once(drain: float) -> None:
     """Without a turn there is nothing to wait for, and nothing to count."""
     talk = session(Line())
     talk.closing.leave(BYE, 5, drain)
@@ -92,7 +92,7 @@ async def test_a_client_that_leaves_during_a_drain_was_not_drained() -> None:
 
 
 @pytest.mark.parametrize("leaves", [False, True])
-async def test_a_drain_holds_nobody_after_its_end(leaves: bool) -> None:
+async def test_a_drain_releases_an_ended_session(leaves: bool) -> None:
     """A session that ends before the deadline of its drain is released, with the build of its character."""
     go = asyncio.Event()
     talk = session(Line(), [go])
@@ -111,19 +111,19 @@ async def test_a_drain_holds_nobody_after_its_end(leaves: bool) -> None:
 
 async def test_an_answer_that_was_finished_is_not_cut() -> None:
     """A close message between the last event of a turn and the end of its task finds nothing to cut."""
-    talk, told = session(Line()), asyncio.Event()
+    talk, passed = session(Line()), asyncio.Event()
     turn = talk.conversation.respond()
 
-    async def tell() -> None:
+    async def pass_events() -> None:
         async with aclosing(turn.events()) as events:
             async for _ in events:
                 pass
         talk.closing.close(BYE, 5)
-        told.set()
+        passed.set()
 
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        talk.work.begin(turn, tell(), tasks)
-        await told.wait()
+        talk.work.begin(turn, pass_events(), tasks)
+        await passed.wait()
     assert talk.closing.end_of_turn is None
 
 
@@ -185,7 +185,7 @@ async def test_a_close_message_comes_after_answers_and_commands() -> None:
     assert (codes, line.sent) == (["characters_reloaded"], ["failed", "answer", (1012, b"Bye", False)])
 
 
-async def test_nobody_is_cut_off_during_a_command() -> None:
+async def test_no_client_is_cut_off_during_a_command() -> None:
     """The time to take the close message begins when it can be sent."""
     line = Line()
     talk = session(line)
@@ -198,16 +198,16 @@ async def test_nobody_is_cut_off_during_a_command() -> None:
         await settled(lambda: line.aborted)
 
 
-async def test_after_the_command_nobody_is_waited_for() -> None:
+async def test_a_stuck_client_is_disconnected_after_the_command() -> None:
     """A client that reads neither the response nor the close message is disconnected."""
     line = Line()
     talk = session(line)
 
-    async def tell() -> None:
+    async def pass_events() -> None:
         await asyncio.Event().wait()
 
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
-        talk.work.begin(talk.conversation.respond(), tell(), tasks)
+        talk.work.begin(talk.conversation.respond(), pass_events(), tasks)
         done = command(talk, tasks)
         talk.closing.close(BYE, 0)
         done.set()

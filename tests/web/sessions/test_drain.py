@@ -36,7 +36,7 @@ async def test_a_drain_lets_an_answer_finish(client: Client, script: Script, wri
 
 
 @DIALECTS
-async def test_at_the_deadline_everybody_is_cut(client: Client, script: Script, dialect: Any) -> None:
+async def test_at_the_deadline_every_response_is_cut(client: Client, script: Script, dialect: Any) -> None:
     """At the deadline of a drain a response fails, and its end is sent before the reason (promise 28)."""
     script.then("Once", script.go)
     async with calling(client, dialect) as caller:
@@ -83,7 +83,7 @@ async def test_no_new_answer_begins_during_a_drain(client: Client, script: Scrip
         await reload(client, sessions="close", drain_seconds=60)
         error = await caller.error("response.create", response={"conversation": conversation})
         assert (error["type"], error["code"]) == ("invalid_request_error", "characters_reloaded")
-        await caller.say("One more thing.")
+        await caller.add("One more thing.")
         script.go.set()
         assert (await caller.until("response.done"))["response"]["status"] == "completed"
         assert await caller.end() == 1012
@@ -122,7 +122,7 @@ async def test_a_shutdown_waits_for_no_drain(client: Client, script: Script) -> 
 @pytest.mark.parametrize(
     "fields", [{"dry_run": True}, {"on_error": "abort"}, {"directory": "/nowhere"}, {"drain_seconds": -1}]
 )
-async def test_a_reload_that_changes_nothing_drains_nobody(
+async def test_a_reload_that_changes_nothing_drains_no_session(
     client: Client, script: Script, write: Write, fields: dict[str, object]
 ) -> None:
     """After a dry run or a refusal a client can request the next response (promise 9)."""
@@ -167,7 +167,7 @@ async def test_a_character_that_is_gone_finishes_its_answer(
     assert caller.events[-2]["response"]["status"] == "completed"
 
 
-async def test_unmute_hears_its_character_out(client: Client, script: Script) -> None:
+async def test_a_greeting_of_unmute_is_drained(client: Client, script: Script) -> None:
     """A greeting of the Unmute dialect is finished before its client is closed (promise 28)."""
     script.then("Once ", script.go, "upon.")
     async with client.ws_connect("/v1/realtime?dialect=unmute") as ws:
@@ -192,7 +192,7 @@ async def test_a_drain_holds_no_build_after_the_answer(client: Client, script: S
     await builds(client, 1)
 
 
-async def test_who_says_goodbye_is_not_cut(client: Client, script: Script) -> None:
+async def test_an_ended_conversation_is_not_cut(client: Client, script: Script) -> None:
     """A conversation that the character ends counts neither as cut nor as drained."""
     script.then("Bye!")
     async with client.ws_connect("/v1/realtime?dialect=unmute") as ws:
@@ -203,7 +203,7 @@ async def test_who_says_goodbye_is_not_cut(client: Client, script: Script) -> No
     await ends(client, drained=0, cut=0)
 
 
-async def test_who_leaves_during_a_drain_ends_the_conversation(client: Client, script: Script) -> None:
+async def test_a_client_that_leaves_during_a_drain_ends_the_conversation(client: Client, script: Script) -> None:
     """A client that disconnects during a drain counts as one that left."""
     script.then("Once", script.go)
     async with calling(client) as caller:

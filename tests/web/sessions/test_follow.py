@@ -28,19 +28,19 @@ async def test_the_next_turn_is_the_new_version_with_the_old_history(
 ) -> None:
     """The next turn has the prompt and tools of the new version, and the history of the session."""
     async with calling(client, dialect) as caller:
-        await caller.say("Remember me.")
+        await caller.add("Remember me.")
         await caller.respond()
         edit(write, "two")
         await reload(client)
         await caller.until("session.updated")
         await caller.respond()
     assert (tags(script.requests[0]), tags(script.requests[1])) == ({"one"}, {"two"})
-    said = [message["content"] for message in script.requests[1].messages[1:]]
-    assert said[:2] == ["Remember me.", "Yes."]
+    contents = [message["content"] for message in script.requests[1].messages[1:]]
+    assert contents[:2] == ["Remember me.", "Yes."]
 
 
 @DIALECTS
-async def test_a_client_is_told_once_that_its_character_is_new(
+async def test_a_client_is_notified_once_of_a_new_character(
     client: Client, script: Script, write: Write, dialect: Any
 ) -> None:
     """The client receives one `session.updated`, with its settings unchanged."""
@@ -75,13 +75,13 @@ async def test_a_turn_ends_with_the_version_it_began_with(client: Client, script
         await caller.until("session.updated")
         script.go.set()
         assert (await caller.until("response.done"))["response"]["status"] == "completed"
-        await caller.say("And now?")
+        await caller.add("And now?")
         await caller.respond()
     assert [tags(request) for request in script.requests] == [{"one"}, {"one"}, {"two"}]
 
 
 @pytest.mark.parametrize("method", ["prompt", "tool"])
-async def test_a_turn_whose_code_runs_ends_with_that_code(
+async def test_a_running_turn_ends_with_its_code(
     client: Client, script: Script, write: Write, directory: Path, method: str
 ) -> None:
     """An edit while the prompt is made, or a tool runs, leaves the current turn on the old version, late imports
@@ -96,7 +96,7 @@ async def test_a_turn_whose_code_runs_ends_with_that_code(
         await caller.until("session.updated")
         gate.open()
         assert (await caller.until("response.done"))["response"]["status"] == "completed"
-        await caller.say("And now?")
+        await caller.add("And now?")
         await caller.respond()
     assert [tags(request) for request in script.requests] == [{"one"}, {"one"}, {"two"}]
 
@@ -116,7 +116,7 @@ async def test_several_edits_during_one_turn(client: Client, script: Script, wri
     assert [tags(request) for request in script.requests] == [{"one"}, {"four"}]
 
 
-async def test_others_are_told_nothing(client: Client, script: Script, write: Write) -> None:
+async def test_others_are_not_notified(client: Client, script: Script, write: Write) -> None:
     """A session whose character is equal receives no event, also with `scope: all` (promise 19)."""
     async with calling(client) as caller:
         await caller.respond()
@@ -151,7 +151,7 @@ async def test_followers_are_counted(client: Client, write: Write) -> None:
 
 
 @pytest.mark.parametrize("policy", ["follow", "close_affected"])
-async def test_a_character_that_is_gone_says_so(
+async def test_a_removed_character_closes_its_session(
     client: Client, script: Script, write: Write, directory: Path, policy: str
 ) -> None:
     """A session whose character was removed is closed with 4004 and the reason; others continue (promise 29)."""
@@ -196,7 +196,7 @@ async def test_a_client_of_which_nothing_is_known_follows(client: Client, script
     assert tags(script.requests[0]) == {"two"}
 
 
-async def test_a_client_of_which_nothing_is_known_is_told_of_a_loss(
+async def test_a_client_of_unknown_dialect_receives_the_close_message(
     client: Client, write: Write, directory: Path
 ) -> None:
     """A client with an unknown dialect receives the close message of the GA dialect."""
@@ -233,24 +233,24 @@ async def test_a_late_choice_counts_for_its_generation(
         assert client.app[SESSIONS].by_generation() == [GenerationCount(generation=2, sessions=1)]
 
 
-async def heard(ws: ClientWebSocketResponse, kind: str) -> Any:
+async def event_of(ws: ClientWebSocketResponse, kind: str) -> Any:
     """Return the next event of an Unmute client, which must be of that kind."""
     event = TABLE.validate_json(await ws.receive_str(timeout=LIMIT))
     assert event.type == kind, event
     return event
 
 
-async def test_unmute_is_told_in_its_own_words(client: Client, script: Script, write: Write) -> None:
+async def test_unmute_is_notified_in_its_dialect(client: Client, script: Script, write: Write) -> None:
     """An Unmute client receives its own `session.updated`, and is greeted by the new version."""
     asked = {"instructions": None, "voice": "Ada", "allow_recording": False}
     async with client.ws_connect("/v1/realtime") as ws:
         await ws.send_json({"type": "session.update", "session": asked})
-        first = await heard(ws, "session.updated")
+        first = await event_of(ws, "session.updated")
         edit(write, "two")
         await reload(client)
-        assert (await heard(ws, "session.updated")).session == first.session
+        assert (await event_of(ws, "session.updated")).session == first.session
         await ws.send_json({"type": "input_audio_buffer.append", "audio": OGG_PAGE})
-        await heard(ws, "response.created")
+        await event_of(ws, "response.created")
         await until(lambda: script.requests)
     assert tags(script.requests[0]) == {"two"}
 
@@ -261,10 +261,10 @@ async def test_unmute_chooses_from_the_set_that_serves(client: Client, script: S
         edit(write, "two", "Bob")
         await reload(client)
         await ws.send_json({"type": "session.update", "session": {"voice": "Bob", "allow_recording": False}})
-        await heard(ws, "session.updated")
+        await event_of(ws, "session.updated")
         assert client.app[SESSIONS].by_generation() == [GenerationCount(generation=2, sessions=1)]
         await ws.send_json({"type": "input_audio_buffer.append", "audio": OGG_PAGE})
-        assert (await heard(ws, "response.created")).response.voice == "Bob"
+        assert (await event_of(ws, "response.created")).response.voice == "Bob"
         await until(lambda: script.requests)
     assert tags(script.requests[0]) == {"two"}
 

@@ -49,7 +49,7 @@ async def test_a_few_long_frames_are_a_crowd() -> None:
     assert talk.outbox.is_crowded
 
 
-async def test_whoever_tells_much_waits_for_room() -> None:
+async def test_a_sender_waits_for_room() -> None:
     """Beyond a quarter of the queue there is no room, until the client has taken most of it."""
     line = Line()
     talk = session(line)

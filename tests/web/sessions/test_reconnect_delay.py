@@ -12,7 +12,7 @@ __all__ = ["settings", "start"]
 
 
 @DIALECTS
-async def test_a_session_says_how_long_a_client_may_have_to_wait(start: StartClient, dialect: Any) -> None:
+async def test_a_session_has_the_largest_delay(start: StartClient, dialect: Any) -> None:
     """`session.created` and `session.updated` have the largest `retry_after_ms` to expect."""
     client = await start(max_sessions=101, max_reconnects_per_second=50)
     async with calling(client, dialect) as caller:

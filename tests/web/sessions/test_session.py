@@ -78,7 +78,7 @@ async def test_a_close_message_that_finds_the_outbox_full_cuts_the_line() -> Non
     assert (line.aborted, talk.closing.reason) == (True, "reload")
 
 
-async def test_who_does_not_take_the_close_message_is_cut_off() -> None:
+async def test_a_client_that_does_not_take_the_close_message_is_cut_off() -> None:
     """After the grace period the connection is aborted, whatever the pump waits for."""
     line = Line()
     line.free.clear()
@@ -110,7 +110,7 @@ async def test_turns_of_a_client_that_left_are_dropped() -> None:
     assert (codes, len(talk.work.turns)) == ([], 0)
 
 
-async def test_a_fault_is_told_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_fault_is_sent_and_logged(caplog: pytest.LogCaptureFixture) -> None:
     """An unexpected error closes with 1011 without details, and is logged with them."""
     line = Line()
     talk = session(line)
@@ -179,17 +179,17 @@ async def test_a_session_without_a_dialect_follows_too() -> None:
     assert talk.character is new
 
 
-async def test_who_is_ending_does_not_go_on() -> None:
+async def test_an_ending_session_does_not_go_on() -> None:
     """A draining or closing session does not follow."""
     old = version(1)
-    told, leaving = session(Line(), character=old), session(Line(), [asyncio.Event()], character=old)
-    told.closing.close(BYE, 5)
+    closed, leaving = session(Line(), character=old), session(Line(), [asyncio.Event()], character=old)
+    closed.closing.close(BYE, 5)
     async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
         await under_way(leaving, tasks)
         leaving.closing.leave(BYE, 5, drain=60)
-        assert not any(talk.go_on(swap_to(version(2))) for talk in (told, leaving))
+        assert not any(talk.go_on(swap_to(version(2))) for talk in (closed, leaving))
         leaving.drop_work()
-    assert (told.character, leaving.character) == (old, old)
+    assert (closed.character, leaving.character) == (old, old)
 
 
 @pytest.mark.parametrize("policy", ["follow", "close_affected", "keep"])
@@ -216,7 +216,7 @@ async def test_the_choice_stays_made() -> None:
 @pytest.mark.parametrize(
     ("code", "may_return"), [(1000, False), (0, False), (1001, True), (1006, True), (1011, True), (None, True)]
 )
-def test_a_client_that_said_goodbye_does_not_come_back(code: int | None, may_return: bool) -> None:
+def test_a_normal_close_ends_the_conversation(code: int | None, may_return: bool) -> None:
     """A normal close, also one without a code (aiohttp calls it 0), ends the conversation; a lost line does not."""
     line = Line()
     line.close_code = code
@@ -224,7 +224,7 @@ def test_a_client_that_said_goodbye_does_not_come_back(code: int | None, may_ret
 
 
 @pytest.mark.parametrize("why", ["reload", "shutdown", "character_removed", "taken_over", "fault", "overflow"])
-async def test_who_was_sent_away_may_come_back(why: str) -> None:
+async def test_a_closed_session_can_be_resumed(why: str) -> None:
     """A session that the server closed can be resumed, whatever close frame its client sent."""
     line = Line()
     line.close_code = 1000
@@ -233,7 +233,7 @@ async def test_who_was_sent_away_may_come_back(why: str) -> None:
     assert talk.may_return
 
 
-async def test_who_was_told_goodbye_has_nothing_to_come_back_to() -> None:
+async def test_an_ended_conversation_is_not_saved() -> None:
     """A conversation that the character has ended is not saved."""
     talk = session(Line())
     talk.closing.close(CloseMessage(1000, "Bye!", "goodbye"), 5)

@@ -80,7 +80,7 @@ def registered(sessions: Sessions, *talks: Session) -> Iterator[Sequence[Session
 
 
 @pytest.mark.parametrize(("policy", "affected"), [("close", 3), ("close_affected", 2), ("follow", 2), ("keep", 0)])
-async def test_whom_a_policy_touches(sessions: Sessions, policy: SessionPolicy, affected: int) -> None:
+async def test_the_sessions_of_a_policy(sessions: Sessions, policy: SessionPolicy, affected: int) -> None:
     """Each policy affects its sessions out of an equal, a new, a removed and a draining character's (promise 19)."""
     talks = [session(Line(), character=version(1, name)) for name in ("Ada", "Bob", "Cyd", "Cyd")]
     talks[3].closing.record("shutdown")
@@ -107,7 +107,7 @@ async def test_what_a_policy_does(sessions: Sessions, policy: SessionPolicy, end
         assert [talk.closing.reason for talk in talks] == ends
 
 
-async def test_those_who_follow_are_counted() -> None:
+async def test_following_sessions_are_counted() -> None:
     """Each session that follows a new version is counted; one with an equal character is not."""
     metrics = Metrics()
     sessions = Sessions(Settings(), metrics)
@@ -117,7 +117,7 @@ async def test_those_who_follow_are_counted() -> None:
     assert metrics.registry.get_sample_value("charhost_sessions_followed_total") == 2
 
 
-async def test_a_session_is_found_by_whom_it_belongs_to(sessions: Sessions) -> None:
+async def test_a_session_is_found_with_its_key(sessions: Sessions) -> None:
     """A session is found only with the key that opened it."""
     talk = session(Line(), owner="me")
     with registered(sessions, talk):
@@ -126,7 +126,7 @@ async def test_a_session_is_found_by_whom_it_belongs_to(sessions: Sessions) -> N
     assert sessions.find(talk.id, "me") is None
 
 
-async def test_who_waits_for_an_end_is_woken_after_it(sessions: Sessions) -> None:
+async def test_a_session_is_gone_after_its_end(sessions: Sessions) -> None:
     """A session is gone when it is not found any more."""
     talk = session(Line())
     with registered(sessions, talk):
@@ -144,7 +144,7 @@ async def test_the_impact_of_a_swap_is_known_before_it(
         assert untouched.closing.reason is None
 
 
-async def test_follow_returns_before_anybody_is_told(sessions: Sessions) -> None:
+async def test_follow_returns_before_the_notifications(sessions: Sessions) -> None:
     """`follow` returns before the sessions receive anything."""
     talk = session(Line())
     with sessions.register(talk):
@@ -154,7 +154,7 @@ async def test_follow_returns_before_anybody_is_told(sessions: Sessions) -> None
         assert talk.closing.reason == "reload"
 
 
-async def test_follow_tells_only_those_who_were_there(sessions: Sessions) -> None:
+async def test_follow_leaves_newer_sessions_alone(sessions: Sessions) -> None:
     """A session that is opened after the swap is on the new set and is left alone."""
     old, new = session(Line()), session(Line())
     with sessions.register(old):
@@ -165,7 +165,7 @@ async def test_follow_tells_only_those_who_were_there(sessions: Sessions) -> Non
             assert new.closing.reason is None
 
 
-async def test_keep_touches_nobody(sessions: Sessions) -> None:
+async def test_keep_touches_no_session(sessions: Sessions) -> None:
     """Under `keep` a swap is no business of the sessions."""
     talk = session(Line())
     with sessions.register(talk):
@@ -180,8 +180,8 @@ async def test_many_sessions_are_closed_in_batches(sessions: Sessions) -> None:
         sessions.follow(swap())
         await asyncio.sleep(0)
         await asyncio.sleep(0)
-        told = sum(talk.closing.reason is not None for talk in talks)
-        assert 0 < told < 200
+        notified = sum(talk.closing.reason is not None for talk in talks)
+        assert 0 < notified < 200
         await settled(lambda: all(talk.closing.reason for talk in talks))
 
 
@@ -209,7 +209,7 @@ async def test_clients_come_back_so_many_in_a_second(spread: list[tuple[int, flo
     assert spread == [(count, rate)]
 
 
-async def test_only_those_who_are_closed_are_waited_for(sessions: Sessions, spread: list[tuple[int, float]]) -> None:
+async def test_only_closing_sessions_are_waited_for(sessions: Sessions, spread: list[tuple[int, float]]) -> None:
     """Sessions that go on, or are ending already, do not make the others wait."""
     talks = [session(Line(), character=version(1, name)) for name in ("Ada", "Bob", "Bob")]
     talks[2].closing.record("reload")
@@ -226,7 +226,7 @@ async def test_the_longest_wait_is_known_from_the_start(most: int, rate: float, 
     assert sessions.longest_wait == longest
 
 
-async def test_close_waits_until_everybody_is_gone(sessions: Sessions) -> None:
+async def test_close_waits_for_the_last_session(sessions: Sessions) -> None:
     """A shutdown waits until the last session has ended."""
     talk = session(Line())
     with sessions.register(talk):
@@ -244,7 +244,9 @@ async def test_close_without_sessions_returns(sessions: Sessions) -> None:
     assert sessions.closing
 
 
-async def test_a_session_that_was_told_stands_in_nobodys_way(client: Client, write: Callable[[str, str], Path]) -> None:
+async def test_a_notified_session_does_not_disturb_the_next_reload(
+    client: Client, write: Callable[[str, str], Path]
+) -> None:
     """A client that has not left yet, and whose character is gone, does not disturb the next reload (promise 2)."""
     bob = write("bob.py", character("Bob"))
     await client.post("/v1/characters/reload", json={})
