@@ -120,11 +120,11 @@ def make_conversations(model: ScriptedModel | None = None, **settings: Any) -> C
 
 
 def make_conversation(
-    model: ScriptedModel | None = None, character: Character | None = None, *said: Item, **settings: Any
+    model: ScriptedModel | None = None, character: Character | None = None, *earlier: Item, **settings: Any
 ) -> Conversation:
     """Return a conversation with these items, by default the user's "Hello?"."""
     conversation = make_conversations(model, **settings).open(character or make_character(), "test")
-    for item in said or (message("Hello?"),):
+    for item in earlier or (message("Hello?"),):
         conversation.history.append(item)
     return conversation
 

@@ -46,8 +46,8 @@ def _roles(fields: Fields) -> list[str]:
 def _not_alternating(fields: Fields) -> bool:
     """As Mistral's and Llama 2's templates check: after a system message, user and assistant in turn."""
     messages = fields["messages"]
-    said = messages[1:] if messages[0]["role"] in ("system", "developer") else messages
-    turns = [m["role"] for m in said if m["role"] != "tool" and not m.get("tool_calls")]
+    dialogue = messages[1:] if messages[0]["role"] in ("system", "developer") else messages
+    turns = [m["role"] for m in dialogue if m["role"] != "tool" and not m.get("tool_calls")]
     return any(role != ("user", "assistant")[i % 2] for i, role in enumerate(turns))
 
 
@@ -232,7 +232,7 @@ VALUES: Mapping[str, Callable[[Any], bool]] = {
 
 @dataclass
 class StrictUpstream:
-    """Refuses what its modes object to and values out of range; says `words`, or makes `calls` of as many tools.
+    """Refuses what its modes object to and values out of range; sends `words`, or makes `calls` of as many tools.
 
     It fails while `failures` last, and after the first word it waits for the event `pause` and sets `pausing`.
     """

@@ -176,12 +176,12 @@ def test_quiz_prompt_has_question_and_answer(load: Load) -> None:
     assert all(f"{question.text} Answer: {question.answer}." in prompt for question in generator.questions)
 
 
-def test_french_character_says_so(load: Load) -> None:
+def test_french_character_is_french(load: Load) -> None:
     """The French character's language is French."""
     assert load("développeuse").INSTRUCTIONS["language"] == "fr"
 
 
-def test_innkeeper_has_words_for_who_comes_in(load: Load) -> None:
+def test_innkeeper_has_greetings(load: Load) -> None:
     """The innkeeper greets in several ways, without naming a tool."""
     greetings = load("innkeeper").GREETING
     assert len(set(greetings)) > 1
@@ -215,7 +215,7 @@ def test_thrown_dice_add_up(load: Load) -> None:
     assert total == sum(dice)
 
 
-def test_points_are_kept_and_told(load: Load) -> None:
+def test_points_are_kept_and_in_the_prompt(load: Load) -> None:
     """The innkeeper keeps the score, and it is in the prompt."""
     generator = talk_to(load("innkeeper"))
     generator.handle_tool_call("add_point", {"winner": "guest"})

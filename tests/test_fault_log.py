@@ -49,7 +49,7 @@ def test_another_fault_is_logged_at_once(faults: FaultLog, caplog: pytest.LogCap
 def test_a_fault_of_the_machine_is_one_line(
     faults: FaultLog, caplog: pytest.LogCaptureFixture, cause: Exception
 ) -> None:
-    """A traceback would say nothing about a disk."""
+    """A traceback would not help with a full disk."""
     faults.error("all of %s is lost", "it", cause=cause)
     assert [(record.getMessage(), record.exc_info) for record in caplog.records] == [
         (f"all of it is lost: {cause}", None)

@@ -233,7 +233,7 @@ def test_no_test_file_imports_another_one(path: Path) -> None:
 
 
 @each_test_file
-def test_every_test_says_what_it_shows(path: Path) -> None:
+def test_every_test_has_a_docstring(path: Path) -> None:
     """Every test has a docstring."""
     tests = [
         node

@@ -344,7 +344,7 @@ def test_a_refusal_lists_the_errors(server: Charhost) -> None:
     assert result.stdout.endswith("}\n\n")
 
 
-def test_a_wrong_key_says_where_the_key_comes_from(server: Charhost) -> None:
+def test_the_error_of_a_wrong_key_names_the_variables(server: Charhost) -> None:
     """A 401 names the variables that hold the key."""
     server.answer(401, {"detail": "The key is wrong.", "code": "invalid_key"})
     assert "read from CHARHOST_ADMIN_KEY or CHARHOST_ADMIN_KEY_FILE" in run("/x", "--url", server.url).stderr
@@ -564,7 +564,7 @@ def test_json_stays_utf8_on_an_ascii_terminal(server: Charhost, command: list[st
 
 
 @pytest.mark.parametrize(("status", "expected"), [(200, 0), (422, 1)])
-def test_exit_status_is_the_servers_when_nobody_reads_the_output(server: Charhost, status: int, expected: int) -> None:
+def test_exit_status_is_the_servers_with_a_closed_pipe(server: Charhost, status: int, expected: int) -> None:
     """With a closed pipe, as after `| head -1`, the script reloads and keeps its exit status."""
     server.answer(status, REPORT)
     reader, writer = os.pipe()

@@ -309,7 +309,7 @@ def test_roots_are_separated_as_paths_are(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 @pytest.mark.parametrize("name", ["directory", "state", "log_file"])
-def test_a_home_directory_that_nobody_has_is_refused(name: str) -> None:
+def test_an_unknown_home_directory_is_refused(name: str) -> None:
     """A user without an entry in passwd and without HOME has none either."""
     assert "~ has no meaning here" in refusal(**{name: "~nobody-of-that-name/x"})
 
@@ -397,7 +397,7 @@ def test_all_errors_are_listed() -> None:
     assert sorted(line.split()[0] for line in lines) == ["colour:", "port", "sessions"]
 
 
-def test_a_set_that_nobody_kept(tmp_path: Path) -> None:
+def test_a_set_without_a_file_is_refused(tmp_path: Path) -> None:
     """The last set can only be resumed from a file in which it is kept."""
     assert refusal(resume_set=True) == (
         "--resume-set (CHARHOST_RESUME_SET) needs --state FILE (CHARHOST_STATE): the last set is kept there"
