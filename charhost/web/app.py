@@ -60,7 +60,7 @@ from charhost.web.paths import OtherSpellings
 from charhost.web.realtime.client_secrets import create_client_secret
 from charhost.web.realtime.handler import realtime
 from charhost.web.responses import handler as responses
-from charhost.web.responses.creation import Responses
+from charhost.web.responses.running_response import Responses
 from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
 from charhost.web.security.origins import AllowedOrigins

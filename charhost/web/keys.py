@@ -14,7 +14,7 @@ from charhost.watch.watcher import Watcher
 from charhost.web.docs.manual import Manual
 from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
-from charhost.web.responses.creation import Responses
+from charhost.web.responses.running_response import Responses
 from charhost.web.security.authority import Authority, Gate
 from charhost.web.sessions.sessions import Sessions
 

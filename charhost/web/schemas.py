@@ -9,11 +9,11 @@ from charhost.report import LeftOut, PathText, ReloadReport, Serving, absent
 from charhost.watch.health import WatcherStatus
 
 
-class _Response(BaseModel):
+class _ResponseModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
 
-class CatalogEntry(_Response):
+class CatalogEntry(_ResponseModel):
     """One character."""
 
     name: str
@@ -30,7 +30,7 @@ class CatalogEntry(_Response):
     generation: int = Field(description="The generation that loaded it.")
 
 
-class Catalog(_Response):
+class Catalog(_ResponseModel):
     """The set of characters that serves."""
 
     directory: PathText
@@ -39,7 +39,7 @@ class Catalog(_Response):
     characters: list[CatalogEntry]
 
 
-class ReloadHistory(_Response):
+class ReloadHistory(_ResponseModel):
     """The attempts, and the generations for a rollback; the newest first."""
 
     reloads: tuple[ReloadReport, ...]
@@ -72,7 +72,7 @@ class Voice(BaseModel, frozen=True):
     comment: str | None = Field(default=None, exclude_if=absent)
 
 
-class ModelEntry(_Response):
+class ModelEntry(_ResponseModel):
     """A character, as OpenAI's clients know a model."""
 
     id: str
@@ -86,28 +86,28 @@ class ModelEntry(_Response):
     has_tools: bool = Field(description="Whether it has tools of its own, which the server runs.")
 
 
-class ModelList(_Response):
+class ModelList(_ResponseModel):
     """Every character, as OpenAI's clients list models."""
 
     object: Literal["list"] = "list"
     data: list[ModelEntry]
 
 
-class InProgress(_Response):
+class InProgress(_ResponseModel):
     """The reload that runs now."""
 
     reload_id: str
     since: str
 
 
-class GenerationCount(_Response):
+class GenerationCount(_ResponseModel):
     """How many sessions are on one generation."""
 
     generation: int
     sessions: int
 
 
-class Status(_Response):
+class Status(_ResponseModel):
     """The state of the server, not of the disk."""
 
     serving: Serving
@@ -152,7 +152,7 @@ class RejectedReload(ReloadReport, ProblemDocument):
     """A reload that changed nothing: the refusal, and the report of the attempt."""
 
 
-class OpenAIErrorDetail(_Response):
+class OpenAIErrorDetail(_ResponseModel):
     """The error, in the shape of OpenAI's."""
 
     message: str
@@ -161,7 +161,7 @@ class OpenAIErrorDetail(_Response):
     code: str | None = Field(description="The identifier of the error, for programs.")
 
 
-class OpenAIError(_Response):
+class OpenAIError(_ResponseModel):
     """A refusal in the shape that OpenAI's clients read."""
 
     error: OpenAIErrorDetail

@@ -24,7 +24,7 @@ from charhost.web.completions.response import attached_to_message, completion_id
 from charhost.web.server_calls import server_calls
 
 
-class StreamedEvent(BaseModel):
+class ChunkEvent(BaseModel):
     """One event of a stream."""
 
     data: str = Field(

@@ -8,10 +8,10 @@ from aiohttp import web
 
 from charhost.conversation.turn_events import RequestReady, TurnEnded
 from charhost.jsontext import encoded
-from charhost.web.completions.chunks import ChoiceChunks, Chunks, StreamedEvent
-from charhost.web.completions.creation import Creation
+from charhost.web.completions.chunks import ChoiceChunks, ChunkEvent, Chunks
 from charhost.web.completions.request import ChatRequest
 from charhost.web.completions.response import ChatCompletion, WholeResponse, completion
+from charhost.web.completions.running_completion import RunningCompletion
 from charhost.web.event_stream import EventStream
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import Problem, json_response
@@ -32,7 +32,7 @@ log = logging.getLogger("charhost.web")
     responses={
         200: Response(
             "The response; with `stream` as server-sent events: chunks, and then `[DONE]`.",
-            {"application/json": ChatCompletion, "text/event-stream": StreamedEvent},
+            {"application/json": ChatCompletion, "text/event-stream": ChunkEvent},
             CUT_HEADERS,
         )
     },
@@ -40,35 +40,35 @@ log = logging.getLogger("charhost.web")
 )
 async def completions(request: web.Request) -> web.StreamResponse:
     asked = await talk_request(request, ChatRequest)
-    creation = Creation(request, asked)
-    with creation.claim:
-        return await (_streamed(request, creation) if asked.stream else _whole(creation))
+    running = RunningCompletion(request, asked)
+    with running.claim:
+        return await (_streamed(request, running) if asked.stream else _whole(running))
 
 
-async def _whole(creation: Creation) -> web.StreamResponse:
+async def _whole(running: RunningCompletion) -> web.StreamResponse:
     async with asyncio.TaskGroup() as tasks:
-        finished = [tasks.create_task(_finished(creation)) for _ in creation.choices]
+        finished = [tasks.create_task(_finished(running)) for _ in running.choices]
     responses = [choice.result() for choice in finished]
     for response in responses:
         if response.ended.failure is not None:
             raise problem_of(response.ended.failure)
-    found = completion(creation.character.name, responses)
+    found = completion(running.character.name, responses)
     return json_response(found, headers=cut_headers(responses[0].ended.cut))
 
 
-async def _finished(creation: Creation) -> WholeResponse:
-    response = WholeResponse(creation.shows_reasoning, creation.shows_calls)
-    async with aclosing(creation.begin().events()) as events:
+async def _finished(running: RunningCompletion) -> WholeResponse:
+    response = WholeResponse(running.shows_reasoning, running.shows_calls)
+    async with aclosing(running.begin().events()) as events:
         async for event in events:
             response.add(event)
-    creation.end(response.ended)
+    running.end(response.ended)
     return response
 
 
-async def _streamed(request: web.Request, creation: Creation) -> web.StreamResponse:
+async def _streamed(request: web.Request, running: RunningCompletion) -> web.StreamResponse:
     async with EventStream(request) as stream:
         try:
-            await _stream_choices(stream, creation)
+            await _stream_choices(stream, running)
         except Exception as e:
             if not stream.response.prepared or isinstance(e, ConnectionError):
                 raise
@@ -77,22 +77,22 @@ async def _streamed(request: web.Request, creation: Creation) -> web.StreamRespo
     return stream.response
 
 
-async def _stream_choices(stream: EventStream, creation: Creation) -> None:
-    chunks = Chunks(creation.character.name, creation.include_usage, creation.shows_reasoning, creation.shows_calls)
-    endings = [await _stream_choice(stream, chunks.choice(index), creation) for index in creation.choices]
-    if creation.include_usage:
+async def _stream_choices(stream: EventStream, running: RunningCompletion) -> None:
+    chunks = Chunks(running.character.name, running.include_usage, running.shows_reasoning, running.shows_calls)
+    endings = [await _stream_choice(stream, chunks.choice(index), running) for index in running.choices]
+    if running.include_usage:
         await stream.write(chunks.usage(endings))
     await stream.write(b"data: [DONE]\n\n")
 
 
-async def _stream_choice(stream: EventStream, chunks: ChoiceChunks, creation: Creation) -> TurnEnded:
-    turn = creation.begin()
+async def _stream_choice(stream: EventStream, chunks: ChoiceChunks, running: RunningCompletion) -> TurnEnded:
+    turn = running.begin()
     async with aclosing(turn.events()) as events:
         async for event in events:
             if isinstance(event, RequestReady):
                 stream.response.headers.update(cut_headers(event.cut))
             if isinstance(event, TurnEnded):
-                creation.end(event)
+                running.end(event)
                 if event.failure is not None:
                     raise problem_of(event.failure)
             if frame := chunks.encode(event):

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
-from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import (
     Attached,
@@ -18,6 +17,7 @@ from charhost.conversation.items import (
     Text,
 )
 from charhost.web.client_model import TAG, ClientModel, FirstError
+from charhost.web.message_content import RefusalPart, RequestRole, item_role, part_list, result_text
 
 
 class TextPart(ClientModel):
@@ -26,12 +26,9 @@ class TextPart(ClientModel):
     type: Literal["text"]
     text: str
 
-
-class RefusalPart(ClientModel):
-    """The text of an assistant's refusal."""
-
-    type: Literal["refusal"]
-    text: str = Field(validation_alias="refusal")
+    @property
+    def part(self) -> Part:
+        return Text(self.text)
 
 
 class ImageUrl(ClientModel):
@@ -52,11 +49,19 @@ class ImagePart(ClientModel):
         ),
     ]
 
+    @property
+    def part(self) -> Part:
+        return Image(self.image_url.url, self.image_url.detail)
+
 
 class OtherPart(BaseModel, extra="allow", strict=True, frozen=True):
     """Audio, a file, or another part that some models support."""
 
     type: Annotated[str, WithJsonSchema({"type": "string", "not": {"enum": ["text", "refusal", "image_url"]}})]
+
+    @property
+    def part(self) -> Part:
+        return Other(self.model_dump())
 
 
 def _part_kind(value: Any) -> str:
@@ -65,11 +70,7 @@ def _part_kind(value: Any) -> str:
 
 
 def _part_list(value: Any) -> Any:
-    if isinstance(value, str) or value is None:
-        return [{"type": "text", "text": value}] if value else []
-    if not isinstance(value, list):
-        raise PydanticCustomError("content_type", "expected a string, null or a list of parts")
-    return value
+    return [] if value is None else part_list(value)
 
 
 _Part = Annotated[
@@ -82,15 +83,6 @@ _Part = Annotated[
 Content = Annotated[
     list[_Part], FirstError(), BeforeValidator(_part_list, json_schema_input_type=list[_Part] | str | None)
 ]
-
-
-def _part(part: TextPart | RefusalPart | ImagePart | OtherPart) -> Part:
-    match part:
-        case ImagePart(image_url=image):
-            return Image(image.url, image.detail)
-        case OtherPart():
-            return Other(part.model_dump())
-    return Text(part.text)
 
 
 class CalledFunction(ClientModel):
@@ -119,18 +111,18 @@ class Call(ClientModel, extra="allow"):
 class ChatMessage(ClientModel, extra="allow"):
     """A message of the user, the assistant or the system; that of the assistant with what its server attached."""
 
-    role: Literal["system", "developer", "user", "assistant"]
+    role: RequestRole
     content: Content = Field(default_factory=list)
     name: str | None = None
     tool_calls: Annotated[list[Call], FirstError()] | None = None
 
     def items(self) -> Iterator[Item]:
         calls = self.tool_calls if self.role == "assistant" and self.tool_calls else ()
-        parts = tuple(map(_part, self.content))
+        parts = tuple(part.part for part in self.content)
         attached = _attached(self) if self.role == "assistant" else {}
         if parts or not calls:
-            role = "system" if self.role == "developer" else self.role
-            yield Message(role=role, parts=parts, name=self.name or None, attached=Attached.of(None, attached, {}))
+            fields = Attached.of(None, attached, {})
+            yield Message(role=item_role(self.role), parts=parts, name=self.name or None, attached=fields)
             attached = {}
         for call in calls:
             function, fields = call.function, Attached.of(None, attached, _attached(call))
@@ -146,8 +138,7 @@ class ToolResult(ClientModel):
     content: Content = Field(default_factory=list)
 
     def items(self) -> Iterator[Item]:
-        output = "\n".join(part.text for part in self.content if isinstance(part, TextPart | RefusalPart))
-        yield FunctionOutput(call_id=self.tool_call_id, output=output)
+        yield FunctionOutput(call_id=self.tool_call_id, output=result_text(part.part for part in self.content))
 
 
 class FunctionResult(ClientModel):
@@ -161,11 +152,11 @@ class FunctionResult(ClientModel):
 
 def _message_kind(value: Any) -> str:
     role = value.get("role") if isinstance(value, dict) else None
-    return TAG + (role if role in ("tool", "function") else "said")
+    return TAG + (role if role in ("tool", "function") else "chat")
 
 
 RequestMessage = Annotated[
-    Annotated[ChatMessage, Tag(f"{TAG}said")]
+    Annotated[ChatMessage, Tag(f"{TAG}chat")]
     | Annotated[ToolResult, Tag(f"{TAG}tool")]
     | Annotated[FunctionResult, Tag(f"{TAG}function")],
     Discriminator(_message_kind),

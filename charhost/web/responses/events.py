@@ -16,13 +16,13 @@ from charhost.conversation.turn_events import (
 )
 from charhost.jsontext import Json, encoded
 from charhost.web.problems import Problem
-from charhost.web.responses.response import Response, output_item, output_text
+from charhost.web.responses.response_fields import ResponseFields, output_item, output_text
 
 
 class StreamEvents:
     """Encodes the events of one turn; each has the next sequence number."""
 
-    def __init__(self, response: Response, shows_calls: bool) -> None:
+    def __init__(self, response: ResponseFields, shows_calls: bool) -> None:
         self._response = response
         self._shows_calls = shows_calls
         self._number = 0

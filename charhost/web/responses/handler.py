@@ -14,10 +14,10 @@ from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MODEL_OPTIONS
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.responses.chains import StoredResponse
-from charhost.web.responses.creation import Creation
 from charhost.web.responses.events import StreamEvents
 from charhost.web.responses.input_items import input_fields
 from charhost.web.responses.request import ResponsesRequest
+from charhost.web.responses.running_response import RunningResponse
 from charhost.web.server_calls import are_visible
 from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, conversation_id, cut_headers, problem_of, talk_request
 
@@ -35,7 +35,7 @@ class ResponseObject(BaseModel, extra="allow"):
     output: list[dict[str, object]] = Field(description="Messages of the character and calls of the client's tools.")
 
 
-class StreamedEvent(BaseModel):
+class ResponsesEvent(BaseModel):
     """One event of a stream."""
 
     event: str = Field(description="Such as `response.output_text.delta`.")
@@ -54,7 +54,7 @@ class StreamedEvent(BaseModel):
     responses={
         200: Response(
             "The response; with `stream` as server-sent events.",
-            {"application/json": ResponseObject, "text/event-stream": StreamedEvent},
+            {"application/json": ResponseObject, "text/event-stream": ResponsesEvent},
             CUT_HEADERS,
         )
     },
@@ -66,10 +66,10 @@ async def create(request: web.Request) -> web.StreamResponse:
     app, authority = request.app, request[AUTHORITY]
     client = Client(authority.owner, character.name, conversation_id(request, asked.metadata))
     options = asked.turn_options(app[MODEL_OPTIONS].of(asked.model_extra))
-    creation = Creation(app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], asked, options, character, client)
+    running = RunningResponse(app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], asked, options, character, client)
     shows_calls = are_visible(asked.metadata, authority.admin)
-    with creation.claim:
-        return await (_streamed(request, creation, shows_calls) if asked.stream else _whole(creation, shows_calls))
+    with running.claim:
+        return await (_streamed(request, running, shows_calls) if asked.stream else _whole(running, shows_calls))
 
 
 @Operation(
@@ -81,8 +81,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     errors=_NOT_FOUND,
 )
 async def retrieve(request: web.Request) -> web.StreamResponse:
-    if (creation := _running(request)) is not None:
-        return json_response(creation.response.in_progress())
+    if (running := _running(request)) is not None:
+        return json_response(running.response.in_progress())
     return json_response(_stored(request).fields)
 
 
@@ -123,17 +123,17 @@ async def delete(request: web.Request) -> web.StreamResponse:
     errors={400: "The response has ended (`response_ended`).", **_NOT_FOUND},
 )
 async def cancel(request: web.Request) -> web.StreamResponse:
-    creation = _running(request)
-    if creation is None:
+    running = _running(request)
+    if running is None:
         status = _stored(request).fields["status"]
         raise Problem(400, "response_ended", f"The response has ended ({status}); it cannot be cancelled.")
-    creation.cancel()
-    return json_response({**creation.response.in_progress(), "status": "cancelled"})
+    running.cancel()
+    return json_response({**running.response.in_progress(), "status": "cancelled"})
 
 
-def _running(request: web.Request) -> Creation | None:
-    creation = request.app[RESPONSES].running.get(request.match_info["id"])
-    return creation if creation is not None and creation.owner == request[AUTHORITY].owner else None
+def _running(request: web.Request) -> RunningResponse | None:
+    running = request.app[RESPONSES].running.get(request.match_info["id"])
+    return running if running is not None and running.owner == request[AUTHORITY].owner else None
 
 
 def _stored(request: web.Request) -> StoredResponse:
@@ -144,18 +144,18 @@ def _stored(request: web.Request) -> StoredResponse:
     return found
 
 
-async def _whole(creation: Creation, shows_calls: bool) -> web.StreamResponse:
-    ended = await creation.finish()
+async def _whole(running: RunningResponse, shows_calls: bool) -> web.StreamResponse:
+    ended = await running.finish()
     if ended.failure is not None:
         raise problem_of(ended.failure)
-    return json_response(creation.response.ended(ended, shows_calls), headers=cut_headers(ended.cut))
+    return json_response(running.response.ended(ended, shows_calls), headers=cut_headers(ended.cut))
 
 
-async def _streamed(request: web.Request, creation: Creation, shows_calls: bool) -> web.StreamResponse:
-    events = StreamEvents(creation.response, shows_calls)
+async def _streamed(request: web.Request, running: RunningResponse, shows_calls: bool) -> web.StreamResponse:
+    events = StreamEvents(running.response, shows_calls)
     async with EventStream(request) as stream:
         try:
-            async with aclosing(creation.events()) as turn:
+            async with aclosing(running.events()) as turn:
                 async for event in turn:
                     if isinstance(event, RequestReady):
                         stream.response.headers.update(cut_headers(event.cut))

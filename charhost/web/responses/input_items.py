@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
-from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Part, Text
 from charhost.web.client_model import TAG, ClientModel, FirstError
+from charhost.web.message_content import RefusalPart, RequestRole, item_role, part_list, result_text
 
 
 class TextPart(ClientModel):
@@ -17,15 +17,6 @@ class TextPart(ClientModel):
     @property
     def part(self) -> Part:
         return Text(self.text)
-
-
-class RefusalPart(ClientModel):
-    type: Literal["refusal"]
-    refusal: str
-
-    @property
-    def part(self) -> Part:
-        return Text(self.refusal)
 
 
 class ImagePart(ClientModel):
@@ -44,14 +35,6 @@ def _part_kind(value: Any) -> str:
     return TAG + known.get(str(kind), "text")
 
 
-def _part_list(value: Any) -> Any:
-    if isinstance(value, str):
-        return [{"type": "input_text", "text": value}] if value else []
-    if not isinstance(value, list):
-        raise PydanticCustomError("content_type", "expected a string or a list of parts")
-    return value
-
-
 Content = Annotated[
     list[
         Annotated[
@@ -62,17 +45,16 @@ Content = Annotated[
         ]
     ],
     FirstError(),
-    BeforeValidator(_part_list),
+    BeforeValidator(part_list),
 ]
 
 
 class InputMessage(ClientModel):
-    role: Literal["user", "assistant", "system", "developer"]
+    role: RequestRole
     content: Content
 
     def items(self, known: Mapping[str, Item]) -> Iterator[Item]:
-        role = "system" if self.role == "developer" else self.role
-        yield Message(role=role, parts=tuple(part.part for part in self.content))
+        yield Message(role=item_role(self.role), parts=tuple(part.part for part in self.content))
 
 
 class InputCall(ClientModel):
@@ -91,9 +73,7 @@ class InputOutput(ClientModel):
     output: Content
 
     def items(self, known: Mapping[str, Item]) -> Iterator[Item]:
-        texts = (part.part for part in self.output)
-        output = "\n".join(part.text for part in texts if isinstance(part, Text))
-        yield FunctionOutput(call_id=self.call_id, output=output)
+        yield FunctionOutput(call_id=self.call_id, output=result_text(part.part for part in self.output))
 
 
 class Reference(ClientModel):

@@ -1,4 +1,4 @@
-"""Creation: the making of the choices of one chat completion."""
+"""RunningCompletion: one chat completion whose choices are being made."""
 
 from aiohttp import web
 
@@ -13,7 +13,7 @@ from charhost.web.server_calls import are_visible
 from charhost.web.talk import conversation_id
 
 
-class Creation:
+class RunningCompletion:
     def __init__(self, request: web.Request, asked: ChatRequest) -> None:
         app = request.app
         self.shows_reasoning = app[SETTINGS].reasoning == "forward"

@@ -1,4 +1,4 @@
-"""Response: one response in OpenAI's shape, while it is made and as it is kept."""
+"""ResponseFields: one response in OpenAI's shape, while it is made and as it is kept."""
 
 import time
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from charhost.web.server_calls import server_calls
 _KNOWN_CODE = "rate_limit_exceeded"
 
 
-class Response:
+class ResponseFields:
     """The fields that repeat the request, and with each status those that have come since."""
 
     def __init__(self, response_id: str, character: str, request: ResponsesRequest) -> None:

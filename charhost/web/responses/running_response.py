@@ -1,4 +1,4 @@
-"""Creation: the making of one response, from its request to its place in the chains."""
+"""RunningResponse: one response, from its request to its place in the chains."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -11,7 +11,7 @@ from charhost.conversation.turn_events import TurnEnded, TurnEvent
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
 from charhost.web.responses.request import ResponsesRequest
-from charhost.web.responses.response import Response
+from charhost.web.responses.response_fields import ResponseFields
 
 
 class Responses:
@@ -19,10 +19,10 @@ class Responses:
 
     def __init__(self, ttl: float) -> None:
         self.chains = Chains(ttl)
-        self.running: dict[str, Creation] = {}
+        self.running: dict[str, RunningResponse] = {}
 
 
-class Creation:
+class RunningResponse:
     def __init__(
         self,
         responses: Responses,
@@ -48,7 +48,7 @@ class Creation:
         self._conversation = conversations.open(character, "responses", items=items, instance=instance)
         self._known = {item.id for item in self._conversation.history}
         self._turn = self._conversation.respond(options)
-        self.response = Response(self._turn.id, character.name, asked)
+        self.response = ResponseFields(self._turn.id, character.name, asked)
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events of the turn; the response is kept before the last one."""
