@@ -108,16 +108,16 @@ class ContinuedConversations:
         That is a new one, with the instance of the character that *make* returns, if none is found or it is busy.
         """
         messages = [item for item in items if isinstance(item, Message) and item.role == "user"]
-        before, said = _digests(messages)
+        before, digest = _digests(messages)
         latest = items[items.index(messages[-1]) :] if messages else items
         calls = tuple(item.call_id for item in latest if isinstance(item, FunctionCall))
         is_answered = bool(items) and (not messages or items[-1] is not messages[-1])
-        place = (said, calls) if is_answered else (before, ())
+        place = (digest, calls) if is_answered else (before, ())
         found = self._kept.get(_key(client, *place))
         conversation = Continued() if found is None or found.is_busy else found
         instance = conversation.instance = conversation.instance or make()
         conversation.is_busy = True
-        claim = Claim(self, client, said, calls, conversation, instance)
+        claim = Claim(self, client, digest, calls, conversation, instance)
         claim.register(*([place] if client.conversation_id else ()))
         return claim
 
@@ -143,7 +143,7 @@ class Claim:
 
     _all: ContinuedConversations
     _client: Client
-    _said: bytes
+    _digest: bytes
     _calls: tuple[str, ...]
     _conversation: Continued
     instance: CharacterInstance
@@ -163,7 +163,7 @@ class Claim:
         """Keep what a turn of the request made."""
         self._conversation.keep(ended.made)
         calls = tuple(item.call_id for item in ended.items if isinstance(item, FunctionCall))
-        self.register((self._said, self._calls + calls))
+        self.register((self._digest, self._calls + calls))
 
     def release(self) -> None:
         """Let the next request use the conversation; the client may send it as soon as it has the response."""
@@ -173,20 +173,20 @@ class Claim:
 
     def register(self, *places: Place) -> None:
         """Have the conversation found by the next request, also if it stands at one of *places*."""
-        for said, calls in ((self._said, ()), (self._said, self._calls), *places):
+        for digest, calls in ((self._digest, ()), (self._digest, self._calls), *places):
             # Every conversation begins without a message of the user.
-            if said or calls or self._client.conversation_id:
-                self._all.add(self._client, (said, calls), self._conversation)
+            if digest or calls or self._client.conversation_id:
+                self._all.add(self._client, (digest, calls), self._conversation)
 
 
 def _digests(messages: Sequence[Message]) -> tuple[bytes, bytes]:
     """Return the digests of *messages* without the last one, and of all of them; empty for no message."""
-    hasher, before, said = hashlib.sha256(), b"", b""
+    hasher, before, digest = hashlib.sha256(), b"", b""
     for message in messages:
         hasher.update(repr(message.parts).encode())
-        before, said = said, hasher.digest()
-    return before, said
+        before, digest = digest, hasher.digest()
+    return before, digest
 
 
-def _key(client: Client, said: bytes, calls: Sequence[str]) -> bytes:
-    return hashlib.sha256(repr((client, said, list(calls))).encode()).digest()
+def _key(client: Client, digest: bytes, calls: Sequence[str]) -> bytes:
+    return hashlib.sha256(repr((client, digest, list(calls))).encode()).digest()

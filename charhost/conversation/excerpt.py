@@ -31,7 +31,7 @@ class Budget:
     """Characters for the system messages at the front, for the rest, and for both if the model's limit is known."""
 
     opening: float
-    said: float
+    dialogue: float
     both: float = math.inf
 
 
@@ -59,10 +59,10 @@ def excerpt(items: Sequence[Item], budget: Budget) -> Excerpt:
 
     The last turn stays whole unless it exceeds the model's limit; it takes at most half of the room of those before it.
     """
-    opening, said = parted(items)
-    first = _shortened(opening, min(budget.opening, _room_beside(budget.both, said)))
-    room = min(budget.said, budget.both - _size(first))
-    *earlier, last = turns(said)
+    opening, dialogue = parted(items)
+    first = _shortened(opening, min(budget.opening, _room_beside(budget.both, dialogue)))
+    room = min(budget.dialogue, budget.both - _size(first))
+    *earlier, last = turns(dialogue)
     if math.isfinite(budget.both):
         latest = _shortened(last, _room_beside(room, chain(*earlier)))
         room -= _size(latest)

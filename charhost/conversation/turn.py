@@ -176,33 +176,33 @@ class Turn:
 
     def _greeting(self) -> str | None:
         greetings = self._context.instance.character.greetings
-        _, said = parted(self._input)
+        _, dialogue = parted(self._input)
         may_greet = self._options.may_greet and self._options.recorded and self._options.items is None
-        return random.choice(greetings) if greetings and may_greet and not said else None
+        return random.choice(greetings) if greetings and may_greet and not dialogue else None
 
     async def _messages(self) -> list[dict[str, Any]]:
         prompt = await self._context.instance.prompt()
         sent = excerpt(self._input, await self._budget(prompt))
         self._report(sent.cut)
-        opening, said = parted(sent.items)
+        opening, dialogue = parted(sent.items)
         # One system message, at the front: the templates of many models support no other.
         system = "\n\n".join(filter(None, (prompt, self._options.instructions, *map(system_text, opening))))
-        messages = as_messages(said, self._context.model.endpoint)
+        messages = as_messages(dialogue, self._context.model.endpoint)
         if not messages or messages[0]["role"] != "user":
             messages.insert(0, _OPENER)
         return [{"role": "system", "content": system}, *messages] if system else messages
 
     async def _budget(self, prompt: str) -> Budget:
         settings, per_token = self._context.settings, self._context.history.characters_per_token
-        opening, said = settings.system_tokens * per_token, settings.history_tokens * per_token
+        opening, dialogue = settings.system_tokens * per_token, settings.history_tokens * per_token
         tools = self._context.toolbox.beside(self._options.tools)
         others = len(prompt) + len(self._options.instructions) + sum(len(str(tool)) for tool in tools)
         is_long = (others + sum(map(size, self._input))) / per_token > _SHORT
         length = await self._context.model.context_length() if is_long else None
         if length is None:
-            return Budget(opening, said)
+            return Budget(opening, dialogue)
         room = (length - self._answer_tokens(length)) * per_token * _MARGIN
-        return Budget(opening, said, max(0, room - others))
+        return Budget(opening, dialogue, max(0, room - others))
 
     def _answer_tokens(self, length: int) -> int:
         options = self._context.instance.character.llm.options | dict(self._options.options)

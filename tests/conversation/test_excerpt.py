@@ -15,7 +15,7 @@ from tests.scripted import message
 UNLIMITED = 10**9
 
 
-def said(letter: str, length: int = 1) -> Message:
+def asked(letter: str, length: int = 1) -> Message:
     return message(letter * length)
 
 
@@ -24,7 +24,7 @@ def answered(letter: str) -> Message:
 
 
 def fitted(items: list[Item], characters: float, both: float = float("inf")) -> Excerpt:
-    return excerpt(items, Budget(opening=characters, said=characters, both=both))
+    return excerpt(items, Budget(opening=characters, dialogue=characters, both=both))
 
 
 def texts(items: list[Item]) -> list[str]:
@@ -35,7 +35,7 @@ def test_oldest_turns_are_left_out() -> None:
     """What does not fit is left out turn by turn, from the front, and counted in messages."""
     items: list[Item] = []
     for letter in "ace":
-        items += [said(letter, 10), answered("y")]
+        items += [asked(letter, 10), answered("y")]
     assert fitted(items, 33) == Excerpt(items, Cut())
     assert fitted(items, 32) == Excerpt(items[2:], Cut(left_out=2))
     assert fitted(items, 22) == Excerpt(items[2:], Cut(left_out=2))
@@ -44,27 +44,27 @@ def test_oldest_turns_are_left_out() -> None:
 
 def test_no_turn_is_left_out_between_others() -> None:
     """Where a turn does not fit, the shorter ones before it are left out too."""
-    short, long, last = [said("a"), answered("y")], [said("b", 99), answered("y")], said("c")
+    short, long, last = [asked("a"), answered("y")], [asked("b", 99), answered("y")], asked("c")
     assert fitted([*short, *long, last], 10).items == [last]
 
 
 def test_last_turn_stays_however_long() -> None:
     """If the model's limit is unknown, the last turn is sent whole."""
-    question = said("a", 999)
+    question = asked("a", 999)
     call = FunctionCall(call_id="1", name="roll", arguments="{}")
     output = FunctionOutput(call_id="1", output="y" * 999)
-    assert fitted([said("z"), answered("y"), question, call, output], 1).items == [question, call, output]
+    assert fitted([asked("z"), answered("y"), question, call, output], 1).items == [question, call, output]
 
 
 def test_a_long_question_leaves_room_for_earlier_turns() -> None:
     """A last turn that exceeds the budget alone does not erase the conversation before it."""
-    items: list[Item] = [said("a", 100), answered("b"), said("c", 5_000)]
+    items: list[Item] = [asked("a", 100), answered("b"), asked("c", 5_000)]
     assert fitted(items, 1_000) == Excerpt(items, Cut())
 
 
 def test_later_system_message_goes_with_its_turn() -> None:
     """A system message between turns is as old as its turn."""
-    items: list[Item] = [said("a"), message("Be brief.", "system"), answered("y"), said("b")]
+    items: list[Item] = [asked("a"), message("Be brief.", "system"), answered("y"), asked("b")]
     assert fitted(items, 1).items == items[-1:]
 
 
@@ -75,10 +75,10 @@ def test_nothing_fits_into_nothing() -> None:
 
 def test_a_system_prompt_does_not_erase_the_conversation() -> None:
     """System messages at the front have a budget of their own, beyond which their middle is left out."""
-    rules, talk = message("r" * 60_000, "system"), [said("a", 100), answered("b"), said("c")]
-    whole = excerpt([rules, *talk], Budget(opening=100_000, said=1_000))
+    rules, talk = message("r" * 60_000, "system"), [asked("a", 100), answered("b"), asked("c")]
+    whole = excerpt([rules, *talk], Budget(opening=100_000, dialogue=1_000))
     assert whole == Excerpt([rules, *talk], Cut())
-    found = excerpt([rules, *talk], Budget(opening=10_000, said=1_000))
+    found = excerpt([rules, *talk], Budget(opening=10_000, dialogue=1_000))
     assert found.cut == Cut(shortened=1)
     assert found.items[1:] == talk
     assert 9_990 <= size(found.items[0]) <= 10_000
@@ -87,7 +87,7 @@ def test_a_system_prompt_does_not_erase_the_conversation() -> None:
 def test_a_long_document_is_shortened() -> None:
     """A document of an earlier turn keeps its beginning and its end, and a mark counts what is missing."""
     document = message("begin" + "x" * 100_000 + "end")
-    found = fitted([said("a", 100), answered("b"), document, answered("A summary."), said("Who wrote it?")], 10_000)
+    found = fitted([asked("a", 100), answered("b"), document, answered("A summary."), asked("Who wrote it?")], 10_000)
     assert found.cut == Cut(shortened=1)
     first, _, shortened, *_ = texts(found.items)
     assert first == "a" * 100
@@ -102,7 +102,7 @@ def test_long_results_of_tools_are_shortened() -> None:
     """The result of an earlier tool call is shortened, its call stays as it is."""
     call = FunctionCall(call_id="1", name="read", arguments='{"path": "' + "p" * 300 + '"}')
     output = FunctionOutput(call_id="1", output="y" * 9_000)
-    found = fitted([said("a"), call, output, answered("b"), said("c")], 2_000)
+    found = fitted([asked("a"), call, output, answered("b"), asked("c")], 2_000)
     assert found.items[1] is call
     assert size(found.items[2]) < 2_000
     assert found.cut == Cut(shortened=1)
@@ -110,7 +110,7 @@ def test_long_results_of_tools_are_shortened() -> None:
 
 def test_all_parts_fit_into_the_limit_of_a_model() -> None:
     """If the model's limit is known, system messages and the last turn are shortened too, each to half at most."""
-    items: list[Item] = [message("r" * 9_000, "system"), said("a", 9_000), answered("b"), said("c", 9_000)]
+    items: list[Item] = [message("r" * 9_000, "system"), asked("a", 9_000), answered("b"), asked("c", 9_000)]
     found = fitted(items, UNLIMITED, both=8_000)
     sizes = [size(item) for item in found.items]
     assert sum(sizes) <= 8_000
@@ -151,7 +151,7 @@ def test_excerpt_keeps_the_last_turns_within_the_limit(shape: list[tuple[int, in
 @given(st.lists(st.integers(0, 2_000), max_size=20), st.integers(0, 9_000), st.integers(0, 9_000))
 def test_more_room_never_leaves_out_more(lengths: list[int], room: int, more: int) -> None:
     """A larger budget never leaves out more messages."""
-    items: list[Item] = [item for length in lengths for item in (said("x", length), answered("y"))]
+    items: list[Item] = [item for length in lengths for item in (asked("x", length), answered("y"))]
     assert fitted(items, room + more).cut.left_out <= fitted(items, room).cut.left_out
 
 

@@ -33,12 +33,12 @@ class Reply:
         self._request = request
         self._prompt = text_of(prompts[-1]) if prompts else ""
         self._command = command_in(self._prompt)
-        self._said = [text.replace("’", "'") for role, text in texts if role == "user"]
+        self._user_texts = [text.replace("’", "'") for role, text in texts if role == "user"]
         self._replies = "\n".join(text for role, text in texts if role == "assistant")
         # Several, if tools were called in parallel.
         self._results = [text for _, text in takewhile(lambda text: text[0] == "tool", reversed(texts))][::-1]
         self._tool = names.get(recent[-1]["tool_call_id"], "tool") if self._results else ""
-        self._user = user_name(self._said, language)
+        self._user = user_name(self._user_texts, language)
         # People seldom repeat a name at once.
         is_named = not self._user or self._user in self._replies[-400:]
         self._filling = {
@@ -62,19 +62,19 @@ class Reply:
     def _sentence(self) -> str:
         if self._results:
             return self._report()
-        if not self._said and not self._replies:
+        if not self._user_texts and not self._replies:
             greetings = self._character.greetings
             return self.random.choice(greetings) if greetings else self._phrase("greeting")
         if self._command:
             tools = self._filling["tools"] or f" {self._phrase('no_tools')}"
             return self._phrase("no_tool", tool=self._command.tool, tools=tools)
-        last = self._said[-1] if self._said else ""
+        last = self._user_texts[-1] if self._user_texts else ""
         if not any(letter.isalnum() for letter in last):
             return self._phrase("silence")
         if _is_foreign(last):
             return self._phrase("foreign")
         kind, caught = self._kind(last)
-        return self._phrase("again" if kind == "greeting" and len(self._said) > 1 else kind, caught)
+        return self._phrase("again" if kind == "greeting" and len(self._user_texts) > 1 else kind, caught)
 
     def _report(self) -> str:
         result = " ".join(" ".join(self._results).split())

@@ -110,7 +110,7 @@ class WholeResponse:
         return Choice(index=index, message=self._message(), logprobs=logprobs, finish_reason=finish)
 
     def _message(self) -> ResponseMessage:
-        text, calls = _said(self.ended)
+        text, calls = _text_and_calls(self.ended)
         return ResponseMessage(
             **attached_to_message(self.ended, self._shows_reasoning),
             role="assistant",
@@ -159,7 +159,7 @@ def token_usage(endings: list[TurnEnded]) -> TokenUsage:
     )
 
 
-def _said(ended: TurnEnded) -> tuple[str, list[ToolCall]]:
+def _text_and_calls(ended: TurnEnded) -> tuple[str, list[ToolCall]]:
     text, calls = "", []
     for item in ended.items:
         if isinstance(item, Message):

@@ -137,17 +137,17 @@ class UnmuteHandler:
         return asked.text if asked.text != self._session.character.instructions.get("text") else ""
 
     async def _send_events(self, turn: Turn) -> None:
-        words, said = WordSplitter(), []
+        words, sent = WordSplitter(), []
         try:
             async with aclosing(turn.events()) as events:
                 async for event in events:
                     for word in _words(event, words):
-                        said.append(word)
+                        sent.append(word)
                         self._emit("unmute.response.text.delta.ready", delta=word)
                         self._emit("response.text.delta", delta=word.lstrip())
                         await self._session.outbox.room()
             await self._session.settled()
-            self._end(turn, "".join(said))
+            self._end(turn, "".join(sent))
         except Exception:
             self._session.fail()
 
@@ -166,8 +166,8 @@ class UnmuteHandler:
             self._session.closing.close(_GOODBYE, GOODBYE_GRACE)
 
     def _chat_history(self) -> list[Json]:
-        said = [item for item in self._session.conversation.history if isinstance(item, Message)]
-        return [{"role": message.role, "content": message.text} for message in said]
+        messages = [item for item in self._session.conversation.history if isinstance(item, Message)]
+        return [{"role": message.role, "content": message.text} for message in messages]
 
     def _emit(self, kind: str, **fields: Any) -> None:
         self._session.send(frame(kind, **fields))
