@@ -29,6 +29,24 @@ from charhost.text import display
 # Seconds that a restore waits for the disk, which it does not need.
 _DISK_DEADLINE = 5.0
 
+
+@dataclass(frozen=True, eq=False)
+class LoaderContext:
+    """The parts that the loaders of all character sets share; lives as long as the application."""
+
+    pool: WorkerPool = field(default_factory=WorkerPool)
+    metrics: CharacterMetrics = field(default_factory=CharacterMetrics)
+    spaces: WeakSet[ModuleSpace] = field(default_factory=WeakSet)
+
+    @property
+    def builds_alive(self) -> int:
+        return len(self.spaces)
+
+    async def collect_metrics(self, encode: Encode) -> tuple[bytes, int]:
+        """Return the encoded metrics of the characters, and how many of their collectors failed."""
+        return await self.metrics.collect(self.pool, encode)
+
+
 _Results = Mapping[str, Character | FileError | None]
 
 
@@ -66,25 +84,16 @@ EMPTY = Basis()
 class Loader:
     """Reads directories and builds character sets, on threads of a pool; `latest` is the last snapshot that it took."""
 
-    def __init__(self, settings: Settings, pool: WorkerPool) -> None:
-        self._pool = pool
+    def __init__(self, settings: Settings, context: LoaderContext) -> None:
+        self._context = context
+        self._pool = context.pool
         self._settings = settings
         self._sandbox = Sandbox(settings)
         self._limits = Limits.of(settings)
         self._roots = AllowedRoots(settings.roots, settings.directory) if settings.roots else None
         self.latest: Snapshot | None = None
         self._failures: dict[tuple[Path, str, str | None], FileError] = {}
-        self._spaces: WeakSet[ModuleSpace] = WeakSet()
         self._garbage = Garbage()
-        self._metrics = CharacterMetrics()
-
-    @property
-    def builds_alive(self) -> int:
-        return len(self._spaces)
-
-    async def collect_metrics(self, encode: Encode) -> tuple[bytes, int]:
-        """Return the encoded metrics of the characters, and how many of their collectors failed."""
-        return await self._metrics.collect(self._pool, encode)
 
     async def close(self) -> None:
         await self._sandbox.close()
@@ -167,8 +176,8 @@ class Loader:
         return self._failures.get((snapshot.directory, path, prints.get(path)))
 
     def _open_space(self, snapshot: Snapshot, modules: int) -> ModuleSpace:
-        space = ModuleSpace(snapshot, self._metrics)
-        self._spaces.add(space)
+        space = ModuleSpace(snapshot, self._context.metrics)
+        self._context.spaces.add(space)
         self._garbage.expect(space, modules, len(snapshot.files))
         return space
 

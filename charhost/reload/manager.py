@@ -8,21 +8,19 @@ from pathlib import Path
 from typing import NoReturn
 
 from charhost.character.character import CharacterSet
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout, NotAttempted, ReloadCode, ReloadFailed, ReloadRejected, RevisionMismatch
-from charhost.loading.character_metrics import Encode
 from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.attempt import Attempt, FromHistory, Order, Source
-from charhost.reload.loader import Loader
+from charhost.reload.loader import Loader, LoaderContext
 from charhost.reload.messages import count, why_refused, write_log
 from charhost.reload.queue import ReloadQueue
 from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations, MemoryStore, Store
 from charhost.reload.swap import NoSessions, OpenSessions, Swap
-from charhost.report import LeftOut, Outcome, ReloadReport, Serving, SessionImpact, Trigger
+from charhost.report import DEFAULT_SET, LeftOut, Outcome, ReloadReport, Serving, SessionImpact, Trigger
 from charhost.settings import Settings
 
 log = logging.getLogger("charhost.reload")
@@ -31,7 +29,7 @@ _DEFAULTS = ReloadRequest()
 
 
 class CharacterManager:
-    """Owns the current character set, which only it assigns. Lives as long as the application.
+    """Owns the current characters of one set, which only it assigns; *name* is that of the set.
 
     Everything in a reload that can fail happens before the set is replaced, so there is nothing to undo.
     `applied` is the disk as it was when the current set was last equal to it, or was restored; None if a restore could
@@ -44,15 +42,17 @@ class CharacterManager:
         settings: Settings,
         metrics: Metrics,
         sessions: OpenSessions | None = None,
-        pool: WorkerPool | None = None,
+        context: LoaderContext | None = None,
         store: Store | None = None,
+        name: str = DEFAULT_SET,
     ) -> None:
+        self.name = name
         self._settings = settings
         self._metrics = metrics
         self._sessions = NoSessions() if sessions is None else sessions
         self._generations = Generations(MemoryStore() if store is None else store, metrics)
-        pool = pool or WorkerPool()
-        self._loader = Loader(settings, pool)
+        context = context or LoaderContext()
+        self._loader = Loader(settings, context)
         self._current = CharacterSet(str(settings.directory))
         self.applied: Snapshot | None = None
         self.is_restored = False
@@ -61,8 +61,8 @@ class CharacterManager:
         self._published: ModuleSpace | None = None
         self._queue = ReloadQueue(self._run)
         self._listeners: list[Callable[[ReloadReport], None]] = []
-        metrics.builds_alive.set_function(lambda: self._loader.builds_alive)
-        metrics.threads_stuck.set_function(lambda: pool.stuck)
+        metrics.builds_alive.set_function(lambda: context.builds_alive)
+        metrics.threads_stuck.set_function(lambda: context.pool.stuck)
 
     @property
     def current(self) -> CharacterSet:
@@ -88,15 +88,12 @@ class CharacterManager:
     def store(self) -> Store:
         return self._generations.store
 
-    async def collect_metrics(self, encode: Encode) -> bytes:
-        """Return the metrics of the characters, as text; a collector that fails is left out and counted."""
-        text, failed = await self._loader.collect_metrics(encode)
-        self._metrics.character_metric_errors.inc(failed)
-        return text
-
     def listen(self, listener: Callable[[ReloadReport], None]) -> None:
         """Call *listener* with the report of every reload, whatever its outcome."""
         self._listeners.append(listener)
+
+    def ignore(self, listener: Callable[[ReloadReport], None]) -> None:
+        self._listeners.remove(listener)
 
     async def start(self) -> ReloadReport:
         """Load the first set: that of the start directory or, with `resume_set`, the last set of the run before.
@@ -193,7 +190,7 @@ class CharacterManager:
         self._current = swap.after  # the one assignment: nothing before it is visible, nothing after it may fail
         self.applied = attempt.snapshot
         self.is_restored = attempt.stored is not None
-        if attempt.build.space is not None:
+        if attempt.build.space is not None and self.name == DEFAULT_SET:  # a computed import cannot name another
             self._published = attempt.build.space
             self._published.publish()
         try:
@@ -232,7 +229,7 @@ class CharacterManager:
     async def _finish(
         self, attempt: Attempt, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact
     ) -> ReloadReport:
-        report = attempt.report(outcome, message, swap, impact, self.serving)
+        report = attempt.report(self.name, outcome, message, swap, impact, self.serving)
         # Under `keep` a failed file means that an old version still serves: the operator has to know.
         is_healthy = report.success and not (attempt.order.request.on_error == "keep" and report.errors)
         self._metrics.record(report, attempt.build.executed, is_healthy)

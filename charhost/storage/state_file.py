@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from charhost.report import DEFAULT_SET
 from charhost.storage.conversation_table import ConversationTable
 from charhost.storage.database import Database
 from charhost.storage.history import ReloadHistoryTable
@@ -15,8 +16,11 @@ class StateFile:
 
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
-        self.history = ReloadHistoryTable(self._database)
+        self._history = ReloadHistoryTable(self._database)
         self.conversations = ConversationTable(self._database)
+
+    def history(self, name: str = DEFAULT_SET) -> ReloadHistoryTable:
+        return self._history
 
     async def open(self) -> None:
         await self._database.open()

@@ -18,19 +18,18 @@ from charhost.character.character import CharacterSet
 from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.continued import ContinuedConversations
 from charhost.conversation.conversation import Conversations
-from charhost.errors import ReloadRejected, SettingsError
+from charhost.errors import SettingsError
 from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.provider import UpstreamModels
 from charhost.metrics import Metrics
-from charhost.reload.manager import CharacterManager
-from charhost.reload.store import MemoryStore, Store
-from charhost.report import ReloadReport
+from charhost.reload.set_records import MemoryRecords, SetRecords
+from charhost.report import DEFAULT_SET, ReloadReport
 from charhost.resume.archive import ArchiveWriter, SessionWriter
 from charhost.resume.disconnected import DisconnectedSessions
+from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from charhost.text import display
-from charhost.watch.watcher import Watcher
 from charhost.web import catalog, monitoring, reload
 from charhost.web.completions.handler import completions
 from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
@@ -41,7 +40,6 @@ from charhost.web.keys import (
     CONVERSATIONS,
     DISCONNECTED,
     GATE,
-    MANAGER,
     MANUAL,
     METRICS,
     MODEL_OPTIONS,
@@ -49,9 +47,9 @@ from charhost.web.keys import (
     RESPONSES,
     SESSION_WRITER,
     SESSIONS,
+    SETS,
     SETTINGS,
     STARTED,
-    WATCHER,
 )
 from charhost.web.middleware import errors_to_json, with_authority
 from charhost.web.model_options import ModelOptions
@@ -112,11 +110,11 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[METRICS] = Metrics()
     app[GATE] = Gate(settings, app[METRICS])
     app[SESSION_WRITER] = SessionWriter()
-    store: Store = MemoryStore()
+    records: SetRecords = MemoryRecords()
     if settings.state:
         state = StateFile(settings.state)
         app[SESSION_WRITER] = ArchiveWriter(state.conversations, app[METRICS])
-        store = state.history
+        records = state
         app.cleanup_ctx.append(partial(_state, state))
     app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER])
     app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
@@ -127,9 +125,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl)
     app[MODEL_OPTIONS] = ModelOptions(settings.llm_pass or "")
     app[RESPONSES] = Responses(settings.resume_ttl)
-    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, store)
-    app[MANAGER].listen(partial(_continue, app))
-    app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
+    app[SETS] = CharacterSets(settings, app[METRICS], app[SESSIONS], pool, records, partial(_continue, app))
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(_first_load)
     app.cleanup_ctx.append(_watching)
@@ -174,7 +170,7 @@ def serve(settings: Settings) -> None:
 async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
     await state.open()
     await app[DISCONNECTED].recover()
-    sets = len(await state.history.generations())
+    sets = len(await state.history(DEFAULT_SET).generations())
     log.info("state file: %d earlier character sets, %d conversations", sets, len(app[DISCONNECTED]))
     yield
     await app[SESSION_WRITER].close()
@@ -190,32 +186,26 @@ async def _models(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _first_load(app: web.Application) -> AsyncIterator[None]:
-    """Load characters before the server listens; a directory that cannot be loaded leaves an empty set."""
-    try:
-        await app[MANAGER].start()
-    except ReloadRejected as e:
-        log.warning("no character is served until a reload succeeds: %s", e.report.message)
-    for warning in _warnings(app[SETTINGS], app[MANAGER].current):
+    """Load characters before the server listens."""
+    await app[SETS].start()
+    for warning in _warnings(app[SETTINGS], app[SETS].default.manager.current):
         log.warning("%s", warning)
     yield
 
 
-def _continue(app: web.Application, report: ReloadReport) -> None:
+def _continue(app: web.Application, report: ReloadReport, current: CharacterSet) -> None:
     if report.outcome == "applied":
-        app[CONTINUED].follow(report.sessions.policy, app[MANAGER].current)
+        app[CONTINUED].follow(report.sessions.policy, current)
 
 
 async def _watching(app: web.Application) -> AsyncIterator[None]:
-    watcher = app[WATCHER]
-    tasks = [asyncio.create_task(watcher.run())] if watcher is not None else []
+    app[SETS].watch()
     yield
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await app[SETS].unwatch()
 
 
 async def _stop(app: web.Application) -> None:
-    await asyncio.gather(app[MANAGER].close(app[SETTINGS].shutdown_timeout), app[SESSIONS].close())
+    await asyncio.gather(app[SETS].close(app[SETTINGS].shutdown_timeout), app[SESSIONS].close())
     app[DISCONNECTED].close()  # the last sessions have just come, and are saved for the next server
 
 

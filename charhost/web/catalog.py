@@ -5,7 +5,7 @@ from aiohttp import hdrs, web
 from charhost.character.character import Character, CharacterSet, normal
 from charhost.character.task_model import task_model
 from charhost.reload.messages import count
-from charhost.web.keys import MANAGER, SETTINGS, STARTED
+from charhost.web.keys import SETS, SETTINGS, STARTED
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
@@ -13,7 +13,7 @@ from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSou
 
 @Operation("One line of text", "About", responses={200: Response("A line.", {"text/plain": str})})
 async def index(request: web.Request) -> web.StreamResponse:
-    serving = count(len(request.app[MANAGER].current), "character")
+    serving = count(len(request.app[SETS].default.manager.current), "character")
     return web.Response(text=f"charhost serves {serving}: see /v1/characters and /v1/health.\n")
 
 
@@ -28,7 +28,7 @@ async def index(request: web.Request) -> web.StreamResponse:
 async def characters(request: web.Request) -> web.StreamResponse:
     if "name" in request.query:
         return _one(request, request.query["name"])
-    current = request.app[MANAGER].current
+    current = request.app[SETS].default.manager.current
     catalog = Catalog(
         directory=current.directory,
         generation=current.generation,
@@ -57,7 +57,7 @@ async def character(request: web.Request) -> web.StreamResponse:
     responses={200: Response.json(list[Voice], 'Those with `METADATA["good"]`; if there is none, the default one.')},
 )
 async def voices(request: web.Request) -> web.StreamResponse:
-    current = request.app[MANAGER].current
+    current = request.app[SETS].default.manager.current
     default = current.default(request.app[SETTINGS].character)
     # unmute's clients expect at least one.
     listed = [character for character in current.values() if character.is_good] or ([default] if default else [])
@@ -81,7 +81,7 @@ async def voices(request: web.Request) -> web.StreamResponse:
     responses={200: Response.json(ModelList, "Every character, as OpenAI's clients list models.")},
 )
 async def models(request: web.Request) -> web.StreamResponse:
-    found, task = request.app[MANAGER].current, request.app[SETTINGS].task_model
+    found, task = request.app[SETS].default.manager.current, request.app[SETTINGS].task_model
     names = [*found, task] if task is not None and found.find(task) is None else list(found)
     return json_response(ModelList(data=[_model(request, known_character(request, name)) for name in names]))
 
@@ -100,7 +100,7 @@ async def model(request: web.Request) -> web.StreamResponse:
 
 def known_character(request: web.Request, name: str) -> Character:
     """Return the character that a client of OpenAI's names as its model, or the model itself (--task-model)."""
-    found = request.app[MANAGER].current.find(name)
+    found = request.app[SETS].default.manager.current.find(name)
     task = request.app[SETTINGS].task_model
     if found is None and task is not None and normal(name) == normal(task):
         return task_model(task)
@@ -116,7 +116,7 @@ def _model(request: web.Request, character: Character) -> ModelEntry:
         # Clients need a constant time, and a character has no time of creation.
         created=request.app[STARTED],
         name=character.name,
-        alias=request.app[MANAGER].current.aliases.get(character.name, character.name),
+        alias=request.app[SETS].default.manager.current.aliases.get(character.name, character.name),
         description=character.metadata.get("comment"),
         context_length=request.app[SETTINGS].history_tokens,
         has_tools=bool(character.tools),
@@ -124,7 +124,7 @@ def _model(request: web.Request, character: Character) -> ModelEntry:
 
 
 def _one(request: web.Request, name: str) -> web.Response:
-    found = request.app[MANAGER].current.find(name)
+    found = request.app[SETS].default.manager.current.find(name)
     if found is None:
         raise Problem(404, "character_not_found", f"There is no character called {name!r}; see /v1/characters.")
     return json_response(_entry(found))

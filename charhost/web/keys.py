@@ -6,11 +6,10 @@ from charhost.conversation.continued import ContinuedConversations
 from charhost.conversation.conversation import Conversations
 from charhost.llm.openai.provider import UpstreamModels
 from charhost.metrics import Metrics
-from charhost.reload.manager import CharacterManager
 from charhost.resume.archive import SessionWriter
 from charhost.resume.disconnected import DisconnectedSessions
+from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
-from charhost.watch.watcher import Watcher
 from charhost.web.docs.manual import Manual
 from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
@@ -20,8 +19,7 @@ from charhost.web.sessions.sessions import Sessions
 
 SETTINGS = web.AppKey("settings", Settings)
 METRICS = web.AppKey("metrics", Metrics)
-MANAGER = web.AppKey("manager", CharacterManager)
-WATCHER: web.AppKey[Watcher | None] = web.AppKey("watcher")
+SETS = web.AppKey("sets", CharacterSets)
 SESSIONS = web.AppKey("sessions", Sessions)
 MODELS = web.AppKey("models", UpstreamModels)
 CONVERSATIONS = web.AppKey("conversations", Conversations)

@@ -4,7 +4,7 @@ from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
 from charhost.loading.character_metrics import END
-from charhost.web.keys import AUTHORITY, MANAGER, METRICS, MODELS, SESSIONS, WATCHER
+from charhost.web.keys import AUTHORITY, METRICS, MODELS, SESSIONS, SETS
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import json_response
 from charhost.web.schemas import Health, InProgress, Status
@@ -22,7 +22,7 @@ async def status(request: web.Request) -> web.StreamResponse:
 
 
 def status_of(app: web.Application) -> Status:
-    manager, watcher = app[MANAGER], app[WATCHER]
+    manager, watcher = app[SETS].default.manager, app[SETS].default.watcher
     running = manager.running
     return Status(
         serving=manager.serving,
@@ -41,7 +41,7 @@ def status_of(app: web.Application) -> Status:
     responses={200: Response.json(Health, "The server runs; `ok` is false, with a reason, for an empty set.")},
 )
 async def health(request: web.Request) -> web.StreamResponse:
-    current = request.app[MANAGER].current
+    current = request.app[SETS].default.manager.current
     llm = await request.app[MODELS].state()
     found = Health(
         ok=bool(current),
@@ -65,7 +65,7 @@ async def health(request: web.Request) -> web.StreamResponse:
 )
 async def metrics(request: web.Request) -> web.StreamResponse:
     encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
-    theirs = await request.app[MANAGER].collect_metrics(encode)
+    theirs = await request.app[SETS].collect_metrics(encode)
     ours = encode(request.app[METRICS].registry)
     end = END if ours.endswith(END) else b""
     return web.Response(body=ours.removesuffix(END) + theirs + end, headers={hdrs.CONTENT_TYPE: content_type})

@@ -14,7 +14,7 @@ from charhost.report import ReloadReport, Trigger
 from charhost.text import quoted
 from charhost.watch.health import WatcherStatus
 from charhost.web.body import Request, expect_json, parsed, read_body
-from charhost.web.keys import MANAGER, WATCHER
+from charhost.web.keys import SETS
 from charhost.web.openapi import PROBLEM, Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import ProblemDocument, RejectedReload, ReloadHistory
@@ -103,7 +103,7 @@ async def attempts(request: web.Request) -> web.StreamResponse:
     if not re.fullmatch("0*[1-9][0-9]{0,2}", limit, re.ASCII) or int(limit) > MOST_ATTEMPTS:
         detail = f"limit: expected a number from 1 to {MOST_ATTEMPTS}, found {quoted(limit)}"
         raise Problem(400, "invalid_request", detail)
-    store = request.app[MANAGER].store
+    store = request.app[SETS].default.manager.store
     with _readable():
         reloads, generations = await store.attempts(int(limit)), await store.generations()
     return json_response(ReloadHistory(reloads=reloads, generations=generations))
@@ -119,7 +119,7 @@ async def attempts(request: web.Request) -> web.StreamResponse:
 )
 async def attempt(request: web.Request) -> web.StreamResponse:
     with _readable():
-        report = await request.app[MANAGER].store.attempt(request.match_info["reload_id"])
+        report = await request.app[SETS].default.manager.store.attempt(request.match_info["reload_id"])
     if report is None:
         raise Problem(404, "reload_not_found", "No reload with that id is kept.")
     return json_response(report)
@@ -134,7 +134,7 @@ async def attempt(request: web.Request) -> web.StreamResponse:
     errors={409: "The server does not watch (`no_watcher`)."},
 )
 async def resume_watch(request: web.Request) -> web.StreamResponse:
-    watcher = request.app[WATCHER]
+    watcher = request.app[SETS].default.watcher
     if watcher is None:
         raise Problem(409, "no_watcher", "Nothing is watched: the server was started without --watch.")
     watcher.resume()
@@ -142,7 +142,7 @@ async def resume_watch(request: web.Request) -> web.StreamResponse:
 
 
 async def _reload(request: web.Request, body: ReloadRequest, source: Source, trigger: Trigger) -> web.Response:
-    manager, etags = request.app[MANAGER], _etags(request)
+    manager, etags = request.app[SETS].default.manager, _etags(request)
     return json_response(await manager.reload_characters(body, source, trigger=trigger, etags=etags))
 
 

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from aiohttp import web
 
 from charhost.errors import ReloadRefused
-from charhost.web.keys import MANAGER
+from charhost.web.keys import SETS
 from charhost.web.monitoring import status_of
 
 log = logging.getLogger("charhost.web")
@@ -58,7 +58,7 @@ class _Handler:
 
     async def _reload(self) -> None:
         try:
-            await self._app[MANAGER].reload_characters(trigger="signal")
+            await self._app[SETS].default.manager.reload_characters(trigger="signal")
         except ReloadRefused as e:
             log.warning("SIGHUP: %s", e)
 

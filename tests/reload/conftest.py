@@ -35,7 +35,7 @@ async def manager_with_store(
     file = StateFile(tmp_path / "state.db") if request.param == "file" else None
     if file is not None:
         await file.open()
-    manager = CharacterManager(settings, Metrics(), store=file.history if file else None)
+    manager = CharacterManager(settings, Metrics(), store=file.history() if file else None)
     await manager.reload_characters(trigger="startup")
     yield manager
     if file is not None:

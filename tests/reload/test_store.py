@@ -27,7 +27,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         return
     file = StateFile(tmp_path / "state.db")
     await file.open()
-    yield file.history
+    yield file.history()
     await file.close()
 
 

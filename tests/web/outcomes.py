@@ -15,7 +15,7 @@ from charhost.character.character import CharacterSet
 from charhost.reload.loader import Loader
 from charhost.reload.manager import CharacterManager
 from charhost.report import ReloadReport
-from charhost.web.keys import MANAGER, METRICS
+from charhost.web.keys import METRICS, SETS
 from tests.conftest import Client, character
 
 RELOAD = "/v1/characters/reload"
@@ -222,7 +222,7 @@ class Before:
     def __init__(self, client: Client, caplog: pytest.LogCaptureFixture) -> None:
         self.client = client
         self.caplog = caplog
-        self.manager: CharacterManager = client.app[MANAGER]
+        self.manager: CharacterManager = client.app[SETS].default.manager
         self.current: CharacterSet = self.manager.current
         self.last: ReloadReport | None = self.manager.last_reload
         client.app[METRICS].last_reload_successful.set(UNTOUCHED)

@@ -20,7 +20,7 @@ from charhost.cli import app
 from charhost.errors import ReloadCode
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import MANAGER
+from charhost.web.keys import SETS
 from charhost.web.reload import BODY_DEADLINE, MOST_BODY_BYTES
 from scripts import reload_characters as script
 from tests.conftest import Client, character
@@ -42,7 +42,7 @@ async def test_every_outcome_is_reported_alike(
     client = await aiohttp_client(create_app(Settings(directory=directory, **row.settings)))
     row.world(Scene(directory, monkeypatch, row.settings))
     if row.world is stopping:
-        await client.app[MANAGER].close(0)
+        await client.app[SETS].default.manager.close(0)
     before = Before(client, caplog)
 
     answer = await client.post(row.path, data=body_of(row), headers={"Content-Type": "application/json", **row.headers})

@@ -8,7 +8,7 @@ from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import TurnEnded
 from charhost.web.catalog import known_character
 from charhost.web.completions.request import ChatRequest
-from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MANAGER, MODEL_OPTIONS, SETTINGS
+from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, SETS, SETTINGS
 from charhost.web.server_calls import are_visible
 from charhost.web.talk import conversation_id
 
@@ -23,7 +23,7 @@ class RunningCompletion:
         self._left = len(self.choices)
         self._conversations = app[CONVERSATIONS]
         self._options = asked.turn_options(app[MODEL_OPTIONS].of(asked.model_extra))
-        found = app[MANAGER].current.find(asked.model)
+        found = app[SETS].default.manager.current.find(asked.model)
         name = found.name if found is not None else normal(asked.model)
         client = Client(request[AUTHORITY].owner, name, conversation_id(request, asked.metadata))
         items = list(asked.items())

@@ -11,7 +11,7 @@ from charhost.jsontext import Json, encoded
 from charhost.reload.request import ReloadRequest
 from charhost.text import display
 from charhost.web.body import parsed
-from charhost.web.keys import MANAGER
+from charhost.web.keys import SETS
 from charhost.web.middleware import insist
 from charhost.web.problems import Problem
 from charhost.web.protocol.client_events import event_id_of
@@ -35,7 +35,7 @@ class CharacterCommands:
     def obey(self, event: Json, text: str, refuse: Refuse) -> None:
         """Handle an event that arrived as *text*; raises `EventRefused`, or passes it to *refuse* later."""
         if event["type"] == "session.characters.list":
-            current = self.request.app[MANAGER].current
+            current = self.request.app[SETS].default.manager.current
             directory, listing = display(current.directory), current.listing
             fields = {"directory": directory, "character_count": len(current), "characters": listing}
             self.session.send(frame("session.characters.listed", **fields))
@@ -60,7 +60,7 @@ class CharacterCommands:
         self.session.work.run(self._reload(request, event_id_of(event), refuse), self.tasks)
 
     async def _reload(self, request: ReloadRequest, event_id: str | None, refuse: Refuse) -> None:
-        manager = self.request.app[MANAGER]
+        manager = self.request.app[SETS].default.manager
         try:
             report = await manager.reload_characters(request, trigger="websocket")
             fields = _fitting(report.model_dump() | {"characters": manager.current.listing})

@@ -11,7 +11,7 @@ from charhost.ids import new_id
 from charhost.jsontext import Json, encoded
 from charhost.web.catalog import known_character
 from charhost.web.client_model import ClientModel
-from charhost.web.keys import AUTHORITY, GATE, MANAGER, SETTINGS
+from charhost.web.keys import AUTHORITY, GATE, SETS, SETTINGS
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.protocol.frames import InvalidEvent
@@ -82,7 +82,7 @@ def _params(session: Json) -> SessionParams:
 def _character(request: web.Request, name: str | None) -> Character:
     if name is not None:
         return known_character(request, name)
-    default = request.app[MANAGER].current.default(request.app[SETTINGS].character)
+    default = request.app[SETS].default.manager.current.default(request.app[SETTINGS].character)
     if default is None:
         raise Problem(404, "model_not_found", "There is no character to talk to.", param="session.model")
     return default

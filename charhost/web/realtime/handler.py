@@ -15,10 +15,10 @@ from charhost.web.keys import (
     CONVERSATIONS,
     DISCONNECTED,
     GATE,
-    MANAGER,
     METRICS,
     SESSION_WRITER,
     SESSIONS,
+    SETS,
     SETTINGS,
 )
 from charhost.web.middleware import insist
@@ -135,7 +135,7 @@ async def _read(session: Session, dispatcher: Dispatcher, heartbeat: Heartbeat) 
 
 
 def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMessage:
-    current = request.app[MANAGER].current
+    current = request.app[SETS].default.manager.current
     character = _chosen(request, current)
     if isinstance(character, CloseMessage):
         return character
@@ -184,7 +184,7 @@ async def _claimed_of(request: web.Request, resume: str, owner: str) -> SavedSes
 
 
 def _resumed(request: web.Request, ws: web.WebSocketResponse, saved: SavedSession | None) -> Session | CloseMessage:
-    current, metrics = request.app[MANAGER].current, request.app[METRICS]
+    current, metrics = request.app[SETS].default.manager.current, request.app[METRICS]
     if saved is None:
         metrics.sessions_resume_refused.inc()
         text = "There is no session with that id to resume; it may have expired."
@@ -206,7 +206,7 @@ def _session(
     choices: CharacterSet | None = None,
 ) -> Session:
     app, authority, secret = request.app, request[AUTHORITY], request[AUTHORITY].secret
-    host = HostTools(app[MANAGER], app[SETTINGS].drain) if authority.admin else None
+    host = HostTools(app[SETS].default.manager, app[SETTINGS].drain) if authority.admin else None
     dialect = known_dialect(saved.dialect) if saved else dialect_of(request)
     conversation_id, items = (saved.conversation_id, saved.items) if saved else (None, ())
     config = saved.config if saved else secret.config if secret and dialect != "unmute" else None
@@ -218,7 +218,7 @@ def _session(
         app[SESSION_WRITER],
         id=saved.id if saved else new_session,
         owner=saved.owner if saved else authority.owner,
-        generation=app[MANAGER].current.generation,
+        generation=app[SETS].default.manager.current.generation,
         choices=choices,
         settings=settings_of(dialect, config) if dialect else None,
         longest_wait=app[SESSIONS].longest_wait,
