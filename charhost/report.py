@@ -14,6 +14,7 @@ SessionPolicy = Literal["close", "close_affected", "follow", "keep"]
 
 # The set of `--directory`; the others have names of their own.
 DEFAULT_SET = "default"
+SET_NAME = "[a-z0-9][a-z0-9-]{0,31}"
 
 # A path on the disk need not be UTF-8; JSON has to be.
 PathText = Annotated[str, BeforeValidator(display)]

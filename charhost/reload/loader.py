@@ -82,15 +82,19 @@ EMPTY = Basis()
 
 
 class Loader:
-    """Reads directories and builds character sets, on threads of a pool; `latest` is the last snapshot that it took."""
+    """Reads directories and builds character sets, on threads of a pool; `latest` is the last snapshot that it took.
 
-    def __init__(self, settings: Settings, context: LoaderContext) -> None:
+    With *trusts_start* the directory of the settings need not lie below an allowed root.
+    """
+
+    def __init__(self, settings: Settings, context: LoaderContext, *, trusts_start: bool = True) -> None:
         self._context = context
         self._pool = context.pool
         self._settings = settings
         self._sandbox = Sandbox(settings)
         self._limits = Limits.of(settings)
-        self._roots = AllowedRoots(settings.roots, settings.directory) if settings.roots else None
+        start = settings.directory if trusts_start else None
+        self._roots = AllowedRoots(settings.roots, start) if settings.roots else None
         self.latest: Snapshot | None = None
         self._failures: dict[tuple[Path, str, str | None], FileError] = {}
         self._garbage = Garbage()

@@ -4,11 +4,20 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from charhost.character.character import CharacterSet
-from charhost.errors import LoadTimeout, NotAttempted, ReloadCode, ReloadFailed, ReloadRejected, RevisionMismatch
+from charhost.errors import (
+    LoadTimeout,
+    NotAttempted,
+    ReloadCode,
+    ReloadFailed,
+    ReloadRefused,
+    ReloadRejected,
+    RevisionMismatch,
+)
 from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
@@ -16,11 +25,11 @@ from charhost.metrics import Metrics
 from charhost.reload.attempt import Attempt, FromHistory, Order, Source
 from charhost.reload.loader import Loader, LoaderContext
 from charhost.reload.messages import count, why_refused, write_log
-from charhost.reload.queue import ReloadQueue
+from charhost.reload.queue import ReloadQueue, stopping
 from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations, MemoryStore, Store
 from charhost.reload.swap import NoSessions, OpenSessions, Swap
-from charhost.report import DEFAULT_SET, LeftOut, Outcome, ReloadReport, Serving, SessionImpact, Trigger
+from charhost.report import DEFAULT_SET, LeftOut, Outcome, ReloadReport, Serving, SessionImpact, SessionPolicy, Trigger
 from charhost.settings import Settings
 
 log = logging.getLogger("charhost.reload")
@@ -30,6 +39,8 @@ _DEFAULTS = ReloadRequest()
 
 class CharacterManager:
     """Owns the current characters of one set, which only it assigns; *name* is that of the set.
+
+    `start_directory` is the one that "default" means; with *trusts_start* it need not lie below an allowed root.
 
     Everything in a reload that can fail happens before the set is replaced, so there is nothing to undo.
     `applied` is the disk as it was when the current set was last equal to it, or was restored; None if a restore could
@@ -45,14 +56,17 @@ class CharacterManager:
         context: LoaderContext | None = None,
         store: Store | None = None,
         name: str = DEFAULT_SET,
+        *,
+        trusts_start: bool = True,
     ) -> None:
         self.name = name
+        self.start_directory = settings.directory
         self._settings = settings
         self._metrics = metrics
         self._sessions = NoSessions() if sessions is None else sessions
         self._generations = Generations(MemoryStore() if store is None else store, metrics)
         context = context or LoaderContext()
-        self._loader = Loader(settings, context)
+        self._loader = Loader(settings, context, trusts_start=trusts_start)
         self._current = CharacterSet(str(settings.directory))
         self.applied: Snapshot | None = None
         self.is_restored = False
@@ -95,13 +109,17 @@ class CharacterManager:
     def ignore(self, listener: Callable[[ReloadReport], None]) -> None:
         self._listeners.remove(listener)
 
+    async def recover(self) -> None:
+        """Look up the last set of the run before, so that generations are numbered from there on."""
+        await self._generations.recover()
+
     async def start(self) -> ReloadReport:
         """Load the first set: that of the start directory or, with `resume_set`, the last set of the run before.
 
         The last set is restored from its stored bytes, unless its directory has changed since and can be loaded.
         Raises the same as `reload_characters`.
         """
-        await self._generations.recover()
+        await self.recover()
         former = self._generations.former
         if former is not None and self._settings.resume_set:
             try:
@@ -130,9 +148,20 @@ class CharacterManager:
         """Read the current directory from the disk; raises `DirectoryError` and `LoadTimeout`."""
         return await self._loader.snapshot(Path(self._current.directory), trust_stats=trust_stats)
 
-    async def close(self, deadline: float) -> None:
-        """Start no further reload, and wait for the running one for at most *deadline* seconds."""
-        await self._queue.close(deadline)
+    def end_sessions(self, policy: SessionPolicy | None = None, drain: float | None = None) -> SessionImpact:
+        """Start to close the sessions of the set, which was removed, by *policy*; None: that of the settings."""
+        request = ReloadRequest(sessions=policy, drain_seconds=drain)
+        swap = replace(self._swap_to(CharacterSet(self._current.directory), request), removes=True)
+        impact = self._sessions.impact(swap)
+        self._sessions.follow(swap)
+        return impact
+
+    async def close(self, deadline: float, refusal: Callable[[], ReloadRefused] = stopping) -> None:
+        """Start no further reload, and wait for the running one for at most *deadline* seconds.
+
+        The others raise *refusal*.
+        """
+        await self._queue.close(deadline, refusal)
         await self._loader.close()
 
     async def _resume(self, former: StoredSet) -> ReloadReport:
@@ -164,7 +193,7 @@ class CharacterManager:
 
     def _resolve(self, directory: str | None) -> str:
         if directory == "default":
-            return str(self._settings.directory)
+            return str(self.start_directory)
         return directory or self._current.directory
 
     async def _conclude(self, attempt: Attempt, characters: CharacterSet) -> ReloadReport:
@@ -224,7 +253,7 @@ class CharacterManager:
 
     def _swap_to(self, characters: CharacterSet, request: ReloadRequest) -> Swap:
         drain = self._settings.drain if request.drain_seconds is None else request.drain_seconds
-        return Swap(self._current, characters, request.sessions or self._settings.sessions, drain)
+        return Swap(self._current, characters, request.sessions or self._settings.sessions, drain, self.name)
 
     async def _finish(
         self, attempt: Attempt, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact

@@ -15,11 +15,14 @@ log = logging.getLogger("charhost.reload")
 
 
 class NamedSet:
-    """A set: its manager, which has its history, and its watcher while it is watched."""
+    """A set: its manager, which has its history, and its watcher while it runs."""
 
-    def __init__(self, manager: CharacterManager, settings: Settings, metrics: Metrics) -> None:
+    def __init__(
+        self, manager: CharacterManager, settings: Settings, metrics: Metrics, *, is_watched: bool = False
+    ) -> None:
         self.name = manager.name
         self.manager = manager
+        self.is_watched = is_watched
         self.watcher: Watcher | None = None
         self._settings = settings
         self._metrics = metrics
@@ -38,8 +41,10 @@ class NamedSet:
             log.warning("no %s is served until a reload succeeds: %s", which, e.report.message)
 
     def watch(self) -> None:
-        if self.watcher is None:
+        """Start the watcher if the set is to be watched."""
+        if self.is_watched and self.watcher is None:
             self.watcher = Watcher(self.manager, self._settings, self._metrics)
+            self._metrics.gauge("watcher_up", self.name, 0)
             self._watching = asyncio.create_task(self.watcher.run())
 
     async def unwatch(self) -> None:

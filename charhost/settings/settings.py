@@ -17,6 +17,7 @@ from charhost.settings.values import (
     Habits,
     Hosts,
     HttpUrl,
+    NamedDirectories,
     Origins,
     Patterns,
     Roots,
@@ -65,6 +66,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHARHOST_", frozen=True, extra="forbid", env_ignore_empty=True)
 
     directory: AbsolutePath = Field(default_factory=default_directory, description="The first character directory.")
+    set: NamedDirectories = Field(
+        (), description="More character sets beside that of --directory, each as NAME=DIRECTORY, separated by commas."
+    )
     exclude: Patterns = Field(
         (),
         description="Files and folders of the directory to leave out: patterns as in .gitignore, separated by commas.",
@@ -181,6 +185,11 @@ class Settings(BaseSettings):
                 raise ValueError(f"both {variable(name.removesuffix('_file'))} and {variable(name)} are set; use one")
             values[name.removesuffix("_file")] = key_in(Path(values[name]), name)
         return values
+
+    @property
+    def sets(self) -> dict[str, Path]:
+        """The directories of the sets beside the default one, by name."""
+        return {name: Path(directory) for name, _, directory in (one.partition("=") for one in self.set)}
 
     @property
     def roots(self) -> tuple[Path, ...]:

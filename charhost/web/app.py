@@ -30,7 +30,7 @@ from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from charhost.text import display
-from charhost.web import catalog, monitoring, reload
+from charhost.web import catalog, monitoring, reload, sets
 from charhost.web.completions.handler import completions
 from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
 from charhost.web.docs.manual import Manual
@@ -80,6 +80,9 @@ _ROUTES = (
     web.get("/v1/characters/status", monitoring.status),
     # Not the paths of POST: a GET of them is refused as such, whatever characters are called.
     web.get("/v1/characters/{name:(?!(?:reload|rollback|watch/resume)$).+}", catalog.character),
+    web.get("/v1/sets", sets.sets),
+    web.put("/v1/sets/{name}", sets.put_set),
+    web.delete("/v1/sets/{name}", sets.delete_set),
     web.get("/v1/voices", catalog.voices),
     web.get("/v1/health", monitoring.health),
     web.get("/v1/models", catalog.models),
@@ -114,7 +117,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     if settings.state:
         state = StateFile(settings.state)
         app[SESSION_WRITER] = ArchiveWriter(state.conversations, app[METRICS])
-        records = state
+        records = state.sets
         app.cleanup_ctx.append(partial(_state, state))
     app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER])
     app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
@@ -170,8 +173,8 @@ def serve(settings: Settings) -> None:
 async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
     await state.open()
     await app[DISCONNECTED].recover()
-    sets = len(await state.history(DEFAULT_SET).generations())
-    log.info("state file: %d earlier character sets, %d conversations", sets, len(app[DISCONNECTED]))
+    kept = len(await state.sets.history(DEFAULT_SET).generations())
+    log.info("state file: %d earlier character sets, %d conversations", kept, len(app[DISCONNECTED]))
     yield
     await app[SESSION_WRITER].close()
     await state.close()
@@ -195,7 +198,7 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
 
 def _continue(app: web.Application, report: ReloadReport, current: CharacterSet) -> None:
     if report.outcome == "applied":
-        app[CONTINUED].follow(report.sessions.policy, current)
+        app[CONTINUED].follow(report.set, report.sessions.policy, current)
 
 
 async def _watching(app: web.Application) -> AsyncIterator[None]:

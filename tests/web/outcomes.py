@@ -186,6 +186,7 @@ TABLE = [
     refused("not authorised, a key is configured", 401, "invalid_key", 4, settings={"admin_key": "k"}),
     refused("not authorised, none is", 403, "forbidden", 4, headers=FOREIGN),
     refused("broken JSON", 400, "invalid_request", body=b"{"),
+    refused("unknown set", 404, "set_not_found", fields={"set": "school"}),
     refused("unknown field", 400, "invalid_request", fields={"colour": "red"}),
     refused("relative path", 400, "invalid_request", fields={"directory": "characters"}),
     refused("content type", 415, "unsupported_media_type", headers={"Content-Type": "text/plain"}),

@@ -98,7 +98,7 @@ def key_of(row: Row) -> str | None:
 async def status_of_the_script(row: Row, client: Client, answer: ClientResponse, document: dict[str, Any]) -> int:
     """Return the exit status of the script: run it where it has the options, else have it judge *answer*."""
     options = options_of(row)
-    if options is None or row.path != RELOAD or set(row.fields) - {"directory"}:
+    if options is None or row.path != RELOAD or set(row.fields) - {"directory", "set"}:
         return script.outcome("http://x", cast("HTTPResponse", answer), document)[0]
     environment = {name: value for name, value in os.environ.items() if not re.match("CHARHOST_|PYTHON", name)}
     if (key := key_of(row)) is not None:

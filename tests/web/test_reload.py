@@ -134,7 +134,7 @@ async def test_a_missing_content_type_is_not_accepted(client: Client) -> None:
         (b'{"dry_run": "yes"}', "dry_run: Input should be a valid boolean, found 'yes'"),
         (b'{"scope": {"all": null}}', "scope: Input should be 'all' or 'changed', found {\"all\":null}"),
         (b'{"reason": "' + b"x" * 2000 + b'"}', f"at most 1000 characters, found '{'x' * 79}…"),
-        (b'{"colour": 1}', "unknown field colour; expected one of directory, scope, sessions"),
+        (b'{"colour": 1}', "unknown field colour; expected one of set, directory, scope, sessions"),
         (b"\xff", "Invalid JSON"),
     ],
 )
@@ -273,7 +273,7 @@ async def test_a_rollback_restores_all_or_nothing(client: Client, write: Write, 
         (b'{"generation": "1"}', "generation: Input should be a valid integer"),
         (b'{"generation": -1}', "generation: Input should be greater than or equal to 0"),
         (b'{"generation": 99999999999999999999}', None),
-        (b'{"scope": "all"}', "unknown field scope; expected one of generation, sessions, drain_seconds, reason"),
+        (b'{"scope": "all"}', "unknown field scope; expected one of set, generation, sessions, drain_seconds, reason"),
     ],
 )
 async def test_a_bad_rollback_names_the_field(client: Client, body: bytes, words: str | None) -> None:
@@ -375,7 +375,8 @@ async def test_resuming_answers_with_the_watcher(
 async def test_status_has_the_first_load(client: Client) -> None:
     """After the start the status has the first load, and no error."""
     status = await get(client, "/v1/characters/status")
-    assert list(status) == ["serving", "last_reload", "last_error", "in_progress", "watcher", "generations", "left_out"]
+    fields = ["set", "serving", "last_reload", "last_error", "in_progress", "watcher", "generations", "left_out"]
+    assert list(status) == fields
     assert (status["serving"]["generation"], status["serving"]["characters"]) == (1, 1)
     assert (status["last_reload"]["trigger"], status["last_reload"]["outcome"]) == ("startup", "applied")
     assert (status["last_error"], status["in_progress"], status["watcher"]) == (None, None, None)

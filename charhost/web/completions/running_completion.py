@@ -6,9 +6,11 @@ from charhost.character.character import normal
 from charhost.conversation.continued import Client
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import TurnEnded
+from charhost.report import DEFAULT_SET
+from charhost.web.caller_view import view_of
 from charhost.web.catalog import known_character
 from charhost.web.completions.request import ChatRequest
-from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, SETS, SETTINGS
+from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, SETTINGS
 from charhost.web.server_calls import are_visible
 from charhost.web.talk import conversation_id
 
@@ -23,12 +25,13 @@ class RunningCompletion:
         self._left = len(self.choices)
         self._conversations = app[CONVERSATIONS]
         self._options = asked.turn_options(app[MODEL_OPTIONS].of(asked.model_extra))
-        found = app[SETS].default.manager.current.find(asked.model)
-        name = found.name if found is not None else normal(asked.model)
-        client = Client(request[AUTHORITY].owner, name, conversation_id(request, asked.metadata))
+        found = view_of(request).find(asked.model)
+        self.name = found.name if found is not None else normal(asked.model)
+        its_set = found.set if found is not None else DEFAULT_SET
+        client = Client(request[AUTHORITY].owner, self.name, conversation_id(request, asked.metadata), its_set)
         items = list(asked.items())
         self.claim = app[CONTINUED].claim(
-            client, items, lambda: self._conversations.instance(known_character(request, asked.model))
+            client, items, lambda: self._conversations.instance(known_character(request, asked.model).character)
         )
         # Looked up once: a reload during the response does not change it.
         self.character = self.claim.instance.character

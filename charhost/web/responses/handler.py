@@ -62,11 +62,13 @@ class ResponsesEvent(BaseModel):
 )
 async def create(request: web.Request) -> web.StreamResponse:
     asked = await talk_request(request, ResponsesRequest)
-    character = known_character(request, asked.model)
+    found = known_character(request, asked.model)
     app, authority = request.app, request[AUTHORITY]
-    client = Client(authority.owner, character.name, conversation_id(request, asked.metadata))
+    client = Client(authority.owner, found.name, conversation_id(request, asked.metadata), found.set)
     options = asked.turn_options(app[MODEL_OPTIONS].of(asked.model_extra))
-    running = RunningResponse(app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], asked, options, character, client)
+    running = RunningResponse(
+        app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], asked, options, found.character, client
+    )
     shows_calls = are_visible(asked.metadata, authority.admin)
     with running.claim:
         return await (_streamed(request, running, shows_calls) if asked.stream else _whole(running, shows_calls))

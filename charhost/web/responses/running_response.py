@@ -48,7 +48,7 @@ class RunningResponse:
         self._conversation = conversations.open(character, "responses", items=items, instance=instance)
         self._known = {item.id for item in self._conversation.history}
         self._turn = self._conversation.respond(options)
-        self.response = ResponseFields(self._turn.id, character.name, asked)
+        self.response = ResponseFields(self._turn.id, client.character, asked)
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events of the turn; the response is kept before the last one."""
