@@ -1,4 +1,4 @@
-"""Conversations of clients that send all items with each request: what the server keeps of them in between."""
+"""Conversations of clients that send all items with each request, as the server keeps them in between."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class _Hidden:
 
 @dataclass(eq=False, slots=True)
 class Continued:
-    """What is kept of one conversation: its instance of the character, until a reload, and its hidden items.
+    """The state of one conversation: its instance of the character, until a reload, and its hidden items.
 
     These are by the id of the client's first call in each turn. One request uses it at a time, while `is_busy`.
     """

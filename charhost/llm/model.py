@@ -64,7 +64,7 @@ class Delta(NamedTuple):
 class ModelRequest:
     """A request to a model: fields of a chat-completions request; `options` are those not named here.
 
-    With `needs_tools` the tools are never left out, even for a server that takes none: a client asked for them.
+    With `needs_tools` the tools are never left out, even for a server that takes none: a client requests them.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -105,7 +105,7 @@ class Model(Protocol):
         """
 
     async def context_length(self) -> int | None:
-        """Return the tokens that a request and its response may have together; None if the server does not tell."""
+        """Return the tokens that a request and its response may have together; None if unknown."""
 
 
 class Models(Protocol):

@@ -1,4 +1,4 @@
-"""Data files: what the files of a build, or their helpers, open below the directory while they are loaded.
+"""Data files: the files that a build opens below the directory while it is loaded.
 
 Python announces every opening of a file to the hooks of `sys.addaudithook` before it happens. It belongs to all modules
 of the build on the stack, so to the function of a helper that opens it as well as to the file that calls it first.

@@ -28,7 +28,7 @@ _SETTLED = 2_000_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """What a snapshot may hold; `files` also bounds the number of folders, `excluded` are patterns of .gitignore."""
+    """The limits of a snapshot; `files` also bounds the number of folders, `excluded` are patterns of .gitignore."""
 
     files: int
     bytes: int

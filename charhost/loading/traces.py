@@ -1,4 +1,4 @@
-"""What the files of a build add to the process, so that it goes with them: handlers of loggers, and metrics."""
+"""The additions of a build to the process, which go with it: handlers of loggers, and metrics."""
 
 import inspect
 import logging
@@ -27,7 +27,7 @@ def cause() -> tuple[BuildCode, str] | None:
 
 @cache
 def install() -> None:
-    """Note what character files add, from now on, in the process; only code of builds notices."""
+    """Note the additions of character files to the process from now on; only code of builds notices."""
     registry = prometheus_client.REGISTRY
     setattr(logging.Logger, "addHandler", _noted(logging.Logger.addHandler, _add_handler))  # noqa: B010
     setattr(registry, "register", _noted(registry.register, _register))  # noqa: B010

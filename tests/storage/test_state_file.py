@@ -496,7 +496,7 @@ async def test_a_disk_that_does_not_respond_delays_no_client(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With a disk that does not return calls fail after a while, closing ends, and the process can end."""
-    monkeypatch.setattr("charhost.storage.database._ANSWER", 0.01)
+    monkeypatch.setattr("charhost.storage.database._READ", 0.01)
     monkeypatch.setattr("charhost.storage.database._CLOSE", 0.01)
     file = StateFile(path)
     await file.open()

@@ -14,21 +14,21 @@ from charhost.web.talk import conversation_id
 
 
 class RunningCompletion:
-    def __init__(self, request: web.Request, asked: ChatRequest) -> None:
+    def __init__(self, request: web.Request, body: ChatRequest) -> None:
         app = request.app
         self.shows_reasoning = app[SETTINGS].reasoning == "forward"
-        self.include_usage = asked.include_usage
-        self.shows_calls = are_visible(asked.metadata, request[AUTHORITY].admin)
-        self.choices = range(asked.n or 1)
+        self.include_usage = body.include_usage
+        self.shows_calls = are_visible(body.metadata, request[AUTHORITY].admin)
+        self.choices = range(body.n or 1)
         self._left = len(self.choices)
         self._conversations = app[CONVERSATIONS]
-        self._options = asked.turn_options(app[MODEL_OPTIONS].of(asked.model_extra))
-        found = app[MANAGER].current.find(asked.model)
-        name = found.name if found is not None else normal(asked.model)
-        client = Client(request[AUTHORITY].owner, name, conversation_id(request, asked.metadata))
-        items = list(asked.items())
+        self._options = body.turn_options(app[MODEL_OPTIONS].of(body.model_extra))
+        found = app[MANAGER].current.find(body.model)
+        name = found.name if found is not None else normal(body.model)
+        client = Client(request[AUTHORITY].owner, name, conversation_id(request, body.metadata))
+        items = list(body.items())
         self.claim = app[CONTINUED].claim(
-            client, items, lambda: self._conversations.instance(known_character(request, asked.model))
+            client, items, lambda: self._conversations.instance(known_character(request, body.model))
         )
         # Looked up once: a reload during the response does not change it.
         self.character = self.claim.instance.character

@@ -98,7 +98,7 @@ class SessionConfig(ClientModel):
         )
 
     def _chat_choice(self) -> Any:
-        """Return the choice in the shape of chat completions; an unknown tool is not asked for."""
+        """Return the choice in the shape of chat completions; an unknown tool is not requested."""
         choice = self.tool_choice
         if isinstance(choice, str):
             return None if choice == "auto" else choice

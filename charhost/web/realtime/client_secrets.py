@@ -59,11 +59,11 @@ class CreatedSecret(BaseModel, frozen=True):
     errors={status: meaning for status, meaning in TALK_ERRORS.items() if status < 429},
 )
 async def create_client_secret(request: web.Request) -> web.StreamResponse:
-    asked = await talk_request(request, ClientSecretRequest, _MOST_BODY)
-    params = _params(asked.session or {})
+    body = await talk_request(request, ClientSecretRequest, _MOST_BODY)
+    params = _params(body.session or {})
     character = _character(request, params.model)
     config = SessionConfig().merged(params)
-    seconds = min(MOST_SECONDS, asked.expires_after.seconds if asked.expires_after else MOST_SECONDS)
+    seconds = min(MOST_SECONDS, body.expires_after.seconds if body.expires_after else MOST_SECONDS)
     value = new_id(PREFIX.rstrip("_"))
     owner, stored = secret_owner(request[AUTHORITY].owner, value), config.stored()
     secret = ClientSecret(owner, character.name, seconds, stored, len(encoded(stored)))

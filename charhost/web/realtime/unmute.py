@@ -131,10 +131,10 @@ class UnmuteHandler:
 
     def _user_instructions(self) -> str:
         """Return the instructions of the user, unless they are those of the character, which the model has already."""
-        asked = self._instructions
-        if asked is None or asked.type != "constant" or asked.text is None:
+        instructions = self._instructions
+        if instructions is None or instructions.type != "constant" or instructions.text is None:
             return ""
-        return asked.text if asked.text != self._session.character.instructions.get("text") else ""
+        return instructions.text if instructions.text != self._session.character.instructions.get("text") else ""
 
     async def _send_events(self, turn: Turn) -> None:
         words, sent = WordSplitter(), []

@@ -28,17 +28,17 @@ class RunningResponse:
         responses: Responses,
         conversations: Conversations,
         continued: ContinuedConversations,
-        asked: ResponsesRequest,
+        body: ResponsesRequest,
         options: TurnOptions,
         character: Character,
         client: Client,
     ) -> None:
         self.owner = client.owner
         self._responses = responses
-        self._is_stored = asked.is_stored
-        self._previous = _previous(responses.chains, asked, self.owner)
+        self._is_stored = body.is_stored
+        self._previous = _previous(responses.chains, body, self.owner)
         earlier = list(self._previous.items()) if self._previous is not None else []
-        self._input = tuple(asked.items({item.id: item for item in earlier}))
+        self._input = tuple(body.items({item.id: item for item in earlier}))
         items = [*earlier, *self._input]
         self.claim = continued.claim(client, items, lambda: conversations.instance(character))
         if self._previous is None:  # a chain has its hidden items
@@ -48,7 +48,7 @@ class RunningResponse:
         self._conversation = conversations.open(character, "responses", items=items, instance=instance)
         self._known = {item.id for item in self._conversation.history}
         self._turn = self._conversation.respond(options)
-        self.response = ResponseFields(self._turn.id, character.name, asked)
+        self.response = ResponseFields(self._turn.id, character.name, body)
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events of the turn; the response is kept before the last one."""
@@ -84,11 +84,11 @@ class RunningResponse:
         )
 
 
-def _previous(chains: Chains, asked: ResponsesRequest, owner: str) -> StoredResponse | None:
-    if asked.previous_response_id is None:
+def _previous(chains: Chains, body: ResponsesRequest, owner: str) -> StoredResponse | None:
+    if body.previous_response_id is None:
         return None
-    found = chains.find(asked.previous_response_id, owner)
+    found = chains.find(body.previous_response_id, owner)
     if found is None:
-        detail = f"There is no stored response {asked.previous_response_id!r}: send the whole conversation as input."
+        detail = f"There is no stored response {body.previous_response_id!r}: send the whole conversation as input."
         raise Problem(400, "previous_response_not_found", detail, param="previous_response_id")
     return found

@@ -1,4 +1,4 @@
-"""Heartbeat: pings to one client, and the end of a session whose client answers none."""
+"""Heartbeat: pings to one client, and the end of a session whose client returns no pong."""
 
 import asyncio
 import logging

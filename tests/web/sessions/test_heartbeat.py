@@ -1,4 +1,4 @@
-"""Pings, and the end of a session whose client answers none."""
+"""Pings, and the end of a session whose client returns no pong."""
 
 from __future__ import annotations
 
