@@ -503,7 +503,7 @@ async def test_a_disk_that_does_not_respond_delays_no_client(
     assert connection(file).thread.daemon
     kept, disk = connection(file), Stuck(file)
     writing = asyncio.create_task(file.history.record(report(1), stored_set(1, {"ada.py": "Ada"})))
-    with pytest.raises(StateError, match=r"has not answered for 0\.01 s"):
+    with pytest.raises(StateError, match=r"has not responded for 0\.01 s"):
         await file.history.attempts(1)
     async with asyncio.timeout(LIMIT):
         await file.close()
