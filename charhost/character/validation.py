@@ -1,13 +1,12 @@
 """The checks that make a character of a module."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, TypeVar
 
-from jsonschema import Draft202012Validator, SchemaError
-from jsonschema.validators import validator_for
 from pydantic import ValidationError as SchemaMismatch
 from pydantic_core import from_json, to_json
 
@@ -15,10 +14,13 @@ from charhost.character.character import Character, LoadedModules, ModelChoice, 
 from charhost.character.host_tools import HOST_TOOLS
 from charhost.character.signatures import MISSING, attribute, callable_with, constructable
 from charhost.character.static import line_of
+from charhost.character.tool_schema import mistakes, unenforced
 from charhost.errors import ValidationError
 from charhost.text import FieldProblem, field_problems
 
 T = TypeVar("T")
+
+log = logging.getLogger("charhost.reload")
 
 MOST_NAME = 200
 
@@ -60,6 +62,8 @@ def character_in(
     if checks.problems:
         line = next(filter(None, (line_of(source(), where) for where, _ in checks.problems)), None)
         raise ValidationError("; ".join(text for _, text in checks.problems), line, made.name or None)
+    for part in _unenforced(to_json(made.tools)):
+        log.warning("%s:%d: TOOLS%s, so it is not enforced", file, line_of(source(), "TOOLS") or 1, part)
     return made
 
 
@@ -244,7 +248,15 @@ def _function_problems(function: dict[str, Any]) -> Iterator[str]:
     if not isinstance(parameters, dict) or parameters.get("type") != "object":
         yield 'has parameters that are no JSON Schema of type "object"'
         return
-    try:
-        validator_for(parameters, default=Draft202012Validator).check_schema(parameters)
-    except SchemaError as e:
-        yield f"has parameters that are no valid JSON Schema: {e.message} (at {e.json_path})"
+    yield from mistakes(parameters)
+
+
+@lru_cache(maxsize=1024)
+def _unenforced(tools: bytes) -> tuple[str, ...]:
+    """Return the parts of valid tool definitions, given as JSON, that cannot be enforced."""
+    functions = [tool["function"] for tool in from_json(tools)]
+    return tuple(
+        f"[{index}]: {part}"
+        for index, function in enumerate(functions)
+        for part in unenforced(function.get("parameters", {}))
+    )
