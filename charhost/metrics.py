@@ -53,6 +53,7 @@ class Metrics:
     sessions_resume_refused: Counter = _counter("Resume attempts for unknown or expired sessions.")
     sessions_parked: Gauge = _gauge("Disconnected sessions that can be resumed.")
 
+    readers_cut: Counter = _counter("Connections whose client took nothing of what waited for it.")
     auth_failures: Counter = _counter("Wrong keys, by the kind of key needed.", "kind")
     turns: Counter = _counter("Responses by interface and outcome.", "front_door", "outcome")
     time_to_first_token: Histogram = _seconds("Time from the request for a response to its first token.")

@@ -46,6 +46,7 @@ from charhost.web.keys import (
     METRICS,
     MODEL_OPTIONS,
     MODELS,
+    READERS,
     RESPONSES,
     SESSION_WRITER,
     SESSIONS,
@@ -57,6 +58,7 @@ from charhost.web.middleware import errors_to_json, with_authority
 from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
 from charhost.web.paths import OtherSpellings
+from charhost.web.readers import Readers
 from charhost.web.realtime.client_secrets import create_client_secret
 from charhost.web.realtime.handler import realtime
 from charhost.web.responses import handler as responses
@@ -122,6 +124,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
     pool = WorkerPool()
+    app[READERS] = Readers(app[METRICS])
     app[MODELS] = UpstreamModels(settings)
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
     app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl)
@@ -133,7 +136,8 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(_first_load)
     app.cleanup_ctx.append(_watching)
-    app.on_response_prepare.append(cors.mark)
+    app.cleanup_ctx.append(app[READERS].run)
+    app.on_response_prepare.extend((cors.mark, app[READERS].note))
     app.on_shutdown.append(_stop)
     app.add_routes(_ROUTES)
     app.router.register_resource(OtherSpellings(app.router))

@@ -14,6 +14,7 @@ from charhost.watch.watcher import Watcher
 from charhost.web.docs.manual import Manual
 from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
+from charhost.web.readers import Readers
 from charhost.web.responses.running_response import Responses
 from charhost.web.security.authority import Authority, Gate
 from charhost.web.sessions.sessions import Sessions
@@ -30,6 +31,7 @@ DISCONNECTED = web.AppKey("disconnected", DisconnectedSessions)
 SESSION_WRITER = web.AppKey("session_writer", SessionWriter)
 MODEL_OPTIONS = web.AppKey("model_options", ModelOptions)
 RESPONSES = web.AppKey("responses", Responses)
+READERS = web.AppKey("readers", Readers)
 GATE = web.AppKey("gate", Gate)
 API = web.AppKey("api", Api)
 MANUAL = web.AppKey("manual", Manual)

@@ -22,6 +22,8 @@ class ResponseStream:
 
     def __init__(self, response: aiohttp.ClientResponse, first: float, first_seconds: float, idle: float) -> None:
         self.ended = False
+        self.taken = 0  # pieces that the caller has dealt with, as it counts them
+        self._stopped: ModelError | None = None
         self._received = 0
         self._response = response
         self._loop = asyncio.get_running_loop()
@@ -31,6 +33,16 @@ class ResponseStream:
         self._reading = self._has_new_events = False
         self._idle = idle
         self._timeout_text = f"The model did not begin its response within {first_seconds:g} s (--llm-first-deadline)."
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the response waits for its reader, and not the reader for the response."""
+        return not self._reading
+
+    def stop(self, error: ModelError) -> None:
+        """End the response at once; a later read raises *error*."""
+        self._stopped = error
+        self.close()
 
     def close(self) -> None:
         if self._timer is not None:
@@ -59,6 +71,8 @@ class ResponseStream:
                     pass
 
     async def _piece(self) -> bytes:
+        if self._stopped is not None:
+            raise self._stopped
         self._set_timer()
         self._reading = True
         try:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 
 from aiohttp import WSMsgType, hdrs, web
 
@@ -17,6 +18,7 @@ from charhost.web.keys import (
     GATE,
     MANAGER,
     METRICS,
+    READERS,
     SESSION_WRITER,
     SESSIONS,
     SETTINGS,
@@ -108,6 +110,7 @@ async def _serve(request: web.Request, session: Session) -> None:
 async def _converse(request: web.Request, session: Session) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
+            request.app[READERS].watch(request, partial(_cut, session))
             pump = tasks.create_task(session.outbox.pump(session.ws))
             dispatcher = Dispatcher(session, tasks, request)
             heartbeat = Heartbeat(session, request.app[SETTINGS].heartbeat_timeout)
@@ -129,9 +132,13 @@ async def _read(session: Session, dispatcher: Dispatcher, heartbeat: Heartbeat) 
             await session.ws.pong(message.data)
         elif message.type is not WSMsgType.PONG:
             dispatcher.receive(message)
-        if session.outbox.is_crowded:
-            # Messages of one packet are read without a pause, in which no response could leave.
-            await asyncio.sleep(0)
+        await session.outbox.room()  # no more questions before the client has taken the answers
+
+
+def _cut(session: Session) -> None:
+    if session.closing.reason is None:
+        session.closing.record("stalled")
+    abort(session.request)
 
 
 def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMessage:

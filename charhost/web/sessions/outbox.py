@@ -8,8 +8,6 @@ from charhost.web.sessions.close_message import CloseMessage
 
 MOST_WAITING_FRAMES = 256
 MOST_WAITING_CHARACTERS = 32 << 20
-# Seconds in which a client has to take some of what waits for it: meanwhile it keeps the model busy.
-STALLED_READER_LIMIT = 30.0
 _CROWDED = 64
 _CROWDED_CHARACTERS = 1 << 20
 
@@ -23,7 +21,6 @@ class Outbox:
         self._characters = 0
         self._taken = asyncio.Event()
         self.has_overflowed = False
-        self.taken_at = 0.0  # by the clock of the loop
 
     @property
     def is_waiting(self) -> bool:
@@ -35,7 +32,7 @@ class Outbox:
         return self._frames.qsize() > _CROWDED or self._characters > _CROWDED_CHARACTERS
 
     async def room(self) -> None:
-        """Wait until the queue is short again; the heartbeat ends the connection of a client that reads nothing."""
+        """Wait until the queue is short again; `Readers` cuts the connection of a client that takes nothing."""
         while self.is_crowded:
             self._taken.clear()
             await self._taken.wait()
@@ -63,7 +60,6 @@ class Outbox:
                 continue
             await ws.send_str(frame)
             self._characters -= len(frame)
-            self.taken_at = asyncio.get_running_loop().time()
             self._taken.set()
         await frame.send(ws)
 
