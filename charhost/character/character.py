@@ -23,6 +23,11 @@ class LoadedModules:
         return ()
 
 
+def version_of(location: str, fingerprint: str) -> str:
+    """Return a name for the code of one version of a file, as the owner of the threads that run it."""
+    return f"{location} {fingerprint}"
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class Character:
     """One character as its file defined it.
@@ -46,6 +51,10 @@ class Character:
     fingerprint: str
     generation: int
     modules: LoadedModules = field(repr=False)
+
+    @property
+    def version(self) -> str:
+        return version_of(self.location, self.fingerprint)
 
     @property
     def is_good(self) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from charhost.character.character import Character
 from charhost.character.diagnostics import explain
 from charhost.character.worker_pool import WorkerPool
-from charhost.errors import PluginFailed
+from charhost.errors import LoadTimeout, PluginFailed
 from charhost.report import FileError
 from charhost.text import display
 
@@ -43,10 +43,11 @@ class CharacterInstance:
 
     async def ask(self, job: Callable[[], T], deadline: float) -> T:
         """Run code of the character's file; raise `PluginFailed` for each of its exceptions."""
-        outcome: T | FileError | BaseException
-        (outcome,) = await self._pool.run_all([lambda: self._explained(job)], deadline)
-        if isinstance(outcome, BaseException):  # past the deadline
-            outcome = self._explain(outcome)
+        outcome: T | FileError
+        try:
+            outcome = await self._pool.run(lambda: self._explained(job), deadline, self.character.version)
+        except LoadTimeout as e:
+            outcome = self._explain(e)
         if isinstance(outcome, FileError):
             log.warning("character %s failed: %s\n%s", self.character.name, outcome, outcome.traceback or "")
             raise PluginFailed(outcome)

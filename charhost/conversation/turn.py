@@ -16,7 +16,7 @@ from charhost.conversation.response_builder import ResponseBuilder
 from charhost.conversation.toolbox import Toolbox
 from charhost.conversation.turn_events import RequestReady, TurnEnded, TurnEvent, TurnFailure
 from charhost.conversation.turn_usage import TurnUsage
-from charhost.errors import PluginFailed
+from charhost.errors import PluginFailed, ThreadsExhausted
 from charhost.ids import new_id
 from charhost.llm.model import Delta, Model, ModelError, ModelRequest
 from charhost.metrics import Metrics
@@ -262,7 +262,10 @@ class Turn:
             code = "rate_limit_exceeded" if error.error_type in ("busy", "rate_limited") else "upstream_error"
             return TurnFailure(code, str(error), error.error_type, error.retry_after)
         if isinstance(error, PluginFailed):
-            found = error.failure.exception
+            failure = error.failure
+            found = failure.exception
+            if failure.error_type == ThreadsExhausted.__name__:  # an operator can mend it, and a client may know
+                found = failure.message
             return TurnFailure("prompt_failed", f"The character {name!r} could not make its prompt ({found}).")
         log.error("a turn of character %s failed unexpectedly", name, exc_info=error)
         return TurnFailure("internal_error", UNEXPECTED)

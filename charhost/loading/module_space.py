@@ -12,7 +12,7 @@ from collections.abc import Container
 from dataclasses import dataclass
 from types import ModuleType
 
-from charhost.character.character import Character, LoadedModules
+from charhost.character.character import Character, LoadedModules, version_of
 from charhost.character.diagnostics import explain
 from charhost.character.validation import character_in
 from charhost.loading import opened_files
@@ -81,6 +81,10 @@ class Load:
     fingerprint: str
     generation: int
     space: ModuleSpace
+
+    @property
+    def version(self) -> str:
+        return version_of(self.snapshot.location(self.path), self.fingerprint)
 
     def __call__(self) -> Character | FileError:
         if self.path in self.snapshot.unreadable:

@@ -13,7 +13,7 @@ from charhost.character.character import Character, CharacterSet
 from charhost.character.diagnostics import explain
 from charhost.character.static import line_of
 from charhost.character.worker_pool import WorkerPool
-from charhost.errors import DirectoryError, DuplicateName, LoadTimeout
+from charhost.errors import DirectoryError, DuplicateName, LoadTimeout, ThreadsExhausted
 from charhost.loading.allowed_roots import AllowedRoots
 from charhost.loading.character_metrics import CharacterMetrics, Encode
 from charhost.loading.fingerprint import fingerprints
@@ -99,7 +99,7 @@ class Loader:
         """Read the files of *directory* that changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
         job = partial(take_snapshot, directory, self._limits, self.latest, trust_stats=trust_stats, roots=self._roots)
         with collector_paused():
-            self.latest = await self._pool.run(job, self._settings.load_deadline, interrupt=False)
+            self.latest = await self._pool.run(job, self._settings.load_deadline, str(directory), interrupt=False)
         return self.latest
 
     async def snapshot_if_readable(self, directory: Path) -> Snapshot | None:
@@ -134,7 +134,7 @@ class Loader:
         self._failures = {
             (snapshot.directory, path, prints[path]): result
             for path, result in results.items()
-            if isinstance(result, FileError) and path in prints
+            if isinstance(result, FileError) and path in prints and result.error_type != ThreadsExhausted.__name__
         }
         characters, errors = _select(results, snapshot, basis)
         return Build(CharacterSet(directory, generation, characters), errors, space)
@@ -173,7 +173,7 @@ class Loader:
         return space
 
     async def _run(self, loads: list[Load]) -> dict[str, Character | FileError]:
-        outcomes = await self._pool.run_all(loads, self._settings.file_deadline)
+        outcomes = await self._pool.run_all(loads, self._settings.file_deadline, [load.version for load in loads])
         _keep_standard_descriptors()
         for space in {load.space for load in loads}:
             space.seal()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from charhost.character.instance import CharacterInstance
 from charhost.character.worker_pool import WorkerPool
@@ -19,6 +19,8 @@ from charhost.loading.source_file import SourceFile
 from charhost.report import FileError
 from charhost.sandbox.trial import Job, Trial, crash
 from charhost.text import display
+
+T = TypeVar("T")
 
 # Steps of a trial, as the child announces them to the fork server.
 LOADING, PROMPTING, DONE = b"L", b"P", b"D"
@@ -87,11 +89,16 @@ class _Trials:
 class _ForkingPool(WorkerPool):
     """A pool whose jobs may fork: the processes that return from a job, besides this one, are ended."""
 
-    async def run_all(self, jobs: Sequence[Callable[[], Any]], deadline: float) -> list[Any]:
-        return await super().run_all([partial(_run_in, os.getpid(), job) for job in jobs], deadline)
+    async def run(self, job: Callable[[], T], deadline: float, owner: str = "", *, interrupt: bool = True) -> T:
+        return await super().run(partial(_run_in, os.getpid(), job), deadline, owner, interrupt=interrupt)
+
+    async def run_all(
+        self, jobs: Sequence[Callable[[], Any]], deadline: float, owners: Sequence[str] = ()
+    ) -> list[Any]:
+        return await super().run_all([partial(_run_in, os.getpid(), job) for job in jobs], deadline, owners)
 
 
-def _run_in(process: int, job: Callable[[], Any]) -> Any:
+def _run_in(process: int, job: Callable[[], T]) -> T:
     try:
         return job()
     finally:

@@ -268,3 +268,12 @@ def own_server(tmp_path: Path) -> Iterator[BlockingServer]:
     yield server
     server.process.kill()
     server.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def unknown_home() -> Iterator[Path]:
+    """A folder of a user without an entry in passwd, in a place that this user may enter."""
+    folder = Path(tempfile.mkdtemp())
+    os.chown(folder, 54321, 54321)
+    yield folder
+    shutil.rmtree(folder)

@@ -94,9 +94,17 @@ WAYS: dict[str, dict[str, str]] = {
     "local": {},
     "from another machine": {},
     "under a foreign name": {"Host": "evil.com"},
+    "with a name of a user": {"Host": "me@localhost"},
     "from a foreign page": {"Origin": "http://evil.com"},
+    "for a foreign page": {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    "for a page of another port": {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"},
     "through a proxy": {"X-Forwarded-For": FAR},
+    "through nginx": {"X-Real-IP": FAR},
+    "through a tunnel": {"CF-Connecting-IP": FAR},
+    "through a cache": {"Via": "1.1 cache"},
 }
+FOREIGN_NAMES = ("under a foreign name", "with a name of a user")
+FOREIGN_PAGES = ("from a foreign page", "for a foreign page", "for a page of another port")
 
 
 class FarSocket(socket.socket):
@@ -140,11 +148,11 @@ class Row:
         """Return "yes" or the status of the refusal for a route for *whom*."""
         if whom == "admin":
             return self.admin if way == "local" else self.admin_outside
-        if way == "under a foreign name" and self.name != "yes":
+        if way in FOREIGN_NAMES and self.name != "yes":
             return self.name
         if whom == "all":
             return "yes"
-        return self.page if way == "from a foreign page" else self.chat
+        return self.page if way in FOREIGN_PAGES else self.chat
 
 
 ROWS = [Row(*line.split()) for line in TABLE.strip().splitlines()[1:]]
