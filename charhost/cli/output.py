@@ -24,7 +24,7 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def say(text: str, stream: TextIO | None = None) -> None:
+def print_line(text: str, stream: TextIO | None = None) -> None:
     """Print at once; a closed pipe is no error."""
     stream = stream or sys.stdout
     try:
@@ -34,15 +34,15 @@ def say(text: str, stream: TextIO | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def say_json(text: str) -> None:
+def print_json(text: str) -> None:
     """Print JSON, which is UTF-8 wherever it goes (RFC 8259, section 8.1)."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
-    say(text.removesuffix("\n"))
+    print_line(text.removesuffix("\n"))
 
 
-def complain(text: str) -> None:
-    say(f"{mark(False, sys.stderr)} {text}", sys.stderr)
+def print_error(text: str) -> None:
+    print_line(f"{mark(False, sys.stderr)} {text}", sys.stderr)
 
 
 def mark(is_good: bool, stream: TextIO | None = None) -> str:
@@ -60,14 +60,14 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     cells = [[one_line("–" if cell is None else cell) for cell in row] for row in rows]
     console = Console(highlight=False, soft_wrap=False)
     if not console.is_terminal:
-        say(aligned([columns, *cells]))
+        print_line(aligned([columns, *cells]))
         return
     table = Table(*columns, box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for row in cells:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
     with console.capture() as captured:
         console.print(table)
-    say(captured.get().strip("\n"))
+    print_line(captured.get().strip("\n"))
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:

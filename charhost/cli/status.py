@@ -8,7 +8,7 @@ import typer
 
 from charhost.cli.client import Request, error_lines, perform
 from charhost.cli.client_options import HERE, AsJson, Timeout, Url
-from charhost.cli.output import left_out_lines, moment, say, show_table
+from charhost.cli.output import left_out_lines, moment, print_line, show_table
 from charhost.jsontext import Json
 
 
@@ -92,7 +92,7 @@ def _show_history(document: Json) -> None:
     if document["reloads"]:
         show_table(columns, list(map(_attempt, document["reloads"])))
     else:
-        say("There was no reload yet.")
+        print_line("There was no reload yet.")
 
 
 def _attempt(report: Json) -> list[object]:

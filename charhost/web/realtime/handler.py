@@ -127,7 +127,7 @@ async def _converse(request: web.Request, session: Session) -> None:
 
 async def _read(session: Session, dispatcher: Dispatcher, heartbeat: Heartbeat) -> None:
     async for message in session.ws:
-        heartbeat.hear()
+        heartbeat.reset()
         if message.type is WSMsgType.PING:
             await session.ws.pong(message.data)
         elif message.type is not WSMsgType.PONG:

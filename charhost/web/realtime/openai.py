@@ -56,7 +56,7 @@ class OpenAIHandler:
             case client_events.ResponseCancel(response_id=response_id):
                 self._cancel(response_id)
             case client_events.AudioAppend(audio=audio):
-                self._hear(audio)
+                self._append_audio(audio)
             case client_events.BufferEvent(type="input_audio_buffer.commit"):
                 self._commit()
             case client_events.BufferEvent(type="input_audio_buffer.clear"):
@@ -185,7 +185,7 @@ class OpenAIHandler:
             raise InvalidEvent("response_cancel_not_active", "Cancellation failed: no active response found")
         running[0].cancel()
 
-    def _hear(self, audio: str) -> None:
+    def _append_audio(self, audio: str) -> None:
         try:
             self._audio_bytes += len(binascii.a2b_base64(audio, strict_mode=True))
         except ValueError as e:

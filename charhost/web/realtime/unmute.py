@@ -58,7 +58,7 @@ class UnmuteHandler:
             case "session.update":
                 self._update(valid(UnmuteUpdate, event).session)
             case "input_audio_buffer.append":
-                self._hear(event)
+                self._check_audio(event)
             case _:
                 raise unknown_type(event, _KINDS)
 
@@ -96,7 +96,7 @@ class UnmuteHandler:
             self._session.move_to(character, choices)
             self._voice = voice
 
-    def _hear(self, event: Json) -> None:
+    def _check_audio(self, event: Json) -> None:
         try:
             binascii.a2b_base64(valid(AudioAppend, event).audio, strict_mode=True)
         except (InvalidEvent, ValueError) as e:

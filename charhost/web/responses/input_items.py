@@ -105,7 +105,7 @@ _KINDS = {
 
 def _item_kind(value: Any) -> str | None:
     kind = value.get("type", "message") if isinstance(value, dict) else "message"
-    return TAG + _KINDS[kind] if kind in _KINDS else None
+    return TAG + _KINDS[kind] if isinstance(kind, str) and kind in _KINDS else None
 
 
 InputItem = Annotated[

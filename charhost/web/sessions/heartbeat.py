@@ -27,11 +27,11 @@ class Heartbeat:
 
     def __post_init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.hear()
+        self.reset()
         self._schedule()
 
-    def hear(self) -> None:
-        self._heard = self._loop.time()
+    def reset(self) -> None:
+        self._last_sign = self._loop.time()
 
     def stop(self) -> None:
         self._timer.cancel()
@@ -41,19 +41,19 @@ class Heartbeat:
 
     def _beat(self) -> None:
         if self._session.outbox.is_waiting:
-            self.hear()
+            self.reset()
         if self._left <= 0:  # a long message is no sign before its end
             milliseconds = tcp_info(self._session.request.transport, "last_data_received")
             if milliseconds is not None:
-                self._heard = max(self._heard, self._loop.time() - milliseconds / 1000)
+                self._last_sign = max(self._last_sign, self._loop.time() - milliseconds / 1000)
         if self._left > 0:
             self._session.outbox.ping()
             self._schedule()
             return
-        silence = self._loop.time() - self._heard
+        silence = self._loop.time() - self._last_sign
         log.info("a client of character %s answered no ping for %.3g s", self._session.character.name, silence)
         self._session.closing.close(_SILENT, self._session.close_grace)
 
     @property
     def _left(self) -> float:
-        return self._heard + self._timeout - self._loop.time()
+        return self._last_sign + self._timeout - self._loop.time()

@@ -13,7 +13,13 @@ ITEMS: TypeAdapter[Any] = TypeAdapter(InputItem)
 
 @pytest.mark.parametrize(
     "item",
-    [{}, {"type": "reasonings"}, {"id": "msg_1"}, {"type": "function_call", "role": "user", "content": "Hi"}],
+    [
+        {},
+        {"type": {}},
+        {"type": "reasonings"},
+        {"id": "msg_1"},
+        {"type": "function_call", "role": "user", "content": "Hi"},
+    ],
 )
 def test_the_schema_refuses_what_the_model_refuses(item: dict[str, Any]) -> None:
     """An item is described with its type, so that a wrong one is not valid as an item of another type."""
