@@ -8,6 +8,7 @@ from charhost.character.character import Character
 from charhost.character.diagnostics import explain
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout, PluginFailed
+from charhost.memory.weight import weigh
 from charhost.report import FileError
 from charhost.text import display
 
@@ -31,8 +32,8 @@ class CharacterInstance:
 
     @property
     def weight(self) -> int:
-        """The characters of its prompt in memory."""
-        return len(self._prompt or "")
+        """The bytes of its prompt in memory."""
+        return weigh(self._prompt)
 
     async def prompt(self) -> str:
         """Return the system prompt, made on the first call; raise `PluginFailed`."""

@@ -101,6 +101,12 @@ class Settings(BaseSettings):
     resume_max: int = Field(10_000, ge=0, description="Maximum number of disconnected sessions kept.")
     max_sessions: int = Field(10_000, ge=1, description="Maximum number of open WebSockets; more get 503.")
 
+    memory_budget: int | None = Field(
+        None,
+        ge=1,
+        description="Maximum bytes held for clients (default: a quarter of what the machine or the cgroup has).",
+    )
+
     llm_url: HttpUrl | None = Field(
         None, description="An OpenAI-compatible server, such as http://127.0.0.1:11434/v1 (else the offline stand-in)."
     )

@@ -8,7 +8,8 @@ from operator import is_
 from typing import Any, get_args
 
 from charhost import jsontext
-from charhost.conversation.items import Attached, Item, Message, Part, weight
+from charhost.conversation.items import Attached, Item, Message, Part
+from charhost.memory.weight import weigh
 from charhost.resume.saved_session import SavedSession
 from charhost.storage.connection import Row, Statements
 from charhost.storage.database import Database
@@ -87,7 +88,7 @@ class ConversationTable:
         config = None if text is None else jsontext.decoded(text)
         items = tuple(written.values())
         return SavedSession(
-            session, character, owner, dialect, config, conversation, items, weight=sum(map(weight, items))
+            session, character, owner, dialect, config, conversation, items, weight=weigh(config, items)
         )
 
 

@@ -21,6 +21,8 @@ from charhost.conversation.conversation import Conversations
 from charhost.errors import ReloadRejected, SettingsError
 from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.provider import UpstreamModels
+from charhost.memory.budget import MemoryBudget
+from charhost.memory.machine import available_memory
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.reload.store import MemoryStore, Store
@@ -37,6 +39,7 @@ from charhost.web.docs.handler import api_page, manual_index, manual_page, opena
 from charhost.web.docs.manual import Manual
 from charhost.web.keys import (
     API,
+    BUDGET,
     CONTINUED,
     CONVERSATIONS,
     DISCONNECTED,
@@ -54,7 +57,7 @@ from charhost.web.keys import (
     STARTED,
     WATCHER,
 )
-from charhost.web.middleware import errors_to_json, with_authority
+from charhost.web.middleware import errors_to_json, with_authority, with_memory
 from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
 from charhost.web.paths import OtherSpellings
@@ -72,6 +75,9 @@ from charhost.web.signals import signals
 from charhost.web.watchdog import watchdog
 
 log = logging.getLogger("charhost.web")
+
+# Of the memory, for what clients make the server hold: the rest is for the characters, and for what is worked on.
+_SHARE = 4
 
 _ROUTES = (
     web.get("/", catalog.index),
@@ -108,11 +114,12 @@ def create_app(settings: Settings | None = None) -> web.Application:
     """Make the application; several in one process do not meet. Raises `SettingsError`."""
     settings = settings or Settings()
     cors = Cors(AllowedOrigins(settings.cors_origin))
-    app = web.Application(middlewares=[errors_to_json, with_authority, cors.preflight])
+    app = web.Application(middlewares=[errors_to_json, with_memory, with_authority, cors.preflight])
     app[SETTINGS] = settings
     app[STARTED] = int(time.time())
     app[METRICS] = Metrics()
-    app[GATE] = Gate(settings, app[METRICS])
+    budget = app[BUDGET] = MemoryBudget(settings.memory_budget or available_memory() // _SHARE, app[METRICS])
+    app[GATE] = Gate(settings, app[METRICS], budget)
     app[SESSION_WRITER] = SessionWriter()
     store: Store = MemoryStore()
     if settings.state:
@@ -120,16 +127,16 @@ def create_app(settings: Settings | None = None) -> web.Application:
         app[SESSION_WRITER] = ArchiveWriter(state.conversations, app[METRICS])
         store = state.history
         app.cleanup_ctx.append(partial(_state, state))
-    app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER])
+    app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER], budget)
     app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
     pool = WorkerPool()
-    app[READERS] = Readers(app[METRICS])
-    app[MODELS] = UpstreamModels(settings)
+    app[READERS] = Readers(app[METRICS], budget)
+    app[MODELS] = UpstreamModels(settings, budget)
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
-    app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl)
+    app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl, budget)
     app[MODEL_OPTIONS] = ModelOptions(settings.llm_pass or "")
-    app[RESPONSES] = Responses(settings.resume_ttl)
+    app[RESPONSES] = Responses(settings.resume_ttl, budget)
     app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, store)
     app[MANAGER].listen(partial(_continue, app))
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None

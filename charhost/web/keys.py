@@ -5,6 +5,7 @@ from aiohttp import web
 from charhost.conversation.continued import ContinuedConversations
 from charhost.conversation.conversation import Conversations
 from charhost.llm.openai.provider import UpstreamModels
+from charhost.memory.budget import Holding, MemoryBudget
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.resume.archive import SessionWriter
@@ -31,6 +32,7 @@ DISCONNECTED = web.AppKey("disconnected", DisconnectedSessions)
 SESSION_WRITER = web.AppKey("session_writer", SessionWriter)
 MODEL_OPTIONS = web.AppKey("model_options", ModelOptions)
 RESPONSES = web.AppKey("responses", Responses)
+BUDGET = web.AppKey("budget", MemoryBudget)
 READERS = web.AppKey("readers", Readers)
 GATE = web.AppKey("gate", Gate)
 API = web.AppKey("api", Api)
@@ -38,3 +40,4 @@ MANUAL = web.AppKey("manual", Manual)
 STARTED = web.AppKey("started", int)
 
 AUTHORITY = web.RequestKey("authority", Authority)
+MEMORY = web.RequestKey("memory", Holding)

@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from charhost.errors import ReloadRefused
-from charhost.web.keys import AUTHORITY, GATE
+from charhost.web.keys import AUTHORITY, BUDGET, GATE, MEMORY
 from charhost.web.openapi import operation_of
 from charhost.web.paths import not_found
 from charhost.web.problems import Problem
@@ -35,6 +35,13 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
         log.exception("%s %s failed unexpectedly", request.method, request.rel_url.raw_path)
         problem = Problem.unexpected()
     return problem.response(request.path)
+
+
+@web.middleware
+async def with_memory(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count the memory that a request takes until its end."""
+    with request.app[BUDGET].holding("requests") as request[MEMORY]:
+        return await handler(request)
 
 
 @web.middleware

@@ -9,6 +9,7 @@ from functools import partial
 
 from aiohttp import web
 
+from charhost.memory.budget import MemoryBudget
 from charhost.metrics import Metrics
 from charhost.web.sessions.outbox import abort
 from charhost.web.tcp_info import tcp_info
@@ -44,8 +45,9 @@ class Readers:
     machine takes them.
     """
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, budget: MemoryBudget | None = None) -> None:
         self._metrics = metrics
+        self._memory = (budget or MemoryBudget()).holding("connections")
         self._watched: dict[asyncio.Transport, _Reader] = {}
 
     def watch(self, request: web.Request, cut: Callable[[], None]) -> None:
@@ -79,3 +81,8 @@ class Readers:
                 log.info("a client took no byte for %g s: its connection is cut", STALLED_READER_LIMIT)
                 self._metrics.readers_cut.inc()
                 reader.cut()
+        self._memory.resize(sum(map(_waiting, self._watched)))
+
+
+def _waiting(transport: asyncio.Transport) -> int:
+    return transport.get_write_buffer_size()

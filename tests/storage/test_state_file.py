@@ -26,6 +26,7 @@ from charhost.errors import StateError
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.loading.stored_set import Member, StoredSet
+from charhost.memory.weight import weigh
 from charhost.metrics import Metrics
 from charhost.reload.store import MOST_SETS, Generations
 from charhost.resume.saved_session import SavedSession
@@ -609,7 +610,7 @@ async def test_a_conversation_is_found_by_the_next_process(path: Path) -> None:
     one = saved(message("Hi"), message("Hello!", "assistant"), owner="you", dialect=None, config=None)
     async with opened(path) as file:
         await file.conversations.save([one], [])
-    assert await found(path) == replace(one, weight=8)
+    assert await found(path) == replace(one, weight=weigh(None, one.items))
     assert await found(path, "sess_2") is None
 
 

@@ -19,6 +19,7 @@ from charhost.llm.openai.negotiation import Negotiation
 from charhost.llm.openai.places import Places
 from charhost.llm.openai.response_stream import ResponseStream
 from charhost.llm.openai.stop_sequences import StopSequences
+from charhost.memory.budget import MemoryBudget
 from charhost.settings import Habit, Settings, key_from_environment
 
 log = logging.getLogger("charhost.llm")
@@ -43,8 +44,9 @@ class OpenResponse:
 class UpstreamModels:
     """Provides the models; owns the connections, the places of requests, and the known state of the servers."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, budget: MemoryBudget | None = None) -> None:
         self._settings = settings
+        self._budget = budget or MemoryBudget()
         key = settings.llm_key.get_secret_value() if settings.llm_key else None
         self._server = Endpoint.of(settings.llm_url, key) if settings.llm_url is not None else None
         self._connections = Connections(settings.llm_connect_deadline)
@@ -133,7 +135,10 @@ class UpstreamModels:
             text = f"The model did not begin its response within {seconds:g} s (--llm-first-deadline)."
             raise ModelError("timeout", text) from None
         stop = StopSequences(fields["stop"]) if Habit.NO_STOP in habits and "stop" in fields else None
-        return OpenResponse(ResponseStream(response, until, seconds, self._settings.llm_idle_deadline), stop)
+        stream = ResponseStream(
+            response, until, seconds, self._settings.llm_idle_deadline, self._budget.holding("model_responses")
+        )
+        return OpenResponse(stream, stop)
 
     def _compat(self, character: Character) -> frozenset[Habit]:
         """Return the habits that are configured for the server of *character*."""

@@ -8,7 +8,9 @@ from pydantic import BaseModel, Field
 
 from charhost.character.character import Character
 from charhost.ids import new_id
-from charhost.jsontext import Json, encoded
+from charhost.jsontext import Json
+from charhost.memory.weight import weigh
+from charhost.web.body import no_room
 from charhost.web.catalog import known_character
 from charhost.web.client_model import ClientModel
 from charhost.web.keys import AUTHORITY, GATE, MANAGER, SETTINGS
@@ -56,7 +58,7 @@ class CreatedSecret(BaseModel, frozen=True):
     needs="chat",
     body=ClientSecretRequest,
     responses={200: Response.json(CreatedSecret, "The key and its session.")},
-    errors={status: meaning for status, meaning in TALK_ERRORS.items() if status < 429},
+    errors={status: meaning for status, meaning in TALK_ERRORS.items() if status <= 429},
 )
 async def create_client_secret(request: web.Request) -> web.StreamResponse:
     body = await talk_request(request, ClientSecretRequest, _MOST_BODY)
@@ -66,8 +68,9 @@ async def create_client_secret(request: web.Request) -> web.StreamResponse:
     seconds = min(MOST_SECONDS, body.expires_after.seconds if body.expires_after else MOST_SECONDS)
     value = new_id(PREFIX.rstrip("_"))
     owner, stored = secret_owner(request[AUTHORITY].owner, value), config.stored()
-    secret = ClientSecret(owner, character.name, seconds, stored, len(encoded(stored)))
-    request.app[GATE].secrets.add(secret)
+    secret = ClientSecret(owner, character.name, seconds, stored, weigh(stored))
+    if not request.app[GATE].secrets.add(secret):
+        raise no_room()
     session = config.ga(secret.session_id, character.name)
     return json_response(CreatedSecret(value=value, expires_at=int(time.time()) + seconds, session=session))
 

@@ -42,6 +42,7 @@ class Dispatcher:
                 self._refuse(InvalidEvent("invalid_event", "Send text frames only."), None)
             else:
                 self._session.closing.record("error")
+            self._session.weigh()
         except Exception:
             self._session.fail()
 

@@ -13,6 +13,7 @@ from charhost.reload.reload_tools import HostTools
 from charhost.resume.saved_session import SavedSession
 from charhost.web.keys import (
     AUTHORITY,
+    BUDGET,
     CONVERSATIONS,
     DISCONNECTED,
     GATE,
@@ -33,7 +34,7 @@ from charhost.web.security.authority import KEY_PROTOCOL
 from charhost.web.sessions.close_message import CloseMessage, refused, removed, taken_over
 from charhost.web.sessions.heartbeat import Heartbeat
 from charhost.web.sessions.outbox import abort
-from charhost.web.sessions.session import Session
+from charhost.web.sessions.session import LEAST_BYTES, Session
 
 MOST_MESSAGE_BYTES = 24 << 20
 
@@ -76,7 +77,7 @@ async def realtime(request: web.Request) -> web.StreamResponse:
         await _refuse(request, ws, refusal)
         return ws
     with request.app[SESSIONS].admitted() as has_room:
-        if not has_room:
+        if not (has_room and request.app[BUDGET].has_room(LEAST_BYTES)):
             most = request.app[SETTINGS].max_sessions
             detail = f"The server is at its limit of {most:,} sessions; try again later."
             raise Problem(503, "too_many_sessions", detail, headers={hdrs.RETRY_AFTER: "5"})
@@ -101,6 +102,7 @@ async def _serve(request: web.Request, session: Session) -> None:
         e.__traceback__ = None
         raise
     finally:
+        session.close_memory()
         if session.may_return:
             request.app[DISCONNECTED].put(session.saved)
         else:
@@ -111,6 +113,7 @@ async def _converse(request: web.Request, session: Session) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
             request.app[READERS].watch(request, partial(_cut, session))
+            session.begin_to_receive()
             pump = tasks.create_task(session.outbox.pump(session.ws))
             dispatcher = Dispatcher(session, tasks, request)
             heartbeat = Heartbeat(session, request.app[SETTINGS].heartbeat_timeout)
@@ -128,6 +131,8 @@ async def _converse(request: web.Request, session: Session) -> None:
 async def _read(session: Session, dispatcher: Dispatcher, heartbeat: Heartbeat) -> None:
     async for message in session.ws:
         heartbeat.reset()
+        if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and session.incoming is not None:
+            session.incoming.delivered()
         if message.type is WSMsgType.PING:
             await session.ws.pong(message.data)
         elif message.type is not WSMsgType.PONG:
@@ -230,6 +235,7 @@ def _session(
         settings=settings_of(dialect, config) if dialect else None,
         longest_wait=app[SESSIONS].longest_wait,
         close_grace=app[SETTINGS].close_grace,
+        budget=app[BUDGET],
     )
 
 

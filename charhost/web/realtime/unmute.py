@@ -13,6 +13,7 @@ from charhost.conversation.items import Message
 from charhost.conversation.turn import Turn, TurnOptions
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
 from charhost.jsontext import Json
+from charhost.memory.weight import weigh
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid
 from charhost.web.protocol.frames import EventRefused, InvalidEvent, frame
 from charhost.web.protocol.unmute_session import UnmuteParams, UnmuteSettings, UnmuteUpdate
@@ -71,6 +72,7 @@ class UnmuteHandler:
     def _update(self, params: UnmuteParams) -> None:
         if len(to_json(params)) > MOST_TEXT:  # it is sent back, and many clients take no more than 1 MiB
             raise InvalidEvent("invalid_value", f"Invalid 'session': it has more than {MOST_TEXT:,} bytes.", "session")
+        self._session.insist_on_room(weigh(params))
         self._choose(params.voice)
         self._instructions = params.instructions or self._instructions
         self._configure(params=params)
@@ -146,6 +148,7 @@ class UnmuteHandler:
                         self._emit("unmute.response.text.delta.ready", delta=word)
                         self._emit("response.text.delta", delta=word.lstrip())
                         await self._session.outbox.room()
+            self._session.weigh()
             await self._session.settled()
             self._end(turn, "".join(sent))
         except Exception:

@@ -8,6 +8,7 @@ from charhost.conversation.continued import Client, ContinuedConversations
 from charhost.conversation.conversation import Conversations
 from charhost.conversation.turn import TurnOptions
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
+from charhost.memory.budget import MemoryBudget
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
 from charhost.web.responses.request import ResponsesRequest
@@ -17,8 +18,8 @@ from charhost.web.responses.response_fields import ResponseFields
 class Responses:
     """The responses that are being made, and those that are kept; lives as long as the application."""
 
-    def __init__(self, ttl: float) -> None:
-        self.chains = Chains(ttl)
+    def __init__(self, ttl: float, budget: MemoryBudget) -> None:
+        self.chains = Chains(ttl, budget)
         self.running: dict[str, RunningResponse] = {}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from aiohttp import hdrs, web
 
+from charhost.memory.budget import MemoryBudget
 from charhost.metrics import Metrics
 from charhost.settings import Settings, is_loopback
 from charhost.web.problems import Problem
@@ -54,11 +55,11 @@ class Authority:
 class Gate:
     """Decides the authority of requests by the configured keys; one lives as long as its application."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, budget: MemoryBudget | None = None) -> None:
         self.wrong_keys = WrongKeys(metrics)
         self._origins = AllowedOrigins(settings.cors_origin)
         self._hosts = AllowedHosts(settings)
-        self.secrets = ClientSecrets()
+        self.secrets = ClientSecrets(budget)
         self._admin_keys = (settings.admin_key.get_secret_value(),) if settings.admin_key else ()
         # An admin key alone leaves chat open.
         self._chat_keys = (*settings.api_keys, *self._admin_keys) if settings.api_keys else ()

@@ -4,7 +4,8 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from charhost.web.sessions.close_message import CloseMessage
+from charhost.web.sessions.close_message import CloseMessage, refused
+from charhost.web.sessions.incoming import MESSAGE_DEADLINE
 from charhost.web.sessions.session import Session
 from charhost.web.tcp_info import tcp_info
 
@@ -12,6 +13,8 @@ log = logging.getLogger("charhost.sessions")
 
 PING_INTERVAL = 20.0
 _SILENT = CloseMessage(1011, "The client answered no ping", "heartbeat")
+
+_LATE = refused("request_timeout", f"The message was not complete within {MESSAGE_DEADLINE:g} s.", close_code=1008)
 
 
 @dataclass(eq=False)
@@ -40,6 +43,11 @@ class Heartbeat:
         self._timer = self._loop.call_later(min(PING_INTERVAL, self._timeout / 3, self._left), self._beat)
 
     def _beat(self) -> None:
+        session = self._session
+        if session.incoming is not None and session.incoming.is_late(not session.outbox.is_waiting):
+            log.info("a message to character %s was not complete in time", session.character.name)
+            session.closing.close(_LATE, session.close_grace)
+            return
         if self._session.outbox.is_waiting:
             self.reset()
         if self._left <= 0:  # a long message is no sign before its end
