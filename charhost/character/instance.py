@@ -1,9 +1,9 @@
 import asyncio
-import inspect
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from charhost.character.calls import called
 from charhost.character.character import Character
 from charhost.character.diagnostics import explain
 from charhost.character.worker_pool import WorkerPool
@@ -76,9 +76,7 @@ class CharacterInstance:
         return prompt
 
     def _call(self, method: str, *arguments: Any, deadline: float) -> str:
-        value = getattr(self._instance(), method)(*arguments)
-        if inspect.isawaitable(value):  # in an event loop of its own, so that it cannot block the server's
-            value = asyncio.run(_awaited(value, deadline))
+        value = called(getattr(self._instance(), method), *arguments, deadline=deadline)
         if not isinstance(value, str):
             raise TypeError(f"{method} returned a value of type {type(value).__name__}: expected a str")
         # A copy, because it may be of a subclass, with escapes for lone surrogates, which UTF-8 cannot encode.
@@ -88,9 +86,3 @@ class CharacterInstance:
         if self._generator is None:
             self._generator = self.character.prompt_generator(self.character.instructions)
         return self._generator
-
-
-async def _awaited(value: Any, deadline: float) -> Any:
-    # Nothing can be injected into a thread whose event loop sleeps; a little later it has to end by itself.
-    async with asyncio.timeout(deadline + 1):
-        return await value

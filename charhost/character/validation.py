@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 
 from charhost.character.character import Character, LoadedModules, ModelChoice, normal
 from charhost.character.host_tools import HOST_TOOLS
-from charhost.character.signatures import MISSING, attribute, callable_with, constructable
+from charhost.character.signatures import MISSING, attribute, callable_alone, callable_with, constructable
 from charhost.character.static import line_of
 from charhost.character.tool_schema import mistakes, unenforced
 from charhost.errors import ValidationError
@@ -43,6 +43,7 @@ def character_in(
     Runs code of the module (properties, metaclasses), so it belongs under the deadline of the module's import.
     """
     checks = _Checks(module)
+    checks.on_unload()
     made = Character(
         name=checks.name(),
         file=file,
@@ -164,6 +165,13 @@ class _Checks:
             self._wrong("GREETING", value, "expected a str or a list of str, none of them empty")
             return ()
         return tuple(self._json("GREETING", greetings, fallback=None) or ())
+
+    def on_unload(self) -> None:
+        value = self._get("on_unload", None)
+        if value is not None and not callable(value):
+            self._wrong("on_unload", value, "expected def on_unload()")
+        elif value is not None and not callable_alone(value):
+            self._note("on_unload", "cannot be called without arguments: expected def on_unload()")
 
     def _get(self, attribute: str, default: Any = MISSING) -> Any:
         return getattr(self._module, attribute, default)

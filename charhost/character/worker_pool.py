@@ -163,6 +163,9 @@ class _Batch:
             self._tick_handle.cancel()
             self._waiting.clear()
             self._abandon(longer_than=0)
+            # A thread that is stuck refers to this object for as long as it lives.
+            self._workers.clear()
+            self._outcomes.clear()
 
     def take(self, worker: _Worker) -> tuple[int, Job] | None:
         """Return the next job that the thread may begin, with its index; called by the workers."""

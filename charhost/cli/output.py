@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from charhost.text import one_line
 
-_MOST_LEFT_OUT = 10
+_MOST_LINES = 10
 
 
 def prepare_streams() -> None:
@@ -84,10 +84,23 @@ def error_line(error: dict[str, Any]) -> str:
 
 def left_out_lines(document: dict[str, Any]) -> list[str]:
     """Return `path: reason` for the first of the paths that were left out, and the number of the others."""
-    found = document.get("left_out")
-    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list | tuple) else []
-    lines = [one_line(f"{entry.get('path')}: {entry.get('reason')}") for entry in entries[:_MOST_LEFT_OUT]]
-    return [*lines, f"and {len(entries) - len(lines)} more"] if len(entries) > len(lines) else lines
+    return _first(f"{entry.get('path')}: {entry.get('reason')}" for entry in _entries(document.get("left_out")))
+
+
+def left_running_lines(document: dict[str, Any]) -> list[str]:
+    """Return `file: kind name` for the first of the threads and tasks left running, and the number of the others."""
+    entries = _entries(document.get("left_running"))
+    return _first(f"{entry.get('file')}: {entry.get('kind')} {entry.get('name')}" for entry in entries)
+
+
+def _entries(found: object) -> list[dict[str, Any]]:
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list | tuple) else []
+
+
+def _first(texts: Iterable[str]) -> list[str]:
+    lines = list(map(one_line, texts))
+    more = len(lines) - _MOST_LINES
+    return [*lines[:_MOST_LINES], f"and {more} more"] if more > 0 else lines
 
 
 def moment(text: object) -> object:

@@ -20,8 +20,9 @@ from charhost.loading.fingerprint import fingerprints
 from charhost.loading.module_space import Load, ModuleSpace
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.loading.stored_set import StoredSet
+from charhost.loading.unloading import Unloading
 from charhost.reload.garbage import Garbage, collector_paused
-from charhost.report import FileError
+from charhost.report import FileError, LeftRunning
 from charhost.sandbox.sandbox import Sandbox
 from charhost.settings import Settings
 from charhost.text import display
@@ -77,6 +78,7 @@ class Loader:
         self._spaces: WeakSet[ModuleSpace] = WeakSet()
         self._garbage = Garbage()
         self._metrics = CharacterMetrics()
+        self._unloading = Unloading(pool, settings.file_deadline)
 
     @property
     def builds_alive(self) -> int:
@@ -85,6 +87,14 @@ class Loader:
     async def collect_metrics(self, encode: Encode) -> tuple[bytes, int]:
         """Return the encoded metrics of the characters, and how many of their collectors failed."""
         return await self._metrics.collect(self._pool, encode)
+
+    @property
+    def left_running(self) -> tuple[LeftRunning, ...]:
+        return self._unloading.left_running
+
+    async def unload(self, deadline: float) -> None:
+        """Have every version of a character unload, for at most *deadline* seconds."""
+        await self._unloading.close(deadline)
 
     async def close(self) -> None:
         await self._sandbox.close()
@@ -125,7 +135,7 @@ class Loader:
                 await self._sandbox.check(snapshot, missing)
             space = self._open_space(snapshot, len(missing)) if missing else None
             if space is not None:
-                loads = [Load(snapshot, path, prints.get(path, ""), generation, space) for path in missing]
+                loads = [self._load(space, path, prints.get(path, ""), generation) for path in missing]
                 results.update(await self._run(loads))
                 if snapshot.data:  # the loads have shown which file opens which
                     prints = await self._fingerprints(snapshot)
@@ -146,7 +156,7 @@ class Loader:
                 for snapshot, paths in stored.paths.items():
                     await self._sandbox.check(snapshot, paths)
             spaces = {snapshot: self._open_space(snapshot, len(paths)) for snapshot, paths in stored.paths.items()}
-            loads = [Load(m.snapshot, m.path, m.fingerprint, generation, spaces[m.snapshot]) for m in stored.members]
+            loads = [self._load(spaces[m.snapshot], m.path, m.fingerprint, generation) for m in stored.members]
             results = await self._run(loads)
         latest, space = next(iter(spaces.items()))
         characters, errors = _select(results, latest, EMPTY)
@@ -172,12 +182,15 @@ class Loader:
         self._garbage.expect(space, modules, len(snapshot.files))
         return space
 
+    def _load(self, space: ModuleSpace, path: str, fingerprint: str, generation: int) -> Load:
+        return Load(self._unloading.open(space, path), fingerprint, generation)
+
     async def _run(self, loads: list[Load]) -> dict[str, Character | FileError]:
         outcomes = await self._pool.run_all(loads, self._settings.file_deadline, [load.version for load in loads])
         _keep_standard_descriptors()
-        for space in {load.space for load in loads}:
+        for space in {load.modules.space for load in loads}:
             space.seal()
-        return {load.path: load.result(outcome) for load, outcome in zip(loads, outcomes, strict=True)}
+        return {load.modules.path: load.result(outcome) for load, outcome in zip(loads, outcomes, strict=True)}
 
 
 def _select(results: _Results, snapshot: Snapshot, basis: Basis) -> tuple[dict[str, Character], tuple[FileError, ...]]:

@@ -22,7 +22,7 @@ from charhost.reload.queue import ReloadQueue
 from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations, MemoryStore, Store
 from charhost.reload.swap import NoSessions, OpenSessions, Swap
-from charhost.report import LeftOut, Outcome, ReloadReport, Serving, SessionImpact, Trigger
+from charhost.report import LeftOut, LeftRunning, Outcome, ReloadReport, Serving, SessionImpact, Trigger
 from charhost.settings import Settings
 
 log = logging.getLogger("charhost.reload")
@@ -81,6 +81,10 @@ class CharacterManager:
         return disk.omissions if disk else ()
 
     @property
+    def left_running(self) -> tuple[LeftRunning, ...]:
+        return self._loader.left_running
+
+    @property
     def running(self) -> Attempt | None:
         return self._queue.running
 
@@ -137,6 +141,10 @@ class CharacterManager:
         """Start no further reload, and wait for the running one for at most *deadline* seconds."""
         await self._queue.close(deadline)
         await self._loader.close()
+
+    async def unload(self, deadline: float) -> None:
+        """Call `on_unload` of every character for the last time, for at most *deadline* seconds."""
+        await self._loader.unload(deadline)
 
     async def _resume(self, former: StoredSet) -> ReloadReport:
         if former.directory != str(self._settings.directory):

@@ -1,4 +1,4 @@
-"""A child process that loads files under limits, and has each character make its prompt."""
+"""A child process that loads files under limits, has each character make its prompt, and unloads it."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from charhost.character.instance import CharacterInstance
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
-from charhost.loading.module_space import Load, ModuleSpace
+from charhost.loading.module_space import Load, ModuleSpace, Version
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.report import FileError
@@ -23,7 +23,7 @@ from charhost.text import display
 T = TypeVar("T")
 
 # Steps of a trial, as the child announces them to the fork server.
-LOADING, PROMPTING, DONE = b"L", b"P", b"D"
+LOADING, PROMPTING, UNLOADING, DONE = b"L", b"P", b"U", b"D"
 
 # Seconds for the processes that a file started to end on their own.
 _EXIT_GRACE = 0.3
@@ -57,7 +57,7 @@ class _Trials:
     async def run(self) -> None:
         """Try the files up to the first that leaves this process in a bad state for the next."""
         for path in self._job.paths:
-            trial, fault = await self._try(path), None
+            trial, fault = await self._unloaded(path, await self._try(path)), None
             kind = trial.error.error_type if trial.error else None
             if kind == "MemoryError":
                 fault = f"it needs more than {self._job.memory:,} bytes of memory"
@@ -71,7 +71,7 @@ class _Trials:
 
     async def _try(self, path: str) -> Trial:
         os.write(self._steps, LOADING)
-        load = Load(self._snapshot, path, "", 0, self._space)
+        load = Load(Version(self._space, path), "", 0)
         (outcome,) = await self._pool.run_all([load], self._job.deadline)
         character = load.result(outcome)
         if isinstance(character, FileError):
@@ -84,6 +84,17 @@ class _Trials:
             return Trial.of(character, prompt)
         except PluginFailed as e:
             return Trial(file=display(path), name=character.name, error=e.failure)
+
+    async def _unloaded(self, path: str, trial: Trial) -> Trial:
+        """Return the trial with the error of `on_unload`, if it has no other."""
+        unload = self._space.unload(path, self._job.deadline)
+        if unload is None:
+            return trial
+        os.write(self._steps, UNLOADING)
+        (outcome,) = await self._pool.run_all([unload], self._job.deadline)
+        self._space.forget(path)  # a file that imports it needs one that is not unloaded
+        failure = unload.result(outcome)
+        return trial if failure is None or trial.error else trial.model_copy(update={"error": failure})
 
 
 class _ForkingPool(WorkerPool):

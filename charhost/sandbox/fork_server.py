@@ -22,6 +22,8 @@ _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_INTERVAL = 0.02
 
+_STAGES = {child.PROMPTING: "asked for its prompt", child.UNLOADING: "unloaded"}
+
 # Seconds for the child, which has the same deadlines, to notice first.
 _GRACE = 1.0
 
@@ -105,8 +107,7 @@ class _Watch:
         return self._fault(f"the process died of {_signal_name(status.si_status)}")
 
     def _fault(self, cause: str) -> Ended:
-        stage = "asked for its prompt" if self._step == child.PROMPTING else "loaded"
-        return Ended(cause=cause, stage=stage)
+        return Ended(cause=cause, stage=_STAGES.get(self._step, "loaded"))
 
     def _excess(self) -> str | None:
         prompting = self._job.prompt_deadline if self._step == child.PROMPTING else None

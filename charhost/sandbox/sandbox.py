@@ -91,7 +91,7 @@ class Sandbox:
         with open(os.memfd_create("charhost-job"), "w+b") as file:  # noqa: ASYNC230 (memory)
             pickle.dump(job, file, protocol=pickle.HIGHEST_PROTOCOL)
             file.seek(0)
-            ended = await self._send(file, len(paths) * (job.deadline + (prompt_deadline or 0) + 3))
+            ended = await self._send(file, len(paths) * (2 * job.deadline + (prompt_deadline or 0) + 3))
             file.seek(0)
             return ended, read_trials(file.read())[: len(paths)]
 

@@ -83,7 +83,11 @@ class Settings(BaseSettings):
     )
     resume_set: bool = Field(False, description="Start with the last set unless its directory changed; needs --state.")
     log_file: AbsolutePath | None = Field(None, description="A file to write the log to as well.")
-    shutdown_timeout: float = Field(3, gt=0, description="Seconds that a shutdown waits for a reload and for requests.")
+    shutdown_timeout: float = Field(
+        3,
+        gt=0,
+        description="Seconds that a shutdown waits for a reload, for requests, and for on_unload of characters.",
+    )
     watchdog: float = Field(
         30, ge=0, description="Seconds without a sign of life after which the stacks are written; 0: never."
     )

@@ -209,6 +209,7 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
     for warning in _warnings(app[SETTINGS], app[MANAGER].current):
         log.warning("%s", warning)
     yield
+    await app[MANAGER].unload(app[SETTINGS].shutdown_timeout)
 
 
 def _continue(app: web.Application, report: ReloadReport) -> None:

@@ -32,6 +32,7 @@ def status_of(app: web.Application) -> Status:
         watcher=watcher.status if watcher else None,
         generations=app[SESSIONS].by_generation(),
         left_out=manager.left_out,
+        left_running=manager.left_running,
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.llm.model import ServerHabits
-from charhost.report import LeftOut, PathText, ReloadReport, Serving, absent
+from charhost.report import LeftOut, LeftRunning, PathText, ReloadReport, Serving, absent
 from charhost.watch.health import WatcherStatus
 
 
@@ -117,6 +117,9 @@ class Status(_ResponseModel):
     watcher: WatcherStatus | None = Field(description="Null without --watch.")
     generations: list[GenerationCount] = Field(description="Newest first.")
     left_out: tuple[LeftOut, ...] = Field(description="Files and folders of the directory that are not read, and why.")
+    left_running: tuple[LeftRunning, ...] = Field(
+        description="Threads and tasks of characters that are no longer loaded, which do not end."
+    )
 
 
 class Health(BaseModel, frozen=True):

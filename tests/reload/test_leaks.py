@@ -34,7 +34,7 @@ LIMIT = 60.0
 RUNNING = ("threads", "tasks", "descriptors")
 
 HELPER = "import logging\nlogging.getLogger(__name__).debug('loaded')\nTAG = 1\n"
-USER = "from characters.resources.tag import TAG\nimport logging\nlogging.getLogger(__name__)\n"
+USER = "from characters.resources.tag import TAG\nimport logging\nlogging.getLogger(__name__)\ndef on_unload(): pass\n"
 
 
 def footprint() -> dict[str, Counter[str]]:
