@@ -58,6 +58,10 @@ class ModuleSpace:
         self._sources.failures = None
         opened_files.end(self._prefix)
 
+    def take(self) -> None:
+        """Note that a character of the build serves."""
+        self._sources.is_taken = True
+
     def publish(self) -> None:
         """Let computed imports of `characters.x`, from anywhere, mean the modules of this build."""
         FINDER.publish(self._prefix)
@@ -96,6 +100,9 @@ class Version(LoadedModules):
     def __init__(self, space: ModuleSpace, path: str) -> None:
         self.space = space
         self.path = path
+
+    def take(self) -> None:
+        self.space.take()
 
     @property
     def helpers(self) -> Container[str]:

@@ -61,7 +61,7 @@ def _start(start: Callable[..., Any], code: BuildCode, path: str, thread: thread
 
 
 def _register(_: Callable[..., Any], code: BuildCode, path: str, collector: Any) -> None:
-    code.metrics.register(collector, code.prefix, code.snapshot, path)
+    code.metrics.register(collector, code, path)
     code.at_end_of(path, partial(code.metrics.unregister, collector))
 
 

@@ -201,6 +201,8 @@ class CharacterManager:
         self._current = swap.after  # the one assignment: nothing before it is visible, nothing after it may fail
         self.applied = attempt.snapshot
         self.is_restored = attempt.stored is not None
+        for character in swap.after.values():
+            character.modules.take()
         if attempt.build.space is not None:
             self._published = attempt.build.space
             self._published.publish()

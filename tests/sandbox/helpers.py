@@ -15,6 +15,8 @@ import pytest
 from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.sandbox.sandbox import Sandbox
+from charhost.sandbox.trial import Trial
+from charhost.settings import Settings
 
 DEADLINE = 2.0
 GENEROUS = 60
@@ -65,6 +67,22 @@ async def check(sandbox: Sandbox, directory: Path) -> list[tuple[str, str, str]]
     except IsolatedLoadFailed as e:
         return [(error.file, error.error_type, error.message) for error in e.errors]
     return []
+
+
+async def trials_of(directory: Path, **limits: float) -> list[Trial]:
+    """Return a trial of every character file."""
+    settings = Settings(**{"directory": directory, "file_deadline": 2, "prompt_deadline": 2, **limits})
+    sandbox = Sandbox(settings)
+    snapshot = take_snapshot(directory, Limits(100, 1 << 20, 1 << 17))
+    try:
+        return [trial async for trial in sandbox.trials(snapshot, snapshot.character_paths)]
+    finally:
+        await sandbox.close()
+
+
+def summary(trials: list[Trial]) -> list[tuple[str, int | None, str] | str]:
+    """Return the names of the characters, and the file, line and type of each error."""
+    return [r.name if r.error is None else (r.error.file, r.error.line, r.error.error_type) for r in trials]
 
 
 SLEEPS = "import time\ntime.sleep(1000)"

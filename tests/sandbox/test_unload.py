@@ -11,8 +11,7 @@ from charhost.sandbox.sandbox import Sandbox
 from charhost.settings import Settings
 from tests.conftest import character
 from tests.reload.helpers import Write
-from tests.sandbox.helpers import check
-from tests.sandbox.test_child import summary, trials_of
+from tests.sandbox.helpers import check, summary, trials_of
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="isolation is for Linux only")
 
