@@ -289,7 +289,9 @@ class _Worker(threading.Thread):
         # Under the guard, a job is either delivered or over its deadline, never both; and an exception is only
         # injected into a thread that will not take another job.
         with self._guard:
-            if not self.abandoned:
+            if self.abandoned:  # the job and its outcome may have finalizers, which must not be interrupted
+                self._finished = True
+            else:
                 self._job = None
                 self._pool.release(self)
                 self._batch.deliver(index, outcome)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from functools import partial
 
 import pytest
@@ -267,6 +269,27 @@ async def test_threads_end_with_their_jobs(pool: WorkerPool) -> None:
     await pool.run_all([lambda: None] * 10, LONG)
     assert ended(*threads())
     assert threads() == []
+
+
+async def test_finalizers_of_a_late_job_are_not_interrupted(pool: WorkerPool) -> None:
+    """What a late job has left is dropped without an injection: a finalizer runs to its end."""
+    done = threading.Event()
+
+    class Left:
+        def __del__(self) -> None:
+            for _ in range(20):
+                time.sleep(0.01)
+            done.set()
+
+    def late() -> Left:
+        with suppress(LoadTimeout):
+            loop_for_ever()
+        return Left()
+
+    with pytest.raises(LoadTimeout):
+        await pool.run(late, SHORT)
+    assert ended(*threads())
+    assert done.is_set()
 
 
 # Threads that stay stuck
