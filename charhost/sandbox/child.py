@@ -94,7 +94,10 @@ class _Trials:
         (outcome,) = await self._pool.run_all([unload], self._job.deadline)
         self._space.forget(path)  # a file that imports it needs one that is not unloaded
         failure = unload.result(outcome)
-        return trial if failure is None or trial.error else trial.model_copy(update={"error": failure})
+        if failure is None or trial.error:
+            return trial
+        failure = failure.model_copy(update={"message": f"on_unload failed: {failure.message}"})
+        return trial.model_copy(update={"error": failure})
 
 
 class _ForkingPool(WorkerPool):

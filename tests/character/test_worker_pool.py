@@ -26,7 +26,7 @@ def threads() -> list[threading.Thread]:
 def ended(*waited_for: threading.Thread) -> bool:
     """Return whether the threads end within a generous limit."""
     for thread in waited_for:
-        thread.join(20)
+        thread.join(60)
     return not any(thread.is_alive() for thread in waited_for)
 
 

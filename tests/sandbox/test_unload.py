@@ -35,6 +35,8 @@ async def test_error_is_one_of_the_file(directory: Path, write: Write) -> None:
         ("dan.py", None, "Crash"),
         "Eve",
     ]
+    assert trials[1].error is not None
+    assert trials[1].error.message == "on_unload failed: division by zero"
     assert trials[3].error is not None
     assert trials[3].error.message == "unloaded in a child process, it ended the process with status 3"
 
