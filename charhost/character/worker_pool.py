@@ -71,9 +71,12 @@ class WorkerPool:
         outcome: T | BaseException
         async with self._turns.setdefault(owner, asyncio.Semaphore(MOST_OF_OWNER if owner else MOST_IN_ALL)):
             (outcome,) = await _Batch(self, [job], [owner], deadline, interrupt).outcomes()
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
+        try:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+        finally:
+            del outcome  # else the error, which has this frame, would hold itself and the frames of all callers
 
     async def run_all(self, jobs: Sequence[Job], deadline: float, owners: Sequence[str] = ()) -> list[Any]:
         """Run *jobs* of *owners* in order; an error of a job, such as `LoadTimeout`, is its result."""
@@ -295,6 +298,7 @@ class _Worker(threading.Thread):
                 self._job = None
                 self._pool.release(self)
                 self._batch.deliver(index, outcome)
+        del outcome  # an error has this frame
 
 
 def _late(workers: Iterable[_Worker]) -> list[_Worker]:

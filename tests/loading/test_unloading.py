@@ -142,6 +142,19 @@ async def test_a_file_that_fails_is_not_unloaded(client: Client, notes: Notes, w
     assert "odd 1" in notes.executed
 
 
+async def test_a_refused_reload_holds_no_version(client: Client, notes: Notes) -> None:
+    """The error of a reload that was refused keeps nothing of the set that served then."""
+    gc.disable()
+    try:
+        refused = asyncio.create_task(reload(client, 404, directory="/nowhere"))
+        await reload(client)
+        await refused
+        await reload(client)
+        await notes.until("ada 1", "bob 1", "ada 2", "bob 2")
+    finally:
+        gc.enable()
+
+
 async def test_a_session_holds_its_version(client: Client, notes: Notes) -> None:
     """A session on an old version keeps it until the session ends, also when it could be resumed."""
     async with client.ws_connect("/v1/realtime?model=Ada&dialect=ga") as socket:
