@@ -71,7 +71,7 @@ class CharacterMetrics:
             if taken.isdisjoint(entry.names):
                 taken |= entry.names
                 shown.append(entry)
-        owners = [entry.snapshot.location(entry.path) for entry in shown]
+        owners = [entry.build.snapshot.location(entry.path) for entry in shown]
         parts = await pool.run_all([_Collection(entry, encode) for entry in shown], _DEADLINE, owners)
         good = [part for part in parts if isinstance(part, bytes)]
         return b"".join(good), len(parts) - len(good)

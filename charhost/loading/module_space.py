@@ -156,6 +156,10 @@ class Unload:
     function: Callable[[], Any]
     deadline: float
 
+    @property
+    def owner(self) -> str:
+        return f"on_unload of {self.space.snapshot.location(self.path)}"
+
     def __call__(self) -> FileError | None:
         try:
             if callable_alone(self.function):  # else the file was refused for it

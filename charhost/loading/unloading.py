@@ -25,6 +25,8 @@ log = logging.getLogger("charhost.reload")
 
 # Seconds for a thread to end that was asked to, or whose executor has gone, before it is logged.
 _GRACE = 1.0
+# Seconds after the deadline of a shutdown: the error at a deadline, which has the place, comes first.
+_LATE = 0.2
 
 
 class Unloading:
@@ -71,7 +73,7 @@ class Unloading:
         loop = asyncio.get_running_loop()
         self._ends_at = loop.time() + deadline
         for call in self._calls:
-            loop.call_at(self._ends_at, call.cancel)
+            loop.call_at(self._ends_at + _LATE, call.cancel)
         for space, build in list(self._builds.items()):
             self._end(space, list(build.open))
         while self._calls:
@@ -121,15 +123,15 @@ class Unloading:
             call = asyncio.create_task(self._call(batch))
             self._calls.add(call)
             call.add_done_callback(self._calls.discard)
+            if self._ends_at is not None:
+                asyncio.get_running_loop().call_at(self._ends_at + _LATE, call.cancel)
 
     async def _call(self, unloads: Sequence[Unload]) -> None:
         outcomes: list[Any]
         try:
-            outcomes = await self._pool.run_all(unloads, self._seconds)
+            outcomes = await self._pool.run_all(unloads, self._seconds, [unload.owner for unload in unloads])
         except asyncio.CancelledError:
             outcomes = [LoadTimeout("not finished when the server ended")] * len(unloads)
-        except Exception as e:  # no thread could be started
-            outcomes = [e] * len(unloads)
         for unload, outcome in zip(unloads, outcomes, strict=True):
             self._finish(unload.space, unload.path, unload.result(outcome))
 
