@@ -20,6 +20,9 @@ from charhost.sandbox import child
 from charhost.sandbox.descendants import children, descendants
 from charhost.sandbox.trial import Ended, Job
 
+# The first message: the deadlines of a job do not include the start of this process.
+READY = b"ready"
+
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_INTERVAL = 0.02
@@ -37,6 +40,7 @@ def main(descriptor: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     with socket.socket(fileno=descriptor) as sandbox:
+        sandbox.send(READY)
         while True:
             message, descriptors, _, _ = socket.recv_fds(sandbox, 16, 1)
             if not message:

@@ -16,6 +16,7 @@ from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Snapshot
 from charhost.report import FileError
 from charhost.sandbox.descendants import MARK, kill_marked
+from charhost.sandbox.fork_server import READY
 from charhost.sandbox.trial import Ended, Job, Trial, crash, read_trials
 from charhost.settings import Settings, keyless_environment
 from charhost.text import display
@@ -151,6 +152,12 @@ class Sandbox:
                 env=keyless_environment() | {MARK: self._mark},
                 start_new_session=True,  # Ctrl-C is for the server
             )
+        try:
+            if not await asyncio.get_running_loop().sock_recv(ours, len(READY)):
+                raise RuntimeError("the process that checks files ended before its first job")
+        except BaseException:
+            ours.close()
+            raise
         self._socket = ours
         return ours
 
