@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import resource
+import selectors
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -37,6 +38,7 @@ from charhost.web import catalog, monitoring, reload
 from charhost.web.completions.handler import completions
 from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
 from charhost.web.docs.manual import Manual
+from charhost.web.forks import give_up_in_children
 from charhost.web.keys import (
     API,
     BUDGET,
@@ -164,6 +166,8 @@ def serve(settings: Settings) -> None:
     gc.freeze()
     app = create_app(settings)
     app.cleanup_ctx[:0] = [signals, watchdog]
+    selector = selectors.DefaultSelector()
+    give_up_in_children(selector, settings.state)
     try:
         web.run_app(
             app,
@@ -175,6 +179,7 @@ def serve(settings: Settings) -> None:
             handler_cancellation=True,
             access_log=None,
             print=_announce,
+            loop=asyncio.SelectorEventLoop(selector),
         )
     except OSError as e:
         taken = "the address is in use; choose another with --port"

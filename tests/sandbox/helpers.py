@@ -99,6 +99,22 @@ for _ in range(40):
         time.sleep(1000)
 time.sleep(1000)
 """
+ORPHANS = """import os, time
+for _ in range(40):
+    if not os.fork():
+        os.setsid()
+        if not os.fork():
+            time.sleep(1000)
+        os._exit(0)
+    os.wait()
+"""
+RUNS_AWAY = """import os
+if not os.fork():
+    while True:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
+"""
 
 NOT_FINISHED = f"it was not finished after {DEADLINE:g} s"
 KILLERS = {
@@ -125,6 +141,8 @@ KILLERS = {
     "fork bomb": (f"import os\nfor _ in range(8): os.fork()\n{SLEEPS}", "it started more than 16 processes"),
     "leaves its group and hangs": (f"{LEAVES}{SLEEPS}", NOT_FINISHED),
     "leaves its group and dies": (f"{LEAVES}os.abort()", "the process died of SIGABRT"),
-    "swarm out of the group": (SWARM, "loaded in a child process"),
+    "swarm out of the group": (SWARM, "it started more than 16 processes"),
+    "swarm of orphans": (ORPHANS, "it started more than 16 processes"),
+    "leaves its group again and again": (f"{RUNS_AWAY}{SLEEPS}", NOT_FINISHED),
     "hangs in a check": ("def __getattr__(name):\n    while True: pass", NOT_FINISHED),
 }
