@@ -13,9 +13,8 @@ import re2
 from jsonschema import Draft202012Validator, FormatChecker, SchemaError, ValidationError
 from jsonschema.protocols import Validator
 from jsonschema.validators import extend, validator_for
-from jsonschema_specifications import REGISTRY
 from pydantic_core import from_json
-from referencing import Resource
+from referencing import Registry, Resource
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
@@ -61,7 +60,7 @@ def misfit(schema: bytes, arguments: Any) -> str | None:
 def _validator(schema: bytes) -> Validator:
     parameters = from_json(schema)
     dialect = _linear(_dialect(parameters), b'"patternProperties"' in schema)
-    validator: Validator = dialect(_without_dialects(parameters), registry=REGISTRY)
+    validator: Validator = dialect(_without_dialects(parameters), registry=Registry())
     return validator
 
 
@@ -159,7 +158,7 @@ def _parts(resource: Resource[Any]) -> Iterator[Schema]:
 
 def _broken_references(schema: Schema) -> Iterator[str]:
     root = _resource(schema)
-    waiting = [(root, REGISTRY.resolver_with_root(root))]
+    waiting = [(root, Registry().resolver_with_root(root))]
     while waiting:
         resource, resolver = waiting.pop()
         contents = resource.contents if isinstance(resource.contents, dict) else {}

@@ -12,7 +12,8 @@ from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.history import History
 from charhost.conversation.items import Item
 from charhost.conversation.toolbox import Toolbox
-from charhost.conversation.turn import Turn, TurnContext, TurnOptions
+from charhost.conversation.turn import Turn
+from charhost.conversation.turn_input import TurnContext, TurnInput, TurnOptions
 from charhost.ids import new_id
 from charhost.llm.model import Models
 from charhost.metrics import Metrics
@@ -64,8 +65,11 @@ class Conversation:
             self.character = character
             self._instance = None
 
-    def respond(self, options: TurnOptions | None = None) -> Turn:
-        """Begin the response to the items so far; its events have to be read."""
+    def respond(self, options: TurnOptions | None = None, shared: TurnInput | None = None) -> Turn:
+        """Begin the response to the items so far; its events have to be read.
+
+        *shared* is the input of another choice for the same request.
+        """
         settings, metrics = self.shared.settings, self.shared.metrics
         if self._instance is None:
             self._instance = self.shared.instance(self.character)
@@ -78,4 +82,4 @@ class Conversation:
             metrics=metrics,
             front_door=self.front_door,
         )
-        return Turn(context, options or TurnOptions())
+        return Turn(context, options or TurnOptions(), shared)

@@ -85,7 +85,7 @@ class ConversationTable:
         rows = statements.rows("SELECT position, item FROM items WHERE session = ? ORDER BY position", session)
         written = self._written[session] = {place: item_of(text) for place, text in rows}
         character, owner, dialect, text, conversation = found[0]
-        config = None if text is None else jsontext.decoded(text)
+        config = None if text is None else jsontext.bounded(text)
         items = tuple(written.values())
         return SavedSession(
             session, character, owner, dialect, config, conversation, items, weight=weigh(config, items)
@@ -103,7 +103,7 @@ def spelled(item: Item) -> str:
 
 def item_of(text: str) -> Item:
     """Return the item of a JSON text; one that was being written when the process ended is incomplete."""
-    values = jsontext.decoded(text)
+    values = jsontext.bounded(text)
     if "parts" in values:
         values["parts"] = tuple(_KINDS[part.pop("kind")](**part) for part in values["parts"])
     if values.get("attached") is not None:

@@ -130,7 +130,9 @@ class UpstreamModels:
                 model = await self._model(character, endpoint)
                 fields = _fields(character, request, model)
                 compat = self._compat(character)
-                response, habits = await self._negotiation.send(endpoint, fields, compat, request.needs_tools, until)
+                response, habits = await self._negotiation.send(
+                    endpoint, fields, compat, request.needs_tools, until, request.forms
+                )
         except TimeoutError:
             text = f"The model did not begin its response within {seconds:g} s (--llm-first-deadline)."
             raise ModelError("timeout", text) from None

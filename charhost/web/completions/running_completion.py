@@ -6,6 +6,7 @@ from charhost.character.character import normal
 from charhost.conversation.continued import Client
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import TurnEnded
+from charhost.conversation.turn_input import TurnInput
 from charhost.web.catalog import known_character
 from charhost.web.completions.request import ChatRequest
 from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MANAGER, MODEL_OPTIONS, SETTINGS
@@ -33,13 +34,16 @@ class RunningCompletion:
         # Looked up once: a reload during the response does not change it.
         self.character = self.claim.instance.character
         self._items = self.claim.restored(items)
+        self._input: TurnInput | None = None
 
     def begin(self) -> Turn:
         """Begin one of the choices."""
         conversation = self._conversations.open(
             self.character, "completions", items=self._items, instance=self.claim.instance
         )
-        return conversation.respond(self._options)
+        turn = conversation.respond(self._options, self._input)
+        self._input = turn.input
+        return turn
 
     def end(self, ended: TurnEnded) -> None:
         """Keep what a choice made; to be called before the client has all of it, and may send the next request."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from charhost.conversation.items import Item
-from charhost.conversation.turn import TurnOptions
+from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import Json
 from charhost.web.client_model import ClientModel
 from charhost.web.protocol import session_params

@@ -136,7 +136,7 @@ async def _read(session: Session, dispatcher: Dispatcher, heartbeat: Heartbeat) 
         if message.type is WSMsgType.PING:
             await session.ws.pong(message.data)
         elif message.type is not WSMsgType.PONG:
-            dispatcher.receive(message)
+            await dispatcher.receive(message)
         await session.outbox.room()  # no more questions before the client has taken the answers
 
 

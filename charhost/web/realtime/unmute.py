@@ -10,8 +10,9 @@ from typing import Any
 from pydantic_core import to_json
 
 from charhost.conversation.items import Message
-from charhost.conversation.turn import Turn, TurnOptions
+from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
+from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import Json
 from charhost.memory.weight import weigh
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid

@@ -6,8 +6,8 @@ from contextlib import aclosing
 from charhost.character.character import Character
 from charhost.conversation.continued import Client, ContinuedConversations
 from charhost.conversation.conversation import Conversations
-from charhost.conversation.turn import TurnOptions
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
+from charhost.conversation.turn_input import TurnOptions
 from charhost.memory.budget import MemoryBudget
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
