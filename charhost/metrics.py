@@ -53,7 +53,7 @@ class Metrics:
     sessions_resume_refused: Counter = _counter("Resume attempts for unknown or expired sessions.")
     sessions_parked: Gauge = _gauge("Disconnected sessions that can be resumed.")
 
-    readers_cut: Counter = _counter("Connections whose client took nothing of what waited for it.")
+    readers_cut: Counter = _counter("Connections whose client took none of the data that waited for it.")
     memory_budget_bytes: Gauge = _gauge("Bytes that everything held for clients may take together.")
     memory_held_bytes: Gauge = _gauge("Bytes that are held for clients, by kind.", "kind")
     memory_refused: Counter = _counter("Requests and events that did not fit into the budget, by kind.", "kind")

@@ -1,1 +1,1 @@
-"""Memory: what values take, what the machine has, and what clients may make the server hold."""
+"""The weight of values, the memory of the machine, and the budget for everything held for clients."""

@@ -25,8 +25,8 @@ class Reserve(Protocol):
 class MemoryBudget:
     """Counts the bytes that are held for clients, and makes room within *size*. Lives as long as the application.
 
-    When there is no room the oldest things of the reserves are given up, then more is refused. Only what has happened
-    already, such as the words of a model, may go beyond the size.
+    When there is no room the oldest things of the reserves are given up, then more is refused. Only the words of a
+    model go beyond the size.
     """
 
     def __init__(self, size: int = sys.maxsize, metrics: Metrics | None = None) -> None:
@@ -47,7 +47,7 @@ class MemoryBudget:
         return Holding(self, kind)
 
     def has_room(self, size: int) -> bool:
-        """Return whether *size* bytes fit, after giving up what had to be for it."""
+        """Return whether *size* bytes fit, after giving up as much as they need."""
         while self.in_use + size > self.size:
             if size > self.size or not self._give_up():
                 return False
@@ -58,7 +58,7 @@ class MemoryBudget:
         self._metrics.memory_refused.labels(kind).inc()
 
     def change(self, kind: str, size: int) -> None:
-        """Add *size* bytes, which may be negative, to what is held."""
+        """Add *size* bytes, which may be negative, to those held."""
         self.in_use += size
         self.held[kind] += size
         if size > 0:

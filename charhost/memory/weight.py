@@ -14,7 +14,7 @@ _LISTS = frozenset((list, tuple, set, frozenset))
 
 
 def weigh(*values: object) -> int:
-    """Return the bytes of *values* with everything in them; what is in them twice counts twice."""
+    """Return the bytes of *values* with everything in them; an object that is in them twice counts twice."""
     weight, rest = 0, list[Any](values)
     while rest:
         value = rest.pop()

@@ -78,7 +78,7 @@ from charhost.web.watchdog import watchdog
 
 log = logging.getLogger("charhost.web")
 
-# Of the memory, for what clients make the server hold: the rest is for the characters, and for what is worked on.
+# Of the memory, for everything held for clients: the rest is for the characters, and for requests at work.
 _SHARE = 4
 
 _ROUTES = (

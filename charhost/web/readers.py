@@ -16,7 +16,7 @@ from charhost.web.tcp_info import tcp_info
 
 log = logging.getLogger("charhost.web")
 
-# Seconds in which a client has to take a byte of what waits for it, whatever it sends meanwhile.
+# Seconds in which a client has to take a byte of the data that waits for it.
 STALLED_READER_LIMIT = 30.0
 LOOK_EVERY = 2.0
 
@@ -51,7 +51,7 @@ class Readers:
         self._watched: dict[asyncio.Transport, _Reader] = {}
 
     def watch(self, request: web.Request, cut: Callable[[], None]) -> None:
-        """Call *cut* if the client of *request* takes nothing of what waits for it, now or later."""
+        """Call *cut* if the client of *request* takes none of the data that waits for it, now or later."""
         if request.transport is not None:
             self._watched[request.transport] = _Reader(cut, asyncio.get_running_loop().time())
 

@@ -57,7 +57,7 @@ async def talk_request(request: web.Request, kind: type[Request], most: int | No
     except TooManyValues as e:
         raise Problem(413, "request_too_large", f"The request body is too large: {e}.") from None
     asked = parsed_body(body, kind)
-    # Beside the body, which stands for what is sent to the model.
+    # Beside the body, which stands for the request to the model.
     take_memory(request, weigh(asked))
     return asked
 

@@ -160,7 +160,7 @@ class OpenAIHandler:
         self._session.work.begin(turn, self._send_events(turn, sender, memory), self._tasks)
 
     def _memory(self, items: Sequence[Item] | None, config: SessionConfig) -> Holding:
-        """Return what a response holds beside the conversation; raises `InvalidEvent` if there is no room for it."""
+        """Return the memory of a response beside the conversation; raises `InvalidEvent` if there is no room for it."""
         memory, size = self._session.budget.holding("requests"), weigh(items, config)
         self._session.insist_on_room(size)
         memory.resize(size)

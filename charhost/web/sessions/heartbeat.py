@@ -22,7 +22,7 @@ class Heartbeat:
     """Pings one client, and closes its session after *timeout* seconds without a sign of it.
 
     Signs are everything that it sends. While frames wait for it there is no silence: it may be that it is not heard,
-    since a client that does not read is not read either; `Readers` judges it by what it takes.
+    since a client that does not read is not read either; `Readers` judges it by the bytes that it takes.
     """
 
     _session: Session

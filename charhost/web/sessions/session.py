@@ -120,7 +120,7 @@ class Session:
         return LEAST_BYTES + self.conversation.history.weight + self._settings_weight
 
     def weigh(self) -> None:
-        """Tell the budget of memory what the session has become."""
+        """Count the session anew in the budget of memory."""
         self.memory.resize(self.weight)
 
     def configure(self, settings: ClientSettings) -> None:
@@ -175,7 +175,7 @@ class Session:
         self.work.cancel()
 
     def close_memory(self) -> None:
-        """Give the memory back: what can be resumed is counted elsewhere."""
+        """Give the memory back; a session that can be resumed is counted elsewhere."""
         self.memory.resize(0)
         self.outbox.close()
         if self.incoming is not None:
