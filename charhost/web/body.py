@@ -11,6 +11,9 @@ from charhost.jsontext import Json
 from charhost.text import FieldProblem, field_problems, quoted
 from charhost.web.problems import Problem
 
+MOST_BODY_BYTES = 64 << 10
+BODY_DEADLINE = 10.0
+
 Request = TypeVar("Request", bound=BaseModel)
 
 
@@ -29,6 +32,12 @@ async def read_body(request: web.Request, most: int, deadline: float) -> bytes:
     if len(body) > most:
         raise Problem(413, "request_too_large", f"The request body is larger than {most:,} bytes.")
     return bytes(body)
+
+
+async def json_body(request: web.Request, kind: type[Request]) -> Request:
+    """Read a small body; raises `InvalidRequest` for wrong fields, and `Problem`."""
+    expect_json(request)
+    return parsed(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE), kind)
 
 
 def expect_json(request: web.Request) -> None:
