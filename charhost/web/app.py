@@ -91,7 +91,7 @@ _ROUTES = (
     web.get("/v1/characters/status", monitoring.status),
     web.get("/v1/characters/source", inspection.source),
     web.get("/v1/characters/{name:.+}/prompt", inspection.prompt),
-    web.post("/v1/characters/{name:.+}/tools/{tool}", inspection.call_tool),
+    web.post("/v1/characters/{name:.+}/tools/{tool:[^/]+}", inspection.call_tool),
     # Not the paths of POST: a GET of them is refused as such, whatever characters are called.
     web.get("/v1/characters/{name:(?!(?:reload|rollback|watch/resume)$).+}", catalog.character),
     web.get("/v1/voices", catalog.voices),

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from prometheus_client.metrics import MetricWrapperBase
+from prometheus_client.registry import Collector
 from pydantic import BaseModel, Field
 
 from charhost.metrics import Metrics
@@ -80,9 +80,9 @@ class FiguresOfLastHour:
         )
 
 
-def _sum(metric: MetricWrapperBase, suffix: str) -> float:
+def _sum(metric: Collector, suffix: str) -> float:
     """Return the sum of a metric's samples over its labels."""
-    (family,) = metric.collect()
+    (family,) = list(metric.collect())
     return sum(sample.value for sample in family.samples if sample.name == family.name + suffix)
 
 

@@ -57,7 +57,7 @@ function badge(id) {
 
 function connection() {
   const open = state.feed === "open";
-  return html`<span class="dot ${open ? "good" : "bad"}"></span>${open ? "Connected" : "Connecting…"}`;
+  return html`<span><span class="dot ${open ? "good" : "bad"}"></span>${open ? "Connected" : "Connecting…"}</span>`;
 }
 
 function keyLink() {
@@ -103,7 +103,13 @@ function skip(event) {
 
 const root = document.getElementById("studio");
 root.replaceChildren();
-onUpdate(() => render(page(), root));
+onUpdate(() => {
+  const before = root.querySelector(".lines");
+  const isAtEnd = before && before.scrollHeight - before.scrollTop - before.clientHeight < 80;
+  render(page(), root);
+  const after = root.querySelector(".lines");
+  if (after && (isAtEnd || after !== before)) after.scrollTop = after.scrollHeight;
+});
 addEventListener("hashchange", readAddress);
 readAddress();
 start();

@@ -13,8 +13,8 @@ const EDITORS = { vscode: "VS Code", cursor: "Cursor", zed: "Zed", pycharm: "PyC
 export function charactersView() {
   const catalog = state.catalog;
   if (!catalog) return html`<h1>Characters</h1><p class="quiet">Loading…</p>`;
-  const errors = currentErrors();
-  const found = catalog.characters.filter(matches);
+  const errors = state.status?.last_error?.errors ?? [];
+  const rows = rowsOf(catalog.characters, errors).filter(matches);
   return html`
     <div class="bar">
       <h1>Characters</h1>
@@ -25,10 +25,9 @@ export function charactersView() {
     <p class="quiet where" dir="auto">${catalog.directory} · generation ${catalog.generation}</p>
     ${empty(catalog, errors)}
     <ul class="list">
-      ${repeat(errors, (error) => `${error.file}:${error.line}`, brokenFile)}
-      ${repeat(found, (entry) => entry.name, character)}
+      ${repeat(rows, (row) => row.entry?.name ?? `${row.file}:${row.errors[0].line}`, rowView)}
     </ul>
-    ${state.filter && !found.length ? html`<p class="quiet">No character matches “${state.filter}”.</p>` : nothing}`;
+    ${state.filter && !rows.length ? html`<p class="quiet">No character matches “${state.filter}”.</p>` : nothing}`;
 }
 
 function empty(catalog, errors) {
@@ -37,15 +36,20 @@ function empty(catalog, errors) {
     <a href="docs/characters">guide</a>; it appears here when it is loaded.</p>`;
 }
 
-function currentErrors() {
-  const errors = state.status?.last_error?.errors ?? [];
-  const wanted = state.filter.trim().toLowerCase();
-  return errors.filter((error) => `${error.file} ${error.character ?? ""}`.toLowerCase().includes(wanted));
+/** Return a row for each character, with the errors of its file, and one for each other file that failed. */
+function rowsOf(entries, errors) {
+  const rows = new Map(entries.map((entry) => [entry.file, { file: entry.file, entry, errors: [] }]));
+  for (const error of errors) {
+    if (!rows.has(error.file)) rows.set(error.file, { file: error.file, entry: null, errors: [] });
+    rows.get(error.file).errors.push(error);
+  }
+  return errors.length ? [...rows.values()].sort((a, b) => (a.file < b.file ? -1 : 1)) : [...rows.values()];
 }
 
-function matches(entry) {
+function matches({ file, entry, errors }) {
   const wanted = state.filter.trim().toLowerCase();
-  return !wanted || `${entry.name} ${entry.file} ${entry.comment ?? ""}`.toLowerCase().includes(wanted);
+  const text = `${file} ${entry?.name ?? errors[0].character ?? ""} ${entry?.comment ?? ""}`;
+  return !wanted || text.toLowerCase().includes(wanted);
 }
 
 function filter(event) {
@@ -53,7 +57,11 @@ function filter(event) {
   update();
 }
 
-function character(entry) {
+function rowView({ file, entry, errors }) {
+  return entry ? character(entry, errors) : brokenFile(file, errors);
+}
+
+function character(entry, errors) {
   const mark = state.marks.get(entry.name);
   const language = entry.metadata.language;
   return html`<li class="row">
@@ -63,7 +71,9 @@ function character(entry) {
       ${entry.good ? nothing : html`<span class="badge">hidden</span>`}
       ${typeof language === "string" ? html`<span class="badge">${language}</span>` : nothing}
       ${entry.comment ? html`<p class="quiet clip" dir="auto">${entry.comment}</p>` : nothing}
-      <p class="quiet small">${file(entry.file)} ${tools(entry)}</p>
+      <p class="quiet small">${fileLink(entry.file)} ${tools(entry)}</p>
+      ${errors.length ? html`<p class="problem">The file is broken; its last good version still serves.</p>` : nothing}
+      ${errors.map(errorView)}
     </div>
     <div class="do">
       <button class="main" @click=${() => talk(entry.name)}>Talk<span class="unseen"> to ${entry.name}</span></button>
@@ -82,16 +92,19 @@ function talk(name) {
   location.hash = "#/talk";
 }
 
-function brokenFile(error) {
-  const served = error.character && state.catalog.characters.some((entry) => entry.file === error.file);
-  return html`<li class="row broken">
+function brokenFile(file, errors) {
+  return html`<li class="row">
     <div class="what">
-      <strong dir="auto">${error.character ?? error.file}</strong> <span class="badge bad">broken</span>
-      <p class="problem" dir="auto">${error.error_type}: ${error.message}</p>
-      <p class="quiet small">${file(error.file, error.line)} · ${served ? "its last good version still serves" : "it does not serve"}</p>
-      ${error.line ? sourceLines(error) : nothing}
+      <strong dir="auto">${errors[0].character ?? file}</strong> <span class="badge bad">broken</span>
+      <span class="quiet small">does not serve</span>
+      ${errors.map(errorView)}
     </div>
   </li>`;
+}
+
+function errorView(error) {
+  return html`<p class="problem" dir="auto">${fileLink(error.file, error.line)} ${error.error_type}: ${error.message}</p>
+    ${error.line ? sourceLines(error) : nothing}`;
 }
 
 function sourceLines(error) {
@@ -110,7 +123,7 @@ function sourceLines(error) {
 }
 
 /** Show the path of a file, as a link to the editor if one was chosen. */
-function file(path, line = null) {
+function fileLink(path, line = null) {
   const shown = line ? `${path}:${line}` : path;
   const editor = localStorage.getItem("editor");
   if (!state.isAdmin || !editor || !isLocal()) return html`<code dir="auto">${shown}</code>`;
