@@ -7,12 +7,13 @@ import { charactersChanged } from "./talks.js";
 const HOUR = 360;
 let lastId = "";
 let run = 0;
-let complained = "";
+let denied = null; // the key that is no admin's
 
 /** Find out what the key allows, load everything, and follow the server from then on. */
 export async function start() {
   run += 1;
   lastId = "";
+  denied = null;
   await follow(run);
 }
 
@@ -35,18 +36,22 @@ async function follow(mine) {
 async function load() {
   state.health = await get("v1/health");
   await loadCatalog();
+  if (denied !== state.key) await loadForAdmin();
+  state.feed = state.isAdmin ? state.feed : "open";
+  update();
+}
+
+async function loadForAdmin() {
   try {
     [state.status, state.history] = await Promise.all([get("v1/characters/status"), get("v1/characters/reloads?limit=50")]);
     state.figures = (await get("v1/figures")).figures;
     state.isAdmin = true;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    if (state.key && state.key !== complained) notify(`This key lets you talk, but not administer: ${error.message}`);
-    complained = state.key;
+    if (state.key) notify(`This key lets you talk, but not administer: ${error.message}`);
+    denied = state.key;
     state.isAdmin = false;
   }
-  state.feed = state.isAdmin ? state.feed : "open";
-  update();
 }
 
 async function loadCatalog() {

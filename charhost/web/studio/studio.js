@@ -68,6 +68,7 @@ function keyForm() {
   return html`<main class="gate" id="main">
     <form @submit=${takeKey}>
       <h1><img src="studio/icon.svg" alt="" width="32" height="32"> charhost</h1>
+      <input type="text" autocomplete="username" value="charhost" aria-label="Name for the password manager" hidden>
       <label for="key">Key</label>
       <input id="key" type="password" autocomplete="current-password" required autofocus aria-describedby="key-help">
       <p id="key-help" class="quiet">The API key to talk, or the admin key. It is kept for this tab only.</p>
@@ -79,7 +80,7 @@ function keyForm() {
 
 function takeKey(event) {
   event.preventDefault();
-  state.key = event.target.querySelector("input").value.trim();
+  state.key = event.target.querySelector("#key").value.trim();
   sessionStorage.setItem("key", state.key);
   start();
 }

@@ -1,7 +1,7 @@
 // The conversations of this tab; they survive a reload of the page and of the characters.
 
 import { Talk } from "./talk.js";
-import { state, update } from "./store.js";
+import { update } from "./store.js";
 
 const STORE = "talks";
 export const talks = restore();
@@ -67,4 +67,3 @@ function restore() {
 }
 
 addEventListener("pagehide", save);
-export const isAdmin = () => state.isAdmin;
