@@ -20,12 +20,22 @@ MOST_PROMPT = 1_000_000
 
 
 class CharacterInstance:
-    """The `PromptGenerator` of one conversation; its methods run on threads, each call under a deadline."""
+    """The `PromptGenerator` of one conversation; its methods run on threads, each call under a deadline.
 
-    def __init__(self, character: Character, pool: WorkerPool, deadline: float) -> None:
+    *made* is called with its prompt, once that is made.
+    """
+
+    def __init__(
+        self,
+        character: Character,
+        pool: WorkerPool,
+        deadline: float,
+        made: Callable[[Character, str], None] = lambda character, prompt: None,
+    ) -> None:
         self.character = character
         self._pool = pool
         self._deadline = deadline
+        self._made = made
         self._making = asyncio.Lock()
         self._prompt: str | None = None
         self._generator: Any = None
@@ -40,6 +50,7 @@ class CharacterInstance:
         async with self._making:
             if self._prompt is None:
                 self._prompt = await self.ask(self._make_prompt, self._deadline)
+                self._made(self.character, self._prompt)
             return self._prompt
 
     async def ask(self, job: Callable[[], T], deadline: float) -> T:

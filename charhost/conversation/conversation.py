@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from charhost.character.character import Character
 from charhost.character.host_tools import Host
@@ -11,6 +11,7 @@ from charhost.character.instance import CharacterInstance
 from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.history import History
 from charhost.conversation.items import Item
+from charhost.conversation.prompt_history import PromptHistory
 from charhost.conversation.toolbox import Toolbox
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_input import TurnContext, TurnInput, TurnOptions
@@ -28,6 +29,7 @@ class Conversations:
     metrics: Metrics
     models: Models
     pool: WorkerPool
+    prompts: PromptHistory = field(default_factory=PromptHistory)
 
     def open(
         self,
@@ -46,7 +48,7 @@ class Conversations:
         return Conversation(self, character, front_door, host, conversation_id or new_id("conv"), history, instance)
 
     def instance(self, character: Character) -> CharacterInstance:
-        return CharacterInstance(character, self.pool, self.settings.prompt_deadline)
+        return CharacterInstance(character, self.pool, self.settings.prompt_deadline, self.prompts.record)
 
 
 @dataclass(eq=False)

@@ -61,6 +61,7 @@ class CharacterManager:
         self._published: ModuleSpace | None = None
         self._queue = ReloadQueue(self._run)
         self._listeners: list[Callable[[ReloadReport], None]] = []
+        self._begun_listeners: list[Callable[[Attempt], None]] = []
         metrics.builds_alive.set_function(lambda: self._loader.builds_alive)
         metrics.threads_stuck.set_function(lambda: pool.stuck)
 
@@ -76,9 +77,14 @@ class CharacterManager:
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
         """The files and folders of the current directory that were left out when it was last read."""
-        latest = self._loader.latest
-        disk = latest if latest and latest.directory == Path(self._current.directory) else self.applied
+        disk = self._latest
         return disk.omissions if disk else ()
+
+    def source(self, path: str) -> bytes | None:
+        """Return a file of the current directory, as it was when that was last read."""
+        disk = self._latest
+        found = disk.files.get(path) if disk else None
+        return found.data if found else None
 
     @property
     def left_running(self) -> tuple[LeftRunning, ...]:
@@ -98,9 +104,11 @@ class CharacterManager:
         self._metrics.character_metric_errors.inc(failed)
         return text
 
-    def listen(self, listener: Callable[[ReloadReport], None]) -> None:
-        """Call *listener* with the report of every reload, whatever its outcome."""
+    def listen(self, listener: Callable[[ReloadReport], None], begun: Callable[[Attempt], None] | None = None) -> None:
+        """Call *listener* with the report of every reload, whatever its outcome, and *begun* when one begins."""
         self._listeners.append(listener)
+        if begun is not None:
+            self._begun_listeners.append(begun)
 
     async def start(self) -> ReloadReport:
         """Load the first set: that of the start directory or, with `resume_set`, the last set of the run before.
@@ -160,6 +168,8 @@ class CharacterManager:
         if etags is not None and current.etag not in etags:
             raise RevisionMismatch(f'The current set is "{current.etag}", not the one in If-Match.')
         attempt.directory = self._resolve(request.directory)
+        for listener in self._begun_listeners:
+            listener(attempt)
         isolate = self._settings.check_isolated if request.check_isolated is None else request.check_isolated
         try:
             async with asyncio.timeout(self._settings.load_deadline):
@@ -172,6 +182,11 @@ class CharacterManager:
                 log.exception("a reload of the characters in %s failed unexpectedly", attempt.directory)
             await self._refuse(attempt, code, text)
         return await self._conclude(attempt, characters)
+
+    @property
+    def _latest(self) -> Snapshot | None:
+        latest = self._loader.latest
+        return latest if latest and latest.directory == Path(self._current.directory) else self.applied
 
     def _resolve(self, directory: str | None) -> str:
         if directory == "default":

@@ -34,10 +34,13 @@ from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from charhost.text import display
 from charhost.watch.watcher import Watcher
-from charhost.web import catalog, monitoring, reload
+from charhost.web import catalog, inspection, monitoring, reload
 from charhost.web.completions.handler import completions
 from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
 from charhost.web.docs.manual import Manual
+from charhost.web.events.feed import Feed
+from charhost.web.events.figures import FiguresOfLastHour
+from charhost.web.events.handler import events, figures, publishing
 from charhost.web.forks import give_up_in_children
 from charhost.web.keys import (
     API,
@@ -45,6 +48,8 @@ from charhost.web.keys import (
     CONTINUED,
     CONVERSATIONS,
     DISCONNECTED,
+    FEED,
+    FIGURES,
     GATE,
     MANAGER,
     MANUAL,
@@ -74,6 +79,7 @@ from charhost.web.security.origins import AllowedOrigins
 from charhost.web.security.tls import tls_context
 from charhost.web.sessions.sessions import Sessions
 from charhost.web.signals import signals
+from charhost.web.studio import handler as studio
 from charhost.web.watchdog import watchdog
 
 log = logging.getLogger("charhost.web")
@@ -82,7 +88,8 @@ log = logging.getLogger("charhost.web")
 _SHARE = 4
 
 _ROUTES = (
-    web.get("/", catalog.index),
+    web.get("/", studio.index),
+    web.get("/studio/{path:.+}", studio.file),
     web.get("/v1/characters", catalog.characters),
     web.post("/v1/characters/reload", reload.reload),
     web.post("/v1/characters/rollback", reload.rollback),
@@ -90,6 +97,9 @@ _ROUTES = (
     web.get("/v1/characters/reloads/{reload_id}", reload.attempt),
     web.post("/v1/characters/watch/resume", reload.resume_watch),
     web.get("/v1/characters/status", monitoring.status),
+    web.get("/v1/characters/source", inspection.source),
+    web.get("/v1/characters/{name:.+}/prompt", inspection.prompt),
+    web.post("/v1/characters/{name:.+}/tools/{tool:[^/]+}", inspection.call_tool),
     # Not the paths of POST: a GET of them is refused as such, whatever characters are called.
     web.get("/v1/characters/{name:(?!(?:reload|rollback|watch/resume)$).+}", catalog.character),
     web.get("/v1/voices", catalog.voices),
@@ -104,6 +114,8 @@ _ROUTES = (
     web.get("/v1/responses/{id}/input_items", responses.input_items),
     web.get("/v1/realtime", realtime),
     web.post("/v1/realtime/client_secrets", create_client_secret),
+    web.get("/v1/events", events),
+    web.get("/v1/figures", figures),
     web.get("/metrics", monitoring.metrics),
     web.get("/openapi.json", openapi),
     web.get("/docs", manual_index),
@@ -143,6 +155,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[MANAGER].listen(partial(_continue, app))
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
     app.cleanup_ctx.append(_models)
+    app.cleanup_ctx.append(publishing)
     app.cleanup_ctx.append(_first_load)
     app.cleanup_ctx.append(_watching)
     app.cleanup_ctx.append(app[READERS].run)
@@ -150,6 +163,8 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app.on_shutdown.append(_stop)
     app.add_routes(_ROUTES)
     app.router.register_resource(OtherSpellings(app.router))
+    app[FEED] = Feed()
+    app[FIGURES] = FiguresOfLastHour(app[METRICS])
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()
     return app
@@ -233,6 +248,7 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
 
 async def _stop(app: web.Application) -> None:
     await asyncio.gather(app[MANAGER].close(app[SETTINGS].shutdown_timeout), app[SESSIONS].close())
+    app[FEED].close()
     app[DISCONNECTED].close()  # the last sessions have just come, and are saved for the next server
 
 

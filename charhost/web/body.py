@@ -12,6 +12,9 @@ from charhost.text import FieldProblem, field_problems, quoted
 from charhost.web.keys import MEMORY
 from charhost.web.problems import Problem
 
+MOST_BODY_BYTES = 64 << 10
+BODY_DEADLINE = 10.0
+
 Request = TypeVar("Request", bound=BaseModel)
 
 
@@ -45,6 +48,12 @@ def take_memory(request: web.Request, size: int) -> None:
 def no_room() -> Problem:
     detail = "The server has no memory left for this request; try again later."
     return Problem(429, "rate_limit_exceeded", detail, headers={hdrs.RETRY_AFTER: "5"})
+
+
+async def json_body(request: web.Request, kind: type[Request]) -> Request:
+    """Read a small body; raises `InvalidRequest` for wrong fields, and `Problem`."""
+    expect_json(request)
+    return parsed(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE), kind)
 
 
 def expect_json(request: web.Request) -> None:

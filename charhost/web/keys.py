@@ -13,6 +13,8 @@ from charhost.resume.disconnected import DisconnectedSessions
 from charhost.settings import Settings
 from charhost.watch.watcher import Watcher
 from charhost.web.docs.manual import Manual
+from charhost.web.events.feed import Feed
+from charhost.web.events.figures import FiguresOfLastHour
 from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
 from charhost.web.readers import Readers
@@ -34,6 +36,8 @@ MODEL_OPTIONS = web.AppKey("model_options", ModelOptions)
 RESPONSES = web.AppKey("responses", Responses)
 BUDGET = web.AppKey("budget", MemoryBudget)
 READERS = web.AppKey("readers", Readers)
+FEED = web.AppKey("feed", Feed)
+FIGURES = web.AppKey("figures", FiguresOfLastHour)
 GATE = web.AppKey("gate", Gate)
 API = web.AppKey("api", Api)
 MANUAL = web.AppKey("manual", Manual)

@@ -50,9 +50,9 @@ async def with_authority(request: web.Request, handler: Handler) -> web.StreamRe
     authority = request[AUTHORITY] = request.app[GATE].authority(request)
     operation = operation_of(request.match_info.handler)
     needs = operation.needs if operation is not None else "open"
-    if needs == "admin" and (sent := request.raw_path.partition("?")[0]) != request.path:
+    if needs == "admin" and not _is_spelled_out(request):
         # Proxies wall the paths of admins off by their spelling.
-        raise Problem(404, "not_found", not_found(sent))
+        raise Problem(404, "not_found", not_found(request.raw_path.partition("?")[0]))
     if needs != "admin" and authority.host_refusal is not None:
         _log_refusal(request, authority.host_refusal)
         raise authority.host_refusal
@@ -72,6 +72,13 @@ def insist(request: web.Request, kind: KeyKind) -> None:
     elif authority.has_wrong_key:
         request.app[GATE].wrong_keys.count(kind, request.remote)
     raise refusal
+
+
+def _is_spelled_out(request: web.Request) -> bool:
+    """Return whether the fixed parts of the path were sent without escapes."""
+    resource = request.match_info.route.resource
+    path = re.sub(r"\\{\w+\\}", ".+", re.escape(resource.canonical)) if resource is not None else ""
+    return re.fullmatch(path, request.raw_path.partition("?")[0]) is not None
 
 
 def _log_refusal(request: web.Request, refusal: Problem) -> None:

@@ -4,7 +4,7 @@ from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
 from charhost.loading.character_metrics import END
-from charhost.web.keys import AUTHORITY, MANAGER, METRICS, MODELS, SESSIONS, WATCHER
+from charhost.web.keys import AUTHORITY, MANAGER, METRICS, MODELS, SESSIONS, SETTINGS, WATCHER
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import json_response
 from charhost.web.schemas import Health, InProgress, Status
@@ -31,6 +31,7 @@ def status_of(app: web.Application) -> Status:
         in_progress=InProgress(reload_id=running.reload_id, since=running.started_at) if running else None,
         watcher=watcher.status if watcher else None,
         generations=app[SESSIONS].by_generation(),
+        state_file=app[SETTINGS].state is not None,
         left_out=manager.left_out,
         left_running=manager.left_running,
     )

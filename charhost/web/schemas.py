@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.llm.model import ServerHabits
-from charhost.report import LeftOut, LeftRunning, PathText, ReloadReport, Serving, absent
+from charhost.report import Changes, LeftOut, LeftRunning, PathText, ReloadReport, Serving, Trigger, absent
 from charhost.watch.health import WatcherStatus
 
 
@@ -100,6 +100,21 @@ class InProgress(_ResponseModel):
     since: str
 
 
+class ReloadStarted(InProgress):
+    """A reload that has begun."""
+
+    trigger: Trigger
+    directory: PathText
+
+
+class CharactersChanged(_ResponseModel):
+    """A set that replaced another."""
+
+    generation: int
+    revision: str
+    changes: Changes
+
+
 class GenerationCount(_ResponseModel):
     """How many sessions are on one generation."""
 
@@ -116,6 +131,7 @@ class Status(_ResponseModel):
     in_progress: InProgress | None
     watcher: WatcherStatus | None = Field(description="Null without --watch.")
     generations: list[GenerationCount] = Field(description="Newest first.")
+    state_file: bool = Field(description="Whether history and conversations survive a restart (`--state`).")
     left_out: tuple[LeftOut, ...] = Field(description="Files and folders of the directory that are not read, and why.")
     left_running: tuple[LeftRunning, ...] = Field(
         description="Threads and tasks of characters that are no longer loaded, which do not end."

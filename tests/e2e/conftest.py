@@ -133,10 +133,10 @@ def packages() -> Path:
 class BlockingServer:
     """A `charhost serve` process of its own, with a directory of good files: Ada and Zoe."""
 
-    def __init__(self, home: Path, *options: str, before: Sequence[str] = ()) -> None:
+    def __init__(self, home: Path, *options: str, before: Sequence[str] = (), port: int | None = None) -> None:
         self.home = home
         self.directory = good_files(home / "good")
-        self.port = int(free_port())
+        self.port = port or int(free_port())
         command = [*before, sys.executable, "-m", "charhost", "serve", "--directory", str(self.directory)]
         with open(home / "log", "wb") as log:
             self.process = subprocess.Popen(
@@ -246,7 +246,7 @@ def wait_for(holds: Callable[[], bool]) -> None:
 
 
 def good_files(directory: Path) -> Path:
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)
     (directory / "ada.py").write_text(character("Ada"))
     (directory / "zoe.py").write_text(character("Zoe"))
     return directory

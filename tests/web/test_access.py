@@ -27,6 +27,7 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "GET /docs": ("all", 200, None),
     "GET /docs/api": ("all", 200, None),
     "GET /docs/{page}": ("all", 200, None),
+    "GET /studio/{path}": ("all", 200, None),
     "GET /v1/characters": ("chat", 200, None),
     "GET /v1/characters/{name}": ("chat", 200, None),
     "GET /v1/models": ("chat", 200, None),
@@ -40,13 +41,25 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/responses/{id}/cancel": ("chat", 404, "response_not_found"),
     "GET /v1/responses/{id}/input_items": ("chat", 404, "response_not_found"),
     "GET /v1/characters/status": ("admin", 200, None),
+    "GET /v1/characters/source": ("admin", 404, "file_not_found"),
+    "GET /v1/characters/{name}/prompt": ("admin", 200, None),
+    "POST /v1/characters/{name}/tools/{tool}": ("admin", 404, "tool_not_found"),
+    "GET /v1/events": ("admin", 200, None),
+    "GET /v1/figures": ("admin", 200, None),
     "GET /v1/characters/reloads": ("admin", 200, None),
     "GET /v1/characters/reloads/{reload_id}": ("admin", 404, "reload_not_found"),
     "POST /v1/characters/reload": ("admin", 400, "invalid_request"),
     "POST /v1/characters/rollback": ("admin", 400, "invalid_request"),
     "POST /v1/characters/watch/resume": ("admin", 409, "no_watcher"),
 }
-FILLED = {"{name}": "Ada", "{id}": "Ada", "{reload_id}": "x", "{page}": "style.css"}
+FILLED = {
+    "{name}": "Ada",
+    "{id}": "Ada",
+    "{reload_id}": "x",
+    "{page}": "style.css",
+    "{path}": "studio.css",
+    "{tool}": "x",
+}
 OF_OPENAI = (
     "/v1/models",
     "/v1/chat",
@@ -173,9 +186,9 @@ class Server:
             path = path.replace(name, value)
         headers = {"Content-Type": "application/json", **WAYS[way], **bearer(key)}
         async with self.session.request(method, self.urls[way].with_path(path), headers=headers) as answer:
+            if answer.status < 400:
+                return answer.status, None  # not read: one of the responses has no end
             text = await answer.text()
-        if answer.status < 400:
-            return answer.status, None
         secrets = (str(self.directory), "/tmp", ".py", "Traceback", *KEYS.values())
         assert [secret for secret in secrets if secret in text] == []
         assert answer.headers.get("WWW-Authenticate") == ("Bearer" if answer.status == 401 else None)
