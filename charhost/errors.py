@@ -29,6 +29,7 @@ CharhostError
     └── Stopping            the server is shutting down
 
 LoadTimeout                 injected into plugin code at its deadline
+└── ThreadsExhausted        plugin code was not run: too many threads are stuck, or none can be started
 """
 
 from __future__ import annotations
@@ -222,3 +223,7 @@ class LoadTimeout(BaseException):
     def __init__(self, message: str = "over its deadline", places: tuple[tuple[str, int], ...] = ()) -> None:
         super().__init__(message)
         self.places = places
+
+
+class ThreadsExhausted(LoadTimeout):
+    """Code was not run, because too many threads are stuck, at *places*, or none can be started."""

@@ -2,8 +2,11 @@
 
 JSON can contain a lone surrogate (JavaScript sends one when it cuts an emoji in two), UTF-8 cannot; both directions
 replace it by U+FFFD. The json module is not used, because a character file may have patched it.
+
+What others send is decoded only if it has few values: three bytes of JSON can become a hundred of Python's.
 """
 
+import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,22 +16,87 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 Json = dict[str, Any]
 
-_ESCAPED = re.compile(
-    rb"\\u[dD][89abAB][\da-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][\da-fA-F]{2})\\u[dD][c-fC-F][\da-fA-F]{2}"
+# Of `,`, `[` and `{` outside of strings: about the number of values.
+MOST_VALUES = 200_000
+
+_MARKS = (b",", b"[", b"{")
+_CHUNK = 256 << 10
+
+# Each begins with a literal, without which a search would take seconds for a long text.
+_ESCAPED = tuple(
+    re.compile(
+        rb"\\u%b(?:[89abAB][\da-fA-F]{2}(?!\\u[dD][c-fC-F])"
+        rb"|(?<!\\u[dD][89abAB][\da-fA-F]{2}\\u[dD])[c-fC-F][\da-fA-F]{2})" % letter
+    )
+    for letter in (b"d", b"D")
 )
+_MOST_MENDED = 8 << 20
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+class TooManyValues(ValueError):
+    """Raised for a JSON text of which little is too much."""
+
+    def __init__(self) -> None:
+        super().__init__(f"expected at most {MOST_VALUES:,} values, found more")
+
+
 def decoded(text: str | bytes, *, allow_nan: bool = False) -> Any:
-    """Return the value of a JSON text; raise `ValueError` if it is invalid."""
+    """Return the value of a JSON text; raise `ValueError` if it is invalid, `TooManyValues` if it is too large."""
+    if _may_be_too_large(text) and _is_too_large(text):
+        raise TooManyValues
+    return bounded(text, allow_nan=allow_nan)
+
+
+async def bound(text: str | bytes) -> None:
+    """Raise `TooManyValues` if a JSON text is too large to be decoded; a long one is looked at off the event loop."""
+    if _may_be_too_large(text) and await asyncio.to_thread(_is_too_large, text):
+        raise TooManyValues
+
+
+def bounded(text: str | bytes, *, allow_nan: bool = False) -> Any:
+    """Return the value of a JSON text that is known to be small enough; raise `ValueError` if it is invalid."""
     try:
         return from_json(text, allow_inf_nan=allow_nan)
-    except ValueError:
-        data = text.encode("utf-8", "replace") if isinstance(text, str) else text
-        mended = _ESCAPED.sub(rb"\\ufffd", data)
-        if mended == data:
+    except ValueError as e:
+        mended = _mended(text) if "hex escape" in str(e) else None
+        if mended is None:
             raise
         return from_json(mended, allow_inf_nan=allow_nan)
+
+
+def _may_be_too_large(text: str | bytes) -> bool:
+    """Count also the marks in strings, which is quick; most texts have few of them."""
+    if len(text) <= MOST_VALUES:
+        return False
+    counts = (text.count(mark.decode()) if isinstance(text, str) else text.count(mark) for mark in _MARKS)
+    return sum(counts) > MOST_VALUES
+
+
+def _is_too_large(text: str | bytes) -> bool:
+    """Count the marks outside of strings, in pieces between which other threads can run."""
+    data = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    values, in_string, escaped = 0, False, False
+    for start in range(0, len(data), _CHUNK):
+        chunk = data[start + escaped : start + _CHUNK].replace(b"\\\\", b"")
+        escaped = chunk.endswith(b"\\")
+        parts = chunk.replace(b'\\"', b"").split(b'"')
+        outside = b"".join(parts[in_string::2])
+        values += sum(map(outside.count, _MARKS))
+        if values > MOST_VALUES:
+            return True
+        in_string ^= len(parts) % 2 == 0
+    return False
+
+
+def _mended(text: str | bytes) -> bytes | None:
+    """Return a text without lone surrogates; None if it is too long to look for them."""
+    if len(text) > _MOST_MENDED:
+        return None
+    data = text.encode("utf-8", "replace") if isinstance(text, str) else text
+    for escaped in _ESCAPED:
+        data = escaped.sub(rb"\\ufffd", data)
+    return data
 
 
 def integer(value: object) -> object:

@@ -64,6 +64,11 @@ class Metrics:
     sessions_resume_refused: Counter = _counter("Resume attempts for unknown or expired sessions.")
     sessions_parked: Gauge = _gauge("Disconnected sessions that can be resumed.")
 
+    readers_cut: Counter = _counter("Connections whose client took none of the data that waited for it.")
+    memory_budget_bytes: Gauge = _gauge("Bytes that everything held for clients may take together.")
+    memory_held_bytes: Gauge = _gauge("Bytes that are held for clients, by kind.", "kind")
+    memory_refused: Counter = _counter("Requests and events that did not fit into the budget, by kind.", "kind")
+    memory_given_up: Counter = _counter("Things kept for absent clients that were dropped to make room.", "kind")
     auth_failures: Counter = _counter("Wrong keys, by the kind of key needed.", "kind")
     turns: Counter = _counter("Responses by interface and outcome.", "front_door", "outcome")
     time_to_first_token: Histogram = _seconds("Time from the request for a response to its first token.")

@@ -55,6 +55,14 @@ class LeftOut(Frozen):
     reason: str
 
 
+class LeftRunning(Frozen):
+    """A thread that a version of a file started and that runs although the version has ended, or a task in it."""
+
+    file: PathText = Field(description="Relative to the directory.")
+    kind: Literal["thread", "task"]
+    name: str
+
+
 class Changes(Frozen):
     """The differences between two sets, by name of character."""
 

@@ -1,16 +1,20 @@
 """`scripts/docs`: write the tables of README.md and docs/ from the code, or check that they are up to date."""
 
 import argparse
+import json
 import re
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client import Metric
+from pydantic import BaseModel
 
 from charhost.cli import app as cli
 from charhost.errors import ReloadCode
+from charhost.jsontext import Json
 from charhost.metrics import Metrics
+from charhost.reload.request import ReloadRequest, RollbackRequest
 from charhost.settings import Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
 from charhost.web.openapi import operation_of
@@ -69,13 +73,31 @@ def refusals() -> str:
     return _table(("status", "`code`", "meaning"), ((str(c.status), f"`{c}`", c.meaning) for c in codes))
 
 
+def reload_fields() -> str:
+    return fields("field of the request", ReloadRequest)
+
+
+def rollback_fields() -> str:
+    return fields("field of the rollback", RollbackRequest)
+
+
+def fields(title: str, model: type[BaseModel]) -> str:
+    """Return the table of the fields of a request."""
+    schemas = model.model_json_schema()["properties"].items()
+    rows = ((f"`{name}`", _values(f), f"`{json.dumps(f['default'])}`", f["description"]) for name, f in schemas)
+    return _table((title, "value", "default", "meaning"), rows)
+
+
 def commands() -> str:
     callbacks = (command.callback for command in cli.registered_commands if command.callback is not None)
     sentences = ((c.__name__, re.split(r"\. |\.?\n\n|\.$", c.__doc__ or "")[0]) for c in callbacks)
     return _table(("command", "effect"), ((f"`charhost {name}`", _lowered(text)) for name, text in sentences))
 
 
-TABLES = {table.__name__: table for table in (settings, metrics, endpoints, refusals, commands)}
+TABLES = {
+    table.__name__: table
+    for table in (settings, metrics, endpoints, refusals, reload_fields, rollback_fields, commands)
+}
 
 
 def _setting(name: str) -> tuple[str, str, str, str]:
@@ -90,6 +112,12 @@ def _metric(metric: Metric) -> tuple[str, str, str]:
     name = metric.name + ("_total" if metric.type == "counter" else "")
     old = _OLD_NAMES.get(metric.name)
     return f"`{name}`", f"`{old}`" if old else "", metric.documentation
+
+
+def _values(field: Json) -> str:
+    """Return the permitted values of a field, or its type; null can only be its default."""
+    kind = next(kind for kind in field.get("anyOf", [field]) if kind["type"] != "null")
+    return ", ".join(f'`"{value}"`' for value in kind["enum"]) if "enum" in kind else str(kind["type"])
 
 
 def _table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

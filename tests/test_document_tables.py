@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from pydantic import BaseModel, Field
 
 from charhost.errors import DirectoryError, NotAttempted
 from scripts import document_tables
@@ -54,3 +56,16 @@ def test_every_table_stands_on_a_page(table: str) -> None:
 def test_every_code_of_a_refusal_is_explained(error: type[DirectoryError | NotAttempted]) -> None:
     """The table of statuses has the code of each refusal."""
     assert f"`{error.code}`" in read("reloading")
+
+
+def test_a_row_of_a_request_has_values_default_and_meaning() -> None:
+    """A field has its permitted values or its type, its default as JSON and its description; null is only a default."""
+
+    class Body(BaseModel):
+        mode: Literal["all", "new"] | None = Field(None, description="The mode.")
+        dry: bool = Field(False, description="Change nothing.")
+
+    assert document_tables.fields("field", Body).splitlines()[2:] == [
+        '| `mode` | `"all"`, `"new"` | `null` | The mode. |',
+        "| `dry` | boolean | `false` | Change nothing. |",
+    ]

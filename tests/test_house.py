@@ -34,6 +34,7 @@ ORDER = (
     "llm",
     "loading",
     "character",
+    "memory",
 )
 GROUND = {"errors", "fault_log", "report", "settings", "metrics", "text", "jsontext", "ids", "__init__", "__main__"}
 READERS = {"charhost.settings.settings", "charhost.settings.environment"}

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from charhost.jsontext import decoded, encoded, integer
+from charhost.jsontext import MOST_VALUES, TooManyValues, bound, decoded, encoded, integer
 
 
 @pytest.mark.parametrize("text", ['{"a": "b"}', b'{"a": "b"}'])
@@ -59,6 +59,43 @@ def test_nan_is_written_as_null() -> None:
 def test_frozen_data_is_written() -> None:
     """A mapping that is no dict is written as an object."""
     assert encoded(MappingProxyType({"a": 1})) == b'{"a":1}'
+
+
+@pytest.mark.parametrize("value", ["[],", "{},", '{"a":1},', '"",', "1,", '[""],'])
+@pytest.mark.parametrize("kind", [str, bytes])
+async def test_many_values_are_refused(value: str, kind: type) -> None:
+    """A text with more values than the limit is refused before they are made, whatever they are."""
+    text = "[" + value * (MOST_VALUES + 1) + "0]"
+    given = text if kind is str else text.encode()
+    with pytest.raises(TooManyValues, match="expected at most 200,000 values, found more"):
+        decoded(given)
+    with pytest.raises(TooManyValues):
+        await bound(given)
+
+
+async def test_as_many_values_as_the_limit() -> None:
+    """A text with just as many values is decoded."""
+    text = "[" + "1," * (MOST_VALUES - 1) + "1]"
+    await bound(text)
+    assert len(decoded(text)) == MOST_VALUES
+
+
+@pytest.mark.parametrize("shift", range(6))
+@pytest.mark.parametrize("unit", [",[{", '\\",', "\\\\,", '\\\\\\",', "[é,", '\\u0022,\\"'])
+async def test_marks_in_strings_do_not_count(unit: str, shift: int) -> None:
+    """A table in a message has any number of commas, with quotation marks and backslashes, wherever it is cut."""
+    text = '[1,"' + "x" * shift + unit * 250_000 + '",2]'
+    await bound(text.encode())
+    assert len(decoded(text)) == 3
+
+
+@pytest.mark.parametrize("shift", range(6))
+@pytest.mark.parametrize("unit", ['"\\"",', '"\\\\",', '"\\\\\\"",', '"",', '"\\u0022",'])
+async def test_marks_behind_strings_count(unit: str, shift: int) -> None:
+    """A quotation mark in a string does not end it, and one behind two backslashes does, wherever it is cut."""
+    text = "[" + " " * shift + unit * (MOST_VALUES + 1) + "0]"
+    with pytest.raises(TooManyValues):
+        await bound(text)
 
 
 def test_what_is_no_data_is_refused() -> None:

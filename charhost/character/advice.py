@@ -1,4 +1,4 @@
-"""What an author can do about errors that a character file meets because it is no script."""
+"""Advice for authors about errors that a character file meets because it is no script."""
 
 import sys
 from collections.abc import Container

@@ -17,10 +17,18 @@ from charhost.settings import Habit
 class LoadedModules:
     """The modules of one build, which stay loaded as long as a character of the build holds this object."""
 
+    def take(self) -> None:
+        """Note that the character serves."""
+
     @property
     def helpers(self) -> Container[str]:
         """The names that its files can import, relative to the directory."""
         return ()
+
+
+def version_of(location: str, fingerprint: str) -> str:
+    """Return a name for the code of one version of a file, as the owner of the threads that run it."""
+    return f"{location} {fingerprint}"
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -46,6 +54,10 @@ class Character:
     fingerprint: str
     generation: int
     modules: LoadedModules = field(repr=False)
+
+    @property
+    def version(self) -> str:
+        return version_of(self.location, self.fingerprint)
 
     @property
     def is_good(self) -> bool:

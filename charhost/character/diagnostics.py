@@ -7,13 +7,25 @@ from contextlib import suppress
 from typing import Any, TypeGuard
 
 from charhost.character.advice import advise
-from charhost.errors import CharacterError, DuplicateName, LoadTimeout, ValidationError
+from charhost.errors import CharacterError, DuplicateName, LoadTimeout, ThreadsExhausted, ValidationError
 from charhost.report import FileError
 from charhost.text import display, public
 
 _MOST_MESSAGE = 2_000
 _MOST_TRACEBACK = 8_000
 _MOST_READ = 4 * _MOST_TRACEBACK
+
+# Each before its base.
+_LABELS = (
+    ValidationError,
+    DuplicateName,
+    CharacterError,
+    SyntaxError,
+    ImportError,
+    OSError,
+    ThreadsExhausted,
+    LoadTimeout,
+)
 
 
 class HelperFailed(ImportError):
@@ -72,7 +84,7 @@ def _places(error: BaseException) -> Iterator[tuple[str, int]]:
 
 def _label(error: BaseException) -> str:
     """Return the `error_type`, a label of a metric and therefore bounded."""
-    for kind in (ValidationError, DuplicateName, CharacterError, SyntaxError, ImportError, OSError, LoadTimeout):
+    for kind in _LABELS:
         if _is(error, kind):
             return kind.__name__
     name = _name(error)

@@ -1,13 +1,14 @@
 import asyncio
-import inspect
 import logging
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from charhost.character.calls import called
 from charhost.character.character import Character
 from charhost.character.diagnostics import explain
 from charhost.character.worker_pool import WorkerPool
-from charhost.errors import PluginFailed
+from charhost.errors import LoadTimeout, PluginFailed
+from charhost.memory.weight import weigh
 from charhost.report import FileError
 from charhost.text import display
 
@@ -19,34 +20,46 @@ MOST_PROMPT = 1_000_000
 
 
 class CharacterInstance:
-    """The `PromptGenerator` of one conversation; its methods run on threads, each call under a deadline."""
+    """The `PromptGenerator` of one conversation; its methods run on threads, each call under a deadline.
 
-    def __init__(self, character: Character, pool: WorkerPool, deadline: float) -> None:
+    *made* is called with its prompt, once that is made.
+    """
+
+    def __init__(
+        self,
+        character: Character,
+        pool: WorkerPool,
+        deadline: float,
+        made: Callable[[Character, str], None] = lambda character, prompt: None,
+    ) -> None:
         self.character = character
         self._pool = pool
         self._deadline = deadline
+        self._made = made
         self._making = asyncio.Lock()
         self._prompt: str | None = None
         self._generator: Any = None
 
     @property
     def weight(self) -> int:
-        """The characters of its prompt in memory."""
-        return len(self._prompt or "")
+        """The bytes of its prompt in memory."""
+        return weigh(self._prompt)
 
     async def prompt(self) -> str:
         """Return the system prompt, made on the first call; raise `PluginFailed`."""
         async with self._making:
             if self._prompt is None:
                 self._prompt = await self.ask(self._make_prompt, self._deadline)
+                self._made(self.character, self._prompt)
             return self._prompt
 
     async def ask(self, job: Callable[[], T], deadline: float) -> T:
         """Run code of the character's file; raise `PluginFailed` for each of its exceptions."""
-        outcome: T | FileError | BaseException
-        (outcome,) = await self._pool.run_all([lambda: self._explained(job)], deadline)
-        if isinstance(outcome, BaseException):  # past the deadline
-            outcome = self._explain(outcome)
+        outcome: T | FileError
+        try:
+            outcome = await self._pool.run(lambda: self._explained(job), deadline, self.character.version)
+        except LoadTimeout as e:
+            outcome = self._explain(e)
         if isinstance(outcome, FileError):
             log.warning("character %s failed: %s\n%s", self.character.name, outcome, outcome.traceback or "")
             raise PluginFailed(outcome)
@@ -74,9 +87,7 @@ class CharacterInstance:
         return prompt
 
     def _call(self, method: str, *arguments: Any, deadline: float) -> str:
-        value = getattr(self._instance(), method)(*arguments)
-        if inspect.isawaitable(value):  # in an event loop of its own, so that it cannot block the server's
-            value = asyncio.run(_awaited(value, deadline))
+        value = called(getattr(self._instance(), method), *arguments, deadline=deadline)
         if not isinstance(value, str):
             raise TypeError(f"{method} returned a value of type {type(value).__name__}: expected a str")
         # A copy, because it may be of a subclass, with escapes for lone surrogates, which UTF-8 cannot encode.
@@ -86,9 +97,3 @@ class CharacterInstance:
         if self._generator is None:
             self._generator = self.character.prompt_generator(self.character.instructions)
         return self._generator
-
-
-async def _awaited(value: Any, deadline: float) -> Any:
-    # Nothing can be injected into a thread whose event loop sleeps; a little later it has to end by itself.
-    async with asyncio.timeout(deadline + 1):
-        return await value

@@ -16,6 +16,11 @@ def constructable(owner: type[Any]) -> bool:
     return _accepts(owner, 1, unknown=False)
 
 
+def callable_alone(function: Any) -> bool:
+    """Return whether *function* can be called without arguments."""
+    return callable(function) and _accepts(function, 0)
+
+
 def attribute(owner: type[Any], name: str) -> Any:
     """Return an attribute of a class as it was written, without binding it."""
     return next((vars(base)[name] for base in type.mro(owner) if name in vars(base)), MISSING)

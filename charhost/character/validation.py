@@ -1,24 +1,26 @@
 """The checks that make a character of a module."""
 
+import logging
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 from types import ModuleType
 from typing import Any, TypeVar
 
-from jsonschema import Draft202012Validator, SchemaError
-from jsonschema.validators import validator_for
 from pydantic import ValidationError as SchemaMismatch
 from pydantic_core import from_json, to_json
 
 from charhost.character.character import Character, LoadedModules, ModelChoice, normal
 from charhost.character.host_tools import HOST_TOOLS
-from charhost.character.signatures import MISSING, attribute, callable_with, constructable
+from charhost.character.signatures import MISSING, attribute, callable_alone, callable_with, constructable
 from charhost.character.static import line_of
+from charhost.character.tool_schema import mistakes, unenforced
 from charhost.errors import ValidationError
 from charhost.text import FieldProblem, field_problems
 
 T = TypeVar("T")
+
+log = logging.getLogger("charhost.reload")
 
 MOST_NAME = 200
 
@@ -41,6 +43,7 @@ def character_in(
     Runs code of the module (properties, metaclasses), so it belongs under the deadline of the module's import.
     """
     checks = _Checks(module)
+    checks.on_unload()
     made = Character(
         name=checks.name(),
         file=file,
@@ -60,6 +63,8 @@ def character_in(
     if checks.problems:
         line = next(filter(None, (line_of(source(), where) for where, _ in checks.problems)), None)
         raise ValidationError("; ".join(text for _, text in checks.problems), line, made.name or None)
+    for part in _unenforced(to_json(made.tools)):
+        log.warning("%s:%d: TOOLS%s, so it is not enforced", file, line_of(source(), "TOOLS") or 1, part)
     return made
 
 
@@ -161,6 +166,13 @@ class _Checks:
             return ()
         return tuple(self._json("GREETING", greetings, fallback=None) or ())
 
+    def on_unload(self) -> None:
+        value = self._get("on_unload", None)
+        if value is not None and not callable(value):
+            self._wrong("on_unload", value, "expected def on_unload()")
+        elif value is not None and not callable_alone(value):
+            self._note("on_unload", "cannot be called without arguments: expected def on_unload()")
+
     def _get(self, attribute: str, default: Any = MISSING) -> Any:
         return getattr(self._module, attribute, default)
 
@@ -244,7 +256,15 @@ def _function_problems(function: dict[str, Any]) -> Iterator[str]:
     if not isinstance(parameters, dict) or parameters.get("type") != "object":
         yield 'has parameters that are no JSON Schema of type "object"'
         return
-    try:
-        validator_for(parameters, default=Draft202012Validator).check_schema(parameters)
-    except SchemaError as e:
-        yield f"has parameters that are no valid JSON Schema: {e.message} (at {e.json_path})"
+    yield from mistakes(parameters)
+
+
+@lru_cache(maxsize=1024)
+def _unenforced(tools: bytes) -> tuple[str, ...]:
+    """Return the parts of valid tool definitions, given as JSON, that cannot be enforced."""
+    functions = [tool["function"] for tool in from_json(tools)]
+    return tuple(
+        f"[{index}]: {part}"
+        for index, function in enumerate(functions)
+        for part in unenforced(function.get("parameters", {}))
+    )

@@ -13,11 +13,13 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
-from charhost.errors import LoadTimeout
+from charhost.character.periodic_yield import PeriodicYield
+from charhost.errors import LoadTimeout, ThreadsExhausted
 
 T = TypeVar("T")
 Job = Callable[[], Any]
@@ -27,12 +29,25 @@ Job = Callable[[], Any]
 GROW_AFTER = 0.05
 MOST_THREADS = 32
 
+# Threads that run a job, or are stuck in one. While all of them run, a job waits; it is refused once all are stuck.
+MOST_OF_OWNER = 8
+MOST_IN_ALL = 64
+
+# Seconds of trying to start a thread, until the jobs that wait for one fail.
+_PATIENCE = 1.0
+
 
 class WorkerPool:
-    """The threads that run plugin code, as long as the application lives; past a deadline they are interrupted."""
+    """The threads that run plugin code, as long as the application lives; past a deadline they are interrupted.
+
+    The owner of a job is the code that it runs, such as one version of a character: code that blocks has a few of the
+    threads, and the rest goes on.
+    """
 
     def __init__(self) -> None:
+        self._working: set[_Worker] = set()
         self._abandoned: list[_Worker] = []
+        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._reaper: threading.Thread | None = None
         self._lock = threading.Lock()
 
@@ -40,30 +55,72 @@ class WorkerPool:
     def stuck(self) -> int:
         """How many threads are past their deadline and do not end: they are blocked outside Python code."""
         with self._lock:
-            return sum(worker.is_alive() for worker in self._abandoned)
+            return len(_late(self._abandoned))
 
-    async def run(self, job: Callable[[], T], deadline: float, *, interrupt: bool = True) -> T:
+    @property
+    def has_room(self) -> bool:
+        """Return whether one more thread would begin a job, or refuse it."""
+        with self._lock:
+            return len(_late(self._abandoned)) >= MOST_IN_ALL or len(self._threads()) < MOST_IN_ALL
+
+    async def run(self, job: Callable[[], T], deadline: float, owner: str = "", *, interrupt: bool = True) -> T:
         """Run one job and return its result; raise its error, or `LoadTimeout` after *deadline* seconds.
 
         Without *interrupt* nothing is injected into it then: for code of charhost's own, which holds files open.
         """
         outcome: T | BaseException
-        (outcome,) = await _Batch(self, [job], deadline, interrupt).outcomes()
-        if isinstance(outcome, BaseException):
-            raise outcome
-        return outcome
+        async with self._turns.setdefault(owner, asyncio.Semaphore(MOST_OF_OWNER if owner else MOST_IN_ALL)):
+            (outcome,) = await _Batch(self, [job], [owner], deadline, interrupt).outcomes()
+        try:
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return outcome
+        finally:
+            del outcome  # else the error, which has this frame, would hold itself and the frames of all callers
 
-    async def run_all(self, jobs: Sequence[Job], deadline: float) -> list[Any]:
-        """Run *jobs* in order; an error of a job, such as `LoadTimeout`, is its result."""
-        return await _Batch(self, jobs, deadline, True).outcomes()
+    async def run_all(self, jobs: Sequence[Job], deadline: float, owners: Sequence[str] = ()) -> list[Any]:
+        """Run *jobs* of *owners* in order; an error of a job, such as `LoadTimeout`, is its result."""
+        return await _Batch(self, jobs, owners or [""] * len(jobs), deadline, True).outcomes()
+
+    def admit(self, worker: _Worker, owner: str) -> bool:
+        """Return whether a thread may begin a job of *owner* now; raise `ThreadsExhausted` if no other may either."""
+        with self._lock:
+            threads = self._threads()
+            of_owner = [one for one in threads if one.owner == owner] if owner else []
+            if len(late := _late(of_owner)) >= MOST_OF_OWNER:
+                raise ThreadsExhausted(f"not run: {len(late)} earlier calls {_ENDLESS}", late[0].places())
+            if len(late := _late(threads)) >= MOST_IN_ALL:
+                raise ThreadsExhausted(f"not run: {len(late)} calls of other code {_ENDLESS}")
+            has_room = len(threads) < MOST_IN_ALL and len(of_owner) < MOST_OF_OWNER
+            if has_room:
+                worker.owner = owner
+                self._working.add(worker)
+            return has_room
+
+    def release(self, worker: _Worker) -> None:
+        """Note that a thread has ended its job."""
+        with self._lock:
+            self._working.discard(worker)
 
     def abandon(self, worker: _Worker) -> None:
         """End a thread that is over its deadline, as soon as it runs Python code."""
         with self._lock:
+            self._working.discard(worker)
             self._abandoned = [*self._abandoned, worker]
-            if self._reaper is None or not self._reaper.is_alive():
+        self._start_reaper()
+
+    def _threads(self) -> list[_Worker]:
+        """Return the threads that run a job, or do not end after one."""
+        return [*self._working, *(worker for worker in self._abandoned if worker.is_alive())]
+
+    def _start_reaper(self) -> None:
+        with self._lock:
+            if self._abandoned and (self._reaper is None or not self._reaper.is_alive()):
                 self._reaper = threading.Thread(target=self._reap, name="charhost-reaper", daemon=True)
-                self._reaper.start()
+                try:
+                    self._reaper.start()
+                except RuntimeError:  # no more threads can be started now
+                    asyncio.get_running_loop().call_later(_PATIENCE, self._start_reaper)
 
     def _reap(self) -> None:
         # Again and again: a loop round `except BaseException` survives one exception, but not each of them.
@@ -80,33 +137,23 @@ class WorkerPool:
             pause = min(1.0, pause * 1.2)
 
 
-class PeriodicYield:
-    """Lets other threads have the interpreter lock, often enough for the event loop, and not more often."""
-
-    # A pause costs about 0.1 ms whatever its length; without one the lock changes hands every 5 ms.
-    _INTERVAL = 0.001
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def step(self) -> None:
-        """Pause if the last pause is long enough ago; call it between pieces of work."""
-        if time.monotonic() - self._last > self._INTERVAL:
-            time.sleep(0)
-            self._last = time.monotonic()
+_ENDLESS = "have not ended since their deadlines: mend what blocks them, and restart the server"
 
 
 class _Batch:
-    def __init__(self, pool: WorkerPool, jobs: Sequence[Job], deadline: float, interrupt: bool) -> None:
+    def __init__(
+        self, pool: WorkerPool, jobs: Sequence[Job], owners: Sequence[str], deadline: float, interrupt: bool
+    ) -> None:
         self._pool = pool
         self._interrupt = interrupt
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
         self._count = len(jobs)
-        self.waiting = deque(enumerate(jobs))
+        self._waiting = deque(enumerate(zip(jobs, owners, strict=True)))
         self._outcomes: dict[int, Any] = {}
         self._finished = asyncio.Event()
         self._workers: list[_Worker] = []
+        self._failing_since: float | None = None
 
     async def outcomes(self) -> list[Any]:
         """Wait for all jobs; jobs that still run when the caller is cancelled are given up."""
@@ -117,8 +164,23 @@ class _Batch:
             return [self._outcomes[index] for index in range(self._count)]
         finally:
             self._tick_handle.cancel()
-            self.waiting.clear()
+            self._waiting.clear()
             self._abandon(longer_than=0)
+            # A thread that is stuck refers to this object for as long as it lives.
+            self._workers.clear()
+            self._outcomes.clear()
+
+    def take(self, worker: _Worker) -> tuple[int, Job] | None:
+        """Return the next job that the thread may begin, with its index; called by the workers."""
+        for _ in range(len(self._waiting)):
+            index, (job, owner) = self._waiting.popleft()
+            try:
+                if self._pool.admit(worker, owner):
+                    return index, job
+                self._waiting.append((index, (job, owner)))
+            except ThreadsExhausted as e:
+                self.deliver(index, e)
+        return None
 
     def deliver(self, index: int, outcome: Any) -> None:
         """Accept an outcome; called by the workers. The event loop is woken once, by the last of them."""
@@ -130,11 +192,28 @@ class _Batch:
     def _tick(self) -> None:
         self._abandon(longer_than=self._deadline)
         self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.abandoned]
-        has_room = len(self._workers) < MOST_THREADS
-        if self.waiting and has_room and all(w.busy_for() > GROW_AFTER for w in self._workers):
-            self._workers.append(_Worker(self, self._interrupt))
-            self._workers[-1].start()
+        has_room = len(self._workers) < MOST_THREADS and self._pool.has_room
+        if self._waiting and has_room and all(w.busy_for() > GROW_AFTER for w in self._workers):
+            self._start()
         self._tick_handle = self._loop.call_later(GROW_AFTER / 2, self._tick)
+
+    def _start(self) -> None:
+        worker = _Worker(self._pool, self, self._deadline, self._interrupt)
+        try:
+            worker.start()
+        except RuntimeError as e:
+            self._fail(e)
+        else:
+            self._workers.append(worker)
+            self._failing_since = None
+
+    def _fail(self, error: RuntimeError) -> None:
+        now = time.monotonic()
+        self._failing_since = self._failing_since or now
+        if not self._workers and now - self._failing_since > _PATIENCE:
+            text = f"not run: {error}; raise the limit of processes (ulimit -u, TasksMax=, pids.max) or of memory"
+            while self._waiting:
+                self.deliver(self._waiting.popleft()[0], ThreadsExhausted(text))
 
     def _abandon(self, longer_than: float) -> None:
         for worker in self._workers:
@@ -145,9 +224,12 @@ class _Batch:
 
 
 class _Worker(threading.Thread):
-    def __init__(self, batch: _Batch, interrupt: bool) -> None:
+    def __init__(self, pool: WorkerPool, batch: _Batch, deadline: float, interrupt: bool) -> None:
         super().__init__(name="charhost-loader", daemon=True)
+        self.owner = ""
+        self._pool = pool
         self._batch = batch
+        self._deadline = deadline
         self._interrupt = interrupt
         self._guard = threading.Lock()
         self._job: int | None = None
@@ -164,6 +246,9 @@ class _Worker(threading.Thread):
 
     def busy_for(self) -> float:
         return time.monotonic() - self._since
+
+    def is_late(self) -> bool:
+        return self.busy_for() > self._deadline and self.is_alive()
 
     def places(self) -> tuple[tuple[str, int], ...]:
         """Return the file name and line of each frame the thread is in, innermost first."""
@@ -194,8 +279,7 @@ class _Worker(threading.Thread):
     def _take(self) -> tuple[int, Job] | None:
         # Under the guard: `abandon_if_running` sees each job that was taken.
         with self._guard, suppress(IndexError):
-            if not self.abandoned:
-                job = self._batch.waiting.popleft()
+            if not self.abandoned and (job := self._batch.take(self)) is not None:
                 self._job, self._since = job[0], time.monotonic()
                 return job
         return None
@@ -208,6 +292,15 @@ class _Worker(threading.Thread):
         # Under the guard, a job is either delivered or over its deadline, never both; and an exception is only
         # injected into a thread that will not take another job.
         with self._guard:
-            if not self.abandoned:
+            if self.abandoned:  # the job and its outcome may have finalizers, which must not be interrupted
+                self._finished = True
+            else:
                 self._job = None
+                self._pool.release(self)
                 self._batch.deliver(index, outcome)
+        del outcome  # an error has this frame
+
+
+def _late(workers: Iterable[_Worker]) -> list[_Worker]:
+    # A job whose caller has gone may go on until its deadline.
+    return [worker for worker in workers if worker.is_late()]

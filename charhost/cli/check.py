@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel
 
 from charhost.cli.client_options import configured
-from charhost.cli.output import error_line, left_out_lines, mark, say, say_json, show_table
+from charhost.cli.output import error_line, left_out_lines, mark, print_json, print_line, show_table
 from charhost.errors import DirectoryError
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.report import FileError, LeftOut, PathText
@@ -35,7 +35,7 @@ def check(
 
     report = completed(_checked(configured(directory=directory)))
     if as_json:
-        say_json(report.model_dump_json(indent=2))
+        print_json(report.model_dump_json(indent=2))
     else:
         _show(report)
     raise typer.Exit(0 if report.success else 1)
@@ -141,9 +141,9 @@ def _show(report: CheckReport) -> None:
             for c in report.characters
         ]
         show_table(("file", "character", "prompt", "tools"), rows)
-        say("")
+        print_line("")
     for error in report.errors:
-        say(error_line(error.model_dump()))
+        print_line(error_line(error.model_dump()))
     for line in left_out_lines(report.model_dump()):
-        say(f"left out: {line}")
-    say(f"{mark(report.success)} {one_line(report.message)} ({report.load_duration:.2f} s)")
+        print_line(f"left out: {line}")
+    print_line(f"{mark(report.success)} {one_line(report.message)} ({report.load_duration:.2f} s)")

@@ -11,7 +11,7 @@ import aiohttp
 import typer
 
 from charhost.cli.client_options import configured
-from charhost.cli.output import complain, error_line, say_json
+from charhost.cli.output import error_line, print_error, print_json
 from charhost.errors import ReloadCode
 from charhost.jsontext import Json
 from charhost.text import one_line
@@ -88,16 +88,16 @@ def perform(request: Request, *, as_json: bool, fits: Callable[[Json], bool], sh
         document = _object_in(body)
         status = _exit_status(response.status, document or {}, fits)
         if as_json and document is not None:
-            say_json(body.decode())
+            print_json(body.decode())
         elif document is not None and status is Exit.DONE:
             show(document)
         if status is not Exit.DONE:
-            complain(_refusal(request.url + request.path, response, document))
+            print_error(_refusal(request.url + request.path, response, document))
     except CommandFailed as e:
-        complain(one_line(e))
+        print_error(one_line(e))
         status = e.status
     except KeyboardInterrupt:
-        complain("Interrupted; the server may still perform the request.")
+        print_error("Interrupted; the server may still perform the request.")
         status = Exit.INTERRUPTED
     raise typer.Exit(status)
 

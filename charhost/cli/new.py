@@ -11,7 +11,7 @@ from charhost.character.character import normal
 from charhost.character.validation import MOST_NAME
 from charhost.cli.client_options import configured
 from charhost.cli.names import stem_of, written_names
-from charhost.cli.output import complain, mark, say
+from charhost.cli.output import mark, print_error, print_line
 from charhost.errors import DirectoryError, DirectoryNotFound
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.settings import Settings
@@ -78,10 +78,10 @@ def new(
         literals = {"name": name, "voice": f"voices/{file.stem}.wav"}
         _write(file, TEMPLATE.format(**{key: json.dumps(text, ensure_ascii=False) for key, text in literals.items()}))
     except (DirectoryError, OSError) as e:
-        complain(one_line(e))
+        print_error(one_line(e))
         raise typer.Exit(1) from e
-    say(f"{mark(True)} Wrote {one_line(file)}\n")
-    say(_next_steps(name, file))
+    print_line(f"{mark(True)} Wrote {one_line(file)}\n")
+    print_line(_next_steps(name, file))
 
 
 def _file_of(name: str, settings: Settings) -> str | None:
@@ -103,11 +103,11 @@ def _write(file: Path, source: str) -> None:
 
 
 def _next_steps(name: str, file: Path) -> str:
-    who, where = shlex.quote(name), shlex.quote(str(file.parent))
+    character, folder = shlex.quote(name), shlex.quote(str(file.parent))
     return f"""\
 Next:
   edit it, its INSTRUCTIONS above all: {shlex.quote(str(file))}
-  charhost check {where}
-  charhost preview {who} --directory {where}
-  charhost serve --directory {where} --watch   (or, beside a running server: charhost reload {where})
-  charhost chat {who}"""
+  charhost check {folder}
+  charhost preview {character} --directory {folder}
+  charhost serve --directory {folder} --watch   (or, beside a running server: charhost reload {folder})
+  charhost chat {character}"""

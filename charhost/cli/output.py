@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -14,7 +14,7 @@ from rich.text import Text
 
 from charhost.text import one_line
 
-_MOST_LEFT_OUT = 10
+_MOST_LINES = 10
 
 
 def prepare_streams() -> None:
@@ -24,7 +24,7 @@ def prepare_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def say(text: str, stream: TextIO | None = None) -> None:
+def print_line(text: str, stream: TextIO | None = None) -> None:
     """Print at once; a closed pipe is no error."""
     stream = stream or sys.stdout
     try:
@@ -34,15 +34,15 @@ def say(text: str, stream: TextIO | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def say_json(text: str) -> None:
+def print_json(text: str) -> None:
     """Print JSON, which is UTF-8 wherever it goes (RFC 8259, section 8.1)."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
-    say(text.removesuffix("\n"))
+    print_line(text.removesuffix("\n"))
 
 
-def complain(text: str) -> None:
-    say(f"{mark(False, sys.stderr)} {text}", sys.stderr)
+def print_error(text: str) -> None:
+    print_line(f"{mark(False, sys.stderr)} {text}", sys.stderr)
 
 
 def mark(is_good: bool, stream: TextIO | None = None) -> str:
@@ -60,14 +60,14 @@ def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None
     cells = [[one_line("–" if cell is None else cell) for cell in row] for row in rows]
     console = Console(highlight=False, soft_wrap=False)
     if not console.is_terminal:
-        say(aligned([columns, *cells]))
+        print_line(aligned([columns, *cells]))
         return
     table = Table(*columns, box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for row in cells:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
     with console.capture() as captured:
         console.print(table)
-    say(captured.get().strip("\n"))
+    print_line(captured.get().strip("\n"))
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
@@ -84,10 +84,23 @@ def error_line(error: dict[str, Any]) -> str:
 
 def left_out_lines(document: dict[str, Any]) -> list[str]:
     """Return `path: reason` for the first of the paths that were left out, and the number of the others."""
-    found = document.get("left_out")
-    entries = [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list | tuple) else []
-    lines = [one_line(f"{entry.get('path')}: {entry.get('reason')}") for entry in entries[:_MOST_LEFT_OUT]]
-    return [*lines, f"and {len(entries) - len(lines)} more"] if len(entries) > len(lines) else lines
+    return _first(f"{entry.get('path')}: {entry.get('reason')}" for entry in _entries(document.get("left_out")))
+
+
+def left_running_lines(document: dict[str, Any]) -> list[str]:
+    """Return `file: kind name` for the first of the threads and tasks left running, and the number of the others."""
+    entries = _entries(document.get("left_running"))
+    return _first(f"{entry.get('file')}: {entry.get('kind')} {entry.get('name')}" for entry in entries)
+
+
+def _entries(found: object) -> list[dict[str, Any]]:
+    return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list | tuple) else []
+
+
+def _first(texts: Iterable[str]) -> list[str]:
+    lines = list(map(one_line, texts))
+    more = len(lines) - _MOST_LINES
+    return [*lines[:_MOST_LINES], f"and {more} more"] if more > 0 else lines
 
 
 def moment(text: object) -> object:

@@ -10,7 +10,7 @@ from charhost.character.character import normal
 from charhost.character.host_tools import HOST_TOOLS
 from charhost.cli.client_options import configured
 from charhost.cli.names import unknown_name, written_names
-from charhost.cli.output import complain, error_line, say, say_json
+from charhost.cli.output import error_line, print_error, print_json, print_line
 from charhost.errors import DirectoryError
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.sandbox.trial import Trial
@@ -34,14 +34,14 @@ def preview(
     try:
         found, known = completed(_tried(settings, normal(name)))
     except DirectoryError as e:
-        complain(one_line(e))
+        print_error(one_line(e))
         raise typer.Exit(1) from e
     if found is None:
-        complain(one_line(unknown_name(name, known, f"in {settings.directory}")))
+        print_error(one_line(unknown_name(name, known, f"in {settings.directory}")))
     elif found.error is not None:
-        complain(error_line(found.error.model_dump()))
+        print_error(error_line(found.error.model_dump()))
     else:
-        say_json(_document(found)) if as_json else _show(found)
+        print_json(_document(found)) if as_json else _show(found)
     raise typer.Exit(0 if found is not None and found.error is None else 1)
 
 
@@ -60,12 +60,12 @@ async def _tried(settings: Settings, name: str) -> tuple[Trial | None, list[str]
 
 
 def _show(found: Trial) -> None:
-    say("\n".join(map(one_line, found.prompt.splitlines())))
+    print_line("\n".join(map(one_line, found.prompt.splitlines())))
     lines = [f"file: {found.file}", f"size: {len(found.prompt):,} characters, about {_tokens(found):,} tokens"]
     lines += [f"tool: {_signature(tool['function'])}" for tool in found.tools]
     lines += [f"host tool: {_signature(HOST_TOOLS[name]['function'])}" for name in found.host_tools]
     lines += [f"greeting: {greeting}" for greeting in found.greetings]
-    say("\n" + "\n".join(map(one_line, lines)))
+    print_line("\n" + "\n".join(map(one_line, lines)))
 
 
 def _signature(function: dict[str, Any]) -> str:

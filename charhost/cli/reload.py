@@ -7,7 +7,7 @@ import typer
 
 from charhost.cli.client import Request, error_lines, perform, query_of
 from charhost.cli.client_options import HERE, AsJson, Drain, IfMatch, Reason, Sessions, Set, Timeout, Url
-from charhost.cli.output import mark, say
+from charhost.cli.output import mark, print_line
 from charhost.jsontext import Json
 from charhost.report import OnError, Scope
 from charhost.text import one_line
@@ -130,7 +130,7 @@ def _show(report: Json, done: str = "Characters reloaded successfully!") -> None
         f"  {one_line(report['message'])}",
     ]
     errors = error_lines(report)
-    say("\n".join(lines + [""] * bool(errors) + [f"  {line}" for line in errors]))
+    print_line("\n".join(lines + [""] * bool(errors) + [f"  {line}" for line in errors]))
 
 
 def _is_watcher(document: Json) -> bool:
@@ -139,4 +139,4 @@ def _is_watcher(document: Json) -> bool:
 
 def _show_watcher(watcher: Json) -> None:
     down = "Watching again as soon as the watcher is up; it is down, see the server's log."
-    say(f"{mark(True)} {'Watching again; see charhost status.' if watcher['up'] else down}")
+    print_line(f"{mark(True)} {'Watching again; see charhost status.' if watcher['up'] else down}")

@@ -8,7 +8,7 @@ import typer
 
 from charhost.cli.client import Request, error_lines, perform, query_of
 from charhost.cli.client_options import HERE, AsJson, Set, Timeout, Url
-from charhost.cli.output import left_out_lines, moment, say, show_table
+from charhost.cli.output import left_out_lines, left_running_lines, moment, print_line, show_table
 from charhost.jsontext import Json
 
 
@@ -46,6 +46,7 @@ def _rows(status: Json) -> Iterator[tuple[str, object]]:
     yield "watcher", _watcher(status.get("watcher"), last)
     yield from _errors(status.get("last_error"), last)
     yield from zip(chain(["left out"], repeat("")), left_out_lines(status), strict=False)
+    yield from zip(chain(["left running"], repeat("")), left_running_lines(status), strict=False)
 
 
 def _sessions(generations: object) -> str:
@@ -92,7 +93,7 @@ def _show_history(document: Json) -> None:
     if document["reloads"]:
         show_table(columns, list(map(_attempt, document["reloads"])))
     else:
-        say("There was no reload yet.")
+        print_line("There was no reload yet.")
 
 
 def _attempt(report: Json) -> list[object]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import typer
 
-from charhost.cli.output import complain
+from charhost.cli.output import print_error
 from charhost.loading.snapshot import Snapshot
 from charhost.reload.loader import duplicates
 from charhost.sandbox.sandbox import Sandbox
@@ -22,12 +22,12 @@ def completed(work: Coroutine[Any, Any, T]) -> T:
     """Return the result of *work*; end the command on other systems than Linux, and on Ctrl-C."""
     if sys.platform != "linux":
         work.close()
-        complain("This command needs Linux.")
+        print_error("This command needs Linux.")
         raise typer.Exit(2)
     try:
         return asyncio.run(work)
     except KeyboardInterrupt:
-        complain("Interrupted.")
+        print_error("Interrupted.")
         raise typer.Exit(130) from None
 
 

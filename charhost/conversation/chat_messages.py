@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import Any
 
-from pydantic_core import from_json
-
 from charhost.conversation.items import (
     Attached,
     Audio,
@@ -19,6 +17,7 @@ from charhost.conversation.items import (
     Part,
     Text,
 )
+from charhost.jsontext import decoded
 
 # The speakers of an example, as OpenAI's guides name them in system messages.
 _EXAMPLE_SPEAKERS = ("example_user", "example_assistant")
@@ -88,7 +87,7 @@ def _call_fields(call: FunctionCall, endpoint: str | None) -> dict[str, Any]:
 
 def is_object(arguments: str) -> bool:
     try:
-        return isinstance(from_json(arguments), dict)
+        return isinstance(decoded(arguments), dict)
     except ValueError:
         return False
 

@@ -1,8 +1,10 @@
-"""Conversations of clients that send all items with each request: what the server keeps of them in between."""
+"""Conversations of clients that send all items with each request, as the server keeps them in between."""
 
 from __future__ import annotations
 
 import hashlib
+import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -10,12 +12,14 @@ from cachetools import TTLCache
 
 from charhost.character.character import CharacterSet
 from charhost.character.instance import CharacterInstance
-from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message, weight
+from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message
 from charhost.conversation.turn_events import TurnEnded
+from charhost.memory.budget import MemoryBudget
+from charhost.memory.weight import weigh
 from charhost.report import DEFAULT_SET, SessionPolicy
 
-# All conversations together.
-MOST_CHARACTERS = 256 << 20
+# Of one place: its digest, and what finds it.
+_LEAST_BYTES = 512
 # In one conversation: calls of the client's tools beside which the server ran some of its own.
 _MOST_CALLS = 64
 
@@ -38,7 +42,7 @@ class _Hidden:
 
 @dataclass(eq=False, slots=True)
 class Continued:
-    """What is kept of one conversation: its instance of the character, until a reload, and its hidden items.
+    """The state of one conversation: its instance of the character, until a reload, and its hidden items.
 
     These are by the id of the client's first call in each turn. One request uses it at a time, while `is_busy`.
     """
@@ -50,10 +54,8 @@ class Continued:
 
     @property
     def weight(self) -> int:
-        """The characters in memory."""
-        hidden = self._hidden.values()
-        items = (item for kept in hidden for item in (*kept.before, *kept.calls, *kept.outputs))
-        return sum(map(weight, items)) + (self.instance.weight if self.instance is not None else 0)
+        """The bytes in memory; of the state that the instance has only the prompt is known."""
+        return weigh(self._hidden) + (self.instance.weight if self.instance is not None else 0)
 
     def restored(self, items: Iterable[Item]) -> Iterator[Item]:
         """Yield *items* of the client with the hidden items where they were."""
@@ -93,6 +95,20 @@ class Client:
     set: str = field(default=DEFAULT_SET, repr=False)  # in the name of the character already
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A conversation, or None for a place that belongs to none, with its weight and the time since when it is kept."""
+
+    conversation: Continued | None
+    weight: int
+    since: float
+
+    @classmethod
+    def of(cls, conversation: Continued | None) -> _Kept:
+        weight = conversation.weight if conversation is not None else 0
+        return cls(conversation, weight + _LEAST_BYTES, time.monotonic())
+
+
 class ContinuedConversations:
     """Keeps at most *most* conversations, each for so many *seconds* after its last request.
 
@@ -101,11 +117,24 @@ class ContinuedConversations:
     application.
     """
 
-    def __init__(self, most: int, seconds: float) -> None:
-        share = MOST_CHARACTERS / max(1, most)
-        self._kept: TTLCache[bytes, Continued | None] = TTLCache(
-            MOST_CHARACTERS, seconds if most else 0, getsizeof=lambda kept: max(share, kept.weight if kept else 0)
-        )
+    kind = "conversations"
+
+    def __init__(self, most: int, seconds: float, budget: MemoryBudget | None = None) -> None:
+        budget = budget or MemoryBudget()
+        self._most = most
+        self._kept: TTLCache[bytes, _Kept] = TTLCache(sys.maxsize, seconds, getsizeof=lambda kept: kept.weight)
+        self._memory = budget.holding(self.kind)
+        budget.add_reserve(self)
+
+    @property
+    def oldest(self) -> float | None:
+        self._kept.expire()
+        self._memory.resize(int(self._kept.currsize))
+        return self._kept[next(iter(self._kept))].since if self._kept else None
+
+    def give_up(self) -> None:
+        self._kept.popitem()
+        self._memory.resize(int(self._kept.currsize))
 
     def claim(self, client: Client, items: Sequence[Item], make: Callable[[], CharacterInstance]) -> Claim:
         """Return the hold of a request with *items* on its conversation.
@@ -118,7 +147,7 @@ class ContinuedConversations:
         calls = tuple(item.call_id for item in latest if isinstance(item, FunctionCall))
         is_answered = bool(items) and (not messages or items[-1] is not messages[-1])
         place = (digest, calls) if is_answered else (before, ())
-        found = self._kept.get(_key(client, *place))
+        found = self._found(_key(client, *place))
         conversation = Continued(set=client.set) if found is None or found.is_busy else found
         instance = conversation.instance = conversation.instance or make()
         conversation.is_busy = True
@@ -128,21 +157,31 @@ class ContinuedConversations:
 
     def add(self, client: Client, place: Place, conversation: Continued) -> None:
         key = _key(client, *place)
-        present = self._kept.get(key, conversation)
+        present = self._found(key) if key in self._kept else conversation
         is_certain = present is conversation or bool(client.conversation_id)
-        self._kept[key] = present if is_certain else None
+        self._kept[key] = _Kept.of(present if is_certain else None)
+        while len(self._kept) > self._most:
+            self._kept.popitem()
+        self._memory.resize(int(self._kept.currsize))
 
     def follow(self, name: str, policy: SessionPolicy, characters: CharacterSet) -> None:
         """Apply a reload of the set called *name* as to sessions.
 
         Only those that stay on their version of the character keep its state.
         """
-        for conversation in filter(None, self._kept.values()):
+        for kept in self._kept.values():
+            conversation = kept.conversation
+            if conversation is None:
+                continue
             instance = conversation.instance
             if conversation.set != name or instance is None or policy == "keep":
                 continue
             if policy == "close" or characters.get(instance.character.name) is not instance.character:
                 conversation.instance = None
+
+    def _found(self, key: bytes) -> Continued | None:
+        kept = self._kept.get(key)
+        return kept.conversation if kept is not None else None
 
 
 @dataclass(eq=False, slots=True)

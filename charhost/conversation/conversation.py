@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from charhost.character.character import Character
 from charhost.character.host_tools import Host
@@ -11,8 +11,10 @@ from charhost.character.instance import CharacterInstance
 from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.history import History
 from charhost.conversation.items import Item
+from charhost.conversation.prompt_history import PromptHistory
 from charhost.conversation.toolbox import Toolbox
-from charhost.conversation.turn import Turn, TurnContext, TurnOptions
+from charhost.conversation.turn import Turn
+from charhost.conversation.turn_input import TurnContext, TurnInput, TurnOptions
 from charhost.ids import new_id
 from charhost.llm.model import Models
 from charhost.metrics import Metrics
@@ -27,6 +29,7 @@ class Conversations:
     metrics: Metrics
     models: Models
     pool: WorkerPool
+    prompts: PromptHistory = field(default_factory=PromptHistory)
 
     def open(
         self,
@@ -45,7 +48,7 @@ class Conversations:
         return Conversation(self, character, front_door, host, conversation_id or new_id("conv"), history, instance)
 
     def instance(self, character: Character) -> CharacterInstance:
-        return CharacterInstance(character, self.pool, self.settings.prompt_deadline)
+        return CharacterInstance(character, self.pool, self.settings.prompt_deadline, self.prompts.record)
 
 
 @dataclass(eq=False)
@@ -64,8 +67,11 @@ class Conversation:
             self.character = character
             self._instance = None
 
-    def respond(self, options: TurnOptions | None = None) -> Turn:
-        """Begin the response to the items so far; its events have to be read."""
+    def respond(self, options: TurnOptions | None = None, shared: TurnInput | None = None) -> Turn:
+        """Begin the response to the items so far; its events have to be read.
+
+        *shared* is the input of another choice for the same request.
+        """
         settings, metrics = self.shared.settings, self.shared.metrics
         if self._instance is None:
             self._instance = self.shared.instance(self.character)
@@ -78,4 +84,4 @@ class Conversation:
             metrics=metrics,
             front_door=self.front_door,
         )
-        return Turn(context, options or TurnOptions())
+        return Turn(context, options or TurnOptions(), shared)

@@ -3,18 +3,19 @@ from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import takewhile
 
-from charhost.conversation.items import Item, is_system, weight
+from charhost.conversation.items import Item, is_system
+from charhost.memory.weight import weigh
 
 # Items that are too old to be sent to a model can still be found by their id, up to this limit.
 MOST_ITEMS = 4_096
-MOST_CHARACTERS = 16 << 20
+MOST_BYTES = 16 << 20
 
 
 class History:
     """The items of one conversation in their order; hidden items are for the model, not for clients."""
 
     def __init__(self, items: Iterable[Item] = ()) -> None:
-        self.weight = 0  # in characters
+        self.weight = 0  # in bytes
         self.characters_per_token = 4.0
         self._items: list[Item] = []
         for item in deque(items, MOST_ITEMS):
@@ -48,11 +49,11 @@ class History:
     def replace(self, item: Item) -> None:
         with suppress(KeyError):  # it was removed meanwhile
             index = self._index(item.id)
-            self.weight += weight(item) - weight(self._items[index])
+            self.weight += weigh(item) - weigh(self._items[index])
             self._items[index] = item
 
     def remove(self, item_id: str) -> None:
-        self.weight -= weight(self._items.pop(self._index(item_id)))
+        self.weight -= weigh(self._items.pop(self._index(item_id)))
 
     def learn(self, characters: int, tokens: int) -> None:
         if tokens > 0:
@@ -68,7 +69,7 @@ class History:
 
     def _insert(self, index: int, item: Item) -> None:
         self._items.insert(index, item)
-        self.weight += weight(item)
-        while len(self._items) > MOST_ITEMS or (self.weight > MOST_CHARACTERS and len(self._items) > 1):
+        self.weight += weigh(item)
+        while len(self._items) > MOST_ITEMS or (self.weight > MOST_BYTES and len(self._items) > 1):
             oldest = sum(1 for _ in takewhile(is_system, self._items))
-            self.weight -= weight(self._items.pop(oldest if oldest < len(self._items) - 1 else 0))
+            self.weight -= weigh(self._items.pop(oldest if oldest < len(self._items) - 1 else 0))

@@ -116,13 +116,6 @@ def size(item: Item) -> int:
     return sum(map(_part_size, item.parts)) + attached
 
 
-def weight(item: Item) -> int:
-    """Count the characters that an item takes in memory, images included."""
-    if not isinstance(item, Message):
-        return size(item)
-    return sum(map(_part_weight, item.parts)) + (item.attached.size if item.attached is not None else 0)
-
-
 def parted(items: Sequence[Item]) -> tuple[list[Message], list[Item]]:
     """Split *items* into the system messages at the front and the rest."""
     opening = [item for item in takewhile(is_system, items) if is_system(item)]
@@ -150,9 +143,3 @@ def _is_user(item: Item) -> bool:
 
 def _part_size(part: Part) -> int:
     return len(part.text) if isinstance(part, (Text, Audio)) else _PAGE
-
-
-def _part_weight(part: Part) -> int:
-    if isinstance(part, Image):
-        return len(part.url)
-    return len(str(part.part)) if isinstance(part, Other) else _part_size(part)

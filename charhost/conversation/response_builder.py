@@ -6,8 +6,13 @@ from charhost.conversation.chat_messages import is_object
 from charhost.conversation.history import History
 from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, Item, Message, Status, Text
 from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDone, ReasoningDelta, TextDelta, TurnEvent
+from charhost.jsontext import encoded
 from charhost.llm.attachments import joined
 from charhost.llm.model import CallDelta, Delta, ModelError
+
+_GROWTH = 1.1
+# Bytes of the pieces of what a server attached, which are joined at the end.
+_MOST_ATTACHED = 4 << 20
 
 
 class ResponseBuilder:
@@ -21,21 +26,26 @@ class ResponseBuilder:
         self._is_hidden = is_hidden
         self._endpoint = endpoint
         self._round = 0
+        self._attached_size = 0  # in bytes, of this round
         self._attached: list[Mapping[str, Any]] = []
         self._attached_to_call: list[Mapping[str, Any]] = []
         self._open: Message | FunctionCall | None = None
         self._pieces: list[str] = []
         self._call_index = -1
-        self._waiting: list[Delta | CallDelta] = []
+        self._incomplete = 0  # of the pieces of the open call, as many as are known to be no object
+        # By the call that they belong to, or that the text comes after.
+        self._waiting: dict[tuple[type, int], list[Delta | CallDelta]] = {}
+        self._latest_index = -1
 
     def begin_round(self) -> None:
         self.calls = []
         self._round = len(self.items)
+        self._attached_size = 0
 
     def add(self, delta: Delta) -> Iterator[TurnEvent]:
         """Add a piece of the response; raises `ModelError` if it belongs to no item."""
         if delta.attached is not None:
-            self._attached.append(delta.attached)
+            self._keep(self._attached, delta.attached)
         if delta.reasoning:
             yield ReasoningDelta(delta.reasoning)
         if delta.text or delta.logprobs:
@@ -55,6 +65,14 @@ class ResponseBuilder:
         for output in outputs:
             self.items.append(output)
             self._history.append(output)
+
+    def _keep(self, kept: list[Mapping[str, Any]], fields: Mapping[str, Any]) -> None:
+        """Keep *fields* of the server; of too many none, because a part would mislead it."""
+        self._attached_size += len(encoded(fields))
+        if self._attached_size <= _MOST_ATTACHED:
+            kept.append(fields)
+        else:
+            self._attached, self._attached_to_call = [], []
 
     def _attach(self) -> None:
         """Keep what the server attached to the message, which may come last, with the first item of the round."""
@@ -78,21 +96,37 @@ class ResponseBuilder:
         A model may write calls in parallel, but clients receive them one after the other: pieces of a later call wait
         until the arguments of the first are complete.
         """
-        if self._is_for_later(piece):
-            self._waiting.append(piece)
-            return
-        if self._waiting:
+        if isinstance(piece, CallDelta):
+            self._latest_index = max(self._latest_index, piece.index)
+        while self._waiting and not self._continues(piece) and self._is_complete():
             yield from self._place_waiting()
+        if self._continues(piece) or (not self._waiting and self._is_complete()):
+            yield from self._add(piece)
+        else:
+            place = type(piece), piece.index if isinstance(piece, CallDelta) else self._latest_index
+            self._waiting.setdefault(place, []).append(piece)
+
+    def _add(self, piece: Delta | CallDelta) -> Iterator[TurnEvent]:
         yield from self._add_call(piece) if isinstance(piece, CallDelta) else self._add_text(piece)
 
-    def _is_for_later(self, piece: Delta | CallDelta) -> bool:
-        continues = isinstance(piece, CallDelta) and piece.index == self._call_index
-        return isinstance(self._open, FunctionCall) and not continues and not is_object("".join(self._pieces))
+    def _continues(self, piece: Delta | CallDelta) -> bool:
+        """Return whether *piece* belongs to the open call."""
+        return isinstance(self._open, FunctionCall) and isinstance(piece, CallDelta) and piece.index == self._call_index
+
+    def _is_complete(self) -> bool:
+        """Return whether no call is open whose arguments are not complete yet."""
+        if not isinstance(self._open, FunctionCall):
+            return True
+        # Not for each piece: the arguments of a call may come in a million of them, among those of another.
+        if self._incomplete and len(self._pieces) < self._incomplete * _GROWTH:
+            return False
+        is_complete = is_object("".join(self._pieces))
+        self._incomplete = 0 if is_complete else len(self._pieces)
+        return is_complete
 
     def _place_waiting(self) -> Iterator[TurnEvent]:
-        waiting, self._waiting = self._waiting, []
-        for piece in waiting:
-            yield from self._place(piece)
+        for piece in self._waiting.pop(next(iter(self._waiting))):
+            yield from self._add(piece)
 
     def _close(self, status: Status) -> Iterator[TurnEvent]:
         item = self._open
@@ -137,7 +171,7 @@ class ResponseBuilder:
             call = FunctionCall(call_id=piece.id, name=piece.name, arguments="", status="in_progress", hidden=hidden)
             yield from self._begin(call)
         if piece.attached is not None:
-            self._attached_to_call.append(piece.attached)
+            self._keep(self._attached_to_call, piece.attached)
         if not isinstance(self._open, FunctionCall) or piece.index != self._call_index:
             raise ModelError("malformed", "The language model mixed up its tool calls.")
         if piece.arguments:
@@ -147,7 +181,7 @@ class ResponseBuilder:
 
     def _begin(self, item: Message | FunctionCall) -> Iterator[TurnEvent]:
         yield from self._close("completed")
-        self._open, self._pieces, self._attached_to_call = item, [], []
+        self._open, self._pieces, self._attached_to_call, self._incomplete = item, [], [], 0
         if not item.hidden:
             self._history.append(item)
             self.shown = (*self.shown, item)

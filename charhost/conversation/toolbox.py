@@ -1,18 +1,14 @@
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 from typing import Any
-
-from jsonschema import Draft202012Validator
-from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
-from pydantic_core import from_json, to_json
 
 from charhost.character.host_tools import HOST_TOOLS, Host
 from charhost.character.instance import CharacterInstance
+from charhost.character.tool_schema import misfit
 from charhost.conversation.items import FunctionCall, FunctionOutput
 from charhost.errors import CharhostError, PluginFailed
+from charhost.jsontext import decoded, encoded
 from charhost.metrics import Metrics
 
 log = logging.getLogger("charhost.conversation")
@@ -89,14 +85,14 @@ class Toolbox:
         return self._instance.answer(call.name, arguments, self._deadline), None
 
     def _arguments(self, call: FunctionCall) -> dict[str, Any]:
-        schema = to_json(self._functions[call.name].get("parameters", {"type": "object"}))
+        schema = encoded(self._functions[call.name].get("parameters", {"type": "object"}))
         try:
-            value = from_json(call.arguments or "{}")
+            value = decoded(call.arguments or "{}")
+            mistake = misfit(schema, value)
         except ValueError as e:
             raise BadArguments(f"the arguments are no JSON: {e}") from e
-        problem = next(_validator(schema).iter_errors(value), None)
-        if problem is not None:
-            raise BadArguments(f"the arguments do not fit, at {problem.json_path}: {problem.message[:500]}")
+        if mistake is not None:
+            raise BadArguments(f"the arguments do not fit, {mistake}")
         return dict(value)
 
     def _failed(self, call: FunctionCall, error_type: str, text: str) -> str:
@@ -110,9 +106,3 @@ class Toolbox:
         timeout = failure.error_type == "LoadTimeout"
         self._metrics.tool_errors.labels("Timeout" if timeout else failure.error_type).inc()
         return f"Error: the tool was {failure.message}" if timeout else f"Error: {failure.exception}: {failure.message}"
-
-
-@lru_cache(maxsize=256)
-def _validator(schema: bytes) -> Validator:
-    parameters = from_json(schema)
-    return validator_for(parameters, default=Draft202012Validator)(parameters)

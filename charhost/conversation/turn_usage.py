@@ -3,6 +3,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from charhost.conversation.history import History
+from charhost.jsontext import encoded
 from charhost.llm.model import Delta, ModelRequest, Usage
 from charhost.metrics import Metrics
 
@@ -23,9 +24,10 @@ class TurnUsage:
         self._received = 0
         self._reported = True
 
-    def start_round(self, request: ModelRequest) -> None:
+    def start_round(self, request: ModelRequest, tools_size: int) -> None:
+        """Begin to count a request, the tools of which have that size in JSON."""
         self.total()  # adds the estimate of the round before
-        self._sent = sum(map(_characters, request.messages)) + sum(len(str(tool)) for tool in request.tools)
+        self._sent = sum(map(_characters, request.messages)) + tools_size
         self._received = 0
         self._reported = False
 
@@ -57,5 +59,5 @@ def _characters(message: Mapping[str, Any]) -> int:
     content, calls = message["content"], message.get("tool_calls", ())
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content)
-    attached = sum(len(str(value)) for name, value in message.items() if name not in _COUNTED)
+    attached = sum(len(encoded(value)) for name, value in message.items() if name not in _COUNTED)
     return len(content or "") + sum(len(call["function"]["arguments"]) for call in calls) + attached

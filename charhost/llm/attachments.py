@@ -32,28 +32,34 @@ def _joined(name: str, values: Sequence[Any]) -> Any:
 def _blocks(lists: Iterable[list[Any]]) -> list[Any]:
     """Join lists of blocks: the first block of a list may continue the last one before it."""
     blocks: list[list[Any]] = []
+    numbered: dict[str, list[Any]] = {}  # the latest by index and type
     for parts in lists:
         for position, part in enumerate(parts):
-            if (begun := _begun(blocks, part, position == 0)) is not None:
+            place = _place(part)
+            begun = (
+                numbered.get(place) if place else blocks[-1] if blocks and _continues(part, blocks, position) else None
+            )
+            if begun is not None:
                 begun.append(part)
-            else:
-                blocks.append([part])
+                continue
+            blocks.append([part])
+            if place:
+                numbered[place] = blocks[-1]
     return [joined(block) if len(block) > 1 else block[0] for block in blocks]
 
 
-def _begun(blocks: list[list[Any]], part: Any, is_first: bool) -> list[Any] | None:
-    """Return the block that *part* continues: that of its index, or without one the last if it has no signature."""
-    if not isinstance(part, dict):
+def _place(part: Any) -> str | None:
+    """Return the index and the type of a block; None if it has no index."""
+    if not isinstance(part, dict) or part.get("index") is None:
         return None
-    if part.get("index") is not None:
-        place = part["index"], part.get("type")
-        return next((block for block in reversed(blocks) if _place(block[-1]) == place), None)
-    last = blocks[-1][-1] if blocks else None
-    if not is_first or not isinstance(last, dict) or "index" in last or last.get("signature"):
-        return None
-    is_piece = "signature" in part or any(name in part for name in _TEXTS)
-    return blocks[-1] if is_piece and last.get("type") == part.get("type") else None
+    return repr((part["index"], part.get("type")))
 
 
-def _place(block: Any) -> Any:
-    return (block.get("index"), block.get("type")) if isinstance(block, dict) else None
+def _continues(part: Any, blocks: list[list[Any]], position: int) -> bool:
+    """Return whether *part*, which has no index, continues the last block, which must have no signature."""
+    last = blocks[-1][-1]
+    if not isinstance(part, dict) or position > 0 or not isinstance(last, dict):
+        return False
+    if "index" in last or last.get("signature") or last.get("type") != part.get("type"):
+        return False
+    return "signature" in part or any(name in part for name in _TEXTS)

@@ -12,6 +12,8 @@ from charhost.errors import CharhostError
 from charhost.settings import Habit
 
 FinishReason = Literal["stop", "length", "tool_calls", "content_filter"]
+# Encoded requests by the model's name and the habits of its server.
+Forms = dict[tuple[str, frozenset[Habit]], bytes]
 ErrorType = (
     Literal["unreachable", "timeout", "busy", "rate_limited", "unauthorized"]
     | Literal["refused", "server_error", "malformed", "truncated"]
@@ -64,7 +66,8 @@ class Delta(NamedTuple):
 class ModelRequest:
     """A request to a model: fields of a chat-completions request; `options` are those not named here.
 
-    With `needs_tools` the tools are never left out, even for a server that takes none: a client asked for them.
+    With `needs_tools` the tools are never left out, even for a server that takes none: a client requests them.
+    Requests that are equal may share their encoded `forms`.
     """
 
     messages: Sequence[Mapping[str, Any]]
@@ -72,6 +75,7 @@ class ModelRequest:
     tool_choice: str | Mapping[str, Any] | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     needs_tools: bool = False
+    forms: Forms | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +109,7 @@ class Model(Protocol):
         """
 
     async def context_length(self) -> int | None:
-        """Return the tokens that a request and its response may have together; None if the server does not tell."""
+        """Return the tokens that a request and its response may have together; None if unknown."""
 
 
 class Models(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
@@ -23,28 +23,36 @@ _OWN = {"character_load_count", "character_load_errors", "character_load_duratio
 END = b"# EOF\n"
 
 
+class Build(Protocol):
+    """The build whose file registers a collector; `is_taken` as soon as a character of it serves."""
+
+    prefix: str
+    snapshot: Snapshot
+    is_taken: bool
+
+
 class CharacterMetrics:
     """The collectors that character files register with the registry of the process.
 
-    A new version of a file goes on with the values of the one before; when no version is left, they are gone. Lives as
-    long as the application.
+    A new version of a file goes on with the values of the one before; when no version is left, they are gone. Those of
+    a build that does not serve, such as that of a dry run, are in nobody's place. Lives as long as the application.
     """
 
     def __init__(self) -> None:
         self._entries: tuple[_Entry, ...] = ()  # the newest first
 
-    def register(self, collector: Collector, build: str, snapshot: Snapshot, path: str) -> None:
+    def register(self, collector: Collector, build: Build, path: str) -> None:
         """Add a collector of the file at *path*; raises `ValueError` for a name that is taken."""
-        entry = _Entry(collector, build, snapshot, path, _names(collector))
+        entry = _Entry(collector, build, path, _names(collector))
         for name in entry.names:
             _refuse_own(name)
-        for other in self._entries:
-            if not entry.names.isdisjoint(other.names):
-                if entry.conflicts_with(other):
-                    taken = ", ".join(sorted(entry.names & other.names))
-                    raise ValueError(f"the metric {taken} is already registered by {other.path}: choose another name")
-                _continue(collector, other.collector)
-                break
+        others = [other for other in self._in_order if not entry.names.isdisjoint(other.names)]
+        for other in others:
+            if entry.conflicts_with(other):
+                taken = ", ".join(sorted(entry.names & other.names))
+                raise ValueError(f"the metric {taken} is already registered by {other.path}: choose another name")
+        if others:
+            _continue(collector, others[0].collector)
         self._entries = (entry, *self._entries)
 
     def unregister(self, collector: Collector) -> bool:
@@ -59,29 +67,35 @@ class CharacterMetrics:
         They run on threads, as they may be code of a file; one that is still busy with an earlier call fails.
         """
         shown, taken = [], set[str]()
-        for entry in self._entries:
+        for entry in self._in_order:
             if taken.isdisjoint(entry.names):
                 taken |= entry.names
                 shown.append(entry)
-        parts = await pool.run_all([_Collection(entry, encode) for entry in shown], _DEADLINE)
+        owners = [entry.build.snapshot.location(entry.path) for entry in shown]
+        parts = await pool.run_all([_Collection(entry, encode) for entry in shown], _DEADLINE, owners)
         good = [part for part in parts if isinstance(part, bytes)]
         return b"".join(good), len(parts) - len(good)
+
+    @property
+    def _in_order(self) -> list[_Entry]:
+        """The entries of builds that serve or served before the others, each the newest first."""
+        return sorted(self._entries, key=lambda entry: not entry.build.is_taken)
 
 
 @dataclass(eq=False)
 class _Entry:
     collector: Collector
-    build: str
-    snapshot: Snapshot
+    build: Build
     path: str
     names: frozenset[str]
     is_busy: bool = False
 
     def conflicts_with(self, other: _Entry) -> bool:
-        """Return whether the other is neither an earlier version of this file nor a file that has gone."""
-        if other.build == self.build:
+        """Return whether the other is in use, and neither an earlier version of this file nor a file that has gone."""
+        if other.build is self.build:
             return True
-        is_there = other.snapshot.directory == self.snapshot.directory and other.path in self.snapshot.files
+        mine, theirs = self.build.snapshot, other.build.snapshot
+        is_there = other.build.is_taken and theirs.directory == mine.directory and other.path in mine.files
         return is_there and other.path != self.path
 
 

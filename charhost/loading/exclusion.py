@@ -32,4 +32,5 @@ def why_marked(names: frozenset[str]) -> str | None:
 
 @lru_cache(maxsize=16)
 def _matcher(patterns: tuple[str, ...]) -> GitIgnoreSpec:
-    return GitIgnoreSpec.from_lines([*_PATTERNS, *patterns])
+    # The others, which are used where they are installed, take no names that are not UTF-8.
+    return GitIgnoreSpec.from_lines([*_PATTERNS, *patterns], backend="simple")

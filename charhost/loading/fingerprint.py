@@ -2,7 +2,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 
-from charhost.character.worker_pool import PeriodicYield
+from charhost.character.periodic_yield import PeriodicYield
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 

@@ -182,6 +182,7 @@ class _FileLoader(SourceFileLoader):
         stand_in = NAMES.stand_in(name) if name != self.name else module
         try:
             exec(self._file.code, namespace)
+            self._sources.executed[self._file.path] = namespace
         except BaseException as e:
             if self._sources.failures is not None:
                 # Relative to no file, so that the message names the place to each importer.

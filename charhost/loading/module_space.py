@@ -5,15 +5,23 @@ build is current. So every build has a package of its own, `characters.b7`, and 
 turns `characters` into that package.
 """
 
+from __future__ import annotations
+
 import importlib
 import itertools
+import sys
 import weakref
-from collections.abc import Container
+from collections.abc import Callable, Container
+from contextlib import suppress
 from dataclasses import dataclass
+from threading import Thread
 from types import ModuleType
+from typing import Any, TypeVar
 
-from charhost.character.character import Character, LoadedModules
+from charhost.character.calls import called
+from charhost.character.character import Character, LoadedModules, version_of
 from charhost.character.diagnostics import explain
+from charhost.character.signatures import callable_alone
 from charhost.character.validation import character_in
 from charhost.loading import opened_files
 from charhost.loading.character_metrics import CharacterMetrics
@@ -21,6 +29,8 @@ from charhost.loading.importer import FINDER
 from charhost.loading.snapshot import Snapshot
 from charhost.report import FileError
 from charhost.text import ROOT, display
+
+T = TypeVar("T")
 
 _builds = itertools.count(1)
 
@@ -48,24 +58,51 @@ class ModuleSpace:
         self._sources.failures = None
         opened_files.end(self._prefix)
 
-    def end(self, path: str) -> None:
-        """Take back what the file at *path* has added to the process."""
-        self._sources.end(path)
+    def take(self) -> None:
+        """Note that a character of the build serves."""
+        self._sources.is_taken = True
 
     def publish(self) -> None:
         """Let computed imports of `characters.x`, from anywhere, mean the modules of this build."""
         FINDER.publish(self._prefix)
 
+    def unload(self, path: str, deadline: float) -> Unload | None:
+        """Return the call of `on_unload` that the file at *path* is due; None if it has none, or had it."""
+        function = self._sources.executed.pop(path, {}).get("on_unload")
+        if function is None or path not in self.snapshot.character_paths:
+            return None
+        return Unload(self, path, function, deadline)
+
+    def forget(self, path: str) -> None:
+        """Have the file at *path* executed again by its next import."""
+        name = self.snapshot.module_names[path]
+        sys.modules.pop(f"{self._prefix}.{name}", None)
+        with suppress(AttributeError):
+            delattr(sys.modules[self._prefix], name)
+
+    def end(self, path: str) -> None:
+        """Take back what the file at *path* has added to the process."""
+        self._sources.end(path)
+
+    def threads(self, path: str) -> weakref.WeakValueDictionary[int, Thread]:
+        """Return the threads that the file at *path* has started, as long as they exist."""
+        return self._sources.threads[path]
+
+    @property
+    def unended(self) -> set[str]:
+        """The files, helpers too, that were executed and not unloaded, or have started threads."""
+        return {*self._sources.executed, *self._sources.threads}
+
 
 class Version(LoadedModules):
-    """One executed version of a character file, which ends when no character and no load holds this object."""
+    """One version of a character file in a build; it ends when no character and no load holds this object."""
 
     def __init__(self, space: ModuleSpace, path: str) -> None:
         self.space = space
-        self._path = path
+        self.path = path
 
-    def __del__(self) -> None:
-        self.space.end(self._path)
+    def take(self) -> None:
+        self.space.take()
 
     @property
     def helpers(self) -> Container[str]:
@@ -76,30 +113,67 @@ class Version(LoadedModules):
 class Load:
     """A job that loads one file: to be called on a thread, under its deadline."""
 
-    snapshot: Snapshot
-    path: str
+    modules: Version
     fingerprint: str
     generation: int
-    space: ModuleSpace
+
+    @property
+    def version(self) -> str:
+        return version_of(self._snapshot.location(self.modules.path), self.fingerprint)
 
     def __call__(self) -> Character | FileError:
-        if self.path in self.snapshot.unreadable:
-            return self.result(self.snapshot.unreadable[self.path])
+        path, snapshot = self.modules.path, self._snapshot
+        if path in snapshot.unreadable:
+            return self.result(snapshot.unreadable[path])
         try:
             return character_in(
-                self.space.load(self.path),
-                lambda: self.snapshot.files[self.path].text,
-                file=display(self.path),
-                location=self.snapshot.location(self.path),
+                self.modules.space.load(path),
+                lambda: snapshot.files[path].text,
+                file=display(path),
+                location=snapshot.location(path),
                 fingerprint=self.fingerprint,
                 generation=self.generation,
-                modules=Version(self.space, self.path),
+                modules=self.modules,
             )
         except BaseException as e:  # a file may raise SystemExit, KeyboardInterrupt and anything else
             return self.result(e)
 
     def result(self, outcome: Character | FileError | BaseException) -> Character | FileError:
         """Return the character, or the error of the file; past the deadline that is a `LoadTimeout`."""
-        if isinstance(outcome, BaseException):
-            return explain(outcome, self.path, self.snapshot.location(self.path), self.snapshot.modules)
-        return outcome
+        return _explained(outcome, self.modules.path, self._snapshot)
+
+    @property
+    def _snapshot(self) -> Snapshot:
+        return self.modules.space.snapshot
+
+
+@dataclass(frozen=True)
+class Unload:
+    """A job that calls the `on_unload` of a file, once; it keeps the modules of the build until then."""
+
+    space: ModuleSpace
+    path: str
+    function: Callable[[], Any]
+    deadline: float
+
+    @property
+    def owner(self) -> str:
+        return f"on_unload of {self.space.snapshot.location(self.path)}"
+
+    def __call__(self) -> FileError | None:
+        try:
+            if callable_alone(self.function):  # else the file was refused for it
+                called(self.function, deadline=self.deadline)
+        except BaseException as e:
+            return self.result(e)
+        return None
+
+    def result(self, outcome: FileError | BaseException | None) -> FileError | None:
+        """Return the error of the call, if it failed; past the deadline that is a `LoadTimeout`."""
+        return _explained(outcome, self.path, self.space.snapshot)
+
+
+def _explained(outcome: T | BaseException, path: str, snapshot: Snapshot) -> T | FileError:
+    if isinstance(outcome, BaseException):
+        return explain(outcome, path, snapshot.location(path), snapshot.modules)
+    return outcome

@@ -1,4 +1,4 @@
-"""Data files: what the files of a build, or their helpers, open below the directory while they are loaded.
+"""Data files: the files that a build opens below the directory while it is loaded.
 
 Python announces every opening of a file to the hooks of `sys.addaudithook` before it happens. It belongs to all modules
 of the build on the stack, so to the function of a helper that opens it as well as to the file that calls it first.
@@ -36,10 +36,10 @@ def end(prefix: str) -> None:
 
 @cache
 def _listen() -> None:
-    sys.addaudithook(_hear)  # for the rest of the process: there is no way to remove one
+    sys.addaudithook(_on_audit)  # for the rest of the process: there is no way to remove one
 
 
-def _hear(event: str, args: tuple[Any, ...]) -> None:
+def _on_audit(event: str, args: tuple[Any, ...]) -> None:
     # Called for every event of every thread, and must not raise: that would make the operation itself fail.
     if event == "open" or event == "os.rename":
         if getattr(_here, "is_busy", False):  # by the reading of a data file below

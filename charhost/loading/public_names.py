@@ -9,10 +9,13 @@ import inspect
 import logging
 import re
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from threading import Thread
 from types import FrameType, ModuleType
 from typing import Any
+from weakref import WeakValueDictionary
 
 from charhost.loading.character_metrics import CharacterMetrics
 from charhost.loading.snapshot import Snapshot
@@ -20,12 +23,19 @@ from charhost.text import ROOT
 
 
 class BuildCode:
-    """The code of one build, whose modules are below *prefix*; its `__import__` is a method, found on the stack."""
+    """The code of one build, whose modules are below *prefix*; its `__import__` is a method, found on the stack.
+
+    `executed` has the namespaces of the files that were executed to their end, `threads` what each file has started;
+    `is_taken` as soon as a character of it serves.
+    """
 
     def __init__(self, prefix: str, snapshot: Snapshot, metrics: CharacterMetrics) -> None:
         self.prefix = prefix
         self.snapshot = snapshot
         self.metrics = metrics
+        self.is_taken = False
+        self.executed: dict[str, dict[str, Any]] = {}
+        self.threads: defaultdict[str, WeakValueDictionary[int, Thread]] = defaultdict(WeakValueDictionary)
         self._ends: dict[str, list[Callable[[], object]]] = {}
 
     def path_of(self, location: str) -> str | None:

@@ -3,21 +3,19 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import re
 import stat
 import time
-import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 from charhost.errors import DirectoryTooLarge
 from charhost.loading.allowed_roots import AllowedPaths, AllowedRoots
 from charhost.loading.data_file import digest_of, is_state
 from charhost.loading.directory_walk import Walk
+from charhost.loading.module_names import ModuleSource, module_layout
 from charhost.loading.source_file import SourceFile
 from charhost.report import LeftOut
 from charhost.settings import Settings
@@ -30,7 +28,7 @@ _SETTLED = 2_000_000_000
 
 @dataclass(frozen=True)
 class Limits:
-    """What a snapshot may hold; `files` also bounds the number of folders, `excluded` are patterns of .gitignore."""
+    """The limits of a snapshot; `files` also bounds the number of folders, `excluded` are patterns of .gitignore."""
 
     files: int
     bytes: int
@@ -43,14 +41,6 @@ class Limits:
 
 
 Stamp = tuple[int, int, int, int, int]
-
-
-class ModuleSource(NamedTuple):
-    """The target of one module name: a file, by its path below the directory, or a folder without `__init__.py`."""
-
-    folder: str
-    is_package: bool
-    file: str | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +76,7 @@ class Snapshot:
     @cached_property
     def modules(self) -> Mapping[str, ModuleSource]:
         """The targets of module names, which are relative to the directory."""
-        return _layout(str(self.directory), tuple(self.files))
+        return module_layout(str(self.directory), tuple(self.files))
 
     @cached_property
     def module_names(self) -> Mapping[str, str]:
@@ -113,45 +103,6 @@ class Snapshot:
 
     def location(self, path: str) -> str:
         return str(self.directory / path)
-
-
-@lru_cache(maxsize=4)  # most reloads find the same files, with other content
-def _layout(root: str, paths: tuple[str, ...]) -> Mapping[str, ModuleSource]:
-    """Name the modules of the files at *paths* below *root*, relative to it; `""` is the directory itself."""
-    known = frozenset(paths)
-    modules = {"": ModuleSource(root, True, "__init__.py" if "__init__.py" in known else None)}
-    # Names that are module names come first, so that a mangled one never takes the place of a real one; packages
-    # come before modules, as in Python's own path finder.
-    for path in sorted(paths, key=_precedence):
-        package, folder = "", ""
-        *folders, stem = path.removesuffix(".py").split("/")
-        for part in folders:
-            package, folder = _joined(package, part), os.path.join(folder, part)
-            if package not in modules:
-                file = f"{folder}/__init__.py"
-                modules[package] = ModuleSource(os.path.join(root, folder), True, file if file in known else None)
-        if stem == "__init__":
-            continue
-        name = _joined(package, stem)
-        if name in modules and modules[name].file is not None:
-            name += f"_x{len(modules):x}_"
-        modules[name] = ModuleSource(os.path.dirname(os.path.join(root, path)), False, path)
-    return modules
-
-
-def _precedence(path: str) -> tuple[bool, bool, str]:
-    regular = all(unicodedata.is_normalized("NFKC", part) for part in path.split("/"))
-    identifiers = all(part.isidentifier() for part in path.removesuffix(".py").split("/"))
-    return not (regular and identifiers), not path.endswith("/__init__.py"), path
-
-
-def _joined(package: str, stem: str) -> str:
-    """Spell a file name as Python's parser spells a module name, mangled if it is none, and put it below a package."""
-    if stem.isidentifier():
-        name = unicodedata.normalize("NFKC", stem)
-    else:
-        name = "_" + re.sub(r"\W", lambda match: f"_x{ord(match[0]):x}_", stem)
-    return f"{package}.{name}" if package else name
 
 
 def take_snapshot(

@@ -1,7 +1,8 @@
-"""What the files of a build add to the process, so that it goes with them: handlers of loggers, and metrics."""
+"""The additions of a build to the process: handlers of loggers and metrics, which go with it, and threads."""
 
 import inspect
 import logging
+import threading
 from collections.abc import Callable
 from functools import cache, partial, wraps
 from typing import Any
@@ -27,7 +28,8 @@ def cause() -> tuple[BuildCode, str] | None:
 
 @cache
 def install() -> None:
-    """Note what character files add, from now on, in the process; only code of builds notices."""
+    """Note the additions of character files to the process from now on; only code of builds notices."""
+    setattr(threading.Thread, "start", _noted(threading.Thread.start, _start))  # noqa: B010
     registry = prometheus_client.REGISTRY
     setattr(logging.Logger, "addHandler", _noted(logging.Logger.addHandler, _add_handler))  # noqa: B010
     setattr(registry, "register", _noted(registry.register, _register))  # noqa: B010
@@ -38,23 +40,28 @@ def _noted(method: Callable[..., Any], note: Callable[..., Any]) -> Callable[...
     """Return *method*, which calls *note* in its place with the build and the file where code of one runs."""
 
     @wraps(method)
-    def noted(*arguments: Any) -> Any:
+    def noted(*arguments: Any, **named: Any) -> Any:
         found = cause()
-        return method(*arguments) if found is None else note(method, *found, *arguments)
+        return method(*arguments, **named) if found is None else note(method, *found, *arguments, **named)
 
     return noted
 
 
 def _add_handler(
-    add: Callable[..., Any], code: BuildCode, path: str, logger: logging.Logger, handler: logging.Handler
+    add: Callable[..., Any], code: BuildCode, path: str, logger: logging.Logger, hdlr: logging.Handler
 ) -> None:
-    if handler not in logger.handlers:
-        code.at_end_of(path, partial(logger.removeHandler, handler))
-    add(logger, handler)
+    if hdlr not in logger.handlers:
+        code.at_end_of(path, partial(logger.removeHandler, hdlr))
+    add(logger, hdlr)
+
+
+def _start(start: Callable[..., Any], code: BuildCode, path: str, thread: threading.Thread) -> None:
+    start(thread)
+    code.threads[path][id(thread)] = thread
 
 
 def _register(_: Callable[..., Any], code: BuildCode, path: str, collector: Any) -> None:
-    code.metrics.register(collector, code.prefix, code.snapshot, path)
+    code.metrics.register(collector, code, path)
     code.at_end_of(path, partial(code.metrics.unregister, collector))
 
 

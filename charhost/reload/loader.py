@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from weakref import WeakSet
@@ -13,15 +13,16 @@ from charhost.character.character import Character, CharacterSet
 from charhost.character.diagnostics import explain
 from charhost.character.static import line_of
 from charhost.character.worker_pool import WorkerPool
-from charhost.errors import DirectoryError, DuplicateName, LoadTimeout
+from charhost.errors import DirectoryError, DuplicateName, LoadTimeout, ThreadsExhausted
 from charhost.loading.allowed_roots import AllowedRoots
 from charhost.loading.character_metrics import CharacterMetrics, Encode
 from charhost.loading.fingerprint import fingerprints
 from charhost.loading.module_space import Load, ModuleSpace
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.loading.stored_set import StoredSet
+from charhost.loading.unloading import Unloading
 from charhost.reload.garbage import Garbage, collector_paused
-from charhost.report import FileError
+from charhost.report import FileError, LeftRunning
 from charhost.sandbox.sandbox import Sandbox
 from charhost.settings import Settings
 from charhost.text import display
@@ -35,8 +36,13 @@ class LoaderContext:
     """The parts that the loaders of all character sets share; lives as long as the application."""
 
     pool: WorkerPool = field(default_factory=WorkerPool)
+    unload_deadline: float = 5.0
     metrics: CharacterMetrics = field(default_factory=CharacterMetrics)
     spaces: WeakSet[ModuleSpace] = field(default_factory=WeakSet)
+
+    @cached_property
+    def unloading(self) -> Unloading:
+        return Unloading(self.pool, self.unload_deadline)
 
     @property
     def builds_alive(self) -> int:
@@ -98,6 +104,11 @@ class Loader:
         self.latest: Snapshot | None = None
         self._failures: dict[tuple[Path, str, str | None], FileError] = {}
         self._garbage = Garbage()
+        self._unloading = context.unloading
+
+    @property
+    def left_running(self) -> tuple[LeftRunning, ...]:
+        return self._unloading.left_running
 
     async def close(self) -> None:
         await self._sandbox.close()
@@ -112,7 +123,7 @@ class Loader:
         """Read the files of *directory* that changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
         job = partial(take_snapshot, directory, self._limits, self.latest, trust_stats=trust_stats, roots=self._roots)
         with collector_paused():
-            self.latest = await self._pool.run(job, self._settings.load_deadline, interrupt=False)
+            self.latest = await self._pool.run(job, self._settings.load_deadline, str(directory), interrupt=False)
         return self.latest
 
     async def snapshot_if_readable(self, directory: Path) -> Snapshot | None:
@@ -138,7 +149,7 @@ class Loader:
                 await self._sandbox.check(snapshot, missing)
             space = self._open_space(snapshot, len(missing)) if missing else None
             if space is not None:
-                loads = [Load(snapshot, path, prints.get(path, ""), generation, space) for path in missing]
+                loads = [self._load(space, path, prints.get(path, ""), generation) for path in missing]
                 results.update(await self._run(loads))
                 if snapshot.data:  # the loads have shown which file opens which
                     prints = await self._fingerprints(snapshot)
@@ -147,7 +158,7 @@ class Loader:
         self._failures = {
             (snapshot.directory, path, prints[path]): result
             for path, result in results.items()
-            if isinstance(result, FileError) and path in prints
+            if isinstance(result, FileError) and path in prints and result.error_type != ThreadsExhausted.__name__
         }
         characters, errors = _select(results, snapshot, basis)
         return Build(CharacterSet(directory, generation, characters), errors, space)
@@ -159,7 +170,7 @@ class Loader:
                 for snapshot, paths in stored.paths.items():
                     await self._sandbox.check(snapshot, paths)
             spaces = {snapshot: self._open_space(snapshot, len(paths)) for snapshot, paths in stored.paths.items()}
-            loads = [Load(m.snapshot, m.path, m.fingerprint, generation, spaces[m.snapshot]) for m in stored.members]
+            loads = [self._load(spaces[m.snapshot], m.path, m.fingerprint, generation) for m in stored.members]
             results = await self._run(loads)
         latest, space = next(iter(spaces.items()))
         characters, errors = _select(results, latest, EMPTY)
@@ -185,12 +196,15 @@ class Loader:
         self._garbage.expect(space, modules, len(snapshot.files))
         return space
 
+    def _load(self, space: ModuleSpace, path: str, fingerprint: str, generation: int) -> Load:
+        return Load(self._unloading.open(space, path), fingerprint, generation)
+
     async def _run(self, loads: list[Load]) -> dict[str, Character | FileError]:
-        outcomes = await self._pool.run_all(loads, self._settings.file_deadline)
+        outcomes = await self._pool.run_all(loads, self._settings.file_deadline, [load.version for load in loads])
         _keep_standard_descriptors()
-        for space in {load.space for load in loads}:
+        for space in {load.modules.space for load in loads}:
             space.seal()
-        return {load.path: load.result(outcome) for load, outcome in zip(loads, outcomes, strict=True)}
+        return {load.modules.path: load.result(outcome) for load, outcome in zip(loads, outcomes, strict=True)}
 
 
 def _select(results: _Results, snapshot: Snapshot, basis: Basis) -> tuple[dict[str, Character], tuple[FileError, ...]]:

@@ -29,7 +29,17 @@ from charhost.reload.queue import ReloadQueue, stopping
 from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations, MemoryStore, Store
 from charhost.reload.swap import NoSessions, OpenSessions, Swap
-from charhost.report import DEFAULT_SET, LeftOut, Outcome, ReloadReport, Serving, SessionImpact, SessionPolicy, Trigger
+from charhost.report import (
+    DEFAULT_SET,
+    LeftOut,
+    LeftRunning,
+    Outcome,
+    ReloadReport,
+    Serving,
+    SessionImpact,
+    SessionPolicy,
+    Trigger,
+)
 from charhost.settings import Settings
 
 log = logging.getLogger("charhost.reload")
@@ -65,7 +75,7 @@ class CharacterManager:
         self._metrics = metrics
         self._sessions = NoSessions() if sessions is None else sessions
         self._generations = Generations(MemoryStore() if store is None else store, metrics)
-        context = context or LoaderContext()
+        context = context or LoaderContext(unload_deadline=settings.file_deadline)
         self._loader = Loader(settings, context, trusts_start=trusts_start)
         self._current = CharacterSet(str(settings.directory))
         self.applied: Snapshot | None = None
@@ -75,6 +85,7 @@ class CharacterManager:
         self._published: ModuleSpace | None = None
         self._queue = ReloadQueue(self._run)
         self._listeners: list[Callable[[ReloadReport], None]] = []
+        self._begun_listeners: list[Callable[[Attempt], None]] = []
         metrics.builds_alive.set_function(lambda: context.builds_alive)
         metrics.threads_stuck.set_function(lambda: context.pool.stuck)
 
@@ -90,9 +101,18 @@ class CharacterManager:
     @property
     def left_out(self) -> tuple[LeftOut, ...]:
         """The files and folders of the current directory that were left out when it was last read."""
-        latest = self._loader.latest
-        disk = latest if latest and latest.directory == Path(self._current.directory) else self.applied
+        disk = self._latest
         return disk.omissions if disk else ()
+
+    def source(self, path: str) -> bytes | None:
+        """Return a file of the current directory, as it was when that was last read."""
+        disk = self._latest
+        found = disk.files.get(path) if disk else None
+        return found.data if found else None
+
+    @property
+    def left_running(self) -> tuple[LeftRunning, ...]:
+        return self._loader.left_running
 
     @property
     def running(self) -> Attempt | None:
@@ -102,9 +122,11 @@ class CharacterManager:
     def store(self) -> Store:
         return self._generations.store
 
-    def listen(self, listener: Callable[[ReloadReport], None]) -> None:
-        """Call *listener* with the report of every reload, whatever its outcome."""
+    def listen(self, listener: Callable[[ReloadReport], None], begun: Callable[[Attempt], None] | None = None) -> None:
+        """Call *listener* with the report of every reload, whatever its outcome, and *begun* when one begins."""
         self._listeners.append(listener)
+        if begun is not None:
+            self._begun_listeners.append(begun)
 
     def ignore(self, listener: Callable[[ReloadReport], None]) -> None:
         self._listeners.remove(listener)
@@ -178,6 +200,8 @@ class CharacterManager:
         if etags is not None and current.etag not in etags:
             raise RevisionMismatch(f'The current set is "{current.etag}", not the one in If-Match.')
         attempt.directory = self._resolve(request.directory)
+        for listener in self._begun_listeners:
+            listener(attempt)
         isolate = self._settings.check_isolated if request.check_isolated is None else request.check_isolated
         try:
             async with asyncio.timeout(self._settings.load_deadline):
@@ -190,6 +214,11 @@ class CharacterManager:
                 log.exception("a reload of the characters in %s failed unexpectedly", attempt.directory)
             await self._refuse(attempt, code, text)
         return await self._conclude(attempt, characters)
+
+    @property
+    def _latest(self) -> Snapshot | None:
+        latest = self._loader.latest
+        return latest if latest and latest.directory == Path(self._current.directory) else self.applied
 
     def _resolve(self, directory: str | None) -> str:
         if directory == "default":
@@ -219,6 +248,8 @@ class CharacterManager:
         self._current = swap.after  # the one assignment: nothing before it is visible, nothing after it may fail
         self.applied = attempt.snapshot
         self.is_restored = attempt.stored is not None
+        for character in swap.after.values():
+            character.modules.take()
         if attempt.build.space is not None and self.name == DEFAULT_SET:  # a computed import cannot name another
             self._published = attempt.build.space
             self._published.publish()

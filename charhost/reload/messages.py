@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from charhost.errors import DirectoryError, IsolatedLoadFailed, LoadTimeout, ReloadCode
+from charhost.errors import DirectoryError, IsolatedLoadFailed, LoadTimeout, ReloadCode, ThreadsExhausted
 from charhost.report import DEFAULT_SET, Changes, ReloadReport
 from charhost.text import one_line
 
@@ -36,6 +36,8 @@ def why_refused(error: BaseException, directory: str, deadline: float) -> tuple[
             failed = count(len(error.errors), "character file")
             text = f"Nothing was changed: {failed} in {directory} crashed or hung in the isolated check."
             return ReloadCode.ISOLATED_LOAD_FAILED, text
+        case ThreadsExhausted():
+            return ReloadCode.LOAD_TIMEOUT, f"Loading {directory} was {error}."
         case TimeoutError() | LoadTimeout():
             return ReloadCode.LOAD_TIMEOUT, f"Loading {directory} took longer than {deadline:g} s (--load-deadline)."
         case _:

@@ -45,10 +45,10 @@ class HostTools:
 
     async def _reload(self, arguments: Mapping[str, Any]) -> str:
         try:
-            asked = ReloadArguments.model_validate(dict(arguments))
+            given = ReloadArguments.model_validate(dict(arguments))
         except ValidationError as e:
             raise ToolRefused("expected a directory that is current or default, a scope, and nothing else") from e
-        directory = "default" if asked.directory == "default" else None
-        request = ReloadRequest(directory=directory, scope=asked.scope, drain_seconds=self._drain)
+        directory = "default" if given.directory == "default" else None
+        request = ReloadRequest(directory=directory, scope=given.scope, drain_seconds=self._drain)
         report = await self._manager.reload_characters(request, trigger="tool")
         return "\n".join([report.message, *map(str, report.errors)])

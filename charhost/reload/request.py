@@ -28,15 +28,17 @@ def _path(directory: str) -> str:
 
 
 Policy = Annotated[
-    SessionPolicy | None, Field(description="What happens to open sessions; null: the server's setting.")
+    SessionPolicy | None, Field(description="What happens to open sessions; null: the setting `sessions`.")
 ]
 Drain = Annotated[
     float | None,
     Field(
-        ge=0, le=86_400, description="How long a session may finish its current response; null: the server's setting."
+        ge=0,
+        le=86_400,
+        description="How long a session that is about to be closed may finish its response; null: the setting `drain`.",
     ),
 ]
-Reason = Annotated[str | None, Field(max_length=1000, description="Why; kept in the history.")]
+Reason = Annotated[str | None, Field(max_length=1000, description="A note for the history, up to 1,000 characters.")]
 
 
 Set = Annotated[str | None, Field(description="The name of the character set; null: `default`.")]
@@ -49,16 +51,28 @@ class ReloadRequest(Frozen):
     directory: Annotated[str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": _ABSOLUTE})] | None = (
         Field(default=None, description='An absolute path, or "default"; null: the current directory.')
     )
-    scope: Scope = Field(default="all", description="Execute every file again, or only those that changed.")
+    scope: Scope = Field(
+        default="all",
+        description=(
+            "`all`: execute every file; `changed`: only changed files, and files whose helpers or data files changed."
+        ),
+    )
     sessions: Policy = None
     drain_seconds: Drain = None
     on_error: OnError = Field(
         default="exclude",
-        description="If a file fails: leave it out, keep its last good version, or change nothing.",
+        description=(
+            "If a file fails: `exclude` leaves it out and loads the others, `keep` keeps its last good version from "
+            "the same directory, `abort` changes nothing."
+        ),
     )
     dry_run: bool = Field(default=False, description="Load, check and report; change nothing.")
     check_isolated: bool | None = Field(
-        default=None, description="First load in a child process, which may crash; null: the server's setting."
+        default=None,
+        description=(
+            "Load in a child process first, and refuse what kills or hangs the child; null: the setting "
+            "`check_isolated`."
+        ),
     )
     reason: Reason = None
 

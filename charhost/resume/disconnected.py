@@ -3,11 +3,9 @@
 import asyncio
 from collections import OrderedDict
 
+from charhost.memory.budget import MemoryBudget
 from charhost.resume.archive import SessionWriter
 from charhost.resume.saved_session import SavedSession
-
-# All sessions together; one may have sixteen million.
-MOST_CHARACTERS = 256 << 20
 
 
 class DisconnectedSessions:
@@ -17,11 +15,15 @@ class DisconnectedSessions:
     and are None here until a client resumes them.
     """
 
-    def __init__(self, most: int, seconds: float, writer: SessionWriter) -> None:
+    kind = "disconnected"
+
+    def __init__(self, most: int, seconds: float, writer: SessionWriter, budget: MemoryBudget | None = None) -> None:
+        budget = budget or MemoryBudget()
         self._most = most
         self._seconds = seconds
         self._writer = writer
-        self._weight = 0
+        self._memory = budget.holding(self.kind)
+        budget.add_reserve(self)
         self._kept: OrderedDict[str, tuple[float, SavedSession | None]] = OrderedDict()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -57,23 +59,35 @@ class DisconnectedSessions:
         """Keep a claimed session that could not be resumed, as `put`, but without saving it again."""
         self._remove(session.id)
         self._kept[session.id] = asyncio.get_running_loop().time() + self._seconds, session
-        self._weight += session.weight
+        self._memory.resize(self._memory.size + session.weight)
         while len(self._kept) > self._most:
             self._drop(next(iter(self._kept)))
-        while self._weight > MOST_CHARACTERS:
-            self._drop(next(kept.id for _, kept in self._kept.values() if kept is not None))
         if self._timer is None:
             self._drop_expired()
 
+    @property
+    def oldest(self) -> float | None:
+        """Since when the oldest session is kept; those that are only in the state file take no memory."""
+        return next((until - self._seconds for until, kept in self._kept.values() if kept is not None), None)
+
+    def give_up(self) -> None:
+        """Drop the oldest session from memory; one that is saved can be resumed all the same."""
+        oldest = next(kept for _, kept in self._kept.values() if kept is not None)
+        if self._writer.is_saving:
+            self._kept[oldest.id] = self._kept[oldest.id][0], None
+            self._memory.resize(self._memory.size - oldest.weight)
+        else:
+            self._drop(oldest.id)
+
     def close(self) -> None:
         self._kept.clear()
-        self._weight = 0
+        self._memory.resize(0)
         if self._timer is not None:
             self._timer.cancel()
 
     def _remove(self, session_id: str) -> None:
         _, session = self._kept.pop(session_id, (0.0, None))
-        self._weight -= session.weight if session is not None else 0
+        self._memory.resize(self._memory.size - (session.weight if session is not None else 0))
 
     def _drop(self, session_id: str) -> None:
         self._remove(session_id)

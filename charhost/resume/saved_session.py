@@ -22,5 +22,5 @@ class SavedSession:
     config: Mapping[str, Any] | None = field(repr=False)
     conversation_id: str
     items: tuple[Item, ...] = field(repr=False)
-    weight: int = 0
+    weight: int = 0  # in bytes
     set: str = DEFAULT_SET

@@ -1,4 +1,4 @@
-"""A child process that loads files under limits, and has each character make its prompt."""
+"""A child process that loads files under limits, has each character make its prompt, and unloads it."""
 
 import asyncio
 import os
@@ -8,20 +8,22 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from charhost.character.instance import CharacterInstance
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
-from charhost.loading.module_space import Load, ModuleSpace
+from charhost.loading.module_space import Load, ModuleSpace, Version
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.report import FileError
 from charhost.sandbox.trial import Job, Trial, crash
 from charhost.text import display
 
+T = TypeVar("T")
+
 # Steps of a trial, as the child announces them to the fork server.
-LOADING, PROMPTING, DONE = b"L", b"P", b"D"
+LOADING, PROMPTING, UNLOADING, DONE = b"L", b"P", b"U", b"D"
 
 # Seconds for the processes that a file started to end on their own.
 _EXIT_GRACE = 0.3
@@ -55,7 +57,7 @@ class _Trials:
     async def run(self) -> None:
         """Try the files up to the first that leaves this process in a bad state for the next."""
         for path in self._job.paths:
-            trial, fault = await self._try(path), None
+            trial, fault = await self._unloaded(path, await self._try(path)), None
             kind = trial.error.error_type if trial.error else None
             if kind == "MemoryError":
                 fault = f"it needs more than {self._job.memory:,} bytes of memory"
@@ -69,7 +71,7 @@ class _Trials:
 
     async def _try(self, path: str) -> Trial:
         os.write(self._steps, LOADING)
-        load = Load(self._snapshot, path, "", 0, self._space)
+        load = Load(Version(self._space, path), "", 0)
         (outcome,) = await self._pool.run_all([load], self._job.deadline)
         character = load.result(outcome)
         if isinstance(character, FileError):
@@ -83,15 +85,34 @@ class _Trials:
         except PluginFailed as e:
             return Trial(file=display(path), name=character.name, error=e.failure)
 
+    async def _unloaded(self, path: str, trial: Trial) -> Trial:
+        """Return the trial with the error of `on_unload`, if it has no other."""
+        unload = self._space.unload(path, self._job.deadline)
+        if unload is None:
+            return trial
+        os.write(self._steps, UNLOADING)
+        (outcome,) = await self._pool.run_all([unload], self._job.deadline)
+        self._space.forget(path)  # a file that imports it needs one that is not unloaded
+        failure = unload.result(outcome)
+        if failure is None or trial.error:
+            return trial
+        failure = failure.model_copy(update={"message": f"on_unload failed: {failure.message}"})
+        return trial.model_copy(update={"error": failure})
+
 
 class _ForkingPool(WorkerPool):
     """A pool whose jobs may fork: the processes that return from a job, besides this one, are ended."""
 
-    async def run_all(self, jobs: Sequence[Callable[[], Any]], deadline: float) -> list[Any]:
-        return await super().run_all([partial(_run_in, os.getpid(), job) for job in jobs], deadline)
+    async def run(self, job: Callable[[], T], deadline: float, owner: str = "", *, interrupt: bool = True) -> T:
+        return await super().run(partial(_run_in, os.getpid(), job), deadline, owner, interrupt=interrupt)
+
+    async def run_all(
+        self, jobs: Sequence[Callable[[], Any]], deadline: float, owners: Sequence[str] = ()
+    ) -> list[Any]:
+        return await super().run_all([partial(_run_in, os.getpid(), job) for job in jobs], deadline, owners)
 
 
-def _run_in(process: int, job: Callable[[], Any]) -> Any:
+def _run_in(process: int, job: Callable[[], T]) -> T:
     try:
         return job()
     finally:

@@ -10,27 +10,39 @@ import pickle
 import select
 import signal
 import socket
+import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
+from itertools import islice
 
 from charhost.sandbox import child
+from charhost.sandbox.descendants import children, descendants
 from charhost.sandbox.trial import Ended, Job
+
+# The first message: the deadlines of a job do not include the start of this process.
+READY = b"ready"
 
 _PR_SET_PDEATHSIG = 1
 _PR_SET_CHILD_SUBREAPER = 36
 _POLL_INTERVAL = 0.02
+
+_STAGES = {child.PROMPTING: "asked for its prompt", child.UNLOADING: "unloaded"}
 
 # Seconds for the child, which has the same deadlines, to notice first.
 _GRACE = 1.0
 
 
 def main(descriptor: int) -> None:
-    """Serve jobs until the sandbox closes the socket."""
+    """Serve jobs until the sandbox closes the socket, or its process ends."""
+    libc = ctypes.CDLL(None)
     # Adopts descendants that leave the process group of the child.
-    ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    # A process that code forked from the server may hold the other end of the socket. Raises, to end the child first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     with socket.socket(fileno=descriptor) as sandbox:
+        sandbox.send(READY)
         while True:
             message, descriptors, _, _ = socket.recv_fds(sandbox, 16, 1)
             if not message:
@@ -51,6 +63,7 @@ def _run(job: Job, results: int, sandbox: socket.socket) -> Ended:
             ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != me:
                 os._exit(70)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             sandbox.close()
             os.close(read)
             child.run(job, write, results)
@@ -105,15 +118,16 @@ class _Watch:
         return self._fault(f"the process died of {_signal_name(status.si_status)}")
 
     def _fault(self, cause: str) -> Ended:
-        stage = "asked for its prompt" if self._step == child.PROMPTING else "loaded"
-        return Ended(cause=cause, stage=stage)
+        return Ended(cause=cause, stage=_STAGES.get(self._step, "loaded"))
 
     def _excess(self) -> str | None:
         prompting = self._job.prompt_deadline if self._step == child.PROMPTING else None
         allowed = self._job.deadline if prompting is None else prompting
         if time.monotonic() - self._since > allowed + _GRACE:
             return f"it was not finished after {allowed:g} s"
-        if _group_size(self._child) > self._job.processes:
+        for orphan in set(children(os.getpid())) - {self._child}:
+            os.waitpid(orphan, os.WNOHANG)  # those that have ended do not count
+        if any(islice(descendants(os.getpid()), self._job.processes, None)):
             return f"it started more than {self._job.processes} processes"
         return None
 
@@ -124,22 +138,13 @@ def _signal_name(number: int) -> str:
     return f"signal {number}"
 
 
-def _group_size(group: int) -> int:
-    count = 0
-    for process in filter(str.isdigit, os.listdir("/proc")):
-        with suppress(OSError):  # it has ended
-            count += os.getpgid(int(process)) == group
-    return count
-
-
 def _kill_all(pid: int) -> None:
     """Kill the child's process group and all adopted descendants, and wait until none is left."""
     with suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
-    children = Path(f"/proc/self/task/{os.getpid()}/children")
     with suppress(ChildProcessError):
         while True:
-            for orphan in map(int, children.read_text().split()):
+            for orphan in children(os.getpid()):
                 with suppress(ProcessLookupError):
                     os.kill(orphan, signal.SIGKILL)
             os.waitpid(-1, 0)

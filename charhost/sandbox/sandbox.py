@@ -3,6 +3,7 @@
 import asyncio
 import os
 import pickle
+import secrets
 import socket
 import sys
 from collections.abc import AsyncGenerator, Sequence
@@ -14,6 +15,8 @@ from charhost.character.diagnostics import explain
 from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Snapshot
 from charhost.report import FileError
+from charhost.sandbox.descendants import MARK, kill_marked
+from charhost.sandbox.fork_server import READY
 from charhost.sandbox.trial import Ended, Job, Trial, crash, read_trials
 from charhost.settings import Settings, keyless_environment
 from charhost.text import display
@@ -37,6 +40,7 @@ class Sandbox:
         self._settings = settings
         self._socket: socket.socket | None = None
         self._process: asyncio.subprocess.Process | None = None
+        self._mark = secrets.token_hex(16)
 
     async def check(self, snapshot: Snapshot, paths: Sequence[str]) -> None:
         """Load the files at *paths* in children; raise `IsolatedLoadFailed` with the files that crash or hang."""
@@ -91,21 +95,31 @@ class Sandbox:
         with open(os.memfd_create("charhost-job"), "w+b") as file:  # noqa: ASYNC230 (memory)
             pickle.dump(job, file, protocol=pickle.HIGHEST_PROTOCOL)
             file.seek(0)
-            ended = await self._send(file, len(paths) * (job.deadline + (prompt_deadline or 0) + 3))
+            ended = await self._send(file, len(paths) * (2 * job.deadline + (prompt_deadline or 0) + 3))
             file.seek(0)
             return ended, read_trials(file.read())[: len(paths)]
 
     async def close(self) -> None:
+        self._hang_up()
+        if self._process is None:
+            return
+        try:
+            status = await asyncio.wait_for(self._process.wait(), _EXIT_GRACE)
+        except TimeoutError:  # a file has stopped it
+            with suppress(ProcessLookupError):
+                self._process.kill()
+            status = await self._process.wait()
+        self._process = None
+        if status != 0:  # it has ended none of its descendants
+            await kill_marked(self._mark)
+
+    def _hang_up(self) -> None:
         if self._socket is not None:
+            # Not only closed: a process that code forked from this one may hold it, too.
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
             self._socket.close()
             self._socket = None
-        if self._process is not None:
-            try:
-                await asyncio.wait_for(self._process.wait(), _EXIT_GRACE)
-            except TimeoutError:  # a file has stopped it
-                self._process.kill()
-                await self._process.wait()
-            self._process = None
 
     async def _send(self, file: IO[bytes], most_seconds: float) -> Ended | None:
         server = self._socket or await self._start()
@@ -117,9 +131,11 @@ class Sandbox:
                     reply = await asyncio.get_running_loop().sock_recv(server, 1 << 16)
         finally:
             if not reply:  # it has ended, or it is busy with a job that was given up
-                server.close()
-                self._socket = None
-        return Ended.model_validate_json(reply) if reply else None
+                self._hang_up()
+        if not reply:
+            await self.close()
+            return None
+        return Ended.model_validate_json(reply)
 
     async def _start(self) -> socket.socket:
         await self.close()  # the one before may still be busy
@@ -133,9 +149,15 @@ class Sandbox:
                 pass_fds=[theirs.fileno()],
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
-                env=keyless_environment(),
+                env=keyless_environment() | {MARK: self._mark},
                 start_new_session=True,  # Ctrl-C is for the server
             )
+        try:
+            if not await asyncio.get_running_loop().sock_recv(ours, len(READY)):
+                raise RuntimeError("the process that checks files ended before its first job")
+        except BaseException:
+            ours.close()
+            raise
         self._socket = ours
         return ours
 

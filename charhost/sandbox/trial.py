@@ -38,7 +38,7 @@ class Ended(BaseModel, frozen=True):
 
 
 class Trial(BaseModel, frozen=True, strict=True):
-    """The character in one file, with its prompt if it was asked for it, or an error."""
+    """The character in one file, with its prompt if that is requested, or an error."""
 
     file: str
     name: str = ""

@@ -12,6 +12,7 @@ from charhost.character.worker_pool import WorkerPool
 from charhost.errors import SetNotFound, StateError
 from charhost.loading.character_metrics import Encode
 from charhost.metrics import Metrics
+from charhost.reload.attempt import Attempt
 from charhost.reload.loader import LoaderContext
 from charhost.reload.manager import CharacterManager
 from charhost.reload.request import ReloadRequest
@@ -26,14 +27,14 @@ log = logging.getLogger("charhost.reload")
 
 Result = TypeVar("Result")
 Listener = Callable[[ReloadReport, CharacterSet], None]
+BeginListener = Callable[[Attempt, str], None]
 
 
 class CharacterSets:
     """Owns the sets by name; `default`, that of `--directory`, is the first. Lives as long as the application.
 
     They share threads, sessions, metrics and the state file. Each has reloads of its own: a fault in one is not felt
-    by another. *listener* is called with the report of every reload and with the characters that serve after it.
-    """
+    by another."""
 
     def __init__(
         self,
@@ -42,14 +43,13 @@ class CharacterSets:
         sessions: OpenSessions,
         pool: WorkerPool,
         records: SetRecords,
-        listener: Listener,
     ) -> None:
         self._settings = settings
         self._metrics = metrics
         self._sessions = sessions
         self._records = records
-        self._listener = listener
-        self._context = LoaderContext(pool)
+        self._listeners: list[tuple[Listener, BeginListener]] = []
+        self._context = LoaderContext(pool, settings.file_deadline)
         self._changes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
         first = {DEFAULT_SET: settings.directory, **settings.sets}
@@ -63,6 +63,13 @@ class CharacterSets:
     def view(self, names: frozenset[str] | None = None) -> SetsView:
         """Return what a caller sees that may use the sets of these *names*; None: all."""
         return SetsView(self._sets, names)
+
+    def listen(self, listener: Listener, begun: BeginListener = lambda attempt, name: None) -> None:
+        """Call *listener* with the report of every reload and the characters that serve after it.
+
+        *begun* is called with the attempt, when it begins, and with the name of the set.
+        """
+        self._listeners.append((listener, begun))
 
     async def start(self) -> None:
         """Load all sets side by side, also those that were added in the run before."""
@@ -86,6 +93,10 @@ class CharacterSets:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+    async def unload(self, deadline: float) -> None:
+        """Call `on_unload` of every character for the last time, for at most *deadline* seconds."""
+        await self._context.unloading.close(deadline)
 
     async def collect_metrics(self, encode: Encode) -> bytes:
         """Return the metrics of the characters, as text; a collector that fails is left out and counted."""
@@ -158,6 +169,14 @@ class CharacterSets:
             await self._recorded(self._records.remove(name), name)
             return impact
 
+    def _begun(self, attempt: Attempt, name: str) -> None:
+        for _, begun in self._listeners:
+            begun(attempt, name)
+
+    def _ended(self, report: ReloadReport, current: CharacterSet) -> None:
+        for listener, _ in self._listeners:
+            listener(report, current)
+
     def _changing(self, name: str) -> asyncio.Lock:
         """Return the lock of a name: only one change of each set at a time."""
         return self._changes.setdefault(name, asyncio.Lock())
@@ -185,5 +204,5 @@ class CharacterSets:
         manager = CharacterManager(
             settings, self._metrics, self._sessions, self._context, history, name, trusts_start=trusts_start
         )
-        manager.listen(lambda report: self._listener(report, manager.current))
+        manager.listen(lambda report: self._ended(report, manager.current), lambda attempt: self._begun(attempt, name))
         return NamedSet(manager, settings, self._metrics, is_watched=definition.watch)

@@ -87,7 +87,11 @@ class Settings(BaseSettings):
     )
     resume_set: bool = Field(False, description="Start with the last set unless its directory changed; needs --state.")
     log_file: AbsolutePath | None = Field(None, description="A file to write the log to as well.")
-    shutdown_timeout: float = Field(3, gt=0, description="Seconds that a shutdown waits for a reload and for requests.")
+    shutdown_timeout: float = Field(
+        3,
+        gt=0,
+        description="Seconds that a shutdown waits for a reload, for requests, and for on_unload of characters.",
+    )
     watchdog: float = Field(
         30, ge=0, description="Seconds without a sign of life after which the stacks are written; 0: never."
     )
@@ -104,6 +108,12 @@ class Settings(BaseSettings):
     resume_ttl: float = Field(600, ge=0, description="Seconds for a disconnected client to resume its session.")
     resume_max: int = Field(10_000, ge=0, description="Maximum number of disconnected sessions kept.")
     max_sessions: int = Field(10_000, ge=1, description="Maximum number of open WebSockets; more get 503.")
+
+    memory_budget: int | None = Field(
+        None,
+        ge=1,
+        description="Maximum bytes held for clients (default: a quarter of what the machine or the cgroup has).",
+    )
 
     llm_url: HttpUrl | None = Field(
         None, description="An OpenAI-compatible server, such as http://127.0.0.1:11434/v1 (else the offline stand-in)."

@@ -8,7 +8,8 @@ from operator import is_
 from typing import Any, get_args
 
 from charhost import jsontext
-from charhost.conversation.items import Attached, Item, Message, Part, weight
+from charhost.conversation.items import Attached, Item, Message, Part
+from charhost.memory.weight import weigh
 from charhost.resume.saved_session import SavedSession
 from charhost.storage.connection import Row, Statements
 from charhost.storage.database import Database
@@ -86,18 +87,10 @@ class ConversationTable:
         rows = statements.rows("SELECT position, item FROM items WHERE session = ? ORDER BY position", session)
         written = self._written[session] = {place: item_of(text) for place, text in rows}
         character, owner, dialect, text, conversation, set_name = found[0]
-        config = None if text is None else jsontext.decoded(text)
-        items = tuple(written.values())
+        config = None if text is None else jsontext.bounded(text)
+        items, weight = tuple(written.values()), weigh(config, tuple(written.values()))
         return SavedSession(
-            session,
-            character,
-            owner,
-            dialect,
-            config,
-            conversation,
-            items,
-            weight=sum(map(weight, items)),
-            set=set_name,
+            session, character, owner, dialect, config, conversation, items, weight=weight, set=set_name
         )
 
 
@@ -112,7 +105,7 @@ def spelled(item: Item) -> str:
 
 def item_of(text: str) -> Item:
     """Return the item of a JSON text; one that was being written when the process ended is incomplete."""
-    values = jsontext.decoded(text)
+    values = jsontext.bounded(text)
     if "parts" in values:
         values["parts"] = tuple(_KINDS[part.pop("kind")](**part) for part in values["parts"])
     if values.get("attached") is not None:

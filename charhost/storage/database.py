@@ -15,8 +15,8 @@ from charhost.storage.schema import SCHEMA, UPGRADE, VERSION
 
 log = logging.getLogger("charhost.state")
 
-# Seconds that a query, and a close, wait for the disk.
-_ANSWER = 5.0
+# Seconds that a read, and a close, wait for the disk.
+_READ = 5.0
 _CLOSE = 3.0
 
 
@@ -58,10 +58,10 @@ class Database:
     async def read(self, job: Job[Result]) -> Result:
         """Return the result of *job*; raise `StateError` if the file cannot be read, or does not respond."""
         try:
-            async with asyncio.timeout(_ANSWER):
+            async with asyncio.timeout(_READ):
                 return await self._open.submit(job)
         except TimeoutError as e:
-            raise StateError(f"the state file {self.path} has not answered for {_ANSWER:g} s") from e
+            raise StateError(f"the state file {self.path} has not responded for {_READ:g} s") from e
         except sqlite3.Error as e:
             raise StateError(f"the state file {self.path} cannot be read: {e}") from e
 

@@ -112,7 +112,7 @@ class Watcher:
                 self._health.up(self._manager.current.directory)
 
     async def _place(self, directory: Path) -> Place:
-        return await self._pool.run(lambda: Place.of(directory), LONGEST_QUIET, interrupt=False)
+        return await self._pool.run(lambda: Place.of(directory), LONGEST_QUIET, str(directory), interrupt=False)
 
     @contextmanager
     def _notified(self, directory: Path, place: Place) -> Iterator[None]:

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import resource
+import selectors
 import signal
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,8 @@ from charhost.conversation.conversation import Conversations
 from charhost.errors import SettingsError
 from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.provider import UpstreamModels
+from charhost.memory.budget import MemoryBudget
+from charhost.memory.machine import available_memory
 from charhost.metrics import Metrics
 from charhost.reload.set_records import MemoryRecords, SetRecords
 from charhost.report import DEFAULT_SET, ReloadReport
@@ -30,20 +33,28 @@ from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from charhost.text import display
-from charhost.web import catalog, monitoring, reload, sets
+from charhost.web import catalog, inspection, monitoring, reload, sets
 from charhost.web.completions.handler import completions
 from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
 from charhost.web.docs.manual import Manual
+from charhost.web.events.feed import Feed
+from charhost.web.events.figures import FiguresOfLastHour
+from charhost.web.events.handler import events, figures, publishing
+from charhost.web.forks import give_up_in_children
 from charhost.web.keys import (
     API,
+    BUDGET,
     CONTINUED,
     CONVERSATIONS,
     DISCONNECTED,
+    FEED,
+    FIGURES,
     GATE,
     MANUAL,
     METRICS,
     MODEL_OPTIONS,
     MODELS,
+    READERS,
     RESPONSES,
     SESSION_WRITER,
     SESSIONS,
@@ -51,10 +62,11 @@ from charhost.web.keys import (
     SETTINGS,
     STARTED,
 )
-from charhost.web.middleware import errors_to_json, with_authority
+from charhost.web.middleware import errors_to_json, with_authority, with_memory
 from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
 from charhost.web.paths import OtherSpellings
+from charhost.web.readers import Readers
 from charhost.web.realtime.client_secrets import create_client_secret
 from charhost.web.realtime.handler import realtime
 from charhost.web.responses import handler as responses
@@ -65,12 +77,17 @@ from charhost.web.security.origins import AllowedOrigins
 from charhost.web.security.tls import tls_context
 from charhost.web.sessions.sessions import Sessions
 from charhost.web.signals import signals
+from charhost.web.studio import handler as studio
 from charhost.web.watchdog import watchdog
 
 log = logging.getLogger("charhost.web")
 
+# Of the memory, for everything held for clients: the rest is for the characters, and for requests at work.
+_SHARE = 4
+
 _ROUTES = (
-    web.get("/", catalog.index),
+    web.get("/", studio.index),
+    web.get("/studio/{path:.+}", studio.file),
     web.get("/v1/characters", catalog.characters),
     web.post("/v1/characters/reload", reload.reload),
     web.post("/v1/characters/rollback", reload.rollback),
@@ -78,6 +95,9 @@ _ROUTES = (
     web.get("/v1/characters/reloads/{reload_id}", reload.attempt),
     web.post("/v1/characters/watch/resume", reload.resume_watch),
     web.get("/v1/characters/status", monitoring.status),
+    web.get("/v1/characters/source", inspection.source),
+    web.get("/v1/characters/{name:.+}/prompt", inspection.prompt),
+    web.post("/v1/characters/{name:.+}/tools/{tool:[^/]+}", inspection.call_tool),
     # Not the paths of POST: a GET of them is refused as such, whatever characters are called.
     web.get("/v1/characters/{name:(?!(?:reload|rollback|watch/resume)$).+}", catalog.character),
     web.get("/v1/sets", sets.sets),
@@ -95,6 +115,8 @@ _ROUTES = (
     web.get("/v1/responses/{id}/input_items", responses.input_items),
     web.get("/v1/realtime", realtime),
     web.post("/v1/realtime/client_secrets", create_client_secret),
+    web.get("/v1/events", events),
+    web.get("/v1/figures", figures),
     web.get("/metrics", monitoring.metrics),
     web.get("/openapi.json", openapi),
     web.get("/docs", manual_index),
@@ -107,11 +129,12 @@ def create_app(settings: Settings | None = None) -> web.Application:
     """Make the application; several in one process do not meet. Raises `SettingsError`."""
     settings = settings or Settings()
     cors = Cors(AllowedOrigins(settings.cors_origin))
-    app = web.Application(middlewares=[errors_to_json, with_authority, cors.preflight])
+    app = web.Application(middlewares=[errors_to_json, with_memory, with_authority, cors.preflight])
     app[SETTINGS] = settings
     app[STARTED] = int(time.time())
     app[METRICS] = Metrics()
-    app[GATE] = Gate(settings, app[METRICS])
+    budget = app[BUDGET] = MemoryBudget(settings.memory_budget or available_memory() // _SHARE, app[METRICS])
+    app[GATE] = Gate(settings, app[METRICS], budget)
     app[SESSION_WRITER] = SessionWriter()
     records: SetRecords = MemoryRecords()
     if settings.state:
@@ -119,23 +142,29 @@ def create_app(settings: Settings | None = None) -> web.Application:
         app[SESSION_WRITER] = ArchiveWriter(state.conversations, app[METRICS])
         records = state.sets
         app.cleanup_ctx.append(partial(_state, state))
-    app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER])
+    app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER], budget)
     app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
     pool = WorkerPool()
-    app[MODELS] = UpstreamModels(settings)
+    app[READERS] = Readers(app[METRICS], budget)
+    app[MODELS] = UpstreamModels(settings, budget)
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
-    app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl)
+    app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl, budget)
     app[MODEL_OPTIONS] = ModelOptions(settings.llm_pass or "")
-    app[RESPONSES] = Responses(settings.resume_ttl)
-    app[SETS] = CharacterSets(settings, app[METRICS], app[SESSIONS], pool, records, partial(_continue, app))
+    app[RESPONSES] = Responses(settings.resume_ttl, budget)
+    app[SETS] = CharacterSets(settings, app[METRICS], app[SESSIONS], pool, records)
+    app[SETS].listen(partial(_continue, app))
     app.cleanup_ctx.append(_models)
+    app.cleanup_ctx.append(publishing)
     app.cleanup_ctx.append(_first_load)
     app.cleanup_ctx.append(_watching)
-    app.on_response_prepare.append(cors.mark)
+    app.cleanup_ctx.append(app[READERS].run)
+    app.on_response_prepare.extend((cors.mark, app[READERS].note))
     app.on_shutdown.append(_stop)
     app.add_routes(_ROUTES)
     app.router.register_resource(OtherSpellings(app.router))
+    app[FEED] = Feed()
+    app[FIGURES] = FiguresOfLastHour(app[METRICS])
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()
     return app
@@ -152,6 +181,8 @@ def serve(settings: Settings) -> None:
     gc.freeze()
     app = create_app(settings)
     app.cleanup_ctx[:0] = [signals, watchdog]
+    selector = selectors.DefaultSelector()
+    give_up_in_children(selector, settings.state)
     try:
         web.run_app(
             app,
@@ -163,6 +194,7 @@ def serve(settings: Settings) -> None:
             handler_cancellation=True,
             access_log=None,
             print=_announce,
+            loop=asyncio.SelectorEventLoop(selector),
         )
     except OSError as e:
         taken = "the address is in use; choose another with --port"
@@ -194,6 +226,7 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
     for warning in _warnings(app[SETTINGS], app[SETS].default.manager.current):
         log.warning("%s", warning)
     yield
+    await app[SETS].unload(app[SETTINGS].shutdown_timeout)
 
 
 def _continue(app: web.Application, report: ReloadReport, current: CharacterSet) -> None:
@@ -209,6 +242,7 @@ async def _watching(app: web.Application) -> AsyncIterator[None]:
 
 async def _stop(app: web.Application) -> None:
     await asyncio.gather(app[SETS].close(app[SETTINGS].shutdown_timeout), app[SESSIONS].close())
+    app[FEED].close()
     app[DISCONNECTED].close()  # the last sessions have just come, and are saved for the next server
 
 

@@ -9,7 +9,11 @@ from pydantic import BaseModel, ValidationError
 from charhost.errors import InvalidRequest
 from charhost.jsontext import Json
 from charhost.text import FieldProblem, field_problems, quoted
+from charhost.web.keys import MEMORY
 from charhost.web.problems import Problem
+
+MOST_BODY_BYTES = 64 << 10
+BODY_DEADLINE = 10.0
 
 Request = TypeVar("Request", bound=BaseModel)
 
@@ -20,6 +24,7 @@ async def read_body(request: web.Request, most: int, deadline: float) -> bytes:
     try:
         async with asyncio.timeout(deadline):
             while len(body) <= most and (part := await request.content.readany()):
+                take_memory(request, len(part))
                 body += part
     except TimeoutError:
         raise Problem(408, "request_timeout", f"The request body did not arrive within {deadline:g} s.") from None
@@ -29,6 +34,26 @@ async def read_body(request: web.Request, most: int, deadline: float) -> bytes:
     if len(body) > most:
         raise Problem(413, "request_too_large", f"The request body is larger than {most:,} bytes.")
     return bytes(body)
+
+
+def take_memory(request: web.Request, size: int) -> None:
+    """Count *size* more bytes until the end of the request; raises `Problem` if the budget of memory has no room."""
+    memory = request[MEMORY]
+    if not memory.could_ever_hold(size):
+        raise Problem(413, "request_too_large", "The request takes more memory than the server has for clients.")
+    if not memory.take(size):
+        raise no_room()
+
+
+def no_room() -> Problem:
+    detail = "The server has no memory left for this request; try again later."
+    return Problem(429, "rate_limit_exceeded", detail, headers={hdrs.RETRY_AFTER: "5"})
+
+
+async def json_body(request: web.Request, kind: type[Request]) -> Request:
+    """Read a small body; raises `InvalidRequest` for wrong fields, and `Problem`."""
+    expect_json(request)
+    return parsed(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE), kind)
 
 
 def expect_json(request: web.Request) -> None:

@@ -22,6 +22,12 @@ def key_view(request: web.Request) -> SetsView:
     return request.app[SETS].view(request[AUTHORITY].sets)
 
 
+def admin_view(request: web.Request) -> SetsView:
+    """Return all sets, or the one of them in `?set=`; raises `SetNotFound`."""
+    view = request.app[SETS].view()
+    return view.narrowed(request.query["set"]) if "set" in request.query else view
+
+
 def view_of(request: web.Request) -> SetsView:
     """Return the sets that the key of the request may use, or the one of them in `?set=`; raises `SetNotFound`."""
     view = key_view(request)

@@ -4,7 +4,6 @@ from aiohttp import hdrs, web
 
 from charhost.character.character import Character, CharacterSet, normal
 from charhost.character.task_model import task_model
-from charhost.reload.messages import count
 from charhost.report import DEFAULT_SET
 from charhost.sets.view import FoundCharacter, SetsView
 from charhost.web.caller_view import ONE_SET, SET, view_of
@@ -12,12 +11,6 @@ from charhost.web.keys import SETTINGS, STARTED
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
-
-
-@Operation("One line of text", "About", responses={200: Response("A line.", {"text/plain": str})})
-async def index(request: web.Request) -> web.StreamResponse:
-    serving = count(sum(len(named.manager.current) for named in view_of(request)), "character")
-    return web.Response(text=f"charhost serves {serving}: see /v1/characters and /v1/health.\n")
 
 
 @Operation(

@@ -6,8 +6,6 @@ from typing import Self
 
 from aiohttp import hdrs, web
 
-from charhost.web.sessions.outbox import STALLED_READER_LIMIT, abort
-
 # Proxies and clients give up on a connection that is silent, while a model may think for minutes.
 BEGIN_AFTER = 5.0
 COMMENT_EVERY = 10.0
@@ -21,7 +19,7 @@ _HEADERS = {
 
 
 class EventStream:
-    """Writes to one client at its speed, and aborts the connection if it reads nothing for `STALLED_READER_LIMIT`.
+    """Writes to one client at its speed.
 
     In silence the response begins after `BEGIN_AFTER` seconds, and has a comment every `COMMENT_EVERY` seconds. The
     block ends quietly if the client is gone.
@@ -45,21 +43,18 @@ class EventStream:
 
     async def write(self, data: bytes) -> None:
         """Send *data*, after the headers if it is the first; raises `ConnectionError` if the client is gone."""
-        timer = self._begin_write()
+        self._is_writing = True
         try:
             if not self.response.prepared:
                 await self.response.prepare(self._request)
             await self.response.write(data)
         finally:
-            self._end_write(timer)
+            self._is_writing = False
+            self._written = self._loop.time()
 
     async def end(self) -> None:
         self._silence.cancel()
-        timer = self._begin_write()
-        try:
-            await self.response.write_eof()
-        finally:
-            self._end_write(timer)
+        await self.response.write_eof()
 
     async def _fill_silence(self) -> None:
         with suppress(ConnectionError):
@@ -69,14 +64,3 @@ class EventStream:
                     await asyncio.sleep(max(until - self._loop.time(), 0.1))
                 else:
                     await self.write(_COMMENT)
-
-    # Not a context manager, which would cost as much as the write of a word.
-    def _begin_write(self) -> asyncio.TimerHandle:
-        self._is_writing = True
-        # Not asyncio.timeout: a cancelled write leaves aiohttp's writer in an undefined state.
-        return self._loop.call_later(STALLED_READER_LIMIT, abort, self._request)
-
-    def _end_write(self, timer: asyncio.TimerHandle) -> None:
-        timer.cancel()
-        self._is_writing = False
-        self._written = self._loop.time()

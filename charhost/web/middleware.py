@@ -8,7 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from charhost.errors import ReloadRefused
-from charhost.web.keys import AUTHORITY, GATE
+from charhost.web.keys import AUTHORITY, BUDGET, GATE, MEMORY
 from charhost.web.openapi import operation_of
 from charhost.web.paths import not_found
 from charhost.web.problems import Problem
@@ -38,14 +38,21 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 @web.middleware
+async def with_memory(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Count the memory that a request takes until its end."""
+    with request.app[BUDGET].holding("requests") as request[MEMORY]:
+        return await handler(request)
+
+
+@web.middleware
 async def with_authority(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Decide the caller's authority once, and refuse a caller without the right that the operation needs."""
     authority = request[AUTHORITY] = request.app[GATE].authority(request)
     operation = operation_of(request.match_info.handler)
     needs = operation.needs if operation is not None else "open"
-    if needs == "admin" and (sent := request.raw_path.partition("?")[0]) != request.path:
+    if needs == "admin" and not _is_spelled_out(request):
         # Proxies wall the paths of admins off by their spelling.
-        raise Problem(404, "not_found", not_found(sent))
+        raise Problem(404, "not_found", not_found(request.raw_path.partition("?")[0]))
     if needs != "admin" and authority.host_refusal is not None:
         _log_refusal(request, authority.host_refusal)
         raise authority.host_refusal
@@ -65,6 +72,13 @@ def insist(request: web.Request, kind: KeyKind) -> None:
     elif authority.has_wrong_key:
         request.app[GATE].wrong_keys.count(kind, request.remote)
     raise refusal
+
+
+def _is_spelled_out(request: web.Request) -> bool:
+    """Return whether the fixed parts of the path were sent without escapes."""
+    resource = request.match_info.route.resource
+    path = re.sub(r"\\{\w+\\}", ".+", re.escape(resource.canonical)) if resource is not None else ""
+    return re.fullmatch(path, request.raw_path.partition("?")[0]) is not None
 
 
 def _log_refusal(request: web.Request, refusal: Problem) -> None:

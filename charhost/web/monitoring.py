@@ -7,7 +7,7 @@ from charhost.errors import SetNotFound
 from charhost.loading.character_metrics import END
 from charhost.sets.named_set import NamedSet
 from charhost.web.caller_view import ONE_SET, key_view, reloadable
-from charhost.web.keys import AUTHORITY, METRICS, MODELS, SESSIONS, SETS
+from charhost.web.keys import AUTHORITY, METRICS, MODELS, SESSIONS, SETS, SETTINGS
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import json_response
 from charhost.web.schemas import Health, InProgress, Status
@@ -37,7 +37,9 @@ def status_of(app: web.Application, named: NamedSet) -> Status:
         in_progress=InProgress(reload_id=running.reload_id, since=running.started_at) if running else None,
         watcher=watcher.status if watcher else None,
         generations=app[SESSIONS].by_generation(named.name),
+        state_file=app[SETTINGS].state is not None,
         left_out=manager.left_out,
+        left_running=manager.left_running,
     )
 
 

@@ -13,14 +13,11 @@ from charhost.reload.store import MOST_ATTEMPTS
 from charhost.report import DEFAULT_SET, ReloadReport, Trigger
 from charhost.text import quoted
 from charhost.watch.health import WatcherStatus
-from charhost.web.body import Request, expect_json, parsed, read_body
+from charhost.web.body import json_body
 from charhost.web.caller_view import ONE_SET, reloadable
 from charhost.web.openapi import PROBLEM, Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import ProblemDocument, RejectedReload, ReloadHistory
-
-MOST_BODY_BYTES = 64 << 10
-BODY_DEADLINE = 10.0
 
 _USUAL_ATTEMPTS = 20
 _IF_MATCH = Parameter("If-Match", "header", "The `ETag` of the set to replace; a reload of another one is refused.")
@@ -60,7 +57,7 @@ def reload_errors(*excluded: ReloadCode) -> dict[int, str | Response]:
     errors=reload_errors(ReloadCode.UNKNOWN_GENERATION),
 )
 async def reload(request: web.Request) -> web.StreamResponse:
-    return await _reload(request, await order_in(request, ReloadRequest), None, "http")
+    return await _reload(request, await json_body(request, ReloadRequest), None, "http")
 
 
 @Operation(
@@ -78,7 +75,7 @@ async def reload(request: web.Request) -> web.StreamResponse:
     errors=reload_errors(),
 )
 async def rollback(request: web.Request) -> web.StreamResponse:
-    body = await order_in(request, RollbackRequest)
+    body = await json_body(request, RollbackRequest)
     return await _reload(request, body.as_reload, FromHistory(body.generation), "rollback")
 
 
@@ -155,12 +152,6 @@ async def resume_watch(request: web.Request) -> web.StreamResponse:
 async def _reload(request: web.Request, body: ReloadRequest, source: Source, trigger: Trigger) -> web.Response:
     manager, etags = reloadable(request, body.set).manager, _etags(request)
     return json_response(await manager.reload_characters(body, source, trigger=trigger, etags=etags))
-
-
-async def order_in(request: web.Request, kind: type[Request]) -> Request:
-    """Read the body within its limits; raises `Problem` and `InvalidRequest`."""
-    expect_json(request)
-    return parsed(await read_body(request, MOST_BODY_BYTES, BODY_DEADLINE), kind)
 
 
 def _etags(request: web.Request) -> tuple[str, ...] | None:

@@ -5,7 +5,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.llm.model import ServerHabits
-from charhost.report import LeftOut, PathText, ReloadReport, Serving, SessionImpact, absent
+from charhost.report import (
+    Changes,
+    LeftOut,
+    LeftRunning,
+    PathText,
+    ReloadReport,
+    Serving,
+    SessionImpact,
+    Trigger,
+    absent,
+)
 from charhost.watch.health import WatcherStatus
 
 
@@ -125,6 +135,23 @@ class InProgress(_ResponseModel):
     since: str
 
 
+class ReloadStarted(InProgress):
+    """A reload that has begun."""
+
+    set: str
+    trigger: Trigger
+    directory: PathText
+
+
+class CharactersChanged(_ResponseModel):
+    """The characters of a set were replaced."""
+
+    set: str
+    generation: int
+    revision: str
+    changes: Changes
+
+
 class GenerationCount(_ResponseModel):
     """How many sessions are on one generation."""
 
@@ -142,7 +169,11 @@ class Status(_ResponseModel):
     in_progress: InProgress | None
     watcher: WatcherStatus | None = Field(description="Null without --watch.")
     generations: list[GenerationCount] = Field(description="Newest first.")
+    state_file: bool = Field(description="Whether history and conversations survive a restart (`--state`).")
     left_out: tuple[LeftOut, ...] = Field(description="Files and folders of the directory that are not read, and why.")
+    left_running: tuple[LeftRunning, ...] = Field(
+        description="Threads and tasks of characters that are no longer loaded, which do not end."
+    )
 
 
 class Health(BaseModel, frozen=True):

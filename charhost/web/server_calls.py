@@ -1,4 +1,4 @@
-"""The calls that the server ran in a response, for admins that ask for them."""
+"""The calls that the server ran in a response, for admins that request them."""
 
 from collections.abc import Mapping
 from typing import Any

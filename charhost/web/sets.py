@@ -11,12 +11,12 @@ from charhost.reload.request import Drain, Policy, SetRequest
 from charhost.reload.set_records import SetDefinition
 from charhost.report import DEFAULT_SET, SET_NAME, Frozen, ReloadReport, SessionPolicy
 from charhost.sets.named_set import NamedSet
-from charhost.web.body import parsed
+from charhost.web.body import json_body, parsed
 from charhost.web.caller_view import key_view
 from charhost.web.keys import CONTINUED, SETS, SETTINGS
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
-from charhost.web.reload import order_in, reload_errors
+from charhost.web.reload import reload_errors
 from charhost.web.schemas import RemovedSet, SetEntry, SetList
 
 _NAME = Parameter("name", "path", "Its name.", {"type": "string", "pattern": f"^{SET_NAME}$"})
@@ -57,7 +57,7 @@ async def sets(request: web.Request) -> web.StreamResponse:
     errors=reload_errors(ReloadCode.UNKNOWN_GENERATION, ReloadCode.REVISION_MISMATCH) | {409: _DEFAULT},
 )
 async def put_set(request: web.Request) -> web.StreamResponse:
-    name, body = request.match_info["name"], await order_in(request, SetRequest)
+    name, body = request.match_info["name"], await json_body(request, SetRequest)
     if not re.fullmatch(SET_NAME, name):
         raise InvalidRequest(f"name: expected {SET_NAME}, found {name[:200]!r}")
     _refuse_default(name, "reload it with POST /v1/characters/reload")

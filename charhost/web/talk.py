@@ -9,9 +9,10 @@ from pydantic import BaseModel, ValidationError
 
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.turn_events import TurnFailure
-from charhost.jsontext import decoded
+from charhost.jsontext import MOST_VALUES, TooManyValues, bound, bounded
+from charhost.memory.weight import weigh
 from charhost.text import FieldProblem, field_path, field_problems
-from charhost.web.body import expect_json, read_body
+from charhost.web.body import expect_json, read_body, take_memory
 from charhost.web.client_model import TAG
 from charhost.web.openapi import Response
 from charhost.web.problems import Problem
@@ -24,7 +25,8 @@ TALK_ERRORS: Mapping[int, str | Response] = {
     400: "The request is not JSON or has an invalid field, or the model refuses it.",
     404: "There is no character called `model` (`model_not_found`).",
     408: f"The body did not arrive within {BODY_DEADLINE:g} s.",
-    413: f"The body is larger than {MOST_BODY_BYTES:,} bytes.",
+    413: f"The body is larger than {MOST_BODY_BYTES:,} bytes, has more than {MOST_VALUES:,} values, or takes more "
+    "memory than `--memory-budget`.",
     415: "A web page sent a body whose type is not `application/json`.",
     429: Response("This server or the model is busy.", headers={hdrs.RETRY_AFTER: "Seconds."}),
     500: Response("Unexpected, or the character's code failed.", headers={"x-should-retry": "`false`"}),
@@ -49,13 +51,21 @@ async def talk_request(request: web.Request, kind: type[Request], most: int | No
     # Pages of any site may post other content types without a preflight (Fetch standard, 2.2.2).
     if hdrs.ORIGIN in request.headers:
         expect_json(request)
-    return parsed_body(await read_body(request, most or MOST_BODY_BYTES, BODY_DEADLINE), kind)
+    body = await read_body(request, most or MOST_BODY_BYTES, BODY_DEADLINE)
+    try:
+        await bound(body)
+    except TooManyValues as e:
+        raise Problem(413, "request_too_large", f"The request body is too large: {e}.") from None
+    asked = parsed_body(body, kind)
+    # Beside the body, which stands for the request to the model.
+    take_memory(request, weigh(asked))
+    return asked
 
 
 def parsed_body(body: bytes, kind: type[Request]) -> Request:
-    """Raise a `Problem` for the first wrong field, in OpenAI's words."""
+    """Raise a `Problem` for the first wrong field of a bounded body, in OpenAI's words."""
     try:
-        fields = decoded(body)
+        fields = bounded(body)
     except ValueError:
         raise Problem(400, "invalid_type", "The body is not JSON; expected a JSON object.") from None
     if not isinstance(fields, dict):

@@ -10,7 +10,7 @@ import pytest
 from charhost.character.instance import CharacterInstance
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import PluginFailed
-from charhost.loading.module_space import Load, ModuleSpace
+from charhost.loading.module_space import Load, ModuleSpace, Version
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.report import FileError
 from charhost.settings import Settings
@@ -25,7 +25,7 @@ INSTALL = f"No module named 'no_such': install it where the server runs ({sys.ex
 async def why(directory: Path, path: str = "ada.py") -> FileError:
     """Return the error of a file, loaded on a thread as a server does."""
     snapshot = take_snapshot(directory, LIMITS)
-    load = Load(snapshot, path, "", 1, ModuleSpace(snapshot))
+    load = Load(Version(ModuleSpace(snapshot), path), "", 1)
     error = load.result(await WorkerPool().run(load, 30))
     assert isinstance(error, FileError)
     return error
@@ -73,7 +73,7 @@ async def test_each_importer_of_a_helper_gets_the_advice(directory: Path, write:
     write("bob.py", "from . import _helper")
     snapshot = take_snapshot(directory, LIMITS)
     space = ModuleSpace(snapshot)
-    first, second = (Load(snapshot, path, "", 1, space)() for path in ("ada.py", "bob.py"))
+    first, second = (Load(Version(space, path), "", 1)() for path in ("ada.py", "bob.py"))
     assert isinstance(first, FileError)
     assert isinstance(second, FileError)
     assert INSTALL in first.message
@@ -96,7 +96,7 @@ async def test_a_conversation_gets_the_advice(directory: Path, write: Write, set
     """An import in a method that fails is explained in the same way."""
     write("ada.py", character().replace("return self", "import no_such\n        return self"))
     snapshot = take_snapshot(directory, LIMITS)
-    ada = Load(snapshot, "ada.py", "", 1, ModuleSpace(snapshot))()
+    ada = Load(Version(ModuleSpace(snapshot), "ada.py"), "", 1)()
     assert not isinstance(ada, FileError)
     with pytest.raises(PluginFailed) as caught:
         await CharacterInstance(ada, WorkerPool(), settings.prompt_deadline).prompt()

@@ -83,3 +83,16 @@ def test_tools_need_a_handler() -> None:
 def test_no_tools_need_no_handler() -> None:
     """An empty list of tools needs no handler."""
     assert character_of(f"{character()}TOOLS = []").tools == ()
+
+
+def test_pattern_that_cannot_be_enforced_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """The author learns at every load, by file and line, which pattern no call is checked by."""
+    function = {"name": "roll", "parameters": {"type": "object", "properties": {"n": {"pattern": "(?!a)"}}}}
+    source = f"{character()}{HANDLER}TOOLS = [{ ({'type': 'function', 'function': function})!r}]"
+    for _ in range(2):
+        assert character_of(source).tools
+    expected = (
+        f"ada.py:{source.count(chr(10)) + 1}: TOOLS[0]: the pattern '(?!a)' cannot be matched in linear time "
+        "(invalid perl operator: (?!), so it is not enforced"
+    )
+    assert [record.getMessage() for record in caplog.records] == [expected, expected]

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import suppress
 from functools import partial
 
 import pytest
 
 from charhost.character import worker_pool as deadline
 from charhost.character.worker_pool import WorkerPool
-from charhost.errors import LoadTimeout
+from charhost.errors import LoadTimeout, ThreadsExhausted
 
 SHORT = 1.0  # the deadline of jobs that are meant to miss it
 LONG = 60.0  # the deadline of jobs that are meant to make it
@@ -24,7 +26,7 @@ def threads() -> list[threading.Thread]:
 def ended(*waited_for: threading.Thread) -> bool:
     """Return whether the threads end within a generous limit."""
     for thread in waited_for:
-        thread.join(20)
+        thread.join(60)
     return not any(thread.is_alive() for thread in waited_for)
 
 
@@ -267,3 +269,111 @@ async def test_threads_end_with_their_jobs(pool: WorkerPool) -> None:
     await pool.run_all([lambda: None] * 10, LONG)
     assert ended(*threads())
     assert threads() == []
+
+
+async def test_finalizers_of_a_late_job_are_not_interrupted(pool: WorkerPool) -> None:
+    """What a late job has left is dropped without an injection: a finalizer runs to its end."""
+    done = threading.Event()
+
+    class Left:
+        def __del__(self) -> None:
+            for _ in range(20):
+                time.sleep(0.01)
+            done.set()
+
+    def late() -> Left:
+        with suppress(LoadTimeout):
+            loop_for_ever()
+        return Left()
+
+    with pytest.raises(LoadTimeout):
+        await pool.run(late, SHORT)
+    assert ended(*threads())
+    assert done.is_set()
+
+
+# Threads that stay stuck
+
+
+async def test_owner_has_a_few_threads(pool: WorkerPool, release: threading.Event) -> None:
+    """Of forty jobs of one owner that block, eight are ever begun; the others are refused with the reason."""
+    begun: list[int] = []
+
+    def job(number: int) -> None:
+        begun.append(number)
+        release.wait()
+
+    runs = [pool.run(partial(job, number), SHORT, "ada") for number in range(40)]
+    outcomes = await asyncio.gather(*runs, return_exceptions=True)
+    refused = [outcome for outcome in outcomes if isinstance(outcome, ThreadsExhausted)]
+    assert (len(begun), pool.stuck, len(refused)) == (8, 8, 32)
+    assert str(refused[0]).startswith("not run: 8 earlier calls have not ended since their deadlines")
+    assert __file__ in {file for file, _ in refused[0].places}
+
+
+async def test_exhausted_owner_is_refused_at_once(pool: WorkerPool, release: threading.Event) -> None:
+    """A job of an owner whose threads are all stuck never runs, in a batch either; those of others do."""
+    await asyncio.gather(*[pool.run(release.wait, SHORT, "ada") for _ in range(8)], return_exceptions=True)
+    ran: list[str] = []
+    jobs = [partial(ran.append, name) for name in ("ada", "bob", "ada")]
+    outcomes = await pool.run_all(jobs, LONG, ["ada", "bob", "ada"])
+    assert ([type(outcome) for outcome in outcomes], ran) == (
+        [ThreadsExhausted, type(None), ThreadsExhausted],
+        ["bob"],
+    )
+    with pytest.raises(ThreadsExhausted):
+        await pool.run(partial(ran.append, "ada"), LONG, "ada")
+
+
+async def test_owner_runs_again_when_a_thread_ends(pool: WorkerPool, release: threading.Event) -> None:
+    """An owner is refused no longer than its threads are stuck."""
+    await asyncio.gather(*[pool.run(release.wait, SHORT, "ada") for _ in range(8)], return_exceptions=True)
+    release.set()
+    assert ended(*threads())
+    assert await pool.run(lambda: 42, LONG, "ada") == 42
+
+
+async def test_all_owners_have_a_limit_together(pool: WorkerPool, release: threading.Event) -> None:
+    """Once 64 threads are stuck, nothing is run any more: it would be one more."""
+    runs = [pool.run(release.wait, SHORT, f"character {number % 20}") for number in range(160)]
+    await asyncio.gather(*runs, return_exceptions=True)
+    assert pool.stuck == 64
+    with pytest.raises(ThreadsExhausted, match=r"^not run: 64 calls of other code have not ended"):
+        await pool.run(lambda: 42, LONG, "another")
+
+
+async def test_quick_jobs_of_one_owner_wait_for_their_turn(pool: WorkerPool) -> None:
+    """More jobs of one owner than it has threads run one after the other, none of them refused."""
+    most, running, guard = 0, 0, threading.Lock()
+
+    def job() -> None:
+        nonlocal most, running
+        with guard:
+            running += 1
+            most = max(most, running)
+        threading.Event().wait(0.01)
+        with guard:
+            running -= 1
+
+    await asyncio.gather(*[pool.run(job, LONG, "ada") for _ in range(100)])
+    assert most <= 8
+
+
+async def test_job_whose_caller_has_gone_is_not_stuck(pool: WorkerPool, release: threading.Event) -> None:
+    """Jobs of cancelled calls count as stuck at their deadline only; until then the next ones wait."""
+    begun = [threading.Event() for _ in range(8)]
+
+    def job(number: int) -> None:
+        begun[number].set()
+        release.wait()
+
+    runs = [asyncio.create_task(pool.run(partial(job, number), LONG, "ada")) for number in range(8)]
+    for one in begun:
+        await asyncio.to_thread(one.wait, 60)
+    for run in runs:
+        run.cancel()
+    await asyncio.gather(*runs, return_exceptions=True)
+    assert pool.stuck == 0
+    waiting = asyncio.create_task(pool.run(lambda: 42, LONG, "ada"))
+    release.set()
+    assert await waiting == 42

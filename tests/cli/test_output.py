@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from charhost.cli.output import aligned, error_line, mark, prepare_streams, say, say_json, show_table
+from charhost.cli.output import aligned, error_line, mark, prepare_streams, print_json, print_line, show_table
 
 
 def test_columns_are_as_wide_as_they_look() -> None:
@@ -55,6 +55,6 @@ def test_any_name_can_be_printed_anywhere(monkeypatch: pytest.MonkeyPatch) -> No
     raw = io.BytesIO()
     monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(raw, "ascii"))
     prepare_streams()
-    say("Zoë")
-    say_json('"Zoë"')
+    print_line("Zoë")
+    print_json('"Zoë"')
     assert raw.getvalue().decode() == 'Zo\\xeb\n"Zoë"\n'

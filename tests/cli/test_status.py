@@ -135,3 +135,14 @@ async def test_limit_is_sent(server: RecordingServer) -> None:
 async def test_limit_below_one_is_wrong_usage(server: RecordingServer) -> None:
     """A limit below one is wrong usage."""
     assert (await server.run("history", "--limit", "0")).exit_code == 2
+
+
+async def test_what_is_left_running_is_listed(server: RecordingServer) -> None:
+    """Threads and tasks of versions that have ended are rows, the first ten of them."""
+    left = [{"file": "ada.py", "kind": "thread", "name": f"Thread-{number}"} for number in range(12)]
+    rows = (await table(server, left_running=left))[-11:]
+    assert (rows[0], rows[9], rows[10]) == (
+        ("left running", "ada.py: thread Thread-0"),
+        ("", "ada.py: thread Thread-9"),
+        ("", "and 2 more"),
+    )

@@ -8,8 +8,8 @@ import pytest
 
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import Item
-from charhost.conversation.turn import TurnOptions
 from charhost.conversation.turn_events import RequestReady
+from charhost.conversation.turn_input import TurnOptions
 from tests.scripted import ScriptedModel, events_of, make_character, make_conversation, message, tool
 
 LONG = [message("a" * 9_000), message("Yes.", "assistant"), message("b" * 9_000), message("No.", "assistant")]

@@ -10,7 +10,7 @@ from contextlib import aclosing
 from typing import Any
 
 from charhost.character.character import Character, LoadedModules
-from charhost.conversation.turn import TurnOptions
+from charhost.conversation.turn_input import TurnOptions
 from tests.scripted import (
     LIMIT,
     Kind,

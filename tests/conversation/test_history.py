@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from charhost.conversation import history
-from charhost.conversation.history import MOST_CHARACTERS, MOST_ITEMS, History
+from charhost.conversation.history import MOST_BYTES, MOST_ITEMS, History
 from charhost.conversation.items import Image, Item, Message, Text
 
 
@@ -100,30 +100,45 @@ def test_opening_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
     assert ids(holding(*rules, text_item("a"))) == ["s", "t", "a"]
 
 
-def test_too_many_characters(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Over the limit of characters the oldest items are dropped, but the last one stays."""
-    monkeypatch.setattr(history, "MOST_CHARACTERS", 10)
-    kept = holding(text_item("a", text="x" * 5), text_item("b", text="x" * 5))
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history has room for the bytes of two texts of 10,000 letters, and for a little more."""
+    monkeypatch.setattr(history, "MOST_BYTES", 25_000)
+
+
+def test_too_many_bytes(small: None) -> None:
+    """Over the limit of bytes the oldest items are dropped, but the last one stays."""
+    kept = holding(text_item("a", text="x" * 10_000), text_item("b", text="x" * 10_000))
     assert ids(kept) == ["a", "b"]
-    kept.append(text_item("c", text="x" * 99))
+    kept.append(text_item("c", text="x" * 99_000))
     assert ids(kept) == ["c"]
 
 
-def test_what_was_removed_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Characters that were removed or replaced make room for others."""
-    monkeypatch.setattr(history, "MOST_CHARACTERS", 10)
-    kept = holding(text_item("a", text="x" * 5), text_item("b", text="x" * 5))
+def test_what_was_removed_counts_no_more(small: None) -> None:
+    """Bytes that were removed or replaced make room for others."""
+    kept = holding(text_item("a", text="x" * 10_000), text_item("b", text="x" * 10_000))
     kept.remove("a")
     kept.replace(text_item("b", text="x"))
-    kept.append(text_item("c", text="x" * 9))
+    kept.append(text_item("c", text="x" * 19_000))
     assert ids(kept) == ["b", "c"]
 
 
-def test_what_was_forgotten_counts_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_forgotten_counts_no_more(small: None) -> None:
     """Each item that is forgotten makes room for as much as it had."""
-    monkeypatch.setattr(history, "MOST_CHARACTERS", 10)
-    kept = holding(*(text_item(str(n), text="x" * 4) for n in range(9)))
+    kept = holding(*(text_item(str(n), text="x" * 10_000) for n in range(9)))
     assert ids(kept) == ["7", "8"]
+
+
+def test_letters_count_with_the_bytes_they_take(small: None) -> None:
+    """One emoji among letters makes each of them take four bytes."""
+    kept = holding(*(text_item(str(n), text="x" * 5_000 + "\N{GRINNING FACE}") for n in range(2)))
+    assert ids(kept) == ["1"]
+
+
+def test_empty_parts_count() -> None:
+    """Thirty thousand empty parts are more than a megabyte."""
+    kept = holding(Message(role="user", parts=tuple(Text("") for _ in range(30_000))))
+    assert kept.weight > 1 << 20
 
 
 @pytest.mark.parametrize(
@@ -149,6 +164,6 @@ def test_an_image_weighs_what_it_takes() -> None:
     """The history is bounded by the memory of an image, though a model counts it as a page."""
     history = History()
     for _ in range(5):
-        history.append(Message(role="user", parts=(Image("data:," + "A" * (MOST_CHARACTERS // 3)),)))
+        history.append(Message(role="user", parts=(Image("data:," + "A" * (MOST_BYTES // 3)),)))
     assert len(history) == 2
-    assert history.weight <= MOST_CHARACTERS
+    assert history.weight <= MOST_BYTES

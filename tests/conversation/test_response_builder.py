@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -160,6 +161,43 @@ def test_calls_that_are_written_at_the_same_time(builder: ResponseBuilder) -> No
         ("ArgumentsDelta", 1, "2}"),
     ]
     assert [made.arguments for made in builder.calls] == ['{"x":1}', '{"y":2}']
+
+
+def test_many_pieces_of_parallel_calls(builder: ResponseBuilder) -> None:
+    """Calls in alternating pieces are put together in one pass; to look through them for each would take hours."""
+    first, second = piece("1,"), piece("2,", 1)
+    started = time.monotonic()
+    taken(builder, call("roll", '{"x":['), call("roll", '{"y":[', "call_2", 1), *[first, second] * 50_000)
+    assert [len(item.arguments) for item in builder.items if isinstance(item, FunctionCall)] == [100_006] * 2
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("of_call", [False, True])
+def test_what_a_server_attaches_is_limited(builder: ResponseBuilder, of_call: bool) -> None:
+    """Of a response with more than four megabytes of such fields none is kept."""
+    fields = {"blocks": [{"index": 0, "text": "a" * 1_000}]}
+    for number in range(5_000):
+        piece = CallDelta(0, None, None, "", fields) if of_call else None
+        first = CallDelta(0, "call_1", "roll", "{}", fields if of_call else None)
+        calls = (first,) if number == 0 else (piece,) if piece else ()
+        list(builder.add(Delta(calls=calls, attached=None if of_call else fields)))
+    list(builder.close())
+    assert [item.attached for item in builder.items] == [None]
+
+
+def test_words_between_parallel_calls_keep_their_place(builder: ResponseBuilder) -> None:
+    """What waits for the first call comes in the order in which it was written."""
+    deltas = [
+        call("roll", '{"x":'),
+        Delta("one"),
+        call("roll", "{}", "call_2", 1),
+        Delta("two"),
+        call("roll", "{}", "call_3", 2),
+        piece("1}"),
+    ]
+    taken(builder, *deltas)
+    texts = [item.text if isinstance(item, Message) else item.call_id for item in builder.shown]
+    assert texts == ["call_1", "one", "call_2", "two", "call_3"]
 
 
 def test_words_in_the_middle_of_a_call_come_after_it(builder: ResponseBuilder) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from charhost.conversation.turn import TurnOptions
+from charhost.conversation.turn_input import TurnOptions
 from tests.scripted import ScriptedModel, call, calls, end_of, events_of, make_character, make_conversation, tool, words
 
 ROLL = tool("roll")

@@ -141,6 +141,15 @@ async def test_schema_that_never_ends() -> None:
     assert (await world.result()).startswith("Error: the tool was not finished after 0.2 s")
 
 
+async def test_pattern_that_backtracks_for_ever(asked: list[dict[str, Any]]) -> None:
+    """Forty letters that no pattern with nested repetitions fits are refused like any others."""
+    world = World(Asked, [tool("roll", sides={"pattern": r"^([a-z]+)+@example.com$"})])
+    letters = "a" * 40
+    assert (await world.result(f'{{"sides": "{letters}"}}')).startswith("Error: the arguments do not fit, at $.sides: ")
+    assert await world.result('{"sides": "ada@example.com"}') == "done"
+    assert asked == [{"sides": "ada@example.com"}]
+
+
 # What fails
 
 

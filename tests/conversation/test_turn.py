@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.history import History
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Text
-from charhost.conversation.turn import Turn, TurnOptions
+from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import (
     ArgumentsDelta,
     ItemAdded,
@@ -27,6 +27,8 @@ from charhost.conversation.turn_events import (
     TurnEvent,
     TurnFailure,
 )
+from charhost.conversation.turn_input import TurnOptions
+from charhost.jsontext import encoded
 from charhost.llm.model import CallDelta, Delta, ErrorType, FinishReason, ModelError, ModelRequest, Usage
 from tests.scripted import (
     LIMIT,
@@ -950,7 +952,7 @@ async def test_usage_is_estimated_for_the_rounds_without_one() -> None:
     """Only rounds without a usage are estimated; tools count as input, arguments as output."""
     model = ScriptedModel([call("roll", "{}"), call("roll", '{"a": 1}', "b", 1)], ["Hi.", end(usage=Usage(20, 2))])
     last = await end_of(make_conversation(model, make_character(tools=[ROLL])).respond())
-    assert last.usage == Usage(20 + len(f"Be kind.Hello?{ROLL}") // 4, 2 + 3)
+    assert last.usage == Usage(20 + (len("Be kind.Hello?") + len(encoded([ROLL]))) // 4, 2 + 3)
 
 
 async def test_usage_of_a_round_is_estimated_from_that_round() -> None:

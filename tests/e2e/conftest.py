@@ -133,10 +133,10 @@ def packages() -> Path:
 class BlockingServer:
     """A `charhost serve` process of its own, with a directory of good files: Ada and Zoe."""
 
-    def __init__(self, home: Path, *options: str, before: Sequence[str] = ()) -> None:
+    def __init__(self, home: Path, *options: str, before: Sequence[str] = (), port: int | None = None) -> None:
         self.home = home
         self.directory = good_files(home / "good")
-        self.port = int(free_port())
+        self.port = port or int(free_port())
         command = [*before, sys.executable, "-m", "charhost", "serve", "--directory", str(self.directory)]
         with open(home / "log", "wb") as log:
             self.process = subprocess.Popen(
@@ -246,7 +246,7 @@ def wait_for(holds: Callable[[], bool]) -> None:
 
 
 def good_files(directory: Path) -> Path:
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)
     (directory / "ada.py").write_text(character("Ada"))
     (directory / "zoe.py").write_text(character("Zoe"))
     return directory
@@ -268,3 +268,12 @@ def own_server(tmp_path: Path) -> Iterator[BlockingServer]:
     yield server
     server.process.kill()
     server.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def unknown_home() -> Iterator[Path]:
+    """A folder of a user without an entry in passwd, in a place that this user may enter."""
+    folder = Path(tempfile.mkdtemp())
+    os.chown(folder, 54321, 54321)
+    yield folder
+    shutil.rmtree(folder)

@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import io
-import json
 import logging
 import re
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
@@ -28,7 +26,7 @@ from pydantic_core import from_json, to_json
 
 from charhost.llm.openai import connections
 from charhost.settings import Settings
-from charhost.web import event_stream as stream
+from charhost.web import readers
 from charhost.web.app import create_app
 from charhost.web.keys import METRICS, SESSIONS
 from charhost.web.realtime import handler
@@ -54,6 +52,7 @@ from tests.e2e.doors import (
     held_until,
     well,
 )
+from tests.e2e.mute_clients import small_socket
 from tests.e2e.websocket_frames import TEXT, head
 from tests.llm.openai.scripted_upstream import HEAD, Line
 from tests.reload.helpers import Write
@@ -93,14 +92,6 @@ def serve(directory: Path, aiohttp_client: Callable[..., Awaitable[Client]], ups
         return await aiohttp_client(TestServer(app, socket_factory=small_socket))
 
     return serve
-
-
-def small_socket(host: str, port: int, family: socket.AddressFamily) -> socket.socket:
-    """A listening socket; its connections inherit a buffer that is soon full."""
-    listening = socket.socket(family)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
-    listening.bind((host, port))
-    return listening
 
 
 def counted(client: Client, metric: str) -> dict[tuple[str, ...], float]:
@@ -303,15 +294,16 @@ async def test_client_closes_in_the_middle(door: type[Socket], serve: Serve, ups
 
 
 @OVER_EVERY_SOCKET
-async def test_client_floods(door: type[Socket], serve: Serve) -> None:
+async def test_client_floods(door: type[Socket], serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends without end and does not read is disconnected; others have responses meanwhile."""
+    monkeypatch.setattr(readers, "STALLED_READER_LIMIT", 1)
     client = await serve()
     visit = door(client)
     await visit.ask()
     await visit.ending()
     flooding = asyncio.create_task(flood(visit))
     assert await crowd(client, 10) == [GOOD] * 10
-    await until(lambda: counted(client, "sessions_closed").get(("overflow",)) == 1)
+    await until(lambda: counted(client, "sessions_closed").get(("stalled",)) == 1)
     await asyncio.wait_for(flooding, LIMIT)
 
 
@@ -320,74 +312,6 @@ async def flood(visit: Socket) -> None:
     with suppress(ConnectionError):
         while True:
             await visit.send("nonsense", event_id="x" * 400)
-
-
-def endless(sent: list[int]) -> Script:
-    """Send text as fast as the client reads, for ever, and record the number of bytes."""
-    words = chunk(content="word " * 20) * 50
-
-    async def script(line: Line) -> None:
-        line.send(HEAD, b"Connection: close\r\n\r\n")
-        while True:
-            line.send(words)
-            await line.writer.drain()
-            sent.append(len(words))
-
-    return script
-
-
-# Half of it are buffers of the kernel, on the way from the upstream.
-MOST_HELD = 16 << 20
-
-
-@pytest.mark.parametrize("door", [*SOCKETS, Streamed])
-async def test_client_never_reads(
-    door: type[Visit], serve: Serve, upstream: Upstream, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A client that does not read a response is disconnected, and little is buffered for it until then."""
-    monkeypatch.setattr(stream, "STALLED_READER_LIMIT", 0.5)
-    client = await serve(heartbeat_timeout=0.5)
-    sent: list[int] = []
-    upstream.then(endless(sent))
-    quiet = await mute(door, client)
-    await asyncio.wait_for(upstream.asked.get(), LIMIT)
-    await asyncio.wait_for(upstream.idle.wait(), LIMIT)
-    assert sum(sent) < MOST_HELD
-    await until(lambda: counted(client, "turns") == {(door.front_door, "cancelled"): 1})
-    assert len(client.app[SESSIONS]) == 0
-    quiet.close()
-
-
-async def mute(door: type[Visit], client: Client) -> socket.socket:
-    """Send a request of that API over a socket that is never read."""
-    loop = asyncio.get_running_loop()
-    quiet = socket.socket()
-    quiet.setblocking(False)
-    quiet.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 12)
-    await loop.sock_connect(quiet, (client.host, client.port))
-    for piece in spoken(door):
-        await loop.sock_sendall(quiet, piece)
-    return quiet
-
-
-def spoken(door: type[Visit]) -> Iterator[bytes]:
-    """Return the bytes of a request of that API."""
-    if not issubclass(door, Socket):
-        body = json.dumps({"model": "Ada", "stream": True, "messages": [{"role": "user", "content": "Hi"}]}).encode()
-        yield b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n%b" % (
-            len(body),
-            body,
-        )
-        return
-    yield (
-        f"GET /v1/realtime{door.query} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    ).encode()
-    unmute = {"type": "session.update", "session": {"allow_recording": False}}
-    sound = {"type": "input_audio_buffer.append", "audio": ""}
-    for event in [unmute, sound] if door is Unmute else [{"type": "response.create"}]:
-        payload = json.dumps(event).encode()
-        yield bytes([0x81, 0xFE]) + len(payload).to_bytes(2, "big") + bytes(4) + payload
 
 
 @OVER_EVERY_SOCKET

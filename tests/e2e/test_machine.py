@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -119,15 +118,6 @@ def test_allowed_roots_come_back_with_proc(tmp_path: Path) -> None:
         inside(server, "umount /proc")
         wait_for(lambda: server.names() == ["Ada", "Zoe"])
         assert server.names() == ["Ada", "Zoe"]
-
-
-@pytest.fixture
-def unknown_home() -> Iterator[Path]:
-    """A folder of a user without an entry in passwd, in a place that this user may enter."""
-    folder = Path(tempfile.mkdtemp())
-    os.chown(folder, 54321, 54321)
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or shutil.which("setpriv") is None, reason="root and setpriv are needed")

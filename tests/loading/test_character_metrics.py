@@ -13,7 +13,7 @@ import prometheus_client
 import pytest
 
 from tests.conftest import Client, character
-from tests.reload.helpers import Write
+from tests.reload.helpers import Gate, Write
 
 ASKED = """
 from prometheus_client import Counter, Gauge, Histogram
@@ -98,6 +98,26 @@ async def test_a_trial_leaves_the_metrics_as_they_are(client: Client, metrics: M
     write("ada.py", ASKED + "1 / 0")
     await reload(client, on_error="keep")
     assert await eventually(metrics, LONG) >= 1
+
+
+async def test_a_trial_that_is_held_is_in_nobodys_place(
+    client: Client, metrics: Metrics, write: Write, gate: Gate
+) -> None:
+    """While a dry run waits, the version that serves has its metrics; the next real version goes on with them."""
+    write("ada.py", ASKED + character("Ada"))
+    await reload(client)
+    trial = ASKED.replace('["kind"]', '["sort"]')
+    write("ada.py", trial + character("Ada"))
+    write("bob.py", "import gate\ngate.wait()\n" + character("Bob"))
+    running = asyncio.create_task(reload(client, dry_run=True))
+    await gate.until_reached()
+    found = await metrics()
+    assert (found[LONG], 'ada_kinds_total{sort="long"}' in found) == (1, False)
+    gate.opened.set()
+    await running
+    write("ada.py", ASKED + character("Ada"))
+    await reload(client)
+    assert (await metrics())[LONG] == 2
 
 
 async def test_other_labels_are_another_metric(client: Client, metrics: Metrics, write: Write) -> None:

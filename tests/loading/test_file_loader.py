@@ -7,7 +7,7 @@ from pathlib import Path
 
 from charhost.character.character import Character
 from charhost.errors import LoadTimeout
-from charhost.loading.module_space import Load, ModuleSpace
+from charhost.loading.module_space import Load, ModuleSpace, Version
 from charhost.report import FileError
 from tests.loading.helpers import snap
 from tests.reload.helpers import Write
@@ -16,7 +16,7 @@ from tests.reload.helpers import Write
 def load_of(directory: Path, path: str) -> Load:
     """Return the loading of one file of the directory."""
     snapshot = snap(directory)
-    return Load(snapshot, path, "sha256:1", 7, ModuleSpace(snapshot))
+    return Load(Version(ModuleSpace(snapshot), path), "sha256:1", 7)
 
 
 def test_good_file_is_a_character(directory: Path) -> None:

@@ -62,7 +62,7 @@ def test_pipe_that_takes_the_place_of_a_file_does_not_block(tmp_path: Path) -> N
 
     thread = threading.Thread(target=read, daemon=True)
     thread.start()
-    thread.join(10)
+    thread.join(60)
     assert raised
 
 

@@ -17,13 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import ClientTimeout, web
+from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client, character
-from tests.reload.helpers import Write
+from tests.reload.helpers import Gate, Write
 
 Kind = Callable[[Client, Write], Awaitable[None]]
 
@@ -34,7 +34,7 @@ LIMIT = 60.0
 RUNNING = ("threads", "tasks", "descriptors")
 
 HELPER = "import logging\nlogging.getLogger(__name__).debug('loaded')\nTAG = 1\n"
-USER = "from characters.resources.tag import TAG\nimport logging\nlogging.getLogger(__name__)\n"
+USER = "from characters.resources.tag import TAG\nimport logging\nlogging.getLogger(__name__)\ndef on_unload(): pass\n"
 
 
 def footprint() -> dict[str, Counter[str]]:
@@ -153,9 +153,14 @@ async def hanging(client: Client, write: Write) -> None:
 
 async def abandoned(client: Client, write: Write) -> None:
     """Disconnect while a file is running; the reload ends without its caller."""
-    write("slow.py", "import time\ntime.sleep(0.2)\n" + character("Slow"))
-    with pytest.raises(TimeoutError):
-        await client.post("/v1/characters/reload", json={}, timeout=ClientTimeout(0.05))
+    gate = sys.modules["gate"] = Gate()
+    write("slow.py", "import gate\ngate.wait()\n" + character("Slow"))
+    request = asyncio.create_task(client.post("/v1/characters/reload", json={}))
+    await gate.until_reached()
+    request.cancel()
+    await asyncio.wait([request])
+    gate.opened.set()
+    del sys.modules["gate"]
     assert (await reload(client, scope="changed"))["outcome"] == "unchanged"
 
 

@@ -25,7 +25,7 @@ def traces() -> tuple[int, int, int]:
     """Return the number of modules, loggers and threads, after threads that are ending have ended."""
     threads = [thread for thread in threading.enumerate() if thread.name.startswith("charhost-")]
     for thread in threads:
-        thread.join(20)
+        thread.join(60)
     gc.collect()
     gc.collect()  # what the first one finalized
     loggers = [name for name in logging.Logger.manager.loggerDict if name.startswith("characters")]

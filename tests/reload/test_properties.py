@@ -9,9 +9,11 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import sys
 import tempfile
 from collections.abc import Coroutine
 from pathlib import Path
+from types import ModuleType
 from typing import Any, TypeVar
 
 from aiohttp import web
@@ -44,6 +46,27 @@ class PromptGenerator(PromptGenerator):
         from characters._tag import TAG as LATER
         return f"{super().make_system_prompt()} {TAG} {LATER}"
 """
+
+# Counts the versions that were executed to their end, and notes those that were unloaded.
+UNLOADING = """
+import versions
+VERSION = versions.execute()
+def on_unload():
+    versions.unloaded.append(VERSION)
+"""
+
+
+class Versions(ModuleType):
+    """The module `versions` of the character files: how many were executed, and those that were unloaded."""
+
+    def __init__(self) -> None:
+        super().__init__("versions")
+        self.executed = 0
+        self.unloaded: list[int] = []
+
+    def execute(self) -> int:
+        self.executed += 1
+        return self.executed
 
 
 async def serve(app: web.Application) -> Client:
@@ -81,7 +104,7 @@ class Reloads(RuleBasedStateMachine):
         self.talks: list[Talk] = []
         self.lost: list[Talk] = []  # those whose clients may come back
         self.over: list[Talk] = []
-        self.failing = False
+        self.versions = sys.modules["versions"] = Versions()
 
     @initialize()
     def start(self) -> None:
@@ -98,6 +121,7 @@ class Reloads(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "client"):
             self.run(self.client.close())
+            assert sorted(self.versions.unloaded) == list(range(1, self.versions.executed + 1))
         self.runner.close()
         shutil.rmtree(self.root)
 
@@ -112,7 +136,8 @@ class Reloads(RuleBasedStateMachine):
         """Write a character file, good or bad."""
         kind, _, text = content.partition(" ")
         source = BROKEN[kind] if kind in BROKEN else character(NAMES[file], text)
-        (self.root / directory / file).write_text(source + (SHARING if kind == "sharing" else ""))
+        good = (SHARING if kind == "sharing" else "") + UNLOADING
+        (self.root / directory / file).write_text(source + ("" if kind in BROKEN else good))
         self.model.files[directory][file] = content
 
     @rule(directory=st.sampled_from(DIRECTORIES), content=st.sampled_from(["good 1", "good 2", "broken"]))
@@ -313,6 +338,7 @@ class Reloads(RuleBasedStateMachine):
         self.the_list_is_the_model()
         self.every_prompt_is_that_of_its_build()
         self.sessions_go_on()
+        self.run(self.what_nothing_holds_is_unloaded())
 
     def the_list_is_the_model(self) -> None:
         """Check that the list shows exactly the set of the model, and is never empty (promises 1, 3, 6 and 11)."""
@@ -339,6 +365,20 @@ class Reloads(RuleBasedStateMachine):
         for talk in self.talks:
             self.run(talk.is_undisturbed())
         self.run(self.count_sessions())
+
+    async def what_nothing_holds_is_unloaded(self) -> None:
+        """Check that no version of the set is unloaded, and without sessions every other one is."""
+        serving = {self.version_of(found) for found in self.manager.current.values()}
+        assert serving.isdisjoint(self.versions.unloaded)
+        executed = set(range(1, self.versions.executed + 1))
+        async with asyncio.timeout(60):
+            while not self.talks and executed - set(self.versions.unloaded) != serving:
+                await asyncio.sleep(0.001)
+
+    def version_of(self, found: Character) -> int:
+        """Return the number of the version that a character is of."""
+        version: int = found.prompt_generator.make_system_prompt.__globals__["VERSION"]
+        return version
 
     async def count_sessions(self) -> None:
         """Compare the server's count with the model's; the server notices closed sessions a moment later."""

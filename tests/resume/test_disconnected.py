@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
+from charhost.memory.budget import MemoryBudget
 from charhost.metrics import Metrics
 from charhost.resume.archive import Archive, ArchiveWriter, SessionWriter
-from charhost.resume.disconnected import MOST_CHARACTERS, DisconnectedSessions
+from charhost.resume.disconnected import DisconnectedSessions
 from charhost.resume.saved_session import SavedSession
 from tests.scripted import LIMIT, message
 
@@ -50,9 +51,9 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def disconnected_sessions(most: int, seconds: float, archive: Archive | None = None) -> DisconnectedSessions:
-    """Return the saved conversations with that archive, or without one."""
+    """Return the saved conversations with that archive, or without one, and with room for a thousand bytes."""
     writer = SessionWriter() if archive is None else ArchiveWriter(archive, Metrics())
-    return DisconnectedSessions(most, seconds, writer)
+    return DisconnectedSessions(most, seconds, writer, MemoryBudget(1_000))
 
 
 def saved(session_id: str, owner: str = "") -> SavedSession:
@@ -180,7 +181,7 @@ def test_conversations_are_not_in_the_log(clock: Clock) -> None:
 
 def heavy(session_id: str, share: float) -> SavedSession:
     """A conversation that is so large a part of all that may be kept."""
-    return replace(saved(session_id), weight=int(MOST_CHARACTERS * share))
+    return replace(saved(session_id), weight=int(1_000 * share))
 
 
 def test_long_conversations_count_for_more(clock: Clock) -> None:
@@ -203,6 +204,19 @@ def test_what_has_left_weighs_nothing(clock: Clock) -> None:
         assert claim(disconnected, "c")
     disconnected.put(heavy("d", 1))
     assert claim(disconnected, "d")
+
+
+async def test_session_that_is_saved_can_be_resumed_when_it_is_given_up() -> None:
+    """A session that leaves the memory for want of room is read from the file when its client comes."""
+    disconnected = disconnected_sessions(10, 60, left := Left())
+    disconnected.put(heavy("a", 0.9))
+    async with asyncio.timeout(LIMIT):
+        while "a" not in left.kept:
+            await asyncio.sleep(0)
+    disconnected.put(heavy("b", 0.9))
+    assert len(disconnected) == 2
+    assert await disconnected.claim("a", "") is left.kept["a"]
+    disconnected.close()
 
 
 def test_closing_forgets_all(clock: Clock) -> None:

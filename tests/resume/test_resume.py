@@ -355,7 +355,7 @@ async def test_a_takeover_from_a_client_that_does_not_read(start: StartClient) -
     client = await start(close_grace=0.2)
     async with stuck_client(client) as stuck:
         found = json.loads(await stuck.recv())["session"]["id"]
-        await fill_pipes(stuck, 200)
+        await fill_pipes(client, stuck)
         async with calling(client, resume=found) as second:
             assert (session_id(second), len(client.app[SESSIONS])) == (found, 1)
 
@@ -393,7 +393,7 @@ async def test_disconnecting_while_waiting_affects_no_other_client(start: StartC
     client = await start(close_grace=0.5)
     async with stuck_client(client) as stuck:
         found = json.loads(await stuck.recv())["session"]["id"]
-        await fill_pipes(stuck, 200)
+        await fill_pipes(client, stuck)
         impatient = await client.ws_connect(REALTIME, params={"resume": found})
         impatient._writer.transport.abort()
         async with calling(client, resume=found) as caller:

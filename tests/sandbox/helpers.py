@@ -15,6 +15,8 @@ import pytest
 from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.sandbox.sandbox import Sandbox
+from charhost.sandbox.trial import Trial
+from charhost.settings import Settings
 
 DEADLINE = 2.0
 GENEROUS = 60
@@ -67,6 +69,22 @@ async def check(sandbox: Sandbox, directory: Path) -> list[tuple[str, str, str]]
     return []
 
 
+async def trials_of(directory: Path, **limits: float) -> list[Trial]:
+    """Return a trial of every character file."""
+    settings = Settings(**{"directory": directory, "file_deadline": 2, "prompt_deadline": 2, **limits})
+    sandbox = Sandbox(settings)
+    snapshot = take_snapshot(directory, Limits(100, 1 << 20, 1 << 17))
+    try:
+        return [trial async for trial in sandbox.trials(snapshot, snapshot.character_paths)]
+    finally:
+        await sandbox.close()
+
+
+def summary(trials: list[Trial]) -> list[tuple[str, int | None, str] | str]:
+    """Return the names of the characters, and the file, line and type of each error."""
+    return [r.name if r.error is None else (r.error.file, r.error.line, r.error.error_type) for r in trials]
+
+
 SLEEPS = "import time\ntime.sleep(1000)"
 LEAVES = """import os, time
 if not os.fork():
@@ -80,6 +98,22 @@ for _ in range(40):
         os.setsid()
         time.sleep(1000)
 time.sleep(1000)
+"""
+ORPHANS = """import os, time
+for _ in range(40):
+    if not os.fork():
+        os.setsid()
+        if not os.fork():
+            time.sleep(1000)
+        os._exit(0)
+    os.wait()
+"""
+RUNS_AWAY = """import os
+if not os.fork():
+    while True:
+        os.setsid()
+        if os.fork():
+            os._exit(0)
 """
 
 NOT_FINISHED = f"it was not finished after {DEADLINE:g} s"
@@ -107,6 +141,8 @@ KILLERS = {
     "fork bomb": (f"import os\nfor _ in range(8): os.fork()\n{SLEEPS}", "it started more than 16 processes"),
     "leaves its group and hangs": (f"{LEAVES}{SLEEPS}", NOT_FINISHED),
     "leaves its group and dies": (f"{LEAVES}os.abort()", "the process died of SIGABRT"),
-    "swarm out of the group": (SWARM, "loaded in a child process"),
+    "swarm out of the group": (SWARM, "it started more than 16 processes"),
+    "swarm of orphans": (ORPHANS, "it started more than 16 processes"),
+    "leaves its group again and again": (f"{RUNS_AWAY}{SLEEPS}", NOT_FINISHED),
     "hangs in a check": ("def __getattr__(name):\n    while True: pass", NOT_FINISHED),
 }

@@ -8,34 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from charhost.loading.snapshot import Limits, take_snapshot
-from charhost.sandbox.sandbox import Sandbox
 from charhost.sandbox.trial import Trial
-from charhost.settings import Settings
 from tests.conftest import character
 from tests.reload.helpers import Write
-from tests.sandbox.helpers import KILLERS, LEAVES, SLEEPS, mark, remaining
+from tests.sandbox.helpers import KILLERS, LEAVES, SLEEPS, mark, remaining, summary, trials_of
 
 __all__ = ["mark"]
 
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="isolation is for Linux only")
-
-
-async def trials_of(directory: Path, **limits: float) -> list[Trial]:
-    """Return a trial of every character file."""
-    settings = Settings(**{"directory": directory, "file_deadline": 2, "prompt_deadline": 2, **limits})
-    sandbox = Sandbox(settings)
-    snapshot = take_snapshot(directory, Limits(100, 1 << 20, 1 << 17))
-    try:
-        return [trial async for trial in sandbox.trials(snapshot, snapshot.character_paths)]
-    finally:
-        await sandbox.close()
-
-
-def summary(trials: list[Trial]) -> list[tuple[str, int | None, str] | str]:
-    """Return the names of the characters, and the file, line and type of each error."""
-    return [r.name if r.error is None else (r.error.file, r.error.line, r.error.error_type) for r in trials]
 
 
 def prompting(statement: str) -> str:

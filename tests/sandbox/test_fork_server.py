@@ -31,6 +31,23 @@ async def test_file_that_kills_the_fork_server_is_named(
     assert await remaining(mark, 0) == []
 
 
+@pytest.mark.parametrize("end", ["SIGKILL", "SIGSTOP"])
+async def test_file_that_ends_the_fork_server_takes_its_processes_along(
+    sandbox: Sandbox, directory: Path, write: Write, mark: str, end: str
+) -> None:
+    """Processes that have left the group and their parents are ended before the check returns, without the server."""
+    program = "import subprocess\nsubprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
+    write("bob.py", f"{LEAVES}{program}import signal\nos.kill(os.getppid(), signal.{end})\n{SLEEPS}")
+    assert [(file, kind) for file, kind, _ in await check(sandbox, directory)] == [("bob.py", "Crash")]
+    assert marked(mark) == []
+
+
+async def test_processes_that_have_ended_do_not_count(sandbox: Sandbox, directory: Path, write: Write) -> None:
+    """A file may start more processes than the limit, one after the other, also some that its shell leaves behind."""
+    write("bob.py", f"import subprocess\nfor _ in range(40): subprocess.run('true &', shell=True){character('Bob')}")
+    assert await check(sandbox, directory) == []
+
+
 async def test_file_that_stops_the_fork_server_does_not_block(
     sandbox: Sandbox, directory: Path, write: Write, mark: str
 ) -> None:

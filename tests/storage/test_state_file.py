@@ -26,6 +26,7 @@ from charhost.errors import StateError
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.loading.stored_set import Member, StoredSet
+from charhost.memory.weight import weigh
 from charhost.metrics import Metrics
 from charhost.reload.set_records import SetDefinition
 from charhost.reload.store import MOST_SETS, Generations
@@ -505,15 +506,16 @@ async def test_a_disk_that_does_not_respond_delays_no_client(
     path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """With a disk that does not return calls fail after a while, closing ends, and the process can end."""
-    monkeypatch.setattr("charhost.storage.database._ANSWER", 0.01)
+    monkeypatch.setattr("charhost.storage.database._READ", 0.01)
     monkeypatch.setattr("charhost.storage.database._CLOSE", 0.01)
     file = StateFile(path)
     await file.open()
     assert connection(file).thread.daemon
     kept, disk = connection(file), Stuck(file)
-    writing = asyncio.create_task(file.sets.history(DEFAULT_SET).record(report(1), stored_set(1, {"ada.py": "Ada"})))
-    with pytest.raises(StateError, match=r"has not answered for 0\.01 s"):
-        await file.sets.history(DEFAULT_SET).attempts(1)
+    history = file.sets.history(DEFAULT_SET)
+    writing = asyncio.create_task(history.record(report(1), stored_set(1, {"ada.py": "Ada"})))
+    with pytest.raises(StateError, match=r"has not responded for 0\.01 s"):
+        await history.attempts(1)
     async with asyncio.timeout(LIMIT):
         await file.close()
     assert f"the state file {path} does not respond; the running writes may be lost" in caplog.text
@@ -621,7 +623,7 @@ async def test_a_conversation_is_found_by_the_next_process(path: Path) -> None:
     one = saved(message("Hi"), message("Hello!", "assistant"), owner="you", dialect=None, config=None)
     async with opened(path) as file:
         await file.conversations.save([one], [])
-    assert await found(path) == replace(one, weight=8)
+    assert await found(path) == replace(one, weight=weigh(None, one.items))
     assert await found(path, "sess_2") is None
 
 

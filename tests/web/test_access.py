@@ -27,6 +27,7 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "GET /docs": ("all", 200, None),
     "GET /docs/api": ("all", 200, None),
     "GET /docs/{page}": ("all", 200, None),
+    "GET /studio/{path}": ("all", 200, None),
     "GET /v1/characters": ("chat", 200, None),
     "GET /v1/characters/{name}": ("chat", 200, None),
     "GET /v1/models": ("chat", 200, None),
@@ -43,13 +44,25 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "PUT /v1/sets/{name}": ("admin", 400, "invalid_request"),
     "DELETE /v1/sets/{name}": ("admin", 404, "set_not_found"),
     "GET /v1/characters/status": ("admin", 200, None),
+    "GET /v1/characters/source": ("admin", 404, "file_not_found"),
+    "GET /v1/characters/{name}/prompt": ("admin", 200, None),
+    "POST /v1/characters/{name}/tools/{tool}": ("admin", 404, "tool_not_found"),
+    "GET /v1/events": ("admin", 200, None),
+    "GET /v1/figures": ("admin", 200, None),
     "GET /v1/characters/reloads": ("admin", 200, None),
     "GET /v1/characters/reloads/{reload_id}": ("admin", 404, "reload_not_found"),
     "POST /v1/characters/reload": ("admin", 400, "invalid_request"),
     "POST /v1/characters/rollback": ("admin", 400, "invalid_request"),
     "POST /v1/characters/watch/resume": ("admin", 409, "no_watcher"),
 }
-FILLED = {"{name}": "Ada", "{id}": "Ada", "{reload_id}": "x", "{page}": "style.css"}
+FILLED = {
+    "{name}": "Ada",
+    "{id}": "Ada",
+    "{reload_id}": "x",
+    "{page}": "style.css",
+    "{path}": "studio.css",
+    "{tool}": "x",
+}
 OF_OPENAI = (
     "/v1/models",
     "/v1/chat",
@@ -97,9 +110,17 @@ WAYS: dict[str, dict[str, str]] = {
     "local": {},
     "from another machine": {},
     "under a foreign name": {"Host": "evil.com"},
+    "with a name of a user": {"Host": "me@localhost"},
     "from a foreign page": {"Origin": "http://evil.com"},
+    "for a foreign page": {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    "for a page of another port": {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "no-cors"},
     "through a proxy": {"X-Forwarded-For": FAR},
+    "through nginx": {"X-Real-IP": FAR},
+    "through a tunnel": {"CF-Connecting-IP": FAR},
+    "through a cache": {"Via": "1.1 cache"},
 }
+FOREIGN_NAMES = ("under a foreign name", "with a name of a user")
+FOREIGN_PAGES = ("from a foreign page", "for a foreign page", "for a page of another port")
 
 
 class FarSocket(socket.socket):
@@ -143,11 +164,11 @@ class Row:
         """Return "yes" or the status of the refusal for a route for *whom*."""
         if whom == "admin":
             return self.admin if way == "local" else self.admin_outside
-        if way == "under a foreign name" and self.name != "yes":
+        if way in FOREIGN_NAMES and self.name != "yes":
             return self.name
         if whom == "all":
             return "yes"
-        return self.page if way == "from a foreign page" else self.chat
+        return self.page if way in FOREIGN_PAGES else self.chat
 
 
 ROWS = [Row(*line.split()) for line in TABLE.strip().splitlines()[1:]]
@@ -168,9 +189,9 @@ class Server:
             path = path.replace(name, value)
         headers = {"Content-Type": "application/json", **WAYS[way], **bearer(key)}
         async with self.session.request(method, self.urls[way].with_path(path), headers=headers) as answer:
+            if answer.status < 400:
+                return answer.status, None  # not read: one of the responses has no end
             text = await answer.text()
-        if answer.status < 400:
-            return answer.status, None
         secrets = (str(self.directory), "/tmp", ".py", "Traceback", *KEYS.values())
         assert [secret for secret in secrets if secret in text] == []
         assert answer.headers.get("WWW-Authenticate") == ("Bearer" if answer.status == 401 else None)

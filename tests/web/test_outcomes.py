@@ -20,8 +20,8 @@ from charhost.cli import app
 from charhost.errors import ReloadCode
 from charhost.settings import Settings
 from charhost.web.app import create_app
+from charhost.web.body import BODY_DEADLINE, MOST_BODY_BYTES
 from charhost.web.keys import SETS
-from charhost.web.reload import BODY_DEADLINE, MOST_BODY_BYTES
 from scripts import reload_characters as script
 from tests.conftest import Client, character
 from tests.web.outcomes import RELOAD, ROLLBACK, TABLE, Before, Row, Scene, fails_again, stopping

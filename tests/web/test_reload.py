@@ -375,7 +375,17 @@ async def test_resuming_answers_with_the_watcher(
 async def test_status_has_the_first_load(client: Client) -> None:
     """After the start the status has the first load, and no error."""
     status = await get(client, "/v1/characters/status")
-    fields = ["set", "serving", "last_reload", "last_error", "in_progress", "watcher", "generations", "left_out"]
+    fields = [
+        "set",
+        "serving",
+        "last_reload",
+        "last_error",
+        "in_progress",
+        "watcher",
+        "generations",
+        "left_out",
+        "left_running",
+    ]
     assert list(status) == fields
     assert (status["serving"]["generation"], status["serving"]["characters"]) == (1, 1)
     assert (status["last_reload"]["trigger"], status["last_reload"]["outcome"]) == ("startup", "applied")

@@ -34,7 +34,7 @@ def tool_names(tools: Iterable[Mapping[str, Any]]) -> list[str]:
 def tool_call(
     command: Command | None, tools: Iterable[Mapping[str, Any]], choice: str | Mapping[str, Any] | None
 ) -> Command | None:
-    """Return the call that *command* or *choice*, the `tool_choice` of the request, asks for."""
+    """Return the call that *command* or *choice*, the `tool_choice` of the request, requests."""
     names = [] if choice == "none" else tool_names(tools)
     if isinstance(choice, Mapping):
         function = choice.get("function", choice)

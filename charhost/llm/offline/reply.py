@@ -50,7 +50,7 @@ class Reply:
         }
 
     def choose(self) -> str | Command:
-        """Return a tool call or a text; the tasks of chat programs get the format that they ask for."""
+        """Return a tool call or a text; the tasks of chat programs get the format that they request."""
         if (task := self._task()) is not None:
             return task
         call = tool_call(self._command, self._request.tools, self._request.tool_choice)
@@ -121,10 +121,10 @@ class Reply:
         """Return the reply to a task that a chat program sends by itself: JSON for a title or a list; else None."""
         if not self._prompt[:50].lstrip().startswith("### Task:"):
             return None
-        asked = self._prompt[:_MOST_TASK]
-        if re.search(r'"title"\s*:', asked):
-            return to_json({"title": _title(asked) or self._character.name}).decode()
-        key = next((key for key in _LIST_TASKS if re.search(rf'"{key}"\s*:', asked)), None)
+        prompt = self._prompt[:_MOST_TASK]
+        if re.search(r'"title"\s*:', prompt):
+            return to_json({"title": _title(prompt) or self._character.name}).decode()
+        key = next((key for key in _LIST_TASKS if re.search(rf'"{key}"\s*:', prompt)), None)
         return to_json({key: []}).decode() if key else self._phrase("task")
 
 

@@ -1,11 +1,10 @@
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
-from charhost.ids import new_id
 from charhost.jsontext import decoded, encoded
-from charhost.llm.model import CallDelta, Delta, FinishReason, ModelError, Usage
+from charhost.llm.model import Delta, FinishReason, ModelError, Usage
 from charhost.llm.openai.think_tags import ThinkTags
+from charhost.llm.openai.tool_calls import ToolCalls, others
 
 # Any other `finish_reason` of a server means "stop".
 _FINISH: Mapping[str, FinishReason] = {
@@ -20,24 +19,18 @@ _FINISH: Mapping[str, FinishReason] = {
 }
 
 
-# Other fields of a message or a call are the server's own, such as its thinking, and go back to it.
+_LONGEST_FAULT = 4_000
+
+# Other fields of a message are the server's own, such as its thinking, and go back to it.
 _MESSAGE = frozenset(("role", "content", "tool_calls", "refusal", "function_call", "annotations", "audio", "name"))
-_CALL = frozenset(("index", "id", "type", "function"))
 
 
 class UpstreamFault(Exception):
     """The server sent `error` in place of a chunk; `fault` is its value."""
 
     def __init__(self, fault: Any) -> None:
-        super().__init__(fault)
+        super().__init__(encoded(fault)[:_LONGEST_FAULT].decode(errors="ignore"))
         self.fault = fault
-
-
-@dataclass(slots=True)
-class _Call:
-    number: int
-    index: Any
-    id: str
 
 
 class ChunkParser:
@@ -48,7 +41,7 @@ class ChunkParser:
         self._finished = False
         self._received = False
         self._usage: Usage | None = None
-        self._calls: list[_Call] = []
+        self._calls = ToolCalls()
         self._tags: ThinkTags | None = ThinkTags()
 
     def feed(self, data: bytes) -> Delta | None:
@@ -61,7 +54,7 @@ class ChunkParser:
             if error := chunk.get("error"):
                 raise UpstreamFault(error)
             return self._read(chunk)
-        except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as e:
+        except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as e:
             raise ModelError("malformed", "The model's server sent an invalid chunk.") from e
 
     def end(self) -> list[Delta]:
@@ -88,7 +81,7 @@ class ChunkParser:
         if not piece.keys() <= _MESSAGE or isinstance(content, list):
             attached = _attached(piece)
             reasoning = _reasoning(attached or {})
-        calls = tuple(self._call_pieces(pieces)) if (pieces := piece.get("tool_calls")) else ()
+        calls = tuple(self._calls.deltas(pieces)) if (pieces := piece.get("tool_calls")) else ()
         finish = self._finish(choice.get("finish_reason"))
         logprobs = _entries(listed.get("content")) if (listed := choice.get("logprobs")) else ()
         if self._tags is not None:
@@ -120,35 +113,10 @@ class ChunkParser:
         # Some servers write "stop" after tool calls too.
         return "tool_calls" if known == "stop" and self._calls else known
 
-    def _call_pieces(self, pieces: Iterable[dict[str, Any]]) -> Iterator[CallDelta]:
-        for piece in pieces:
-            function = piece.get("function") or {}
-            arguments, attached = _arguments(function.get("arguments")), _others(piece, _CALL)
-            call = self._continued(piece.get("index"), piece.get("id"), function.get("name"))
-            if call is None:
-                call = _Call(len(self._calls), piece.get("index"), str(piece.get("id") or new_id("call")))
-                self._calls.append(call)
-                yield CallDelta(call.number, call.id, str(function.get("name") or ""), arguments, attached)
-            elif arguments or attached:
-                yield CallDelta(call.number, None, None, arguments, attached)
-
-    def _continued(self, index: Any, call_id: Any, name: Any) -> _Call | None:
-        """Return the call that a piece continues; None if it begins one.
-
-        Some servers leave out the index, or give all calls index 0; then a new id or else a name begins a call.
-        """
-        if index is None and not call_id and name:
-            return None
-        for call in reversed(self._calls):
-            same_id = call_id in (None, "", call.id) or (index is not None and not name)
-            if index in (None, call.index) and same_id:
-                return call
-        return None
-
 
 def _attached(piece: dict[str, Any]) -> Mapping[str, Any] | None:
     """Return the fields that are the server's own, and the parts of the content that are no text."""
-    attached, content = _others(piece, _MESSAGE), piece.get("content")
+    attached, content = others(piece, _MESSAGE), piece.get("content")
     if isinstance(content, list) and (parts := [part for part in content if part.get("type", "text") != "text"]):
         return {**(attached or {}), "content": parts}
     return attached
@@ -170,13 +138,6 @@ def _thought(block: Any) -> str:
     return found if isinstance(found, str) else "".join(map(_thought, found)) if isinstance(found, list) else ""
 
 
-def _others(piece: dict[str, Any], known: frozenset[str]) -> Mapping[str, Any] | None:
-    if piece.keys() <= known:
-        return None
-    found = {name: value for name, value in piece.items() if name not in known and value not in (None, "", [], {})}
-    return found or None
-
-
 def _text(content: Any) -> str:
     if content is None or isinstance(content, str):
         return content or ""
@@ -186,12 +147,6 @@ def _text(content: Any) -> str:
 
 def _entries(logprobs: Any) -> tuple[dict[str, Any], ...]:
     return tuple(entry for entry in logprobs or () if isinstance(entry, dict))
-
-
-def _arguments(arguments: Any) -> str:
-    if arguments is None or isinstance(arguments, str):
-        return arguments or ""
-    return encoded(arguments).decode()
 
 
 def _usage(usage: dict[str, Any]) -> Usage:

@@ -6,8 +6,8 @@ from typing import Any
 import aiohttp
 from aiohttp import hdrs
 from aiohttp.http_exceptions import HttpProcessingError
-from pydantic_core import from_json
 
+from charhost.jsontext import decoded
 from charhost.llm.model import ModelError
 from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.failures import TransientError, of_exception, of_response
@@ -65,7 +65,7 @@ class Connections:
         if status != 200:
             raise of_response(status, response.headers, found, endpoint, "")
         try:
-            return from_json(found)
+            return decoded(found)
         except ValueError as e:
             raise ModelError("malformed", f"The model's server sent invalid JSON ({path}).") from e
 

@@ -1,4 +1,4 @@
-"""ContextLengths: how many tokens models' servers take at present, as far as they tell."""
+"""ContextLengths: how many tokens models' servers take at present, as far as they report it."""
 
 import asyncio
 import re

@@ -8,13 +8,14 @@ from urllib.parse import urlsplit
 
 _HIDDEN = "…"
 
-# Any address or key: those of a proxy should not be shown either.
+# Any address or key: those of a proxy should not be shown either. Each begins only where a word does: otherwise a text
+# without spaces would be looked through once for each of its characters.
 _TELLTALE = re.compile(
-    r"\w+://\S+"
+    r"\b\w+://\S+"
     r"|\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b"
-    r"|\[[\da-fA-F:.]*:[\da-fA-F:.]*\](?::\d+)?"
+    r"|\[[\da-fA-F:.]{0,64}:[\da-fA-F:.]{0,64}\](?::\d+)?"
     r"|\b(?:sk|pk|gsk|hf|key)[-_][\w*.-]{6,}"
-    r"|\S*\*{3,}\S*"
+    r"|(?<!\S)\S*\*{3,}\S*"
     r"|(?<=\bbearer )\S+",
     re.IGNORECASE,
 )

@@ -5,17 +5,20 @@ import ssl
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from itertools import islice
 from typing import Any
 
 import aiohttp
-from pydantic_core import from_json
 
+from charhost.jsontext import decoded
 from charhost.llm.model import ErrorType, ModelError
 from charhost.llm.openai.endpoint import Endpoint
 
 _LONGEST_QUOTE = 300
-_LONGEST_COMPLAINT = 2000
+_LONGEST_COMPLAINT = 4_000
 _COMPLAINTS = ("error", "detail", "message", "msg", "type", "code", "param", "loc")
+_MESSAGES = ("message", "msg", "type")
+_MOST_TEXTS = 50
 _UNAUTHORIZED = "The model's server does not accept the key it was sent."
 
 
@@ -42,7 +45,7 @@ def of_response(status: int, headers: Mapping[str, str], body: bytes, endpoint: 
     if status in (401, 403):
         # The body is not quoted: it often holds parts of the key.
         return ModelError("unauthorized", f"{_UNAUTHORIZED[:-1]} ({status}).")
-    complaint = " ".join(_complaint(_decoded(body)))
+    complaint = " ".join(islice(_complaint(_decoded(body)), _MOST_TEXTS))[:_LONGEST_COMPLAINT]
     if status == 404:
         return RefusedRequest(
             "refused", f"The model {model!r} is unknown to the model's server (404).", status, complaint
@@ -63,7 +66,7 @@ def of_response(status: int, headers: Mapping[str, str], body: bytes, endpoint: 
 def of_fault(fault: Any, endpoint: Endpoint) -> ModelError:
     """Return the error for an `error` in place of a chunk."""
     fields = fault if isinstance(fault, dict) else {}
-    codes = {str(fields.get(name, "")).lower() for name in ("code", "type", "status")}
+    codes = {_text_of(fields.get(name, "")).lower() for name in ("code", "type", "status")}
     kind = " ".join(codes)
     if codes & {"401", "403"} or any(word in kind for word in ("auth", "api_key", "permission")):
         return ModelError("unauthorized", _UNAUTHORIZED)
@@ -123,7 +126,7 @@ def _quote(message: str, endpoint: Endpoint) -> str:
 
 def _decoded(body: bytes) -> Any:
     try:
-        return from_json(body)
+        return decoded(body)
     except ValueError:
         return None
 
@@ -149,7 +152,7 @@ def _complaint(answer: Any) -> Iterator[str]:
 
 def _text_of(fault: Any) -> str:
     if isinstance(fault, dict):
-        fault = fault.get("message") or fault.get("msg") or fault.get("type") or ""
+        return _text_of(next((fault[name] for name in _MESSAGES if fault.get(name)), ""))
     if isinstance(fault, list):
-        return "; ".join(_text_of(item) for item in fault)
-    return str(fault)
+        return "; ".join(map(_text_of, fault[:_MOST_TEXTS]))
+    return str(fault)[:_LONGEST_COMPLAINT]

@@ -116,14 +116,14 @@ _WRONG_VALUE = re.compile(
 )
 
 
-def _says(*patterns: str) -> re.Pattern[str]:
+def _matching(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL)
 
 
 def _unsupported(name: str) -> re.Pattern[str]:
     """Match a text that calls *name* unsupported, before or after it."""
     word = rf"(?<![\w-]){name}(?![\w-])"
-    return _says(rf"{_UNSUPPORTED}.{{0,80}}?{word}", rf"{word}.{{0,80}}?{_UNSUPPORTED}")
+    return _matching(rf"{_UNSUPPORTED}.{{0,80}}?{word}", rf"{word}.{{0,80}}?{_UNSUPPORTED}")
 
 
 _RULES: Mapping[Habit, _Rule] = {
@@ -134,7 +134,7 @@ _RULES: Mapping[Habit, _Rule] = {
     Habit.NO_STOP: _Rule(_unsupported("stop"), _without("stop"), _is_stop),
     Habit.NO_PARALLEL_TOOL_CALLS: _Rule(_unsupported("parallel_tool_calls"), _without("parallel_tool_calls")),
     Habit.NO_TOOLS: _Rule(
-        _says(
+        _matching(
             rf"{_UNSUPPORTED} (?:tool|function)",
             rf"\b(?:tools?|functions?|tool (?:use|choice|call(?:s|ing)?)|function calling)\b.{{0,40}}?{_UNSUPPORTED}",
             r"no endpoints found that support tool use",
@@ -144,34 +144,34 @@ _RULES: Mapping[Habit, _Rule] = {
         _without_tools,
     ),
     Habit.ALTERNATING_ROLES: _Rule(
-        _says(
+        _matching(
             r"roles? (?:must|should) alternate", r"alternat\w+ .{0,40}roles?", r"(?:consecutive|after) .{0,20}\buser\b"
         ),
         _with_messages(alternating),
     ),
     Habit.ONE_SYSTEM_MESSAGE: _Rule(
-        _says(
+        _matching(
             r"system (?:message|role|prompt).{0,40}(?:beginning|first|start|only one|once|single)",
             r"(?:only|more than|multiple|one).{0,20}system (?:message|role|prompt)",
         ),
         _with_messages(one_system_message),
     ),
     Habit.NO_SYSTEM_ROLE: _Rule(
-        _says(
+        _matching(
             rf"system (?:role|message|prompt|instruction).{{0,30}}?{_UNSUPPORTED}",
             rf"{_UNSUPPORTED}.{{0,20}}?\bsystem\b",
         ),
         _with_messages(no_system_role),
     ),
     Habit.NO_DEVELOPER_ROLE: _Rule(
-        _says(
+        _matching(
             r"\bdeveloper\b.{0,80}(?:expected|one of|not|unsupported|invalid)",
             rf"{_UNSUPPORTED}.{{0,40}}?\bdeveloper\b",
         ),
         _each_message(no_developer_role),
     ),
     Habit.NO_ATTACHMENTS: _Rule(
-        _says(
+        _matching(
             _unsupported(r"(?:reasoning|thinking|extra_content|provider_specific)\w*").pattern,
             r"messages?\b.{0,120}?(?:extra_forbidden|extra inputs|additional propert)",
             r"messages?\b.{0,120}?property '?(?!name\b)\w+'? is unsupported",
@@ -179,20 +179,20 @@ _RULES: Mapping[Habit, _Rule] = {
         _each_message(without_attachments),
     ),
     Habit.NO_NAME: _Rule(
-        _says(
+        _matching(
             rf"messages?\b.{{0,120}}?(?<!\w)name\b.{{0,40}}?{_UNSUPPORTED}",
             rf"{_UNSUPPORTED}.{{0,60}}?messages?.{{0,20}}\bname\b",
         ),
         _each_message(_without("name")),
     ),
     Habit.STRING_CONTENT: _Rule(
-        _says(
+        _matching(
             r"content.{0,80}(?:must be|expected|should be|valid) an? (?:valid )?string", r"sequence, expected a string"
         ),
         _each_message(string_content),
     ),
     Habit.NONEMPTY_CONTENT: _Rule(
-        _says(
+        _matching(
             r"content\b.{0,60}(?:non-?empty|empty|non-whitespace|null|none|required)",
             r"(?:empty|null|missing).{0,20}\bcontent\b",
             r"content.{0,80}(?:must be|expected|should be|valid) an? (?:valid )?string",

@@ -4,7 +4,7 @@ import aiohttp
 from pydantic_core import PydanticSerializationError
 
 from charhost.jsontext import encoded
-from charhost.llm.model import ModelError
+from charhost.llm.model import Forms, ModelError
 from charhost.llm.openai.addresses import Addresses
 from charhost.llm.openai.connections import Connections
 from charhost.llm.openai.endpoint import Endpoint
@@ -21,11 +21,18 @@ class Negotiation:
         self._connections = connections
 
     async def send(
-        self, endpoint: Endpoint, fields: Fields, compat: frozenset[Habit], needs_tools: bool, until: float
+        self,
+        endpoint: Endpoint,
+        fields: Fields,
+        compat: frozenset[Habit],
+        needs_tools: bool,
+        until: float,
+        forms: Forms | None = None,
     ) -> tuple[aiohttp.ClientResponse, frozenset[Habit]]:
         """Send the request, and again in another form while refusals report further habits; return the habits too.
 
-        *until* is the loop time that limits the pauses. Raises `ModelError`.
+        *until* is the loop time that limits the pauses; *forms* are those that were encoded before. Raises
+        `ModelError`.
         """
         model, learned = fields["model"], frozenset[Habit]()
         tied = frozenset({Habit.NO_TOOLS}) if needs_tools else frozenset()
@@ -33,7 +40,8 @@ class Negotiation:
         while True:
             form = adapted(fields, known | learned)
             try:
-                response = await self._post(endpoint, _encoded(form), model, until)
+                body = _body(form, forms, (model, known | learned))
+                response = await self._post(endpoint, body, model, until)
             except RefusedRequest as e:
                 new = recognised(e.complaint, form) - known - learned - tied
                 if not new:
@@ -55,8 +63,14 @@ class Negotiation:
             return await self._connections.ask(self.addresses.of(endpoint), body, model, until)
 
 
-def _encoded(fields: Fields) -> bytes:
+def _body(form: Fields, forms: Forms | None, key: tuple[str, frozenset[Habit]]) -> bytes:
+    """Return *form* as JSON, which is kept in *forms*."""
+    if forms is not None and key in forms:
+        return forms[key]
     try:
-        return encoded(fields)
+        body = encoded(form)
     except PydanticSerializationError as e:
         raise ModelError("refused", "The request to the model cannot be encoded as JSON.") from e
+    if forms is not None:
+        forms[key] = body
+    return body

@@ -16,15 +16,16 @@ from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.failures import of_fault
 from charhost.llm.openai.habits import Fields
 from charhost.llm.openai.negotiation import Negotiation
+from charhost.llm.openai.places import Places
 from charhost.llm.openai.response_stream import ResponseStream
 from charhost.llm.openai.stop_sequences import StopSequences
+from charhost.memory.budget import MemoryBudget
 from charhost.settings import Habit, Settings, key_from_environment
 
 log = logging.getLogger("charhost.llm")
 
 _KNOWN_SECONDS = 10  # how long the result of a probe holds
 _PROBE_SECONDS = 2
-_BUSY_SECONDS = 5
 _LENGTH_SECONDS = 1
 _LIMITS = {"max_tokens", "max_completion_tokens"}  # two names for the same: servers refuse both
 # Whether an error shows that the server is up; other errors show nothing.
@@ -41,16 +42,17 @@ class OpenResponse:
 
 
 class UpstreamModels:
-    """Provides the models; owns the connections, the slots for requests, and the known state of the servers."""
+    """Provides the models; owns the connections, the places of requests, and the known state of the servers."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, budget: MemoryBudget | None = None) -> None:
         self._settings = settings
+        self._budget = budget or MemoryBudget()
         key = settings.llm_key.get_secret_value() if settings.llm_key else None
         self._server = Endpoint.of(settings.llm_url, key) if settings.llm_url is not None else None
         self._connections = Connections(settings.llm_connect_deadline)
         self._negotiation = Negotiation(self._connections)
         self._lengths = ContextLengths(self._connections, self._negotiation.addresses)
-        self._slots = asyncio.Semaphore(settings.llm_concurrency)
+        self._places = Places(settings.llm_concurrency, settings.llm_wait)
         self._names: dict[Endpoint, str] = {}
         self._naming: defaultdict[Endpoint, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._probing = asyncio.Lock()
@@ -97,11 +99,12 @@ class UpstreamModels:
 
     @asynccontextmanager
     async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[OpenResponse]:
-        """Wait for a slot, and open a response; raises `ModelError`."""
+        """Wait for a place, and open a response; raises `ModelError`."""
         endpoint = self._endpoint(character)
         with self._report(character, endpoint):
-            async with self._slot():
+            async with self._places.place() as place:
                 response = await self._open(character, request, endpoint)
+                place.stream = response.stream
                 try:
                     yield response
                 finally:
@@ -119,19 +122,6 @@ class UpstreamModels:
             raise ModelError("unauthorized", f"The variable {choice.api_key_env} for the key is not set.")
         return replace(self.address(character), key=key)
 
-    @asynccontextmanager
-    async def _slot(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._settings.llm_wait):
-                await self._slots.acquire()
-        except TimeoutError:
-            text = f"The model is busy: no slot became free within {self._settings.llm_wait:g} s (--llm-wait)."
-            raise ModelError("busy", text, retry_after=_BUSY_SECONDS) from None
-        try:
-            yield
-        finally:
-            self._slots.release()
-
     async def _open(self, character: Character, request: ModelRequest, endpoint: Endpoint) -> OpenResponse:
         seconds = self._settings.llm_first_deadline
         until = asyncio.get_running_loop().time() + seconds
@@ -140,12 +130,17 @@ class UpstreamModels:
                 model = await self._model(character, endpoint)
                 fields = _fields(character, request, model)
                 compat = self._compat(character)
-                response, habits = await self._negotiation.send(endpoint, fields, compat, request.needs_tools, until)
+                response, habits = await self._negotiation.send(
+                    endpoint, fields, compat, request.needs_tools, until, request.forms
+                )
         except TimeoutError:
             text = f"The model did not begin its response within {seconds:g} s (--llm-first-deadline)."
             raise ModelError("timeout", text) from None
         stop = StopSequences(fields["stop"]) if Habit.NO_STOP in habits and "stop" in fields else None
-        return OpenResponse(ResponseStream(response, until, seconds, self._settings.llm_idle_deadline), stop)
+        stream = ResponseStream(
+            response, until, seconds, self._settings.llm_idle_deadline, self._budget.holding("model_responses")
+        )
+        return OpenResponse(stream, stop)
 
     def _compat(self, character: Character) -> frozenset[Habit]:
         """Return the habits that are configured for the server of *character*."""
@@ -216,6 +211,7 @@ class UpstreamModel:
                 for data in await stream.read():
                     if (delta := parser.feed(data)) is not None:
                         yield delta if stop is None else stop.cut(delta)
+                        stream.taken += 1
                         if stop is not None and stop.found:
                             return
             for delta in parser.end():

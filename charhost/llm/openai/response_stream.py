@@ -6,11 +6,14 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from charhost.llm.model import ModelError
 from charhost.llm.openai.sse import EventData, EventTooLong
+from charhost.memory.budget import Holding, MemoryBudget
 
 _MOST_BYTES = 16 << 20
 # A hundred thousand tokens, each in an event of its own, are about 20 MB.
 MOST_RECEIVED = 64 << 20
 _LAST_BYTES = 0.05
+# Of the budget of memory, so that it is asked once for hundreds of words.
+_GRAIN = 64 << 10
 
 
 class ResponseStream:
@@ -20,8 +23,18 @@ class ResponseStream:
     Time in which the caller does not read does not count.
     """
 
-    def __init__(self, response: aiohttp.ClientResponse, first: float, first_seconds: float, idle: float) -> None:
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        first: float,
+        first_seconds: float,
+        idle: float,
+        memory: Holding | None = None,
+    ) -> None:
+        self._memory = memory or MemoryBudget().holding("model_responses")
         self.ended = False
+        self.taken = 0  # pieces that the caller has dealt with, as it counts them
+        self._stopped: ModelError | None = None
         self._received = 0
         self._response = response
         self._loop = asyncio.get_running_loop()
@@ -32,7 +45,18 @@ class ResponseStream:
         self._idle = idle
         self._timeout_text = f"The model did not begin its response within {first_seconds:g} s (--llm-first-deadline)."
 
+    @property
+    def is_held_back(self) -> bool:
+        """Whether the response waits for its reader, and not the reader for the response."""
+        return not self._reading
+
+    def stop(self, error: ModelError) -> None:
+        """End the response at once; a later read raises *error*."""
+        self._stopped = error
+        self.close()
+
     def close(self) -> None:
+        self._memory.resize(0)
         if self._timer is not None:
             self._timer.cancel()
         # No effect on a connection whose response was read to its end: it is in the pool again.
@@ -47,6 +71,9 @@ class ResponseStream:
         self._received += len(piece)
         if self._received > MOST_RECEIVED:
             raise ModelError("malformed", f"The model's response exceeds {MOST_RECEIVED >> 20} MiB.")
+        # Each piece of text is an object, which takes about as much as the event around it.
+        if self._received > self._memory.size + _GRAIN and not self._memory.take(self._received - self._memory.size):
+            raise ModelError("busy", "The server has no memory left for the model's response; try again later.")
         events = self._source.feed(piece) if piece else self._source.end()
         self._has_new_events = self._has_new_events or bool(events)
         return events
@@ -59,6 +86,8 @@ class ResponseStream:
                     pass
 
     async def _piece(self) -> bytes:
+        if self._stopped is not None:
+            raise self._stopped
         self._set_timer()
         self._reading = True
         try:

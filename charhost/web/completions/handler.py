@@ -39,10 +39,10 @@ log = logging.getLogger("charhost.web")
     errors=TALK_ERRORS,
 )
 async def completions(request: web.Request) -> web.StreamResponse:
-    asked = await talk_request(request, ChatRequest)
-    running = RunningCompletion(request, asked)
+    body = await talk_request(request, ChatRequest)
+    running = RunningCompletion(request, body)
     with running.claim:
-        return await (_streamed(request, running) if asked.stream else _whole(running))
+        return await (_streamed(request, running) if body.stream else _whole(running))
 
 
 async def _whole(running: RunningCompletion) -> web.StreamResponse:

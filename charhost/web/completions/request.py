@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, WithJsonSch
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import Item
-from charhost.conversation.turn import TurnOptions
+from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import integer
 from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.completions.messages import RequestMessage
@@ -124,4 +124,10 @@ class ChatRequest(_Options, extra="allow"):
         """Return the options of the turn, with *more* for the model."""
         options = {name: value for name in _Options.model_fields if (value := getattr(self, name)) is not None}
         tools = [tool.model_dump() for tool in self.tools or ()]
-        return TurnOptions(tools=tools, tool_choice=self.tool_choice, options=options | dict(more), may_greet=False)
+        return TurnOptions(
+            tools=tools,
+            tool_choice=self.tool_choice,
+            options=options | dict(more),
+            may_greet=False,
+            choices=self.n or 1,
+        )

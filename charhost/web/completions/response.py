@@ -36,7 +36,7 @@ class ResponseMessage(BaseModel, frozen=True, extra="allow"):
     refusal: None
     tool_calls: list[ToolCall] | None = Field(default=None, exclude_if=absent)
     charhost_tools: list[ServerCall] | None = Field(
-        default=None, exclude_if=absent, description="The calls that the server ran, for an admin that asked for them."
+        default=None, exclude_if=absent, description="The calls that the server ran, for an admin that requests them."
     )
 
 

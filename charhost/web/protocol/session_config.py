@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, TypeVar
 from pydantic import BaseModel, Field
 
 from charhost.conversation.items import Item
-from charhost.conversation.turn import TurnOptions
+from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import Json
 from charhost.web.client_model import ClientModel
 from charhost.web.protocol import session_params
@@ -98,7 +98,7 @@ class SessionConfig(ClientModel):
         )
 
     def _chat_choice(self) -> Any:
-        """Return the choice in the shape of chat completions; an unknown tool is not asked for."""
+        """Return the choice in the shape of chat completions; an unknown tool is not requested."""
         choice = self.tool_choice
         if isinstance(choice, str):
             return None if choice == "auto" else choice

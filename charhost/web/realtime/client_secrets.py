@@ -7,8 +7,10 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from charhost.ids import new_id
-from charhost.jsontext import Json, encoded
+from charhost.jsontext import Json
+from charhost.memory.weight import weigh
 from charhost.sets.view import FoundCharacter
+from charhost.web.body import no_room
 from charhost.web.caller_view import view_of
 from charhost.web.catalog import known_character
 from charhost.web.client_model import ClientModel
@@ -57,18 +59,19 @@ class CreatedSecret(BaseModel, frozen=True):
     needs="chat",
     body=ClientSecretRequest,
     responses={200: Response.json(CreatedSecret, "The key and its session.")},
-    errors={status: meaning for status, meaning in TALK_ERRORS.items() if status < 429},
+    errors={status: meaning for status, meaning in TALK_ERRORS.items() if status <= 429},
 )
 async def create_client_secret(request: web.Request) -> web.StreamResponse:
-    asked = await talk_request(request, ClientSecretRequest, _MOST_BODY)
-    params = _params(asked.session or {})
+    body = await talk_request(request, ClientSecretRequest, _MOST_BODY)
+    params = _params(body.session or {})
     character = _character(request, params.model)
     config = SessionConfig().merged(params)
-    seconds = min(MOST_SECONDS, asked.expires_after.seconds if asked.expires_after else MOST_SECONDS)
+    seconds = min(MOST_SECONDS, body.expires_after.seconds if body.expires_after else MOST_SECONDS)
     value = new_id(PREFIX.rstrip("_"))
     owner, stored = secret_owner(request[AUTHORITY].owner, value), config.stored()
-    secret = ClientSecret(owner, character.name, seconds, stored, len(encoded(stored)), request[AUTHORITY].sets)
-    request.app[GATE].secrets.add(secret)
+    secret = ClientSecret(owner, character.name, seconds, stored, weigh(stored), request[AUTHORITY].sets)
+    if not request.app[GATE].secrets.add(secret):
+        raise no_room()
     session = config.ga(secret.session_id, character.name)
     return json_response(CreatedSecret(value=value, expires_at=int(time.time()) + seconds, session=session))
 

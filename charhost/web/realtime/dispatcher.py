@@ -5,7 +5,7 @@ from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from charhost.web.protocol.client_events import CHARACTER_KINDS, decoded, event_id_of
+from charhost.web.protocol.client_events import CHARACTER_KINDS, bound, decoded, event_id_of
 from charhost.web.protocol.frames import EventRefused, InvalidEvent
 from charhost.web.protocol.session_config import ClientSettings, settings_of
 from charhost.web.protocol.unmute_session import UnmuteSettings
@@ -31,17 +31,18 @@ class Dispatcher:
         if session.settings is not None:
             self._open(session.settings)
 
-    def receive(self, message: WSMessage) -> None:
+    async def receive(self, message: WSMessage) -> None:
         """Handle one message; messages after the close message are ignored."""
         if self._session.closing.reason is not None:
             return
         try:
             if message.type is WSMsgType.TEXT:
-                self._obey(message.data)
+                await self._obey(message.data)
             elif message.type is WSMsgType.BINARY:
                 self._refuse(InvalidEvent("invalid_event", "Send text frames only."), None)
             else:
                 self._session.closing.record("error")
+            self._session.weigh()
         except Exception:
             self._session.fail()
 
@@ -51,9 +52,12 @@ class Dispatcher:
         if isinstance(self._handler, UnmuteHandler):
             self._handler.close()
 
-    def _obey(self, text: str) -> None:
+    async def _obey(self, text: str) -> None:
         event: dict[str, Any] = {}
         try:
+            await bound(text)
+            if self._session.closing.reason is not None:  # meanwhile
+                return
             event = decoded(text)
             handler = self._handler or self._open(settings_of(dialect_by(event)))
             if event["type"] in CHARACTER_KINDS:

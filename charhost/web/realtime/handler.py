@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 
 from aiohttp import WSMsgType, hdrs, web
 
@@ -15,10 +16,12 @@ from charhost.sets.view import FoundCharacter, SetsView, full_name
 from charhost.web.caller_view import SET, view_of
 from charhost.web.keys import (
     AUTHORITY,
+    BUDGET,
     CONVERSATIONS,
     DISCONNECTED,
     GATE,
     METRICS,
+    READERS,
     SESSION_WRITER,
     SESSIONS,
     SETS,
@@ -34,7 +37,7 @@ from charhost.web.security.authority import KEY_PROTOCOL
 from charhost.web.sessions.close_message import CloseMessage, refused, removed, taken_over
 from charhost.web.sessions.heartbeat import Heartbeat
 from charhost.web.sessions.outbox import abort
-from charhost.web.sessions.session import Session
+from charhost.web.sessions.session import LEAST_BYTES, Session
 
 MOST_MESSAGE_BYTES = 24 << 20
 
@@ -78,7 +81,7 @@ async def realtime(request: web.Request) -> web.StreamResponse:
         await _refuse(request, ws, refusal)
         return ws
     with request.app[SESSIONS].admitted() as has_room:
-        if not has_room:
+        if not (has_room and request.app[BUDGET].has_room(LEAST_BYTES)):
             most = request.app[SETTINGS].max_sessions
             detail = f"The server is at its limit of {most:,} sessions; try again later."
             raise Problem(503, "too_many_sessions", detail, headers={hdrs.RETRY_AFTER: "5"})
@@ -103,6 +106,7 @@ async def _serve(request: web.Request, session: Session) -> None:
         e.__traceback__ = None
         raise
     finally:
+        session.close_memory()
         if session.may_return:
             request.app[DISCONNECTED].put(session.saved)
         else:
@@ -112,6 +116,8 @@ async def _serve(request: web.Request, session: Session) -> None:
 async def _converse(request: web.Request, session: Session) -> None:
     try:
         async with asyncio.TaskGroup() as tasks:
+            request.app[READERS].watch(request, partial(_cut, session))
+            session.begin_to_receive()
             pump = tasks.create_task(session.outbox.pump(session.ws))
             dispatcher = Dispatcher(session, tasks, request)
             heartbeat = Heartbeat(session, request.app[SETTINGS].heartbeat_timeout)
@@ -128,14 +134,20 @@ async def _converse(request: web.Request, session: Session) -> None:
 
 async def _read(session: Session, dispatcher: Dispatcher, heartbeat: Heartbeat) -> None:
     async for message in session.ws:
-        heartbeat.hear()
+        heartbeat.reset()
+        if message.type in (WSMsgType.TEXT, WSMsgType.BINARY) and session.incoming is not None:
+            session.incoming.delivered()
         if message.type is WSMsgType.PING:
             await session.ws.pong(message.data)
         elif message.type is not WSMsgType.PONG:
-            dispatcher.receive(message)
-        if session.outbox.is_crowded:
-            # Messages of one packet are read without a pause, in which no response could leave.
-            await asyncio.sleep(0)
+            await dispatcher.receive(message)
+        await session.outbox.room()  # no more questions before the client has taken the answers
+
+
+def _cut(session: Session) -> None:
+    if session.closing.reason is None:
+        session.closing.record("stalled")
+    abort(session.request)
 
 
 def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMessage:
@@ -237,6 +249,7 @@ def _session(
         settings=settings_of(dialect, config) if dialect else None,
         longest_wait=app[SESSIONS].longest_wait,
         close_grace=app[SETTINGS].close_grace,
+        budget=app[BUDGET],
     )
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import binascii
+from collections.abc import Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,6 +10,8 @@ from typing import Any
 from charhost.conversation.items import FunctionCall, FunctionOutput, Item
 from charhost.conversation.turn import Turn
 from charhost.jsontext import Json, encoded
+from charhost.memory.budget import Holding
+from charhost.memory.weight import weigh
 from charhost.web.protocol import beta, client_events
 from charhost.web.protocol.frames import MOST_EVENT, DeltaFrames, EventRefused, InvalidEvent, frame, refusal
 from charhost.web.protocol.item_format import item_fields, item_from
@@ -56,7 +59,7 @@ class OpenAIHandler:
             case client_events.ResponseCancel(response_id=response_id):
                 self._cancel(response_id)
             case client_events.AudioAppend(audio=audio):
-                self._hear(audio)
+                self._append_audio(audio)
             case client_events.BufferEvent(type="input_audio_buffer.commit"):
                 self._commit()
             case client_events.BufferEvent(type="input_audio_buffer.clear"):
@@ -78,6 +81,7 @@ class OpenAIHandler:
         params = read(SessionParams, raw, "session")
         config = self._config.merged(params)
         _refuse_long(config.model_dump(), "session")
+        self._session.insist_on_room(weigh(config))
         self._session.configure(config)
         self._session.choose(params.model)
         self._session.note()
@@ -92,6 +96,7 @@ class OpenAIHandler:
             raise InvalidEvent("invalid_value", f"An item with the id '{item.id}' already exists.", "item.id")
         if isinstance(item, FunctionOutput) and not self._has_call(item.call_id):
             raise InvalidEvent("invalid_value", f"There is no call with the id '{item.call_id}'.", "item.call_id")
+        self._session.insist_on_room(weigh(item))
         self._insert(item, create.previous_item_id)
         self._session.note()
         previous = history.before(item.id)
@@ -145,18 +150,28 @@ class OpenAIHandler:
         self._session.choose(None)
         config = self._config.merged(params)
         _refuse_long({"metadata": params.metadata, "audio": config.audio.model_dump()}, "response")
+        memory = self._memory(items, config)
         turn = self._session.conversation.respond(config.turn_options(items, recorded))
         shows_calls = are_visible(params.metadata, is_admin=self._session.conversation.host is not None)
         sender = ResponseEvents(self._emit, self._response(turn, config, params, recorded), shows_calls)
         if recorded:
             self._active = turn
         sender.begin()
-        self._session.work.begin(turn, self._send_events(turn, sender), self._tasks)
+        self._session.work.begin(turn, self._send_events(turn, sender, memory), self._tasks)
 
-    async def _send_events(self, turn: Turn, sender: ResponseEvents) -> None:
+    def _memory(self, items: Sequence[Item] | None, config: SessionConfig) -> Holding:
+        """Return the memory of a response beside the conversation; raises `InvalidEvent` if there is no room for it."""
+        memory, size = self._session.budget.holding("requests"), weigh(items, config)
+        self._session.insist_on_room(size)
+        memory.resize(size)
+        return memory
+
+    async def _send_events(self, turn: Turn, sender: ResponseEvents, memory: Holding) -> None:
         try:
             async with aclosing(turn.events()) as events:
                 async for event in events:
+                    if turn.ended is not None:
+                        self._session.weigh()
                     if turn.ended is not None and turn is self._active:
                         await self._session.settled()
                         self._active = None  # before the client learns that it may request the next one
@@ -165,6 +180,7 @@ class OpenAIHandler:
         except Exception:
             self._session.fail()
         finally:
+            memory.resize(0)
             if turn is self._active:
                 self._active = None
 
@@ -185,7 +201,7 @@ class OpenAIHandler:
             raise InvalidEvent("response_cancel_not_active", "Cancellation failed: no active response found")
         running[0].cancel()
 
-    def _hear(self, audio: str) -> None:
+    def _append_audio(self, audio: str) -> None:
         try:
             self._audio_bytes += len(binascii.a2b_base64(audio, strict_mode=True))
         except ValueError as e:

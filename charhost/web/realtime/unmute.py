@@ -10,9 +10,11 @@ from typing import Any
 from pydantic_core import to_json
 
 from charhost.conversation.items import Message
-from charhost.conversation.turn import Turn, TurnOptions
+from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
+from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import Json
+from charhost.memory.weight import weigh
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid
 from charhost.web.protocol.frames import EventRefused, InvalidEvent, frame
 from charhost.web.protocol.unmute_session import UnmuteParams, UnmuteSettings, UnmuteUpdate
@@ -58,7 +60,7 @@ class UnmuteHandler:
             case "session.update":
                 self._update(valid(UnmuteUpdate, event).session)
             case "input_audio_buffer.append":
-                self._hear(event)
+                self._check_audio(event)
             case _:
                 raise unknown_type(event, _KINDS)
 
@@ -71,6 +73,7 @@ class UnmuteHandler:
     def _update(self, params: UnmuteParams) -> None:
         if len(to_json(params)) > MOST_TEXT:  # it is sent back, and many clients take no more than 1 MiB
             raise InvalidEvent("invalid_value", f"Invalid 'session': it has more than {MOST_TEXT:,} bytes.", "session")
+        self._session.insist_on_room(weigh(params))
         self._choose(params.voice)
         self._instructions = params.instructions or self._instructions
         self._configure(params=params)
@@ -96,7 +99,7 @@ class UnmuteHandler:
             self._session.take(found)
             self._voice = voice
 
-    def _hear(self, event: Json) -> None:
+    def _check_audio(self, event: Json) -> None:
         try:
             binascii.a2b_base64(valid(AudioAppend, event).audio, strict_mode=True)
         except (InvalidEvent, ValueError) as e:
@@ -131,10 +134,10 @@ class UnmuteHandler:
 
     def _user_instructions(self) -> str:
         """Return the instructions of the user, unless they are those of the character, which the model has already."""
-        asked = self._instructions
-        if asked is None or asked.type != "constant" or asked.text is None:
+        instructions = self._instructions
+        if instructions is None or instructions.type != "constant" or instructions.text is None:
             return ""
-        return asked.text if asked.text != self._session.character.instructions.get("text") else ""
+        return instructions.text if instructions.text != self._session.character.instructions.get("text") else ""
 
     async def _send_events(self, turn: Turn) -> None:
         words, sent = WordSplitter(), []
@@ -146,6 +149,7 @@ class UnmuteHandler:
                         self._emit("unmute.response.text.delta.ready", delta=word)
                         self._emit("response.text.delta", delta=word.lstrip())
                         await self._session.outbox.room()
+            self._session.weigh()
             await self._session.settled()
             self._end(turn, "".join(sent))
         except Exception:

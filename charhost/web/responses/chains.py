@@ -8,10 +8,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from charhost.conversation.items import Item, weight
+from charhost.conversation.items import Item
 from charhost.jsontext import Json
+from charhost.memory.budget import MemoryBudget
+from charhost.memory.weight import weigh
 
-MOST_CHARACTERS = 64 << 20
 MOST_RESPONSES = 10_000
 
 
@@ -28,7 +29,7 @@ class StoredResponse:
 
     @property
     def weight(self) -> int:
-        return sum(map(weight, (*self.input, *self.output)))
+        return weigh(self.id, self.input, self.output, self.fields)
 
     def chain(self) -> Sequence[StoredResponse]:
         """Return the responses from the first one to this one."""
@@ -46,29 +47,44 @@ class StoredResponse:
 
 
 class Chains:
-    """Keeps responses for *ttl* seconds after their last use, within a budget of characters.
+    """Keeps responses for *ttl* seconds after their last use, as long as the budget of memory has room.
 
     The chains that were not used for longest go first, each from its end. A response holds those before it, also
     deleted ones, so the budget counts the responses that exist.
     """
 
-    def __init__(self, ttl: float, now: Callable[[], float] = time.monotonic) -> None:
+    kind = "responses"
+
+    def __init__(
+        self, ttl: float, budget: MemoryBudget | None = None, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        budget = budget or MemoryBudget()
         self._ttl = ttl
         self._now = now
         self._kept: OrderedDict[str, tuple[float, StoredResponse]] = OrderedDict()
-        self._weight = 0
+        self._memory = budget.holding(self.kind)
+        budget.add_reserve(self)
 
     def __len__(self) -> int:
         return len(self._kept)
 
     def add(self, response: StoredResponse) -> None:
-        self._weight += response.weight
-        weakref.finalize(response, self._release, response.weight).atexit = False
+        weight = response.weight
+        weakref.finalize(response, self._add, -weight).atexit = False
         self._kept[response.id] = (0.0, response)
         self._touch(response)
         del response  # else the last one could not be released here
-        while len(self._kept) > MOST_RESPONSES or (self._weight > MOST_CHARACTERS and self._kept):
+        self._add(weight)
+        while len(self._kept) > MOST_RESPONSES:
             self._kept.popitem(last=False)
+
+    @property
+    def oldest(self) -> float | None:
+        self._expire()
+        return next(iter(self._kept.values()))[0] - self._ttl if self._kept else None
+
+    def give_up(self) -> None:
+        self._kept.popitem(last=False)
 
     def find(self, response_id: str, owner: str) -> StoredResponse | None:
         """Return a response of that owner, and begin its *ttl* again."""
@@ -99,5 +115,5 @@ class Chains:
                 self._kept[link.id] = (until, link)
                 self._kept.move_to_end(link.id)
 
-    def _release(self, weight: int) -> None:
-        self._weight -= weight
+    def _add(self, weight: int) -> None:
+        self._memory.resize(self._memory.size + weight)

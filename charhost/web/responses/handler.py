@@ -61,17 +61,17 @@ class ResponsesEvent(BaseModel):
     errors=TALK_ERRORS,
 )
 async def create(request: web.Request) -> web.StreamResponse:
-    asked = await talk_request(request, ResponsesRequest)
-    found = known_character(request, asked.model)
+    body = await talk_request(request, ResponsesRequest)
+    found = known_character(request, body.model)
     app, authority = request.app, request[AUTHORITY]
-    client = Client(authority.owner, found.name, conversation_id(request, asked.metadata), found.set)
-    options = asked.turn_options(app[MODEL_OPTIONS].of(asked.model_extra))
+    client = Client(authority.owner, found.name, conversation_id(request, body.metadata), found.set)
+    options = body.turn_options(app[MODEL_OPTIONS].of(body.model_extra))
     running = RunningResponse(
-        app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], asked, options, found.character, client
+        app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], body, options, found.character, client
     )
-    shows_calls = are_visible(asked.metadata, authority.admin)
+    shows_calls = are_visible(body.metadata, authority.admin)
     with running.claim:
-        return await (_streamed(request, running, shows_calls) if asked.stream else _whole(running, shows_calls))
+        return await (_streamed(request, running, shows_calls) if body.stream else _whole(running, shows_calls))
 
 
 @Operation(

@@ -35,21 +35,17 @@ def _part_kind(value: Any) -> str:
     return TAG + known.get(str(kind), "text")
 
 
-Content = Annotated[
-    list[
-        Annotated[
-            Annotated[TextPart, Tag(f"{TAG}text")]
-            | Annotated[RefusalPart, Tag(f"{TAG}refusal")]
-            | Annotated[ImagePart, Tag(f"{TAG}image")],
-            Discriminator(_part_kind),
-        ]
-    ],
-    FirstError(),
-    BeforeValidator(part_list),
+_Part = Annotated[
+    Annotated[TextPart, Tag(f"{TAG}text")]
+    | Annotated[RefusalPart, Tag(f"{TAG}refusal")]
+    | Annotated[ImagePart, Tag(f"{TAG}image")],
+    Discriminator(_part_kind),
 ]
+Content = Annotated[list[_Part], FirstError(), BeforeValidator(part_list, json_schema_input_type=list[_Part] | str)]
 
 
 class InputMessage(ClientModel):
+    type: Literal["message"] = "message"
     role: RequestRole
     content: Content
 
@@ -58,6 +54,7 @@ class InputMessage(ClientModel):
 
 
 class InputCall(ClientModel):
+    type: Literal["function_call"]
     call_id: Annotated[str, Field(min_length=1)]
     name: Annotated[str, Field(min_length=1)]
     arguments: str
@@ -69,6 +66,7 @@ class InputCall(ClientModel):
 class InputOutput(ClientModel):
     """The result of a call."""
 
+    type: Literal["function_call_output"]
     call_id: Annotated[str, Field(min_length=1)]
     output: Content
 
@@ -79,6 +77,7 @@ class InputOutput(ClientModel):
 class Reference(ClientModel):
     """An item of an earlier response of the chain, by its id."""
 
+    type: Literal["item_reference"]
     id: str
 
     def items(self, known: Mapping[str, Item]) -> Iterator[Item]:
@@ -88,6 +87,8 @@ class Reference(ClientModel):
 
 class Ignored(ClientModel):
     """Reasoning, of which the model needs nothing back."""
+
+    type: Literal["reasoning"]
 
     def items(self, known: Mapping[str, Item]) -> Iterator[Item]:
         return iter(())
@@ -104,7 +105,7 @@ _KINDS = {
 
 def _item_kind(value: Any) -> str | None:
     kind = value.get("type", "message") if isinstance(value, dict) else "message"
-    return TAG + _KINDS[kind] if kind in _KINDS else None
+    return TAG + _KINDS[kind] if isinstance(kind, str) and kind in _KINDS else None
 
 
 InputItem = Annotated[

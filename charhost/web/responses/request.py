@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, FiniteFloat, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import Item
-from charhost.conversation.turn import TurnOptions
+from charhost.conversation.turn_input import TurnOptions
 from charhost.web.client_model import ClientModel, FirstError
 from charhost.web.responses.input_items import InputItem
 

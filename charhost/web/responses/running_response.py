@@ -6,8 +6,9 @@ from contextlib import aclosing
 from charhost.character.character import Character
 from charhost.conversation.continued import Client, ContinuedConversations
 from charhost.conversation.conversation import Conversations
-from charhost.conversation.turn import TurnOptions
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
+from charhost.conversation.turn_input import TurnOptions
+from charhost.memory.budget import MemoryBudget
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
 from charhost.web.responses.request import ResponsesRequest
@@ -17,8 +18,8 @@ from charhost.web.responses.response_fields import ResponseFields
 class Responses:
     """The responses that are being made, and those that are kept; lives as long as the application."""
 
-    def __init__(self, ttl: float) -> None:
-        self.chains = Chains(ttl)
+    def __init__(self, ttl: float, budget: MemoryBudget) -> None:
+        self.chains = Chains(ttl, budget)
         self.running: dict[str, RunningResponse] = {}
 
 
@@ -28,17 +29,17 @@ class RunningResponse:
         responses: Responses,
         conversations: Conversations,
         continued: ContinuedConversations,
-        asked: ResponsesRequest,
+        body: ResponsesRequest,
         options: TurnOptions,
         character: Character,
         client: Client,
     ) -> None:
         self.owner = client.owner
         self._responses = responses
-        self._is_stored = asked.is_stored
-        self._previous = _previous(responses.chains, asked, self.owner)
+        self._is_stored = body.is_stored
+        self._previous = _previous(responses.chains, body, self.owner)
         earlier = list(self._previous.items()) if self._previous is not None else []
-        self._input = tuple(asked.items({item.id: item for item in earlier}))
+        self._input = tuple(body.items({item.id: item for item in earlier}))
         items = [*earlier, *self._input]
         self.claim = continued.claim(client, items, lambda: conversations.instance(character))
         if self._previous is None:  # a chain has its hidden items
@@ -48,7 +49,7 @@ class RunningResponse:
         self._conversation = conversations.open(character, "responses", items=items, instance=instance)
         self._known = {item.id for item in self._conversation.history}
         self._turn = self._conversation.respond(options)
-        self.response = ResponseFields(self._turn.id, client.character, asked)
+        self.response = ResponseFields(self._turn.id, client.character, body)
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events of the turn; the response is kept before the last one."""
@@ -84,11 +85,11 @@ class RunningResponse:
         )
 
 
-def _previous(chains: Chains, asked: ResponsesRequest, owner: str) -> StoredResponse | None:
-    if asked.previous_response_id is None:
+def _previous(chains: Chains, body: ResponsesRequest, owner: str) -> StoredResponse | None:
+    if body.previous_response_id is None:
         return None
-    found = chains.find(asked.previous_response_id, owner)
+    found = chains.find(body.previous_response_id, owner)
     if found is None:
-        detail = f"There is no stored response {asked.previous_response_id!r}: send the whole conversation as input."
+        detail = f"There is no stored response {body.previous_response_id!r}: send the whole conversation as input."
         raise Problem(400, "previous_response_not_found", detail, param="previous_response_id")
     return found

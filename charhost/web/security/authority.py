@@ -2,18 +2,28 @@
 
 import hashlib
 import hmac
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import hdrs, web
 
+from charhost.memory.budget import MemoryBudget
 from charhost.metrics import Metrics
 from charhost.settings import Settings, is_loopback
 from charhost.web.problems import Problem
 from charhost.web.security.client_secrets import PREFIX, ClientSecret, ClientSecrets
-from charhost.web.security.hosts import AllowedHosts
-from charhost.web.security.origins import AllowedOrigins, is_of_host, split_url
+from charhost.web.security.hosts import AllowedHosts, name_in
+from charhost.web.security.origins import AllowedOrigins, is_of_host, is_of_other_site
 from charhost.web.security.wrong_keys import WrongKeys
+
+# Headers that proxies, load balancers, tunnels and content delivery networks add, and clients do not send.
+_OF_PROXIES = re.compile(
+    r"forwarded|x-forwarded.*|x-proxy.*|proxy-connection|via|cdn-loop"
+    r"|x-(real|original|envoy|azure|arr|amzn|vercel|appengine|cloud-trace)-.*|(cf|cloudfront|fastly|fly|ngrok|tailscale)-.*"
+    r"|.*(client|connecting|originating|proxyuser|remote|source|user)-?(ip|ipv6|addr|address)",
+    re.IGNORECASE,
+)
 
 KEY_PROTOCOL = "openai-insecure-api-key."
 
@@ -49,11 +59,11 @@ class Authority:
 class Gate:
     """Decides the authority of requests by the configured keys; one lives as long as its application."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, budget: MemoryBudget | None = None) -> None:
         self.wrong_keys = WrongKeys(metrics)
         self._origins = AllowedOrigins(settings.cors_origin)
         self._hosts = AllowedHosts(settings)
-        self.secrets = ClientSecrets()
+        self.secrets = ClientSecrets(budget)
         self._admin_keys = (settings.admin_key.get_secret_value(),) if settings.admin_key else ()
         # An admin key alone leaves chat open.
         self._chat_keys = (*settings.api_keys, *self._admin_keys) if settings.api_keys else ()
@@ -125,7 +135,7 @@ class Gate:
 
     def _origin_refusal(self, request: web.Request) -> Problem | None:
         if not self._origins.allow(request):
-            origin = ", ".join(request.headers.getall(hdrs.ORIGIN))[:200]
+            origin = ", ".join(request.headers.getall(hdrs.ORIGIN, ["another site"]))[:200]
             detail = (
                 f"Pages of {origin} (the Origin header) may not talk; --cors-origin (CHARHOST_CORS_ORIGIN) allows it."
             )
@@ -183,14 +193,16 @@ def _protocol_key(request: web.Request) -> str | None:
 def _why_not_local(request: web.Request) -> str | None:
     """Return the reason why a request does not count as local, or None."""
     for name in request.headers:
-        if name.lower() == "forwarded" or name.lower().startswith("x-forwarded-"):
+        if _OF_PROXIES.fullmatch(name):
             return f"this request was forwarded ({name})"
     if not is_loopback(request.remote or ""):
         return "this request came from another machine"
-    host = request.headers.get(hdrs.HOST, "")
-    if not is_loopback(split_url(f"//{host}").hostname or ""):
+    hosts = request.headers.getall(hdrs.HOST, [""])
+    if not all(is_loopback(name_in(host)) for host in hosts):
         return "the Host header of this request names another machine"
     origins = request.headers.getall(hdrs.ORIGIN, [])
-    if not all(is_of_host(origin, host) for origin in origins):
+    if not all(is_of_host(origin, hosts[0]) for origin in origins):
         return "this request was made by a page of another site (Origin)"
+    if is_of_other_site(request):
+        return "this request was made by a page of another site (Sec-Fetch-Site)"
     return None

@@ -8,6 +8,7 @@ from cachetools import TLRUCache
 
 from charhost.ids import new_id
 from charhost.jsontext import Json
+from charhost.memory.budget import MemoryBudget
 
 PREFIX = "ek_"
 MOST_SECONDS = 600
@@ -32,7 +33,8 @@ class ClientSecret:
 class ClientSecrets:
     """Keeps the secrets that have opened no session yet, at most `MOST_SECRETS`; lives as long as the application."""
 
-    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, budget: MemoryBudget | None = None, now: Callable[[], float] = time.monotonic) -> None:
+        self._memory = (budget or MemoryBudget()).holding("client_secrets")
         self._kept: TLRUCache[str, ClientSecret] = TLRUCache(
             _MOST_BYTES,
             ttu=lambda _, secret, now: now + secret.seconds,
@@ -40,8 +42,13 @@ class ClientSecrets:
             getsizeof=lambda secret: max(secret.weight, _MOST_BYTES / MOST_SECRETS),
         )
 
-    def add(self, secret: ClientSecret) -> None:
-        self._kept[secret.owner] = secret
+    def add(self, secret: ClientSecret) -> bool:
+        """Keep a secret; return whether the budget of memory has room for it."""
+        self._memory.resize(int(self._kept.currsize))
+        has_room = self._memory.take(secret.weight)
+        if has_room:
+            self._kept[secret.owner] = secret
+        return has_room
 
     def find(self, owners: Iterable[str]) -> ClientSecret | None:
         return next((secret for owner in owners if (secret := self._kept.get(owner)) is not None), None)

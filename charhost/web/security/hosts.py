@@ -10,6 +10,12 @@ from charhost.web.problems import Problem
 from charhost.web.security.origins import split_url
 
 
+def name_in(host: str) -> str:
+    """Return the name or address in a `Host` header; empty if it has none, or more than a name and a port."""
+    parts = split_url(f"//{host}")
+    return (parts.hostname or "") if parts.netloc == host and "@" not in host else ""
+
+
 class AllowedHosts:
     """The names of this machine, and those of `--allowed-hosts`.
 
@@ -26,7 +32,7 @@ class AllowedHosts:
     def refusal(self, request: web.Request) -> Problem | None:
         """Return the error of a request for another name; a browser always sends one."""
         for host in request.headers.getall(hdrs.HOST, []):
-            name = split_url(f"//{host}").hostname or ""
+            name = name_in(host)
             if host and not self._allows(name):
                 return Problem(421, "host_not_allowed", _detail(name or host))
         return None

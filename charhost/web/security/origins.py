@@ -6,6 +6,7 @@ from urllib.parse import SplitResult, urlsplit
 from aiohttp import hdrs, web
 
 _LOCAL = re.compile(r"https?://(localhost|127\.0\.0\.1|\[::1\])(:\d+)?", re.IGNORECASE)
+_OWN_SITES = {"same-origin", "none"}
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 
 
@@ -23,7 +24,11 @@ class AllowedOrigins:
     def allow(self, request: web.Request) -> bool:
         """Return whether a request comes from no page, or from one that may call."""
         host = request.headers.get(hdrs.HOST, "")
-        return all(self._allows(origin, host) for origin in request.headers.getall(hdrs.ORIGIN, []))
+        origins = request.headers.getall(hdrs.ORIGIN, [])
+        # A link that a person follows: no page reads the response.
+        is_visit = request.headers.get("Sec-Fetch-Mode") == "navigate"
+        is_known = bool(origins) or self.are_all or is_visit or not is_of_other_site(request)
+        return is_known and all(self._allows(origin, host) for origin in origins)
 
     def _allows(self, origin: str, host: str) -> bool:
         if self.are_all or is_of_host(origin, host):
@@ -32,6 +37,11 @@ class AllowedOrigins:
             return _LOCAL.fullmatch(origin) is not None
         wanted = origin.rstrip("/").lower()
         return wanted in self._given or f"{wanted.partition(':')[0]}://*" in self._given
+
+
+def is_of_other_site(request: web.Request) -> bool:
+    """Return whether a page of another origin caused a request, by what its browser sends (Fetch Metadata)."""
+    return not _OWN_SITES.issuperset(request.headers.getall("Sec-Fetch-Site", []))
 
 
 def is_of_host(origin: str, host: str) -> bool:

@@ -1,32 +1,28 @@
-"""Heartbeat: pings to one client, and the end of a session whose client answers none."""
+"""Heartbeat: pings to one client, and the end of a session whose client returns no pong."""
 
 import asyncio
 import logging
-import math
-import socket
-import struct
-import sys
 from dataclasses import dataclass
 
-from aiohttp import web
-
-from charhost.web.sessions.close_message import CloseMessage
-from charhost.web.sessions.outbox import STALLED_READER_LIMIT
+from charhost.web.sessions.close_message import CloseMessage, refused
+from charhost.web.sessions.incoming import MESSAGE_DEADLINE
 from charhost.web.sessions.session import Session
+from charhost.web.tcp_info import tcp_info
 
 log = logging.getLogger("charhost.sessions")
 
 PING_INTERVAL = 20.0
-# Where `struct tcp_info` of Linux has the milliseconds since the last data.
-_LAST_DATA_RECEIVED = 52
 _SILENT = CloseMessage(1011, "The client answered no ping", "heartbeat")
+
+_LATE = refused("request_timeout", f"The message was not complete within {MESSAGE_DEADLINE:g} s.", close_code=1008)
 
 
 @dataclass(eq=False)
 class Heartbeat:
     """Pings one client, and closes its session after *timeout* seconds without a sign of it.
 
-    Signs are everything that it sends, and each frame that it takes while others wait.
+    Signs are everything that it sends. While frames wait for it there is no silence: it may be that it is not heard,
+    since a client that does not read is not read either; `Readers` judges it by the bytes that it takes.
     """
 
     _session: Session
@@ -34,11 +30,11 @@ class Heartbeat:
 
     def __post_init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self.hear()
+        self.reset()
         self._schedule()
 
-    def hear(self) -> None:
-        self._heard = self._loop.time()
+    def reset(self) -> None:
+        self._last_sign = self._loop.time()
 
     def stop(self) -> None:
         self._timer.cancel()
@@ -47,30 +43,25 @@ class Heartbeat:
         self._timer = self._loop.call_later(min(PING_INTERVAL, self._timeout / 3, self._left), self._beat)
 
     def _beat(self) -> None:
+        session = self._session
+        if session.incoming is not None and session.incoming.is_late(not session.outbox.is_waiting):
+            log.info("a message to character %s was not complete in time", session.character.name)
+            session.closing.close(_LATE, session.close_grace)
+            return
+        if self._session.outbox.is_waiting:
+            self.reset()
         if self._left <= 0:  # a long message is no sign before its end
-            self._heard = max(self._heard, self._loop.time() - _seconds_since_data(self._session.request))
+            milliseconds = tcp_info(self._session.request.transport, "last_data_received")
+            if milliseconds is not None:
+                self._last_sign = max(self._last_sign, self._loop.time() - milliseconds / 1000)
         if self._left > 0:
             self._session.outbox.ping()
             self._schedule()
             return
-        silence = self._loop.time() - self._heard
+        silence = self._loop.time() - self._last_sign
         log.info("a client of character %s answered no ping for %.3g s", self._session.character.name, silence)
         self._session.closing.close(_SILENT, self._session.close_grace)
 
     @property
     def _left(self) -> float:
-        outbox = self._session.outbox
-        patience = min(self._timeout, STALLED_READER_LIMIT) if outbox.is_waiting else self._timeout
-        return max(self._heard, outbox.taken_at) + patience - self._loop.time()
-
-
-def _seconds_since_data(request: web.Request) -> float:
-    """Return the seconds since the kernel received data; infinity where the kernel does not have it."""
-    connection = request.get_extra_info("socket")
-    if connection is None or sys.platform != "linux":
-        return math.inf
-    try:
-        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _LAST_DATA_RECEIVED + 4)
-    except OSError:  # the connection is lost
-        return math.inf
-    return float(struct.unpack_from("=I", info, _LAST_DATA_RECEIVED)[0]) / 1000
+        return self._last_sign + self._timeout - self._loop.time()

@@ -12,20 +12,26 @@ from charhost.character.character import Character, CharacterSet
 from charhost.character.host_tools import Host
 from charhost.conversation.conversation import Conversation
 from charhost.ids import new_id
+from charhost.memory.budget import MemoryBudget
+from charhost.memory.weight import weigh
 from charhost.reload.swap import Swap
 from charhost.report import DEFAULT_SET
 from charhost.resume.archive import SessionWriter
 from charhost.resume.saved_session import SavedSession
 from charhost.sets.view import FoundCharacter, SetsView, full_name
 from charhost.text import UNEXPECTED
-from charhost.web.protocol.frames import error_event, frame
+from charhost.web.protocol.frames import InvalidEvent, error_event, frame
 from charhost.web.protocol.session_config import ClientSettings
-from charhost.web.sessions.close_message import CloseMessage
+from charhost.web.sessions.close_message import CloseMessage, refused
 from charhost.web.sessions.closing import Closing
+from charhost.web.sessions.incoming import IncomingMessages
 from charhost.web.sessions.outbox import Outbox
 from charhost.web.sessions.work import Work
 
 log = logging.getLogger("charhost.sessions")
+
+# Of a session that has no items: its socket, its tasks and its queues, as measured.
+LEAST_BYTES = 24 << 10
 
 
 @dataclass(eq=False, repr=False)
@@ -46,12 +52,17 @@ class Session:
     settings: ClientSettings | None = None  # None until the dialect is known
     longest_wait: int = 0  # the most ms after which a close message may ask the client to reconnect
     close_grace: float = 5.0  # in seconds
+    budget: MemoryBudget = field(default_factory=MemoryBudget)
 
     def __post_init__(self) -> None:
-        self.outbox = Outbox(self.request)
+        self.memory = self.budget.holding("sessions")
+        self.outbox = Outbox(self.request, self.budget.holding("outboxes"))
+        self._settings_weight = weigh(self.settings)
+        self.weigh()
         self.work = Work()
         self.closing = Closing(self.request, self.work, self.outbox)
         self.gone = asyncio.Event()
+        self.incoming: IncomingMessages | None = None  # None until messages are received
 
     @property
     def character(self) -> Character:
@@ -81,7 +92,7 @@ class Session:
             config=settings.stored() if settings else None,
             conversation_id=self.conversation.id,
             items=tuple(history),
-            weight=history.weight,
+            weight=self.weight,
         )
 
     def note(self) -> None:
@@ -109,9 +120,30 @@ class Session:
         settings = self.settings
         return settings.described(self.id, self.name, self.longest_wait) if settings else {}
 
+    def begin_to_receive(self) -> None:
+        """Follow the messages that are on their way, from the end of the handshake on."""
+        if self.request.transport is not None:
+            memory = self.budget.holding("incoming")
+            self.incoming = IncomingMessages(self.request.transport, memory, self._refuse_incoming)
+
+    @property
+    def weight(self) -> int:
+        """The bytes of the conversation and of the settings in memory, and of the session itself."""
+        return LEAST_BYTES + self.conversation.history.weight + self._settings_weight
+
+    def weigh(self) -> None:
+        """Count the session anew in the budget of memory."""
+        self.memory.resize(self.weight)
+
     def configure(self, settings: ClientSettings) -> None:
         """Replace the settings of the client; the first ones decide its dialect."""
-        self.settings = settings
+        self.settings, self._settings_weight = settings, weigh(settings)
+
+    def insist_on_room(self, size: int) -> None:
+        """Raise `InvalidEvent` if the budget of memory has no room for *size* more bytes."""
+        if not self.memory.has_room(size):
+            text = "The server has no memory left for this: send less, or try again later."
+            raise InvalidEvent("session_too_large", text)
 
     def choose(self, name: str | None) -> None:
         """Use up the client's only choice of a character; an unknown *name* changes nothing."""
@@ -157,3 +189,15 @@ class Session:
         """Cancel everything that is running: the client has left."""
         self.closing.cancel()
         self.work.cancel()
+
+    def close_memory(self) -> None:
+        """Give the memory back; a session that can be resumed is counted elsewhere."""
+        self.memory.resize(0)
+        self.outbox.close()
+        if self.incoming is not None:
+            self.incoming.close()
+            self.incoming = None  # it refers to the session
+
+    def _refuse_incoming(self) -> None:
+        text = "The server has no memory left for this message; send less, or try again later."
+        self.closing.close(refused("session_too_large", text, close_code=1009), self.close_grace)

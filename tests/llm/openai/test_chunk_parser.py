@@ -9,6 +9,7 @@ from pydantic_core import to_json
 
 from charhost.llm.model import CallDelta, Delta, ModelError, Usage
 from charhost.llm.openai.chunk_parser import ChunkParser, UpstreamFault
+from charhost.llm.openai.tool_calls import MOST_CALLS
 
 
 def chunk(finish: Any = None, **delta: Any) -> dict[str, Any]:
@@ -122,6 +123,37 @@ def test_call_without_id() -> None:
 def test_changing_ids() -> None:
     """A server that gives every piece of a call another id still makes one call."""
     assert len({piece.index for piece in calls(call(0, "a", "look", "{"), call(0, "b", None, "}"))}) == 1
+
+
+@pytest.mark.parametrize("index", ["its own", "none"])
+def test_too_many_calls(index: str) -> None:
+    """A response may have 128 calls, in one chunk or in several, and no more."""
+    many = [call(number if index == "its own" else None, str(number), "look", "{}") for number in range(MOST_CALLS)]
+    assert len({piece.index for piece in calls(*many)}) == MOST_CALLS
+    with pytest.raises(ModelError, match="called more than 128 tools") as caught:
+        calls(*many, call(MOST_CALLS, "more", "look", "{}"))
+    assert caught.value.error_type == "malformed"
+
+
+def test_answer_with_too_many_values() -> None:
+    """A chunk with more values than a text may have is invalid."""
+    with pytest.raises(ModelError, match="invalid chunk"):
+        read(b'{"choices":[{"delta":{"content":"Hi"}}],"x":[' + b"[]," * 200_001 + b"0]}")
+
+
+def test_answer_that_is_nested_too_deeply() -> None:
+    """A chunk that would exhaust the stack is invalid, and one that is nested less is read."""
+    with pytest.raises(ModelError, match="invalid chunk"):
+        read(b'{"choices":[{"delta":{"x":' + b"[" * 5_000)
+    deep = b'{"choices":[{"delta":{"reasoning_details":' + b'[{"text":' * 90 + b'"a"' + b"}]" * 90 + b"}}]}"
+    assert read(deep)[0].reasoning == "a"
+
+
+def test_fault_is_cut_before_it_is_kept() -> None:
+    """The log gets the beginning of a long error."""
+    with pytest.raises(UpstreamFault) as caught:
+        read({"error": {"message": "a" * 1_000_000}})
+    assert len(str(caught.value)) == 4_000
 
 
 def test_stop_after_calls() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from charhost.llm.openai.endpoint import Endpoint
@@ -62,3 +64,13 @@ def test_the_path_of_the_address_is_hidden() -> None:
 def test_the_key_is_hidden_in_any_case() -> None:
     """Some servers write headers in their own way."""
     assert "abcdef" not in Endpoint("http://a/v1", "AbCdEfGhIj").scrub("bad key: ABCDEFGHIJ").lower()
+
+
+@pytest.mark.parametrize("unit", ["a", "a*", "[:", "http:/", "1.", "**a", "[", "a:"])
+def test_scrub_looks_at_each_character_once(unit: str) -> None:
+    """A text without spaces costs about as much as one with them; a search from each character would cost seconds."""
+    endpoint = Endpoint.of("http://10.0.0.7:8080/v1", "sk-0123456789abcdef")
+    started = time.monotonic()
+    for _ in range(100):
+        endpoint.scrub(unit * 4_096)
+    assert time.monotonic() - started < 30

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -53,6 +54,17 @@ def test_quote_is_short_and_scrubbed() -> None:
     text = str(refusal(400, {"error": {"message": "http://10.0.0.7:8080/v1 " + "long " * 1000}}))
     assert len(text) < 400
     assert "10.0.0.7" not in text
+
+
+@pytest.mark.parametrize(
+    "fault", ["a" * 10_000_000, "a,* " * 1_000_000, ["a" * 9_000] * 1_000, {"x": "a" * 10_000_000}]
+)
+def test_long_error_is_cut_before_it_is_looked_through(fault: Any) -> None:
+    """An error of ten megabytes costs no more than one of a few kilobytes."""
+    started = time.monotonic()
+    for _ in range(20):
+        assert len(str(of_fault({"message": fault}, ENDPOINT))) < 400
+    assert time.monotonic() - started < 30
 
 
 def test_pages_are_not_quoted() -> None:

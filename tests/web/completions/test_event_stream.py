@@ -10,11 +10,10 @@ import struct
 import pytest
 
 from charhost.llm.model import ModelError
-from charhost.web import event_stream as stream
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
 from tests.scripted import call, end
-from tests.web.completions.helpers import CHAT, HI, ROLLER, STOP, Play, chunks, lines, raw, until_stopped
+from tests.web.completions.helpers import CHAT, HI, ROLLER, STOP, Play, lines, raw, until_stopped
 
 
 async def test_text_is_sent_before_the_model_has_finished(client: Client, play: Play) -> None:
@@ -108,25 +107,3 @@ async def test_writing_to_a_client_that_is_gone_is_not_logged(
     await until_stopped(script)
     await asyncio.sleep(0.05)
     assert caplog.text == ""
-
-
-async def test_a_client_that_does_not_read_is_disconnected(
-    client: Client, play: Play, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A client that does not read is disconnected, and its model stops."""
-    monkeypatch.setattr(stream, "STALLED_READER_LIMIT", 0.2)
-    script = play(["x" * 100_000] * 200 + [asyncio.Event()])
-    reader, writer = await asyncio.open_connection("127.0.0.1", client.port, limit=1024)
-    writer.write(raw({"model": "Ada", "messages": HI, "stream": True}))
-    await until_stopped(script)
-    writer.close()
-    assert b"200 OK" in await reader.readline()
-
-
-async def test_a_pause_of_the_model_is_no_stall(client: Client, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A pause of the model does not count as one of the reader."""
-    monkeypatch.setattr(stream, "STALLED_READER_LIMIT", 0.05)
-    rest = asyncio.Event()
-    play(["Hel", rest, "lo.", STOP])
-    asyncio.get_running_loop().call_later(0.3, rest.set)
-    assert (await chunks(client))[-1]["choices"][0]["finish_reason"] == "stop"

@@ -15,7 +15,7 @@ from websockets.asyncio.client import ClientConnection
 
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import METRICS
+from charhost.web.keys import METRICS, SESSIONS
 from tests.conftest import Client
 
 REALTIME = "/v1/realtime?dialect=ga"
@@ -74,7 +74,15 @@ def stuck_client(client: Client) -> Any:
     return websockets.connect(url, max_queue=1, ping_interval=None, close_timeout=0.1, compression=None, proxy=None)
 
 
-async def fill_pipes(stuck: ClientConnection, frames: int) -> None:
-    """Make the server send more than a network connection buffers, in *frames* responses."""
-    for _ in range(frames):
+async def fill_pipes(client: Client, stuck: ClientConnection) -> None:
+    """Send until the server waits for the client to read: it has sent more than a network connection buffers."""
+    sending = asyncio.create_task(flood(stuck))
+    await until(lambda: any(live.outbox.is_crowded for live in client.app[SESSIONS]._live.values()))
+    sending.cancel()
+    await asyncio.wait([sending])
+
+
+async def flood(stuck: ClientConnection) -> None:
+    """Send without end."""
+    while True:
         await stuck.send(json.dumps({"type": "session.update", "session": {"instructions": "e" * 100_000}}))

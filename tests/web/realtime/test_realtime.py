@@ -18,6 +18,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, 
 
 from charhost.character.character import CharacterSet
 from charhost.reload.swap import Swap
+from charhost.web import readers
 from charhost.web.keys import SESSIONS, SETS
 from charhost.web.realtime.openai import OpenAIHandler
 from charhost.web.schemas import GenerationCount
@@ -31,6 +32,7 @@ from tests.web.realtime.server import (
     closed,
     events,
     fill_pipes,
+    flood,
     reload,
     start,
     stuck_client,
@@ -653,7 +655,7 @@ async def test_a_client_that_does_not_read_delays_no_other(start: StartClient) -
     client = await start(close_grace=0.2)
     async with stuck_client(client) as stuck, client.ws_connect(REALTIME) as other:
         await other.receive_json()
-        await fill_pipes(stuck, 200)
+        await fill_pipes(client, stuck)
         async with asyncio.timeout(60):
             report = await reload(client)
             assert (await events(other))[1] == 1012
@@ -673,14 +675,17 @@ async def test_a_silent_client_delays_no_other(start: StartClient) -> None:
         await ws.close()
 
 
-async def test_a_flood_fills_the_outbox_and_ends_the_session(client: Client, caplog: pytest.LogCaptureFixture) -> None:
-    """A client that sends and does not read is disconnected before the responses fill the memory, without a logged
-    error."""
+async def test_a_client_that_does_not_read_is_not_read(
+    client: Client, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that sends and does not read is heard no more once responses wait, and then cut without an error."""
+    monkeypatch.setattr(readers, "STALLED_READER_LIMIT", 1)
+    monkeypatch.setattr(readers, "LOOK_EVERY", 0.1)
     async with stuck_client(client) as stuck:
         with pytest.raises(websockets.ConnectionClosed):
-            await fill_pipes(stuck, 2000)
+            await flood(stuck)
         await until(lambda: len(client.app[SESSIONS]) == 0)
-    assert closed(client, "overflow") == 1
+    assert closed(client, "stalled") == 1
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
@@ -720,7 +725,7 @@ async def test_a_stuck_client_does_not_hold_up_the_shutdown(start: StartClient) 
     """At shutdown too, a client that does not read is cut off after its grace."""
     client = await start(close_grace=0.2)
     async with stuck_client(client) as stuck:
-        await fill_pipes(stuck, 200)
+        await fill_pipes(client, stuck)
         await asyncio.wait_for(client.server.close(), 60)
     assert closed(client, "shutdown") == 1
 

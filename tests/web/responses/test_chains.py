@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from charhost.conversation.items import Message, Text
-from charhost.web.responses import chains
+from charhost.memory.budget import MemoryBudget
 from charhost.web.responses.chains import Chains, StoredResponse
 from tests.clock import Clock
 
@@ -18,7 +18,7 @@ def clock() -> Clock:
 @pytest.fixture
 def kept(clock: Clock) -> Chains:
     """Chains that are kept for ten seconds."""
-    return Chains(10, clock)
+    return Chains(10, now=clock)
 
 
 def message(text: str) -> Message:
@@ -57,25 +57,30 @@ def test_use_keeps_a_chain(kept: Chains, clock: Clock) -> None:
     assert [kept.find(name, "") is not None for name in ("a", "b", "other")] == [True, True, False]
 
 
-def test_budget(kept: Chains, monkeypatch: pytest.MonkeyPatch) -> None:
+def limited(clock: Clock, size: int) -> Chains:
+    """Chains with room for so many bytes."""
+    return Chains(10, MemoryBudget(size), clock)
+
+
+def test_budget(clock: Clock) -> None:
     """Over the budget the chain that was not used for longest goes first, from its end."""
-    monkeypatch.setattr(chains, "MOST_CHARACTERS", 700)
-    first = stored("a", text="x" * 100)
-    for response in (first, stored("b", first, text="x" * 100), stored("c", text="x" * 100)):
+    kept = limited(clock, 3 * stored("a", text="x" * 2_000).weight + 3_000)
+    first = stored("a", text="x" * 2_000)
+    for response in (first, stored("b", first, text="x" * 2_000), stored("c", text="x" * 2_000)):
         kept.add(response)
     del first, response
-    kept.add(stored("d", text="x" * 100))
+    kept.add(stored("d", text="x" * 2_000))
     assert [kept.find(name, "") is not None for name in "abcd"] == [True, False, True, True]
 
 
-def test_deleted_responses_count_while_they_are_held(kept: Chains, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleted_responses_count_while_they_are_held(clock: Clock) -> None:
     """A deleted response whose successor exists is part of the budget."""
-    monkeypatch.setattr(chains, "MOST_CHARACTERS", 1_000)
-    first = stored("a", text="x" * 400)
+    kept = limited(clock, 20_000)
+    first = stored("a", text="x" * 8_000)
     kept.add(first)
     kept.add(stored("b", first))
     del first
     kept.remove("a", "")
-    kept.add(stored("c", text="x" * 200))
+    kept.add(stored("c", text="x" * 1_000))
     assert [kept.find(name, "") is not None for name in "bc"] == [False, True]
     assert len(kept) == 1

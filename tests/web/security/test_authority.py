@@ -72,7 +72,18 @@ def test_a_local_host_header_is_trusted(host: str) -> None:
     "host",
     [
         *(None, "", ":8000", "example.com", "example.com:8000", "127.0.0.1.evil.com", "localhost.evil.com"),
-        *("evil.com#localhost", "localhost@evil.com", "192.168.1.5", "0.0.0.0", "[::]", "[::1", "127.0.0.1.", "127.1"),
+        *(
+            "evil.com#localhost",
+            "localhost@evil.com",
+            "me@localhost",
+            "me:x@127.0.0.1",
+            "192.168.1.5",
+            "0.0.0.0",
+            "[::]",
+            "[::1",
+            "127.0.0.1.",
+            "127.1",
+        ),
     ],
 )
 def test_a_foreign_host_header_is_not_trusted(host: str | None) -> None:
@@ -123,7 +134,14 @@ def test_every_origin_counts() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["Forwarded", "forwarded", "X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto", "X-FORWARDED-PREFIX"],
+    [
+        *("Forwarded", "forwarded", "X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto", "X-FORWARDED-PREFIX"),
+        *("X-Forwarded", "X-Original-Forwarded-For", "X-Original-Host", "X-Real-IP", "x-real-port", "Via", "CDN-Loop"),
+        *("CF-Connecting-IP", "CF-Connecting-IPv6", "CF-Ray", "True-Client-IP", "Fly-Client-IP", "Fastly-Client-IP"),
+        *("Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "Proxy-Client-IP", "X-Remote-Addr", "X-Originating-IP"),
+        *("X-Envoy-External-Address", "X-Azure-ClientIP", "X-ProxyUser-Ip", "X-AppEngine-User-IP", "X-Amzn-Trace-Id"),
+        *("Tailscale-User-Login", "ngrok-skip-browser-warning", "Proxy-Connection"),
+    ],
 )
 def test_a_forwarded_request_is_not_local(name: str) -> None:
     """A proxy on this machine makes every caller look local, so a forwarded request is refused."""
@@ -131,6 +149,36 @@ def test_a_forwarded_request_is_not_local(name: str) -> None:
     assert code(decided) == (403, "forbidden")
     assert decided.refusal is not None
     assert f"({name})" in decided.refusal.detail
+
+
+@pytest.mark.parametrize("name", ["User-Agent", "X-Request-Id", "X-Stainless-OS", "Referer", "Accept-Language"])
+def test_a_header_of_clients_is_no_proxys(name: str) -> None:
+    """What browsers, SDKs and programs send by themselves leaves a caller local."""
+    assert authority((name, "x")).admin
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site", "anything"])
+def test_a_request_that_another_site_caused_is_not_local(site: str) -> None:
+    """A browser names the site of a page that loads an image or a frame without an `Origin`."""
+    decided = authority(("Sec-Fetch-Site", site))
+    assert (code(decided), decided.chat_refusal and decided.chat_refusal.status) == ((403, "forbidden"), 403)
+    assert not authority(("Sec-Fetch-Site", site), ("Sec-Fetch-Mode", "navigate")).admin
+
+
+@pytest.mark.parametrize("site", ["same-origin", "none"])
+def test_a_request_of_its_own_page_or_of_a_person_is_local(site: str) -> None:
+    """The server's own page, and an address that a person typed, are no other site."""
+    assert authority(("Sec-Fetch-Site", site)).admin
+
+
+def test_a_link_that_a_person_follows_is_no_page() -> None:
+    """A person may follow a link from another site to what chat may read, and gets it to see."""
+    assert authority(("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Mode", "navigate")).chat
+
+
+def test_a_second_host_counts() -> None:
+    """Each of several `Host` headers has to name this machine."""
+    assert not authority(("Host", "evil.com")).admin
 
 
 def test_a_key_opens_nothing_where_none_is_configured() -> None:

@@ -12,7 +12,7 @@ def secret(owner: str, weight: int = 1) -> ClientSecret:
 def test_a_secret_expires() -> None:
     """After its time it is not found."""
     now = 0.0
-    secrets = ClientSecrets(lambda: now)
+    secrets = ClientSecrets(now=lambda: now)
     secrets.add(secret("me"))
     now = 599.0
     assert secrets.find(["you", "me"]) is not None

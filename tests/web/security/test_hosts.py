@@ -13,7 +13,17 @@ from tests.conftest import Client
 
 Start = Callable[..., Awaitable[Client]]
 
-FOREIGN = ["evil.com", "evil.com:8000", "localhost.evil.com", "127.0.0.1.evil.com", "127.1", ":8000", "[::1"]
+FOREIGN = [
+    "evil.com",
+    "evil.com:8000",
+    "localhost.evil.com",
+    "127.0.0.1.evil.com",
+    "127.1",
+    ":8000",
+    "[::1",
+    "me@localhost",
+    "me:x@127.0.0.1:8000",
+]
 PATHS = ["/", "/v1/health", "/v1/voices", "/metrics", "/docs", "/openapi.json", "/v1/models", "/v1/characters", "/no"]
 
 

@@ -41,6 +41,9 @@ class Line:
         await self.free.wait()
         self.sent.append(frame)
 
+    async def ping(self) -> None:
+        await self.free.wait()
+
     async def close(self, *, code: int, message: bytes, drain: bool) -> None:
         self.sent.append((code, message, drain))
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
-from charhost.web.sessions.outbox import MOST_WAITING_CHARACTERS, MOST_WAITING_FRAMES
+from charhost.memory.budget import MemoryBudget
+from charhost.web.sessions.outbox import MOST_WAITING_BYTES, MOST_WAITING_FRAMES, Outbox
 from tests.web.sessions.parts import Line, session, turns
 
 
@@ -23,7 +24,7 @@ async def test_an_outbox_has_a_bound_for_what_it_holds() -> None:
     """Long frames fill it before there are many; one alone is sent however long it is."""
     line = Line()
     talk = session(line)
-    talk.send("x" * (MOST_WAITING_CHARACTERS + 1))
+    talk.send("x" * (MOST_WAITING_BYTES + 1))
     assert not line.aborted
     talk.send("one too many")
     assert (line.aborted, talk.closing.reason) == (True, "overflow")
@@ -35,7 +36,7 @@ async def test_what_was_sent_weighs_nothing() -> None:
     talk = session(line)
     pump = asyncio.create_task(talk.outbox.pump(talk.ws))
     for _ in range(4):
-        talk.send("x" * (MOST_WAITING_CHARACTERS // 2))
+        talk.send("x" * (MOST_WAITING_BYTES // 2))
         await turns()
         assert not talk.outbox.is_crowded
     assert not line.aborted
@@ -84,3 +85,38 @@ async def test_there_is_room_for_a_few() -> None:
         talk.send("frame")
     await asyncio.wait_for(talk.outbox.room(), 60)
     assert not talk.outbox.is_crowded
+
+
+async def test_frames_count_with_the_bytes_they_take() -> None:
+    """One emoji among letters makes each of them take four bytes."""
+    line = Line()
+    talk = session(line)
+    for _ in range(2):
+        talk.send("x" * (MOST_WAITING_BYTES // 8) + "\N{GRINNING FACE}")
+    assert (line.aborted, talk.outbox.is_crowded) == (True, True)
+
+
+async def test_frames_without_room_in_the_budget_end_the_session() -> None:
+    """A client that lets frames wait while the budget of memory is used up is cut."""
+    line, budget = Line(), MemoryBudget(1 << 20)
+    outbox = Outbox(line, budget.holding("outboxes"))  # type: ignore[arg-type]
+    for _ in range(9):
+        outbox.put("x" * 100_000)
+    assert (line.aborted, budget.in_use > 500_000) == (False, True)
+    for _ in range(3):
+        outbox.put("x" * 100_000)
+    assert (line.aborted, outbox.has_overflowed, budget.in_use <= 1 << 20) == (True, True, True)
+    outbox.close()
+    assert budget.in_use == 0
+
+
+async def test_few_words_do_not_ask_the_budget() -> None:
+    """A response whose words are taken changes nothing in the budget."""
+    line, budget = Line(), MemoryBudget(1)
+    outbox = Outbox(line, budget.holding("outboxes"))  # type: ignore[arg-type]
+    pump = asyncio.create_task(outbox.pump(line))  # type: ignore[arg-type]
+    for _ in range(2_000):
+        outbox.put("x" * 200)
+        await outbox.room()
+    assert (budget.in_use, line.aborted) == (0, False)
+    pump.cancel()

@@ -1,0 +1,126 @@
+"""What a turn responds to, and the options of its client."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from charhost.character.instance import CharacterInstance
+from charhost.conversation.chat_messages import as_messages, system_text
+from charhost.conversation.excerpt import Budget, Cut, excerpt
+from charhost.conversation.history import History
+from charhost.conversation.items import Item, parted, size
+from charhost.conversation.toolbox import Toolbox
+from charhost.jsontext import encoded
+from charhost.llm.model import Forms, Model
+from charhost.metrics import Metrics
+from charhost.settings import Settings
+
+log = logging.getLogger("charhost.conversation")
+
+Choice = str | Mapping[str, Any] | None
+
+# Many servers refuse a request without a user message, or with another message before it.
+_OPENER = {"role": "user", "content": "Hello."}
+# Tokens that every model takes, so that its server is not asked.
+_SHORT = 1_000
+# Of the context length, for a response without a limit.
+_ANSWER_SHARE = 1 / 4
+# Characters per token differ between texts.
+_MARGIN = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnOptions:
+    """The options that a client sets for one turn; `tools` and `options` as in a chat-completions request.
+
+    With `items` the model receives these instead of the conversation; a turn that is not `recorded` adds nothing to it.
+    One that `may_greet` is a greeting of the character where only system messages precede it. Several `choices` of one
+    request share their input.
+    """
+
+    instructions: str = ""
+    tools: Sequence[Mapping[str, Any]] = ()
+    tool_choice: Choice = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    items: Sequence[Item] | None = None
+    recorded: bool = True
+    may_greet: bool = True
+    choices: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnContext:
+    """The character, the model and the conversation of a turn; `front_door` is the label of its metrics."""
+
+    instance: CharacterInstance
+    toolbox: Toolbox
+    model: Model
+    history: History
+    settings: Settings
+    metrics: Metrics
+    front_door: str
+
+
+class TurnInput:
+    """The input of a turn, made into the messages and tools of its first request once for all choices.
+
+    `cut` is known with the messages; `forms` are the encoded requests that choices share.
+    """
+
+    def __init__(self, context: TurnContext, options: TurnOptions) -> None:
+        # A copy: items that are added from now on belong to the next turn.
+        self.items = list(context.history if options.items is None else options.items)
+        self.tools = context.toolbox.beside(options.tools)
+        self.tools_size = len(encoded(self.tools)) if self.tools else 0
+        self.cut = Cut()
+        self.forms: Forms | None = {} if options.choices > 1 else None
+        self._context = context
+        self._options = options
+        self._making = asyncio.Lock()
+        self._messages: list[dict[str, Any]] | None = None
+
+    async def messages(self) -> list[dict[str, Any]]:
+        """Return the messages that the model is sent; raises the errors of the character's code."""
+        async with self._making:
+            if self._messages is None:
+                self._messages = await self._made()
+            return self._messages
+
+    async def _made(self) -> list[dict[str, Any]]:
+        prompt = await self._context.instance.prompt()
+        sent = excerpt(self.items, await self._budget(prompt))
+        self._report(sent.cut)
+        opening, dialogue = parted(sent.items)
+        # One system message, at the front: the templates of many models support no other.
+        system = "\n\n".join(filter(None, (prompt, self._options.instructions, *map(system_text, opening))))
+        messages = as_messages(dialogue, self._context.model.endpoint)
+        if not messages or messages[0]["role"] != "user":
+            messages.insert(0, _OPENER)
+        return [{"role": "system", "content": system}, *messages] if system else messages
+
+    async def _budget(self, prompt: str) -> Budget:
+        settings, per_token = self._context.settings, self._context.history.characters_per_token
+        opening, dialogue = settings.system_tokens * per_token, settings.history_tokens * per_token
+        others = len(prompt) + len(self._options.instructions) + self.tools_size
+        is_long = (others + sum(map(size, self.items))) / per_token > _SHORT
+        length = await self._context.model.context_length() if is_long else None
+        if length is None:
+            return Budget(opening, dialogue)
+        room = (length - self._answer_tokens(length)) * per_token * _MARGIN
+        return Budget(opening, dialogue, max(0, room - others))
+
+    def _answer_tokens(self, length: int) -> int:
+        options = self._context.instance.character.llm.options | dict(self._options.options)
+        limit = options.get("max_completion_tokens", options.get("max_tokens"))
+        return limit if type(limit) is int and 0 < limit < length else int(length * _ANSWER_SHARE)
+
+    def _report(self, cut: Cut) -> None:
+        self.cut = cut
+        if cut == Cut():
+            return
+        metrics, name = self._context.metrics, self._context.instance.character.name
+        metrics.history_messages_cut.labels("left_out").inc(cut.left_out)
+        metrics.history_messages_cut.labels("shortened").inc(cut.shortened)
+        log.info("a long conversation with %s: %d messages left out, %d shortened", name, cut.left_out, cut.shortened)

@@ -1,0 +1,113 @@
+"""The feed: what happens on the server, for the readers of `/v1/events`."""
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from charhost.jsontext import encoded
+
+MOST_KEPT_BYTES = 4 << 20
+MOST_WAITING_BYTES = 8 << 20
+
+
+class Reader:
+    """The frames that wait for one reader; *late* is called once if it lets too many wait."""
+
+    def __init__(self, late: Callable[[], None]) -> None:
+        self._late = late
+        self._frames: list[bytes] = []
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._is_over = False
+
+    async def read(self) -> bytes:
+        """Return the frames that wait, as soon as there are any; nothing at the end of the feed."""
+        await self._wake.wait()
+        self._wake.clear()
+        frames, self._frames, self._bytes = self._frames, [], 0
+        return b"".join(frames)
+
+    def put(self, frame: bytes) -> None:
+        if self._is_over:
+            return
+        if self._bytes + len(frame) > MOST_WAITING_BYTES and self._frames:
+            self.end()
+            self._late()
+            return
+        self._frames.append(frame)
+        self._bytes += len(frame)
+        self._wake.set()
+
+    def end(self) -> None:
+        self._is_over = True
+        self._frames.clear()
+        self._wake.set()
+
+
+class Feed:
+    """Sends events to all readers, and keeps the last ones for readers that come back.
+
+    The frames are server-sent events (WHATWG HTML, section 9.2). An id is the number of the event in this run.
+    """
+
+    def __init__(self) -> None:
+        self._run = secrets.token_hex(4)
+        self._last = 0
+        self._kept: deque[bytes] = deque()
+        self._kept_bytes = 0
+        self._readers: set[Reader] = set()
+
+    def __len__(self) -> int:
+        return len(self._readers)
+
+    def publish(self, kind: str, content: Any) -> None:
+        """Send an event, and keep it."""
+        self._last += 1
+        frame = b"id: %s-%d\n%b" % (self._run.encode(), self._last, _frame(kind, content))
+        self._kept.append(frame)
+        self._kept_bytes += len(frame)
+        while self._kept_bytes > MOST_KEPT_BYTES and len(self._kept) > 1:
+            self._kept_bytes -= len(self._kept.popleft())
+        self._send(frame)
+
+    def show(self, kind: str, content: Any) -> None:
+        """Send a state, of which only the latest counts: it is not kept."""
+        if self._readers:
+            self._send(_frame(kind, content))
+
+    def show_to(self, reader: Reader, kind: str, content: Any) -> None:
+        reader.put(_frame(kind, content))
+
+    @contextmanager
+    def reader(self, last_id: str, late: Callable[[], None]) -> Iterator[Reader]:
+        """Add a reader, which gets the kept events after *last_id* first, if that is an id of this run."""
+        reader = Reader(late)
+        for frame in self._after(last_id):
+            reader.put(frame)
+        self._readers.add(reader)
+        try:
+            yield reader
+        finally:
+            self._readers.discard(reader)
+
+    def close(self) -> None:
+        for reader in self._readers:
+            reader.end()
+
+    def _after(self, last_id: str) -> list[bytes]:
+        run, _, number = last_id.partition("-")
+        if run != self._run or not (number.isascii() and number.isdigit()):
+            return []
+        missed = min(max(self._last - int(number[:18]), 0), len(self._kept))
+        return list(self._kept)[len(self._kept) - missed :]
+
+    def _send(self, frame: bytes) -> None:
+        for reader in self._readers:
+            reader.put(frame)
+
+
+def _frame(kind: str, content: Any) -> bytes:
+    return b"event: %b\ndata: %b\n\n" % (kind.encode(), encoded(content))

@@ -1,0 +1,1 @@
+"""The studio: the page for authors and operators."""

@@ -1,0 +1,119 @@
+// Keeps the state up to date: by events for an admin, by asking now and then for others.
+
+import { Refused, get, readEvents } from "./api.js";
+import { notify, state, update } from "./store.js";
+import { charactersChanged } from "./talks.js";
+
+const HOUR = 360;
+let lastId = "";
+let run = 0;
+let denied = null; // the key that is no admin's
+
+/** Find out what the key allows, load everything, and follow the server from then on. */
+export async function start() {
+  run += 1;
+  lastId = "";
+  denied = null;
+  await follow(run);
+}
+
+async function follow(mine) {
+  for (let pause = 500; mine === run; pause = Math.min(pause * 2, 5000)) {
+    try {
+      await load();
+      pause = 500;
+      if (state.isAdmin) await readAll(mine);
+      else await new Promise((resolve) => setTimeout(resolve, 4500));
+    } catch (error) {
+      if (error instanceof Refused && error.status === 401) return update();
+    }
+    if (state.feed === "open") state.feed = "closed";
+    update();
+    await new Promise((resolve) => setTimeout(resolve, pause));
+  }
+}
+
+async function load() {
+  state.health = await get("v1/health");
+  await loadCatalog();
+  if (denied !== state.key) await loadForAdmin();
+  state.feed = state.isAdmin ? state.feed : "open";
+  update();
+}
+
+async function loadForAdmin() {
+  try {
+    [state.status, state.history] = await Promise.all([get("v1/characters/status"), get("v1/characters/reloads?limit=50")]);
+    state.figures = (await get("v1/figures")).figures;
+    state.isAdmin = true;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    if (state.key) notify(`This key lets you talk, but not administer: ${error.message}`);
+    denied = state.key;
+    state.isAdmin = false;
+  }
+}
+
+async function loadCatalog() {
+  try {
+    const before = state.catalog;
+    state.catalog = await get("v1/characters");
+    state.mayChat = true;
+    state.keyProblem = "";
+    if (before && before.revision !== state.catalog.revision) charactersChanged(before, state.catalog);
+  } catch (error) {
+    state.mayChat = false;
+    state.keyProblem = state.key ? error.message : "";
+    throw error;
+  }
+}
+
+async function readAll(mine) {
+  const onOpen = () => {
+    state.feed = "open";
+    update();
+  };
+  lastId = await readEvents("v1/events", lastId, onOpen, (kind, content) => {
+    if (mine === run) obey(kind, content);
+  });
+}
+
+function obey(kind, content) {
+  if (kind === "figures") {
+    const last = state.figures.at(-1);
+    // The history has one of ten seconds, and the newest one after it.
+    if (last && state.figures.length > 1 && content.time - state.figures.at(-2).time < 10) state.figures.pop();
+    state.figures = [...state.figures, content].slice(-HOUR);
+  } else if (kind === "sessions") state.status.generations = content;
+  else if (kind === "watcher") state.status.watcher = content;
+  else if (kind === "reload.started") state.running = content;
+  else if (kind === "reload.ended") reloadEnded(content);
+  else if (kind === "characters.changed") refresh();
+  update();
+}
+
+function reloadEnded(report) {
+  state.running = null;
+  if (!state.history.reloads.some((known) => known.reload_id === report.reload_id)) {
+    state.history.reloads = [report, ...state.history.reloads].slice(0, 100);
+  }
+  if (report.dry_run) return;
+  state.status.last_reload = report;
+  state.status.last_error = report.errors.length || !report.success ? report : null;
+  state.status.serving = report.serving;
+  if (report.outcome === "applied") {
+    state.marks = new Map(["added", "modified"].flatMap((mark) => report.changes[mark].map((name) => [name, mark])));
+  }
+  if (report.errors.length) notify(`${report.errors[0].file}: ${report.errors[0].message}`);
+}
+
+async function refresh() {
+  try {
+    const [, history, health] = await Promise.all([loadCatalog(), get("v1/characters/reloads?limit=50"), get("v1/health")]);
+    state.history = history;
+    state.health = health;
+  } catch {
+    // The next event or connection tries again.
+  }
+  update();
+}

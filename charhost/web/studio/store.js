@@ -1,0 +1,48 @@
+// The state of the page, which every view reads; `update` renders it again.
+
+export const state = {
+  route: { view: "characters", name: "" },
+  key: sessionStorage.getItem("key") ?? "",
+  keyProblem: "",
+  mayChat: true,
+  isAdmin: false,
+  catalog: null,
+  health: null,
+  status: null,
+  history: null,
+  figures: [],
+  running: null, // the reload that runs
+  feed: "closed", // or "open"
+  marks: new Map(), // what the last reload did to a character: "added" or "modified"
+  filter: "",
+  notice: "",
+};
+
+let render = () => {};
+let isDue = false;
+
+export function onUpdate(callback) {
+  render = callback;
+}
+
+/** Render soon, once for all changes of the same frame. */
+export function update() {
+  if (isDue) return;
+  isDue = true;
+  const now = () => {
+    isDue = false;
+    render();
+  };
+  // A tab in the background has no frames.
+  document.hidden ? setTimeout(now) : requestAnimationFrame(now);
+}
+
+export function notify(text) {
+  state.notice = text;
+  update();
+  clearTimeout(notify.timer);
+  notify.timer = setTimeout(() => {
+    state.notice = "";
+    update();
+  }, 8000);
+}

@@ -1,0 +1,116 @@
+// The frame of the page: navigation, key, notices, and the view that the address names.
+
+import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
+import { start } from "./feed.js";
+import { onUpdate, state, update } from "./store.js";
+import { charactersView } from "./views/characters.js";
+import { promptView, showPrompt } from "./views/prompt.js";
+import { reloadsView } from "./views/reloads.js";
+import { serverView } from "./views/server.js";
+import { talkView } from "./views/talk.js";
+import { openTalk, talks } from "./talks.js";
+
+const VIEWS = {
+  characters: { title: "Characters", view: charactersView },
+  talk: { title: "Talk", view: talkView },
+  prompt: { title: "Prompt", view: promptView, admin: true },
+  reloads: { title: "Reloads", view: reloadsView, admin: true },
+  server: { title: "Server", view: serverView, admin: true },
+};
+
+function readAddress() {
+  const [view, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
+  const name = decodeURIComponent(rest.join("/"));
+  state.route = { view: VIEWS[view] ? view : "characters", name };
+  if (view === "talk" && name) openTalk(name);
+  if (view === "prompt" && name) showPrompt(name);
+  update();
+}
+
+function page() {
+  if (!state.mayChat) return keyForm();
+  const visible = Object.entries(VIEWS).filter(([, { admin }]) => !admin || state.isAdmin);
+  const route = visible.some(([id]) => id === state.route.view) ? state.route.view : "characters";
+  document.title = `${VIEWS[route].title} · charhost studio`;
+  return html`
+    <a class="skip" href="#main" @click=${skip}>Skip to the content</a>
+    <header class="side">
+      <p class="brand"><img src="studio/icon.svg" alt="" width="24" height="24"> charhost</p>
+      <nav aria-label="Views">
+        ${visible.map(
+          ([id, { title }]) => html`<a href="#/${id}" aria-current=${id === route ? "page" : nothing}>${title}${badge(id)}</a>`,
+        )}
+      </nav>
+      <div class="foot">${connection()} <a href="docs">Manual</a> ${state.key ? html`<button class="link" @click=${forgetKey}>Forget the key</button>` : keyLink()}</div>
+    </header>
+    <main id="main" tabindex="-1">${VIEWS[route].view()}</main>
+    <div class="notice" role="status" ?hidden=${!state.notice}>${state.notice}</div>`;
+}
+
+function badge(id) {
+  const errors = state.status?.last_error?.errors.length ?? 0;
+  if (id === "characters" && errors) return html` <span class="badge bad">${errors}<span class="unseen"> broken</span></span>`;
+  if (id === "talk" && talks.length) return html` <span class="badge">${talks.length}<span class="unseen"> open</span></span>`;
+  if (id === "reloads" && state.running) return html` <span class="badge">…<span class="unseen"> one is running</span></span>`;
+  return nothing;
+}
+
+function connection() {
+  const open = state.feed === "open";
+  return html`<span><span class="dot ${open ? "good" : "bad"}"></span>${open ? "Connected" : "Connecting…"}</span>`;
+}
+
+function keyLink() {
+  return state.isAdmin ? nothing : html`<button class="link" @click=${askForKey}>Enter a key</button>`;
+}
+
+function keyForm() {
+  return html`<main class="gate" id="main">
+    <form @submit=${takeKey}>
+      <h1><img src="studio/icon.svg" alt="" width="32" height="32"> charhost</h1>
+      <input type="text" autocomplete="username" value="charhost" aria-label="Name for the password manager" hidden>
+      <label for="key">Key</label>
+      <input id="key" type="password" autocomplete="current-password" required autofocus aria-describedby="key-help">
+      <p id="key-help" class="quiet">The API key to talk, or the admin key. It is kept for this tab only.</p>
+      <p class="problem" role="alert">${state.keyProblem}</p>
+      <button class="main">Open the studio</button>
+    </form>
+  </main>`;
+}
+
+function takeKey(event) {
+  event.preventDefault();
+  state.key = event.target.querySelector("#key").value.trim();
+  sessionStorage.setItem("key", state.key);
+  start();
+}
+
+function askForKey() {
+  state.mayChat = false;
+  update();
+}
+
+function forgetKey() {
+  sessionStorage.removeItem("key");
+  state.key = "";
+  state.isAdmin = false;
+  start();
+}
+
+function skip(event) {
+  event.preventDefault();
+  document.getElementById("main").focus();
+}
+
+const root = document.getElementById("studio");
+root.replaceChildren();
+onUpdate(() => {
+  const before = root.querySelector(".lines");
+  const isAtEnd = before && before.scrollHeight - before.scrollTop - before.clientHeight < 80;
+  render(page(), root);
+  const after = root.querySelector(".lines");
+  if (after && (isAtEnd || after !== before)) after.scrollTop = after.scrollHeight;
+});
+addEventListener("hashchange", readAddress);
+readAddress();
+start();

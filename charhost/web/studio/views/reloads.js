@@ -1,0 +1,104 @@
+// The attempts to reload, and what an operator does about them.
+
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { repeat } from "../vendor/lit-html/directives/repeat.js";
+import { post } from "../api.js";
+import { notify, state, update } from "../store.js";
+import { count, seconds, time } from "../text.js";
+
+let report = null; // of the last request of this page
+let problem = "";
+let isWaiting = false;
+
+export function reloadsView() {
+  return html`<h1>Reloads</h1>
+    <form class="card reload" @submit=${(event) => event.preventDefault()}>
+      <div class="field"><label for="directory">Directory</label>
+        <input id="directory" placeholder=${state.catalog?.directory ?? ""} dir="auto" autocomplete="off">
+        <span class="quiet small">empty: the one that serves</span></div>
+      <p class="actions">
+        <button class="main" ?disabled=${isWaiting} @click=${(event) => reload(event, false)}>Reload now</button>
+        <button ?disabled=${isWaiting} @click=${(event) => reload(event, true)}>Dry run</button>
+        ${rollback()}
+      </p>
+      ${problem ? html`<p class="problem" role="alert" dir="auto">${problem}</p>` : nothing}
+      ${report ? html`<div role="status">${attempt(report)}</div>` : nothing}
+    </form>
+    ${watcher()}
+    ${state.running ? html`<p class="card" role="status">A reload is running since ${time(state.running.since)} (${state.running.trigger}).</p>` : nothing}
+    <h2>The last attempts</h2>
+    <ul class="list">${repeat(state.history?.reloads ?? [], (one) => one.reload_id, (one) => html`<li class="row">${attempt(one)}</li>`)}</ul>`;
+}
+
+async function send(path, body) {
+  isWaiting = true;
+  report = null;
+  problem = "";
+  update();
+  try {
+    report = await post(path, body);
+  } catch (error) {
+    problem = error.message;
+    report = error.body?.reload_id ? error.body : null;
+  }
+  isWaiting = false;
+  update();
+}
+
+function reload(event, isDry) {
+  const directory = event.target.form.querySelector("#directory").value.trim();
+  send("v1/characters/reload", { ...(directory ? { directory } : {}), dry_run: isDry });
+}
+
+function rollback() {
+  const earlier = (state.history?.generations ?? []).filter((generation) => generation !== state.catalog?.generation);
+  if (!earlier.length) return nothing;
+  return html`<label class="quiet">Roll back to generation
+    <select id="generation">${earlier.map((generation) => html`<option>${generation}</option>`)}</select></label>
+    <button ?disabled=${isWaiting} @click=${confirmRollback}>Roll back</button>`;
+}
+
+function confirmRollback(event) {
+  const generation = Number(event.target.form.querySelector("#generation").value);
+  const sessions = state.status.generations.reduce((sum, entry) => sum + entry.sessions, 0);
+  const policy = state.status.last_reload?.sessions.policy ?? "close";
+  if (confirm(`Roll back to generation ${generation}? ${count(sessions, "open conversation")} may be affected (policy “${policy}”).`)) {
+    send("v1/characters/rollback", { generation });
+  }
+}
+
+function watcher() {
+  const found = state.status?.watcher;
+  if (!found) return html`<p class="quiet">No watcher: start the server with <code>--watch</code>, and a saved file is loaded at once.</p>`;
+  const works = found.up ? `The watcher notices changes (${found.mode}).` : "The watcher does not notice changes; the log says why.";
+  return html`<p class="card"><span class="dot ${found.up ? "good" : "bad"}"></span>${works}
+    ${found.held ? html`The files on the disk were refused; it waits until they change. <button @click=${resume}>Resume</button>` : nothing}</p>`;
+}
+
+async function resume() {
+  try {
+    await post("v1/characters/watch/resume", {});
+    notify("The watcher compares the directory again.");
+  } catch (error) {
+    notify(error.message);
+  }
+}
+
+function attempt(one) {
+  const mark = { applied: "good", unchanged: "", valid: "good" }[one.outcome] ?? "bad";
+  return html`<div class="what">
+    <p><span class="badge ${mark}">${one.outcome}${one.dry_run ? " (dry run)" : ""}</span>
+      <span class="quiet">${time(one.started_at)} · ${one.trigger} · ${seconds(one.load_duration)} · generation ${one.generation}</span></p>
+    <p dir="auto">${one.message}</p>
+    ${changes(one.changes)}
+    ${one.errors.length
+      ? html`<ul class="errors">${one.errors.slice(0, 20).map((error) => html`<li class="problem" dir="auto"><code>${error.file}${error.line ? `:${error.line}` : ""}</code> ${error.error_type}: ${error.message}</li>`)}</ul>`
+      : nothing}
+  </div>`;
+}
+
+function changes(found) {
+  const parts = ["added", "removed", "modified"].filter((kind) => found[kind].length);
+  if (!parts.length) return nothing;
+  return html`<p class="quiet small" dir="auto">${parts.map((kind) => `${kind}: ${found[kind].slice(0, 20).join(", ")}${found[kind].length > 20 ? " …" : ""}`).join(" · ")}</p>`;
+}

@@ -1,0 +1,43 @@
+// The load of the server, and what is not set up.
+
+import { html, nothing } from "../vendor/lit-html/lit-html.js";
+import { chart } from "../chart.js";
+import { state } from "../store.js";
+import { bytes, count, seconds } from "../text.js";
+
+const CHARTS = [
+  ["Conversations", (one) => one.sessions, (value) => String(value)],
+  ["Responses a minute", (one) => one.responses_per_minute, (value) => String(value)],
+  ["Time to first word", (one) => one.time_to_first_token, seconds],
+  ["Errors of models a minute", (one) => one.model_errors_per_minute, (value) => String(value)],
+  ["Memory", (one) => one.memory_bytes, bytes],
+  ["Sets in memory", (one) => one.builds_alive, (value) => String(value)],
+];
+
+export function serverView() {
+  return html`<h1>Server</h1>
+    ${missing()}
+    <div class="charts">${CHARTS.map(([title, pick, show]) => chart(title, state.figures.map(pick), show))}</div>
+    ${generations()}`;
+}
+
+function missing() {
+  const open = !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
+  const tips = [
+    state.health?.llm === "offline" && ["No model is connected: the offline stand-in answers.", "--llm-url http://127.0.0.1:11434/v1"],
+    state.health?.llm === "down" && ["The model's server does not respond.", "curl $CHARHOST_LLM_URL/models"],
+    open && !state.key && ["This address is open to other machines without an admin key.", "CHARHOST_ADMIN_KEY=…"],
+    state.status && !state.status.watcher && ["Saved files are loaded only when a reload is asked for.", "--watch"],
+    state.status?.state_file === false && ["A restart loses history and conversations.", "--state charhost.db"],
+  ].filter(Boolean);
+  if (!tips.length) return nothing;
+  return html`<ul class="tips">${tips.map(([text, command]) => html`<li class="card">${text} <code>${command}</code></li>`)}</ul>`;
+}
+
+function generations() {
+  const found = state.status?.generations ?? [];
+  if (!found.length) return html`<p class="quiet">No conversation is open.</p>`;
+  return html`<h2>Conversations by generation</h2><table>
+    <thead><tr><th scope="col">generation</th><th scope="col">open</th></tr></thead>
+    <tbody>${found.map((one) => html`<tr><td>${one.generation}</td><td>${count(one.sessions, "conversation")}</td></tr>`)}</tbody></table>`;
+}

@@ -1,0 +1,26 @@
+"""The state of a TCP connection, as the kernel has it."""
+
+import asyncio
+import socket
+import struct
+import sys
+from typing import Literal
+
+# Where `struct tcp_info` of Linux has these fields.
+_FIELDS = {"last_data_received": (52, "=I"), "bytes_acknowledged": (120, "=Q")}
+
+
+def tcp_info(
+    transport: asyncio.BaseTransport | None, field: Literal["last_data_received", "bytes_acknowledged"]
+) -> int | None:
+    """Return a field, of milliseconds or bytes; None where the kernel does not have it, or the connection is lost."""
+    connection = transport.get_extra_info("socket") if transport is not None else None
+    if connection is None or sys.platform != "linux":
+        return None
+    offset, form = _FIELDS[field]
+    size = offset + struct.calcsize(form)
+    try:
+        info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, size)
+    except OSError:
+        return None
+    return int(struct.unpack_from(form, info, offset)[0]) if len(info) == size else None

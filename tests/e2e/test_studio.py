@@ -1,0 +1,312 @@
+"""The studio in a real browser."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from charhost.settings import Settings
+from tests.conftest import Client, character
+from tests.e2e.conftest import BlockingServer
+from tests.e2e.studio import browser, needs_chromium, open_studio, page, settings, start, upstream
+from tests.reload.helpers import Write
+
+__all__ = ["page", "settings", "upstream"]
+
+pytestmark = needs_chromium
+
+StartClient = Callable[..., Awaitable[Client]]
+
+TOOL = """
+TOOLS = [{"type": "function", "function": {"name": "add", "description": "Add one.", "parameters": {
+    "type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}}}]
+PromptGenerator.handle_tool_call = lambda self, tool_name, tool_input: f"sum {tool_input['a'] + 1}"
+"""
+
+
+async def ask(page: Any, text: str) -> None:
+    """Type a question and send it."""
+    await page.get_by_role("textbox", name="Say something to").fill(text)
+    await page.keyboard.press("Enter")
+
+
+async def talk_to_ada(page: Any) -> None:
+    """Open a conversation with Ada, and wait for the end of her greeting."""
+    await page.get_by_role("button", name="Talk to Ada").click()
+    await page.locator(".measures").wait_for()
+
+
+# Conversations
+
+
+async def test_talk_to_the_end(page: Any, client: Client) -> None:
+    """A newcomer opens the page, chooses a character, and gets an answer with its figures."""
+    await open_studio(page, client)
+    await talk_to_ada(page)
+    await ask(page, "Good morning")
+    await page.get_by_text("Be kind. | You said: Good morning").wait_for()
+    await page.get_by_text("first word after").nth(1).wait_for()
+
+
+async def test_stop_in_the_middle(page: Any, client: Client) -> None:
+    """A response is stopped, what came stays, and the conversation goes on."""
+    await open_studio(page, client)
+    await talk_to_ada(page)
+    await ask(page, "Tell me slowly")
+    await page.get_by_text("Be kind.", exact=True).last.wait_for()
+    await page.get_by_role("button", name="Stop").click()
+    await page.get_by_text("stopped").wait_for()
+    await ask(page, "Go on")
+    await page.get_by_text("You said: Go on").wait_for()
+
+
+async def test_edit_the_last_question(page: Any, client: Client) -> None:
+    """The question and its answer are replaced."""
+    await open_studio(page, client)
+    await talk_to_ada(page)
+    await ask(page, "Good mornign")
+    await page.get_by_text("You said: Good mornign").wait_for()
+    await page.get_by_role("button", name="Edit the last question").click()
+    assert await page.get_by_role("textbox", name="Say something to").input_value() == "Good mornign"
+    await ask(page, "Good morning")
+    await page.get_by_text("You said: Good morning").wait_for()
+    assert await page.get_by_text("Good mornign").count() == 0
+
+
+async def test_conversation_survives_a_reload_of_the_page(page: Any, client: Client) -> None:
+    """After F5 what was said is there, and the session goes on."""
+    await open_studio(page, client)
+    await talk_to_ada(page)
+    await ask(page, "Remember me")
+    await page.get_by_text("You said: Remember me").wait_for()
+    await page.reload()
+    await page.get_by_role("link", name="Talk").click()
+    await page.get_by_text("You said: Remember me").wait_for()
+    await ask(page, "Hello again")
+    await page.get_by_text("You said: Hello again").wait_for()
+    status = await (await client.get("/v1/characters/status")).json()
+    assert [entry["sessions"] for entry in status["generations"]] == [1]
+
+
+async def test_tabs_have_conversations_of_their_own(page: Any, client: Client) -> None:
+    """Two tabs of one browser talk to one character in two sessions."""
+    await open_studio(page, client)
+    await talk_to_ada(page)
+    other = await page.context.new_page()
+    await open_studio(other, client)
+    await talk_to_ada(other)
+    await ask(other, "From the other tab")
+    await other.get_by_text("You said: From the other tab").wait_for()
+    assert await page.get_by_text("From the other tab").count() == 0
+
+
+async def test_tool_calls_are_notes(page: Any, aiohttp_client: StartClient, directory: Path, write: Write) -> None:
+    """An admin sees the calls of a character with arguments and result."""
+    write("ada.py", character("Ada") + TOOL)
+    await open_studio(page, await start(aiohttp_client, Settings(directory=directory)))
+    await page.get_by_text("No model").wait_for(state="detached")
+    await talk_to_ada(page)
+    await page.get_by_text("No model: the offline stand-in answers").wait_for()
+    await ask(page, '/add {"a": 41}')
+    await page.get_by_text("used add").click()
+    await page.locator("details.call pre", has_text="sum 42").wait_for()
+
+
+# Edits
+
+
+async def test_edit_changes_the_answer_in_the_same_talk(page: Any, client: Client, write: Write) -> None:
+    """A saved file shows in the list, in the margin of the talk, and in the next answer, beside the old one."""
+    await open_studio(page, client)
+    await talk_to_ada(page)
+    await ask(page, "How are you?")
+    await page.get_by_text("Be kind. | You said: How are you?").wait_for()
+    write("ada.py", character("Ada", "Be bold."))
+    await page.get_by_text("Ada is new: generation 2.").wait_for()
+    await page.get_by_role("button", name="Ask the last question again, beside").click()
+    await page.get_by_text("Be bold. | You said: How are you?").wait_for()
+    assert await page.get_by_text("Be kind. | You said: How are you?").count() == 1
+    await page.get_by_role("button", name="What changed in its prompt?").click()
+    await page.locator(".sides .removed", has_text="Be kind.").wait_for()
+    await page.locator(".sides .added", has_text="Be bold.").wait_for()
+    await page.get_by_role("link", name="Characters").click()
+    await page.locator(".badge.good", has_text="changed").wait_for()
+
+
+async def test_mistake_is_shown_with_its_lines_until_it_is_mended(page: Any, client: Client, write: Write) -> None:
+    """A broken file stands in the list with error, line and source, and is gone when it is mended."""
+    await open_studio(page, client)
+    write("ada.py", character("Ada") + "\nx = (1\n")
+    write("bob.py", character("Bob"))
+    await page.locator(".row", has_text="ada.py").locator(".source .wrong", has_text="x = (1").wait_for()
+    await page.get_by_text("SyntaxError").first.wait_for()
+    write("ada.py", character("Ada"))
+    await page.locator(".source").wait_for(state="detached")
+    await page.get_by_role("button", name="Talk to Ada").wait_for()
+
+
+async def test_dry_run_reload_and_rollback(page: Any, client: Client, directory: Path, write: Write) -> None:
+    """An operator tries a directory, loads it, and rolls back after a question about who is affected."""
+    other = directory.parent / "other"
+    other.mkdir()
+    (other / "zoe.py").write_text(character("Zoe"))
+    await open_studio(page, client, "#/reloads")
+    await page.get_by_label("Directory").fill(str(other))
+    await page.get_by_role("button", name="Dry run").click()
+    await page.get_by_text("1 character would be loaded from").first.wait_for()
+    assert "Ada" in (await (await client.get("/v1/characters")).text())
+    await page.get_by_role("button", name="Reload now").click()
+    await page.get_by_text("Successfully loaded 1 character from").first.wait_for()
+    questions: list[str] = []
+
+    async def accept(dialog: Any) -> None:
+        questions.append(dialog.message)
+        await dialog.accept()
+
+    page.on("dialog", accept)
+    await page.get_by_role("button", name="Roll back").click()
+    await page.get_by_text("Successfully rolled back to generation 1").first.wait_for()
+    assert questions[0].startswith("Roll back to generation 1? 0 open conversations may be affected")
+    await page.get_by_role("link", name="Characters").click()
+    await page.get_by_role("button", name="Talk to Ada").wait_for()
+
+
+async def test_tool_is_called_by_its_form(page: Any, client: Client, write: Write) -> None:
+    """The form of a tool has its parameters, and shows the result."""
+    write("ada.py", character("Ada", "Count.") + TOOL)
+    await open_studio(page, client, "#/prompt/Ada")
+    await page.get_by_text("Count.", exact=True).wait_for()
+    await page.get_by_label("a *").fill("41")
+    await page.get_by_role("button", name="Call add").click()
+    await page.get_by_text("sum 42").wait_for()
+
+
+# Keys
+
+
+KEYS = {"admin_key": "admin-key-of-this-test", "api_key": "chat-key-of-this-test"}
+
+
+async def test_page_asks_for_a_key_and_shows_what_it_allows(
+    page: Any, aiohttp_client: StartClient, settings: Settings
+) -> None:
+    """Without a key and with a wrong one nothing is shown; a chat key shows the talk, the admin key all."""
+    client = await start(aiohttp_client, Settings(directory=settings.directory, llm_url=settings.llm_url, **KEYS))
+    await page.goto(str(client.make_url("/")))
+    await page.get_by_label("Key", exact=True).fill("wrong")
+    await page.get_by_role("button", name="Open the studio").click()
+    await page.get_by_role("alert").filter(has_text="The API key is wrong.").wait_for()
+    await page.get_by_label("Key", exact=True).fill(KEYS["api_key"])
+    await page.get_by_role("button", name="Open the studio").click()
+    await talk_to_ada(page)
+    assert await page.get_by_role("link", name="Reloads").count() == 0
+    await page.get_by_role("button", name="Forget the key").click()
+    await page.get_by_label("Key", exact=True).fill(KEYS["admin_key"])
+    await page.get_by_role("button", name="Open the studio").click()
+    await page.get_by_role("link", name="Reloads").wait_for()
+
+
+# Servers
+
+
+async def test_page_comes_back_with_the_server(page: Any, tmp_path: Path) -> None:
+    """After the death and the start of the server the page and its conversation go on by themselves."""
+    options = ("--state", str(tmp_path / "state.db"))
+    server = BlockingServer(tmp_path, *options)
+    await page.goto(server.url)
+    await page.get_by_role("button", name="Talk to Ada").click()
+    await page.locator(".measures").wait_for()
+    await ask(page, "Remember me")
+    await page.locator(".measures").nth(1).wait_for()
+    server.process.kill()
+    server.process.wait()
+    await page.get_by_text("connection lost, trying again").wait_for()
+    again = BlockingServer(tmp_path, *options, port=server.port)
+    try:
+        await page.get_by_text("connection lost, trying again").wait_for(state="detached")
+        await ask(page, "Hello again")
+        await page.locator(".measures").nth(2).wait_for()
+    finally:
+        again.process.kill()
+        again.process.wait()
+
+
+# Content
+
+
+HOSTILE = '<img src=x onerror="document.title=1"><script>document.title=2</script> \u202eright to left\u202c'
+
+
+@pytest.mark.parametrize("text", [HOSTILE, "x" * 100_000], ids=["markup", "long"])
+async def test_content_is_text(page: Any, client: Client, write: Write, text: str) -> None:
+    """Names, comments, prompts, errors and answers are shown as text, and the layout stays whole."""
+    name = text[:60]
+    source = character(name, text) + f"\nMETADATA = {{'good': True, 'comment': {text!r}}}\n"
+    write("ada.py", source)
+    write("bad.py", f"raise ValueError({text!r})")
+    await open_studio(page, client)
+    row = page.locator(".row", has_text="ada.py")
+    await page.locator(".row", has_text="bad.py").wait_for()
+    await row.get_by_role("button").click()
+    await page.locator(".measures").wait_for()
+    await ask(page, text[:5000])
+    await page.locator(".measures").nth(1).wait_for()
+    for view in ("characters", f"prompt/{name}", "reloads", "talk"):
+        await page.evaluate(
+            "view => { location.hash = '#/' + view.split('/').map(encodeURIComponent).join('/') }", view
+        )
+        await page.locator("main h1").wait_for()
+        assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert await page.locator("main img, main script").count() == 0
+    assert "charhost studio" in await page.title()
+
+
+async def test_thousand_characters_can_be_filtered(page: Any, client: Client, write: Write) -> None:
+    """The list of a thousand shows all, and the filter narrows it as it is typed."""
+    for number in range(1000):
+        write(f"c{number:04}.py", character(f"Character {number:04}"))
+    await client.post("/v1/characters/reload", json={})
+    await open_studio(page, client)
+    assert await page.locator(".row").count() == 1001
+    await page.get_by_role("searchbox", name="Filter the characters").press_sequentially("0777")
+    await page.locator(".row").nth(1).wait_for(state="detached")
+    assert await page.locator(".row strong").inner_text() == "Character 0777"
+
+
+async def test_every_view_in_both_themes_has_no_violation(page: Any, client: Client) -> None:
+    """The Content-Security-Policy is not violated by any view, light or dark."""
+    await page.add_init_script("addEventListener('securitypolicyviolation', e => console.error(e.violatedDirective))")
+    for scheme in ("light", "dark"):
+        await page.emulate_media(color_scheme=scheme)
+        for view in ("characters", "talk/Ada", "prompt/Ada", "reloads", "server"):
+            await open_studio(page, client, f"#/{view}")
+            await page.locator("main h1").wait_for()
+
+
+async def test_keyboard_is_enough(page: Any, client: Client) -> None:
+    """Characters are found, and talked to, without a mouse."""
+    await open_studio(page, client)
+    await page.get_by_role("searchbox").focus()
+    await page.keyboard.type("Ada")
+    for _ in range(8):
+        await page.keyboard.press("Tab")
+        if await page.evaluate("document.activeElement.textContent.startsWith('Talk to')"):
+            break
+    await page.keyboard.press("Enter")
+    await page.locator(".measures").wait_for()
+    await page.get_by_role("textbox", name="Say something to Ada").focus()
+    await page.keyboard.type("By hand")
+    await page.keyboard.press("Enter")
+    await page.get_by_text("You said: By hand").wait_for()
+
+
+async def test_layout_on_a_phone(client: Client) -> None:
+    """At the width of a phone no view is wider than the screen."""
+    async with browser(viewport={"width": 360, "height": 740}, has_touch=True) as page:
+        for view in ("characters", "talk/Ada", "prompt/Ada", "reloads", "server"):
+            await open_studio(page, client, f"#/{view}")
+            await page.locator("main h1").wait_for()
+            assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view

@@ -1,0 +1,83 @@
+"""The feed of events."""
+
+from __future__ import annotations
+
+import pytest
+
+from charhost.web.events.feed import MOST_KEPT_BYTES, MOST_WAITING_BYTES, Feed
+
+
+def ignore() -> None:
+    """Do nothing about a late reader."""
+
+
+async def test_event_reaches_every_reader() -> None:
+    """An event is one frame with its id, its kind and its content."""
+    feed = Feed()
+    with feed.reader("", ignore) as one, feed.reader("", ignore) as other:
+        feed.publish("reload.ended", {"generation": 2})
+        assert await one.read() == await other.read()
+        feed.publish("reload.ended", {"generation": 3})
+        frame = (await one.read()).decode()
+    assert frame.split("-", 1)[1] == '2\nevent: reload.ended\ndata: {"generation":3}\n\n'
+
+
+async def test_returning_reader_gets_what_it_missed() -> None:
+    """A reader with the id of its last event gets the later ones first."""
+    feed = Feed()
+    with feed.reader("", ignore) as reader:
+        feed.publish("a", 1)
+        last = (await reader.read()).decode().splitlines()[0].removeprefix("id: ")
+    feed.publish("b", 2)
+    feed.publish("c", 3)
+    with feed.reader(last, ignore) as reader:
+        kinds = [line for line in (await reader.read()).decode().splitlines() if line.startswith("event")]
+    assert kinds == ["event: b", "event: c"]
+
+
+@pytest.mark.parametrize("last", ["", "1", "00000000-1", "x-y", "-", f"{'9' * 30}-{'9' * 30}"])
+async def test_reader_with_an_id_of_another_run_begins_now(last: str) -> None:
+    """An id that this run did not give out brings nothing back."""
+    feed = Feed()
+    feed.publish("a", 1)
+    with feed.reader(last, ignore) as reader:
+        feed.publish("b", 2)
+        assert b"event: a" not in await reader.read()
+
+
+async def test_state_is_not_kept() -> None:
+    """A state has no id, and a reader that comes later does not get it."""
+    feed = Feed()
+    with feed.reader("", ignore) as reader:
+        feed.show("figures", 1)
+        assert await reader.read() == b"event: figures\ndata: 1\n\n"
+
+
+async def test_kept_events_are_bounded() -> None:
+    """The oldest events go once those that are kept are too long together."""
+    feed = Feed()
+    feed.publish("first", 1)
+    with feed.reader("", ignore) as reader:
+        feed.publish("second", 2)
+        run = (await reader.read()).decode().removeprefix("id: ").partition("-")[0]
+    for _ in range(3):
+        feed.publish("long", "x" * (MOST_KEPT_BYTES // 3))
+    with feed.reader(f"{run}-1", ignore) as reader:
+        assert len(await reader.read()) < MOST_KEPT_BYTES + 1000
+
+
+async def test_reader_that_does_not_read_is_dropped() -> None:
+    """Too many waiting frames end the reader, once, and its frames are forgotten."""
+    feed, late = Feed(), []
+    with feed.reader("", lambda: late.append(1)) as reader:
+        for _ in range(20):
+            feed.publish("long", "x" * (MOST_WAITING_BYTES // 8))
+        assert (late, await reader.read()) == ([1], b"")
+
+
+async def test_close_ends_readers() -> None:
+    """After the end of the feed a reader reads nothing more."""
+    feed = Feed()
+    with feed.reader("", ignore) as reader:
+        feed.close()
+        assert await reader.read() == b""

@@ -1,0 +1,73 @@
+"""The files of the studio."""
+
+from __future__ import annotations
+
+import re
+
+from tests.conftest import Client
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+POLICY = {"default-src": "'none'", "frame-ancestors": "'none'", "base-uri": "'none'", "img-src": "'self' data:"}
+
+
+async def test_browser_gets_the_page_and_others_the_line(client: Client) -> None:
+    """What is at / depends on what the client accepts, and caches know it."""
+    page, line = await client.get("/", headers=BROWSER), await client.get("/")
+    assert (page.content_type, line.content_type) == ("text/html", "text/plain")
+    assert page.headers["Vary"] == line.headers["Vary"] == "Accept"
+
+
+async def test_policy_allows_nothing_from_elsewhere(client: Client) -> None:
+    """The page and its files have a strict Content-Security-Policy without inline scripts or styles."""
+    for path in ("/", "/studio/studio.js"):
+        header = (await client.get(path, headers=BROWSER)).headers["Content-Security-Policy"]
+        policy = dict(part.strip().split(" ", 1) for part in header.split(";"))
+        assert policy.items() >= POLICY.items()
+        assert policy["script-src"] == policy["style-src"] == policy["connect-src"] == "'self'"
+
+
+async def test_page_names_files_that_are_there(client: Client) -> None:
+    """Every file that the page loads is found, with its type; nothing comes from elsewhere."""
+    page = await (await client.get("/", headers=BROWSER)).text()
+    paths = re.findall(r'(?:src|href)="(studio/[^"]+)"', page)
+    assert "studio/studio.js" in paths
+    for path in paths:
+        assert (await client.get(f"/{path}")).status == 200
+    assert "//" not in re.sub(r"<!doctype html>", "", page)
+
+
+async def test_unchanged_file_is_not_sent_again(client: Client) -> None:
+    """A client that has the file gets 304."""
+    first = await client.get("/studio/studio.css")
+    again = await client.get("/studio/studio.css", headers={"If-None-Match": first.headers["ETag"]})
+    assert (first.status, again.status, await again.read()) == (200, 304, b"")
+
+
+async def test_other_files_are_not_found(client: Client) -> None:
+    """Python files, licences and paths that lead elsewhere are no files of the studio."""
+    for path in ("handler.py", "vendor/marked/LICENSE", "..%2F..%2Fmetrics.py", "none.js"):
+        assert (await client.get(f"/studio/{path}")).status == 404
+
+
+async def test_page_weighs_little(client: Client) -> None:
+    """All files of the page together have at most 200 KB."""
+    paths = ["/"]
+    for path in paths:
+        text = await (await client.get(path, headers=BROWSER)).text()
+        found = re.findall(r'(?:src|href)="(studio/[^"]+)"', text) if path == "/" else []
+        found += [_beside(path, name) for name in re.findall(r'from ?"(\.[^"]+)"', text)]
+        paths += [f"/{name.lstrip('/')}" for name in dict.fromkeys(found) if f"/{name.lstrip('/')}" not in paths]
+    sizes = [len(await (await client.get(path, headers=BROWSER)).read()) for path in dict.fromkeys(paths)]
+    assert len(sizes) > 15
+    assert sum(sizes) <= 200_000
+
+
+def _beside(path: str, name: str) -> str:
+    """Return the path of a module that is imported as *name*."""
+    parts = path.split("/")[:-1]
+    for step in name.split("/"):
+        if step == "..":
+            parts.pop()
+        elif step != ".":
+            parts.append(step)
+    return "/".join(parts)
