@@ -34,7 +34,8 @@ class CharacterSets:
     """Owns the sets by name; `default`, that of `--directory`, is the first. Lives as long as the application.
 
     They share threads, sessions, metrics and the state file. Each has reloads of its own: a fault in one is not felt
-    by another."""
+    by another.
+    """
 
     def __init__(
         self,

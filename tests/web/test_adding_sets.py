@@ -144,8 +144,8 @@ async def test_same_set_again_changes_nothing(client: Client, games: Path) -> No
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 async def test_default_set_is_neither_added_nor_removed(client: Client, lessons: Path, method: str) -> None:
     """The set of `--directory` is reloaded, and stays."""
-    body = {"json": {"directory": str(lessons)}} if method == "PUT" else {}
-    async with client.request(method, "/v1/sets/default", **body) as response:
+    body = {"directory": str(lessons)} if method == "PUT" else None
+    async with client.request(method, "/v1/sets/default", json=body) as response:
         assert (response.status, (await response.json())["code"]) == (409, "default_set")
     assert await names(client) == ["default", "gaming"]
 
