@@ -100,7 +100,7 @@ def test_a_long_document_is_shortened() -> None:
 
 def test_a_chinese_document_is_shortened_by_its_tokens() -> None:
     """Each of its characters is about a token, so that it gets a quarter of the characters of an English one."""
-    found = fitted([message("始" + "中" * 9_000 + "終"), answered("b"), said("c")], 4_000)
+    found = fitted([message("始" + "中" * 9_000 + "終"), answered("b"), asked("c")], 4_000)
     shortened = texts(found.items)[0]
     assert shortened.startswith("始中")
     assert shortened.endswith("中終")
