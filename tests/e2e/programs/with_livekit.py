@@ -12,7 +12,7 @@ from livekit.plugins import openai
 from tests.e2e.programs.steps import serve, weather
 
 
-@function_tool
+@function_tool  # type: ignore[untyped-decorator]
 async def get_weather(city: str) -> str:
     """Return the weather."""
     return weather(city)
