@@ -16,6 +16,7 @@ from charhost.web.app import create_app
 from charhost.web.talk import MOST_BODY_BYTES
 from tests.conftest import Client
 from tests.documents import DOCS, PAGES, README, ROOT, block, dead_links, read, rows
+from tests.e2e.test_programs import KINDS
 from tests.strict_upstream import MODES, STRANGERS
 
 FRONT = README.read_text(encoding="utf-8")
@@ -132,6 +133,13 @@ def test_habits_table_is_the_modes_of_the_strict_upstream() -> None:
     modes = {**MODES, **STRANGERS}
     for name, servers in table.items():
         assert servers == {mode.server for key, mode in modes.items() if key.split(" ")[0] == name}
+
+
+@pytest.mark.parametrize("package", sorted({package for kind in KINDS for package in kind.packages} - {"zod"}))
+def test_programs_table_has_the_packages_of_the_tests(package: str) -> None:
+    """The table of clients names each package whose programs the tests run."""
+    listed = " ".join(row[0] for row in rows(read("clients"), "program"))
+    assert f"`{package.partition('[')[0]}`" in listed
 
 
 def test_first_character_loads(directory: Path) -> None:

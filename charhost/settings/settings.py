@@ -134,7 +134,7 @@ class Settings(BaseSettings):
         None, description="More fields of requests that reach the model, separated by commas, such as mirostat_*."
     )
     reasoning: Literal["forward", "hide"] = Field(
-        "forward", description="Whether chat completions show the model's thinking: forward or hide."
+        "forward", description="Whether HTTP clients receive the model's thinking: forward or hide."
     )
     history_tokens: int = Field(8192, ge=1, description="Maximum number of tokens of a conversation sent to a model.")
     system_tokens: int = Field(

@@ -1,10 +1,12 @@
 """GET /v1/characters, /v1/voices and /v1/models: the characters being served."""
 
+import asyncio
+
 from aiohttp import hdrs, web
 
 from charhost.character.character import Character, CharacterSet, normal
 from charhost.character.task_model import task_model
-from charhost.web.keys import MANAGER, SETTINGS, STARTED
+from charhost.web.keys import CONVERSATIONS, MANAGER, SETTINGS, STARTED
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
@@ -76,7 +78,8 @@ async def voices(request: web.Request) -> web.StreamResponse:
 async def models(request: web.Request) -> web.StreamResponse:
     found, task = request.app[MANAGER].current, request.app[SETTINGS].task_model
     names = [*found, task] if task is not None and found.find(task) is None else list(found)
-    return json_response(ModelList(data=[_model(request, known_character(request, name)) for name in names]))
+    entries = await asyncio.gather(*(_model(request, known_character(request, name)) for name in names))
+    return json_response(ModelList(data=entries))
 
 
 @Operation(
@@ -88,7 +91,7 @@ async def models(request: web.Request) -> web.StreamResponse:
     errors={404: "There is no character of that name (`model_not_found`)."},
 )
 async def model(request: web.Request) -> web.StreamResponse:
-    return json_response(_model(request, known_character(request, request.match_info["id"])))
+    return json_response(await _model(request, known_character(request, request.match_info["id"])))
 
 
 def known_character(request: web.Request, name: str) -> Character:
@@ -103,7 +106,9 @@ def known_character(request: web.Request, name: str) -> Character:
     return found
 
 
-def _model(request: web.Request, character: Character) -> ModelEntry:
+async def _model(request: web.Request, character: Character) -> ModelEntry:
+    most = request.app[SETTINGS].history_tokens
+    in_force = await request.app[CONVERSATIONS].models.of(character).context_length()
     return ModelEntry(
         id=character.name,
         # Clients need a constant time, and a character has no time of creation.
@@ -111,7 +116,7 @@ def _model(request: web.Request, character: Character) -> ModelEntry:
         name=character.name,
         alias=request.app[MANAGER].current.aliases.get(character.name, character.name),
         description=character.metadata.get("comment"),
-        context_length=request.app[SETTINGS].history_tokens,
+        context_length=most if in_force is None else min(most, in_force),
         has_tools=bool(character.tools),
     )
 

@@ -82,7 +82,7 @@ class ModelEntry(_ResponseModel):
     name: str
     alias: str = Field(description="An id in ASCII, such as `professor-quill`; requests may have it as their `model`.")
     description: str | None = Field(description="The comment of its author.")
-    context_length: int = Field(description="The most tokens of a conversation that its model is sent.")
+    context_length: int = Field(description="The most tokens that its model is sent: those in force, or fewer.")
     has_tools: bool = Field(description="Whether it has tools of its own, which the server runs.")
 
 
