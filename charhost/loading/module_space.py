@@ -84,9 +84,9 @@ class ModuleSpace:
         """Take back what the file at *path* has added to the process."""
         self._sources.end(path)
 
-    def threads(self, path: str) -> weakref.WeakValueDictionary[int, Thread]:
-        """Return the threads that the file at *path* has started, as long as they exist."""
-        return self._sources.threads[path]
+    def threads(self, path: str) -> weakref.WeakValueDictionary[int, Thread] | None:
+        """Return the threads that the file at *path* has started, as long as they exist; None if it started none."""
+        return self._sources.threads.get(path)
 
     @property
     def unended(self) -> set[str]:

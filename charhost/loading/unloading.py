@@ -139,7 +139,8 @@ class Unloading:
         if failure is not None:
             log.warning("on_unload failed: %s\n%s", failure, failure.traceback or "")
         space.end(path)
-        self._note_left(_Left(path, space.threads(path)))
+        if (threads := space.threads(path)) is not None:
+            self._note_left(_Left(path, threads))
         build = self._builds[space]
         build.open.discard(path)
         if not build.open and (rest := space.unended - build.begun):
