@@ -10,6 +10,8 @@ from urllib.request import getproxies, proxy_bypass
 from charhost.settings.values import is_loopback
 from charhost.text import display
 
+NO_HEADER = "holds a line break or another character that no header can carry"
+
 # Options of earlier versions: their variables must not keep an upgraded server from starting.
 _REMOVED = ("CHARHOST_WRONG_KEYS", "CHARHOST_WRONG_KEY_INTERVAL")
 
@@ -23,8 +25,11 @@ def option(name: str) -> str:
 
 
 def key_from_environment(variable: str) -> str | None:
-    """Return the key in the variable that a character file names."""
-    return os.environ.get(variable)
+    """Return the key in the variable that a character file names; raise `ValueError` if no header can carry it."""
+    key = os.environ.get(variable, "").strip()
+    if not key.isprintable():
+        raise ValueError(f"{variable} {NO_HEADER}")
+    return key or None
 
 
 def proxy_for(url: str) -> str | None:

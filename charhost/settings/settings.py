@@ -10,7 +10,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from charhost.errors import SettingsError
 from charhost.report import SessionPolicy
-from charhost.settings.environment import key_in, option, unknown_variables, variable
+from charhost.settings.environment import NO_HEADER, key_in, option, unknown_variables, variable
 from charhost.settings.habit import Habit
 from charhost.settings.values import (
     AbsolutePath,
@@ -38,6 +38,7 @@ _GROUPS = {
     "admin_key": "Security",
     "file_deadline": "Limits",
 }
+_KEYS = ("admin_key", "api_key", "llm_key")
 _SHORTEST_KEY = 16
 
 
@@ -190,7 +191,8 @@ class Settings(BaseSettings):
             if values.get(name.removesuffix("_file")):
                 raise ValueError(f"both {variable(name.removesuffix('_file'))} and {variable(name)} are set; use one")
             values[name.removesuffix("_file")] = key_in(Path(values[name]), name)
-        return values
+        # A line break behind a key, as files of other systems have it, belongs to no header.
+        return values | {name: values[name].strip() for name in _KEYS if isinstance(values.get(name), str)}
 
     @property
     def roots(self) -> tuple[Path, ...]:
@@ -217,13 +219,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_unusable(self) -> Self:
-        for name in ("admin_key", "api_key"):
+        for name in _KEYS:
             key: SecretStr | None = getattr(self, name)
             given = os.environ.get(variable(name)) if key is None else key.get_secret_value()
-            if given is not None and not given.replace(",", " ").strip():
+            if name != "llm_key" and given is not None and not given.replace(",", " ").strip():
                 raise ValueError(f"{variable(name)} is empty; set a key, or unset it")
-            if given is not None and not given.isprintable():
-                raise ValueError(f"{variable(name)} holds a line break or another character that no header can carry")
+            if given is not None and not given.strip().isprintable():
+                raise ValueError(f"{variable(name)} {NO_HEADER}")
         if self.allowed_roots is None and os.environ.get("CHARHOST_ALLOWED_ROOTS") is not None:
             raise ValueError("CHARHOST_ALLOWED_ROOTS is empty; name a directory, or unset it")
         if self.resume_set and self.state is None:

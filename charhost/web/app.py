@@ -41,6 +41,7 @@ from charhost.web.docs.manual import Manual
 from charhost.web.events.feed import Feed
 from charhost.web.events.figures import FiguresOfLastHour
 from charhost.web.events.handler import events, figures, publishing
+from charhost.web.foreign_log import filter_foreign_loggers
 from charhost.web.forks import give_up_in_children
 from charhost.web.keys import (
     API,
@@ -64,6 +65,7 @@ from charhost.web.keys import (
     STARTED,
     WATCHER,
 )
+from charhost.web.malformed import hide_malformed_requests
 from charhost.web.middleware import errors_to_json, with_authority, with_memory
 from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
@@ -127,6 +129,8 @@ _ROUTES = (
 def create_app(settings: Settings | None = None) -> web.Application:
     """Make the application; several in one process do not meet. Raises `SettingsError`."""
     settings = settings or Settings()
+    filter_foreign_loggers()
+    hide_malformed_requests()
     cors = Cors(AllowedOrigins(settings.cors_origin))
     app = web.Application(middlewares=[errors_to_json, with_memory, with_authority, cors.preflight])
     app[SETTINGS] = settings

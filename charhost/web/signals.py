@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from aiohttp import web
 
 from charhost.errors import ReloadRefused
+from charhost.text import Lines
 from charhost.web.keys import MANAGER
 from charhost.web.monitoring import status_of
 
@@ -54,7 +55,7 @@ class _Handler:
 
     def log_state(self) -> None:
         log.info("status: %s", status_of(self._app).model_dump_json())
-        log.info("stacks of all threads:\n%s", "\n".join(_stacks()))
+        log.info("stacks of all threads:\n%s", Lines("\n".join(_stacks())))
 
     async def _reload(self) -> None:
         try:

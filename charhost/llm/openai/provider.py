@@ -117,7 +117,10 @@ class UpstreamModels:
         if choice.url is None and choice.api_key_env is None and self._server is not None:
             return self._server
         # The server's key is for the server's address, and goes to no other.
-        key = key_from_environment(choice.api_key_env) if choice.api_key_env else None
+        try:
+            key = key_from_environment(choice.api_key_env) if choice.api_key_env else None
+        except ValueError as e:
+            raise ModelError("unauthorized", f"The variable {e}.") from None
         if choice.api_key_env and not key:
             raise ModelError("unauthorized", f"The variable {choice.api_key_env} for the key is not set.")
         return replace(self.address(character), key=key)
