@@ -1,3 +1,4 @@
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,6 +8,11 @@ from charhost.errors import DirectoryError, DirectoryNotFound, DirectoryNotReada
 from charhost.loading.allowed_roots import AllowedPaths
 from charhost.loading.exclusion import why_excluded, why_marked
 from charhost.text import display
+
+# The fault of the process or the machine, and of no file: no more descriptors, or memory.
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 
 # Device and inode.
 Identity = tuple[int, int]
@@ -45,7 +51,7 @@ class Walk:
         try:
             self._enter("", self._directory)
         except (OSError, ValueError) as e:
-            raise _unusable(self._directory, e) from e
+            raise unusable(self._directory, e) from e
         if not os.path.isdir(self._directory):
             raise NotADirectory(f"Path is not a directory: {display(self._directory)}")
         while self._waiting or self._links:
@@ -62,8 +68,8 @@ class Walk:
             with os.scandir(folder) as entries:
                 found = list(entries)
         except OSError as e:
-            if not prefix:
-                raise _unusable(folder, e) from e
+            if not prefix or e.errno in EXHAUSTED:
+                raise unusable(folder, e) from e
             self.left_out[prefix] = f"cannot be listed: {e.strerror}"
             return
         if prefix and (why := why_marked(frozenset(entry.name for entry in found))):
@@ -108,8 +114,8 @@ class Walk:
             self._waiting.append((prefix, location))
 
 
-def _unusable(directory: str, error: OSError | ValueError) -> DirectoryError:
-    if isinstance(error, PermissionError):
+def unusable(directory: str, error: OSError | ValueError) -> DirectoryError:
+    if isinstance(error, OSError) and error.errno not in _MISSING:
         return DirectoryNotReadable(f"Directory not readable: {display(directory)} ({error.strerror})")
     return DirectoryNotFound(f"Directory not found: {display(directory)}")
 

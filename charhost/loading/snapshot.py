@@ -14,7 +14,7 @@ from pathlib import Path
 from charhost.errors import DirectoryTooLarge
 from charhost.loading.allowed_roots import AllowedPaths, AllowedRoots
 from charhost.loading.data_file import digest_of, is_state
-from charhost.loading.directory_walk import Walk
+from charhost.loading.directory_walk import EXHAUSTED, Walk, unusable
 from charhost.loading.module_names import ModuleSource, module_layout
 from charhost.loading.source_file import SourceFile
 from charhost.report import LeftOut
@@ -183,6 +183,8 @@ class _Reader:
             else:
                 file = self._open(path, location, status)
         except OSError as e:
+            if e.errno in EXHAUSTED:
+                raise unusable(os.path.dirname(location), e) from e
             self.unreadable[path] = e.with_traceback(None)
             return
         self.files[path] = file

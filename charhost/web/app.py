@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import re
-import resource
 import selectors
 import signal
 import time
@@ -79,6 +78,7 @@ from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
 from charhost.web.security.origins import AllowedOrigins
 from charhost.web.security.tls import tls_context
+from charhost.web.server_loop import ServerLoop, most_connections
 from charhost.web.sessions.sessions import Sessions
 from charhost.web.signals import signals
 from charhost.web.studio import handler as studio
@@ -178,7 +178,6 @@ def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; raises `SettingsError` if it cannot listen, or has no use for the certificate."""
     tls = tls_context(settings.tls_cert, settings.tls_key)
     log.info("%s", _model_in_use(settings))
-    _allow_many_sockets()
     signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
     # The modules of the server stay: a collection after a reload then looks at the characters only.
     gc.collect()
@@ -198,7 +197,7 @@ def serve(settings: Settings) -> None:
             handler_cancellation=True,
             access_log=None,
             print=_announce,
-            loop=asyncio.SelectorEventLoop(selector),
+            loop=ServerLoop(selector, most_connections(settings.llm_concurrency)),
         )
     except OSError as e:
         taken = "the address is in use; choose another with --port"
@@ -278,8 +277,3 @@ def _warnings(settings: Settings, current: CharacterSet) -> Iterator[str]:
 
 def _announce(banner: str) -> None:
     log.info("character server listens on %s", " ".join(re.findall(r"https?://\S+", banner)))
-
-
-def _allow_many_sockets() -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
