@@ -24,6 +24,7 @@ CharhostError
     │   ├── RevisionMismatch
     │   ├── UnknownGeneration
     │   ├── HistoryUnavailable
+    │   ├── SetNotFound
     │   └── DirectoryNotAllowed
     └── Stopping            the server is shutting down
 
@@ -69,6 +70,7 @@ class ReloadCode(StrEnum):
         403,
         "The directory is not below an allowed root, whether or not it exists.",
     )
+    SET_NOT_FOUND = "set_not_found", 404, "There is no character set of that name."
     INVALID_REQUEST = "invalid_request", 400, "The body is not JSON, or a field is unknown or has a wrong value."
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "The body is not declared as `application/json`."
     REQUEST_TOO_LARGE = "request_too_large", 413, "The body is larger than 64 KiB."
@@ -198,6 +200,13 @@ class UnknownGeneration(NotAttempted):
 
 class HistoryUnavailable(NotAttempted):
     code = ReloadCode.HISTORY_UNAVAILABLE
+
+
+class SetNotFound(NotAttempted):
+    code = ReloadCode.SET_NOT_FOUND
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no character set called {name[:200]!r}.")
 
 
 class DirectoryNotAllowed(DirectoryError, NotAttempted):

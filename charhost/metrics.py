@@ -1,11 +1,12 @@
 """Metrics: a table of everything that `/metrics` shows."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from charhost.report import ReloadReport
+from charhost.report import DEFAULT_SET, ReloadReport
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -24,6 +25,16 @@ def _seconds(text: str) -> Any:
     )
 
 
+# The gauges that every set has; how those of the server, without a label, follow from them.
+_OVERALL: dict[str, Callable[[dict[str, float]], float]] = {
+    "characters_loaded": lambda values: sum(values.values()),
+    "last_reload_successful": lambda values: min(values.values()),
+    "generation": lambda values: values.get(DEFAULT_SET, 0),
+    "watcher_up": lambda values: min(values.values()),
+    "watcher_held": lambda values: max(values.values()),
+}
+
+
 class Metrics:
     """The metrics of one application, in a registry of its own: a process may have several applications.
 
@@ -34,13 +45,13 @@ class Metrics:
     character_load_errors: Counter = _counter("Character files that failed.", "error_type")
     character_load_duration: Histogram = _seconds("Time to load all characters of a directory.")
     character_metric_errors: Counter = _counter("Collectors of character files that failed and were left out.")
-    characters_loaded: Gauge = _gauge("Characters in the current set.")
-    last_reload_successful: Gauge = _gauge("1 if the last reload did everything it was asked for, else 0.")
+    characters_loaded: Gauge = _gauge("Characters that serve, in all sets.")
+    last_reload_successful: Gauge = _gauge("1 if the last reload of every set did everything it was asked for, else 0.")
     last_reload_success_timestamp_seconds: Gauge = _gauge("Unix time of the last successful reload.")
     reloads: Counter = _counter("Reloads by trigger and outcome.", "trigger", "outcome")
     history_errors: Counter = _counter("Reloads that could not be recorded in the history.")
     conversation_errors: Counter = _counter("Failed reads and writes of conversations in the state file.")
-    generation: Gauge = _gauge("Number of the current set; rises by one at every swap.")
+    generation: Gauge = _gauge("Number of the current default set; rises by one at every swap.")
     builds_alive: Gauge = _gauge("Loaded sets whose modules are still referenced.")
     threads_stuck: Gauge = _gauge("Threads that still run after their deadline.")
 
@@ -71,15 +82,26 @@ class Metrics:
     tool_errors: Counter = _counter("Tool calls that failed.", "error_type")
     upstream_errors: Counter = _counter("Failed requests to models.", "error_type")
 
-    watcher_up: Gauge = _gauge("1 while the watcher notices changes of the directory, else 0.")
-    watcher_held: Gauge = _gauge("1 while the watcher ignores the directory until it changes, else 0.")
-    watcher_reconciles: Counter = _counter("Comparisons of the directory with the current set, by result.", "result")
-    watcher_restarts: Counter = _counter("Restarts of the watcher after an error.")
+    watcher_up: Gauge = _gauge("1 while every watcher notices changes of its directory, else 0.")
+    watcher_held: Gauge = _gauge("1 while a watcher ignores its directory until it changes, else 0.")
+    watcher_reconciles: Counter = _counter("Comparisons of a directory with its current set, by result.", "result")
+    watcher_restarts: Counter = _counter("Restarts of a watcher after an error.")
+
+    set_characters_loaded: Gauge = _gauge("Characters that serve, by set.", "set")
+    set_last_reload_successful: Gauge = _gauge(
+        "1 if the last reload of the set did everything it was asked for, else 0.", "set"
+    )
+    set_generation: Gauge = _gauge("Number of the current set; rises by one at every swap.", "set")
+    set_watcher_up: Gauge = _gauge("1 while the watcher notices changes of the set's directory, else 0.", "set")
+    set_watcher_held: Gauge = _gauge("1 while the watcher ignores the directory until it changes, else 0.", "set")
+    set_watcher_reconciles: Counter = _counter("Comparisons of the set's directory, by result.", "set", "result")
+    set_watcher_restarts: Counter = _counter("Restarts of the set's watcher after an error.", "set")
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         for name in Metrics.__annotations__:
             setattr(self, name, getattr(Metrics, name)(name, self.registry))
+        self._values: dict[str, dict[str, float]] = {gauge: {} for gauge in _OVERALL}
 
     def record(self, report: ReloadReport, executed: int, healthy: bool) -> None:
         """Count one reload, which executed *executed* characters; a dry run counts as a reload and nothing else."""
@@ -88,11 +110,45 @@ class Metrics:
             return
         for error in report.errors:
             self.character_load_errors.labels(error.error_type).inc()
-        self.last_reload_successful.set(healthy)
-        self.characters_loaded.set(report.serving.characters)
-        self.generation.set(report.serving.generation)
+        self.gauge("last_reload_successful", report.set, healthy)
+        self.gauge("characters_loaded", report.set, report.serving.characters)
+        self.gauge("generation", report.set, report.serving.generation)
         if report.success:
             self.character_load_count.inc(executed)
             self.character_load_duration.observe(report.load_duration)
         if healthy:
             self.last_reload_success_timestamp_seconds.set(time.time())
+
+    def gauge(self, gauge: str, name: str, value: float) -> None:
+        """Set a gauge of the set called *name*, and that of the whole server."""
+        self._values[gauge][name] = value
+        getattr(self, f"set_{gauge}").labels(name).set(value)
+        self._sum_up(gauge)
+
+    def reconciled(self, name: str, result: str) -> None:
+        self.watcher_reconciles.labels(result).inc()
+        self.set_watcher_reconciles.labels(name, result).inc()
+
+    def restarted_watcher(self, name: str) -> None:
+        self.watcher_restarts.inc()
+        self.set_watcher_restarts.labels(name).inc()
+
+    def end_watcher(self, name: str) -> None:
+        """Forget the gauges of a watcher that has ended."""
+        self._drop(name, "watcher_up", "watcher_held")
+
+    def end_set(self, name: str) -> None:
+        """Forget the series of a set that was removed; the counters of the server keep what it counted."""
+        self._drop(name, *_OVERALL)
+        for counter in (self.set_watcher_reconciles, self.set_watcher_restarts):
+            counter.remove_by_labels({"set": name})
+
+    def _drop(self, name: str, *gauges: str) -> None:
+        for gauge in gauges:
+            if self._values[gauge].pop(name, None) is not None:
+                getattr(self, f"set_{gauge}").remove(name)
+                self._sum_up(gauge)
+
+    def _sum_up(self, gauge: str) -> None:
+        values = self._values[gauge]
+        getattr(self, gauge).set(_OVERALL[gauge](values) if values else 0)

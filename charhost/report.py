@@ -12,6 +12,10 @@ Scope = Literal["all", "changed"]
 OnError = Literal["exclude", "keep", "abort"]
 SessionPolicy = Literal["close", "close_affected", "follow", "keep"]
 
+# The set of `--directory`; the others have names of their own.
+DEFAULT_SET = "default"
+SET_NAME = "[a-z0-9][a-z0-9-]{0,31}"
+
 # A path on the disk need not be UTF-8; JSON has to be.
 PathText = Annotated[str, BeforeValidator(display)]
 
@@ -108,6 +112,7 @@ class ReloadReport(Frozen):
     load_duration: float = 0.0
     message: PathText
     reload_id: str
+    set: str = Field(default=DEFAULT_SET, description="The name of the character set.")
     outcome: Outcome
     trigger: Trigger
     scope: Scope

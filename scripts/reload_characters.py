@@ -34,6 +34,8 @@ def main() -> None:
     if hasattr(sys.stdout, "reconfigure"):  # JSON is UTF-8 on every terminal (RFC 8259, section 8.1)
         sys.stdout.reconfigure(encoding="utf-8" if options.json else None, errors="backslashreplace")
     document, payload = dict[str, Any](), {"directory": options.directory}
+    if options.set is not None:
+        payload["set"] = options.set
     if not options.json:
         show(f"Sending reload request to {options.url}\nPayload: {json.dumps(payload, indent=2, ensure_ascii=False)}\n")
     response, body = post(options, json.dumps(payload), key)
@@ -48,6 +50,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("directory", help="a path on the server's machine, or default for its own")
+    parser.add_argument("--set", metavar="NAME", help="the character set (default: that of the server's --directory)")
     parser.add_argument("--url", default="http://localhost:8000", help="the server (default: %(default)s)")
     parser.add_argument("--if-match", metavar="ETAG", help="reload only while this is the ETag of /v1/characters")
     parser.add_argument("--timeout", metavar="S", type=float, default=120, help="in seconds (default: %(default)s)")

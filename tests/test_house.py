@@ -24,6 +24,7 @@ MODULES = {path.relative_to(ROOT).with_suffix("").as_posix().replace("/", "."): 
 ORDER = (
     "cli",
     "web",
+    "sets",
     "watch",
     "storage",
     "resume",

@@ -46,6 +46,13 @@ NAMES = {
     "charhost_upstream_errors",
     "charhost_watcher_up",
     "charhost_watcher_held",
+    "charhost_set_characters_loaded",
+    "charhost_set_last_reload_successful",
+    "charhost_set_generation",
+    "charhost_set_watcher_up",
+    "charhost_set_watcher_held",
+    "charhost_set_watcher_reconciles",
+    "charhost_set_watcher_restarts",
     "charhost_watcher_reconciles",
     "charhost_watcher_restarts",
 }
@@ -97,6 +104,34 @@ def test_the_gauges_show_the_current_set() -> None:
     metrics.record(refused(loaded_count=0, serving={"generation": 42, "revision": "r", "characters": 9}), 0, False)
     assert value(metrics, "charhost_generation") == 42
     assert value(metrics, "charhost_characters_loaded") == 9
+
+
+def test_the_gauges_of_the_server_follow_from_those_of_its_sets() -> None:
+    """Without a label there is the sum of the characters, the worst of the lights, and the default generation."""
+    metrics = Metrics()
+    metrics.record(report(serving={"generation": 7, "revision": "r", "characters": 9}), 9, True)
+    metrics.record(refused(set="gaming", serving={"generation": 2, "revision": "r", "characters": 3}), 0, False)
+    assert value(metrics, "charhost_characters_loaded") == 12
+    assert value(metrics, "charhost_last_reload_successful") == 0
+    assert value(metrics, "charhost_generation") == 7
+    assert value(metrics, "charhost_set_generation", set="gaming") == 2
+    assert value(metrics, "charhost_set_last_reload_successful", set="default") == 1
+
+
+def test_a_set_that_was_removed_has_no_gauges() -> None:
+    """After its end nothing has the label of a set, and the gauges of the server are those of the others."""
+    metrics = Metrics()
+    metrics.record(report(serving={"generation": 7, "revision": "r", "characters": 9}), 9, True)
+    metrics.record(refused(set="gaming", serving={"generation": 2, "revision": "r", "characters": 3}), 0, False)
+    metrics.gauge("watcher_up", "gaming", 1)
+    metrics.reconciled("gaming", "unchanged")
+    metrics.restarted_watcher("gaming")
+    metrics.end_set("gaming")
+    samples = [sample for family in metrics.registry.collect() for sample in family.samples]
+    assert not any(sample.labels.get("set") == "gaming" for sample in samples)
+    assert value(metrics, "charhost_characters_loaded") == 9
+    assert value(metrics, "charhost_last_reload_successful") == 1
+    assert value(metrics, "charhost_watcher_up") == 0
 
 
 def test_the_time_of_the_last_success_is_kept() -> None:

@@ -15,7 +15,7 @@ from tests.reports import report
 
 FIELDS = (
     *("success", "directory", "total_files", "loaded_count", "error_count", "load_duration", "message"),
-    *("reload_id", "outcome", "trigger", "scope", "dry_run", "reason", "generation", "revision", "started_at"),
+    *("reload_id", "set", "outcome", "trigger", "scope", "dry_run", "reason", "generation", "revision", "started_at"),
     *("changes", "errors", "sessions", "serving", "timings"),
 )
 

@@ -102,6 +102,11 @@ def perform(request: Request, *, as_json: bool, fits: Callable[[Json], bool], sh
     raise typer.Exit(status)
 
 
+def query_of(**values: object) -> dict[str, str]:
+    """Return the query of the values that are set."""
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
 def why_unreachable(url: str, error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ECONNREFUSED:
         return f"no server answers at {url}; start one with charhost serve, or name it with --url"

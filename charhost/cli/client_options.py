@@ -33,6 +33,7 @@ def address(url: str) -> str:
 
 Url = Annotated[str, typer.Option(help="The server.", callback=address)]
 Timeout = Annotated[float, typer.Option(help="Seconds to wait for the response.", min=0.001, max=86_400)]
+Set = Annotated[str | None, typer.Option("--set", help="The character set (default: that of --directory).")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print only the server's JSON response, errors included.")]
 IfMatch = Annotated[
     str | None, typer.Option(help="Only if this is the ETag of the current set (see `charhost status`).")

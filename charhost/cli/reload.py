@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from charhost.cli.client import Request, error_lines, perform
-from charhost.cli.client_options import HERE, AsJson, Drain, IfMatch, Reason, Sessions, Timeout, Url
+from charhost.cli.client import Request, error_lines, perform, query_of
+from charhost.cli.client_options import HERE, AsJson, Drain, IfMatch, Reason, Sessions, Set, Timeout, Url
 from charhost.cli.output import mark, print_line
 from charhost.jsontext import Json
 from charhost.report import OnError, Scope
@@ -44,6 +44,7 @@ def reload(
             " (default: the current one).",
         ),
     ] = None,
+    set_name: Set = None,
     scope: Annotated[Scope, typer.Option(help="Load all files, or only the changed ones.")] = "all",
     sessions: Sessions = None,
     drain: Drain = None,
@@ -60,6 +61,7 @@ def reload(
 ) -> None:
     """Reload the characters of a running server from a directory."""
     order = {
+        "set": set_name,
         "directory": directory,
         "scope": scope,
         "sessions": sessions,
@@ -77,6 +79,7 @@ def rollback(
     generation: Annotated[
         int | None, typer.Argument(min=0, help="A number from the history (default: the generation before).")
     ] = None,
+    set_name: Set = None,
     sessions: Sessions = None,
     drain: Drain = None,
     reason: Reason = None,
@@ -86,14 +89,20 @@ def rollback(
     as_json: AsJson = False,
 ) -> None:
     """Restore an earlier generation on a running server, even if its files are gone."""
-    order = {"generation": generation, "sessions": sessions, "drain_seconds": drain, "reason": reason}
+    order = {
+        "set": set_name,
+        "generation": generation,
+        "sessions": sessions,
+        "drain_seconds": drain,
+        "reason": reason,
+    }
     request = Request("/v1/characters/rollback", url, timeout, order, if_match=if_match)
     perform(request, as_json=as_json, fits=_is_report, show=_show_rollback)
 
 
-def resume(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
+def resume(set_name: Set = None, url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
     """Resume watching after a rollback; the directory is loaded if it differs from the current set."""
-    request = Request("/v1/characters/watch/resume", url, timeout, body={})
+    request = Request("/v1/characters/watch/resume", url, timeout, body={}, query=query_of(set=set_name))
     perform(request, as_json=as_json, fits=_is_watcher, show=_show_watcher)
 
 

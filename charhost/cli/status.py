@@ -6,16 +6,16 @@ from typing import Annotated
 
 import typer
 
-from charhost.cli.client import Request, error_lines, perform
-from charhost.cli.client_options import HERE, AsJson, Timeout, Url
+from charhost.cli.client import Request, error_lines, perform, query_of
+from charhost.cli.client_options import HERE, AsJson, Set, Timeout, Url
 from charhost.cli.output import left_out_lines, left_running_lines, moment, print_line, show_table
 from charhost.jsontext import Json
 
 
-def status(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
+def status(set_name: Set = None, url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
     """Show the current set of a running server, its last reload and error, its watcher and its sessions."""
     perform(
-        Request("/v1/characters/status", url, timeout),
+        Request("/v1/characters/status", url, timeout, query=query_of(set=set_name)),
         as_json=as_json,
         fits=lambda document: isinstance(document.get("serving"), dict),
         show=lambda document: show_table(("what", "now"), list(_rows(document))),
@@ -24,13 +24,13 @@ def status(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> N
 
 def history(
     limit: Annotated[int | None, typer.Option(min=1, help="The most reloads to list.")] = None,
+    set_name: Set = None,
     url: Url = HERE,
     timeout: Timeout = 30,
     as_json: AsJson = False,
 ) -> None:
     """List the reloads of a running server, the newest first, those that were refused too."""
-    query = None if limit is None else {"limit": str(limit)}
-    request = Request("/v1/characters/reloads", url, timeout, query=query)
+    request = Request("/v1/characters/reloads", url, timeout, query=query_of(limit=limit, set=set_name))
     perform(request, as_json=as_json, fits=_is_history, show=_show_history)
 
 

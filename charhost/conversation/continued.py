@@ -16,7 +16,7 @@ from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, 
 from charhost.conversation.turn_events import TurnEnded
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.weight import weigh
-from charhost.report import SessionPolicy
+from charhost.report import DEFAULT_SET, SessionPolicy
 
 # Of one place: its digest, and what finds it.
 _LEAST_BYTES = 512
@@ -50,6 +50,7 @@ class Continued:
     """
 
     instance: CharacterInstance | None = None
+    set: str = DEFAULT_SET
     is_busy: bool = False
     _hidden: dict[str, _Hidden] = field(default_factory=dict)
     _attached: dict[str, Attached] = field(default_factory=dict)
@@ -93,11 +94,15 @@ class Continued:
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """The client of a conversation: the owner of its key, the name of the character, and its own id, if it has one."""
+    """The client of a conversation: the owner of its key, the name of the character, and its own id, if it has one.
+
+    `set` is that of the character.
+    """
 
     owner: str
     character: str
     conversation_id: str = ""
+    set: str = field(default=DEFAULT_SET, repr=False)  # in the name of the character already
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +158,7 @@ class ContinuedConversations:
         is_answered = bool(items) and (not messages or items[-1] is not messages[-1])
         place = (digest, calls) if is_answered else (before, ())
         found = self._found(_key(client, *place))
-        conversation = Continued() if found is None or found.is_busy else found
+        conversation = Continued(set=client.set) if found is None or found.is_busy else found
         instance = conversation.instance = conversation.instance or make()
         conversation.is_busy = True
         claim = Claim(self, client, digest, calls, conversation, instance)
@@ -169,14 +174,17 @@ class ContinuedConversations:
             self._kept.popitem()
         self._memory.resize(int(self._kept.currsize))
 
-    def follow(self, policy: SessionPolicy, characters: CharacterSet) -> None:
-        """Apply a reload as to sessions: only those that stay on their version of the character keep its state."""
+    def follow(self, name: str, policy: SessionPolicy, characters: CharacterSet) -> None:
+        """Apply a reload of the set called *name* as to sessions.
+
+        Only those that stay on their version of the character keep its state.
+        """
         for kept in self._kept.values():
             conversation = kept.conversation
             if conversation is None:
                 continue
             instance = conversation.instance
-            if instance is None or policy == "keep":
+            if conversation.set != name or instance is None or policy == "keep":
                 continue
             if policy == "close" or characters.get(instance.character.name) is not instance.character:
                 conversation.instance = None

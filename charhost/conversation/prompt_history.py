@@ -1,5 +1,6 @@
 """The prompts that characters made, as text."""
 
+import os
 from collections import OrderedDict
 
 from charhost.character.character import Character
@@ -9,15 +10,18 @@ MOST_CHARACTERS = 16 << 20
 
 
 class PromptHistory:
-    """Keeps the first prompt that each version of a character made; the versions are known by generation."""
+    """Keeps the first prompt that each version of a character made; the versions are known by generation.
+
+    Characters of one name in two directories, which may belong to two sets, have nothing in common.
+    """
 
     def __init__(self) -> None:
-        self._by_name: OrderedDict[str, dict[int, str]] = OrderedDict()
+        self._by_name: OrderedDict[tuple[str, str], dict[int, str]] = OrderedDict()
         self._size = 0
 
     def record(self, character: Character, prompt: str) -> None:
-        versions = self._by_name.setdefault(character.name, {})
-        self._by_name.move_to_end(character.name)
+        versions = self._by_name.setdefault(_key(character), {})
+        self._by_name.move_to_end(_key(character))
         if character.generation not in versions:
             versions[character.generation] = prompt
             self._size += len(prompt)
@@ -27,9 +31,13 @@ class PromptHistory:
             _, dropped = self._by_name.popitem(last=False)
             self._size -= sum(map(len, dropped.values()))
 
-    def versions(self, name: str) -> list[int]:
+    def versions(self, character: Character) -> list[int]:
         """Return the generations with a prompt, the newest first."""
-        return sorted(self._by_name.get(name, ()), reverse=True)
+        return sorted(self._by_name.get(_key(character), ()), reverse=True)
 
-    def find(self, name: str, generation: int) -> str | None:
-        return self._by_name.get(name, {}).get(generation)
+    def find(self, character: Character, generation: int) -> str | None:
+        return self._by_name.get(_key(character), {}).get(generation)
+
+
+def _key(character: Character) -> tuple[str, str]:
+    return os.path.dirname(character.location), character.name

@@ -26,13 +26,13 @@ class AllowedPaths:
 
 
 class AllowedRoots:
-    """The directories below which a reload may read; that of the start may be read wherever it is.
+    """The directories below which a reload may read; *start*, if there is one, may be read wherever it is.
 
     Both the text of a path and the place it leads to have to lie below a root. Whether there is anything at a path
     that does not is never looked at, so the refusal cannot reveal it.
     """
 
-    def __init__(self, roots: Iterable[Path], start: Path) -> None:
+    def __init__(self, roots: Iterable[Path], start: Path | None) -> None:
         self._roots = tuple(os.path.normpath(root) for root in roots)
         self._start = str(start)
 

@@ -86,9 +86,12 @@ class Attempt:
         return generations.continued(self.build.characters, self.stored.disk if self.stored else read)
 
     def report(
-        self, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact, serving: Serving
+        self, name: str, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact, serving: Serving
     ) -> ReloadReport:
-        """Report the attempt; *swap* leads to the set it loaded, or from the current set to itself."""
+        """Report the attempt; *name* is that of the set.
+
+        *swap* leads to the characters it loaded, or from the current ones to themselves.
+        """
         request = self.order.request
         return ReloadReport(
             success=outcome in ("applied", "unchanged", "valid"),
@@ -99,6 +102,7 @@ class Attempt:
             load_duration=self.clock.total,
             message=message,
             reload_id=self.reload_id,
+            set=name,
             outcome=outcome,
             trigger=self.order.trigger,
             scope=request.scope,

@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
 from weakref import WeakSet
@@ -29,6 +29,29 @@ from charhost.text import display
 
 # Seconds that a restore waits for the disk, which it does not need.
 _DISK_DEADLINE = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class LoaderContext:
+    """The parts that the loaders of all character sets share; lives as long as the application."""
+
+    pool: WorkerPool = field(default_factory=WorkerPool)
+    unload_deadline: float = 5.0
+    metrics: CharacterMetrics = field(default_factory=CharacterMetrics)
+    spaces: WeakSet[ModuleSpace] = field(default_factory=WeakSet)
+
+    @cached_property
+    def unloading(self) -> Unloading:
+        return Unloading(self.pool, self.unload_deadline)
+
+    @property
+    def builds_alive(self) -> int:
+        return len(self.spaces)
+
+    async def collect_metrics(self, encode: Encode) -> tuple[bytes, int]:
+        """Return the encoded metrics of the characters, and how many of their collectors failed."""
+        return await self.metrics.collect(self.pool, encode)
+
 
 _Results = Mapping[str, Character | FileError | None]
 
@@ -65,36 +88,27 @@ EMPTY = Basis()
 
 
 class Loader:
-    """Reads directories and builds character sets, on threads of a pool; `latest` is the last snapshot that it took."""
+    """Reads directories and builds character sets, on threads of a pool; `latest` is the last snapshot that it took.
 
-    def __init__(self, settings: Settings, pool: WorkerPool) -> None:
-        self._pool = pool
+    With *trusts_start* the directory of the settings need not lie below an allowed root.
+    """
+
+    def __init__(self, settings: Settings, context: LoaderContext, *, trusts_start: bool = True) -> None:
+        self._context = context
+        self._pool = context.pool
         self._settings = settings
         self._sandbox = Sandbox(settings)
         self._limits = Limits.of(settings)
-        self._roots = AllowedRoots(settings.roots, settings.directory) if settings.roots else None
+        start = settings.directory if trusts_start else None
+        self._roots = AllowedRoots(settings.roots, start) if settings.roots else None
         self.latest: Snapshot | None = None
         self._failures: dict[tuple[Path, str, str | None], FileError] = {}
-        self._spaces: WeakSet[ModuleSpace] = WeakSet()
         self._garbage = Garbage()
-        self._metrics = CharacterMetrics()
-        self._unloading = Unloading(pool, settings.file_deadline)
-
-    @property
-    def builds_alive(self) -> int:
-        return len(self._spaces)
-
-    async def collect_metrics(self, encode: Encode) -> tuple[bytes, int]:
-        """Return the encoded metrics of the characters, and how many of their collectors failed."""
-        return await self._metrics.collect(self._pool, encode)
+        self._unloading = context.unloading
 
     @property
     def left_running(self) -> tuple[LeftRunning, ...]:
         return self._unloading.left_running
-
-    async def unload(self, deadline: float) -> None:
-        """Have every version of a character unload, for at most *deadline* seconds."""
-        await self._unloading.close(deadline)
 
     async def close(self) -> None:
         await self._sandbox.close()
@@ -177,8 +191,8 @@ class Loader:
         return self._failures.get((snapshot.directory, path, prints.get(path)))
 
     def _open_space(self, snapshot: Snapshot, modules: int) -> ModuleSpace:
-        space = ModuleSpace(snapshot, self._metrics)
-        self._spaces.add(space)
+        space = ModuleSpace(snapshot, self._context.metrics)
+        self._context.spaces.add(space)
         self._garbage.expect(space, modules, len(snapshot.files))
         return space
 

@@ -4,25 +4,42 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 from charhost.character.character import CharacterSet
-from charhost.character.worker_pool import WorkerPool
-from charhost.errors import LoadTimeout, NotAttempted, ReloadCode, ReloadFailed, ReloadRejected, RevisionMismatch
-from charhost.loading.character_metrics import Encode
+from charhost.errors import (
+    LoadTimeout,
+    NotAttempted,
+    ReloadCode,
+    ReloadFailed,
+    ReloadRefused,
+    ReloadRejected,
+    RevisionMismatch,
+)
 from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.attempt import Attempt, FromHistory, Order, Source
-from charhost.reload.loader import Loader
+from charhost.reload.loader import Loader, LoaderContext
 from charhost.reload.messages import count, why_refused, write_log
-from charhost.reload.queue import ReloadQueue
+from charhost.reload.queue import ReloadQueue, stopping
 from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations, MemoryStore, Store
 from charhost.reload.swap import NoSessions, OpenSessions, Swap
-from charhost.report import LeftOut, LeftRunning, Outcome, ReloadReport, Serving, SessionImpact, Trigger
+from charhost.report import (
+    DEFAULT_SET,
+    LeftOut,
+    LeftRunning,
+    Outcome,
+    ReloadReport,
+    Serving,
+    SessionImpact,
+    SessionPolicy,
+    Trigger,
+)
 from charhost.settings import Settings
 
 log = logging.getLogger("charhost.reload")
@@ -31,7 +48,9 @@ _DEFAULTS = ReloadRequest()
 
 
 class CharacterManager:
-    """Owns the current character set, which only it assigns. Lives as long as the application.
+    """Owns the current characters of one set, which only it assigns; *name* is that of the set.
+
+    `start_directory` is the one that "default" means; with *trusts_start* it need not lie below an allowed root.
 
     Everything in a reload that can fail happens before the set is replaced, so there is nothing to undo.
     `applied` is the disk as it was when the current set was last equal to it, or was restored; None if a restore could
@@ -44,15 +63,20 @@ class CharacterManager:
         settings: Settings,
         metrics: Metrics,
         sessions: OpenSessions | None = None,
-        pool: WorkerPool | None = None,
+        context: LoaderContext | None = None,
         store: Store | None = None,
+        name: str = DEFAULT_SET,
+        *,
+        trusts_start: bool = True,
     ) -> None:
+        self.name = name
+        self.start_directory = settings.directory
         self._settings = settings
         self._metrics = metrics
         self._sessions = NoSessions() if sessions is None else sessions
         self._generations = Generations(MemoryStore() if store is None else store, metrics)
-        pool = pool or WorkerPool()
-        self._loader = Loader(settings, pool)
+        context = context or LoaderContext(unload_deadline=settings.file_deadline)
+        self._loader = Loader(settings, context, trusts_start=trusts_start)
         self._current = CharacterSet(str(settings.directory))
         self.applied: Snapshot | None = None
         self.is_restored = False
@@ -62,8 +86,8 @@ class CharacterManager:
         self._queue = ReloadQueue(self._run)
         self._listeners: list[Callable[[ReloadReport], None]] = []
         self._begun_listeners: list[Callable[[Attempt], None]] = []
-        metrics.builds_alive.set_function(lambda: self._loader.builds_alive)
-        metrics.threads_stuck.set_function(lambda: pool.stuck)
+        metrics.builds_alive.set_function(lambda: context.builds_alive)
+        metrics.threads_stuck.set_function(lambda: context.pool.stuck)
 
     @property
     def current(self) -> CharacterSet:
@@ -98,17 +122,18 @@ class CharacterManager:
     def store(self) -> Store:
         return self._generations.store
 
-    async def collect_metrics(self, encode: Encode) -> bytes:
-        """Return the metrics of the characters, as text; a collector that fails is left out and counted."""
-        text, failed = await self._loader.collect_metrics(encode)
-        self._metrics.character_metric_errors.inc(failed)
-        return text
-
     def listen(self, listener: Callable[[ReloadReport], None], begun: Callable[[Attempt], None] | None = None) -> None:
         """Call *listener* with the report of every reload, whatever its outcome, and *begun* when one begins."""
         self._listeners.append(listener)
         if begun is not None:
             self._begun_listeners.append(begun)
+
+    def ignore(self, listener: Callable[[ReloadReport], None]) -> None:
+        self._listeners.remove(listener)
+
+    async def recover(self) -> None:
+        """Look up the last set of the run before, so that generations are numbered from there on."""
+        await self._generations.recover()
 
     async def start(self) -> ReloadReport:
         """Load the first set: that of the start directory or, with `resume_set`, the last set of the run before.
@@ -116,7 +141,7 @@ class CharacterManager:
         The last set is restored from its stored bytes, unless its directory has changed since and can be loaded.
         Raises the same as `reload_characters`.
         """
-        await self._generations.recover()
+        await self.recover()
         former = self._generations.former
         if former is not None and self._settings.resume_set:
             try:
@@ -145,14 +170,21 @@ class CharacterManager:
         """Read the current directory from the disk; raises `DirectoryError` and `LoadTimeout`."""
         return await self._loader.snapshot(Path(self._current.directory), trust_stats=trust_stats)
 
-    async def close(self, deadline: float) -> None:
-        """Start no further reload, and wait for the running one for at most *deadline* seconds."""
-        await self._queue.close(deadline)
-        await self._loader.close()
+    def end_sessions(self, policy: SessionPolicy | None = None, drain: float | None = None) -> SessionImpact:
+        """Start to close the sessions of the set, which was removed, by *policy*; None: that of the settings."""
+        request = ReloadRequest(sessions=policy, drain_seconds=drain)
+        swap = replace(self._swap_to(CharacterSet(self._current.directory), request), removes=True)
+        impact = self._sessions.impact(swap)
+        self._sessions.follow(swap)
+        return impact
 
-    async def unload(self, deadline: float) -> None:
-        """Call `on_unload` of every character for the last time, for at most *deadline* seconds."""
-        await self._loader.unload(deadline)
+    async def close(self, deadline: float, refusal: Callable[[], ReloadRefused] = stopping) -> None:
+        """Start no further reload, and wait for the running one for at most *deadline* seconds.
+
+        The others raise *refusal*.
+        """
+        await self._queue.close(deadline, refusal)
+        await self._loader.close()
 
     async def _resume(self, former: StoredSet) -> ReloadReport:
         if former.directory != str(self._settings.directory):
@@ -190,7 +222,7 @@ class CharacterManager:
 
     def _resolve(self, directory: str | None) -> str:
         if directory == "default":
-            return str(self._settings.directory)
+            return str(self.start_directory)
         return directory or self._current.directory
 
     async def _conclude(self, attempt: Attempt, characters: CharacterSet) -> ReloadReport:
@@ -218,7 +250,7 @@ class CharacterManager:
         self.is_restored = attempt.stored is not None
         for character in swap.after.values():
             character.modules.take()
-        if attempt.build.space is not None:
+        if attempt.build.space is not None and self.name == DEFAULT_SET:  # a computed import cannot name another
             self._published = attempt.build.space
             self._published.publish()
         try:
@@ -252,12 +284,12 @@ class CharacterManager:
 
     def _swap_to(self, characters: CharacterSet, request: ReloadRequest) -> Swap:
         drain = self._settings.drain if request.drain_seconds is None else request.drain_seconds
-        return Swap(self._current, characters, request.sessions or self._settings.sessions, drain)
+        return Swap(self._current, characters, request.sessions or self._settings.sessions, drain, self.name)
 
     async def _finish(
         self, attempt: Attempt, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact
     ) -> ReloadReport:
-        report = attempt.report(outcome, message, swap, impact, self.serving)
+        report = attempt.report(self.name, outcome, message, swap, impact, self.serving)
         # Under `keep` a failed file means that an old version still serves: the operator has to know.
         is_healthy = report.success and not (attempt.order.request.on_error == "keep" and report.errors)
         self._metrics.record(report, attempt.build.executed, is_healthy)

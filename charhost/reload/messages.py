@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 
 from charhost.errors import DirectoryError, IsolatedLoadFailed, LoadTimeout, ReloadCode, ThreadsExhausted
-from charhost.report import Changes, ReloadReport
+from charhost.report import DEFAULT_SET, Changes, ReloadReport
 from charhost.text import Lines, one_line
 
 log = logging.getLogger("charhost.reload")
@@ -50,8 +50,9 @@ def write_log(report: ReloadReport) -> None:
         log.warning("character file not loaded: %s%s", error, Lines(f"\n{error.traceback}" if error.traceback else ""))
     log.log(
         logging.INFO if report.success else logging.ERROR,
-        "character reload %s (%s, %s): %s; %d of %d files failed; %s; "
+        "character reload%s %s (%s, %s): %s; %d of %d files failed; %s; "
         "%d of %d sessions notified; generation %d, %.3f s",
+        "" if report.set == DEFAULT_SET else f" of {report.set}",
         report.outcome,
         report.trigger,
         report.sessions.policy,

@@ -5,11 +5,15 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from charhost.errors import CharhostError, Stopping
+from charhost.errors import CharhostError, ReloadRefused, Stopping
 from charhost.reload.attempt import Attempt, Order
 from charhost.report import ReloadReport
 
 log = logging.getLogger("charhost.reload")
+
+
+def stopping() -> Stopping:
+    return Stopping("The server is shutting down.")
 
 
 class ReloadQueue:
@@ -21,7 +25,7 @@ class ReloadQueue:
         self._tasks: set[asyncio.Task[ReloadReport]] = set()
         self._last: tuple[Order, asyncio.Task[ReloadReport]] | None = None
         self.running: Attempt | None = None
-        self._closing = False
+        self._refusal: Callable[[], ReloadRefused] | None = None
 
     def add(self, order: Order) -> asyncio.Task[ReloadReport]:
         """Return the task that runs *order*, perhaps one that waits with an equal order."""
@@ -35,8 +39,9 @@ class ReloadQueue:
         self._last = order, task
         return task
 
-    async def close(self, deadline: float) -> None:
-        self._closing = True
+    async def close(self, deadline: float, refusal: Callable[[], ReloadRefused]) -> None:
+        """Raise *refusal* in all reloads but the running one, and in that one too after *deadline* seconds."""
+        self._refusal = refusal
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=deadline)
             for task in late:
@@ -48,13 +53,13 @@ class ReloadQueue:
             async with self._turn:
                 if self._last is not None and self._last[1] is asyncio.current_task():
                     self._last = None
-                if self._closing:
-                    raise Stopping("The server is shutting down.")
+                if self._refusal is not None:
+                    raise self._refusal()
                 attempt.clock.lap("queue")
                 self.running = attempt
                 return await self._run(attempt)
         except asyncio.CancelledError:  # by `close`, at its deadline; a caller that waits still gets a response
-            raise Stopping("The server is shutting down.") from None
+            raise (self._refusal or stopping)() from None
         finally:
             if self.running is attempt:
                 self.running = None

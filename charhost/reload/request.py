@@ -10,6 +10,7 @@ from charhost.report import Frozen, OnError, Scope, SessionPolicy
 
 # The same as `_absolute`, for the JSON schema.
 _ABSOLUTE = r"^(default|/[^\u0000]*)$"
+_PATH = r"^/[^\u0000]*$"
 
 
 def _absolute(directory: str) -> str:
@@ -18,6 +19,12 @@ def _absolute(directory: str) -> str:
     if directory != "default" and not os.path.isabs(directory):
         raise ValueError('expected an absolute path or "default"')
     return directory
+
+
+def _path(directory: str) -> str:
+    if directory == "default":
+        raise ValueError("expected an absolute path")
+    return _absolute(directory)
 
 
 Policy = Annotated[
@@ -34,9 +41,13 @@ Drain = Annotated[
 Reason = Annotated[str | None, Field(max_length=1000, description="A note for the history, up to 1,000 characters.")]
 
 
-class ReloadRequest(Frozen):
-    """Replace the character set by that of a directory."""
+Set = Annotated[str | None, Field(description="The name of the character set; null: `default`.")]
 
+
+class ReloadRequest(Frozen):
+    """Replace the characters of a set by those of a directory."""
+
+    set: Set = None
     directory: Annotated[str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": _ABSOLUTE})] | None = (
         Field(default=None, description='An absolute path, or "default"; null: the current directory.')
     )
@@ -66,9 +77,21 @@ class ReloadRequest(Frozen):
     reason: Reason = None
 
 
+class SetRequest(Frozen):
+    """Add a character set, or give it another directory."""
+
+    directory: Annotated[str, AfterValidator(_path), Field(json_schema_extra={"pattern": _PATH})] = Field(
+        description="An absolute path, which is also what `default` means in a reload of the set."
+    )
+    watch: bool | None = Field(
+        default=None, description="Reload it when a file changes; null: the server's setting, `--watch`."
+    )
+
+
 class RollbackRequest(Frozen):
     """Restore the characters of an earlier generation."""
 
+    set: Set = None
     generation: Annotated[int, Field(ge=0, strict=True), BeforeValidator(integer)] | None = Field(
         default=None, description="The generation to restore; null: the one before the current."
     )

@@ -5,17 +5,22 @@ from pathlib import Path
 from typing import Protocol
 
 from charhost.character.character import Character, CharacterSet
-from charhost.report import Changes, SessionImpact, SessionPolicy
+from charhost.report import DEFAULT_SET, Changes, SessionImpact, SessionPolicy
 
 
 @dataclass(frozen=True, eq=False)
 class Swap:
-    """One set replaces another; `policy` and `drain` apply to the open sessions."""
+    """The characters of one set are replaced; `policy` and `drain` apply to its open sessions.
+
+    With `removes` the set itself is removed.
+    """
 
     before: CharacterSet
     after: CharacterSet
     policy: SessionPolicy
     drain: float = 0
+    set: str = DEFAULT_SET
+    removes: bool = False
 
     def affects(self, character: Character) -> bool:
         """Return whether the new set lacks an equal of *character*."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from charhost.conversation.items import Item
+from charhost.report import DEFAULT_SET
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,3 +23,4 @@ class SavedSession:
     conversation_id: str
     items: tuple[Item, ...] = field(repr=False)
     weight: int = 0  # in bytes
+    set: str = DEFAULT_SET

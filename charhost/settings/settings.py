@@ -17,6 +17,7 @@ from charhost.settings.values import (
     Habits,
     Hosts,
     HttpUrl,
+    NamedDirectories,
     Origins,
     Patterns,
     Roots,
@@ -66,6 +67,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="CHARHOST_", frozen=True, extra="forbid", env_ignore_empty=True)
 
     directory: AbsolutePath = Field(default_factory=default_directory, description="The first character directory.")
+    set: NamedDirectories = Field(
+        (), description="More character sets beside that of --directory, each as NAME=DIRECTORY, separated by commas."
+    )
     exclude: Patterns = Field(
         (),
         description="Files and folders of the directory to leave out: patterns as in .gitignore, separated by commas.",
@@ -193,6 +197,11 @@ class Settings(BaseSettings):
             values[name.removesuffix("_file")] = key_in(Path(values[name]), name)
         # A line break behind a key, as files of other systems have it, belongs to no header.
         return values | {name: values[name].strip() for name in _KEYS if isinstance(values.get(name), str)}
+
+    @property
+    def sets(self) -> dict[str, Path]:
+        """The directories of the sets beside the default one, by name."""
+        return {name: Path(directory) for name, _, directory in (one.partition("=") for one in self.set)}
 
     @property
     def roots(self) -> tuple[Path, ...]:

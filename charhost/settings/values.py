@@ -13,6 +13,7 @@ from pathspec import GitIgnoreSpec
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
+from charhost.report import DEFAULT_SET, SET_NAME
 from charhost.settings.habit import Habit
 
 # As browsers send them; desktop applications have schemes of their own, some with another name at every start.
@@ -98,6 +99,25 @@ def _patterns(patterns: tuple[str, ...]) -> tuple[str, ...]:
     return patterns
 
 
+def _entries(text: str | Sequence[str]) -> list[str]:
+    texts = [text] if isinstance(text, str) else text
+    # A directory may have a comma in its name, if no set's name follows it.
+    return [entry.strip() for part in texts for entry in re.split(rf",(?=\s*{SET_NAME}=)", part) if entry.strip()]
+
+
+def _named_directories(entries: tuple[str, ...]) -> tuple[str, ...]:
+    found: dict[str, Path] = {}
+    for entry in entries:
+        name, equals, directory = entry.partition("=")
+        if not (equals and directory and re.fullmatch(SET_NAME, name)):
+            raise ValueError(f"expected NAME=DIRECTORY, such as gaming=/srv/games, with a name of {SET_NAME}")
+        if name == DEFAULT_SET or name in found:
+            why = "the set of --directory" if name == DEFAULT_SET else "named twice"
+            raise ValueError(f"the set {name} is {why}: give this one another name")
+        found[name] = _absolute(Path(directory))
+    return tuple(f"{name}={directory}" for name, directory in found.items())
+
+
 def _absolute(path: Path) -> Path:
     try:
         return path.expanduser().absolute()
@@ -110,5 +130,6 @@ Hosts = Annotated[str, AfterValidator(_hosts)]
 Habits = Annotated[str, AfterValidator(_habits)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Origins = Annotated[str, AfterValidator(_origins)]
+NamedDirectories = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_entries), AfterValidator(_named_directories)]
 Patterns = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_patterns)]
 Roots = Annotated[str, AfterValidator(_roots)]

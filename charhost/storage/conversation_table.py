@@ -15,9 +15,11 @@ from charhost.storage.connection import Row, Statements
 from charhost.storage.database import Database
 
 _SAVE = """
-    INSERT INTO conversations (id, saved, character, owner, dialect, config, conversation) VALUES (?, ?, ?, ?, ?, ?, ?)
+    INSERT INTO conversations (id, saved, character, owner, dialect, config, conversation, set_name)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?)
     ON CONFLICT (id) DO UPDATE SET saved = excluded.saved, character = excluded.character, owner = excluded.owner,
-        dialect = excluded.dialect, config = excluded.config, conversation = excluded.conversation"""
+        dialect = excluded.dialect, config = excluded.config, conversation = excluded.conversation,
+        set_name = excluded.set_name"""
 
 _KINDS: dict[str, Any] = {kind.__name__: kind for kind in (*get_args(Item), *get_args(Part))}
 
@@ -78,17 +80,17 @@ class ConversationTable:
         return kept | new
 
     def _read(self, statements: Statements, session: str) -> SavedSession | None:
-        query = "SELECT character, owner, dialect, config, conversation FROM conversations WHERE id = ?"
+        query = "SELECT character, owner, dialect, config, conversation, set_name FROM conversations WHERE id = ?"
         found = statements.rows(query, session)
         if not found:
             return None
         rows = statements.rows("SELECT position, item FROM items WHERE session = ? ORDER BY position", session)
         written = self._written[session] = {place: item_of(text) for place, text in rows}
-        character, owner, dialect, text, conversation = found[0]
+        character, owner, dialect, text, conversation, set_name = found[0]
         config = None if text is None else jsontext.bounded(text)
-        items = tuple(written.values())
+        items, weight = tuple(written.values()), weigh(config, tuple(written.values()))
         return SavedSession(
-            session, character, owner, dialect, config, conversation, items, weight=weigh(config, items)
+            session, character, owner, dialect, config, conversation, items, weight=weight, set=set_name
         )
 
 
@@ -129,4 +131,4 @@ def _kept(written: Places, items: Sequence[Item]) -> Places:
 
 def _row(saved: SavedSession, moment: float) -> Row:
     config = None if saved.config is None else jsontext.encoded(saved.config).decode()
-    return saved.id, moment, saved.character, saved.owner, saved.dialect, config, saved.conversation_id
+    return saved.id, moment, saved.character, saved.owner, saved.dialect, config, saved.conversation_id, saved.set

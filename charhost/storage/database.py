@@ -11,7 +11,7 @@ from charhost.errors import StateError
 from charhost.loading.directory_walk import identity
 from charhost.storage.connection import Connection, Job, Result, Statements
 from charhost.storage.integrity import HANDOVER, MAGIC, check, unusable
-from charhost.storage.schema import SCHEMA, VERSION
+from charhost.storage.schema import SCHEMA, UPGRADE, VERSION
 
 log = logging.getLogger("charhost.state")
 
@@ -104,6 +104,9 @@ def _create(statements: Statements) -> None:
     ((tables,),) = statements.rows("SELECT count(*) FROM sqlite_schema")
     if not tables:
         for statement in (*SCHEMA, f"PRAGMA application_id = {MAGIC}"):
+            statements.run(statement)
+    elif statements.rows("PRAGMA user_version")[0][0] < VERSION:
+        for statement in UPGRADE:
             statements.run(statement)
     statements.run(f"PRAGMA user_version = {VERSION}")
 

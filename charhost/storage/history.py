@@ -1,4 +1,4 @@
-"""The history in the state file: reports of reloads, and the sets that served."""
+"""The history of a set in the state file: reports of reloads, and the characters that served."""
 
 import os
 from pathlib import Path
@@ -29,13 +29,14 @@ _COLLECT = (
 
 
 class ReloadHistoryTable:
-    """A `Store` on the disk: each content of a file once, each snapshot as its changes.
+    """A `Store` on the disk for the set called *name*: each content of a file once, each snapshot as its changes.
 
     A method that has returned has written. Snapshots that are in memory are not read again.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, name: str) -> None:
         self._database = database
+        self._name = name
         self._numbers: WeakKeyDictionary[Snapshot, int] = WeakKeyDictionary()
         self._alive: WeakValueDictionary[int, Snapshot] = WeakValueDictionary()
 
@@ -44,26 +45,29 @@ class ReloadHistoryTable:
         text = jsontext.encoded(report).decode()
 
         def job(statements: Statements) -> Numbers:
-            insert = "INSERT INTO attempts (reload_id, report) VALUES (?, ?)"
-            number = statements.insert(insert, report.reload_id, text)
-            statements.run("DELETE FROM attempts WHERE number <= ?", number - MOST_ATTEMPTS)
+            insert = "INSERT INTO attempts (reload_id, report, name) VALUES (?, ?, ?)"
+            statements.insert(insert, report.reload_id, text, self._name)
+            kept = "SELECT number FROM attempts WHERE name = ?1 ORDER BY number DESC LIMIT ?2"
+            statements.run(
+                f"DELETE FROM attempts WHERE name = ?1 AND number NOT IN ({kept})", self._name, MOST_ATTEMPTS
+            )
             return {} if applied is None else self._add(statements, applied)
 
         await self._database.write(job, self._remember)
 
     async def attempts(self, limit: int) -> tuple[ReloadReport, ...]:
-        query = "SELECT report FROM attempts ORDER BY number DESC LIMIT ?"
-        rows = await self._database.read(lambda statements: statements.rows(query, limit))
+        query = "SELECT report FROM attempts WHERE name = ? ORDER BY number DESC LIMIT ?"
+        rows = await self._database.read(lambda statements: statements.rows(query, self._name, limit))
         return tuple(ReloadReport.model_validate_json(text) for (text,) in rows)
 
     async def attempt(self, reload_id: str) -> ReloadReport | None:
-        query = "SELECT report FROM attempts WHERE reload_id = ?"
-        rows = await self._database.read(lambda statements: statements.rows(query, reload_id))
+        query = "SELECT report FROM attempts WHERE name = ? AND reload_id = ?"
+        rows = await self._database.read(lambda statements: statements.rows(query, self._name, reload_id))
         return ReloadReport.model_validate_json(rows[0][0]) if rows else None
 
     async def generations(self) -> tuple[int, ...]:
-        query = "SELECT generation FROM sets ORDER BY generation DESC"
-        rows = await self._database.read(lambda statements: statements.rows(query))
+        query = "SELECT generation FROM sets WHERE name = ? ORDER BY generation DESC"
+        rows = await self._database.read(lambda statements: statements.rows(query, self._name))
         return tuple(generation for (generation,) in rows)
 
     async def stored(self, generation: int) -> StoredSet | None:
@@ -74,19 +78,27 @@ class ReloadHistoryTable:
         snapshots = dict.fromkeys(member.snapshot for member in applied.members)
         numbers = {snapshot: self._number(statements, snapshot) for snapshot in snapshots}
         members = [
-            (applied.generation, position, numbers[member.snapshot], os.fsencode(member.path), member.fingerprint)
+            (
+                self._name,
+                applied.generation,
+                position,
+                numbers[member.snapshot],
+                os.fsencode(member.path),
+                member.fingerprint,
+            )
             for position, member in enumerate(applied.members)
         ]
         # One that goes on after a restart has its number already.
-        dropped = statements.run("DELETE FROM sets WHERE generation = ?", applied.generation)
-        row = (applied.generation, os.fsencode(applied.directory), applied.revision, applied.disk)
-        statements.run("INSERT INTO sets VALUES (?, ?, ?, ?)", *row)
-        statements.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?)", members)
-        kept = "SELECT generation FROM sets ORDER BY generation DESC LIMIT ?"
-        dropped += statements.run(f"DELETE FROM sets WHERE generation NOT IN ({kept})", MOST_SETS)
+        dropped = statements.run("DELETE FROM sets WHERE name = ? AND generation = ?", self._name, applied.generation)
+        row = (self._name, applied.generation, os.fsencode(applied.directory), applied.revision, applied.disk)
+        statements.run("INSERT INTO sets VALUES (?, ?, ?, ?, ?)", *row)
+        statements.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?, ?)", members)
+        kept = "SELECT generation FROM sets WHERE name = ?1 ORDER BY generation DESC LIMIT ?2"
+        dropped += statements.run(
+            f"DELETE FROM sets WHERE name = ?1 AND generation NOT IN ({kept})", self._name, MOST_SETS
+        )
         if dropped:
-            for statement in _COLLECT:
-                statements.run(statement)
+            collect(statements)
         return numbers
 
     def _number(self, statements: Statements, snapshot: Snapshot) -> int:
@@ -102,12 +114,13 @@ class ReloadHistoryTable:
             self._alive[number] = snapshot
 
     def _find(self, statements: Statements, generation: int) -> StoredSet | None:
-        found = statements.rows("SELECT directory, revision, disk FROM sets WHERE generation = ?", generation)
+        query = "SELECT directory, revision, disk FROM sets WHERE name = ? AND generation = ?"
+        found = statements.rows(query, self._name, generation)
         if not found:
             return None
         directory, revision, disk = found[0]
-        query = "SELECT snapshot, path, fingerprint FROM members WHERE generation = ? ORDER BY position"
-        rows = statements.rows(query, generation)
+        query = "SELECT snapshot, path, fingerprint FROM members WHERE name = ? AND generation = ? ORDER BY position"
+        rows = statements.rows(query, self._name, generation)
         snapshots = {number: self._read(statements, number) for number in {number for number, _, _ in rows}}
         members = tuple(Member(snapshots[number], os.fsdecode(path), mark) for number, path, mark in rows)
         return StoredSet(generation, os.fsdecode(directory), revision, members, disk)
@@ -124,6 +137,12 @@ class ReloadHistoryTable:
         snapshot = Snapshot(Path(os.fsdecode(path)), by_path, taken=taken, place=os.fsdecode(place))
         self._remember({snapshot: number})
         return snapshot
+
+
+def collect(statements: Statements) -> None:
+    """Drop the snapshots and contents that no set has any more."""
+    for statement in _COLLECT:
+        statements.run(statement)
 
 
 def _write(statements: Statements, snapshot: Snapshot) -> int:

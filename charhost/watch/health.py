@@ -8,6 +8,7 @@ from pydantic import BaseModel, Field
 
 from charhost.fault_log import INTERVAL
 from charhost.metrics import Metrics
+from charhost.report import DEFAULT_SET
 
 log = logging.getLogger("charhost.watch")
 
@@ -29,7 +30,8 @@ class WatcherStatus(BaseModel, extra="forbid"):
 class WatcherHealth:
     """Owns the status of the watcher, and reports its changes to the metrics and the log."""
 
-    def __init__(self, metrics: Metrics, poll: bool) -> None:
+    def __init__(self, metrics: Metrics, poll: bool, name: str = DEFAULT_SET) -> None:
+        self._name = name  # that of the set
         mode: Literal["events", "poll"] = "poll" if poll else "events"
         self.status = WatcherStatus(up=False, mode=mode, last_event=None, last_comparison=None, held=False, restarts=0)
         self._metrics = metrics
@@ -43,14 +45,14 @@ class WatcherHealth:
 
     def up(self, directory: str) -> None:
         self.status.up = True
-        self._metrics.watcher_up.set(1)
+        self._metrics.gauge("watcher_up", self._name, 1)
         if not self._is_announced:
             log.info("watching the character directory %s", directory)
             self._is_announced = True
 
     def down(self, why: str) -> None:
         self.status.up = False
-        self._metrics.watcher_up.set(0)
+        self._metrics.gauge("watcher_up", self._name, 0)
         # A file name that ends events does so again and again.
         if why != self._warning or time.monotonic() - self._warned > INTERVAL:
             log.warning("not watching the character directory: %s", why)
@@ -59,12 +61,12 @@ class WatcherHealth:
 
     def restart(self, why: str) -> None:
         self.status.restarts += 1
-        self._metrics.watcher_restarts.inc()
+        self._metrics.restarted_watcher(self._name)
         self.down(why)
 
     def hold(self, is_held: bool) -> None:
         self.status.held = is_held
-        self._metrics.watcher_held.set(is_held)
+        self._metrics.gauge("watcher_held", self._name, is_held)
 
     def poll(self, why: str) -> None:
         log.warning("polling the character directory for changes: %s", why)

@@ -45,19 +45,18 @@ _REQUEST = ReloadRequest(scope="changed", on_error="keep")
 
 
 class Watcher:
-    """Keeps the set equal to its directory, also after a reload of another one. Lives as long as the application."""
+    """Keeps one set equal to its directory, also after a reload of another one."""
 
     def __init__(self, manager: CharacterManager, settings: Settings, metrics: Metrics) -> None:
         self._manager = manager
         self._settings = settings
         self._metrics = metrics
-        self._health = WatcherHealth(metrics, settings.watch_poll)
+        self._health = WatcherHealth(metrics, settings.watch_poll, manager.name)
         self._pool = WorkerPool()
         self._hint = asyncio.Event()
-        self._tried = manager.applied
+        self._tried: Snapshot | None = None
         self._next_complete = time.monotonic() + settings.watch_interval
         self._failure: _EventsEnded | None = None
-        manager.listen(self._note)
 
     @property
     def status(self) -> WatcherStatus:
@@ -71,6 +70,14 @@ class Watcher:
 
     async def run(self) -> None:
         """Watch until cancelled; a crash is logged and counted, and watching begins again."""
+        self._take_current()
+        self._manager.listen(self._note)
+        try:
+            await self._run()
+        finally:
+            self._manager.ignore(self._note)
+
+    async def _run(self) -> None:
         pause = _SHORTEST_PAUSE
         while True:
             started = time.monotonic()
@@ -172,7 +179,7 @@ class Watcher:
             if drifted:
                 result = "drift"
                 self._health.drift()
-        self._metrics.watcher_reconciles.labels(result).inc()
+        self._metrics.reconciled(self._manager.name, result)
 
     async def _still(self, complete: bool) -> Snapshot:
         """Read the directory once it is no longer being written; unless *complete*, rely on the files' stats."""
@@ -211,9 +218,12 @@ class Watcher:
     def _note(self, report: ReloadReport) -> None:
         """Take note of a reload that another caller applied, perhaps of these files, perhaps of another directory."""
         if report.trigger != "watch" and report.outcome in ("applied", "unchanged") and not report.dry_run:
-            self._tried = self._manager.applied
-            self._health.hold(self._manager.is_restored)
-            self._hint.set()
+            self._take_current()
+
+    def _take_current(self) -> None:
+        self._tried = self._manager.applied
+        self._health.hold(self._manager.is_restored)
+        self._hint.set()
 
 
 class _EventsEnded(Exception):

@@ -18,22 +18,21 @@ from charhost.character.character import CharacterSet
 from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.continued import ContinuedConversations
 from charhost.conversation.conversation import Conversations
-from charhost.errors import ReloadRejected, SettingsError
+from charhost.errors import SettingsError
 from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.provider import UpstreamModels
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.machine import available_memory
 from charhost.metrics import Metrics
-from charhost.reload.manager import CharacterManager
-from charhost.reload.store import MemoryStore, Store
-from charhost.report import ReloadReport
+from charhost.reload.set_records import MemoryRecords, SetRecords
+from charhost.report import DEFAULT_SET, ReloadReport
 from charhost.resume.archive import ArchiveWriter, SessionWriter
 from charhost.resume.disconnected import DisconnectedSessions
+from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from charhost.text import display
-from charhost.watch.watcher import Watcher
-from charhost.web import catalog, inspection, monitoring, reload
+from charhost.web import catalog, inspection, monitoring, reload, sets
 from charhost.web.completions.handler import completions
 from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
 from charhost.web.docs.manual import Manual
@@ -51,7 +50,6 @@ from charhost.web.keys import (
     FEED,
     FIGURES,
     GATE,
-    MANAGER,
     MANUAL,
     METRICS,
     MODEL_OPTIONS,
@@ -60,9 +58,9 @@ from charhost.web.keys import (
     RESPONSES,
     SESSION_WRITER,
     SESSIONS,
+    SETS,
     SETTINGS,
     STARTED,
-    WATCHER,
 )
 from charhost.web.malformed import hide_malformed_requests
 from charhost.web.middleware import errors_to_json, with_authority, with_memory
@@ -104,6 +102,9 @@ _ROUTES = (
     web.post("/v1/characters/{name:.+}/tools/{tool:[^/]+}", inspection.call_tool),
     # Not the paths of POST: a GET of them is refused as such, whatever characters are called.
     web.get("/v1/characters/{name:(?!(?:reload|rollback|watch/resume)$).+}", catalog.character),
+    web.get("/v1/sets", sets.sets),
+    web.put("/v1/sets/{name}", sets.put_set),
+    web.delete("/v1/sets/{name}", sets.delete_set),
     web.get("/v1/voices", catalog.voices),
     web.get("/v1/health", monitoring.health),
     web.get("/v1/models", catalog.models),
@@ -139,11 +140,11 @@ def create_app(settings: Settings | None = None) -> web.Application:
     budget = app[BUDGET] = MemoryBudget(settings.memory_budget or available_memory() // _SHARE, app[METRICS])
     app[GATE] = Gate(settings, app[METRICS], budget)
     app[SESSION_WRITER] = SessionWriter()
-    store: Store = MemoryStore()
+    records: SetRecords = MemoryRecords()
     if settings.state:
         state = StateFile(settings.state)
         app[SESSION_WRITER] = ArchiveWriter(state.conversations, app[METRICS])
-        store = state.history
+        records = state.sets
         app.cleanup_ctx.append(partial(_state, state))
     app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER], budget)
     app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
@@ -155,9 +156,8 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl, budget)
     app[MODEL_OPTIONS] = ModelOptions(settings.llm_pass or "")
     app[RESPONSES] = Responses(settings.resume_ttl, budget)
-    app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, store)
-    app[MANAGER].listen(partial(_continue, app))
-    app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
+    app[SETS] = CharacterSets(settings, app[METRICS], app[SESSIONS], pool, records)
+    app[SETS].listen(partial(_continue, app))
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(publishing)
     app.cleanup_ctx.append(_first_load)
@@ -208,8 +208,8 @@ def serve(settings: Settings) -> None:
 async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
     await state.open()
     await app[DISCONNECTED].recover()
-    sets = len(await state.history.generations())
-    log.info("state file: %d earlier character sets, %d conversations", sets, len(app[DISCONNECTED]))
+    kept = len(await state.sets.history(DEFAULT_SET).generations())
+    log.info("state file: %d earlier character sets, %d conversations", kept, len(app[DISCONNECTED]))
     yield
     await app[SESSION_WRITER].close()
     await state.close()
@@ -224,33 +224,27 @@ async def _models(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _first_load(app: web.Application) -> AsyncIterator[None]:
-    """Load characters before the server listens; a directory that cannot be loaded leaves an empty set."""
-    try:
-        await app[MANAGER].start()
-    except ReloadRejected as e:
-        log.warning("no character is served until a reload succeeds: %s", e.report.message)
-    for warning in _warnings(app[SETTINGS], app[MANAGER].current):
+    """Load characters before the server listens."""
+    await app[SETS].start()
+    for warning in _warnings(app[SETTINGS], app[SETS].default.manager.current):
         log.warning("%s", warning)
     yield
-    await app[MANAGER].unload(app[SETTINGS].shutdown_timeout)
+    await app[SETS].unload(app[SETTINGS].shutdown_timeout)
 
 
-def _continue(app: web.Application, report: ReloadReport) -> None:
+def _continue(app: web.Application, report: ReloadReport, current: CharacterSet) -> None:
     if report.outcome == "applied":
-        app[CONTINUED].follow(report.sessions.policy, app[MANAGER].current)
+        app[CONTINUED].follow(report.set, report.sessions.policy, current)
 
 
 async def _watching(app: web.Application) -> AsyncIterator[None]:
-    watcher = app[WATCHER]
-    tasks = [asyncio.create_task(watcher.run())] if watcher is not None else []
+    app[SETS].watch()
     yield
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    await app[SETS].unwatch()
 
 
 async def _stop(app: web.Application) -> None:
-    await asyncio.gather(app[MANAGER].close(app[SETTINGS].shutdown_timeout), app[SESSIONS].close())
+    await asyncio.gather(app[SETS].close(app[SETTINGS].shutdown_timeout), app[SESSIONS].close())
     app[FEED].close()
     app[DISCONNECTED].close()  # the last sessions have just come, and are saved for the next server
 

@@ -6,7 +6,10 @@ from aiohttp import hdrs, web
 
 from charhost.character.character import Character, CharacterSet, normal
 from charhost.character.task_model import task_model
-from charhost.web.keys import CONVERSATIONS, MANAGER, SETTINGS, STARTED
+from charhost.report import DEFAULT_SET
+from charhost.sets.view import FoundCharacter, SetsView
+from charhost.web.caller_view import ONE_SET, SET, view_of
+from charhost.web.keys import CONVERSATIONS, SETTINGS, STARTED
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
@@ -16,14 +19,17 @@ from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSou
     "The current characters, with their `ETag`; `?name=` returns one",
     "Characters",
     needs="chat",
-    parameters=(Parameter("name", "query", "Return this character instead of the set."),),
+    parameters=(
+        Parameter("name", "query", "Return this character instead of the set."),
+        ONE_SET,
+    ),
     responses={200: Response.json(Catalog | CatalogEntry, "The set, or with `name` one of it.")},
-    errors={404: "There is no character of that `name`."},
+    errors={404: "There is no character of that `name`, or no such `set`."},
 )
 async def characters(request: web.Request) -> web.StreamResponse:
     if "name" in request.query:
         return _one(request, request.query["name"])
-    current = request.app[MANAGER].current
+    current = view_of(request).named().manager.current
     catalog = Catalog(
         directory=current.directory,
         generation=current.generation,
@@ -38,7 +44,7 @@ async def characters(request: web.Request) -> web.StreamResponse:
     "Characters",
     description="One that is called like a fixed path, `status`, is found with `/v1/characters?name=`.",
     needs="chat",
-    parameters=(Parameter("name", "path", "Its name, in any Unicode form."),),
+    parameters=(Parameter("name", "path", "Its name, in any Unicode form; `set/name` for one of another set."), SET),
     responses={200: Response.json(CatalogEntry, "The character.")},
     errors={404: "There is no character of that name."},
 )
@@ -49,20 +55,22 @@ async def character(request: web.Request) -> web.StreamResponse:
 @Operation(
     "The good characters, as unmute clients list voices",
     "Talk",
+    parameters=(SET,),
     responses={200: Response.json(list[Voice], 'Those with `METADATA["good"]`; if there is none, the default one.')},
+    errors={404: "There is no such `set`."},
 )
 async def voices(request: web.Request) -> web.StreamResponse:
-    current = request.app[MANAGER].current
-    default = current.default(request.app[SETTINGS].character)
+    view = view_of(request)
+    default = view.default()
     # unmute's clients expect at least one.
-    listed = [character for character in current.values() if character.is_good] or ([default] if default else [])
+    listed = [one for one in view.characters() if one.character.is_good] or ([default] if default else [])
     found = [
         Voice(
             name=one.name,
             good=True,
             instructions=None,
-            source=_source(one, current),
-            comment=one.metadata.get("comment"),
+            source=_source(one, view),
+            comment=one.character.metadata.get("comment"),
         )
         for one in listed
     ]
@@ -73,20 +81,23 @@ async def voices(request: web.Request) -> web.StreamResponse:
     "The characters, as OpenAI clients list models",
     "Talk",
     needs="chat",
+    parameters=(SET,),
     responses={200: Response.json(ModelList, "Every character, as OpenAI's clients list models.")},
+    errors={404: "There is no such `set` (`set_not_found`)."},
 )
 async def models(request: web.Request) -> web.StreamResponse:
-    found, task = request.app[MANAGER].current, request.app[SETTINGS].task_model
-    names = [*found, task] if task is not None and found.find(task) is None else list(found)
-    entries = await asyncio.gather(*(_model(request, known_character(request, name)) for name in names))
-    return json_response(ModelList(data=entries))
+    view, task = view_of(request), request.app[SETTINGS].task_model
+    found = list(view.characters())
+    if task is not None and view.find(task) is None:
+        found.append(_task(task))
+    return json_response(ModelList(data=await asyncio.gather(*(_model(request, one) for one in found))))
 
 
 @Operation(
     "One character as a model",
     "Talk",
     needs="chat",
-    parameters=(Parameter("id", "path", "The name of a character, or its alias."),),
+    parameters=(Parameter("id", "path", "The name of a character, or its alias; `set/name` for another set."), SET),
     responses={200: Response.json(ModelEntry, "The character.")},
     errors={404: "There is no character of that name (`model_not_found`)."},
 )
@@ -94,38 +105,42 @@ async def model(request: web.Request) -> web.StreamResponse:
     return json_response(await _model(request, known_character(request, request.match_info["id"])))
 
 
-def known_character(request: web.Request, name: str) -> Character:
+def known_character(request: web.Request, name: str) -> FoundCharacter:
     """Return the character that a client of OpenAI's names as its model, or the model itself (--task-model)."""
-    found = request.app[MANAGER].current.find(name)
+    found = view_of(request).find(name)
     task = request.app[SETTINGS].task_model
     if found is None and task is not None and normal(name) == normal(task):
-        return task_model(task)
+        return _task(task)
     if found is None:
         detail = f"The model {name[:200]!r} does not exist: a model is a character, and /v1/models lists them."
         raise Problem(404, "model_not_found", detail, param="model")
     return found
 
 
-async def _model(request: web.Request, character: Character) -> ModelEntry:
+def _task(name: str) -> FoundCharacter:
+    return FoundCharacter(DEFAULT_SET, task_model(name), CharacterSet(""))
+
+
+async def _model(request: web.Request, found: FoundCharacter) -> ModelEntry:
     most = request.app[SETTINGS].history_tokens
-    in_force = await request.app[CONVERSATIONS].models.of(character).context_length()
+    in_force = await request.app[CONVERSATIONS].models.of(found.character).context_length()
     return ModelEntry(
-        id=character.name,
+        id=found.name,
         # Clients need a constant time, and a character has no time of creation.
         created=request.app[STARTED],
-        name=character.name,
-        alias=request.app[MANAGER].current.aliases.get(character.name, character.name),
-        description=character.metadata.get("comment"),
+        name=found.name,
+        alias=found.alias,
+        description=found.character.metadata.get("comment"),
         context_length=most if in_force is None else min(most, in_force),
-        has_tools=bool(character.tools),
+        has_tools=bool(found.character.tools),
     )
 
 
 def _one(request: web.Request, name: str) -> web.Response:
-    found = request.app[MANAGER].current.find(name)
+    found = view_of(request).find(name)
     if found is None:
         raise Problem(404, "character_not_found", f"There is no character called {name!r}; see /v1/characters.")
-    return json_response(_entry(found))
+    return json_response(_entry(found.character))
 
 
 def _entry(character: Character) -> CatalogEntry:
@@ -143,14 +158,15 @@ def _entry(character: Character) -> CatalogEntry:
     )
 
 
-def _source(character: Character, characters: CharacterSet) -> FreesoundSource | FileSource:
+def _source(found: FoundCharacter, view: SetsView) -> FreesoundSource | FileSource:
     """Describe where the voice comes from.
 
     For unmute's frontend the path is the key of a voice, which it sends back: one that is no key becomes the name.
     """
-    source = character.voice_source
+    source = found.character.voice_source
     path = source.get("path_on_server")
-    key = path if isinstance(path, str) and characters.by_voice.get(path) is character else character.name
+    meant = view.find_voice(path) if isinstance(path, str) else None
+    key = path if path and meant is not None and meant.character is found.character else found.name
     if source.get("source_type") == "freesound":
         return FreesoundSource(**{**source, "path_on_server": key})
     texts = {name: source[name] for name in ("description", "description_link") if isinstance(source.get(name), str)}

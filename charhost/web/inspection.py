@@ -18,7 +18,8 @@ from charhost.jsontext import Json, encoded
 from charhost.report import Frozen
 from charhost.text import quoted
 from charhost.web.body import json_body
-from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SETTINGS
+from charhost.web.caller_view import ONE_SET, SET, admin_view, reloadable
+from charhost.web.keys import CONVERSATIONS, METRICS, SETTINGS
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 
@@ -68,7 +69,11 @@ class SourceLines(BaseModel, frozen=True):
     "Characters",
     description="Without `generation` its code is run, under `--prompt-deadline`, with a state of its own.",
     needs="admin",
-    parameters=(_NAME, Parameter("generation", "query", "One of `generations`.", {"type": "integer", "minimum": 1})),
+    parameters=(
+        _NAME,
+        Parameter("generation", "query", "One of `generations`.", {"type": "integer", "minimum": 1}),
+        SET,
+    ),
     responses={200: Response.json(RenderedPrompt, "The prompt.")},
     errors={
         400: "`generation` is no number (`invalid_request`).",
@@ -83,7 +88,7 @@ async def prompt(request: web.Request) -> web.StreamResponse:
     if generation == character.generation:
         text = await _rendered(conversations.instance(character))
     else:
-        text = _kept(conversations.prompts, character.name, generation)
+        text = _kept(conversations.prompts, character, generation)
     return json_response(
         RenderedPrompt(
             name=character.name,
@@ -93,7 +98,7 @@ async def prompt(request: web.Request) -> web.StreamResponse:
             tools=[dict(tool) for tool in character.tools],
             host_tools=[dict(HOST_TOOLS[name]) for name in character.host_tools],
             greetings=list(character.greetings),
-            generations=conversations.prompts.versions(character.name),
+            generations=conversations.prompts.versions(character),
         )
     )
 
@@ -104,7 +109,7 @@ async def prompt(request: web.Request) -> web.StreamResponse:
     description="Its code is run, under `--tool-deadline`, outside of any conversation and with a state of its own.",
     needs="admin",
     body=ToolRequest,
-    parameters=(_NAME, Parameter("tool", "path", "The name of one of its own tools.")),
+    parameters=(_NAME, Parameter("tool", "path", "The name of one of its own tools."), SET),
     responses={200: Response.json(ToolResult, "The result, also that of a call that failed.")},
     errors={
         400: "The body is no JSON object with `arguments` (`invalid_request`).",
@@ -133,6 +138,7 @@ async def call_tool(request: web.Request) -> web.StreamResponse:
     parameters=(
         Parameter("file", "query", "Its path, relative to the directory."),
         Parameter("line", "query", "The line in the middle.", {"type": "integer", "minimum": 1, "default": 1}),
+        ONE_SET,
     ),
     responses={200: Response.json(SourceLines, "The line, and the four before and after it.")},
     errors={
@@ -142,7 +148,7 @@ async def call_tool(request: web.Request) -> web.StreamResponse:
 )
 async def source(request: web.Request) -> web.StreamResponse:
     file, line = request.query.get("file", ""), _number(request, "line") or 1
-    data = request.app[MANAGER].source(file)
+    data = reloadable(request).manager.source(file)
     if data is None:
         raise Problem(404, "file_not_found", f"There was no file {file!r} when the directory was last read.")
     first = max(line - _AROUND, 1)
@@ -157,20 +163,20 @@ async def _rendered(instance: CharacterInstance) -> str:
         raise Problem(422, "character_failed", str(e.failure), e.failure.model_dump()) from None
 
 
-def _kept(prompts: PromptHistory, name: str, generation: int) -> str:
-    text = prompts.find(name, generation)
+def _kept(prompts: PromptHistory, character: Character, generation: int) -> str:
+    text = prompts.find(character, generation)
     if text is None:
-        detail = f"No prompt of {name} in generation {generation} is kept: it made none, or made it long ago."
+        detail = f"No prompt of {character.name} in generation {generation} is kept: it made none, or made it long ago."
         raise Problem(409, "prompt_not_kept", detail)
     return text
 
 
 def _character(request: web.Request) -> Character:
     name = request.match_info["name"]
-    found = request.app[MANAGER].current.find(name)
+    found = admin_view(request).find(name)
     if found is None:
         raise Problem(404, "character_not_found", f"There is no character called {name!r}; see /v1/characters.")
-    return found
+    return found.character
 
 
 def _number(request: web.Request, field: str) -> int | None:

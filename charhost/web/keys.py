@@ -7,11 +7,10 @@ from charhost.conversation.conversation import Conversations
 from charhost.llm.openai.provider import UpstreamModels
 from charhost.memory.budget import Holding, MemoryBudget
 from charhost.metrics import Metrics
-from charhost.reload.manager import CharacterManager
 from charhost.resume.archive import SessionWriter
 from charhost.resume.disconnected import DisconnectedSessions
+from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
-from charhost.watch.watcher import Watcher
 from charhost.web.docs.manual import Manual
 from charhost.web.events.feed import Feed
 from charhost.web.events.figures import FiguresOfLastHour
@@ -24,8 +23,7 @@ from charhost.web.sessions.sessions import Sessions
 
 SETTINGS = web.AppKey("settings", Settings)
 METRICS = web.AppKey("metrics", Metrics)
-MANAGER = web.AppKey("manager", CharacterManager)
-WATCHER: web.AppKey[Watcher | None] = web.AppKey("watcher")
+SETS = web.AppKey("sets", CharacterSets)
 SESSIONS = web.AppKey("sessions", Sessions)
 MODELS = web.AppKey("models", UpstreamModels)
 CONVERSATIONS = web.AppKey("conversations", Conversations)

@@ -3,8 +3,11 @@
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
+from charhost.errors import SetNotFound
 from charhost.loading.character_metrics import END
-from charhost.web.keys import AUTHORITY, MANAGER, METRICS, MODELS, SESSIONS, SETTINGS, WATCHER
+from charhost.sets.named_set import NamedSet
+from charhost.web.caller_view import ONE_SET, key_view, reloadable
+from charhost.web.keys import AUTHORITY, METRICS, MODELS, SESSIONS, SETS, SETTINGS
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import json_response
 from charhost.web.schemas import Health, InProgress, Status
@@ -15,22 +18,25 @@ from charhost.web.schemas import Health, InProgress, Status
     "Operate",
     description="The current set, the last reload and error, the running reload, and the sessions by generation.",
     needs="admin",
-    responses={200: Response.json(Status, "The state of the server; not that of the disk.")},
+    parameters=(ONE_SET,),
+    responses={200: Response.json(Status, "The state of the set; not that of the disk.")},
+    errors={404: SetNotFound.code.meaning},
 )
 async def status(request: web.Request) -> web.StreamResponse:
-    return json_response(status_of(request.app))
+    return json_response(status_of(request.app, reloadable(request)))
 
 
-def status_of(app: web.Application) -> Status:
-    manager, watcher = app[MANAGER], app[WATCHER]
+def status_of(app: web.Application, named: NamedSet) -> Status:
+    manager, watcher = named.manager, named.watcher
     running = manager.running
     return Status(
+        set=named.name,
         serving=manager.serving,
         last_reload=manager.last_reload,
         last_error=manager.last_error,
         in_progress=InProgress(reload_id=running.reload_id, since=running.started_at) if running else None,
         watcher=watcher.status if watcher else None,
-        generations=app[SESSIONS].by_generation(),
+        generations=app[SESSIONS].by_generation(named.name),
         state_file=app[SETTINGS].state is not None,
         left_out=manager.left_out,
         left_running=manager.left_running,
@@ -43,18 +49,19 @@ def status_of(app: web.Application) -> Status:
     responses={200: Response.json(Health, "The server runs; `ok` is false, with a reason, for an empty set.")},
 )
 async def health(request: web.Request) -> web.StreamResponse:
-    current = request.app[MANAGER].current
+    characters = [found.manager.current for found in key_view(request)]
+    is_ok = any(named.manager.current for named in request.app[SETS])
     llm = await request.app[MODELS].state()
     found = Health(
-        ok=bool(current),
-        characters=len(current),
-        generation=current.generation,
+        ok=is_ok,
+        characters=sum(map(len, characters)),
+        generation=characters[0].generation if characters else 0,
         llm=llm,
         stt_up=False,
         tts_up=False,
         llm_up=llm == "up",
         voice_cloning_up=False,
-        reason=None if current else "no character is loaded",
+        reason=None if is_ok else "no character is loaded",
         habits=(request.app[MODELS].habits() or None) if request[AUTHORITY].admin else None,
     )
     return json_response(found)
@@ -67,7 +74,7 @@ async def health(request: web.Request) -> web.StreamResponse:
 )
 async def metrics(request: web.Request) -> web.StreamResponse:
     encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
-    theirs = await request.app[MANAGER].collect_metrics(encode)
+    theirs = await request.app[SETS].collect_metrics(encode)
     ours = encode(request.app[METRICS].registry)
     end = END if ours.endswith(END) else b""
     return web.Response(body=ours.removesuffix(END) + theirs + end, headers={hdrs.CONTENT_TYPE: content_type})

@@ -6,15 +6,15 @@ from contextlib import contextmanager
 
 from aiohttp import hdrs, web
 
-from charhost.errors import HistoryUnavailable, ReloadCode, StateError
+from charhost.errors import HistoryUnavailable, ReloadCode, SetNotFound, StateError
 from charhost.reload.attempt import FromHistory, Source
 from charhost.reload.request import ReloadRequest, RollbackRequest
 from charhost.reload.store import MOST_ATTEMPTS
-from charhost.report import ReloadReport, Trigger
+from charhost.report import DEFAULT_SET, ReloadReport, Trigger
 from charhost.text import quoted
 from charhost.watch.health import WatcherStatus
 from charhost.web.body import json_body
-from charhost.web.keys import MANAGER, WATCHER
+from charhost.web.caller_view import ONE_SET, reloadable
 from charhost.web.openapi import PROBLEM, Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import ProblemDocument, RejectedReload, ReloadHistory
@@ -24,10 +24,10 @@ _IF_MATCH = Parameter("If-Match", "header", "The `ETag` of the set to replace; a
 _UNAVAILABLE = "The state file cannot be read (`history_unavailable`)."
 
 
-def _errors(*excluded: ReloadCode) -> dict[int, str | Response]:
+def reload_errors(*excluded: ReloadCode) -> dict[int, str | Response]:
     """Declare the refusals; the problem document carries a report where a load was attempted."""
     reported, perhaps = RejectedReload, ProblemDocument | RejectedReload
-    models = {400: perhaps, 403: perhaps, 404: reported, 422: reported, 500: perhaps, 504: reported}
+    models = {400: perhaps, 403: perhaps, 404: perhaps, 422: reported, 500: perhaps, 504: reported}
     headers: dict[int, dict[str, str]] = {503: {hdrs.RETRY_AFTER: "Seconds, if the server is stopping."}}
     meanings: dict[int, list[str]] = {}
     for code in ReloadCode:
@@ -54,7 +54,7 @@ def _errors(*excluded: ReloadCode) -> dict[int, str | Response]:
     body=ReloadRequest,
     parameters=(_IF_MATCH,),
     responses={200: Response.json(ReloadReport, "Done: the set is `applied`, `unchanged`, or `valid` (a dry run).")},
-    errors=_errors(ReloadCode.UNKNOWN_GENERATION),
+    errors=reload_errors(ReloadCode.UNKNOWN_GENERATION),
 )
 async def reload(request: web.Request) -> web.StreamResponse:
     return await _reload(request, await json_body(request, ReloadRequest), None, "http")
@@ -72,7 +72,7 @@ async def reload(request: web.Request) -> web.StreamResponse:
     body=RollbackRequest,
     parameters=(_IF_MATCH,),
     responses={200: Response.json(ReloadReport, "Done.")},
-    errors=_errors(),
+    errors=reload_errors(),
 )
 async def rollback(request: web.Request) -> web.StreamResponse:
     body = await json_body(request, RollbackRequest)
@@ -85,6 +85,7 @@ async def rollback(request: web.Request) -> web.StreamResponse:
     description="Failed ones too, the newest first, and the generations that can be restored.",
     needs="admin",
     parameters=(
+        ONE_SET,
         Parameter(
             "limit",
             "query",
@@ -93,14 +94,18 @@ async def rollback(request: web.Request) -> web.StreamResponse:
         ),
     ),
     responses={200: Response.json(ReloadHistory, "The history.")},
-    errors={400: "The limit is not a number from 1 to 100 (`invalid_request`).", 503: _UNAVAILABLE},
+    errors={
+        400: "The limit is not a number from 1 to 100 (`invalid_request`).",
+        404: SetNotFound.code.meaning,
+        503: _UNAVAILABLE,
+    },
 )
 async def attempts(request: web.Request) -> web.StreamResponse:
     limit = request.query.get("limit", str(_USUAL_ATTEMPTS))
     if not re.fullmatch("0*[1-9][0-9]{0,2}", limit, re.ASCII) or int(limit) > MOST_ATTEMPTS:
         detail = f"limit: expected a number from 1 to {MOST_ATTEMPTS}, found {quoted(limit)}"
         raise Problem(400, "invalid_request", detail)
-    store = request.app[MANAGER].store
+    store = reloadable(request).manager.store
     with _readable():
         reloads, generations = await store.attempts(int(limit)), await store.generations()
     return json_response(ReloadHistory(reloads=reloads, generations=generations))
@@ -110,13 +115,16 @@ async def attempts(request: web.Request) -> web.StreamResponse:
     "The report of one reload",
     "Operate",
     needs="admin",
-    parameters=(Parameter("reload_id", "path", "Its `reload_id`."),),
+    parameters=(Parameter("reload_id", "path", "Its `reload_id`."), ONE_SET),
     responses={200: Response.json(ReloadReport, "Its report.")},
-    errors={404: "No reload with that id is kept (`reload_not_found`).", 503: _UNAVAILABLE},
+    errors={
+        404: "The set keeps no reload with that id (`reload_not_found`), or there is no such set.",
+        503: _UNAVAILABLE,
+    },
 )
 async def attempt(request: web.Request) -> web.StreamResponse:
     with _readable():
-        report = await request.app[MANAGER].store.attempt(request.match_info["reload_id"])
+        report = await reloadable(request).manager.store.attempt(request.match_info["reload_id"])
     if report is None:
         raise Problem(404, "reload_not_found", "No reload with that id is kept.")
     return json_response(report)
@@ -127,19 +135,22 @@ async def attempt(request: web.Request) -> web.StreamResponse:
     "Operate",
     description="The disk is compared with the current set at once, and loaded if it differs.",
     needs="admin",
+    parameters=(ONE_SET,),
     responses={200: Response.json(WatcherStatus, "The watcher.")},
-    errors={409: "The server does not watch (`no_watcher`)."},
+    errors={404: SetNotFound.code.meaning, 409: "The set is not watched (`no_watcher`)."},
 )
 async def resume_watch(request: web.Request) -> web.StreamResponse:
-    watcher = request.app[WATCHER]
+    named = reloadable(request)
+    watcher = named.watcher
     if watcher is None:
-        raise Problem(409, "no_watcher", "Nothing is watched: the server was started without --watch.")
+        why = "the server was started" if named.name == DEFAULT_SET else f"the set {named.name} was added"
+        raise Problem(409, "no_watcher", f"Nothing is watched: {why} without --watch.")
     watcher.resume()
     return json_response(watcher.status)
 
 
 async def _reload(request: web.Request, body: ReloadRequest, source: Source, trigger: Trigger) -> web.Response:
-    manager, etags = request.app[MANAGER], _etags(request)
+    manager, etags = reloadable(request, body.set).manager, _etags(request)
     return json_response(await manager.reload_characters(body, source, trigger=trigger, etags=etags))
 
 

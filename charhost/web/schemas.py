@@ -5,7 +5,17 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.llm.model import ServerHabits
-from charhost.report import Changes, LeftOut, LeftRunning, PathText, ReloadReport, Serving, Trigger, absent
+from charhost.report import (
+    Changes,
+    LeftOut,
+    LeftRunning,
+    PathText,
+    ReloadReport,
+    Serving,
+    SessionImpact,
+    Trigger,
+    absent,
+)
 from charhost.watch.health import WatcherStatus
 
 
@@ -44,6 +54,31 @@ class ReloadHistory(_ResponseModel):
 
     reloads: tuple[ReloadReport, ...]
     generations: tuple[int, ...]
+
+
+class SetEntry(_ResponseModel):
+    """One character set, and what serves."""
+
+    name: str
+    directory: PathText
+    watched: bool = Field(description="Whether it is reloaded when a file changes.")
+    generation: int
+    revision: str
+    characters: int = Field(description="How many it has.")
+    default_character: str | None = Field(description="The one for clients that name none, without the set.")
+
+
+class SetList(_ResponseModel):
+    """The character sets that the caller may use; the default one is the first."""
+
+    sets: tuple[SetEntry, ...]
+
+
+class RemovedSet(_ResponseModel):
+    """The set that was removed, and what happens to its sessions."""
+
+    name: str
+    sessions: SessionImpact
 
 
 class FreesoundSource(BaseModel, frozen=True, extra="allow"):
@@ -103,13 +138,15 @@ class InProgress(_ResponseModel):
 class ReloadStarted(InProgress):
     """A reload that has begun."""
 
+    set: str
     trigger: Trigger
     directory: PathText
 
 
 class CharactersChanged(_ResponseModel):
-    """A set that replaced another."""
+    """The characters of a set were replaced."""
 
+    set: str
     generation: int
     revision: str
     changes: Changes
@@ -123,8 +160,9 @@ class GenerationCount(_ResponseModel):
 
 
 class Status(_ResponseModel):
-    """The state of the server, not of the disk."""
+    """The state of a character set, not of the disk."""
 
+    set: str
     serving: Serving
     last_reload: ReloadReport | None
     last_error: ReloadReport | None = Field(description="The last reload that named an error; null once all is well.")

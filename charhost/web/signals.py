@@ -12,8 +12,9 @@ from collections.abc import AsyncIterator, Iterator
 from aiohttp import web
 
 from charhost.errors import ReloadRefused
+from charhost.reload.manager import CharacterManager
 from charhost.text import Lines
-from charhost.web.keys import MANAGER
+from charhost.web.keys import SETS
 from charhost.web.monitoring import status_of
 
 log = logging.getLogger("charhost.web")
@@ -45,23 +46,26 @@ class _Handler:
         raise web.GracefulExit
 
     def hang_up(self) -> None:
-        """Reload the current directory, unless the signal means that the terminal of the server has gone."""
+        """Reload all sets, each from its current directory, unless the server's terminal has gone."""
         if self._had_terminal and not _has_terminal():
             log.info("the terminal has gone: stopping")
             self.stop()
-        task = asyncio.create_task(self._reload())
-        self._reloads.add(task)
-        task.add_done_callback(self._reloads.discard)
+        for named in self._app[SETS]:
+            task = asyncio.create_task(_reload(named.manager))
+            self._reloads.add(task)
+            task.add_done_callback(self._reloads.discard)
 
     def log_state(self) -> None:
-        log.info("status: %s", status_of(self._app).model_dump_json())
+        for named in self._app[SETS]:
+            log.info("status: %s", status_of(self._app, named).model_dump_json())
         log.info("stacks of all threads:\n%s", Lines("\n".join(_stacks())))
 
-    async def _reload(self) -> None:
-        try:
-            await self._app[MANAGER].reload_characters(trigger="signal")
-        except ReloadRefused as e:
-            log.warning("SIGHUP: %s", e)
+
+async def _reload(manager: CharacterManager) -> None:
+    try:
+        await manager.reload_characters(trigger="signal")
+    except ReloadRefused as e:
+        log.warning("SIGHUP: %s", e)
 
 
 def _has_terminal() -> bool:

@@ -14,7 +14,7 @@ from charhost.cli import app
 from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import MANAGER
+from charhost.web.keys import SETS
 from tests.cli.helpers import body_of
 from tests.cli.recording_server import REPORT, WATCHER, RecordingServer
 from tests.conftest import Client, character
@@ -139,7 +139,7 @@ async def test_files_from_before_a_rollback_are_loaded_again(
 ) -> None:
     """After a rollback the status shows the hold, and `charhost resume` loads the files on the disk."""
     client = await aiohttp_client(create_app(Settings(directory=directory, watch=True)))
-    manager = client.app[MANAGER]
+    manager = client.app[SETS].default.manager
     (directory / "bob.py").write_text(character("Bob"))
     await manager.reload_characters(ReloadRequest(scope="changed"))
 

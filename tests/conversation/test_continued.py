@@ -213,7 +213,7 @@ def test_a_reload_treats_the_state_as_that_of_sessions(policy: SessionPolicy, st
     continued = ContinuedConversations(10, 60)
     with claim(continued, "Hi") as first:
         character = first.instance.character
-        continued.follow(policy, CharacterSet("", 2, {"Ada": character if stays else make_character()}))
+        continued.follow("default", policy, CharacterSet("", 2, {"Ada": character if stays else make_character()}))
     assert first.instance.character is character
     assert (used(continued, "Hi", "Roll!") is first.instance) == goes_on
 

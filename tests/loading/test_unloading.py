@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY
 
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import MANAGER
+from charhost.web.keys import SETS
 from tests.conftest import Client, character
 from tests.loading.helpers import left_of
 from tests.reload.helpers import Gate, Write, module_of
@@ -213,7 +213,7 @@ async def test_the_build_is_there_until_the_end(client: Client, notes: Notes, wr
     )
     await reload(client)
     assert client.app is not None
-    build = int(module_of(client.app[MANAGER].current["Ada"]).split(".")[1][1:])
+    build = int(module_of(client.app[SETS].default.manager.current["Ada"]).split(".")[1][1:])
     write("ada.py", "").unlink()
     await reload(client)
     await notes.until("ada 1", "bob 1", "bob 2", "late True True")

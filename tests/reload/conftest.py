@@ -9,6 +9,7 @@ import pytest
 
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
+from charhost.report import DEFAULT_SET
 from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from tests.reload.helpers import Write
@@ -35,7 +36,7 @@ async def manager_with_store(
     file = StateFile(tmp_path / "state.db") if request.param == "file" else None
     if file is not None:
         await file.open()
-    manager = CharacterManager(settings, Metrics(), store=file.history if file else None)
+    manager = CharacterManager(settings, Metrics(), store=file.sets.history(DEFAULT_SET) if file else None)
     await manager.reload_characters(trigger="startup")
     yield manager
     if file is not None:

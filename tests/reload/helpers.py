@@ -12,10 +12,9 @@ from typing import Any
 from prometheus_client import CollectorRegistry
 
 from charhost.character.character import Character, CharacterSet
-from charhost.character.worker_pool import WorkerPool
 from charhost.metrics import Metrics
 from charhost.reload.attempt import FromHistory
-from charhost.reload.loader import Build, Loader
+from charhost.reload.loader import Build, Loader, LoaderContext
 from charhost.reload.manager import CharacterManager
 from charhost.reload.request import RollbackRequest
 from charhost.reload.swap import Swap
@@ -122,7 +121,7 @@ async def roll_back(
 
 
 def loader_of(directory: Path, **settings: Any) -> Loader:
-    return Loader(Settings(directory=directory, **settings), WorkerPool())
+    return Loader(Settings(directory=directory, **settings), LoaderContext())
 
 
 async def build(directory: Path, loader: Loader | None = None, generation: int = 1, **settings: Any) -> Build:

@@ -19,7 +19,7 @@ async def retired(loader: Loader) -> bool:
     """Return whether no build is referenced any more; the threads of the pool end a moment later."""
     for _ in range(400):
         gc.collect()
-        if loader.builds_alive == 0:
+        if loader._context.builds_alive == 0:
             return True
         await asyncio.sleep(0.01)
     return False
@@ -63,7 +63,7 @@ async def test_build_lives_as_long_as_a_character_of_it(directory: Path) -> None
     ada = (await build(directory, loader)).characters["Ada"]
     gc.collect()
     prefix = module_of(ada)
-    assert (loader.builds_alive, prefix in sys.modules) == (1, True)
+    assert (loader._context.builds_alive, prefix in sys.modules) == (1, True)
     del ada
     assert await retired(loader)
     assert prefix not in sys.modules

@@ -29,7 +29,7 @@ from charhost.reload.store import MOST_SETS
 from charhost.report import ReloadReport
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import MANAGER
+from charhost.web.keys import SETS
 from tests.conftest import Client, character
 from tests.reload.model import BROKEN, DIRECTORIES, HELPER, NAMES, Entry, Expected, Model
 from tests.reload.open_session import Talk
@@ -115,7 +115,7 @@ class Reloads(RuleBasedStateMachine):
         first = {"directory": "here", "on_error": "exclude", "scope": "all", "dry_run": False}
         self.model.take("here", self.model.expect(first))
         app = create_app(Settings(directory=self.root / "here"))
-        self.manager = app[MANAGER]
+        self.manager = app[SETS].default.manager
         self.client = self.run(serve(app))
 
     def teardown(self) -> None:

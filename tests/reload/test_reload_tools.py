@@ -18,7 +18,7 @@ from charhost.reload.reload_tools import LEAST_DRAIN, HostTools, ReloadArguments
 from charhost.reload.request import ReloadRequest
 from charhost.report import ReloadReport, Scope
 from charhost.settings import Settings
-from charhost.web.keys import CONVERSATIONS, MANAGER, METRICS, SESSIONS
+from charhost.web.keys import CONVERSATIONS, METRICS, SESSIONS, SETS
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
 from tests.scripted import end
@@ -193,7 +193,7 @@ async def test_unmutes_clients_have_the_tools_too(client: Client, script: Script
         while (message := await ws.receive(timeout=LIMIT)).data != 1012:
             assert message.data is not None
     assert offered(script) == list(HOST_TOOLS)
-    assert client.app[MANAGER].current.generation == 2
+    assert client.app[SETS].default.manager.current.generation == 2
 
 
 async def test_a_conversation_that_follows_goes_on(start: StartClient, write: Write) -> None:
@@ -213,7 +213,7 @@ async def test_they_are_not_offered_without_admin_rights(client: Client, script:
     async with from_afar(client) as caller:
         await caller.respond()
     assert (offered(script), result(script)) == ([], UNKNOWN)
-    assert client.app[MANAGER].current.generation == 1
+    assert client.app[SETS].default.manager.current.generation == 1
 
 
 async def test_a_client_that_is_no_admin_may_have_a_tool_of_that_name(client: Client, script: Script) -> None:
@@ -257,12 +257,12 @@ async def test_a_resumed_session_has_the_tools_of_its_new_client(
 async def test_the_end_of_the_answer_does_not_stop_the_reload(client: Client, script: Script, leaves: bool) -> None:
     """A reload goes on when the response is cancelled or the client leaves."""
     store = slowed(client)
-    found = reports(client.app[MANAGER])
-    first = asyncio.create_task(client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep")))
+    found = reports(client.app[SETS].default.manager)
+    first = asyncio.create_task(client.app[SETS].default.manager.reload_characters(ReloadRequest(sessions="keep")))
     await asyncio.wait_for(store.asked.wait(), LIMIT)
     async with calling(client) as caller:
         await caller.ask("response.create")
-        await until(lambda: len(client.app[MANAGER]._queue._tasks) == 2)
+        await until(lambda: len(client.app[SETS].default.manager._queue._tasks) == 2)
         if not leaves:
             await caller.send("response.cancel")
             assert (await caller.until("response.done"))["response"]["status"] == "cancelled"
@@ -278,7 +278,7 @@ async def test_a_reload_over_the_deadline_goes_on(start: StartClient, write: Wri
     client = await start(tool_deadline=0.05, sessions="keep")
     client.app[CONVERSATIONS].models = script = calls_reload()
     store = slowed(client)
-    first = asyncio.create_task(client.app[MANAGER].reload_characters())
+    first = asyncio.create_task(client.app[SETS].default.manager.reload_characters())
     await asyncio.wait_for(store.asked.wait(), LIMIT)
     async with calling(client) as caller:
         assert (await caller.respond())["status"] == "completed"

@@ -258,7 +258,7 @@ async def test_rollbacks_leave_no_trace(manager: CharacterManager, write: Write)
     for _ in range(40):
         await roll_back(manager)
     async with asyncio.timeout(LIMIT):  # a thread of the last one may hold it for a moment
-        while manager._loader.builds_alive != 1:
+        while manager._loader._context.builds_alive != 1:
             gc.collect()
             await asyncio.sleep(0.001)
 

@@ -13,6 +13,7 @@ from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.reload.store import MOST_ATTEMPTS, MOST_SETS, MemoryStore, Store
+from charhost.report import DEFAULT_SET
 from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from tests.conftest import character
@@ -27,7 +28,7 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
         return
     file = StateFile(tmp_path / "state.db")
     await file.open()
-    yield file.history
+    yield file.sets.history(DEFAULT_SET)
     await file.close()
 
 

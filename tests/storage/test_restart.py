@@ -22,7 +22,7 @@ from charhost.resume.archive import ArchiveWriter
 from charhost.settings import Settings
 from charhost.storage.conversation_table import ConversationTable
 from charhost.web.app import create_app
-from charhost.web.keys import CONVERSATIONS, MANAGER, SESSION_WRITER, SESSIONS
+from charhost.web.keys import CONVERSATIONS, SESSION_WRITER, SESSIONS, SETS
 from charhost.web.realtime import unmute
 from tests.conftest import Client, character, prompt
 from tests.reload.helpers import Write
@@ -60,7 +60,7 @@ def conversations(client: Client) -> ConversationTable:
 
 def manager(client: Client) -> CharacterManager:
     """Return the manager of a server."""
-    return client.app[MANAGER]
+    return client.app[SETS].default.manager
 
 
 async def history(client: Client) -> list[tuple[str, str, int]]:

@@ -28,7 +28,9 @@ from charhost.loading.source_file import SourceFile
 from charhost.loading.stored_set import Member, StoredSet
 from charhost.memory.weight import weigh
 from charhost.metrics import Metrics
+from charhost.reload.set_records import SetDefinition
 from charhost.reload.store import MOST_SETS, Generations
+from charhost.report import DEFAULT_SET
 from charhost.resume.saved_session import SavedSession
 from charhost.storage.conversation_table import item_of, spelled
 from charhost.storage.integrity import MAGIC
@@ -69,7 +71,7 @@ async def test_the_file_and_its_log_have_mode_0600(path: Path) -> None:
     before = os.umask(0)
     try:
         async with opened(path) as file:
-            await file.history.record(report(1), None)
+            await file.sets.history(DEFAULT_SET).record(report(1), None)
             modes = {each.name: stat.S_IMODE(each.stat().st_mode) for each in path.parent.iterdir()}
     finally:
         os.umask(before)
@@ -144,8 +146,8 @@ async def test_a_second_server_is_refused_a_file_in_use(path: Path, monkeypatch:
     async with opened(path) as first:
         with pytest.raises(StateError, match="in use by another server"):
             await StateFile(path).open()
-        await first.history.record(report(1), None)
-        assert len(await first.history.attempts(9)) == 1
+        await first.sets.history(DEFAULT_SET).record(report(1), None)
+        assert len(await first.sets.history(DEFAULT_SET).attempts(9)) == 1
 
 
 # What is refused, and stays as it is
@@ -190,7 +192,9 @@ def ours(path: Path) -> None:
     async def fill() -> None:
         async with opened(path) as file:
             for number in range(1, 40):
-                await file.history.record(report(number), stored_set(number, {"ada.py": f"# {number}" * 500}))
+                await file.sets.history(DEFAULT_SET).record(
+                    report(number), stored_set(number, {"ada.py": f"# {number}" * 500})
+                )
 
     asyncio.run(fill())
 
@@ -275,7 +279,7 @@ async def test_one_that_was_being_made_is_made(path: Path) -> None:
     """An empty file, as a kill leaves it at first, is initialised."""
     path.touch(0o600)
     async with opened(path) as file:
-        assert await file.history.attempts(9) == ()
+        assert await file.sets.history(DEFAULT_SET).attempts(9) == ()
 
 
 @pytest.mark.parametrize("after", range(0, 40, 3))
@@ -285,8 +289,8 @@ def test_a_kill_while_it_is_made_does_no_harm(path: Path, after: int) -> None:
 
     async def use() -> int:
         async with opened(path) as file:
-            await file.history.record(report(1), None)
-            return len(await file.history.attempts(9))
+            await file.sets.history(DEFAULT_SET).record(report(1), None)
+            return len(await file.sets.history(DEFAULT_SET).attempts(9))
 
     assert asyncio.run(use()) == 1
 
@@ -305,7 +309,7 @@ async def test_a_kill_within_a_commit_does_no_harm(path: Path) -> None:
     path.chmod(0o600)
     assert (path.parent / "state.db-journal").stat().st_size > 0
     async with opened(path) as file:
-        assert await file.history.attempts(9) == ()
+        assert await file.sets.history(DEFAULT_SET).attempts(9) == ()
     assert asked(path, "SELECT count(*) FROM contents") == [(0,)]
 
 
@@ -370,20 +374,20 @@ async def test_a_set_is_read_as_it_was_written(path: Path) -> None:
     odd = os.fsdecode(b"caf\xe9.py")
     applied = stored_set(7, {"ada.py": "A = 1\r\n", odd: "B = '\N{SNOWMAN}'", "resources/x.py": ""})
     async with opened(path) as file:
-        await file.history.record(report(7), applied)
-        assert essentials(await file.history.stored(7)) == essentials(applied)
+        await file.sets.history(DEFAULT_SET).record(report(7), applied)
+        assert essentials(await file.sets.history(DEFAULT_SET).stored(7)) == essentials(applied)
     async with opened(path) as file:
-        assert essentials(await file.history.stored(7)) == essentials(applied)
-        assert await file.history.attempts(9) == (report(7),)
+        assert essentials(await file.sets.history(DEFAULT_SET).stored(7)) == essentials(applied)
+        assert await file.sets.history(DEFAULT_SET).attempts(9) == (report(7),)
 
 
 async def test_each_content_is_kept_once(path: Path) -> None:
     """Files that did not change, and equal ones, take one place; an edit adds a row or two, not a directory."""
     files = {f"c{number}.py": "the same" for number in range(100)} | {"own.py": "own"}
     async with opened(path) as file:
-        await file.history.record(report(1), stored_set(1, files))
-        await file.history.record(report(2), stored_set(2, files | {"c5.py": "edited"}))
-        await file.history.record(report(3), stored_set(3, files, "/srv/other"))
+        await file.sets.history(DEFAULT_SET).record(report(1), stored_set(1, files))
+        await file.sets.history(DEFAULT_SET).record(report(2), stored_set(2, files | {"c5.py": "edited"}))
+        await file.sets.history(DEFAULT_SET).record(report(3), stored_set(3, files, "/srv/other"))
     assert asked(path, "SELECT count(*) FROM contents") == [(3,)]
     assert asked(path, "SELECT count(*) FROM files") == [(101 + 1 + 101,)]
 
@@ -391,9 +395,9 @@ async def test_each_content_is_kept_once(path: Path) -> None:
 async def test_what_no_set_needs_is_dropped(path: Path) -> None:
     """After twenty other sets nothing is left of the first, nor of a directory without a set."""
     async with opened(path) as file:
-        await file.history.record(report(1), stored_set(1, {"old.py": "old"}, "/srv/old"))
+        await file.sets.history(DEFAULT_SET).record(report(1), stored_set(1, {"old.py": "old"}, "/srv/old"))
         for number in range(2, MOST_SETS + 2):
-            await file.history.record(report(number), stored_set(number, {"ada.py": f"# {number}"}))
+            await file.sets.history(DEFAULT_SET).record(report(number), stored_set(number, {"ada.py": f"# {number}"}))
     assert asked(path, "SELECT count(*) FROM contents") == [(MOST_SETS,)]
     assert asked(path, "SELECT path FROM directories") == [(b"/srv/characters",)]
     assert asked(path, "SELECT count(*) FROM snapshots") == [(MOST_SETS,)]
@@ -402,13 +406,13 @@ async def test_what_no_set_needs_is_dropped(path: Path) -> None:
 async def test_what_served_before_is_not_held_in_memory(path: Path) -> None:
     """A server that has begun knows which set that was; the bytes stay in the file."""
     async with opened(path) as file:
-        await file.history.record(report(7), stored_set(7, {"ada.py": "A = 1"}))
+        await file.sets.history(DEFAULT_SET).record(report(7), stored_set(7, {"ada.py": "A = 1"}))
     async with opened(path) as file:
-        generations = Generations(file.history, Metrics())
+        generations = Generations(file.sets.history(DEFAULT_SET), Metrics())
         await generations.recover()
         assert generations.former is not None
         await connection(file).submit(lambda _: None)  # the thread has let go of its last result
-        assert (generations.former.generation, len(file.history._alive)) == (7, 0)
+        assert (generations.former.generation, len(file.sets.history(DEFAULT_SET)._alive)) == (7, 0)
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -435,54 +439,59 @@ async def test_a_long_history_is_read_as_it_was(path: Path, seed: int) -> None:
             earlier = [one for one in alive[directory] if name in one.files]
             members.append(Member(chance.choice(earlier), name, f"sha256:{name}"))
         applied = StoredSet(generation, directory, f"sha256:{generation}", tuple(members), now.disk_revision)
-        await file.history.record(report(generation), applied)
+        await file.sets.history(DEFAULT_SET).record(report(generation), applied)
         kept[generation] = essentials(applied)
         if chance.random() < 0.1:
             await file.close()
             file = StateFile(path)
             await file.open()
             # What a rollback makes again has the snapshots that the file gave out.
-            found = await file.history.stored(chance.choice(await file.history.generations()))
+            found = await file.sets.history(DEFAULT_SET).stored(
+                chance.choice(await file.sets.history(DEFAULT_SET).generations())
+            )
             assert found is not None
             newest = snapshot(disks[found.directory], found.directory, generation)
             alive[found.directory] = [*(member.snapshot for member in found.members[:4]), newest]
-    generations = await file.history.generations()
+    generations = await file.sets.history(DEFAULT_SET).generations()
     assert generations == tuple(range(79, 79 - MOST_SETS, -1))
     for generation in generations:
-        assert essentials(await file.history.stored(generation)) == kept[generation]
+        assert essentials(await file.sets.history(DEFAULT_SET).stored(generation)) == kept[generation]
     await file.close()
     async with opened(path) as file:
         for generation in generations:
-            assert essentials(await file.history.stored(generation)) == kept[generation]
+            assert essentials(await file.sets.history(DEFAULT_SET).stored(generation)) == kept[generation]
 
 
 async def test_a_write_that_failed_leaves_nothing_behind(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A failed write leaves nothing behind, and the next one is complete."""
     first, second = {"ada.py": "one", "bob.py": "one"}, {"ada.py": "two"}
     async with opened(path) as file:
-        await file.history.record(report(1), stored_set(1, first))
+        await file.sets.history(DEFAULT_SET).record(report(1), stored_set(1, first))
         with monkeypatch.context() as patch:
             patch.setattr("charhost.storage.history.MOST_SETS", "none")  # SQLite refuses the last statement
             with pytest.raises(StateError, match="cannot be written: datatype mismatch"):
-                await file.history.record(report(2), stored_set(2, second))
-        assert (await file.history.generations(), len(await file.history.attempts(9))) == ((1,), 1)
+                await file.sets.history(DEFAULT_SET).record(report(2), stored_set(2, second))
+        assert (
+            await file.sets.history(DEFAULT_SET).generations(),
+            len(await file.sets.history(DEFAULT_SET).attempts(9)),
+        ) == ((1,), 1)
         third = stored_set(3, second | {"bob.py": "one"})
-        await file.history.record(report(3), third)
-        assert essentials(await file.history.stored(3)) == essentials(third)
-        assert essentials(await file.history.stored(1)) == essentials(stored_set(1, first))
+        await file.sets.history(DEFAULT_SET).record(report(3), third)
+        assert essentials(await file.sets.history(DEFAULT_SET).stored(3)) == essentials(third)
+        assert essentials(await file.sets.history(DEFAULT_SET).stored(1)) == essentials(stored_set(1, first))
 
 
 async def test_bytes_that_were_changed_are_not_given_out(path: Path) -> None:
     """Changed bytes are not returned, since they would be executed: each content is compared with its digest (promise
     10)."""
     async with opened(path) as file:
-        await file.history.record(report(1), stored_set(1, {"ada.py": "print('Ada')"}))
+        await file.sets.history(DEFAULT_SET).record(report(1), stored_set(1, {"ada.py": "print('Ada')"}))
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("UPDATE contents SET data = ?", (b"print('Eve')",))
         connection.commit()
     async with opened(path) as file:
         with pytest.raises(StateError, match=r"damaged: the content of /srv/characters/ada\.py was changed"):
-            await file.history.stored(1)
+            await file.sets.history(DEFAULT_SET).stored(1)
 
 
 class Stuck:
@@ -503,9 +512,10 @@ async def test_a_disk_that_does_not_respond_delays_no_client(
     await file.open()
     assert connection(file).thread.daemon
     kept, disk = connection(file), Stuck(file)
-    writing = asyncio.create_task(file.history.record(report(1), stored_set(1, {"ada.py": "Ada"})))
+    history = file.sets.history(DEFAULT_SET)
+    writing = asyncio.create_task(history.record(report(1), stored_set(1, {"ada.py": "Ada"})))
     with pytest.raises(StateError, match=r"has not responded for 0\.01 s"):
-        await file.history.attempts(1)
+        await history.attempts(1)
     async with asyncio.timeout(LIMIT):
         await file.close()
     assert f"the state file {path} does not respond; the running writes may be lost" in caplog.text
@@ -540,12 +550,12 @@ async def test_a_write_that_hangs_in_the_middle_is_given_up(path: Path, monkeypa
 async def test_a_file_that_was_removed_is_not_written_to(path: Path) -> None:
     """A removed file is not written to, since the data would be lost silently."""
     async with opened(path) as file:
-        await file.history.record(report(1), None)
+        await file.sets.history(DEFAULT_SET).record(report(1), None)
         path.rename(path.with_name("elsewhere.db"))
         with pytest.raises(StateError, match="was removed or replaced: restart the server"):
-            await file.history.record(report(2), None)
+            await file.sets.history(DEFAULT_SET).record(report(2), None)
         path.with_name("elsewhere.db").rename(path)
-        await file.history.record(report(3), None)
+        await file.sets.history(DEFAULT_SET).record(report(3), None)
 
 
 async def test_a_set_that_goes_on_after_a_restart_takes_no_more_room(path: Path) -> None:
@@ -553,7 +563,9 @@ async def test_a_set_that_goes_on_after_a_restart_takes_no_more_room(path: Path)
     for _ in range(3):
         async with opened(path) as file:
             applied = stored_set(1, {"ada.py": "Ada"})
-            await file.history.record(report(1).model_copy(update={"reload_id": os.urandom(4).hex()}), applied)
+            await file.sets.history(DEFAULT_SET).record(
+                report(1).model_copy(update={"reload_id": os.urandom(4).hex()}), applied
+            )
     assert asked(path, "SELECT count(*) FROM snapshots") == [(1,)]
 
 
@@ -562,7 +574,7 @@ async def test_a_write_that_is_only_slow_is_finished_at_the_end(path: Path) -> N
     file = StateFile(path)
     await file.open()
     disk = Stuck(file)
-    writing = asyncio.create_task(file.history.record(report(1), None))
+    writing = asyncio.create_task(file.sets.history(DEFAULT_SET).record(report(1), None))
     await asyncio.sleep(0)
     writing.cancel()
     closing_ = asyncio.create_task(file.close())
@@ -570,23 +582,24 @@ async def test_a_write_that_is_only_slow_is_finished_at_the_end(path: Path) -> N
     disk.answers.set()
     await closing_
     async with opened(path) as file:
-        assert await file.history.attempts(9) == (report(1),)
+        assert await file.sets.history(DEFAULT_SET).attempts(9) == (report(1),)
 
 
 async def test_a_write_goes_on_without_its_caller(path: Path) -> None:
     """A cancelled caller leaves no half of a transaction."""
     async with opened(path) as file:
         for number in range(1, 20):
-            task = asyncio.create_task(file.history.record(report(number), stored_set(number, {"ada.py": str(number)})))
+            applied = stored_set(number, {"ada.py": str(number)})
+            task = asyncio.create_task(file.sets.history(DEFAULT_SET).record(report(number), applied))
             for _ in range(number):
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await file.history.record(report(99), stored_set(99, {"ada.py": "99"}))
-        generations = await file.history.generations()
+        await file.sets.history(DEFAULT_SET).record(report(99), stored_set(99, {"ada.py": "99"}))
+        generations = await file.sets.history(DEFAULT_SET).generations()
         assert generations[0] == 99
         for generation in generations:
-            found = await file.history.stored(generation)
+            found = await file.sets.history(DEFAULT_SET).stored(generation)
             assert found is not None
             assert found.members[0].snapshot.files["ada.py"].data == str(generation).encode()
 
@@ -738,13 +751,53 @@ def test_every_item_is_read_as_it_was_written(item: Item) -> None:
     assert item_of(spelled(item)) == item
 
 
-async def test_file_of_the_version_before_is_read(path: Path) -> None:
-    """A state file of version 1 opens, with its reloads, and has the present version from then on."""
-    async with opened(path) as file:
-        await file.history.record(report(1), None)
+@pytest.mark.parametrize("version", [1, 2])
+async def test_file_of_the_versions_before_is_read(path: Path, version: int) -> None:
+    """A state file of an earlier version opens with all that it has, which is that of the default set."""
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 1")
+        connection.executescript((Path(__file__).parent / "version_2.sql").read_text(encoding="utf-8"))
+        connection.execute(f"PRAGMA application_id = {MAGIC}")
+        connection.execute(f"PRAGMA user_version = {version}")
+    path.chmod(0o600)
+    for _ in range(2):  # the second time it has the present version
+        async with opened(path) as file:
+            history, others = file.sets.history(DEFAULT_SET), file.sets.history("gaming")
+            assert [(one.reload_id, one.set) for one in await history.attempts(9)] == [
+                ("2", "default"),
+                ("1", "default"),
+            ]
+            assert (await history.generations(), await others.generations()) == ((2, 1), ())
+            stored = await history.stored(2)
+            assert stored is not None
+            assert [(member.path, member.snapshot.files[member.path].data) for member in stored.members] == [
+                ("ada.py", b"A = 2"),
+                ("bob.py", b"B = 1"),
+            ]
+            saved = await file.conversations.find("sess_1")
+            assert saved is not None
+            assert (saved.character, saved.set, len(saved.items)) == ("Ada", "default", 1)
+            assert await file.sets.added() == ()
+    assert asked(path, "PRAGMA user_version") == [(VERSION,)]
+    assert asked(path, "PRAGMA foreign_key_check") == []
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        for statement in SCHEMA:
+            fresh.execute(statement)
+        made = fresh.execute("SELECT type, name FROM sqlite_schema ORDER BY name").fetchall()
+    assert asked(path, "SELECT type, name FROM sqlite_schema ORDER BY name") == made
+
+
+async def test_histories_of_sets_do_not_meet(path: Path) -> None:
+    """Each set has generations and reports of its own, which go when it is removed; the others keep theirs."""
     async with opened(path) as file:
-        assert len(await file.history.attempts(10)) == 1
-    with closing(sqlite3.connect(path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
+        ours, theirs = file.sets.history(DEFAULT_SET), file.sets.history("gaming")
+        await ours.record(report(1), stored_set(1, {"ada.py": "A = 1"}))
+        await theirs.record(report(2), stored_set(1, {"zed.py": "Z = 1"}, "/srv/games"))
+        await file.sets.add(SetDefinition("gaming", "/srv/games", watch=True))
+        assert [[one.reload_id for one in await store.attempts(9)] for store in (ours, theirs)] == [["1"], ["2"]]
+        assert await theirs.attempt("1") is None
+        assert await file.sets.added() == (SetDefinition("gaming", "/srv/games", watch=True),)
+        await file.sets.remove("gaming")
+        theirs = file.sets.history("gaming")
+        assert (await theirs.generations(), await theirs.attempts(9), await file.sets.added()) == ((), (), ())
+        assert essentials(await ours.stored(1)) == essentials(stored_set(1, {"ada.py": "A = 1"}))
+    assert asked(path, "SELECT count(*) FROM contents") == [(1,)]

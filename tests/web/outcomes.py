@@ -15,7 +15,7 @@ from charhost.character.character import CharacterSet
 from charhost.reload.loader import Loader
 from charhost.reload.manager import CharacterManager
 from charhost.report import ReloadReport
-from charhost.web.keys import MANAGER, METRICS
+from charhost.web.keys import METRICS, SETS
 from tests.conftest import Client, character
 
 RELOAD = "/v1/characters/reload"
@@ -186,6 +186,7 @@ TABLE = [
     refused("not authorised, a key is configured", 401, "invalid_key", 4, settings={"admin_key": "k"}),
     refused("not authorised, none is", 403, "forbidden", 4, headers=FOREIGN),
     refused("broken JSON", 400, "invalid_request", body=b"{"),
+    refused("unknown set", 404, "set_not_found", fields={"set": "school"}),
     refused("unknown field", 400, "invalid_request", fields={"colour": "red"}),
     refused("relative path", 400, "invalid_request", fields={"directory": "characters"}),
     refused("content type", 415, "unsupported_media_type", headers={"Content-Type": "text/plain"}),
@@ -222,7 +223,7 @@ class Before:
     def __init__(self, client: Client, caplog: pytest.LogCaptureFixture) -> None:
         self.client = client
         self.caplog = caplog
-        self.manager: CharacterManager = client.app[MANAGER]
+        self.manager: CharacterManager = client.app[SETS].default.manager
         self.current: CharacterSet = self.manager.current
         self.last: ReloadReport | None = self.manager.last_reload
         client.app[METRICS].last_reload_successful.set(UNTOUCHED)

@@ -16,7 +16,7 @@ from aiohttp import web
 from charhost.errors import SettingsError
 from charhost.settings import Settings
 from charhost.web.app import create_app, serve
-from charhost.web.keys import MANAGER, METRICS, MODELS, SESSIONS
+from charhost.web.keys import METRICS, MODELS, SESSIONS, SETS
 from tests.conftest import Client, character
 from tests.reload.helpers import Gate, Write
 
@@ -41,6 +41,11 @@ ROUTES = [
     ("POST", "/v1/chat/completions"),
 ]
 CHAT = {"model": "Ada", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def names(client: Client) -> list[str]:
+    """Return the names of the current characters."""
+    return list(client.app[SETS].default.manager.current)
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
@@ -146,7 +151,7 @@ async def test_two_applications_do_not_meet(
         await ws.receive()
         write("ada.py", character("Ada", "Be brief."))
         assert (await (await ours.post("/v1/characters/reload", json={})).json())["sessions"]["total"] == 0
-        assert (list(ours.app[MANAGER].current), list(theirs.app[MANAGER].current)) == (["Ada"], ["Bob"])
+        assert (names(ours), names(theirs)) == (["Ada"], ["Bob"])
         assert (len(ours.app[SESSIONS]), len(theirs.app[SESSIONS])) == (0, 1)
     generation = [app[METRICS].registry.get_sample_value("charhost_generation") for app in (ours.app, theirs.app)]
     assert generation == [2, 1]
@@ -165,7 +170,7 @@ async def test_helpers_of_two_applications_do_not_meet(
     ours = await aiohttp_client(create_app(settings))
     theirs = await aiohttp_client(create_app(Settings(directory=tmp_path / "other")))
     await ours.post("/v1/characters/reload", json={})
-    assert (list(ours.app[MANAGER].current), list(theirs.app[MANAGER].current)) == (["Ours"], ["Theirs"])
+    assert (names(ours), names(theirs)) == (["Ours"], ["Theirs"])
 
 
 async def test_shutdown_waits_for_a_reload(client: Client, write: Write, gate: Gate) -> None:
@@ -175,7 +180,7 @@ async def test_shutdown_waits_for_a_reload(client: Client, write: Write, gate: G
     await gate.until_reached()
     waiting = asyncio.create_task(client.post("/v1/characters/reload", json={"reason": "too late"}))
     async with asyncio.timeout(60):
-        while len(client.app[MANAGER]._queue._tasks) < 2:
+        while len(client.app[SETS].default.manager._queue._tasks) < 2:
             await asyncio.sleep(0.01)
     closing = asyncio.create_task(client.server.close())
     await asyncio.sleep(0.05)

@@ -21,7 +21,7 @@ from charhost.errors import ReloadCode
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.body import BODY_DEADLINE, MOST_BODY_BYTES
-from charhost.web.keys import MANAGER
+from charhost.web.keys import SETS
 from scripts import reload_characters as script
 from tests.conftest import Client, character
 from tests.web.outcomes import RELOAD, ROLLBACK, TABLE, Before, Row, Scene, fails_again, stopping
@@ -42,7 +42,7 @@ async def test_every_outcome_is_reported_alike(
     client = await aiohttp_client(create_app(Settings(directory=directory, **row.settings)))
     row.world(Scene(directory, monkeypatch, row.settings))
     if row.world is stopping:
-        await client.app[MANAGER].close(0)
+        await client.app[SETS].default.manager.close(0)
     before = Before(client, caplog)
 
     answer = await client.post(row.path, data=body_of(row), headers={"Content-Type": "application/json", **row.headers})
@@ -98,7 +98,7 @@ def key_of(row: Row) -> str | None:
 async def status_of_the_script(row: Row, client: Client, answer: ClientResponse, document: dict[str, Any]) -> int:
     """Return the exit status of the script: run it where it has the options, else have it judge *answer*."""
     options = options_of(row)
-    if options is None or row.path != RELOAD or set(row.fields) - {"directory"}:
+    if options is None or row.path != RELOAD or set(row.fields) - {"directory", "set"}:
         return script.outcome("http://x", cast("HTTPResponse", answer), document)[0]
     environment = {name: value for name, value in os.environ.items() if not re.match("CHARHOST_|PYTHON", name)}
     if (key := key_of(row)) is not None:

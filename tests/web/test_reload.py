@@ -15,7 +15,7 @@ import pytest
 from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import CONVERSATIONS, MANAGER
+from charhost.web.keys import CONVERSATIONS, SETS
 from tests.conftest import Client, character
 from tests.reload.helpers import Gate, Write
 
@@ -134,7 +134,7 @@ async def test_a_missing_content_type_is_not_accepted(client: Client) -> None:
         (b'{"dry_run": "yes"}', "dry_run: Input should be a valid boolean, found 'yes'"),
         (b'{"scope": {"all": null}}', "scope: Input should be 'all' or 'changed', found {\"all\":null}"),
         (b'{"reason": "' + b"x" * 2000 + b'"}', f"at most 1000 characters, found '{'x' * 79}…"),
-        (b'{"colour": 1}', "unknown field colour; expected one of directory, scope, sessions"),
+        (b'{"colour": 1}', "unknown field colour; expected one of set, directory, scope, sessions"),
         (b"\xff", "Invalid JSON"),
     ],
 )
@@ -190,8 +190,8 @@ async def test_a_client_that_leaves_does_not_stop_the_reload(client: Client, wri
     post.cancel()
     await asyncio.wait([post])
     gate.opened.set()
-    await client.app[MANAGER].reload_characters(ReloadRequest(dry_run=True))  # runs after it
-    assert client.app[MANAGER].current.generation == 2
+    await client.app[SETS].default.manager.reload_characters(ReloadRequest(dry_run=True))  # runs after it
+    assert client.app[SETS].default.manager.current.generation == 2
 
 
 async def test_a_hundred_posts_get_a_hundred_answers(client: Client) -> None:
@@ -201,7 +201,7 @@ async def test_a_hundred_posts_get_a_hundred_answers(client: Client) -> None:
     assert {(answer.status, report["outcome"]) for answer, report in zip(answers, reports, strict=True)} == {
         (200, "applied")
     }
-    assert client.app[MANAGER].current.generation == max(report["generation"] for report in reports)
+    assert client.app[SETS].default.manager.current.generation == max(report["generation"] for report in reports)
 
 
 async def test_a_condition_is_compared_with_what_is_read(client: Client) -> None:
@@ -264,7 +264,7 @@ async def test_a_rollback_restores_all_or_nothing(client: Client, write: Write, 
     answer = await client.post(ROLLBACK, json={"generation": 2})
     problem = await answer.json()
     assert (answer.status, problem["code"], problem["errors"][0]["file"]) == (422, "set_rejected", "bob.py")
-    assert client.app[MANAGER].current.generation == 2
+    assert client.app[SETS].default.manager.current.generation == 2
 
 
 @pytest.mark.parametrize(
@@ -273,7 +273,7 @@ async def test_a_rollback_restores_all_or_nothing(client: Client, write: Write, 
         (b'{"generation": "1"}', "generation: Input should be a valid integer"),
         (b'{"generation": -1}', "generation: Input should be greater than or equal to 0"),
         (b'{"generation": 99999999999999999999}', None),
-        (b'{"scope": "all"}', "unknown field scope; expected one of generation, sessions, drain_seconds, reason"),
+        (b'{"scope": "all"}', "unknown field scope; expected one of set, generation, sessions, drain_seconds, reason"),
     ],
 )
 async def test_a_bad_rollback_names_the_field(client: Client, body: bytes, words: str | None) -> None:
@@ -361,7 +361,7 @@ async def test_resuming_answers_with_the_watcher(
     client = await aiohttp_client(create_app(Settings(directory=directory, watch=True)))
     write("ada.py", character("Ada", "Be brief."))
     async with asyncio.timeout(60):
-        while client.app[MANAGER].current.generation < 2:
+        while client.app[SETS].default.manager.current.generation < 2:
             await asyncio.sleep(0.01)
     await client.post(ROLLBACK, json={})
     assert (await get(client, "/v1/characters/status"))["watcher"]["held"] is True
@@ -376,6 +376,7 @@ async def test_status_has_the_first_load(client: Client) -> None:
     """After the start the status has the first load, and no error."""
     status = await get(client, "/v1/characters/status")
     fields = [
+        "set",
         "serving",
         "last_reload",
         "last_error",

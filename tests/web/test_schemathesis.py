@@ -88,6 +88,6 @@ def aim(case: Case[Any], folder: Path) -> None:
         body["model"] = "Ada"
     for name in case.path_parameters or {}:
         if len(str(case.path_parameters[name])) % 2:
-            case.path_parameters[name] = "Ada"
+            case.path_parameters[name] = "ada" if case.path.startswith("/v1/sets") else "Ada"
     if isinstance(where := body.get("directory"), str) and where.startswith("/"):
         body["directory"] = f"{folder}/{where.replace('..', '')}"

@@ -52,7 +52,7 @@ async def _whole(running: RunningCompletion) -> web.StreamResponse:
     for response in responses:
         if response.ended.failure is not None:
             raise problem_of(response.ended.failure)
-    found = completion(running.character.name, responses)
+    found = completion(running.name, responses)
     return json_response(found, headers=cut_headers(responses[0].ended.cut))
 
 
@@ -78,7 +78,7 @@ async def _streamed(request: web.Request, running: RunningCompletion) -> web.Str
 
 
 async def _stream_choices(stream: EventStream, running: RunningCompletion) -> None:
-    chunks = Chunks(running.character.name, running.include_usage, running.shows_reasoning, running.shows_calls)
+    chunks = Chunks(running.name, running.include_usage, running.shows_reasoning, running.shows_calls)
     endings = [await _stream_choice(stream, chunks.choice(index), running) for index in running.choices]
     if running.include_usage:
         await stream.write(chunks.usage(endings))

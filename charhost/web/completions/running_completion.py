@@ -7,9 +7,11 @@ from charhost.conversation.continued import Client
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import TurnEnded
 from charhost.conversation.turn_input import TurnInput
+from charhost.report import DEFAULT_SET
+from charhost.web.caller_view import view_of
 from charhost.web.catalog import known_character
 from charhost.web.completions.request import ChatRequest
-from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MANAGER, MODEL_OPTIONS, SETTINGS
+from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, SETTINGS
 from charhost.web.server_calls import are_visible
 from charhost.web.talk import conversation_id
 
@@ -24,12 +26,13 @@ class RunningCompletion:
         self._left = len(self.choices)
         self._conversations = app[CONVERSATIONS]
         self._options = body.turn_options(app[MODEL_OPTIONS].of(body.model_extra))
-        found = app[MANAGER].current.find(body.model)
-        name = found.name if found is not None else normal(body.model)
-        client = Client(request[AUTHORITY].owner, name, conversation_id(request, body.metadata))
+        found = view_of(request).find(body.model)
+        self.name = found.name if found is not None else normal(body.model)
+        its_set = found.set if found is not None else DEFAULT_SET
+        client = Client(request[AUTHORITY].owner, self.name, conversation_id(request, body.metadata), its_set)
         items = list(body.items())
         self.claim = app[CONTINUED].claim(
-            client, items, lambda: self._conversations.instance(known_character(request, body.model))
+            client, items, lambda: self._conversations.instance(known_character(request, body.model).character)
         )
         # Looked up once: a reload during the response does not change it.
         self.character = self.claim.instance.character

@@ -7,11 +7,12 @@ from functools import partial
 from aiohttp import web
 from pydantic import BaseModel
 
+from charhost.character.character import CharacterSet
 from charhost.reload.attempt import Attempt
 from charhost.report import ReloadReport
 from charhost.web.event_stream import EventStream
 from charhost.web.events.figures import Figures
-from charhost.web.keys import FEED, FIGURES, MANAGER, SESSIONS, WATCHER
+from charhost.web.keys import FEED, FIGURES, SESSIONS, SETS
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import json_response
 from charhost.web.schemas import CharactersChanged, ReloadStarted
@@ -64,7 +65,7 @@ async def figures(request: web.Request) -> web.StreamResponse:
 
 async def publishing(app: web.Application) -> AsyncIterator[None]:
     """Publish what happens while the application runs."""
-    app[MANAGER].listen(partial(_publish, app), partial(_publish_start, app))
+    app[SETS].listen(partial(_publish, app), partial(_publish_start, app))
     shown: dict[str, object] = {}
     task = asyncio.create_task(app[FIGURES].run(partial(_show, app, shown)))
     yield
@@ -72,18 +73,24 @@ async def publishing(app: web.Application) -> AsyncIterator[None]:
     await asyncio.gather(task, return_exceptions=True)
 
 
-def _publish_start(app: web.Application, attempt: Attempt) -> None:
+def _publish_start(app: web.Application, attempt: Attempt, name: str) -> None:
     order = attempt.order
     started = ReloadStarted(
-        reload_id=attempt.reload_id, trigger=order.trigger, directory=attempt.directory, since=attempt.started_at
+        reload_id=attempt.reload_id,
+        set=name,
+        trigger=order.trigger,
+        directory=attempt.directory,
+        since=attempt.started_at,
     )
     app[FEED].publish("reload.started", started)
 
 
-def _publish(app: web.Application, report: ReloadReport) -> None:
+def _publish(app: web.Application, report: ReloadReport, _: CharacterSet) -> None:
     app[FEED].publish("reload.ended", report)
     if report.outcome == "applied":
-        changed = CharactersChanged(generation=report.generation, revision=report.revision, changes=report.changes)
+        changed = CharactersChanged(
+            set=report.set, generation=report.generation, revision=report.revision, changes=report.changes
+        )
         app[FEED].publish("characters.changed", changed)
 
 
@@ -96,6 +103,6 @@ def _show(app: web.Application, shown: dict[str, object], figures: Figures) -> N
 
 
 def _states(app: web.Application) -> dict[str, object]:
-    """Return what a client is sent at the beginning, and when it changes."""
-    watcher = app[WATCHER]
+    """Return what a client is sent at the beginning, and when it changes; of the default set."""
+    watcher = app[SETS].default.watcher
     return {"sessions": app[SESSIONS].by_generation(), "watcher": watcher.status.model_copy() if watcher else None}

@@ -8,10 +8,12 @@ from aiohttp import web
 
 from charhost.errors import ReloadCode, ReloadRefused
 from charhost.jsontext import Json, encoded
+from charhost.reload.manager import CharacterManager
 from charhost.reload.request import ReloadRequest
+from charhost.report import DEFAULT_SET
 from charhost.text import display
 from charhost.web.body import parsed
-from charhost.web.keys import MANAGER
+from charhost.web.caller_view import key_view, reloadable
 from charhost.web.middleware import insist
 from charhost.web.problems import Problem
 from charhost.web.protocol.client_events import event_id_of
@@ -34,18 +36,24 @@ class CharacterCommands:
 
     def obey(self, event: Json, text: str, refuse: Refuse) -> None:
         """Handle an event that arrived as *text*; raises `EventRefused`, or passes it to *refuse* later."""
-        if event["type"] == "session.characters.list":
-            current = self.request.app[MANAGER].current
-            directory, listing = display(current.directory), current.listing
-            fields = {"directory": directory, "character_count": len(current), "characters": listing}
-            self.session.send(frame("session.characters.listed", **fields))
-            return
         try:
-            self._begin(event, text, refuse)
+            if event["type"] == "session.characters.list":
+                self._list(event)
+            else:
+                self._begin(event, text, refuse)
         except Problem as e:
             raise EventRefused(e.code, e.detail) from e
         except ReloadRefused as e:
             raise _refused(e) from e
+
+    def _list(self, event: Json) -> None:
+        asked = event.get("set", self.request.query.get("set"))
+        named = key_view(self.request).named(None if asked is None else str(asked))
+        current = named.manager.current
+        directory, listing = display(current.directory), current.listing
+        fields = {"directory": directory, "character_count": len(current), "characters": listing}
+        which = {} if named.name == DEFAULT_SET else {"set": named.name}
+        self.session.send(frame("session.characters.listed", **which, **fields))
 
     def _begin(self, event: Json, text: str, refuse: Refuse) -> None:
         insist(self.request, "admin")  # first: a client without authority learns nothing, not even of a mistake
@@ -57,10 +65,12 @@ class CharacterCommands:
             raise EventRefused(ReloadCode.REQUEST_TOO_LARGE, detail)
         fields = {name: value for name, value in event.items() if name not in ("type", "event_id")}
         request = parsed(fields, ReloadRequest)
-        self.session.work.run(self._reload(request, event_id_of(event), refuse), self.tasks)
+        manager = reloadable(self.request, request.set).manager
+        self.session.work.run(self._reload(manager, request, event_id_of(event), refuse), self.tasks)
 
-    async def _reload(self, request: ReloadRequest, event_id: str | None, refuse: Refuse) -> None:
-        manager = self.request.app[MANAGER]
+    async def _reload(
+        self, manager: CharacterManager, request: ReloadRequest, event_id: str | None, refuse: Refuse
+    ) -> None:
         try:
             report = await manager.reload_characters(request, trigger="websocket")
             fields = _fitting(report.model_dump() | {"characters": manager.current.listing})

@@ -6,14 +6,15 @@ from typing import Any, Literal
 from aiohttp import web
 from pydantic import BaseModel, Field
 
-from charhost.character.character import Character
 from charhost.ids import new_id
 from charhost.jsontext import Json
 from charhost.memory.weight import weigh
+from charhost.sets.view import FoundCharacter
 from charhost.web.body import no_room
+from charhost.web.caller_view import view_of
 from charhost.web.catalog import known_character
 from charhost.web.client_model import ClientModel
-from charhost.web.keys import AUTHORITY, GATE, MANAGER, SETTINGS
+from charhost.web.keys import AUTHORITY, GATE
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.protocol.frames import InvalidEvent
@@ -68,7 +69,7 @@ async def create_client_secret(request: web.Request) -> web.StreamResponse:
     seconds = min(MOST_SECONDS, body.expires_after.seconds if body.expires_after else MOST_SECONDS)
     value = new_id(PREFIX.rstrip("_"))
     owner, stored = secret_owner(request[AUTHORITY].owner, value), config.stored()
-    secret = ClientSecret(owner, character.name, seconds, stored, weigh(stored))
+    secret = ClientSecret(owner, character.name, seconds, stored, weigh(stored), request[AUTHORITY].sets)
     if not request.app[GATE].secrets.add(secret):
         raise no_room()
     session = config.ga(secret.session_id, character.name)
@@ -82,10 +83,10 @@ def _params(session: Json) -> SessionParams:
         raise Problem(400, e.code, str(e), param=e.param) from None
 
 
-def _character(request: web.Request, name: str | None) -> Character:
+def _character(request: web.Request, name: str | None) -> FoundCharacter:
     if name is not None:
         return known_character(request, name)
-    default = request.app[MANAGER].current.default(request.app[SETTINGS].character)
+    default = view_of(request).default()
     if default is None:
         raise Problem(404, "model_not_found", "There is no character to talk to.", param="session.model")
     return default

@@ -6,21 +6,24 @@ from functools import partial
 
 from aiohttp import WSMsgType, hdrs, web
 
-from charhost.character.character import Character, CharacterSet, normal
+from charhost.character.character import normal
+from charhost.errors import SetNotFound
 from charhost.ids import new_id
 from charhost.reload.reload_tools import HostTools
 from charhost.resume.saved_session import SavedSession
+from charhost.sets.view import FoundCharacter, SetsView, full_name
+from charhost.web.caller_view import SET, view_of
 from charhost.web.keys import (
     AUTHORITY,
     BUDGET,
     CONVERSATIONS,
     DISCONNECTED,
     GATE,
-    MANAGER,
     METRICS,
     READERS,
     SESSION_WRITER,
     SESSIONS,
+    SETS,
     SETTINGS,
 )
 from charhost.web.middleware import insist
@@ -48,7 +51,8 @@ _REALTIME = Operation(
     needs="chat",
     refuses=True,
     parameters=(
-        Parameter("model", "query", "The character; without it the default one."),
+        Parameter("model", "query", "The character, `set/name` for one of another set; without it the default one."),
+        SET,
         Parameter("resume", "query", "The id of a session that was lost, to go on with its conversation."),
     ),
     responses={101: Response("The WebSocket is open.")},
@@ -142,32 +146,35 @@ def _cut(session: Session) -> None:
 
 
 def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMessage:
-    current = request.app[MANAGER].current
-    character = _chosen(request, current)
-    if isinstance(character, CloseMessage):
-        return character
+    try:
+        view = view_of(request)
+    except SetNotFound as e:
+        return refused(e.code, e.detail, "set")
+    found = _chosen(request, view)
+    if isinstance(found, CloseMessage):
+        return found
     secret = request[AUTHORITY].secret
     if secret is not None and not request.app[GATE].secrets.use_up(secret):
         return refused("invalid_api_key", "This client secret has opened its session already.", close_code=3000)
     may_choose = secret is None and not request.query.get("model")
-    session = _session(request, ws, character, choices=current if may_choose else None)
+    session = _session(request, ws, found, choices=view if may_choose else None)
     session.note()
     return session
 
 
-def _chosen(request: web.Request, characters: CharacterSet) -> Character | CloseMessage:
+def _chosen(request: web.Request, view: SetsView) -> FoundCharacter | CloseMessage:
     for field in ("call_id", "intent"):
         if field in request.query:
             return refused("invalid_value", f"{field} is not supported: this server holds conversations only.", field)
     name, secret = request.query.get("model"), request[AUTHORITY].secret
-    if secret is not None and normal(name or secret.character) != secret.character:
+    wanted = name or (secret.character if secret is not None else None)
+    if not wanted:
+        return view.default() or refused("missing_model", "There is no character to talk to.", "model")
+    found = view.find(wanted)
+    if secret is not None and (found.name if found is not None else normal(wanted)) != secret.character:
         text = f"This client secret is for the character {secret.character!r}, not for {name!r}."
         return refused("invalid_value", text, "model")
-    if name := secret.character if secret is not None else name:
-        found = characters.find(name)
-        return found or refused("model_not_found", f"The character {name!r} does not exist.", "model")
-    default = characters.default(request.app[SETTINGS].character)
-    return default or refused("missing_model", "There is no character to talk to.", "model")
+    return found or refused("model_not_found", f"The character {wanted!r} does not exist.", "model")
 
 
 async def _claimed(request: web.Request, resume: str) -> SavedSession | None:
@@ -191,29 +198,34 @@ async def _claimed_of(request: web.Request, resume: str, owner: str) -> SavedSes
 
 
 def _resumed(request: web.Request, ws: web.WebSocketResponse, saved: SavedSession | None) -> Session | CloseMessage:
-    current, metrics = request.app[MANAGER].current, request.app[METRICS]
+    metrics = request.app[METRICS]
     if saved is None:
         metrics.sessions_resume_refused.inc()
         text = "There is no session with that id to resume; it may have expired."
         return refused("session_not_found", text, "resume")
-    character = current.get(saved.character)
-    if character is None:
+    authority = request[AUTHORITY]
+    sets = authority.secret_owners.get(saved.owner, authority.sets)
+    found = request.app[SETS].view(sets).member(saved.set, saved.character)
+    if found is None:
         request.app[DISCONNECTED].give_back(saved)
         metrics.sessions_resume_refused.inc()
-        return removed(saved.character, "it is not among the characters any more")
+        return removed(full_name(saved.set, saved.character), "it is not among the characters any more")
     metrics.sessions_resumed.inc()
-    return _session(request, ws, character, saved)
+    return _session(request, ws, found, saved)
 
 
 def _session(
     request: web.Request,
     ws: web.WebSocketResponse,
-    character: Character,
+    found: FoundCharacter,
     saved: SavedSession | None = None,
-    choices: CharacterSet | None = None,
+    choices: SetsView | None = None,
 ) -> Session:
     app, authority, secret = request.app, request[AUTHORITY], request[AUTHORITY].secret
-    host = HostTools(app[MANAGER], app[SETTINGS].drain) if authority.admin else None
+
+    def host_of(name: str) -> HostTools | None:
+        return HostTools(app[SETS].view().named(name).manager, app[SETTINGS].drain) if authority.admin else None
+
     dialect = known_dialect(saved.dialect) if saved else dialect_of(request)
     conversation_id, items = (saved.conversation_id, saved.items) if saved else (None, ())
     config = saved.config if saved else secret.config if secret and dialect != "unmute" else None
@@ -221,11 +233,13 @@ def _session(
     return Session(
         request,
         ws,
-        app[CONVERSATIONS].open(character, "realtime", conversation_id, items, host),
+        app[CONVERSATIONS].open(found.character, "realtime", conversation_id, items, host_of(found.set)),
         app[SESSION_WRITER],
         id=saved.id if saved else new_session,
         owner=saved.owner if saved else authority.owner,
-        generation=app[MANAGER].current.generation,
+        set=found.set,
+        generation=found.characters.generation,
+        host_of=host_of,
         choices=choices,
         settings=settings_of(dialect, config) if dialect else None,
         longest_wait=app[SESSIONS].longest_wait,

@@ -219,7 +219,7 @@ class OpenAIHandler:
         raise InvalidEvent("audio_not_supported", "Audio input is not supported: send text (conversation.item.create).")
 
     def _response(self, turn: Turn, config: SessionConfig, params: ResponseParams, recorded: bool) -> Json:
-        shown = config.ga(self._session.id, self._session.character.name)
+        shown = config.ga(self._session.id, self._session.name)
         output = shown["audio"]["output"]
         beta_only = {"temperature": config.beta_temperature} if self._config.dialect == "beta" else {}
         return beta_only | {

@@ -95,8 +95,8 @@ class UnmuteHandler:
         choices = self._session.choices
         if choices is None or voice is None:
             return
-        if (character := choices.find(voice) or choices.by_voice.get(voice)) is not None:
-            self._session.move_to(character, choices)
+        if (found := choices.find(voice) or choices.find_voice(voice)) is not None:
+            self._session.take(found)
             self._voice = voice
 
     def _check_audio(self, event: Json) -> None:
@@ -126,7 +126,7 @@ class UnmuteHandler:
         response = {
             "object": "realtime.response",
             "status": "in_progress",
-            "voice": self._voice or self._session.character.name,
+            "voice": self._voice or self._session.name,
             "chat_history": self._chat_history(),
         }
         self._emit("response.created", response=response)

@@ -62,13 +62,13 @@ class ResponsesEvent(BaseModel):
 )
 async def create(request: web.Request) -> web.StreamResponse:
     body = await talk_request(request, ResponsesRequest)
-    character = known_character(request, body.model)
+    found = known_character(request, body.model)
     app, authority = request.app, request[AUTHORITY]
-    client = Client(authority.owner, character.name, conversation_id(request, body.metadata))
+    client = Client(authority.owner, found.name, conversation_id(request, body.metadata), found.set)
     options = body.turn_options(app[MODEL_OPTIONS].of(body.model_extra))
     shows_reasoning = app[SETTINGS].reasoning == "forward"
     running = RunningResponse(
-        app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], body, options, character, client, shows_reasoning
+        app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], body, options, found.character, client, shows_reasoning
     )
     shows_calls = are_visible(body.metadata, authority.admin)
     with running.claim:

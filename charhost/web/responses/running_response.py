@@ -51,7 +51,7 @@ class RunningResponse:
         self._conversation = conversations.open(character, "responses", items=items, instance=instance)
         self._known = {item.id for item in self._conversation.history}
         self._turn = self._conversation.respond(options)
-        self.response = ResponseFields(self._turn.id, character.name, body, Output(shows_reasoning))
+        self.response = ResponseFields(self._turn.id, client.character, body, Output(shows_reasoning))
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events of the turn; the response is kept before the last one."""

@@ -3,7 +3,8 @@
 import hashlib
 import hmac
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from aiohttp import hdrs, web
 
@@ -37,7 +38,9 @@ class Authority:
     configured at all; a chat key at an admin's endpoint is not a wrong one.
 
     A client secret has no authority but to open the session of `secret`, which is None after that, and to resume one
-    of `secret_owners`: one for each key that may have made it.
+    of `secret_owners`: one for each key that may have made it, with the sets of that key.
+
+    `sets` are the names of the character sets that chat may use; None: all.
     """
 
     admin: bool
@@ -49,7 +52,8 @@ class Authority:
     owner: str = ""
     has_wrong_key: bool = False
     secret: ClientSecret | None = None
-    secret_owners: tuple[str, ...] = ()
+    secret_owners: Mapping[str, frozenset[str] | None] = field(default_factory=dict)
+    sets: frozenset[str] | None = None
 
 
 class Gate:
@@ -63,7 +67,7 @@ class Gate:
         self._admin_keys = (settings.admin_key.get_secret_value(),) if settings.admin_key else ()
         # An admin key alone leaves chat open.
         self._chat_keys = (*settings.api_keys, *self._admin_keys) if settings.api_keys else ()
-        self._owners = tuple(map(_owner, self._chat_keys)) or ("",)
+        self._owners: dict[str, frozenset[str] | None] = {_owner(key): None for key in self._chat_keys} or {"": None}
 
     def authority(self, request: web.Request) -> Authority:
         """Decide by the keys, the address and the page of the caller.
@@ -96,7 +100,7 @@ class Gate:
     def _of_secret(
         self, key: str, is_protocol: bool, origin_refusal: Problem | None, host_refusal: Problem | None
     ) -> Authority:
-        owners = tuple(secret_owner(owner, key) for owner in self._owners)
+        owners = {secret_owner(owner, key): sets for owner, sets in self._owners.items()}
         secret = self.secrets.find(owners)
         detail = "A client secret opens one session over /v1/realtime, within ten minutes, and resumes it; no more."
         return Authority(
@@ -109,7 +113,8 @@ class Gate:
             owner=secret.owner if secret is not None else "",
             has_wrong_key=secret is None,
             secret=secret if origin_refusal is None else None,
-            secret_owners=owners if origin_refusal is None else (),
+            sets=secret.sets if secret is not None else None,
+            secret_owners=owners if origin_refusal is None else {},
         )
 
     def _admin_refusal(self, request: web.Request, key: str | None) -> Problem | None:

@@ -26,6 +26,7 @@ class ClientSecret:
     seconds: int
     config: Json
     weight: int
+    sets: frozenset[str] | None = None  # those that its maker may use; None: all
     session_id: str = field(default_factory=lambda: new_id("sess"))
 
 

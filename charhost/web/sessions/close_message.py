@@ -7,6 +7,7 @@ from aiohttp import web
 
 from charhost.character.character import Character
 from charhost.reload.swap import Swap
+from charhost.sets.view import full_name
 from charhost.text import display
 from charhost.web.protocol.frames import INVALID, error_event
 
@@ -55,6 +56,12 @@ def removed(character: str, reason: str) -> CloseMessage:
     return CloseMessage(4004, "character_removed", "character_removed", frame, "character_removed", text)
 
 
+def set_removed(name: str) -> CloseMessage:
+    text = f"Character set {name} was removed."
+    frame = error_event("fatal", "set_removed", text)
+    return CloseMessage(4004, text.rstrip("."), "set_removed", frame, "set_removed", text)
+
+
 class ReloadCloseMessage:
     """Makes *count* close messages; they ask at most *rate* clients a second to reconnect, in random order."""
 
@@ -65,8 +72,10 @@ class ReloadCloseMessage:
         self._places = random.sample(range(count), count)
 
     def __call__(self, character: Character) -> CloseMessage:
+        if self._swap.removes:
+            return set_removed(self._swap.set)
         if self._swap.policy != "close" and character.name not in self._swap.after:
-            return removed(character.name, self._reason)
+            return removed(full_name(self._swap.set, character.name), self._reason)
         wait = round(self._places.pop() / self._rate * 1000)
         text = f"{self._reason}. Please reconnect."
         frame = error_event("fatal", "characters_reloaded", text, retry_after_ms=wait)

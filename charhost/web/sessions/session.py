@@ -2,19 +2,23 @@
 
 import asyncio
 import logging
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from aiohttp import web
 
 from charhost.character.character import Character, CharacterSet
+from charhost.character.host_tools import Host
 from charhost.conversation.conversation import Conversation
 from charhost.ids import new_id
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.weight import weigh
 from charhost.reload.swap import Swap
+from charhost.report import DEFAULT_SET
 from charhost.resume.archive import SessionWriter
 from charhost.resume.saved_session import SavedSession
+from charhost.sets.view import FoundCharacter, SetsView, full_name
 from charhost.text import UNEXPECTED
 from charhost.web.protocol.frames import InvalidEvent, error_event, frame
 from charhost.web.protocol.session_config import ClientSettings
@@ -39,10 +43,12 @@ class Session:
     conversation: Conversation
     writer: SessionWriter
     _: KW_ONLY
+    set: str = DEFAULT_SET  # that of its character
     generation: int
     owner: str = ""  # the digest of the client's key
     id: str = field(default_factory=lambda: new_id("sess"))
-    choices: CharacterSet | None = None  # the current set, while the client may still choose its character
+    choices: SetsView | None = None  # while the client may still choose its character
+    host_of: Callable[[str], Host | None] = lambda name: None  # the host tools for a set
     settings: ClientSettings | None = None  # None until the dialect is known
     longest_wait: int = 0  # the most ms after which a close message may ask the client to reconnect
     close_grace: float = 5.0  # in seconds
@@ -63,6 +69,11 @@ class Session:
         return self.conversation.character
 
     @property
+    def name(self) -> str:
+        """The name by which clients choose the character."""
+        return full_name(self.set, self.character.name)
+
+    @property
     def may_return(self) -> bool:
         """Whether the client can resume: it was sent away or lost its connection, and did not end the conversation."""
         if self.closing.reason is not None:
@@ -75,6 +86,7 @@ class Session:
         return SavedSession(
             id=self.id,
             character=self.character.name,
+            set=self.set,
             owner=self.owner,
             dialect=settings.dialect if settings else None,
             config=settings.stored() if settings else None,
@@ -106,7 +118,7 @@ class Session:
     def described(self) -> dict[str, Any]:
         """The `session` object of server events; empty until the dialect is known."""
         settings = self.settings
-        return settings.described(self.id, self.character.name, self.longest_wait) if settings else {}
+        return settings.described(self.id, self.name, self.longest_wait) if settings else {}
 
     def begin_to_receive(self) -> None:
         """Follow the messages that are on their way, from the end of the handshake on."""
@@ -136,8 +148,14 @@ class Session:
     def choose(self, name: str | None) -> None:
         """Use up the client's only choice of a character; an unknown *name* changes nothing."""
         choices, self.choices = self.choices, None
-        if choices is not None and name is not None and (character := choices.find(name)) is not None:
-            self.move_to(character, choices)
+        if choices is not None and name is not None and (found := choices.find(name)) is not None:
+            self.take(found)
+
+    def take(self, found: FoundCharacter) -> None:
+        """Move to a character of any set."""
+        if found.set != self.set:
+            self.set, self.conversation.host = found.set, self.host_of(found.set)
+        self.move_to(found.character, found.characters)
 
     def move_to(self, character: Character, characters: CharacterSet) -> None:
         self.conversation.move_to(character)
@@ -148,8 +166,6 @@ class Session:
 
         A running turn ends with its version of the character; under `keep` every later turn has it, too.
         """
-        if self.choices is not None:
-            self.choices = swap.after
         successor = swap.after.get(self.character.name)
         if swap.policy not in ("close_affected", "follow") or successor is None or self.closing.is_ending:
             return False
@@ -164,7 +180,7 @@ class Session:
 
     def fail(self) -> None:
         """Close the session because of a fault in charhost; call this in the exception handler."""
-        log.exception("a session with character %s failed unexpectedly", self.character.name)
+        log.exception("a session with character %s failed unexpectedly", self.name)
         kind = self.settings.fault_type if self.settings else "server_error"
         event = error_event(kind, "internal_error", UNEXPECTED)
         self.closing.close(CloseMessage(1011, "Internal error", "fault", event, "internal_error"), self.close_grace)

@@ -10,7 +10,7 @@ from itertools import islice
 from charhost.character.character import Character
 from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
-from charhost.report import SessionImpact
+from charhost.report import DEFAULT_SET, SessionImpact
 from charhost.settings import Settings
 from charhost.web.schemas import GenerationCount
 from charhost.web.sessions.close_message import GOING_AWAY, CloseMessage, ReloadCloseMessage
@@ -54,7 +54,7 @@ class Sessions:
     @contextmanager
     def register(self, session: Session) -> Iterator[None]:
         self._live[session.id] = session
-        log.info("session opened with character %s, generation %d", session.character.name, session.generation)
+        log.info("session opened with character %s, generation %d", session.name, session.generation)
         if self.closing:  # shutdown began during the handshake
             session.closing.close(GOING_AWAY, self._settings.close_grace)
         try:
@@ -68,13 +68,13 @@ class Sessions:
         session = self._live.get(session_id)
         return session if session is not None and session.owner == owner else None
 
-    def by_generation(self) -> list[GenerationCount]:
-        """Count the sessions on each generation, newest first."""
-        counts = Counter(session.generation for session in self._live.values())
+    def by_generation(self, name: str = DEFAULT_SET) -> list[GenerationCount]:
+        """Count the sessions on each generation of the set called *name*, newest first."""
+        counts = Counter(session.generation for session in self._of(name))
         return [GenerationCount(generation=g, sessions=counts[g]) for g in sorted(counts, reverse=True)]
 
     def impact(self, swap: Swap) -> SessionImpact:
-        return SessionImpact(policy=swap.policy, total=len(self._live), affected=len(self._touched(swap)))
+        return SessionImpact(policy=swap.policy, total=len(self._of(swap.set)), affected=len(self._touched(swap)))
 
     def follow(self, swap: Swap) -> None:
         """Start closing the sessions that *swap* ends, and apply it to the others; returns at once."""
@@ -86,7 +86,7 @@ class Sessions:
             task = asyncio.create_task(self._close(ended, message, swap.drain))
             self._closers.add(task)
             task.add_done_callback(self._closers.discard)
-        for session in set(self._live.values()).difference(ended):
+        for session in set(self._of(swap.set)).difference(ended):
             if session.go_on(swap):
                 self._metrics.sessions_followed.inc()
 
@@ -98,10 +98,13 @@ class Sessions:
         while self._live:
             await next(iter(self._live.values())).gone.wait()
 
+    def _of(self, name: str) -> list[Session]:
+        return [session for session in self._live.values() if session.set == name]
+
     def _touched(self, swap: Swap) -> list[Session]:
         if swap.policy == "keep":
             return []
-        staying = [session for session in self._live.values() if not session.closing.is_ending]
+        staying = [session for session in self._of(swap.set) if not session.closing.is_ending]
         return [s for s in staying if swap.policy == "close" or swap.affects(s.character)]
 
     async def _close(self, sessions: list[Session], message: Callable[[Character], CloseMessage], drain: float) -> None:
@@ -118,4 +121,4 @@ class Sessions:
             self._metrics.sessions_cut.inc()
         elif session.closing.end_of_turn == "drained":
             self._metrics.sessions_drained.inc()
-        log.info("session closed with character %s: %s", session.character.name, why)
+        log.info("session closed with character %s: %s", session.name, why)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from aiohttp import hdrs, web
 
 from charhost.reload.messages import count
-from charhost.web.keys import MANAGER
+from charhost.web.caller_view import key_view
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem
 
@@ -42,7 +42,7 @@ async def index(request: web.Request) -> web.StreamResponse:
     if "text/html" in request.headers.get(hdrs.ACCEPT, ""):
         response = _respond(request, "index.html")
     else:
-        serving = count(len(request.app[MANAGER].current), "character")
+        serving = count(sum(len(named.manager.current) for named in key_view(request)), "character")
         response = web.Response(text=f"charhost serves {serving}: see /v1/characters and /v1/health.\n")
     response.headers[hdrs.VARY] = hdrs.ACCEPT
     return response

@@ -13,7 +13,7 @@ from openai.types.beta.realtime import RealtimeServerEvent as BetaEvent
 from openai.types.realtime import RealtimeServerEvent as GaEvent
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from charhost.report import ReloadReport
+from charhost.report import DEFAULT_SET, ReloadReport
 
 Event = dict[str, Any]
 Dialect = Literal["ga", "beta"]
@@ -47,6 +47,7 @@ class CharactersListed(BaseModel):
 
     event_id: str
     type: Literal["session.characters.listed"]
+    set: str = DEFAULT_SET
     directory: str
     character_count: int
     characters: list[Listed]

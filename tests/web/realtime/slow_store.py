@@ -7,7 +7,7 @@ import asyncio
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.store import MemoryStore
 from charhost.report import ReloadReport
-from charhost.web.keys import MANAGER
+from charhost.web.keys import SETS
 from tests.conftest import Client
 from tests.web.realtime.server import until
 
@@ -30,10 +30,10 @@ class SlowStore(MemoryStore):
 
 def slowed(client: Client) -> SlowStore:
     """Give the server such a store."""
-    client.app[MANAGER]._generations.store = store = SlowStore()
+    client.app[SETS].default.manager._generations.store = store = SlowStore()
     return store
 
 
 async def generation(client: Client, number: int) -> None:
     """Wait until that generation serves."""
-    await until(lambda: client.app[MANAGER].current.generation == number)
+    await until(lambda: client.app[SETS].default.manager.current.generation == number)

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from charhost.reload.request import ReloadRequest
-from charhost.web.keys import MANAGER, METRICS, SESSIONS
+from charhost.web.keys import METRICS, SESSIONS, SETS
 from charhost.web.protocol.frames import MOST_EVENT
 from charhost.web.realtime import character_commands as characters
 from tests.conftest import Client, character
@@ -100,7 +100,7 @@ async def store(client: Client) -> SlowStore:
 @asynccontextmanager
 async def busy(client: Client, store: SlowStore) -> AsyncIterator[None]:
     """Run a reload that ends no session during the block: other requests are queued behind it."""
-    first = asyncio.create_task(client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep")))
+    first = asyncio.create_task(client.app[SETS].default.manager.reload_characters(ReloadRequest(sessions="keep")))
     await asyncio.wait_for(store.asked.wait(), LIMIT)
     try:
         yield
@@ -119,7 +119,7 @@ async def test_the_characters_are_listed(client: Client, write: Write, directory
     """The list has the directory, the count, and whether each character is good and its comment."""
     write("bob.py", character("Bob") + "METADATA = {'good': False, 'comment': 'Says little.'}")
     write("eve.py", character("Eve") + "METADATA = {}")
-    await client.app[MANAGER].reload_characters()
+    await client.app[SETS].default.manager.reload_characters()
     async with wired(client, dialect) as wire:
         answer = await wire.ask("list")
     assert (answer["type"], answer["directory"]) == ("session.characters.listed", str(directory))
@@ -143,7 +143,7 @@ async def test_a_list_is_of_what_serves(client: Client, write: Write) -> None:
     """After a reload that let the session go on, the list is the new one."""
     async with wired(client) as wire:
         write("bob.py", character("Bob"))
-        await client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep"))
+        await client.app[SETS].default.manager.reload_characters(ReloadRequest(sessions="keep"))
         assert (await wire.ask("list"))["character_count"] == 2
 
 
@@ -201,12 +201,12 @@ async def test_a_session_that_is_kept_goes_on(client: Client) -> None:
 async def test_a_dry_run_changes_nothing(client: Client, write: Write) -> None:
     """A dry run reports its result, and the list is unchanged."""
     write("bob.py", character("Bob"))
-    before = client.app[MANAGER].current
+    before = client.app[SETS].default.manager.current
     async with wired(client) as wire:
         answer = await wire.ask("reload", dry_run=True)
         assert (await wire.ask("list"))["character_count"] == 1
     assert (answer["outcome"], answer["changes"]["added"], len(answer["characters"])) == ("valid", ["Bob"], 1)
-    assert client.app[MANAGER].current is before
+    assert client.app[SETS].default.manager.current is before
 
 
 async def test_the_fields_are_those_of_a_request(client: Client, tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ async def test_disconnecting_does_not_stop_the_reload(client: Client, store: Slo
             await until(lambda: commands(client) == 1)
         await until(lambda: not len(client.app[SESSIONS]))
     await generation(client, 3)
-    assert client.app[MANAGER].current.generation == 3
+    assert client.app[SETS].default.manager.current.generation == 3
 
 
 async def test_disconnecting_at_once_does_not_stop_the_reload(client: Client) -> None:
@@ -263,7 +263,7 @@ async def test_disconnecting_at_once_does_not_stop_the_reload(client: Client) ->
     async with wired(client) as wire:
         await wire.send("reload")
     await generation(client, 2)
-    assert client.app[MANAGER].current.generation == 2
+    assert client.app[SETS].default.manager.current.generation == 2
 
 
 async def test_a_refusal_after_disconnecting_is_logged_as_one(
@@ -275,7 +275,7 @@ async def test_a_refusal_after_disconnecting_is_logged_as_one(
             await wire.send("reload", directory="/no/such/directory")
             await until(lambda: commands(client) == 1)
         await until(lambda: not len(client.app[SESSIONS]))
-    await until(lambda: not client.app[MANAGER]._queue._tasks)
+    await until(lambda: not client.app[SETS].default.manager._queue._tasks)
     gc.collect()
     assert [record.getMessage() for record in caplog.records if record.name == "asyncio"] == []
 
@@ -306,7 +306,7 @@ async def test_a_shutdown_answers_the_asker(start: StartClient) -> None:
     """A reload that the end of the server cuts short is refused, and then the socket is closed with 1001."""
     client = await start(shutdown_timeout=0.1)
     store = slowed(client)
-    first = asyncio.create_task(client.app[MANAGER].reload_characters(ReloadRequest(sessions="keep")))
+    first = asyncio.create_task(client.app[SETS].default.manager.reload_characters(ReloadRequest(sessions="keep")))
     await asyncio.wait_for(store.asked.wait(), LIMIT)
     async with wired(client) as wire:
         await wire.send("reload")
@@ -321,7 +321,7 @@ async def test_a_shutdown_answers_the_asker(start: StartClient) -> None:
 @EVERY_DIALECT
 async def test_a_fault_ends_the_session(client: Client, monkeypatch: pytest.MonkeyPatch, dialect: str) -> None:
     """An unexpected error is reported as such, and the socket closed with 1011."""
-    monkeypatch.setattr(client.app[MANAGER], "reload_characters", None)
+    monkeypatch.setattr(client.app[SETS].default.manager, "reload_characters", None)
     async with wired(client, dialect) as wire:
         await wire.send("reload", sessions="keep")
         (fault,), code = await wire.rest()
@@ -422,7 +422,7 @@ async def test_without_authority_nothing_is_learned(client: Client, directory: P
         problem["code"],
         problem["detail"],
     )
-    assert client.app[MANAGER].current.generation == 1
+    assert client.app[SETS].default.manager.current.generation == 1
 
 
 async def test_the_key_for_talking_is_not_enough(start: StartClient) -> None:
@@ -478,7 +478,7 @@ async def test_every_outcome_is_reported_as_over_http(
     client = await start(**row.settings)
     row.world(Scene(directory, monkeypatch, row.settings))
     if row.world is stopping:
-        await client.app[MANAGER].close(0)
+        await client.app[SETS].default.manager.close(0)
     before = Before(client, caplog)
 
     async with wired(client, headers=row.headers) as wire:

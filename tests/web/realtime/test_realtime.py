@@ -19,7 +19,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, 
 from charhost.character.character import CharacterSet
 from charhost.reload.swap import Swap
 from charhost.web import readers
-from charhost.web.keys import MANAGER, SESSIONS
+from charhost.web.keys import SESSIONS, SETS
 from charhost.web.realtime.openai import OpenAIHandler
 from charhost.web.schemas import GenerationCount
 from tests.conftest import Client, character
@@ -630,7 +630,7 @@ async def test_a_swap_during_the_handshake_is_not_missed(
     client: Client, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     """A session that is opened during a swap has the new set or is notified (promise 8)."""
-    manager, sessions, prepare = client.app[MANAGER], client.app[SESSIONS], web.WebSocketResponse.prepare
+    manager, sessions, prepare = client.app[SETS].default.manager, client.app[SESSIONS], web.WebSocketResponse.prepare
 
     def swap() -> None:
         before = manager.current

@@ -10,9 +10,14 @@ from typing import Any
 
 from charhost.character.character import Character, CharacterSet
 from charhost.conversation.turn_events import TurnEnded
+from charhost.metrics import Metrics
+from charhost.reload.manager import CharacterManager
 from charhost.reload.swap import Swap
 from charhost.report import SessionPolicy
 from charhost.resume.archive import SessionWriter
+from charhost.sets.named_set import NamedSet
+from charhost.sets.view import SetsView
+from charhost.settings import Settings
 from charhost.web.protocol.session_config import ClientSettings
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.session import Session
@@ -56,7 +61,7 @@ def session(
     generation: int = 1,
     character: Character | None = None,
     owner: str = "",
-    choices: CharacterSet | None = None,
+    choices: SetsView | None = None,
     settings: ClientSettings | None = None,
 ) -> Session:
     """Return a session on that line, with a model of that script."""
@@ -78,6 +83,13 @@ def session(
 def swap_to(*characters: Character, policy: SessionPolicy = "follow") -> Swap:
     """A swap to generation 2, which has these characters."""
     return Swap(CharacterSet("/d", 1), CharacterSet("/d", 2, {one.name: one for one in characters}), policy)
+
+
+def choices_of(characters: CharacterSet) -> SetsView:
+    """Return the choices of a client where these characters serve."""
+    manager = CharacterManager(Settings(), Metrics())
+    manager._current = characters
+    return SetsView({manager.name: NamedSet(manager, Settings(), Metrics())})
 
 
 def version(number: int, name: str = "Ada") -> Character:

@@ -11,7 +11,7 @@ import threading
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from charhost.reload.request import ReloadRequest
-from charhost.web.keys import CONVERSATIONS, MANAGER, SESSIONS
+from charhost.web.keys import CONVERSATIONS, SESSIONS, SETS
 from tests.conftest import Client
 from tests.reload.helpers import Write
 from tests.tagged import Echo, edit
@@ -68,7 +68,7 @@ async def test_two_hundred_conversations_and_a_thousand_edits(client: Client, co
         for number in range(edits):
             edit(write, f"v{number}")
             turn = tasks.create_task(talkers[number % 11].turn())  # ten are Ada's, one is not
-            report = await client.app[MANAGER].reload_characters(ReloadRequest(scope="changed"))
+            report = await client.app[SETS].default.manager.reload_characters(ReloadRequest(scope="changed"))
             assert (report.sessions.total, report.sessions.affected) == (200, 10)
             await turn
         assert [await talker.turn() for talker in talkers] == [f"v{edits - 1}"] * 10 + ["one"] * 190

@@ -15,7 +15,7 @@ from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.outbox import MOST_WAITING_FRAMES, abort
 from charhost.web.sessions.session import Session
 from tests.scripted import make_character
-from tests.web.sessions.parts import BYE, Line, session, swap_to, under_way, version
+from tests.web.sessions.parts import BYE, Line, choices_of, session, swap_to, under_way, version
 
 
 async def updates(talk: Session, line: Line) -> int:
@@ -128,7 +128,7 @@ async def test_a_choice_is_made_once() -> None:
     """A client chooses its character once; a name that is none is a choice as well."""
     for first, expected in (("Bob", "Bob"), (None, "Ada"), ("gpt-realtime", "Ada")):
         choices = CharacterSet("/d", 1, {"Bob": make_character(name="Bob"), "Eve": make_character(name="Eve")})
-        talk = session(Line(), choices=choices)
+        talk = session(Line(), choices=choices_of(choices))
         talk.choose(first)
         talk.choose("Eve")
         assert talk.character.name == expected
@@ -195,9 +195,11 @@ async def test_an_ending_session_does_not_go_on() -> None:
 @pytest.mark.parametrize("policy", ["follow", "close_affected", "keep"])
 async def test_the_choice_is_from_the_newest_set(policy: SessionPolicy) -> None:
     """A session without a choice chooses from the current set, and counts for its generation (promise 8)."""
-    choices = CharacterSet("/d", 1, {"Bob": version(1, "Bob")})
+    choices = choices_of(CharacterSet("/d", 1, {"Bob": version(1, "Bob")}))
     talk, bob = session(Line(), character=version(1), choices=choices), version(2, "Bob")
-    talk.go_on(swap_to(version(1), bob, policy=policy))
+    swap = swap_to(version(1), bob, policy=policy)
+    choices.named().manager._current = swap.after
+    talk.go_on(swap)
     talk.choose("Bob")
     assert (talk.character, talk.generation) == (bob, 2)
 

@@ -14,7 +14,7 @@ from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
 from charhost.report import SessionImpact, SessionPolicy
 from charhost.settings import Settings
-from charhost.web.keys import MANAGER, SESSIONS
+from charhost.web.keys import SESSIONS, SETS
 from charhost.web.sessions.close_message import ReloadCloseMessage
 from charhost.web.sessions.session import Session
 from charhost.web.sessions.sessions import Sessions
@@ -271,4 +271,4 @@ async def test_a_choice_is_made_from_the_current_set(client: Client, write: Call
         await ws.send_json({"type": "session.update", "session": {"model": "Bob"}})
         await ws.receive_json(timeout=60)
         (session,) = client.app[SESSIONS]._live.values()
-        assert session.character is client.app[MANAGER].current["Bob"]
+        assert session.character is client.app[SETS].default.manager.current["Bob"]

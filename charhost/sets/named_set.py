@@ -1,0 +1,55 @@
+"""NamedSet: one character set of a server."""
+
+import asyncio
+import logging
+
+from charhost.character.character import Character
+from charhost.errors import ReloadRejected
+from charhost.metrics import Metrics
+from charhost.reload.manager import CharacterManager
+from charhost.report import DEFAULT_SET
+from charhost.settings import Settings
+from charhost.watch.watcher import Watcher
+
+log = logging.getLogger("charhost.reload")
+
+
+class NamedSet:
+    """A set: its manager, which has its history, and its watcher while it runs."""
+
+    def __init__(
+        self, manager: CharacterManager, settings: Settings, metrics: Metrics, *, is_watched: bool = False
+    ) -> None:
+        self.name = manager.name
+        self.manager = manager
+        self.is_watched = is_watched
+        self.watcher: Watcher | None = None
+        self._settings = settings
+        self._metrics = metrics
+        self._watching: asyncio.Task[None] | None = None
+
+    @property
+    def default_character(self) -> Character | None:
+        return self.manager.current.default(self._settings.character)
+
+    async def start(self) -> None:
+        """Load the first characters; a directory that cannot be loaded leaves the set empty."""
+        try:
+            await self.manager.start()
+        except ReloadRejected as e:
+            which = "character" if self.name == DEFAULT_SET else f"character of {self.name}"
+            log.warning("no %s is served until a reload succeeds: %s", which, e.report.message)
+
+    def watch(self) -> None:
+        """Start the watcher if the set is to be watched."""
+        if self.is_watched and self.watcher is None:
+            self.watcher = Watcher(self.manager, self._settings, self._metrics)
+            self._metrics.gauge("watcher_up", self.name, 0)
+            self._watching = asyncio.create_task(self.watcher.run())
+
+    async def unwatch(self) -> None:
+        watching, self.watcher, self._watching = self._watching, None, None
+        if watching is not None:
+            watching.cancel()
+            await asyncio.gather(watching, return_exceptions=True)
+            self._metrics.end_watcher(self.name)

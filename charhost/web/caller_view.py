@@ -1,0 +1,34 @@
+"""What a caller sees of the character sets."""
+
+from aiohttp import web
+
+from charhost.report import DEFAULT_SET
+from charhost.sets.named_set import NamedSet
+from charhost.sets.view import SetsView
+from charhost.web.keys import AUTHORITY, SETS
+from charhost.web.openapi import Parameter
+
+SET = Parameter("set", "query", "The character set, whose characters need no prefix then (default: all sets).")
+ONE_SET = Parameter("set", "query", "The character set (default: `default`).")
+
+
+def reloadable(request: web.Request, name: str | None = None) -> NamedSet:
+    """Return the set called *name*, by default that of `?set=`, else `default`; raises `SetNotFound`."""
+    return request.app[SETS].view().named(name if name is not None else request.query.get("set", DEFAULT_SET))
+
+
+def key_view(request: web.Request) -> SetsView:
+    """Return the sets that the key of the request may use."""
+    return request.app[SETS].view(request[AUTHORITY].sets)
+
+
+def admin_view(request: web.Request) -> SetsView:
+    """Return all sets, or the one of them in `?set=`; raises `SetNotFound`."""
+    view = request.app[SETS].view()
+    return view.narrowed(request.query["set"]) if "set" in request.query else view
+
+
+def view_of(request: web.Request) -> SetsView:
+    """Return the sets that the key of the request may use, or the one of them in `?set=`; raises `SetNotFound`."""
+    view = key_view(request)
+    return view.narrowed(request.query["set"]) if "set" in request.query else view
