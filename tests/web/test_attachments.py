@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -81,7 +82,7 @@ async def test_a_client_that_sends_nothing_back(mode: str, reasoning: str, direc
 async def test_a_client_of_responses_that_stores_nothing(directory: Path) -> None:
     """A client that sends all items again sends nothing that was attached."""
     async with strict_upstream("reasoning_content") as upstream, served(directory, upstream) as client:
-        function = LOOK["function"]
+        function: Any = LOOK["function"]
         asked = {"model": "Ada", "input": [HI], "store": False, "tools": [{"type": "function", **function}]}
         output = (await (await client.post("/v1/responses", json=asked)).json())["output"]
         call = next(item for item in output if item["type"] == "function_call")
