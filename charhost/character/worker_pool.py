@@ -15,7 +15,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
 from charhost.character.periodic_yield import PeriodicYield
@@ -68,15 +68,11 @@ class WorkerPool:
 
         Without *interrupt* nothing is injected into it then: for code of charhost's own, which holds files open.
         """
-        outcome: T | BaseException
         async with self._turns.setdefault(owner, asyncio.Semaphore(MOST_OF_OWNER if owner else MOST_IN_ALL)):
-            (outcome,) = await _Batch(self, [job], [owner], deadline, interrupt).outcomes()
-        try:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            return outcome
-        finally:
-            del outcome  # else the error, which has this frame, would hold itself and the frames of all callers
+            outcomes: list[Any] = await _Batch(self, [job], [owner], deadline, interrupt).outcomes()
+        if isinstance(outcomes[0], BaseException):
+            raise outcomes.pop()  # no variable: an error has this frame, and would hold all that its callers hold
+        return cast(T, outcomes[0])
 
     async def run_all(self, jobs: Sequence[Job], deadline: float, owners: Sequence[str] = ()) -> list[Any]:
         """Run *jobs* of *owners* in order; an error of a job, such as `LoadTimeout`, is its result."""
@@ -166,9 +162,7 @@ class _Batch:
             self._tick_handle.cancel()
             self._waiting.clear()
             self._abandon(longer_than=0)
-            # A thread that is stuck refers to this object for as long as it lives.
-            self._workers.clear()
-            self._outcomes.clear()
+            self._outcomes.clear()  # threads refer to this object, one that is stuck for as long as it lives
 
     def take(self, worker: _Worker) -> tuple[int, Job] | None:
         """Return the next job that the thread may begin, with its index; called by the workers."""
