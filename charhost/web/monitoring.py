@@ -44,7 +44,8 @@ def status_of(app: web.Application) -> Status:
 )
 async def health(request: web.Request) -> web.StreamResponse:
     current = request.app[MANAGER].current
-    llm = await request.app[MODELS].state()
+    models, is_admin = request.app[MODELS], request[AUTHORITY].admin
+    llm = await models.state()
     found = Health(
         ok=bool(current),
         characters=len(current),
@@ -55,7 +56,8 @@ async def health(request: web.Request) -> web.StreamResponse:
         llm_up=llm == "up",
         voice_cloning_up=False,
         reason=None if current else "no character is loaded",
-        habits=(request.app[MODELS].habits() or None) if request[AUTHORITY].admin else None,
+        habits=(models.habits() or None) if is_admin else None,
+        model=models.description if is_admin else None,
     )
     return json_response(found)
 
