@@ -16,7 +16,7 @@ from charhost.settings.values import (
     AbsolutePath,
     Habits,
     Hosts,
-    HttpUrl,
+    ModelUrl,
     NamedDirectories,
     Origins,
     Patterns,
@@ -116,8 +116,12 @@ class Settings(BaseSettings):
         description="Maximum bytes held for clients (default: a quarter of what the machine or the cgroup has).",
     )
 
-    llm_url: HttpUrl | None = Field(
-        None, description="An OpenAI-compatible server, such as http://127.0.0.1:11434/v1 (else the offline stand-in)."
+    llm_url: ModelUrl | None = Field(
+        None,
+        description=(
+            "An OpenAI-compatible server, such as http://127.0.0.1:11434/v1, or none for the offline stand-in "
+            "(default: one that is found on this machine)."
+        ),
     )
     llm_model: str | None = Field(
         None, description="The model to request from the LLM server (default: its first model)."
@@ -207,6 +211,10 @@ class Settings(BaseSettings):
     def roots(self) -> tuple[Path, ...]:
         """The directories that reloads may read; empty if they may read any."""
         return tuple(Path(root).expanduser() for root in (self.allowed_roots or "").split(os.pathsep) if root)
+
+    @property
+    def llm_address(self) -> str | None:
+        return None if self.llm_url == "none" else self.llm_url
 
     @property
     def llm_habits(self) -> frozenset[Habit]:

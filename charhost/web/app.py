@@ -32,7 +32,7 @@ from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from charhost.text import display
-from charhost.web import catalog, inspection, monitoring, reload, sets
+from charhost.web import catalog, inspection, model_choice, monitoring, reload, sets
 from charhost.web.completions.handler import completions
 from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
 from charhost.web.docs.manual import Manual
@@ -117,6 +117,8 @@ _ROUTES = (
     web.get("/v1/responses/{id}/input_items", responses.input_items),
     web.get("/v1/realtime", realtime),
     web.post("/v1/realtime/client_secrets", create_client_secret),
+    web.get("/v1/model", model_choice.model_in_use),
+    web.put("/v1/model", model_choice.choose_model),
     web.get("/v1/events", events),
     web.get("/v1/figures", figures),
     web.get("/metrics", monitoring.metrics),
@@ -251,9 +253,11 @@ async def _stop(app: web.Application) -> None:
 
 def _model_in_use(settings: Settings) -> str:
     if settings.llm_url is None:
+        return "looking for a model's server on this machine (or set CHARHOST_LLM_URL): the stand-in answers until then"
+    if settings.llm_address is None:
         return "no language model configured (set CHARHOST_LLM_URL): using the offline stand-in"
     model = settings.llm_model or "the first model"
-    return f"characters speak with {model} at {Endpoint(settings.llm_url).host}"
+    return f"characters speak with {model} at {Endpoint(settings.llm_address).host}"
 
 
 def _warnings(settings: Settings, current: CharacterSet) -> Iterator[str]:

@@ -191,6 +191,9 @@ class Health(BaseModel, frozen=True):
     habits: list[ServerHabits] | None = Field(
         default=None, exclude_if=absent, description="Parts of requests that models' servers refuse; for admins."
     )
+    model: str | None = Field(
+        default=None, exclude_if=absent, description="The model that is used, and how to choose another; for admins."
+    )
 
 
 class ProblemDocument(BaseModel):

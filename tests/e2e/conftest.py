@@ -28,6 +28,7 @@ from tests.conftest import character
 from tests.e2e.environments import node_modules
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
+ENVIRONMENT["CHARHOST_LLM_URL"] = "none"
 
 # How long anything may take before a test gives up: nothing here is a measurement.
 PATIENCE = 60.0

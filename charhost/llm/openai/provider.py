@@ -1,17 +1,18 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from charhost.character.character import Character
-from charhost.llm.model import Delta, Model, ModelError, ModelRequest, ServerHabits
+from charhost.llm.model import Delta, Model, ModelError, ModelInUse, ModelRequest, ServerHabits
 from charhost.llm.offline.model import OfflineModel
 from charhost.llm.openai.chunk_parser import ChunkParser, UpstreamFault
 from charhost.llm.openai.connections import Connections
 from charhost.llm.openai.context_lengths import ContextLengths
+from charhost.llm.openai.discovery import USUAL, Discovery, FoundServer, is_trusted
 from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.failures import of_fault
 from charhost.llm.openai.habits import Fields
@@ -44,14 +45,22 @@ class OpenResponse:
 class UpstreamModels:
     """Provides the models; owns the connections, the places of requests, and the known state of the servers."""
 
-    def __init__(self, settings: Settings, budget: MemoryBudget | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        budget: MemoryBudget | None = None,
+        discovery: Callable[[Connections], Discovery] = lambda connections: Discovery(connections, USUAL),
+    ) -> None:
         self._settings = settings
         self._budget = budget or MemoryBudget()
         key = settings.llm_key.get_secret_value() if settings.llm_key else None
-        self._server = Endpoint.of(settings.llm_url, key) if settings.llm_url is not None else None
+        self._server = Endpoint.of(settings.llm_address, key) if settings.llm_address is not None else None
         self._connections = Connections(settings.llm_connect_deadline)
         self._negotiation = Negotiation(self._connections)
         self._lengths = ContextLengths(self._connections, self._negotiation.addresses)
+        self._discovery = discovery(self._connections)
+        self._found: FoundServer | None = None
+        self._chosen: str | None = None
         self._places = Places(settings.llm_concurrency, settings.llm_wait)
         self._names: dict[Endpoint, str] = {}
         self._naming: defaultdict[Endpoint, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -83,9 +92,39 @@ class UpstreamModels:
             return None
 
     async def find(self) -> None:
-        """Ask for the server, so that its address is known and logged before the first turn."""
-        if self._server is not None and await self.state() == "down":
+        """Ask for the server, so that its address is known and logged before the first turn; or look for one."""
+        if self._settings.llm_url is None:
+            await self._discover()
+        elif self._server is not None and await self.state() == "down":
             log.warning("there is no model's server at %s yet; responses fail until there is", self._server.url)
+
+    @property
+    def description(self) -> str | None:
+        """The model and its server in words, with the way to choose another; None for the stand-in."""
+        if self._server is None:
+            return None
+        found = self._found.models[0] if self._found else None
+        name = self._chosen or self._settings.llm_model or found or self._names.get(self._server, "the first model")
+        hint = "; choose another with --llm-url, or PUT /v1/model" if self._found else ""
+        return f"{name} at {self._server_name}{hint}"
+
+    async def in_use(self) -> ModelInUse | None:
+        """Return the model in use, None for the stand-in; a server that does not respond has no models."""
+        if self._server is None:
+            return None
+        try:
+            models = await self._models(self._server)
+        except ModelError:
+            models = []
+        name = self._chosen or self._settings.llm_model or next(iter(models), None)
+        return ModelInUse(self._server_name, self._found is not None, name, models)
+
+    async def choose(self, model: str) -> None:
+        """Use another model of the server until the restart; raises `ModelError`, and `KeyError` for an unknown one."""
+        if self._server is None or model not in await self._models(self._server):
+            raise KeyError(model)
+        self._chosen = model
+        log.info("characters speak with %s at %s", model, self._server_name)
 
     def habits(self) -> list[ServerHabits]:
         return self._negotiation.habits.listed()
@@ -95,7 +134,9 @@ class UpstreamModels:
 
     def address(self, character: Character) -> Endpoint:
         """Return the endpoint of *character* without its key."""
-        return Endpoint.of(str(character.llm.url or self._settings.llm_url), None)
+        if character.llm.url is None and self._server is not None:
+            return replace(self._server, key=None)
+        return Endpoint.of(str(character.llm.url), None)
 
     @asynccontextmanager
     async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[OpenResponse]:
@@ -130,6 +171,7 @@ class UpstreamModels:
         until = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout_at(until):
+                await self._expect_owner(endpoint)
                 model = await self._model(character, endpoint)
                 fields = _fields(character, request, model)
                 compat = self._compat(character)
@@ -152,18 +194,43 @@ class UpstreamModels:
         )
 
     async def _model(self, character: Character, endpoint: Endpoint) -> str:
-        return character.llm.model or self._settings.llm_model or await self._first_name(endpoint)
+        # A chosen or configured name is one of the configured server, as its habits are.
+        chosen = self._chosen if endpoint == self._server else None
+        return character.llm.model or chosen or self._settings.llm_model or await self._first_name(endpoint)
 
     async def _first_name(self, endpoint: Endpoint) -> str:
         """Return the model to use where none is configured; the server is asked once."""
         async with self._naming[endpoint]:
             if endpoint not in self._names:
                 try:
-                    self._names[endpoint] = await self._negotiation.addresses.first_model(endpoint)
+                    self._names[endpoint] = _first(await self._models(endpoint))
                 except ModelError as e:
                     text = f"{e} Set --llm-model, or `model` in the character's LLM."
                     raise ModelError(e.error_type, text, e.retry_after) from e
             return self._names[endpoint]
+
+    async def _models(self, endpoint: Endpoint) -> list[str]:
+        if self._found is not None and endpoint == self._server:
+            return await self._discovery.models(self._found.kind) or []
+        return await self._negotiation.addresses.models(endpoint)
+
+    async def _discover(self) -> None:
+        """Look for a server of this machine until there is one; from then on it is used until the end."""
+        self._found = await self._discovery.wait()
+        self._server = self._found.endpoint
+        log.info("found a model's server: characters speak with %s", self.description)
+
+    async def _expect_owner(self, endpoint: Endpoint) -> None:
+        """Raise `ModelError` if a server that was found is gone: anybody could listen in its place."""
+        found = self._found
+        if found is None or endpoint != self._server or await asyncio.to_thread(is_trusted, found.kind.port):
+            return
+        raise ModelError("unreachable", "The model's server is gone, or another account of its machine listens there.")
+
+    @property
+    def _server_name(self) -> str:
+        assert self._server is not None
+        return f"{self._found.kind.name} ({self._server.host})" if self._found else self._server.host
 
     @contextmanager
     def _report(self, character: Character, endpoint: Endpoint) -> Iterator[None]:
@@ -223,6 +290,12 @@ class UpstreamModel:
 
     async def context_length(self) -> int | None:
         return await self.models.context_length(self.character)
+
+
+def _first(names: list[str]) -> str:
+    if not names:
+        raise ModelError("refused", "The model's server has no models.")
+    return names[0]
 
 
 def _fields(character: Character, request: ModelRequest, model: str) -> Fields:
