@@ -59,13 +59,14 @@ def notify_address() -> str | None:
 
 def unknown_variables(settings: Iterable[str]) -> Iterator[str]:
     """Yield a line for each variable `CHARHOST_*` that belongs to none of the *settings*."""
-    known = [variable(name) for name in settings]
+    # Without the prefix, which would make all of them alike.
+    known = [name.upper() for name in settings]
     for found in sorted(name for name in os.environ if name.upper().startswith("CHARHOST_")):
         if found.upper() in _REMOVED:
             yield f"{found} is no longer used; unset it"
-        elif found.upper() not in known:
-            nearest = difflib.get_close_matches(found.upper(), known, n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        elif (name := found.upper().removeprefix("CHARHOST_")) not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {variable(nearest[0])}?" if nearest else ""
             yield f"{display(found)} is not a setting and has no effect{hint}"
 
 
