@@ -141,13 +141,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[METRICS] = Metrics()
     budget = app[BUDGET] = MemoryBudget(settings.memory_budget or available_memory() // _SHARE, app[METRICS])
     app[GATE] = Gate(settings, app[METRICS], budget)
-    app[SESSION_WRITER] = SessionWriter()
-    records: SetRecords = MemoryRecords()
-    if settings.state:
-        state = StateFile(settings.state)
-        app[SESSION_WRITER] = ArchiveWriter(state.conversations, app[METRICS])
-        records = state.sets
-        app.cleanup_ctx.append(partial(_state, state))
+    records = _records(app)
     app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER], budget)
     app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
@@ -205,6 +199,17 @@ def serve(settings: Settings) -> None:
         taken = "the address is in use; choose another with --port"
         why = taken if e.errno == errno.EADDRINUSE else e.strerror or e
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {why}") from e
+
+
+def _records(app: web.Application) -> SetRecords:
+    """Return the records of sets: in the state file, which also saves sessions, or in memory."""
+    app[SESSION_WRITER] = SessionWriter()
+    if not (path := app[SETTINGS].state):
+        return MemoryRecords()
+    state = StateFile(path)
+    app[SESSION_WRITER] = ArchiveWriter(state.conversations, app[METRICS])
+    app.cleanup_ctx.append(partial(_state, state))
+    return state.sets
 
 
 async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:

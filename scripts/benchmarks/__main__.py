@@ -3,9 +3,9 @@
 import argparse
 import asyncio
 
-from scripts.benchmarks import relay, reload, soak, watch
+from scripts.benchmarks import bounds, relay, reload, soak, watch
 
-COMMANDS = {"relay": relay, "reload": reload, "soak": soak, "watch": watch}
+COMMANDS = {"bounds": bounds, "relay": relay, "reload": reload, "soak": soak, "watch": watch}
 
 
 def main() -> None:
