@@ -14,6 +14,7 @@ def fingerprints(snapshot: Snapshot) -> dict[str, str]:
     A file that does not compile imports nothing.
     """
     graph = _Graph(snapshot)
+    snapshot.imported  # noqa: B018 - here, where all is compiled, not under the deadline of the first file
     return {path: graph.fingerprint(path) for path in snapshot.character_paths if path in snapshot.files}
 
 
@@ -57,6 +58,8 @@ class _Graph:
         return b"file " + os.fsencode(source.file) + b"\0" + file.digest + self._data(file)
 
     def _data(self, file: SourceFile) -> bytes:
+        if not file.opened:
+            return b""
         paths = [path for path in sorted(file.opened) if path in self._content]
         return b"".join(b"data " + os.fsencode(path) + b"\0" + self._content[path] for path in paths)
 

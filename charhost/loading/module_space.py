@@ -41,7 +41,10 @@ class ModuleSpace:
         weakref.finalize(self, FINDER.retire, self._prefix).atexit = False
 
     def load(self, path: str) -> ModuleType:
-        return importlib.import_module(f"{self._prefix}.{self.snapshot.module_names[path]}")
+        name = self.snapshot.module_names[path]
+        if name in self.snapshot.imported:
+            return importlib.import_module(f"{self._prefix}.{name}")
+        return self._sources.run(name)
 
     def seal(self) -> None:
         """End the build: from now on an import that failed is tried again, as Python does."""

@@ -7,7 +7,7 @@ import re
 import stat
 import time
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -93,6 +93,13 @@ class Snapshot:
         return {source.file: name for name, source in self.modules.items() if source.file}
 
     @cached_property
+    def imported(self) -> Container[str]:
+        """The names that occur in imports of the files, among them those of all modules that a file imports."""
+        imports = [statement for file in self.files.values() for statement in file.imports]
+        names = {part for statement in imports for part in (*statement.name.split("."), *statement.names)}
+        return self.modules if "*" in names else names
+
+    @cached_property
     def disk_revision(self) -> str:
         entries = [os.fsencode(path) + b"\0" + file.digest for path, file in self.files.items()]
         entries += [os.fsencode(path) + b"\0unreadable" for path in sorted(self.unreadable)]
@@ -112,7 +119,7 @@ class Snapshot:
         return self.disk_revision == other.disk_revision
 
     def location(self, path: str) -> str:
-        return str(self.directory / path)
+        return os.path.join(self.directory, path)
 
 
 @lru_cache(maxsize=4)  # most reloads find the same files, with other content
