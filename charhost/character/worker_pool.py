@@ -27,11 +27,16 @@ Job = Callable[[], Any]
 GROW_AFTER = 0.05
 MOST_THREADS = 32
 
+# Seconds after which a thread that runs Python code hands the interpreter lock to the event loop, if that waits for it.
+# A pause (`time.sleep(0)`) would hand over the processor as well, for as long as other processes want it.
+_SWITCH_INTERVAL = 0.001
+
 
 class WorkerPool:
     """The threads that run plugin code, as long as the application lives; past a deadline they are interrupted."""
 
     def __init__(self) -> None:
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL))
         self._abandoned: list[_Worker] = []
         self._reaper: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -78,22 +83,6 @@ class WorkerPool:
                 worker.inject()
             time.sleep(pause)
             pause = min(1.0, pause * 1.2)
-
-
-class PeriodicYield:
-    """Lets other threads have the interpreter lock, often enough for the event loop, and not more often."""
-
-    # A pause costs about 0.1 ms whatever its length; without one the lock changes hands every 5 ms.
-    _INTERVAL = 0.001
-
-    def __init__(self) -> None:
-        self._last = time.monotonic()
-
-    def step(self) -> None:
-        """Pause if the last pause is long enough ago; call it between pieces of work."""
-        if time.monotonic() - self._last > self._INTERVAL:
-            time.sleep(0)
-            self._last = time.monotonic()
 
 
 class _Batch:
@@ -186,10 +175,8 @@ class _Worker(threading.Thread):
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(LoadTimeout))
 
     def _work(self) -> None:
-        gil = PeriodicYield()
         while (job := self._take()) is not None:
             self._run(*job)
-            gil.step()
 
     def _take(self) -> tuple[int, Job] | None:
         # Under the guard: `abandon_if_running` sees each job that was taken.

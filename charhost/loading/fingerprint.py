@@ -2,7 +2,6 @@ import hashlib
 import os
 from collections.abc import Iterator
 
-from charhost.character.worker_pool import PeriodicYield
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 
@@ -24,14 +23,12 @@ class _Graph:
         self._names = snapshot.module_names
         self._files = snapshot.files
         self._content = snapshot.data
-        self._gil = PeriodicYield()
         self._direct: dict[str, frozenset[str]] = {}
         # Importing anything runs the `__init__.py` of the directory.
         self._root = self._reach(frozenset([""]))
         self._others: dict[frozenset[str], bytes] = {}
 
     def fingerprint(self, path: str) -> str:
-        self._gil.step()
         file = self._files[path]
         # Most files import nothing of the directory, and a reload looks at every file.
         direct = self._imports(self._names[path]) - self._root if file.imports else frozenset()
@@ -66,7 +63,6 @@ class _Graph:
     def _imports(self, name: str) -> frozenset[str]:
         if name not in self._direct:
             self._direct[name] = frozenset(self._targets(name))
-            self._gil.step()
         return self._direct[name]
 
     def _targets(self, name: str) -> Iterator[str]:

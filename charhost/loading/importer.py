@@ -11,7 +11,7 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import resolve_name
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from charhost.character.diagnostics import HelperFailed, explain
 from charhost.loading import opened_files
@@ -73,7 +73,7 @@ class Sources(BuildCode):
         if name in sys.modules:
             return sys.modules[name]
         spec = self.spec(name, inner)
-        assert isinstance(loader := spec.loader, _FileLoader)
+        loader = cast(_FileLoader, spec.loader)
         module = sys.modules[name] = _Module(name)
         vars(module).update(__spec__=spec, __loader__=loader, __package__=self.prefix)
         try:
@@ -155,18 +155,19 @@ class Finder(Loader):
     def publish(self, prefix: str) -> None:
         NAMES.published = prefix
 
-    def retire(self, prefix: str) -> None:
+    def retire(self, prefix: str) -> list[ModuleType]:
+        """Forget a build, and return the modules that it had."""
         if NAMES.published == prefix:
             NAMES.published = None
         opened_files.end(prefix)
         sources = self._sources.pop(prefix)
         sources.end_all()
-        for name in sources.found:
-            sys.modules.pop(name, None)
+        modules = [sys.modules.pop(name) for name in sources.found if name in sys.modules]
         NAMES.drop(sources.found.values(), prefix)
         if isinstance(root := sys.modules.get(ROOT), ModuleType):
             with suppress(AttributeError):
                 object.__delattr__(root, prefix.removeprefix(f"{ROOT}."))
+        return modules
 
 
 class _Module(ModuleType):

@@ -5,10 +5,11 @@ build is current. So every build has a package of its own, `characters.b7`, and 
 turns `characters` into that package.
 """
 
+import gc
 import importlib
 import itertools
 import weakref
-from collections.abc import Container
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -24,23 +25,36 @@ from charhost.text import ROOT, display
 
 _builds = itertools.count(1)
 
+# So many files make objects for a collection of a millisecond. It is made while they are loaded, and off the event
+# loop: the next one that begins by itself would have the objects of all files to look at.
+_YOUNG = 500
+
 
 class ModuleSpace:
     """The modules of one build; they leave `sys.modules` when the last holder of this object is gone.
 
+    Then *collect* is called with them, on any thread: they are cycles of references.
     Every `Version` of the build holds it. Nothing in the modules themselves may: a loader that referred to its
     space would keep both alive for ever.
     """
 
-    def __init__(self, snapshot: Snapshot, metrics: CharacterMetrics | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        metrics: CharacterMetrics | None = None,
+        collect: Callable[[list[ModuleType]], object] = list,
+    ) -> None:
         self.build = next(_builds)
         self.snapshot = snapshot
         self._prefix = f"{ROOT}.b{self.build}"
         self._sources = FINDER.add(self._prefix, snapshot, metrics or CharacterMetrics())
         opened_files.begin(self._prefix, snapshot)
-        weakref.finalize(self, FINDER.retire, self._prefix).atexit = False
+        self._loads = itertools.count(1)
+        weakref.finalize(self, _retire, self._prefix, collect).atexit = False
 
     def load(self, path: str) -> ModuleType:
+        if next(self._loads) % _YOUNG == 0:
+            gc.collect(1)
         name = self.snapshot.module_names[path]
         if name in self.snapshot.imported:
             return importlib.import_module(f"{self._prefix}.{name}")
@@ -58,6 +72,10 @@ class ModuleSpace:
     def publish(self) -> None:
         """Let computed imports of `characters.x`, from anywhere, mean the modules of this build."""
         FINDER.publish(self._prefix)
+
+
+def _retire(prefix: str, collect: Callable[[list[ModuleType]], object]) -> None:
+    collect(FINDER.retire(prefix))
 
 
 class Version(LoadedModules):

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -28,6 +29,8 @@ from charhost.text import display
 
 # Seconds that a restore waits for the disk, which it does not need.
 _DISK_DEADLINE = 5.0
+
+_MOST_DIRECTORIES = 4
 
 _Results = Mapping[str, Character | FileError | None]
 
@@ -64,7 +67,7 @@ EMPTY = Basis()
 
 
 class Loader:
-    """Reads directories and builds character sets, on threads of a pool; `latest` is the last snapshot that it took."""
+    """Reads directories and builds character sets, on threads of a pool."""
 
     def __init__(self, settings: Settings, pool: WorkerPool) -> None:
         self._pool = pool
@@ -72,11 +75,16 @@ class Loader:
         self._sandbox = Sandbox(settings)
         self._limits = Limits.of(settings)
         self._roots = AllowedRoots(settings.roots, settings.directory) if settings.roots else None
-        self.latest: Snapshot | None = None
+        self._snapshots: OrderedDict[Path, Snapshot] = OrderedDict()  # of the last directories, the latest last
         self._failures: dict[tuple[Path, str, str | None], FileError] = {}
         self._spaces: WeakSet[ModuleSpace] = WeakSet()
         self._garbage = Garbage()
         self._metrics = CharacterMetrics()
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The last snapshot that was taken."""
+        return next(reversed(self._snapshots.values()), None)
 
     @property
     def builds_alive(self) -> int:
@@ -97,10 +105,15 @@ class Loader:
 
     async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
         """Read the files of *directory* that changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
-        job = partial(take_snapshot, directory, self._limits, self.latest, trust_stats=trust_stats, roots=self._roots)
         with collector_paused():
-            self.latest = await self._pool.run(job, self._settings.load_deadline, interrupt=False)
-        return self.latest
+            job = partial(self._read, directory, trust_stats)
+            snapshot = await self._pool.run(job, self._settings.load_deadline, interrupt=False)
+        # With its code: a directory that served before is neither read nor compiled again.
+        self._snapshots[directory] = snapshot
+        self._snapshots.move_to_end(directory)
+        if len(self._snapshots) > _MOST_DIRECTORIES:
+            self._snapshots.popitem(last=False)
+        return snapshot
 
     async def snapshot_if_readable(self, directory: Path) -> Snapshot | None:
         """Read *directory* if that is possible within a few seconds."""
@@ -123,7 +136,7 @@ class Loader:
             missing = [path for path, result in results.items() if result is None]
             if check_isolated and missing:
                 await self._sandbox.check(snapshot, missing)
-            space = self._open_space(snapshot, len(missing)) if missing else None
+            space = self._open_space(snapshot) if missing else None
             if space is not None:
                 loads = [Load(snapshot, path, prints.get(path, ""), generation, space) for path in missing]
                 results.update(await self._run(loads))
@@ -145,12 +158,18 @@ class Loader:
             if check_isolated:
                 for snapshot, paths in stored.paths.items():
                     await self._sandbox.check(snapshot, paths)
-            spaces = {snapshot: self._open_space(snapshot, len(paths)) for snapshot, paths in stored.paths.items()}
+            for snapshot in stored.paths:
+                await self._fingerprints(snapshot)  # which compiles it
+            spaces = {snapshot: self._open_space(snapshot) for snapshot in stored.paths}
             loads = [Load(m.snapshot, m.path, m.fingerprint, generation, spaces[m.snapshot]) for m in stored.members]
             results = await self._run(loads)
         latest, space = next(iter(spaces.items()))
         characters, errors = _select(results, latest, EMPTY)
         return Build(CharacterSet(stored.directory, generation, characters), errors, space)
+
+    def _read(self, directory: Path, trust_stats: bool) -> Snapshot:
+        known, after = self._snapshots.get(directory), self.latest.taken if self.latest else 0
+        return take_snapshot(directory, self._limits, known, trust_stats=trust_stats, roots=self._roots, after=after)
 
     async def _fingerprints(self, snapshot: Snapshot) -> dict[str, str]:
         return await self._pool.run(partial(fingerprints, snapshot), self._settings.load_deadline)
@@ -166,10 +185,9 @@ class Loader:
             return character
         return self._failures.get((snapshot.directory, path, prints.get(path)))
 
-    def _open_space(self, snapshot: Snapshot, modules: int) -> ModuleSpace:
-        space = ModuleSpace(snapshot, self._metrics)
+    def _open_space(self, snapshot: Snapshot) -> ModuleSpace:
+        space = ModuleSpace(snapshot, self._metrics, self._garbage.collector(len(snapshot.files)))
         self._spaces.add(space)
-        self._garbage.expect(space, modules, len(snapshot.files))
         return space
 
     async def _run(self, loads: list[Load]) -> dict[str, Character | FileError]:
