@@ -6,8 +6,6 @@ from functools import lru_cache
 from types import ModuleType
 from typing import Any, TypeVar
 
-from jsonschema import Draft202012Validator, SchemaError
-from jsonschema.validators import validator_for
 from pydantic import ValidationError as SchemaMismatch
 from pydantic_core import from_json, to_json
 
@@ -252,6 +250,9 @@ def _function_problems(function: dict[str, Any]) -> Iterator[str]:
     if not isinstance(parameters, dict) or parameters.get("type") != "object":
         yield 'has parameters that are no JSON Schema of type "object"'
         return
+    from jsonschema import Draft202012Validator, SchemaError
+    from jsonschema.validators import validator_for
+
     try:
         validator_for(parameters, default=Draft202012Validator).check_schema(parameters)
     except SchemaError as e:

@@ -1,12 +1,11 @@
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.protocols import Validator
-from jsonschema.validators import validator_for
 from pydantic_core import from_json, to_json
 
 from charhost.character.host_tools import HOST_TOOLS, Host
@@ -14,6 +13,9 @@ from charhost.character.instance import CharacterInstance
 from charhost.conversation.items import FunctionCall, FunctionOutput
 from charhost.errors import CharhostError, PluginFailed
 from charhost.metrics import Metrics
+
+if TYPE_CHECKING:
+    from jsonschema.protocols import Validator
 
 log = logging.getLogger("charhost.conversation")
 
@@ -114,5 +116,8 @@ class Toolbox:
 
 @lru_cache(maxsize=256)
 def _validator(schema: bytes) -> Validator:
+    from jsonschema import Draft202012Validator
+    from jsonschema.validators import validator_for
+
     parameters = from_json(schema)
     return validator_for(parameters, default=Draft202012Validator)(parameters)

@@ -130,6 +130,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[MANAGER] = CharacterManager(settings, app[METRICS], app[SESSIONS], pool, store)
     app[MANAGER].listen(partial(_continue, app))
     app[WATCHER] = Watcher(app[MANAGER], settings, app[METRICS]) if settings.watch else None
+    app.cleanup_ctx.append(_frozen)
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(_first_load)
     app.cleanup_ctx.append(_watching)
@@ -148,9 +149,7 @@ def serve(settings: Settings) -> None:
     log.info("%s", _model_in_use(settings))
     _allow_many_sockets()
     signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
-    # The modules of the server stay: a collection after a reload then looks at the characters only.
-    gc.collect()
-    gc.freeze()
+    gc.collect()  # before all is frozen
     app = create_app(settings)
     app.cleanup_ctx[:0] = [signals, watchdog]
     try:
@@ -179,6 +178,13 @@ async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
     yield
     await app[SESSION_WRITER].close()
     await state.close()
+
+
+async def _frozen(_: web.Application) -> AsyncIterator[None]:
+    """Spare the garbage collector the modules of the server, which stay: it looks at the characters only."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 async def _models(app: web.Application) -> AsyncIterator[None]:
