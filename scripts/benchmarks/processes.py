@@ -32,7 +32,7 @@ async def python(
             start_new_session=True,
         )
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while not await _accepts_connections(port):
                 if process.returncode is not None:
                     raise ChildProcessError(f"{' '.join(arguments)} does not start: {log.read_text()[-2000:]}")
