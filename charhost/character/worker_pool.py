@@ -18,7 +18,6 @@ from contextlib import suppress
 from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
-from charhost.character.periodic_yield import PeriodicYield
 from charhost.errors import LoadTimeout, ThreadsExhausted
 
 T = TypeVar("T")
@@ -36,6 +35,10 @@ MOST_IN_ALL = 64
 # Seconds of trying to start a thread, until the jobs that wait for one fail.
 _PATIENCE = 1.0
 
+# Seconds after which a thread that runs Python code hands the interpreter lock to the event loop, if that waits for it.
+# A pause (`time.sleep(0)`) would hand over the processor as well, for as long as other processes want it.
+_SWITCH_INTERVAL = 0.001
+
 
 class WorkerPool:
     """The threads that run plugin code, as long as the application lives; past a deadline they are interrupted.
@@ -45,6 +48,7 @@ class WorkerPool:
     """
 
     def __init__(self) -> None:
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL))
         self._working: set[_Worker] = set()
         self._abandoned: list[_Worker] = []
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -265,10 +269,8 @@ class _Worker(threading.Thread):
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(LoadTimeout))
 
     def _work(self) -> None:
-        gil = PeriodicYield()
         while (job := self._take()) is not None:
             self._run(*job)
-            gil.step()
 
     def _take(self) -> tuple[int, Job] | None:
         # Under the guard: `abandon_if_running` sees each job that was taken.

@@ -46,8 +46,8 @@ class Walk:
         self._waiting: list[tuple[str, str]] = []
         self._links: list[tuple[str, str]] = []
 
-    def files(self) -> Iterator[tuple[str, str]]:
-        """Yield the path below the directory and the location of every file; raises `DirectoryError`."""
+    def files(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Yield the path below the directory and the entry of every file; raises `DirectoryError`."""
         try:
             self._enter("", self._directory)
         except (OSError, ValueError) as e:
@@ -63,7 +63,7 @@ class Walk:
                 name = display(self._directory)
                 raise DirectoryTooLarge(f"{name} holds more than {self._most:,} files or folders (max_files)")
 
-    def _files_in(self, prefix: str, folder: str) -> Iterator[tuple[str, str]]:
+    def _files_in(self, prefix: str, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         try:
             with os.scandir(folder) as entries:
                 found = list(entries)
@@ -80,7 +80,7 @@ class Walk:
             if not _is_folder(entry):
                 if entry.name.endswith(".py") and self._includes(path):
                     self._count += 1
-                    yield path, entry.path
+                    yield path, entry
             elif entry.name.startswith(".") or entry.name == "__pycache__" or not self._includes(f"{path}/"):
                 continue
             elif entry.is_symlink():
@@ -90,8 +90,8 @@ class Walk:
                     self._enter(f"{path}/", entry.path)
 
     def _includes(self, path: str) -> bool:
-        hidden = "its name starts with a dot" if os.path.basename(path).startswith(".") else None
-        why = hidden or why_excluded(path, self._excluded)
+        is_hidden = path.startswith(".", path.rfind("/") + 1)
+        why = "its name starts with a dot" if is_hidden else why_excluded(path, self._excluded)
         if why is not None:
             self.left_out[path] = why
         return why is None

@@ -154,6 +154,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[RESPONSES] = Responses(settings.resume_ttl, budget)
     app[SETS] = CharacterSets(settings, app[METRICS], app[SESSIONS], pool, records)
     app[SETS].listen(partial(_continue, app))
+    app.cleanup_ctx.append(_frozen)
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(publishing)
     app.cleanup_ctx.append(_first_load)
@@ -175,9 +176,7 @@ def serve(settings: Settings) -> None:
     tls = tls_context(settings.tls_cert, settings.tls_key)
     log.info("%s", _model_in_use(settings))
     signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
-    # The modules of the server stay: a collection after a reload then looks at the characters only.
-    gc.collect()
-    gc.freeze()
+    gc.collect()  # before all is frozen
     app = create_app(settings)
     app.cleanup_ctx[:0] = [signals, watchdog]
     selector = selectors.DefaultSelector()
@@ -220,6 +219,13 @@ async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
     yield
     await app[SESSION_WRITER].close()
     await state.close()
+
+
+async def _frozen(_: web.Application) -> AsyncIterator[None]:
+    """Spare the garbage collector the modules of the server, which stay: it looks at the characters only."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 async def _models(app: web.Application) -> AsyncIterator[None]:
