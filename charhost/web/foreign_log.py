@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from charhost.fault_log import INTERVAL
 
-LOGGERS = ("aiohttp.access", "aiohttp.client", "aiohttp.internal", "aiohttp.server", "aiohttp.web", "aiohttp.websocket")
+LOGGERS = ("aiohttp.access", "aiohttp.client", "aiohttp.internal", "aiohttp.server", "aiohttp.web")
 
 _VALUE = re.compile(r"%[^a-zA-Z%]*[a-zA-Z]")
 _WORDS = re.compile(r"[A-Za-z ,'-]*")

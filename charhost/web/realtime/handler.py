@@ -1,6 +1,7 @@
 """/v1/realtime: the handshake, and a session over the WebSocket."""
 
 import asyncio
+import logging
 from contextlib import suppress
 from functools import partial
 
@@ -32,12 +33,16 @@ from charhost.web.problems import Problem
 from charhost.web.protocol.session_config import settings_of
 from charhost.web.realtime.client_dialect import dialect_of, known_dialect
 from charhost.web.realtime.dispatcher import Dispatcher
+from charhost.web.security.authority import KEY_PROTOCOL
 from charhost.web.sessions.close_message import CloseMessage, refused, removed, taken_over
 from charhost.web.sessions.heartbeat import Heartbeat
 from charhost.web.sessions.outbox import abort
 from charhost.web.sessions.session import LEAST_BYTES, Session
 
 MOST_MESSAGE_BYTES = 24 << 20
+
+# When it selects no subprotocol, aiohttp logs all that were offered, among them the key.
+logging.getLogger("aiohttp.websocket").addFilter(lambda record: KEY_PROTOCOL not in record.getMessage())
 
 _REALTIME = Operation(
     "A conversation with a character over a WebSocket",
