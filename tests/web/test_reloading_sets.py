@@ -109,7 +109,7 @@ async def test_conversations_of_the_other_set_keep_their_state(client: Client, d
 def _continued(client: Client) -> list[Any]:
     from charhost.web.keys import CONTINUED
 
-    return [kept for kept in client.app[CONTINUED]._kept.values() if kept is not None]
+    return [kept.conversation for kept in client.app[CONTINUED]._kept.values() if kept.conversation is not None]
 
 
 async def test_history_and_generations_are_of_the_set(client: Client, games: Path) -> None:
