@@ -111,7 +111,7 @@ class Loader:
 
     @property
     def left_running(self) -> tuple[LeftRunning, ...]:
-        return self._unloading.left_running
+        return self._unloading.left_running(self)
 
     @property
     def latest(self) -> Snapshot | None:
@@ -215,7 +215,7 @@ class Loader:
         return space
 
     def _load(self, space: ModuleSpace, path: str, fingerprint: str, generation: int) -> Load:
-        return Load(self._unloading.open(space, path), fingerprint, generation)
+        return Load(self._unloading.open(space, path, self), fingerprint, generation)
 
     async def _run(self, loads: list[Load]) -> dict[str, Character | FileError]:
         outcomes = await self._pool.run_all(loads, self._settings.file_deadline, [load.version for load in loads])
