@@ -43,10 +43,10 @@ class _Hidden:
 
 @dataclass(eq=False, slots=True)
 class Continued:
-    """The state of one conversation: its instance of the character, until a reload, and what its client never saw.
+    """The state of one conversation: its instance of the character, until a reload, its hidden items and attachments.
 
-    That are hidden items, by the id of the client's first call in each turn, and what the model's server attached to
-    the client's calls. One request uses it at a time, while `is_busy`.
+    Hidden items are by the id of the client's first call in each turn, attachments of the model's server by the id of
+    each of its calls. One request uses it at a time, while `is_busy`.
     """
 
     instance: CharacterInstance | None = None
@@ -61,7 +61,7 @@ class Continued:
         return weigh(self._hidden, self._attached) + (self.instance.weight if self.instance is not None else 0)
 
     def restored(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield *items* of the client with the hidden items where they were, and what was attached to its calls."""
+        """Yield *items* of the client with the hidden items where they were, and its calls with their attachments."""
         for item in items:
             if isinstance(item, FunctionCall) and item.call_id in self._attached:
                 item = replace(item, attached=self._attached[item.call_id])
@@ -74,7 +74,7 @@ class Continued:
                 yield from (*kept.outputs, item)
 
     def keep(self, made: Sequence[Item]) -> None:
-        """Keep what a client that calls a tool has not seen of the items that a turn *made*."""
+        """Keep the hidden items and the attachments of a turn, if the client goes on from a call in it."""
         first = next((item for item in made if isinstance(item, FunctionCall) and not item.hidden), None)
         if first is None:
             return
@@ -237,9 +237,9 @@ class Claim:
 
 
 def _attached_to_calls(made: Sequence[Item], index: int) -> Iterator[tuple[str, Attached]]:
-    """Yield what the server attached to the client's calls, and with the first, at *index*, to their whole message.
+    """Yield the attachments of the client's calls, and with the first, at *index*, those of their whole message.
 
-    Clients seldom send it back, and thinking that is hidden they cannot.
+    Clients seldom send them back, and thinking that is hidden they cannot.
     """
     start = max((at for at in range(index) if isinstance(made[at], FunctionOutput)), default=-1) + 1
     carriers = (item.attached for item in made[start:] if item.attached is not None)
