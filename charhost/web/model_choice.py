@@ -51,7 +51,7 @@ async def choose_model(request: web.Request) -> web.StreamResponse:
     body = await json_body(request, ModelRequest)
     known = (await _in_use(request)).models
     try:
-        await request.app[MODELS].choose(body.model)
+        await request.app[MODELS].selection.choose(body.model)
     except KeyError:
         listed = ", ".join(known) or "none"
         raise Problem(404, "model_not_found", f"There is no model {body.model!r}; there is: {listed}.") from None
@@ -61,7 +61,7 @@ async def choose_model(request: web.Request) -> web.StreamResponse:
 
 
 async def _in_use(request: web.Request) -> ModelInUse:
-    found = await request.app[MODELS].in_use()
+    found = await request.app[MODELS].selection.in_use()
     if found is None:
         raise Problem(409, "no_model", "No model's server is connected: the offline stand-in answers.")
     return found

@@ -64,7 +64,7 @@ async def health(request: web.Request) -> web.StreamResponse:
         voice_cloning_up=False,
         reason=None if is_ok else "no character is loaded",
         habits=(models.habits() or None) if is_admin else None,
-        model=models.description if is_admin else None,
+        model=models.selection.description if is_admin else None,
     )
     return json_response(found)
 

@@ -158,5 +158,5 @@ def _chat_models(models: list[Fields], details: list[Fields], kind: Kind) -> Ite
 
 def _entries(found: Any) -> list[Fields]:
     fields = found if isinstance(found, dict) else {}
-    listed: list[Any] = next((fields[name] for name in ("data", "models") if isinstance(fields.get(name), list)), [])
-    return [entry for entry in listed if isinstance(entry, dict)]
+    listed = fields.get("data", fields.get("models"))
+    return [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []

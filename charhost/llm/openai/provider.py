@@ -7,18 +7,19 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from charhost.character.character import Character
-from charhost.llm.model import Delta, Model, ModelError, ModelInUse, ModelRequest, ServerHabits
+from charhost.llm.model import Delta, Model, ModelError, ModelRequest, ServerHabits
 from charhost.llm.offline.model import OfflineModel
 from charhost.llm.openai.chunk_parser import ChunkParser, UpstreamFault
 from charhost.llm.openai.connections import Connections
 from charhost.llm.openai.context_lengths import ContextLengths
-from charhost.llm.openai.discovery import USUAL, Discovery, FoundServer, is_trusted
+from charhost.llm.openai.discovery import USUAL, Discovery
 from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.failures import of_fault
 from charhost.llm.openai.habits import Fields
 from charhost.llm.openai.negotiation import Negotiation
 from charhost.llm.openai.places import Places
 from charhost.llm.openai.response_stream import ResponseStream
+from charhost.llm.openai.selection import Selection
 from charhost.llm.openai.stop_sequences import StopSequences
 from charhost.memory.budget import MemoryBudget
 from charhost.settings import Habit, Settings, key_from_environment
@@ -53,14 +54,10 @@ class UpstreamModels:
     ) -> None:
         self._settings = settings
         self._budget = budget or MemoryBudget()
-        key = settings.llm_key.get_secret_value() if settings.llm_key else None
-        self._server = Endpoint.of(settings.llm_address, key) if settings.llm_address is not None else None
         self._connections = Connections(settings.llm_connect_deadline)
         self._negotiation = Negotiation(self._connections)
+        self.selection = Selection(settings, self._negotiation.addresses, discovery(self._connections))
         self._lengths = ContextLengths(self._connections, self._negotiation.addresses)
-        self._discovery = discovery(self._connections)
-        self._found: FoundServer | None = None
-        self._chosen: str | None = None
         self._places = Places(settings.llm_concurrency, settings.llm_wait)
         self._names: dict[Endpoint, str] = {}
         self._naming: defaultdict[Endpoint, asyncio.Lock] = defaultdict(asyncio.Lock)
@@ -70,16 +67,16 @@ class UpstreamModels:
 
     def of(self, character: Character) -> Model:
         """Return the model of *character*: the stand-in if neither it nor the server has an address."""
-        if self._server is None and character.llm.url is None:
+        if self.selection.server is None and character.llm.url is None:
             return OfflineModel(character)
         return UpstreamModel(self, character)
 
     async def state(self) -> Literal["offline", "up", "down"]:
-        if self._server is None:
+        if self.selection.server is None:
             return "offline"
         async with self._probing:  # concurrent callers share one probe
             if asyncio.get_running_loop().time() >= self._known_until:
-                self._learn(await self._probe(self._server))
+                self._learn(await self._probe(self.selection.server))
         return "up" if self._up else "down"
 
     async def context_length(self, character: Character) -> int | None:
@@ -94,37 +91,11 @@ class UpstreamModels:
     async def find(self) -> None:
         """Ask for the server, so that its address is known and logged before the first turn; or look for one."""
         if self._settings.llm_url is None:
-            await self._discover()
-        elif self._server is not None and await self.state() == "down":
-            log.warning("there is no model's server at %s yet; responses fail until there is", self._server.url)
-
-    @property
-    def description(self) -> str | None:
-        """The model and its server in words, with the way to choose another; None for the stand-in."""
-        if self._server is None:
-            return None
-        found = self._found.models[0] if self._found else None
-        name = self._chosen or self._settings.llm_model or found or self._names.get(self._server, "the first model")
-        hint = "; choose another with --llm-url, or PUT /v1/model" if self._found else ""
-        return f"{name} at {self._server_name}{hint}"
-
-    async def in_use(self) -> ModelInUse | None:
-        """Return the model in use, None for the stand-in; a server that does not respond has no models."""
-        if self._server is None:
-            return None
-        try:
-            models = await self._models(self._server)
-        except ModelError:
-            models = []
-        name = self._chosen or self._settings.llm_model or next(iter(models), None)
-        return ModelInUse(self._server_name, self._found is not None, name, models)
-
-    async def choose(self, model: str) -> None:
-        """Use another model of the server until the restart; raises `ModelError`, and `KeyError` for an unknown one."""
-        if self._server is None or model not in await self._models(self._server):
-            raise KeyError(model)
-        self._chosen = model
-        log.info("characters speak with %s at %s", model, self._server_name)
+            await self.selection.discover()
+        elif self.selection.server is not None and await self.state() == "down":
+            log.warning(
+                "there is no model's server at %s yet; responses fail until there is", self.selection.server.url
+            )
 
     def habits(self) -> list[ServerHabits]:
         return self._negotiation.habits.listed()
@@ -134,8 +105,8 @@ class UpstreamModels:
 
     def address(self, character: Character) -> Endpoint:
         """Return the endpoint of *character* without its key."""
-        if character.llm.url is None and self._server is not None:
-            return replace(self._server, key=None)
+        if character.llm.url is None and self.selection.server is not None:
+            return replace(self.selection.server, key=None)
         return Endpoint.of(str(character.llm.url), None)
 
     @asynccontextmanager
@@ -155,8 +126,8 @@ class UpstreamModels:
 
     def _endpoint(self, character: Character) -> Endpoint:
         choice = character.llm
-        if choice.url is None and choice.api_key_env is None and self._server is not None:
-            return self._server
+        if choice.url is None and choice.api_key_env is None and self.selection.server is not None:
+            return self.selection.server
         # The server's key is for the server's address, and goes to no other.
         try:
             key = key_from_environment(choice.api_key_env) if choice.api_key_env else None
@@ -171,7 +142,7 @@ class UpstreamModels:
         until = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout_at(until):
-                await self._expect_owner(endpoint)
+                await self.selection.expect_trusted(endpoint)
                 model = await self._model(character, endpoint)
                 fields = _fields(character, request, model)
                 compat = self._compat(character)
@@ -194,43 +165,18 @@ class UpstreamModels:
         )
 
     async def _model(self, character: Character, endpoint: Endpoint) -> str:
-        # A chosen or configured name is one of the configured server, as its habits are.
-        chosen = self._chosen if endpoint == self._server else None
-        return character.llm.model or chosen or self._settings.llm_model or await self._first_name(endpoint)
+        return character.llm.model or self.selection.model(endpoint) or await self._first_name(endpoint)
 
     async def _first_name(self, endpoint: Endpoint) -> str:
         """Return the model to use where none is configured; the server is asked once."""
         async with self._naming[endpoint]:
             if endpoint not in self._names:
                 try:
-                    self._names[endpoint] = _first(await self._models(endpoint))
+                    self._names[endpoint] = await self.selection.first_model(endpoint)
                 except ModelError as e:
                     text = f"{e} Set --llm-model, or `model` in the character's LLM."
                     raise ModelError(e.error_type, text, e.retry_after) from e
             return self._names[endpoint]
-
-    async def _models(self, endpoint: Endpoint) -> list[str]:
-        if self._found is not None and endpoint == self._server:
-            return await self._discovery.models(self._found.kind) or []
-        return await self._negotiation.addresses.models(endpoint)
-
-    async def _discover(self) -> None:
-        """Look for a server of this machine until there is one; from then on it is used until the end."""
-        self._found = await self._discovery.wait()
-        self._server = self._found.endpoint
-        log.info("found a model's server: characters speak with %s", self.description)
-
-    async def _expect_owner(self, endpoint: Endpoint) -> None:
-        """Raise `ModelError` if a server that was found is gone: anybody could listen in its place."""
-        found = self._found
-        if found is None or endpoint != self._server or await asyncio.to_thread(is_trusted, found.kind.port):
-            return
-        raise ModelError("unreachable", "The model's server is gone, or another account of its machine listens there.")
-
-    @property
-    def _server_name(self) -> str:
-        assert self._server is not None
-        return f"{self._found.kind.name} ({self._server.host})" if self._found else self._server.host
 
     @contextmanager
     def _report(self, character: Character, endpoint: Endpoint) -> Iterator[None]:
@@ -251,7 +197,7 @@ class UpstreamModels:
             raise
 
     def _learn(self, up: bool, endpoint: Endpoint | None = None) -> None:
-        if endpoint in (None, self._server):
+        if endpoint in (None, self.selection.server):
             self._up = up
             self._known_until = asyncio.get_running_loop().time() + _KNOWN_SECONDS
 
@@ -290,12 +236,6 @@ class UpstreamModel:
 
     async def context_length(self) -> int | None:
         return await self.models.context_length(self.character)
-
-
-def _first(names: list[str]) -> str:
-    if not names:
-        raise ModelError("refused", "The model's server has no models.")
-    return names[0]
 
 
 def _fields(character: Character, request: ModelRequest, model: str) -> Fields:

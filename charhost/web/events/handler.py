@@ -109,5 +109,5 @@ def _states(app: web.Application) -> dict[str, object]:
     return {
         "sessions": app[SESSIONS].by_generation(),
         "watcher": watcher.status.model_copy() if watcher else None,
-        "model": app[MODELS].description,
+        "model": app[MODELS].selection.description,
     }

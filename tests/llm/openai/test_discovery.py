@@ -294,10 +294,10 @@ async def test_model_can_be_chosen(aiohttp_server: Serve, manager: CharacterMana
     async with models_at(await aiohttp_server(ModelServer(OF_OLLAMA).app)) as models:
         await until_found(models)
         with pytest.raises(KeyError):
-            await models.choose("none-such")
-        await models.choose("qwen3:4b")
+            await models.selection.choose("none-such")
+        await models.selection.choose("qwen3:4b")
         assert await answer(models, manager) == "qwen3:4b"
-        used = await models.in_use()
+        used = await models.selection.in_use()
         assert used is not None
         assert (used.found, used.model, used.models) == (True, "qwen3:4b", ["llama3.2:latest", "qwen3:4b"])
 
@@ -307,7 +307,7 @@ async def test_none_is_never_looked_for(aiohttp_server: Serve) -> None:
     upstream = ModelServer(OF_OLLAMA)
     models = UpstreamModels(Settings(llm_url="none"), discovery=at(await aiohttp_server(upstream.app)))
     await models.find()
-    assert (await models.state(), upstream.paths, await models.in_use()) == ("offline", [], None)
+    assert (await models.state(), upstream.paths, await models.selection.in_use()) == ("offline", [], None)
 
 
 # Over HTTP
