@@ -68,7 +68,10 @@ async def _pictures(browser: Any, address: str, directory: Path) -> None:
 
 
 async def _tour(browser: Any, address: str, directory: Path, folder: Path) -> None:
-    views: dict[str, dict[str, Any]] = {"light": {"viewport": _WIDE}, "dark": {"viewport": _WIDE, "color_scheme": "dark"}}
+    views: dict[str, dict[str, Any]] = {
+        "light": {"viewport": _WIDE},
+        "dark": {"viewport": _WIDE, "color_scheme": "dark"},
+    }
     views["phone"] = {"viewport": _PHONE, "has_touch": True}
     for name, options in views.items():
         page = await _open(browser, address, **options)

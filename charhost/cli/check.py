@@ -1,5 +1,6 @@
 """charhost check: try the files of a directory in a child process."""
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from charhost.cli.client_options import configured
 from charhost.cli.output import error_line, left_out_lines, mark, print_json, print_line, show_table
 from charhost.errors import DirectoryError
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
-from charhost.report import FileError, LeftOut, PathText
+from charhost.report import SET_NAME, FileError, LeftOut, PathText
 from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
 from charhost.text import one_line
@@ -65,6 +66,7 @@ class CheckReport(BaseModel, frozen=True):
     errors: tuple[FileError, ...] = ()
     characters: tuple[Checked, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 async def _checked(settings: Settings) -> CheckReport:
@@ -109,7 +111,16 @@ def _report(snapshot: Snapshot, trials: list[Trial], duration: float) -> CheckRe
         errors=errors,
         characters=good,
         left_out=snapshot.omissions,
+        warnings=tuple(warning for character in good for warning in _hiding(character)),
     )
+
+
+def _hiding(character: Checked) -> Iterator[str]:
+    """Warn of a name that means a character of another set as well; in the default set it hides that one."""
+    name, slash, rest = character.name.partition("/")
+    if slash and rest and re.fullmatch(SET_NAME, name):
+        hidden = f"{rest} of a set called {name}"
+        yield f"{character.file}: the name {character.name} hides the character {hidden}: give it another name"
 
 
 @contextmanager
@@ -144,6 +155,8 @@ def _show(report: CheckReport) -> None:
         print_line("")
     for error in report.errors:
         print_line(error_line(error.model_dump()))
+    for warning in report.warnings:
+        print_line(one_line(f"warning: {warning}"))
     for line in left_out_lines(report.model_dump()):
         print_line(f"left out: {line}")
     print_line(f"{mark(report.success)} {one_line(report.message)} ({report.load_duration:.2f} s)")

@@ -9,7 +9,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from charhost.errors import SettingsError
-from charhost.report import SessionPolicy
+from charhost.report import DEFAULT_SET, SessionPolicy
 from charhost.settings.environment import NO_HEADER, key_in, option, unknown_variables, variable
 from charhost.settings.habit import Habit
 from charhost.settings.values import (
@@ -157,7 +157,9 @@ class Settings(BaseSettings):
 
     admin_key: SecretStr | None = Field(None, description="The key for reloads and status; has no option.")
     admin_key_file: Path | None = Field(None, description="A file with the admin key in its first line.")
-    api_key: SecretStr | None = Field(None, description="The keys for chat, separated by commas; has no option.")
+    api_key: SecretStr | None = Field(
+        None, description="The keys for chat, separated by commas; SET:KEY is for that set only. Has no option."
+    )
     api_key_file: Path | None = Field(None, description="A file with the keys for chat in its first line.")
     allowed_roots: Roots | None = Field(
         None, description='Directories that reloads may read, separated by ":" (default: any).'
@@ -223,8 +225,24 @@ class Settings(BaseSettings):
     @property
     def api_keys(self) -> tuple[str, ...]:
         """The keys for chat; empty if chat needs none."""
+        return tuple(self.key_sets)
+
+    @property
+    def key_sets(self) -> dict[str, frozenset[str] | None]:
+        """The names of the sets that each key for chat is bound to; None: all."""
+        names = {DEFAULT_SET, *self.sets}
+        bound: dict[str, frozenset[str] | None] = {}
+        for entry in self._key_entries:
+            name, _, key = entry.partition(":")
+            key, sets = (key.strip(), frozenset({name})) if name in names and key else (entry, None)
+            before = bound.get(key, frozenset())
+            bound[key] = None if sets is None or before is None else before | sets
+        return bound
+
+    @property
+    def _key_entries(self) -> list[str]:
         text = self.api_key.get_secret_value() if self.api_key else ""
-        return tuple(key.strip() for key in text.split(",") if key.strip())
+        return [entry.strip() for entry in text.split(",") if entry.strip()]
 
     def warnings(self) -> Iterator[str]:
         """Yield a line for each key that is easy to guess and for each unknown variable of the environment."""
@@ -243,6 +261,9 @@ class Settings(BaseSettings):
                 raise ValueError(f"{variable(name)} is empty; set a key, or unset it")
             if given is not None and not given.strip().isprintable():
                 raise ValueError(f"{variable(name)} {NO_HEADER}")
+        for name in (DEFAULT_SET, *self.sets):
+            if f"{name}:" in self._key_entries:
+                raise ValueError(f"CHARHOST_API_KEY has no key after {name}: which is a set; write {name}:KEY")
         if self.allowed_roots is None and os.environ.get("CHARHOST_ALLOWED_ROOTS") is not None:
             raise ValueError("CHARHOST_ALLOWED_ROOTS is empty; name a directory, or unset it")
         if self.resume_set and self.state is None:

@@ -52,6 +52,16 @@ def test_one_bad_file_ends_with_1(directory: Path, write: Callable[[str, str], P
     assert f"✗ 1 of 2 character files in {directory} would not serve. (" in result.stdout
 
 
+def test_name_that_hides_another_is_a_warning(directory: Path, write: Callable[[str, str], Path]) -> None:
+    """A name that looks like that of a character of another set is named; the files are good all the same."""
+    write("bob.py", character("gaming/Bob"))
+    write("cyd.py", character("Cyd/Dee"))
+    result = run("check", str(directory))
+    warnings = [line for line in result.stdout.splitlines() if line.startswith("warning: ")]
+    hidden = "hides the character Bob of a set called gaming: give it another name"
+    assert (result.exit_code, warnings) == (0, [f"warning: bob.py: the name gaming/Bob {hidden}"])
+
+
 def test_second_file_of_a_name_is_an_error(directory: Path, write: Callable[[str, str], Path]) -> None:
     """The second file of a name is an error with the line of the name."""
     write("bob.py", character("Ada"))

@@ -8,6 +8,7 @@ import re
 import shlex
 import sys
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -85,6 +86,44 @@ async def test_editing(tmp_path: Path) -> None:
         (directory / "ada.py").write_text(character("Ada", "Be brief."))
         while '"session.updated"' not in await ws.recv():
             pass
+
+
+async def test_sets(tmp_path: Path) -> None:
+    """The command serves the three sets."""
+    async with (
+        several_sets(tmp_path) as server,
+        ClientSession() as http,
+        http.get(f"{server.url}/v1/models") as response,
+    ):
+        names = [model["id"] for model in (await response.json())["data"]]
+    assert names == ["Ada", "gaming/Ada", "school/Ada"]
+
+
+@needs_curl
+async def test_walk(tmp_path: Path) -> None:
+    """A directory is tried and left, a set is added and removed, and a set is reloaded; the others stay as they are."""
+    path = f"{Path(sys.executable).parent}:{ENVIRONMENT['PATH']}"
+    async with several_sets(tmp_path) as server:
+        command = block("walk", server)
+        status, said, complaint = await output("sh", "-euc", command, HOME=str(tmp_path), PATH=path, no_proxy="*")
+        assert (status, complaint) == (0, "")
+        async with ClientSession() as http, http.get(f"{server.url}/v1/sets") as response:
+            found = {entry["name"]: entry["generation"] for entry in (await response.json())["sets"]}
+    assert said.count("Characters reloaded successfully!") == 3
+    assert '"id":"lab/Ada"' in said
+    assert found == {"default": 3, "gaming": 2, "school": 1}
+
+
+@asynccontextmanager
+async def several_sets(home: Path) -> AsyncIterator[Server]:
+    """Serve as the page does, with a directory for each set."""
+    for name in ("production", "testing", "experimental", "gaming", "school"):
+        (home / f"characters-{name}").mkdir()
+        (home / f"characters-{name}" / "ada.py").write_text(character("Ada", f"You are for {name}."))
+    command = shlex.split(example("sets").replace("~", str(home)))
+    assert command[:3] == ["charhost", "serve", "--directory"]
+    async with running(Path(command[3]), *command[4:]) as server:
+        yield server
 
 
 async def test_models(characters: Path) -> None:

@@ -20,6 +20,7 @@ from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS
 from charhost.web.security.tls import tls_context
+from tests.conftest import character
 from tests.scripted import call, end
 from tests.web.realtime.openai_client import Script
 
@@ -161,6 +162,22 @@ async def test_realtime_turn(node: Any, secure: str, script: Script, certificate
     script.then("Hello", " there.")
     async with node("realtime.mjs", kind, secure, ca=certificate[0]) as line:
         assert await line() == {"model": "Ada", "error": "mine", "text": "Hello there.", "status": "completed"}
+
+
+async def test_chat_with_a_set(
+    node: Any, aiohttp_server: StartServer, directory: Path, script: Script, tmp_path: Path
+) -> None:
+    """The SDK lists, retrieves and asks a character of another set by its full name."""
+    games = tmp_path / "games"
+    games.mkdir()
+    (games / "charlotte.py").write_text(character("Charlotte"))
+    app = create_app(Settings(directory=directory, set=f"gaming={games}"))
+    app[CONVERSATIONS].models = script.then("Hello", " there.").then("Hello there.")
+    url = str((await aiohttp_server(app)).make_url("/v1"))
+    async with node("chat.mjs", url, "gaming/Charlotte") as line:
+        report = await line()
+    assert (report["models"], report["retrieved"]) == (["Ada", "gaming/Charlotte"], "gaming/Charlotte")
+    assert ("".join(report["pieces"]), report["plain"]) == ("Hello there.", "Hello there.")
 
 
 async def test_chat(node: Any, url: str, script: Script) -> None:

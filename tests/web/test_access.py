@@ -93,6 +93,27 @@ TABLE = """
     both       admin      yes    403    yes    yes     yes
     both       wrong      401    401    yes    401     401
 """
+# Keys that are bound to sets: the status of each that is sent, for routes about a set that is named in them.
+BOUND_KEYS = "free, default:pupils, gaming:players, default:both, gaming:both"
+BOUND_TABLE = """
+    key sent   default   gaming   school   admin
+    none       401       401      401      401
+    wrong      401       401      401      401
+    free       200       200      404      401
+    pupils     200       404      404      401
+    players    404       200      404      401
+    both       200       200      404      401
+    admin      200       200      404      200
+"""
+BOUND_ROWS = [line.split() for line in BOUND_TABLE.strip().splitlines()[1:]]
+OF_SETS = (
+    "/v1/characters?set={set}",
+    "/v1/characters/Ada?set={set}",
+    "/v1/characters/{set}/Ada",
+    "/v1/models?set={set}",
+    "/v1/models/{set}/Ada",
+    "/v1/models/{set}%2FAda",
+)
 CODES = {
     ("chat", 401): "invalid_api_key",
     ("chat", 403): "origin_not_allowed",
@@ -273,6 +294,28 @@ async def test_every_caller_has_the_upgrade_of_the_table(row: Row, server: Serve
         after_it = {way: ("invalid_api_key", 3000) for way, verdict in verdicts.items() if verdict == "401"}
         offered = {way: await server.talk(way, {}, offers) for way in WAYS}
         assert offered == dict.fromkeys(WAYS, may_talk) | refused | after_it
+
+
+@pytest.mark.parametrize("row", BOUND_ROWS, ids=lambda row: row[0])
+async def test_bound_key_reaches_its_sets(
+    row: list[str], aiohttp_client: Callable[..., Awaitable[Client]], directory: Path
+) -> None:
+    """Each key reaches the sets that it is bound to, or all; none reaches a set that is not there."""
+    sent, *statuses, admin = row
+    settings = Settings(directory=directory, set=f"gaming={directory}", api_key=BOUND_KEYS, admin_key=KEYS["admin"])
+    client = await aiohttp_client(create_app(settings))
+    headers = bearer(None if sent == "none" else KEYS.get(sent, sent))
+
+    async def status(path: str) -> int:
+        async with client.session.get(
+            URL(f"http://{client.host}:{client.port}{path}", encoded=True), headers=headers
+        ) as answer:
+            return answer.status
+
+    for name, expected in zip(("default", "gaming", "school"), statuses, strict=True):
+        found = {path: await status(path.format(set=name)) for path in OF_SETS}
+        assert found == dict.fromkeys(OF_SETS, int(expected)), name
+    assert await status("/v1/characters/status?set=gaming") == int(admin)
 
 
 @pytest.mark.parametrize("row", [ROWS[0]], ids=str)

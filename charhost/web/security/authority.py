@@ -3,7 +3,7 @@
 import hashlib
 import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import hdrs, web
@@ -67,7 +67,9 @@ class Gate:
         self._admin_keys = (settings.admin_key.get_secret_value(),) if settings.admin_key else ()
         # An admin key alone leaves chat open.
         self._chat_keys = (*settings.api_keys, *self._admin_keys) if settings.api_keys else ()
-        self._owners: dict[str, frozenset[str] | None] = {_owner(key): None for key in self._chat_keys} or {"": None}
+        owners = {_owner(key): sets for key, sets in settings.key_sets.items()}
+        self._owners = owners | {_owner(key): None for key in self._chat_keys if key in self._admin_keys} or {"": None}
+        self._without_key = _shared(self._owners.values())
 
     def authority(self, request: web.Request) -> Authority:
         """Decide by the keys, the address and the page of the caller.
@@ -95,6 +97,7 @@ class Gate:
             key_in_subprotocol=protocol is not None and bearer is None,
             owner=_owner(key) if key and self._chat_keys else "",
             has_wrong_key=key is not None and not is_known,
+            sets=self._owners.get(_owner(key), self._without_key) if key else self._without_key,
         )
 
     def _of_secret(
@@ -113,7 +116,7 @@ class Gate:
             owner=secret.owner if secret is not None else "",
             has_wrong_key=secret is None,
             secret=secret if origin_refusal is None else None,
-            sets=secret.sets if secret is not None else None,
+            sets=secret.sets if secret is not None else self._without_key,
             secret_owners=owners if origin_refusal is None else {},
         )
 
@@ -141,6 +144,12 @@ class Gate:
             )
             return Problem(403, "origin_not_allowed", detail)
         return None
+
+
+def _shared(sets: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
+    """Return the sets that every key may use: what a caller without a key sees, so that no key has to be left out."""
+    bound = [names for names in sets if names is not None]
+    return frozenset.intersection(*bound) if bound else None
 
 
 def secret_owner(owner: str, secret: str) -> str:
