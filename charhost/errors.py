@@ -60,7 +60,11 @@ class ReloadCode(StrEnum):
     ISOLATED_LOAD_FAILED = "isolated_load_failed", 422, "A file crashed or hung in the isolated check."
     DIRECTORY_NOT_FOUND = "directory_not_found", 404, "The directory does not exist."
     NOT_A_DIRECTORY = "not_a_directory", 400, "The path is not a directory."
-    DIRECTORY_NOT_READABLE = "directory_not_readable", 403, "The server may not read the directory."
+    DIRECTORY_NOT_READABLE = (
+        "directory_not_readable",
+        403,
+        "The directory cannot be read: the server may not, or the system cannot now.",
+    )
     DIRECTORY_NOT_ALLOWED = (
         "directory_not_allowed",
         403,

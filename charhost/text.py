@@ -13,6 +13,12 @@ UNEXPECTED = "Unexpected error; the server's log has the details."
 _MOST_QUOTED = 80
 
 
+class Lines(str):
+    """A text of which the log keeps the lines, such as a traceback; in others it escapes line breaks."""
+
+    __slots__ = ()
+
+
 def display(path: str) -> str:
     """Return *path* with escapes for bytes that are not UTF-8, so that it can be printed and sent."""
     return path.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -18,6 +19,9 @@ from charhost.reload.manager import CharacterManager
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.reload.helpers import Gate
+
+# Tests never meet a model's server that happens to run on this machine.
+os.environ["CHARHOST_LLM_URL"] = "none"
 
 Client = TestClient[web.Request, web.Application]
 

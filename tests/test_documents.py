@@ -16,6 +16,7 @@ from charhost.web.app import create_app
 from charhost.web.talk import MOST_BODY_BYTES
 from tests.conftest import Client
 from tests.documents import DOCS, PAGES, README, ROOT, block, dead_links, read, rows
+from tests.e2e.test_programs import KINDS
 from tests.strict_upstream import MODES, STRANGERS
 
 FRONT = README.read_text(encoding="utf-8")
@@ -23,8 +24,9 @@ OPERATING, RELOADING = read("operating"), read("reloading")
 SEED = ROOT.parent / "shared" / "seed.md"
 
 
-def test_settings_tables_are_the_settings() -> None:
+def test_settings_tables_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every setting is in the table of its group, with its variable, its default and its meaning; no other row is."""
+    monkeypatch.delenv("CHARHOST_LLM_URL")
     sections = read("settings").split("\n### ")[1:]
     assert [section.partition("\n")[0] for section in sections] == list(settings_by_group())
     table = {
@@ -132,6 +134,13 @@ def test_habits_table_is_the_modes_of_the_strict_upstream() -> None:
     modes = {**MODES, **STRANGERS}
     for name, servers in table.items():
         assert servers == {mode.server for key, mode in modes.items() if key.split(" ")[0] == name}
+
+
+@pytest.mark.parametrize("package", sorted({package for kind in KINDS for package in kind.packages} - {"zod"}))
+def test_programs_table_has_the_packages_of_the_tests(package: str) -> None:
+    """The table of clients names each package whose programs the tests run."""
+    listed = " ".join(row[0] for row in rows(read("clients"), "program"))
+    assert f"`{package.partition('[')[0]}`" in listed
 
 
 def test_first_character_loads(directory: Path) -> None:

@@ -168,6 +168,21 @@ def test_a_key_file_that_cannot_be_read_is_named(tmp_path: Path, content: bytes 
     assert refusal(admin_key_file=tmp_path / "key").startswith("CHARHOST_ADMIN_KEY_FILE (--admin-key-file): ")
 
 
+@pytest.mark.parametrize("name", ["admin_key", "api_key", "llm_key"])
+def test_white_space_around_a_key_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A variable that was filled from a file with Windows line ends has the key without them."""
+    monkeypatch.setenv(f"CHARHOST_{name.upper()}", " s3cret-0123456789\r\n")
+    assert getattr(Settings(), name).get_secret_value() == "s3cret-0123456789"
+
+
+@pytest.mark.parametrize("name", ["admin_key", "api_key", "llm_key"])
+def test_key_that_no_header_can_carry(name: str) -> None:
+    """A line break inside a key is refused at the start, and the key is not shown."""
+    with pytest.raises(SettingsError, match=f"CHARHOST_{name.upper()} holds a line break") as caught:
+        Settings(**{name: "s3cret\rkey"})
+    assert "s3cret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("key", ["", "  ", "\n"])
 def test_an_empty_key_is_refused(tmp_path: Path, key: str) -> None:
     """An empty key would match requests without a key, so it is an error."""

@@ -10,7 +10,7 @@ from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout, PluginFailed
 from charhost.memory.weight import weigh
 from charhost.report import FileError
-from charhost.text import display
+from charhost.text import Lines, display
 
 T = TypeVar("T")
 
@@ -61,7 +61,7 @@ class CharacterInstance:
         except LoadTimeout as e:
             outcome = self._explain(e)
         if isinstance(outcome, FileError):
-            log.warning("character %s failed: %s\n%s", self.character.name, outcome, outcome.traceback or "")
+            log.warning("character %s failed: %s\n%s", self.character.name, outcome, Lines(outcome.traceback or ""))
             raise PluginFailed(outcome)
         return outcome
 

@@ -24,6 +24,7 @@ log = logging.getLogger("charhost.reload")
 
 MOST_NAME = 200
 
+_SERVERS_CHOICE = ModelChoice()
 _VOICE_FIELDS = {"file": ("path_on_server",), "freesound": ("url", "sound_instance")}
 
 
@@ -124,6 +125,8 @@ class _Checks:
 
     def tools(self) -> tuple[dict[str, Any], ...]:
         value = self._of_type(list, "TOOLS", "expected a list of function definitions", [])
+        if value == []:
+            return ()
         tools = self._json("TOOLS", value, fallback=None) or []
         if not tools:
             return ()
@@ -151,6 +154,8 @@ class _Checks:
 
     def llm(self) -> ModelChoice:
         fields = self._object("LLM", {})
+        if not fields:
+            return _SERVERS_CHOICE
         try:
             return ModelChoice.model_validate(fields)
         except SchemaMismatch as e:
@@ -160,6 +165,8 @@ class _Checks:
 
     def greetings(self) -> tuple[str, ...]:
         value = self._get("GREETING", [])
+        if value == []:
+            return ()
         greetings = [value] if isinstance(value, str) else value
         if not isinstance(greetings, list) or not all(isinstance(text, str) and text.strip() for text in greetings):
             self._wrong("GREETING", value, "expected a str or a list of str, none of them empty")
@@ -185,7 +192,8 @@ class _Checks:
 
     def _object(self, attribute: str, default: Any = MISSING) -> dict[str, Any]:
         value = self._of_type(dict, attribute, "expected a dict", default)
-        plain: dict[str, Any] = self._json(attribute, value, fallback=str) or {}
+        # Most files leave out most attributes, and writing and reading JSON is most of the work.
+        plain: dict[str, Any] = self._json(attribute, value, fallback=str) or {} if value else {}
         return plain
 
     def _note(self, where: str, text: str) -> None:

@@ -15,10 +15,9 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
-from charhost.character.periodic_yield import PeriodicYield
 from charhost.errors import LoadTimeout, ThreadsExhausted
 
 T = TypeVar("T")
@@ -36,6 +35,10 @@ MOST_IN_ALL = 64
 # Seconds of trying to start a thread, until the jobs that wait for one fail.
 _PATIENCE = 1.0
 
+# Seconds after which a thread that runs Python code hands the interpreter lock to the event loop, if that waits for it.
+# A pause (`time.sleep(0)`) would hand over the processor as well, for as long as other processes want it.
+_SWITCH_INTERVAL = 0.001
+
 
 class WorkerPool:
     """The threads that run plugin code, as long as the application lives; past a deadline they are interrupted.
@@ -45,6 +48,7 @@ class WorkerPool:
     """
 
     def __init__(self) -> None:
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL))
         self._working: set[_Worker] = set()
         self._abandoned: list[_Worker] = []
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
@@ -68,15 +72,11 @@ class WorkerPool:
 
         Without *interrupt* nothing is injected into it then: for code of charhost's own, which holds files open.
         """
-        outcome: T | BaseException
         async with self._turns.setdefault(owner, asyncio.Semaphore(MOST_OF_OWNER if owner else MOST_IN_ALL)):
-            (outcome,) = await _Batch(self, [job], [owner], deadline, interrupt).outcomes()
-        try:
-            if isinstance(outcome, BaseException):
-                raise outcome
-            return outcome
-        finally:
-            del outcome  # else the error, which has this frame, would hold itself and the frames of all callers
+            outcomes: list[Any] = await _Batch(self, [job], [owner], deadline, interrupt).outcomes()
+        if isinstance(outcomes[0], BaseException):
+            raise outcomes.pop()  # no variable: an error has this frame, and would hold all that its callers hold
+        return cast(T, outcomes[0])
 
     async def run_all(self, jobs: Sequence[Job], deadline: float, owners: Sequence[str] = ()) -> list[Any]:
         """Run *jobs* of *owners* in order; an error of a job, such as `LoadTimeout`, is its result."""
@@ -166,9 +166,7 @@ class _Batch:
             self._tick_handle.cancel()
             self._waiting.clear()
             self._abandon(longer_than=0)
-            # A thread that is stuck refers to this object for as long as it lives.
-            self._workers.clear()
-            self._outcomes.clear()
+            self._outcomes.clear()  # threads refer to this object, one that is stuck for as long as it lives
 
     def take(self, worker: _Worker) -> tuple[int, Job] | None:
         """Return the next job that the thread may begin, with its index; called by the workers."""
@@ -271,10 +269,8 @@ class _Worker(threading.Thread):
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(LoadTimeout))
 
     def _work(self) -> None:
-        gil = PeriodicYield()
         while (job := self._take()) is not None:
             self._run(*job)
-            gil.step()
 
     def _take(self) -> tuple[int, Job] | None:
         # Under the guard: `abandon_if_running` sees each job that was taken.

@@ -2,28 +2,55 @@
 
 import logging
 import os
+import re
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
+from copy import copy
 from logging.handlers import WatchedFileHandler
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from charhost.errors import SettingsError
 from charhost.fault_log import FaultLog
 from charhost.settings import Settings
-from charhost.text import public
+from charhost.text import Lines, printable, public
 
 log = logging.getLogger("charhost.log")
 
 
+# The lines of a traceback may be those of a client or a file: none may look like a record.
+_RECORD = re.compile(r"^(?=\d{4}-\d\d-\d\d )", re.MULTILINE)
+
+
 class Formatter(logging.Formatter):
-    """One line for each record, then its traceback; modules are called as their authors call them."""
+    """One line for each record, then its traceback; modules are called as their authors call them.
+
+    Control characters of values are escaped: names of files, tools and models may have some, and so may errors.
+    """
 
     def __init__(self) -> None:
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def format(self, record: logging.LogRecord) -> str:
-        return public(super().format(record))
+        shown = copy(record)
+        shown.args = _safe(record.args)
+        if not record.args:  # the text may have been formatted by the caller
+            shown.msg = _safe(record.msg)
+        text, *rest = super().format(shown).split("\n")
+        lines = printable("\n".join(rest), kept="\n\t")
+        return public("\n".join([printable(text, kept="\t"), *([_RECORD.sub(" ", lines)] if rest else ())]))
+
+
+def _safe(value: Any) -> Any:
+    """Return the arguments of a record, or one of them, without characters that break a line or obey a terminal."""
+    if isinstance(value, tuple):
+        return tuple(map(_safe, value))
+    if isinstance(value, Mapping):
+        return {name: _safe(item) for name, item in value.items()}
+    if value is None or isinstance(value, (int, float, Lines)):
+        return value
+    return printable(str(value))
 
 
 class LogFile(WatchedFileHandler):

@@ -12,6 +12,7 @@ from charhost.cli.client_options import configured
 from charhost.cli.names import unknown_name, written_names
 from charhost.cli.output import error_line, print_error, print_json, print_line
 from charhost.errors import DirectoryError
+from charhost.llm.token_estimate import letters, tokens
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
@@ -75,7 +76,7 @@ def _signature(function: dict[str, Any]) -> str:
 
 
 def _tokens(found: Trial) -> int:
-    return -(-len(found.prompt) // 4)  # a token has about four characters
+    return tokens(letters(found.prompt))
 
 
 def _document(found: Trial) -> str:

@@ -6,13 +6,13 @@ import hashlib
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cachetools import TTLCache
 
 from charhost.character.character import CharacterSet
 from charhost.character.instance import CharacterInstance
-from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message
+from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, Item, Message
 from charhost.conversation.turn_events import TurnEnded
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.weight import weigh
@@ -22,6 +22,7 @@ from charhost.report import DEFAULT_SET, SessionPolicy
 _LEAST_BYTES = 512
 # In one conversation: calls of the client's tools beside which the server ran some of its own.
 _MOST_CALLS = 64
+_NOTHING = Attached(None)
 
 # The place of a request in its conversation: a digest of the user's messages that had a response, empty for none, and
 # the client's calls since the last of them.
@@ -42,24 +43,28 @@ class _Hidden:
 
 @dataclass(eq=False, slots=True)
 class Continued:
-    """The state of one conversation: its instance of the character, until a reload, and its hidden items.
+    """The state of one conversation: its instance of the character, until a reload, its hidden items and attachments.
 
-    These are by the id of the client's first call in each turn. One request uses it at a time, while `is_busy`.
+    Hidden items are by the id of the client's first call in each turn, attachments of the model's server by the id of
+    each of its calls. One request uses it at a time, while `is_busy`.
     """
 
     instance: CharacterInstance | None = None
     set: str = DEFAULT_SET
     is_busy: bool = False
     _hidden: dict[str, _Hidden] = field(default_factory=dict)
+    _attached: dict[str, Attached] = field(default_factory=dict)
 
     @property
     def weight(self) -> int:
         """The bytes in memory; of the state that the instance has only the prompt is known."""
-        return weigh(self._hidden) + (self.instance.weight if self.instance is not None else 0)
+        return weigh(self._hidden, self._attached) + (self.instance.weight if self.instance is not None else 0)
 
     def restored(self, items: Iterable[Item]) -> Iterator[Item]:
-        """Yield *items* of the client with the hidden items where they were."""
+        """Yield *items* of the client with the hidden items where they were, and its calls with their attachments."""
         for item in items:
+            if isinstance(item, FunctionCall) and item.call_id in self._attached:
+                item = replace(item, attached=self._attached[item.call_id])
             kept = self._hidden.get(item.call_id) if isinstance(item, (FunctionCall, FunctionOutput)) else None
             if kept is None:
                 yield item
@@ -69,11 +74,16 @@ class Continued:
                 yield from (*kept.outputs, item)
 
     def keep(self, made: Sequence[Item]) -> None:
-        """Keep the hidden items among those that a turn *made*."""
+        """Keep the hidden items and the attachments of a turn, if the client goes on from a call in it."""
         first = next((item for item in made if isinstance(item, FunctionCall) and not item.hidden), None)
-        if first is None or not any(item.hidden for item in made):
+        if first is None:
             return
         index = made.index(first)
+        self._attached.update(_attached_to_calls(made, index))
+        while len(self._attached) > _MOST_CALLS:
+            del self._attached[next(iter(self._attached))]
+        if not any(item.hidden for item in made):
+            return
         before, after = ([item for item in part if item.hidden] for part in (made[:index], made[index:]))
         calls = [item for item in after if isinstance(item, FunctionCall)]
         outputs = [item for item in after if isinstance(item, FunctionOutput)]
@@ -224,6 +234,21 @@ class Claim:
             # Every conversation begins without a message of the user.
             if digest or calls or self._client.conversation_id:
                 self._all.add(self._client, (digest, calls), self._conversation)
+
+
+def _attached_to_calls(made: Sequence[Item], index: int) -> Iterator[tuple[str, Attached]]:
+    """Yield the attachments of the client's calls, and with the first, at *index*, those of their whole message.
+
+    Clients seldom send them back, and thinking that is hidden they cannot.
+    """
+    start = max((at for at in range(index) if isinstance(made[at], FunctionOutput)), default=-1) + 1
+    carriers = (item.attached for item in made[start:] if item.attached is not None)
+    whole = next((attached for attached in carriers if attached.message), None)
+    for call in made[index:]:
+        if isinstance(call, FunctionCall) and not call.hidden:
+            own, shared = call.attached or _NOTHING, whole if call is made[index] and whole else _NOTHING
+            if attached := Attached.of(own.endpoint or shared.endpoint, shared.message, own.call):
+                yield call.call_id, attached
 
 
 def _digests(messages: Sequence[Message]) -> tuple[bytes, bytes]:

@@ -18,6 +18,7 @@ from charhost.conversation.items import (
     size,
     turns,
 )
+from charhost.llm.token_estimate import beginning, letters
 
 _MARK = "\n[… {:,} characters left out …]\n"
 # Shorter texts are never shortened.
@@ -28,7 +29,7 @@ _SHARE = 1 / 8
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Characters for the system messages at the front, for the rest, and for both if the model's limit is known."""
+    """Letters for the system messages at the front, for the rest, and for both if the model's limit is known."""
 
     opening: float
     dialogue: float
@@ -92,7 +93,7 @@ def _latest(earlier: Sequence[Sequence[Item]], room: float) -> int:
 
 def _shortened(items: Sequence[Item], room: float) -> list[Item]:
     """Shorten the longest texts, and only as far as needed."""
-    lengths = sorted(len(text) for item in items for text in _texts(item))
+    lengths = sorted(letters(text) for item in items for text in _texts(item))
     left = room - _size(items) + sum(lengths)
     for index, length in enumerate(lengths):
         share = left / (len(lengths) - index)
@@ -111,7 +112,7 @@ def _texts(item: Item) -> Iterator[str]:
 
 def _with_texts(item: Item, longest: float) -> Item:
     """Return *item* with no text longer than *longest*."""
-    if all(len(text) <= longest for text in _texts(item)) or isinstance(item, FunctionCall):
+    if all(letters(text) <= longest for text in _texts(item)) or isinstance(item, FunctionCall):
         return item
     if isinstance(item, FunctionOutput):
         return replace(item, output=_without_middle(item.output, longest))
@@ -123,10 +124,11 @@ def _part(part: Part, longest: float) -> Part:
 
 
 def _without_middle(text: str, longest: float) -> str:
-    if len(text) <= longest:
+    if letters(text) <= longest:
         return text
-    half = (int(longest) - len(_MARK.format(len(text)))) // 2
-    return text[:half] + _MARK.format(len(text) - 2 * half) + text[-half:]
+    half = (int(longest) - letters(_MARK.format(len(text)))) // 2
+    first, last = beginning(text, half), beginning(text[::-1], half)[::-1]
+    return first + _MARK.format(len(text) - len(first) - len(last)) + last
 
 
 def _size(items: Iterable[Item]) -> int:

@@ -4,6 +4,7 @@ from contextlib import suppress
 from itertools import takewhile
 
 from charhost.conversation.items import Item, is_system
+from charhost.llm.token_estimate import LETTERS_PER_TOKEN
 from charhost.memory.weight import weigh
 
 # Items that are too old to be sent to a model can still be found by their id, up to this limit.
@@ -16,7 +17,7 @@ class History:
 
     def __init__(self, items: Iterable[Item] = ()) -> None:
         self.weight = 0  # in bytes
-        self.characters_per_token = 4.0
+        self.letters_per_token = float(LETTERS_PER_TOKEN)
         self._items: list[Item] = []
         for item in deque(items, MOST_ITEMS):
             self.append(item)
@@ -55,10 +56,10 @@ class History:
     def remove(self, item_id: str) -> None:
         self.weight -= weigh(self._items.pop(self._index(item_id)))
 
-    def learn(self, characters: int, tokens: int) -> None:
+    def learn(self, letters: int, tokens: int) -> None:
         if tokens > 0:
             # Bounded: the chat template adds tokens, which distorts the ratio of a short request.
-            self.characters_per_token = min(8.0, max(1.0, characters / tokens))
+            self.letters_per_token = min(8.0, max(1.0, letters / tokens))
 
     def _index(self, item_id: str) -> int:
         # From the end, as most requests are about the last items.

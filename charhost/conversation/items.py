@@ -7,6 +7,7 @@ from typing import Any, Literal, TypeGuard
 
 from charhost.ids import new_id
 from charhost.jsontext import encoded
+from charhost.llm.token_estimate import letters
 
 Role = Literal["user", "system", "assistant"]
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -107,12 +108,12 @@ Item = Message | FunctionCall | FunctionOutput
 
 
 def size(item: Item) -> int:
-    """Count the characters of an item that a model reads; an image counts as a page of text."""
+    """Count the letters of an item that a model reads, as `letters` does; an image counts as a page of text."""
     attached = item.attached.size if item.attached is not None else 0
     if isinstance(item, FunctionCall):
-        return len(item.name) + len(item.arguments) + attached
+        return len(item.name) + letters(item.arguments) + attached
     if isinstance(item, FunctionOutput):
-        return len(item.output)
+        return letters(item.output)
     return sum(map(_part_size, item.parts)) + attached
 
 
@@ -142,4 +143,4 @@ def _is_user(item: Item) -> bool:
 
 
 def _part_size(part: Part) -> int:
-    return len(part.text) if isinstance(part, (Text, Audio)) else _PAGE
+    return letters(part.text) if isinstance(part, (Text, Audio)) else _PAGE

@@ -14,6 +14,7 @@ from charhost.conversation.items import Item, parted, size
 from charhost.conversation.toolbox import Toolbox
 from charhost.jsontext import encoded
 from charhost.llm.model import Forms, Model
+from charhost.llm.token_estimate import letters
 from charhost.metrics import Metrics
 from charhost.settings import Settings
 
@@ -73,7 +74,7 @@ class TurnInput:
         # A copy: items that are added from now on belong to the next turn.
         self.items = list(context.history if options.items is None else options.items)
         self.tools = context.toolbox.beside(options.tools)
-        self.tools_size = len(encoded(self.tools)) if self.tools else 0
+        self.tools_size = letters(encoded(self.tools).decode()) if self.tools else 0
         self.cut = Cut()
         self.forms: Forms | None = {} if options.choices > 1 else None
         self._context = context
@@ -101,9 +102,9 @@ class TurnInput:
         return [{"role": "system", "content": system}, *messages] if system else messages
 
     async def _budget(self, prompt: str) -> Budget:
-        settings, per_token = self._context.settings, self._context.history.characters_per_token
+        settings, per_token = self._context.settings, self._context.history.letters_per_token
         opening, dialogue = settings.system_tokens * per_token, settings.history_tokens * per_token
-        others = len(prompt) + len(self._options.instructions) + self.tools_size
+        others = letters(prompt) + letters(self._options.instructions) + self.tools_size
         is_long = (others + sum(map(size, self.items))) / per_token > _SHORT
         length = await self._context.model.context_length() if is_long else None
         if length is None:

@@ -5,6 +5,7 @@ from typing import Any
 from charhost.conversation.history import History
 from charhost.jsontext import encoded
 from charhost.llm.model import Delta, ModelRequest, Usage
+from charhost.llm.token_estimate import LETTERS_PER_TOKEN, letters, tokens
 from charhost.metrics import Metrics
 
 _COUNTED = ("role", "content", "name", "tool_calls", "tool_call_id")
@@ -27,7 +28,7 @@ class TurnUsage:
     def start_round(self, request: ModelRequest, tools_size: int) -> None:
         """Begin to count a request, the tools of which have that size in JSON."""
         self.total()  # adds the estimate of the round before
-        self._sent = sum(map(_characters, request.messages)) + tools_size
+        self._sent = sum(map(_letters, request.messages)) + tools_size
         self._received = 0
         self._reported = False
 
@@ -35,7 +36,8 @@ class TurnUsage:
         if not self._has_output and (delta.text or delta.calls):
             self._has_output = True
             self._metrics.time_to_first_token.observe(time.monotonic() - self._started)
-        self._received += len(delta.text) + len(delta.reasoning) + sum(len(call.arguments) for call in delta.calls)
+        self._received += letters(delta.text) + letters(delta.reasoning)
+        self._received += sum(letters(call.arguments) for call in delta.calls)
         if delta.usage is not None:
             self._reported = True
             self._usage += delta.usage
@@ -44,7 +46,7 @@ class TurnUsage:
     def total(self) -> Usage:
         if not self._reported:
             self._reported = True
-            self._usage += Usage(self._sent // 4, -(-self._received // 4))
+            self._usage += Usage(self._sent // LETTERS_PER_TOKEN, tokens(self._received))
         return self._usage
 
     def record(self, outcome: str) -> None:
@@ -55,9 +57,9 @@ class TurnUsage:
         metrics.tokens.labels("output").inc(usage.output_tokens)
 
 
-def _characters(message: Mapping[str, Any]) -> int:
+def _letters(message: Mapping[str, Any]) -> int:
     content, calls = message["content"], message.get("tool_calls", ())
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content)
-    attached = sum(len(encoded(value)) for name, value in message.items() if name not in _COUNTED)
-    return len(content or "") + sum(len(call["function"]["arguments"]) for call in calls) + attached
+    attached = sum(letters(encoded(value).decode()) for name, value in message.items() if name not in _COUNTED)
+    return letters(content or "") + sum(letters(call["function"]["arguments"]) for call in calls) + attached

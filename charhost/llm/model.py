@@ -87,6 +87,16 @@ class ServerHabits:
     habits: tuple[Habit, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class ModelInUse:
+    """The server whose model the characters speak with, unless their files name another."""
+
+    server: str
+    found: bool
+    model: str | None
+    models: list[str]
+
+
 class ModelError(CharhostError):
     """A model's failure, with a text that may be shown to clients: it holds neither the model's URL nor its key."""
 

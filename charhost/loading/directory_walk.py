@@ -1,3 +1,4 @@
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -7,6 +8,11 @@ from charhost.errors import DirectoryError, DirectoryNotFound, DirectoryNotReada
 from charhost.loading.allowed_roots import AllowedPaths
 from charhost.loading.exclusion import why_excluded, why_marked
 from charhost.text import display
+
+# The fault of the process or the machine, and of no file: no more descriptors, or memory.
+EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG, errno.EINVAL)
 
 # Device and inode.
 Identity = tuple[int, int]
@@ -40,12 +46,12 @@ class Walk:
         self._waiting: list[tuple[str, str]] = []
         self._links: list[tuple[str, str]] = []
 
-    def files(self) -> Iterator[tuple[str, str]]:
-        """Yield the path below the directory and the location of every file; raises `DirectoryError`."""
+    def files(self) -> Iterator[tuple[str, os.DirEntry[str]]]:
+        """Yield the path below the directory and the entry of every file; raises `DirectoryError`."""
         try:
             self._enter("", self._directory)
         except (OSError, ValueError) as e:
-            raise _unusable(self._directory, e) from e
+            raise unusable(self._directory, e) from e
         if not os.path.isdir(self._directory):
             raise NotADirectory(f"Path is not a directory: {display(self._directory)}")
         while self._waiting or self._links:
@@ -57,13 +63,13 @@ class Walk:
                 name = display(self._directory)
                 raise DirectoryTooLarge(f"{name} holds more than {self._most:,} files or folders (max_files)")
 
-    def _files_in(self, prefix: str, folder: str) -> Iterator[tuple[str, str]]:
+    def _files_in(self, prefix: str, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
         try:
             with os.scandir(folder) as entries:
                 found = list(entries)
         except OSError as e:
-            if not prefix:
-                raise _unusable(folder, e) from e
+            if not prefix or e.errno in EXHAUSTED:
+                raise unusable(folder, e) from e
             self.left_out[prefix] = f"cannot be listed: {e.strerror}"
             return
         if prefix and (why := why_marked(frozenset(entry.name for entry in found))):
@@ -74,7 +80,7 @@ class Walk:
             if not _is_folder(entry):
                 if entry.name.endswith(".py") and self._includes(path):
                     self._count += 1
-                    yield path, entry.path
+                    yield path, entry
             elif entry.name.startswith(".") or entry.name == "__pycache__" or not self._includes(f"{path}/"):
                 continue
             elif entry.is_symlink():
@@ -84,8 +90,8 @@ class Walk:
                     self._enter(f"{path}/", entry.path)
 
     def _includes(self, path: str) -> bool:
-        hidden = "its name starts with a dot" if os.path.basename(path).startswith(".") else None
-        why = hidden or why_excluded(path, self._excluded)
+        is_hidden = path.startswith(".", path.rfind("/") + 1)
+        why = "its name starts with a dot" if is_hidden else why_excluded(path, self._excluded)
         if why is not None:
             self.left_out[path] = why
         return why is None
@@ -108,8 +114,8 @@ class Walk:
             self._waiting.append((prefix, location))
 
 
-def _unusable(directory: str, error: OSError | ValueError) -> DirectoryError:
-    if isinstance(error, PermissionError):
+def unusable(directory: str, error: OSError | ValueError) -> DirectoryError:
+    if isinstance(error, OSError) and error.errno not in _MISSING:
         return DirectoryNotReadable(f"Directory not readable: {display(directory)} ({error.strerror})")
     return DirectoryNotFound(f"Directory not found: {display(directory)}")
 

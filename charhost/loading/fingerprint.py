@@ -2,7 +2,6 @@ import hashlib
 import os
 from collections.abc import Iterator
 
-from charhost.character.periodic_yield import PeriodicYield
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
 
@@ -14,6 +13,7 @@ def fingerprints(snapshot: Snapshot) -> dict[str, str]:
     A file that does not compile imports nothing.
     """
     graph = _Graph(snapshot)
+    snapshot.imported  # noqa: B018 - here, where all is compiled, not under the deadline of the first file
     return {path: graph.fingerprint(path) for path in snapshot.character_paths if path in snapshot.files}
 
 
@@ -23,14 +23,12 @@ class _Graph:
         self._names = snapshot.module_names
         self._files = snapshot.files
         self._content = snapshot.data
-        self._gil = PeriodicYield()
         self._direct: dict[str, frozenset[str]] = {}
         # Importing anything runs the `__init__.py` of the directory.
         self._root = self._reach(frozenset([""]))
         self._others: dict[frozenset[str], bytes] = {}
 
     def fingerprint(self, path: str) -> str:
-        self._gil.step()
         file = self._files[path]
         # Most files import nothing of the directory, and a reload looks at every file.
         direct = self._imports(self._names[path]) - self._root if file.imports else frozenset()
@@ -57,13 +55,14 @@ class _Graph:
         return b"file " + os.fsencode(source.file) + b"\0" + file.digest + self._data(file)
 
     def _data(self, file: SourceFile) -> bytes:
+        if not file.opened:
+            return b""
         paths = [path for path in sorted(file.opened) if path in self._content]
         return b"".join(b"data " + os.fsencode(path) + b"\0" + self._content[path] for path in paths)
 
     def _imports(self, name: str) -> frozenset[str]:
         if name not in self._direct:
             self._direct[name] = frozenset(self._targets(name))
-            self._gil.step()
         return self._direct[name]
 
     def _targets(self, name: str) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The import of modules from builds: `characters.b7.x` is module x of build 7, from its snapshot, never the disk."""
 
 import builtins
+import importlib
 import linecache
 import logging
 import sys
@@ -10,7 +11,7 @@ from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import resolve_name
 from types import CodeType, ModuleType
-from typing import Any
+from typing import Any, cast
 
 from charhost.character.diagnostics import HelperFailed, explain
 from charhost.loading import opened_files
@@ -64,6 +65,24 @@ class Sources(BuildCode):
         if source.is_package:
             spec.submodule_search_locations = [source.folder]
         return spec
+
+    def run(self, inner: str) -> ModuleType:
+        """Execute a module that no other file imports, without the locks of the import system."""
+        name = f"{self.prefix}.{inner}"
+        package = sys.modules.get(self.prefix) or importlib.import_module(self.prefix)
+        if name in sys.modules:
+            return sys.modules[name]
+        spec = self.spec(name, inner)
+        loader = cast(_FileLoader, spec.loader)
+        module = sys.modules[name] = _Module(name)
+        vars(module).update(__spec__=spec, __loader__=loader, __package__=self.prefix)
+        try:
+            loader.exec_module(module)
+        except BaseException:
+            sys.modules.pop(name, None)
+            raise
+        vars(package)[inner] = sys.modules[name]
+        return sys.modules[name]
 
     def _import(
         self,
@@ -136,18 +155,19 @@ class Finder(Loader):
     def publish(self, prefix: str) -> None:
         NAMES.published = prefix
 
-    def retire(self, prefix: str) -> None:
+    def retire(self, prefix: str) -> list[ModuleType]:
+        """Forget a build, and return the modules that it had."""
         if NAMES.published == prefix:
             NAMES.published = None
         opened_files.end(prefix)
         sources = self._sources.pop(prefix)
         sources.end_all()
-        for name in sources.found:
-            sys.modules.pop(name, None)
+        modules = [sys.modules.pop(name) for name in sources.found if name in sys.modules]
         NAMES.drop(sources.found.values(), prefix)
         if isinstance(root := sys.modules.get(ROOT), ModuleType):
             with suppress(AttributeError):
                 object.__delattr__(root, prefix.removeprefix(f"{ROOT}."))
+        return modules
 
 
 class _Module(ModuleType):
@@ -174,7 +194,7 @@ class _FileLoader(SourceFileLoader):
         return _Module(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        linecache.cache[self._file.location] = self._file.lines
+        linecache.cache[self._file.location] = self._file.lines  # type: ignore[assignment]
         namespace = vars(module)
         namespace["__file__"] = self._file.location
         namespace["__builtins__"] = self._sources.builtins

@@ -7,6 +7,7 @@ turns `characters` into that package.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import itertools
 import sys
@@ -34,24 +35,40 @@ T = TypeVar("T")
 
 _builds = itertools.count(1)
 
+# So many files make objects for a collection of a millisecond. It is made while they are loaded, and off the event
+# loop: the next one that begins by itself would have the objects of all files to look at.
+_YOUNG = 500
+
 
 class ModuleSpace:
     """The modules of one build; they leave `sys.modules` when the last holder of this object is gone.
 
+    Then *collect* is called with them, on any thread: they are cycles of references.
     Every `Version` of the build holds it. Nothing in the modules themselves may: a loader that referred to its
     space would keep both alive for ever.
     """
 
-    def __init__(self, snapshot: Snapshot, metrics: CharacterMetrics | None = None) -> None:
+    def __init__(
+        self,
+        snapshot: Snapshot,
+        metrics: CharacterMetrics | None = None,
+        collect: Callable[[list[ModuleType]], object] = list,
+    ) -> None:
         self.build = next(_builds)
         self.snapshot = snapshot
         self._prefix = f"{ROOT}.b{self.build}"
         self._sources = FINDER.add(self._prefix, snapshot, metrics or CharacterMetrics())
         opened_files.begin(self._prefix, snapshot)
-        weakref.finalize(self, FINDER.retire, self._prefix).atexit = False
+        self._loads = itertools.count(1)
+        weakref.finalize(self, _retire, self._prefix, collect).atexit = False
 
     def load(self, path: str) -> ModuleType:
-        return importlib.import_module(f"{self._prefix}.{self.snapshot.module_names[path]}")
+        if next(self._loads) % _YOUNG == 0:
+            gc.collect(1)
+        name = self.snapshot.module_names[path]
+        if name in self.snapshot.imported:
+            return importlib.import_module(f"{self._prefix}.{name}")
+        return self._sources.run(name)
 
     def seal(self) -> None:
         """End the build: from now on an import that failed is tried again, as Python does."""
@@ -84,14 +101,18 @@ class ModuleSpace:
         """Take back what the file at *path* has added to the process."""
         self._sources.end(path)
 
-    def threads(self, path: str) -> weakref.WeakValueDictionary[int, Thread]:
-        """Return the threads that the file at *path* has started, as long as they exist."""
-        return self._sources.threads[path]
+    def threads(self, path: str) -> weakref.WeakValueDictionary[int, Thread] | None:
+        """Return the threads that the file at *path* has started, as long as they exist; None if it started none."""
+        return self._sources.threads.get(path)
 
     @property
     def unended(self) -> set[str]:
         """The files, helpers too, that were executed and not unloaded, or have started threads."""
         return {*self._sources.executed, *self._sources.threads}
+
+
+def _retire(prefix: str, collect: Callable[[list[ModuleType]], object]) -> None:
+    collect(FINDER.retire(prefix))
 
 
 class Version(LoadedModules):

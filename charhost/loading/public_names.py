@@ -9,7 +9,6 @@ import inspect
 import logging
 import re
 import sys
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from threading import Thread
@@ -35,7 +34,7 @@ class BuildCode:
         self.metrics = metrics
         self.is_taken = False
         self.executed: dict[str, dict[str, Any]] = {}
-        self.threads: defaultdict[str, WeakValueDictionary[int, Thread]] = defaultdict(WeakValueDictionary)
+        self.threads: dict[str, WeakValueDictionary[int, Thread]] = {}
         self._ends: dict[str, list[Callable[[], object]]] = {}
 
     def path_of(self, location: str) -> str | None:

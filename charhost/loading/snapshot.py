@@ -5,16 +5,17 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from pathlib import Path
 
 from charhost.errors import DirectoryTooLarge
 from charhost.loading.allowed_roots import AllowedPaths, AllowedRoots
 from charhost.loading.data_file import digest_of, is_state
-from charhost.loading.directory_walk import Walk
+from charhost.loading.directory_walk import EXHAUSTED, Walk, unusable
 from charhost.loading.module_names import ModuleSource, module_layout
 from charhost.loading.source_file import SourceFile
 from charhost.report import LeftOut
@@ -83,6 +84,13 @@ class Snapshot:
         return {source.file: name for name, source in self.modules.items() if source.file}
 
     @cached_property
+    def imported(self) -> Container[str]:
+        """The names that occur in imports of the files, among them those of all modules that a file imports."""
+        imports = [statement for file in self.files.values() for statement in file.imports]
+        names = {part for statement in imports for part in (*statement.name.split("."), *statement.names)}
+        return self.modules if "*" in names else names
+
+    @cached_property
     def disk_revision(self) -> str:
         entries = [os.fsencode(path) + b"\0" + file.digest for path, file in self.files.items()]
         entries += [os.fsencode(path) + b"\0unreadable" for path in sorted(self.unreadable)]
@@ -102,7 +110,7 @@ class Snapshot:
         return self.disk_revision == other.disk_revision
 
     def location(self, path: str) -> str:
-        return str(self.directory / path)
+        return os.path.join(self.directory, path)
 
 
 def take_snapshot(
@@ -112,11 +120,13 @@ def take_snapshot(
     *,
     trust_stats: bool = True,
     roots: AllowedRoots | None = None,
+    after: int = 0,
 ) -> Snapshot:
     """Read every `.py` file below *directory*, or take it from *earlier* where its stat proves it unchanged.
 
     Without *trust_stats* every byte is read: on some file systems, and after some tools, a stat proves nothing.
-    With *roots* nothing outside them is read, wherever links lead. Raises `DirectoryError`.
+    With *roots* nothing outside them is read, wherever links lead. It is `taken` later than *after*. Raises
+    `DirectoryError`.
     """
     allowed = roots.allowed(directory) if roots else None
     known = earlier if earlier is not None and earlier.directory == directory else None
@@ -124,8 +134,8 @@ def take_snapshot(
     walk = Walk(directory, limits.files, allowed, limits.excluded)
     began = time.time_ns()
     try:
-        for path, location in sorted(walk.files()):
-            reader.read(path, location)
+        for path, entry in sorted(walk.files(), key=itemgetter(0)):
+            reader.read(path, entry)
             if reader.bytes > limits.bytes:
                 most = f"{limits.bytes:,} bytes of source (max_bytes)"
                 raise DirectoryTooLarge(f"{display(str(directory))} holds more than {most}")
@@ -135,7 +145,7 @@ def take_snapshot(
         # Also after an error: if the directory now leads outside the roots, the error would leak what is there.
         if roots is not None:
             roots.allowed(directory)
-    taken = max(began, earlier.taken + 1) if earlier else began
+    taken = max(began, after + 1, earlier.taken + 1 if earlier else 0)
     still_for, place = (began - max(walk.newest, reader.newest)) / 1e9, os.path.realpath(directory)
     left_out = dict(sorted(walk.left_out.items()))
     return Snapshot(
@@ -171,18 +181,20 @@ class _Reader:
         self.bytes = 0
         self.newest = 0
 
-    def read(self, path: str, location: str) -> None:
+    def read(self, path: str, entry: os.DirEntry[str]) -> None:
         try:
             # A link that leads outside is refused before its target is looked at, which may or may not be there.
-            if self._allowed is not None and os.path.islink(location) and not self._allowed.encloses(location):
-                raise _outside(location)
-            status = os.stat(location)
+            if self._allowed is not None and entry.is_symlink() and not self._allowed.encloses(entry.path):
+                raise _outside(entry.path)
+            status = entry.stat()
             stamp = _stamp(status)
             if self._stamps.get(path) == stamp:
                 self.stamps[path], file = stamp, self._known[path]
             else:
-                file = self._open(path, location, status)
+                file = self._open(path, entry.path, status)
         except OSError as e:
+            if e.errno in EXHAUSTED:
+                raise unusable(os.path.dirname(entry.path), e) from e
             self.unreadable[path] = e.with_traceback(None)
             return
         self.files[path] = file
@@ -201,7 +213,8 @@ class _Reader:
             self.data_stamps[path] = stamp
 
     def _open(self, path: str, location: str, status: os.stat_result) -> SourceFile:
-        if not stat.S_ISREG(status.st_mode):  # not even opened: opening some devices has effects
+        # It may have become a link since the folder was listed. A device is not even opened: that may have effects.
+        if not stat.S_ISREG(status.st_mode) and not stat.S_ISREG(os.stat(location).st_mode):
             raise _not_regular(location)
         now = time.time_ns()
         data, status = _read_regular(location, self._limits.file_bytes, self._allowed)

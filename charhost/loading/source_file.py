@@ -7,11 +7,11 @@ import linecache
 import os
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import CodeType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, overload
 
 from charhost.text import ROOT
 
@@ -87,19 +87,49 @@ class SourceFile:
             self._fingerprints[others] = f"sha256:{hashlib.sha256(entry + others).hexdigest()}"
         return self._fingerprints[others]
 
-    @cached_property
+    @property
     def text(self) -> str:
-        try:
-            return importlib.util.decode_source(self.data)
-        except (SyntaxError, UnicodeDecodeError, LookupError):
-            return self.data.decode("utf-8", "replace")
+        return _decoded(self.data)
 
     @cached_property
-    def lines(self) -> tuple[int, None, list[str], str]:
+    def lines(self) -> tuple[int, None, Sequence[str], str]:
         """An entry of `linecache` for the life of this object; it has no time, so it is not compared with the disk."""
-        entry = (len(self.data), None, self.text.splitlines(keepends=True), self.location)
+        entry = (len(self.data), None, _Lines(self.data), self.location)
         weakref.finalize(self, _drop_lines, self.location, entry).atexit = False
         return entry
+
+
+class _Lines(Sequence[str]):
+    """The lines of a file, which are only split for the few files that are shown in a traceback."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        return self._split[index]
+
+    def __len__(self) -> int:
+        return len(self._split)
+
+    def __eq__(self, other: object) -> bool:
+        return self._split == other
+
+    __hash__ = None  # type: ignore[assignment]  # as that of a list
+
+    @cached_property
+    def _split(self) -> list[str]:
+        return _decoded(self._data).splitlines(keepends=True)
+
+
+def _decoded(data: bytes) -> str:
+    try:
+        return importlib.util.decode_source(data)
+    except (SyntaxError, UnicodeDecodeError, LookupError):
+        return data.decode("utf-8", "replace")
 
 
 def _drop_lines(location: str, entry: object) -> None:

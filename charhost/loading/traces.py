@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from functools import cache, partial, wraps
 from typing import Any
+from weakref import WeakValueDictionary
 
 import prometheus_client
 
@@ -57,7 +58,7 @@ def _add_handler(
 
 def _start(start: Callable[..., Any], code: BuildCode, path: str, thread: threading.Thread) -> None:
     start(thread)
-    code.threads[path][id(thread)] = thread
+    code.threads.setdefault(path, WeakValueDictionary())[id(thread)] = thread
 
 
 def _register(_: Callable[..., Any], code: BuildCode, path: str, collector: Any) -> None:

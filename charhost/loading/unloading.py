@@ -48,25 +48,24 @@ class Unloading:
         self._ends_at: float | None = None
         self._left: list[_Left] = []
 
-    def open(self, space: ModuleSpace, path: str) -> Version:
-        """Return the version of the file at *path* in a build; it ends when nothing holds it."""
+    def open(self, space: ModuleSpace, path: str, owner: object = None) -> Version:
+        """Return the version of the file at *path* in a build of *owner*; it ends when nothing holds it."""
         self._loop = asyncio.get_running_loop()
         version = Version(space, path)
         wake = ref(version, self._wake)
         # The newest reference is called first; and `append` is no Python code, so nothing can interrupt it.
         reference = _Reference(version, self._gone.append)
-        build = self._builds.setdefault(space, _Build())
+        build = self._builds.setdefault(space, _Build(owner))
         build.references += [reference, wake]
         build.open.add(path)
         if self._gone:  # a wake-up was interrupted
             self._end_gone()
         return version
 
-    @property
-    def left_running(self) -> tuple[LeftRunning, ...]:
-        """The threads that run although the version that started them has ended, and the tasks in them."""
+    def left_running(self, owner: object = None) -> tuple[LeftRunning, ...]:
+        """Return the threads that run although the version that started them has ended, and the tasks in them."""
         self._left = [left for left in self._left if left.running]
-        return tuple(one for left in self._left for one in left.described)
+        return tuple(one for left in self._left if left.owner is owner for one in left.described)
 
     async def close(self, deadline: float) -> None:
         """Unload every version, whatever holds it, all side by side, for at most *deadline* seconds."""
@@ -139,8 +138,9 @@ class Unloading:
         if failure is not None:
             log.warning("on_unload failed: %s\n%s", failure, failure.traceback or "")
         space.end(path)
-        self._note_left(_Left(path, space.threads(path)))
         build = self._builds[space]
+        if (threads := space.threads(path)) is not None:
+            self._note_left(_Left(path, threads, build.owner))
         build.open.discard(path)
         if not build.open and (rest := space.unended - build.begun):
             self._end(space, rest)
@@ -157,6 +157,7 @@ class Unloading:
 class _Build:
     """The files of a build that have not ended yet, and those whose end has begun."""
 
+    owner: object
     references: list[ref[Version]] = field(default_factory=list)
     open: set[str] = field(default_factory=set)
     begun: set[str] = field(default_factory=set)
@@ -180,6 +181,7 @@ class _Left:
 
     path: str
     threads: WeakValueDictionary[int, Thread]
+    owner: object
     is_logged: bool = False
 
     @property

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -29,6 +30,8 @@ from charhost.text import display
 
 # Seconds that a restore waits for the disk, which it does not need.
 _DISK_DEADLINE = 5.0
+
+_MOST_DIRECTORIES = 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,7 +91,7 @@ EMPTY = Basis()
 
 
 class Loader:
-    """Reads directories and builds character sets, on threads of a pool; `latest` is the last snapshot that it took.
+    """Reads directories and builds character sets, on threads of a pool.
 
     With *trusts_start* the directory of the settings need not lie below an allowed root.
     """
@@ -101,14 +104,19 @@ class Loader:
         self._limits = Limits.of(settings)
         start = settings.directory if trusts_start else None
         self._roots = AllowedRoots(settings.roots, start) if settings.roots else None
-        self.latest: Snapshot | None = None
+        self._snapshots: OrderedDict[Path, Snapshot] = OrderedDict()  # of the last directories, the latest last
         self._failures: dict[tuple[Path, str, str | None], FileError] = {}
         self._garbage = Garbage()
         self._unloading = context.unloading
 
     @property
     def left_running(self) -> tuple[LeftRunning, ...]:
-        return self._unloading.left_running
+        return self._unloading.left_running(self)
+
+    @property
+    def latest(self) -> Snapshot | None:
+        """The last snapshot that was taken."""
+        return next(reversed(self._snapshots.values()), None)
 
     async def close(self) -> None:
         await self._sandbox.close()
@@ -121,10 +129,15 @@ class Loader:
 
     async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
         """Read the files of *directory* that changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
-        job = partial(take_snapshot, directory, self._limits, self.latest, trust_stats=trust_stats, roots=self._roots)
         with collector_paused():
-            self.latest = await self._pool.run(job, self._settings.load_deadline, str(directory), interrupt=False)
-        return self.latest
+            job = partial(self._read, directory, trust_stats)
+            snapshot = await self._pool.run(job, self._settings.load_deadline, str(directory), interrupt=False)
+        # With its code: a directory that served before is neither read nor compiled again.
+        self._snapshots[directory] = snapshot
+        self._snapshots.move_to_end(directory)
+        if len(self._snapshots) > _MOST_DIRECTORIES:
+            self._snapshots.popitem(last=False)
+        return snapshot
 
     async def snapshot_if_readable(self, directory: Path) -> Snapshot | None:
         """Read *directory* if that is possible within a few seconds."""
@@ -147,7 +160,7 @@ class Loader:
             missing = [path for path, result in results.items() if result is None]
             if check_isolated and missing:
                 await self._sandbox.check(snapshot, missing)
-            space = self._open_space(snapshot, len(missing)) if missing else None
+            space = self._open_space(snapshot) if missing else None
             if space is not None:
                 loads = [self._load(space, path, prints.get(path, ""), generation) for path in missing]
                 results.update(await self._run(loads))
@@ -169,12 +182,18 @@ class Loader:
             if check_isolated:
                 for snapshot, paths in stored.paths.items():
                     await self._sandbox.check(snapshot, paths)
-            spaces = {snapshot: self._open_space(snapshot, len(paths)) for snapshot, paths in stored.paths.items()}
+            for snapshot in stored.paths:
+                await self._fingerprints(snapshot)  # which compiles it
+            spaces = {snapshot: self._open_space(snapshot) for snapshot in stored.paths}
             loads = [self._load(spaces[m.snapshot], m.path, m.fingerprint, generation) for m in stored.members]
             results = await self._run(loads)
         latest, space = next(iter(spaces.items()))
         characters, errors = _select(results, latest, EMPTY)
         return Build(CharacterSet(stored.directory, generation, characters), errors, space)
+
+    def _read(self, directory: Path, trust_stats: bool) -> Snapshot:
+        known, after = self._snapshots.get(directory), self.latest.taken if self.latest else 0
+        return take_snapshot(directory, self._limits, known, trust_stats=trust_stats, roots=self._roots, after=after)
 
     async def _fingerprints(self, snapshot: Snapshot) -> dict[str, str]:
         return await self._pool.run(partial(fingerprints, snapshot), self._settings.load_deadline)
@@ -190,14 +209,13 @@ class Loader:
             return character
         return self._failures.get((snapshot.directory, path, prints.get(path)))
 
-    def _open_space(self, snapshot: Snapshot, modules: int) -> ModuleSpace:
-        space = ModuleSpace(snapshot, self._context.metrics)
+    def _open_space(self, snapshot: Snapshot) -> ModuleSpace:
+        space = ModuleSpace(snapshot, self._context.metrics, self._garbage.collector(len(snapshot.files)))
         self._context.spaces.add(space)
-        self._garbage.expect(space, modules, len(snapshot.files))
         return space
 
     def _load(self, space: ModuleSpace, path: str, fingerprint: str, generation: int) -> Load:
-        return Load(self._unloading.open(space, path), fingerprint, generation)
+        return Load(self._unloading.open(space, path, self), fingerprint, generation)
 
     async def _run(self, loads: list[Load]) -> dict[str, Character | FileError]:
         outcomes = await self._pool.run_all(loads, self._settings.file_deadline, [load.version for load in loads])

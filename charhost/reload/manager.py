@@ -178,6 +178,10 @@ class CharacterManager:
         self._sessions.follow(swap)
         return impact
 
+    def release(self) -> None:
+        """Hold no character of the set, which was removed and is closed: they are unloaded."""
+        self._current, self._published = CharacterSet(self._current.directory), None
+
     async def close(self, deadline: float, refusal: Callable[[], ReloadRefused] = stopping) -> None:
         """Start no further reload, and wait for the running one for at most *deadline* seconds.
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from charhost.errors import DirectoryError, IsolatedLoadFailed, LoadTimeout, ReloadCode, ThreadsExhausted
 from charhost.report import DEFAULT_SET, Changes, ReloadReport
-from charhost.text import one_line
+from charhost.text import Lines, one_line
 
 log = logging.getLogger("charhost.reload")
 
@@ -47,7 +47,7 @@ def why_refused(error: BaseException, directory: str, deadline: float) -> tuple[
 def write_log(report: ReloadReport) -> None:
     """Write one line for the reload, and one for each file that failed."""
     for error in report.errors:
-        log.warning("character file not loaded: %s%s", error, f"\n{error.traceback}" if error.traceback else "")
+        log.warning("character file not loaded: %s%s", error, Lines(f"\n{error.traceback}" if error.traceback else ""))
     log.log(
         logging.INFO if report.success else logging.ERROR,
         "character reload%s %s (%s, %s): %s; %d of %d files failed; %s; "

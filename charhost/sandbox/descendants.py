@@ -13,7 +13,7 @@ MARK = "SANDBOX_OF_CHARHOST"
 
 _PAUSE = 0.01
 # Seconds for killed processes to end: one that waits for a disk does not.
-_PATIENCE = 3.0
+_PATIENCE = 10.0
 
 
 def descendants(process: int) -> Iterator[int]:

@@ -10,7 +10,6 @@ import pickle
 import select
 import signal
 import socket
-import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -38,11 +37,12 @@ def main(descriptor: int) -> None:
     libc = ctypes.CDLL(None)
     # Adopts descendants that leave the process group of the child.
     libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    # A process that code forked from the server may hold the other end of the socket. Raises, to end the child first.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit())
-    libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     with socket.socket(fileno=descriptor) as sandbox:
-        sandbox.send(READY)
+        # A process that code forked from the server may hold the other end of the socket, so it stays open.
+        signal.signal(signal.SIGTERM, lambda *_: sandbox.shutdown(socket.SHUT_RDWR))
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
+        with suppress(BrokenPipeError):
+            sandbox.send(READY)
         while True:
             message, descriptors, _, _ = socket.recv_fds(sandbox, 16, 1)
             if not message:

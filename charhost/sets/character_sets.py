@@ -166,6 +166,7 @@ class CharacterSets:
             impact = named.manager.end_sessions(policy, drain)
             await named.unwatch()
             await named.manager.close(self._settings.shutdown_timeout, lambda: SetNotFound(name))
+            named.manager.release()
             self._metrics.end_set(name)
             await self._recorded(self._records.remove(name), name)
             return impact

@@ -10,6 +10,8 @@ from urllib.request import getproxies, proxy_bypass
 from charhost.settings.values import is_loopback
 from charhost.text import display
 
+NO_HEADER = "holds a line break or another character that no header can carry"
+
 # Options of earlier versions: their variables must not keep an upgraded server from starting.
 _REMOVED = ("CHARHOST_WRONG_KEYS", "CHARHOST_WRONG_KEY_INTERVAL")
 
@@ -23,8 +25,11 @@ def option(name: str) -> str:
 
 
 def key_from_environment(variable: str) -> str | None:
-    """Return the key in the variable that a character file names."""
-    return os.environ.get(variable)
+    """Return the key in the variable that a character file names; raise `ValueError` if no header can carry it."""
+    key = os.environ.get(variable, "").strip()
+    if not key.isprintable():
+        raise ValueError(f"{variable} {NO_HEADER}")
+    return key or None
 
 
 def proxy_for(url: str) -> str | None:
@@ -54,13 +59,14 @@ def notify_address() -> str | None:
 
 def unknown_variables(settings: Iterable[str]) -> Iterator[str]:
     """Yield a line for each variable `CHARHOST_*` that belongs to none of the *settings*."""
-    known = [variable(name) for name in settings]
+    # Without the prefix, which would make all of them alike.
+    known = [name.upper() for name in settings]
     for found in sorted(name for name in os.environ if name.upper().startswith("CHARHOST_")):
         if found.upper() in _REMOVED:
             yield f"{found} is no longer used; unset it"
-        elif found.upper() not in known:
-            nearest = difflib.get_close_matches(found.upper(), known, n=1)
-            hint = f"; did you mean {nearest[0]}?" if nearest else ""
+        elif (name := found.upper().removeprefix("CHARHOST_")) not in known:
+            nearest = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {variable(nearest[0])}?" if nearest else ""
             yield f"{display(found)} is not a setting and has no effect{hint}"
 
 

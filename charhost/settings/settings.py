@@ -10,13 +10,13 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from charhost.errors import SettingsError
 from charhost.report import DEFAULT_SET, SessionPolicy
-from charhost.settings.environment import key_in, option, unknown_variables, variable
+from charhost.settings.environment import NO_HEADER, key_in, option, unknown_variables, variable
 from charhost.settings.habit import Habit
 from charhost.settings.values import (
     AbsolutePath,
     Habits,
     Hosts,
-    HttpUrl,
+    ModelUrl,
     NamedDirectories,
     Origins,
     Patterns,
@@ -39,6 +39,7 @@ _GROUPS = {
     "admin_key": "Security",
     "file_deadline": "Limits",
 }
+_KEYS = ("admin_key", "api_key", "llm_key")
 _SHORTEST_KEY = 16
 
 
@@ -115,8 +116,12 @@ class Settings(BaseSettings):
         description="Maximum bytes held for clients (default: a quarter of what the machine or the cgroup has).",
     )
 
-    llm_url: HttpUrl | None = Field(
-        None, description="An OpenAI-compatible server, such as http://127.0.0.1:11434/v1 (else the offline stand-in)."
+    llm_url: ModelUrl | None = Field(
+        None,
+        description=(
+            "An OpenAI-compatible server, such as http://127.0.0.1:11434/v1, or none for the offline stand-in "
+            "(default: one that is found on this machine)."
+        ),
     )
     llm_model: str | None = Field(
         None, description="The model to request from the LLM server (default: its first model)."
@@ -138,7 +143,7 @@ class Settings(BaseSettings):
         None, description="More fields of requests that reach the model, separated by commas, such as mirostat_*."
     )
     reasoning: Literal["forward", "hide"] = Field(
-        "forward", description="Whether chat completions show the model's thinking: forward or hide."
+        "forward", description="Whether HTTP clients receive the model's thinking: forward or hide."
     )
     history_tokens: int = Field(8192, ge=1, description="Maximum number of tokens of a conversation sent to a model.")
     system_tokens: int = Field(
@@ -196,7 +201,8 @@ class Settings(BaseSettings):
             if values.get(name.removesuffix("_file")):
                 raise ValueError(f"both {variable(name.removesuffix('_file'))} and {variable(name)} are set; use one")
             values[name.removesuffix("_file")] = key_in(Path(values[name]), name)
-        return values
+        # A line break behind a key, as files of other systems have it, belongs to no header.
+        return values | {name: values[name].strip() for name in _KEYS if isinstance(values.get(name), str)}
 
     @property
     def sets(self) -> dict[str, Path]:
@@ -207,6 +213,10 @@ class Settings(BaseSettings):
     def roots(self) -> tuple[Path, ...]:
         """The directories that reloads may read; empty if they may read any."""
         return tuple(Path(root).expanduser() for root in (self.allowed_roots or "").split(os.pathsep) if root)
+
+    @property
+    def llm_address(self) -> str | None:
+        return None if self.llm_url == "none" else self.llm_url
 
     @property
     def llm_habits(self) -> frozenset[Habit]:
@@ -244,13 +254,13 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _refuse_unusable(self) -> Self:
-        for name in ("admin_key", "api_key"):
+        for name in _KEYS:
             key: SecretStr | None = getattr(self, name)
             given = os.environ.get(variable(name)) if key is None else key.get_secret_value()
-            if given is not None and not given.replace(",", " ").strip():
+            if name != "llm_key" and given is not None and not given.replace(",", " ").strip():
                 raise ValueError(f"{variable(name)} is empty; set a key, or unset it")
-            if given is not None and not given.isprintable():
-                raise ValueError(f"{variable(name)} holds a line break or another character that no header can carry")
+            if given is not None and not given.strip().isprintable():
+                raise ValueError(f"{variable(name)} {NO_HEADER}")
         for name in (DEFAULT_SET, *self.sets):
             if f"{name}:" in self._key_entries:
                 raise ValueError(f"CHARHOST_API_KEY has no key after {name}: which is a set; write {name}:KEY")

@@ -54,6 +54,10 @@ def _http_url(url: str) -> str:
     return url.rstrip("/")
 
 
+def _model_url(url: str) -> str:
+    return url if url == "none" else _http_url(url)
+
+
 def _origins(text: str) -> str:
     if not all(_ORIGIN.fullmatch(origin.strip()) for origin in text.split(",")):
         raise ValueError("expected origins such as https://chat.example.com, or *")
@@ -128,7 +132,7 @@ def _absolute(path: Path) -> Path:
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
 Hosts = Annotated[str, AfterValidator(_hosts)]
 Habits = Annotated[str, AfterValidator(_habits)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+ModelUrl = Annotated[str, AfterValidator(_model_url)]
 Origins = Annotated[str, AfterValidator(_origins)]
 NamedDirectories = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_entries), AfterValidator(_named_directories)]
 Patterns = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_patterns)]

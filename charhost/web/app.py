@@ -6,7 +6,6 @@ import gc
 import logging
 import os
 import re
-import resource
 import selectors
 import signal
 import time
@@ -33,13 +32,14 @@ from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from charhost.text import display
-from charhost.web import catalog, inspection, monitoring, reload, sets
+from charhost.web import catalog, inspection, model_choice, monitoring, reload, sets
 from charhost.web.completions.handler import completions
 from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
 from charhost.web.docs.manual import Manual
 from charhost.web.events.feed import Feed
 from charhost.web.events.figures import FiguresOfLastHour
 from charhost.web.events.handler import events, figures, publishing
+from charhost.web.foreign_log import filter_foreign_loggers
 from charhost.web.forks import give_up_in_children
 from charhost.web.keys import (
     API,
@@ -62,6 +62,7 @@ from charhost.web.keys import (
     SETTINGS,
     STARTED,
 )
+from charhost.web.malformed import hide_malformed_requests
 from charhost.web.middleware import errors_to_json, with_authority, with_memory
 from charhost.web.model_options import ModelOptions
 from charhost.web.openapi import Api
@@ -75,6 +76,7 @@ from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
 from charhost.web.security.origins import AllowedOrigins
 from charhost.web.security.tls import tls_context
+from charhost.web.server_loop import ServerLoop, most_connections
 from charhost.web.sessions.sessions import Sessions
 from charhost.web.signals import signals
 from charhost.web.studio import handler as studio
@@ -115,6 +117,8 @@ _ROUTES = (
     web.get("/v1/responses/{id}/input_items", responses.input_items),
     web.get("/v1/realtime", realtime),
     web.post("/v1/realtime/client_secrets", create_client_secret),
+    web.get("/v1/model", model_choice.model_in_use),
+    web.put("/v1/model", model_choice.choose_model),
     web.get("/v1/events", events),
     web.get("/v1/figures", figures),
     web.get("/metrics", monitoring.metrics),
@@ -128,6 +132,8 @@ _ROUTES = (
 def create_app(settings: Settings | None = None) -> web.Application:
     """Make the application; several in one process do not meet. Raises `SettingsError`."""
     settings = settings or Settings()
+    filter_foreign_loggers()
+    hide_malformed_requests()
     cors = Cors(AllowedOrigins(settings.cors_origin))
     app = web.Application(middlewares=[errors_to_json, with_memory, with_authority, cors.preflight])
     app[SETTINGS] = settings
@@ -135,13 +141,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[METRICS] = Metrics()
     budget = app[BUDGET] = MemoryBudget(settings.memory_budget or available_memory() // _SHARE, app[METRICS])
     app[GATE] = Gate(settings, app[METRICS], budget)
-    app[SESSION_WRITER] = SessionWriter()
-    records: SetRecords = MemoryRecords()
-    if settings.state:
-        state = StateFile(settings.state)
-        app[SESSION_WRITER] = ArchiveWriter(state.conversations, app[METRICS])
-        records = state.sets
-        app.cleanup_ctx.append(partial(_state, state))
+    records = _records(app)
     app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER], budget)
     app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
@@ -154,6 +154,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[RESPONSES] = Responses(settings.resume_ttl, budget)
     app[SETS] = CharacterSets(settings, app[METRICS], app[SESSIONS], pool, records)
     app[SETS].listen(partial(_continue, app))
+    app.cleanup_ctx.append(_frozen)
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(publishing)
     app.cleanup_ctx.append(_first_load)
@@ -174,11 +175,8 @@ def serve(settings: Settings) -> None:
     """Serve until SIGINT or SIGTERM; raises `SettingsError` if it cannot listen, or has no use for the certificate."""
     tls = tls_context(settings.tls_cert, settings.tls_key)
     log.info("%s", _model_in_use(settings))
-    _allow_many_sockets()
     signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
-    # The modules of the server stay: a collection after a reload then looks at the characters only.
-    gc.collect()
-    gc.freeze()
+    gc.collect()  # before all is frozen
     app = create_app(settings)
     app.cleanup_ctx[:0] = [signals, watchdog]
     selector = selectors.DefaultSelector()
@@ -194,12 +192,23 @@ def serve(settings: Settings) -> None:
             handler_cancellation=True,
             access_log=None,
             print=_announce,
-            loop=asyncio.SelectorEventLoop(selector),
+            loop=ServerLoop(selector, most_connections(settings.llm_concurrency)),
         )
     except OSError as e:
         taken = "the address is in use; choose another with --port"
         why = taken if e.errno == errno.EADDRINUSE else e.strerror or e
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {why}") from e
+
+
+def _records(app: web.Application) -> SetRecords:
+    """Return the records of sets: in the state file, which also saves sessions, or in memory."""
+    app[SESSION_WRITER] = SessionWriter()
+    if not (path := app[SETTINGS].state):
+        return MemoryRecords()
+    state = StateFile(path)
+    app[SESSION_WRITER] = ArchiveWriter(state.conversations, app[METRICS])
+    app.cleanup_ctx.append(partial(_state, state))
+    return state.sets
 
 
 async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
@@ -210,6 +219,13 @@ async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
     yield
     await app[SESSION_WRITER].close()
     await state.close()
+
+
+async def _frozen(_: web.Application) -> AsyncIterator[None]:
+    """Spare the garbage collector the modules of the server, which stay: it looks at the characters only."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 async def _models(app: web.Application) -> AsyncIterator[None]:
@@ -248,9 +264,11 @@ async def _stop(app: web.Application) -> None:
 
 def _model_in_use(settings: Settings) -> str:
     if settings.llm_url is None:
+        return "looking for a model's server on this machine (or set CHARHOST_LLM_URL): the stand-in answers until then"
+    if settings.llm_address is None:
         return "no language model configured (set CHARHOST_LLM_URL): using the offline stand-in"
     model = settings.llm_model or "the first model"
-    return f"characters speak with {model} at {Endpoint(settings.llm_url).host}"
+    return f"characters speak with {model} at {Endpoint(settings.llm_address).host}"
 
 
 def _warnings(settings: Settings, current: CharacterSet) -> Iterator[str]:
@@ -268,8 +286,3 @@ def _warnings(settings: Settings, current: CharacterSet) -> Iterator[str]:
 
 def _announce(banner: str) -> None:
     log.info("character server listens on %s", " ".join(re.findall(r"https?://\S+", banner)))
-
-
-def _allow_many_sockets() -> None:
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -1,5 +1,7 @@
 """GET /v1/characters, /v1/voices and /v1/models: the characters being served."""
 
+import asyncio
+
 from aiohttp import hdrs, web
 
 from charhost.character.character import Character, CharacterSet, normal
@@ -7,7 +9,7 @@ from charhost.character.task_model import task_model
 from charhost.report import DEFAULT_SET
 from charhost.sets.view import FoundCharacter, SetsView
 from charhost.web.caller_view import ONE_SET, SET, view_of
-from charhost.web.keys import SETTINGS, STARTED
+from charhost.web.keys import CONVERSATIONS, SETTINGS, STARTED
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
@@ -88,7 +90,7 @@ async def models(request: web.Request) -> web.StreamResponse:
     found = list(view.characters())
     if task is not None and view.find(task) is None:
         found.append(_task(task))
-    return json_response(ModelList(data=[_model(request, one) for one in found]))
+    return json_response(ModelList(data=await asyncio.gather(*(_model(request, one) for one in found))))
 
 
 @Operation(
@@ -100,7 +102,7 @@ async def models(request: web.Request) -> web.StreamResponse:
     errors={404: "There is no character of that name (`model_not_found`)."},
 )
 async def model(request: web.Request) -> web.StreamResponse:
-    return json_response(_model(request, known_character(request, request.match_info["id"])))
+    return json_response(await _model(request, known_character(request, request.match_info["id"])))
 
 
 def known_character(request: web.Request, name: str) -> FoundCharacter:
@@ -119,7 +121,9 @@ def _task(name: str) -> FoundCharacter:
     return FoundCharacter(DEFAULT_SET, task_model(name), CharacterSet(""))
 
 
-def _model(request: web.Request, found: FoundCharacter) -> ModelEntry:
+async def _model(request: web.Request, found: FoundCharacter) -> ModelEntry:
+    most = request.app[SETTINGS].history_tokens
+    in_force = await request.app[CONVERSATIONS].models.of(found.character).context_length()
     return ModelEntry(
         id=found.name,
         # Clients need a constant time, and a character has no time of creation.
@@ -127,7 +131,7 @@ def _model(request: web.Request, found: FoundCharacter) -> ModelEntry:
         name=found.name,
         alias=found.alias,
         description=found.character.metadata.get("comment"),
-        context_length=request.app[SETTINGS].history_tokens,
+        context_length=most if in_force is None else min(most, in_force),
         has_tools=bool(found.character.tools),
     )
 

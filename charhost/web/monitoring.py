@@ -51,7 +51,8 @@ def status_of(app: web.Application, named: NamedSet) -> Status:
 async def health(request: web.Request) -> web.StreamResponse:
     characters = [found.manager.current for found in key_view(request)]
     is_ok = any(named.manager.current for named in request.app[SETS])
-    llm = await request.app[MODELS].state()
+    models, is_admin = request.app[MODELS], request[AUTHORITY].admin
+    llm = await models.state()
     found = Health(
         ok=is_ok,
         characters=sum(map(len, characters)),
@@ -62,7 +63,8 @@ async def health(request: web.Request) -> web.StreamResponse:
         llm_up=llm == "up",
         voice_cloning_up=False,
         reason=None if is_ok else "no character is loaded",
-        habits=(request.app[MODELS].habits() or None) if request[AUTHORITY].admin else None,
+        habits=(models.habits() or None) if is_admin else None,
+        model=models.selection.description if is_admin else None,
     )
     return json_response(found)
 

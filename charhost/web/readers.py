@@ -12,7 +12,7 @@ from aiohttp import web
 from charhost.memory.budget import MemoryBudget
 from charhost.metrics import Metrics
 from charhost.web.sessions.outbox import abort
-from charhost.web.tcp_info import tcp_info
+from charhost.web.tcp_info import tcp_info, waiting_bytes
 
 log = logging.getLogger("charhost.web")
 
@@ -30,7 +30,7 @@ class _Reader:
 
     def look(self, transport: asyncio.Transport, now: float) -> bool:
         """Return whether the client has taken nothing for too long."""
-        taken, waiting = tcp_info(transport, "bytes_acknowledged"), transport.get_write_buffer_size()
+        taken, waiting = tcp_info(transport, "bytes_acknowledged"), waiting_bytes(transport)
         has_taken = waiting < self.waiting if taken is None else taken != self.taken
         if has_taken or not waiting:
             self.since = now
@@ -74,15 +74,11 @@ class Readers:
 
     def _look(self, now: float) -> None:
         for transport, reader in list(self._watched.items()):
-            if transport.is_closing() and not transport.get_write_buffer_size():
+            if transport.is_closing() and not waiting_bytes(transport):
                 del self._watched[transport]
             elif reader.look(transport, now):
                 del self._watched[transport]
                 log.info("a client took no byte for %g s: its connection is cut", STALLED_READER_LIMIT)
                 self._metrics.readers_cut.inc()
                 reader.cut()
-        self._memory.resize(sum(map(_waiting, self._watched)))
-
-
-def _waiting(transport: asyncio.Transport) -> int:
-    return transport.get_write_buffer_size()
+        self._memory.resize(sum(map(waiting_bytes, self._watched)))

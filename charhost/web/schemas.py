@@ -117,7 +117,7 @@ class ModelEntry(_ResponseModel):
     name: str
     alias: str = Field(description="An id in ASCII, such as `professor-quill`; requests may have it as their `model`.")
     description: str | None = Field(description="The comment of its author.")
-    context_length: int = Field(description="The most tokens of a conversation that its model is sent.")
+    context_length: int = Field(description="The most tokens that its model is sent: those in force, or fewer.")
     has_tools: bool = Field(description="Whether it has tools of its own, which the server runs.")
 
 
@@ -190,6 +190,9 @@ class Health(BaseModel, frozen=True):
     reason: str | None = Field(default=None, exclude_if=absent, description="Why `ok` is false.")
     habits: list[ServerHabits] | None = Field(
         default=None, exclude_if=absent, description="Parts of requests that models' servers refuse; for admins."
+    )
+    model: str | None = Field(
+        default=None, exclude_if=absent, description="The model that is used, and how to choose another; for admins."
     )
 
 

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from charhost.errors import ReloadRefused
 from charhost.reload.manager import CharacterManager
+from charhost.text import Lines
 from charhost.web.keys import SETS
 from charhost.web.monitoring import status_of
 
@@ -57,7 +58,7 @@ class _Handler:
     def log_state(self) -> None:
         for named in self._app[SETS]:
             log.info("status: %s", status_of(self._app, named).model_dump_json())
-        log.info("stacks of all threads:\n%s", "\n".join(_stacks()))
+        log.info("stacks of all threads:\n%s", Lines("\n".join(_stacks())))
 
 
 async def _reload(manager: CharacterManager) -> None:

@@ -1,22 +1,24 @@
-"""`scripts/bench COMMAND`: each command is a file beside this one."""
+"""`scripts/bench` prints the table of all rows; `scripts/bench COMMAND`: each command is a file beside this one."""
 
 import argparse
 import asyncio
 
-from scripts.benchmarks import relay, reload, soak, watch
+from scripts.benchmarks import bounds, relay, reload, soak, table, watch
 
-COMMANDS = {"relay": relay, "reload": reload, "soak": soak, "watch": watch}
+COMMANDS = {"bounds": bounds, "relay": relay, "reload": reload, "soak": soak, "watch": watch}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="scripts/bench", description="Measure charhost.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    parser = argparse.ArgumentParser(prog="scripts/bench", description=table.__doc__)
+    parser.add_argument("--runs", type=int, default=5, help="number of measurements per cell (default: 5)")
+    table.add_arguments(parser)
+    commands = parser.add_subparsers(dest="command")
     for name, module in COMMANDS.items():
         command = commands.add_parser(name, help=(module.__doc__ or "").splitlines()[0], description=module.__doc__)
         command.add_argument("--runs", type=int, default=7, help="number of measurements per cell (default: 7)")
         module.add_arguments(command)
     arguments = parser.parse_args()
-    asyncio.run(COMMANDS[arguments.command].measure(arguments))
+    asyncio.run((COMMANDS[arguments.command] if arguments.command else table).measure(arguments))
 
 
 main()

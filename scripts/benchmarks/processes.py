@@ -26,7 +26,7 @@ async def python(
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, *arguments),
-            env=os.environ | environment,
+            env=os.environ | {"CHARHOST_LLM_URL": "none"} | environment,
             stdout=DEVNULL,
             stderr=stderr,
             start_new_session=True,

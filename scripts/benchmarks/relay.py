@@ -18,7 +18,7 @@ import aiohttp
 from scripts.benchmarks.measure import generate, print_table, spread
 from scripts.benchmarks.processes import free_port, python
 
-_FLAT_OUT, _PACED = ("1000", "0"), ("40", "0.005")
+FLAT_OUT, PACED = ("1000", "0"), ("40", "0.005")
 _CHARACTER = "Number 00000"
 _BODY = {"model": _CHARACTER, "stream": True, "messages": [{"role": "user", "content": "Go on."}]}
 _WORD = b'"content":" word"'
@@ -65,8 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def measure(arguments: argparse.Namespace) -> None:
     rows = []
     for count in map(int, arguments.conversations.split(",")):
-        speeds = await _measured(count, arguments.runs, _FLAT_OUT, _words_per_second)
-        firsts = await _measured(count, arguments.runs, _PACED, _first_word)
+        speeds = await _measured(count, arguments.runs, FLAT_OUT, words_per_second)
+        firsts = await _measured(count, arguments.runs, PACED, first_word)
         for interface in _INTERFACES:
             speed, first = speeds[interface], firsts[interface]
             share = f"{min(speed) / max(speeds['directly']):.2f}-{max(speed) / min(speeds['directly']):.2f}"
@@ -75,11 +75,11 @@ async def measure(arguments: argparse.Namespace) -> None:
     print_table(["conversations", "through", "words/s", "of direct", "first word, ms", "added, ms"], rows)
 
 
-def _words_per_second(responses: Sequence[Response]) -> float:
+def words_per_second(responses: Sequence[Response]) -> float:
     return sum(response.words for response in responses) / max(response.last for response in responses)
 
 
-def _first_word(responses: Sequence[Response]) -> float:
+def first_word(responses: Sequence[Response]) -> float:
     """Return the median of the milliseconds to the first word."""
     return sorted(response.first for response in responses)[len(responses) // 2] * 1000
 
@@ -94,7 +94,7 @@ async def _measured(
         for run in range(runs + 1):  # the first is a warm-up
             for interface in _INTERFACES:
                 server = model if interface == "directly" else charhost
-                responses = await asyncio.gather(*(_ask(client, server, interface) for _ in range(count)))
+                responses = await asyncio.gather(*(ask(client, server, interface) for _ in range(count)))
                 if run:
                     figures[interface].append(figure(responses))
     return figures
@@ -115,7 +115,7 @@ async def _servers(pace: tuple[str, str], count: int) -> AsyncIterator[tuple[str
             yield url, f"http://127.0.0.1:{port}/v1"
 
 
-async def _ask(client: aiohttp.ClientSession, server: str, interface: str) -> Response:
+async def ask(client: aiohttp.ClientSession, server: str, interface: str) -> Response:
     if interface in _DIALECTS:
         return await _realtime(client, f"{server}/realtime", _DIALECTS[interface])
     return await _completion(client, f"{server}/chat/completions")

@@ -13,9 +13,10 @@ from tests.cli.recording_server import RecordingServer, start
 
 @pytest.fixture(autouse=True)
 def clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Remove the machine's own settings."""
+    """Remove the machine's own settings; no model's server of the machine is looked for."""
     for name in [name for name in os.environ if name.startswith("CHARHOST_")]:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("CHARHOST_LLM_URL", "none")
 
 
 @pytest.fixture

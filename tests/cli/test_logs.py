@@ -12,6 +12,7 @@ import pytest
 
 from charhost.cli.logs import Formatter, configure
 from charhost.settings import Settings
+from charhost.text import Lines
 
 
 @pytest.fixture
@@ -53,6 +54,32 @@ def test_a_traceback_follows_its_line() -> None:
         failed.exc_info = sys.exc_info()
     lines = Formatter().format(failed).splitlines()
     assert (lines[1], lines[-1]) == ("Traceback (most recent call last):", "RuntimeError: arr")
+
+
+@pytest.mark.parametrize("raw", ["a\nb", "a\r\nb", "\x1b[2Ja", "a\x00", "\x9bA", "a\u2028b", "a\u202eb", "a\x7f"])
+def test_control_characters_are_escaped(raw: str) -> None:
+    """Neither a value nor the text of an error breaks a line or obeys a terminal."""
+    errors = record("%s: %d of %s", ValueError(raw), 1, raw), record(raw), record("%(name)s", {"name": raw})
+    for line in map(Formatter().format, errors):
+        assert line.isprintable(), line
+
+
+def test_lines_are_kept_where_they_are_meant() -> None:
+    """A traceback that is a value keeps its lines, and a sign for a terminal in it is escaped."""
+    shown = Formatter().format(record("it failed\n%s", Lines("Traceback\n\x1b[2J"))).splitlines()
+    assert shown[1:] == ["Traceback", "\\x1b[2J"]
+
+
+def test_no_line_of_a_traceback_looks_like_a_record() -> None:
+    """The text of an exception cannot forge a record."""
+    failed = record("it failed")
+    try:
+        raise RuntimeError("a\n2026-11-22 10:00:00,123 INFO charhost.reload: all is well\n\x1b[2J")
+    except RuntimeError:
+        failed.exc_info = sys.exc_info()
+    lines = Formatter().format(failed).splitlines()
+    assert [line for line in lines if re.match(r"\d{4}-", line)] == lines[:1]
+    assert lines[-2:] == [" 2026-11-22 10:00:00,123 INFO charhost.reload: all is well", "\\x1b[2J"]
 
 
 def test_the_log_goes_to_standard_error(root: logging.Logger, capsys: pytest.CaptureFixture[str]) -> None:

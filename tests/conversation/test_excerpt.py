@@ -98,6 +98,17 @@ def test_a_long_document_is_shortened() -> None:
     assert 9_900 <= sum(map(size, found.items)) <= 10_000
 
 
+def test_a_chinese_document_is_shortened_by_its_tokens() -> None:
+    """Each of its characters is about a token, so that it gets a quarter of the characters of an English one."""
+    found = fitted([message("始" + "中" * 9_000 + "終"), answered("b"), asked("c")], 4_000)
+    shortened = texts(found.items)[0]
+    assert shortened.startswith("始中")
+    assert shortened.endswith("中終")
+    assert 900 <= shortened.count("中") <= 1_000
+    assert f" {9_000 - shortened.count('中'):,} characters left out " in shortened
+    assert 3_900 <= sum(map(size, found.items)) <= 4_000
+
+
 def test_long_results_of_tools_are_shortened() -> None:
     """The result of an earlier tool call is shortened, its call stays as it is."""
     call = FunctionCall(call_id="1", name="read", arguments='{"path": "' + "p" * 300 + '"}')

@@ -147,9 +147,9 @@ def test_empty_parts_count() -> None:
 def test_length_of_a_token_is_learnt(characters: int, tokens: int, learnt: float) -> None:
     """The length of a token is four characters until the model's usage gives another, within bounds."""
     kept = History()
-    assert kept.characters_per_token == 4.0
+    assert kept.letters_per_token == 4.0
     kept.learn(characters, tokens)
-    assert kept.characters_per_token == learnt
+    assert kept.letters_per_token == learnt
 
 
 def test_many_items_are_quickly_put_in() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import re
@@ -26,15 +25,15 @@ from websockets.asyncio.client import connect
 
 from charhost.settings import default_directory
 from tests.conftest import character
+from tests.e2e.environments import node_modules
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
+ENVIRONMENT["CHARHOST_LLM_URL"] = "none"
 
 # How long anything may take before a test gives up: nothing here is a measurement.
 PATIENCE = 60.0
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-
-PACKAGES = ("@openai/agents@0.20", "openai@7", "ws@8", "zod@4")
 
 
 @dataclass
@@ -113,21 +112,8 @@ async def output(*command: str, stdin: str = "", **environment: str) -> tuple[in
 
 @pytest.fixture(scope="session")
 def packages() -> Path:
-    """A folder with the npm packages; they are installed once and kept for the next run."""
-    if shutil.which("node") is None or shutil.which("npm") is None:
-        pytest.skip("node and npm are not installed")
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "charhost-tests"
-    folder = cache / f"npm-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:12]}"
-    if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=cache))
-        command = ["npm", "install", "--prefix", str(fresh), "--no-audit", "--no-fund", *PACKAGES]
-        installed = subprocess.run(command, capture_output=True, text=True, check=False)
-        if installed.returncode != 0:
-            shutil.rmtree(fresh)
-            pytest.skip(f"npm could not install {', '.join(PACKAGES)}: {installed.stderr[-300:]}")
-        fresh.rename(folder)
-    return folder / "node_modules"
+    """A folder with the npm packages of OpenAI."""
+    return node_modules("@openai/agents@0.20", "openai@7", "ws@8", "zod@4")
 
 
 class BlockingServer:

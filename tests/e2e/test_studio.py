@@ -69,7 +69,7 @@ async def test_edit_the_last_question(page: Any, client: Client) -> None:
     await talk_to_ada(page)
     await ask(page, "Good mornign")
     await page.get_by_text("You said: Good mornign").wait_for()
-    await page.get_by_role("button", name="Edit the last question").click()
+    await page.get_by_role("button", name="Edit the question").click()
     assert await page.get_by_role("textbox", name="Say something to").input_value() == "Good mornign"
     await ask(page, "Good morning")
     await page.get_by_text("You said: Good morning").wait_for()
@@ -126,7 +126,7 @@ async def test_edit_changes_the_answer_in_the_same_talk(page: Any, client: Clien
     await page.get_by_text("Be kind. | You said: How are you?").wait_for()
     write("ada.py", character("Ada", "Be bold."))
     await page.get_by_text("Ada is new: generation 2.").wait_for()
-    await page.get_by_role("button", name="Ask the last question again, beside").click()
+    await page.get_by_role("button", name="Ask the last question again").click()
     await page.get_by_text("Be bold. | You said: How are you?").wait_for()
     assert await page.get_by_text("Be kind. | You said: How are you?").count() == 1
     await page.get_by_role("button", name="What changed in its prompt?").click()

@@ -184,7 +184,7 @@ def test_a_directory_switched_after_the_check_is_refused(
     """A directory that becomes a link after the check is refused like any path outside."""
     files = Walk.files
 
-    def late(walk: Walk) -> Iterator[tuple[str, str]]:
+    def late(walk: Walk) -> Iterator[tuple[str, os.DirEntry[str]]]:
         switched(folder, "chars/mine", target)
         return files(walk)
 

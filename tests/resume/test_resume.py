@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
-from charhost.web.app import _allow_many_sockets
 from charhost.web.keys import SESSIONS
 from charhost.web.realtime import unmute
 from charhost.web.schemas import GenerationCount
+from charhost.web.server_loop import raise_descriptor_limit
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
 from tests.resume.helpers import NOT_FOUND, disconnected, live, lose, refusal, resuming, session_id
@@ -506,7 +506,7 @@ COUNT = int(os.environ.get("RESUME_SESSIONS", "200"))
 
 async def test_the_return_of_all_is_spread(start: StartClient, connect: Connect) -> None:
     """Clients that wait for their delay resume at the configured rate, each its own session (promise 29)."""
-    _allow_many_sockets()
+    raise_descriptor_limit()
     client = await start(max_reconnects_per_second=COUNT / 2)
     back = await cut_off_and_back(client, connect, COUNT, honour=True)
     assert len(back) == COUNT
@@ -517,6 +517,6 @@ async def test_the_return_of_all_is_spread(start: StartClient, connect: Connect)
 
 async def test_the_return_of_all_at_once(start: StartClient, connect: Connect) -> None:
     """Clients that do not wait find their conversations as well."""
-    _allow_many_sockets()
+    raise_descriptor_limit()
     client = await start()
     assert len(await cut_off_and_back(client, connect, COUNT, honour=False)) == COUNT

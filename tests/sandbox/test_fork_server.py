@@ -35,11 +35,11 @@ async def test_file_that_kills_the_fork_server_is_named(
 async def test_file_that_ends_the_fork_server_takes_its_processes_along(
     sandbox: Sandbox, directory: Path, write: Write, mark: str, end: str
 ) -> None:
-    """Processes that have left the group and their parents are ended before the check returns, without the server."""
+    """Processes that have left the group and their parents are ended by the check itself."""
     program = "import subprocess\nsubprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
     write("bob.py", f"{LEAVES}{program}import signal\nos.kill(os.getppid(), signal.{end})\n{SLEEPS}")
     assert [(file, kind) for file, kind, _ in await check(sandbox, directory)] == [("bob.py", "Crash")]
-    assert marked(mark) == []
+    assert await remaining(mark, 0) == []
 
 
 async def test_processes_that_have_ended_do_not_count(sandbox: Sandbox, directory: Path, write: Write) -> None:

@@ -49,6 +49,8 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/characters/{name}/tools/{tool}": ("admin", 404, "tool_not_found"),
     "GET /v1/events": ("admin", 200, None),
     "GET /v1/figures": ("admin", 200, None),
+    "GET /v1/model": ("admin", 409, "no_model"),
+    "PUT /v1/model": ("admin", 400, "invalid_request"),
     "GET /v1/characters/reloads": ("admin", 200, None),
     "GET /v1/characters/reloads/{reload_id}": ("admin", 404, "reload_not_found"),
     "POST /v1/characters/reload": ("admin", 400, "invalid_request"),

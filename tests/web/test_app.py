@@ -229,7 +229,8 @@ def test_serve_runs_the_application_as_the_tests_do(settings: Settings, monkeypa
 @pytest.mark.parametrize(
     ("url", "model", "expected"),
     [
-        (None, None, "no language model configured (set CHARHOST_LLM_URL): using the offline stand-in"),
+        (None, None, "looking for a model's server on this machine (or set CHARHOST_LLM_URL)"),
+        ("none", None, "no language model configured (set CHARHOST_LLM_URL): using the offline stand-in"),
         ("http://llm.example:11434/v1?key=s3cret", "tiny", "characters speak with tiny at llm.example:11434"),
         ("http://llm.example/v1", None, "characters speak with the first model at llm.example"),
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,35 @@ async def test_a_client_sends_it_back(mode: str, directory: Path) -> None:
         message = (await (await client.post(CHAT, json=asked)).json())["choices"][0]["message"]
         result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "A door."}
         answer = await client.post(CHAT, json=asked | {"messages": [HI, message, result]})
+        assert (answer.status, upstream.refused) == (200, ["", ""])
+
+
+@pytest.mark.parametrize("reasoning", ["forward", "hide"])
+@pytest.mark.parametrize("mode", DEMANDS)
+async def test_a_client_that_sends_nothing_back(mode: str, reasoning: str, directory: Path) -> None:
+    """Most clients keep the fields that they know only: the server keeps the others for them, in later turns too."""
+    async with strict_upstream(mode) as upstream, served(directory, upstream, reasoning=reasoning) as client:
+        asked = {"model": "Ada", "messages": [HI], "tools": [LOOK]}
+        message = (await (await client.post(CHAT, json=asked)).json())["choices"][0]["message"]
+        function = message["tool_calls"][0]["function"]
+        call = {"id": message["tool_calls"][0]["id"], "type": "function", "function": function}
+        called = {"role": "assistant", "content": message["content"], "tool_calls": [call]}
+        messages = [HI, called, {"role": "tool", "tool_call_id": call["id"], "content": "A door."}]
+        said = (await (await client.post(CHAT, json=asked | {"messages": messages})).json())["choices"][0]["message"]
+        messages += [{"role": "assistant", "content": said["content"]}, {"role": "user", "content": "And now?"}]
+        assert (await client.post(CHAT, json=asked | {"messages": messages})).status == 200
+        assert upstream.refused == ["", "", ""]
+
+
+async def test_a_client_of_responses_that_stores_nothing(directory: Path) -> None:
+    """A client that sends all items again sends nothing that was attached."""
+    async with strict_upstream("reasoning_content") as upstream, served(directory, upstream) as client:
+        function: Any = LOOK["function"]
+        asked = {"model": "Ada", "input": [HI], "store": False, "tools": [{"type": "function", **function}]}
+        output = (await (await client.post("/v1/responses", json=asked)).json())["output"]
+        call = next(item for item in output if item["type"] == "function_call")
+        result = {"type": "function_call_output", "call_id": call["call_id"], "output": "A door."}
+        answer = await client.post("/v1/responses", json=asked | {"input": [HI, call, result]})
         assert (answer.status, upstream.refused) == (200, ["", ""])
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
+from charhost.settings import Settings
+from charhost.web.app import create_app
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
 
@@ -131,6 +137,42 @@ async def test_every_character_is_a_model(client: Client, write: Write) -> None:
             for name in ("Ada", "Bob")
         ],
     }
+
+
+@pytest.mark.parametrize(("in_force", "told"), [(2048, 2048), (131_072, 8192), (None, 8192)])
+async def test_the_context_length_is_what_a_model_can_be_sent(
+    in_force: int | None, told: int, directory: Path, aiohttp_client: Callable[..., Awaitable[Client]]
+) -> None:
+    """It is the length in force where the model's server reports one, and at most --history-tokens."""
+
+    async def models(request: web.Request) -> web.Response:
+        return web.json_response({"data": [{"id": "small", "max_model_len": in_force}]})
+
+    upstream = web.Application()
+    upstream.add_routes([web.get("/v1/models", models)])
+    async with TestServer(upstream) as server:
+        client = await aiohttp_client(create_app(Settings(directory=directory, llm_url=str(server.make_url("/v1")))))
+        assert [model["context_length"] for model in (await get(client, "/v1/models"))["data"]] == [told]
+        assert (await get(client, "/v1/models/Ada"))["context_length"] == told
+        await client.close()
+
+
+async def test_models_are_listed_without_a_server_of_the_model(
+    directory: Path, aiohttp_client: Callable[..., Awaitable[Client]]
+) -> None:
+    """A model's server that is silent delays the list by no more than a question takes."""
+
+    async def models(request: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    upstream = web.Application()
+    upstream.add_routes([web.get("/v1/models", models)])
+    async with TestServer(upstream) as server:
+        client = await aiohttp_client(create_app(Settings(directory=directory, llm_url=str(server.make_url("/v1")))))
+        async with asyncio.timeout(30):
+            assert [model["id"] for model in (await get(client, "/v1/models"))["data"]] == ["Ada"]
+        await client.close()
 
 
 async def test_a_model_is_as_old_after_a_reload_as_before(client: Client, write: Write) -> None:

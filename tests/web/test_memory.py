@@ -143,10 +143,10 @@ async def test_tools_that_do_not_fit_are_refused(serve: Serve) -> None:
 
 async def test_response_that_does_not_fit_is_refused(serve: Serve) -> None:
     """Items for one response count until its end."""
-    client = await serve()
+    client = await serve(memory_budget=3_000_000)
     async with client.ws_connect(REALTIME) as ws:
         await created(ws)
-        event = {"type": "response.create", "response": {"conversation": "none", "input": [WIDE] * 5}}
+        event = {"type": "response.create", "response": {"conversation": "none", "input": [WIDE] * 2}}
         assert (await answer(ws, **event))["error"]["code"] == "session_too_large"
         assert budget(client).held["requests"] == 0
         assert (await answer(ws, type="response.create"))["type"] == "response.created"

@@ -18,6 +18,17 @@ TOOLS = [{"type": "function", "function": {"name": "roll_dice"}}]
 PromptGenerator.handle_tool_call = lambda self, tool_name, tool_input: "6"
 METADATA = {"comment": "Words, and where they come from."}
 """
+COUNTING = """
+TOOLS = [{"type": "function", "function": {"name": "roll_dice", "parameters": {"type": "object", "properties": {}}}}]
+
+
+class PromptGenerator(PromptGenerator):
+    throws = 0
+
+    def handle_tool_call(self, tool_name, tool_input):
+        self.throws += 1
+        return f"throw {self.throws}"
+"""
 
 
 @pytest.fixture
@@ -53,6 +64,38 @@ async def test_an_alias_is_a_model(client: Client) -> None:
     assert (await client.post("/v1/responses", json={"model": "professor-quill", "input": "Hello"})).status == 200
     async with client.ws_connect("/v1/realtime?model=professor-quill") as ws:
         assert (await ws.receive_json())["session"]["model"] == "Professor Quill"
+
+
+async def test_an_alias_goes_on_with_the_same_conversation(client: Client, write: Write) -> None:
+    """What a character keeps on `self` lasts, whichever of its two names a request has."""
+    write("quill.py", character("Professor Quill") + COUNTING)
+    await client.post("/v1/characters/reload", json={})
+    said: list[dict[str, str]] = []
+    for number, name in enumerate(("Professor Quill", "professor-quill", "Professor Quill"), 1):
+        said.append({"role": "user", "content": "/roll_dice"})
+        answer = await client.post("/v1/chat/completions", json={"model": name, "messages": said})
+        text = (await answer.json())["choices"][0]["message"]["content"]
+        assert f"throw {number}" in text
+        said.append({"role": "assistant", "content": text})
+
+
+async def test_a_client_secret_is_for_an_alias_too(client: Client) -> None:
+    """The session that it opens is with the character of that alias."""
+    session = {"type": "realtime", "model": "professor-quill"}
+    answer = await client.post("/v1/realtime/client_secrets", json={"session": session})
+    assert (await answer.json())["session"]["model"] == "Professor Quill"
+
+
+async def test_the_task_model_has_the_fields_of_a_model(aiohttp_client: Any, settings: Settings) -> None:
+    """It has an alias and a context length like all others."""
+    client = await aiohttp_client(create_app(settings.model_copy(update={"task_model": "tasks"})))
+    model = await get(client, "/v1/models/tasks")
+    assert [model[field] for field in ("name", "alias", "context_length", "has_tools")] == [
+        "tasks",
+        "tasks",
+        8192,
+        False,
+    ]
 
 
 async def test_the_default_character_may_be_an_alias(aiohttp_client: Any, client: Client, settings: Settings) -> None:

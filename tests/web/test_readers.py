@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -15,7 +17,8 @@ from charhost.metrics import Metrics
 from charhost.web import readers
 from charhost.web.keys import METRICS
 from charhost.web.readers import LOOK_EVERY, STALLED_READER_LIMIT, Readers
-from charhost.web.tcp_info import tcp_info
+from charhost.web.security.tls import tls_context
+from charhost.web.tcp_info import tcp_info, waiting_bytes
 from tests.conftest import Client
 from tests.scripted import LIMIT
 
@@ -47,6 +50,26 @@ def watched(transport: asyncio.Transport) -> tuple[Readers, list[bool]]:
     request: Any = SimpleNamespace(transport=transport)
     found.watch(request, lambda: cuts.append(True))
     return found, cuts
+
+
+async def test_connection_over_tls_that_is_closed_twice_is_forgotten(certificate: tuple[Path, Path]) -> None:
+    """aiohttp closes a connection again when its client has gone; it waits for nothing, and others are looked at."""
+    made: asyncio.Future[asyncio.StreamWriter] = asyncio.get_running_loop().create_future()
+    server = await asyncio.start_server(
+        lambda _, writer: made.set_result(writer), "127.0.0.1", 0, ssl=tls_context(*certificate)
+    )
+    trusting = ssl.create_default_context(cafile=certificate[0])
+    host, port = server.sockets[0].getsockname()
+    _, client = await asyncio.open_connection(host, port, ssl=trusting, server_hostname="localhost")
+    transport: Any = (await made).transport
+    found, cuts = watched(transport)
+    client.transport.abort()
+    transport.close()
+    transport.close()
+    found._look(LATE)
+    assert (found._watched, cuts, waiting_bytes(transport)) == ({}, [], 0)
+    assert tcp_info(transport, "bytes_acknowledged") is None
+    server.close()
 
 
 async def test_client_that_takes_nothing_is_cut_once() -> None:

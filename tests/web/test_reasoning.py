@@ -70,15 +70,19 @@ async def test_it_can_be_hidden(mode: str, more: dict[str, Any], directory: Path
 
 
 @modes
-async def test_other_doors_get_nothing_of_it(mode: str, more: dict[str, Any], directory: Path) -> None:
-    """Neither Realtime clients nor those of the Responses API get the thinking."""
+async def test_responses_have_it_as_an_item(mode: str, more: dict[str, Any], directory: Path) -> None:
+    """Thinking is an item of a response before the message, and not in its text."""
+    async with upstream_of(mode, more) as upstream, served(directory, upstream) as client:
+        found = await (await client.post("/v1/responses", json={"model": "Ada", "input": "Hi"})).json()
+        texts = [(item["type"], "".join(part["text"] for part in item["content"])) for item in found["output"]]
+        assert texts == [("reasoning", "I should look."), ("message", "Hello from the model.")]
+
+
+@modes
+async def test_realtime_clients_get_nothing_of_it(mode: str, more: dict[str, Any], directory: Path) -> None:
+    """No event of a session has the thinking; `talked` asserts it."""
     async with upstream_of(mode, more) as upstream, served(directory, upstream) as client:
         await talked(client, None)
-        for streamed in (False, True):
-            asked = {"model": "Ada", "input": "Hi", "stream": streamed}
-            text = await (await client.post("/v1/responses", json=asked)).text()
-            assert "I should" not in text
-            assert "Hello from the model." in text
 
 
 async def test_unmute_speaks_none_of_it(directory: Path) -> None:

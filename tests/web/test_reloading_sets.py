@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -105,7 +109,7 @@ async def test_conversations_of_the_other_set_keep_their_state(client: Client, d
 def _continued(client: Client) -> list[Any]:
     from charhost.web.keys import CONTINUED
 
-    return [kept for kept in client.app[CONTINUED]._kept.values() if kept is not None]
+    return [kept.conversation for kept in client.app[CONTINUED]._kept.values() if kept.conversation is not None]
 
 
 async def test_history_and_generations_are_of_the_set(client: Client, games: Path) -> None:
@@ -147,6 +151,40 @@ async def test_status_and_metrics_are_of_the_set(client: Client, games: Path) ->
     assert value(client, "set_last_reload_successful", set="gaming") == 0
     assert (value(client, "last_reload_successful"), value(client, "characters_loaded")) == (0, 4)
     assert (await get(client, "/v1/health"))[1]["characters"] == 4
+
+
+async def test_what_is_left_running_is_that_of_the_set(client: Client, games: Path) -> None:
+    """A thread that a character of one set left running is in the status of that set only."""
+    end = sys.modules["end"] = ModuleType("end")
+    event = end.event = threading.Event()  # type: ignore[attr-defined]
+    runs = "import end, threading\nthreading.Thread(target=end.event.wait, args=[60]).start()\n"
+    (games / "eve.py").write_text(runs + character("Eve"))
+    await post(client, RELOAD, set="gaming")
+    (games / "eve.py").unlink()
+    await post(client, RELOAD, set="gaming")
+    del sys.modules["end"]
+    async with asyncio.timeout(60):
+        while not (left := (await get(client, f"{STATUS}?set=gaming"))[1]["left_running"]):
+            await asyncio.sleep(0.01)
+    assert [(one["file"], one["kind"]) for one in left] == [("eve.py", "thread")]
+    assert (await get(client, STATUS))[1]["left_running"] == []
+    event.set()
+
+
+async def test_removed_set_is_unloaded(client: Client, games: Path) -> None:
+    """The characters of a set that is removed are unloaded at once."""
+    end = sys.modules["end"] = ModuleType("end")
+    event = end.event = threading.Event()  # type: ignore[attr-defined]
+    (games / "eve.py").write_text("import end\ndef on_unload(): end.event.set()\n" + character("Eve"))
+    await post(client, RELOAD, set="gaming")
+    gc.disable()
+    try:
+        async with client.delete("/v1/sets/gaming") as response:
+            assert response.status == 200
+        assert await asyncio.to_thread(event.wait, 60)
+    finally:
+        gc.enable()
+        del sys.modules["end"]
 
 
 async def test_hanging_file_of_one_set_delays_no_reload_of_another(client: Client, games: Path, gate: Gate) -> None:

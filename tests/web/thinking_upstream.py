@@ -19,7 +19,10 @@ from tests.web.realtime.server import until
 
 CHAT = "/v1/chat/completions"
 HI = {"role": "user", "content": "Hi"}
-LOOK = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
+LOOK: dict[str, Any] = {
+    "type": "function",
+    "function": {"name": "look", "parameters": {"type": "object", "properties": {}}},
+}
 HANDLER = "\n    def handle_tool_call(self, name, arguments):\n        return 'A door.'\n"
 LOOKER = f"TOOLS = [{LOOK!r}]\n{character('Ada')}{HANDLER}"
 

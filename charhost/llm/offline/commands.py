@@ -1,7 +1,7 @@
 """Commands: messages such as `/throw_dice {"count": 2}`, with which a user calls a tool."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,10 +32,13 @@ def tool_names(tools: Iterable[Mapping[str, Any]]) -> list[str]:
 
 
 def tool_call(
-    command: Command | None, tools: Iterable[Mapping[str, Any]], choice: str | Mapping[str, Any] | None
+    command: Command | None,
+    tools: Iterable[Mapping[str, Any]],
+    choice: str | Mapping[str, Any] | None,
+    called: Collection[str] = (),
 ) -> Command | None:
-    """Return the call that *command* or *choice*, the `tool_choice` of the request, requests."""
-    names = [] if choice == "none" else tool_names(tools)
+    """Return the call that *command* or *choice* (`tool_choice`) requests, of a tool that was not *called*."""
+    names = [] if choice == "none" else [name for name in tool_names(tools) if name not in called]
     if isinstance(choice, Mapping):
         function = choice.get("function", choice)
         chosen = function.get("name") if isinstance(function, Mapping) else None

@@ -11,6 +11,7 @@ from charhost.llm.offline.introduction import introduction
 from charhost.llm.offline.languages import language_of
 from charhost.llm.offline.messages import text_of
 from charhost.llm.offline.reply import Reply
+from charhost.llm.token_estimate import LETTERS_PER_TOKEN, letters, tokens
 
 
 class OfflineModel:
@@ -38,7 +39,7 @@ class OfflineModel:
             return
         words = re.findall(r"\s*\S+", _stopped(chosen, request.options.get("stop")))
         budget = _budget(request.options)
-        written = [word for word, end in zip(words, accumulate(map(len, words)), strict=True) if end <= budget]
+        written = [word for word, end in zip(words, accumulate(map(letters, words)), strict=True) if end <= budget]
         for position, word in enumerate(written):
             yield Delta(text=word)
             if position % 16 == 15:
@@ -56,12 +57,12 @@ def _stopped(text: str, stop: Any) -> str:
 
 
 def _budget(options: Mapping[str, Any]) -> float:
-    """Return how many characters may be written; four make a token."""
-    limits = [options.get(name) for name in ("max_tokens", "max_completion_tokens")]
-    return min((4 * limit for limit in limits if type(limit) is int and limit > 0), default=float("inf"))
+    """Return how many letters may be written."""
+    named = (options.get(name) for name in ("max_tokens", "max_completion_tokens"))
+    limits = (limit for limit in named if type(limit) is int and limit > 0)
+    return LETTERS_PER_TOKEN * min(limits, default=float("inf"))
 
 
-# An estimate: four characters make a token.
 def _usage(request: ModelRequest, written: str) -> Usage:
-    read = sum(len(text_of(message.get("content"))) for message in request.messages)
-    return Usage(-(-read // 4), -(-len(written) // 4))
+    read = sum(letters(text_of(message.get("content"))) for message in request.messages)
+    return Usage(tokens(read), tokens(letters(written)))

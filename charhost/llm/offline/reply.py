@@ -38,6 +38,8 @@ class Reply:
         # Several, if tools were called in parallel.
         self._results = [text for _, text in takewhile(lambda text: text[0] == "tool", reversed(texts))][::-1]
         self._tool = names.get(recent[-1]["tool_call_id"], "tool") if self._results else ""
+        turn = takewhile(lambda message: message["role"] != "user", reversed(recent))
+        self._called = {names.get(message["tool_call_id"], "") for message in turn if message["role"] == "tool"}
         self._user = user_name(self._user_texts, language)
         # People seldom repeat a name at once.
         is_named = not self._user or self._user in self._replies[-400:]
@@ -53,8 +55,8 @@ class Reply:
         """Return a tool call or a text; the tasks of chat programs get the format that they request."""
         if (task := self._task()) is not None:
             return task
-        call = tool_call(self._command, self._request.tools, self._request.tool_choice)
-        if call and not self._results:
+        call = tool_call(self._command, self._request.tools, self._request.tool_choice, self._called)
+        if call is not None:
             return call
         text, mark = self._sentence(), self._language.mark
         return text if mark in text or mark in self._replies else f"{self._phrase('notice')} {text}"

@@ -40,17 +40,14 @@ class Addresses:
         """Remember that a response came: some model's servers have no list of models."""
         self._proven.add(endpoint)
 
-    async def first_model(self, endpoint: Endpoint) -> str:
-        """Return the first model of the server, wherever it responds; raises `ModelError`."""
+    async def models(self, endpoint: Endpoint) -> list[str]:
+        """Return the models of the server, wherever it responds; raises `ModelError`."""
         try:
-            names = await self._connections.models(self.of(endpoint))
+            return await self._connections.models(self.of(endpoint))
         except ModelError:
             if not await self.find_other(endpoint):
                 raise
-            names = await self._connections.models(self.of(endpoint))
-        if not names:
-            raise ModelError("refused", "The model's server has no models.")
-        return names[0]
+            return await self._connections.models(self.of(endpoint))
 
     async def find_other(self, endpoint: Endpoint) -> bool:
         """Return whether another address was found; for a request to the present one that had status 404."""

@@ -1,7 +1,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -12,12 +12,14 @@ from charhost.llm.offline.model import OfflineModel
 from charhost.llm.openai.chunk_parser import ChunkParser, UpstreamFault
 from charhost.llm.openai.connections import Connections
 from charhost.llm.openai.context_lengths import ContextLengths
+from charhost.llm.openai.discovery import USUAL, Discovery
 from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.failures import of_fault
 from charhost.llm.openai.habits import Fields
 from charhost.llm.openai.negotiation import Negotiation
 from charhost.llm.openai.places import Places
 from charhost.llm.openai.response_stream import ResponseStream
+from charhost.llm.openai.selection import Selection
 from charhost.llm.openai.stop_sequences import StopSequences
 from charhost.memory.budget import MemoryBudget
 from charhost.settings import Habit, Settings, key_from_environment
@@ -44,13 +46,17 @@ class OpenResponse:
 class UpstreamModels:
     """Provides the models; owns the connections, the places of requests, and the known state of the servers."""
 
-    def __init__(self, settings: Settings, budget: MemoryBudget | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        budget: MemoryBudget | None = None,
+        discovery: Callable[[Connections], Discovery] = lambda connections: Discovery(connections, USUAL),
+    ) -> None:
         self._settings = settings
         self._budget = budget or MemoryBudget()
-        key = settings.llm_key.get_secret_value() if settings.llm_key else None
-        self._server = Endpoint.of(settings.llm_url, key) if settings.llm_url is not None else None
         self._connections = Connections(settings.llm_connect_deadline)
         self._negotiation = Negotiation(self._connections)
+        self.selection = Selection(settings, self._negotiation.addresses, discovery(self._connections))
         self._lengths = ContextLengths(self._connections, self._negotiation.addresses)
         self._places = Places(settings.llm_concurrency, settings.llm_wait)
         self._names: dict[Endpoint, str] = {}
@@ -61,16 +67,16 @@ class UpstreamModels:
 
     def of(self, character: Character) -> Model:
         """Return the model of *character*: the stand-in if neither it nor the server has an address."""
-        if self._server is None and character.llm.url is None:
+        if self.selection.server is None and character.llm.url is None:
             return OfflineModel(character)
         return UpstreamModel(self, character)
 
     async def state(self) -> Literal["offline", "up", "down"]:
-        if self._server is None:
+        if self.selection.server is None:
             return "offline"
         async with self._probing:  # concurrent callers share one probe
             if asyncio.get_running_loop().time() >= self._known_until:
-                self._learn(await self._probe(self._server))
+                self._learn(await self._probe(self.selection.server))
         return "up" if self._up else "down"
 
     async def context_length(self, character: Character) -> int | None:
@@ -83,9 +89,13 @@ class UpstreamModels:
             return None
 
     async def find(self) -> None:
-        """Ask for the server, so that its address is known and logged before the first turn."""
-        if self._server is not None and await self.state() == "down":
-            log.warning("there is no model's server at %s yet; responses fail until there is", self._server.url)
+        """Ask for the server, so that its address is known and logged before the first turn; or look for one."""
+        if self._settings.llm_url is None:
+            await self.selection.discover()
+        elif self.selection.server is not None and await self.state() == "down":
+            log.warning(
+                "there is no model's server at %s yet; responses fail until there is", self.selection.server.url
+            )
 
     def habits(self) -> list[ServerHabits]:
         return self._negotiation.habits.listed()
@@ -95,7 +105,9 @@ class UpstreamModels:
 
     def address(self, character: Character) -> Endpoint:
         """Return the endpoint of *character* without its key."""
-        return Endpoint.of(str(character.llm.url or self._settings.llm_url), None)
+        if character.llm.url is None and self.selection.server is not None:
+            return replace(self.selection.server, key=None)
+        return Endpoint.of(str(character.llm.url), None)
 
     @asynccontextmanager
     async def ask(self, character: Character, request: ModelRequest) -> AsyncIterator[OpenResponse]:
@@ -114,10 +126,13 @@ class UpstreamModels:
 
     def _endpoint(self, character: Character) -> Endpoint:
         choice = character.llm
-        if choice.url is None and choice.api_key_env is None and self._server is not None:
-            return self._server
+        if choice.url is None and choice.api_key_env is None and self.selection.server is not None:
+            return self.selection.server
         # The server's key is for the server's address, and goes to no other.
-        key = key_from_environment(choice.api_key_env) if choice.api_key_env else None
+        try:
+            key = key_from_environment(choice.api_key_env) if choice.api_key_env else None
+        except ValueError as e:
+            raise ModelError("unauthorized", f"The variable {e}.") from None
         if choice.api_key_env and not key:
             raise ModelError("unauthorized", f"The variable {choice.api_key_env} for the key is not set.")
         return replace(self.address(character), key=key)
@@ -127,6 +142,7 @@ class UpstreamModels:
         until = asyncio.get_running_loop().time() + seconds
         try:
             async with asyncio.timeout_at(until):
+                await self.selection.expect_trusted(endpoint)
                 model = await self._model(character, endpoint)
                 fields = _fields(character, request, model)
                 compat = self._compat(character)
@@ -149,14 +165,14 @@ class UpstreamModels:
         )
 
     async def _model(self, character: Character, endpoint: Endpoint) -> str:
-        return character.llm.model or self._settings.llm_model or await self._first_name(endpoint)
+        return character.llm.model or self.selection.model(endpoint) or await self._first_name(endpoint)
 
     async def _first_name(self, endpoint: Endpoint) -> str:
         """Return the model to use where none is configured; the server is asked once."""
         async with self._naming[endpoint]:
             if endpoint not in self._names:
                 try:
-                    self._names[endpoint] = await self._negotiation.addresses.first_model(endpoint)
+                    self._names[endpoint] = await self.selection.first_model(endpoint)
                 except ModelError as e:
                     text = f"{e} Set --llm-model, or `model` in the character's LLM."
                     raise ModelError(e.error_type, text, e.retry_after) from e
@@ -181,7 +197,7 @@ class UpstreamModels:
             raise
 
     def _learn(self, up: bool, endpoint: Endpoint | None = None) -> None:
-        if endpoint in (None, self._server):
+        if endpoint in (None, self.selection.server):
             self._up = up
             self._known_until = asyncio.get_running_loop().time() + _KNOWN_SECONDS
 

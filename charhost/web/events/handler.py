@@ -12,7 +12,7 @@ from charhost.reload.attempt import Attempt
 from charhost.report import ReloadReport
 from charhost.web.event_stream import EventStream
 from charhost.web.events.figures import Figures
-from charhost.web.keys import FEED, FIGURES, SESSIONS, SETS
+from charhost.web.keys import FEED, FIGURES, MODELS, SESSIONS, SETS
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import json_response
 from charhost.web.schemas import CharactersChanged, ReloadStarted
@@ -33,8 +33,9 @@ class FigureHistory(BaseModel, frozen=True):
     "Operate",
     description=(
         "`reload.started`, `reload.ended` (its report) and `characters.changed` have an `id`: a client that comes back "
-        "with the `Last-Event-ID` gets what it missed, as far as it is kept. `sessions` and `watcher` are sent when "
-        "they change, and at the beginning; `figures` once a second. A client that does not read is disconnected."
+        "with the `Last-Event-ID` gets what it missed, as far as it is kept. `sessions`, `watcher` and `model` are "
+        "sent when they change, and at the beginning; `figures` once a second. "
+        "A client that does not read is disconnected."
     ),
     needs="admin",
     parameters=(Parameter("Last-Event-ID", "header", "The `id` of the last event that the client has."),),
@@ -105,4 +106,8 @@ def _show(app: web.Application, shown: dict[str, object], figures: Figures) -> N
 def _states(app: web.Application) -> dict[str, object]:
     """Return what a client is sent at the beginning, and when it changes; of the default set."""
     watcher = app[SETS].default.watcher
-    return {"sessions": app[SESSIONS].by_generation(), "watcher": watcher.status.model_copy() if watcher else None}
+    return {
+        "sessions": app[SESSIONS].by_generation(),
+        "watcher": watcher.status.model_copy() if watcher else None,
+        "model": app[MODELS].selection.description,
+    }

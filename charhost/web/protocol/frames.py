@@ -59,6 +59,17 @@ def error_event(
     return frame("error", error=fields | more)
 
 
+class NumberedError:
+    """Renders an `error` event whose last field is another number for each client: the rest is encoded once."""
+
+    def __init__(self, kind: str, code: str, message: str, field: str) -> None:
+        error = {"type": kind, "code": code, "message": message, "param": None, "event_id": None, field: 0}
+        self._tail = f'","error":{encoded(error).decode()[:-2]}'
+
+    def frame(self, number: int) -> str:
+        return f'{{"type":"error","event_id":"{next(_EVENT_IDS)}{self._tail}{number}}}}}'
+
+
 def refusal(error: EventRefused, event_id: str | None) -> str:
     report = {} if error.report is None else {"report": error.report}
     return error_event(error.kind, error.code, str(error), error.param, event_id, **report)

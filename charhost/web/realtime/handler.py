@@ -128,6 +128,7 @@ async def _converse(request: web.Request, session: Session) -> None:
                 dispatcher.close()
             pump.cancel()
             session.drop_work()
+            await session.closing.released()
     except* ConnectionError:
         pass  # the client has left
 

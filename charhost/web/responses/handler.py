@@ -10,7 +10,7 @@ from charhost.conversation.continued import Client
 from charhost.conversation.turn_events import RequestReady
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
-from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, RESPONSES
+from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, RESPONSES, SETTINGS
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.responses.chains import StoredResponse
@@ -66,8 +66,9 @@ async def create(request: web.Request) -> web.StreamResponse:
     app, authority = request.app, request[AUTHORITY]
     client = Client(authority.owner, found.name, conversation_id(request, body.metadata), found.set)
     options = body.turn_options(app[MODEL_OPTIONS].of(body.model_extra))
+    shows_reasoning = app[SETTINGS].reasoning == "forward"
     running = RunningResponse(
-        app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], body, options, found.character, client
+        app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], body, options, found.character, client, shows_reasoning
     )
     shows_calls = are_visible(body.metadata, authority.admin)
     with running.claim:

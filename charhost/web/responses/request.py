@@ -14,6 +14,7 @@ from charhost.web.responses.input_items import InputItem
 
 _MOST_ITEMS = 20_000
 _MOST_METADATA = 16
+_LOGPROBS = "message.output_text.logprobs"
 
 
 class FunctionTool(ClientModel):
@@ -115,6 +116,10 @@ class ResponsesRequest(ClientModel, extra="allow"):
     parallel_tool_calls: bool | None = None
     temperature: FiniteFloat | None = None
     top_p: FiniteFloat | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    include: Annotated[list[str], FirstError()] | None = Field(
+        None, description=f"With `{_LOGPROBS}` the texts have the log probabilities of their tokens."
+    )
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     reasoning: Reasoning | None = None
     text: TextOptions | None = None
@@ -159,6 +164,8 @@ class ResponsesRequest(ClientModel, extra="allow"):
         yield "max_tokens", self.max_output_tokens
         yield "parallel_tool_calls", self.parallel_tool_calls
         yield "user", self.user
+        yield "logprobs", bool(self.top_logprobs or _LOGPROBS in (self.include or ())) or None
+        yield "top_logprobs", self.top_logprobs or None
         yield "reasoning_effort", self.reasoning.effort if self.reasoning else None
         if self.text is not None:
             yield "verbosity", self.text.verbosity

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from charhost.conversation.excerpt import Cut
-from charhost.conversation.items import FunctionCall, Message
 from charhost.conversation.turn_events import TurnEnded, TurnFailure
 from charhost.jsontext import Json
 from charhost.llm.model import Usage
+from charhost.web.responses.output import Output
 from charhost.web.responses.request import ResponsesRequest
 from charhost.web.server_calls import server_calls
 
@@ -19,8 +19,9 @@ _KNOWN_CODE = "rate_limit_exceeded"
 class ResponseFields:
     """The fields that repeat the request, and with each status those that have come since."""
 
-    def __init__(self, response_id: str, character: str, request: ResponsesRequest) -> None:
+    def __init__(self, response_id: str, character: str, request: ResponsesRequest, output: Output) -> None:
         self.id = response_id
+        self.output = output
         self._begun = {
             "id": response_id,
             "object": "response",
@@ -38,7 +39,7 @@ class ResponseFields:
         details = {"reason": turn.reason} if turn.outcome == "incomplete" else None
         return self._with(
             turn.outcome,
-            output=[output_item(item) for item in turn.items],
+            output=list(self.output.items(turn.items)),
             usage=_usage(turn.usage, turn.cut),
             error=_error(turn.failure) if turn.failure is not None else None,
             incomplete_details=details,
@@ -48,24 +49,6 @@ class ResponseFields:
     def _with(self, status: str, output: Sequence[Json] = (), **fields: Any) -> Json:
         absent = {"usage": None, "error": None, "incomplete_details": None}
         return self._begun | {"status": status, "output": output} | absent | fields
-
-
-def output_item(item: Message | FunctionCall) -> Json:
-    if isinstance(item, FunctionCall):
-        return {
-            "id": item.id,
-            "type": "function_call",
-            "status": item.status,
-            "call_id": item.call_id,
-            "name": item.name,
-            "arguments": item.arguments,
-        }
-    content = [output_text(item.text)] if item.parts else []
-    return {"id": item.id, "type": "message", "status": item.status, "role": "assistant", "content": content}
-
-
-def output_text(text: str) -> Json:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
 def _repeated(request: ResponsesRequest) -> Json:
@@ -86,7 +69,7 @@ def _repeated(request: ResponsesRequest) -> Json:
         },
         "tool_choice": _choice(request),
         "tools": [tool.model_dump() for tool in request.tools],
-        "top_logprobs": 0,
+        "top_logprobs": request.top_logprobs or 0,
         "top_p": request.top_p,
         "truncation": request.truncation or "disabled",
         "user": request.user,

@@ -11,6 +11,7 @@ from charhost.conversation.turn_input import TurnOptions
 from charhost.memory.budget import MemoryBudget
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
+from charhost.web.responses.output import Output
 from charhost.web.responses.request import ResponsesRequest
 from charhost.web.responses.response_fields import ResponseFields
 
@@ -33,6 +34,7 @@ class RunningResponse:
         options: TurnOptions,
         character: Character,
         client: Client,
+        shows_reasoning: bool,
     ) -> None:
         self.owner = client.owner
         self._responses = responses
@@ -49,7 +51,7 @@ class RunningResponse:
         self._conversation = conversations.open(character, "responses", items=items, instance=instance)
         self._known = {item.id for item in self._conversation.history}
         self._turn = self._conversation.respond(options)
-        self.response = ResponseFields(self._turn.id, client.character, body)
+        self.response = ResponseFields(self._turn.id, client.character, body, Output(shows_reasoning))
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events of the turn; the response is kept before the last one."""
@@ -57,6 +59,7 @@ class RunningResponse:
         try:
             async with aclosing(self._turn.events()) as events:
                 async for event in events:
+                    self.response.output.add(event)
                     if isinstance(event, TurnEnded):
                         self.claim.keep(event)
                         self.claim.release()

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass
+from functools import lru_cache
 
 from aiohttp import web
 
@@ -9,7 +10,7 @@ from charhost.character.character import Character
 from charhost.reload.swap import Swap
 from charhost.sets.view import full_name
 from charhost.text import display
-from charhost.web.protocol.frames import INVALID, error_event
+from charhost.web.protocol.frames import INVALID, NumberedError, error_event
 
 
 @dataclass(frozen=True)
@@ -26,13 +27,18 @@ class CloseMessage:
     @property
     def close_reason(self) -> bytes:
         """The reason, cut between characters to fit into a close frame: to 123 bytes (RFC 6455, section 5.5)."""
-        return self.reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
+        return _fitting(self.reason)
 
     async def send(self, ws: web.WebSocketResponse) -> None:
         if self.frame is not None:
             await ws.send_str(self.frame)
         # Without drain=False aiohttp waits, beyond any time limit, for a client that has stopped reading.
         await ws.close(code=self.code, message=self.close_reason, drain=False)
+
+
+@lru_cache(maxsize=16)  # a reload gives thousands of sessions the same
+def _fitting(reason: str) -> bytes:
+    return reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
 
 
 GOING_AWAY = CloseMessage(1001, "Server is shutting down", "shutdown", cut="server_shutdown")
@@ -68,6 +74,8 @@ class ReloadCloseMessage:
     def __init__(self, swap: Swap, count: int, rate: float) -> None:
         self._swap = swap
         self._reason = f"Characters reloaded from {display(swap.after.directory)}"
+        text = f"{self._reason}. Please reconnect."
+        self._event = NumberedError("fatal", "characters_reloaded", text, "retry_after_ms")
         self._rate = rate
         self._places = random.sample(range(count), count)
 
@@ -77,6 +85,4 @@ class ReloadCloseMessage:
         if self._swap.policy != "close" and character.name not in self._swap.after:
             return removed(full_name(self._swap.set, character.name), self._reason)
         wait = round(self._places.pop() / self._rate * 1000)
-        text = f"{self._reason}. Please reconnect."
-        frame = error_event("fatal", "characters_reloaded", text, retry_after_ms=wait)
-        return CloseMessage(1012, self._reason, "reload", frame, "characters_reloaded")
+        return CloseMessage(1012, self._reason, "reload", self._event.frame(wait), "characters_reloaded")

@@ -25,6 +25,7 @@ class Closing:
     _why: str | None = None
     _is_draining: bool = False
     _deadline: asyncio.TimerHandle | None = None
+    _hold: asyncio.Event | None = None
 
     @property
     def reason(self) -> str | None:
@@ -62,6 +63,26 @@ class Closing:
         for turn in self._work.turns:
             turn.fail(message.cut, message.text or f"{message.reason}.")
         self._work.after_commands(partial(self._queue, message))
+
+    def hold(self) -> None:
+        """Read nothing more, and do not let go of the session once it is closed, until it is released.
+
+        Of many that are closed at once each is sent its message before the work of letting go of the first begins.
+        """
+        self._hold = self._hold or asyncio.Event()
+        if self._request.transport is not None:
+            self._request.transport.pause_reading()
+
+    def release(self) -> None:
+        if self._hold is not None:
+            self._hold.set()
+        if self._request.transport is not None:
+            self._request.transport.resume_reading()
+
+    async def released(self) -> None:
+        """Wait until the session is not held, or not any more."""
+        if self._hold is not None:
+            await self._hold.wait()
 
     def record(self, why: str) -> None:
         self._why = why

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
-from itertools import islice
 
 from charhost.character.character import Character
 from charhost.metrics import Metrics
@@ -108,11 +107,15 @@ class Sessions:
         return [s for s in staying if swap.policy == "close" or swap.affects(s.character)]
 
     async def _close(self, sessions: list[Session], message: Callable[[Character], CloseMessage], drain: float) -> None:
-        waiting = iter(sessions)
-        while batch := list(islice(waiting, _BATCH)):
-            await asyncio.sleep(0)  # also before the first: the caller gets its response before
-            for session in batch:
+        try:
+            async for session in _in_batches(sessions):
+                session.closing.hold()
                 session.closing.leave(message(session.character), self._settings.close_grace, drain)
+            async for session in _in_batches(sessions):
+                session.closing.release()
+        finally:
+            for session in sessions:
+                session.closing.release()
 
     def _record_end(self, session: Session) -> None:
         why = session.closing.reason or "client"
@@ -122,3 +125,11 @@ class Sessions:
         elif session.closing.end_of_turn == "drained":
             self._metrics.sessions_drained.inc()
         log.info("session closed with character %s: %s", session.name, why)
+
+
+async def _in_batches(sessions: list[Session]) -> AsyncIterator[Session]:
+    """Yield *sessions*, with a turn of the event loop before every few, also before the first."""
+    for index, session in enumerate(sessions):
+        if index % _BATCH == 0:
+            await asyncio.sleep(0)
+        yield session

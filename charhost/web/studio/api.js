@@ -26,9 +26,9 @@ export async function get(path) {
   return json(await fetch(path, { headers: headers() }));
 }
 
-export async function post(path, body) {
+export async function post(path, body, method = "POST") {
   const content = { "Content-Type": "application/json" };
-  return json(await fetch(path, { method: "POST", headers: headers(content), body: JSON.stringify(body) }));
+  return json(await fetch(path, { method, headers: headers(content), body: JSON.stringify(body) }));
 }
 
 /** Read server-sent events (WHATWG HTML, section 9.2) until the connection ends; resolves with the last id. */

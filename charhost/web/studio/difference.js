@@ -1,6 +1,9 @@
 // The lines that differ between two texts: a longest common subsequence (Myers needs less, prompts are short).
 
+import { count } from "./text.js";
+
 const MOST_CELLS = 4_000_000;
+const CONTEXT = 2;
 
 /** Return [{kind: "same" | "removed" | "added", text}]. */
 export function difference(before, after) {
@@ -15,6 +18,18 @@ export function difference(before, after) {
     ...middle(a.slice(start, a.length - end), b.slice(start, b.length - end), lines),
     ...lines(a.slice(a.length - end), "same"),
   ];
+}
+
+/** Replace the lines that are far from any difference by one of the kind "skipped" for each run. */
+export function folded(lines) {
+  const isNear = (index) => lines.slice(Math.max(index - CONTEXT, 0), index + CONTEXT + 1).some((line) => line.kind !== "same");
+  const found = [];
+  lines.forEach((line, index) => {
+    if (isNear(index)) found.push(line);
+    else if (found.at(-1)?.kind === "skipped") found.at(-1).count += 1;
+    else found.push({ kind: "skipped", count: 1 });
+  });
+  return found.map((line) => (line.kind === "skipped" ? { ...line, text: `⋯ ${count(line.count, "equal line")}` } : line));
 }
 
 function middle(a, b, lines) {

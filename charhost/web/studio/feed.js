@@ -5,6 +5,8 @@ import { notify, state, update } from "./store.js";
 import { charactersChanged } from "./talks.js";
 
 const HOUR = 360;
+const HEALTH_PAUSE = 15_000;
+let healthAsked = 0;
 let lastId = "";
 let run = 0;
 let denied = null; // the key that is no admin's
@@ -34,8 +36,7 @@ async function follow(mine) {
 }
 
 async function load() {
-  state.health = await get("v1/health");
-  await loadCatalog();
+  await Promise.all([loadHealth(), loadCatalog()]);
   if (denied !== state.key) await loadForAdmin();
   state.feed = state.isAdmin ? state.feed : "open";
   update();
@@ -52,6 +53,12 @@ async function loadForAdmin() {
     denied = state.key;
     state.isAdmin = false;
   }
+}
+
+async function loadHealth() {
+  healthAsked = performance.now();
+  state.health = await get("v1/health");
+  state.model = state.health.model ? await get("v1/model") : null;
 }
 
 async function loadCatalog() {
@@ -84,8 +91,10 @@ function obey(kind, content) {
     // The history has one of ten seconds, and the newest one after it.
     if (last && state.figures.length > 1 && content.time - state.figures.at(-2).time < 10) state.figures.pop();
     state.figures = [...state.figures, content].slice(-HOUR);
+    if (performance.now() - healthAsked > HEALTH_PAUSE) loadHealth().then(update, () => {});
   } else if (kind === "sessions") state.status.generations = content;
   else if (kind === "watcher") state.status.watcher = content;
+  else if (kind === "model") loadHealth().then(update, () => {});
   else if (kind === "reload.started") state.running = content;
   else if (kind === "reload.ended") reloadEnded(content);
   else if (kind === "characters.changed") refresh();
@@ -109,9 +118,8 @@ function reloadEnded(report) {
 
 async function refresh() {
   try {
-    const [, history, health] = await Promise.all([loadCatalog(), get("v1/characters/reloads?limit=50"), get("v1/health")]);
+    const [, history] = await Promise.all([loadCatalog(), get("v1/characters/reloads?limit=50"), loadHealth()]);
     state.history = history;
-    state.health = health;
   } catch {
     // The next event or connection tries again.
   }

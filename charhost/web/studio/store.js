@@ -10,6 +10,7 @@ export const state = {
   health: null,
   status: null,
   history: null,
+  model: null, // the language model in use, null for the stand-in
   figures: [],
   running: null, // the reload that runs
   feed: "closed", // or "open"

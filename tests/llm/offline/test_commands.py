@@ -82,6 +82,12 @@ def test_a_chosen_tool_receives_the_arguments_of_its_own_command_only() -> None:
     assert tool_call(command_in("/new_game [1]"), TOOLS, choice) == Command("throw_dice", "{}")
 
 
+def test_a_required_call_is_of_a_tool_that_was_not_called() -> None:
+    """Of the tools of a character and its client the one whose call is required may be the second."""
+    assert tool_call(None, TOOLS, "required", {"throw_dice"}) == Command("new_game", "{}")
+    assert tool_call(command_in("/throw_dice"), TOOLS, "required", {"throw_dice", "new_game"}) is None
+
+
 def test_without_tools_nothing_is_called() -> None:
     """Without tools no call is made, also if one is required."""
     assert tool_call(command_in("/throw_dice"), [], "required") is None

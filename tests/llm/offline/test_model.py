@@ -334,10 +334,10 @@ async def test_the_choice_of_tools_is_honoured() -> None:
     assert await call("hello", tool_choice="required")
 
 
-@pytest.mark.parametrize("choice", [None, "required"])
-async def test_a_result_is_quoted_without_another_call(choice: str | None) -> None:
+@pytest.mark.parametrize(("choice", "tools"), [(None, TOOLS), ("required", TOOLS[:1])])
+async def test_a_result_is_quoted_without_another_call(choice: str | None, tools: Any) -> None:
     """A tool's result is quoted in one sentence, without another call."""
-    replied = await answer(*result("The dice show 5."), tools=TOOLS, tool_choice=choice)
+    replied = await answer(*result("The dice show 5."), tools=tools, tool_choice=choice)
     assert "throw_dice" in replied
     assert "“The dice show 5.”" in replied
 

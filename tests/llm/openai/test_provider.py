@@ -15,6 +15,7 @@ from llmock.pytest_plugin import LLMock
 from pydantic_core import from_json, to_json
 
 from charhost.character.character import ModelChoice
+from charhost.errors import SettingsError
 from charhost.llm.model import Delta, ModelError, ModelRequest
 from charhost.llm.offline.model import OfflineModel
 from charhost.llm.openai import provider
@@ -285,12 +286,18 @@ async def test_no_http(upstream: Any, make: Make, caplog: pytest.LogCaptureFixtu
     assert "Authorization" not in caplog.text
 
 
-async def test_key_that_cannot_be_sent(upstream: Any, make: Make, caplog: pytest.LogCaptureFixture) -> None:
-    """A key with a line break is refused before it is sent, and not shown."""
+async def test_key_that_cannot_be_sent(
+    upstream: Any, make: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key with a line break is refused before it is sent, and not shown; the server's own is refused at the start."""
     server = await upstream(hi)
-    error = await failure(make(server.url, llm_key="abcdefgh\r\nX-Other: 1"))
-    assert (error.error_type, server.requests) == ("unreachable", [])
-    assert "abcdefgh" not in str(error) + caplog.text
+    monkeypatch.setenv("ADA_KEY", "abcdefgh\r\nX-Other: 1")
+    error = await failure(make(server.url), api_key_env="ADA_KEY")
+    assert (error.error_type, server.requests) == ("unauthorized", [])
+    assert "ADA_KEY holds a line break" in str(error)
+    with pytest.raises(SettingsError, match="CHARHOST_LLM_KEY holds a line break") as refused:
+        make(server.url, llm_key="abcdefgh\r\nX-Other: 1")
+    assert "abcdefgh" not in str(error) + str(refused.value) + caplog.text
 
 
 @pytest.mark.parametrize(

@@ -67,11 +67,12 @@ async def test_returning_client_gets_missed_events(client: Client) -> None:
 
 
 async def test_stream_begins_with_the_present_state(client: Client) -> None:
-    """The first events are the sessions by generation and the watcher; figures follow."""
+    """The first events are the sessions by generation, the watcher and the model; figures follow."""
     async with client.get("/v1/events") as response:
         found = events(response)
         assert await next_of(found, "sessions") == ("", [])
         assert await next_of(found, "watcher") == ("", None)
+        assert await next_of(found, "model") == ("", None)
         assert (await next_of(found, "figures"))[1]["memory_bytes"] > 1 << 20
 
 

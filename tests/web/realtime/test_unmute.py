@@ -637,6 +637,7 @@ async def test_no_greeting_starts_after_the_close_message(monkeypatch: pytest.Mo
         configure=lambda settings: setattr(session, "settings", settings),
         send=frames.append,
         note=lambda: None,
+        insist_on_room=lambda size: None,
         fail=lambda: frames.append("fault"),
     )
     async with asyncio.TaskGroup() as tasks:

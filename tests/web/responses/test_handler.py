@@ -3,54 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import openai
 import pytest
-from openai.types.responses import Response, ResponseStreamEvent
-from pydantic import TypeAdapter
 
 from charhost.llm.model import Delta, ModelError, Usage
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS
 from tests.conftest import Client
-from tests.scripted import ScriptedModel, Step, call
+from tests.scripted import ScriptedModel, call
+from tests.web.responses.helpers import RESPONSES, Play, create, events
 
-RESPONSES = "/v1/responses"
 STOP = Delta(finish="stop", usage=Usage(10, 5, 4))
 DICE = {"type": "function", "name": "dice", "parameters": {"type": "object"}}
-EVENT: TypeAdapter[Any] = TypeAdapter(ResponseStreamEvent)
-
-Play = Callable[..., ScriptedModel]
-
-
-@pytest.fixture
-def play(client: Client) -> Play:
-    """Lets the client's server speak with a script, or with one for each round."""
-
-    def play(*scripts: Sequence[Step]) -> ScriptedModel:
-        model = client.app[CONVERSATIONS].models = ScriptedModel(*scripts)
-        return model
-
-    return play
-
-
-@pytest.fixture
-async def sdk(client: Client) -> AsyncIterator[openai.AsyncOpenAI]:
-    """OpenAI's client, which never tries twice."""
-    async with openai.AsyncOpenAI(base_url=str(client.make_url("/v1")), api_key="x", max_retries=0) as sdk:
-        yield sdk
-
-
-async def create(client: Client, **fields: Any) -> Any:
-    """A whole response, which the SDK's strict model takes."""
-    answer = await client.post(RESPONSES, json={"model": "Ada", "input": "Hi"} | fields)
-    assert answer.status == 200
-    found = await answer.json()
-    Response.model_validate(found, strict=True)
-    return found
 
 
 async def refusal(client: Client, status: int, **fields: Any) -> Any:
@@ -58,16 +26,6 @@ async def refusal(client: Client, status: int, **fields: Any) -> Any:
     answer = await client.post(RESPONSES, json={"model": "Ada", "input": "Hi"} | fields)
     assert answer.status == status
     return (await answer.json())["error"]
-
-
-async def events(sdk: openai.AsyncOpenAI, **fields: Any) -> list[Any]:
-    """The events of a streamed response, each of which the SDK's strict model takes."""
-    fields = {"model": "Ada", "input": "Hi"} | fields
-    found = [event async for event in await sdk.responses.create(stream=True, **fields)]
-    for event in found:
-        EVENT.validate_python(event.to_dict(), strict=True)
-    assert [event.sequence_number for event in found] == list(range(len(found)))
-    return found
 
 
 async def test_text(client: Client, play: Play) -> None:

@@ -34,6 +34,7 @@ class Line:
         self.sent: list[Any] = []
         self.aborted = False
         self.close_code: int | None = None
+        self.is_read = True
         self.free = asyncio.Event()
         self.free.set()
 
@@ -49,6 +50,12 @@ class Line:
 
     def get_extra_info(self, name: str) -> None:
         """Return None, as this transport has no socket."""
+
+    def pause_reading(self) -> None:
+        self.is_read = False
+
+    def resume_reading(self) -> None:
+        self.is_read = True
 
     def abort(self) -> None:
         self.aborted = True

@@ -76,7 +76,7 @@ function character(entry, errors) {
       ${errors.map(errorView)}
     </div>
     <div class="do">
-      <button class="main" @click=${() => talk(entry.name)}>Talk<span class="unseen"> to ${entry.name}</span></button>
+      <button class="soft" @click=${() => talk(entry.name)}>Talk<span class="unseen"> to ${entry.name}</span></button>
       ${state.isAdmin ? html`<a class="button" href="#/prompt/${encodeURIComponent(entry.name)}">Prompt<span class="unseen"> of ${entry.name}</span></a>` : nothing}
     </div>
   </li>`;
@@ -117,8 +117,9 @@ function sourceLines(error) {
   }
   const found = sources.get(key);
   if (!found) return nothing;
+  const width = String(found.first + found.lines.length).length;
   return html`<pre class="source" tabindex="0" aria-label="Lines of ${error.file} around line ${error.line}">${found.lines.map(
-    (text, index) => html`<span class=${found.first + index === error.line ? "wrong" : ""}><i>${found.first + index}</i> ${text}\n</span>`,
+    (text, index) => html`<span class=${found.first + index === error.line ? "wrong" : ""}><i>${String(found.first + index).padStart(width)}</i> ${text}\n</span>`,
   )}</pre>`;
 }
 

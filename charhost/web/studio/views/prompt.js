@@ -2,7 +2,7 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { get, post } from "../api.js";
-import { difference } from "../difference.js";
+import { difference, folded } from "../difference.js";
 import { state, update } from "../store.js";
 import { count, seconds } from "../text.js";
 
@@ -67,7 +67,7 @@ function promptOf(found) {
         ? html`· <label>compare with generation <select @change=${compare}>
             <option value="">–</option>${others.map((generation) => html`<option>${generation}</option>`)}</select></label>`
         : nothing}</p>
-    ${view.earlier ? differenceView(view.earlier, found) : html`<pre class="prompt" tabindex="0" dir="auto" aria-label="The prompt">${found.prompt}</pre>`}
+    ${view.earlier ? differenceView(view.earlier, found) : html`<pre class="prompt prose" tabindex="0" dir="auto" aria-label="The prompt">${found.prompt}</pre>`}
     ${found.greetings.length ? html`<h2>Greetings</h2><ul>${found.greetings.map((text) => html`<li dir="auto">${text}</li>`)}</ul>` : nothing}
     ${found.tools.length ? html`<h2>Tools</h2>${found.tools.map(toolForm)}` : nothing}`;
 }
@@ -81,10 +81,11 @@ async function compare(event) {
 function differenceView(before, after) {
   const lines = difference(before.prompt, after.prompt);
   if (lines.every((line) => line.kind === "same")) return html`<p class="quiet">The prompts are equal.</p>`;
-  const signs = { same: " ", removed: "−", added: "+" };
-  const side = (kind, title) => html`<div><h3 class="small">${title}</h3><pre tabindex="0" dir="auto" aria-label=${title}>${lines
-    .filter((line) => line.kind === "same" || line.kind === kind)
-    .map((line) => html`<span class=${line.kind}>${signs[line.kind]} ${line.text}\n</span>`)}</pre></div>`;
+  const signs = { same: " ", removed: "−", added: "+", skipped: "" };
+  const shown = folded(lines);
+  const side = (kind, title) => html`<div><h3 class="small">${title}</h3><pre tabindex="0" dir="auto" aria-label=${title} class="prose">${shown
+    .filter((line) => ["same", "skipped", kind].includes(line.kind))
+    .map((line) => html`<span class="changed ${line.kind}"><i>${signs[line.kind]}</i>${line.text}\n</span>`)}</pre></div>`;
   return html`<div class="sides">${side("removed", `Generation ${before.generation}`)}${side("added", `Generation ${after.generation}`)}</div>`;
 }
 

@@ -11,7 +11,7 @@ let problem = "";
 let isWaiting = false;
 
 export function reloadsView() {
-  return html`<h1>Reloads</h1>
+  return html`<div class="bar"><h1>Reloads</h1></div>
     <form class="card reload" @submit=${(event) => event.preventDefault()}>
       <div class="field"><label for="directory">Directory</label>
         <input id="directory" placeholder=${state.catalog?.directory ?? ""} dir="auto" autocomplete="off">
@@ -85,7 +85,7 @@ async function resume() {
 }
 
 function attempt(one) {
-  const mark = { applied: "good", unchanged: "", valid: "good" }[one.outcome] ?? "bad";
+  const mark = one.errors.length ? "bad" : { applied: "good", unchanged: "", valid: "good" }[one.outcome] ?? "bad";
   return html`<div class="what">
     <p><span class="badge ${mark}">${one.outcome}${one.dry_run ? " (dry run)" : ""}</span>
       <span class="quiet">${time(one.started_at)} · ${one.trigger} · ${seconds(one.load_duration)} · generation ${one.generation}</span></p>

@@ -2,7 +2,8 @@
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { chart } from "../chart.js";
-import { state } from "../store.js";
+import { post } from "../api.js";
+import { notify, state, update } from "../store.js";
 import { bytes, count, seconds } from "../text.js";
 
 const CHARTS = [
@@ -15,16 +16,36 @@ const CHARTS = [
 ];
 
 export function serverView() {
-  return html`<h1>Server</h1>
+  return html`<div class="bar"><h1>Server</h1></div>
+    ${model()}
     ${missing()}
     <div class="charts">${CHARTS.map(([title, pick, show]) => chart(title, state.figures.map(pick), show))}</div>
     ${generations()}`;
 }
 
+function model() {
+  const used = state.model;
+  if (!used) return nothing;
+  const names = used.models.includes(used.model) ? used.models : [used.model, ...used.models].filter(Boolean);
+  return html`<p class="card"><span class="dot ${state.health.llm === "up" ? "good" : "bad"}"></span>
+    <label>Characters speak with <select @change=${choose}>${names.map((name) => html`<option ?selected=${name === used.model}>${name}</option>`)}</select></label>
+    at ${used.server}<span class="quiet">${used.found ? ", found on this machine; another server: " : ""}${used.found ? html`<code>--llm-url</code>` : nothing}</span></p>`;
+}
+
+async function choose(event) {
+  try {
+    state.model = await post("v1/model", { model: event.target.value }, "PUT");
+    notify(`Characters speak with ${state.model.model} until the server is restarted.`);
+  } catch (error) {
+    notify(error.message);
+  }
+  update();
+}
+
 function missing() {
   const open = !["localhost", "127.0.0.1", "[::1]"].includes(location.hostname);
   const tips = [
-    state.health?.llm === "offline" && ["No model is connected: the offline stand-in answers.", "--llm-url http://127.0.0.1:11434/v1"],
+    state.health?.llm === "offline" && ["No language model is connected: the offline stand-in answers. Start Ollama or another model's server on this machine, or name one:", "--llm-url http://127.0.0.1:11434/v1"],
     state.health?.llm === "down" && ["The model's server does not respond.", "curl $CHARHOST_LLM_URL/models"],
     open && !state.key && ["This address is open to other machines without an admin key.", "CHARHOST_ADMIN_KEY=…"],
     state.status && !state.status.watcher && ["Saved files are loaded only when a reload is asked for.", "--watch"],

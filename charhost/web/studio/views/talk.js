@@ -71,7 +71,7 @@ function lineView(talk, line, isLast) {
   if (line.kind === "error") return html`<p class="problem line" dir="auto">${line.text}</p>`;
   if (line.kind === "user") return html`<div class="line user"><p class="pre" dir="auto">${line.text}</p></div>`;
   return html`<div class="line character ${line.kind}" aria-busy=${line.isWriting ? "true" : "false"}>
-    ${line.kind === "beside" ? html`<p class="quiet small">asked again, beside the answer above</p>` : nothing}
+    ${line.kind === "beside" ? html`<p class="quiet small">the same question, answered by the new version</p>` : nothing}
     <div class="markdown" dir="auto">${line.text ? unsafeHTML(htmlOf(line)) : line.isWriting ? html`<span class="quiet">…</span>` : nothing}</div>
     ${(line.calls ?? []).map(callView)}
     ${line.problem ? html`<p class="problem" dir="auto">${line.problem}</p>` : nothing}
@@ -127,11 +127,11 @@ async function compare(talk, line) {
 
 function actions(talk, last) {
   if (last < 0 || talk.isAnswering || talk.beside || talk.isOver) return nothing;
-  const isNew = talk.lines.slice(last).some((line) => line.kind === "note" && line.versions);
+  const isNew = talk.lines.slice(last).findLast((line) => line.kind === "beside" || line.versions)?.kind === "note";
   return html`<p class="actions">
-    <button @click=${() => talk.askAgain()}>Ask again</button>
-    <button @click=${() => edit(talk, last)}>Edit the last question</button>
-    <button class=${isNew ? "main" : ""} @click=${() => talk.askBeside()}>Ask the last question again, beside</button>
+    ${isNew ? html`<button class="main" @click=${() => talk.askBeside()}>Ask the last question again</button>` : nothing}
+    <button @click=${() => talk.askAgain()}>Replace the answer</button>
+    <button @click=${() => edit(talk, last)}>Edit the question</button>
   </p>`;
 }
 

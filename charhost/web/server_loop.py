@@ -1,0 +1,134 @@
+"""The event loop of a server, which keeps descriptors back for its files, its state and its models."""
+
+import asyncio
+import errno
+import json
+import logging
+import resource
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+from selectors import BaseSelector
+from typing import Any
+
+from aiohttp import web
+
+from charhost.fault_log import FaultLog
+
+log = logging.getLogger("charhost.web")
+
+# Descriptors kept back, beside one for each request to a model.
+_RESERVE = 64
+
+# Refused connections that are open until their clients have read why.
+_MOST_REFUSED = 16
+_REFUSAL_SECONDS = 1.0
+
+_Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
+
+def raise_descriptor_limit() -> int:
+    """Raise the limit of the process as far as it may, and return it."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    return most
+
+
+def most_connections(llm_concurrency: int) -> int:
+    """Return how many connections leave descriptors for everything else."""
+    most = raise_descriptor_limit()
+    return max(1, most - min(_RESERVE + _MOST_REFUSED + llm_concurrency, most // 2))
+
+
+class ServerLoop(asyncio.SelectorEventLoop):
+    """Refuses connections above a limit, and logs once a minute that there are no more descriptors."""
+
+    def __init__(self, selector: BaseSelector, most: int) -> None:
+        super().__init__(selector)
+        self._most = most
+        self._refused = 0
+        self._busy: set[asyncio.Transport | None] = set()
+        self._next_cut = 0.0
+        self._faults = FaultLog(log)
+
+    async def create_server(  # type: ignore[override]
+        self, protocol_factory: web.Server, *args: Any, **options: Any
+    ) -> asyncio.Server:
+        protocol_factory.request_handler = partial(self._handle, protocol_factory.request_handler)
+        return await super().create_server(lambda: _Door(self, protocol_factory), *args, **options)
+
+    def call_exception_handler(self, context: Any) -> None:
+        error = context.get("exception")
+        if "socket" in context and isinstance(error, OSError) and error.errno in _EXHAUSTED:
+            self._faults.error("a connection could not be accepted; trying again each second", cause=error)
+        else:
+            super().call_exception_handler(context)
+
+    def has_room(self, server: web.Server) -> bool:
+        """Return whether one more connection may be served; if not, close those that are idle."""
+        if len(server.connections) < self._most:
+            return True
+        self._faults.error(
+            "at the limit of %d connections: more are refused; raise the limit of descriptors (ulimit -n)", self._most
+        )
+        if time.monotonic() > self._next_cut:
+            self._next_cut = time.monotonic() + 1
+            for connection in server.connections:
+                if connection.transport not in self._busy:
+                    connection.force_close()
+        return False
+
+    def count_refused(self, change: int) -> bool:
+        """Count the refused connections that are open; return whether there may be so many."""
+        self._refused += change
+        return self._refused <= _MOST_REFUSED
+
+    async def _handle(self, handler: _Handler, request: web.BaseRequest) -> web.StreamResponse:
+        transport = request.transport
+        self._busy.add(transport)
+        try:
+            return await handler(request)
+        finally:
+            self._busy.discard(transport)
+
+
+class _Door(asyncio.Protocol):
+    """Gives a connection to the server, or refuses it."""
+
+    def __init__(self, loop: ServerLoop, server: web.Server) -> None:
+        self._loop = loop
+        self._server = server
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        # Not when it is accepted: the connections that are accepted together are not open yet then.
+        if self._loop.has_room(self._server):
+            handler = self._server()
+            transport.set_protocol(handler)
+            handler.connection_made(transport)
+            return
+        self._transport = transport
+        transport.write(_RESPONSE)
+        if self._loop.count_refused(1):
+            # Closed before the request has come, it would be reset, and the client might not read the response.
+            self._loop.call_later(_REFUSAL_SECONDS, transport.close)
+        else:
+            transport.close()
+
+    def data_received(self, data: bytes) -> None:
+        self._transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        self._loop.count_refused(-1)
+
+
+def _response() -> bytes:
+    detail = "The server is at its limit of connections; try again later."
+    body = json.dumps({"status": 503, "title": "Service Unavailable", "code": "too_many_connections", "detail": detail})
+    head = "Content-Type: application/problem+json\r\nRetry-After: 1\r\nConnection: close\r\n"
+    return f"HTTP/1.1 503 Service Unavailable\r\n{head}Content-Length: {len(body)}\r\n\r\n{body}".encode()
+
+
+_RESPONSE = _response()

@@ -1,0 +1,227 @@
+"""The cases of `bounds`: what is sent to each door, and what a model sends."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from io import BytesIO
+from typing import Any
+
+import aiohttp
+
+KILO, MEGA = 1 << 10, 1 << 20
+_CHARACTER = "Number 00000"
+_HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: "
+_END = b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'
+
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Server:
+    http: aiohttp.ClientSession
+    port: int
+    directory: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """Quantities to try, in rising order: `send` returns the refusal of one, empty if it is accepted."""
+
+    door: str
+    quantity: str
+    sizes: tuple[int, ...]
+    send: Callable[[Server, int], Awaitable[str]]
+    model: Callable[[int], Answer]
+
+
+async def _answer(make: Callable[[], bytes], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Send a response of the model with that content; its list of models is empty."""
+    try:
+        head = await reader.readuntil(b"\r\n\r\n")
+        body = make() if head.startswith(b"POST") else b"application/json\r\n\r\n" + b'{"data": []}'
+        writer.write(_HEAD + body)
+        await writer.drain()
+    except (ConnectionError, asyncio.IncompleteReadError):
+        pass
+    writer.close()
+
+
+def _streamed(events: bytes) -> bytes:
+    return b"text/event-stream\r\n\r\n" + events + _END
+
+
+def _event(delta: object) -> bytes:
+    return b"data: " + json.dumps({"choices": [{"delta": delta}]}).encode() + b"\n\n"
+
+
+def _short(_: int) -> Answer:
+    return partial(_answer, lambda: _streamed(_event({"content": "Hi."})))
+
+
+def _model(events: Callable[[int], bytes]) -> Callable[[int], Answer]:
+    return lambda size: partial(_answer, lambda: _streamed(events(size)))
+
+
+def _whole(size: int) -> Answer:
+    message = {"role": "assistant", "content": "x" * (size - 120)}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    return partial(_answer, lambda: b"application/json\r\n\r\n" + json.dumps({"choices": [choice]}).encode())
+
+
+def _calls(size: int) -> bytes:
+    calls = [{"index": n, "id": f"call_{n}", "function": {"name": "look", "arguments": "{}"}} for n in range(size)]
+    return _event({"tool_calls": calls})
+
+
+def _words(size: int) -> bytes:
+    return (word := _event({"content": "word "})) * (size // len(word))
+
+
+def _lists(count: int) -> list[list[None]]:
+    """Return lists whose JSON has *count* brackets and commas."""
+    return [[] for _ in range(count // 2)]
+
+
+async def _post(path: str, fields: Callable[[int], dict[str, Any]], server: Server, size: int) -> str:
+    """Post JSON; a body that is to have *size* bytes is filled up."""
+    async with server.http.post(path, data=BytesIO(_filled(fields(size), size)), headers=_JSON) as response:
+        found = await response.read()
+    if response.status != 200:
+        problem = json.loads(found)
+        return f"{response.status} `{problem.get('error', problem)['code']}`"
+    error = found.rfind(b'data: {"error"')
+    return f"`{json.loads(found[error + 6 :].split(chr(10).encode())[0])['error']['code']}`" if error >= 0 else ""
+
+
+_JSON = {"Content-Type": "application/json"}
+
+
+def _filled(fields: dict[str, Any], size: int) -> bytes:
+    text = json.dumps(fields)
+    return text.replace(_FILL, "x" * (size - len(text) + len(_FILL)), 1).encode()
+
+
+_FILL = "<fill>"
+
+
+async def _event_sent(query: str, make: Callable[[int], dict[str, Any]], server: Server, size: int) -> str:
+    """Send one event over a WebSocket, after the first event of the server if there is one."""
+    async with server.http.ws_connect(f"/v1/realtime?{query}", max_msg_size=0) as ws:
+        if "unmute" not in query:
+            await ws.receive_json()
+        try:
+            await ws.send_str(_filled(make(size), size).decode())
+        except ConnectionError:
+            return "the end of the connection"
+        message = await ws.receive()
+        if message.type is not aiohttp.WSMsgType.TEXT:
+            return f"close {message.data}"
+        event = message.json()
+        error = event.get("error", {})
+        return f"`{error.get('code') or error.get('message')}`" if event["type"] == "error" else ""
+
+
+def _chat(**content: Any) -> dict[str, Any]:
+    return {"model": _CHARACTER, "messages": [{"role": "user", "content": "Hi"}], "stream": True} | content
+
+
+def _said(content: Any) -> dict[str, Any]:
+    return _chat(messages=[{"role": "user", "content": content}])
+
+
+def _response(items: Any) -> dict[str, Any]:
+    return {"model": _CHARACTER, "input": items}
+
+
+def _item(content: Any) -> dict[str, Any]:
+    return {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}}
+
+
+def _tool(entries: Any, text: str = "") -> dict[str, Any]:
+    return {"type": "function", "name": "look", "description": text, "parameters": {"enum": entries}}
+
+
+def _update(entries: Any, text: str = "") -> dict[str, Any]:
+    return {"type": "session.update", "session": {"tools": [_tool(entries, text)]}}
+
+
+def _unmute(text: str) -> dict[str, Any]:
+    return {"type": "session.update", "session": {"instructions": {"type": "constant", "text": text}}}
+
+
+def _text(size: int) -> dict[str, Any]:
+    return {"type": "input_text", "text": "x" * size}
+
+
+def _secret_of(_: int) -> dict[str, Any]:
+    return {"session": {"type": "realtime", "tools": [_tool([], _FILL)]}}
+
+
+def _reason(_: int) -> dict[str, Any]:
+    return {"reason": _FILL}
+
+
+_MESSAGE = [{"role": "user", "content": "Hi"}]
+_IMAGE = {"type": "input_image", "image_url": f"data:,{_FILL}"}
+_PART, _INPUT_PART = {"type": "text", "text": ""}, {"type": "input_text", "text": ""}
+_BODY, _NESTED = (MEGA, 24 * MEGA, 24 * MEGA + 1), (100_000, 199_000, 201_000, 2_000_000)
+_GA, _UNMUTE = "dialect=ga", "dialect=unmute"
+_completions, _responses = partial(partial, _post, "/v1/chat/completions"), partial(partial, _post, "/v1/responses")
+_secret, _reload = "/v1/realtime/client_secrets", "/v1/characters/reload"
+_realtime, _dialect = partial(partial, _event_sent, _GA), partial(partial, _event_sent, _UNMUTE)
+_asked = _completions(lambda _: _chat())
+
+CASES = (
+    Case("chat completions", "bytes of the body", _BODY, _completions(lambda _: _said(_FILL)), _short),
+    Case(
+        "chat completions",
+        "bytes, letters with one emoji",
+        _BODY[:2],
+        _completions(lambda _: _said("\N{GRINNING FACE}" + _FILL)),
+        _short,
+    ),
+    Case("chat completions", "brackets and commas", _NESTED, _completions(lambda n: _chat(ignored=_lists(n))), _short),
+    Case(
+        "chat completions", "messages", (20_000, 20_001), _completions(lambda n: _chat(messages=_MESSAGE * n)), _short
+    ),
+    Case(
+        "chat completions", "empty parts", (30_000, 60_000, 200_000), _completions(lambda n: _said([_PART] * n)), _short
+    ),
+    Case("responses", "bytes of the body", _BODY, _responses(lambda _: _response(_FILL)), _short),
+    Case("responses", "input items", (20_000, 20_001), _responses(lambda n: _response(_MESSAGE * n)), _short),
+    Case(
+        "client secrets", "bytes of the body", (256 * KILO, 256 * KILO + 1), partial(_post, _secret, _secret_of), _short
+    ),
+    Case("reload", "bytes of the body", (64 * KILO, 64 * KILO + 1), partial(_post, _reload, _reason), _short),
+    Case("realtime", "bytes of a message", _BODY, _realtime(lambda _: _item([_IMAGE])), _short),
+    Case(
+        "realtime", "characters of a text", (256 * KILO, 256 * KILO + 1), _realtime(lambda n: _item([_text(n)])), _short
+    ),
+    Case(
+        "realtime",
+        "brackets and commas",
+        _NESTED,
+        _realtime(lambda n: _item([_INPUT_PART]) | {"ignored": _lists(n)}),
+        _short,
+    ),
+    Case("realtime", "brackets and commas of tools", _NESTED, _realtime(lambda n: _update(_lists(n))), _short),
+    Case("realtime", "empty parts", (10_000, 17_000, 30_000), _realtime(lambda n: _item([_INPUT_PART] * n)), _short),
+    Case(
+        "realtime, unmute",
+        "characters of instructions",
+        (250_000, 256 * KILO),
+        _dialect(lambda n: _unmute("x" * n)),
+        _short,
+    ),
+    Case("a model", "bytes of a stream", (16 * MEGA, 63 * MEGA, 65 * MEGA), _asked, _model(_words)),
+    Case(
+        "a model", "bytes of an event", (MEGA - 100, MEGA + 1), _asked, _model(lambda n: _event({"content": "x" * n}))
+    ),
+    Case("a model", "bytes of a whole response", (8 * MEGA, 16 * MEGA, 16 * MEGA + 1), _asked, _whole),
+    Case("a model", "tool calls", (128, 129, 4_000), _asked, _model(_calls)),
+    Case(
+        "a model", "brackets and commas of an event", _NESTED, _asked, _model(lambda n: _event({"ignored": _lists(n)}))
+    ),
+)

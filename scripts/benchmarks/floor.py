@@ -1,0 +1,52 @@
+"""The cost of the parts of a reload in one bare thread: what no implementation is faster than."""
+
+import hashlib
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import CodeType, ModuleType
+
+
+class Floor:
+    """Times the parts, in milliseconds, for the files of one directory."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._sources: list[tuple[str, bytes]] = []
+        self._codes: list[CodeType] = []
+        self._modules: list[ModuleType] = []
+
+    def first(self) -> float:
+        return self.scan() + _timed(self._hash) + _timed(self._compile) + _timed(self._run)
+
+    def again(self) -> float:
+        return self.scan() + _timed(self._run)
+
+    def scan(self) -> float:
+        return _timed(self._scan)
+
+    def _scan(self) -> None:
+        with os.scandir(self._directory) as entries:
+            sorted((entry.name, entry.stat().st_mtime_ns, entry.stat().st_size) for entry in entries)
+
+    def _hash(self) -> None:
+        self._sources = [(str(path), path.read_bytes()) for path in sorted(self._directory.glob("*.py"))]
+        for _, data in self._sources:
+            hashlib.sha256(data).digest()
+
+    def _compile(self) -> None:
+        self._codes = [compile(data, name, "exec", dont_inherit=True) for name, data in self._sources]
+
+    def _run(self) -> None:
+        self._modules.clear()
+        for code in self._codes:
+            module = ModuleType("module")
+            exec(code, vars(module))
+            self._modules.append(module)
+
+
+def _timed(part: Callable[[], None]) -> float:
+    started = time.perf_counter()
+    part()
+    return (time.perf_counter() - started) * 1000

@@ -1,0 +1,218 @@
+"""Programs written with the packages that people use as clients, each in an environment of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import character
+from tests.e2e.conftest import BlockingServer
+from tests.e2e.environments import node_modules, python_with
+
+ROOT = Path(__file__).parents[2]
+PROGRAMS = Path(__file__).parent / "programs"
+
+LIMIT = 300.0  # seconds for a step, of which the first includes the imports
+
+# The score is on the instance, so that it lasts only as long as the conversation does.
+ADA = """
+TOOLS = [{{"type": "function", "function": {{"name": "look", "parameters": {{"type": "object", "properties": {{}}}}}}}}]
+
+
+class PromptGenerator(PromptGenerator):
+    looks = 0
+
+    def handle_tool_call(self, name, arguments):
+        self.looks += 1
+        return f"{place} seen {{self.looks}} times"
+"""
+
+pytestmark = pytest.mark.slow
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A program: the packages it needs, its file, and what it does not have."""
+
+    name: str
+    packages: tuple[str, ...]
+    arguments: tuple[str, ...] = ()
+    lacks: tuple[str, ...] = ()
+
+    @property
+    def label(self) -> str:
+        return "-".join((self.name.removeprefix("with_"), *self.arguments))
+
+    def command(self, url: str) -> tuple[str, ...]:
+        if not self.packages:  # it runs with what the tests have
+            return (sys.executable, "-m", f"tests.e2e.programs.{self.name}", url, *self.arguments)
+        return (str(python_with(*self.packages)), "-m", f"tests.e2e.programs.{self.name}", url, *self.arguments)
+
+
+class NodeKind(Kind):
+    def command(self, url: str) -> tuple[str, ...]:
+        # Node looks for packages beside the file and above it.
+        modules = node_modules(*self.packages)
+        file = modules.parent / f"{self.name}.mjs"
+        file.write_text((PROGRAMS / file.name).read_text())
+        return ("node", str(file), url, *self.arguments)
+
+
+RESPONSES = ("responses",)
+REALTIME = ("realtime",)
+LIVEKIT = ("livekit-agents[openai]",)
+PIPECAT = ("pipecat-ai[openai]",)
+PYDANTIC_AI = ("pydantic-ai-slim[openai]",)
+AI_SDK = ("ai", "@ai-sdk/openai", "@ai-sdk/openai-compatible", "zod")
+KINDS = (
+    Kind("with_openai_agents", (), lacks=("structured",)),
+    Kind("with_openai_agents", (), RESPONSES, lacks=("structured",)),
+    Kind("with_litellm", ("litellm",), lacks=("structured",)),
+    Kind("with_litellm", ("litellm",), RESPONSES, lacks=("structured",)),
+    Kind("with_langchain", ("langchain-openai",), lacks=("models",)),
+    Kind("with_langchain", ("langchain-openai",), RESPONSES, lacks=("models",)),
+    Kind("with_pydantic_ai", PYDANTIC_AI),
+    Kind("with_pydantic_ai", PYDANTIC_AI, RESPONSES),
+    Kind("with_llm", ("llm",), lacks=("models", "structured")),
+    Kind("with_llm", ("llm",), RESPONSES, lacks=("models", "structured")),
+    NodeKind("with_ai_sdk", AI_SDK, lacks=("models",)),
+    NodeKind("with_ai_sdk", AI_SDK, RESPONSES, lacks=("models",)),
+    NodeKind("with_ai_sdk", AI_SDK, ("compatible",), lacks=("models",)),
+    Kind("with_livekit", LIVEKIT, lacks=("models", "structured")),
+    Kind("with_livekit", LIVEKIT, REALTIME, lacks=("models", "structured", "stream")),
+    Kind("with_pipecat", PIPECAT, lacks=("models", "structured")),
+    Kind("with_pipecat", PIPECAT, REALTIME, lacks=("models", "structured")),
+)
+
+
+class Program:
+    """A running program, which takes steps."""
+
+    def __init__(self, kind: Kind, url: str, home: Path) -> None:
+        self.kind = kind
+        self._errors = home / "errors"
+        # No key of this machine's user may reach a program.
+        kept = {name: value for name, value in os.environ.items() if not name.endswith("_API_KEY")}
+        with self._errors.open("w") as errors:
+            self._process = subprocess.Popen(
+                kind.command(url),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=errors,
+                cwd=ROOT,
+                text=True,
+                env=kept | {"HOME": str(home), "OPENAI_API_KEY": "unused"},
+            )
+
+    def run(self, step: str, **arguments: object) -> Any:
+        """Return what a step returned."""
+        found = self._line(step, arguments)
+        assert "result" in found, f"{found['error']}\n{self._errors.read_text()[-3000:]}"
+        return found["result"]
+
+    def error(self, step: str, **arguments: object) -> str:
+        """Return the error of a step that fails."""
+        return str(self._line(step, arguments)["error"])
+
+    def close(self) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def _line(self, step: str, arguments: dict[str, object]) -> Any:
+        if step in self.kind.lacks:
+            pytest.skip(f"{self.kind.name} has no {step}")
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"step": step, **arguments}) + "\n")
+        self._process.stdin.flush()
+        if not select.select([self._process.stdout], [], [], LIMIT)[0]:
+            pytest.fail(f"{step} is not done\n{self._errors.read_text()[-3000:]}")
+        line = self._process.stdout.readline()
+        assert line, self._errors.read_text()[-3000:]
+        return json.loads(line)
+
+
+@pytest.fixture(scope="module", params=KINDS, ids=lambda kind: kind.label)
+def running(
+    request: pytest.FixtureRequest, server: BlockingServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Program]:
+    """Each program once for all tests."""
+    program = Program(request.param, server.url, tmp_path_factory.mktemp("home"))
+    yield program
+    program.close()
+
+
+@pytest.fixture
+def program(running: Program, server: BlockingServer) -> Program:
+    """The program at the beginning of a conversation, with Ada in the garden."""
+    move(server, "a garden")
+    running.run("begin")
+    return running
+
+
+def move(server: BlockingServer, place: str, **fields: str) -> None:
+    """Reload Ada at a place."""
+    (server.directory / "ada.py").write_text(character("Ada") + ADA.format(place=place))
+    assert server.reload(**fields)[0] == 200
+
+
+def test_lists_the_characters(program: Program) -> None:
+    """The list of models is the list of characters."""
+    assert [name.removeprefix("openai/") for name in program.run("models")] == ["Ada", "Zoe"]
+
+
+def test_talks(program: Program) -> None:
+    """Two turns have different responses of the offline model, which knows what was said before."""
+    first = program.run("say", text="Hello!")
+    assert first
+    assert program.run("say", text="My name is Kim.") not in ("", first)
+
+
+def test_streams(program: Program) -> None:
+    """A streamed response comes in pieces, and the conversation goes on after it."""
+    assert len(program.run("stream", text="Hello!")) > 1
+    assert program.run("say", text="Who are you?")
+
+
+def test_tool_of_the_character(program: Program) -> None:
+    """The server runs the character's tool, and its score lasts as long as the conversation."""
+    # Two conversations that begin with the same words go on with no score of either.
+    program.run("say", text=f"Hello from {program.kind.label}!")
+    assert "a garden seen 1 times" in program.run("say", text="/look")
+    assert "a garden seen 2 times" in "".join(program.run("stream", text="/look"))
+    program.run("begin")
+    program.run("say", text=f"Hello again from {program.kind.label}!")
+    assert "a garden seen 1 times" in program.run("say", text="/look")
+
+
+def test_tool_of_the_client(program: Program) -> None:
+    """The program runs its own tool, and the character receives the result."""
+    assert "sunny in Rome" in program.run("say", text='/get_weather {"city": "Rome"}')
+
+
+def test_reload_in_the_middle(program: Program, server: BlockingServer) -> None:
+    """A conversation goes on with the new version of its character."""
+    program.run("say", text="Hello!")
+    assert "a garden" in program.run("say", text="/look")
+    # Pipecat ends with its connection; all others connect again by themselves, if they have one.
+    move(server, "a meadow", **({"sessions": "follow"} if program.kind.name == "with_pipecat" else {}))
+    assert "a meadow" in program.run("say", text="/look")
+
+
+def test_output_of_a_type(program: Program) -> None:
+    """A program that requires its own tool gets it called, although the character has one too."""
+    assert program.run("structured", text="/look") in ({"city": "Rome"}, {})
+
+
+def test_unknown_character(program: Program) -> None:
+    """The error says that there is no such character."""
+    assert "does not exist" in program.error("say", text="Hello!", model="Nobody")

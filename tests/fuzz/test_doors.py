@@ -1,0 +1,193 @@
+"""The decoders of all doors, with random requests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, get_args
+
+import pytest
+from hypothesis import strategies as st
+
+from charhost.errors import InvalidRequest
+from charhost.jsontext import TooManyValues, bound, encoded
+from charhost.reload.request import ReloadRequest, RollbackRequest
+from charhost.web.body import parsed
+from charhost.web.completions.request import ChatRequest
+from charhost.web.problems import Problem
+from charhost.web.protocol import client_events
+from charhost.web.protocol.frames import EventRefused
+from charhost.web.protocol.item_format import item_fields, item_from
+from charhost.web.protocol.session_config import SessionConfig, settings_of
+from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
+from charhost.web.protocol.unmute_session import UnmuteUpdate
+from charhost.web.realtime.client_dialect import dialect_by
+from charhost.web.realtime.client_secrets import ClientSecretRequest
+from charhost.web.responses.request import ResponsesRequest
+from charhost.web.talk import parsed_body
+from tests.fuzz.campaign import check_cost, run
+from tests.fuzz.inputs import texts
+
+TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {"a": {}}}}}
+FLAT = {"type": "function", "name": "look", "parameters": {"type": "object"}}
+IMAGE = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA", "detail": "low"}}
+CALL = {"id": "1", "type": "function", "function": {"name": "look", "arguments": "{}"}}
+MESSAGES = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": [{"type": "text", "text": "Hi"}, IMAGE]},
+    {"role": "assistant", "content": None, "tool_calls": [CALL], "reasoning_content": "Hm."},
+    {"role": "tool", "tool_call_id": "1", "content": "A door."},
+]
+ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}
+OUTPUT = {"type": "function_call_output", "call_id": "1", "output": "A door."}
+SESSION = {
+    "type": "realtime",
+    "model": "Ada",
+    "instructions": "Be brief.",
+    "tools": [FLAT],
+    "tool_choice": "auto",
+    "max_output_tokens": 5,
+    "audio": {"input": {"turn_detection": {"type": "server_vad"}}, "output": {"voice": "x", "speed": 1.0}},
+    "modalities": ["text"],
+    "turn_detection": None,
+    "input_audio_format": "pcm16",
+    "temperature": 0.8,
+}
+CHAT = {
+    "model": "Ada",
+    "messages": MESSAGES,
+    "tools": [TOOL],
+    "tool_choice": {"type": "function", "function": {"name": "look"}},
+    "n": 2,
+    "stop": ["a"],
+    "logit_bias": {"5": 1.0},
+    "stream_options": {"include_usage": True},
+    "metadata": {"a": "b"},
+    "temperature": 0.5,
+    "max_tokens": 5,
+    "response_format": {"type": "json_object"},
+}
+RESPONSES = {
+    "model": "Ada",
+    "input": [ITEM, {"type": "function_call", "call_id": "1", "name": "look", "arguments": "{}"}, OUTPUT],
+    "tools": [FLAT],
+    "text": {"format": {"type": "json_schema", "name": "a", "schema": {}}},
+    "reasoning": {"effort": "low"},
+    "metadata": {"a": "b"},
+}
+EVENTS = [
+    {"type": "session.update", "session": SESSION, "event_id": "e"},
+    {"type": "conversation.item.create", "item": ITEM, "previous_item_id": "root"},
+    {"type": "conversation.item.create", "item": OUTPUT},
+    {"type": "conversation.item.delete", "item_id": "1"},
+    {
+        "type": "response.create",
+        "response": {"input": [ITEM], "metadata": {"a": "b"}, "conversation": "none", **SESSION},
+    },
+    {"type": "input_audio_buffer.append", "audio": "T2dnUw=="},
+    {"type": "session.update", "session": {"voice": "x", "allow_recording": False}},
+]
+
+LOOP = asyncio.new_event_loop()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed() -> Iterator[None]:
+    """Close the loop at the end."""
+    yield
+    LOOP.close()
+
+
+@contextmanager
+def refusing() -> Iterator[None]:
+    """Take refusals for success; their texts must be short."""
+    length = 0
+    try:
+        yield
+    except (Problem, EventRefused, InvalidRequest, TooManyValues) as e:
+        length = len(str(e))
+    assert length < 10_000
+
+
+def chat(data: bytes) -> None:
+    """Read a request of chat completions."""
+    LOOP.run_until_complete(bound(data))
+    asked = parsed_body(data, ChatRequest)
+    encoded(list(asked.turn_options().tools))
+    list(asked.items())
+
+
+def responses(data: bytes) -> None:
+    """Read a request of the Responses API."""
+    LOOP.run_until_complete(bound(data))
+    asked = parsed_body(data, ResponsesRequest)
+    encoded(list(asked.turn_options().tools))
+    list(asked.items({}))
+
+
+def client_secret(data: bytes) -> None:
+    """Read a request for a client secret."""
+    LOOP.run_until_complete(bound(data))
+    asked = parsed_body(data, ClientSecretRequest)
+    encoded(SessionConfig().merged(read(SessionParams, asked.session or {}, "session")).stored())
+
+
+def event(data: bytes) -> None:
+    """Read an event of a WebSocket, in each dialect."""
+    text = data.decode("utf-8", "replace")
+    LOOP.run_until_complete(client_events.bound(text))
+    fields = client_events.decoded(text)
+    client_events.event_id_of(fields)
+    assert dialect_by(fields) in get_args(client_events.Dialect)
+    if fields["type"] == "session.update":
+        with refusing():
+            client_events.valid(UnmuteUpdate, fields)
+    match client_events.checked(fields):
+        case client_events.SessionUpdate(session=params):
+            config = SessionConfig().merged(read(SessionParams, params, "session"))
+            encoded(config.ga("sess", "Ada"))
+            settings_of("beta", config.stored())
+        case client_events.ItemCreate(item=item):
+            encoded(item_fields(item_from(item)))
+        case client_events.ResponseCreate(response=params):
+            wanted = read(ResponseParams, params or {}, "response")
+            SessionConfig().merged(wanted).turn_options([], recorded=False)
+
+
+def reload(data: bytes) -> None:
+    """Read a request for a reload, and for a rollback."""
+    for kind in (ReloadRequest, RollbackRequest):
+        with refusing():
+            parsed(data[: 64 << 10], kind)
+
+
+DOORS: dict[str, tuple[Callable[[bytes], None], list[Any]]] = {
+    "chat": (chat, [CHAT]),
+    "responses": (responses, [RESPONSES]),
+    "client secret": (client_secret, [{"expires_after": {"anchor": "created_at", "seconds": 60}, "session": SESSION}]),
+    "event": (event, EVENTS),
+    "reload": (reload, [{"directory": "default", "scope": "changed", "dry_run": True}, {"generation": 3}]),
+}
+
+
+def check(data: bytes) -> None:
+    """Read the rest of an input at the door that its first byte names."""
+    decode, _ = list(DOORS.values())[data[0] % len(DOORS)]
+    with refusing():
+        decode(data[1:])
+
+
+@pytest.mark.slow
+def test_random_requests() -> None:
+    """Each is read or refused, without a long gap, and nothing is left of it."""
+    inputs = [texts(templates).map(bytes([number]).__add__) for number, (_, templates) in enumerate(DOORS.values())]
+    run(st.one_of(inputs), check)
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_good_requests(door: str) -> None:
+    """The requests that the random ones are near to are read."""
+    decode, templates = DOORS[door]
+    for template in templates:
+        check_cost(decode, encoded(template))
