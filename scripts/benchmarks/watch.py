@@ -16,6 +16,7 @@ import aiohttp
 
 from scripts.benchmarks.measure import character_source, generate, print_table, spread
 from scripts.benchmarks.processes import free_port, python
+from scripts.benchmarks.watched_sets import measure_sets
 
 _EDITED = 3
 # The commands, to which the directory and the port are appended.
@@ -27,10 +28,14 @@ _SERVERS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--counts", default="10,1000", help="numbers of characters (default: 10,1000)")
+    parser.add_argument("--sets", type=int, help="compare so many watched sets of 50 characters with a single one")
     parser.add_argument("--bursts", type=int, default=8, help="bursts of ten saves, 7 ms apart (default: 8)")
 
 
 async def measure(arguments: argparse.Namespace) -> None:
+    if arguments.sets is not None:
+        await measure_sets(arguments.sets, arguments.runs)
+        return
     rows = []
     for count in map(int, arguments.counts.split(",")):
         for name, command in _SERVERS.items():

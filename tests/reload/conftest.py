@@ -14,6 +14,9 @@ from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from tests.reload.helpers import Write
 from tests.reload.reloader import Reloader, using
+from tests.reload.sets import pytest_generate_tests, set_name
+
+__all__ = ["pytest_generate_tests", "set_name"]
 
 
 @pytest.fixture

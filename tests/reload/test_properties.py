@@ -1,7 +1,8 @@
 """Random sequences of edits, reloads and sessions are compared with a model of the current set.
 
-The machine writes two directories, reloads with any fields, and opens and closes sessions on a real application
-with real sockets. `Model` says what must come of a reload; the comments name the promises that a check keeps.
+The machine writes two directories, changes another set, reloads with any fields, and opens and closes sessions on a
+real application with real sockets. `Model` says what must come of a reload; the comments name the promises that a check
+keeps.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from charhost.web.keys import SETS
 from tests.conftest import Client, character
 from tests.reload.model import BROKEN, DIRECTORIES, HELPER, NAMES, Entry, Expected, Model
 from tests.reload.open_session import Talk
+from tests.reload.other_set import ACTIONS, NAME, OtherSet
 
 T = TypeVar("T")
 
@@ -114,9 +116,10 @@ class Reloads(RuleBasedStateMachine):
         self.write("here", "ada.py", "plain one")
         first = {"directory": "here", "on_error": "exclude", "scope": "all", "dry_run": False}
         self.model.take("here", self.model.expect(first))
-        app = create_app(Settings(directory=self.root / "here"))
+        self.other = OtherSet(self.root / "games")
+        app = create_app(Settings(directory=self.root / "here", set=f"{NAME}={self.root / 'games'}"))
         self.manager = app[SETS].default.manager
-        self.client = self.run(serve(app))
+        self.client = self.other.client = self.run(serve(app))
 
     def teardown(self) -> None:
         if hasattr(self, "client"):
@@ -261,6 +264,19 @@ class Reloads(RuleBasedStateMachine):
         touched = [talk for talk in self.talks if self.is_affected(talk, policy, after)]
         affected = len(touched) if expected.outcome in ("applied", "valid") else 0
         assert report["sessions"] == {"policy": policy, "total": len(self.talks), "affected": affected}
+
+    @rule(action=st.sampled_from(ACTIONS), text=st.sampled_from(["one", "two"]))
+    def change_the_other_set(self, action: str, text: str) -> None:
+        """Edit, reload, roll back, add or remove another set: this one keeps its very characters."""
+        before = self.manager.current
+        self.run(self.other.act(action, text))
+        assert self.manager.current is before
+
+    @invariant()
+    def other_set_is_undisturbed(self) -> None:
+        """Check that nothing that was done to this set is seen in the other."""
+        if hasattr(self, "client"):
+            self.run(self.other.is_undisturbed())
 
     # What clients do
 

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from charhost.watch import watcher
+from tests.reload.sets import pytest_generate_tests, set_name
 from tests.watch.helpers import Watched, using, watching
+
+__all__ = ["pytest_generate_tests", "set_name"]
 
 
 @pytest.fixture

@@ -18,6 +18,9 @@ from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS, SETS
 from tests.conftest import Client, character
 from tests.reload.helpers import Gate, Write
+from tests.web.named_set import client
+
+__all__ = ["client"]
 
 RELOAD = "/v1/characters/reload"
 RELOADS = "/v1/characters/reloads"
