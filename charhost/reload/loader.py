@@ -130,8 +130,8 @@ class Loader:
     async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
         """Read the files of *directory* that changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
         known, after = self._snapshots.get(directory), self.latest.taken if self.latest else 0
-        options = {"trust_stats": trust_stats, "roots": self._roots, "after": after}
-        job = partial(take_snapshot, directory, self._limits, known, **options)
+        read = partial(take_snapshot, directory, self._limits, known, roots=self._roots)
+        job = partial(read, trust_stats=trust_stats, after=after)
         with collector_paused():
             snapshot = await self._pool.run(job, self._settings.load_deadline, str(directory), interrupt=False)
         # With its code: a directory that served before is neither read nor compiled again.

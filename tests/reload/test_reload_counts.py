@@ -56,7 +56,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Calls:
     """The files that a snapshot opens, an hour after they were written."""
     calls = Calls()
     monkeypatch.setattr(snapshot, "time", SimpleNamespace(time_ns=lambda: time.time_ns() + HOUR))
-    monkeypatch.setattr(snapshot.os, "open", calls.of(os.open, 0))
+    monkeypatch.setattr(os, "open", calls.of(os.open, 0))
     return calls
 
 

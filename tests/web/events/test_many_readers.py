@@ -60,6 +60,7 @@ async def test_readers_that_do_not_read_are_dropped_and_delay_no_other(
     monkeypatch.setattr(feed, "MOST_WAITING_BYTES", MOST_WAITING)
     app = create_app(settings)
     port = (await aiohttp_client(TestServer(app, socket_factory=small_socket))).port
+    assert port is not None
     async with asyncio.timeout(LIMIT), AsyncExitStack() as stack:
         streams = [await stack.enter_async_context(reader(port)) for _ in range(READERS)]
         for _ in range(SILENT):
