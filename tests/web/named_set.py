@@ -29,7 +29,9 @@ async def client(
     """A client of the directory, which adds `?set=` where that is the directory of a named set."""
     if request.param == DEFAULT_SET:
         return await aiohttp_client(create_app(settings))
-    other = tmp_path / "other"
+    if request.node.get_closest_marker("of_default_set") is not None:
+        pytest.skip("this is of the default set only")
+    other = tmp_path / "of-default"
     other.mkdir()
     (other / "eve.py").write_text(character("Eve"))
     named = {"directory": other, "set": (f"{NAMED}={settings.directory}",)}

@@ -59,7 +59,7 @@ async def test_what_was_applied_is_what_is_read(client: Client, write: Write) ->
         assert [found["name"] for found in catalog["characters"]] == [f"Ada {turn}"]
         assert (catalog["generation"], catalog["revision"]) == (report["generation"], report["revision"])
         async with client.ws_connect("/v1/realtime?dialect=ga") as ws:
-            assert (await ws.receive_json())["session"]["model"] == f"Ada {turn}"
+            assert (await ws.receive_json())["session"]["model"].removeprefix("gaming/") == f"Ada {turn}"
 
 
 async def test_default_is_the_directory_of_the_start(client: Client, directory: Path, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ async def test_a_body_has_its_limit(client: Client, size: int, status: int) -> N
 
 async def test_a_body_that_does_not_come_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that is not complete at its deadline is refused."""
-    monkeypatch.setattr("charhost.web.reload.BODY_DEADLINE", 0.1)
+    monkeypatch.setattr("charhost.web.body.BODY_DEADLINE", 0.1)
     done = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:
@@ -386,6 +386,7 @@ async def test_status_has_the_first_load(client: Client) -> None:
         "in_progress",
         "watcher",
         "generations",
+        "state_file",
         "left_out",
         "left_running",
     ]
@@ -438,6 +439,7 @@ async def test_status_counts_the_sessions_of_each_generation(client: Client) -> 
 # GET /v1/health
 
 
+@pytest.mark.of_default_set
 async def test_health_is_well_while_a_character_is_loaded(client: Client) -> None:
     """Health has the fields that Unmute's frontend reads, and that no model is connected."""
     assert await get(client, "/v1/health") == {
@@ -478,6 +480,7 @@ async def test_a_failed_reload_never_makes_health_fail(client: Client, write: Wr
 # GET /metrics
 
 
+@pytest.mark.of_default_set
 async def test_metrics_are_in_the_format_of_prometheus(client: Client) -> None:
     """A scraper finds the counters of the first load."""
     answer = await client.get("/metrics")
