@@ -17,8 +17,8 @@ from pydantic_core import to_json
 from scripts.benchmarks.processes import free_port, python
 
 ROOT = Path(__file__).parent.parent
-_PICTURES = ROOT / "docs" / "pictures"
-_WIDE = {"width": 1100, "height": 700}
+_PICTURES = ROOT / "docs"
+_WIDE = {"width": 1000, "height": 620}
 _PHONE = {"width": 390, "height": 780}
 _ANSWERS = {
     "How do I make a pendulum slower?": (
@@ -54,17 +54,17 @@ async def _pictures(browser: Any, address: str, directory: Path) -> None:
     _edit(directory)
     await page.get_by_text("is new: generation").wait_for()
     await _ask_beside(page)
-    await page.screenshot(path=_PICTURES / "talk.png")
+    await page.screenshot(path=_PICTURES / "studio-talk.png")
     _break(directory)
     await page.get_by_role("link", name="Characters").click()
     await page.locator(".source").wait_for()
     await page.mouse.move(0, 0)
-    await page.screenshot(path=_PICTURES / "characters.png")
+    await page.screenshot(path=_PICTURES / "studio-characters.png")
     _mend(directory)
     await page.locator(".source").wait_for(state="detached")
     await page.get_by_role("link", name="Reloads").click()
     await page.locator(".notice").wait_for(state="hidden")
-    await page.screenshot(path=_PICTURES / "reloads.png")
+    await page.screenshot(path=_PICTURES / "studio-reloads.png")
 
 
 async def _tour(browser: Any, address: str, directory: Path, folder: Path) -> None:

@@ -43,8 +43,7 @@ _SWITCH_INTERVAL = 0.001
 class WorkerPool:
     """The threads that run plugin code, as long as the application lives; past a deadline they are interrupted.
 
-    The owner of a job is the code that it runs, such as one version of a character: code that blocks has a few of the
-    threads, and the rest goes on.
+    The owner of a job is the code that it runs, such as one version of a character; each has a few of the threads.
     """
 
     def __init__(self) -> None:
@@ -227,7 +226,7 @@ class _Worker(threading.Thread):
         self.owner = ""
         self._pool = pool
         self._batch = batch
-        self._deadline = deadline
+        self.deadline = deadline
         self._interrupt = interrupt
         self._guard = threading.Lock()
         self._job: int | None = None
@@ -244,9 +243,6 @@ class _Worker(threading.Thread):
 
     def busy_for(self) -> float:
         return time.monotonic() - self._since
-
-    def is_late(self) -> bool:
-        return self.busy_for() > self._deadline and self.is_alive()
 
     def places(self) -> tuple[tuple[str, int], ...]:
         """Return the file name and line of each frame the thread is in, innermost first."""
@@ -299,4 +295,4 @@ class _Worker(threading.Thread):
 
 def _late(workers: Iterable[_Worker]) -> list[_Worker]:
     # A job whose caller has gone may go on until its deadline.
-    return [worker for worker in workers if worker.is_late()]
+    return [worker for worker in workers if worker.busy_for() > worker.deadline and worker.is_alive()]

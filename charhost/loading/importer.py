@@ -194,7 +194,7 @@ class _FileLoader(SourceFileLoader):
         return _Module(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        linecache.cache[self._file.location] = self._file.lines  # type: ignore[assignment]
+        linecache.cache[self._file.location] = self._file.lines
         namespace = vars(module)
         namespace["__file__"] = self._file.location
         namespace["__builtins__"] = self._sources.builtins

@@ -92,7 +92,7 @@ class SourceFile:
         return _decoded(self.data)
 
     @cached_property
-    def lines(self) -> tuple[int, None, Sequence[str], str]:
+    def lines(self) -> tuple[int, None, Any, str]:
         """An entry of `linecache` for the life of this object; it has no time, so it is not compared with the disk."""
         entry = (len(self.data), None, _Lines(self.data), self.location)
         weakref.finalize(self, _drop_lines, self.location, entry).atexit = False

@@ -129,8 +129,10 @@ class Loader:
 
     async def snapshot(self, directory: Path, *, trust_stats: bool = True) -> Snapshot:
         """Read the files of *directory* that changed since the last time; raises `DirectoryError`, `LoadTimeout`."""
+        known, after = self._snapshots.get(directory), self.latest.taken if self.latest else 0
+        read = partial(take_snapshot, directory, self._limits, known, roots=self._roots)
+        job = partial(read, trust_stats=trust_stats, after=after)
         with collector_paused():
-            job = partial(self._read, directory, trust_stats)
             snapshot = await self._pool.run(job, self._settings.load_deadline, str(directory), interrupt=False)
         # With its code: a directory that served before is neither read nor compiled again.
         self._snapshots[directory] = snapshot
@@ -190,10 +192,6 @@ class Loader:
         latest, space = next(iter(spaces.items()))
         characters, errors = _select(results, latest, EMPTY)
         return Build(CharacterSet(stored.directory, generation, characters), errors, space)
-
-    def _read(self, directory: Path, trust_stats: bool) -> Snapshot:
-        known, after = self._snapshots.get(directory), self.latest.taken if self.latest else 0
-        return take_snapshot(directory, self._limits, known, trust_stats=trust_stats, roots=self._roots, after=after)
 
     async def _fingerprints(self, snapshot: Snapshot) -> dict[str, str]:
         return await self._pool.run(partial(fingerprints, snapshot), self._settings.load_deadline)

@@ -51,7 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    bounds = [await _bound(case, arguments.runs) for case in CASES if arguments.only in case.door]
+    bounds = []
+    for case in (case for case in CASES if arguments.only in case.door):
+        bounds.append(await _bound(case, arguments.runs))
+        print("; ".join(bounds[-1].cells), file=sys.stderr, flush=True)  # the whole takes minutes
     if arguments.json:
         print(json.dumps([asdict(bound) for bound in bounds], indent=1))
     else:

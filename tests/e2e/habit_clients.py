@@ -106,7 +106,7 @@ class Chat(Talk):
         return self._reply(messages)
 
     def _messages(self, text: str) -> list[Any]:
-        if not text.startswith("data: "):
+        if text.startswith("{"):  # a stream may begin with a comment
             found = json.loads(text)
             return [found if "error" in found else found["choices"][0]["message"]]
         chunks = [json.loads(event[6:]) for event in text.split("\n\n") if event.startswith("data: {")]

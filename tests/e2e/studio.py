@@ -80,7 +80,7 @@ async def browser(**options: Any) -> AsyncIterator[Any]:
         context = await chromium.new_context(**options)
         context.set_default_timeout(MILLISECONDS)
         page = await context.new_page()
-        messages: list[str] = []
+        messages = page.messages = []
         page.on("console", lambda message: messages.append(message.text))
         page.on("pageerror", lambda error: messages.append(str(error)))
         yield page

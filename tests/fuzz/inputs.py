@@ -40,7 +40,7 @@ def changed(draw: st.DrawFn, templates: Sequence[Any]) -> Any:
             case 1 if isinstance(container, dict):
                 del container[key]
             case 2:
-                container[key] = [container[key]] * draw(st.integers(0, 300))
+                container[key] = [container[key]] * draw(st.integers(0, 40))
             case _:
                 for _ in range(draw(st.integers(1, 250))):
                     container[key] = {draw(st.sampled_from(_WORDS)): container[key]}

@@ -49,6 +49,10 @@ ERRORS = [
 ]
 
 
+# Of an error no more is read.
+MOST_ERROR = 1 << 20
+
+
 def response(data: bytes) -> None:
     """Read a whole response, which begins with the size of its pieces, and send what it became to the model again."""
     parser, builder = ChunkParser(), ResponseBuilder(History(), lambda name: name == "own", "there")
@@ -79,7 +83,9 @@ def _deltas(parser: ChunkParser, data: bytes) -> Iterator[Delta]:
 
 def refusal(data: bytes) -> None:
     """Read the body of an error, and look for habits in it."""
-    error = of_response(400 + data[0] % 128, {"Retry-After": data[:20].decode("latin-1")}, data[1:], ENDPOINT, "m")
+    error = of_response(
+        400 + data[0] % 128, {"Retry-After": data[:20].decode("latin-1")}, data[1:MOST_ERROR], ENDPOINT, "m"
+    )
     assert len(str(error)) < 1_000
     assert "0123456789abcdef" not in str(error)
     recognised(getattr(error, "complaint", ""), {"model": "m", "messages": [], "stop": ["a"], "max_tokens": 5})

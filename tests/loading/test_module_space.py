@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 
@@ -145,3 +147,33 @@ def test_module_is_executed_once_in_each_build(directory: Path, write: Write) ->
     first, second = ModuleSpace(snapshot), ModuleSpace(snapshot)
     assert first.load("ada.py") is first.load("ada.py")
     assert first.load("ada.py").THING is not second.load("ada.py").THING
+
+
+def test_module_that_no_file_imports_is_an_attribute_of_its_package(directory: Path, write: Write) -> None:
+    """A module that was executed without the import system is found by a computed import, as any other."""
+    write("ada.py", "THING = object()")
+    write("bob.py", "import importlib\nADA = importlib.import_module('characters.ada')")
+    space = space_of(directory)
+    ada = space.load("ada.py")
+    assert space.load("bob.py").ADA.THING is ada.THING
+    assert sys.modules[f"characters.b{space.build}"].ada is ada
+
+
+def test_import_of_a_file_that_is_running_waits_for_its_end(
+    directory: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that imports another, which runs on another thread, never sees half of it."""
+    begun, go = threading.Event(), threading.Event()
+    monkeypatch.setattr(sys, "begun", begun, raising=False)
+    monkeypatch.setattr(sys, "go", go, raising=False)
+    write("ada.py", "import sys\nsys.begun.set()\nassert sys.go.wait(60)\nNAME = 'Ada'")
+    write("bob.py", "from .ada import NAME")
+    space = space_of(directory)
+    with ThreadPoolExecutor(2) as threads:
+        threads.submit(space.load, "ada.py")
+        assert begun.wait(60)
+        bob = threads.submit(space.load, "bob.py")
+        with pytest.raises(TimeoutError):
+            bob.result(0.1)
+        go.set()
+        assert bob.result(60).NAME == "Ada"

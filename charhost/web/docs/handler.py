@@ -42,14 +42,16 @@ async def manual_index(request: web.Request) -> web.StreamResponse:
 @Operation(
     "A page of the manual",
     "About",
-    parameters=(Parameter("page", "path", "The name of a page, or `style.css` or `page.js`, which pages need."),),
-    responses={200: Response("The page or file.", dict.fromkeys(("text/html", *_ASSETS.values()), str))},
+    parameters=(Parameter("page", "path", "The name of a page, or of a style, script or picture that pages need."),),
+    responses={200: Response("The page or file.", dict.fromkeys(("text/html", *_ASSETS.values(), "image/png"), str))},
     errors={404: "There is no such page."},
 )
 async def manual_page(request: web.Request) -> web.StreamResponse:
     name = request.match_info["page"]
     if name in _ASSETS:
         return _text(resources.files("charhost.web.docs").joinpath(name).read_text(encoding="utf-8"), _ASSETS[name])
+    if (picture := request.app[MANUAL].picture(name)) is not None:
+        return web.Response(body=picture, content_type="image/png", headers=_HEADERS)
     return await _manual_page(request, name)
 
 

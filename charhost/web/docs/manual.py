@@ -34,6 +34,7 @@ class Manual:
         self._addresses = {f"docs/{name}.md": name for name in pages}
         self._addresses |= {"docs/README.md": _HOME, "README.md": _HOME, "characters/README.md": _FORMAT}
         self._paths = {INDEX if name == "README" else name: path for name, path in pages.items()}
+        self._pictures = {path.name: path for path in folder.glob("*.png")}
         self._paths[_FORMAT] = default_directory() / "README.md"
         self._rendered: dict[str, str] = {}
 
@@ -45,6 +46,11 @@ class Manual:
         if name not in self._rendered:
             self._rendered[name] = self._render(name, path.read_text(encoding="utf-8"))
         return self._rendered[name]
+
+    def picture(self, name: str) -> bytes | None:
+        """Return a picture that pages show, or None if there is none of that name."""
+        path = self._pictures.get(name)
+        return path.read_bytes() if path is not None else None
 
     def _render(self, name: str, text: str) -> str:
         folder = "characters" if name == _FORMAT else "docs"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import sys
 import tempfile
 from pathlib import Path
@@ -41,7 +42,7 @@ class Program:
         return await self._prompt(text, model, "--no-stream")
 
     async def stream(self, text: str) -> list[str]:
-        return (await self._prompt(text, "Ada")).splitlines(keepends=True)
+        return re.findall(r"\S+\s*", await self._prompt(text, "Ada"))
 
     async def _prompt(self, text: str, model: str, *options: str) -> str:
         more = [*options, "--continue"] if self.goes_on else [*options]

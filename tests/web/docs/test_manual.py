@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -54,6 +55,16 @@ async def test_its_links_lead_somewhere(client: Client, manual: Manual, name: st
         assert response.status == 200, url
         if target.fragment:
             assert target.fragment in Elements(await response.text()).values("id"), url
+
+
+async def test_pictures_of_pages_are_served(client: Client) -> None:
+    """Each picture of the page of the studio is a PNG at the address that the page names."""
+    page = await (await client.get("/docs/studio")).text()
+    names = re.findall(r'<img src="([^"]+)"', page)
+    assert len(names) == 3
+    for name in names:
+        response = await client.get(f"/docs/{name}")
+        assert (response.content_type, (await response.read())[:4]) == ("image/png", b"\x89PNG")
 
 
 def test_the_first_page_leads_to_every_other(manual: Manual) -> None:

@@ -226,3 +226,23 @@ async def test_commands_of_a_client_that_left_are_dropped() -> None:
         talk.drop_work()
     await turns()
     assert (talk.work.commands, talk.outbox._frames.qsize()) == (0, 0)
+
+
+# Many at once
+
+
+async def test_a_held_session_is_let_go_of_when_it_is_released() -> None:
+    """Nothing is read from a session while it is held, and it is not let go of before it is released."""
+    talk = session(line := Line())
+    talk.closing.hold()
+    letting_go = asyncio.create_task(talk.closing.released())
+    await turns()
+    assert (letting_go.done(), line.is_read) == (False, False)
+    talk.closing.release()
+    await asyncio.wait_for(letting_go, 60)
+    assert line.is_read
+
+
+async def test_a_session_that_is_not_held_is_let_go_of_at_once() -> None:
+    """A session that is closed by itself waits for no other."""
+    await asyncio.wait_for(session(Line()).closing.released(), 60)

@@ -185,6 +185,21 @@ async def test_many_sessions_are_closed_in_batches(sessions: Sessions) -> None:
         await settled(lambda: all(talk.closing.reason for talk in talks))
 
 
+async def test_all_sessions_are_sent_their_message_before_one_is_let_go_of(sessions: Sessions) -> None:
+    """Of more sessions than are closed in one batch the first is held until the last was sent its message."""
+    lines = [Line() for _ in range(120)]
+    talks = [session(line) for line in lines]
+    with registered(sessions, *talks):
+        sessions.follow(swap())
+        async with asyncio.timeout(60):
+            while talks[-1].closing.reason is None:
+                assert not lines[0].is_read or talks[0].closing.reason is None
+                await asyncio.sleep(0)
+            assert not any(line.is_read for line in lines)
+            while not all(line.is_read for line in lines):
+                await asyncio.sleep(0)
+
+
 @pytest.fixture
 def spread(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
     """Over how many clients a return was spread, and how many of them a second."""

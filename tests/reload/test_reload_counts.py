@@ -1,0 +1,140 @@
+"""What a reload does, in counts that do not depend on the machine: files opened, compiled and collected."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+import gc
+import os
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from charhost.loading import snapshot, source_file
+from charhost.reload.garbage import Garbage
+from charhost.reload.request import ReloadRequest
+from charhost.settings import Settings
+from tests.conftest import character
+from tests.reload.helpers import Write
+from tests.reload.reloader import Reloader
+
+HOUR = 3600 * 1_000_000_000
+
+
+class Calls(list[str]):
+    """The paths that a function of the system was called with."""
+
+    def of(self, function: Callable[..., Any], position: int) -> Callable[..., Any]:
+        def called(*arguments: Any, **options: Any) -> Any:
+            self.append(os.path.basename(arguments[position]))
+            return function(*arguments, **options)
+
+        return called
+
+    def taken(self) -> list[str]:
+        """Return the paths since the last time."""
+        found = list(self)
+        self.clear()
+        return found
+
+
+@pytest.fixture
+def compiled(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """The files that are compiled."""
+    calls = Calls()
+    monkeypatch.setattr(source_file, "compile", calls.of(builtins.compile, 1), raising=False)
+    return calls
+
+
+@pytest.fixture
+def opened(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """The files that a snapshot opens, an hour after they were written."""
+    calls = Calls()
+    monkeypatch.setattr(snapshot, "time", SimpleNamespace(time_ns=lambda: time.time_ns() + HOUR))
+    monkeypatch.setattr(os, "open", calls.of(os.open, 0))
+    return calls
+
+
+@pytest.fixture
+def reloader(settings: Settings, write: Write) -> Reloader:
+    """A manager of a directory with Ada, Bob and Cyd."""
+    for name in ("Ada", "Bob", "Cyd"):
+        write(f"{name.lower()}.py", character(name))
+    return Reloader(settings)
+
+
+async def test_a_file_is_compiled_once(reloader: Reloader, compiled: Calls) -> None:
+    """A file that did not change is executed again, and not compiled again."""
+    await reloader.manager.reload_characters()
+    assert sorted(compiled.taken()) == ["ada.py", "bob.py", "cyd.py"]
+    await reloader.manager.reload_characters()
+    assert compiled == []
+
+
+async def test_only_an_edited_file_is_opened_and_compiled(
+    reloader: Reloader, compiled: Calls, opened: Calls, write: Write
+) -> None:
+    """Of three files with old stats the one that was edited is opened and compiled."""
+    await reloader.changed()
+    assert sorted(opened.taken()) == sorted(compiled.taken()) == ["ada.py", "bob.py", "cyd.py"]
+    write("bob.py", character("Bob", "Edited."))
+    await reloader.changed()
+    assert (opened.taken(), compiled.taken()) == (["bob.py"], ["bob.py"])
+    await reloader.changed()
+    assert (opened, compiled) == ([], [])
+
+
+async def test_a_directory_that_served_before_is_not_compiled_again(
+    reloader: Reloader, compiled: Calls, opened: Calls, tmp_path: Path
+) -> None:
+    """Back from another directory no file is opened or compiled."""
+    (other := tmp_path / "elsewhere").mkdir()
+    (other / "dan.py").write_text(character("Dan"))
+    await reloader.manager.reload_characters()
+    await reloader.manager.reload_characters(ReloadRequest(directory=str(other)))
+    compiled.taken(), opened.taken()
+    report = await reloader.manager.reload_characters(ReloadRequest(directory="default"))
+    assert report.changes.added == ("Ada", "Bob", "Cyd")
+    assert (opened, compiled) == ([], [])
+
+
+async def test_the_code_of_few_directories_is_kept(reloader: Reloader, tmp_path: Path) -> None:
+    """Of five directories the snapshots of the last four are kept."""
+    await reloader.manager.reload_characters()
+    for number in range(4):
+        (other := tmp_path / f"elsewhere{number}").mkdir()
+        (other / "dan.py").write_text(character("Dan"))
+        await reloader.manager.reload_characters(ReloadRequest(directory=str(other)))
+    assert len(reloader.manager._loader._snapshots) == 4
+
+
+async def test_a_large_set_is_freed_in_three_parts() -> None:
+    """The modules of a retired set are collected in three collections, with turns of the event loop in between."""
+    modules = [_cycle() for _ in range(600)]
+    gone, left = [weakref.ref(module) for module in modules], list[int]()
+    Garbage().collector(600)(modules)
+    del modules
+
+    def count(phase: str, info: dict[str, int]) -> None:
+        if phase == "stop" and info["generation"] == 2 and info["collected"] >= 200:
+            left.append(sum(reference() is not None for reference in gone))
+
+    gc.callbacks.append(count)
+    try:
+        async with asyncio.timeout(60):
+            while any(reference() for reference in gone):
+                await asyncio.sleep(0.01)
+    finally:
+        gc.callbacks.remove(count)
+    assert left == [400, 200, 0]
+
+
+def _cycle() -> ModuleType:
+    module = ModuleType("module")
+    vars(module)["itself"] = module
+    return module
