@@ -43,19 +43,16 @@ from charhost.report import (
 from charhost.settings import Settings
 
 log = logging.getLogger("charhost.reload")
-
 _DEFAULTS = ReloadRequest()
 
 
 class CharacterManager:
     """Owns the current characters of one set, which only it assigns; *name* is that of the set.
 
-    `start_directory` is the one that "default" means; with *trusts_start* it need not lie below an allowed root.
-
-    Everything in a reload that can fail happens before the set is replaced, so there is nothing to undo.
-    `applied` is the disk as it was when the current set was last equal to it, or was restored; None if a restore could
-    not read it. `is_restored` is true of a set that comes from stored bytes. `last_reload` is the report of the last
-    reload that was not a dry run, `last_error` the same if it named an error.
+    All that can fail in a reload happens before the set is replaced. "default" means `start_directory`, which need not
+    be below an allowed root with *trusts_start*.
+    `applied` is the disk as it was when the current set was last equal to it, or was restored; None if it could not be
+    read. `is_restored`: from stored bytes. `last_reload` and, with an error, `last_error` are the last real reload's.
     """
 
     def __init__(
@@ -132,7 +129,6 @@ class CharacterManager:
         self._listeners.remove(listener)
 
     async def recover(self) -> None:
-        """Look up the last set of the run before, so that generations are numbered from there on."""
         await self._generations.recover()
 
     async def start(self) -> ReloadReport:
@@ -183,10 +179,7 @@ class CharacterManager:
         self._current, self._published = CharacterSet(self._current.directory), None
 
     async def close(self, deadline: float, refusal: Callable[[], ReloadRefused] = stopping) -> None:
-        """Start no further reload, and wait for the running one for at most *deadline* seconds.
-
-        The others raise *refusal*.
-        """
+        """Have reloads that wait raise *refusal*, and the running one too after *deadline* seconds."""
         await self._queue.close(deadline, refusal)
         await self._loader.close()
 

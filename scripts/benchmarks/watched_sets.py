@@ -1,4 +1,4 @@
-"""Watched sets side by side: from a save to the new text, beside other sets and alone, and what each set costs."""
+"""Watched sets side by side: the time from a save to the new text, beside others and alone, and the cost of each."""
 
 import asyncio
 import os
@@ -23,7 +23,7 @@ _KIB_PER_MIB = 1024
 
 @dataclass(frozen=True)
 class _Cost:
-    """What a server process holds."""
+    """The resources of a server process."""
 
     mib: float
     threads: int
