@@ -62,7 +62,7 @@ class CharacterSets:
         return iter(self._sets.values())
 
     def view(self, names: frozenset[str] | None = None) -> SetsView:
-        """Return what a caller sees that may use the sets of these *names*; None: all."""
+        """Return the view of a caller that may use the sets of these *names*; None: all."""
         return SetsView(self._sets, names)
 
     def listen(self, listener: Listener, begun: BeginListener = lambda attempt, name: None) -> None:

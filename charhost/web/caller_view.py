@@ -1,4 +1,4 @@
-"""What a caller sees of the character sets."""
+"""The view that a caller has of the character sets."""
 
 from aiohttp import web
 
