@@ -105,7 +105,7 @@ def _create(statements: Statements) -> None:
     if not tables:
         for statement in (*SCHEMA, f"PRAGMA application_id = {MAGIC}"):
             statements.run(statement)
-    elif statements.rows("PRAGMA user_version")[0][0] < VERSION:
+    elif 0 < statements.rows("PRAGMA user_version")[0][0] < VERSION:  # 0: a process that made the file was killed
         for statement in UPGRADE:
             statements.run(statement)
     statements.run(f"PRAGMA user_version = {VERSION}")

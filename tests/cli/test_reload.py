@@ -28,8 +28,10 @@ async def test_without_options_the_request_has_defaults(server: RecordingServer)
 async def test_every_field_of_the_request_has_an_option(server: RecordingServer) -> None:
     """Every field of the HTTP request has an option."""
     options = ["--scope", "changed", "--sessions", "follow", "--drain", "2.5", "--on-error", "keep", "--dry-run"]
-    body = await body_of(server, "reload", "/srv/x", *options, "--check-isolated", "--reason", "new words")
+    more = ["--set", "gaming", "--check-isolated", "--reason", "new words"]
+    body = await body_of(server, "reload", "/srv/x", *options, *more)
     assert body == {
+        "set": "gaming",
         "directory": "/srv/x",
         "scope": "changed",
         "sessions": "follow",

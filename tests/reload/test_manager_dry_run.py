@@ -12,6 +12,7 @@ from tests.conftest import character
 from tests.reload.helpers import RecordingSessions, Write, loaded_manager, sample, state
 
 
+@pytest.mark.of_default_set
 async def test_a_dry_run_changes_nothing(manager: CharacterManager, write: Write) -> None:
     """A dry run leaves the set, the metrics and the last reload unchanged (promise 33)."""
     before, last = state(manager), manager.last_reload

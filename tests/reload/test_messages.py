@@ -44,6 +44,7 @@ async def test_the_message_of_a_refusal_has_the_cause(manager: CharacterManager,
     assert await refusal() == nothing
 
 
+@pytest.mark.of_default_set
 async def test_a_success_writes_one_line(manager: CharacterManager, caplog: pytest.LogCaptureFixture) -> None:
     """A reload is one INFO line in the log, with the word character in it."""
     caplog.set_level(logging.INFO, "charhost")
@@ -67,6 +68,7 @@ async def test_a_failed_file_writes_one_warning(
     assert {record.levelname for record in caplog.records} == {"WARNING"}
 
 
+@pytest.mark.of_default_set
 async def test_a_refusal_writes_an_error(manager: CharacterManager, caplog: pytest.LogCaptureFixture) -> None:
     """A refused reload is one ERROR line with the generation that still serves."""
     with pytest.raises(ReloadRejected):
