@@ -3,7 +3,7 @@
 JSON can contain a lone surrogate (JavaScript sends one when it cuts an emoji in two), UTF-8 cannot; both directions
 replace it by U+FFFD. The json module is not used, because a character file may have patched it.
 
-What others send is decoded only if it has few values: three bytes of JSON can become a hundred of Python's.
+A text of others is decoded only if it has few values: three bytes of JSON can become a hundred of Python's.
 """
 
 import asyncio

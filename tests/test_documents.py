@@ -16,7 +16,7 @@ from charhost.web.app import create_app
 from charhost.web.talk import MOST_BODY_BYTES
 from tests.conftest import Client
 from tests.documents import DOCS, PAGES, README, ROOT, block, dead_links, read, rows
-from tests.e2e.test_programs import KINDS
+from tests.e2e.programs.kinds import KINDS
 from tests.strict_upstream import MODES, STRANGERS
 
 FRONT = README.read_text(encoding="utf-8")

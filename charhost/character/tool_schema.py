@@ -25,7 +25,7 @@ _MOST_MESSAGE = 500
 
 
 def mistakes(schema: Schema) -> Iterator[str]:
-    """Yield what is wrong with a schema, as far as its dialect tells."""
+    """Yield the mistakes in a schema, as far as its dialect knows."""
     try:
         _dialect(schema).check_schema(schema, format_checker=_formats())
     except SchemaError as e:
@@ -48,7 +48,7 @@ def unenforced(schema: Schema) -> Iterator[str]:
 
 
 def misfit(schema: bytes, arguments: Any) -> str | None:
-    """Return where the first mistake in *arguments* is and what it is, by a valid schema in JSON."""
+    """Return the place and the text of the first mistake in *arguments*, by a valid schema in JSON."""
     try:
         problem = next(_validator(schema).iter_errors(arguments), None)
     except RecursionError:

@@ -3,7 +3,6 @@
 import asyncio
 import signal
 import sys
-import threading
 from contextlib import suppress
 from functools import partial
 from typing import Annotated, Any
@@ -12,8 +11,10 @@ import aiohttp
 import typer
 from yarl import URL
 
+from charhost.cli.chat_catalog import ChatCatalog
 from charhost.cli.client import CommandFailed, Exit, why_unreachable
 from charhost.cli.client_options import HERE, Url, configured
+from charhost.cli.lines import Lines
 from charhost.cli.names import unknown_name
 from charhost.text import one_line, printable
 
@@ -22,16 +23,22 @@ _shown = partial(printable, kept="\n\t\u00a0\u202f\u200d")
 
 # After how many seconds a server that went away is looked for again, and again; then it is given up.
 _PAUSES = (0.2, 0.3, 0.5, 1, 2, 3, 4, 5, 5, 5, 5, 5)
+_HELP = (
+    "/again has the last answer replaced, /prompt shows the prompt of the character (admins), /quit ends the "
+    "conversation; another /word goes to the character"
+)
 _FORGOTTEN = "it does not remember this conversation: start it with --state FILE"
 # The close codes of a server that stops, and of one that was killed.
 _WENT_AWAY = (aiohttp.WSCloseCode.GOING_AWAY, aiohttp.WSCloseCode.ABNORMAL_CLOSURE)
 
 
 def chat(
-    name: Annotated[str | None, typer.Argument(help="The character to talk to (default: that of the server).")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="The character to talk to (default: chosen from a list, else the server's).")
+    ] = None,
     url: Url = HERE,
 ) -> None:
-    """Talk to a character of a running server. Ctrl-C ends an answer, Ctrl-D the conversation.
+    """Talk to a character of a running server. Ctrl-C ends an answer, Ctrl-D the conversation, /help shows more.
 
     The key, where the server asks for one, comes from CHARHOST_API_KEY or CHARHOST_API_KEY_FILE.
     """
@@ -50,29 +57,6 @@ class _Away(CommandFailed):
     """The server is not there, but may come back."""
 
 
-class _Lines:
-    """The user's lines, each read on a daemon thread: a read of the terminal cannot be interrupted."""
-
-    def __init__(self) -> None:
-        self._next: asyncio.Future[str | None] | None = None
-
-    async def next(self) -> str | None:
-        """Wait for the next line; None at the end. After a cancellation the same line is waited for."""
-        if self._next is None:
-            self._next = asyncio.get_running_loop().create_future()
-            threading.Thread(target=self._read, args=(self._next,), daemon=True).start()
-        line = await asyncio.shield(self._next)
-        self._next = None
-        return line
-
-    def _read(self, next_line: asyncio.Future[str | None]) -> None:
-        try:
-            line = input("You: " if sys.stdin.isatty() else "")
-        except (EOFError, OSError, UnicodeDecodeError):
-            line = None
-        next_line.get_loop().call_soon_threadsafe(next_line.set_result, line)
-
-
 class _Chat:
     """One person's conversation; it is resumed over a new socket when the server reloads, or was started again."""
 
@@ -80,11 +64,13 @@ class _Chat:
         self._server = url
         self._url = URL(url) / "v1/realtime"
         self._wanted = name
-        self._query = self._new = {"dialect": "ga"} | ({} if name is None else {"model": name})
+        self._query = self._new = {"dialect": "ga"}
         self._headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        self._lines = _Lines()
+        self._lines = Lines()
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._name = ""
+        self._generation: int | None = None
+        self._answer: list[str] = []  # the items of the last response
         self._idle = asyncio.Event()
         self._unanswered: str | None = None
         self._is_answering = False
@@ -95,6 +81,10 @@ class _Chat:
         assert task is not None
         asyncio.get_running_loop().add_signal_handler(signal.SIGINT, self._interrupt, task)
         async with aiohttp.ClientSession(headers=self._headers, raise_for_status=self._insist) as http:
+            self._catalog = ChatCatalog(self._server, http)
+            if self._wanted is None and sys.stdin.isatty():
+                self._wanted = await self._choose()
+            self._query = self._new = self._new | ({} if self._wanted is None else {"model": self._wanted})
             wait: float | None = 0
             while wait is not None:
                 await asyncio.sleep(wait)
@@ -102,6 +92,20 @@ class _Chat:
                     wait = await self._session(http)
                 except _Away as e:
                     wait = self._pause(e)
+
+    async def _choose(self) -> str | None:
+        """Return the character that the user picks; None, for that of the server, without a choice."""
+        entries = await self._catalog.characters()
+        names = [str(entry["name"]) for entry in entries]
+        if len(names) < 2:
+            return None
+        for number, entry in enumerate(entries, 1):
+            comment = f"  {one_line(entry['comment'])}" if entry.get("comment") else ""
+            typer.echo(f"{number:3} {_shown(names[number - 1])}{typer.style(comment, dim=True)}")
+        picked = (await self._lines.next(f"Talk to (1-{len(names)}, or a name): ") or "").strip()
+        if picked.isdecimal() and 1 <= int(picked) <= len(names):
+            return names[int(picked) - 1]
+        return picked or None
 
     async def _insist(self, answer: aiohttp.ClientResponse) -> None:
         """Raise `CommandFailed`, with the server's own sentence, for a refusal."""
@@ -154,9 +158,42 @@ class _Chat:
         """Send the user's lines, each after the answer to the one before, until there are no more."""
         await self._idle.wait()
         while (line := await self._lines.next()) is not None:
-            if line.strip():
+            if line.strip() == "/quit":
+                return
+            if line.strip() and not await self._obey(socket, line.strip()):
+                await self._note_change()
                 await self._ask(socket, line)
                 await self._idle.wait()
+
+    async def _obey(self, socket: aiohttp.ClientWebSocketResponse, word: str) -> bool:
+        """Obey a word that is a command, and return whether it is one."""
+        if word == "/help":
+            typer.echo(_HELP)
+        elif word == "/prompt":
+            try:
+                typer.echo(_shown(await self._catalog.prompt(self._name)))
+            except CommandFailed as e:
+                typer.secho(f"({_shown(str(e))})", err=True, dim=True)
+        elif word == "/again":
+            await self._note_change()
+            await self._ask_again(socket)
+        return word in ("/help", "/prompt", "/again")
+
+    async def _ask_again(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        self._idle.clear()
+        with suppress(ConnectionError):  # the session ends: the next one waits for a line
+            for item in self._answer:
+                await socket.send_json({"type": "conversation.item.delete", "item_id": item})
+            await socket.send_json({"type": "response.create"})
+        await self._idle.wait()
+
+    async def _note_change(self) -> None:
+        """Print in a terminal that a reload has changed the character."""
+        if not sys.stdin.isatty():
+            return
+        before, self._generation = self._generation, await self._catalog.generation(self._name)
+        if None not in (before, self._generation) and before != self._generation:
+            typer.secho(f"({_shown(self._name)} is new: generation {self._generation})", err=True, dim=True)
 
     async def _ask(self, socket: aiohttp.ClientWebSocketResponse, line: str) -> None:
         self._idle.clear()
@@ -205,9 +242,12 @@ class _Chat:
                 await self._opened(socket, name)
             case {"type": "response.created"}:
                 self._unanswered, self._is_answering, self._looked = None, True, 0
+                self._answer = []
                 typer.secho(f"{_shown(self._name)}: ", bold=True, nl=False)
             case {"type": "response.output_text.delta", "delta": str(delta)}:
                 typer.echo(_shown(delta), nl=False)
+            case {"type": "response.output_item.done", "item": {"id": str(item)}}:
+                self._answer.append(item)
             case {"type": "response.done", "response": {"status_details": details}}:
                 typer.echo(_ending(details))
                 self._is_answering = False
@@ -217,6 +257,7 @@ class _Chat:
 
     async def _opened(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> None:
         first, self._name = not self._name, name
+        await self._note_change()
         if self._unanswered is not None:
             # `_looked` keeps counting: the message that is sent again may be the one that ends the server.
             await self._ask(socket, self._unanswered)

@@ -217,7 +217,7 @@ class Claim:
         return list(self._conversation.restored(items))
 
     def keep(self, ended: TurnEnded) -> None:
-        """Keep what a turn of the request made."""
+        """Keep the items that a turn of the request made."""
         self._conversation.keep(ended.made)
         calls = tuple(item.call_id for item in ended.items if isinstance(item, FunctionCall))
         self.register((self._digest, self._calls + calls))

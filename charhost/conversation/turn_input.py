@@ -1,4 +1,4 @@
-"""What a turn responds to, and the options of its client."""
+"""The input of a turn, and the options of its client."""
 
 import asyncio
 import logging

@@ -13,7 +13,7 @@ _written: set[str] = set()
 
 
 def digest_of(location: str) -> bytes:
-    """Return what distinguishes the content of a file; a file that is missing has a digest, too."""
+    """Return a digest of the content of a file; a file that is missing has a digest, too."""
     if is_state(location):
         return b"state"
     try:

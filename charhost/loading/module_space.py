@@ -98,7 +98,7 @@ class ModuleSpace:
             delattr(sys.modules[self._prefix], name)
 
     def end(self, path: str) -> None:
-        """Take back what the file at *path* has added to the process."""
+        """Take back the additions of the file at *path* to the process."""
         self._sources.end(path)
 
     def threads(self, path: str) -> weakref.WeakValueDictionary[int, Thread] | None:

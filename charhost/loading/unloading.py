@@ -177,7 +177,7 @@ class _Reference(ref[Version]):
 
 @dataclass(eq=False)
 class _Left:
-    """What a version that has ended may have left running."""
+    """The threads that a version which has ended may have left running."""
 
     path: str
     threads: WeakValueDictionary[int, Thread]
@@ -197,7 +197,7 @@ class _Left:
                 yield LeftRunning(file=self.path, kind="task", name=_described(task))
 
     def log(self) -> None:
-        """Log what is running, once."""
+        """Log the threads that run, once."""
         found = ", ".join(f"{one.kind} {one.name}" for one in self.described)
         if found and not self.is_logged:
             self.is_logged = True

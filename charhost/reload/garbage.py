@@ -28,7 +28,7 @@ class Garbage:
         self._size = 0
 
     def collector(self, size: int) -> Callable[[list[ModuleType]], None]:
-        """Return what a build calls with its modules when it retires; *size* is how many a whole set has now."""
+        """Return the function that a build calls with its modules when it retires; a whole set has *size* now."""
         self._size = size
         return partial(self._add, asyncio.get_running_loop())
 

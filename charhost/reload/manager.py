@@ -31,7 +31,6 @@ from charhost.reload.store import Generations, MemoryStore, Store
 from charhost.reload.swap import NoSessions, OpenSessions, Swap
 from charhost.report import (
     DEFAULT_SET,
-    LeftOut,
     LeftRunning,
     Outcome,
     ReloadReport,
@@ -96,16 +95,10 @@ class CharacterManager:
         return Serving(generation=current.generation, revision=current.revision, characters=len(current))
 
     @property
-    def left_out(self) -> tuple[LeftOut, ...]:
-        """The files and folders of the current directory that were left out when it was last read."""
-        disk = self._latest
-        return disk.omissions if disk else ()
-
-    def source(self, path: str) -> bytes | None:
-        """Return a file of the current directory, as it was when that was last read."""
-        disk = self._latest
-        found = disk.files.get(path) if disk else None
-        return found.data if found else None
+    def disk(self) -> Snapshot | None:
+        """The current directory as it was when it was last read."""
+        latest = self._loader.latest
+        return latest if latest and latest.directory == Path(self._current.directory) else self.applied
 
     @property
     def left_running(self) -> tuple[LeftRunning, ...]:
@@ -211,11 +204,6 @@ class CharacterManager:
                 log.exception("a reload of the characters in %s failed unexpectedly", attempt.directory)
             await self._refuse(attempt, code, text)
         return await self._conclude(attempt, characters)
-
-    @property
-    def _latest(self) -> Snapshot | None:
-        latest = self._loader.latest
-        return latest if latest and latest.directory == Path(self._current.directory) else self.applied
 
     def _resolve(self, directory: str | None) -> str:
         if directory == "default":

@@ -1,4 +1,4 @@
-"""What authors look at: the prompt and the tools of a character, and the source of a file."""
+"""A closer look for authors: the prompt and the tools of a character, and the source of a file."""
 
 import re
 import time
@@ -148,11 +148,12 @@ async def call_tool(request: web.Request) -> web.StreamResponse:
 )
 async def source(request: web.Request) -> web.StreamResponse:
     file, line = request.query.get("file", ""), _number(request, "line") or 1
-    data = reloadable(request).manager.source(file)
-    if data is None:
+    disk = reloadable(request).manager.disk
+    found = disk.files.get(file) if disk is not None else None
+    if found is None:
         raise Problem(404, "file_not_found", f"There was no file {file!r} when the directory was last read.")
     first = max(line - _AROUND, 1)
-    lines = data.decode(errors="replace").splitlines()[first - 1 : line + _AROUND]
+    lines = found.data.decode(errors="replace").splitlines()[first - 1 : line + _AROUND]
     return json_response(SourceLines(file=file, first=first, lines=[text[:_LONGEST_LINE] for text in lines]))
 
 

@@ -38,7 +38,7 @@ def status_of(app: web.Application, named: NamedSet) -> Status:
         watcher=watcher.status if watcher else None,
         generations=app[SESSIONS].by_generation(named.name),
         state_file=app[SETTINGS].state is not None,
-        left_out=manager.left_out,
+        left_out=manager.disk.omissions if manager.disk else (),
         left_running=manager.left_running,
     )
 

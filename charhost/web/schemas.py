@@ -57,7 +57,7 @@ class ReloadHistory(_ResponseModel):
 
 
 class SetEntry(_ResponseModel):
-    """One character set."""
+    """One character set, and its current characters."""
 
     name: str
     directory: PathText
@@ -75,7 +75,7 @@ class SetList(_ResponseModel):
 
 
 class RemovedSet(_ResponseModel):
-    """The set that was removed, and the effect on its sessions."""
+    """The set that was removed, and the end of its sessions."""
 
     name: str
     sessions: SessionImpact

@@ -3,9 +3,9 @@
 import argparse
 import asyncio
 
-from scripts.benchmarks import bounds, relay, reload, soak, table, watch
+from scripts.benchmarks import bounds, relay, reload, soak, studio, table, watch
 
-COMMANDS = {"bounds": bounds, "relay": relay, "reload": reload, "soak": soak, "watch": watch}
+COMMANDS = {"bounds": bounds, "relay": relay, "reload": reload, "soak": soak, "studio": studio, "watch": watch}
 
 
 def main() -> None:

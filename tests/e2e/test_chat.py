@@ -69,12 +69,13 @@ class Terminal:
 
 
 @asynccontextmanager
-async def terminal(server: Server, name: str = "Ada") -> AsyncIterator[Terminal]:
+async def terminal(server: Server, name: str | None = "Ada") -> AsyncIterator[Terminal]:
     """A terminal in which a chat has begun."""
+    names = () if name is None else (name,)
     master, slave = pty.openpty()
     with closing(os.fdopen(master, "rb")), closing(os.fdopen(slave, "rb")):
         # The first terminal that the leader of a session opens is the one whose Ctrl-C it hears.
-        command = ("sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(slave), *CHAT, name, "--url", server.url)
+        command = ("sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(slave), *CHAT, "--url", server.url, *names)
         before = termios.tcgetattr(slave)
         process = await asyncio.create_subprocess_exec(*command, env=ENVIRONMENT, start_new_session=True)
         person = Terminal(process, master)
@@ -314,6 +315,58 @@ async def test_line_that_meets_a_reload_is_answered(aiohttp_server: Any) -> None
     assert (status, out.rstrip()) == (0, "Ada: Hello!")
     assert kinds == ["conversation.item.create", "response.create"] * 2
     assert resumed == [None, "sess_1"]
+
+
+async def test_character_is_chosen_from_a_list(offline: Server, directory: Path) -> None:
+    """Without a name the characters are listed; one is chosen by its number, or else by its name."""
+    (directory / "bob.py").write_text(character("Bob"))
+    await reload(offline)
+    for choice in ("2", "Bob"):
+        async with terminal(offline, name=None) as person:
+            assert "  1 Ada" in await person.shows("Talk to (1-2, or a name): ")
+            person.types(f"{choice}\n")
+            await person.shows("Bob: ")
+            await person.shows("You: ")
+
+
+async def test_words_of_its_own(offline: Server) -> None:
+    """/help, /prompt and /again are obeyed, another /word goes to the character, and /quit ends."""
+    async with terminal(offline) as person:
+        await person.shows("You: ")
+        person.types("/help\n")
+        await person.shows("/again has the last answer replaced")
+        await person.shows("You: ")
+        person.types("/prompt\n")
+        await person.shows("Be kind.")
+        await person.shows("You: ")
+        person.types("What do you like?\n")
+        await person.shows("Ada: ")
+        await person.shows("You: ")
+        person.types("/again\n")
+        await person.shows("Ada: ")
+        await person.shows("You: ")
+        person.types("/dance\n")
+        await person.shows("Ada: ")
+        await person.shows("You: ")
+        person.types("/quit\n")
+        assert await person.ends() == 0
+
+
+async def test_again_replaces_the_answer(slow: Server, llmock: LLMock) -> None:
+    """The model is asked once more with the same messages: the first answer is forgotten."""
+    status, out, _ = await chat("Ada", "--url", slow.url, stdin="Hello!\n/again\n")
+    assert (status, out.count("Ada: ")) == (0, 2)
+    first, second = [record.body["messages"] for record in llmock.requests if record.body]
+    assert first == second
+
+
+async def test_reload_is_one_line(offline: Server, directory: Path) -> None:
+    """After a reload that changed the character a line says which generation is new."""
+    async with terminal(offline) as person:
+        await person.shows("You: ")
+        (directory / "ada.py").write_text(character("Ada", "Be bold."))
+        await reload(offline)
+        await person.shows("(Ada is new: generation 2)")
 
 
 async def test_character_that_is_gone_ends_the_conversation(offline: Server, directory: Path) -> None:

@@ -14,7 +14,7 @@ class StopSequences:
         self._held = ""
 
     def cut(self, delta: Delta) -> Delta:
-        """Return what may be passed on; the end of the text is held back while it may begin one of the strings."""
+        """Return the text that may be passed on; its end is held back while it may begin one of the strings."""
         text = self._passed(self._held + delta.text)
         if self.found:
             return Delta(text, finish="stop")

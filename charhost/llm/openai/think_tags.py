@@ -14,7 +14,7 @@ class ThinkTags:
         self._has_ended = False
 
     def split(self, piece: str) -> tuple[str, str]:
-        """Return the thinking and the text that may be passed on; what may belong to a tag is held back."""
+        """Return the thinking and the text that may be passed on; the possible beginning of a tag is held back."""
         text, self._held = self._held + piece, ""
         if not self._end and not self._has_ended:
             text = self._begin(text)
@@ -29,11 +29,11 @@ class ThinkTags:
         return thought[:split], ""
 
     def rest(self) -> tuple[str, str]:
-        """Return what is held back, at the end of the text."""
+        """Return the text that is held back, at the end."""
         return (self._held, "") if self._end else ("", self._held)
 
     def _begin(self, text: str) -> str:
-        """Return what follows the first tag; without one all of *text*, or nothing while it may begin a tag."""
+        """Return the text after the first tag; without one all of *text*, or nothing while it may begin a tag."""
         begun = text.lstrip()
         if (tag := next((tag for tag in _TAGS if begun.startswith(tag)), None)) is not None:
             self._end = f"</{tag[1:]}"

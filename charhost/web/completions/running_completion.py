@@ -49,7 +49,7 @@ class RunningCompletion:
         return turn
 
     def end(self, ended: TurnEnded) -> None:
-        """Keep what a choice made; to be called before the client has all of it, and may send the next request."""
+        """Keep the items of a choice; to be called before the client has all of it, and may send the next request."""
         self.claim.keep(ended)
         self._left -= 1
         if not self._left:

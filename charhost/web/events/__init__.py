@@ -1,1 +1,1 @@
-"""What happens on the server, as events and as figures."""
+"""Events and figures of the server as it works."""

@@ -1,4 +1,4 @@
-"""The feed: what happens on the server, for the readers of `/v1/events`."""
+"""The feed of events, for the readers of `/v1/events`."""
 
 import asyncio
 import secrets

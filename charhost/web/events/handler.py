@@ -65,7 +65,7 @@ async def figures(request: web.Request) -> web.StreamResponse:
 
 
 async def publishing(app: web.Application) -> AsyncIterator[None]:
-    """Publish what happens while the application runs."""
+    """Publish reloads and states while the application runs."""
     app[SETS].listen(partial(_publish, app), partial(_publish_start, app))
     shown: dict[str, object] = {}
     task = asyncio.create_task(app[FIGURES].run(partial(_show, app, shown)))
@@ -104,7 +104,7 @@ def _show(app: web.Application, shown: dict[str, object], figures: Figures) -> N
 
 
 def _states(app: web.Application) -> dict[str, object]:
-    """Return what a client is sent at the beginning, and when it changes; of the default set."""
+    """Return the states that a client is sent at the beginning, and when they change; of the default set."""
     watcher = app[SETS].default.watcher
     return {
         "sessions": app[SESSIONS].by_generation(),

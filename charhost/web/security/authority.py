@@ -147,7 +147,7 @@ class Gate:
 
 
 def _shared(sets: Iterable[frozenset[str] | None]) -> frozenset[str] | None:
-    """Return the sets that every key may use, which a caller without a key sees: to leave a key out shows no more."""
+    """Return the sets that every key may use: those of a caller without a key, so that no key has to be left out."""
     bound = [names for names in sets if names is not None]
     return frozenset.intersection(*bound) if bound else None
 

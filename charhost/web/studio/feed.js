@@ -67,6 +67,7 @@ async function loadCatalog() {
     state.catalog = await get("v1/characters");
     state.mayChat = true;
     state.keyProblem = "";
+    update(); // the list need not wait for what is asked beside it
     if (before && before.revision !== state.catalog.revision) charactersChanged(before, state.catalog);
   } catch (error) {
     state.mayChat = false;
