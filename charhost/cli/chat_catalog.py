@@ -1,4 +1,4 @@
-"""What `charhost chat` asks a server for beside the conversation."""
+"""Requests of `charhost chat` beside the conversation."""
 
 from contextlib import suppress
 from typing import Any

@@ -29,7 +29,7 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A program that serves models: its usual port, and the path at which it reports what it is.
+    """A program that serves models: its usual port, and the path that identifies it.
 
     `listed` is the path of a list with more than OpenAI's; `can_chat` tells the models for text by its entries.
     """
@@ -76,7 +76,7 @@ class FoundServer:
 
 
 class Discovery:
-    """Looks for a model's server of this machine, which nobody else can have put there to read along."""
+    """Looks for a model's server of this machine whose owner may read the conversations."""
 
     def __init__(
         self,
@@ -130,7 +130,7 @@ class Discovery:
 def is_trusted(port: int) -> bool:
     """Return whether all that listen for 127.0.0.1:*port* are this user, root or a system account.
 
-    Any other account of the machine could read what is sent there. Where the system does not report who listens,
+    Any other account of the machine could read the requests. Where the system does not report who listens,
     nothing is trusted.
     """
     owners = set(_owners(port))

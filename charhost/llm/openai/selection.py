@@ -77,7 +77,7 @@ class Selection:
         return names[0]
 
     async def expect_trusted(self, endpoint: Endpoint) -> None:
-        """Raise `ModelError` if a server that was found is gone: anybody could listen in its place."""
+        """Raise `ModelError` if a server that was found is gone: another account may listen in its place."""
         found = self._found
         if found is None or endpoint != self.server or await asyncio.to_thread(is_trusted, found.kind.port):
             return

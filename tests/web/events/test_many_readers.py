@@ -57,7 +57,7 @@ def resident() -> int:
 async def test_readers_that_do_not_read_are_dropped_and_delay_no_other(
     settings: Settings, aiohttp_client: Callable[..., Awaitable[Client]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each event reaches all that read before the next is sent; what waits for the others is bounded, until they go."""
+    """Each event reaches all that read before the next is sent; the backlog of the others is bounded, until they go."""
     monkeypatch.setattr(feed, "MOST_WAITING_BYTES", MOST_WAITING)
     app = create_app(settings)
     port = (await aiohttp_client(TestServer(app, socket_factory=small_socket))).port
