@@ -52,6 +52,16 @@ async def test_talk_to_the_end(page: Any, client: Client) -> None:
     await page.get_by_text("first word after").nth(1).wait_for()
 
 
+async def test_first_character_can_be_chosen_in_the_talk(page: Any, client: Client) -> None:
+    """The list of the view of talks begins with no character, so that also the first one is a choice."""
+    await open_studio(page, client, "#/talk")
+    chooser = page.get_by_label("New conversation with")
+    await page.locator("select option", has_text="Ada").wait_for(state="attached")
+    assert await chooser.input_value() == ""
+    await chooser.select_option("Ada")
+    await page.locator(".measures").wait_for()
+
+
 async def test_stop_in_the_middle(page: Any, client: Client) -> None:
     """A response is stopped, what came stays, and the conversation goes on."""
     await open_studio(page, client)

@@ -17,7 +17,7 @@ export function talkView() {
   return html`
     <div class="bar"><h1>Talk</h1>${chooser()}${standIn()}</div>
     ${talks.length > 1 ? tabs() : nothing}
-    ${talk ? conversation(talk) : html`<p class="card">Choose a character to talk to.</p>`}`;
+    ${talk ? conversation(talk) : html`<p class="card">Choose a character to talk to, here or in the list of <a href="#/characters">characters</a>.</p>`}`;
 }
 
 function standIn() {
@@ -30,7 +30,7 @@ function chooser() {
   const names = state.catalog?.characters.map((entry) => entry.name) ?? [];
   return html`<label class="quiet">New conversation with
     <select .value=${live("")} @change=${(event) => { beginTalk(event.target.value); }}>
-      <option value="" disabled>Choose…</option>
+      <option value="" disabled selected>Choose…</option>
       ${names.map((name) => html`<option value=${name}>${name}</option>`)}
     </select></label>`;
 }
