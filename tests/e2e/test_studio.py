@@ -371,3 +371,19 @@ async def test_layout_on_a_phone(client: Client) -> None:
             await open_studio(page, client, f"#/{view}")
             await page.locator("main h1").wait_for()
             assert await page.evaluate("document.documentElement.scrollWidth <= innerWidth"), view
+
+
+async def test_each_set_has_a_list(page: Any, aiohttp_client: StartClient, settings: Settings, tmp_path: Path) -> None:
+    """The characters of another set are listed below its name, with its mistakes, and are talked to by full name."""
+    games = tmp_path / "games"
+    games.mkdir()
+    (games / "zoe.py").write_text(character("Zoe", "Play."))
+    (games / "bad.py").write_text("x = (1\n")
+    sets = Settings(directory=settings.directory, llm_url=settings.llm_url, set=f"gaming={games}")
+    await open_studio(page, await start(aiohttp_client, sets))
+    await page.get_by_role("heading", name="gaming").wait_for()
+    await page.locator(".source .wrong", has_text="x = (1").wait_for()
+    await page.get_by_role("button", name="Talk to gaming/Zoe").click()
+    await page.locator(".measures").wait_for()
+    await ask(page, "Good evening")
+    await page.get_by_text("Play. | You said: Good evening").wait_for()

@@ -38,6 +38,7 @@ async function follow(mine) {
 async function load() {
   await Promise.all([loadHealth(), loadCatalog()]);
   if (denied !== state.key) await loadForAdmin();
+  await loadOthers(); // with their errors, which are for admins
   state.feed = state.isAdmin ? state.feed : "open";
   update();
 }
@@ -76,6 +77,25 @@ async function loadCatalog() {
   }
 }
 
+/** Load the sets beside the first one. */
+async function loadOthers() {
+  const [, ...sets] = (await get("v1/sets")).sets;
+  const before = new Map(state.others.map((other) => [other.set, other]));
+  state.others = await Promise.all(sets.map(({ name }) => loadOther(name)));
+  for (const other of state.others) {
+    const known = before.get(other.set);
+    if (known && known.revision !== other.revision) charactersChanged(known, other);
+  }
+}
+
+async function loadOther(set) {
+  const query = new URLSearchParams({ set });
+  const status = state.isAdmin ? await get(`v1/characters/status?${query}`) : null;
+  const catalog = await get(`v1/characters?${query}`);
+  const characters = catalog.characters.map((entry) => ({ ...entry, name: `${set}/${entry.name}` }));
+  return { ...catalog, set, characters, report: status?.last_error ?? null };
+}
+
 async function readAll(mine) {
   const onOpen = () => {
     state.feed = "open";
@@ -108,6 +128,10 @@ function reloadEnded(report) {
     state.history.reloads = [report, ...state.history.reloads].slice(0, 100);
   }
   if (report.dry_run) return;
+  if (state.others.some((other) => other.set === report.set)) {
+    refresh();
+    return;
+  }
   state.status.last_reload = report;
   state.status.last_error = report.errors.length || !report.success ? report : null;
   state.status.serving = report.serving;
@@ -119,7 +143,7 @@ function reloadEnded(report) {
 
 async function refresh() {
   try {
-    const [, history] = await Promise.all([loadCatalog(), get("v1/characters/reloads?limit=50"), loadHealth()]);
+    const [, history] = await Promise.all([loadCatalog(), get("v1/characters/reloads?limit=50"), loadHealth(), loadOthers()]);
     state.history = history;
   } catch {
     // The next event or connection tries again.

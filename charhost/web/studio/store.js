@@ -6,7 +6,8 @@ export const state = {
   keyProblem: "",
   mayChat: true,
   isAdmin: false,
-  catalog: null,
+  catalog: null, // of the first set
+  others: [], // the catalogs of the other sets, each with its errors; their characters have the name of the set in front
   health: null,
   status: null,
   history: null,
@@ -18,6 +19,11 @@ export const state = {
   filter: "",
   notice: "",
 };
+
+/** Return the characters of all sets. */
+export function characters() {
+  return [state.catalog, ...state.others].flatMap((catalog) => catalog?.characters ?? []);
+}
 
 let render = () => {};
 let isDue = false;

@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { get } from "../api.js";
-import { state, update } from "../store.js";
+import { characters, state, update } from "../store.js";
 import { beginTalk } from "../talks.js";
 import { count } from "../text.js";
 
@@ -13,16 +13,22 @@ const EDITORS = { vscode: "VS Code", cursor: "Cursor", zed: "Zed", pycharm: "PyC
 export function charactersView() {
   const catalog = state.catalog;
   if (!catalog) return html`<h1>Characters</h1><p class="quiet">Loading…</p>`;
-  const errors = state.status?.last_error?.errors ?? [];
-  const rows = rowsOf(catalog.characters, errors).filter(matches);
+  const report = state.status?.last_error ?? null;
   return html`
     <div class="bar">
       <h1>Characters</h1>
       <label class="filter"><span class="unseen">Filter the characters</span>
-        <input type="search" placeholder="Filter ${count(catalog.characters.length, "character")}" .value=${state.filter} @input=${filter}></label>
+        <input type="search" placeholder="Filter ${count(characters().length, "character")}" .value=${state.filter} @input=${filter}></label>
       ${state.isAdmin ? editorChoice() : nothing}
     </div>
-    <p class="quiet where" dir="auto">${catalog.directory} · generation ${catalog.generation}</p>
+    ${setView({ ...catalog, report })}
+    ${state.others.map((other) => html`<h2>${other.set}</h2>${setView(other)}`)}`;
+}
+
+function setView(catalog) {
+  const errors = catalog.report?.errors ?? [];
+  const rows = rowsOf(catalog, errors).filter(matches);
+  return html`<p class="quiet where" dir="auto">${catalog.directory} · generation ${catalog.generation}</p>
     ${empty(catalog, errors)}
     <ul class="list">
       ${repeat(rows, (row) => row.entry?.name ?? `${row.file}:${row.errors[0].line}`, rowView)}
@@ -37,10 +43,10 @@ function empty(catalog, errors) {
 }
 
 /** Return a row for each character, with the errors of its file, and one for each other file that failed. */
-function rowsOf(entries, errors) {
-  const rows = new Map(entries.map((entry) => [entry.file, { file: entry.file, entry, errors: [] }]));
+function rowsOf(catalog, errors) {
+  const rows = new Map(catalog.characters.map((entry) => [entry.file, { catalog, file: entry.file, entry, errors: [] }]));
   for (const error of errors) {
-    if (!rows.has(error.file)) rows.set(error.file, { file: error.file, entry: null, errors: [] });
+    if (!rows.has(error.file)) rows.set(error.file, { catalog, file: error.file, entry: null, errors: [] });
     rows.get(error.file).errors.push(error);
   }
   return errors.length ? [...rows.values()].sort((a, b) => (a.file < b.file ? -1 : 1)) : [...rows.values()];
@@ -57,11 +63,11 @@ function filter(event) {
   update();
 }
 
-function rowView({ file, entry, errors }) {
-  return entry ? character(entry, errors) : brokenFile(file, errors);
+function rowView({ catalog, file, entry, errors }) {
+  return entry ? character(catalog, entry, errors) : brokenFile(catalog, file, errors);
 }
 
-function character(entry, errors) {
+function character(catalog, entry, errors) {
   const mark = state.marks.get(entry.name);
   const language = entry.metadata.language;
   return html`<li class="row">
@@ -71,9 +77,9 @@ function character(entry, errors) {
       ${entry.good ? nothing : html`<span class="badge">hidden</span>`}
       ${typeof language === "string" ? html`<span class="badge">${language}</span>` : nothing}
       ${entry.comment ? html`<p class="quiet clip" dir="auto">${entry.comment}</p>` : nothing}
-      <p class="quiet small">${fileLink(entry.file)} ${tools(entry)}</p>
+      <p class="quiet small">${fileLink(catalog, entry.file)} ${tools(entry)}</p>
       ${errors.length ? html`<p class="problem">The file is broken; its last good version still serves.</p>` : nothing}
-      ${errors.map(errorView)}
+      ${errors.map((error) => errorView(catalog, error))}
     </div>
     <div class="do">
       <button class="soft" @click=${() => talk(entry.name)}>Talk<span class="unseen"> to ${entry.name}</span></button>
@@ -92,26 +98,26 @@ function talk(name) {
   location.hash = "#/talk";
 }
 
-function brokenFile(file, errors) {
+function brokenFile(catalog, file, errors) {
   return html`<li class="row">
     <div class="what">
       <strong dir="auto">${errors[0].character ?? file}</strong> <span class="badge bad">broken</span>
       <span class="quiet small">does not serve</span>
-      ${errors.map(errorView)}
+      ${errors.map((error) => errorView(catalog, error))}
     </div>
   </li>`;
 }
 
-function errorView(error) {
-  return html`<p class="problem" dir="auto">${fileLink(error.file, error.line)} ${error.error_type}: ${error.message}</p>
-    ${error.line ? sourceLines(error) : nothing}`;
+function errorView(catalog, error) {
+  return html`<p class="problem" dir="auto">${fileLink(catalog, error.file, error.line)} ${error.error_type}: ${error.message}</p>
+    ${error.line ? sourceLines(catalog, error) : nothing}`;
 }
 
-function sourceLines(error) {
-  const key = `${state.status.last_error.reload_id} ${error.file} ${error.line}`;
+function sourceLines(catalog, error) {
+  const key = `${catalog.report.reload_id} ${error.file} ${error.line}`;
   if (!sources.has(key)) {
     sources.set(key, null);
-    get(`v1/characters/source?${new URLSearchParams({ file: error.file, line: error.line })}`)
+    get(`v1/characters/source?${new URLSearchParams({ file: error.file, line: error.line, set: catalog.report.set })}`)
       .then((found) => sources.set(key, found), () => {})
       .finally(update);
   }
@@ -124,11 +130,11 @@ function sourceLines(error) {
 }
 
 /** Show the path of a file, as a link to the editor if one was chosen. */
-function fileLink(path, line = null) {
+function fileLink(catalog, path, line = null) {
   const shown = line ? `${path}:${line}` : path;
   const editor = localStorage.getItem("editor");
   if (!state.isAdmin || !editor || !isLocal()) return html`<code dir="auto">${shown}</code>`;
-  const absolute = `${state.catalog.directory}/${path}`;
+  const absolute = `${catalog.directory}/${path}`;
   const address = editor === "pycharm" ? `pycharm://open?file=${encodeURIComponent(absolute)}&line=${line ?? 1}` : `${editor}://file${encodeURI(absolute)}:${line ?? 1}`;
   return html`<a href=${address}><code dir="auto">${shown}</code></a>`;
 }

@@ -3,7 +3,7 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { get, post } from "../api.js";
 import { difference, folded } from "../difference.js";
-import { state, update } from "../store.js";
+import { characters, state, update } from "../store.js";
 import { count, seconds } from "../text.js";
 
 const view = { name: "", found: null, problem: "", earlier: null, results: new Map(), fingerprint: "" };
@@ -41,7 +41,7 @@ export async function promptDifference(name, before, after) {
 }
 
 export function promptView() {
-  const names = state.catalog?.characters.map((entry) => entry.name) ?? [];
+  const names = characters().map((entry) => entry.name);
   followFile();
   return html`<div class="bar"><h1>Prompt</h1>
       <label class="quiet">of <select @change=${(event) => { location.hash = `#/prompt/${encodeURIComponent(event.target.value)}`; }}>
@@ -54,7 +54,7 @@ export function promptView() {
 
 /** Load the prompt again when a reload changed its character. */
 function followFile() {
-  const entry = state.catalog?.characters.find((one) => one.name === view.name);
+  const entry = characters().find((one) => one.name === view.name);
   if (entry && view.fingerprint && view.fingerprint !== entry.fingerprint) load();
   view.fingerprint = entry?.fingerprint ?? "";
 }

@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { unsafeHTML } from "../vendor/lit-html/directives/unsafe-html.js";
-import { notify, state, update } from "../store.js";
+import { characters, notify, state, update } from "../store.js";
 import { beginTalk, closeTalk, show, shown, talks } from "../talks.js";
 import { markdown, seconds } from "../text.js";
 import { promptDifference } from "./prompt.js";
@@ -27,7 +27,7 @@ function standIn() {
 }
 
 function chooser() {
-  const names = state.catalog?.characters.map((entry) => entry.name) ?? [];
+  const names = characters().map((entry) => entry.name);
   return html`<label class="quiet">New conversation with
     <select .value=${live("")} @change=${(event) => { beginTalk(event.target.value); }}>
       <option value="" disabled selected>Choose…</option>
