@@ -15,6 +15,7 @@ from charhost.conversation.toolbox import Toolbox
 from charhost.errors import PluginFailed
 from charhost.ids import new_id
 from charhost.jsontext import Json, encoded
+from charhost.llm.token_estimate import letters, tokens
 from charhost.report import Frozen
 from charhost.text import quoted
 from charhost.web.body import json_body
@@ -25,7 +26,6 @@ from charhost.web.problems import Problem, json_response
 
 _AROUND = 4
 _LONGEST_LINE = 500
-_CHARACTERS_OF_TOKEN = 4
 _NAME = Parameter("name", "path", "The name of a character, or its alias.")
 _UNKNOWN = "There is no character of that name (`character_not_found`)."
 
@@ -94,7 +94,7 @@ async def prompt(request: web.Request) -> web.StreamResponse:
             name=character.name,
             generation=generation,
             prompt=text,
-            tokens=-(-len(text) // _CHARACTERS_OF_TOKEN),
+            tokens=tokens(letters(text)),
             tools=[dict(tool) for tool in character.tools],
             host_tools=[dict(HOST_TOOLS[name]) for name in character.host_tools],
             greetings=list(character.greetings),
