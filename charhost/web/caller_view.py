@@ -4,9 +4,10 @@ from aiohttp import web
 
 from charhost.report import DEFAULT_SET
 from charhost.sets.named_set import NamedSet
-from charhost.sets.view import SetsView
+from charhost.sets.view import FoundCharacter, SetsView
 from charhost.web.keys import AUTHORITY, SETS
 from charhost.web.openapi import Parameter
+from charhost.web.problems import Problem
 
 SET = Parameter("set", "query", "The character set, whose characters need no prefix then (default: all sets).")
 ONE_SET = Parameter("set", "query", "The character set (default: `default`).")
@@ -32,3 +33,11 @@ def view_of(request: web.Request) -> SetsView:
     """Return the sets that the key of the request may use, or the one of them in `?set=`; raises `SetNotFound`."""
     view = key_view(request)
     return view.narrowed(request.query["set"]) if "set" in request.query else view
+
+
+def found_in(view: SetsView, name: str) -> FoundCharacter:
+    """Return the character of that name or alias; raises `Problem`."""
+    found = view.find(name)
+    if found is None:
+        raise Problem(404, "character_not_found", f"There is no character called {name!r}; see /v1/characters.")
+    return found

@@ -8,7 +8,7 @@ from charhost.character.character import Character, CharacterSet, normal
 from charhost.character.task_model import task_model
 from charhost.report import DEFAULT_SET
 from charhost.sets.view import FoundCharacter, SetsView
-from charhost.web.caller_view import ONE_SET, SET, view_of
+from charhost.web.caller_view import ONE_SET, SET, found_in, view_of
 from charhost.web.keys import CONVERSATIONS, SETTINGS, STARTED
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
@@ -137,10 +137,7 @@ async def _model(request: web.Request, found: FoundCharacter) -> ModelEntry:
 
 
 def _one(request: web.Request, name: str) -> web.Response:
-    found = view_of(request).find(name)
-    if found is None:
-        raise Problem(404, "character_not_found", f"There is no character called {name!r}; see /v1/characters.")
-    return json_response(_entry(found.character))
+    return json_response(_entry(found_in(view_of(request), name).character))
 
 
 def _entry(character: Character) -> CatalogEntry:

@@ -19,7 +19,7 @@ from charhost.llm.token_estimate import letters, tokens
 from charhost.report import Frozen
 from charhost.text import quoted
 from charhost.web.body import json_body
-from charhost.web.caller_view import ONE_SET, SET, admin_view, reloadable
+from charhost.web.caller_view import ONE_SET, SET, admin_view, found_in, reloadable
 from charhost.web.keys import CONVERSATIONS, METRICS, SETTINGS
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
@@ -173,11 +173,7 @@ def _kept(prompts: PromptHistory, character: Character, generation: int) -> str:
 
 
 def _character(request: web.Request) -> Character:
-    name = request.match_info["name"]
-    found = admin_view(request).find(name)
-    if found is None:
-        raise Problem(404, "character_not_found", f"There is no character called {name!r}; see /v1/characters.")
-    return found.character
+    return found_in(admin_view(request), request.match_info["name"]).character
 
 
 def _number(request: web.Request, field: str) -> int | None:
