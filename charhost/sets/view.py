@@ -68,15 +68,14 @@ class SetsView:
     def find_voice(self, path: str) -> FoundCharacter | None:
         """Return the character of the first set whose voice is that file."""
         first = next(iter(self), None)
-        current = first.manager.current if first is not None else CharacterSet("")
-        character = current.by_voice.get(path)
-        return FoundCharacter(first.name, character, current) if first is not None and character is not None else None
+        character = first.manager.current.by_voice.get(path) if first is not None else None
+        return FoundCharacter(first.name, character, first.manager.current) if first and character else None
 
     def member(self, name: str, character: str) -> FoundCharacter | None:
         """Return the character of exactly that name in the set called *name*."""
         named = self._visible(name)
         found = named.manager.current.get(character) if named is not None else None
-        return FoundCharacter(name, found, named.manager.current) if named is not None and found is not None else None
+        return FoundCharacter(name, found, named.manager.current) if named and found else None
 
     def default(self) -> FoundCharacter | None:
         """Return the default character of the first set."""
