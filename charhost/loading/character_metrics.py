@@ -35,7 +35,7 @@ class CharacterMetrics:
     """The collectors that character files register with the registry of the process.
 
     A new version of a file goes on with the values of the one before; when no version is left, they are gone. Those of
-    a build that does not serve, such as that of a dry run, are in nobody's place. Lives as long as the application.
+    a build that does not serve, such as that of a dry run, take the place of none. Lives as long as the application.
     """
 
     def __init__(self) -> None:

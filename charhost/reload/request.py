@@ -39,8 +39,6 @@ Drain = Annotated[
     ),
 ]
 Reason = Annotated[str | None, Field(max_length=1000, description="A note for the history, up to 1,000 characters.")]
-
-
 Set = Annotated[str | None, Field(description="The name of the character set; null: `default`.")]
 
 

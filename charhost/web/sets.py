@@ -86,8 +86,8 @@ async def put_set(request: web.Request) -> web.StreamResponse:
 async def delete_set(request: web.Request) -> web.StreamResponse:
     name = request.match_info["name"]
     _refuse_default(name, "it cannot be removed")
-    asked = parsed(dict(request.query), Removal)
-    impact = await request.app[SETS].remove(name, asked.sessions, asked.drain_seconds)
+    removal = parsed(dict(request.query), Removal)
+    impact = await request.app[SETS].remove(name, removal.sessions, removal.drain_seconds)
     request.app[CONTINUED].follow(name, impact.policy, CharacterSet(""))
     return json_response(RemovedSet(name=name, sessions=impact))
 

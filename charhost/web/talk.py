@@ -56,10 +56,10 @@ async def talk_request(request: web.Request, kind: type[Request], most: int | No
         await bound(body)
     except TooManyValues as e:
         raise Problem(413, "request_too_large", f"The request body is too large: {e}.") from None
-    asked = parsed_body(body, kind)
+    parsed = parsed_body(body, kind)
     # Beside the body, which stands for the request to the model.
-    take_memory(request, weigh(asked))
-    return asked
+    take_memory(request, weigh(parsed))
+    return parsed
 
 
 def parsed_body(body: bytes, kind: type[Request]) -> Request:
