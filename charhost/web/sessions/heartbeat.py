@@ -13,7 +13,6 @@ log = logging.getLogger("charhost.sessions")
 
 PING_INTERVAL = 20.0
 _SILENT = CloseMessage(1011, "The client answered no ping", "heartbeat")
-
 _LATE = refused("request_timeout", f"The message was not complete within {MESSAGE_DEADLINE:g} s.", close_code=1008)
 
 
@@ -45,22 +44,22 @@ class Heartbeat:
     def _beat(self) -> None:
         session = self._session
         if session.incoming is not None and session.incoming.is_late(not session.outbox.is_waiting):
-            log.info("a message to character %s was not complete in time", session.character.name)
+            log.info("a message to character %s was not complete in time", session.name)
             session.closing.close(_LATE, session.close_grace)
             return
-        if self._session.outbox.is_waiting:
+        if session.outbox.is_waiting:
             self.reset()
         if self._left <= 0:  # a long message is no sign before its end
-            milliseconds = tcp_info(self._session.request.transport, "last_data_received")
+            milliseconds = tcp_info(session.request.transport, "last_data_received")
             if milliseconds is not None:
                 self._last_sign = max(self._last_sign, self._loop.time() - milliseconds / 1000)
         if self._left > 0:
-            self._session.outbox.ping()
+            session.outbox.ping()
             self._schedule()
             return
         silence = self._loop.time() - self._last_sign
-        log.info("a client of character %s answered no ping for %.3g s", self._session.character.name, silence)
-        self._session.closing.close(_SILENT, self._session.close_grace)
+        log.info("a client of character %s answered no ping for %.3g s", session.name, silence)
+        session.closing.close(_SILENT, session.close_grace)
 
     @property
     def _left(self) -> float:
