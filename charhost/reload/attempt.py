@@ -58,20 +58,25 @@ class Attempt:
         self.stored: StoredSet | None = None
         self.build = Build()
 
+    async def find(self, generations: Generations, current: CharacterSet) -> None:
+        """Find the stored set that the order names, if it names one; raises `NotAttempted`."""
+        if isinstance(self.order.source, FromHistory):
+            self.stored = await generations.find(self.order.source.generation, current)
+            self.directory = self.stored.directory
+
     async def run(
         self, loader: Loader, generations: Generations, current: CharacterSet, applied: Snapshot | None, isolate: bool
     ) -> CharacterSet:
         """Return the set to replace *current*, which was last equal to the disk at *applied*.
 
-        Raises `DirectoryError`, `IsolatedLoadFailed`, `LoadTimeout` and `NotAttempted`.
+        Raises `DirectoryError`, `IsolatedLoadFailed` and `LoadTimeout`.
         """
         generation = generations.after(current)
         try:
-            if isinstance(self.order.source, FromHistory):
-                self.stored = await generations.find(self.order.source.generation, current)
+            if self.stored is not None:
                 self.build = await self._restore(loader, self.stored, generation, isolate)
             else:
-                self.snapshot = await self._read(loader, self.order.source, applied)
+                self.snapshot = await self._read(loader, applied)
                 basis = self._basis(current)
                 self.build = await loader.build(
                     self.snapshot, self.directory, generation, basis, check_isolated=isolate
@@ -118,15 +123,15 @@ class Attempt:
             timings=Timings(**self.clock.laps),
         )
 
-    async def _read(self, loader: Loader, snapshot: Snapshot | None, applied: Snapshot | None) -> Snapshot:
-        directory = Path(self.directory)
+    async def _read(self, loader: Loader, applied: Snapshot | None) -> Snapshot:
+        directory, source = Path(self.directory), self.order.source
+        snapshot = source if isinstance(source, Snapshot) else None
         if snapshot is None or _is_outdated(snapshot, directory, applied):
             snapshot = await loader.snapshot(directory)
         self.clock.lap("snapshot")
         return snapshot
 
     async def _restore(self, loader: Loader, stored: StoredSet, generation: int, isolate: bool) -> Build:
-        self.directory = stored.directory
         loader.admit(stored)
         self.snapshot = await loader.snapshot_if_readable(Path(stored.directory))
         self.clock.lap("snapshot")

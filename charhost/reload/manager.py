@@ -190,11 +190,12 @@ class CharacterManager:
         if etags is not None and current.etag not in etags:
             raise RevisionMismatch(f'The current set is "{current.etag}", not the one in If-Match.')
         attempt.directory = self._resolve(request.directory)
-        for listener in self._begun_listeners:
-            listener(attempt)
         isolate = self._settings.check_isolated if request.check_isolated is None else request.check_isolated
         try:
             async with asyncio.timeout(self._settings.load_deadline):
+                await attempt.find(self._generations, current)
+                for listener in self._begun_listeners:
+                    listener(attempt)
                 characters = await attempt.run(self._loader, self._generations, current, self.applied, isolate)
         except NotAttempted:
             raise

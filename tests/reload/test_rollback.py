@@ -12,10 +12,12 @@ import pytest
 
 from charhost.errors import ReloadRejected, UnknownGeneration
 from charhost.metrics import Metrics
+from charhost.reload.attempt import Attempt
 from charhost.reload.manager import CharacterManager
 from charhost.reload.messages import not_kept
 from charhost.reload.request import ReloadRequest
 from charhost.reload.store import MOST_SETS
+from charhost.report import ReloadReport
 from charhost.settings import Settings
 from tests.conftest import character, prompt
 from tests.reload.helpers import TAGGED, Write, roll_back, sample, state
@@ -275,3 +277,14 @@ async def test_a_rollback_is_checked_in_a_child_process_where_reloads_are(direct
         await roll_back(manager)
     await manager.close(1)
     assert (refusal.value.code, refusal.value.report.errors[0].file) == ("isolated_load_failed", "ada.py")
+
+
+async def test_only_a_rollback_to_a_kept_generation_begins(manager: CharacterManager) -> None:
+    """A rollback that is not attempted begins for no listener, since no report would end it."""
+    begun: list[Attempt] = []
+    ended: list[ReloadReport] = []
+    manager.listen(ended.append, begun.append)
+    with pytest.raises(UnknownGeneration):
+        await roll_back(manager, generation=99)
+    await manager.reload_characters()
+    assert [attempt.reload_id for attempt in begun] == [report.reload_id for report in ended]
