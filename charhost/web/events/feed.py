@@ -59,6 +59,7 @@ class Feed:
         self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
         self._readers: set[Reader] = set()
+        self._is_closed = False
 
     def __len__(self) -> int:
         return len(self._readers)
@@ -87,6 +88,8 @@ class Feed:
         reader = Reader(late)
         for frame in self._after(last_id):
             reader.put(frame)
+        if self._is_closed:  # a shutdown began meanwhile
+            reader.end()
         self._readers.add(reader)
         try:
             yield reader
@@ -94,6 +97,8 @@ class Feed:
             self._readers.discard(reader)
 
     def close(self) -> None:
+        """End all readers, also those that come later."""
+        self._is_closed = True
         for reader in self._readers:
             reader.end()
 

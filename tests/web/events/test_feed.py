@@ -81,3 +81,12 @@ async def test_close_ends_readers() -> None:
     with feed.reader("", ignore) as reader:
         feed.close()
         assert await reader.read() == b""
+
+
+async def test_reader_that_comes_after_the_close_reads_nothing() -> None:
+    """A request that arrives while the server stops does not hold it up."""
+    feed = Feed()
+    feed.close()
+    with feed.reader("", ignore) as reader:
+        feed.publish("a", 1)
+        assert await reader.read() == b""
