@@ -79,7 +79,7 @@ class Selection:
     async def expect_trusted(self, endpoint: Endpoint) -> None:
         """Raise `ModelError` if a server that was found is gone: another account may listen in its place."""
         found = self._found
-        if found is None or endpoint != self.server or await asyncio.to_thread(is_trusted, found.kind.port):
+        if found is None or endpoint.url != found.endpoint.url or await asyncio.to_thread(is_trusted, found.kind.port):
             return
         raise ModelError("unreachable", "The model's server is gone, or another account of its machine listens there.")
 

@@ -275,6 +275,17 @@ async def test_server_that_goes_away_makes_responses_fail(aiohttp_server: Serve,
         assert await models.state() == "down"
 
 
+async def test_key_of_a_character_is_not_sent_after_the_server_has_gone(aiohttp_server: Serve) -> None:
+    """A server that was found is as little trusted with a key that a character names."""
+    server = await aiohttp_server(ModelServer(OF_OLLAMA).app)
+    async with models_at(server) as models:
+        await until_found(models)
+        await server.close()
+        assert models.selection.server is not None
+        with pytest.raises(ModelError, match="another account"):
+            await models.selection.expect_trusted(replace(models.selection.server, key="secret"))
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can start processes of other accounts")
 async def test_words_are_not_sent_to_an_account_that_takes_the_port_over(
     aiohttp_server: Serve, manager: CharacterManager, monkeypatch: pytest.MonkeyPatch
