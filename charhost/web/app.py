@@ -33,6 +33,7 @@ from charhost.settings import Settings
 from charhost.storage.state_file import StateFile
 from charhost.text import display
 from charhost.web import catalog, inspection, model_choice, monitoring, reload, sets
+from charhost.web.body import leave_compressed_body
 from charhost.web.completions.handler import completions
 from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
 from charhost.web.docs.manual import Manual
@@ -160,7 +161,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app.cleanup_ctx.append(_first_load)
     app.cleanup_ctx.append(_watching)
     app.cleanup_ctx.append(app[READERS].run)
-    app.on_response_prepare.extend((cors.mark, app[READERS].note))
+    app.on_response_prepare.extend((cors.mark, app[READERS].note, leave_compressed_body))
     app.on_shutdown.append(_stop)
     app.add_routes(_ROUTES)
     app.router.register_resource(OtherSpellings(app.router))

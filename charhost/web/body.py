@@ -50,6 +50,16 @@ def no_room() -> Problem:
     return Problem(429, "rate_limit_exceeded", detail, headers={hdrs.RETRY_AFTER: "5"})
 
 
+async def leave_compressed_body(request: web.Request, response: web.StreamResponse) -> None:
+    """Leave the rest of a compressed body unread, and close the connection after the response.
+
+    aiohttp would read it to its end without a pause, and a few bytes of it can be a gigabyte.
+    """
+    if hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof():
+        request.content.set_exception(TimeoutError())
+        response.headers[hdrs.CONNECTION] = "close"
+
+
 async def json_body(request: web.Request, kind: type[Request]) -> Request:
     """Read a small body; raises `InvalidRequest` for wrong fields, and `Problem`."""
     expect_json(request)

@@ -1,5 +1,7 @@
 """The endpoints for status, health and metrics."""
 
+import re
+
 from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder
 
@@ -11,6 +13,8 @@ from charhost.web.keys import AUTHORITY, METRICS, MODELS, SESSIONS, SETS, SETTIN
 from charhost.web.openapi import Operation, Response
 from charhost.web.problems import json_response
 from charhost.web.schemas import Health, InProgress, Status
+
+_NO_VERSION = re.compile(r"version=(?!\d{1,3}(\.\d{1,3}){2}\s*([;,]|$))[^;,]*", re.ASCII)
 
 
 @Operation(
@@ -75,7 +79,8 @@ async def health(request: web.Request) -> web.StreamResponse:
     responses={200: Response("All metrics.", {"text/plain": str, "application/openmetrics-text": str})},
 )
 async def metrics(request: web.Request) -> web.StreamResponse:
-    encode, content_type = choose_encoder(request.headers.get(hdrs.ACCEPT, ""))
+    # The encoder fails at other versions.
+    encode, content_type = choose_encoder(_NO_VERSION.sub("", request.headers.get(hdrs.ACCEPT, "")))
     theirs = await request.app[SETS].collect_metrics(encode)
     ours = encode(request.app[METRICS].registry)
     end = END if ours.endswith(END) else b""

@@ -497,6 +497,14 @@ async def test_metrics_are_also_in_open_metrics(client: Client) -> None:
     assert (await answer.text()).endswith("# EOF\n")
 
 
+@pytest.mark.parametrize("version", ["x", "2.x", "9" * 5000, "1.0.0.y"])
+async def test_metrics_need_no_known_version(client: Client, version: str) -> None:
+    """A version that is none of OpenMetrics gets the usual one."""
+    answer = await client.get("/metrics", headers={"Accept": f"application/openmetrics-text; version={version}"})
+    assert (answer.status, answer.content_type) == (200, "application/openmetrics-text")
+    assert (await answer.text()).endswith("# EOF\n")
+
+
 async def test_responses_are_strict_json(client: Client, write: Write) -> None:
     """A value that JSON does not have, such as NaN in a character's metadata, is null in the response."""
     write("ada.py", f"{character('Ada')}\nMETADATA = {{'good': True, 'weight': float('nan')}}")

@@ -1,0 +1,37 @@
+"""The bodies of requests."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Awaitable, Callable
+
+import pytest
+from aiohttp import StreamReader, web
+
+from charhost.settings import Settings
+from charhost.web.app import create_app
+from tests.conftest import Client
+
+_LARGE = 256 << 20
+
+
+@pytest.mark.parametrize("headers", [{}, {"Expect": "nothing"}], ids=["refused", "refused before any handler"])
+async def test_the_rest_of_a_compressed_body_is_left_unread(
+    aiohttp_client: Callable[..., Awaitable[Client]], headers: dict[str, str]
+) -> None:
+    """A refused request with a compressed body costs no more than the beginning of it, and its connection."""
+    bodies: list[StreamReader] = []
+
+    async def note(request: web.Request, _: web.StreamResponse) -> None:
+        bodies.append(request.content)
+
+    app = create_app(Settings(admin_key="a" * 32))
+    app.on_response_prepare.append(note)
+    client = await aiohttp_client(app)
+    answer = await client.put(
+        "/v1/model", data=gzip.compress(bytes(_LARGE)), headers={"Content-Encoding": "gzip", **headers}
+    )
+    assert answer.status == (417 if headers else 401)
+    assert answer.headers["Connection"] == "close"
+    await client.get("/v1/health")  # by then the server has ended the first connection
+    assert bodies[0].total_bytes < _LARGE // 16
