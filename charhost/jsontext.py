@@ -6,9 +6,12 @@ replace it by U+FFFD. The json module is not used, because a character file may 
 A text of others is decoded only if it has few values: three bytes of JSON can become a hundred of Python's.
 """
 
+from __future__ import annotations
+
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel
@@ -18,8 +21,9 @@ Json = dict[str, Any]
 
 # Of `,`, `[` and `{` outside of strings: about the number of values.
 MOST_VALUES = 200_000
+# Of `{` outside of strings in what a client sends: a message or a part of one is checked, weighed and sent on.
+MOST_OBJECTS = 50_000
 
-_MARKS = (b",", b"[", b"{")
 _CHUNK = 256 << 10
 
 # Each begins with a literal, without which a search would take seconds for a long text.
@@ -37,21 +41,33 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 class TooManyValues(ValueError):
     """Raised for a JSON text of which little is too much."""
 
-    def __init__(self) -> None:
-        super().__init__(f"expected at most {MOST_VALUES:,} values, found more")
+    def __init__(self, limit: _Limit) -> None:
+        super().__init__(f"expected at most {limit.most:,} {limit.kind}, found more")
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    most: int
+    kind: str
+    marks: tuple[bytes, ...]
+
+
+_VALUES = _Limit(MOST_VALUES, "values", (b",", b"[", b"{"))
+_OBJECTS = _Limit(MOST_OBJECTS, "objects", (b"{",))
 
 
 def decoded(text: str | bytes, *, allow_nan: bool = False) -> Any:
     """Return the value of a JSON text; raise `ValueError` if it is invalid, `TooManyValues` if it is too large."""
-    if _may_be_too_large(text) and _is_too_large(text):
-        raise TooManyValues
+    if _may_exceed(_VALUES, text) and _exceeds(_VALUES, text):
+        raise TooManyValues(_VALUES)
     return bounded(text, allow_nan=allow_nan)
 
 
 async def bound(text: str | bytes) -> None:
-    """Raise `TooManyValues` if a JSON text is too large to be decoded; a long one is looked at off the event loop."""
-    if _may_be_too_large(text) and await asyncio.to_thread(_is_too_large, text):
-        raise TooManyValues
+    """Raise `TooManyValues` if the JSON of a client is too large to be decoded, found off the event loop."""
+    for limit in (_VALUES, _OBJECTS):
+        if _may_exceed(limit, text) and await asyncio.to_thread(_exceeds, limit, text):
+            raise TooManyValues(limit)
 
 
 def bounded(text: str | bytes, *, allow_nan: bool = False) -> Any:
@@ -65,25 +81,25 @@ def bounded(text: str | bytes, *, allow_nan: bool = False) -> Any:
         return from_json(mended, allow_inf_nan=allow_nan)
 
 
-def _may_be_too_large(text: str | bytes) -> bool:
+def _may_exceed(limit: _Limit, text: str | bytes) -> bool:
     """Count also the marks in strings, which is quick; most texts have few of them."""
-    if len(text) <= MOST_VALUES:
+    if len(text) <= limit.most:
         return False
-    counts = (text.count(mark.decode()) if isinstance(text, str) else text.count(mark) for mark in _MARKS)
-    return sum(counts) > MOST_VALUES
+    counts = (text.count(mark.decode()) if isinstance(text, str) else text.count(mark) for mark in limit.marks)
+    return sum(counts) > limit.most
 
 
-def _is_too_large(text: str | bytes) -> bool:
+def _exceeds(limit: _Limit, text: str | bytes) -> bool:
     """Count the marks outside of strings, in pieces between which other threads can run."""
     data = text.encode("utf-8", "replace") if isinstance(text, str) else text
-    values, in_string, escaped = 0, False, False
+    found, in_string, escaped = 0, False, False
     for start in range(0, len(data), _CHUNK):
         chunk = data[start + escaped : start + _CHUNK].replace(b"\\\\", b"")
         escaped = chunk.endswith(b"\\")
         parts = chunk.replace(b'\\"', b"").split(b'"')
         outside = b"".join(parts[in_string::2])
-        values += sum(map(outside.count, _MARKS))
-        if values > MOST_VALUES:
+        found += sum(map(outside.count, limit.marks))
+        if found > limit.most:
             return True
         in_string ^= len(parts) % 2 == 0
     return False

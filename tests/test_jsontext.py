@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 import pytest
 
-from charhost.jsontext import MOST_VALUES, TooManyValues, bound, decoded, encoded, integer
+from charhost.jsontext import MOST_OBJECTS, MOST_VALUES, TooManyValues, bound, decoded, encoded, integer
 
 
 @pytest.mark.parametrize("text", ['{"a": "b"}', b'{"a": "b"}'])
@@ -71,6 +71,17 @@ async def test_many_values_are_refused(value: str, kind: type) -> None:
         decoded(given)
     with pytest.raises(TooManyValues):
         await bound(given)
+
+
+async def test_many_objects_of_a_client_are_refused() -> None:
+    """A client may send fewer objects than other values, not counting those in strings; a model may send more."""
+    objects = "[" + "{}," * MOST_OBJECTS + "0]"
+    await bound(objects)
+    await bound('["' + "{" * (MOST_OBJECTS + 1) + '"]')
+    more = "[{}," + objects[1:]
+    with pytest.raises(TooManyValues, match="expected at most 50,000 objects, found more"):
+        await bound(more)
+    assert len(decoded(more)) == MOST_OBJECTS + 2
 
 
 async def test_as_many_values_as_the_limit() -> None:

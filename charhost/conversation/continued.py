@@ -12,8 +12,9 @@ from cachetools import TTLCache
 
 from charhost.character.character import CharacterSet
 from charhost.character.instance import CharacterInstance
-from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, Item, Message
+from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, Item, Message, Other, Part, Text
 from charhost.conversation.turn_events import TurnEnded
+from charhost.jsontext import encoded
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.weight import weigh
 from charhost.report import DEFAULT_SET, SessionPolicy
@@ -255,9 +256,16 @@ def _digests(messages: Sequence[Message]) -> tuple[bytes, bytes]:
     """Return the digests of *messages* without the last one, and of all of them; empty for no message."""
     hasher, before, digest = hashlib.sha256(), b"", b""
     for message in messages:
-        hasher.update(repr(message.parts).encode())
+        hasher.update(b"".join(map(_distinct, message.parts)) + b"\xfd")
         before, digest = digest, hasher.digest()
     return before, digest
+
+
+def _distinct(part: Part) -> bytes:
+    """Return the bytes of a part, with an end that UTF-8 does not have."""
+    if isinstance(part, Text):
+        return part.text.encode("utf-8", "replace") + b"\xff"
+    return (encoded(part.part) if isinstance(part, Other) else repr(part).encode()) + b"\xfe"
 
 
 def _key(client: Client, digest: bytes, calls: Sequence[str]) -> bytes:

@@ -78,7 +78,7 @@ def excerpt(items: Sequence[Item], budget: Budget) -> Excerpt:
 
 
 def _room_beside(room: float, others: Iterable[Item]) -> float:
-    return max(room / 2, room - _size(others))
+    return max(room / 2, room - _size(others)) if math.isfinite(room) else room
 
 
 def _latest(earlier: Sequence[Sequence[Item]], room: float) -> int:

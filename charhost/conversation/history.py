@@ -19,6 +19,7 @@ class History:
         self.weight = 0  # in bytes
         self.letters_per_token = float(LETTERS_PER_TOKEN)
         self._items: list[Item] = []
+        self._weights: list[int] = []  # of the items: a large one is weighed once
         for item in deque(items, MOST_ITEMS):
             self.append(item)
 
@@ -49,12 +50,12 @@ class History:
 
     def replace(self, item: Item) -> None:
         with suppress(KeyError):  # it was removed meanwhile
-            index = self._index(item.id)
-            self.weight += weigh(item) - weigh(self._items[index])
-            self._items[index] = item
+            index, weight = self._index(item.id), weigh(item)
+            self.weight += weight - self._weights[index]
+            self._items[index], self._weights[index] = item, weight
 
     def remove(self, item_id: str) -> None:
-        self.weight -= weigh(self._items.pop(self._index(item_id)))
+        self._pop(self._index(item_id))
 
     def learn(self, letters: int, tokens: int) -> None:
         if tokens > 0:
@@ -69,8 +70,14 @@ class History:
         raise KeyError(item_id)
 
     def _insert(self, index: int, item: Item) -> None:
+        weight = weigh(item)
         self._items.insert(index, item)
-        self.weight += weigh(item)
+        self._weights.insert(index, weight)
+        self.weight += weight
         while len(self._items) > MOST_ITEMS or (self.weight > MOST_BYTES and len(self._items) > 1):
             oldest = sum(1 for _ in takewhile(is_system, self._items))
-            self.weight -= weigh(self._items.pop(oldest if oldest < len(self._items) - 1 else 0))
+            self._pop(oldest if oldest < len(self._items) - 1 else 0)
+
+    def _pop(self, index: int) -> None:
+        del self._items[index]
+        self.weight -= self._weights.pop(index)

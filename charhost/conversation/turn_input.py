@@ -91,6 +91,7 @@ class TurnInput:
 
     async def _made(self) -> list[dict[str, Any]]:
         prompt = await self._context.instance.prompt()
+        await asyncio.sleep(0)  # a prompt that is made already does not wait, and a long conversation takes its time
         sent = excerpt(self.items, await self._budget(prompt))
         self._report(sent.cut)
         opening, dialogue = parted(sent.items)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
 from itertools import chain
+from operator import attrgetter
 from sys import getsizeof
 from typing import Any
 
@@ -15,19 +16,19 @@ _LISTS = frozenset((list, tuple, set, frozenset))
 
 def weigh(*values: object) -> int:
     """Return the bytes of *values* with everything in them; an object that is in them twice counts twice."""
-    weight, rest = 0, list[Any](values)
-    while rest:
-        value = rest.pop()
-        if value is None:
-            continue
-        weight += getsizeof(value)
-        kind: Any = type(value)
-        if kind in _LISTS:
-            rest.extend(value)
-        elif kind not in _PLAIN:
-            beside, contents = _opened(kind)(value)
-            weight += beside
-            rest.extend(contents)
+    weight, groups = 0, list[Iterable[Any]]((values,))
+    while groups:
+        for value in groups.pop():
+            if value is None:
+                continue
+            weight += getsizeof(value)
+            kind: Any = type(value)
+            if kind in _LISTS:
+                groups.append(value)
+            elif kind not in _PLAIN:
+                beside, contents = _opened(kind)(value)
+                weight += beside
+                groups.append(contents)
     return weight
 
 
@@ -39,9 +40,13 @@ def _opened(kind: Any) -> Callable[[Any], tuple[int, Iterable[Any]]]:
     if issubclass(kind, Mapping):
         return lambda value: (0, chain(value, value.values()))
     names = [field.name for field in fields(kind)] if is_dataclass(kind) else []
-    return lambda value: (0, [getattr(value, name) for name in names])
+    if not names:
+        return lambda value: (0, ())
+    contents = attrgetter(*names)
+    return (lambda value: (0, contents(value))) if len(names) > 1 else (lambda value: (0, (contents(value),)))
 
 
 def _opened_model(model: BaseModel) -> tuple[int, Iterable[Any]]:
-    known, more = vars(model), model.model_extra  # the names that are known are those of the class
-    return getsizeof(known) + getsizeof(model.model_fields_set), (*known.values(), more) if more else known.values()
+    known, more = vars(model), model.__pydantic_extra__  # the names that are known are those of the class
+    beside = getsizeof(known) + getsizeof(model.__pydantic_fields_set__)
+    return beside, (*known.values(), more) if more else known.values()

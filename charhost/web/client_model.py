@@ -5,6 +5,11 @@ from pydantic import BaseModel, ConfigDict, FailFast
 # Prefix of the tags of unions, by which error paths can leave them out: pydantic adds them to the path.
 TAG = "~"
 
+# OpenAI takes 128 of them.
+MOST_TOOLS = 1_000
+# Of a conversation that a client sends whole.
+MOST_MESSAGES = 10_000
+
 
 class ClientModel(BaseModel):
     """Known fields are checked strictly; unknown ones are ignored, since clients add new ones every month."""

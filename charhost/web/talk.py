@@ -1,5 +1,6 @@
 """The parts that the endpoints of OpenAI's clients share: reading a request, and the errors of a turn."""
 
+import asyncio
 import math
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -9,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.turn_events import TurnFailure
-from charhost.jsontext import MOST_VALUES, TooManyValues, bound, bounded
+from charhost.jsontext import MOST_OBJECTS, MOST_VALUES, Json, TooManyValues, bound, bounded
 from charhost.memory.weight import weigh
 from charhost.text import FieldProblem, field_path, field_problems
 from charhost.web.body import expect_json, read_body, take_memory
@@ -20,13 +21,15 @@ from charhost.web.problems import Problem
 # Room for a few photographs in base64.
 MOST_BODY_BYTES = 24 << 20
 BODY_DEADLINE = 60.0
+_MOST_FIELDS = 1_000
+_LARGE = 256 << 10
 
 TALK_ERRORS: Mapping[int, str | Response] = {
     400: "The request is not JSON or has an invalid field, or the model refuses it.",
     404: "There is no character called `model` (`model_not_found`).",
     408: f"The body did not arrive within {BODY_DEADLINE:g} s.",
-    413: f"The body is larger than {MOST_BODY_BYTES:,} bytes, has more than {MOST_VALUES:,} values, or takes more "
-    "memory than `--memory-budget`.",
+    413: f"The body is larger than {MOST_BODY_BYTES:,} bytes, has more than {MOST_VALUES:,} values or {MOST_OBJECTS:,} "
+    "objects, or takes more memory than `--memory-budget`.",
     415: "A web page sent a body whose type is not `application/json`.",
     429: Response("This server or the model is busy.", headers={hdrs.RETRY_AFTER: "Seconds."}),
     500: Response("Unexpected, or the character's code failed.", headers={"x-should-retry": "`false`"}),
@@ -56,20 +59,31 @@ async def talk_request(request: web.Request, kind: type[Request], most: int | No
         await bound(body)
     except TooManyValues as e:
         raise Problem(413, "request_too_large", f"The request body is too large: {e}.") from None
-    parsed = parsed_body(body, kind)
-    # Beside the body, which stands for the request to the model.
-    take_memory(request, weigh(parsed))
-    return parsed
+    # A step takes up to a tenth of a second for a large body: others have their turn in between.
+    fields = decoded_body(body)
+    await asyncio.sleep(0)
+    asked = valid_body(fields, kind)
+    await asyncio.sleep(0)
+    # Beside the body, which stands for the request to the model. Other threads can run while it is weighed.
+    take_memory(request, weigh(asked) if len(body) < _LARGE else await asyncio.to_thread(weigh, asked))
+    return asked
 
 
-def parsed_body(body: bytes, kind: type[Request]) -> Request:
-    """Raise a `Problem` for the first wrong field of a bounded body, in OpenAI's words."""
+def decoded_body(body: bytes) -> Json:
+    """Return the fields of a bounded body; raises `Problem`."""
     try:
         fields = bounded(body)
     except ValueError:
         raise Problem(400, "invalid_type", "The body is not JSON; expected a JSON object.") from None
     if not isinstance(fields, dict):
         raise Problem(400, "invalid_type", f"The body is JSON of type {type(fields).__name__}; expected an object.")
+    if len(fields) > _MOST_FIELDS:
+        raise Problem(400, "invalid_value", f"The body has {len(fields):,} fields; expected at most {_MOST_FIELDS:,}.")
+    return fields
+
+
+def valid_body(fields: Json, kind: type[Request]) -> Request:
+    """Raise a `Problem` for the first wrong field, in OpenAI's words."""
     try:
         return kind.model_validate(fields)
     except ValidationError as e:

@@ -25,7 +25,7 @@ from charhost.web.protocol.unmute_session import UnmuteUpdate
 from charhost.web.realtime.client_dialect import dialect_by
 from charhost.web.realtime.client_secrets import ClientSecretRequest
 from charhost.web.responses.request import ResponsesRequest
-from charhost.web.talk import parsed_body
+from charhost.web.talk import decoded_body, valid_body
 from tests.fuzz.campaign import check_cost, run
 from tests.fuzz.inputs import texts
 
@@ -113,7 +113,7 @@ def refusing() -> Iterator[None]:
 def chat(data: bytes) -> None:
     """Read a request of chat completions."""
     LOOP.run_until_complete(bound(data))
-    asked = parsed_body(data, ChatRequest)
+    asked = valid_body(decoded_body(data), ChatRequest)
     encoded(list(asked.turn_options().tools))
     list(asked.items())
 
@@ -121,7 +121,7 @@ def chat(data: bytes) -> None:
 def responses(data: bytes) -> None:
     """Read a request of the Responses API."""
     LOOP.run_until_complete(bound(data))
-    asked = parsed_body(data, ResponsesRequest)
+    asked = valid_body(decoded_body(data), ResponsesRequest)
     encoded(list(asked.turn_options().tools))
     list(asked.items({}))
 
@@ -129,7 +129,7 @@ def responses(data: bytes) -> None:
 def client_secret(data: bytes) -> None:
     """Read a request for a client secret."""
     LOOP.run_until_complete(bound(data))
-    asked = parsed_body(data, ClientSecretRequest)
+    asked = valid_body(decoded_body(data), ClientSecretRequest)
     encoded(SessionConfig().merged(read(SessionParams, asked.session or {}, "session")).stored())
 
 

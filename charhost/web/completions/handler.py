@@ -42,6 +42,7 @@ async def completions(request: web.Request) -> web.StreamResponse:
     body = await talk_request(request, ChatRequest)
     running = RunningCompletion(request, body)
     with running.claim:
+        await asyncio.sleep(0)  # a large request takes its time before and after
         return await (_streamed(request, running) if body.stream else _whole(running))
 
 

@@ -61,7 +61,7 @@ class OtherPart(BaseModel, extra="allow", strict=True, frozen=True):
 
     @property
     def part(self) -> Part:
-        return Other(self.model_dump())
+        return Other({"type": self.type, **(self.model_extra or {})})
 
 
 def _part_kind(value: Any) -> str:

@@ -10,7 +10,7 @@ from pydantic_core import PydanticCustomError
 from charhost.conversation.items import Item
 from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import integer
-from charhost.web.client_model import ClientModel, FirstError
+from charhost.web.client_model import MOST_MESSAGES, MOST_TOOLS, ClientModel, FirstError
 from charhost.web.completions.messages import RequestMessage
 
 
@@ -96,14 +96,14 @@ class ChatRequest(_Options, extra="allow"):
     """The messages of a conversation, to which the character responds."""
 
     model: str = Field(description="The name of a character.")
-    messages: Annotated[list[RequestMessage], Field(min_length=1, max_length=20_000), FirstError()]
+    messages: Annotated[list[RequestMessage], Field(min_length=1, max_length=MOST_MESSAGES), FirstError()]
     stream: bool | None = Field(default=None, description="Stream the response as server-sent events.")
     stream_options: StreamOptions | None = None
     n: Annotated[int, Field(ge=1, le=8), BeforeValidator(integer)] | None = Field(
         default=None, description="The number of choices."
     )
     tools: Annotated[
-        Annotated[list[Tool], FirstError()] | None,
+        Annotated[list[Tool], Field(max_length=MOST_TOOLS), FirstError()] | None,
         BeforeValidator(_functions, json_schema_input_type=list[Tool | ForeignTool] | None),
     ] = None
     tool_choice: Annotated[Any, BeforeValidator(_choice, json_schema_input_type=str | dict[str, Any] | None)] = None

@@ -13,6 +13,8 @@ from charhost.web.protocol.frames import InvalidEvent
 Dialect = Literal["ga", "beta", "unmute"]
 
 MOST_TEXT = 256 << 10
+# An event of the server that repeats more of them is too long for many clients.
+_MOST_PARTS = 30_000
 
 Id = Annotated[str, Field(max_length=512)]
 NewId = Annotated[str, Field(min_length=1, max_length=512)]
@@ -39,7 +41,11 @@ class MessageItem(ClientModel):
     type: Literal["message"]
     id: NewId | None = None
     role: Literal["user", "system", "assistant"]
-    content: Annotated[list[Annotated[InputText | InputImage | InputAudio, Field(discriminator="type")]], FirstError()]
+    content: Annotated[
+        list[Annotated[InputText | InputImage | InputAudio, Field(discriminator="type")]],
+        Field(max_length=_MOST_PARTS),
+        FirstError(),
+    ]
 
 
 class CallItem(ClientModel):

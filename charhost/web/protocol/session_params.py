@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BeforeValidator, ConfigDict, Field, PlainValidator, SerializerFunctionWrapHandler, model_serializer
 from pydantic_core import PydanticCustomError
 
+from charhost.conversation.history import MOST_ITEMS
 from charhost.jsontext import Json
-from charhost.web.client_model import ClientModel, FirstError
+from charhost.web.client_model import MOST_TOOLS, ClientModel, FirstError
 from charhost.web.protocol.client_events import InputItem, LongText, valid
 from charhost.web.protocol.frames import InvalidEvent
 
@@ -135,7 +136,7 @@ class Function(Echoed):
 class CommonParams(ClientModel):
     output_modalities: Annotated[list[Literal["text", "audio"]], Field(min_length=1), FirstError()] | None = None
     instructions: LongText | None = None
-    tools: Annotated[list[Function], FirstError()] | None = None
+    tools: Annotated[list[Function], Field(max_length=MOST_TOOLS), FirstError()] | None = None
     tool_choice: ToolChoice | None = None
     max_output_tokens: MaxTokens | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
@@ -156,7 +157,7 @@ class SessionParams(CommonParams):
 class ResponseParams(CommonParams):
     conversation: Literal["auto", "none"] | None = None
     metadata: Metadata | None = None
-    input: Annotated[list[InputItem], FirstError()] | None = None
+    input: Annotated[list[InputItem], Field(max_length=MOST_ITEMS), FirstError()] | None = None
 
 
 Params = TypeVar("Params", bound=CommonParams)

@@ -17,6 +17,7 @@ from charhost.web.sessions.session import Session
 
 # Seconds of silence after which a client is taken for one that waits for session.created.
 DIALECT_DEADLINE = 2.0
+_LONG_EVENT = 256 << 10
 
 
 class Dispatcher:
@@ -56,12 +57,16 @@ class Dispatcher:
         event: dict[str, Any] = {}
         try:
             await bound(text)
+            event = decoded(text)
+            if len(text) > _LONG_EVENT:  # others have their turn between the two steps
+                await asyncio.sleep(0)
             if self._session.closing.reason is not None:  # meanwhile
                 return
-            event = decoded(text)
             handler = self._handler or self._open(settings_of(dialect_by(event)))
             if event["type"] in CHARACTER_KINDS:
                 self._commands.obey(event, text, handler.refuse)
+            elif isinstance(handler, OpenAIHandler):
+                await handler.obey(event)
             else:
                 handler.obey(event)
         except EventRefused as e:

@@ -39,7 +39,7 @@ class OpenAIHandler:
     def open(self) -> None:
         self._emit("session.created", session=self._session.described)
 
-    def obey(self, event: Json) -> None:
+    async def obey(self, event: Json) -> None:
         """Handle a client event; raises `InvalidEvent`, and then nothing was changed."""
         match client_events.checked(event):
             case client_events.SessionUpdate(session=params):
@@ -55,7 +55,7 @@ class OpenAIHandler:
                 text = "Only the audio of an assistant's message can be truncated."
                 raise InvalidEvent("invalid_value", text, "item_id")
             case client_events.ResponseCreate(response=params):
-                self._respond(params or {})
+                await self._respond(params or {})
             case client_events.ResponseCancel(response_id=response_id):
                 self._cancel(response_id)
             case client_events.AudioAppend(audio=audio):
@@ -81,8 +81,9 @@ class OpenAIHandler:
         params = read(SessionParams, raw, "session")
         config = self._config.merged(params)
         _refuse_long(config.model_dump(), "session")
-        self._session.insist_on_room(weigh(config))
-        self._session.configure(config)
+        weight = weigh(config)
+        self._session.insist_on_room(weight)
+        self._session.configure(config, weight)
         self._session.choose(params.model)
         self._session.note()
         self._emit("session.updated", session=self._session.described)
@@ -132,11 +133,14 @@ class OpenAIHandler:
         self._session.note()
         self._emit("conversation.item.deleted", item_id=item_id)
 
-    def _respond(self, raw: Json) -> None:
+    async def _respond(self, raw: Json) -> None:
+        params = read(ResponseParams, raw, "response")
+        await asyncio.sleep(0)  # its items may take a tenth of a second too: others have their turn before
+        if self._session.closing.reason is not None:  # meanwhile
+            return
         if self._session.closing.is_ending:
             text = "The characters were reloaded; this session closes after the current response. Reconnect."
             raise InvalidEvent("characters_reloaded", text)
-        params = read(ResponseParams, raw, "response")
         recorded = params.conversation != "none"
         if recorded and self._active is not None:
             raise InvalidEvent(

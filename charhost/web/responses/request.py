@@ -9,10 +9,9 @@ from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import Item
 from charhost.conversation.turn_input import TurnOptions
-from charhost.web.client_model import ClientModel, FirstError
+from charhost.web.client_model import MOST_MESSAGES, MOST_TOOLS, ClientModel, FirstError
 from charhost.web.responses.input_items import InputItem
 
-_MOST_ITEMS = 20_000
 _MOST_METADATA = 16
 _LOGPROBS = "message.output_text.logprobs"
 
@@ -100,7 +99,7 @@ class ResponsesRequest(ClientModel, extra="allow"):
     model: str = Field(description="The name of a character.")
     input: Annotated[
         list[InputItem],
-        Field(min_length=1, max_length=_MOST_ITEMS),
+        Field(min_length=1, max_length=MOST_MESSAGES),
         FirstError(),
         BeforeValidator(_input, json_schema_input_type=str | Annotated[list[InputItem], Field(min_length=1)]),
     ]
@@ -110,6 +109,7 @@ class ResponsesRequest(ClientModel, extra="allow"):
     stream: bool | None = Field(None, description="Stream the response as server-sent events.")
     tools: Annotated[
         list[Annotated[FunctionTool, BeforeValidator(_function_tool, json_schema_input_type=FunctionTool)]],
+        Field(max_length=MOST_TOOLS),
         FirstError(),
     ] = Field(default_factory=list)
     tool_choice: Literal["auto", "none", "required"] | NamedTool | AllowedTools | None = None

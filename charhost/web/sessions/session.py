@@ -135,9 +135,9 @@ class Session:
         """Count the session anew in the budget of memory."""
         self.memory.resize(self.weight)
 
-    def configure(self, settings: ClientSettings) -> None:
-        """Replace the settings of the client; the first ones decide its dialect."""
-        self.settings, self._settings_weight = settings, weigh(settings)
+    def configure(self, settings: ClientSettings, weight: int | None = None) -> None:
+        """Replace the settings of the client, which may be weighed already; the first ones decide its dialect."""
+        self.settings, self._settings_weight = settings, weigh(settings) if weight is None else weight
 
     def insist_on_room(self, size: int) -> None:
         """Raise `InvalidEvent` if the budget of memory has no room for *size* more bytes."""

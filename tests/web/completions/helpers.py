@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from charhost.llm.model import Delta, Usage
 from charhost.web.completions.request import ChatRequest
-from charhost.web.talk import parsed_body
+from charhost.web.talk import valid_body
 from tests.conftest import Client, character
 from tests.scripted import ScriptedModel
 
@@ -78,4 +78,4 @@ PromptGenerator.handle_tool_call = lambda self, tool_name, tool_input: "6"
 
 def parsed(messages: Any = HI, **fields: Any) -> ChatRequest:
     """Return the parsed request."""
-    return parsed_body(json.dumps({"model": "Ada", "messages": messages, **fields}).encode(), ChatRequest)
+    return valid_body({"model": "Ada", "messages": messages, **fields}, ChatRequest)

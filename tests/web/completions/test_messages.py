@@ -8,7 +8,7 @@ import pytest
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Message, Other, Text
 from charhost.web.completions.request import ChatRequest
-from charhost.web.talk import parsed_body
+from charhost.web.talk import decoded_body, valid_body
 from tests.web.completions.helpers import parsed
 
 
@@ -72,6 +72,8 @@ def test_a_tool_message_is_the_result_of_its_call(content: Any) -> None:
 
 def test_half_an_emoji_is_replaced() -> None:
     """A lone surrogate, as JavaScript sends when it cuts a string, is replaced."""
-    (item,) = parsed_body(b'{"model":"Ada","messages":[{"role":"user","content":"a\\ud83d"}]}', ChatRequest).items()
+    (item,) = valid_body(
+        decoded_body(b'{"model":"Ada","messages":[{"role":"user","content":"a\\ud83d"}]}'), ChatRequest
+    ).items()
     assert isinstance(item, Message)
     assert item.text == "a\ufffd"

@@ -9,14 +9,14 @@ import pytest
 
 from charhost.web.completions.request import ChatRequest
 from charhost.web.problems import Problem
-from charhost.web.talk import parsed_body
+from charhost.web.talk import decoded_body, valid_body
 from tests.web.completions.helpers import HI, parsed
 
 
 def refused(body: bytes | dict[str, Any]) -> Problem:
     """Return the error of a request that is refused."""
     with pytest.raises(Problem) as caught:
-        parsed_body(body if isinstance(body, bytes) else json.dumps(body).encode(), ChatRequest)
+        valid_body(decoded_body(body if isinstance(body, bytes) else json.dumps(body).encode()), ChatRequest)
     assert caught.value.status == 400
     return caught.value
 
@@ -24,9 +24,7 @@ def refused(body: bytes | dict[str, Any]) -> Problem:
 def test_a_whole_number_may_have_a_point() -> None:
     """An integer may be written as 2.0, but not as 2.5."""
     messages = [{"role": "user", "content": "Hi"}]
-    found = parsed_body(
-        json.dumps({"model": "Ada", "messages": messages, "n": 2.0, "max_tokens": 50.0}).encode(), ChatRequest
-    )
+    found = valid_body({"model": "Ada", "messages": messages, "n": 2.0, "max_tokens": 50.0}, ChatRequest)
     assert (found.n, found.max_tokens, type(found.n)) == (2, 50, int)
     assert refused({"model": "Ada", "messages": messages, "n": 2.5}).param == "n"
 
