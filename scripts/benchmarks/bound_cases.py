@@ -76,7 +76,7 @@ def _calls(size: int) -> bytes:
 
 
 def _words(size: int) -> bytes:
-    return (word := _event({"content": "word "})) * (size // len(word))
+    return (word := _event({"content": "word " * 200})) * (size // len(word))
 
 
 def _lists(count: int) -> list[list[None]]:
@@ -100,7 +100,8 @@ _JSON = {"Content-Type": "application/json"}
 
 def _filled(fields: dict[str, Any], size: int) -> bytes:
     text = json.dumps(fields)
-    return text.replace(_FILL, "x" * (size - len(text) + len(_FILL)), 1).encode()
+    filled = text.replace(_FILL, "x" * (size - len(text) + len(_FILL)), 1)
+    return filled.ljust(size).encode()
 
 
 _FILL = "<fill>"
@@ -139,6 +140,10 @@ def _item(content: Any) -> dict[str, Any]:
     return {"type": "conversation.item.create", "item": {"type": "message", "role": "user", "content": content}}
 
 
+def _input(items: Any) -> dict[str, Any]:
+    return {"type": "response.create", "response": {"conversation": "none", "input": items}}
+
+
 def _tool(entries: Any, text: str = "") -> dict[str, Any]:
     return {"type": "function", "name": "look", "description": text, "parameters": {"enum": entries}}
 
@@ -159,13 +164,11 @@ def _secret_of(_: int) -> dict[str, Any]:
     return {"session": {"type": "realtime", "tools": [_tool([], _FILL)]}}
 
 
-def _reason(_: int) -> dict[str, Any]:
-    return {"reason": _FILL}
-
-
 _MESSAGE = [{"role": "user", "content": "Hi"}]
 _IMAGE = {"type": "input_image", "image_url": f"data:,{_FILL}"}
+_TOOLS = [{"type": "function", "function": {"name": "look"}}]
 _PART, _INPUT_PART = {"type": "text", "text": ""}, {"type": "input_text", "text": ""}
+_ITEM = {"type": "message", "role": "user", "content": [_INPUT_PART]}
 _BODY, _NESTED = (MEGA, 24 * MEGA, 24 * MEGA + 1), (100_000, 199_000, 201_000, 2_000_000)
 _GA, _UNMUTE = "dialect=ga", "dialect=unmute"
 _completions, _responses = partial(partial, _post, "/v1/chat/completions"), partial(partial, _post, "/v1/responses")
@@ -184,18 +187,21 @@ CASES = (
     ),
     Case("chat completions", "brackets and commas", _NESTED, _completions(lambda n: _chat(ignored=_lists(n))), _short),
     Case(
-        "chat completions", "messages", (20_000, 20_001), _completions(lambda n: _chat(messages=_MESSAGE * n)), _short
+        "chat completions", "messages", (10_000, 10_001), _completions(lambda n: _chat(messages=_MESSAGE * n)), _short
     ),
     Case(
-        "chat completions", "empty parts", (30_000, 60_000, 200_000), _completions(lambda n: _said([_PART] * n)), _short
+        "chat completions", "empty parts", (20_000, 49_990, 50_000), _completions(lambda n: _said([_PART] * n)), _short
     ),
     Case("responses", "bytes of the body", _BODY, _responses(lambda _: _response(_FILL)), _short),
-    Case("responses", "input items", (20_000, 20_001), _responses(lambda n: _response(_MESSAGE * n)), _short),
+    Case("chat completions", "tools", (1_000, 1_001), _completions(lambda n: _chat(tools=_TOOLS * n)), _short),
+    Case("responses", "input items", (10_000, 10_001), _responses(lambda n: _response(_MESSAGE * n)), _short),
     Case(
         "client secrets", "bytes of the body", (256 * KILO, 256 * KILO + 1), partial(_post, _secret, _secret_of), _short
     ),
-    Case("reload", "bytes of the body", (64 * KILO, 64 * KILO + 1), partial(_post, _reload, _reason), _short),
-    Case("realtime", "bytes of a message", _BODY, _realtime(lambda _: _item([_IMAGE])), _short),
+    Case("reload", "bytes of the body", (64 * KILO, 64 * KILO + 1), partial(_post, _reload, lambda _: {}), _short),
+    Case(
+        "realtime", "bytes of a message", (MEGA, 24 * MEGA - 1, 24 * MEGA), _realtime(lambda _: _item([_IMAGE])), _short
+    ),
     Case(
         "realtime", "characters of a text", (256 * KILO, 256 * KILO + 1), _realtime(lambda n: _item([_text(n)])), _short
     ),
@@ -208,6 +214,7 @@ CASES = (
     ),
     Case("realtime", "brackets and commas of tools", _NESTED, _realtime(lambda n: _update(_lists(n))), _short),
     Case("realtime", "empty parts", (10_000, 17_000, 30_000), _realtime(lambda n: _item([_INPUT_PART] * n)), _short),
+    Case("realtime", "items of one response", (4_096, 4_097), _realtime(lambda n: _input([_ITEM] * n)), _short),
     Case(
         "realtime, unmute",
         "characters of instructions",
