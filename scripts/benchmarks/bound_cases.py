@@ -213,7 +213,7 @@ CASES = (
         _short,
     ),
     Case("realtime", "brackets and commas of tools", _NESTED, _realtime(lambda n: _update(_lists(n))), _short),
-    Case("realtime", "empty parts", (10_000, 17_000, 30_000), _realtime(lambda n: _item([_INPUT_PART] * n)), _short),
+    Case("realtime", "empty parts", (10_000, 20_000, 20_001), _realtime(lambda n: _item([_INPUT_PART] * n)), _short),
     Case("realtime", "items of one response", (4_096, 4_097), _realtime(lambda n: _input([_ITEM] * n)), _short),
     Case(
         "realtime, unmute",

@@ -111,7 +111,7 @@ async def test_a_larger_request_is_refused(
                 "item": {
                     "type": "message",
                     "role": "user",
-                    "content": [{"type": "input_text", "text": ""}] * 30_001,
+                    "content": [{"type": "input_text", "text": ""}] * 20_001,
                 },
             },
             "item.content",

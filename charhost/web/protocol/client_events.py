@@ -13,8 +13,8 @@ from charhost.web.protocol.frames import InvalidEvent
 Dialect = Literal["ga", "beta", "unmute"]
 
 MOST_TEXT = 256 << 10
-# An event of the server that repeats more of them is too long for many clients.
-_MOST_PARTS = 30_000
+# The server repeats them in two events.
+_MOST_PARTS = 20_000
 
 Id = Annotated[str, Field(max_length=512)]
 NewId = Annotated[str, Field(min_length=1, max_length=512)]
