@@ -62,11 +62,11 @@ async def talk_request(request: web.Request, kind: type[Request], most: int | No
     # A step takes up to a tenth of a second for a large body: others have their turn in between.
     fields = decoded_body(body)
     await asyncio.sleep(0)
-    asked = valid_body(fields, kind)
+    parsed = valid_body(fields, kind)
     await asyncio.sleep(0)
     # Beside the body, which stands for the request to the model. Other threads can run while it is weighed.
-    take_memory(request, weigh(asked) if len(body) < _LARGE else await asyncio.to_thread(weigh, asked))
-    return asked
+    take_memory(request, weigh(parsed) if len(body) < _LARGE else await asyncio.to_thread(weigh, parsed))
+    return parsed
 
 
 def decoded_body(body: bytes) -> Json:
