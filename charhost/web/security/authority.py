@@ -23,7 +23,7 @@ log = logging.getLogger("charhost.web")
 
 # Headers that proxies, load balancers, tunnels and content delivery networks add, and clients do not send.
 _OF_PROXIES = re.compile(
-    r"forwarded|x-forwarded.*|x-proxy.*|proxy-connection|via|cdn-loop"
+    r"(x-)?forwarded.*|x-proxy.*|proxy-connection|via|cdn-loop"
     r"|x-(real|original|envoy|azure|arr|amzn|vercel|appengine|cloud-trace)-.*|(cf|cloudfront|fastly|fly|ngrok|tailscale)-.*"
     r"|.*(client|connecting|originating|proxyuser|remote|source|user)-?(ip|ipv6|addr|address)",
     re.IGNORECASE,
