@@ -23,11 +23,21 @@ class FaultLog:
 
     def error(self, message: str, *values: object, cause: Exception | None = None) -> None:
         """Log *message*, which also is the kind, and its *cause*: in one line, or as a traceback if it is a bug."""
-        now = self._clock()
-        if now < self._due.get(message, now):
+        if not self._is_due(message):
             return
-        self._due[message] = now + INTERVAL
         if isinstance(cause, _OF_THE_MACHINE):
             self._log.error(f"{message}: %s", *values, cause)
         else:
             self._log.error(message, *values, exc_info=cause)
+
+    def info(self, kind: str, message: str, *values: object) -> None:
+        """Log *message* for a *kind* that is no fault of the server, such as a refused request."""
+        if self._is_due(kind):
+            self._log.info(message, *values)
+
+    def _is_due(self, kind: str) -> bool:
+        now = self._clock()
+        if now < self._due.get(kind, now):
+            return False
+        self._due[kind] = now + INTERVAL
+        return True

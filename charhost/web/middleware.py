@@ -16,6 +16,8 @@ from charhost.web.security.wrong_keys import KeyKind
 
 log = logging.getLogger("charhost.web")
 
+_LONGEST_PATH = 200
+
 
 @web.middleware
 async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamResponse:
@@ -83,7 +85,8 @@ def _is_spelled_out(request: web.Request) -> bool:
 
 def _log_refusal(request: web.Request, refusal: Problem) -> None:
     # Also for the operator: a page cannot read why its WebSocket was refused.
-    log.info("refused %s %s: %s", request.method, request.rel_url.raw_path, refusal.detail)
+    path = request.rel_url.raw_path[:_LONGEST_PATH]
+    request.app[GATE].refusals.info(refusal.code, "refused %s %s: %s", request.method[:20], path, refusal.detail)
 
 
 def _as_problem(request: web.Request, error: web.HTTPException) -> Problem:

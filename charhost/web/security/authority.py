@@ -2,12 +2,14 @@
 
 import hashlib
 import hmac
+import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from aiohttp import hdrs, web
 
+from charhost.fault_log import FaultLog
 from charhost.memory.budget import MemoryBudget
 from charhost.metrics import Metrics
 from charhost.settings import Settings, is_loopback
@@ -17,9 +19,11 @@ from charhost.web.security.hosts import AllowedHosts, name_in
 from charhost.web.security.origins import AllowedOrigins, is_of_host, is_of_other_site
 from charhost.web.security.wrong_keys import WrongKeys
 
+log = logging.getLogger("charhost.web")
+
 # Headers that proxies, load balancers, tunnels and content delivery networks add, and clients do not send.
 _OF_PROXIES = re.compile(
-    r"forwarded|x-forwarded.*|x-proxy.*|proxy-connection|via|cdn-loop"
+    r"(x-)?forwarded.*|x-proxy.*|proxy-connection|via|cdn-loop"
     r"|x-(real|original|envoy|azure|arr|amzn|vercel|appengine|cloud-trace)-.*|(cf|cloudfront|fastly|fly|ngrok|tailscale)-.*"
     r"|.*(client|connecting|originating|proxyuser|remote|source|user)-?(ip|ipv6|addr|address)",
     re.IGNORECASE,
@@ -61,6 +65,7 @@ class Gate:
 
     def __init__(self, settings: Settings, metrics: Metrics, budget: MemoryBudget | None = None) -> None:
         self.wrong_keys = WrongKeys(metrics)
+        self.refusals = FaultLog(log)
         self._origins = AllowedOrigins(settings.cors_origin)
         self._hosts = AllowedHosts(settings)
         self.secrets = ClientSecrets(budget)

@@ -135,7 +135,15 @@ def test_every_origin_counts() -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        *("Forwarded", "forwarded", "X-Forwarded-For", "x-forwarded-host", "X-Forwarded-Proto", "X-FORWARDED-PREFIX"),
+        *(
+            "Forwarded",
+            "Forwarded-For",
+            "forwarded",
+            "X-Forwarded-For",
+            "x-forwarded-host",
+            "X-Forwarded-Proto",
+            "X-FORWARDED-PREFIX",
+        ),
         *("X-Forwarded", "X-Original-Forwarded-For", "X-Original-Host", "X-Real-IP", "x-real-port", "Via", "CDN-Loop"),
         *("CF-Connecting-IP", "CF-Connecting-IPv6", "CF-Ray", "True-Client-IP", "Fly-Client-IP", "Fastly-Client-IP"),
         *("Client-IP", "X-Client-IP", "X-Cluster-Client-IP", "Proxy-Client-IP", "X-Remote-Addr", "X-Originating-IP"),

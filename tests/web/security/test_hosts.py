@@ -80,6 +80,15 @@ async def test_the_refusal_names_the_option(client: Client, caplog: pytest.LogCa
     assert "--allowed-hosts chat.example.com " in caplog.text
 
 
+async def test_many_refusals_are_one_short_line(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+    """Requests for another name cannot fill the log, whatever their paths."""
+    caplog.set_level(logging.INFO)
+    for number in range(20):
+        await client.get(f"/v1/models/{number}{'x' * 4000}", headers={"Host": f"{number}.example.com"})
+    (line,) = [message for message in caplog.messages if message.startswith("refused")]
+    assert len(line) < 1000
+
+
 async def test_names_can_be_allowed(start: Start) -> None:
     """`--allowed-hosts` takes several names, on any port."""
     client = await start(allowed_hosts="Chat.example.com, host.docker.internal")
