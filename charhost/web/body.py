@@ -26,6 +26,7 @@ async def read_body(request: web.Request, most: int, deadline: float) -> bytes:
             while len(body) <= most and (part := await request.content.readany()):
                 take_memory(request, len(part))
                 body += part
+                await asyncio.sleep(0)  # a compressed body may be read to its end without a pause
     except TimeoutError:
         raise Problem(408, "request_timeout", f"The request body did not arrive within {deadline:g} s.") from None
     except web.RequestPayloadError:

@@ -20,11 +20,19 @@ const VIEWS = {
 
 function readAddress() {
   const [view, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
-  const name = decodeURIComponent(rest.join("/"));
+  const name = decoded(rest.join("/"));
   state.route = { view: VIEWS[view] ? view : "characters", name };
   if (view === "talk" && name) openTalk(name);
   if (view === "prompt" && name) showPrompt(name);
   update();
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text; // an address that was typed by hand
+  }
 }
 
 function page() {
