@@ -64,6 +64,13 @@ async def test_manual(here: Server) -> None:
     assert (status, "<h1" in printed) == (0, True)
 
 
+@needs_curl
+async def test_studio(here: Server) -> None:
+    """The commands show the prompt of a generation, and call a tool."""
+    status, printed, _ = await output("sh", "-euc", block("studio", here), no_proxy="*")
+    assert (status, '"name":"Bramble"' in printed, "The dice show" in printed) == (0, True, True)
+
+
 async def test_characters(tmp_path: Path) -> None:
     """The commands make a character, find no mistake in it, and show its prompt."""
     path = f"{Path(sys.executable).parent}:{ENVIRONMENT['PATH']}"

@@ -197,18 +197,21 @@ def test_file_that_hangs_costs_only_itself(hurried: BlockingServer, tmp_path: Pa
     server.assert_well(before + 2 * stuck)
 
 
-def test_twenty_of_each_three_times_over(tmp_path: Path) -> None:
-    """Twenty loops, sleeps and silent sockets at once use up nothing, and the server still ends (promise 12)."""
+def test_eight_of_each_three_times_over(tmp_path: Path) -> None:
+    """Eight loops, sleeps and silent sockets at once use up nothing, and the server still ends (promise 12).
+
+    More would block 64 threads in the third round, which is as many as all code may block.
+    """
     server = BlockingServer(tmp_path, "--file-deadline", "0.5")
-    directory = good_files(tmp_path / "twenty")
+    directory = good_files(tmp_path / "many")
     for kind in ("loop", "sleep", "silent socket"):
-        for number in range(20):
+        for number in range(8):
             (directory / f"{kind.replace(' ', '_')}{number}.py").write_text(HANGING[kind][0])
     for time_over in range(1, 4):
         status, report = server.reload(directory)
         assert (status, {error["error_type"] for error in report["errors"]}) == (200, {"LoadTimeout"})
-        assert (report["error_count"], server.names()) == (60, ["Ada", "Zoe"])
-        server.assert_well(40 * time_over)
+        assert (report["error_count"], server.names()) == (24, ["Ada", "Zoe"])
+        server.assert_well(16 * time_over)
     assert server.end() == 0
 
 
