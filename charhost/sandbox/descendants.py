@@ -32,10 +32,11 @@ def children(process: int) -> Iterator[int]:
 
 async def kill_marked(mark: str) -> None:
     """Kill all processes that were started with *mark*, for those whose ancestor died before it could."""
-    end = time.monotonic() + _PATIENCE
-    while [process for process in map(int, filter(str.isdigit, os.listdir("/proc"))) if _killed(process, mark)]:
-        if time.monotonic() > end:
-            return
+    end, rounds_without = time.monotonic() + _PATIENCE, 0
+    # Twice without one: a process that replaces itself by a program has no environment for a moment.
+    while rounds_without < 2 and time.monotonic() < end:
+        processes = list(map(int, filter(str.isdigit, os.listdir("/proc"))))
+        rounds_without = 0 if any([_killed(process, mark) for process in processes]) else rounds_without + 1
         await asyncio.sleep(_PAUSE)
 
 
