@@ -36,7 +36,7 @@ async def kill_marked(mark: str) -> None:
     # Twice without one: a process that replaces itself by a program has no environment for a moment.
     while rounds_without < 2 and time.monotonic() < end:
         processes = list(map(int, filter(str.isdigit, os.listdir("/proc"))))
-        rounds_without = 0 if any([_killed(process, mark) for process in processes]) else rounds_without + 1
+        rounds_without = 0 if sum(_killed(process, mark) for process in processes) else rounds_without + 1
         await asyncio.sleep(_PAUSE)
 
 
