@@ -13,15 +13,11 @@ class Garbage:
 
     By itself it waits until they are a quarter of all objects; a server that reloads often would grow by as much,
     and then pause for as long as freeing them takes. So it runs each time as many modules have retired as were last
-    loaded, and frees a part of them at a time.
+    loaded. To free them in parts would look at all objects for each part.
     """
 
     # Seconds, so that the response to the reload is sent first.
     _DELAY = 0.05
-    _PAUSE = 0.005
-    # A collection looks at all objects, and frees those of one part: more parts would take longer than they help.
-    _PARTS = 3
-    _LEAST_PART = 100
 
     def __init__(self) -> None:
         self._retired = 0
@@ -36,14 +32,7 @@ class Garbage:
         self._retired += len(modules)
         if self._retired >= self._size and not loop.is_closed():
             self._retired = 0
-            part = max(self._LEAST_PART, -(-len(modules) // self._PARTS))
-            # What is referenced here is not collected yet.
-            loop.call_soon_threadsafe(loop.call_later, self._DELAY, self._collect, loop, modules[part:], part)
-
-    def _collect(self, loop: asyncio.AbstractEventLoop, kept: list[ModuleType], part: int) -> None:
-        gc.collect()
-        if kept:
-            loop.call_later(self._PAUSE, self._collect, loop, kept[part:], part)
+            loop.call_soon_threadsafe(lambda: loop.call_later(self._DELAY, gc.collect))
 
 
 @contextmanager

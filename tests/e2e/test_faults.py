@@ -342,7 +342,7 @@ async def still_good(visit: Socket) -> bool:
 async def test_request_of_10_megabytes(door: type[Plain], serve: Serve, upstream: Upstream) -> None:
     """A long conversation has a response, and its oldest part is left out."""
     client = await serve()
-    history = [{"role": role, "content": "x" * 1000} for role in ("user", "assistant")] * 5_000
+    history = [{"role": role, "content": "x" * 1250} for role in ("user", "assistant")] * 4_000
     body = {"model": "Ada", "messages": [*history, {"role": "user", "content": "Hi"}], "stream": door.stream}
     async with client.post("/v1/chat/completions", data=large(body)) as answer:
         assert answer.status == 200
