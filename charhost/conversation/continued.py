@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import sys
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-
-from cachetools import TTLCache
 
 from charhost.character.character import CharacterSet
 from charhost.character.instance import CharacterInstance
@@ -133,19 +131,18 @@ class ContinuedConversations:
     def __init__(self, most: int, seconds: float, budget: MemoryBudget | None = None) -> None:
         budget = budget or MemoryBudget()
         self._most = most
-        self._kept: TTLCache[bytes, _Kept] = TTLCache(sys.maxsize, seconds, getsizeof=lambda kept: kept.weight)
+        self._seconds = seconds
+        self._kept: OrderedDict[bytes, _Kept] = OrderedDict()  # the oldest first
         self._memory = budget.holding(self.kind)
         budget.add_reserve(self)
 
     @property
     def oldest(self) -> float | None:
-        self._kept.expire()
-        self._memory.resize(int(self._kept.currsize))
-        return self._kept[next(iter(self._kept))].since if self._kept else None
+        self._expire()
+        return next(iter(self._kept.values())).since if self._kept else None
 
     def give_up(self) -> None:
-        self._kept.popitem()
-        self._memory.resize(int(self._kept.currsize))
+        self._remove(next(iter(self._kept)))
 
     def claim(self, client: Client, items: Sequence[Item], make: Callable[[], CharacterInstance]) -> Claim:
         """Return the hold of a request with *items* on its conversation.
@@ -167,13 +164,15 @@ class ContinuedConversations:
         return claim
 
     def add(self, client: Client, place: Place, conversation: Continued) -> None:
+        self._expire()
         key = _key(client, *place)
-        present = self._found(key) if key in self._kept else conversation
+        present = self._kept[key].conversation if key in self._kept else conversation
         is_certain = present is conversation or bool(client.conversation_id)
-        self._kept[key] = _Kept.of(present if is_certain else None)
+        self._remove(key)
+        self._kept[key] = kept = _Kept.of(present if is_certain else None)
+        self._memory.resize(self._memory.size + kept.weight)
         while len(self._kept) > self._most:
-            self._kept.popitem()
-        self._memory.resize(int(self._kept.currsize))
+            self.give_up()
 
     def follow(self, name: str, policy: SessionPolicy, characters: CharacterSet) -> None:
         """Apply a reload of the set called *name* as to sessions.
@@ -191,8 +190,18 @@ class ContinuedConversations:
                 conversation.instance = None
 
     def _found(self, key: bytes) -> Continued | None:
+        self._expire()
         kept = self._kept.get(key)
         return kept.conversation if kept is not None else None
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        while self._kept and next(iter(self._kept.values())).since + self._seconds <= now:
+            self.give_up()
+
+    def _remove(self, key: bytes) -> None:
+        if (kept := self._kept.pop(key, None)) is not None:
+            self._memory.resize(self._memory.size - kept.weight)
 
 
 @dataclass(eq=False, slots=True)

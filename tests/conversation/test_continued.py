@@ -113,6 +113,18 @@ def test_equal_words_with_other_calls_are_another_conversation() -> None:
     assert restored(continued, CLIENT, message("Hi"), *REST)[1] == "assistant a"
 
 
+def test_the_oldest_conversation_is_given_up() -> None:
+    """For memory the conversation goes that was not used for longest, whichever began first."""
+    continued = ContinuedConversations(10, 60)
+    first, second = used(continued, "One"), used(continued, "Two")
+    assert used(continued, "One", "Again") is first
+    for _ in range(2):  # the places of "Two", and of the beginning of "One"
+        assert continued.oldest is not None
+        continued.give_up()
+    assert used(continued, "One", "Again", "Again") is first
+    assert used(continued, "Two", "Again") is not second
+
+
 def test_nothing_is_kept_where_no_session_is() -> None:
     """With --resume-max 0 the server keeps nothing."""
     continued = ContinuedConversations(0, 60)
