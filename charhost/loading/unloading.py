@@ -82,9 +82,9 @@ class Unloading:
 
     def _wake(self, _: object) -> None:
         if self._loop is not None and not self._is_woken:
+            self._is_woken = True  # before the call: the event loop may be quicker than this thread
             with suppress(RuntimeError):  # the loop is closed
                 self._loop.call_soon_threadsafe(self._end_gone)
-                self._is_woken = True
 
     def _end_gone(self) -> None:
         self._is_woken = False

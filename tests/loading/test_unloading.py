@@ -16,6 +16,10 @@ from typing import Any
 import pytest
 from prometheus_client import REGISTRY
 
+from charhost.character.worker_pool import WorkerPool
+from charhost.loading.module_space import ModuleSpace
+from charhost.loading.snapshot import Limits, take_snapshot
+from charhost.loading.unloading import Unloading
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import SETS
@@ -109,6 +113,22 @@ async def test_each_version_is_unloaded_once(client: Client, notes: Notes) -> No
     await reload(client, scope="changed")
     assert len(notes.unloaded) == 6
     assert notes.threads == {"charhost-loader"}
+
+
+async def test_an_event_loop_that_is_quicker_than_a_thread_is_woken_again(directory: Path) -> None:
+    """A version ends although the loop ended the one before while the thread that dropped that was still waking it."""
+
+    class QuickLoop:
+        def call_soon_threadsafe(self, callback: Callable[[], object]) -> None:
+            callback()
+
+    space = ModuleSpace(take_snapshot(directory, Limits(10, 1 << 20, 1 << 20)))
+    unloading = Unloading(WorkerPool(), 5)
+    versions = [unloading.open(space, path) for path in ("ada.py", "bob.py")]
+    unloading._loop = QuickLoop()  # type: ignore[assignment]
+    del versions[0]
+    del versions[0]
+    assert not unloading._gone
 
 
 async def test_a_version_that_is_carried_over_stays(client: Client, notes: Notes, write: Write) -> None:
