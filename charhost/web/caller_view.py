@@ -25,14 +25,12 @@ def key_view(request: web.Request) -> SetsView:
 
 def admin_view(request: web.Request) -> SetsView:
     """Return all sets, or the one of them in `?set=`; raises `SetNotFound`."""
-    view = request.app[SETS].view()
-    return view.narrowed(request.query["set"]) if "set" in request.query else view
+    return _narrowed(request.app[SETS].view(), request)
 
 
 def view_of(request: web.Request) -> SetsView:
     """Return the sets that the key of the request may use, or the one of them in `?set=`; raises `SetNotFound`."""
-    view = key_view(request)
-    return view.narrowed(request.query["set"]) if "set" in request.query else view
+    return _narrowed(key_view(request), request)
 
 
 def found_in(view: SetsView, name: str) -> FoundCharacter:
@@ -41,3 +39,7 @@ def found_in(view: SetsView, name: str) -> FoundCharacter:
     if found is None:
         raise Problem(404, "character_not_found", f"There is no character called {name!r}; see /v1/characters.")
     return found
+
+
+def _narrowed(view: SetsView, request: web.Request) -> SetsView:
+    return view.narrowed(request.query["set"]) if "set" in request.query else view

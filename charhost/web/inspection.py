@@ -1,6 +1,5 @@
 """A closer look for authors: the prompt and the tools of a character, and the source of a file."""
 
-import re
 import time
 
 from aiohttp import web
@@ -17,12 +16,12 @@ from charhost.ids import new_id
 from charhost.jsontext import Json, encoded
 from charhost.llm.token_estimate import letters, tokens
 from charhost.report import Frozen
-from charhost.text import quoted
 from charhost.web.body import json_body
 from charhost.web.caller_view import ONE_SET, SET, admin_view, found_in, reloadable
 from charhost.web.keys import CONVERSATIONS, METRICS, SETTINGS
 from charhost.web.openapi import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
+from charhost.web.query import number_in_query
 
 _AROUND = 4
 _LONGEST_LINE = 500
@@ -84,7 +83,7 @@ class SourceLines(BaseModel, frozen=True):
 )
 async def prompt(request: web.Request) -> web.StreamResponse:
     character, conversations = _character(request), request.app[CONVERSATIONS]
-    generation = _number(request, "generation") or character.generation
+    generation = number_in_query(request, "generation") or character.generation
     if generation == character.generation:
         text = await _rendered(conversations.instance(character))
     else:
@@ -118,9 +117,10 @@ async def prompt(request: web.Request) -> web.StreamResponse:
 )
 async def call_tool(request: web.Request) -> web.StreamResponse:
     character, tool = _character(request), request.match_info["tool"]
-    if not any(tool == known["function"]["name"] for known in character.tools):
-        known = ", ".join(known["function"]["name"] for known in character.tools) or "none"
-        raise Problem(404, "tool_not_found", f"{character.name} has no tool {tool!r}; it has: {known}.")
+    known = [definition["function"]["name"] for definition in character.tools]
+    if tool not in known:
+        detail = f"{character.name} has no tool {tool!r}; it has: {', '.join(known) or 'none'}."
+        raise Problem(404, "tool_not_found", detail)
     body = await json_body(request, ToolRequest)
     instance = request.app[CONVERSATIONS].instance(character)
     toolbox = Toolbox(instance, request.app[METRICS], request.app[SETTINGS].tool_deadline)
@@ -147,7 +147,7 @@ async def call_tool(request: web.Request) -> web.StreamResponse:
     },
 )
 async def source(request: web.Request) -> web.StreamResponse:
-    file, line = request.query.get("file", ""), _number(request, "line") or 1
+    file, line = request.query.get("file", ""), number_in_query(request, "line") or 1
     disk = reloadable(request).manager.disk
     found = disk.files.get(file) if disk is not None else None
     if found is None:
@@ -174,12 +174,3 @@ def _kept(prompts: PromptHistory, character: Character, generation: int) -> str:
 
 def _character(request: web.Request) -> Character:
     return found_in(admin_view(request), request.match_info["name"]).character
-
-
-def _number(request: web.Request, field: str) -> int | None:
-    found = request.query.get(field)
-    if found is None:
-        return None
-    if not re.fullmatch("0*[1-9][0-9]{0,8}", found, re.ASCII):
-        raise Problem(400, "invalid_request", f"{field}: expected a number from 1 on, found {quoted(found)}")
-    return int(found)

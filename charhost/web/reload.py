@@ -1,6 +1,5 @@
 """The endpoints that reload, roll back and show the history."""
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -11,12 +10,12 @@ from charhost.reload.attempt import FromHistory, Source
 from charhost.reload.request import ReloadRequest, RollbackRequest
 from charhost.reload.store import MOST_ATTEMPTS
 from charhost.report import DEFAULT_SET, ReloadReport, Trigger
-from charhost.text import quoted
 from charhost.watch.health import WatcherStatus
 from charhost.web.body import json_body
 from charhost.web.caller_view import ONE_SET, reloadable
 from charhost.web.openapi import PROBLEM, Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
+from charhost.web.query import number_in_query
 from charhost.web.schemas import ProblemDocument, RejectedReload, ReloadHistory
 
 _USUAL_ATTEMPTS = 20
@@ -101,13 +100,10 @@ async def rollback(request: web.Request) -> web.StreamResponse:
     },
 )
 async def attempts(request: web.Request) -> web.StreamResponse:
-    limit = request.query.get("limit", str(_USUAL_ATTEMPTS))
-    if not re.fullmatch("0*[1-9][0-9]{0,2}", limit, re.ASCII) or int(limit) > MOST_ATTEMPTS:
-        detail = f"limit: expected a number from 1 to {MOST_ATTEMPTS}, found {quoted(limit)}"
-        raise Problem(400, "invalid_request", detail)
+    limit = number_in_query(request, "limit", MOST_ATTEMPTS) or _USUAL_ATTEMPTS
     store = reloadable(request).manager.store
     with _readable():
-        reloads, generations = await store.attempts(int(limit)), await store.generations()
+        reloads, generations = await store.attempts(limit), await store.generations()
     return json_response(ReloadHistory(reloads=reloads, generations=generations))
 
 
