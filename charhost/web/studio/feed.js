@@ -124,14 +124,14 @@ function obey(kind, content) {
 
 function reloadEnded(report) {
   state.running = null;
+  if (state.others.some((other) => other.set === report.set)) {
+    if (!report.dry_run) refresh();
+    return;
+  }
   if (!state.history.reloads.some((known) => known.reload_id === report.reload_id)) {
     state.history.reloads = [report, ...state.history.reloads].slice(0, 100);
   }
   if (report.dry_run) return;
-  if (state.others.some((other) => other.set === report.set)) {
-    refresh();
-    return;
-  }
   state.status.last_reload = report;
   state.status.last_error = report.errors.length || !report.success ? report : null;
   state.status.serving = report.serving;
