@@ -32,6 +32,7 @@ ORDER = (
     "conversation",
     "sandbox",
     "llm",
+    "speech",
     "loading",
     "character",
     "memory",
