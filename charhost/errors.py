@@ -15,6 +15,7 @@ CharhostError
 ├── PluginFailed            code of a character file raised, was too slow or returned nonsense in a conversation
 ├── ToolRefused             a host tool was called with an unknown name or unsupported arguments
 ├── ModelError              a language model failed (charhost.llm)
+├── EngineError             the store that the nodes of a fleet share failed (charhost.fleet.engine)
 ├── IsolatedLoadFailed      files crashed or hung in the isolated check; the server itself did not run them
 └── ReloadRefused           a reload was refused and changed nothing; carries a `ReloadCode`
     ├── InvalidRequest      the request cannot be read
