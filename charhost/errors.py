@@ -16,6 +16,7 @@ CharhostError
 ├── ToolRefused             a host tool was called with an unknown name or unsupported arguments
 ├── ModelError              a language model failed (charhost.llm)
 ├── SpeechError             an engine that speaks or hears failed (charhost.speech)
+├── EngineError             the store that the nodes of a fleet share failed (charhost.fleet.engine)
 ├── IsolatedLoadFailed      files crashed or hung in the isolated check; the server itself did not run them
 └── ReloadRefused           a reload was refused and changed nothing; carries a `ReloadCode`
     ├── InvalidRequest      the request cannot be read

@@ -26,6 +26,7 @@ ORDER = (
     "web",
     "sets",
     "watch",
+    "fleet",
     "storage",
     "resume",
     "reload",

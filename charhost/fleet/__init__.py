@@ -1,0 +1,1 @@
+"""Several servers with one character set, and conversations that go on at another one."""

@@ -1,0 +1,169 @@
+"""The contract of an engine, which the one in memory and the one on JetStream keep."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+
+from charhost.fleet.engine import Conflict, Engine
+from charhost.fleet.hints import Hints
+from charhost.fleet.memory import MemoryEngine, MemoryStore
+
+Connect = Callable[[], Awaitable[Engine]]
+
+
+@pytest.fixture
+async def connect() -> AsyncIterator[Connect]:
+    """Yield a function that connects one more node to the same store, which is set up."""
+    store = MemoryStore()
+
+    async def connect_one() -> Engine:
+        engine = MemoryEngine(store)
+        await engine.setup()
+        return engine
+
+    yield connect_one
+    for engine in list(store.nodes):
+        await engine.close()
+
+
+@pytest.fixture
+async def engine(connect: Connect) -> Engine:
+    return await connect()
+
+
+class TestEngine:
+    """What every engine does."""
+
+    async def test_an_empty_subject_has_no_message(self, engine: Engine) -> None:
+        """Nothing is returned of a subject without a message."""
+        assert await engine.read("state.desired") is None
+        assert await engine.walk("talk.a") == []
+
+    async def test_a_message_is_read_by_another_node(self, connect: Connect) -> None:
+        """What one node wrote, another one reads."""
+        one, other = await connect(), await connect()
+        sequence = await one.write("state.desired", b"x", 0)
+        found = await other.read("state.desired")
+        assert found is not None
+        assert (found.sequence, found.data) == (sequence, b"x")
+
+    async def test_a_write_on_another_last_message_is_refused(self, engine: Engine) -> None:
+        """A write whose condition does not hold is refused, and returns what it found."""
+        await engine.write("state.desired", b"x", 0)
+        with pytest.raises(Conflict) as refused:
+            await engine.write("state.desired", b"y", 0)
+        assert refused.value.found is not None
+        assert refused.value.found.data == b"x"
+
+    async def test_a_write_on_a_message_that_is_gone_is_refused(self, engine: Engine) -> None:
+        """A writer that expects a message which was purged is refused, and found none."""
+        sequence = await engine.write("talk.a", b"x", 0)
+        await engine.purge("talk.a")
+        with pytest.raises(Conflict) as refused:
+            await engine.write("talk.a", b"y", sequence)
+        assert refused.value.found is None
+
+    async def test_one_of_many_writers_wins(self, connect: Connect) -> None:
+        """Of writers with the same condition one writes, and all others find its message."""
+        nodes = [await connect() for _ in range(5)]
+        writing = [node.write("state.desired", bytes([i]), 0) for i, node in enumerate(nodes)]
+        results = await asyncio.gather(*writing, return_exceptions=True)
+        (winner,) = [i for i, result in enumerate(results) if isinstance(result, int)]
+        lost = [result for result in results if isinstance(result, Conflict)]
+        assert [conflict.found.data for conflict in lost if conflict.found] == [bytes([winner])] * 4
+
+    async def test_a_state_keeps_the_last_message(self, engine: Engine) -> None:
+        """Of a subject of the state the last message is left; the condition is its sequence."""
+        first = await engine.write("state.node.a", b"x", 0)
+        await engine.write("state.node.a", b"y", first)
+        assert [message.data for message in await engine.walk("state.node.a")] == [b"y"]
+
+    async def test_a_talk_keeps_all_messages(self, engine: Engine) -> None:
+        """The messages of a conversation are returned in their order, also those after a sequence only."""
+        first = await engine.write("talk.a", b"1", 0)
+        between = await engine.write("talk.b", b"2", 0)
+        last = await engine.write("talk.a", b"3", first)
+        assert first < between < last
+        assert [message.data for message in await engine.walk("talk.a")] == [b"1", b"3"]
+        assert [message.sequence for message in await engine.walk("talk.a", first)] == [last]
+
+    async def test_messages_before_a_sequence_are_purged(self, engine: Engine) -> None:
+        """A purge drops what is older than a sequence, and leaves the sequence and other subjects."""
+        first = await engine.write("talk.a", b"1", 0)
+        await engine.write("talk.b", b"2", 0)
+        last = await engine.write("talk.a", b"3", first)
+        await engine.purge("talk.a", before=last)
+        assert [message.data for message in await engine.walk("talk.a")] == [b"3"]
+        assert [message.data for message in await engine.walk("talk.b")] == [b"2"]
+        await engine.write("talk.a", b"4", last)
+
+    async def test_a_message_ends_after_its_time(self, engine: Engine) -> None:
+        """A message of one second is gone a little later, and the subject is empty again."""
+        await engine.write("state.node.a", b"x", 0, ttl=1)
+        assert await engine.names("state.node") == ["a"]
+        async with asyncio.timeout(30):
+            while await engine.read("state.node.a") is not None:
+                await asyncio.sleep(0.1)
+        assert await engine.names("state.node") == []
+        await engine.write("state.node.a", b"y", 0)
+
+    async def test_names_are_those_with_a_message(self, engine: Engine) -> None:
+        """The names below a prefix are returned in order, and no others."""
+        await engine.write("state.desired", b"x", 0)
+        await engine.write("state.node.b", b"x", 0)
+        await engine.write("state.node.a", b"x", 0)
+        await engine.write("state.vote.c", b"x", 0)
+        assert await engine.names("state.node") == ["a", "b"]
+        assert await engine.names("state.epoch") == []
+
+    async def test_times_are_those_of_the_engine(self, engine: Engine) -> None:
+        """A message that was written later has a later time."""
+        first = await engine.write("talk.a", b"1", 0)
+        await engine.write("talk.a", b"2", first)
+        one, other = await engine.walk("talk.a")
+        assert 0 < one.stored <= other.stored
+
+    async def test_a_blob_is_found_by_its_digest(self, connect: Connect) -> None:
+        """A blob is named by the SHA-256 of its bytes, and stored once."""
+        one, other = await connect(), await connect()
+        data = bytes(range(256)) * 3000
+        digest = await one.store_blob(data)
+        assert digest == hashlib.sha256(data).hexdigest() == await other.store_blob(data)
+        assert await other.load_blobs([digest]) == {digest: data}
+        assert await other.names("bytes") == [digest]
+
+    async def test_a_missing_blob_is_left_out(self, engine: Engine) -> None:
+        """Blobs that were never stored, or were purged, are not returned."""
+        kept, dropped = await engine.store_blob(b"kept"), await engine.store_blob(b"dropped")
+        await engine.purge(f"bytes.{dropped}")
+        assert await engine.load_blobs([dropped, "0" * 64, kept]) == {kept: b"kept"}
+
+    async def test_a_write_of_the_register_hints_at_it(self, connect: Connect) -> None:
+        """Whoever listens is woken by a write of the register, without another call."""
+        one, other = await connect(), await connect()
+        hints = Hints()
+        other.on_hint("desired", hints.notify)
+        await one.write("state.desired", b"x", 0)
+        assert await hints.wait(0, 30) >= 1
+
+    async def test_a_hint_reaches_every_node(self, connect: Connect) -> None:
+        """A hint carries its data to the listeners of its topic, at all nodes and at its own."""
+        nodes = [await connect() for _ in range(2)]
+        heard: list[asyncio.Queue[bytes]] = [asyncio.Queue() for _ in nodes]
+        for node, queue in zip(nodes, heard, strict=True):
+            node.on_hint("talk", queue.put_nowait)
+        await nodes[0].hint("vote", b"v")
+        await nodes[0].hint("talk", b"t")
+        async with asyncio.timeout(30):
+            assert [await queue.get() for queue in heard] == [b"t", b"t"]
+
+    async def test_the_process_of_a_name_responds(self, connect: Connect) -> None:
+        """A node that uses a name is found by it, until it is closed."""
+        one, other = await connect(), await connect()
+        assert await other.ask("a") is None
+        await one.respond("a", b"instance")
+        assert await other.ask("a") == b"instance"
+        await one.close()
+        assert await other.ask("a") is None
