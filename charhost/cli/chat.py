@@ -161,6 +161,7 @@ class _Chat:
             if line.strip() == "/quit":
                 return
             if line.strip() and not await self._obey(socket, line.strip()):
+                self._unanswered = line  # before the first wait, in which the session may end
                 await self._note_change()
                 await self._ask(socket, line)
                 await self._idle.wait()

@@ -24,6 +24,8 @@ from tests.e2e.helpers import asked_for_models
 
 CHAT = (sys.executable, "-m", "charhost", "chat")
 CTRL_C, CTRL_D = "\x03", "\x04"
+CREATED = {"type": "session.created", "session": {"id": "sess_1", "model": "Ada"}}
+FAREWELL = {"type": "error", "error": {"code": "characters_reloaded", "message": "Bye.", "retry_after_ms": 0}}
 LONG = " ".join(f"word{number}" for number in range(2000))
 
 
@@ -69,13 +71,13 @@ class Terminal:
 
 
 @asynccontextmanager
-async def terminal(server: Server, name: str | None = "Ada") -> AsyncIterator[Terminal]:
+async def terminal(url: str, name: str | None = "Ada") -> AsyncIterator[Terminal]:
     """A terminal in which a chat has begun."""
     names = () if name is None else (name,)
     master, slave = pty.openpty()
     with closing(os.fdopen(master, "rb")), closing(os.fdopen(slave, "rb")):
         # The first terminal that the leader of a session opens is the one whose Ctrl-C it hears.
-        command = ("sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(slave), *CHAT, "--url", server.url, *names)
+        command = ("sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(slave), *CHAT, "--url", url, *names)
         before = termios.tcgetattr(slave)
         process = await asyncio.create_subprocess_exec(*command, env=ENVIRONMENT, start_new_session=True)
         person = Terminal(process, master)
@@ -203,7 +205,7 @@ async def test_failed_response_is_reported_and_the_conversation_continues(direct
 
 async def test_character_speaks_first(offline: Server) -> None:
     """The greeting is printed before the first prompt for input."""
-    async with terminal(offline) as person:
+    async with terminal(offline.url) as person:
         assert len((await person.shows("You: ")).removeprefix("Ada: ")) > 10
         person.types("What do you like?\n")
         await person.shows("What do you like?\r\nAda: ")
@@ -212,7 +214,7 @@ async def test_character_speaks_first(offline: Server) -> None:
 
 async def test_ctrl_d_ends_the_conversation(offline: Server) -> None:
     """Ctrl-D at the prompt is status 0, with the cursor on a line of its own."""
-    async with terminal(offline) as person:
+    async with terminal(offline.url) as person:
         await person.shows("You: ")
         person.types(CTRL_D)
         assert await person.ends() == 0
@@ -221,7 +223,7 @@ async def test_ctrl_d_ends_the_conversation(offline: Server) -> None:
 
 async def test_ctrl_c_at_the_prompt_ends_the_conversation(offline: Server) -> None:
     """Ctrl-C at the prompt ends without a traceback, with the cursor on a line of its own."""
-    async with terminal(offline) as person:
+    async with terminal(offline.url) as person:
         await person.shows("You: ")
         person.types(CTRL_C)
         assert await person.ends() in (0, 130)
@@ -230,7 +232,7 @@ async def test_ctrl_c_at_the_prompt_ends_the_conversation(offline: Server) -> No
 
 async def test_ctrl_c_ends_only_the_answer(slow: Server, llmock: LLMock) -> None:
     """Ctrl-C during a reply ends it, and the next line has a reply."""
-    async with terminal(slow) as person:
+    async with terminal(slow.url) as person:
         await person.shows("Hello there!")
         await person.shows("You: ")
         person.types("Tell me all.\n")
@@ -246,7 +248,7 @@ async def test_ctrl_c_ends_only_the_answer(slow: Server, llmock: LLMock) -> None
 
 async def test_second_ctrl_c_ends_the_conversation(slow: Server) -> None:
     """A second Ctrl-C, at the prompt for input, ends the chat."""
-    async with terminal(slow) as person:
+    async with terminal(slow.url) as person:
         await person.shows("You: ")
         person.types("Tell me all.\n")
         await person.shows("word3")
@@ -264,7 +266,7 @@ async def reload(server: Server) -> None:
 
 async def test_reload_is_reported_and_the_conversation_continues(offline: Server, directory: Path) -> None:
     """A reload is printed, and the conversation continues on a new socket without a greeting."""
-    async with terminal(offline) as person:
+    async with terminal(offline.url) as person:
         await person.shows("You: ")
         (directory / "ada.py").write_text(character("Ada", "You are new."))
         await reload(offline)
@@ -277,7 +279,7 @@ async def test_reload_is_reported_and_the_conversation_continues(offline: Server
 
 async def test_reload_in_the_middle_of_an_answer(slow: Server) -> None:
     """A reload during a reply ends it and is printed, and the next line has a reply."""
-    async with terminal(slow) as person:
+    async with terminal(slow.url) as person:
         await person.shows("You: ")
         person.types("Tell me all.\n")
         await person.shows("word3")
@@ -287,9 +289,21 @@ async def test_reload_in_the_middle_of_an_answer(slow: Server) -> None:
         await person.shows("Once more.")
 
 
+async def bid_farewell(ws: web.WebSocketResponse) -> None:
+    """End a session as a reload does."""
+    await ws.send_json(FAREWELL)
+    await ws.close(code=1012)
+
+
+async def respond(ws: web.WebSocketResponse, text: str) -> None:
+    """Send a whole response."""
+    await ws.send_json({"type": "response.created"})
+    await ws.send_json({"type": "response.output_text.delta", "delta": text})
+    await ws.send_json({"type": "response.done", "response": {"status_details": None}})
+
+
 async def test_line_that_meets_a_reload_is_answered(aiohttp_server: Any) -> None:
     """A line that was sent to an ending session is sent again after the resume."""
-    farewell = {"type": "error", "error": {"code": "characters_reloaded", "message": "Bye.", "retry_after_ms": 0}}
     kinds: list[str] = []
     resumed: list[str | None] = []
 
@@ -297,16 +311,13 @@ async def test_line_that_meets_a_reload_is_answered(aiohttp_server: Any) -> None
         resumed.append(request.query.get("resume"))
         ws = web.WebSocketResponse(protocols=("realtime",))
         await ws.prepare(request)
-        await ws.send_json({"type": "session.created", "session": {"id": "sess_1", "model": "Ada"}})
+        await ws.send_json(CREATED)
         async for message in ws:
             kinds.append(message.json()["type"])
             if len(kinds) == 2:
-                await ws.send_json(farewell)
-                await ws.close(code=1012)
+                await bid_farewell(ws)
             elif len(kinds) == 4:
-                await ws.send_json({"type": "response.created"})
-                await ws.send_json({"type": "response.output_text.delta", "delta": "Hello!"})
-                await ws.send_json({"type": "response.done", "response": {"status_details": None}})
+                await respond(ws, "Hello!")
         return ws
 
     app = web.Application()
@@ -317,12 +328,52 @@ async def test_line_that_meets_a_reload_is_answered(aiohttp_server: Any) -> None
     assert resumed == [None, "sess_1"]
 
 
+async def test_line_typed_while_a_session_ends_is_answered(aiohttp_server: Any) -> None:
+    """A line whose session ended before the line was sent is sent in the next session."""
+    typed, resumed = asyncio.Event(), asyncio.Event()
+    lookups: list[str] = []
+    lines: list[str] = []
+
+    async def entry(request: web.Request) -> web.Response:
+        lookups.append(request.match_info["name"])
+        if len(lookups) == 2:  # the lookup that the line brings about
+            typed.set()
+            await resumed.wait()
+        return web.json_response({"generation": 1})
+
+    async def realtime(request: web.Request) -> web.WebSocketResponse:
+        ws = web.WebSocketResponse(protocols=("realtime",))
+        await ws.prepare(request)
+        await ws.send_json(CREATED)
+        if "resume" in request.query:
+            resumed.set()
+        async for message in ws:
+            match message.json():
+                case {"type": "conversation.item.create", "item": {"content": [{"text": line}]}}:
+                    lines.append(line)
+                case {"type": "response.create"}:
+                    await respond(ws, "Hello!")
+                    await typed.wait()
+                    if not resumed.is_set():
+                        await bid_farewell(ws)
+        return ws
+
+    app = web.Application()
+    app.add_routes([web.get("/v1/realtime", realtime), web.get("/v1/characters/{name}", entry)])
+    async with terminal(str((await aiohttp_server(app)).make_url("/"))) as person:
+        await person.shows("You: ")
+        person.types("Are you there?\n")
+        await person.shows("Bye.")
+        await person.shows("Ada: Hello!")
+    assert lines == ["Are you there?"]
+
+
 async def test_character_is_chosen_from_a_list(offline: Server, directory: Path) -> None:
     """Without a name the characters are listed; one is chosen by its number, or else by its name."""
     (directory / "bob.py").write_text(character("Bob"))
     await reload(offline)
     for choice in ("2", "Bob"):
-        async with terminal(offline, name=None) as person:
+        async with terminal(offline.url, name=None) as person:
             assert "  1 Ada" in await person.shows("Talk to (1-2, or a name): ")
             person.types(f"{choice}\n")
             await person.shows("Bob: ")
@@ -331,7 +382,7 @@ async def test_character_is_chosen_from_a_list(offline: Server, directory: Path)
 
 async def test_words_of_its_own(offline: Server) -> None:
     """/help, /prompt and /again are obeyed, another /word goes to the character, and /quit ends."""
-    async with terminal(offline) as person:
+    async with terminal(offline.url) as person:
         await person.shows("You: ")
         person.types("/help\n")
         await person.shows("/again has the last answer replaced")
@@ -362,7 +413,7 @@ async def test_again_replaces_the_answer(slow: Server, llmock: LLMock) -> None:
 
 async def test_reload_is_one_line(offline: Server, directory: Path) -> None:
     """After a reload that changed the character a line says which generation is new."""
-    async with terminal(offline) as person:
+    async with terminal(offline.url) as person:
         await person.shows("You: ")
         (directory / "ada.py").write_text(character("Ada", "Be bold."))
         await reload(offline)
@@ -371,7 +422,7 @@ async def test_reload_is_one_line(offline: Server, directory: Path) -> None:
 
 async def test_character_that_is_gone_ends_the_conversation(offline: Server, directory: Path) -> None:
     """When the file was removed, the new session is refused with a sentence, and that is status 1."""
-    async with terminal(offline) as person:
+    async with terminal(offline.url) as person:
         await person.shows("You: ")
         (directory / "ada.py").rename(directory / "bob.py")
         (directory / "bob.py").write_text(character("Bob"))
@@ -383,7 +434,7 @@ async def test_character_that_is_gone_ends_the_conversation(offline: Server, dir
 async def test_restart_is_survived(directory: Path, tmp_path: Path) -> None:
     """A restarted server with a state file is waited for, until Ctrl-C, and has the conversation."""
     options = ("--state", str(tmp_path / "state.db"), "--port", free_port())
-    async with running(directory, *options) as server, terminal(server) as person:
+    async with running(directory, *options) as server, terminal(server.url) as person:
         await person.shows("You: ")
         person.types("My name is Xaver.\n")
         await person.shows("You: ")
@@ -401,7 +452,7 @@ async def test_restart_is_survived(directory: Path, tmp_path: Path) -> None:
 
 async def test_server_that_forgets_ends_the_conversation(slow: Server, directory: Path) -> None:
     """After a kill of a server without a state file, the chat ends and prints how to keep conversations."""
-    async with terminal(slow) as person:
+    async with terminal(slow.url) as person:
         await person.shows("You: ")
         person.types("Tell me all.\n")
         await person.shows("word3")
@@ -424,7 +475,7 @@ async def test_server_that_stays_away_is_given_up(aiohttp_server: Any) -> None:
             return web.Response(status=502)
         ws = web.WebSocketResponse(protocols=("realtime",))
         await ws.prepare(request)
-        await ws.send_json({"type": "session.created", "session": {"id": "sess_1", "model": "Ada"}})
+        await ws.send_json(CREATED)
         await ws.receive()
         await ws.close(code=1001)
         return ws
