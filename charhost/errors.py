@@ -18,6 +18,7 @@ CharhostError
 ├── SpeechError             an engine that speaks or hears failed (charhost.speech)
 ├── EngineError             the store that the nodes of a fleet share failed (charhost.fleet.engine)
 ├── IsolatedLoadFailed      files crashed or hung in the isolated check; the server itself did not run them
+├── Withheld                a fleet does not let a set serve; carries a `ReloadCode`
 └── ReloadRefused           a reload was refused and changed nothing; carries a `ReloadCode`
     ├── InvalidRequest      the request cannot be read
     ├── ReloadRejected      the characters cannot be replaced; carries the report
@@ -82,6 +83,10 @@ class ReloadCode(StrEnum):
     REVISION_MISMATCH = "revision_mismatch", 412, "`If-Match` names another set than the current one."
     UNKNOWN_GENERATION = "unknown_generation", 409, "The generation of the rollback is not kept."
     HISTORY_UNAVAILABLE = "history_unavailable", 503, "The state file, which a rollback needs, cannot be read."
+    FLEET_REFUSED = "fleet_refused", 422, "A node of the fleet cannot build the set, or is silent."
+    ROLLOUT_IN_PROGRESS = "rollout_in_progress", 409, "Another rollout of the fleet is under way."
+    FLEET_UNREACHABLE = "fleet_unreachable", 503, "The engine of the fleet cannot be reached."
+    ROLLOUT_UNKNOWN = "rollout_unknown", 504, "Whether the fleet has taken the set is not known yet."
     STOPPING = "stopping", 503, "The server is stopping; `Retry-After` gives the seconds to wait."
     LOAD_TIMEOUT = "load_timeout", 504, "The load took longer than its deadline."
     INTERNAL_ERROR = "internal_error", 500, "An unexpected error in the server."
@@ -154,6 +159,14 @@ class IsolatedLoadFailed(CharhostError):
     def __init__(self, errors: tuple[FileError, ...]) -> None:
         super().__init__("\n".join(map(str, errors)))
         self.errors = errors
+
+
+class Withheld(CharhostError):
+    """A fleet does not let a set serve."""
+
+    def __init__(self, code: ReloadCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 class ReloadRefused(CharhostError):

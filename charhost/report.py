@@ -6,7 +6,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from charhost.text import display
 
-Trigger = Literal["startup", "http", "watch", "rollback", "websocket", "tool", "signal"]
+Trigger = Literal["startup", "http", "watch", "rollback", "websocket", "tool", "signal", "fleet"]
 Outcome = Literal["applied", "unchanged", "valid", "rejected", "failed"]
 Scope = Literal["all", "changed"]
 OnError = Literal["exclude", "keep", "abort"]

@@ -82,8 +82,14 @@ class CharacterSet(Mapping[str, Character]):
         return len(self.characters)
 
     def numbered(self, generation: int) -> CharacterSet:
-        """Return the same set as another generation; for one that does not serve yet."""
-        characters = {name: replace(character, generation=generation) for name, character in self.items()}
+        """Return the same set as another generation, for one that does not serve yet.
+
+        Characters that were carried over keep their number.
+        """
+        characters = {
+            name: replace(one, generation=generation) if one.generation == self.generation else one
+            for name, one in self.items()
+        }
         return CharacterSet(self.directory, generation, characters)
 
     @cached_property

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from collections.abc import Container
+from dataclasses import dataclass, replace
 
 from charhost.character.character import Character, CharacterSet
 from charhost.loading.module_space import Version
@@ -45,6 +46,10 @@ class StoredSet:
         members = tuple(map(Member.of, characters.values()))
         on_disk = disk.disk_revision if disk else None
         return cls(characters.generation, characters.directory, characters.revision, members, on_disk)
+
+    def without(self, paths: Container[str]) -> StoredSet:
+        """Return the set without the characters of these files."""
+        return replace(self, members=tuple(member for member in self.members if member.path not in paths))
 
     @property
     def paths(self) -> dict[Snapshot, list[str]]:

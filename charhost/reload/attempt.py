@@ -4,12 +4,14 @@ import secrets
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from charhost.character.character import CharacterSet
 from charhost.errors import IsolatedLoadFailed
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.loader import EMPTY, Basis, Build, Loader
+from charhost.reload.messages import count
 from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations
 from charhost.reload.swap import Swap
@@ -24,32 +26,54 @@ class FromHistory:
     generation: int | None = None
 
 
-# A snapshot replaces reading the directory as long as it is up to date; None: the directory is read.
-Source = Snapshot | FromHistory | None
+# A snapshot replaces reading the directory as long as it is up to date; a stored set is that of another machine, whose
+# directory means nothing here; None: the directory is read.
+Source = Snapshot | StoredSet | FromHistory | None
+
+
+class Consent(Protocol):
+    """Decides whether a set that was built may replace the current one."""
+
+    async def ask(self, attempt: "Attempt", swap: Swap) -> int:
+        """Return the generation that the set is to serve as.
+
+        Raises `Withheld`, which refuses the reload, or `NotAttempted`, after which it is neither counted nor reported.
+        """
+
+    async def confirm(self, attempt: "Attempt") -> None:
+        """Note that the set serves."""
 
 
 @dataclass(frozen=True)
 class Order:
     """A request, where its characters come from, and the sets (*etags*) of which one must be current; None: any.
 
-    The *trigger* is reported and counted, and names the restoring of a stored set: a rollback or a resumption. Equal
-    orders that wait share one run.
+    The *trigger* is reported and counted, and names the restoring of a stored set: a rollback or a resumption. Without
+    a *consent* of its own it needs that of the manager. Equal orders that wait share one run.
     """
 
     request: ReloadRequest
     trigger: Trigger
     source: Source
     etags: tuple[str, ...] | None
+    consent: Consent | None = None
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether the characters are those of another machine: nothing is read from their directory."""
+        return isinstance(self.source, StoredSet)
 
 
 class Attempt:
     """One run of an order; only one runs at a time.
 
     Its `snapshot` is the disk, also where a stored set is restored: the difference shows whether the disk has changed.
+    `home` is the directory that was read before it.
     """
 
     def __init__(self, order: Order) -> None:
         self.order = order
+        self.home = Path()
         self.reload_id = secrets.token_hex(8)
         self.started_at = timestamp()
         self.clock = Clock()
@@ -59,10 +83,15 @@ class Attempt:
         self.build = Build()
 
     async def find(self, generations: Generations, current: CharacterSet) -> None:
-        """Find the stored set that the order names, if it names one; raises `NotAttempted`."""
-        if isinstance(self.order.source, FromHistory):
-            self.stored = await generations.find(self.order.source.generation, current)
-            self.directory = self.stored.directory
+        """Find the stored set that the order has or names, if it does; raises `NotAttempted`."""
+        match self.order.source:
+            case FromHistory(generation):
+                self.stored = await generations.find(generation, current)
+            case StoredSet() as stored:
+                self.stored = stored
+            case _:
+                return
+        self.directory = self.stored.directory
 
     async def run(
         self, loader: Loader, generations: Generations, current: CharacterSet, applied: Snapshot | None, isolate: bool
@@ -74,7 +103,9 @@ class Attempt:
         generation = generations.after(current)
         try:
             if self.stored is not None:
-                self.build = await self._restore(loader, self.stored, generation, isolate)
+                self.snapshot = await self._read_beside(loader, self.stored, applied)
+                basis = self._basis(current) if self.order.is_foreign else EMPTY
+                self.build = await loader.rebuild(self.stored, generation, basis, check_isolated=isolate)
             else:
                 self.snapshot = await self._read(loader, applied)
                 basis = self._basis(current)
@@ -89,6 +120,15 @@ class Attempt:
             return self.build.characters
         read = self.snapshot.disk_revision if self.snapshot else None
         return generations.continued(self.build.characters, self.stored.disk if self.stored else read)
+
+    @property
+    def success(self) -> str:
+        """The message of a reload that was applied."""
+        loaded = f"{count(len(self.build.characters), 'character')} from {self.directory}"
+        if self.stored is None:
+            return f"Successfully loaded {loaded}"
+        did = {"rollback": "rolled back to", "fleet": "followed the fleet to"}.get(self.order.trigger, "resumed")
+        return f"Successfully {did} generation {self.stored.generation}: {loaded}"
 
     def report(
         self, name: str, outcome: Outcome, message: str, swap: Swap, impact: SessionImpact, serving: Serving
@@ -131,11 +171,16 @@ class Attempt:
         self.clock.lap("snapshot")
         return snapshot
 
-    async def _restore(self, loader: Loader, stored: StoredSet, generation: int, isolate: bool) -> Build:
-        loader.admit(stored)
-        self.snapshot = await loader.snapshot_if_readable(Path(stored.directory))
+    async def _read_beside(self, loader: Loader, stored: StoredSet, applied: Snapshot | None) -> Snapshot | None:
+        """Return the disk at the time when *stored* is restored."""
+        directory = self.home if self.order.is_foreign else Path(stored.directory)
+        if not self.order.is_foreign:
+            loader.admit(stored)
+        # A change on the disk is not undone by one on another machine: it is still to be loaded.
+        following = self.order.trigger == "fleet"
+        snapshot = applied if following and applied else await loader.snapshot_if_readable(directory)
         self.clock.lap("snapshot")
-        return await loader.rebuild(stored, generation, check_isolated=isolate)
+        return snapshot
 
     @property
     def _total_files(self) -> int:

@@ -86,6 +86,11 @@ class Basis:
     changed: bool = False
     keep: bool = False
 
+    def find(self, path: str, fingerprint: str | None) -> Character | None:
+        """Return the character to carry over for a file, if there is one."""
+        character = self.characters.get(display(path)) if self.changed else None
+        return character if character is not None and character.fingerprint == fingerprint else None
+
 
 EMPTY = Basis()
 
@@ -178,20 +183,27 @@ class Loader:
         characters, errors = _select(results, snapshot, basis)
         return Build(CharacterSet(directory, generation, characters), errors, space)
 
-    async def rebuild(self, stored: StoredSet, generation: int, *, check_isolated: bool = False) -> Build:
-        """Build every character of a stored set, each from its own snapshot, without the disk."""
+    async def rebuild(
+        self, stored: StoredSet, generation: int, basis: Basis = EMPTY, *, check_isolated: bool = False
+    ) -> Build:
+        """Build the characters of a stored set, each from its own snapshot, without the disk.
+
+        Those in *basis* are carried over.
+        """
+        known = {m.path: character for m in stored.members if (character := basis.find(m.path, m.fingerprint))}
+        missing = stored.without(known)
         with collector_paused():
             if check_isolated:
-                for snapshot, paths in stored.paths.items():
+                for snapshot, paths in missing.paths.items():
                     await self._sandbox.check(snapshot, paths)
-            for snapshot in stored.paths:
+            for snapshot in missing.paths:
                 await self._fingerprints(snapshot)  # which compiles it
-            spaces = {snapshot: self._open_space(snapshot) for snapshot in stored.paths}
-            loads = [self._load(spaces[m.snapshot], m.path, m.fingerprint, generation) for m in stored.members]
-            results = await self._run(loads)
-        latest, space = next(iter(spaces.items()))
+            spaces = {snapshot: self._open_space(snapshot) for snapshot in missing.paths}
+            loads = [self._load(spaces[m.snapshot], m.path, m.fingerprint, generation) for m in missing.members]
+            results = known | (await self._run(loads) if loads else {})
+        latest = next(iter(stored.paths))
         characters, errors = _select(results, latest, EMPTY)
-        return Build(CharacterSet(stored.directory, generation, characters), errors, space)
+        return Build(CharacterSet(stored.directory, generation, characters), errors, spaces.get(latest))
 
     async def _fingerprints(self, snapshot: Snapshot) -> dict[str, str]:
         return await self._pool.run(partial(fingerprints, snapshot), self._settings.load_deadline)
@@ -202,10 +214,8 @@ class Loader:
         """Return the character of an unchanged file, or the error of its same bytes, if known."""
         if not basis.changed:
             return None
-        character = basis.characters.get(display(path))
-        if character is not None and character.fingerprint == prints.get(path):
-            return character
-        return self._failures.get((snapshot.directory, path, prints.get(path)))
+        key = (snapshot.directory, path, prints.get(path))
+        return basis.find(path, prints.get(path)) or self._failures.get(key)
 
     def _open_space(self, snapshot: Snapshot) -> ModuleSpace:
         space = ModuleSpace(snapshot, self._context.metrics, self._garbage.collector(len(snapshot.files)))

@@ -17,12 +17,13 @@ from charhost.errors import (
     ReloadRefused,
     ReloadRejected,
     RevisionMismatch,
+    Withheld,
 )
 from charhost.loading.module_space import ModuleSpace
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
-from charhost.reload.attempt import Attempt, FromHistory, Order, Source
+from charhost.reload.attempt import Attempt, Consent, FromHistory, Order, Source
 from charhost.reload.loader import Loader, LoaderContext
 from charhost.reload.messages import count, why_refused, write_log
 from charhost.reload.queue import ReloadQueue, stopping
@@ -51,7 +52,9 @@ class CharacterManager:
     All that can fail in a reload happens before the set is replaced. "default" means `start_directory`, which need not
     be below an allowed root with *trusts_start*.
     `applied` is the disk as it was when the current set was last equal to it, or was restored; None if it could not be
-    read. `is_restored`: from stored bytes. `last_reload` and, with an error, `last_error` are the last real reload's.
+    read. `is_restored`: from stored bytes. `home` is the directory that was read last, which need not be that of the
+    set. Every reload but the first needs *consent*, if there is one. `last_reload` and, with an error, `last_error` are
+    the last real reload's.
     """
 
     def __init__(
@@ -76,6 +79,8 @@ class CharacterManager:
         self._current = CharacterSet(str(settings.directory))
         self.applied: Snapshot | None = None
         self.is_restored = False
+        self.home = str(settings.directory)
+        self.consent: Consent | None = None
         self.last_reload: ReloadReport | None = None
         self.last_error: ReloadReport | None = None
         self._published: ModuleSpace | None = None
@@ -96,9 +101,9 @@ class CharacterManager:
 
     @property
     def disk(self) -> Snapshot | None:
-        """The current directory as it was when it was last read."""
+        """The directory as it was when it was last read."""
         latest = self._loader.latest
-        return latest if latest and latest.directory == Path(self._current.directory) else self.applied
+        return latest if latest and latest.directory == Path(self.home) else self.applied
 
     @property
     def left_running(self) -> tuple[LeftRunning, ...]:
@@ -146,6 +151,7 @@ class CharacterManager:
         *,
         trigger: Trigger = "http",
         etags: tuple[str, ...] | None = None,
+        consent: Consent | None = None,
     ) -> ReloadReport:
         """Replace the set; the one path of every reload, start-up included.
 
@@ -153,11 +159,11 @@ class CharacterManager:
         not stop the reload. Raises `ReloadRejected`, which carries the report, when a reload is refused, `NotAttempted`
         when a condition of it does not hold, and `Stopping` during shutdown.
         """
-        return await asyncio.shield(self._queue.add(Order(request, trigger, source, etags)))
+        return await asyncio.shield(self._queue.add(Order(request, trigger, source, etags, consent)))
 
     async def look(self, *, trust_stats: bool = True) -> Snapshot:
-        """Read the current directory from the disk; raises `DirectoryError` and `LoadTimeout`."""
-        return await self._loader.snapshot(Path(self._current.directory), trust_stats=trust_stats)
+        """Read the directory from the disk; raises `DirectoryError` and `LoadTimeout`."""
+        return await self._loader.snapshot(Path(self.home), trust_stats=trust_stats)
 
     def end_sessions(self, policy: SessionPolicy | None = None, drain: float | None = None) -> SessionImpact:
         """Start to close the sessions of the set, which was removed, by *policy*; None: that of the settings."""
@@ -189,7 +195,8 @@ class CharacterManager:
         request, etags, current = attempt.order.request, attempt.order.etags, self._current
         if etags is not None and current.etag not in etags:
             raise RevisionMismatch(f'The current set is "{current.etag}", not the one in If-Match.')
-        attempt.directory = self._resolve(request.directory)
+        named = str(self.start_directory) if request.directory == "default" else request.directory
+        attempt.directory, attempt.home = named or self.home, Path(self.home)
         isolate = self._settings.check_isolated if request.check_isolated is None else request.check_isolated
         try:
             async with asyncio.timeout(self._settings.load_deadline):
@@ -206,11 +213,6 @@ class CharacterManager:
             await self._refuse(attempt, code, text)
         return await self._conclude(attempt, characters)
 
-    def _resolve(self, directory: str | None) -> str:
-        if directory == "default":
-            return str(self.start_directory)
-        return directory or self._current.directory
-
     async def _conclude(self, attempt: Attempt, characters: CharacterSet) -> ReloadReport:
         request, directory = attempt.order.request, attempt.directory
         files = count(len(attempt.build.errors), "character file")
@@ -222,18 +224,29 @@ class CharacterManager:
             text = f"{files} in {directory} failed, so nothing was changed."
             await self._refuse(attempt, ReloadCode.SET_REJECTED, text)
         swap = self._swap_to(characters, request)
-        if swap.is_empty:
+        if swap.is_empty and not attempt.order.is_foreign:
             return await self._keep(attempt)
+        consent = attempt.order.consent or (self.consent if attempt.order.trigger != "startup" else None)
+        if consent is not None:
+            swap = await self._agreed(consent, attempt, swap)
         if request.dry_run:
             text = f"{count(len(characters), 'character')} would be loaded from {directory}"
             return await self._finish(attempt, "valid", text, swap, self._sessions.impact(swap))
-        return await self._swap(attempt, swap)
+        return await self._swap(attempt, swap, consent)
 
-    async def _swap(self, attempt: Attempt, swap: Swap) -> ReloadReport:
+    async def _agreed(self, consent: Consent, attempt: Attempt, swap: Swap) -> Swap:
+        try:
+            return replace(swap, after=swap.after.numbered(await consent.ask(attempt, swap)))
+        except Withheld as e:
+            await self._refuse(attempt, e.code, str(e))
+
+    async def _swap(self, attempt: Attempt, swap: Swap, consent: Consent | None) -> ReloadReport:
         impact = self._sessions.impact(swap)
         self._current = swap.after  # the one assignment: nothing before it is visible, nothing after it may fail
         self.applied = attempt.snapshot
         self.is_restored = attempt.stored is not None
+        if not attempt.order.is_foreign:
+            self.home = attempt.directory
         for character in swap.after.values():
             character.modules.take()
         if attempt.build.space is not None and self.name == DEFAULT_SET:  # a computed import cannot name another
@@ -244,12 +257,9 @@ class CharacterManager:
         except Exception:
             log.exception("not all sessions could be notified of a character reload")
         attempt.clock.lap("swap")
-        loaded = f"{count(len(swap.after), 'character')} from {attempt.directory}"
-        text = f"Successfully loaded {loaded}"
-        if attempt.stored is not None:
-            did = "rolled back to" if attempt.order.trigger == "rollback" else "resumed"
-            text = f"Successfully {did} generation {attempt.stored.generation}: {loaded}"
-        return await self._finish(attempt, "applied", text, swap, impact)
+        if consent is not None:
+            await consent.confirm(attempt)
+        return await self._finish(attempt, "applied", attempt.success, swap, impact)
 
     async def _keep(self, attempt: Attempt) -> ReloadReport:
         if not attempt.order.request.dry_run:

@@ -82,7 +82,7 @@ class Watcher:
         while True:
             started = time.monotonic()
             try:
-                await self._watch(Path(self._manager.current.directory))
+                await self._watch(Path(self._manager.home))
                 continue
             except Stopping:
                 return
@@ -101,7 +101,7 @@ class Watcher:
         place = await self._place(directory)
         with self._notified(directory, place):
             self._hint.set()
-            while Path(self._manager.current.directory) == directory:
+            while Path(self._manager.home) == directory:
                 hinted = await self._is_hinted(_POLL if self._health.is_polling else _TICK)
                 self._hint.clear()
                 if self._failure is not None:
@@ -109,7 +109,7 @@ class Watcher:
                 if await self._place(directory) != place:
                     return
                 await self._reconcile(hinted)
-                self._health.up(self._manager.current.directory)
+                self._health.up(self._manager.home)
 
     async def _place(self, directory: Path) -> Place:
         return await self._pool.run(lambda: Place.of(directory), LONGEST_QUIET, str(directory), interrupt=False)
@@ -217,7 +217,11 @@ class Watcher:
 
     def _note(self, report: ReloadReport) -> None:
         """Take note of a reload that another caller applied, perhaps of these files, perhaps of another directory."""
-        if report.trigger != "watch" and report.outcome in ("applied", "unchanged") and not report.dry_run:
+        if report.trigger == "watch" or report.dry_run or report.outcome not in ("applied", "unchanged"):
+            return
+        if report.trigger == "fleet":  # the disk is as it was, and perhaps was tried already
+            self._health.hold(True)
+        else:
             self._take_current()
 
     def _take_current(self) -> None:

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from charhost.loading.stored_set import StoredSet
 from charhost.reload.attempt import FromHistory
 from charhost.reload.request import ReloadRequest, RollbackRequest
+from charhost.settings import Settings
 from tests.conftest import character, prompt
-from tests.reload.helpers import Gate, Write
+from tests.reload.helpers import Gate, Write, loaded_manager
 from tests.watch.edits import add_file
 from tests.watch.helpers import Watched, eventually, watching
 
@@ -136,3 +138,17 @@ async def test_a_directory_that_comes_back_after_a_rollback_is_a_change(edited: 
     away.rename(edited.directory)
     await edited.equal()
     assert prompt(edited.manager) == "Edited."
+
+
+async def test_a_set_of_another_machine_is_not_undone(edited: Watched, tmp_path: Path) -> None:
+    """The directory is held and still watched after a set of another machine came; its next change is loaded."""
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "eve.py").write_text(character("Eve"))
+    stored = StoredSet.of((await loaded_manager(Settings(directory=tmp_path / "there"))).current)
+    await edited.manager.reload_characters(ReloadRequest(on_error="abort"), stored, trigger="fleet")
+    await edited.reports.get()
+    assert (list(edited.manager.current), edited.value("watcher_held")) == (["Eve"], 1)
+    (edited.directory / "ada.py").write_text(character("Ada", "Again."))
+    await edited.equal()
+    await eventually(lambda: edited.value("watcher_held") == 0)
+    assert prompt(edited.manager) == "Again."
