@@ -43,7 +43,7 @@ class Child:
         self._command = (sys.executable, "-P", str(program), *arguments)
         self._jobs: asyncio.PriorityQueue[_Job] = asyncio.PriorityQueue()
         self._numbers = count(1)
-        self._current: _Job | None = None
+        self._at_work: _Job | None = None
         self._process: EngineProcess | None = None
         self._is_lost = False
         self._running: asyncio.Task[None] | None = None
@@ -86,7 +86,7 @@ class Child:
 
     def _give_up(self, job: _Job) -> None:
         job.is_given_up = True
-        if job is self._current and self._process is not None:
+        if job is self._at_work and self._process is not None:
             self._process.send({"give_up": job.number})
 
     async def _run(self) -> None:
@@ -112,9 +112,9 @@ class Child:
             while True:
                 job = await process.unless_ended(self._jobs.get())
                 if not job.is_given_up:
-                    self._current = job
+                    self._at_work = job
                     await self._work(process, job)
-                    self._current = None
+                    self._at_work = None
 
     async def _work(self, process: EngineProcess, job: _Job) -> None:
         process.send({"id": job.number, **job.message})
@@ -134,8 +134,8 @@ class Child:
     def _fail(self) -> None:
         """Let every job fail."""
         error = SpeechError("unreachable", f"{self.title} has stopped.")
-        jobs = [self._current] if self._current is not None else []
-        self._current = None
+        jobs = [self._at_work] if self._at_work is not None else []
+        self._at_work = None
         while not self._jobs.empty():
             jobs.append(self._jobs.get_nowait())
         for job in jobs:
