@@ -29,7 +29,7 @@ def test_engines_that_are_asked_for(given: dict[str, Any], speech: str | None, h
 @pytest.mark.parametrize("address", ["on", "ftp://example.org", "127.0.0.1:8089", "ws://"])
 def test_addresses_that_are_none(name: str, address: str) -> None:
     """The error has an example of each kind of engine."""
-    with pytest.raises(SettingsError, match="expected a URL such as http.* or ws://.*, embedded, or off"):
+    with pytest.raises(SettingsError, match=r"expected a URL such as http.* or ws://.*, embedded, or off"):
         Settings(**{name: address})
 
 
