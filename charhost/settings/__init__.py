@@ -10,8 +10,10 @@ from charhost.settings.environment import (
 from charhost.settings.habit import Habit
 from charhost.settings.settings import Settings, is_secret, settings_by_group
 from charhost.settings.values import default_directory, is_loopback, project_folder
+from charhost.settings.voice import EMBEDDED
 
 __all__ = [
+    "EMBEDDED",
     "Habit",
     "Settings",
     "default_directory",

@@ -25,21 +25,25 @@ from charhost.settings.values import (
     habits_in,
     is_loopback,
 )
+from charhost.settings.voice import VoiceSettings
 from charhost.text import FieldProblem, field_problems
 
 # Wordings for errors that pydantic describes by how it parses text.
 _NUMBERS = {"int_parsing": "expected a whole number", "float_parsing": "expected a number"}
-# The first setting of each group; the fields of `Settings` follow the groups.
+# The first setting of each group, in the order in which they are shown.
 _GROUPS = {
     "directory": "Characters",
     "host": "Server",
     "sessions": "Sessions",
     "llm_url": "Model",
+    "voice": "Voice",
     "watch": "Watching",
     "admin_key": "Security",
     "file_deadline": "Limits",
 }
-_KEYS = ("admin_key", "api_key", "llm_key")
+_KEYS = ("admin_key", "api_key", "llm_key", "tts_key", "stt_key")
+# Keys to charhost itself: an empty one would open it.
+_OWN_KEYS = ("admin_key", "api_key")
 _SHORTEST_KEY = 16
 
 
@@ -50,7 +54,7 @@ def settings_by_group() -> dict[str, list[str]]:
         if name in _GROUPS:
             names = groups.setdefault(_GROUPS[name], [])
         names.append(name)
-    return groups
+    return {group: groups[group] for group in _GROUPS.values()}
 
 
 def is_secret(name: str) -> bool:
@@ -58,7 +62,7 @@ def is_secret(name: str) -> bool:
     return SecretStr in get_args(Settings.model_fields[name].annotation)
 
 
-class Settings(BaseSettings):
+class Settings(BaseSettings, VoiceSettings):
     """The settings, each an option of `charhost serve` and a variable `CHARHOST_<NAME>`.
 
     Keys have no option, because every user of the machine can read a command line.
@@ -257,7 +261,7 @@ class Settings(BaseSettings):
         for name in _KEYS:
             key: SecretStr | None = getattr(self, name)
             given = os.environ.get(variable(name)) if key is None else key.get_secret_value()
-            if name != "llm_key" and given is not None and not given.replace(",", " ").strip():
+            if name in _OWN_KEYS and given is not None and not given.replace(",", " ").strip():
                 raise ValueError(f"{variable(name)} is empty; set a key, or unset it")
             if given is not None and not given.strip().isprintable():
                 raise ValueError(f"{variable(name)} {NO_HEADER}")

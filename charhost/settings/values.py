@@ -20,6 +20,7 @@ from charhost.settings.habit import Habit
 _ORIGIN = re.compile(
     r"\*|null|file://|https?://[^/?#*\s]+/?|(?!https?:|ftp:|wss?:)[a-z][a-z0-9+.-]*://([^/?#*\s]+/?|\*)", re.I
 )
+_HTTP = ("http", "https")
 _HOST = re.compile(r"\*|[^/?#*:@\s]+")
 
 
@@ -45,17 +46,28 @@ def is_loopback(host: str) -> bool:
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
-def _http_url(url: str) -> str:
+def _url(url: str, schemes: Sequence[str], example: str, key: str) -> str:
     parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError("expected a URL such as http://127.0.0.1:11434/v1")
+    if parts.scheme not in schemes or not parts.hostname:
+        raise ValueError(f"expected a URL such as {example}")
     if parts.username or parts.password:
-        raise ValueError("a URL must not hold a key: set CHARHOST_LLM_KEY")
+        raise ValueError(f"a URL must not hold a key: set {key}")
     return url.rstrip("/")
 
 
 def _model_url(url: str) -> str:
-    return url if url == "none" else _http_url(url)
+    return url if url == "none" else _url(url, _HTTP, "http://127.0.0.1:11434/v1", "CHARHOST_LLM_KEY")
+
+
+def _http_url(url: str) -> str:
+    return _url(url, _HTTP, "http://127.0.0.1:8092", "CHARHOST_TTS_KEY")
+
+
+def _engine(address: str) -> str:
+    if address in ("embedded", "off"):
+        return address
+    example = "http://127.0.0.1:8880/v1 or ws://127.0.0.1:8089, embedded, or off"
+    return _url(address, (*_HTTP, "ws", "wss"), example, "CHARHOST_TTS_KEY or CHARHOST_STT_KEY")
 
 
 def _origins(text: str) -> str:
@@ -130,8 +142,10 @@ def _absolute(path: Path) -> Path:
 
 
 AbsolutePath = Annotated[Path, AfterValidator(_absolute)]
+EngineAddress = Annotated[str, AfterValidator(_engine)]
 Hosts = Annotated[str, AfterValidator(_hosts)]
 Habits = Annotated[str, AfterValidator(_habits)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ModelUrl = Annotated[str, AfterValidator(_model_url)]
 Origins = Annotated[str, AfterValidator(_origins)]
 NamedDirectories = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_entries), AfterValidator(_named_directories)]
