@@ -17,7 +17,10 @@ from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import character
 from tests.reload.helpers import Write
+from tests.reload.sets import pytest_generate_tests, set_name
 from tests.sandbox.helpers import KILLERS, SLEEPS, marked, remaining
+
+__all__ = ["pytest_generate_tests", "set_name"]
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="isolation is for Linux only")
 

@@ -21,15 +21,17 @@ from charhost.reload.manager import CharacterManager
 from charhost.resume.archive import ArchiveWriter
 from charhost.settings import Settings
 from charhost.storage.conversation_table import ConversationTable
-from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS, SESSION_WRITER, SESSIONS, SETS
 from charhost.web.realtime import unmute
 from tests.conftest import Client, character, prompt
 from tests.reload.helpers import Write
 from tests.resume.helpers import NOT_FOUND, refusal, resuming, session_id
+from tests.web.named_set import app_of, narrowed, set_name
 from tests.web.realtime.openai_client import LIMIT, REALTIME, Caller, Script, calling
 from tests.web.realtime.server import events, reload, until
 from tests.web.sessions.conversations import value
+
+__all__ = ["set_name"]
 
 ROLLBACK = "/v1/characters/rollback"
 
@@ -37,15 +39,15 @@ Serving = Callable[..., Any]
 
 
 @pytest.fixture
-def serving(directory: Path, tmp_path: Path) -> Serving:
+def serving(set_name: str, directory: Path, tmp_path: Path) -> Serving:
     """Serves the directory with a state file, until the end of a block; each time it is another server."""
 
     @asynccontextmanager
     async def serving(**values: Any) -> AsyncIterator[Client]:
         settings = Settings(**{"directory": directory, "state": tmp_path / "state.db", **values})
-        async with Client(TestServer(create_app(settings))) as client:
+        async with Client(TestServer(app_of(set_name, settings, tmp_path))) as client:
             client.app[CONVERSATIONS].models = Script()
-            yield client
+            yield narrowed(client)
 
     return serving
 

@@ -14,7 +14,7 @@ import pytest
 from charhost.character.character import CharacterSet
 from charhost.reload.loader import Loader
 from charhost.reload.manager import CharacterManager
-from charhost.report import ReloadReport
+from charhost.report import DEFAULT_SET, ReloadReport
 from charhost.web.keys import METRICS, SETS
 from tests.conftest import Client, character
 
@@ -235,13 +235,14 @@ class Before:
         assert (report.get("outcome"), report.get("success")) == (row.outcome, row.success)
         assert self.client.app[METRICS].last_reload_successful._value.get() == row.successful
         assert (self.manager.current is self.current) == (row.outcome != "applied")
-        lines = [record.message for record in self.caplog.records if record.message.startswith("character reload ")]
+        lines = [record.message for record in self.caplog.records if record.message.startswith("character reload")]
         history = await self.manager.store.attempts(100)
         if row.outcome is None:
             assert (lines, self.manager.last_reload, len(history)) == ([], self.last, 1)
             return
         (line,) = lines
-        assert line.startswith(f"character reload {row.outcome} ({trigger}")
+        of_set = "" if self.manager.name == DEFAULT_SET else f" of {self.manager.name}"
+        assert line.startswith(f"character reload{of_set} {row.outcome} ({trigger}")
         assert self.client.app[METRICS].reloads.labels(trigger, row.outcome)._value.get() == 1
         assert (len(history), history[0].reload_id, history[0].outcome) == (2, report["reload_id"], row.outcome)
         assert self.manager.last_reload is not None

@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector
 
+from charhost.sets.view import full_name
 from charhost.settings import Settings
-from charhost.web.keys import CONVERSATIONS, METRICS, SESSIONS
+from charhost.web.keys import CONVERSATIONS, METRICS, SESSIONS, SETS
+from charhost.web.schemas import GenerationCount
 from tests.conftest import Client
 from tests.reload.helpers import Write
 from tests.tagged import edit
@@ -44,11 +46,22 @@ def value(client: Client, name: str) -> float | None:
 
 
 async def builds(client: Client, count: int) -> None:
-    """Wait until the build threads have ended, and no more than *count* builds are referenced."""
+    """Wait until the build threads have ended, and no more than *count* builds of the set are referenced."""
+    others = sum(1 for _ in client.app[SETS]) - 1
     async with asyncio.timeout(LIMIT):
-        while value(client, "builds_alive") != count:
+        while value(client, "builds_alive") != count + others:
             gc.collect()
             await asyncio.sleep(0.01)
+
+
+def full(client: Client, name: str) -> str:
+    """Return the full name of a character of the set."""
+    return full_name(client.app[SETS].default.name, name)
+
+
+def generations(client: Client) -> list[GenerationCount]:
+    """Return how many sessions the set has, by generation."""
+    return client.app[SESSIONS].by_generation(client.app[SETS].default.name)
 
 
 async def ends(client: Client, *, drained: int, cut: int) -> None:

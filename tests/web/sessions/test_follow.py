@@ -17,7 +17,7 @@ from tests.tagged import Gate, edit, tags
 from tests.web.realtime.openai_client import DIALECTS, LIMIT, MESSAGE, REALTIME, Script, call, calling
 from tests.web.realtime.server import closed, events, reload, until
 from tests.web.realtime.unmute_events import OGG_PAGE, TABLE
-from tests.web.sessions.conversations import begin, builds, failure, script, settings, value
+from tests.web.sessions.conversations import begin, builds, failure, full, generations, script, settings, value
 
 __all__ = ["script", "settings"]
 
@@ -164,7 +164,7 @@ async def test_a_removed_character_closes_its_session(
         assert (await bob.respond())["status"] == "completed"
     error = caller.events[-1]["error"]
     assert (error["type"], error["code"]) == ("fatal", "character_removed")
-    assert "'Ada' was removed" in error["message"]
+    assert f"'{full(client, 'Ada')}' was removed" in error["message"]
     assert closed(client, "character_removed") == 1
 
 
@@ -216,7 +216,7 @@ async def test_the_choice_is_from_the_set_that_serves(client: Client, script: Sc
         for tag in ("two", "three"):
             edit(write, tag, "Bob")
             await reload(client)
-        assert (await caller.update(model="Bob"))["model"] == "Bob"
+        assert (await caller.update(model="Bob"))["model"] == full(client, "Bob")
         await caller.respond()
     assert tags(script.requests[0]) == {"three"}
 
@@ -230,7 +230,7 @@ async def test_a_late_choice_counts_for_its_generation(
         edit(write, "two", "Bob")
         await reload(client, sessions=policy)
         await caller.update(model="Bob")
-        assert client.app[SESSIONS].by_generation() == [GenerationCount(generation=2, sessions=1)]
+        assert generations(client) == [GenerationCount(generation=2, sessions=1)]
 
 
 async def event_of(ws: ClientWebSocketResponse, kind: str) -> Any:
@@ -262,7 +262,7 @@ async def test_unmute_chooses_from_the_set_that_serves(client: Client, script: S
         await reload(client)
         await ws.send_json({"type": "session.update", "session": {"voice": "Bob", "allow_recording": False}})
         await event_of(ws, "session.updated")
-        assert client.app[SESSIONS].by_generation() == [GenerationCount(generation=2, sessions=1)]
+        assert generations(client) == [GenerationCount(generation=2, sessions=1)]
         await ws.send_json({"type": "input_audio_buffer.append", "audio": OGG_PAGE})
         assert (await event_of(ws, "response.created")).response.voice == "Bob"
         await until(lambda: script.requests)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from charhost.web.keys import SESSIONS
 from charhost.web.schemas import GenerationCount
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
@@ -12,7 +11,7 @@ from tests.scripted import end
 from tests.tagged import edit, tags
 from tests.web.realtime.openai_client import Script, call, calling
 from tests.web.realtime.server import reload
-from tests.web.sessions.conversations import begin, builds, script, settings
+from tests.web.sessions.conversations import begin, builds, generations, script, settings
 
 __all__ = ["script", "settings"]
 
@@ -28,7 +27,7 @@ async def test_keep_is_the_old_version_in_all(client: Client, script: Script, wr
             await reload(client, sessions="keep", scope="all" if number % 2 else "changed")
         await caller.respond()
         assert [tags(request) for request in script.requests] == [{"v0"}, {"v0"}]
-        assert client.app[SESSIONS].by_generation() == [GenerationCount(generation=2, sessions=1)]
+        assert generations(client) == [GenerationCount(generation=2, sessions=1)]
         async with calling(client) as other:
             await other.respond()
     assert tags(script.requests[2]) == {"v5"}
