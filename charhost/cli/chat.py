@@ -155,19 +155,29 @@ class _Chat:
                 speaking.cancel()
 
     async def _speak(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        """Send the user's lines, each after the answer to the one before, until there are no more."""
+        """Carry out the user's lines, each after the answer to the one before, until there are no more."""
         await self._idle.wait()
-        while (line := await self._lines.next()) is not None:
-            if line.strip() == "/quit":
-                return
-            if line.strip() and not await self._obey(socket, line.strip()):
-                self._unanswered = line  # before the first wait, in which the session may end
-                await self._note_change()
-                await self._ask(socket, line)
-                await self._idle.wait()
+        while (line := await self._next_line()) is not None:
+            match line.strip():
+                case "/quit":
+                    return
+                case "" | "/help" | "/prompt" as word:
+                    await self._show_about(word)
+                    self._unanswered = None
+                case word:
+                    await self._note_change()
+                    self._idle.clear()
+                    with suppress(ConnectionError):  # the session ends: the next one begins with the line
+                        await (self._ask_again(socket) if word == "/again" else self._ask(socket, line))
+                    await self._idle.wait()
 
-    async def _obey(self, socket: aiohttp.ClientWebSocketResponse, word: str) -> bool:
-        """Obey a word that is a command, and return whether it is one."""
+    async def _next_line(self) -> str | None:
+        """Return the line that the session before ended at, else the next; it is kept until it is carried out."""
+        if self._unanswered is None:
+            self._unanswered = await self._lines.next()
+        return self._unanswered
+
+    async def _show_about(self, word: str) -> None:
         if word == "/help":
             typer.echo(_HELP)
         elif word == "/prompt":
@@ -175,18 +185,17 @@ class _Chat:
                 typer.echo(_shown(await self._catalog.prompt(self._name)))
             except CommandFailed as e:
                 typer.secho(f"({_shown(str(e))})", err=True, dim=True)
-        elif word == "/again":
-            await self._note_change()
-            await self._ask_again(socket)
-        return word in ("/help", "/prompt", "/again")
 
     async def _ask_again(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self._idle.clear()
-        with suppress(ConnectionError):  # the session ends: the next one waits for a line
-            for item in self._answer:
-                await socket.send_json({"type": "conversation.item.delete", "item_id": item})
-            await socket.send_json({"type": "response.create"})
-        await self._idle.wait()
+        for item in tuple(self._answer):  # one that is deleted leaves it meanwhile
+            await socket.send_json({"type": "conversation.item.delete", "item_id": item})
+        await socket.send_json({"type": "response.create"})
+
+    async def _ask(self, socket: aiohttp.ClientWebSocketResponse, line: str) -> None:
+        content = [{"type": "input_text", "text": line}]
+        item = {"type": "message", "role": "user", "content": content}
+        await socket.send_json({"type": "conversation.item.create", "item": item})
+        await socket.send_json({"type": "response.create"})
 
     async def _note_change(self) -> None:
         """Print in a terminal that a reload has changed the character."""
@@ -195,15 +204,6 @@ class _Chat:
         before, self._generation = self._generation, await self._catalog.generation(self._name)
         if None not in (before, self._generation) and before != self._generation:
             typer.secho(f"({_shown(self._name)} is new: generation {self._generation})", err=True, dim=True)
-
-    async def _ask(self, socket: aiohttp.ClientWebSocketResponse, line: str) -> None:
-        self._idle.clear()
-        self._unanswered = line
-        content = [{"type": "input_text", "text": line}]
-        item = {"type": "message", "role": "user", "content": content}
-        with suppress(ConnectionError):  # the session ends: the line is sent in the next one
-            await socket.send_json({"type": "conversation.item.create", "item": item})
-            await socket.send_json({"type": "response.create"})
 
     async def _listen(self, http: aiohttp.ClientSession, socket: aiohttp.ClientWebSocketResponse) -> float:
         """Print the character's response; return the seconds until the next session when the server ends this one."""
@@ -249,6 +249,8 @@ class _Chat:
                 typer.echo(_shown(delta), nl=False)
             case {"type": "response.output_item.done", "item": {"id": str(item)}}:
                 self._answer.append(item)
+            case {"type": "conversation.item.deleted", "item_id": str(item)} if item in self._answer:
+                self._answer.remove(item)
             case {"type": "response.done", "response": {"status_details": details}}:
                 typer.echo(_ending(details))
                 self._is_answering = False
@@ -259,11 +261,8 @@ class _Chat:
     async def _opened(self, socket: aiohttp.ClientWebSocketResponse, name: str) -> None:
         first, self._name = not self._name, name
         await self._note_change()
-        if self._unanswered is not None:
-            # `_looked` keeps counting: the message that is sent again may be the one that ends the server.
-            await self._ask(socket, self._unanswered)
-            return
-        self._looked = 0
+        if self._unanswered is None:  # else the line that is sent again may be the one that ends the server
+            self._looked = 0
         if first and sys.stdin.isatty():  # the character speaks first; a script has its question ready
             await socket.send_json({"type": "response.create"})
         else:

@@ -299,6 +299,7 @@ async def respond(ws: web.WebSocketResponse, text: str) -> None:
     """Send a whole response."""
     await ws.send_json({"type": "response.created"})
     await ws.send_json({"type": "response.output_text.delta", "delta": text})
+    await ws.send_json({"type": "response.output_item.done", "item": {"id": "item_1"}})
     await ws.send_json({"type": "response.done", "response": {"status_details": None}})
 
 
@@ -328,18 +329,28 @@ async def test_line_that_meets_a_reload_is_answered(aiohttp_server: Any) -> None
     assert resumed == [None, "sess_1"]
 
 
-async def test_line_typed_while_a_session_ends_is_answered(aiohttp_server: Any) -> None:
-    """A line whose session ended before the line was sent is sent in the next session."""
+@pytest.mark.parametrize(
+    ("line", "result", "events"),
+    [
+        ("Are you there?", "Ada: Hello!", ["conversation.item.create", "response.create"]),
+        ("/again", "Ada: Hello!", ["conversation.item.delete", "response.create"]),
+        ("/prompt", "Be kind.", []),
+    ],
+)
+async def test_line_typed_while_a_session_ends_is_carried_out(
+    line: str, result: str, events: list[str], aiohttp_server: Any
+) -> None:
+    """A line whose session ended before the line had an effect is carried out in the next session."""
     typed, resumed = asyncio.Event(), asyncio.Event()
     lookups: list[str] = []
-    lines: list[str] = []
+    received: list[str] = []
 
-    async def entry(request: web.Request) -> web.Response:
-        lookups.append(request.match_info["name"])
-        if len(lookups) == 2:  # the lookup that the line brings about
+    async def lookup(request: web.Request) -> web.Response:
+        lookups.append(request.path)
+        if len(lookups) == 2:  # that of the line
             typed.set()
             await resumed.wait()
-        return web.json_response({"generation": 1})
+        return web.json_response({"generation": 1, "prompt": "Be kind."})
 
     async def realtime(request: web.Request) -> web.WebSocketResponse:
         ws = web.WebSocketResponse(protocols=("realtime",))
@@ -348,24 +359,22 @@ async def test_line_typed_while_a_session_ends_is_answered(aiohttp_server: Any) 
         if "resume" in request.query:
             resumed.set()
         async for message in ws:
-            match message.json():
-                case {"type": "conversation.item.create", "item": {"content": [{"text": line}]}}:
-                    lines.append(line)
-                case {"type": "response.create"}:
-                    await respond(ws, "Hello!")
-                    await typed.wait()
-                    if not resumed.is_set():
-                        await bid_farewell(ws)
+            received.append(message.json()["type"])
+            if received[-1] == "response.create":
+                await respond(ws, "Hello!")
+                await typed.wait()
+                if not resumed.is_set():
+                    await bid_farewell(ws)
         return ws
 
     app = web.Application()
-    app.add_routes([web.get("/v1/realtime", realtime), web.get("/v1/characters/{name}", entry)])
+    app.add_routes([web.get("/v1/realtime", realtime), web.get("/v1/characters/{path:.+}", lookup)])
     async with terminal(str((await aiohttp_server(app)).make_url("/"))) as person:
         await person.shows("You: ")
-        person.types("Are you there?\n")
+        person.types(f"{line}\n")
         await person.shows("Bye.")
-        await person.shows("Ada: Hello!")
-    assert lines == ["Are you there?"]
+        await person.shows(result)
+    assert received == ["response.create", *events]
 
 
 async def test_character_is_chosen_from_a_list(offline: Server, directory: Path) -> None:
