@@ -3,29 +3,54 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+from uuid import uuid4
 
 import pytest
 
 from charhost.fleet.engine import Conflict, Engine
 from charhost.fleet.hints import Hints
+from charhost.fleet.jetstream import JetStream
 from charhost.fleet.memory import MemoryEngine, MemoryStore
+from charhost.fleet.nats import NatsConnection
 
 Connect = Callable[[], Awaitable[Engine]]
 
 
-@pytest.fixture
-async def connect() -> AsyncIterator[Connect]:
-    """Yield a function that connects one more node to the same store, which is set up."""
+async def in_memory() -> AsyncIterator[Connect]:
+    """Yield a function that connects one more node to a store in memory."""
     store = MemoryStore()
 
     async def connect_one() -> Engine:
-        engine = MemoryEngine(store)
-        await engine.setup()
-        return engine
+        return MemoryEngine(store)
 
     yield connect_one
-    for engine in list(store.nodes):
+
+
+async def on_jetstream(servers: list[str]) -> AsyncIterator[Connect]:
+    """Yield a function that connects one more node to the same fleet of a server."""
+    fleet = f"fleet{uuid4().hex}"
+    engines: list[JetStream] = []
+
+    async def connect_one() -> Engine:
+        engines.append(JetStream(NatsConnection(servers), fleet))
+        await engines[-1].start()
+        return engines[-1]
+
+    yield connect_one
+    for engine in engines:
         await engine.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.fixture(params=["memory", "nats"])
+async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    """Yield a function that connects one more node to the same store, which is set up."""
+    servers = [request.getfixturevalue("nats_server").url] if request.param == "nats" else []
+    async with asynccontextmanager(partial(on_jetstream, servers) if servers else in_memory)() as connect_one:
+        await (await connect_one()).setup(1)
+        yield connect_one
 
 
 @pytest.fixture
