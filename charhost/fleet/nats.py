@@ -74,8 +74,13 @@ class NatsConnection:
     async def subscribe(self, subject: str, handler: Handler) -> None:
         """Have *handler* called with the subject and the data of each message, over all connections."""
         self._handlers[subject] = handler
-        if self.is_connected:
+        if not self.is_connected:
+            return
+        try:
             await self._subscribe(self._client, subject, handler)
+            await self._client.flush(CONNECT)
+        except Error as e:
+            raise _unavailable(subject, e) from e
 
     async def publish(self, subject: str, data: bytes) -> None:
         try:
@@ -134,6 +139,9 @@ class NatsConnection:
             closed_cb=set_closed,
             allow_reconnect=False,
             connect_timeout=CONNECT,
+            # Each server is tried twice; zero would be for ever.
+            max_reconnect_attempts=1,
+            reconnect_time_wait=0,
             ping_interval=PING,
             max_outstanding_pings=2,
             # A request is sent before `request` waits for its response.

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fleet.nats_server import NatsServer
+from tests.fleet.nats_server import NatsServer, users
 
 
 @pytest.fixture(scope="session")
 def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     """One server with JetStream; each test has a fleet of its own on it."""
-    server = NatsServer(tmp_path_factory.mktemp("nats"))
+    server = NatsServer(tmp_path_factory.mktemp("nats"), users())
     yield server
     server.kill()

@@ -11,8 +11,20 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from charhost.fleet.streams import Streams
+
+# The fleet whose node has no more than the grants of `fleet setup`; all others are used without a name.
+FLEET = "granted"
+NODE = "node"
 PROGRAM = Path(sysconfig.get_path("scripts")) / "nats-server"
 PATIENCE = 60.0
+
+
+def users() -> str:
+    """Return the users of a server: an administrator without a password, and a node."""
+    node = {"user": NODE, "password": NODE, "permissions": Streams(FLEET).grants()}
+    everybody = [{"user": "admin", "password": "admin"}, node]
+    return f"authorization {{ users = {json.dumps(everybody)} }}\nno_auth_user: admin\n"
 
 
 @dataclass
@@ -31,6 +43,10 @@ class NatsServer:
     @property
     def url(self) -> str:
         return f"nats://127.0.0.1:{self.port}"
+
+    def url_of(self, user: str) -> str:
+        """Return the address with the name of a user, whose password is the same."""
+        return self.url.replace("//", f"//{user}:{user}@")
 
     def start(self) -> None:
         """Start it, again on the same port, and return once it listens."""

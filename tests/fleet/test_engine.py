@@ -2,23 +2,22 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from functools import partial
-from uuid import uuid4
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 
 import pytest
+from nats.aio.client import Client
 
+from charhost.fleet.connect import connect as connect_to
 from charhost.fleet.engine import Conflict, Engine
 from charhost.fleet.hints import Hints
-from charhost.fleet.jetstream import JetStream
 from charhost.fleet.memory import MemoryEngine, MemoryStore
-from charhost.fleet.nats import NatsConnection
+from tests.fleet.nats_server import FLEET, NODE, NatsServer
 
 Connect = Callable[[], Awaitable[Engine]]
 
 
-async def in_memory() -> AsyncIterator[Connect]:
+async def in_memory() -> AsyncGenerator[Connect, None]:
     """Yield a function that connects one more node to a store in memory."""
     store = MemoryStore()
 
@@ -28,14 +27,17 @@ async def in_memory() -> AsyncIterator[Connect]:
     yield connect_one
 
 
-async def on_jetstream(servers: list[str]) -> AsyncIterator[Connect]:
-    """Yield a function that connects one more node to the same fleet of a server."""
-    fleet = f"fleet{uuid4().hex}"
-    engines: list[JetStream] = []
+async def on_jetstream(server: NatsServer) -> AsyncGenerator[Connect, None]:
+    """Yield a function that connects one more node to an empty fleet, with the grants of a node."""
+    client = Client()
+    await client.connect(server.url)
+    for name in ("state", "bytes", "talk"):
+        await client.request(f"$JS.API.STREAM.DELETE.{FLEET}_{name}", timeout=30)
+    await client.close()
+    engines: list[Engine] = []
 
     async def connect_one() -> Engine:
-        engines.append(JetStream(NatsConnection(servers), fleet))
-        await engines[-1].start()
+        engines.append(await connect_to([server.url_of(NODE)], FLEET))
         return engines[-1]
 
     yield connect_one
@@ -47,10 +49,12 @@ async def on_jetstream(servers: list[str]) -> AsyncIterator[Connect]:
 @pytest.fixture(params=["memory", "nats"])
 async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
     """Yield a function that connects one more node to the same store, which is set up."""
-    servers = [request.getfixturevalue("nats_server").url] if request.param == "nats" else []
-    async with asynccontextmanager(partial(on_jetstream, servers) if servers else in_memory)() as connect_one:
-        await (await connect_one()).setup(1)
+    connecting = in_memory() if request.param == "memory" else on_jetstream(request.getfixturevalue("nats_server"))
+    async with aclosing(connecting):
+        connect_one = await anext(connecting)
+        await (await connect_one()).setup()
         yield connect_one
+        await anext(connecting, None)
 
 
 @pytest.fixture
