@@ -2,30 +2,59 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 
 import pytest
+from nats.aio.client import Client
 
+from charhost.fleet.connect import connect as connect_to
 from charhost.fleet.engine import Conflict, Engine
 from charhost.fleet.hints import Hints
 from charhost.fleet.memory import MemoryEngine, MemoryStore
+from tests.fleet.nats_server import FLEET, NODE, NatsServer
 
 Connect = Callable[[], Awaitable[Engine]]
 
 
-@pytest.fixture
-async def connect() -> AsyncIterator[Connect]:
-    """Yield a function that connects one more node to the same store, which is set up."""
+async def in_memory() -> AsyncGenerator[Connect, None]:
+    """Yield a function that connects one more node to a store in memory."""
     store = MemoryStore()
 
     async def connect_one() -> Engine:
-        engine = MemoryEngine(store)
-        await engine.setup()
-        return engine
+        return MemoryEngine(store)
 
     yield connect_one
-    for engine in list(store.nodes):
+
+
+async def on_jetstream(server: NatsServer) -> AsyncGenerator[Connect, None]:
+    """Yield a function that connects one more node to an empty fleet, with the grants of a node."""
+    client = Client()
+    await client.connect(server.url)
+    for name in ("state", "bytes", "talk"):
+        await client.request(f"$JS.API.STREAM.DELETE.{FLEET}_{name}", timeout=30)
+    await client.close()
+    engines: list[Engine] = []
+
+    async def connect_one() -> Engine:
+        engines.append(await connect_to([server.url_of(NODE)], FLEET))
+        return engines[-1]
+
+    yield connect_one
+    for engine in engines:
         await engine.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.fixture(params=["memory", "nats"])
+async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
+    """Yield a function that connects one more node to the same store, which is set up."""
+    connecting = in_memory() if request.param == "memory" else on_jetstream(request.getfixturevalue("nats_server"))
+    async with aclosing(connecting):
+        connect_one = await anext(connecting)
+        await (await connect_one()).setup()
+        yield connect_one
+        await anext(connecting, None)
 
 
 @pytest.fixture

@@ -1,0 +1,17 @@
+"""A real nats-server for all tests of a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fleet.nats_server import NatsServer, users
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One server with JetStream; each test has a fleet of its own on it."""
+    server = NatsServer(tmp_path_factory.mktemp("nats"), users())
+    yield server
+    server.kill()
