@@ -17,7 +17,8 @@ from charhost.metrics import Metrics
 from charhost.reload.request import ReloadRequest, RollbackRequest
 from charhost.settings import Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
-from charhost.web.openapi import operation_of
+from charhost.web.later import loaded
+from charhost.web.operation import operation_of
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -62,7 +63,7 @@ def metrics() -> str:
 def endpoints() -> str:
     rows = []
     for route in create_app().router.routes():
-        operation = operation_of(route.handler)
+        operation = operation_of(loaded(route.handler))
         if route.method != "HEAD" and route.resource is not None and operation is not None:
             rows.append((f"`{route.method} {route.resource.canonical}`", operation.needs, _lowered(operation.summary)))
     return _table(("endpoint", "access", "purpose"), rows)

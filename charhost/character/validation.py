@@ -12,9 +12,9 @@ from pydantic_core import from_json, to_json
 
 from charhost.character.character import Character, LoadedModules, ModelChoice, normal
 from charhost.character.host_tools import HOST_TOOLS
+from charhost.character.plain_schema import is_plain
 from charhost.character.signatures import MISSING, attribute, callable_alone, callable_with, constructable
 from charhost.character.static import line_of
-from charhost.character.tool_schema import mistakes, unenforced
 from charhost.errors import ValidationError
 from charhost.text import FieldProblem, field_problems
 
@@ -264,13 +264,20 @@ def _function_problems(function: dict[str, Any]) -> Iterator[str]:
     if not isinstance(parameters, dict) or parameters.get("type") != "object":
         yield 'has parameters that are no JSON Schema of type "object"'
         return
-    yield from mistakes(parameters)
+    if not is_plain(parameters):
+        from charhost.character.tool_schema import mistakes  # with the libraries of JSON Schema, which take long
+
+        yield from mistakes(parameters)
 
 
 @lru_cache(maxsize=1024)
 def _unenforced(tools: bytes) -> tuple[str, ...]:
     """Return the parts of valid tool definitions, given as JSON, that cannot be enforced."""
     functions = [tool["function"] for tool in from_json(tools)]
+    if all(is_plain(function.get("parameters", {})) for function in functions):
+        return ()
+    from charhost.character.tool_schema import unenforced
+
     return tuple(
         f"[{index}]: {part}"
         for index, function in enumerate(functions)

@@ -7,7 +7,6 @@ from typing import Any
 
 from charhost.character.host_tools import HOST_TOOLS, Host
 from charhost.character.instance import CharacterInstance
-from charhost.character.tool_schema import misfit
 from charhost.conversation.items import FunctionCall, FunctionOutput
 from charhost.errors import CharhostError, PluginFailed
 from charhost.jsontext import decoded, encoded
@@ -87,6 +86,8 @@ class Toolbox:
         return self._instance.answer(call.name, arguments, self._deadline), None
 
     def _arguments(self, call: FunctionCall) -> dict[str, Any]:
+        from charhost.character.tool_schema import misfit  # with the libraries of JSON Schema, which take long
+
         schema = encoded(self._functions[call.name].get("parameters", {"type": "object"}))
         try:
             value = decoded(call.arguments or "{}")

@@ -1,5 +1,7 @@
 """Reading directories and building character sets, with an error for each file that fails."""
 
+from __future__ import annotations
+
 import asyncio
 import os
 from collections import OrderedDict
@@ -8,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from charhost.character.character import Character, CharacterSet
@@ -24,9 +27,11 @@ from charhost.loading.stored_set import StoredSet
 from charhost.loading.unloading import Unloading
 from charhost.reload.garbage import Garbage, collector_paused
 from charhost.report import FileError, LeftRunning
-from charhost.sandbox.sandbox import Sandbox
 from charhost.settings import Settings
 from charhost.text import display
+
+if TYPE_CHECKING:
+    from charhost.sandbox.sandbox import Sandbox
 
 # Seconds that a restore waits for the disk, which it does not need.
 _DISK_DEADLINE = 5.0
@@ -105,7 +110,6 @@ class Loader:
         self._context = context
         self._pool = context.pool
         self._settings = settings
-        self._sandbox = Sandbox(settings)
         self._limits = Limits.of(settings)
         start = settings.directory if trusts_start else None
         self._roots = AllowedRoots(settings.roots, start) if settings.roots else None
@@ -124,7 +128,8 @@ class Loader:
         return next(reversed(self._snapshots.values()), None)
 
     async def close(self) -> None:
-        await self._sandbox.close()
+        if "_sandbox" in vars(self):
+            await self._sandbox.close()
 
     def admit(self, stored: StoredSet) -> None:
         """Raise `DirectoryNotAllowed` if a directory of *stored* is not below an allowed root now."""
@@ -204,6 +209,12 @@ class Loader:
         latest = next(iter(stored.paths))
         characters, errors = _select(results, latest, EMPTY)
         return Build(CharacterSet(stored.directory, generation, characters), errors, spaces.get(latest))
+
+    @cached_property
+    def _sandbox(self) -> Sandbox:
+        from charhost.sandbox.sandbox import Sandbox  # few servers use it
+
+        return Sandbox(self._settings)
 
     async def _fingerprints(self, snapshot: Snapshot) -> dict[str, str]:
         return await self._pool.run(partial(fingerprints, snapshot), self._settings.load_deadline)

@@ -1,5 +1,7 @@
 """The application: its owners, its routes, its start and its end, in the order in which they happen."""
 
+from __future__ import annotations
+
 import asyncio
 import errno
 import gc
@@ -11,6 +13,7 @@ import signal
 import time
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -30,21 +33,19 @@ from charhost.resume.archive import ArchiveWriter, SessionWriter
 from charhost.resume.disconnected import DisconnectedSessions
 from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
-from charhost.storage.state_file import StateFile
 from charhost.text import display
-from charhost.web import catalog, inspection, model_choice, monitoring, reload, sets
 from charhost.web.body import leave_compressed_body
-from charhost.web.completions.handler import completions
-from charhost.web.docs.handler import api_page, manual_index, manual_page, openapi
+from charhost.web.docs.api import Api
 from charhost.web.docs.manual import Manual
 from charhost.web.events.feed import Feed
 from charhost.web.events.figures import FiguresOfLastHour
-from charhost.web.events.handler import events, figures, publishing
+from charhost.web.events.publishing import publishing
 from charhost.web.foreign_log import filter_foreign_loggers
 from charhost.web.forks import give_up_in_children
 from charhost.web.keys import (
     API,
     BUDGET,
+    CHAINS,
     CONTINUED,
     CONVERSATIONS,
     DISCONNECTED,
@@ -56,23 +57,20 @@ from charhost.web.keys import (
     MODEL_OPTIONS,
     MODELS,
     READERS,
-    RESPONSES,
+    RUNNING,
     SESSION_WRITER,
     SESSIONS,
     SETS,
     SETTINGS,
     STARTED,
 )
+from charhost.web.later import later
 from charhost.web.malformed import hide_malformed_requests
 from charhost.web.middleware import errors_to_json, with_authority, with_memory
 from charhost.web.model_options import ModelOptions
-from charhost.web.openapi import Api
 from charhost.web.paths import OtherSpellings
 from charhost.web.readers import Readers
-from charhost.web.realtime.client_secrets import create_client_secret
-from charhost.web.realtime.handler import realtime
-from charhost.web.responses import handler as responses
-from charhost.web.responses.running_response import Responses
+from charhost.web.responses.chains import Chains
 from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
 from charhost.web.security.origins import AllowedOrigins
@@ -80,8 +78,10 @@ from charhost.web.security.tls import tls_context
 from charhost.web.server_loop import ServerLoop, most_connections
 from charhost.web.sessions.sessions import Sessions
 from charhost.web.signals import signals
-from charhost.web.studio import handler as studio
 from charhost.web.watchdog import watchdog
+
+if TYPE_CHECKING:
+    from charhost.storage.state_file import StateFile
 
 log = logging.getLogger("charhost.web")
 
@@ -89,44 +89,44 @@ log = logging.getLogger("charhost.web")
 _SHARE = 4
 
 _ROUTES = (
-    web.get("/", studio.index),
-    web.get("/studio/{path:.+}", studio.file),
-    web.get("/v1/characters", catalog.characters),
-    web.post("/v1/characters/reload", reload.reload),
-    web.post("/v1/characters/rollback", reload.rollback),
-    web.get("/v1/characters/reloads", reload.attempts),
-    web.get("/v1/characters/reloads/{reload_id}", reload.attempt),
-    web.post("/v1/characters/watch/resume", reload.resume_watch),
-    web.get("/v1/characters/status", monitoring.status),
-    web.get("/v1/characters/source", inspection.source),
-    web.get("/v1/characters/{name:.+}/prompt", inspection.prompt),
-    web.post("/v1/characters/{name:.+}/tools/{tool:[^/]+}", inspection.call_tool),
+    web.get("/", later("studio.handler", "index")),
+    web.get("/studio/{path:.+}", later("studio.handler", "file")),
+    web.get("/v1/characters", later("catalog", "characters")),
+    web.post("/v1/characters/reload", later("reload", "reload")),
+    web.post("/v1/characters/rollback", later("reload", "rollback")),
+    web.get("/v1/characters/reloads", later("reload", "attempts")),
+    web.get("/v1/characters/reloads/{reload_id}", later("reload", "attempt")),
+    web.post("/v1/characters/watch/resume", later("reload", "resume_watch")),
+    web.get("/v1/characters/status", later("monitoring", "status")),
+    web.get("/v1/characters/source", later("inspection", "source")),
+    web.get("/v1/characters/{name:.+}/prompt", later("inspection", "prompt")),
+    web.post("/v1/characters/{name:.+}/tools/{tool:[^/]+}", later("inspection", "call_tool")),
     # Not the paths of POST: a GET of them is refused as such, whatever characters are called.
-    web.get("/v1/characters/{name:(?!(?:reload|rollback|watch/resume)$).+}", catalog.character),
-    web.get("/v1/sets", sets.sets),
-    web.put("/v1/sets/{name}", sets.put_set),
-    web.delete("/v1/sets/{name}", sets.delete_set),
-    web.get("/v1/voices", catalog.voices),
-    web.get("/v1/health", monitoring.health),
-    web.get("/v1/models", catalog.models),
-    web.get("/v1/models/{id:(?!/).*[^/]}", catalog.model),
-    web.post("/v1/chat/completions", completions),
-    web.post("/v1/responses", responses.create),
-    web.get("/v1/responses/{id}", responses.retrieve),
-    web.delete("/v1/responses/{id}", responses.delete),
-    web.post("/v1/responses/{id}/cancel", responses.cancel),
-    web.get("/v1/responses/{id}/input_items", responses.input_items),
-    web.get("/v1/realtime", realtime),
-    web.post("/v1/realtime/client_secrets", create_client_secret),
-    web.get("/v1/model", model_choice.model_in_use),
-    web.put("/v1/model", model_choice.choose_model),
-    web.get("/v1/events", events),
-    web.get("/v1/figures", figures),
-    web.get("/metrics", monitoring.metrics),
-    web.get("/openapi.json", openapi),
-    web.get("/docs", manual_index),
-    web.get("/docs/api", api_page),
-    web.get("/docs/{page}", manual_page),
+    web.get("/v1/characters/{name:(?!(?:reload|rollback|watch/resume)$).+}", later("catalog", "character")),
+    web.get("/v1/sets", later("sets", "sets")),
+    web.put("/v1/sets/{name}", later("sets", "put_set")),
+    web.delete("/v1/sets/{name}", later("sets", "delete_set")),
+    web.get("/v1/voices", later("catalog", "voices")),
+    web.get("/v1/health", later("monitoring", "health")),
+    web.get("/v1/models", later("catalog", "models")),
+    web.get("/v1/models/{id:(?!/).*[^/]}", later("catalog", "model")),
+    web.post("/v1/chat/completions", later("completions.handler", "completions")),
+    web.post("/v1/responses", later("responses.handler", "create")),
+    web.get("/v1/responses/{id}", later("responses.handler", "retrieve")),
+    web.delete("/v1/responses/{id}", later("responses.handler", "delete")),
+    web.post("/v1/responses/{id}/cancel", later("responses.handler", "cancel")),
+    web.get("/v1/responses/{id}/input_items", later("responses.handler", "input_items")),
+    web.get("/v1/realtime", later("realtime.handler", "realtime")),
+    web.post("/v1/realtime/client_secrets", later("realtime.client_secrets", "create_client_secret")),
+    web.get("/v1/model", later("model_choice", "model_in_use")),
+    web.put("/v1/model", later("model_choice", "choose_model")),
+    web.get("/v1/events", later("events.handler", "events")),
+    web.get("/v1/figures", later("events.handler", "figures")),
+    web.get("/metrics", later("monitoring", "metrics")),
+    web.get("/openapi.json", later("docs.handler", "openapi")),
+    web.get("/docs", later("docs.handler", "manual_index")),
+    web.get("/docs/api", later("docs.handler", "api_page")),
+    web.get("/docs/{page}", later("docs.handler", "manual_page")),
 )
 
 
@@ -152,7 +152,7 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
     app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl, budget)
     app[MODEL_OPTIONS] = ModelOptions(settings.llm_pass or "")
-    app[RESPONSES] = Responses(settings.resume_ttl, budget)
+    app[CHAINS], app[RUNNING] = Chains(settings.resume_ttl, budget), {}
     app[SETS] = CharacterSets(settings, app[METRICS], app[SESSIONS], pool, records)
     app[SETS].listen(partial(_continue, app))
     app.cleanup_ctx.append(_frozen)
@@ -206,6 +206,8 @@ def _records(app: web.Application) -> SetRecords:
     app[SESSION_WRITER] = SessionWriter()
     if not (path := app[SETTINGS].state):
         return MemoryRecords()
+    from charhost.storage.state_file import StateFile  # with SQLite
+
     state = StateFile(path)
     app[SESSION_WRITER] = ArchiveWriter(state.conversations, app[METRICS])
     app.cleanup_ctx.append(partial(_state, state))

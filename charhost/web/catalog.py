@@ -10,7 +10,7 @@ from charhost.report import DEFAULT_SET
 from charhost.sets.view import FoundCharacter, SetsView
 from charhost.web.caller_view import ONE_SET, SET, found_in, view_of
 from charhost.web.keys import CONVERSATIONS, SETTINGS, STARTED
-from charhost.web.openapi import Operation, Parameter, Response
+from charhost.web.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
 

@@ -19,7 +19,7 @@ from charhost.report import Frozen
 from charhost.web.body import json_body
 from charhost.web.caller_view import ONE_SET, SET, admin_view, found_in, reloadable
 from charhost.web.keys import CONVERSATIONS, METRICS, SETTINGS
-from charhost.web.openapi import Operation, Parameter, Response
+from charhost.web.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.query import number_in_query
 

@@ -1,45 +1,52 @@
 """Keys of the owners that `create_app` makes, and of the values that the middleware adds to a request."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from aiohttp import web
 
-from charhost.conversation.continued import ContinuedConversations
-from charhost.conversation.conversation import Conversations
-from charhost.llm.openai.provider import UpstreamModels
-from charhost.memory.budget import Holding, MemoryBudget
-from charhost.metrics import Metrics
-from charhost.resume.archive import SessionWriter
-from charhost.resume.disconnected import DisconnectedSessions
-from charhost.sets.character_sets import CharacterSets
-from charhost.settings import Settings
-from charhost.web.docs.manual import Manual
-from charhost.web.events.feed import Feed
-from charhost.web.events.figures import FiguresOfLastHour
-from charhost.web.model_options import ModelOptions
-from charhost.web.openapi import Api
-from charhost.web.readers import Readers
-from charhost.web.responses.running_response import Responses
-from charhost.web.security.authority import Authority, Gate
-from charhost.web.sessions.sessions import Sessions
+if TYPE_CHECKING:
+    from charhost.conversation.continued import ContinuedConversations
+    from charhost.conversation.conversation import Conversations
+    from charhost.llm.openai.provider import UpstreamModels
+    from charhost.memory.budget import Holding, MemoryBudget
+    from charhost.metrics import Metrics
+    from charhost.resume.archive import SessionWriter
+    from charhost.resume.disconnected import DisconnectedSessions
+    from charhost.sets.character_sets import CharacterSets
+    from charhost.settings import Settings
+    from charhost.web.docs.api import Api
+    from charhost.web.docs.manual import Manual
+    from charhost.web.events.feed import Feed
+    from charhost.web.events.figures import FiguresOfLastHour
+    from charhost.web.model_options import ModelOptions
+    from charhost.web.readers import Readers
+    from charhost.web.responses.chains import Chains
+    from charhost.web.responses.running_response import RunningResponse
+    from charhost.web.security.authority import Authority, Gate
+    from charhost.web.sessions.sessions import Sessions
 
-SETTINGS = web.AppKey("settings", Settings)
-METRICS = web.AppKey("metrics", Metrics)
-SETS = web.AppKey("sets", CharacterSets)
-SESSIONS = web.AppKey("sessions", Sessions)
-MODELS = web.AppKey("models", UpstreamModels)
-CONVERSATIONS = web.AppKey("conversations", Conversations)
-CONTINUED = web.AppKey("continued", ContinuedConversations)
-DISCONNECTED = web.AppKey("disconnected", DisconnectedSessions)
-SESSION_WRITER = web.AppKey("session_writer", SessionWriter)
-MODEL_OPTIONS = web.AppKey("model_options", ModelOptions)
-RESPONSES = web.AppKey("responses", Responses)
-BUDGET = web.AppKey("budget", MemoryBudget)
-READERS = web.AppKey("readers", Readers)
-FEED = web.AppKey("feed", Feed)
-FIGURES = web.AppKey("figures", FiguresOfLastHour)
-GATE = web.AppKey("gate", Gate)
-API = web.AppKey("api", Api)
-MANUAL = web.AppKey("manual", Manual)
-STARTED = web.AppKey("started", int)
+SETTINGS: web.AppKey[Settings] = web.AppKey("settings")
+METRICS: web.AppKey[Metrics] = web.AppKey("metrics")
+SETS: web.AppKey[CharacterSets] = web.AppKey("sets")
+SESSIONS: web.AppKey[Sessions] = web.AppKey("sessions")
+MODELS: web.AppKey[UpstreamModels] = web.AppKey("models")
+CONVERSATIONS: web.AppKey[Conversations] = web.AppKey("conversations")
+CONTINUED: web.AppKey[ContinuedConversations] = web.AppKey("continued")
+DISCONNECTED: web.AppKey[DisconnectedSessions] = web.AppKey("disconnected")
+SESSION_WRITER: web.AppKey[SessionWriter] = web.AppKey("session_writer")
+MODEL_OPTIONS: web.AppKey[ModelOptions] = web.AppKey("model_options")
+CHAINS: web.AppKey[Chains] = web.AppKey("chains")
+RUNNING: web.AppKey[dict[str, RunningResponse]] = web.AppKey("running")
+BUDGET: web.AppKey[MemoryBudget] = web.AppKey("budget")
+READERS: web.AppKey[Readers] = web.AppKey("readers")
+FEED: web.AppKey[Feed] = web.AppKey("feed")
+FIGURES: web.AppKey[FiguresOfLastHour] = web.AppKey("figures")
+GATE: web.AppKey[Gate] = web.AppKey("gate")
+API: web.AppKey[Api] = web.AppKey("api")
+MANUAL: web.AppKey[Manual] = web.AppKey("manual")
+STARTED: web.AppKey[int] = web.AppKey("started")
 
-AUTHORITY = web.RequestKey("authority", Authority)
-MEMORY = web.RequestKey("memory", Holding)
+AUTHORITY: web.RequestKey[Authority] = web.RequestKey("authority")
+MEMORY: web.RequestKey[Holding] = web.RequestKey("memory")

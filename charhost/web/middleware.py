@@ -9,7 +9,8 @@ from aiohttp.typedefs import Handler
 
 from charhost.errors import ReloadRefused
 from charhost.web.keys import AUTHORITY, BUDGET, GATE, MEMORY
-from charhost.web.openapi import operation_of
+from charhost.web.later import load
+from charhost.web.operation import operation_of
 from charhost.web.paths import not_found
 from charhost.web.problems import Problem
 from charhost.web.security.wrong_keys import KeyKind
@@ -50,7 +51,7 @@ async def with_memory(request: web.Request, handler: Handler) -> web.StreamRespo
 async def with_authority(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Decide the caller's authority once, and refuse a caller without the right that the operation needs."""
     authority = request[AUTHORITY] = request.app[GATE].authority(request)
-    operation = operation_of(request.match_info.handler)
+    operation = operation_of(await load(request.match_info.handler))
     needs = operation.needs if operation is not None else "open"
     if needs == "admin" and not _is_spelled_out(request):
         # Proxies wall the paths of admins off by their spelling.

@@ -7,7 +7,7 @@ from charhost.llm.model import ModelError, ModelInUse
 from charhost.report import Frozen
 from charhost.web.body import json_body
 from charhost.web.keys import MODELS
-from charhost.web.openapi import Operation, Response
+from charhost.web.operation import Operation, Response
 from charhost.web.problems import Problem, json_response
 
 

@@ -10,7 +10,7 @@ from charhost.loading.character_metrics import END
 from charhost.sets.named_set import NamedSet
 from charhost.web.caller_view import ONE_SET, key_view, reloadable
 from charhost.web.keys import AUTHORITY, METRICS, MODELS, SESSIONS, SETS, SETTINGS
-from charhost.web.openapi import Operation, Response
+from charhost.web.operation import Operation, Response
 from charhost.web.problems import json_response
 from charhost.web.schemas import Health, InProgress, Status
 

@@ -2,77 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from functools import cached_property
-from typing import Any, Literal, TypeVar, get_args
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any, get_args
 
 from aiohttp import hdrs, web
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 import charhost
 from charhost.jsontext import Json
 from charhost.settings import Settings
+from charhost.web.later import loaded
+from charhost.web.operation import PROBLEM, Operation, Response, Tag, operation_of
 from charhost.web.paths import reads_openai_errors
-from charhost.web.schemas import OpenAIError, ProblemDocument
-
-PROBLEM = "application/problem+json"
-
-Tag = Literal["Talk", "Characters", "Operate", "About"]
-_Handler = TypeVar("_Handler", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """A parameter in the path, which is always required, in the query or in a header."""
-
-    name: str
-    place: Literal["path", "query", "header"]
-    description: str
-    schema: Mapping[str, Any] = field(default_factory=lambda: {"type": "string"})
-
-
-@dataclass(frozen=True)
-class Response:
-    """The response with one status: a model for each content type (`str` for text), and the headers."""
-
-    description: str
-    content: Mapping[str, Any] = field(default_factory=dict)
-    headers: Mapping[str, str] = field(default_factory=dict)
-
-    @classmethod
-    def json(cls, model: Any, description: str) -> Response:
-        return cls(description, {"application/json": model})
-
-
-@dataclass(frozen=True)
-class Operation:
-    """The declaration of a handler, which it decorates.
-
-    `needs` is the key of its callers; where `refuses` is set, the handler itself refuses the others. `errors` are the
-    statuses of its refusals, each with its meaning; those that every handler has, and those for a key, are added, and
-    where an error has no content of its own, the usual one.
-    """
-
-    summary: str
-    tag: Tag
-    responses: Mapping[int, Response]
-    description: str = ""
-    needs: Literal["open", "chat", "admin"] = "open"
-    refuses: bool = False
-    body: type[BaseModel] | None = None
-    parameters: tuple[Parameter, ...] = ()
-    errors: Mapping[int, str | Response] = field(default_factory=dict)
-
-    def __call__(self, handler: _Handler) -> _Handler:
-        vars(handler)["operation"] = self
-        return handler
-
-
-def operation_of(handler: Callable[..., Any]) -> Operation | None:
-    return getattr(handler, "operation", None)
-
+from charhost.web.problem_document import OpenAIError, ProblemDocument
 
 # The schemas of models, each for requests ("validation") or for responses ("serialization").
 _Schemas = Mapping[tuple[Any, JsonSchemaMode], Json]
@@ -100,16 +44,6 @@ _SECURITY_SCHEMES = {
     "apiKey": {"type": "http", "scheme": "bearer", "description": "One of `CHARHOST_API_KEY`, or the admin key."},
     "adminKey": {"type": "http", "scheme": "bearer", "description": "`CHARHOST_ADMIN_KEY`."},
 }
-
-
-@dataclass(frozen=True)
-class Api:
-    router: web.UrlDispatcher
-    settings: Settings
-
-    @cached_property
-    def document(self) -> Json:
-        return document(self.router.routes(), self.settings)
 
 
 def document(routes: Iterable[web.AbstractRoute], settings: Settings) -> Json:
@@ -143,7 +77,7 @@ def document(routes: Iterable[web.AbstractRoute], settings: Settings) -> Json:
 
 def _declaration(route: web.AbstractRoute) -> Operation:
     """Return the declaration of a route, with the errors among its responses."""
-    operation, path = operation_of(route.handler), _path(route)
+    operation, path = operation_of(loaded(route.handler)), _path(route)
     if operation is None:
         raise LookupError(f"{route.method} {path} has no declaration (@Operation)")
     usual = {"application/json": OpenAIError} if reads_openai_errors(path) else {PROBLEM: ProblemDocument}
@@ -179,7 +113,7 @@ def _schemas(operations: Iterable[Operation]) -> tuple[_Schemas, Json]:
 
 def _operation(route: web.AbstractRoute, operation: Operation, schemas: _Schemas) -> Json:
     described: Json = {
-        "operationId": getattr(route.handler, "__name__", ""),
+        "operationId": getattr(loaded(route.handler), "__name__", ""),
         "tags": [operation.tag],
         "summary": operation.summary,
         "responses": {str(status): _response(found, schemas) for status, found in operation.responses.items()},

@@ -13,7 +13,7 @@ from charhost.errors import ReloadRefused, Stopping
 from charhost.jsontext import encoded
 from charhost.text import UNEXPECTED, display
 from charhost.web.paths import reads_openai_errors
-from charhost.web.schemas import OpenAIError, OpenAIErrorDetail, ProblemDocument
+from charhost.web.problem_document import OpenAIError, OpenAIErrorDetail, ProblemDocument
 
 
 @dataclass(eq=False)

@@ -13,10 +13,11 @@ from charhost.report import DEFAULT_SET, ReloadReport, Trigger
 from charhost.watch.health import WatcherStatus
 from charhost.web.body import json_body
 from charhost.web.caller_view import ONE_SET, reloadable
-from charhost.web.openapi import PROBLEM, Operation, Parameter, Response
+from charhost.web.operation import PROBLEM, Operation, Parameter, Response
+from charhost.web.problem_document import ProblemDocument
 from charhost.web.problems import Problem, json_response
 from charhost.web.query import number_in_query
-from charhost.web.schemas import ProblemDocument, RejectedReload, ReloadHistory
+from charhost.web.schemas import RejectedReload, ReloadHistory
 
 _USUAL_ATTEMPTS = 20
 _IF_MATCH = Parameter("If-Match", "header", "The `ETag` of the set to replace; a reload of another one is refused.")

@@ -6,17 +6,17 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.llm.model import ServerHabits
 from charhost.report import (
-    Changes,
     LeftOut,
     LeftRunning,
     PathText,
     ReloadReport,
     Serving,
     SessionImpact,
-    Trigger,
     absent,
 )
 from charhost.watch.health import WatcherStatus
+from charhost.web.problem_document import ProblemDocument
+from charhost.web.sessions.sessions import GenerationCount
 
 
 class _ResponseModel(BaseModel):
@@ -135,30 +135,6 @@ class InProgress(_ResponseModel):
     since: str
 
 
-class ReloadStarted(InProgress):
-    """A reload that has begun."""
-
-    set: str
-    trigger: Trigger
-    directory: PathText
-
-
-class CharactersChanged(_ResponseModel):
-    """The characters of a set were replaced."""
-
-    set: str
-    generation: int
-    revision: str
-    changes: Changes
-
-
-class GenerationCount(_ResponseModel):
-    """How many sessions are on one generation."""
-
-    generation: int
-    sessions: int
-
-
 class Status(_ResponseModel):
     """The state of a character set, not of the disk."""
 
@@ -196,32 +172,5 @@ class Health(BaseModel, frozen=True):
     )
 
 
-class ProblemDocument(BaseModel):
-    """A refusal (RFC 9457)."""
-
-    model_config = ConfigDict(frozen=True, extra="allow", json_schema_serialization_defaults_required=True)
-
-    type: Literal["about:blank"] = "about:blank"
-    title: str = Field(description="The name of the status.")
-    status: int
-    detail: str = Field(description="A sentence for people.")
-    code: str = Field(description="The identifier of the error, for programs.")
-
-
 class RejectedReload(ReloadReport, ProblemDocument):
     """A reload that changed nothing: the refusal, and the report of the attempt."""
-
-
-class OpenAIErrorDetail(_ResponseModel):
-    """The error, in the shape of OpenAI's."""
-
-    message: str
-    type: Literal["invalid_request_error", "rate_limit_error", "server_error"]
-    param: str | None = Field(description="The field of the request that is at fault.")
-    code: str | None = Field(description="The identifier of the error, for programs.")
-
-
-class OpenAIError(_ResponseModel):
-    """A refusal in the shape that OpenAI's clients read."""
-
-    error: OpenAIErrorDetail

@@ -14,7 +14,7 @@ from charhost.sets.named_set import NamedSet
 from charhost.web.body import json_body, parsed
 from charhost.web.caller_view import key_view
 from charhost.web.keys import CONTINUED, SETS, SETTINGS
-from charhost.web.openapi import Operation, Parameter, Response
+from charhost.web.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.reload import reload_errors
 from charhost.web.schemas import RemovedSet, SetEntry, SetList

@@ -15,7 +15,6 @@ from charhost.errors import ReloadRefused
 from charhost.reload.manager import CharacterManager
 from charhost.text import Lines
 from charhost.web.keys import SETS
-from charhost.web.monitoring import status_of
 
 log = logging.getLogger("charhost.web")
 
@@ -56,6 +55,8 @@ class _Handler:
             task.add_done_callback(self._reloads.discard)
 
     def log_state(self) -> None:
+        from charhost.web.monitoring import status_of  # a server starts without it
+
         for named in self._app[SETS]:
             log.info("status: %s", status_of(self._app, named).model_dump_json())
         log.info("stacks of all threads:\n%s", Lines("\n".join(_stacks())))

@@ -15,7 +15,7 @@ from charhost.memory.weight import weigh
 from charhost.text import FieldProblem, field_path, field_problems
 from charhost.web.body import expect_json, read_body, take_memory
 from charhost.web.client_model import TAG
-from charhost.web.openapi import Response
+from charhost.web.operation import Response
 from charhost.web.problems import Problem
 
 # Room for a few photographs in base64.

@@ -13,8 +13,8 @@ from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from charhost.web.keys import SESSIONS
 from charhost.web.realtime import unmute
-from charhost.web.schemas import GenerationCount
 from charhost.web.server_loop import raise_descriptor_limit
+from charhost.web.sessions.sessions import GenerationCount
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
 from tests.resume.helpers import NOT_FOUND, disconnected, live, lose, refusal, resuming, session_id

@@ -16,7 +16,8 @@ from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import API
-from charhost.web.openapi import Operation, Response, document
+from charhost.web.openapi import document
+from charhost.web.operation import Operation, Response
 from charhost.web.schemas import RejectedReload
 from tests.conftest import Client
 

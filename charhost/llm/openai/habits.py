@@ -22,14 +22,18 @@ Fields = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """How a refusal names a part of the request, and the request without it.
+    """How a refusal names a part of the request, as a pattern, and the request without it.
 
     `is_plausible` tells a server that does not know an option from one that refuses the client's value.
     """
 
-    complaint: re.Pattern[str]
+    complaint: str
     apply: Callable[[Fields], Fields]
     is_plausible: Callable[[Fields], bool] = lambda fields: True
+
+    def names(self, complaint: str) -> bool:
+        """Return whether a refusal is about this part; compiled then, because few servers refuse anything."""
+        return re.search(self.complaint, complaint, re.IGNORECASE | re.DOTALL) is not None
 
 
 def adapted(fields: Mapping[str, Any], habits: Iterable[Habit]) -> Fields:
@@ -45,13 +49,13 @@ def recognised(complaint: str, fields: Mapping[str, Any]) -> frozenset[Habit]:
 
     Only habits count that would change the request: a client cannot put words about other parts into a refusal.
     """
-    if _WRONG_VALUE.search(complaint):
+    if re.search(_WRONG_VALUE, complaint, re.IGNORECASE):
         return frozenset()
     request, complaint = dict(fields), _without_echo(complaint, fields)
     return frozenset(
         habit
         for habit, rule in _RULES.items()
-        if rule.complaint.search(complaint) and rule.apply(request) != request and rule.is_plausible(request)
+        if rule.names(complaint) and rule.apply(request) != request and rule.is_plausible(request)
     )
 
 
@@ -109,18 +113,17 @@ _UNSUPPORTED = (
     r"(?:\bun(?:supported|known|recogni[sz]ed|expected)|(?:not|n't|cannot) (?:be )?(?:support|allow|permit|recogni)"
     r"|\bextra (?:input|field|propert)|extra_forbidden|additional propert|no longer supported)"
 )
-_WRONG_VALUE = re.compile(
+_WRONG_VALUE = (
     r"\b(?:above|below|at (?:most|least)|too (?:many|long|large|small|short)|max(?:imum)? value|out of range"
-    r"|(?:less|greater) than|between)\b|expected an? (?:value|number|integer|boolean)",
-    re.IGNORECASE,
+    r"|(?:less|greater) than|between)\b|expected an? (?:value|number|integer|boolean)"
 )
 
 
-def _matching(*patterns: str) -> re.Pattern[str]:
-    return re.compile("|".join(patterns), re.IGNORECASE | re.DOTALL)
+def _matching(*patterns: str) -> str:
+    return "|".join(patterns)
 
 
-def _unsupported(name: str) -> re.Pattern[str]:
+def _unsupported(name: str) -> str:
     """Match a text that calls *name* unsupported, before or after it."""
     word = rf"(?<![\w-]){name}(?![\w-])"
     return _matching(rf"{_UNSUPPORTED}.{{0,80}}?{word}", rf"{word}.{{0,80}}?{_UNSUPPORTED}")
@@ -172,7 +175,7 @@ _RULES: Mapping[Habit, _Rule] = {
     ),
     Habit.NO_ATTACHMENTS: _Rule(
         _matching(
-            _unsupported(r"(?:reasoning|thinking|extra_content|provider_specific)\w*").pattern,
+            _unsupported(r"(?:reasoning|thinking|extra_content|provider_specific)\w*"),
             r"messages?\b.{0,120}?(?:extra_forbidden|extra inputs|additional propert)",
             r"messages?\b.{0,120}?property '?(?!name\b)\w+'? is unsupported",
         ),

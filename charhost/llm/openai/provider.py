@@ -8,7 +8,6 @@ from typing import Literal
 
 from charhost.character.character import Character
 from charhost.llm.model import Delta, Model, ModelError, ModelRequest, ServerHabits
-from charhost.llm.offline.model import OfflineModel
 from charhost.llm.openai.chunk_parser import ChunkParser, UpstreamFault
 from charhost.llm.openai.connections import Connections
 from charhost.llm.openai.context_lengths import ContextLengths
@@ -68,6 +67,8 @@ class UpstreamModels:
     def of(self, character: Character) -> Model:
         """Return the model of *character*: the stand-in if neither it nor the server has an address."""
         if self.selection.server is None and character.llm.url is None:
+            from charhost.llm.offline.model import OfflineModel  # with its phrases
+
             return OfflineModel(character)
         return UpstreamModel(self, character)
 

@@ -13,7 +13,7 @@ from charhost.web.completions.request import ChatRequest
 from charhost.web.completions.response import ChatCompletion, WholeResponse, completion
 from charhost.web.completions.running_completion import RunningCompletion
 from charhost.web.event_stream import EventStream
-from charhost.web.openapi import Operation, Response
+from charhost.web.operation import Operation, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, cut_headers, problem_of, talk_request
 

@@ -15,7 +15,7 @@ from charhost.web.caller_view import view_of
 from charhost.web.catalog import known_character
 from charhost.web.client_model import ClientModel
 from charhost.web.keys import AUTHORITY, GATE
-from charhost.web.openapi import Operation, Response
+from charhost.web.operation import Operation, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.protocol.frames import InvalidEvent
 from charhost.web.protocol.session_config import SessionConfig

@@ -28,7 +28,7 @@ from charhost.web.keys import (
     SETTINGS,
 )
 from charhost.web.middleware import insist
-from charhost.web.openapi import Operation, Parameter, Response
+from charhost.web.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem
 from charhost.web.protocol.session_config import settings_of
 from charhost.web.realtime.client_dialect import dialect_of, known_dialect

@@ -10,8 +10,8 @@ from charhost.conversation.continued import Client
 from charhost.conversation.turn_events import RequestReady
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
-from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, RESPONSES, SETTINGS
-from charhost.web.openapi import Operation, Parameter, Response
+from charhost.web.keys import AUTHORITY, CHAINS, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, RUNNING, SETTINGS
+from charhost.web.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.responses.chains import StoredResponse
 from charhost.web.responses.events import StreamEvents
@@ -68,7 +68,15 @@ async def create(request: web.Request) -> web.StreamResponse:
     options = body.turn_options(app[MODEL_OPTIONS].of(body.model_extra))
     shows_reasoning = app[SETTINGS].reasoning == "forward"
     running = RunningResponse(
-        app[RESPONSES], app[CONVERSATIONS], app[CONTINUED], body, options, found.character, client, shows_reasoning
+        app[CHAINS],
+        app[RUNNING],
+        app[CONVERSATIONS],
+        app[CONTINUED],
+        body,
+        options,
+        found.character,
+        client,
+        shows_reasoning,
     )
     shows_calls = are_visible(body.metadata, authority.admin)
     with running.claim:
@@ -113,7 +121,7 @@ async def input_items(request: web.Request) -> web.StreamResponse:
 )
 async def delete(request: web.Request) -> web.StreamResponse:
     found = _stored(request)
-    request.app[RESPONSES].chains.remove(found.id, found.owner)
+    request.app[CHAINS].remove(found.id, found.owner)
     return json_response({"id": found.id, "object": "response", "deleted": True})
 
 
@@ -135,13 +143,13 @@ async def cancel(request: web.Request) -> web.StreamResponse:
 
 
 def _running(request: web.Request) -> RunningResponse | None:
-    running = request.app[RESPONSES].running.get(request.match_info["id"])
+    running = request.app[RUNNING].get(request.match_info["id"])
     return running if running is not None and running.owner == request[AUTHORITY].owner else None
 
 
 def _stored(request: web.Request) -> StoredResponse:
     response_id = request.match_info["id"]
-    found = request.app[RESPONSES].chains.find(response_id, request[AUTHORITY].owner)
+    found = request.app[CHAINS].find(response_id, request[AUTHORITY].owner)
     if found is None:
         raise Problem(404, "response_not_found", f"There is no response {response_id!r}.", param="response_id")
     return found

@@ -1,5 +1,7 @@
 """RunningResponse: one response, from its request to its place in the chains."""
 
+from __future__ import annotations
+
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -8,7 +10,6 @@ from charhost.conversation.continued import Client, ContinuedConversations
 from charhost.conversation.conversation import Conversations
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
 from charhost.conversation.turn_input import TurnOptions
-from charhost.memory.budget import MemoryBudget
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
 from charhost.web.responses.output import Output
@@ -16,18 +17,11 @@ from charhost.web.responses.request import ResponsesRequest
 from charhost.web.responses.response_fields import ResponseFields
 
 
-class Responses:
-    """The responses that are being made, and those that are kept; lives as long as the application."""
-
-    def __init__(self, ttl: float, budget: MemoryBudget) -> None:
-        self.chains = Chains(ttl, budget)
-        self.running: dict[str, RunningResponse] = {}
-
-
 class RunningResponse:
     def __init__(
         self,
-        responses: Responses,
+        chains: Chains,
+        running: dict[str, RunningResponse],
         conversations: Conversations,
         continued: ContinuedConversations,
         body: ResponsesRequest,
@@ -37,9 +31,10 @@ class RunningResponse:
         shows_reasoning: bool,
     ) -> None:
         self.owner = client.owner
-        self._responses = responses
+        self._chains = chains
+        self._running = running
         self._is_stored = body.is_stored
-        self._previous = _previous(responses.chains, body, self.owner)
+        self._previous = _previous(chains, body, self.owner)
         earlier = list(self._previous.items()) if self._previous is not None else []
         self._input = tuple(body.items({item.id: item for item in earlier}))
         items = [*earlier, *self._input]
@@ -55,7 +50,7 @@ class RunningResponse:
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events of the turn; the response is kept before the last one."""
-        self._responses.running[self.response.id] = self
+        self._running[self.response.id] = self
         try:
             async with aclosing(self._turn.events()) as events:
                 async for event in events:
@@ -66,7 +61,7 @@ class RunningResponse:
                         self._keep(event)
                     yield event
         finally:
-            del self._responses.running[self.response.id]
+            del self._running[self.response.id]
 
     async def finish(self) -> TurnEnded:
         async with aclosing(self.events()) as events:
@@ -83,9 +78,7 @@ class RunningResponse:
             return
         output = tuple(item for item in self._conversation.history if item.id not in self._known)
         fields = self.response.ended(ended)
-        self._responses.chains.add(
-            StoredResponse(self.response.id, self.owner, self._previous, self._input, output, fields)
-        )
+        self._chains.add(StoredResponse(self.response.id, self.owner, self._previous, self._input, output, fields))
 
 
 def _previous(chains: Chains, body: ResponsesRequest, owner: str) -> StoredResponse | None:

@@ -1,24 +1,35 @@
 """All open sessions, and how a reload and a shutdown close them."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from charhost.character.character import Character
 from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
-from charhost.report import DEFAULT_SET, SessionImpact
+from charhost.report import DEFAULT_SET, Frozen, SessionImpact
 from charhost.settings import Settings
-from charhost.web.schemas import GenerationCount
 from charhost.web.sessions.close_message import GOING_AWAY, CloseMessage, ReloadCloseMessage
-from charhost.web.sessions.session import Session
+
+if TYPE_CHECKING:
+    from charhost.web.sessions.session import Session
 
 log = logging.getLogger("charhost.sessions")
 
 # Closing five thousand sockets takes the loop a few hundred milliseconds; batches let it serve others in between.
 _BATCH = 50
+
+
+class GenerationCount(Frozen):
+    """How many sessions are on one generation."""
+
+    generation: int
+    sessions: int
 
 
 class Sessions:

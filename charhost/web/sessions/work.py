@@ -1,10 +1,13 @@
 """The turns and commands of one session that are running."""
 
+from __future__ import annotations
+
 import asyncio
 from collections.abc import Callable, Coroutine, Sized
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from charhost.conversation.turn import Turn
+if TYPE_CHECKING:
+    from charhost.conversation.turn import Turn
 
 
 class Work:

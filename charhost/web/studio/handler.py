@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from charhost.reload.messages import count
 from charhost.web.caller_view import key_view
-from charhost.web.openapi import Operation, Parameter, Response
+from charhost.web.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem
 
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}

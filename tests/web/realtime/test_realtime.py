@@ -21,7 +21,7 @@ from charhost.reload.swap import Swap
 from charhost.web import readers
 from charhost.web.keys import SESSIONS, SETS
 from charhost.web.realtime.openai import OpenAIHandler
-from charhost.web.schemas import GenerationCount
+from charhost.web.sessions.sessions import GenerationCount
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
 from tests.web.realtime.server import (

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import ClientWebSocketResponse
 
 from charhost.web.keys import SESSIONS
-from charhost.web.schemas import GenerationCount
+from charhost.web.sessions.sessions import GenerationCount
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
 from tests.scripted import end

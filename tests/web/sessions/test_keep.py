@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from charhost.web.schemas import GenerationCount
+from charhost.web.sessions.sessions import GenerationCount
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
 from tests.scripted import end

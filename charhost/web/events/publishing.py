@@ -1,0 +1,81 @@
+"""What the events of a server report: its reloads, its states and its figures."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from functools import partial
+
+from aiohttp import web
+
+from charhost.character.character import CharacterSet
+from charhost.reload.attempt import Attempt
+from charhost.report import Changes, Frozen, PathText, ReloadReport, Trigger
+from charhost.web.events.figures import Figures
+from charhost.web.keys import FEED, FIGURES, MODELS, SESSIONS, SETS
+
+
+class ReloadStarted(Frozen):
+    """A reload that has begun."""
+
+    reload_id: str
+    since: str
+    set: str
+    trigger: Trigger
+    directory: PathText
+
+
+class CharactersChanged(Frozen):
+    """The characters of a set were replaced."""
+
+    set: str
+    generation: int
+    revision: str
+    changes: Changes
+
+
+def states(app: web.Application) -> dict[str, object]:
+    """Return the states that a client is sent at the beginning, and when they change; of the default set."""
+    watcher = app[SETS].default.watcher
+    return {
+        "sessions": app[SESSIONS].by_generation(),
+        "watcher": watcher.status.model_copy() if watcher else None,
+        "model": app[MODELS].selection.description,
+    }
+
+
+async def publishing(app: web.Application) -> AsyncIterator[None]:
+    """Publish reloads and states while the application runs."""
+    app[SETS].listen(partial(_publish, app), partial(_publish_start, app))
+    shown: dict[str, object] = {}
+    task = asyncio.create_task(app[FIGURES].run(partial(_show, app, shown)))
+    yield
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+
+def _publish_start(app: web.Application, attempt: Attempt, name: str) -> None:
+    order = attempt.order
+    started = ReloadStarted(
+        reload_id=attempt.reload_id,
+        set=name,
+        trigger=order.trigger,
+        directory=attempt.directory,
+        since=attempt.started_at,
+    )
+    app[FEED].publish("reload.started", started)
+
+
+def _publish(app: web.Application, report: ReloadReport, _: CharacterSet) -> None:
+    app[FEED].publish("reload.ended", report)
+    if report.outcome == "applied":
+        changed = CharactersChanged(
+            set=report.set, generation=report.generation, revision=report.revision, changes=report.changes
+        )
+        app[FEED].publish("characters.changed", changed)
+
+
+def _show(app: web.Application, shown: dict[str, object], figures: Figures) -> None:
+    for kind, state in states(app).items():
+        if shown.get(kind) != state:
+            shown[kind] = state
+            app[FEED].show(kind, state)
+    app[FEED].show("figures", figures)
