@@ -34,7 +34,8 @@ def test_settings_tables_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> No
         for section in sections
         for row in rows(section, "option")
     }
-    assert list(table) == list(Settings.model_fields)
+    assert list(table) == [name for names in settings_by_group().values() for name in names]
+    assert sorted(table) == sorted(Settings.model_fields)
     for name, (option, _, default, meaning) in table.items():
         field = Settings.model_fields[name]
         assert option == ("–" if is_secret(name) else f"`--{name.replace('_', '-')}`")

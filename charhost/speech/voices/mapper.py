@@ -1,0 +1,17 @@
+"""The interface of what maps a wish to a voice of one kind of engine."""
+
+from collections.abc import Sequence
+from typing import ClassVar, Protocol
+
+from charhost.speech.speech import Voice, VoiceName
+from charhost.speech.voices.wish import Wish
+
+
+class Mapper(Protocol):
+    engine: ClassVar[str]
+
+    def map(self, wish: Wish, listed: Sequence[VoiceName]) -> Voice:
+        """Return the voice of a character; *listed* are those that the engine offers. Reads files, so it may block."""
+
+    def named(self, name: str, listed: Sequence[VoiceName]) -> Voice | None:
+        """Return the voice that a client names, None if there is none of that name."""
