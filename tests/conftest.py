@@ -42,7 +42,7 @@ class PromptGenerator:
 
 
 @pytest.fixture(scope="module", autouse=True)
-def frozen_past() -> None:
+def frozen_past() -> Iterator[None]:
     """Keep what was imported, and what earlier files have left, out of every collection after a reload.
 
     The server freezes its start in the same way. A process that has run a thousand tests is no place to reload in
@@ -50,6 +50,11 @@ def frozen_past() -> None:
     """
     gc.collect()
     gc.freeze()
+    with pytest.MonkeyPatch.context() as patch:
+        # The first application that ends would give all of it back to the collector.
+        patch.setattr(gc, "freeze", lambda: None)
+        patch.setattr(gc, "unfreeze", lambda: None)
+        yield
 
 
 def character(name: str = "Ada", text: str = "Be kind.") -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from charhost.errors import SettingsError
 from charhost.report import DEFAULT_SET, SessionPolicy
@@ -113,7 +113,6 @@ class Settings(BaseSettings, VoiceSettings):
     resume_ttl: float = Field(600, ge=0, description="Seconds for a disconnected client to resume its session.")
     resume_max: int = Field(10_000, ge=0, description="Maximum number of disconnected sessions kept.")
     max_sessions: int = Field(10_000, ge=1, description="Maximum number of open WebSockets; more get 503.")
-
     memory_budget: int | None = Field(
         None,
         ge=1,
@@ -189,6 +188,18 @@ class Settings(BaseSettings, VoiceSettings):
     max_files: int = Field(20_000, ge=1, description="Maximum number of .py files, and of folders, in a directory.")
     max_bytes: int = Field(64 << 20, ge=1, description="Maximum bytes of source in a directory.")
     max_file_bytes: int = Field(1 << 20, ge=1, description="Maximum bytes of source in one file.")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the options and the environment: another source costs as much as both, also where it has no file."""
+        return init_settings, env_settings
 
     def __init__(self, **values: Any) -> None:
         try:
