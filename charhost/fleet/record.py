@@ -1,0 +1,178 @@
+"""The records of a fleet, and the decisions that follow from them; nothing here reads or writes."""
+
+from collections.abc import Collection, Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from charhost.report import DEFAULT_SET, FileError, Frozen, PathText, Scope, SessionPolicy, Trigger
+
+# A node that reads a register of a higher version serves on, and changes nothing.
+VERSION = 1
+
+Step = Literal["begin", "follow", "vote", "abort"]
+
+
+def register_subject(name: str) -> str:
+    """Return the subject of the register of the set called *name*."""
+    return "state.desired" if name == DEFAULT_SET else f"state.desired.{name}"
+
+
+def vote_subject(name: str, node: str) -> str:
+    return f"state.vote.{name}.{node}"
+
+
+def epoch_subject(name: str, epoch: int) -> str:
+    return f"state.epoch.{name}.{epoch}"
+
+
+def node_subject(node: str) -> str:
+    return f"state.node.{node}"
+
+
+class Change(Frozen):
+    """A set that a reload made at one node: its bytes are those of the blob `root`."""
+
+    epoch: int
+    root: str
+    revision: str
+    directory: PathText
+    by: str
+    at: str
+    reason: str | None = None
+    trigger: Trigger = "http"
+    reload_id: str = ""
+    scope: Scope = "changed"
+    sessions: SessionPolicy | None = None
+    drain_seconds: float | None = None
+
+
+class Proposal(Change):
+    """A change that all members are to build; `instance` is the process that coordinates it."""
+
+    members: tuple[str, ...]
+    instance: str
+    deadline: float
+    dry_run: bool = False
+
+    @property
+    def change(self) -> Change:
+        return Change(**{name: getattr(self, name) for name in Change.model_fields})
+
+
+class Ended(Frozen):
+    """How the last rollout ended."""
+
+    epoch: int
+    outcome: Literal["committed", "aborted"]
+    why: str | None = None
+
+
+class Register(Frozen):
+    """What all nodes are to serve: that which was committed; `epoch` is the number of the last proposal."""
+
+    version: int = VERSION
+    epoch: int = 0
+    committed: Change | None = None
+    proposed: Proposal | None = None
+    last: Ended | None = None
+
+    def propose(self, proposal: Proposal) -> "Register":
+        return self.model_copy(update={"epoch": proposal.epoch, "proposed": proposal})
+
+    def commit(self) -> "Register":
+        assert self.proposed is not None
+        ended = Ended(epoch=self.proposed.epoch, outcome="committed")
+        return self.model_copy(update={"committed": self.proposed.change, "proposed": None, "last": ended})
+
+    def abort(self, why: str) -> "Register":
+        assert self.proposed is not None
+        ended = Ended(epoch=self.proposed.epoch, outcome="aborted", why=why)
+        return self.model_copy(update={"proposed": None, "last": ended})
+
+
+class Vote(Frozen):
+    """Whether a node could build a proposal: evidence, not a promise."""
+
+    node: str
+    epoch: int
+    outcome: Literal["built", "failed"]
+    revision: str = ""
+    seconds: float = 0.0
+    errors: tuple[FileError, ...] = ()
+    why: str | None = None
+
+
+class ServedSet(Frozen):
+    """What a node serves of one set, and why that is not what the register says."""
+
+    epoch: int
+    revision: str
+    state: Literal["serving", "building", "failed", "behind", "drifted"]
+    error: str | None = None
+    errors: tuple[FileError, ...] = ()
+
+
+class NodeStatus(Frozen):
+    """What a node says about itself, every few seconds."""
+
+    node: str
+    instance: str
+    version: str
+    url: str
+    sessions: int
+    leaving: bool = False
+    sets: dict[str, ServedSet] = Field(default_factory=dict)
+
+
+class Decision(Frozen):
+    """The end of a rollout; `why` is the sentence of an abort."""
+
+    commits: bool
+    why: str | None = None
+
+
+def decide(
+    proposal: Proposal, votes: Mapping[str, Vote], alive: Collection[str], *, is_over: bool = False
+) -> Decision | None:
+    """Return the decision, or None while a member that is alive has not voted; *is_over*: the deadline has passed.
+
+    Members that are not alive do not count. All others have to have built the same revision.
+    """
+    given = {node: vote for node, vote in votes.items() if node in proposal.members and vote.epoch == proposal.epoch}
+    for node, vote in sorted(given.items()):
+        if vote.outcome == "failed":
+            return Decision(commits=False, why=_failed(node, vote))
+        if vote.revision != proposal.revision:
+            return Decision(commits=False, why=f"{node} has built another revision from the same bytes.")
+    silent = [node for node in proposal.members if node not in given and node in alive]
+    if silent:
+        text = f"{', '.join(silent)} did not answer within {proposal.deadline:g} s."
+        return Decision(commits=False, why=text) if is_over else None
+    if proposal.dry_run:
+        return Decision(commits=False, why="It would load on every node (a dry run).")
+    return Decision(commits=True)
+
+
+def next_step(register: Register, node: str, instance: str, serving: int, voted: int) -> Step | None:
+    """Return what a node is to do that serves the epoch *serving* (0: none), and last voted on the epoch *voted*."""
+    if register.version > VERSION:
+        return None
+    proposed, committed = register.proposed, register.committed
+    if proposed is not None and proposed.by == node and proposed.instance != instance:
+        return "abort"  # its coordinator was this node, before it was started again
+    if committed is not None and committed.epoch > serving:
+        return "follow"
+    if proposed is not None and proposed.instance != instance and node in proposed.members and proposed.epoch > voted:
+        return "vote"
+    return "begin" if committed is None and proposed is None and not serving else None
+
+
+def is_older(register: Register, serving: int) -> bool:
+    """Return whether the engine forgot what this node serves: a node never goes down in epoch."""
+    return (register.committed.epoch if register.committed else 0) < serving
+
+
+def _failed(node: str, vote: Vote) -> str:
+    places = "; ".join(map(str, vote.errors)) or vote.why or "it cannot build the set"
+    return f"{node}: {places}"
