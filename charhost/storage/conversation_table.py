@@ -3,14 +3,12 @@
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import fields, replace
-from operator import is_
-from typing import Any, get_args
 
 from charhost import jsontext
-from charhost.conversation.items import Attached, Item, Message, Part
 from charhost.memory.weight import weigh
+from charhost.resume.places import Edit, Places
 from charhost.resume.saved_session import SavedSession
+from charhost.resume.spelling import item_of, spelled
 from charhost.storage.connection import Row, Statements
 from charhost.storage.database import Database
 
@@ -20,10 +18,6 @@ _SAVE = """
     ON CONFLICT (id) DO UPDATE SET saved = excluded.saved, character = excluded.character, owner = excluded.owner,
         dialect = excluded.dialect, config = excluded.config, conversation = excluded.conversation,
         set_name = excluded.set_name"""
-
-_KINDS: dict[str, Any] = {kind.__name__: kind for kind in (*get_args(Item), *get_args(Part))}
-
-Places = dict[int, Item]
 
 
 class ConversationTable:
@@ -65,19 +59,12 @@ class ConversationTable:
         return self._saved
 
     def _write(self, statements: Statements, saved: SavedSession) -> Places:
-        """Write the changes of the items: they are immutable, so an object that was written is not written again.
-
-        Items that are written and in order keep their places, all others follow the last.
-        """
-        written = self._written.get(saved.id, {})
-        kept = _kept(written, saved.items)
-        gone = () if kept is written else written.keys() - kept.keys()
-        new = dict(enumerate(saved.items[len(kept) :], start=next(reversed(written), -1) + 1))
-        places = [(saved.id, place) for place in gone]
+        edit = Edit.of(self._written.get(saved.id, {}), saved.items)
+        places = [(saved.id, place) for place in edit.gone]
         statements.executemany("DELETE FROM items WHERE session = ? AND position = ?", places)
-        rows = [(saved.id, place, spelled(item)) for place, item in new.items()]
+        rows = [(saved.id, place, spelled(item)) for place, item in edit.new.items()]
         statements.executemany("INSERT OR REPLACE INTO items VALUES (?, ?, ?)", rows)
-        return kept | new
+        return edit.after
 
     def _read(self, statements: Statements, session: str) -> SavedSession | None:
         query = "SELECT character, owner, dialect, config, conversation, set_name FROM conversations WHERE id = ?"
@@ -92,41 +79,6 @@ class ConversationTable:
         return SavedSession(
             session, character, owner, dialect, config, conversation, items, weight=weight, set=set_name
         )
-
-
-def spelled(item: Item) -> str:
-    values = _fields(item)
-    if isinstance(item, Message):
-        values["parts"] = [_fields(part) for part in item.parts]
-    if item.attached is not None:
-        values["attached"] = {field.name: getattr(item.attached, field.name) for field in fields(item.attached)}
-    return jsontext.encoded(values).decode()
-
-
-def item_of(text: str) -> Item:
-    """Return the item of a JSON text; one that was being written when the process ended is incomplete."""
-    values = jsontext.bounded(text)
-    if "parts" in values:
-        values["parts"] = tuple(_KINDS[part.pop("kind")](**part) for part in values["parts"])
-    if values.get("attached") is not None:
-        values["attached"] = Attached(**values["attached"])
-    item: Item = _KINDS[values.pop("kind")](**values)
-    return replace(item, status="incomplete") if item.status == "in_progress" else item
-
-
-def _fields(value: Item | Part) -> dict[str, Any]:
-    return {"kind": type(value).__name__} | {field.name: getattr(value, field.name) for field in fields(value)}
-
-
-def _kept(written: Places, items: Sequence[Item]) -> Places:
-    """Return the written items that *items* begin with, in the same order."""
-    if len(written) <= len(items) and all(map(is_, written.values(), items)):  # only the end is new, the usual case
-        return written
-    kept: Places = {}
-    for place, item in written.items():
-        if len(kept) < len(items) and items[len(kept)] is item:
-            kept[place] = item
-    return kept
 
 
 def _row(saved: SavedSession, moment: float) -> Row:
