@@ -25,7 +25,7 @@ from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.attempt import Attempt, Consent, FromHistory, Order, Source
 from charhost.reload.loader import Loader, LoaderContext
-from charhost.reload.messages import count, why_refused, write_log
+from charhost.reload.messages import GIVEN_UP, count, why_refused, write_log
 from charhost.reload.queue import ReloadQueue, stopping
 from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations, MemoryStore, Store
@@ -206,6 +206,9 @@ class CharacterManager:
                 characters = await attempt.run(self._loader, self._generations, current, self.applied, isolate)
         except NotAttempted:
             raise
+        except asyncio.CancelledError:  # by the queue, at the deadline of a shutdown or of a removal
+            self._give_up(attempt)
+            raise
         except (Exception, LoadTimeout) as e:
             code, text = why_refused(e, attempt.directory, self._settings.load_deadline)
             if code is ReloadCode.INTERNAL_ERROR:
@@ -272,6 +275,14 @@ class CharacterManager:
         if code.is_server_fault:
             raise ReloadFailed(code, await self._report_no_change(attempt, "failed", message)) from None
         raise ReloadRejected(code, await self._report_no_change(attempt, "rejected", message)) from None
+
+    def _give_up(self, attempt: Attempt) -> None:
+        """Report to the listeners that an attempt which began has ended; it changed nothing, and is not recorded."""
+        swap = self._swap_to(self._current, attempt.order.request)
+        report = attempt.report(self.name, "failed", GIVEN_UP, swap, SessionImpact(policy=swap.policy), self.serving)
+        write_log(report)
+        for listener in self._listeners:
+            listener(report)
 
     async def _report_no_change(self, attempt: Attempt, outcome: Outcome, message: str) -> ReloadReport:
         swap = self._swap_to(self._current, attempt.order.request)

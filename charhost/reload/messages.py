@@ -9,6 +9,8 @@ from charhost.text import Lines, one_line
 
 log = logging.getLogger("charhost.reload")
 
+GIVEN_UP = "The reload was given up: it was not done when its time was over."
+
 # Names of one kind in a line of the log.
 _MOST_NAMES = 5
 

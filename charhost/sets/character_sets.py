@@ -15,6 +15,7 @@ from charhost.metrics import Metrics
 from charhost.reload.attempt import Attempt
 from charhost.reload.loader import LoaderContext
 from charhost.reload.manager import CharacterManager
+from charhost.reload.queue import stopping
 from charhost.reload.request import ReloadRequest
 from charhost.reload.set_records import SetDefinition, SetRecords
 from charhost.reload.swap import OpenSessions
@@ -53,6 +54,8 @@ class CharacterSets:
         self._context = LoaderContext(pool, settings.file_deadline)
         self._changes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._loading: set[NamedSet] = set()  # those that are added if a character of theirs loads
+        self._is_closing = False
         first = {DEFAULT_SET: settings.directory, **settings.sets}
         definitions = [SetDefinition(name, str(path), settings.watch) for name, path in first.items()]
         self._sets = {one.name: self._make(one, trusts_start=True) for one in definitions}
@@ -87,8 +90,9 @@ class CharacterSets:
         await asyncio.gather(*(named.unwatch() for named in self))
 
     async def close(self, deadline: float) -> None:
-        """Start no further reload, and wait for the running ones for at most *deadline* seconds."""
-        await asyncio.gather(*(named.manager.close(deadline) for named in self))
+        """Start no further reload and add no set, and wait for what runs for at most *deadline* seconds."""
+        self._is_closing = True
+        await asyncio.gather(*(named.manager.close(deadline) for named in (*self, *self._loading)))
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=deadline)
             for task in late:
@@ -109,7 +113,7 @@ class CharacterSets:
         """Add a set, or give one another directory; return the report of the load, and whether the set is new.
 
         A caller that is cancelled does not stop it. Raises the same as `CharacterManager.reload_characters`, and then
-        nothing was added or changed.
+        nothing was added or changed; the history of a set that was not added is dropped.
         """
         return await self._own(self._put(definition))
 
@@ -128,6 +132,8 @@ class CharacterSets:
 
     async def _put(self, definition: SetDefinition) -> tuple[ReloadReport, bool]:
         async with self._changing(definition.name):
+            if self._is_closing:
+                raise stopping()
             named = self._sets.get(definition.name)
             if named is None:
                 report, named, is_new = *await self._load(definition), True
@@ -143,15 +149,26 @@ class CharacterSets:
 
     async def _load(self, definition: SetDefinition) -> tuple[ReloadReport, NamedSet]:
         named = self._make(definition)
+        self._loading.add(named)
         try:
             await named.manager.recover()
             report = await named.manager.reload_characters(ReloadRequest(directory="default"))
         except BaseException:
-            await named.manager.close(0)
-            self._metrics.end_set(definition.name)
+            await self._give_up(named)
             raise
+        finally:
+            self._loading.discard(named)
         self._sets[definition.name] = named
         return report, named
+
+    async def _give_up(self, named: NamedSet) -> None:
+        await named.manager.close(0)
+        self._metrics.end_set(named.name)
+        await self._recorded(self._forget(named), named.name)
+
+    async def _forget(self, named: NamedSet) -> None:
+        if not await named.manager.store.generations():  # else the history is that of an earlier set of this name
+            await self._records.remove(named.name)
 
     async def _move(self, named: NamedSet, definition: SetDefinition) -> ReloadReport:
         request = ReloadRequest(directory=definition.directory, scope="changed")

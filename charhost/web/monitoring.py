@@ -54,8 +54,9 @@ def status_of(app: web.Application, named: NamedSet) -> Status:
 )
 async def health(request: web.Request) -> web.StreamResponse:
     characters = [found.manager.current for found in key_view(request)]
-    is_ok = any(named.manager.current for named in request.app[SETS])
-    models, is_admin = request.app[MODELS], request[AUTHORITY].admin
+    authority, models = request[AUTHORITY], request.app[MODELS]
+    # A monitor without a key wants to know about the server, not about what every key sees.
+    is_ok = any(characters) if authority.chat else any(named.manager.current for named in request.app[SETS])
     llm = await models.state()
     found = Health(
         ok=is_ok,
@@ -67,8 +68,8 @@ async def health(request: web.Request) -> web.StreamResponse:
         llm_up=llm == "up",
         voice_cloning_up=False,
         reason=None if is_ok else "no character is loaded",
-        habits=(models.habits() or None) if is_admin else None,
-        model=models.selection.description if is_admin else None,
+        habits=(models.habits() or None) if authority.admin else None,
+        model=models.selection.description if authority.admin else None,
     )
     return json_response(found)
 

@@ -158,3 +158,11 @@ def test_output_of_a_type(program: Program) -> None:
 def test_unknown_character(program: Program) -> None:
     """The error says that there is no such character."""
     assert "does not exist" in program.error("say", text="Hello!", model="Nobody")
+
+
+def test_character_of_another_set(program: Program, server: BlockingServer, tmp_path: Path) -> None:
+    """The name of the set in front of the model's name reaches its character."""
+    (tmp_path / "charlotte.py").write_text(character("Charlotte") + ADA.format(place="a maze"))
+    assert server.request("PUT", "/v1/sets/gaming", {"directory": str(tmp_path)})[0] == 201
+    assert "a maze" in program.run("say", text="/look", model="gaming/Charlotte")
+    assert server.request("DELETE", "/v1/sets/gaming")[0] == 200

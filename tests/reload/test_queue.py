@@ -151,6 +151,22 @@ async def test_close_abandons_a_reload_at_its_deadline(manager: CharacterManager
     assert (state(manager), manager.running) == (before, None)
 
 
+async def test_abandoned_reload_is_reported_to_listeners(manager: CharacterManager, write: Write, gate: Gate) -> None:
+    """A listener that is notified of the beginning of a reload is notified of its end, too, when it is given up."""
+    begun, ended = list[str](), list[tuple[str, str]]()
+    manager.listen(
+        lambda report: ended.append((report.reload_id, report.outcome)),
+        lambda attempt: begun.append(attempt.reload_id),
+    )
+    write("ada.py", f"{character('Ada')}\nimport gate; gate.wait()")
+    reload = asyncio.create_task(manager.reload_characters())
+    await gate.until_reached()
+    await manager.close(0.1)
+    with pytest.raises(Stopping):
+        await reload
+    assert ended == [(begun[0], "failed")]
+
+
 async def test_close_refuses_queued_requests_at_its_deadline(
     manager: CharacterManager, write: Write, gate: Gate
 ) -> None:

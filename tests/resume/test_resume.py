@@ -20,6 +20,7 @@ from tests.reload.helpers import Write
 from tests.resume.helpers import NOT_FOUND, disconnected, live, lose, refusal, resuming, session_id
 from tests.scripted import end
 from tests.tagged import edit, tags
+from tests.web.named_set import client, set_name, start_app
 from tests.web.realtime.openai_client import (
     DIALECTS,
     LIMIT,
@@ -30,9 +31,9 @@ from tests.web.realtime.openai_client import (
     calling,
 )
 from tests.web.realtime.server import StartClient, events, fill_pipes, reload, start, stuck_client, until
-from tests.web.sessions.conversations import Connect, begin, builds, connect, failure, script, value
+from tests.web.sessions.conversations import Connect, begin, builds, connect, failure, full, generations, script, value
 
-__all__ = ["connect", "script", "start"]
+__all__ = ["client", "connect", "script", "set_name", "start", "start_app"]
 
 
 @pytest.mark.parametrize("how", ["reload", "cut line", "fault", "gone away"])
@@ -99,8 +100,8 @@ async def test_a_model_beside_it_is_ignored(client: Client, script: Script, writ
         await reload(client)
         await lost.end()
     async with calling(client, resume=session_id(lost), model=model) as caller:
-        assert caller.events[0]["session"]["model"] == "Ada"
-        assert (await caller.update(model="Bob"))["model"] == "Ada"
+        assert caller.events[0]["session"]["model"] == full(client, "Ada")
+        assert (await caller.update(model="Bob"))["model"] == full(client, "Ada")
         await caller.respond()
     assert script.messages[0]["content"] == "Be kind."
 
@@ -147,7 +148,7 @@ async def test_the_character_is_as_it_is_now(client: Client, script: Script, wri
         await reload(client)
         await lost.end()
     async with resuming(client, lost) as caller:
-        assert client.app[SESSIONS].by_generation() == [GenerationCount(generation=3, sessions=1)]
+        assert generations(client) == [GenerationCount(generation=3, sessions=1)]
         await caller.respond()
     assert (tags(script.requests[0]), tags(script.requests[1])) == ({"one"}, {"two"})
 

@@ -101,6 +101,14 @@ async def test_set_without_a_character_is_not_added(
     assert registry.get_sample_value("charhost_last_reload_successful") == 1
 
 
+async def test_refused_set_leaves_no_history(client: Client, lessons: Path) -> None:
+    """A set that is added after a refusal begins its history with the load that added it."""
+    await put(client, SCHOOL, directory=lessons.parent / "missing")
+    assert (await put(client, SCHOOL, directory=lessons))[0] == 201
+    _, history = await get(client, "/v1/characters/reloads?set=school")
+    assert [report["outcome"] for report in history["reloads"]] == ["applied"]
+
+
 @pytest.mark.parametrize("name", ["School", "-school", "s" * 33, "sch_ool", "é"])
 async def test_name_of_a_set_is_checked(client: Client, lessons: Path, name: str) -> None:
     """A name is of lower-case letters, digits and hyphens."""
@@ -221,6 +229,19 @@ async def test_reload_that_waits_is_refused_when_its_set_is_removed(client: Clie
     assert (await delete(client, "/v1/sets/gaming"))[0] == 200
     codes = [(await (await task).json())["code"] for task in running]
     assert codes == ["set_not_found", "set_not_found"]
+
+
+async def test_shutdown_ends_the_adding_of_a_set(client: Client, lessons: Path, gate: Gate) -> None:
+    """A set whose load outlasts the deadline of a shutdown is not added, and neither is a later one."""
+    (lessons / "frizzle.py").write_text(f"import gate\ngate.wait()\n{character('Frizzle')}")
+    adding = asyncio.create_task(put(client, SCHOOL, directory=lessons))
+    await gate.until_reached()
+    async with asyncio.timeout(60):
+        await client.app[SETS].close(0.1)
+        assert (await adding)[1]["code"] == "stopping"
+    gate.opened.set()
+    assert (await put(client, "/v1/sets/late", directory=lessons))[1]["code"] == "stopping"
+    assert await names(client) == ["default", "gaming"]
 
 
 async def test_concurrent_changes_of_one_set_run_one_after_the_other(client: Client, lessons: Path) -> None:

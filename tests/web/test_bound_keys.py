@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -110,6 +111,18 @@ async def test_caller_without_a_key_sees_what_every_key_sees(bound: Client, key:
     async with bound.get("/v1/health", headers=bearer(key)) as response:
         found = await response.json()
     assert (found["ok"], found["characters"]) == (True, 0)
+
+
+async def test_health_of_a_bound_key_is_that_of_its_sets(serve: Callable[..., Awaitable[Client]], games: Path) -> None:
+    """A hidden set that serves makes nothing well for a key that sees an empty one only."""
+    for file in games.iterdir():
+        file.unlink()
+    client = await serve(api_key=KEYS)
+    found = {}
+    for key in ("players-sesame", "pupils-sesame", None):
+        async with client.get("/v1/health", headers=bearer(key)) as response:
+            found[key] = (await response.json())["ok"]
+    assert found == {"players-sesame": False, "pupils-sesame": True, None: True}
 
 
 async def test_without_bound_keys_voices_are_for_everybody(serve: Callable[..., Awaitable[Client]]) -> None:

@@ -19,6 +19,7 @@ from charhost.web.protocol.frames import MOST_EVENT
 from charhost.web.realtime import character_commands as characters
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
+from tests.web.named_set import client, set_name, start_app
 from tests.web.outcomes import RELOAD, TABLE, Before, Row, Scene, stopping
 from tests.web.realtime.event_grammar import Event, Grammar
 from tests.web.realtime.openai_client import LIMIT, REALTIME
@@ -26,7 +27,7 @@ from tests.web.realtime.server import HOLDING, StartClient, start, until
 from tests.web.realtime.slow_store import FOREIGN, SlowStore, generation, slowed
 from tests.web.realtime.unmute_events import TABLE as UNMUTE
 
-__all__ = ["start"]
+__all__ = ["client", "set_name", "start", "start_app"]
 
 EVERY_DIALECT = pytest.mark.parametrize("dialect", ["ga", "beta", "unmute"])
 

@@ -24,6 +24,7 @@ from charhost.web.realtime.openai import OpenAIHandler
 from charhost.web.sessions.sessions import GenerationCount
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
+from tests.web.named_set import client, set_name, start_app
 from tests.web.realtime.server import (
     HOLDING,
     REALTIME,
@@ -38,8 +39,9 @@ from tests.web.realtime.server import (
     stuck_client,
     until,
 )
+from tests.web.sessions.conversations import full, generations
 
-__all__ = ["start"]
+__all__ = ["client", "set_name", "start", "start_app"]
 
 
 async def update(ws: ClientWebSocketResponse, **session: object) -> Any:
@@ -289,6 +291,7 @@ async def test_a_reload_finds_a_client_that_was_not_greeted(client: Client) -> N
 # Which character
 
 
+@pytest.mark.of_default_set
 async def test_session_created_comes_first(client: Client) -> None:
     """A client is greeted at once with its session."""
     async with client.ws_connect(REALTIME) as ws:
@@ -302,6 +305,7 @@ async def test_session_created_comes_first(client: Client) -> None:
     assert event["event_id"]
 
 
+@pytest.mark.of_default_set
 async def test_the_first_good_one_is_the_default(client: Client, write: Write) -> None:
     """Without a name a session has the first good character."""
     write("aaron.py", character("Aaron").replace("True", "False"))
@@ -318,6 +322,7 @@ async def test_the_operator_may_choose_the_default(start: StartClient, write: Wr
         assert (await ws.receive_json())["session"]["model"] == expected
 
 
+@pytest.mark.of_default_set
 @pytest.mark.parametrize("query", ["model=Aim%C3%A9e+B%2Fx", "model=Aime%CC%81e%20B%2Fx", "model=+Aim%C3%A9e+B/x+"])
 async def test_model_chooses_the_character(client: Client, write: Write, query: str) -> None:
     """`?model=` names the character, however its letters are encoded."""
@@ -353,6 +358,7 @@ async def test_a_refused_client_is_no_session(client: Client) -> None:
     assert (len(client.app[SESSIONS]), closed(client, "client")) == (0, None)
 
 
+@pytest.mark.of_default_set
 async def test_the_first_update_may_choose_the_character(client: Client, write: Write) -> None:
     """Without `?model=` the model of the first session.update is talked to."""
     write("bob.py", character("Bob"))
@@ -363,6 +369,7 @@ async def test_the_first_update_may_choose_the_character(client: Client, write: 
     assert (updated["type"], updated["session"]["model"]) == ("session.updated", "Bob")
 
 
+@pytest.mark.of_default_set
 async def test_only_the_first_update_may_choose(client: Client, write: Write) -> None:
     """Later updates leave the character as it is, also when the first one did not choose."""
     write("bob.py", character("Bob"))
@@ -373,6 +380,7 @@ async def test_only_the_first_update_may_choose(client: Client, write: Write) ->
         assert (await update(ws, model="Bob"))["session"]["model"] == "Ada"
 
 
+@pytest.mark.of_default_set
 async def test_an_update_never_chooses_over_the_query(client: Client, write: Write) -> None:
     """With `?model=` the model of a session.update does not count: SDKs send one unasked."""
     write("bob.py", character("Bob"))
@@ -382,6 +390,7 @@ async def test_an_update_never_chooses_over_the_query(client: Client, write: Wri
         assert (await update(ws, model="Bob"))["session"]["model"] == "Ada"
 
 
+@pytest.mark.of_default_set
 async def test_the_choice_ends_with_the_first_response(client: Client, write: Write) -> None:
     """After the first response a session does not change its character."""
     write("bob.py", character("Bob"))
@@ -393,6 +402,7 @@ async def test_the_choice_ends_with_the_first_response(client: Client, write: Wr
         assert (await update(ws, model="Bob"))["session"]["model"] == "Ada"
 
 
+@pytest.mark.of_default_set
 async def test_the_voice_of_a_session_is_its_character(client: Client, write: Write) -> None:
     """Until a client sets a voice, the voice is the character's name."""
     write("bob.py", character("Bob"))
@@ -402,6 +412,7 @@ async def test_the_voice_of_a_session_is_its_character(client: Client, write: Wr
         assert (await update(ws, model="Bob"))["session"]["audio"]["output"]["voice"] == "Bob"
 
 
+@pytest.mark.of_default_set
 async def test_an_unknown_model_in_an_update_is_ignored(client: Client) -> None:
     """An unknown model in an update, as SDKs send it, is no error."""
     async with client.ws_connect(REALTIME) as ws:
@@ -575,7 +586,7 @@ async def test_kept_sessions_go_on(client: Client, write: Write) -> None:
         await ws.receive_json()
         write("ada.py", character("Ada II"))
         await reload(client, sessions="keep")
-        assert (await update(ws))["session"]["model"] == "Ada"
+        assert (await update(ws))["session"]["model"] == full(client, "Ada")
 
 
 async def test_the_policy_of_the_server_is_the_default(start: StartClient) -> None:
@@ -635,7 +646,7 @@ async def test_a_swap_during_the_handshake_is_not_missed(
     def swap() -> None:
         before = manager.current
         manager._current = CharacterSet(before.directory, 2, dict(before))
-        sessions.follow(Swap(before, manager.current, "close"))
+        sessions.follow(Swap(before, manager.current, "close", set=manager.name))
 
     async def prepare_and_swap(ws: web.WebSocketResponse, request: web.Request) -> object:
         writer = await prepare(ws, request)
@@ -645,7 +656,7 @@ async def test_a_swap_during_the_handshake_is_not_missed(
     monkeypatch.setattr(web.WebSocketResponse, "prepare", prepare_and_swap)
     async with client.ws_connect(REALTIME) as ws:
         await ws.receive_json()
-        if sessions.by_generation() != [GenerationCount(generation=2, sessions=1)]:
+        if generations(client) != [GenerationCount(generation=2, sessions=1)]:
             assert (await events(ws))[1] == 1012
 
 
