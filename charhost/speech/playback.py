@@ -53,7 +53,7 @@ class Playback:
         """Take note that the last *size* bytes were not sent."""
         self.sent_bytes -= size
         self._ends_at -= size / _BYTES_PER_MS / 1000
-        while self._starts and self._starts[-1][0] >= max(1, self.sent_ms):
+        while self._starts and self._starts[-1][0] >= self.sent_ms:
             self._starts.pop()
 
     def ahead(self, now: float) -> float:
@@ -68,9 +68,9 @@ class Playback:
 
         The places of words without times are taken as proportional to their letters.
         """
-        ends = [start for start, _ in self._starts[1:]] + [float(self.sent_ms)]
+        places = [*self._starts, (float(self.sent_ms), "")]
         heard = ""
-        for (start, text), end in zip(self._starts, ends, strict=True):
+        for (start, text), (end, _) in pairwise(places):
             if milliseconds >= end:
                 heard += text
             elif milliseconds > start:
