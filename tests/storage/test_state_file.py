@@ -32,7 +32,7 @@ from charhost.reload.set_records import SetDefinition
 from charhost.reload.store import MOST_SETS, Generations
 from charhost.report import DEFAULT_SET
 from charhost.resume.saved_session import SavedSession
-from charhost.storage.conversation_table import item_of, spelled
+from charhost.resume.spelling import item_of, spelled
 from charhost.storage.integrity import MAGIC
 from charhost.storage.schema import SCHEMA, VERSION
 from charhost.storage.state_file import StateFile
