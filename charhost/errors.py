@@ -28,6 +28,8 @@ CharhostError
     │   ├── UnknownGeneration
     │   ├── HistoryUnavailable
     │   ├── SetNotFound
+    │   ├── RolloutInProgress
+    │   ├── RolloutEnded    a node was building what another one proposed, and it will not serve
     │   └── DirectoryNotAllowed
     └── Stopping            the server is shutting down
 
@@ -37,6 +39,7 @@ LoadTimeout                 injected into plugin code at its deadline
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -222,6 +225,20 @@ class SetNotFound(NotAttempted):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is no character set called {name[:200]!r}.")
+
+
+class RolloutInProgress(NotAttempted):
+    """Another rollout of the fleet is under way; *ended* waits until it has ended here."""
+
+    code = ReloadCode.ROLLOUT_IN_PROGRESS
+
+    def __init__(self, message: str, ended: Callable[[], Awaitable[None]]) -> None:
+        super().__init__(message)
+        self.ended = ended
+
+
+class RolloutEnded(NotAttempted):
+    code = ReloadCode.FLEET_REFUSED
 
 
 class DirectoryNotAllowed(DirectoryError, NotAttempted):

@@ -1,6 +1,6 @@
 """The report of a reload: the fields of the public contract."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -97,7 +97,31 @@ class Timings(Frozen):
     swap: float = 0.0
 
 
-class ReloadReport(Frozen):
+class NodeOutcome(Frozen):
+    """What one node of a fleet made of a set."""
+
+    node: str
+    state: Literal["serving", "built", "failed", "silent"]
+    revision: str = ""
+    seconds: float = Field(default=0.0, description="The time it took to fetch and build the set.")
+    errors: tuple[FileError, ...] = ()
+    why: str | None = Field(default=None, description="Why it failed, where no file did.")
+
+
+class FleetOutcome(Frozen):
+    """What became of a set in the fleet."""
+
+    epoch: int = Field(description="The generation of the set on every node, or the number of what was proposed.")
+    outcome: Literal["committed", "aborted", "valid", "unknown"]
+    why: str | None = None
+    nodes: tuple[NodeOutcome, ...] = ()
+
+
+def _without_fleet(schema: dict[str, Any]) -> None:
+    schema["required"] = [name for name in schema.get("required", []) if name != "fleet"]
+
+
+class ReloadReport(Frozen, json_schema_extra=_without_fleet):
     """The report of one reload, whatever its outcome.
 
     `generation` and `revision` are those of the set it loaded (for a dry run: would have loaded); if it loaded none,
@@ -126,3 +150,4 @@ class ReloadReport(Frozen):
     sessions: SessionImpact
     serving: Serving
     timings: Timings = Timings()
+    fleet: FleetOutcome | None = Field(default=None, exclude_if=absent, description="With a fleet only.")

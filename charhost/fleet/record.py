@@ -11,6 +11,7 @@ from charhost.report import DEFAULT_SET, FileError, Frozen, PathText, Scope, Ses
 VERSION = 1
 
 Step = Literal["begin", "follow", "vote", "abort"]
+ServedState = Literal["serving", "building", "failed", "behind", "drifted"]
 
 
 def register_subject(name: str) -> str:
@@ -108,7 +109,7 @@ class ServedSet(Frozen):
 
     epoch: int
     revision: str
-    state: Literal["serving", "building", "failed", "behind", "drifted"]
+    state: ServedState
     error: str | None = None
     errors: tuple[FileError, ...] = ()
 
@@ -126,9 +127,9 @@ class NodeStatus(Frozen):
 
 
 class Decision(Frozen):
-    """The end of a rollout; `why` is the sentence of an abort."""
+    """Whether all members can serve a proposal; `why` is the sentence of an abort."""
 
-    commits: bool
+    agreed: bool
     why: str | None = None
 
 
@@ -142,16 +143,14 @@ def decide(
     given = {node: vote for node, vote in votes.items() if node in proposal.members and vote.epoch == proposal.epoch}
     for node, vote in sorted(given.items()):
         if vote.outcome == "failed":
-            return Decision(commits=False, why=_failed(node, vote))
+            return Decision(agreed=False, why=_failed(node, vote))
         if vote.revision != proposal.revision:
-            return Decision(commits=False, why=f"{node} has built another revision from the same bytes.")
+            return Decision(agreed=False, why=f"{node} has built another revision from the same bytes.")
     silent = [node for node in proposal.members if node not in given and node in alive]
     if silent:
         text = f"{', '.join(silent)} did not answer within {proposal.deadline:g} s."
-        return Decision(commits=False, why=text) if is_over else None
-    if proposal.dry_run:
-        return Decision(commits=False, why="It would load on every node (a dry run).")
-    return Decision(commits=True)
+        return Decision(agreed=False, why=text) if is_over else None
+    return Decision(agreed=True)
 
 
 def next_step(register: Register, node: str, instance: str, serving: int, voted: int) -> Step | None:

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +15,7 @@ from charhost.reload.messages import count
 from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations
 from charhost.reload.swap import Swap
-from charhost.report import Outcome, ReloadReport, Serving, SessionImpact, Timings, Trigger
+from charhost.report import FleetOutcome, Outcome, ReloadReport, Serving, SessionImpact, Timings, Trigger
 from charhost.text import timestamp
 
 
@@ -32,7 +32,7 @@ Source = Snapshot | StoredSet | FromHistory | None
 
 
 class Consent(Protocol):
-    """Decides whether a set that was built may replace the current one."""
+    """Decides whether a set that was built may replace the current one; both methods may set `attempt.fleet`."""
 
     async def ask(self, attempt: "Attempt", swap: Swap) -> int:
         """Return the generation that the set is to serve as.
@@ -81,6 +81,7 @@ class Attempt:
         self.snapshot: Snapshot | None = None
         self.stored: StoredSet | None = None
         self.build = Build()
+        self.fleet: FleetOutcome | None = None
 
     async def find(self, generations: Generations, current: CharacterSet) -> None:
         """Find the stored set that the order has or names, if it does; raises `NotAttempted`."""
@@ -120,6 +121,13 @@ class Attempt:
             return self.build.characters
         read = self.snapshot.disk_revision if self.snapshot else None
         return generations.continued(self.build.characters, self.stored.disk if self.stored else read)
+
+    async def agreed(self, consent: Consent, swap: Swap) -> Swap:
+        """Return *swap* with the generation that *consent* gives the set; raises the same as `Consent.ask`."""
+        try:
+            return replace(swap, after=swap.after.numbered(await consent.ask(self, swap)))
+        finally:
+            self.clock.skip()
 
     @property
     def success(self) -> str:
@@ -161,6 +169,7 @@ class Attempt:
             sessions=impact,
             serving=serving,
             timings=Timings(**self.clock.laps),
+            fleet=self.fleet,
         )
 
     async def _read(self, loader: Loader, applied: Snapshot | None) -> Snapshot:
@@ -207,6 +216,10 @@ class Clock:
         now = time.monotonic()
         self.laps[name] = round(now - self._since, 6)
         self._since = now
+
+    def skip(self) -> None:
+        """Leave out the time since the last stage, in which the attempt waited for others."""
+        self._since = time.monotonic()
 
     @property
     def total(self) -> float:

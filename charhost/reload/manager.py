@@ -239,7 +239,7 @@ class CharacterManager:
 
     async def _agreed(self, consent: Consent, attempt: Attempt, swap: Swap) -> Swap:
         try:
-            return replace(swap, after=swap.after.numbered(await consent.ask(attempt, swap)))
+            return await attempt.agreed(consent, swap)
         except Withheld as e:
             await self._refuse(attempt, e.code, str(e))
 
@@ -262,6 +262,7 @@ class CharacterManager:
         attempt.clock.lap("swap")
         if consent is not None:
             await consent.confirm(attempt)
+            attempt.clock.skip()
         return await self._finish(attempt, "applied", attempt.success, swap, impact)
 
     async def _keep(self, attempt: Attempt) -> ReloadReport:

@@ -5,11 +5,14 @@ import logging
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-from charhost.errors import CharhostError, ReloadRefused, Stopping
+from charhost.errors import CharhostError, ReloadRefused, RolloutInProgress, Stopping
 from charhost.reload.attempt import Attempt, Order
 from charhost.report import ReloadReport
 
 log = logging.getLogger("charhost.reload")
+
+# Of other nodes, that a reload waits for.
+_MOST_ROLLOUTS = 3
 
 
 def stopping() -> Stopping:
@@ -33,7 +36,7 @@ class ReloadQueue:
         # was made earlier, have the last word.
         if self._last is not None and self._last[0] == order:
             return self._last[1]
-        task = asyncio.create_task(self._run_in_turn(Attempt(order)))
+        task = asyncio.create_task(self._run_patiently(order))
         self._tasks.add(task)
         task.add_done_callback(self._forget)
         self._last = order, task
@@ -47,6 +50,15 @@ class ReloadQueue:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+
+    async def _run_patiently(self, order: Order) -> ReloadReport:
+        """Run *order*, a few times more after rollouts of other nodes, which need this queue in between."""
+        for _ in range(_MOST_ROLLOUTS):
+            try:
+                return await self._run_in_turn(Attempt(order))
+            except RolloutInProgress as e:
+                await e.ended()
+        return await self._run_in_turn(Attempt(order))
 
     async def _run_in_turn(self, attempt: Attempt) -> ReloadReport:
         try:

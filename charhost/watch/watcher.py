@@ -13,7 +13,15 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from charhost.character.worker_pool import WorkerPool
-from charhost.errors import DirectoryError, LoadTimeout, ReloadFailed, ReloadRejected, RevisionMismatch, Stopping
+from charhost.errors import (
+    DirectoryError,
+    LoadTimeout,
+    ReloadFailed,
+    ReloadRejected,
+    RevisionMismatch,
+    RolloutInProgress,
+    Stopping,
+)
 from charhost.loading.snapshot import Snapshot
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
@@ -202,7 +210,7 @@ class Watcher:
         try:
             # Only while the same set is current: else the files from before a rollback would undo it.
             report = await self._manager.reload_characters(_REQUEST, snapshot, trigger="watch", etags=(serving,))
-        except RevisionMismatch:
+        except (RevisionMismatch, RolloutInProgress):
             self._tried = self._manager.applied
             self._hint.set()
             return "outdated"

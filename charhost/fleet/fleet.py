@@ -1,0 +1,224 @@
+"""Fleet: this server as one of several that serve the same sets."""
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from charhost import __version__
+from charhost.errors import SettingsError
+from charhost.fault_log import FaultLog
+from charhost.fleet.engine import Conflict, Engine, NotSetUp, Unavailable
+from charhost.fleet.follow import Follower
+from charhost.fleet.library import Library
+from charhost.fleet.metrics import FleetMetrics
+from charhost.fleet.node import Node
+from charhost.fleet.record import NodeStatus, Register
+from charhost.fleet.records import Records
+from charhost.fleet.rollout import Coordinator
+from charhost.fleet.shared_set import SharedSet
+from charhost.fleet.signature import Signature
+from charhost.loading.snapshot import Limits
+from charhost.reload.manager import CharacterManager
+
+log = logging.getLogger("charhost.fleet")
+
+_CRASHED = 1.0
+
+
+@dataclass(frozen=True)
+class FleetOptions:
+    """The settings of a node; `deadline` and `reconcile` are in seconds."""
+
+    fleet: str
+    node: str
+    key: str
+    url: str = ""
+    deadline: float = 10.0
+    reconcile: float = 5.0
+
+
+class Fleet:
+    """Owns what this node knows of the fleet, and the tasks that keep it equal to the others.
+
+    It reads the registers at every hint and every few seconds. While the engine is down the node serves on.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        options: FleetOptions,
+        metrics: FleetMetrics,
+        limits: Limits,
+        sessions: Callable[[], int] = lambda: 0,
+    ) -> None:
+        self.engine = engine
+        self.options = options
+        self.sets: dict[str, SharedSet] = {}
+        self._sessions = sessions
+        self._limits = limits
+        self._metrics = metrics
+        self._followers: dict[str, Follower] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_leaving = False
+        self._is_reachable = False
+        self._faults = FaultLog(log)
+        records = Records(engine, Signature(options.key, options.fleet), metrics)
+        self.node = Node(
+            name=options.node,
+            instance=secrets.token_hex(8),
+            records=records,
+            metrics=metrics,
+            deadline=options.deadline,
+            reconcile=options.reconcile,
+            engine=engine,
+            describe=lambda: self.status,
+        )
+
+    @property
+    def status(self) -> NodeStatus:
+        """What this node says about itself."""
+        return NodeStatus(
+            node=self.node.name,
+            instance=self.node.instance,
+            version=__version__,
+            url=self.options.url,
+            sessions=self._sessions(),
+            leaving=self._is_leaving,
+            sets={name: shared.served for name, shared in self.sets.items()},
+        )
+
+    @property
+    def is_reachable(self) -> bool:
+        """Whether the last request to the engine succeeded."""
+        return self._is_reachable
+
+    @property
+    def is_leaving(self) -> bool:
+        return self._is_leaving
+
+    def add(self, manager: CharacterManager) -> SharedSet:
+        """Share the set of a manager: its reloads are rollouts from now on."""
+        shared = SharedSet(self.node, manager, Library(self.engine, self._limits))
+        manager.consent = Coordinator(shared)
+        self.sets[manager.name] = shared
+        self._followers[manager.name] = Follower(shared)
+        self.node.registers.notify()
+        return shared
+
+    async def remove(self, name: str) -> None:
+        """Share a set no longer."""
+        self.sets.pop(name, None)
+        if (follower := self._followers.pop(name, None)) is not None:
+            await follower.stop()
+
+    async def start(self) -> None:
+        """Take the name of this node, and begin; raise `SettingsError` if another process has the name."""
+        try:
+            other = await self.engine.ask(self.node.name)
+            if other is not None:
+                text = f"another process is the node {self.node.name} of this fleet: choose another --fleet-node"
+                raise SettingsError(text)
+        except Unavailable as e:
+            log.warning("the engine of the fleet cannot be reached, and is tried again: %s", e)
+        await self.engine.respond(self.node.name, self.node.instance.encode())
+        for topic, hints in (
+            ("desired", self.node.registers),
+            ("vote", self.node.votes),
+            ("node", self.node.statuses),
+        ):
+            self.engine.on_hint(topic, hints.notify)
+        self._begin(self._reconcile)
+        self._begin(self.node.announce)
+
+    async def close(self) -> None:
+        """Leave the fleet: no rollout waits for this node."""
+        for follower in self._followers.values():
+            await follower.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        with suppress(Unavailable):
+            await self.node.leave()
+        await self.engine.close()
+
+    def leave(self) -> None:
+        """Say that this node ends soon."""
+        self._is_leaving = True
+        self.node.changed.set()
+
+    async def join(self, name: str, seconds: float) -> bool:
+        """Wait until this node serves the set of the fleet, and return whether it does.
+
+        It ends early when the set fails here, and when the engine cannot be reached.
+        """
+        shared, seen = self.sets[name], -1
+        ends = self.node.clock() + seconds
+        while not shared.is_current and shared.error is None and (left := ends - self.node.clock()) > 0:
+            seen = await shared.changed.wait(seen, left)
+        return shared.is_current
+
+    async def restore(self) -> None:
+        """Give the engine what it has lost: the sets that this node serves. Raises `Unavailable`."""
+        await self.engine.setup()
+        for shared in list(self.sets.values()):
+            await shared.restore()
+
+    def _begin(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._tasks.append(asyncio.create_task(self._supervised(run)))
+
+    async def _supervised(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            try:
+                await run()
+            except Exception:
+                log.exception("a task of the fleet crashed; starting it again")
+                await asyncio.sleep(_CRASHED)
+
+    async def _reconcile(self) -> None:
+        while True:
+            seen = self.node.registers.count
+            try:
+                for name, shared in list(self.sets.items()):
+                    await shared.look()
+                    self._followers[name].work()
+                self._reached(True)
+                if any(shared.is_lost for shared in self.sets.values()):
+                    await self.restore()
+            except NotSetUp as e:
+                await self._heal(e)
+            except Unavailable as e:
+                self._reached(False)
+                self._faults.error("the engine of the fleet cannot be reached; this node serves on: %s", e)
+            await self.node.registers.wait(seen, self.node.pause)
+
+    async def _heal(self, error: NotSetUp) -> None:
+        """Give back what an empty engine has lost, if this node has it; only `setup` begins a fleet."""
+        self._reached(True)
+        if not any(shared.epoch for shared in self.sets.values()):
+            self._faults.error("the engine has nothing of this fleet: run charhost fleet setup (%s)", error)
+            return
+        try:
+            await self.restore()
+        except Unavailable as e:
+            self._faults.error("the engine of the fleet cannot be given back what it has lost: %s", e)
+
+    def _reached(self, is_reachable: bool) -> None:
+        self._is_reachable = is_reachable
+        self._metrics.connected.set(is_reachable)
+        if not is_reachable:
+            self._metrics.engine_errors.inc()
+
+
+async def set_up(engine: Engine, options: FleetOptions, metrics: FleetMetrics, replicas: int) -> bool:
+    """Make the streams and the register of a new fleet; return whether there was none."""
+    await engine.setup(replicas)
+    records = Records(engine, Signature(options.key, options.fleet), metrics)
+    try:
+        await records.write("state.desired", Register(), 0)
+    except Conflict:
+        return False
+    return True

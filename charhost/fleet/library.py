@@ -1,0 +1,75 @@
+"""The bytes of sets in the engine of a fleet."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import replace
+
+from charhost.fleet.engine import Engine
+from charhost.fleet.pack import DamagedSet, KnownFiles, Manifest, Packed, Places, pack, parts_of
+from charhost.loading.snapshot import Limits
+from charhost.loading.stored_set import StoredSet
+
+_MOST_SETS = 4
+_AT_ONCE = 4
+
+
+class Library:
+    """Puts the sets of one name into the engine, and fetches what this node lacks of one."""
+
+    def __init__(self, engine: Engine, limits: Limits) -> None:
+        self._engine = engine
+        self._limits = limits
+        self._places: Places = {}  # of the contents of the last set, which is kept for long
+        self._sets: OrderedDict[str, StoredSet] = OrderedDict()
+
+    async def upload(self, stored: StoredSet) -> str:
+        """Store what the engine lacks of a set, its root last; return the digest of the root."""
+        packed = await asyncio.to_thread(pack, stored, self._places)
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def store(blob: bytes) -> None:
+            async with slots:
+                await self._engine.store_blob(blob)
+
+        *blobs, root = packed.blobs
+        await asyncio.gather(*map(store, blobs))
+        await store(root)
+        self._note(packed, stored)
+        return packed.root
+
+    async def fetch(self, root: str, generation: int, current: StoredSet | None = None) -> StoredSet:
+        """Return the set of a root; files of *current*, and of the last sets, are not fetched.
+
+        Raises `DamagedSet` and `Unavailable`.
+        """
+        if root in self._sets:
+            return replace(self._sets[root], generation=generation)
+        known = KnownFiles([*self._sets.values(), *([current] if current is not None else [])])
+        parts = parts_of((await self._blobs([root]))[root])
+        found = await self._blobs(parts)
+        manifest = await asyncio.to_thread(Manifest, [found[part] for part in parts], self._limits)
+        packs = await self._blobs(sorted(manifest.missing(known)))
+        stored = await asyncio.to_thread(manifest.stored, generation, packs, known)
+        self._places = manifest.places
+        self._keep(root, stored)
+        return stored
+
+    def forget(self) -> None:
+        """Take nothing for stored any more: the engine has lost what it had."""
+        self._places = {}
+
+    async def _blobs(self, digests: list[str]) -> dict[str, bytes]:
+        found = await self._engine.load_blobs(digests) if digests else {}
+        if missing := [digest for digest in digests if digest not in found]:
+            raise DamagedSet(f"the engine lacks {len(missing)} of the blobs of the set, or they are damaged")
+        return found
+
+    def _note(self, packed: Packed, stored: StoredSet) -> None:
+        self._places = packed.places
+        self._keep(packed.root, stored)
+
+    def _keep(self, root: str, stored: StoredSet) -> None:
+        self._sets[root] = stored
+        self._sets.move_to_end(root)
+        if len(self._sets) > _MOST_SETS:
+            self._sets.popitem(last=False)

@@ -1,0 +1,81 @@
+"""One node of a fleet, and the others as they describe themselves."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from charhost.fleet.engine import Engine, Unavailable
+from charhost.fleet.hints import Hints
+from charhost.fleet.metrics import FleetMetrics
+from charhost.fleet.record import NodeStatus, node_subject
+from charhost.fleet.records import Records
+
+log = logging.getLogger("charhost.fleet")
+
+# Seconds after which a node that is silent does not count any more, and between two statuses.
+STATUS_TTL = 10
+STATUS_INTERVAL = 3.0
+# Seconds after the deadline of a proposal: until a node drops its build, and until any node aborts it.
+DOUBT = 5.0
+
+
+@dataclass(eq=False)
+class Node:
+    """What all sets of this node share: its name, `instance` (the process), and its ways to the others."""
+
+    name: str
+    instance: str
+    records: Records
+    metrics: FleetMetrics
+    deadline: float
+    reconcile: float
+    engine: Engine
+    describe: Callable[[], NodeStatus]
+    doubt: float = DOUBT
+    clock: Callable[[], float] = time.monotonic
+    registers: Hints = field(default_factory=Hints)
+    votes: Hints = field(default_factory=Hints)
+    statuses: Hints = field(default_factory=Hints)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def pause(self) -> float:
+        """The seconds until the next look at the register, drawn so that nodes do not look together."""
+        return self.reconcile * random.uniform(0.8, 1.2)
+
+    async def announce(self) -> None:
+        """Publish the status on every change, and every few seconds, until cancelled."""
+        while True:
+            self.changed.clear()
+            try:
+                await self.records.put(node_subject(self.name), self.describe(), STATUS_TTL)
+            except Unavailable:
+                self.metrics.engine_errors.inc()
+            try:
+                async with asyncio.timeout(STATUS_INTERVAL):
+                    await self.changed.wait()
+            except TimeoutError:
+                pass
+
+    async def alive(self) -> dict[str, NodeStatus]:
+        """Return the status of each node that is alive, this one included."""
+        names = await self.records.names("state.node")
+        found = await asyncio.gather(*(self.records.read(node_subject(name), NodeStatus) for name in names))
+        statuses = {status.record.node: status.record for status in found if status.record is not None}
+        self.metrics.nodes.set(len(statuses))
+        return statuses | {self.name: self.describe()}
+
+    async def names(self) -> set[str]:
+        """Return the names of the nodes that are alive."""
+        return {*await self.records.names("state.node"), self.name}
+
+    async def wake(self, topic: str) -> None:
+        """Send a hint to all nodes, which may be lost."""
+        await self.engine.hint(topic)
+
+    async def leave(self) -> None:
+        """End the status, so that no rollout waits for this node."""
+        await self.records.drop(node_subject(self.name))
