@@ -16,7 +16,9 @@ CharhostError
 ├── ToolRefused             a host tool was called with an unknown name or unsupported arguments
 ├── ModelError              a language model failed (charhost.llm)
 ├── SpeechError             an engine that speaks or hears failed (charhost.speech)
-├── EngineError             the store that the nodes of a fleet share failed (charhost.fleet.engine)
+├── TakenOver               a session goes on at another node of the fleet
+├── SessionUnavailable      a session cannot be resumed now: where it is saved cannot be reached
+├── EngineError             the store that the nodes of a fleet share failed; its kinds are in charhost.fleet.engine
 ├── IsolatedLoadFailed      files crashed or hung in the isolated check; the server itself did not run them
 ├── Withheld                a fleet does not let a set serve; carries a `ReloadCode`
 └── ReloadRefused           a reload was refused and changed nothing; carries a `ReloadCode`
@@ -156,6 +158,18 @@ class PluginFailed(CharhostError):
 
 class ToolRefused(CharhostError):
     """A host tool was called with an unknown name or unsupported arguments."""
+
+
+class TakenOver(CharhostError):
+    """A session goes on at another node of the fleet: nothing of this one counts any more."""
+
+
+class SessionUnavailable(CharhostError):
+    """A session cannot be resumed now, but perhaps later or elsewhere."""
+
+
+class EngineError(CharhostError):
+    """A request to the engine of the fleet failed."""
 
 
 class IsolatedLoadFailed(CharhostError):

@@ -4,13 +4,13 @@ import logging
 import time
 from collections.abc import Callable
 
-from charhost.errors import StateError
+from charhost.errors import EngineError, StateError
 
 # Seconds until the same fault is logged again.
 INTERVAL = 60.0
 
 # A traceback of these would show charhost's own code only: the fault is the machine's.
-_OF_THE_MACHINE = (OSError, StateError)
+_OF_THE_MACHINE = (OSError, StateError, EngineError)
 
 
 class FaultLog:

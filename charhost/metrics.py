@@ -50,7 +50,8 @@ class Metrics:
     last_reload_success_timestamp_seconds: Gauge = gauge("Unix time of the last successful reload.")
     reloads: Counter = counter("Reloads by trigger and outcome.", "trigger", "outcome")
     history_errors: Counter = counter("Reloads that could not be recorded in the history.")
-    conversation_errors: Counter = counter("Failed reads and writes of conversations in the state file.")
+    conversation_errors: Counter = counter("Failed reads and writes of conversations in the state file or the fleet.")
+    conversation_write: Histogram = _seconds("Time to save what a turn added to a conversation in the fleet.")
     generation: Gauge = gauge("Number of the current default set; rises by one at every swap.")
     builds_alive: Gauge = gauge("Loaded sets whose modules are still referenced.")
     threads_stuck: Gauge = gauge("Threads that still run after their deadline.")
@@ -62,6 +63,7 @@ class Metrics:
     sessions_cut: Counter = counter("Sessions that were closed during a response.")
     sessions_resumed: Counter = counter("Sessions that a client resumed.")
     sessions_resume_refused: Counter = counter("Resume attempts for unknown or expired sessions.")
+    sessions_taken_over: Counter = counter("Sessions that their client has resumed at another node of the fleet.")
     sessions_parked: Gauge = gauge("Disconnected sessions that can be resumed.")
 
     readers_cut: Counter = counter("Connections whose client took none of the data that waited for it.")

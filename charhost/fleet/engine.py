@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from charhost.errors import CharhostError
+from charhost.errors import EngineError as EngineError
 
 # Hints that come by themselves: each write of the subject sends the hint.
 REPUBLISHED = {"state.desired": "desired"}
@@ -20,10 +20,6 @@ REPUBLISHED = {"state.desired": "desired"}
 MOST_BYTES = 1_000_000
 
 Listener = Callable[[bytes], None]
-
-
-class EngineError(CharhostError):
-    """A request to the engine failed."""
 
 
 class Unavailable(EngineError):

@@ -10,6 +10,11 @@ NANOSECONDS = 1_000_000_000
 LEAST_AGE = 3600.0
 
 
+def kept_for(resume_ttl: float) -> float:
+    """Return the seconds after which a message of a conversation goes."""
+    return max(LEAST_AGE, 2 * resume_ttl)
+
+
 @dataclass(frozen=True, slots=True)
 class Streams:
     """The names of the streams and subjects of one fleet."""
@@ -44,7 +49,7 @@ class Streams:
         talk = {
             "discard": "old",
             "allow_direct": False,
-            "max_age": int(max(LEAST_AGE, 2 * resume_ttl) * NANOSECONDS),
+            "max_age": int(kept_for(resume_ttl) * NANOSECONDS),
         }
         return [
             {"name": f"{self.fleet}_{name}", "subjects": [self.full(f"{name}.>")], **common, **one}

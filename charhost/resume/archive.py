@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
@@ -37,6 +37,8 @@ class SessionWriter:
     """The writer of a server without a state file: saves nothing."""
 
     is_saving = False
+    # Whether other processes save their sessions in the same place, and may resume those of this one.
+    is_shared = False
 
     def note(self, session: str, describe: Callable[[], SavedSession]) -> None:
         """Have a session saved soon, as *describe* returns it then."""
@@ -44,8 +46,11 @@ class SessionWriter:
     def forget(self, session: str) -> None:
         """Have a session dropped soon: it is over."""
 
-    async def settled(self) -> None:
-        """Wait until the changes so far are saved, or have failed; at most `SAVE_DEADLINE` seconds."""
+    async def settled(self, session: str) -> None:
+        """Wait until the changes so far are saved, or have failed; at most `SAVE_DEADLINE` seconds.
+
+        Raise `TakenOver` if another process has resumed the session.
+        """
 
     async def earlier(self, most: int) -> list[str]:
         """Return the sessions that an earlier process left, the last one first, and drop those beyond *most*."""
@@ -54,6 +59,17 @@ class SessionWriter:
     async def find(self, session: str) -> SavedSession | None:
         """Return a session that an earlier process saved."""
         return None
+
+    async def claim(self, session: str, owners: Collection[str], kept: SavedSession | None) -> SavedSession | None:
+        """Take the session over, if it is of one of the *owners*; *kept* is what this process has of it.
+
+        Raise `SessionUnavailable` if that cannot be found out.
+        """
+        return kept
+
+    def abandon(self, session: str) -> bool:
+        """Return whether another process has resumed the session, and leave it to that one."""
+        return False
 
     async def close(self) -> None:
         """Save the remaining changes."""
@@ -86,7 +102,7 @@ class ArchiveWriter(SessionWriter):
         self._forgotten.add(session)
         self._wake()
 
-    async def settled(self) -> None:
+    async def settled(self, session: str) -> None:
         if self._is_late or self._task is None or self._task.done():
             return
         saved = self._saved

@@ -2,7 +2,9 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Collection
 
+from charhost.errors import SessionUnavailable
 from charhost.memory.budget import MemoryBudget
 from charhost.resume.archive import SessionWriter
 from charhost.resume.saved_session import SavedSession
@@ -37,18 +39,41 @@ class DisconnectedSessions:
         )
         self._drop_expired()
 
-    async def claim(self, session_id: str, owner: str) -> SavedSession | None:
-        """Remove and return the session of that id if it is its owner's; it suspends only to read a saved one."""
+    async def claim(self, session_id: str, owners: Collection[str]) -> SavedSession | None:
+        """Remove and return the session of that id if it is of one of the *owners*.
+
+        It suspends only to read a saved one; raises `SessionUnavailable` if a shared one cannot be read.
+        """
+        if self._writer.is_shared:
+            return await self._claim_shared(session_id, owners)
         until, session = self._kept.get(session_id, (0.0, None))
         if until and session is None:
             found = await self._writer.find(session_id)
             # Meanwhile it may have expired, or another connection may have claimed it and given it back.
             until, session = self._kept.get(session_id, (0.0, None))
             session = session or found
-        if session is None or session.owner != owner or until <= asyncio.get_running_loop().time():
+        if session is None or session.owner not in owners or until <= asyncio.get_running_loop().time():
             return None
         self._remove(session_id)
         return session
+
+    async def _claim_shared(self, session_id: str, owners: Collection[str]) -> SavedSession | None:
+        _, kept = self._kept.get(session_id, (0.0, None))
+        if kept is not None and kept.owner not in owners:
+            return None
+        try:
+            session = await self._writer.claim(session_id, owners, kept)
+        except SessionUnavailable:
+            # What this node has is the best there is; if another one has more, the next save is refused.
+            if kept is None:
+                raise
+            session = kept
+        self._remove(session_id)
+        return session
+
+    def discard(self, session_id: str) -> None:
+        """Drop a session from memory only: another process has resumed it."""
+        self._remove(session_id)
 
     def put(self, session: SavedSession) -> None:
         """Keep *session* and have it saved; beyond the limits the oldest ones are dropped."""

@@ -72,13 +72,13 @@ def errors(metrics: Metrics) -> float | None:
 async def test_waiting_callers_resume_after_the_write(writer: ArchiveWriter, archive: Archive) -> None:
     """The wait for a conversation ends after it is on the disk."""
     writer.note("sess_1", saved)
-    await writer.settled()
+    await writer.settled("sess_1")
     assert archive.saved == [(["sess_1"], [])]
 
 
 async def test_with_nothing_to_write_no_caller_waits(writer: ArchiveWriter, archive: Archive) -> None:
     """Without a change there is no write and no wait."""
-    await writer.settled()
+    await writer.settled("sess_1")
     assert archive.saved == []
 
 
@@ -89,7 +89,7 @@ async def test_what_changes_during_a_write_is_written_together(writer: ArchiveWr
     await archive.begun.wait()
     for session in ("b", "c", "b"):
         writer.note(session, lambda session=session: saved(session))  # type: ignore[misc]
-    waiting = [asyncio.create_task(writer.settled()) for _ in range(3)]
+    waiting = [asyncio.create_task(writer.settled("sess_1")) for _ in range(3)]
     archive.gate.set()
     await asyncio.gather(*waiting)
     assert archive.saved == [(["a"], []), (["b", "c"], [])]
@@ -100,7 +100,7 @@ async def test_many_conversations_are_written_some_at_a_time(writer: ArchiveWrit
     for number in range(250):
         writer.note(str(number), lambda number=number: saved(str(number)))  # type: ignore[misc]
     writer.forget("over")
-    await writer.settled()
+    await writer.settled("sess_1")
     assert [(len(saved), forgotten) for saved, forgotten in archive.saved] == [(100, ["over"]), (100, []), (50, [])]
 
 
@@ -109,7 +109,7 @@ async def test_a_conversation_is_written_as_it_is_then(writer: ArchiveWriter, ar
     now = [saved("old")]
     writer.note("x", lambda: now[0])
     now[0] = saved("new")
-    await writer.settled()
+    await writer.settled("sess_1")
     assert archive.saved == [(["new"], [])]
 
 
@@ -119,7 +119,7 @@ async def test_what_is_over_is_not_written_but_dropped(writer: ArchiveWriter, ar
     writer.forget("a")
     writer.forget("b")
     writer.note("b", lambda: saved("b"))
-    await writer.settled()
+    await writer.settled("sess_1")
     assert archive.saved == [(["b"], ["a"])]
 
 
@@ -127,7 +127,7 @@ async def test_at_the_end_all_is_written(writer: ArchiveWriter, archive: Archive
     """Closing waits for it, also right after a failure."""
     archive.failure = OSError(28, "No space left on device")
     writer.note("a", lambda: saved("a"))
-    await writer.settled()
+    await writer.settled("sess_1")
     archive.failure = None
     await writer.close()
     assert archive.saved == [(["a"], [])]
@@ -147,7 +147,7 @@ async def test_a_full_disk_delays_no_client_and_is_logged_once(
     async with asyncio.timeout(LIMIT):
         for number in range(100):
             writer.note(str(number), lambda number=number: saved(str(number)))  # type: ignore[misc]
-            await writer.settled()
+            await writer.settled("sess_1")
     assert [record.message for record in caplog.records] == [
         "conversations could not be written down; they go on, but would not outlive this process: "
         "[Errno 28] No space left on device"
@@ -164,7 +164,7 @@ async def test_once_there_is_room_again_all_is_written(
     writer.note("a", lambda: saved("a"))
     writer.forget("b")
     writer.note("c", lambda: saved("c"))
-    await writer.settled()
+    await writer.settled("sess_1")
     writer.forget("c")
     archive.failure = None
     await archive.wrote.wait()
@@ -177,7 +177,7 @@ async def test_a_conversation_that_cannot_be_described_keeps_no_other_from_being
     """A fault of charhost's own costs one conversation, and is in the log."""
     writer.note("a", lambda: 1 / 0)  # type: ignore[arg-type, return-value]
     writer.note("b", lambda: saved("b"))
-    await writer.settled()
+    await writer.settled("sess_1")
     assert (archive.saved, errors(metrics)) == ([(["b"], [])], 1)
     assert "the session a could not be described" in caplog.text
 
@@ -189,12 +189,12 @@ async def test_a_disk_that_hangs_costs_one_wait(
     monkeypatch.setattr(module, "SAVE_DEADLINE", 0.01)
     archive.gate.clear()
     writer.note("a", lambda: saved("a"))
-    await writer.settled()
+    await writer.settled("sess_1")
     assert errors(metrics) == 1
     monkeypatch.setattr(module, "SAVE_DEADLINE", LIMIT * 10)
     async with asyncio.timeout(LIMIT):
         writer.note("b", lambda: saved("b"))
-        await writer.settled()
+        await writer.settled("sess_1")
         archive.gate.set()
         while len(archive.saved) < 1:
             await asyncio.sleep(0)
@@ -204,7 +204,7 @@ async def test_a_cancelled_wait_stops_nothing(writer: ArchiveWriter, archive: Ar
     """Of two waits the one that is not cancelled ends after the write."""
     archive.gate.clear()
     writer.note("a", lambda: saved("a"))
-    leaving, staying = [asyncio.create_task(writer.settled()) for _ in range(2)]
+    leaving, staying = [asyncio.create_task(writer.settled("sess_1")) for _ in range(2)]
     await archive.begun.wait()
     leaving.cancel()
     await asyncio.gather(leaving, return_exceptions=True)
@@ -219,7 +219,7 @@ async def test_without_an_archive_nothing_is_done() -> None:
     before = asyncio.all_tasks()
     writer.note("a", saved)
     writer.forget("b")
-    await writer.settled()
+    await writer.settled("sess_1")
     assert (await writer.earlier(9), await writer.find("a"), asyncio.all_tasks()) == ([], None, before)
     await writer.close()
 
@@ -237,5 +237,5 @@ async def test_an_unreadable_conversation_is_refused(
         f"the conversation of a client that came back could not be read; it is refused: {failure}",
     ]
     writer.note("b", lambda: saved("b"))
-    await writer.settled()
+    await writer.settled("sess_1")
     assert archive.saved == [(["b"], [])]

@@ -64,7 +64,7 @@ def saved(session_id: str, owner: str = "") -> SavedSession:
 def claim(disconnected: DisconnectedSessions, session_id: str, owner: str = "") -> SavedSession | None:
     """Claim a session that is in memory, which never suspends: a swap in between would be missed."""
     with pytest.raises(StopIteration) as ended:
-        disconnected.claim(session_id, owner).send(None)
+        disconnected.claim(session_id, (owner,)).send(None)
     found: SavedSession | None = ended.value.value
     return found
 
@@ -215,7 +215,7 @@ async def test_session_that_is_saved_can_be_resumed_when_it_is_given_up() -> Non
             await asyncio.sleep(0)
     disconnected.put(heavy("b", 0.9))
     assert len(disconnected) == 2
-    assert await disconnected.claim("a", "") is left.kept["a"]
+    assert await disconnected.claim("a", ("",)) is left.kept["a"]
     disconnected.close()
 
 
@@ -274,8 +274,8 @@ async def test_what_an_earlier_process_left_is_read_when_its_client_comes() -> N
     disconnected = disconnected_sessions(10, 60, left := Left("sess_1", "sess_2"))
     await disconnected.recover()
     assert (len(disconnected), left.read) == (2, [])
-    assert await disconnected.claim("sess_1", "") is left.kept["sess_1"]
-    assert await disconnected.claim("sess_1", "") is None
+    assert await disconnected.claim("sess_1", ("",)) is left.kept["sess_1"]
+    assert await disconnected.claim("sess_1", ("",)) is None
     assert (len(disconnected), left.read) == (1, ["sess_1"])
     disconnected.close()
 
@@ -285,10 +285,10 @@ async def test_session_that_is_claimed_from_the_file_is_not_written_back() -> No
     writer = ArchiveWriter(left := Left("sess_1"), Metrics())
     disconnected = DisconnectedSessions(10, 60, writer)
     await disconnected.recover()
-    one = await disconnected.claim("sess_1", "")
+    one = await disconnected.claim("sess_1", ("",))
     assert one is not None
     disconnected.give_back(one)
-    await writer.settled()
+    await writer.settled("sess_1")
     assert (left.saves, len(disconnected)) == (0, 1)
     disconnected.close()
 
@@ -297,7 +297,7 @@ async def test_of_two_that_claim_one_session_from_the_file_one_gets_it() -> None
     """The other one finds that it was claimed while both read."""
     disconnected = disconnected_sessions(10, 60, Left("sess_1"))
     await disconnected.recover()
-    claimed = await asyncio.gather(disconnected.claim("sess_1", ""), disconnected.claim("sess_1", ""))
+    claimed = await asyncio.gather(disconnected.claim("sess_1", ("",)), disconnected.claim("sess_1", ("",)))
     assert sum(one is not None for one in claimed) == 1
     disconnected.close()
 
@@ -307,9 +307,9 @@ async def test_session_that_was_claimed_and_put_back_while_another_read_the_file
     disconnected = disconnected_sessions(10, 60, left := Left("sess_1"))
     await disconnected.recover()
     left.first_read_ends.clear()
-    slow = asyncio.create_task(disconnected.claim("sess_1", ""))
+    slow = asyncio.create_task(disconnected.claim("sess_1", ("",)))
     await left.reading.wait()
-    one = await disconnected.claim("sess_1", "")
+    one = await disconnected.claim("sess_1", ("",))
     assert one is not None
     disconnected.put(one)
     left.first_read_ends.set()
@@ -321,7 +321,7 @@ async def test_a_guessed_id_is_not_searched_in_the_file() -> None:
     """An id that is guessed costs no look into the file."""
     disconnected = disconnected_sessions(10, 60, left := Left("sess_1"))
     await disconnected.recover()
-    assert await disconnected.claim("sess_2", "") is None
+    assert await disconnected.claim("sess_2", ("",)) is None
     assert left.read == []
     disconnected.close()
 
@@ -330,8 +330,8 @@ async def test_a_wrong_key_does_not_extend_a_session_of_an_earlier_process() -> 
     """A request with another key does not extend the time of an earlier process's conversation."""
     disconnected = disconnected_sessions(10, 60, Left("sess_1"))
     await disconnected.recover()
-    assert (await disconnected.claim("sess_1", "you"), len(disconnected)) == (None, 1)
-    assert await disconnected.claim("sess_1", "")
+    assert (await disconnected.claim("sess_1", ("you",)), len(disconnected)) == (None, 1)
+    assert await disconnected.claim("sess_1", ("",))
     disconnected.close()
 
 

@@ -8,7 +8,7 @@ from functools import partial
 from aiohttp import WSMsgType, hdrs, web
 
 from charhost.character.character import normal
-from charhost.errors import SetNotFound
+from charhost.errors import SessionUnavailable, SetNotFound
 from charhost.ids import new_id
 from charhost.reload.reload_tools import HostTools
 from charhost.resume.saved_session import SavedSession
@@ -34,7 +34,7 @@ from charhost.web.protocol.session_config import settings_of
 from charhost.web.realtime.client_dialect import dialect_of, known_dialect
 from charhost.web.realtime.dispatcher import Dispatcher
 from charhost.web.security.authority import KEY_PROTOCOL
-from charhost.web.sessions.close_message import CloseMessage, refused, removed, taken_over
+from charhost.web.sessions.close_message import CloseMessage, refused, removed, taken_over, unavailable
 from charhost.web.sessions.heartbeat import Heartbeat
 from charhost.web.sessions.outbox import abort
 from charhost.web.sessions.session import LEAST_BYTES, Session
@@ -87,7 +87,11 @@ async def realtime(request: web.Request) -> web.StreamResponse:
             raise Problem(503, "too_many_sessions", detail, headers={hdrs.RETRY_AFTER: "5"})
         await ws.prepare(request)
         resume = request.query.get("resume")
-        saved = await _claimed(request, resume) if resume is not None else None
+        try:
+            saved = await _claimed(request, resume) if resume is not None else None
+        except SessionUnavailable:
+            await _refuse(request, ws, unavailable())
+            return ws
         # No await from here to the registration: a swap in between would leave the session on the old set.
         session = _new(request, ws) if resume is None else _resumed(request, ws, saved)
         if isinstance(session, CloseMessage):
@@ -107,7 +111,9 @@ async def _serve(request: web.Request, session: Session) -> None:
         raise
     finally:
         session.close_memory()
-        if session.may_return:
+        if request.app[SESSION_WRITER].abandon(session.id):
+            pass  # another node of the fleet has it
+        elif session.may_return:
             request.app[DISCONNECTED].put(session.saved)
         else:
             request.app[SESSION_WRITER].forget(session.id)
@@ -185,22 +191,17 @@ def _chosen(request: web.Request, view: SetsView) -> FoundCharacter | CloseMessa
 
 async def _claimed(request: web.Request, resume: str) -> SavedSession | None:
     """Claim a session, also from its connection: a client often notices a lost one before the server does."""
-    authority = request[AUTHORITY]
-    for owner in authority.secret_owners or (authority.owner,):
-        if (saved := await _claimed_of(request, resume, owner)) is not None:
-            return saved
-    return None
-
-
-async def _claimed_of(request: web.Request, resume: str, owner: str) -> SavedSession | None:
     disconnected, sessions = request.app[DISCONNECTED], request.app[SESSIONS]
-    saved = await disconnected.claim(resume, owner)
-    while saved is None and (held := sessions.find(resume, owner)) is not None:
-        held.work.cancel_commands()  # only their responses: the reloads go on, and this must not wait for them
-        held.closing.close(taken_over(), request.app[SETTINGS].close_grace)
-        await held.gone.wait()
-        saved = await disconnected.claim(resume, owner)
-    return saved
+    owners = request[AUTHORITY].secret_owners or (request[AUTHORITY].owner,)
+    while True:
+        # First: a session that ends is saved once more, which nothing that is read before would have.
+        while (held := sessions.find(resume, owners)) is not None:
+            held.work.cancel_commands()  # only their responses: the reloads go on, and this must not wait for them
+            held.closing.close(taken_over(), request.app[SETTINGS].close_grace)
+            await held.gone.wait()
+        saved = await disconnected.claim(resume, owners)
+        if sessions.find(resume, owners) is None:  # no other connection was quicker
+            return saved
 
 
 def _resumed(request: web.Request, ws: web.WebSocketResponse, saved: SavedSession | None) -> Session | CloseMessage:

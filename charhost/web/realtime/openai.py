@@ -9,6 +9,7 @@ from typing import Any
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Item
 from charhost.conversation.turn import Turn
+from charhost.errors import TakenOver
 from charhost.jsontext import Json, encoded
 from charhost.memory.budget import Holding
 from charhost.memory.weight import weigh
@@ -181,6 +182,8 @@ class OpenAIHandler:
                         self._active = None  # before the client learns that it may request the next one
                     sender.send(event)
                     await self._session.outbox.room()
+        except TakenOver:
+            pass  # the close message says so
         except Exception:
             self._session.fail()
         finally:

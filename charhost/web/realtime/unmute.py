@@ -13,6 +13,7 @@ from charhost.conversation.items import Message
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
 from charhost.conversation.turn_input import TurnOptions
+from charhost.errors import TakenOver
 from charhost.jsontext import Json
 from charhost.memory.weight import weigh
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid
@@ -152,6 +153,8 @@ class UnmuteHandler:
             self._session.weigh()
             await self._session.settled()
             self._end(turn, "".join(sent))
+        except TakenOver:
+            pass  # the close message says so
         except Exception:
             self._session.fail()
 

@@ -41,6 +41,9 @@ def _fitting(reason: str) -> bytes:
     return reason.encode("utf-8", "replace")[:123].decode("utf-8", "ignore").encode()
 
 
+# All clients of a node that is cut off come back.
+_RETRY_MS = (1000, 3000)
+
 GOING_AWAY = CloseMessage(1001, "Server is shutting down", "shutdown", cut="server_shutdown")
 
 
@@ -54,6 +57,14 @@ def taken_over() -> CloseMessage:
     reason = "Another connection took the session over"
     frame = error_event("fatal", "session_taken_over", f"{reason}.")
     return CloseMessage(4009, reason, "taken_over", frame, "session_taken_over")
+
+
+def unavailable() -> CloseMessage:
+    """Return the close message of a client whose session can be resumed later, or at another node."""
+    reason = "The session cannot be read now"
+    event = NumberedError("fatal", "session_unavailable", f"{reason}; try again.", "retry_after_ms")
+    frame = event.frame(random.randint(*_RETRY_MS))
+    return CloseMessage(1013, reason, "session_unavailable", frame, "session_unavailable")
 
 
 def removed(character: str, reason: str) -> CloseMessage:

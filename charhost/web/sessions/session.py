@@ -100,16 +100,21 @@ class Session:
         self.writer.note(self.id, lambda: self.saved)
 
     async def settled(self) -> None:
-        """Wait until the conversation is saved; once the session is closing, at most half the close grace."""
+        """Wait until the conversation is saved; once the session is closing, at most half the close grace.
+
+        Raise `TakenOver` if another node of the fleet has resumed the session: the client must learn nothing more.
+        """
         if not self.writer.is_saving:
             return
         self.note()
-        saved = asyncio.create_task(self.writer.settled())
+        saved = asyncio.create_task(self.writer.settled(self.id))
         closing = asyncio.create_task(self.closing.began.wait())
         try:
             await asyncio.wait([saved, closing], return_when=asyncio.FIRST_COMPLETED)
             if closing.done():
                 await asyncio.wait([saved], timeout=self.closing.grace / 2)
+            if saved.done():
+                saved.result()
         finally:
             saved.cancel()
             closing.cancel()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,7 @@ from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
 from charhost.report import DEFAULT_SET, Frozen, SessionImpact
 from charhost.settings import Settings
-from charhost.web.sessions.close_message import GOING_AWAY, CloseMessage, ReloadCloseMessage
+from charhost.web.sessions.close_message import GOING_AWAY, CloseMessage, ReloadCloseMessage, taken_over
 
 if TYPE_CHECKING:
     from charhost.web.sessions.session import Session
@@ -74,9 +74,20 @@ class Sessions:
             session.gone.set()
             self._record_end(session)
 
-    def find(self, session_id: str, owner: str) -> Session | None:
+    def find(self, session_id: str, owners: Collection[str]) -> Session | None:
         session = self._live.get(session_id)
-        return session if session is not None and session.owner == owner else None
+        return session if session is not None and session.owner in owners else None
+
+    def lose(self, session_id: str) -> None:
+        """Close a session that another node of the fleet has resumed."""
+        self._metrics.sessions_taken_over.inc()
+        if (session := self._live.get(session_id)) is not None:
+            session.closing.close(taken_over(), self._settings.close_grace)
+
+    def note_all(self) -> None:
+        """Have all sessions saved that are not: what is saved for long is saved anew."""
+        for session in self._live.values():
+            session.note()
 
     def by_generation(self, name: str = DEFAULT_SET) -> list[GenerationCount]:
         """Count the sessions on each generation of the set called *name*, newest first."""

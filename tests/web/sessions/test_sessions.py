@@ -121,9 +121,11 @@ async def test_a_session_is_found_with_its_key(sessions: Sessions) -> None:
     """A session is found only with the key that opened it."""
     talk = session(Line(), owner="me")
     with registered(sessions, talk):
-        assert sessions.find(talk.id, "me") is talk
-        assert (sessions.find(talk.id, "you"), sessions.find(talk.id, ""), sessions.find("sess_1", "me")) == (None,) * 3
-    assert sessions.find(talk.id, "me") is None
+        assert sessions.find(talk.id, ("me",)) is talk
+        assert (sessions.find(talk.id, ("you",)), sessions.find(talk.id, ("",)), sessions.find("sess_1", ("me",))) == (
+            None,
+        ) * 3
+    assert sessions.find(talk.id, ("me",)) is None
 
 
 async def test_a_session_is_gone_after_its_end(sessions: Sessions) -> None:
@@ -131,7 +133,7 @@ async def test_a_session_is_gone_after_its_end(sessions: Sessions) -> None:
     talk = session(Line())
     with registered(sessions, talk):
         assert not talk.gone.is_set()
-    assert (talk.gone.is_set(), sessions.find(talk.id, "")) == (True, None)
+    assert (talk.gone.is_set(), sessions.find(talk.id, ("",))) == (True, None)
 
 
 @pytest.mark.parametrize(("policy", "affected"), [("close", 2), ("keep", 0)])
