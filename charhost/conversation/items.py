@@ -30,9 +30,17 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Audio:
-    """Spoken audio, of which only the transcript is kept."""
+    """Spoken audio, of which only the transcript is kept.
+
+    It `is_lost` if no word of it was understood, or heard: no model is shown it.
+    """
 
     transcript: str | None = None
+    is_lost: bool = False
+
+    @classmethod
+    def heard(cls, transcript: str) -> Audio:
+        return cls(transcript, is_lost=not transcript.strip())
 
     @property
     def text(self) -> str:
@@ -88,6 +96,11 @@ class Message(_Item):
     def text(self) -> str:
         return "\n".join(part.text for part in self.parts if isinstance(part, Text))
 
+    @property
+    def said(self) -> str:
+        """The text, written or spoken."""
+        return "\n".join(_said(part) for part in self.parts)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FunctionCall(_Item):
@@ -105,6 +118,11 @@ class FunctionOutput(_Item):
 
 
 Item = Message | FunctionCall | FunctionOutput
+
+
+def is_lost(item: Item) -> bool:
+    """Return whether a message is nothing but lost audio."""
+    return isinstance(item, Message) and bool(item.parts) and all(map(_is_lost_part, item.parts))
 
 
 def size(item: Item) -> int:
@@ -140,6 +158,14 @@ def turns(items: Iterable[Item]) -> Iterator[list[Item]]:
 
 def _is_user(item: Item) -> bool:
     return isinstance(item, Message) and item.role == "user"
+
+
+def _is_lost_part(part: Part) -> bool:
+    return isinstance(part, Audio) and part.is_lost
+
+
+def _said(part: Part) -> str:
+    return part.text if isinstance(part, Text) else (part.transcript or "") if isinstance(part, Audio) else ""
 
 
 def _part_size(part: Part) -> int:

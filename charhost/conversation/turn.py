@@ -17,6 +17,7 @@ from charhost.conversation.turn_usage import TurnUsage
 from charhost.errors import PluginFailed, ThreadsExhausted
 from charhost.ids import new_id
 from charhost.llm.model import Delta, ModelError, ModelRequest
+from charhost.speech.failure import SpeechError
 from charhost.text import UNEXPECTED
 
 log = logging.getLogger("charhost.conversation")
@@ -103,8 +104,8 @@ class Turn:
 
     async def _response(self) -> AsyncGenerator[TurnEvent, None]:
         """Request a response, run the tools that it calls, and repeat with their results until it calls none."""
-        if (greeting := self._greeting()) is not None:
-            for event in chain(self._take(Delta(greeting)), self._builder.close()):
+        if (given := self._given()) is not None:
+            for event in chain(self._take(Delta(given)), self._builder.close()):
                 yield event
             return
         messages = await self.input.messages()
@@ -129,7 +130,10 @@ class Turn:
         self._finish = delta.finish or self._finish
         return self._builder.add(delta)
 
-    def _greeting(self) -> str | None:
+    def _given(self) -> str | None:
+        """Return what is said without a model."""
+        if self._options.words is not None:
+            return self._options.words
         greetings = self._context.instance.character.greetings
         _, dialogue = parted(self.input.items)
         may_greet = self._options.may_greet and self._options.recorded and self._options.items is None
@@ -179,6 +183,8 @@ class Turn:
             self._context.metrics.upstream_errors.labels(error.error_type).inc()
             code = "rate_limit_exceeded" if error.error_type in ("busy", "rate_limited") else "upstream_error"
             return TurnFailure(code, str(error), error.error_type, error.retry_after)
+        if isinstance(error, SpeechError):
+            return TurnFailure("transcription_failed", str(error), error.error_type)
         if isinstance(error, PluginFailed):
             failure = error.failure
             found = failure.exception

@@ -42,6 +42,25 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True)
+class TranscriptDelta:
+    """The text whose sound comes next; without any if the voice failed."""
+
+    item_id: str
+    index: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SoundDelta:
+    """A piece of sound in the format of the client, made of `size` bytes of 24 kHz."""
+
+    item_id: str
+    index: int
+    data: bytes
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReasoningDelta:
     """A piece of the model's thinking, which belongs to no item and is never spoken."""
 
@@ -83,3 +102,4 @@ class TurnEnded:
 
 
 TurnEvent = RequestReady | ItemAdded | TextDelta | ReasoningDelta | ArgumentsDelta | ItemDone | TurnEnded
+SpokenEvent = TurnEvent | TranscriptDelta | SoundDelta

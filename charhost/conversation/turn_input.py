@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from charhost.character.instance import CharacterInstance
 from charhost.conversation.chat_messages import as_messages, system_text
 from charhost.conversation.excerpt import Budget, Cut, excerpt
 from charhost.conversation.history import History
-from charhost.conversation.items import Item, parted, size
+from charhost.conversation.items import Item, is_lost, parted, size
 from charhost.conversation.toolbox import Toolbox
 from charhost.jsontext import encoded
 from charhost.llm.model import Forms, Model
@@ -38,7 +38,8 @@ class TurnOptions:
 
     With `items` the model receives these instead of the conversation; a turn that is not `recorded` adds nothing to it.
     One that `may_greet` is a greeting of the character where only system messages precede it. Several `choices` of one
-    request share their input.
+    request share their input. With `words` the character says these, and no model is asked. `ready` is waited for
+    before the items are read, which may change until then.
     """
 
     instructions: str = ""
@@ -49,6 +50,8 @@ class TurnOptions:
     recorded: bool = True
     may_greet: bool = True
     choices: int = 1
+    words: str | None = None
+    ready: Callable[[], Awaitable[None]] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +75,7 @@ class TurnInput:
 
     def __init__(self, context: TurnContext, options: TurnOptions) -> None:
         # A copy: items that are added from now on belong to the next turn.
-        self.items = list(context.history if options.items is None else options.items)
+        self.items = _shown(context.history if options.items is None else options.items)
         self.tools = context.toolbox.beside(options.tools)
         self.tools_size = letters(encoded(self.tools).decode()) if self.tools else 0
         self.cut = Cut()
@@ -90,6 +93,10 @@ class TurnInput:
             return self._messages
 
     async def _made(self) -> list[dict[str, Any]]:
+        if self._options.ready is not None:
+            await self._options.ready()
+            latest = {item.id: item for item in self._context.history}
+            self.items = _shown(latest.get(item.id, item) for item in self.items)
         prompt = await self._context.instance.prompt()
         await asyncio.sleep(0)  # a prompt that is made already does not wait, and a long conversation takes its time
         sent = excerpt(self.items, await self._budget(prompt))
@@ -126,3 +133,7 @@ class TurnInput:
         metrics.history_messages_cut.labels("left_out").inc(cut.left_out)
         metrics.history_messages_cut.labels("shortened").inc(cut.shortened)
         log.info("a long conversation with %s: %d messages left out, %d shortened", name, cut.left_out, cut.shortened)
+
+
+def _shown(items: Iterable[Item]) -> list[Item]:
+    return [item for item in items if not is_lost(item)]

@@ -21,6 +21,7 @@ class Playback:
         self.sent_bytes = 0
         self._ends_at = 0.0  # the time at which all that was sent will have been heard
         self._starts: list[tuple[float, str]] = []  # of each text: its ms in the sound
+        self._cut_ms: float | None = None
 
     @property
     def sent_ms(self) -> int:
@@ -62,6 +63,15 @@ class Playback:
 
     def heard_ms(self, now: float) -> int:
         return max(0, self.sent_ms - round(self.ahead(now) * 1000))
+
+    def cut(self, milliseconds: float, now: float) -> None:
+        """Take note that no more was heard, and that nothing plays any more; a later cut replaces an earlier one."""
+        self._cut_ms = milliseconds
+        self._ends_at = min(self._ends_at, now)
+
+    def remembered(self, text: str) -> str:
+        """Return the part of *text*, which is the whole of the item, that was heard."""
+        return text if self._cut_ms is None else self.heard(self._cut_ms)
 
     def heard(self, milliseconds: float) -> str:
         """Return the text in the first *milliseconds* of the sound, up to the end of a word.

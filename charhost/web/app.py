@@ -33,6 +33,7 @@ from charhost.resume.archive import ArchiveWriter, SessionWriter
 from charhost.resume.disconnected import DisconnectedSessions
 from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
+from charhost.speech.engines import NO_ENGINES, Engines
 from charhost.text import display
 from charhost.web.body import leave_compressed_body
 from charhost.web.docs.api import Api
@@ -49,6 +50,8 @@ from charhost.web.keys import (
     CONTINUED,
     CONVERSATIONS,
     DISCONNECTED,
+    EARS,
+    ENGINES,
     FEED,
     FIGURES,
     GATE,
@@ -81,6 +84,7 @@ from charhost.web.signals import signals
 from charhost.web.watchdog import watchdog
 
 if TYPE_CHECKING:
+    from charhost.speech.ears import Ears
     from charhost.storage.state_file import StateFile
 
 log = logging.getLogger("charhost.web")
@@ -130,7 +134,7 @@ _ROUTES = (
 )
 
 
-def create_app(settings: Settings | None = None) -> web.Application:
+def create_app(settings: Settings | None = None, engines: Engines = NO_ENGINES) -> web.Application:
     """Make the application; several in one process do not meet. Raises `SettingsError`."""
     settings = settings or Settings()
     filter_foreign_loggers()
@@ -155,6 +159,9 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[CHAINS], app[RUNNING] = Chains(settings.resume_ttl, budget), {}
     app[SETS] = CharacterSets(settings, app[METRICS], app[SESSIONS], pool, records)
     app[SETS].listen(partial(_continue, app))
+    app[ENGINES], app[EARS] = engines, _ears(engines)
+    if (ears := app[EARS]) is not None:
+        app.cleanup_ctx.append(ears.run)
     app.cleanup_ctx.append(_frozen)
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(publishing)
@@ -170,6 +177,16 @@ def create_app(settings: Settings | None = None) -> web.Application:
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()
     return app
+
+
+def _ears(engines: Engines) -> Ears | None:
+    """Return what hears for all sessions, None without an engine for it; only this imports numpy and the detector."""
+    if engines.hearing is None:
+        return None
+    from charhost.speech.ears import Ears
+    from charhost.speech.vad import SileroDetector
+
+    return Ears(engines.detector or SileroDetector())
 
 
 def serve(settings: Settings) -> None:

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from charhost.resume.disconnected import DisconnectedSessions
     from charhost.sets.character_sets import CharacterSets
     from charhost.settings import Settings
+    from charhost.speech.ears import Ears
+    from charhost.speech.engines import Engines
     from charhost.web.docs.api import Api
     from charhost.web.docs.manual import Manual
     from charhost.web.events.feed import Feed
@@ -40,6 +42,8 @@ MODEL_OPTIONS: web.AppKey[ModelOptions] = web.AppKey("model_options")
 CHAINS: web.AppKey[Chains] = web.AppKey("chains")
 RUNNING: web.AppKey[dict[str, RunningResponse]] = web.AppKey("running")
 BUDGET: web.AppKey[MemoryBudget] = web.AppKey("budget")
+ENGINES: web.AppKey[Engines] = web.AppKey("engines")
+EARS: web.AppKey[Ears | None] = web.AppKey("ears")
 READERS: web.AppKey[Readers] = web.AppKey("readers")
 FEED: web.AppKey[Feed] = web.AppKey("feed")
 FIGURES: web.AppKey[FiguresOfLastHour] = web.AppKey("figures")

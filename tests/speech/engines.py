@@ -7,6 +7,7 @@ import math
 from array import array
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from typing import Any
 
 from charhost.character.character import Character
 from charhost.speech.clauses import clauses
@@ -14,6 +15,7 @@ from charhost.speech.engines import Engines
 from charhost.speech.failure import SpeechError
 from charhost.speech.hearing import HEARD_RATE, Listening, Pause, Transcript, Word
 from charhost.speech.speech import SPOKEN_RATE, EngineState, Sound, Voice, VoiceName
+from charhost.speech.vad import Frames
 
 # What happens at a request instead of success: an error, or an event to wait for.
 Fault = SpeechError | asyncio.Event | None
@@ -81,6 +83,13 @@ class ScriptedSpeech:
 
     async def state(self) -> EngineState:
         return "up"
+
+
+class LoudDetector:
+    """Takes all loud sound for speech."""
+
+    def detect(self, frames: Frames, state: Any) -> tuple[list[float], Any]:
+        return [0.9 if abs(frame.astype(int)).max() > 1_000 else 0.1 for frame in frames], state
 
 
 class ScriptedVoices:
@@ -153,4 +162,4 @@ class ScriptedListening(Listening):
 
 def scripted_engines(speech: ScriptedSpeech | None = None, hearing: ScriptedHearing | None = None) -> Engines:
     """Return engines that both hear and speak."""
-    return Engines(speech or ScriptedSpeech(), ScriptedVoices(), hearing or ScriptedHearing())
+    return Engines(speech or ScriptedSpeech(), ScriptedVoices(), hearing or ScriptedHearing(), LoudDetector())

@@ -1,11 +1,15 @@
 """Translates server events of the GA dialect into the beta dialect."""
 
 from charhost.jsontext import Json
-from charhost.web.protocol.session_config import beta_format
+from charhost.web.protocol.session_config import beta_format, beta_modalities
 
 KINDS = {
     "response.output_text.delta": "response.text.delta",
     "response.output_text.done": "response.text.done",
+    "response.output_audio.delta": "response.audio.delta",
+    "response.output_audio.done": "response.audio.done",
+    "response.output_audio_transcript.delta": "response.audio_transcript.delta",
+    "response.output_audio_transcript.done": "response.audio_transcript.done",
     "conversation.item.added": "conversation.item.created",
 }
 # The beta dialect announces an item once.
@@ -33,7 +37,7 @@ def _response(response: Json) -> Json:
     changed = {key: value for key, value in response.items() if key not in ("audio", "output_modalities")}
     output = response["audio"]["output"]
     return changed | {
-        "modalities": response["output_modalities"],
+        "modalities": beta_modalities(response["output_modalities"]),
         "voice": output["voice"],
         "output_audio_format": beta_format(output["format"]),
         "output": [_item(item) for item in response["output"]],

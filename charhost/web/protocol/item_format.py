@@ -46,9 +46,9 @@ def _part_fields(part: Part, role: str) -> Json:
     match part:
         case Text(text):
             return {"type": "output_text" if spoken else "input_text", "text": text}
-        case Audio(transcript) if spoken:
+        case Audio(transcript=transcript) if spoken:
             return {"type": "output_audio", "transcript": transcript or ""}
-        case Audio(transcript):
+        case Audio(transcript=transcript):
             return {"type": "input_audio", "transcript": transcript}  # null too: clients look for the key
         case Image(url, detail):
             # The client has it; many clients take no event of more than 1 MiB.

@@ -1,10 +1,20 @@
 """The server events of a response."""
 
+import binascii
 from collections.abc import Callable
 
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import FunctionCall, Message
-from charhost.conversation.turn_events import ArgumentsDelta, ItemAdded, ItemDone, TextDelta, TurnEnded, TurnEvent
+from charhost.conversation.turn_events import (
+    ArgumentsDelta,
+    ItemAdded,
+    ItemDone,
+    SoundDelta,
+    SpokenEvent,
+    TextDelta,
+    TranscriptDelta,
+    TurnEnded,
+)
 from charhost.jsontext import Json
 from charhost.llm.model import Usage
 from charhost.web.protocol.item_format import item_fields
@@ -19,14 +29,20 @@ class ResponseEvents:
         self._emit = emit
         self._response = response
         self._recorded = response["conversation_id"] is not None
+        self._is_spoken = "audio" in response["output_modalities"]
 
     def begin(self) -> None:
         self._emit("response.created", response=self._response)
 
-    def send(self, event: TurnEvent) -> None:
+    def send(self, event: SpokenEvent) -> None:
         match event:
             case TextDelta(item_id, index, text):
                 self._emit("response.output_text.delta", **self._where(item_id, index), delta=text)
+            case TranscriptDelta(item_id, index, text):
+                self._emit("response.output_audio_transcript.delta", **self._where(item_id, index), delta=text)
+            case SoundDelta(item_id, index, data, size):
+                sound = binascii.b2a_base64(data, newline=False).decode()
+                self._emit("response.output_audio.delta", size, **self._where(item_id, index), delta=sound)
             case ArgumentsDelta(item_id, call_id, index, text):
                 place = self._place(item_id, index)
                 self._emit("response.function_call_arguments.delta", **place, call_id=call_id, delta=text)
@@ -54,14 +70,17 @@ class ResponseEvents:
         if self._recorded:
             self._emit("conversation.item.added", previous_item_id=previous, item=fields)
         if isinstance(item, Message):
-            part = {"type": "text", "text": ""}
-            self._emit("response.content_part.added", **self._where(item.id, index), part=part)
+            self._emit("response.content_part.added", **self._where(item.id, index), part=self._part(""))
 
     def _done(self, item: Message | FunctionCall, index: int, previous: str | None) -> None:
         if isinstance(item, Message):
-            where = self._where(item.id, index)
-            self._emit("response.output_text.done", **where, text=item.text)
-            self._emit("response.content_part.done", **where, part={"type": "text", "text": item.text})
+            where, text = self._where(item.id, index), item.said
+            if self._is_spoken:
+                self._emit("response.output_audio.done", **where)
+                self._emit("response.output_audio_transcript.done", **where, transcript=text)
+            else:
+                self._emit("response.output_text.done", **where, text=text)
+            self._emit("response.content_part.done", **where, part=self._part(text))
         else:
             call = {"call_id": item.call_id, "name": item.name, "arguments": item.arguments}
             self._emit("response.function_call_arguments.done", **self._place(item.id, index), **call)
@@ -69,6 +88,9 @@ class ResponseEvents:
         if self._recorded:
             self._emit("conversation.item.done", previous_item_id=previous, item=fields)
         self._emit("response.output_item.done", response_id=self._response["id"], output_index=index, item=fields)
+
+    def _part(self, text: str) -> Json:
+        return {"type": "audio", "transcript": text} if self._is_spoken else {"type": "text", "text": text}
 
     def _place(self, item_id: str, index: int) -> Json:
         return {"response_id": self._response["id"], "item_id": item_id, "output_index": index}

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from charhost.conversation.items import Item
 from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import Json
+from charhost.speech.engines import NO_ENGINES, Engines
 from charhost.web.client_model import ClientModel
 from charhost.web.protocol import session_params
 from charhost.web.protocol.client_events import Dialect
@@ -20,6 +21,10 @@ _PCM = session_params.AudioFormat(type="audio/pcm", rate=24000)
 _AUDIO = session_params.AudioParams(
     input=session_params.InputParams(format=_PCM), output=session_params.OutputParams(format=_PCM, speed=1.0)
 )
+_HEARING = session_params.AudioParams(
+    input=session_params.InputParams(format=_PCM, turn_detection=session_params.TurnDetection(type="server_vad")),
+    output=_AUDIO.output,
+)
 
 
 class SessionConfig(ClientModel):
@@ -27,6 +32,10 @@ class SessionConfig(ClientModel):
 
     fault_type: ClassVar = "server_error"
     dialect: Literal["ga", "beta"] = Field(default="ga", exclude=True)
+    can_speak: bool = Field(default=False, exclude=True)  # the server
+    can_hear: bool = Field(default=False, exclude=True)
+    has_spoken: bool = Field(default=False, exclude=True)  # the client: it sends audio
+    output_modalities: list[Literal["text", "audio"]] | None = None
     instructions: str = ""
     tools: list[session_params.Function] = Field(default_factory=list)
     tool_choice: session_params.ToolChoice = "auto"
@@ -45,6 +54,18 @@ class SessionConfig(ClientModel):
         """Return the settings after an update, or for one response; a field that is absent keeps its value."""
         return _merged(self, params)
 
+    @property
+    def is_spoken(self) -> bool:
+        """Whether responses are spoken: to a client that asks for it, or that speaks itself and asks for nothing."""
+        wanted = self.has_spoken if self.output_modalities is None else "audio" in self.output_modalities
+        return self.can_speak and wanted
+
+    @property
+    def detection(self) -> session_params.TurnDetection | None:
+        """How the turns of the client are found, with every value; None if it ends them itself."""
+        given = self.audio.input.turn_detection if self.audio.input is not None else None
+        return session_params.complete(given) if given is not None and self.can_hear else None
+
     def ga(self, session_id: str, character: str) -> Json:
         """Return the `session` object of the GA dialect; the prompt of the character is never part of it."""
         fields = self.model_dump(exclude={"temperature"})
@@ -52,7 +73,10 @@ class SessionConfig(ClientModel):
             if fields[optional] is None:
                 del fields[optional]
         fields["audio"]["output"]["voice"] = fields["audio"]["output"]["voice"] or character
-        constant = {"type": "realtime", "object": "realtime.session", "output_modalities": ["text"]}
+        if (detection := self.detection) is not None:
+            fields["audio"]["input"]["turn_detection"] = detection.model_dump()
+        constant = {"type": "realtime", "object": "realtime.session"}
+        fields["output_modalities"] = ["audio"] if self.is_spoken else ["text"]
         return constant | fields | {"id": session_id, "model": character}
 
     def beta(self, session_id: str, character: str) -> Json:
@@ -61,7 +85,7 @@ class SessionConfig(ClientModel):
             "id": session_id,
             "object": "realtime.session",
             "model": character,
-            "modalities": ga["output_modalities"],
+            "modalities": beta_modalities(ga["output_modalities"]),
             "instructions": self.instructions,
             "voice": ga["audio"]["output"]["voice"],
             "input_audio_format": beta_format(ga["audio"]["input"]["format"]),
@@ -109,12 +133,19 @@ class SessionConfig(ClientModel):
 ClientSettings = SessionConfig | UnmuteSettings
 
 
-def settings_of(dialect: Dialect, stored: Mapping[str, Any] | None = None) -> ClientSettings:
+def settings_of(
+    dialect: Dialect, stored: Mapping[str, Any] | None = None, engines: Engines = NO_ENGINES
+) -> ClientSettings:
     """Return the settings of a client of *dialect*, new or as they were stored."""
-    fields = stored or {}
     if dialect == "unmute":
-        return UnmuteSettings.model_validate(fields)
-    return SessionConfig.model_validate({**fields, "dialect": dialect})
+        return UnmuteSettings.model_validate(stored or {})
+    abilities = {"can_speak": engines.speech is not None, "can_hear": engines.hearing is not None}
+    new = {"audio": _HEARING} if engines.hearing is not None else {}
+    return SessionConfig.model_validate({**(stored or new), **abilities, "dialect": dialect})
+
+
+def beta_modalities(modalities: list[str]) -> list[str]:
+    return ["text", "audio"] if "audio" in modalities else modalities
 
 
 def beta_format(audio: Mapping[str, Any]) -> str:

@@ -106,6 +106,26 @@ class TurnDetection(Echoed):
     model_config = ConfigDict(extra="allow")
 
     type: Literal["server_vad", "semantic_vad"] = "server_vad"
+    threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+    prefix_padding_ms: Annotated[int, Field(ge=0, le=5_000)] | None = None
+    silence_duration_ms: Annotated[int, Field(ge=0, le=10_000)] | None = None
+    eagerness: Literal["low", "medium", "high", "auto"] | None = None
+    create_response: bool | None = None
+    interrupt_response: bool | None = None
+
+
+# The values of each kind of detection where a client gives none.
+_COMMON = {"create_response": True, "interrupt_response": True}
+_DETECTION: dict[str, Json] = {
+    "server_vad": {"threshold": 0.5, "prefix_padding_ms": 300, "silence_duration_ms": 500} | _COMMON,
+    "semantic_vad": {"eagerness": "auto"} | _COMMON,
+}
+
+
+def complete(detection: TurnDetection) -> TurnDetection:
+    """Return *detection* with every value that its kind has."""
+    given = {name: value for name, value in detection.model_dump().items() if value is not None}
+    return TurnDetection.model_validate(_DETECTION[detection.type] | given)
 
 
 class InputParams(ClientModel):

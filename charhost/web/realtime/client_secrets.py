@@ -14,11 +14,11 @@ from charhost.web.body import no_room
 from charhost.web.caller_view import view_of
 from charhost.web.catalog import known_character
 from charhost.web.client_model import ClientModel
-from charhost.web.keys import AUTHORITY, GATE
+from charhost.web.keys import AUTHORITY, ENGINES, GATE
 from charhost.web.operation import Operation, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.protocol.frames import InvalidEvent
-from charhost.web.protocol.session_config import SessionConfig
+from charhost.web.protocol.session_config import SessionConfig, settings_of
 from charhost.web.protocol.session_params import SessionParams, read
 from charhost.web.security.authority import secret_owner
 from charhost.web.security.client_secrets import MOST_SECONDS, PREFIX, ClientSecret
@@ -65,7 +65,9 @@ async def create_client_secret(request: web.Request) -> web.StreamResponse:
     body = await talk_request(request, ClientSecretRequest, _MOST_BODY)
     params = _params(body.session or {})
     character = _character(request, params.model)
-    config = SessionConfig().merged(params)
+    new = settings_of("ga", engines=request.app[ENGINES])
+    assert isinstance(new, SessionConfig)
+    config = new.merged(params)
     seconds = min(MOST_SECONDS, body.expires_after.seconds if body.expires_after else MOST_SECONDS)
     value = new_id(PREFIX.rstrip("_"))
     owner, stored = secret_owner(request[AUTHORITY].owner, value), config.stored()

@@ -5,7 +5,8 @@ from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from charhost.web.protocol.client_events import CHARACTER_KINDS, bound, decoded, event_id_of
+from charhost.web.keys import EARS, ENGINES
+from charhost.web.protocol.client_events import CHARACTER_KINDS, Dialect, bound, decoded, event_id_of
 from charhost.web.protocol.frames import EventRefused, InvalidEvent
 from charhost.web.protocol.session_config import ClientSettings, settings_of
 from charhost.web.protocol.unmute_session import UnmuteSettings
@@ -26,9 +27,10 @@ class Dispatcher:
     def __init__(self, session: Session, tasks: asyncio.TaskGroup, request: web.Request) -> None:
         self._session = session
         self._tasks = tasks
+        self._engines, self._ears = request.app[ENGINES], request.app[EARS]
         self._commands = CharacterCommands(session, tasks, request)
         self._handler: OpenAIHandler | UnmuteHandler | None = None
-        self._dialect_timer = asyncio.get_running_loop().call_later(DIALECT_DEADLINE, self._open, settings_of("ga"))
+        self._dialect_timer = asyncio.get_running_loop().call_later(DIALECT_DEADLINE, self._open, self._settings("ga"))
         if session.settings is not None:
             self._open(session.settings)
 
@@ -50,7 +52,7 @@ class Dispatcher:
     def close(self) -> None:
         """Cancel pending timers; the client is disconnecting."""
         self._dialect_timer.cancel()
-        if isinstance(self._handler, UnmuteHandler):
+        if self._handler is not None:
             self._handler.close()
 
     async def _obey(self, text: str) -> None:
@@ -62,7 +64,7 @@ class Dispatcher:
                 await asyncio.sleep(0)
             if self._session.closing.reason is not None:  # meanwhile
                 return
-            handler = self._handler or self._open(settings_of(dialect_by(event)))
+            handler = self._handler or self._open(self._settings(dialect_by(event)))
             if event["type"] in CHARACTER_KINDS:
                 self._commands.obey(event, text, handler.refuse)
             elif isinstance(handler, OpenAIHandler):
@@ -73,7 +75,10 @@ class Dispatcher:
             self._refuse(e, event_id_of(event))
 
     def _refuse(self, error: EventRefused, event_id: str | None) -> None:
-        (self._handler or self._open(settings_of("ga"))).refuse(error, event_id)
+        (self._handler or self._open(self._settings("ga"))).refuse(error, event_id)
+
+    def _settings(self, dialect: Dialect) -> ClientSettings:
+        return settings_of(dialect, engines=self._engines)
 
     def _open(self, settings: ClientSettings) -> OpenAIHandler | UnmuteHandler:
         self._dialect_timer.cancel()
@@ -82,6 +87,6 @@ class Dispatcher:
             # No event: clients of this dialect give up at a `session.created`.
             self._handler = UnmuteHandler(self._session, self._tasks)
         else:
-            self._handler = OpenAIHandler(self._session, self._tasks)
+            self._handler = OpenAIHandler(self._session, self._tasks, self._engines, self._ears)
             self._handler.open()
         return self._handler

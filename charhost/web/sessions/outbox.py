@@ -1,6 +1,8 @@
 """The frames that wait to be sent to one client."""
 
 import asyncio
+from collections import deque
+from dataclasses import dataclass
 from sys import getsizeof
 
 from aiohttp import web
@@ -16,13 +18,23 @@ _CROWDED_BYTES = 1 << 20
 _GRAIN = 64 << 10
 
 
+@dataclass(slots=True)
+class _Sound:
+    """A frame with *size* bytes of the sound of a response; without the frame once it was dropped."""
+
+    frame: str | None
+    response_id: str
+    size: int
+
+
 class Outbox:
     """A bounded queue of frames that ends with a close message; a client that lets it fill up is disconnected."""
 
     def __init__(self, request: web.Request, memory: Holding | None = None) -> None:
         self._request = request
         self._memory = memory or MemoryBudget().holding("outboxes")
-        self._frames: asyncio.Queue[str | CloseMessage | None] = asyncio.Queue(MOST_WAITING_FRAMES)  # None is a ping
+        self._frames: asyncio.Queue[str | _Sound | CloseMessage | None] = asyncio.Queue(MOST_WAITING_FRAMES)
+        self._sounds: deque[_Sound] = deque()  # those of the frames
         self._bytes = 0
         self._taken = asyncio.Event()
         self.has_overflowed = False
@@ -43,8 +55,26 @@ class Outbox:
             await self._taken.wait()
 
     def put(self, frame: str | CloseMessage) -> None:
-        if isinstance(frame, str):
-            self._bytes += getsizeof(frame)
+        self._put(frame, getsizeof(frame) if isinstance(frame, str) else 0)
+
+    def put_sound(self, frame: str, response_id: str, size: int) -> None:
+        """Queue *size* bytes of the sound of a response, which may be dropped later."""
+        self._sounds.append(sound := _Sound(frame, response_id, size))
+        self._put(sound, getsizeof(frame))
+
+    def drop(self, response_id: str) -> int:
+        """Drop the sound of a response that still waits, and return its bytes."""
+        dropped = 0
+        for sound in self._sounds:
+            if sound.response_id == response_id and sound.frame is not None:
+                dropped += sound.size
+                self._bytes -= getsizeof(sound.frame)
+                sound.frame = None
+        self._taken.set()
+        return dropped
+
+    def _put(self, frame: str | _Sound | CloseMessage, size: int) -> None:
+        self._bytes += size
         is_full = self._frames.full()
         if not is_full:
             self._frames.put_nowait(frame)
@@ -61,16 +91,22 @@ class Outbox:
     def ping(self) -> None:
         """Ping the client, unless frames wait, which are as good."""
         if not self.is_waiting:
-            self._frames.put_nowait(None)
+            self._frames.put_nowait(None)  # a ping to `pump`
 
     async def pump(self, ws: web.WebSocketResponse) -> None:
         """Write queued frames, the close message last; nothing else writes to the socket."""
         while not isinstance(frame := await self._frames.get(), CloseMessage):
-            if frame is None:
+            if isinstance(frame, _Sound):
+                self._sounds.popleft()
+                text = frame.frame
+            elif frame is None:
                 await ws.ping()
                 continue
-            await ws.send_str(frame)
-            self._bytes -= getsizeof(frame)
+            else:
+                text = frame
+            if text is not None:
+                await ws.send_str(text)
+                self._bytes -= getsizeof(text)
             if self._memory.size and self._bytes < _GRAIN:
                 self._memory.resize(0)
             self._taken.set()

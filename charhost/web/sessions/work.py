@@ -7,14 +7,17 @@ from collections.abc import Callable, Coroutine, Sized
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from charhost.conversation.spoken_turn import SpokenTurn
     from charhost.conversation.turn import Turn
+
+    RunningTurn = Turn | SpokenTurn
 
 
 class Work:
     """The running tasks of one session: turns, which a close message may cut, and commands, which it waits for."""
 
     def __init__(self) -> None:
-        self.turns: dict[Turn, asyncio.Task[None]] = {}
+        self.turns: dict[RunningTurn, asyncio.Task[None]] = {}
         self._commands: dict[Coroutine[Any, Any, None], asyncio.Task[None]] = {}
         self._waiting: tuple[Sized, Callable[[], None]] | None = None
 
@@ -22,7 +25,7 @@ class Work:
     def commands(self) -> int:
         return len(self._commands)
 
-    def begin(self, turn: Turn, sending: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
+    def begin(self, turn: RunningTurn, sending: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
         """Start *sending*, which sends the events of *turn*."""
         self._start(self.turns, turn, tasks.create_task(sending))
 

@@ -29,7 +29,13 @@ WHERE = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "conte
 def sent_of(*events: TurnEvent, conversation: str | None = "conv_1") -> list[tuple[str, dict[str, Any]]]:
     """Return the events that are sent."""
     sent: list[tuple[str, dict[str, Any]]] = []
-    response: dict[str, Any] = {"id": "resp_1", "conversation_id": conversation, "status": "in_progress", "output": []}
+    response: dict[str, Any] = {
+        "id": "resp_1",
+        "conversation_id": conversation,
+        "status": "in_progress",
+        "output": [],
+        "output_modalities": ["text"],
+    }
     encoder = ResponseEvents(lambda kind, **fields: sent.append((kind, fields)), response)
     for event in events:
         encoder.send(event)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Generator, Iterable
 from typing import Any, Literal, get_args
@@ -21,6 +22,10 @@ Dialect = Literal["ga", "beta"]
 _BETA = {
     "response.text.delta": "response.output_text.delta",
     "response.text.done": "response.output_text.done",
+    "response.audio.delta": "response.output_audio.delta",
+    "response.audio.done": "response.output_audio.done",
+    "response.audio_transcript.delta": "response.output_audio_transcript.delta",
+    "response.audio_transcript.done": "response.output_audio_transcript.done",
     "conversation.item.created": "conversation.item.added",
 }
 _CONTENT = {"ga": "output_text", "beta": "text"}
@@ -96,6 +101,9 @@ class Grammar:
         self._responses: set[str] = set()
         self._unfinished: Event | None = None
         self._begun = False
+        self._speaking: str | None = None  # the item that the user's speech will be
+        self._committed: str | None = None  # the item that has to be added next
+        self._heard: set[str] = set()  # spoken items whose transcript is due
 
     def feed(self, event: Event) -> None:
         """Check the next event."""
@@ -114,7 +122,16 @@ class Grammar:
         if self._unfinished is not None:  # a client's own item: done follows added
             assert event["item"] == self._unfinished["item"], event
             assert kind == "conversation.item.done", event
-        if kind == "response.created":
+        if self._committed is not None:
+            assert (kind, event["item"]["id"]) == ("conversation.item.added", self._committed), event
+            self._committed = None
+        if kind.startswith("input_audio_buffer."):
+            self._buffer(event)
+        elif kind.startswith("conversation.item.input_audio_transcription."):
+            self._transcript(event)
+        elif kind == "conversation.item.truncated":
+            assert event["item_id"] in self._owner, event
+        elif kind == "response.created":
             self._begin(event["response"])
         elif kind == "response.done":
             self._send(event["response"]["id"], event)
@@ -127,6 +144,29 @@ class Grammar:
             self._item(event, kind.endswith("added"))
         elif kind == "conversation.item.deleted":
             self._order.remove(event["item_id"])
+
+    def _buffer(self, event: Event) -> None:
+        """Follow the turns of the user: each begins, ends and is committed, before the next one begins."""
+        match event["type"].partition(".")[2]:
+            case "speech_started":
+                assert self._speaking is None, event
+                self._speaking = event["item_id"]
+            case "speech_stopped":
+                assert event["item_id"] == self._speaking, event
+            case "committed":
+                assert self._speaking in (None, event["item_id"]), event
+                assert event["previous_item_id"] == (self._order[-1] if self._order else None), event
+                self._speaking, self._committed = None, event["item_id"]
+                self._heard.add(event["item_id"])
+            case "cleared":
+                self._speaking = None
+
+    def _transcript(self, event: Event) -> None:
+        """A spoken item has one transcript, or one failure, after it was added."""
+        if event["type"].endswith("delta"):
+            assert event["item_id"] in (self._speaking, *self._heard), event
+        else:
+            self._heard.remove(event["item_id"])
 
     def _item(self, event: Event, added: bool) -> None:
         item_id, previous = event["item"]["id"], event["previous_item_id"]
@@ -167,7 +207,9 @@ class Grammar:
             assert begun["status"] == "in_progress", event
             if recorded:
                 _expect((yield), "conversation.item.added", item=begun)
-            course = self._message if begun["type"] == "message" else self._call
+            modalities = created.get("output_modalities") or created["modalities"]
+            message = self._spoken if "audio" in modalities else self._message
+            course = message if begun["type"] == "message" else self._call
             fields = yield from course(begun, {"item_id": begun["id"], "output_index": len(items)})
             if recorded and self.dialect == "ga":
                 _expect(done := (yield), "conversation.item.done")
@@ -192,6 +234,31 @@ class Grammar:
         _expect(event, "response.output_text.done", text=text, **where)
         _expect((yield), "response.content_part.done", part={"type": "text", "text": text}, **where)
         return {"content": [{"type": _CONTENT[self.dialect], "text": text}]}
+
+    def _spoken(self, begun: Event, where: Event) -> Generator[None, Event, Event]:
+        """The course of a message that is spoken: each text comes before its sound, and no sound after the end."""
+        assert (begun["role"], begun["content"]) == ("assistant", []), begun
+        where["content_index"] = 0
+        _expect((yield), "response.content_part.added", part={"type": "audio", "transcript": ""}, **where)
+        text = ""
+        while (event := (yield))["type"] != "response.output_audio.done":
+            if event["type"] == "response.output_audio.delta":
+                sound = base64.b64decode(event["delta"], validate=True)
+                assert 0 < len(sound) <= 4_800, event
+                assert text, event
+            else:
+                _expect(event, "response.output_audio_transcript.delta", **where)
+                assert event["delta"], event
+                text += event["delta"]
+            _expect(event, event["type"], **where)
+        said = yield
+        _expect(said, "response.output_audio_transcript.done", **where)
+        # Of sound that was dropped before it was sent the text may be known already.
+        assert text.startswith(said["transcript"]), said
+        part = {"type": "audio", "transcript": said["transcript"]}
+        _expect((yield), "response.content_part.done", part=part, **where)
+        kind = "output_audio" if self.dialect == "ga" else "audio"
+        return {"content": [{"type": kind, "transcript": said["transcript"]}]}
 
     def _call(self, begun: Event, where: Event) -> Generator[None, Event, Event]:
         assert begun["type"] == "function_call"
@@ -232,7 +299,14 @@ async def refused_by_agents(events: Iterable[Event]) -> list[RealtimeModelEvent]
             if unreadable or isinstance(event, RealtimeModelExceptionEvent):
                 complaints.append(event)
 
+    class Nowhere:
+        """Takes what the client sends in response to an event."""
+
+        async def send(self, text: str) -> None:
+            pass
+
     model = OpenAIRealtimeWebSocketModel()
+    model._websocket = Nowhere()  # type: ignore[assignment]
     model._tracing_config = None
     model.add_listener(Listener())
     for event in events:

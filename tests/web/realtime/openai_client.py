@@ -155,10 +155,10 @@ class Caller:
 
 
 @asynccontextmanager
-async def calling(client: Client, dialect: Dialect = "ga", **params: str) -> AsyncIterator[Caller]:
+async def calling(client: Client, dialect: Dialect = "ga", speaker: Any = None, **params: str) -> AsyncIterator[Any]:
     """A client that was greeted."""
     async with client.ws_connect(REALTIME, params={"dialect": dialect, **params}, max_msg_size=0) as ws:
-        caller = Caller(ws, dialect)
+        caller = (speaker or Caller)(ws, dialect)
         assert (await caller.next())["type"] == "session.created"
         yield caller
     if dialect == "ga":

@@ -587,7 +587,7 @@ REFUSED: list[tuple[Event, str, str | None]] = [
     (item(content=[{"type": "input_text"}]), MISSING, "item.content[0].text"),
     (item(content=[{"type": "input_text", "text": None}]), TYPE, "item.content[0].text"),
     (item(id=""), VALUE, "item.id"),
-    (item(id="known"), VALUE, "item.id"),
+    (item(id="known"), "item_create_duplicate_item_id", "item.id"),
     (item() | {"previous_item_id": "nope"}, VALUE, "previous_item_id"),
     (item() | {"previous_item_id": 5}, TYPE, "previous_item_id"),
     (item(type="function_call"), MISSING, "item.call_id"),
@@ -605,7 +605,7 @@ REFUSED: list[tuple[Event, str, str | None]] = [
     ),
     (
         {"type": "conversation.item.truncate", "item_id": "known", "content_index": 0, "audio_end_ms": 0},
-        VALUE,
+        "unsupported_content_type",
         "item_id",
     ),
     (

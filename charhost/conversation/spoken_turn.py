@@ -1,0 +1,249 @@
+"""A turn whose text is spoken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from charhost.conversation.history import History
+from charhost.conversation.items import Audio, FunctionCall, Message
+from charhost.conversation.turn import Turn
+from charhost.conversation.turn_events import (
+    ItemAdded,
+    ItemDone,
+    SoundDelta,
+    SpokenEvent,
+    TextDelta,
+    TranscriptDelta,
+    TurnEnded,
+    TurnEvent,
+    TurnFailure,
+)
+from charhost.speech.failure import SpeechError
+from charhost.speech.playback import Playback
+from charhost.speech.speech import SPOKEN_RATE, Sound, Speech, Voice
+
+# 100 ms: what is taken back at an interruption is taken back in such pieces.
+_PIECE = SPOKEN_RATE * 2 // 10
+# Seconds that an engine has for its next sound.
+_FIRST_SOUND = 10.0
+_NEXT_SOUND = 5.0
+
+Events = AsyncGenerator[SpokenEvent, None]
+
+
+class SoundFormat(Protocol):
+    """Makes sound into the format of a client; may be slow, and runs on a thread."""
+
+    def encode(self, pcm: bytes, last: bool = False) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """How a turn is spoken: at most `lead` seconds ahead of what the client has heard.
+
+    `format` is None for 16 bits at 24 kHz. `playback` returns the playback of a new item; `drop` takes back the sound
+    of a response that was not sent yet, and returns its bytes.
+    """
+
+    speech: Speech
+    voice: Voice
+    format: SoundFormat | None
+    playback: Callable[[str], Playback]
+    drop: Callable[[str], int]
+    lead: float = 30.0
+
+
+class SpokenTurn:
+    """The events of a turn, with sound and its transcript in place of text; used as a `Turn` is.
+
+    It ends when all sound was sent. What was not heard at an interruption is taken out of the conversation.
+    """
+
+    def __init__(self, turn: Turn, speaking: Speaking, history: History) -> None:
+        self.id = turn.id
+        self.ended: TurnEnded | None = None
+        self.input = turn.input
+        self._turn = turn
+        self._speaking = speaking
+        self._history = history
+        self._playback: Playback | None = None
+        self._item_id = ""  # of the item that is spoken
+        self._queue: asyncio.Queue[TurnEvent | Exception] = asyncio.Queue()
+        self._done: ItemDone | None = None  # of the item that is spoken
+        self._text = ""  # of that item
+        self._wants_text = False
+        self._early_end: TurnEnded | None = None
+        self._stopped = asyncio.Event()
+        self._failure: SpeechError | None = None
+        self._spoken: dict[str, Message] = {}
+        self._clock = asyncio.get_running_loop().time
+
+    def cancel(self, reason: str = "client_cancelled") -> None:
+        self._turn.cancel(reason)
+        self._end_early(TurnEnded("cancelled", reason=reason))
+
+    def fail(self, code: str, message: str) -> None:
+        self._turn.fail(code, message)
+        self._end_early(TurnEnded("failed", failure=TurnFailure(code, message)))
+
+    async def events(self) -> Events:
+        """Yield the events of the turn; the last one is `TurnEnded`, also after an error."""
+        reading = asyncio.create_task(self._read())
+        try:
+            while self.ended is None:
+                event = await self._next()
+                if isinstance(event, ItemAdded) and isinstance(event.item, Message):
+                    async with aclosing(self._spoken_item(event)) as events:
+                        async for spoken in events:
+                            yield spoken
+                elif isinstance(event, TurnEnded):
+                    self.ended = event = self._end(event)
+                    yield event
+                else:
+                    yield event
+        finally:
+            reading.cancel()
+            await asyncio.wait([reading])
+            self._leave()
+
+    @property
+    def text(self) -> str:
+        """The text of the last item as far as the model wrote it."""
+        return self._text
+
+    async def _read(self) -> None:
+        """Read the turn as fast as the model writes."""
+        try:
+            async with aclosing(self._turn.events()) as events:
+                async for event in events:
+                    self._queue.put_nowait(event)
+        except Exception as e:
+            self._queue.put_nowait(e)
+
+    async def _next(self) -> TurnEvent:
+        event = await self._queue.get()
+        if isinstance(event, Exception):
+            raise event
+        return event
+
+    def _end_early(self, ending: TurnEnded) -> None:
+        if self._early_end is not None or self.ended is not None:
+            return
+        self._early_end = ending
+        self._stopped.set()
+        if self._playback is not None:
+            self._playback.unsend(self._speaking.drop(self.id))
+            now = self._clock()
+            self._playback.cut(self._playback.heard_ms(now), now)
+
+    async def _spoken_item(self, added: ItemAdded) -> Events:
+        yield added
+        item_id, index = added.item.id, added.index
+        self._done, self._text, self._item_id = None, "", item_id
+        playback = self._playback = self._speaking.playback(item_id)
+        try:
+            async with aclosing(self._speaking.speech.speak(self._pieces(), self._speaking.voice)) as sounds:
+                async for event in self._sent(sounds, playback, item_id, index):
+                    yield event
+        except SpeechError as e:
+            self._failure = self._failure or e
+        async for _ in self._pieces():
+            pass
+        rest = self._text[len(playback.text) :]
+        if rest and self._failure is not None and not self._stopped.is_set():
+            playback.add_text(Sound(b"", rest))
+            yield TranscriptDelta(item_id, index, rest)
+        yield self._finished(playback)
+
+    async def _pieces(self) -> AsyncIterator[str]:
+        """Yield the rest of the text of the item."""
+        while self._done is None:
+            self._wants_text = True
+            event = await self._next()
+            self._wants_text = False
+            if isinstance(event, ItemDone):
+                self._done = event
+            elif isinstance(event, TextDelta):
+                self._text += event.text
+                yield event.text
+
+    async def _sent(self, sounds: AsyncGenerator[Sound, None], playback: Playback, item_id: str, index: int) -> Events:
+        limit = _FIRST_SOUND
+        while (sound := await self._next_sound(sounds, limit)) is not None:
+            if sound.text:
+                playback.add_text(sound)
+                yield TranscriptDelta(item_id, index, sound.text)
+            for at in range(0, len(sound.pcm), _PIECE):
+                await self._lead(playback)
+                if self._stopped.is_set():
+                    return
+                piece = sound.pcm[at : at + _PIECE]
+                data = await self._encoded(piece)
+                playback.send(len(piece), self._clock())
+                if data:  # a resampler holds the first ones back
+                    yield SoundDelta(item_id, index, data, len(piece))
+                limit = _NEXT_SOUND
+        if self._speaking.format is not None and playback.sent_bytes and not self._stopped.is_set():
+            yield SoundDelta(item_id, index, await self._encoded(b"", last=True), 0)
+
+    async def _encoded(self, pcm: bytes, last: bool = False) -> bytes:
+        sound_format = self._speaking.format
+        return pcm if sound_format is None else await asyncio.to_thread(sound_format.encode, pcm, last)
+
+    async def _next_sound(self, sounds: AsyncGenerator[Sound, None], limit: float) -> Sound | None:
+        """Return the next sound; None at the end, and as soon as the turn is stopped."""
+        sound = asyncio.ensure_future(anext(sounds, None))
+        stopped = asyncio.ensure_future(self._stopped.wait())
+        try:
+            while not (await asyncio.wait({sound, stopped}, timeout=limit, return_when=asyncio.FIRST_COMPLETED))[0]:
+                if not self._wants_text:
+                    raise SpeechError("timeout", f"The voice made no sound for {limit:g} s.")
+            return sound.result() if sound.done() and not stopped.done() else None
+        finally:
+            for task in (sound, stopped):
+                task.cancel()
+            await asyncio.wait({sound, stopped})
+            if not sound.cancelled():
+                sound.exception()  # of a sound that is not needed any more
+
+    async def _lead(self, playback: Playback) -> None:
+        """Wait until the client has heard enough of what it has."""
+        while (ahead := playback.ahead(self._clock()) - self._speaking.lead) > 0 and not self._stopped.is_set():
+            try:
+                async with asyncio.timeout(ahead):
+                    await self._stopped.wait()
+            except TimeoutError:
+                pass
+
+    def _leave(self) -> None:
+        """Keep what was heard of an item whose reader stopped early."""
+        item = self._history.find(self._item_id) if self._item_id and self._playback is not None else None
+        if isinstance(item, Message) and self._playback is not None:
+            heard = self._playback.heard(self._playback.heard_ms(self._clock()))
+            self._history.replace(replace(item, parts=(Audio.heard(heard),)))
+
+    def _finished(self, playback: Playback) -> ItemDone:
+        """Return the end of the item as it was sent; the conversation has what was heard of it."""
+        done = self._done
+        assert done is not None
+        assert isinstance(done.item, Message)
+        is_cut = self._stopped.is_set()
+        sent = playback.text if is_cut else self._text
+        item = replace(done.item, parts=(Audio(sent),), status="incomplete" if is_cut else done.item.status)
+        self._spoken[item.id] = item
+        self._item_id = ""
+        self._history.replace(replace(item, parts=(Audio.heard(playback.remembered(sent)),)))
+        return replace(done, item=item)
+
+    def _end(self, ended: TurnEnded) -> TurnEnded:
+        items: tuple[Message | FunctionCall, ...] = tuple(self._spoken.get(item.id, item) for item in ended.items)
+        if (early := self._early_end) is not None:
+            ended = replace(ended, outcome=early.outcome, reason=early.reason, failure=early.failure)
+        elif self._failure is not None and ended.failure is None:
+            failure = TurnFailure("speech_failed", str(self._failure), self._failure.error_type)
+            ended = replace(ended, outcome="failed", reason=None, failure=failure)
+        return replace(ended, items=items)

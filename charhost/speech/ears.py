@@ -1,0 +1,148 @@
+"""The ears of all sessions: their audio is decoded and looked through for speech on one thread, a step at a time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from charhost.speech.formats import TYPES, Decoder, Encoding
+from charhost.speech.turns import FRAME_MS
+from charhost.speech.vad import Detector, framed
+
+_TICK = FRAME_MS / 1000
+# Of the audio of one session in a step, so that a flood from one keeps no other waiting: bytes of a second.
+_MOST_AT_A_TIME = 48_000
+# Below this nothing is speech, and the model is not asked (of 32,768).
+_QUIET = 4
+
+_SILENCE = 0.06  # s, which push the last samples through the resampler and the last frame
+_SILENT: dict[Encoding, bytes] = {"audio/pcm": b"\0\0", "audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
+
+
+class Heard(NamedTuple):
+    """A frame of sound for engines that hear, and the probability that it is speech."""
+
+    pcm: bytes
+    probability: float
+
+
+# A place in the sound that is waited for.
+Mark = asyncio.Future[None]
+Step = tuple[Encoding, bytes] | Mark
+
+
+@dataclass(eq=False)
+class Ear:
+    """The audio of one session on its way; `is_urgent` while someone speaks, `finds_speech` unless turns are manual."""
+
+    is_urgent: bool = False
+    finds_speech: bool = True
+    waiting: deque[Step] = field(default_factory=deque)
+    waiting_bytes: int = 0
+    heard: asyncio.Queue[list[Heard | Mark]] = field(default_factory=asyncio.Queue)
+    _decoder: Decoder | None = None
+    _rest: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
+    _state: Any = None
+
+    def taken(self) -> list[Step]:
+        """Take as much as one step may have."""
+        taken: list[Step] = []
+        size = 0
+        while self.waiting and size < _MOST_AT_A_TIME:
+            step = self.waiting.popleft()
+            if not isinstance(step, asyncio.Future):
+                encoding, data = step
+                size += len(data)
+                if size > _MOST_AT_A_TIME:
+                    cut = len(data) - (size - _MOST_AT_A_TIME)
+                    self.waiting.appendleft((encoding, data[cut:]))
+                    step = encoding, data[:cut]
+                self.waiting_bytes -= len(step[1])
+            taken.append(step)
+        return taken
+
+    def work(self, steps: list[Step], detector: Detector) -> list[Heard | Mark]:
+        """Return what is heard in *steps*; runs on a thread."""
+        heard: list[Heard | Mark] = []
+        for step in steps:
+            heard += [step] if isinstance(step, asyncio.Future) else self._hear(*step, detector)
+        return heard
+
+    def _hear(self, encoding: Encoding, data: bytes, detector: Detector) -> list[Heard]:
+        if self._decoder is None or self._decoder.encoding != encoding:
+            self._decoder = Decoder(encoding)
+        frames, self._rest = framed(np.concatenate([self._rest, self._decoder.decode(data)]))
+        if not len(frames):
+            return []
+        probabilities = [0.0] * len(frames)
+        if self.finds_speech and np.abs(frames.astype(np.int32)).max() >= _QUIET:
+            probabilities, self._state = detector.detect(frames, self._state)
+        return [Heard(frame.tobytes(), p) for frame, p in zip(frames, probabilities, strict=True)]
+
+
+class Ears:
+    """Owns the thread and the ears of all sessions; lives as long as the application."""
+
+    def __init__(self, detector: Detector) -> None:
+        self._detector = detector
+        self._ears: set[Ear] = set()
+        self._arrived = asyncio.Event()
+        self._thread = ThreadPoolExecutor(1, "charhost-ears")
+
+    def __len__(self) -> int:
+        return len(self._ears)
+
+    def open(self) -> Ear:
+        ear = Ear()
+        self._ears.add(ear)
+        return ear
+
+    def close(self, ear: Ear) -> None:
+        self._ears.discard(ear)
+
+    def put(self, ear: Ear, encoding: Encoding, data: bytes) -> None:
+        """Add audio of a session."""
+        ear.waiting.append((encoding, data))
+        ear.waiting_bytes += len(data)
+        self._arrived.set()
+
+    async def reach(self, ear: Ear, encoding: Encoding) -> None:
+        """Wait until all audio of a session so far is worked off, to the last sample."""
+        mark: Mark = asyncio.get_running_loop().create_future()
+        rate = TYPES[encoding].rate
+        self.put(ear, encoding, _SILENT[encoding] * int(rate * _SILENCE))
+        ear.waiting.append(mark)
+        await mark
+
+    async def run(self, _: object = None) -> AsyncIterator[None]:
+        """Work until the application stops; a `cleanup_ctx`."""
+        working = asyncio.create_task(self._work())
+        yield
+        working.cancel()
+        await asyncio.wait([working])
+        self._thread.shutdown()
+
+    async def _work(self) -> None:
+        loop, ticks = asyncio.get_running_loop(), 0
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            due, ticks = loop.time() + _TICK, ticks + 1
+            # Where nobody speaks two frames at a time are as good, and cost less.
+            steps = [(ear, ear.taken()) for ear in self._ears if ear.waiting and (ear.is_urgent or ticks % 2 == 0)]
+            if steps:
+                await loop.run_in_executor(self._thread, self._step, steps, loop)
+            if any(ear.waiting for ear in self._ears):
+                self._arrived.set()
+            await asyncio.sleep(due - loop.time())
+
+    def _step(self, steps: list[tuple[Ear, list[Step]]], loop: Any) -> None:
+        for ear, taken in steps:
+            loop.call_soon_threadsafe(ear.heard.put_nowait, ear.work(taken, self._detector))

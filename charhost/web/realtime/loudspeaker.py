@@ -1,0 +1,100 @@
+"""What one client hears of its character."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import dataclass, field, replace
+
+from charhost.conversation.items import Audio, Message
+from charhost.conversation.spoken_turn import SoundFormat, Speaking, SpokenTurn
+from charhost.conversation.turn import Turn
+from charhost.speech.engines import Engines
+from charhost.speech.playback import Playback
+from charhost.speech.speech import Voice
+from charhost.web.protocol.frames import InvalidEvent
+from charhost.web.protocol.session_config import SessionConfig
+from charhost.web.sessions.session import Session
+
+# Items whose sound can still be truncated exactly; that of earlier ones was heard long ago.
+_MOST_PLAYBACKS = 8
+
+
+@dataclass(eq=False, slots=True)
+class Loudspeaker:
+    """Speaks the responses of one session, and keeps in the conversation only what was heard of them."""
+
+    _session: Session
+    _engines: Engines
+    _playbacks: OrderedDict[str, Playback] = field(default_factory=OrderedDict)  # by item, the oldest first
+
+    async def voice(self, config: SessionConfig) -> Voice:
+        """Return the voice of the character as it is now, at the speed that the client chooses."""
+        voices, output = self._engines.voices, config.audio.output
+        assert voices is not None
+        chosen = voices.named(output.voice) if output is not None and output.voice else None
+        voice = chosen or await voices.of(self._session.character)
+        return replace(voice, speed=voice.speed * ((output.speed if output is not None else None) or 1.0))
+
+    def spoken(self, turn: Turn, config: SessionConfig, voice: Voice) -> SpokenTurn:
+        assert self._engines.speech is not None
+        output = self._session.outbox
+        speaking = Speaking(self._engines.speech, voice, _sound_format(config), self._playback, output.drop)
+        return SpokenTurn(turn, speaking, self._session.conversation.history)
+
+    @property
+    def playing(self) -> str | None:
+        """The item whose sound is not over by the time, None if there is silence."""
+        item_id, playback = next(reversed(self._playbacks.items()), (None, None))
+        return item_id if playback is not None and playback.ahead(_now()) > 0 else None
+
+    def cut(self) -> None:
+        """Keep of the item that is playing only what was heard so far: the client stops it."""
+        if (item_id := self.playing) is not None:
+            self._cut(item_id, self._playbacks[item_id].heard_ms(_now()))
+
+    def truncate(self, item_id: str, milliseconds: int) -> None:
+        """Keep of an item only what was heard in so many ms, which may be more than before; raises `InvalidEvent`.
+
+        A client that has heard more than there is has heard all: it counts the sound that it plays in its own way.
+        """
+        item = self._session.conversation.history.find(item_id)
+        is_open = isinstance(item, Message) and not item.parts and item_id in self._playbacks
+        if not (isinstance(item, Message) and item.role == "assistant" and (is_open or _has_audio(item))):
+            raise InvalidEvent(
+                "unsupported_content_type", "Only model output audio messages can be truncated", "item_id"
+            )
+        if item_id in self._playbacks:
+            self._cut(item_id, milliseconds)
+
+    def _cut(self, item_id: str, milliseconds: float) -> None:
+        playback, history = self._playbacks[item_id], self._session.conversation.history
+        playback.cut(milliseconds, _now())
+        item = history.find(item_id)
+        if isinstance(item, Message) and _has_audio(item):
+            history.replace(replace(item, parts=(Audio.heard(playback.remembered(playback.text)),)))
+        self._session.note()
+
+    def _playback(self, item_id: str) -> Playback:
+        playback = self._playbacks[item_id] = Playback()
+        if len(self._playbacks) > _MOST_PLAYBACKS:
+            self._playbacks.popitem(last=False)
+        return playback
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
+
+
+def _has_audio(item: Message) -> bool:
+    return any(isinstance(part, Audio) for part in item.parts)
+
+
+def _sound_format(config: SessionConfig) -> SoundFormat | None:
+    """Return what makes sound into another format than that of engines; imports numpy only for that."""
+    output = config.audio.output
+    if output is None or output.format is None or output.format.type == "audio/pcm":
+        return None
+    from charhost.speech.formats import Encoder
+
+    return Encoder(output.format.type)

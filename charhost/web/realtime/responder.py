@@ -1,0 +1,184 @@
+"""The responses in one session of the OpenAI dialects."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from charhost.conversation.items import Item
+from charhost.conversation.turn_input import TurnOptions
+from charhost.errors import TakenOver
+from charhost.jsontext import Json, encoded
+from charhost.memory.budget import Holding
+from charhost.memory.weight import weigh
+from charhost.speech.speech import Voice
+from charhost.web.protocol import client_events
+from charhost.web.protocol.frames import MOST_EVENT, InvalidEvent
+from charhost.web.protocol.item_format import item_from
+from charhost.web.protocol.response_events import ResponseEvents
+from charhost.web.protocol.session_config import SessionConfig
+from charhost.web.protocol.session_params import ResponseParams, read
+from charhost.web.realtime.emitter import Emitter
+from charhost.web.realtime.loudspeaker import Loudspeaker
+from charhost.web.server_calls import are_visible
+from charhost.web.sessions.session import Session
+
+if TYPE_CHECKING:
+    from charhost.web.sessions.work import RunningTurn
+
+_MOST_RESPONSES = 8
+
+
+@dataclass(eq=False, slots=True)
+class Responder:
+    """Begins the responses of one session, sends their events, and cancels them.
+
+    `active` is the running turn whose items go into the conversation; `ready` waits until what the client has said so
+    far is understood.
+    """
+
+    _session: Session
+    _tasks: asyncio.TaskGroup
+    _emitter: Emitter
+    _loudspeaker: Loudspeaker
+    ready: Callable[[], Awaitable[None]] | None = None
+    active: RunningTurn | None = None
+    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def respond(self, raw: Json) -> None:
+        """Begin the response that a client asks for; raises `InvalidEvent`."""
+        params = read(ResponseParams, raw, "response")
+        await asyncio.sleep(0)  # its items may take a tenth of a second too: others have their turn before
+        voice = await self._voice(self._config.merged(params))
+        if self._session.closing.reason is not None:  # meanwhile
+            return
+        self._insist_on_place(params.conversation != "none")
+        items = None if params.input is None else [self._input(*numbered) for numbered in enumerate(params.input)]
+        self._session.choose(None)
+        self._begin(params, items, voice, TurnOptions(ready=self.ready))
+
+    async def answer(self, words: str | None = None) -> None:
+        """Begin the response to what the user said; with *words* the character says these."""
+        voice = await self._voice(self._config)
+        while self.active is not None:
+            self._idle.clear()
+            await self._idle.wait()
+        if not self._session.closing.is_ending:
+            self._session.choose(None)
+            self._begin(ResponseParams(), None, voice, TurnOptions(words=words, may_greet=False))
+
+    def cancel(self, response_id: str | None) -> None:
+        """Cancel a running response, by default that of the conversation; raises `InvalidEvent`."""
+        if response_id is None and self.active is not None:
+            response_id = self.active.id
+        running = [turn for turn in self._session.work.turns if turn.ended is None and turn.id == response_id]
+        if not running:
+            raise InvalidEvent("response_cancel_not_active", "Cancellation failed: no active response found")
+        running[0].cancel()
+
+    @property
+    def _config(self) -> SessionConfig:
+        settings = self._session.settings
+        assert isinstance(settings, SessionConfig)
+        return settings
+
+    async def _voice(self, config: SessionConfig) -> Voice | None:
+        return await self._loudspeaker.voice(config) if config.is_spoken else None
+
+    def _insist_on_place(self, recorded: bool) -> None:
+        if self._session.closing.is_ending:
+            text = "The characters were reloaded; this session closes after the current response. Reconnect."
+            raise InvalidEvent("characters_reloaded", text)
+        if recorded and self.active is not None:
+            raise InvalidEvent(
+                "conversation_already_has_active_response",
+                "Conversation already has an active response in progress: "
+                f"{self.active.id}. Wait until the response is finished before creating a new one.",
+            )
+        if len(self._session.work.turns) >= _MOST_RESPONSES:
+            raise InvalidEvent("rate_limit_exceeded", "Too many responses at a time; retry response.create later.")
+
+    def _begin(
+        self, params: ResponseParams, items: Sequence[Item] | None, voice: Voice | None, options: TurnOptions
+    ) -> None:
+        recorded, config = params.conversation != "none", self._config.merged(params)
+        refuse_long({"metadata": params.metadata, "audio": config.audio.model_dump()}, "response")
+        memory = self._memory(items, config)
+        given = config.turn_options(items, recorded)
+        given = replace(given, words=options.words, ready=options.ready, may_greet=options.may_greet)
+        written = self._session.conversation.respond(given)
+        turn: RunningTurn = written if voice is None else self._loudspeaker.spoken(written, config, voice)
+        shows_calls = are_visible(params.metadata, is_admin=self._session.conversation.host is not None)
+        sender = ResponseEvents(self._emitter.emit, self._response(turn, config, params, recorded), shows_calls)
+        if recorded:
+            self.active = turn
+        sender.begin()
+        self._session.work.begin(turn, self._send_events(turn, sender, memory), self._tasks)
+
+    def _memory(self, items: Sequence[Item] | None, config: SessionConfig) -> Holding:
+        """Return the memory of a response beside the conversation; raises `InvalidEvent` if there is no room for it."""
+        memory, size = self._session.budget.holding("requests"), weigh(items, config)
+        self._session.insist_on_room(size)
+        memory.resize(size)
+        return memory
+
+    async def _send_events(self, turn: RunningTurn, sender: ResponseEvents, memory: Holding) -> None:
+        try:
+            async with aclosing(turn.events()) as events:
+                async for event in events:
+                    if turn.ended is not None:
+                        self._session.weigh()
+                    if turn.ended is not None and turn is self.active:
+                        await self._session.settled()
+                        self._free()  # before the client learns that it may request the next one
+                    sender.send(event)
+                    await self._session.outbox.room()
+        except TakenOver:
+            pass  # the close message says so
+        except Exception:
+            self._session.fail()
+        finally:
+            memory.resize(0)
+            if turn is self.active:
+                self._free()
+
+    def _free(self) -> None:
+        self.active = None
+        self._idle.set()
+
+    def _input(self, index: int, sent: client_events.InputItem) -> Item:
+        if not isinstance(sent, client_events.ItemReference):
+            return item_from(sent)
+        item = self._session.conversation.history.find(sent.id)
+        if item is None:
+            text = f"The item with id '{sent.id}' does not exist."
+            raise InvalidEvent("invalid_value", text, f"response.input[{index}].id")
+        return item
+
+    def _response(self, turn: RunningTurn, config: SessionConfig, params: ResponseParams, recorded: bool) -> Json:
+        shown = config.ga(self._session.id, self._session.name)
+        output = shown["audio"]["output"]
+        beta_only = {"temperature": config.beta_temperature} if self._config.dialect == "beta" else {}
+        return beta_only | {
+            "object": "realtime.response",
+            "id": turn.id,
+            "status": "in_progress",
+            "status_details": None,
+            "output": [],
+            "conversation_id": self._session.conversation.id if recorded else None,
+            "output_modalities": shown["output_modalities"],
+            "max_output_tokens": shown["max_output_tokens"],
+            "audio": {"output": {"format": output["format"], "voice": output["voice"]}},
+            "usage": None,
+            "metadata": params.metadata,
+        }
+
+
+def refuse_long(fields: Json, path: str) -> None:
+    """Raise `InvalidEvent` if a server event that repeats *fields* were too long for many clients."""
+    length = len(encoded(fields))
+    if length > MOST_EVENT:
+        raise InvalidEvent("invalid_value", f"Invalid '{path}': it has {length:,} bytes; at most {MOST_EVENT:,}.", path)
