@@ -100,6 +100,7 @@ class Microphone:
         self._language: tuple[str | None, str] = (None, "")
         self._appended_ms = 0.0  # since the last commit
         self._transcripts: dict[str, asyncio.Task[Transcript | None]] = {}  # those that are awaited, by item
+        self._failed = "", ""  # the item that was last not understood, and why
         self._running: set[asyncio.Task[Any]] = set()
         self._is_working = False
         self._responder.ready = self._understood
@@ -285,6 +286,7 @@ class Microphone:
             error = {"type": "server_error", "code": "transcription_failed", "message": message}
             self._emit("conversation.item.input_audio_transcription.failed", **where, error=error)
             self._replace(item, Audio(is_lost=True))
+            self._failed = item.id, message
             return None
         usage = {"type": "duration", "seconds": float(transcript.seconds)}
         self._replace(item, Audio.heard(transcript.text))
@@ -306,11 +308,12 @@ class Microphone:
             await self._responder.answer()
 
     async def _understood(self) -> None:
-        """Wait until all that was said is understood; raises `SpeechError` if the last of it was not."""
-        waiting = list(self._transcripts.values())
-        transcripts = await asyncio.gather(*map(asyncio.shield, waiting))
-        if waiting and transcripts[-1] is None:
-            raise SpeechError("malformed", "What was said could not be understood.")
+        """Wait until all that was said is understood; raises `SpeechError` if the last of it could not be."""
+        await asyncio.gather(*map(asyncio.shield, self._transcripts.values()))
+        item_id, message = self._failed
+        items = list(self._session.conversation.history)
+        if items and items[-1].id == item_id:
+            raise SpeechError("malformed", message)
 
     async def _send_words(self, listening: Listening) -> None:
         async for event in listening.events():
@@ -328,6 +331,7 @@ class Microphone:
         task = self._tasks.create_task(self._guarded(work))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
+        task.add_done_callback(lambda _: work.close())  # of a task that was cancelled before it began
         return task
 
     async def _guarded(self, work: Coroutine[Any, Any, Result]) -> Result:
