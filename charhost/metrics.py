@@ -11,11 +11,11 @@ from charhost.report import DEFAULT_SET, ReloadReport
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
-def counter(text: str, *labels: str) -> Any:
+def _counter(text: str, *labels: str) -> Any:
     return lambda name, registry: Counter(name, text, labels, namespace="charhost", registry=registry)
 
 
-def gauge(text: str, *labels: str) -> Any:
+def _gauge(text: str, *labels: str) -> Any:
     return lambda name, registry: Gauge(name, text, labels, namespace="charhost", registry=registry)
 
 
@@ -41,63 +41,63 @@ class Metrics:
     The class has a factory for each metric, which is `charhost_` and the attribute's name; an instance has the metric.
     """
 
-    character_load_count: Counter = counter("Characters loaded successfully.")
-    character_load_errors: Counter = counter("Character files that failed.", "error_type")
+    character_load_count: Counter = _counter("Characters loaded successfully.")
+    character_load_errors: Counter = _counter("Character files that failed.", "error_type")
     character_load_duration: Histogram = _seconds("Time to load all characters of a directory.")
-    character_metric_errors: Counter = counter("Collectors of character files that failed and were left out.")
-    characters_loaded: Gauge = gauge("Characters that serve, in all sets.")
-    last_reload_successful: Gauge = gauge("1 if the last reload of every set did everything it was asked for, else 0.")
-    last_reload_success_timestamp_seconds: Gauge = gauge("Unix time of the last successful reload.")
-    reloads: Counter = counter("Reloads by trigger and outcome.", "trigger", "outcome")
-    history_errors: Counter = counter("Reloads that could not be recorded in the history.")
-    conversation_errors: Counter = counter("Failed reads and writes of conversations in the state file or the fleet.")
+    character_metric_errors: Counter = _counter("Collectors of character files that failed and were left out.")
+    characters_loaded: Gauge = _gauge("Characters that serve, in all sets.")
+    last_reload_successful: Gauge = _gauge("1 if the last reload of every set did everything it was asked for, else 0.")
+    last_reload_success_timestamp_seconds: Gauge = _gauge("Unix time of the last successful reload.")
+    reloads: Counter = _counter("Reloads by trigger and outcome.", "trigger", "outcome")
+    history_errors: Counter = _counter("Reloads that could not be recorded in the history.")
+    conversation_errors: Counter = _counter("Failed reads and writes of conversations in the state file or the fleet.")
     conversation_write: Histogram = _seconds("Time to save what a turn added to a conversation in the fleet.")
-    generation: Gauge = gauge("Number of the current default set; rises by one at every swap.")
-    builds_alive: Gauge = gauge("Loaded sets whose modules are still referenced.")
-    threads_stuck: Gauge = gauge("Threads that still run after their deadline.")
+    generation: Gauge = _gauge("Number of the current default set; rises by one at every swap.")
+    builds_alive: Gauge = _gauge("Loaded sets whose modules are still referenced.")
+    threads_stuck: Gauge = _gauge("Threads that still run after their deadline.")
 
-    sessions_active: Gauge = gauge("Open WebSocket sessions.")
-    sessions_closed: Counter = counter("Sessions that ended, by reason.", "reason")
-    sessions_followed: Counter = counter("Sessions that continued with a new version of their character.")
-    sessions_drained: Counter = counter("Sessions that a reload closed after their current response.")
-    sessions_cut: Counter = counter("Sessions that were closed during a response.")
-    sessions_resumed: Counter = counter("Sessions that a client resumed.")
-    sessions_resume_refused: Counter = counter("Resume attempts for unknown or expired sessions.")
-    sessions_taken_over: Counter = counter("Sessions that their client has resumed at another node of the fleet.")
-    sessions_parked: Gauge = gauge("Disconnected sessions that can be resumed.")
+    sessions_active: Gauge = _gauge("Open WebSocket sessions.")
+    sessions_closed: Counter = _counter("Sessions that ended, by reason.", "reason")
+    sessions_followed: Counter = _counter("Sessions that continued with a new version of their character.")
+    sessions_drained: Counter = _counter("Sessions that a reload closed after their current response.")
+    sessions_cut: Counter = _counter("Sessions that were closed during a response.")
+    sessions_resumed: Counter = _counter("Sessions that a client resumed.")
+    sessions_resume_refused: Counter = _counter("Resume attempts for unknown or expired sessions.")
+    sessions_taken_over: Counter = _counter("Sessions that their client has resumed at another node of the fleet.")
+    sessions_parked: Gauge = _gauge("Disconnected sessions that can be resumed.")
 
-    readers_cut: Counter = counter("Connections whose client took none of the data that waited for it.")
-    memory_budget_bytes: Gauge = gauge("Bytes that everything held for clients may take together.")
-    memory_held_bytes: Gauge = gauge("Bytes that are held for clients, by kind.", "kind")
-    memory_refused: Counter = counter("Requests and events that did not fit into the budget, by kind.", "kind")
-    memory_given_up: Counter = counter("Things kept for absent clients that were dropped to make room.", "kind")
-    auth_failures: Counter = counter("Wrong keys, by the kind of key needed.", "kind")
-    turns: Counter = counter("Responses by interface and outcome.", "front_door", "outcome")
+    readers_cut: Counter = _counter("Connections whose client took none of the data that waited for it.")
+    memory_budget_bytes: Gauge = _gauge("Bytes that everything held for clients may take together.")
+    memory_held_bytes: Gauge = _gauge("Bytes that are held for clients, by kind.", "kind")
+    memory_refused: Counter = _counter("Requests and events that did not fit into the budget, by kind.", "kind")
+    memory_given_up: Counter = _counter("Things kept for absent clients that were dropped to make room.", "kind")
+    auth_failures: Counter = _counter("Wrong keys, by the kind of key needed.", "kind")
+    turns: Counter = _counter("Responses by interface and outcome.", "front_door", "outcome")
     time_to_first_token: Histogram = _seconds("Time from the request for a response to its first token.")
     turn_duration: Histogram = _seconds("Time from the request for a response to its end.")
-    tokens: Counter = counter("Tokens that models read and wrote.", "kind")
-    history_messages_cut: Counter = counter(
+    tokens: Counter = _counter("Tokens that models read and wrote.", "kind")
+    history_messages_cut: Counter = _counter(
         "Messages of long conversations that models were not sent, or only in part.", "how"
     )
-    tool_calls: Counter = counter("Calls of tools that the server runs.")
+    tool_calls: Counter = _counter("Calls of tools that the server runs.")
     tool_latency: Histogram = _seconds("Duration of a tool call.")
-    tool_errors: Counter = counter("Tool calls that failed.", "error_type")
-    upstream_errors: Counter = counter("Failed requests to models.", "error_type")
+    tool_errors: Counter = _counter("Tool calls that failed.", "error_type")
+    upstream_errors: Counter = _counter("Failed requests to models.", "error_type")
 
-    watcher_up: Gauge = gauge("1 while every watcher notices changes of its directory, else 0.")
-    watcher_held: Gauge = gauge("1 while a watcher ignores its directory until it changes, else 0.")
-    watcher_reconciles: Counter = counter("Comparisons of a directory with its current set, by result.", "result")
-    watcher_restarts: Counter = counter("Restarts of a watcher after an error.")
+    watcher_up: Gauge = _gauge("1 while every watcher notices changes of its directory, else 0.")
+    watcher_held: Gauge = _gauge("1 while a watcher ignores its directory until it changes, else 0.")
+    watcher_reconciles: Counter = _counter("Comparisons of a directory with its current set, by result.", "result")
+    watcher_restarts: Counter = _counter("Restarts of a watcher after an error.")
 
-    set_characters_loaded: Gauge = gauge("Characters that serve, by set.", "set")
-    set_last_reload_successful: Gauge = gauge(
+    set_characters_loaded: Gauge = _gauge("Characters that serve, by set.", "set")
+    set_last_reload_successful: Gauge = _gauge(
         "1 if the last reload of the set did everything it was asked for, else 0.", "set"
     )
-    set_generation: Gauge = gauge("Number of the current set; rises by one at every swap.", "set")
-    set_watcher_up: Gauge = gauge("1 while the watcher notices changes of the set's directory, else 0.", "set")
-    set_watcher_held: Gauge = gauge("1 while the watcher ignores the directory until it changes, else 0.", "set")
-    set_watcher_reconciles: Counter = counter("Comparisons of the set's directory, by result.", "set", "result")
-    set_watcher_restarts: Counter = counter("Restarts of the set's watcher after an error.", "set")
+    set_generation: Gauge = _gauge("Number of the current set; rises by one at every swap.", "set")
+    set_watcher_up: Gauge = _gauge("1 while the watcher notices changes of the set's directory, else 0.", "set")
+    set_watcher_held: Gauge = _gauge("1 while the watcher ignores the directory until it changes, else 0.", "set")
+    set_watcher_reconciles: Counter = _counter("Comparisons of the set's directory, by result.", "set", "result")
+    set_watcher_restarts: Counter = _counter("Restarts of the set's watcher after an error.", "set")
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -154,3 +154,21 @@ class Metrics:
     def _sum_up(self, gauge: str) -> None:
         values = self._values[gauge]
         getattr(self, gauge).set(_OVERALL[gauge](values) if values else 0)
+
+
+class FleetMetrics:
+    """The metrics of a node of a fleet, in the registry of its server: `charhost_fleet_` and the attribute's name."""
+
+    connected: Gauge = _gauge("1 while the engine of the fleet can be reached, else 0.")
+    epoch: Gauge = _gauge("The epoch of the default set that this node serves.")
+    register_epoch: Gauge = _gauge("The epoch of the default set that the register names.")
+    behind_seconds: Gauge = _gauge("Seconds for which this node has not served what the register names.")
+    nodes: Gauge = _gauge("Nodes that are alive, when this one last looked.")
+    rollouts: Counter = _counter("Rollouts that this node coordinated, by outcome.", "outcome")
+    reconciles: Counter = _counter("Readings of the register, by result.", "result")
+    bad_signatures: Counter = _counter("Records that were not signed with the key of the fleet.")
+    engine_errors: Counter = _counter("Requests to the engine that failed.")
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        for name in FleetMetrics.__annotations__:
+            setattr(self, name, getattr(FleetMetrics, name)(f"fleet_{name}", registry))

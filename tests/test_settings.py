@@ -242,7 +242,7 @@ def test_key_files_that_contradict_a_key(tmp_path: Path, name: str) -> None:
 
 def test_secrets_are_known() -> None:
     """All keys are secrets; the path of a certificate's key is not."""
-    secrets = {"admin_key", "api_key", "llm_key", "tts_key", "stt_key"}
+    secrets = {"admin_key", "api_key", "llm_key", "tts_key", "stt_key", "fleet_key"}
     assert {name for name in Settings.model_fields if is_secret(name)} == secrets
 
 

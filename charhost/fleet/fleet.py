@@ -14,7 +14,6 @@ from charhost.fault_log import FaultLog
 from charhost.fleet.engine import Conflict, Engine, NotSetUp, Unavailable
 from charhost.fleet.follow import Follower
 from charhost.fleet.library import Library
-from charhost.fleet.metrics import FleetMetrics
 from charhost.fleet.node import Node
 from charhost.fleet.record import NodeStatus, Register
 from charhost.fleet.records import Records
@@ -22,6 +21,7 @@ from charhost.fleet.rollout import Coordinator
 from charhost.fleet.shared_set import SharedSet
 from charhost.fleet.signature import Signature
 from charhost.loading.snapshot import Limits
+from charhost.metrics import FleetMetrics
 from charhost.reload.manager import CharacterManager
 
 log = logging.getLogger("charhost.fleet")

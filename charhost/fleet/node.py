@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 
 from charhost.fleet.engine import Engine, Unavailable
 from charhost.fleet.hints import Hints
-from charhost.fleet.metrics import FleetMetrics
 from charhost.fleet.record import NodeStatus, node_subject
 from charhost.fleet.records import Records
+from charhost.metrics import FleetMetrics
 
 log = logging.getLogger("charhost.fleet")
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ValidationError
 
 from charhost.fault_log import FaultLog
 from charhost.fleet.engine import Conflict, Engine, Unavailable
-from charhost.fleet.metrics import FleetMetrics
 from charhost.fleet.signature import Signature
+from charhost.metrics import FleetMetrics
 from charhost.text import field_problems
 
 log = logging.getLogger("charhost.fleet")

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from charhost.errors import SettingsError
 from charhost.report import DEFAULT_SET, SessionPolicy
 from charhost.settings.environment import NO_HEADER, key_in, option, unknown_variables, variable
+from charhost.settings.fleet import FleetSettings
 from charhost.settings.habit import Habit
 from charhost.settings.values import (
     AbsolutePath,
@@ -39,9 +40,10 @@ _GROUPS = {
     "voice": "Voice",
     "watch": "Watching",
     "admin_key": "Security",
+    "fleet": "Fleet",
     "file_deadline": "Limits",
 }
-_KEYS = ("admin_key", "api_key", "llm_key", "tts_key", "stt_key")
+_KEYS = ("admin_key", "api_key", "llm_key", "tts_key", "stt_key", "fleet_key")
 # Keys to charhost itself: an empty one would open it.
 _OWN_KEYS = ("admin_key", "api_key")
 _SHORTEST_KEY = 16
@@ -62,7 +64,7 @@ def is_secret(name: str) -> bool:
     return SecretStr in get_args(Settings.model_fields[name].annotation)
 
 
-class Settings(BaseSettings, VoiceSettings):
+class Settings(BaseSettings, VoiceSettings, FleetSettings):
     """The settings, each an option of `charhost serve` and a variable `CHARHOST_<NAME>`.
 
     Keys have no option, because every user of the machine can read a command line.

@@ -12,11 +12,10 @@ from typing import Any
 
 from charhost.fleet.fleet import Fleet, FleetOptions, set_up
 from charhost.fleet.memory import MemoryEngine, MemoryStore, Step
-from charhost.fleet.metrics import FleetMetrics
 from charhost.fleet.record import Register
 from charhost.fleet.shared_set import SharedSet
 from charhost.loading.snapshot import Limits
-from charhost.metrics import Metrics
+from charhost.metrics import FleetMetrics, Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.reload.request import ReloadRequest
 from charhost.report import DEFAULT_SET, ReloadReport
