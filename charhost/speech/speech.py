@@ -19,8 +19,8 @@ SPOKEN_RATE = 24_000
 class Voice:
     """A voice as its engine knows it; `name` is empty for the engine's own choice.
 
-    `sample` is a file to be cloned, `description` says how to speak. Where the character asks for another voice than
-    this one it is not `is_exact`, and `why` says the reason.
+    `sample` is the voice's file, or one to be cloned; `description` says how to speak. Where the character asks for
+    another voice than this one it is not `is_exact`, and `why` says the reason. `engine` is the kind of engine.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Voice:
     sample: Path | None = None
     is_exact: bool = True
     why: str = ""
+    engine: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,9 @@ class Voices(Protocol):
 
     async def of(self, character: Character) -> Voice:
         """Return the voice of this version of the character; a voice that cannot be mapped is a fallback."""
+
+    async def of_all(self, characters: Sequence[Character]) -> Sequence[Voice]:
+        """Return the voice of each character."""
 
     def named(self, name: str) -> Voice | None:
         """Return the voice that a client chooses by its name; None if clients may not choose, or it is unknown."""

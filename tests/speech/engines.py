@@ -98,6 +98,9 @@ class ScriptedVoices:
     async def of(self, character: Character) -> Voice:
         return Voice(character.name)
 
+    async def of_all(self, characters: Sequence[Character]) -> Sequence[Voice]:
+        return [await self.of(character) for character in characters]
+
     def named(self, name: str) -> Voice | None:
         return None
 

@@ -61,7 +61,7 @@ class Child:
         self._fail()
 
     async def replies(
-        self, message: Message, urgency: float = 0, patience: float = 20
+        self, message: Message, urgency: float = 0, patience: float = 30
     ) -> AsyncGenerator[Message, None]:
         """Yield the replies to a job; closing the generator gives the job up. Raises `SpeechError`.
 
@@ -78,7 +78,7 @@ class Child:
                 reply = await job.replies.get()
                 if isinstance(reply, SpeechError):
                     raise reply
-                if "end" in reply:
+                if "over" in reply:
                     return
                 yield reply
         finally:
@@ -122,14 +122,13 @@ class Child:
         while not is_over:
             reply = await process.receive(job.patience)
             if reply.get("id") == job.number:
-                is_over = "end" in reply or "error" in reply
+                is_over = "over" in reply or "error" in reply
                 job.replies.put_nowait(self._error(reply) if "error" in reply else reply)
 
     def _error(self, reply: Message) -> SpeechError:
         # The text may name a file of the server.
         log.warning("%s: %s", self.title, one_line(reply["error"]))
-        kind = "busy" if reply.get("kind") == "busy" else "refused"
-        return SpeechError(kind, f"{self.title} failed.")
+        return SpeechError("busy" if reply.get("kind") == "busy" else "refused", f"{self.title} failed.")
 
     def _fail(self) -> None:
         """Let every job fail."""

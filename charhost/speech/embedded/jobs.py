@@ -21,7 +21,7 @@ def run(make: Callable[[], Engine]) -> None:
     """Work off jobs until the server closes the pipe or ends.
 
     A map with `ready` goes out first, or one with the `error` that keeps the engine from working. Each reply has the
-    `id` of its job; the last one has `end`, or the `error` of the job and its `kind`.
+    `id` of its job; the last one has `over`, or the `error` of the job and its `kind`.
     """
     os.nice(_NICENESS)
     output = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
@@ -60,7 +60,7 @@ class _Loop:
         except Exception as e:
             kind = "busy" if isinstance(e, MemoryError) else "refused"
             return {"id": number, "error": _text(e), "kind": kind}
-        return {"id": number, "end": True}
+        return {"id": number, "over": True}
 
     def _listen(self) -> None:
         while (message := read(sys.stdin.buffer)) is not None:

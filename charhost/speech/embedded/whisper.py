@@ -66,12 +66,10 @@ class Whisper:
         self._hear(np.zeros(_RATE, np.float32), "en", "", _SHORTEST_WINDOW)
 
     def work(self, job: Message) -> Iterator[Message]:
-        """Yield segments, each with `text`, `start` and `end` in s, for a job with `pcm`, `language` and `hint`."""
-        samples = np.frombuffer(job["pcm"], "<i2").astype(np.float32) / 32768
-        seconds = len(samples) / _RATE
-        if seconds + _SPARE <= _LONGEST_WINDOW and not job.get("timed"):
-            text = self._turn(samples, job.get("language"), job.get("hint") or "")
-            yield {"text": text, "start": 0.0, "end": seconds}
+        """Yield the `text` of each segment for a job with `pcm` (16 kHz), `language` and `hint`."""
+        samples = np.frombuffer(job["pcm"], "<i2").astype(np.float32) / np.float32(32768)
+        if len(samples) / _RATE + _SPARE <= _LONGEST_WINDOW:
+            yield {"text": self._turn(samples, job.get("language"), job.get("hint") or "")}
             return
         segments, _ = self._model.transcribe(
             samples,
@@ -79,10 +77,11 @@ class Whisper:
             language=self._known(job.get("language")),
             initial_prompt=job.get("hint") or None,
             condition_on_previous_text=False,
+            temperature=(0.0, 0.4),
         )
         for segment in segments:
             if _is_speech(segment.no_speech_prob, segment.avg_logprob):
-                yield {"text": segment.text, "start": segment.start, "end": segment.end}
+                yield {"text": segment.text}
 
     def _turn(self, samples: Samples, language: str | None, hint: str) -> str:
         window = max(_SHORTEST_WINDOW, len(samples) / _RATE + _SPARE)

@@ -29,10 +29,6 @@ class CharacterVoices:
         self._listed: Sequence[VoiceName] = ()
         self._warned: LRUCache[tuple[str, str, int], None] = LRUCache(_MOST_WARNED)
 
-    @property
-    def engine(self) -> str:
-        return self._mapper.engine
-
     async def of(self, character: Character) -> Voice:
         """Return the voice of this version of the character; a voice that cannot be mapped is a fallback."""
         return (await self.of_all([character]))[0]
@@ -48,7 +44,7 @@ class CharacterVoices:
 
     async def map(self, wishes: Sequence[Wish]) -> list[Voice]:
         await self._list()
-        return await asyncio.to_thread(lambda: [self._mapper.map(wish, self._listed) for wish in wishes])
+        return await asyncio.to_thread(self._mapper.map, wishes, self._listed)
 
     def named(self, name: str) -> Voice | None:
         """Return the voice that a client chooses by its name; None if clients may not choose, or it is unknown."""

@@ -19,28 +19,33 @@ class KyutaiVoices:
         self._folder = folder
         self._clones = clones
 
-    def map(self, wish: Wish, listed: Sequence[VoiceName]) -> Voice:
-        if (named := wish.named(self.engine)) is not None:
-            return wish.voice(named)
-        if wish.kind == "freesound":
-            return self._of_freesound(wish)
-        if self._clones and wish.path and (sample := self._sample(wish.path, wish.folder)) is not None:
-            return wish.voice(wish.path, sample=sample)
-        return wish.voice(wish.path) if wish.path else wish.voice("", wish.missing(self.engine))
+    def map(self, wishes: Sequence[Wish], listed: Sequence[VoiceName]) -> list[Voice]:
+        return [self._voice(wish) for wish in wishes]
 
     def named(self, name: str, listed: Sequence[VoiceName]) -> Voice | None:
         return Voice(name)
+
+    def _voice(self, wish: Wish) -> Voice:
+        if (named := wish.named(self.engine)) is not None:
+            return wish.voice(self.engine, named)
+        if wish.kind == "freesound":
+            return self._of_freesound(wish)
+        if self._clones and wish.path and (sample := self._sample(wish.path, wish.folder)) is not None:
+            return wish.voice(self.engine, wish.path, sample=sample)
+        return (
+            wish.voice(self.engine, wish.path) if wish.path else wish.voice(self.engine, "", wish.missing(self.engine))
+        )
 
     def _sample(self, path: str, folder: Path) -> Path | None:
         return file_below(path, [folder, self._folder] if self._folder is not None else [folder])
 
     def _of_freesound(self, wish: Wish) -> Voice:
         if wish.path:
-            return wish.voice(wish.path)
+            return wish.voice(self.engine, wish.path)
         sound = wish.source.get("sound_instance")
         if isinstance(sound, dict) and "id" in sound and isinstance(sound.get("name"), str):
-            return wish.voice(f"unmute-prod-website/freesound/{sound['id']}_{_slug(sound['name'])}.mp3")
-        return wish.voice("", wish.missing(self.engine))
+            return wish.voice(self.engine, f"unmute-prod-website/freesound/{sound['id']}_{_slug(sound['name'])}.mp3")
+        return wish.voice(self.engine, "", wish.missing(self.engine))
 
 
 def _slug(name: str) -> str:

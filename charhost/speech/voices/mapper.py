@@ -10,8 +10,8 @@ from charhost.speech.voices.wish import Wish
 class Mapper(Protocol):
     engine: ClassVar[str]
 
-    def map(self, wish: Wish, listed: Sequence[VoiceName]) -> Voice:
-        """Return the voice of a character; *listed* are those that the engine offers. Reads files, so it may block."""
+    def map(self, wishes: Sequence[Wish], listed: Sequence[VoiceName]) -> list[Voice]:
+        """Return the voice of each character; *listed* are those that the engine offers. Reads files: it may block."""
 
     def named(self, name: str, listed: Sequence[VoiceName]) -> Voice | None:
         """Return the voice that a client names, None if there is none of that name."""

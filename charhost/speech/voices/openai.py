@@ -18,15 +18,18 @@ class OpenAIVoices:
     def __init__(self, fallback: str | None) -> None:
         self._fallback = fallback
 
-    def map(self, wish: Wish, listed: Sequence[VoiceName]) -> Voice:
-        chosen = wish.named(self.engine) or next(_alike(wish, listed), None)
-        if chosen is not None:
-            return wish.voice(chosen)
-        first = listed[0].id if listed else DEFAULT_VOICE
-        return wish.voice(self._fallback or first, wish.missing(self.engine))
+    def map(self, wishes: Sequence[Wish], listed: Sequence[VoiceName]) -> list[Voice]:
+        return [self._voice(wish, listed) for wish in wishes]
 
     def named(self, name: str, listed: Sequence[VoiceName]) -> Voice | None:
         return Voice(name) if not listed or any(voice.id == name for voice in listed) else None
+
+    def _voice(self, wish: Wish, listed: Sequence[VoiceName]) -> Voice:
+        chosen = wish.named(self.engine) or next(_alike(wish, listed), None)
+        if chosen is not None:
+            return wish.voice(self.engine, chosen)
+        first = listed[0].id if listed else DEFAULT_VOICE
+        return wish.voice(self.engine, self._fallback or first, wish.missing(self.engine))
 
 
 def _alike(wish: Wish, listed: Sequence[VoiceName]) -> Iterator[str]:

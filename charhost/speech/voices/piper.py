@@ -38,18 +38,21 @@ class PiperVoices:
         self._folder = folder
         self._fallback = fallback
 
-    def map(self, wish: Wish, listed: Sequence[VoiceName]) -> Voice:
+    def map(self, wishes: Sequence[Wish], listed: Sequence[VoiceName]) -> list[Voice]:
         known = installed(self._folder)
-        path = wish.path if wish.path and wish.path.endswith(".onnx") else None
-        for text in filter(None, (wish.named(self.engine), path)):
-            if (found := self._found(text, known, wish.folder)) is not None:
-                voice, speaker = found
-                return wish.voice(_spelled(voice, speaker), sample=voice.file)
-        return self._instead(wish, known)
+        return [self._voice(wish, known) for wish in wishes]
 
     def named(self, name: str, listed: Sequence[VoiceName]) -> Voice | None:
         found = self._found(name, installed(self._folder), None)
         return Voice(_spelled(*found), sample=found[0].file, language=found[0].language) if found is not None else None
+
+    def _voice(self, wish: Wish, known: Sequence[PiperVoiceFile]) -> Voice:
+        path = wish.path if wish.path and wish.path.endswith(".onnx") else None
+        for text in filter(None, (wish.named(self.engine), path)):
+            if (found := self._found(text, known, wish.folder)) is not None:
+                voice, speaker = found
+                return wish.voice(self.engine, _spelled(voice, speaker), sample=voice.file)
+        return self._instead(wish, known)
 
     def _found(
         self, text: str, known: Sequence[PiperVoiceFile], folder: Path | None
@@ -65,16 +68,16 @@ class PiperVoices:
 
     def _instead(self, wish: Wish, known: Sequence[PiperVoiceFile]) -> Voice:
         if not known:
-            return wish.voice("", "piper has no voice at all: charhost voice get en_US-hfc_female-medium")
+            return wish.voice(self.engine, "", "piper has no voice at all: charhost voice get en_US-hfc_female-medium")
         chosen = self._found(self._fallback, known, None) if self._fallback else None
         if chosen is not None:
-            return wish.voice(_spelled(*chosen), wish.missing(self.engine), sample=chosen[0].file)
+            return wish.voice(self.engine, _spelled(*chosen), wish.missing(self.engine), sample=chosen[0].file)
         fitting = [voice for voice in known if wish.language is None or voice.family == family(wish.language)]
         voice = _pick(fitting or known, wish.character, "voice")
         speaker = _pick(range(voice.count), wish.character, "speaker") if voice.count > 1 else None
         own = {} if len(fitting or known) > 1 or speaker is not None else _manner(wish)
         why = wish.missing(self.engine) if fitting else _missing_language(wish.language or "")
-        return wish.voice(_spelled(voice, speaker), why, sample=voice.file, **own)
+        return wish.voice(self.engine, _spelled(voice, speaker), why, sample=voice.file, **own)
 
 
 def _spelled(voice: PiperVoiceFile, speaker: int | None) -> str:

@@ -48,7 +48,8 @@ def folders(own: Path | None) -> Iterator[Path]:
     yield OWN_FOLDER.expanduser()
     for wheel in _WHEELS:
         spec = importlib.util.find_spec(wheel)
-        yield from (Path(place) / "data" for place in (spec.submodule_search_locations or ()) if spec is not None)
+        for place in (spec.submodule_search_locations or ()) if spec is not None else ():
+            yield Path(place) / "data"
 
 
 def installed(own: Path | None) -> list[PiperVoiceFile]:

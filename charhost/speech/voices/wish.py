@@ -57,11 +57,12 @@ class Wish:
         """Return the voice that the file names for an engine."""
         return self.options.voices.get(engine) or self.options.voice
 
-    def voice(self, name: str, why: str = "", sample: Path | None = None, **more: Any) -> Voice:
+    def voice(self, engine: str, name: str, why: str = "", sample: Path | None = None, **more: Any) -> Voice:
         """Return a voice for the character; a fallback has a reason, *why*."""
         fields = {"speed": self.options.speed, "pitch": self.options.pitch, "language": self.language} | more
         return Voice(
             name,
+            engine=engine,
             description=self._text("description") or "",
             sample=sample,
             is_exact=not why,

@@ -23,7 +23,7 @@ LISTED = [VoiceName("coral", "Coral"), VoiceName("ada", "Ada"), VoiceName("grace
 )
 def test_the_first_that_exists_is_taken(source: dict[str, Any], name: str) -> None:
     """The names in the file, then a listed voice that is called like the voice's file, then one like the character."""
-    voice = OpenAIVoices(None).map(wish(**source), LISTED)
+    voice = OpenAIVoices(None).map([wish(**source)], LISTED)[0]
     assert (voice.name, voice.is_exact, voice.why) == (name, True, "")
 
 
@@ -32,13 +32,13 @@ def test_the_first_that_exists_is_taken(source: dict[str, Any], name: str) -> No
 )
 def test_a_voice_that_cannot_be_mapped(fallback: str | None, listed: list[VoiceName], name: str) -> None:
     """--tts-voice speaks, else the first of the server's list, else OpenAI's first; the reason names the file."""
-    voice = OpenAIVoices(fallback).map(wish("Bea", path_on_server="voices/b.wav"), listed)
+    voice = OpenAIVoices(fallback).map([wish("Bea", path_on_server="voices/b.wav")], listed)[0]
     assert (voice.name, voice.is_exact, voice.why) == (name, False, "openai has no voice for voices/b.wav")
 
 
 def test_what_goes_with_the_voice() -> None:
     """Speed, pitch, language and the description come from the file."""
-    voice = OpenAIVoices(None).map(wish(voice="coral", speed=1.5, description="Low.", language="en_GB"), LISTED)
+    voice = OpenAIVoices(None).map([wish(voice="coral", speed=1.5, description="Low.", language="en_GB")], LISTED)[0]
     assert (voice.speed, voice.pitch, voice.language, voice.description) == (1.5, 1.0, "en_GB", "Low.")
 
 

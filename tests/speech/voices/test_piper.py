@@ -20,7 +20,7 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 def mapped(installed: Path | None, name: str = "Ada", fallback: str | None = None, **source: Any) -> Voice:
     folder = Path("/characters") if installed is None else installed.parent / "characters"
-    return PiperVoices(installed, fallback).map(wish(name, folder, **source), ())
+    return PiperVoices(installed, fallback).map([wish(name, folder, **source)], ())[0]
 
 
 @pytest.mark.parametrize(
