@@ -14,7 +14,7 @@ from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector
 from charhost.sets.view import full_name
 from charhost.settings import Settings
 from charhost.web.keys import CONVERSATIONS, METRICS, SESSIONS, SETS
-from charhost.web.schemas import GenerationCount
+from charhost.web.sessions.sessions import GenerationCount
 from tests.conftest import Client
 from tests.reload.helpers import Write
 from tests.tagged import edit
