@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 
 from charhost import __version__
 from charhost.cli.output import prepare_streams
+from charhost.collector import collector_paused
 
 # Each command with its sentence in the list of all, for which it is not imported.
 _COMMANDS = {
@@ -71,9 +72,9 @@ def imported(name: str) -> Any:
     from charhost.cli.client import EXITS
 
     single = typer.Typer(add_completion=False)
-    single.command(epilog=EXITS if name in _REMOTE else None)(
-        getattr(import_module(f"charhost.cli.{_MODULES.get(name, name)}"), name)
-    )
+    with collector_paused():
+        module = import_module(f"charhost.cli.{_MODULES.get(name, name)}")
+    single.command(epilog=EXITS if name in _REMOTE else None)(getattr(module, name))
     return typer.main.get_command(single)
 
 

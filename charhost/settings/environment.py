@@ -38,7 +38,7 @@ def admin_key() -> str | None:
     prefix = variable("")
     given = {name.upper(): value for name, value in os.environ.items() if value}
     values = {name.removeprefix(prefix).lower(): value for name, value in given.items() if name.startswith(prefix)}
-    key = key_among(values, "admin_key")
+    key: str | None = key_among(values, "admin_key")
     check_key("admin_key", os.environ.get(variable("admin_key")) if key is None else key)
     return key
 
