@@ -1,12 +1,14 @@
 """Text for responses and logs: paths, module names, times and quoted values."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import ValidationError
-from pydantic_core import to_json
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 ROOT = "characters"
 UNEXPECTED = "Unexpected error; the server's log has the details."
@@ -31,6 +33,8 @@ def public(text: str) -> str:
 
 def quoted(value: object) -> str:
     """Return a JSON value as text for an error message, cut to 80 characters."""
+    from pydantic_core import to_json  # the commands start without it
+
     text = repr(value) if isinstance(value, str) else to_json(value).decode()
     return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"
 

@@ -7,7 +7,7 @@ import aiohttp
 from yarl import URL
 
 from charhost.cli.client import CommandFailed, Exit
-from charhost.cli.client_options import configured
+from charhost.cli.client_options import configured_admin_key
 
 
 class ChatCatalog:
@@ -31,8 +31,8 @@ class ChatCatalog:
 
     async def prompt(self, name: str) -> str:
         """Return the prompt that a character makes now; raises `CommandFailed`."""
-        key = configured().admin_key
-        headers = {"Authorization": f"Bearer {key.get_secret_value()}"} if key is not None else {}
+        key = configured_admin_key()
+        headers = {"Authorization": f"Bearer {key}"} if key is not None else {}
         return str((await self._get(self._url / name / "prompt", headers))["prompt"])
 
     async def _get(self, url: URL, headers: dict[str, str] | None = None) -> dict[str, Any]:

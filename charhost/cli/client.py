@@ -1,20 +1,28 @@
 """Requests of the commands that need the admin key of a running server."""
 
-import asyncio
+from __future__ import annotations
+
 import errno
 import json
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from enum import IntEnum
+from http.client import HTTPConnection, HTTPException, HTTPMessage, HTTPSConnection
+from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
 
-import aiohttp
 import typer
 
-from charhost.cli.client_options import configured
+from charhost.cli.client_options import configured_admin_key
 from charhost.cli.output import error_line, print_error, print_json
 from charhost.errors import ReloadCode
-from charhost.jsontext import Json
 from charhost.text import one_line
+
+if TYPE_CHECKING:
+    from charhost.jsontext import Json
 
 _DENIALS = {ReloadCode.INVALID_KEY, ReloadCode.FORBIDDEN, ReloadCode.DIRECTORY_NOT_ALLOWED}
 
@@ -46,6 +54,15 @@ class CommandFailed(Exception):
         self.status = status
 
 
+class Response(NamedTuple):
+    """A response that has been read."""
+
+    status: int
+    reason: str
+    headers: HTTPMessage
+    body: bytes
+
+
 @dataclass(frozen=True)
 class Request:
     """A request with the admin key of the settings: a POST of the set fields of *body*, or a GET without one."""
@@ -57,38 +74,56 @@ class Request:
     query: dict[str, str] | None = None
     if_match: str | None = None
 
-    async def send(self) -> tuple[aiohttp.ClientResponse, bytes]:
-        """Return the response and its body, or raise `CommandFailed`. Redirects and proxies would receive the key."""
+    def send(self) -> Response:
+        """Return the response, or raise `CommandFailed`. Redirects and proxies would receive the key."""
+        outcomes: SimpleQueue[Response | Exception] = SimpleQueue()
+        # On a thread: the timeout of a socket would start again with every byte.
+        Thread(target=self._send, args=(_headers(self.if_match), outcomes), daemon=True).start()
         try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=self.timeout)) as http,
-                http.request(
-                    "GET" if self.body is None else "POST",
-                    self.url + self.path,
-                    json=self.body and {name: value for name, value in self.body.items() if value is not None},
-                    params=self.query,
-                    headers=_headers(self.if_match),
-                    allow_redirects=False,
-                ) as response,
-            ):
-                return response, await response.read()
-        except TimeoutError as e:
+            outcome = outcomes.get(timeout=self.timeout)
+        except Empty as e:
             where = f"{self.url}{self.path} within {self.timeout:g} s"
             raise CommandFailed(
                 f"No answer from {where}; the server may still perform the request.", Exit.NO_ANSWER
             ) from e
-        except (aiohttp.ClientError, OSError) as e:
-            raise CommandFailed(why_unreachable(self.url, e), Exit.UNREACHABLE) from e
+        if isinstance(outcome, Exception):
+            raise CommandFailed(why_unreachable(self.url, outcome), Exit.UNREACHABLE) from outcome
+        return outcome
+
+    def _send(self, headers: dict[str, str], outcomes: SimpleQueue[Response | Exception]) -> None:
+        try:
+            outcomes.put(self._exchange(headers, self._content))
+        except (OSError, HTTPException, ValueError) as e:
+            outcomes.put(e)
+
+    @property
+    def _content(self) -> bytes | None:
+        if self.body is None:
+            return None
+        return json.dumps({name: value for name, value in self.body.items() if value is not None}).encode()
+
+    def _exchange(self, headers: dict[str, str], body: bytes | None) -> Response:
+        parts = urlsplit(self.url + self.path)
+        path = quote(parts.path, safe="/%:@!$&'()*+,;=~") + (f"?{urlencode(self.query)}" if self.query else "")
+        encoded = {name: value.encode() for name, value in headers.items()}
+        connection = (HTTPSConnection if parts.scheme == "https" else HTTPConnection)(parts.netloc)
+        with closing(connection):
+            if body is None:
+                connection.request("GET", path, headers=encoded)
+            else:
+                connection.request("POST", path, body, encoded | {"Content-Type": b"application/json"})
+            response = connection.getresponse()
+            return Response(response.status, response.reason, response.msg, response.read())
 
 
 def perform(request: Request, *, as_json: bool, fits: Callable[[Json], bool], show: Callable[[Json], None]) -> None:
     """Make a request, show the response and end the command; *fits* returns whether the JSON is charhost's."""
     try:
-        response, body = asyncio.run(request.send())
-        document = _object_in(body)
+        response = request.send()
+        document = _object_in(response.body)
         status = _exit_status(response.status, document or {}, fits)
         if as_json and document is not None:
-            print_json(body.decode())
+            print_json(response.body.decode())
         elif document is not None and status is Exit.DONE:
             show(document)
         if status is not Exit.DONE:
@@ -122,10 +157,10 @@ def _headers(if_match: str | None) -> dict[str, str]:
     headers = {"Accept": "application/json"}
     if if_match is not None:
         headers["If-Match"] = if_match if if_match == "*" or if_match.endswith('"') else f'"{if_match}"'
-    key = configured().admin_key
+    key = configured_admin_key()
     if key is not None:
-        headers["Authorization"] = f"Bearer {key.get_secret_value()}"
-    # aiohttp would refuse it too, and show the key in its message.
+        headers["Authorization"] = f"Bearer {key}"
+    # http.client would refuse it too, and show the key in its message.
     if not all(map(str.isprintable, headers.values())):
         raise CommandFailed("The admin key, or the ETag, has characters that no HTTP header can carry.", Exit.USAGE)
     return headers
@@ -155,13 +190,14 @@ def _exit_status(status: int, document: Json, fits: Callable[[Json], bool]) -> E
     return Exit.REFUSED
 
 
-def _refusal(url: str, response: aiohttp.ClientResponse, document: Json | None) -> str:
+def _refusal(url: str, response: Response, document: Json | None) -> str:
     known = document or {}
     why = known.get("detail") or known.get("title") or "The server gave no reason."
     if 300 <= response.status < 400:
         why = f"{url} redirects to {response.headers.get('Location')}, which is not followed: pass it with --url."
     elif document is None:
-        why = f"{url} answered with {response.content_type}, not with a JSON document: is it a charhost server?"
+        kind = response.headers.get_content_type()
+        why = f"{url} answered with {kind}, not with a JSON document: is it a charhost server?"
     elif response.status == 200:
         why = f"{url} answered with JSON of another kind: is it a charhost server?"
     lines = [f"Refused ({response.status} {one_line(known.get('code') or response.reason)})", one_line(why)]

@@ -6,12 +6,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any, TextIO
 
-from rich.box import SIMPLE_HEAD
-from rich.cells import cell_len, set_cell_size
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
-
+from charhost.settings import may_force_terminal
 from charhost.text import one_line
 
 _MOST_LINES = 10
@@ -58,20 +53,34 @@ def mark(is_good: bool, stream: TextIO | None = None) -> str:
 def show_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print *rows* below the names of their *columns*."""
     cells = [[one_line("–" if cell is None else cell) for cell in row] for row in rows]
+    if not (sys.stdout.isatty() or may_force_terminal()) or not _draw(columns, cells):
+        print_line(aligned([columns, *cells]))
+
+
+def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> bool:
+    """Draw a table, unless rich knows the terminal for a pipe."""
+    # Imported here: it takes a command longer to start.
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
     console = Console(highlight=False, soft_wrap=False)
     if not console.is_terminal:
-        print_line(aligned([columns, *cells]))
-        return
+        return False
     table = Table(*columns, box=SIMPLE_HEAD, header_style="bold", pad_edge=False)
     for row in cells:
         table.add_row(*(Text(cell, overflow="fold") for cell in row))
     with console.capture() as captured:
         console.print(table)
     print_line(captured.get().strip("\n"))
+    return True
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> str:
     """Write rows as lines, each column as wide as its widest cell."""
+    from rich.cells import cell_len, set_cell_size
+
     widths = [max(map(cell_len, column)) for column in zip(*rows, strict=True)]
     return "\n".join("  ".join(map(set_cell_size, row, widths)).rstrip() for row in rows)
 

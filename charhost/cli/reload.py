@@ -6,11 +6,15 @@ from typing import Annotated
 import typer
 
 from charhost.cli.client import Request, error_lines, perform, query_of
-from charhost.cli.client_options import HERE, AsJson, Drain, IfMatch, Reason, Sessions, Set, Timeout, Url
+from charhost.cli.client_options import HERE, AsJson, Drain, IfMatch, Reason, Set, Timeout, Url
 from charhost.cli.output import mark, print_line
 from charhost.jsontext import Json
-from charhost.report import OnError, Scope
+from charhost.report import OnError, Scope, SessionPolicy
 from charhost.text import one_line
+
+Sessions = Annotated[
+    SessionPolicy | None, typer.Option(help="Policy for open sessions (default: the server's setting).")
+]
 
 _HEADLINES = {
     "unchanged": "Nothing has changed: the characters stay as they are.",

@@ -7,14 +7,16 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 
 from charhost.cli.client_options import configured
+from charhost.collector import collector_paused
 from charhost.errors import SettingsError
 from charhost.settings import Settings, is_secret, settings_by_group
 
 
 def serve(**options: Any) -> None:
     """Serve characters until SIGINT or SIGTERM."""
-    from charhost.cli import logs
-    from charhost.web.app import serve as serve_app
+    with collector_paused():
+        from charhost.cli import logs
+        from charhost.web.app import serve as serve_app
 
     settings = configured(**options)
     try:

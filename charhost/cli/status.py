@@ -1,15 +1,19 @@
 """charhost status and charhost history: the state of a running server, and its reloads."""
 
+from __future__ import annotations
+
 from collections.abc import Iterator
 from itertools import chain, repeat
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from charhost.cli.client import Request, error_lines, perform, query_of
 from charhost.cli.client_options import HERE, AsJson, Set, Timeout, Url
 from charhost.cli.output import left_out_lines, left_running_lines, moment, print_line, show_table
-from charhost.jsontext import Json
+
+if TYPE_CHECKING:
+    from charhost.jsontext import Json
 
 
 def status(set_name: Set = None, url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:

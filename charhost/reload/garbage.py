@@ -2,8 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from types import ModuleType
 
@@ -33,15 +32,3 @@ class Garbage:
         if self._retired >= self._size and not loop.is_closed():
             self._retired = 0
             loop.call_soon_threadsafe(lambda: loop.call_later(self._DELAY, gc.collect))
-
-
-@contextmanager
-def collector_paused() -> Iterator[None]:
-    """Pause the collector: snapshots and builds make many objects and no garbage."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()

@@ -1,15 +1,16 @@
 """The variables and options of the settings, and files with keys."""
 
-import difflib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-from charhost.settings.values import is_loopback
+from charhost.settings.loopback import is_loopback
 from charhost.text import display
 
+# Keys to charhost itself: an empty one would open it.
+_OWN_KEYS = ("admin_key", "api_key")
 NO_HEADER = "holds a line break or another character that no header can carry"
 
 # Options of earlier versions: their variables must not keep an upgraded server from starting.
@@ -32,8 +33,43 @@ def key_from_environment(variable: str) -> str | None:
     return key or None
 
 
+def admin_key() -> str | None:
+    """Return the admin key as `Settings` has it, without the other settings; raise `ValueError` for an unusable one."""
+    prefix = variable("")
+    given = {name.upper(): value for name, value in os.environ.items() if value}
+    values = {name.removeprefix(prefix).lower(): value for name, value in given.items() if name.startswith(prefix)}
+    key: str | None = key_among(values, "admin_key")
+    check_key("admin_key", os.environ.get(variable("admin_key")) if key is None else key)
+    return key
+
+
+def key_among(values: Mapping[str, Any], name: str) -> Any:
+    """Return the key of that name in the values of settings, or in its file; raise `ValueError` if there are both."""
+    key, file = values.get(name), values.get(f"{name}_file")
+    if key and file:
+        raise ValueError(f"both {variable(name)} and {variable(name)}_FILE are set; use one")
+    key = key_in(Path(file), f"{name}_file") if file else key
+    # A line break behind a key, as files of other systems have it, belongs to no header.
+    return key.strip() if isinstance(key, str) else key
+
+
+def check_key(name: str, given: str | None) -> None:
+    """Raise `ValueError` for a key that is empty, where it may not be, or that no header can carry."""
+    if name in _OWN_KEYS and given is not None and not given.replace(",", " ").strip():
+        raise ValueError(f"{variable(name)} is empty; set a key, or unset it")
+    if given is not None and not given.strip().isprintable():
+        raise ValueError(f"{variable(name)} {NO_HEADER}")
+
+
+def may_force_terminal() -> bool:
+    """Return whether a variable may ask for the output of a terminal where there is none (https://force-color.org)."""
+    return any(name in os.environ for name in ("FORCE_COLOR", "TTY_COMPATIBLE"))
+
+
 def proxy_for(url: str) -> str | None:
     """Return the proxy of `HTTP_PROXY`, `HTTPS_PROXY` and `NO_PROXY` for *url*; loopback has none."""
+    from urllib.request import getproxies, proxy_bypass  # the commands start without it
+
     parts = urlsplit(url)
     host = parts.hostname or ""
     if is_loopback(host) or proxy_bypass(host):
@@ -65,7 +101,9 @@ def unknown_variables(settings: Iterable[str]) -> Iterator[str]:
         if found.upper() in _REMOVED:
             yield f"{found} is no longer used; unset it"
         elif (name := found.upper().removeprefix("CHARHOST_")) not in known:
-            nearest = difflib.get_close_matches(name, known, n=1)
+            from difflib import get_close_matches
+
+            nearest = get_close_matches(name, known, n=1)
             hint = f"; did you mean {variable(nearest[0])}?" if nearest else ""
             yield f"{display(found)} is not a setting and has no effect{hint}"
 

@@ -10,9 +10,10 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from charhost.errors import SettingsError
 from charhost.report import DEFAULT_SET, SessionPolicy
-from charhost.settings.environment import NO_HEADER, key_in, option, unknown_variables, variable
+from charhost.settings.environment import check_key, key_among, option, unknown_variables, variable
 from charhost.settings.fleet import FleetSettings
 from charhost.settings.habit import Habit
+from charhost.settings.loopback import is_loopback
 from charhost.settings.values import (
     AbsolutePath,
     Habits,
@@ -24,7 +25,6 @@ from charhost.settings.values import (
     Roots,
     default_directory,
     habits_in,
-    is_loopback,
 )
 from charhost.settings.voice import VoiceSettings
 from charhost.text import FieldProblem, field_problems
@@ -44,8 +44,6 @@ _GROUPS = {
     "file_deadline": "Limits",
 }
 _KEYS = ("admin_key", "api_key", "llm_key", "tts_key", "stt_key", "fleet_key")
-# Keys to charhost itself: an empty one would open it.
-_OWN_KEYS = ("admin_key", "api_key")
 _SHORTEST_KEY = 16
 
 
@@ -214,12 +212,8 @@ class Settings(BaseSettings, VoiceSettings, FleetSettings):
     def _prepare(cls, values: dict[str, Any]) -> dict[str, Any]:
         if values.get("state") == "":  # as a path it would be the working directory
             raise ValueError("--state (CHARHOST_STATE) is empty: name a file, or leave it out")
-        for name in [n for n in values if n.endswith("_key_file") and values[n]]:
-            if values.get(name.removesuffix("_file")):
-                raise ValueError(f"both {variable(name.removesuffix('_file'))} and {variable(name)} are set; use one")
-            values[name.removesuffix("_file")] = key_in(Path(values[name]), name)
-        # A line break behind a key, as files of other systems have it, belongs to no header.
-        return values | {name: values[name].strip() for name in _KEYS if isinstance(values.get(name), str)}
+        keys = {name: key_among(values, name) for name in _KEYS}
+        return values | {name: key for name, key in keys.items() if key is not None}
 
     @property
     def sets(self) -> dict[str, Path]:
@@ -273,11 +267,7 @@ class Settings(BaseSettings, VoiceSettings, FleetSettings):
     def _refuse_unusable(self) -> Self:
         for name in _KEYS:
             key: SecretStr | None = getattr(self, name)
-            given = os.environ.get(variable(name)) if key is None else key.get_secret_value()
-            if name in _OWN_KEYS and given is not None and not given.replace(",", " ").strip():
-                raise ValueError(f"{variable(name)} is empty; set a key, or unset it")
-            if given is not None and not given.strip().isprintable():
-                raise ValueError(f"{variable(name)} {NO_HEADER}")
+            check_key(name, os.environ.get(variable(name)) if key is None else key.get_secret_value())
         for name in (DEFAULT_SET, *self.sets):
             if f"{name}:" in self._key_entries:
                 raise ValueError(f"CHARHOST_API_KEY has no key after {name}: which is a set; write {name}:KEY")

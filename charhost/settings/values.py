@@ -1,7 +1,6 @@
 """Types of the settings' values, and their checks."""
 
 import importlib.util
-import ipaddress
 import os
 import re
 from collections.abc import Sequence
@@ -34,16 +33,6 @@ def project_folder(package: str, folder: str) -> Path:
     if spec is not None and spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations)))
     return Path(__file__).parents[2] / folder
-
-
-def is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        address = ipaddress.ip_address(host.strip("[]"))
-    except ValueError:
-        return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback
 
 
 def _url(url: str, schemes: Sequence[str], example: str, key: str) -> str:

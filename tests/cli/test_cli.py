@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 
+import pytest
+from typer.models import CommandInfo
+
 from charhost import __version__
+from charhost.cli import app, imported
 from tests.cli.helpers import run
 
 
@@ -34,3 +39,10 @@ def test_shell_completion_is_offered() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert (done.returncode, {"serve", "check", "chat"} <= set(done.stdout.split())) == (0, True)
     assert "--install-completion" in run("--help").output
+
+
+@pytest.mark.parametrize("command", app.registered_commands, ids=lambda command: command.callback.__name__)
+def test_each_command_is_listed_with_its_first_sentence(command: CommandInfo) -> None:
+    """The list of commands, which imports none of them, has the first sentence of each."""
+    assert command.callback is not None
+    assert re.split(r"(?<=\.)\s", imported(command.callback.__name__).help)[0] == command.callback.__doc__

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 
-from charhost.cli import app
+from charhost.cli import imported
 from charhost.errors import SettingsError
 from charhost.settings import Settings, is_secret, settings_by_group
 from tests.cli.helpers import run
 
-SERVE: Any = typer.main.get_command(app).commands["serve"]  # type: ignore[attr-defined]
+SERVE: Any = imported("serve")
 
 
 @pytest.fixture

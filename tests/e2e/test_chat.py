@@ -492,7 +492,7 @@ async def test_server_that_stays_away_is_given_up(aiohttp_server: Any) -> None:
     app = web.Application()
     app.add_routes([web.get("/v1/realtime", realtime)])
     url = str((await aiohttp_server(app)).make_url("")).rstrip("/")
-    code = "import sys; from charhost.cli import main; sys.modules['charhost.cli.chat']._PAUSES = (0, 0); main()"
+    code = "import charhost.cli.chat as chat; from charhost.cli import main; chat._PAUSES = (0, 0); main()"
     status, _, complaint = await output(sys.executable, "-c", code, "chat", "--url", url, stdin="Hello?\n")
     expected = ["(the server went away; waiting for it)", f"charhost: {url} went away and did not come back"]
     assert (status, complaint.splitlines()) == (3, expected)
