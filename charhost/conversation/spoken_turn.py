@@ -70,11 +70,10 @@ class SpokenTurn:
         self._turn = turn
         self._speaking = speaking
         self._history = history
-        self._playback: Playback | None = None
-        self._item_id = ""  # of the item that is spoken
+        self.item_id = ""  # of the last item that is spoken
+        self.playback: Playback | None = None  # of that item
         self._queue: asyncio.Queue[TurnEvent | Exception] = asyncio.Queue()
         self._done: ItemDone | None = None  # of the item that is spoken
-        self._text = ""  # of that item
         self._wants_text = False
         self._early_end: TurnEnded | None = None
         self._stopped = asyncio.Event()
@@ -110,11 +109,6 @@ class SpokenTurn:
             await asyncio.wait([reading])
             self._leave()
 
-    @property
-    def text(self) -> str:
-        """The text of the last item as far as the model wrote it."""
-        return self._text
-
     async def _read(self) -> None:
         """Read the turn as fast as the model writes."""
         try:
@@ -135,16 +129,16 @@ class SpokenTurn:
             return
         self._early_end = ending
         self._stopped.set()
-        if self._playback is not None:
-            self._playback.unsend(self._speaking.drop(self.id))
+        if self.playback is not None:
+            self.playback.unsend(self._speaking.drop(self.id))
             now = self._clock()
-            self._playback.cut(self._playback.heard_ms(now), now)
+            self.playback.cut(self.playback.heard_ms(now), now)
 
     async def _spoken_item(self, added: ItemAdded) -> Events:
         yield added
         item_id, index = added.item.id, added.index
-        self._done, self._text, self._item_id = None, "", item_id
-        playback = self._playback = self._speaking.playback(item_id)
+        self._done, self.item_id = None, item_id
+        playback = self.playback = self._speaking.playback(item_id)
         try:
             async with aclosing(self._speaking.speech.speak(self._pieces(), self._speaking.voice)) as sounds:
                 async for event in self._sent(sounds, playback, item_id, index):
@@ -153,7 +147,7 @@ class SpokenTurn:
             self._failure = self._failure or e
         async for _ in self._pieces():
             pass
-        rest = self._text[len(playback.text) :]
+        rest = playback.whole[len(playback.sent) :]
         if rest and self._failure is not None and not self._stopped.is_set():
             playback.add_text(Sound(b"", rest))
             yield TranscriptDelta(item_id, index, rest)
@@ -168,7 +162,8 @@ class SpokenTurn:
             if isinstance(event, ItemDone):
                 self._done = event
             elif isinstance(event, TextDelta):
-                self._text += event.text
+                assert self.playback is not None
+                self.playback.whole += event.text
                 yield event.text
 
     async def _sent(self, sounds: AsyncGenerator[Sound, None], playback: Playback, item_id: str, index: int) -> Events:
@@ -221,10 +216,12 @@ class SpokenTurn:
 
     def _leave(self) -> None:
         """Keep what was heard of an item whose reader stopped early."""
-        item = self._history.find(self._item_id) if self._item_id and self._playback is not None else None
-        if isinstance(item, Message) and self._playback is not None:
-            heard = self._playback.heard(self._playback.heard_ms(self._clock()))
-            self._history.replace(replace(item, parts=(Audio.heard(heard),)))
+        if self.playback is None or self._done is not None:
+            return
+        item, now = self._history.find(self.item_id), self._clock()
+        if isinstance(item, Message):
+            self.playback.cut(self.playback.heard_ms(now), now)
+            self._history.replace(replace(item, parts=(Audio.heard(self.playback.remembered),)))
 
     def _finished(self, playback: Playback) -> ItemDone:
         """Return the end of the item as it was sent; the conversation has what was heard of it."""
@@ -232,11 +229,10 @@ class SpokenTurn:
         assert done is not None
         assert isinstance(done.item, Message)
         is_cut = self._stopped.is_set()
-        sent = playback.text if is_cut else self._text
+        sent = playback.sent if is_cut else playback.whole
         item = replace(done.item, parts=(Audio(sent),), status="incomplete" if is_cut else done.item.status)
         self._spoken[item.id] = item
-        self._item_id = ""
-        self._history.replace(replace(item, parts=(Audio.heard(playback.remembered(sent)),)))
+        self._history.replace(replace(item, parts=(Audio.heard(playback.remembered),)))
         return replace(done, item=item)
 
     def _end(self, ended: TurnEnded) -> TurnEnded:

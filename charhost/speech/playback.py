@@ -18,17 +18,18 @@ class Playback:
     """
 
     def __init__(self) -> None:
+        self.whole = ""  # the text of the item as far as it is known
         self.sent_bytes = 0
         self._ends_at = 0.0  # the time at which all that was sent will have been heard
         self._starts: list[tuple[float, str]] = []  # of each text: its ms in the sound
-        self._cut_ms: float | None = None
+        self.cut_ms: float | None = None
 
     @property
     def sent_ms(self) -> int:
         return self.sent_bytes // _BYTES_PER_MS
 
     @property
-    def text(self) -> str:
+    def sent(self) -> str:
         """The text whose sound was sent."""
         return "".join(text for _, text in self._starts)
 
@@ -66,12 +67,17 @@ class Playback:
 
     def cut(self, milliseconds: float, now: float) -> None:
         """Take note that no more was heard, and that nothing plays any more; a later cut replaces an earlier one."""
-        self._cut_ms = milliseconds
+        self.cut_ms = milliseconds
         self._ends_at = min(self._ends_at, now)
 
-    def remembered(self, text: str) -> str:
-        """Return the part of *text*, which is the whole of the item, that was heard."""
-        return text if self._cut_ms is None else self.heard(self._cut_ms)
+    @property
+    def remembered(self) -> str:
+        """The text without what was not heard."""
+        return self.whole if self.cut_ms is None else self.heard(self.cut_ms)
+
+    @property
+    def unheard(self) -> str:
+        return self.whole[len(self.remembered) :]
 
     def heard(self, milliseconds: float) -> str:
         """Return the text in the first *milliseconds* of the sound, up to the end of a word.

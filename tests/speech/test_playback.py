@@ -40,13 +40,13 @@ def test_words_with_times() -> None:
     )
     sent.send(1_000 * 48, 0.0)
     assert [sent.heard(ms) for ms in (905, 955, 970, 1_000)] == ["Oh", "Oh", "Oh well", "Oh well then"]
-    assert sent.text == "Oh well then"
+    assert sent.sent == "Oh well then"
 
 
 def test_unsent_sound() -> None:
     """Sound that was taken back was not sent, and neither was its text."""
     sent = playback(("Hello. ", 1_000), ("How are you?", 1_000))
     sent.unsend(1_200 * 48)
-    assert (sent.sent_ms, sent.text, sent.heard_ms(9.0)) == (800, "Hello. ", 800)
+    assert (sent.sent_ms, sent.sent, sent.heard_ms(9.0)) == (800, "Hello. ", 800)
     sent.unsend(800 * 48)
     assert (sent.sent_ms, sent.heard(100)) == (0, "")

@@ -20,6 +20,18 @@ from charhost.web.sessions.session import Session
 _MOST_PLAYBACKS = 8
 
 
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The item that was interrupted, which may not have begun yet."""
+
+    item_id: str = ""
+    playback: Playback | None = None
+
+    @property
+    def heard_ms(self) -> float:
+        return (self.playback.cut_ms or 0.0) if self.playback is not None else 0.0
+
+
 @dataclass(eq=False, slots=True)
 class Loudspeaker:
     """Speaks the responses of one session, and keeps in the conversation only what was heard of them."""
@@ -27,6 +39,7 @@ class Loudspeaker:
     _session: Session
     _engines: Engines
     _playbacks: OrderedDict[str, Playback] = field(default_factory=OrderedDict)  # by item, the oldest first
+    _timer: tuple[str, asyncio.TimerHandle] | None = None
 
     async def voice(self, config: SessionConfig) -> Voice:
         """Return the voice of the character as it is now, at the speed that the client chooses."""
@@ -48,10 +61,28 @@ class Loudspeaker:
         item_id, playback = next(reversed(self._playbacks.items()), (None, None))
         return item_id if playback is not None and playback.ahead(_now()) > 0 else None
 
-    def cut(self) -> None:
-        """Keep of the item that is playing only what was heard so far: the client stops it."""
+    def play(self) -> None:
+        """Keep the session open politely until the sound is over, by the time."""
+        self._end_play()
         if (item_id := self.playing) is not None:
-            self._cut(item_id, self._playbacks[item_id].heard_ms(_now()))
+            self._session.work.hold(item_id)
+            ahead = self._playbacks[item_id].ahead(_now())
+            self._timer = item_id, asyncio.get_running_loop().call_later(ahead, self._end_play)
+
+    def cut(self) -> Interrupted | None:
+        """Keep of the item that is playing only what was heard so far: the client stops it. Return that item."""
+        if (item_id := self.playing) is None:
+            return None
+        self._cut(item_id, self._playbacks[item_id].heard_ms(_now()))
+        return Interrupted(item_id, self._playbacks[item_id])
+
+    def forget(self, item_id: str) -> None:
+        """Show an item to the model no more: what was heard of it is nothing."""
+        item, history = self._session.conversation.history.find(item_id), self._session.conversation.history
+        if isinstance(item, Message):
+            history.replace(
+                replace(item, parts=tuple(replace(p, is_lost=True) for p in item.parts if isinstance(p, Audio)))
+            )
 
     def truncate(self, item_id: str, milliseconds: int) -> None:
         """Keep of an item only what was heard in so many ms, which may be more than before; raises `InvalidEvent`.
@@ -70,10 +101,17 @@ class Loudspeaker:
     def _cut(self, item_id: str, milliseconds: float) -> None:
         playback, history = self._playbacks[item_id], self._session.conversation.history
         playback.cut(milliseconds, _now())
+        self._end_play()
         item = history.find(item_id)
         if isinstance(item, Message) and _has_audio(item):
-            history.replace(replace(item, parts=(Audio.heard(playback.remembered(playback.text)),)))
+            history.replace(replace(item, parts=(Audio.heard(playback.remembered),)))
         self._session.note()
+
+    def _end_play(self) -> None:
+        if self._timer is not None:
+            (item_id, timer), self._timer = self._timer, None
+            timer.cancel()
+            self._session.work.release(item_id)
 
     def _playback(self, item_id: str) -> Playback:
         playback = self._playbacks[item_id] = Playback()

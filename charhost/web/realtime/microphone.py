@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from charhost.conversation.items import Audio, Message
+from charhost.conversation.spoken_turn import SpokenTurn
 from charhost.ids import new_id
 from charhost.speech.failure import SpeechError
 from charhost.speech.hearing import HEARD_RATE, Hearing, Listening, Transcript, Word
@@ -18,7 +19,7 @@ from charhost.web.protocol.frames import InvalidEvent
 from charhost.web.protocol.item_format import item_fields
 from charhost.web.protocol.session_config import SessionConfig
 from charhost.web.protocol.session_params import TurnDetection
-from charhost.web.realtime.loudspeaker import Loudspeaker
+from charhost.web.realtime.loudspeaker import Interrupted, Loudspeaker
 from charhost.web.realtime.responder import Responder
 from charhost.web.sessions.session import Session
 
@@ -34,6 +35,10 @@ _LONG = 64 << 10
 _MOST_AHEAD = 600
 _LEAST_COMMIT_MS = 100
 _BYTES_PER_MS = HEARD_RATE * 2 / 1000
+
+# An interrupted response is given back so often in a row; one that was hardly heard is made anew.
+_MOST_GIVEN_BACK = 2
+_HARDLY_HEARD_MS = 1_000
 
 # Of a transcript: seconds for any, and for each second of its audio.
 _DEADLINE, _DEADLINE_SHARE = 10.0, 0.1
@@ -100,6 +105,8 @@ class Microphone:
         self._language: tuple[str | None, str] = (None, "")
         self._appended_ms = 0.0  # since the last commit
         self._transcripts: dict[str, asyncio.Task[Transcript | None]] = {}  # those that are awaited, by item
+        self._interrupted: Interrupted | None = None  # the response that is owed, if that was nothing
+        self._given_back = 0  # times in a row
         self._failed = "", ""  # the item that was last not understood, and why
         self._running: set[asyncio.Task[Any]] = set()
         self._is_working = False
@@ -229,6 +236,7 @@ class Microphone:
 
     def _start(self, detection: TurnDetection) -> None:
         self._turn = turn = _Turn()
+        self._session.work.hold(turn.item_id)
         begun = max(self._committed_ms, self._heard_ms - len(self._before) / _BYTES_PER_MS)
         self._emit("input_audio_buffer.speech_started", item_id=turn.item_id, audio_start_ms=round(begun))
         self._feed(bytes(self._before))
@@ -237,9 +245,13 @@ class Microphone:
             self._interrupt()
 
     def _interrupt(self) -> None:
-        if self._responder.active is not None and self._responder.active.ended is None:
-            self._responder.active.cancel("turn_detected")
-        self._loudspeaker.cut()
+        active = self._responder.active
+        if active is None or active.ended is not None:
+            self._interrupted = self._loudspeaker.cut() or self._interrupted
+            return
+        active.cancel("turn_detected")
+        spoken = active if isinstance(active, SpokenTurn) else None
+        self._interrupted = Interrupted(spoken.item_id, spoken.playback) if spoken is not None else Interrupted()
 
     def _feed(self, pcm: bytes) -> None:
         if self._listening is None:
@@ -254,6 +266,7 @@ class Microphone:
             self._turn.guess.cancel()
         if self._listening is not None:
             self._listening.drop()
+        self._session.work.release(self._turn.item_id)
         self._detector.reset()
         self._turn = _Turn()
         self._before.clear()
@@ -265,6 +278,7 @@ class Microphone:
         history = self._session.conversation.history
         item = Message(id=turn.item_id, role="user", parts=(Audio(),))
         history.append(item)
+        self._session.work.hold(item.id)
         previous = history.before(item.id)
         self._emit("input_audio_buffer.committed", item_id=item.id, previous_item_id=previous)
         for kind in ("added", "done"):
@@ -273,7 +287,9 @@ class Microphone:
         task = self._transcripts[item.id] = self._run(self._transcribe(item, turn, self._listening))
         task.add_done_callback(lambda _: self._transcripts.pop(item.id))
         if self._detection is not None:
-            self._run(self._answer(task))
+            self._run(self._answer(task)).add_done_callback(lambda _: self._session.work.release(item.id))
+        else:
+            task.add_done_callback(lambda _: self._session.work.release(item.id))
 
     async def _transcribe(self, item: Message, turn: _Turn, listening: Listening) -> Transcript | None:
         """Return the words of a turn, once the client and the conversation have them; None if the engine failed."""
@@ -300,12 +316,30 @@ class Microphone:
         self._session.note()
 
     async def _answer(self, transcribing: asyncio.Task[Transcript | None]) -> None:
-        transcript = await transcribing
-        detection = self._detection
-        if transcript is None or not transcript.text or detection is None or not detection.create_response:
+        transcript, detection = await transcribing, self._detection
+        if detection is None or not detection.create_response:
             return
-        if not self._detector.is_open:
+        if transcript is not None and transcript.text:
+            self._given_back, self._interrupted = 0, None
+            if self._detector.is_open:  # more is being said, and the answer to it is one to all
+                self._interrupted = Interrupted()
+            else:
+                await self._responder.answer()
+        elif not self._detector.is_open:
+            await self._give_back()
+
+    async def _give_back(self) -> None:
+        """Begin the interrupted response again: what interrupted it was nothing."""
+        interrupted, self._interrupted = self._interrupted, None
+        if interrupted is None or self._given_back >= _MOST_GIVEN_BACK:
+            return
+        self._given_back += 1
+        playback = interrupted.playback
+        if playback is None or interrupted.heard_ms < _HARDLY_HEARD_MS:
+            self._loudspeaker.forget(interrupted.item_id)
             await self._responder.answer()
+        elif playback.unheard.strip():
+            await self._responder.answer(playback.unheard.lstrip())
 
     async def _understood(self) -> None:
         """Wait until all that was said is understood; raises `SpeechError` if the last of it could not be."""

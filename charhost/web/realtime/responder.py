@@ -66,7 +66,7 @@ class Responder:
         while self.active is not None:
             self._idle.clear()
             await self._idle.wait()
-        if not self._session.closing.is_ending:
+        if self._session.closing.reason is None:  # one that closes after the talk answers what was said before
             self._session.choose(None)
             self._begin(ResponseParams(), None, voice, TurnOptions(words=words, may_greet=False))
 
@@ -142,6 +142,7 @@ class Responder:
             self._session.fail()
         finally:
             memory.resize(0)
+            self._loudspeaker.play()
             if turn is self.active:
                 self._free()
 

@@ -40,11 +40,11 @@ class Closing:
     def leave(self, message: CloseMessage, grace: float, drain: float) -> None:
         """Close the session when no turn is running, at the latest after *drain* seconds."""
         close = partial(self.close, message, grace)
-        if drain <= 0 or not self._work.turns or self.reason is not None:
+        if drain <= 0 or not self._work.is_busy or self.reason is not None:
             close()
             return
         self._is_draining = True
-        self._work.after_turns(close)
+        self._work.after_talk(close)
         self._deadline = asyncio.get_running_loop().call_later(drain, close)
 
     def close(self, message: CloseMessage, grace: float) -> None:

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 
 class Work:
-    """The running tasks of one session: turns, which a close message may cut, and commands, which it waits for."""
+    """The running tasks of one session: turns, which a close message may cut, and commands, which it waits for.
+
+    `talk` is what else a polite end waits for: speech that is not understood yet, and sound that is still playing.
+    """
 
     def __init__(self) -> None:
         self.turns: dict[RunningTurn, asyncio.Task[None]] = {}
+        self.talk: set[str] = set()
         self._commands: dict[Coroutine[Any, Any, None], asyncio.Task[None]] = {}
-        self._waiting: tuple[Sized, Callable[[], None]] | None = None
+        self._waiting: tuple[tuple[Sized, ...], Callable[[], None]] | None = None
 
     @property
     def commands(self) -> int:
@@ -32,14 +36,32 @@ class Work:
     def run(self, command: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
         self._start(self._commands, command, tasks.create_task(command))
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether the client and its character are in the middle of something."""
+        return bool(self.turns or self.talk)
+
+    def hold(self, item_id: str) -> None:
+        """Take note that an item is being spoken or played, until it is released."""
+        self.talk.add(item_id)
+
+    def release(self, item_id: str) -> None:
+        self.talk.discard(item_id)
+        self._call()
+
+    def after_talk(self, call: Callable[[], None]) -> None:
+        """Run *call*, instead of one that waits already, when nothing is being said, which may be now."""
+        self._waiting = (self.turns, self.talk), call
+        self._call()
+
     def after_turns(self, call: Callable[[], None]) -> None:
         """Run *call*, instead of one that waits already, when no turn is running, which may be now."""
-        self._waiting = self.turns, call
+        self._waiting = (self.turns,), call
         self._call()
 
     def after_commands(self, call: Callable[[], None]) -> None:
         """Run *call*, instead of one that waits already, when no command is running, which may be now."""
-        self._waiting = self._commands, call
+        self._waiting = (self._commands,), call
         self._call()
 
     def clear_call(self) -> None:
@@ -64,6 +86,6 @@ class Work:
         self._call()
 
     def _call(self) -> None:
-        if self._waiting is not None and not self._waiting[0]:
+        if self._waiting is not None and not any(self._waiting[0]):
             call, self._waiting = self._waiting[1], None
             call()

@@ -105,6 +105,10 @@ class Grammar:
         self._committed: str | None = None  # the item that has to be added next
         self._heard: set[str] = set()  # spoken items whose transcript is due
 
+    def resume(self, earlier: Grammar) -> None:
+        """Go on with the conversation of a connection before this one."""
+        self._order, self._owner = [*earlier._order], dict(earlier._owner)
+
     def feed(self, event: Event) -> None:
         """Check the next event."""
         check_shape(event, self.dialect)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from typing import Any
 
@@ -245,3 +246,42 @@ async def test_closed_microphones_leave_nothing(aiohttp_client: Start, settings:
     ears = client.app[EARS]
     assert ears is not None
     assert (len(ears), client.app[BUDGET].held["audio"], hearing.open) == (0, 0, 0)
+
+
+async def test_noise_gives_the_answer_back(aiohttp_client: Start, settings: Settings) -> None:
+    """What interrupts a response that was hardly heard, and has no words, costs nothing: the model is asked again."""
+    hearing = ScriptedHearing({500: "", 1_000: "What time is it?"})
+    client, script = await serving(aiohttp_client, settings, scripted_engines(ScriptedSpeech(50), hearing))
+    script.then("It is late, my friend, and cold. ", script.go)
+    async with speaking(client) as caller:
+        await caller.say(1_000)
+        await caller.until("response.output_audio.delta")
+        await caller.say(500)
+        await caller.until("response.done")
+        assert (await caller.until(TRANSCRIBED))["transcript"] == ""
+        done = (await caller.until("response.done"))["response"]
+    assert (done["status"], done["output"][0]["content"][0]["transcript"]) == ("completed", "Yes.")
+    assert [m["content"] for m in script.messages if m["role"] != "system"] == ["What time is it?"]
+
+
+async def test_noise_gives_the_rest_back(aiohttp_client: Start, settings: Settings) -> None:
+    """Of a response that was heard for a while the rest is spoken, without the model, at most twice in a row."""
+    hearing = ScriptedHearing({500: "", 1_000: "What time is it?"})
+    client, script = await serving(aiohttp_client, settings, scripted_engines(ScriptedSpeech(100), hearing))
+    script.then(text := "It is late, my friend, and it is cold, so that I would like to go home now.")
+    heard = []
+    async with speaking(client) as caller:
+        await caller.say(1_000)
+        for _ in range(3):
+            item = (await caller.until("response.done"))["response"]["output"][0]
+            await asyncio.sleep(1.6)  # it is heard in real time
+            await caller.say(500)
+            assert (await caller.until(TRANSCRIBED))["transcript"] == ""
+            heard.append((await caller.item(item["id"]))["content"][0]["transcript"])
+        assert len(script.requests) == 1
+        await caller.say(1_000)
+        await caller.until("response.done")
+    assert all(1 < len(piece) < 40 for piece in heard)
+    assert text.startswith(" ".join(piece.strip() for piece in heard))
+    dialogue = [m["content"] for m in script.messages if m["role"] != "system"]
+    assert dialogue == ["What time is it?", *heard, "What time is it?"]
