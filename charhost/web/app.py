@@ -81,6 +81,7 @@ from charhost.web.signals import signals
 from charhost.web.watchdog import watchdog
 
 if TYPE_CHECKING:
+    from charhost.fleet.engine import Engine
     from charhost.storage.state_file import StateFile
 
 log = logging.getLogger("charhost.web")
@@ -130,8 +131,11 @@ _ROUTES = (
 )
 
 
-def create_app(settings: Settings | None = None) -> web.Application:
-    """Make the application; several in one process do not meet. Raises `SettingsError`."""
+def create_app(settings: Settings | None = None, engine: Engine | None = None) -> web.Application:
+    """Make the application; several in one process do not meet. Raises `SettingsError`.
+
+    A test may give the *engine* of the fleet that the settings name.
+    """
     settings = settings or Settings()
     filter_foreign_loggers()
     hide_malformed_requests()
@@ -143,6 +147,10 @@ def create_app(settings: Settings | None = None) -> web.Application:
     budget = app[BUDGET] = MemoryBudget(settings.memory_budget or available_memory() // _SHARE, app[METRICS])
     app[GATE] = Gate(settings, app[METRICS], budget)
     records = _records(app)
+    if settings.fleet_servers:
+        from charhost.web.shared_sessions import share_sessions  # only a fleet has use for it
+
+        share_sessions(app, engine)
     app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER], budget)
     app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
