@@ -4,16 +4,16 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from prometheus_client import Metric
+from prometheus_client import CollectorRegistry, Metric
 from pydantic import BaseModel
 
 from charhost.cli import app as cli
 from charhost.errors import ReloadCode
 from charhost.jsontext import Json
-from charhost.metrics import Metrics
+from charhost.metrics import FleetMetrics, Metrics
 from charhost.reload.request import ReloadRequest, RollbackRequest
 from charhost.settings import Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
@@ -60,12 +60,29 @@ def metrics() -> str:
     return _table(("metric", "known as", "meaning"), map(_metric, Metrics().registry.collect()))
 
 
+def fleet_metrics() -> str:
+    registry = CollectorRegistry()
+    FleetMetrics(registry)
+    return _table(("metric", "meaning"), ((name, text) for name, _, text in map(_metric, registry.collect())))
+
+
 def endpoints() -> str:
+    """Return the table of the endpoints, but for those of a fleet, which has a page of its own."""
+    return _endpoints(lambda path: not path.startswith("/v1/fleet"))
+
+
+def fleet_endpoints() -> str:
+    return _endpoints(lambda path: path.startswith("/v1/fleet"))
+
+
+def _endpoints(fits: Callable[[str], bool]) -> str:
     rows = []
     for route in create_app().router.routes():
         operation = operation_of(loaded(route.handler))
         if route.method != "HEAD" and route.resource is not None and operation is not None:
-            rows.append((f"`{route.method} {route.resource.canonical}`", operation.needs, _lowered(operation.summary)))
+            path = route.resource.canonical
+            if fits(path):
+                rows.append((f"`{route.method} {path}`", operation.needs, _lowered(operation.summary)))
     return _table(("endpoint", "access", "purpose"), rows)
 
 
@@ -97,7 +114,17 @@ def commands() -> str:
 
 TABLES = {
     table.__name__: table
-    for table in (settings, metrics, endpoints, refusals, reload_fields, rollback_fields, commands)
+    for table in (
+        settings,
+        metrics,
+        fleet_metrics,
+        endpoints,
+        fleet_endpoints,
+        refusals,
+        reload_fields,
+        rollback_fields,
+        commands,
+    )
 }
 
 

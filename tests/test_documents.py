@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from charhost.cli import app
-from charhost.metrics import Metrics
+from charhost.metrics import FleetMetrics, Metrics
 from charhost.reload.request import ReloadRequest, RollbackRequest
 from charhost.settings import Habit, Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
@@ -46,19 +46,23 @@ def test_settings_tables_are_the_settings(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_every_route_is_among_the_endpoints(directory: Path) -> None:
-    """Each method and path that the application serves is in the table of endpoints, and nothing else is."""
+    """Each method and path that the application serves is in a table of endpoints, and nothing else is."""
     routes = create_app(Settings(directory=directory)).router.routes()
     served = {
         f"{route.method} {route.resource.canonical}" for route in routes if route.resource and route.method != "HEAD"
     }
-    assert {row[0].strip("`") for row in rows(FRONT, "endpoint")} == served
+    named = [*rows(FRONT, "endpoint"), *rows(OPERATING, "endpoint")]
+    assert {row[0].strip("`") for row in named} == served
 
 
 def test_metrics_table_is_the_metrics() -> None:
     """Every metric is in the table, under the name that Prometheus sees, and nothing else is."""
     kinds = {"counter": "_total"}
-    real = {metric.name + kinds.get(metric.type, "") for metric in Metrics().registry.collect()}
-    assert {re.sub(r"{.*", "", row[0].strip("`")) for row in rows(OPERATING, "metric")} == real
+    metrics = Metrics()
+    FleetMetrics(metrics.registry)
+    real = {metric.name + kinds.get(metric.type, "") for metric in metrics.registry.collect()}
+    named = [*rows(OPERATING, "metric | known as"), *rows(OPERATING, "metric | meaning")]
+    assert {re.sub(r"{.*", "", row[0].strip("`")) for row in named} == real
 
 
 async def test_every_metric_in_an_alert_is_shown(client: Client) -> None:

@@ -27,6 +27,7 @@ _COMMANDS = {
     "history": "List the reloads of a running server, the newest first, those that were refused too.",
     "status": "Show the current set of a running server, its last reload and error, its watcher and its sessions.",
     "chat": "Talk to a character of a running server.",
+    "fleet": "Show what each node of a fleet serves.",
 }
 # The modules of commands that share one; the others have their own.
 _MODULES = {"rollback": "reload", "resume": "reload", "history": "status"}
@@ -74,6 +75,8 @@ def imported(name: str) -> Any:
     single = typer.Typer(add_completion=False)
     with collector_paused():
         module = import_module(f"charhost.cli.{_MODULES.get(name, name)}")
+    if isinstance(group := getattr(module, "app", None), typer.Typer):
+        return typer.main.get_command(group)
     single.command(epilog=EXITS if name in _REMOTE else None)(getattr(module, name))
     return typer.main.get_command(single)
 

@@ -187,6 +187,13 @@ def _exit_status(status: int, document: Json, fits: Callable[[Json], bool]) -> E
             return Exit.NOT_AUTHORISED
         case 412:
             return Exit.PRECONDITION_FAILED
+    match document.get("code"):
+        case ReloadCode.ROLLOUT_IN_PROGRESS:
+            return Exit.PRECONDITION_FAILED
+        case ReloadCode.FLEET_UNREACHABLE:
+            return Exit.UNREACHABLE
+        case ReloadCode.ROLLOUT_UNKNOWN:
+            return Exit.NO_ANSWER
     return Exit.REFUSED
 
 

@@ -5,17 +5,17 @@ import logging
 import secrets
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from charhost import __version__
 from charhost.errors import SettingsError
 from charhost.fault_log import FaultLog
-from charhost.fleet.engine import Conflict, Engine, NotSetUp, Unavailable
+from charhost.fleet.engine import Engine, NotSetUp, Unavailable
 from charhost.fleet.follow import Follower
 from charhost.fleet.library import Library
 from charhost.fleet.node import Node
-from charhost.fleet.record import NodeStatus, Register
+from charhost.fleet.options import FleetOptions
+from charhost.fleet.record import NodeStatus
 from charhost.fleet.records import Records
 from charhost.fleet.rollout import Coordinator
 from charhost.fleet.shared_set import SharedSet
@@ -27,18 +27,7 @@ from charhost.reload.manager import CharacterManager
 log = logging.getLogger("charhost.fleet")
 
 _CRASHED = 1.0
-
-
-@dataclass(frozen=True)
-class FleetOptions:
-    """The settings of a node; `deadline` and `reconcile` are in seconds."""
-
-    fleet: str
-    node: str
-    key: str
-    url: str = ""
-    deadline: float = 10.0
-    reconcile: float = 5.0
+_LOOK = 0.2
 
 
 class Fleet:
@@ -64,7 +53,8 @@ class Fleet:
         self._followers: dict[str, Follower] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._is_leaving = False
-        self._is_reachable = False
+        self._trouble: str | None = None
+        self._cut_off_since: float | None = None
         self._faults = FaultLog(log)
         records = Records(engine, Signature(options.key, options.fleet), metrics)
         self.node = Node(
@@ -92,17 +82,25 @@ class Fleet:
         )
 
     @property
-    def is_reachable(self) -> bool:
-        """Whether the last request to the engine succeeded."""
-        return self._is_reachable
+    def trouble(self) -> str | None:
+        """Why the engine could not be used the last time; None if it could."""
+        return self._trouble
+
+    @property
+    def cut_off_for(self) -> float:
+        """Seconds for which the engine could not be reached."""
+        return 0.0 if self._cut_off_since is None else self.node.clock() - self._cut_off_since
 
     @property
     def is_leaving(self) -> bool:
         return self._is_leaving
 
-    def add(self, manager: CharacterManager) -> SharedSet:
-        """Share the set of a manager: its reloads are rollouts from now on."""
-        shared = SharedSet(self.node, manager, Library(self.engine, self._limits))
+    def add(self, manager: CharacterManager, *, begins: bool = True) -> SharedSet:
+        """Share the set of a manager: its reloads are rollouts from now on.
+
+        With *begins* its directory becomes the first set of that name, if the fleet has none.
+        """
+        shared = SharedSet(self.node, manager, Library(self.engine, self._limits), begins=begins)
         manager.consent = Coordinator(shared)
         self.sets[manager.name] = shared
         self._followers[manager.name] = Follower(shared)
@@ -153,12 +151,14 @@ class Fleet:
     async def join(self, name: str, seconds: float) -> bool:
         """Wait until this node serves the set of the fleet, and return whether it does.
 
-        It ends early when the set fails here, and when the engine cannot be reached.
+        It ends early when the set fails here, and when the engine cannot be used.
         """
         shared, seen = self.sets[name], -1
         ends = self.node.clock() + seconds
-        while not shared.is_current and shared.error is None and (left := ends - self.node.clock()) > 0:
-            seen = await shared.changed.wait(seen, left)
+        while not shared.is_current and shared.error is None and self._trouble is None:
+            if (left := ends - self.node.clock()) <= 0:
+                break
+            seen = await shared.changed.wait(seen, min(left, _LOOK))
         return shared.is_current
 
     async def restore(self) -> None:
@@ -185,19 +185,19 @@ class Fleet:
                 for name, shared in list(self.sets.items()):
                     await shared.look()
                     self._followers[name].work()
-                self._reached(True)
+                self._reached(None)
                 if any(shared.is_lost for shared in self.sets.values()):
                     await self.restore()
             except NotSetUp as e:
                 await self._heal(e)
             except Unavailable as e:
-                self._reached(False)
+                self._reached(str(e))
                 self._faults.error("the engine of the fleet cannot be reached; this node serves on: %s", e)
             await self.node.registers.wait(seen, self.node.pause)
 
     async def _heal(self, error: NotSetUp) -> None:
         """Give back what an empty engine has lost, if this node has it; only `setup` begins a fleet."""
-        self._reached(True)
+        self._reached(str(error))
         if not any(shared.epoch for shared in self.sets.values()):
             self._faults.error("the engine has nothing of this fleet: run charhost fleet setup (%s)", error)
             return
@@ -206,19 +206,11 @@ class Fleet:
         except Unavailable as e:
             self._faults.error("the engine of the fleet cannot be given back what it has lost: %s", e)
 
-    def _reached(self, is_reachable: bool) -> None:
-        self._is_reachable = is_reachable
-        self._metrics.connected.set(is_reachable)
-        if not is_reachable:
+    def _reached(self, trouble: str | None) -> None:
+        self._trouble = trouble
+        self._metrics.connected.set(trouble is None)
+        if trouble is None:
+            self._cut_off_since = None
+        else:
             self._metrics.engine_errors.inc()
-
-
-async def set_up(engine: Engine, options: FleetOptions, metrics: FleetMetrics, replicas: int) -> bool:
-    """Make the streams and the register of a new fleet; return whether there was none."""
-    await engine.setup(replicas)
-    records = Records(engine, Signature(options.key, options.fleet), metrics)
-    try:
-        await records.write("state.desired", Register(), 0)
-    except Conflict:
-        return False
-    return True
+            self._cut_off_since = self._cut_off_since or self.node.clock()

@@ -5,6 +5,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from charhost.fleet.engine import Engine, Unavailable
@@ -49,16 +50,17 @@ class Node:
     async def announce(self) -> None:
         """Publish the status on every change, and every few seconds, until cancelled."""
         while True:
+            is_news = self.changed.is_set()
             self.changed.clear()
             try:
                 await self.records.put(node_subject(self.name), self.describe(), STATUS_TTL)
+                if is_news:
+                    await self.wake("node")
             except Unavailable:
                 self.metrics.engine_errors.inc()
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(STATUS_INTERVAL):
                     await self.changed.wait()
-            except TimeoutError:
-                pass
 
     async def alive(self) -> dict[str, NodeStatus]:
         """Return the status of each node that is alive, this one included."""

@@ -188,7 +188,8 @@ class Rollout:
         ends, seen = self._node.clock() + self.proposal.deadline, -1
         while True:
             try:
-                await self._node.records.write(self._shared.subject, end, self._sequence)
+                sequence = await self._node.records.write(self._shared.subject, end, self._sequence)
+                self._shared.found = Found(end, sequence, is_signed=True)
                 await self._shared.wake()
                 return commits, decision.why
             except Conflict:

@@ -40,7 +40,7 @@ class SharedSet:
     lower epoch.
     """
 
-    def __init__(self, node: Node, manager: CharacterManager, library: Library) -> None:
+    def __init__(self, node: Node, manager: CharacterManager, library: Library, *, begins: bool = True) -> None:
         self.node = node
         self.manager = manager
         self.library = library
@@ -49,6 +49,7 @@ class SharedSet:
         self.changed = Hints()
         self.change: Change | None = None
         self.is_held = False
+        self._begins = begins
         self.error: str | None = None
         self.errors: tuple[FileError, ...] = ()
         self._failed: tuple[int, float] | None = None
@@ -205,6 +206,8 @@ class SharedSet:
         if register is None or self._is_coordinating or self.is_held:
             return None
         step = next_step(register, self.node.name, self.node.instance, self.epoch, self._voted)
+        if step == "begin" and not self._begins:
+            return None
         target = register.committed.epoch if register.committed is not None else 0
         if step in ("follow", "begin") and self._failed is not None and self._failed[0] == target:
             due = self._failed[1] + _AGAIN <= self.node.clock()

@@ -1,10 +1,12 @@
 """CharacterSets: the registry of a server's sets."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakValueDictionary
 
 from charhost.character.character import CharacterSet
@@ -23,6 +25,9 @@ from charhost.report import DEFAULT_SET, ReloadReport, SessionImpact, SessionPol
 from charhost.sets.named_set import NamedSet
 from charhost.sets.view import SetsView
 from charhost.settings import Settings
+
+if TYPE_CHECKING:
+    from charhost.fleet.fleet import Fleet
 
 log = logging.getLogger("charhost.reload")
 
@@ -51,6 +56,7 @@ class CharacterSets:
         self._sessions = sessions
         self._records = records
         self._listeners: list[tuple[Listener, BeginListener]] = []
+        self.fleet: Fleet | None = None
         self._context = LoaderContext(pool, settings.file_deadline)
         self._changes: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -80,7 +86,7 @@ class CharacterSets:
         for definition in await self._added():
             if definition.name not in self._sets:
                 self._sets[definition.name] = self._make(definition)
-        await asyncio.gather(*(named.start() for named in self))
+        await asyncio.gather(*(named.start(self.fleet) for named in self))
 
     def watch(self) -> None:
         for named in self:
@@ -149,6 +155,8 @@ class CharacterSets:
 
     async def _load(self, definition: SetDefinition) -> tuple[ReloadReport, NamedSet]:
         named = self._make(definition)
+        if self.fleet is not None:
+            self.fleet.add(named.manager, begins=False)
         self._loading.add(named)
         try:
             await named.manager.recover()
@@ -163,6 +171,8 @@ class CharacterSets:
 
     async def _give_up(self, named: NamedSet) -> None:
         await named.manager.close(0)
+        if self.fleet is not None:
+            await self.fleet.remove(named.name)
         self._metrics.end_set(named.name)
         await self._recorded(self._forget(named), named.name)
 

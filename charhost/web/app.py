@@ -41,6 +41,8 @@ from charhost.web.docs.manual import Manual
 from charhost.web.events.feed import Feed
 from charhost.web.events.figures import FiguresOfLastHour
 from charhost.web.events.publishing import publishing
+from charhost.web.fleet.routes import ROUTES as FLEET_ROUTES
+from charhost.web.fleet.routes import join_fleet
 from charhost.web.foreign_log import filter_foreign_loggers
 from charhost.web.forks import give_up_in_children
 from charhost.web.keys import (
@@ -113,6 +115,8 @@ _ROUTES = (
     web.delete("/v1/sets/{name}", later("sets", "delete_set")),
     web.get("/v1/voices", later("catalog", "voices")),
     web.get("/v1/health", later("monitoring", "health")),
+    web.get("/v1/ready", later("monitoring", "ready")),
+    *FLEET_ROUTES,
     web.get("/v1/models", later("catalog", "models")),
     web.get("/v1/models/{id:(?!/).*[^/]}", later("catalog", "model")),
     web.post("/v1/chat/completions", later("completions.handler", "completions")),
@@ -172,6 +176,7 @@ def create_app(
     app[ENGINES], app[EARS] = engines, _ears(engines)
     if (ears := app[EARS]) is not None:
         app.cleanup_ctx.append(ears.run)
+    join_fleet(app)
     app.cleanup_ctx.append(_frozen)
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(publishing)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from charhost.web.docs.manual import Manual
     from charhost.web.events.feed import Feed
     from charhost.web.events.figures import FiguresOfLastHour
+    from charhost.web.fleet.membership import Membership
     from charhost.web.model_options import ModelOptions
     from charhost.web.readers import Readers
     from charhost.web.responses.chains import Chains
@@ -49,6 +50,7 @@ EARS: web.AppKey[Ears | None] = web.AppKey("ears")
 READERS: web.AppKey[Readers] = web.AppKey("readers")
 FEED: web.AppKey[Feed] = web.AppKey("feed")
 FIGURES: web.AppKey[FiguresOfLastHour] = web.AppKey("figures")
+FLEET: web.AppKey[Membership] = web.AppKey("fleet")  # only there with a fleet
 GATE: web.AppKey[Gate] = web.AppKey("gate")
 API: web.AppKey[Api] = web.AppKey("api")
 MANUAL: web.AppKey[Manual] = web.AppKey("manual")

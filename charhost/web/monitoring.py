@@ -9,10 +9,10 @@ from charhost.errors import SetNotFound
 from charhost.loading.character_metrics import END
 from charhost.sets.named_set import NamedSet
 from charhost.web.caller_view import ONE_SET, key_view, reloadable
-from charhost.web.keys import AUTHORITY, METRICS, MODELS, SESSIONS, SETS, SETTINGS
+from charhost.web.keys import AUTHORITY, FLEET, METRICS, MODELS, SESSIONS, SETS, SETTINGS
 from charhost.web.operation import Operation, Response
 from charhost.web.problems import json_response
-from charhost.web.schemas import Health, InProgress, Status
+from charhost.web.schemas import Health, InProgress, Ready, Status
 
 _NO_VERSION = re.compile(r"version=(?!\d{1,3}(\.\d{1,3}){2}\s*([;,]|$))[^;,]*", re.ASCII)
 
@@ -72,6 +72,28 @@ async def health(request: web.Request) -> web.StreamResponse:
         model=models.selection.description if authority.admin else None,
     )
     return json_response(found)
+
+
+@Operation(
+    "Whether a load balancer may send clients here",
+    "Operate",
+    responses={
+        200: Response.json(Ready, "It may."),
+        503: Response.json(Ready, "It may not: the server is starting or leaving, is empty, or follows no fleet."),
+    },
+)
+async def ready(request: web.Request) -> web.StreamResponse:
+    why = _why_not_ready(request.app)
+    return json_response(Ready(ready=why is None, reason=why), 200 if why is None else 503)
+
+
+def _why_not_ready(app: web.Application) -> str | None:
+    if app[SESSIONS].closing:
+        return "leaving"
+    membership = app.get(FLEET)
+    if membership is not None and (why := membership.why_not_ready) is not None:
+        return why
+    return None if any(named.manager.current for named in app[SETS]) else "empty"
 
 
 @Operation(

@@ -17,7 +17,7 @@ _UNSERVED = {
     "engines": "use /v1/models",
 }
 _OPENAI = re.compile(rf"/v1/(models|chat/completions|responses|realtime|{'|'.join(_UNSERVED)})(/|$)")
-_OWN = re.compile(r"/v1/+(characters|sets|voices|health|events|figures|model)(/|$)")
+_OWN = re.compile(r"/v1/+(characters|sets|voices|health|ready|fleet|events|figures|model)(/|$)")
 
 
 def canonical(path: str) -> str:

@@ -9,11 +9,14 @@ from typing import Any, Literal
 
 from aiohttp import web
 
-from charhost.errors import ReloadRefused, Stopping
+from charhost.errors import ReloadCode, ReloadRefused
 from charhost.jsontext import encoded
 from charhost.text import UNEXPECTED, display
 from charhost.web.paths import reads_openai_errors
 from charhost.web.problem_document import OpenAIError, OpenAIErrorDetail, ProblemDocument
+
+# Refusals of a state that ends by itself.
+_PASSING = {ReloadCode.STOPPING, ReloadCode.FLEET_UNREACHABLE}
 
 
 @dataclass(eq=False)
@@ -39,7 +42,7 @@ class Problem(Exception):
     def of(cls, refusal: ReloadRefused) -> Problem:
         """Return the problem of a refused reload, with the report if one was attempted."""
         fields = refusal.report.model_dump() if refusal.report is not None else None
-        headers = {"Retry-After": "5"} if isinstance(refusal, Stopping) else None
+        headers = {"Retry-After": "5"} if refusal.code in _PASSING else None
         return cls(refusal.code.status, refusal.code, refusal.detail, fields, headers)
 
     @classmethod

@@ -13,6 +13,7 @@ from charhost.report import DEFAULT_SET, ReloadReport, Trigger
 from charhost.watch.health import WatcherStatus
 from charhost.web.body import json_body
 from charhost.web.caller_view import ONE_SET, reloadable
+from charhost.web.keys import FLEET
 from charhost.web.operation import PROBLEM, Operation, Parameter, Response
 from charhost.web.problem_document import ProblemDocument
 from charhost.web.problems import Problem, json_response
@@ -76,7 +77,7 @@ async def reload(request: web.Request) -> web.StreamResponse:
 )
 async def rollback(request: web.Request) -> web.StreamResponse:
     body = await json_body(request, RollbackRequest)
-    return await _reload(request, body.as_reload, FromHistory(body.generation), "rollback")
+    return await _reload(request, body.as_reload, await _stored(request, body), "rollback")
 
 
 @Operation(
@@ -149,6 +150,13 @@ async def resume_watch(request: web.Request) -> web.StreamResponse:
 async def _reload(request: web.Request, body: ReloadRequest, source: Source, trigger: Trigger) -> web.Response:
     manager, etags = reloadable(request, body.set).manager, _etags(request)
     return json_response(await manager.reload_characters(body, source, trigger=trigger, etags=etags))
+
+
+async def _stored(request: web.Request, body: RollbackRequest) -> Source:
+    """Return where the set is kept: in the fleet, if it is one, else here."""
+    membership = request.app.get(FLEET)
+    kept = await membership.stored(body.set, body.generation) if membership is not None else None
+    return kept if kept is not None else FromHistory(body.generation)
 
 
 def _etags(request: web.Request) -> tuple[str, ...] | None:

@@ -174,3 +174,10 @@ class Health(BaseModel, frozen=True):
 
 class RejectedReload(ReloadReport, ProblemDocument):
     """A reload that changed nothing: the refusal, and the report of the attempt."""
+
+
+class Ready(_ResponseModel):
+    """Whether a load balancer may send clients here."""
+
+    ready: bool
+    reason: str | None = Field(description="`starting`, `behind`, `leaving`, `cut_off` or `empty`.")

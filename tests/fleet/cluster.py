@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from charhost.fleet.fleet import Fleet, FleetOptions, set_up
+from charhost.fleet.fleet import Fleet
 from charhost.fleet.memory import MemoryEngine, MemoryStore, Step
+from charhost.fleet.options import FleetOptions
 from charhost.fleet.record import Register
+from charhost.fleet.setup import begin
 from charhost.fleet.shared_set import SharedSet
 from charhost.loading.snapshot import Limits
 from charhost.metrics import FleetMetrics, Metrics
@@ -72,7 +74,7 @@ class Cluster:
 
     async def set_up(self) -> None:
         engine = MemoryEngine(self.store)
-        await set_up(engine, self._options("setup"), FleetMetrics(Metrics().registry), 1)
+        await begin(engine, self._options("setup"))
         await engine.close()
 
     async def start(self, name: str, *, step: Step | None = None, join: bool = True) -> Member:

@@ -21,6 +21,7 @@ from tests.conftest import Client
 ROUTES: dict[str, tuple[str, int, str | None]] = {
     "GET /": ("all", 200, None),
     "GET /v1/health": ("all", 200, None),
+    "GET /v1/ready": ("all", 200, None),
     "GET /v1/voices": ("all", 200, None),
     "GET /metrics": ("all", 200, None),
     "GET /openapi.json": ("all", 200, None),
@@ -40,6 +41,11 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "DELETE /v1/responses/{id}": ("chat", 404, "response_not_found"),
     "POST /v1/responses/{id}/cancel": ("chat", 404, "response_not_found"),
     "GET /v1/responses/{id}/input_items": ("chat", 404, "response_not_found"),
+    "GET /v1/fleet": ("admin", 404, "no_fleet"),
+    "GET /v1/fleet/rollouts/{epoch}": ("admin", 404, "no_fleet"),
+    "POST /v1/fleet/abort": ("admin", 404, "no_fleet"),
+    "POST /v1/fleet/hold": ("admin", 404, "no_fleet"),
+    "POST /v1/fleet/restore": ("admin", 404, "no_fleet"),
     "GET /v1/sets": ("chat", 200, None),
     "PUT /v1/sets/{name}": ("admin", 400, "invalid_request"),
     "DELETE /v1/sets/{name}": ("admin", 404, "set_not_found"),
@@ -64,6 +70,7 @@ FILLED = {
     "{page}": "style.css",
     "{path}": "studio.css",
     "{tool}": "x",
+    "{epoch}": "1",
 }
 OF_OPENAI = (
     "/v1/models",

@@ -29,6 +29,7 @@ FILLED = {
     "/v1/characters/{name}": "/v1/characters/Ada",
     "/v1/models/{id}": "/v1/models/Ada",
     "/v1/sets/{name}": "/v1/sets/gaming",
+    "/v1/fleet/rollouts/{epoch}": "/v1/fleet/rollouts/1",
     "/v1/responses/{id}": "/v1/responses/x",
     "/v1/responses/{id}/cancel": "/v1/responses/x/cancel",
     "/v1/responses/{id}/input_items": "/v1/responses/x/input_items",

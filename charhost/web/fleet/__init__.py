@@ -1,0 +1,1 @@
+"""The place of this server in a fleet, and its endpoints."""
