@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from charhost.errors import SettingsError
@@ -11,14 +12,14 @@ from charhost.fleet.engine import Engine
 SCHEMES = ("nats", "tls")
 
 
-async def connect(
+def engine_of(
     servers: Sequence[str],
     fleet: str,
     resume_ttl: float = 0.0,
     credentials: Path | None = None,
     ca: Path | None = None,
 ) -> Engine:
-    """Return the engine after its first attempt to connect; it goes on trying. Raise `SettingsError`."""
+    """Return the engine, which is not connected yet; raise `SettingsError`."""
     for server in servers:
         _check(server)
     try:
@@ -29,7 +30,13 @@ async def connect(
         if e.name is None or e.name.partition(".")[0] != "nats":
             raise
         raise SettingsError('a fleet needs another package: pip install "charhost[fleet]"') from e
-    engine = JetStream(NatsConnection(servers, _readable(credentials, "credentials"), _tls(ca)), fleet, resume_ttl)
+    connection = NatsConnection(servers, _readable(credentials, "credentials"), _tls(ca))
+    return JetStream(connection, fleet, resume_ttl)
+
+
+async def connect(servers: Sequence[str], fleet: str, **options: Any) -> Engine:
+    """Return the engine after its first attempt to connect, with the *options* of `engine_of`; it goes on trying."""
+    engine = engine_of(servers, fleet, **options)
     await engine.start()
     return engine
 

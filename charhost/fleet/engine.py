@@ -57,6 +57,9 @@ class Engine(Protocol):
     @property
     def is_connected(self) -> bool: ...
 
+    async def start(self) -> None:
+        """Connect, and stay connected until `close`; return after the first attempt, and never raise."""
+
     async def read(self, subject: str) -> Message | None:
         """Return the last message of a subject, from the leader."""
 

@@ -109,6 +109,8 @@ class MemoryEngine:
         self._goes_on.set()
         self._wake_all()
 
+    async def start(self) -> None: ...
+
     async def read(self, subject: str) -> Message | None:
         await self._reach("read", subject)
         messages = self.store.messages(subject)

@@ -44,6 +44,8 @@ class TalkArchive:
         self._signature = signature
         self._writer = uuid4().hex
         self._longest = kept_for(resume_ttl) / 2
+        # Seconds after which a session has to be saved again, also one that has not changed.
+        self.renewal = self._longest / 2
         self._open: dict[str, _Open] = {}
         self._looking: set[asyncio.Task[None]] = set()
         self.on_lost: Callable[[str], None] = lambda session: None

@@ -84,6 +84,7 @@ from charhost.web.signals import signals
 from charhost.web.watchdog import watchdog
 
 if TYPE_CHECKING:
+    from charhost.fleet.engine import Engine
     from charhost.speech.ears import Ears
     from charhost.storage.state_file import StateFile
 
@@ -134,8 +135,13 @@ _ROUTES = (
 )
 
 
-def create_app(settings: Settings | None = None, engines: Engines = NO_ENGINES) -> web.Application:
-    """Make the application; several in one process do not meet. Raises `SettingsError`."""
+def create_app(
+    settings: Settings | None = None, engines: Engines = NO_ENGINES, fleet: Engine | None = None
+) -> web.Application:
+    """Make the application, for tests with an engine of the *fleet*; several in one process do not meet.
+
+    Raises `SettingsError`.
+    """
     settings = settings or Settings()
     filter_foreign_loggers()
     hide_malformed_requests()
@@ -147,6 +153,10 @@ def create_app(settings: Settings | None = None, engines: Engines = NO_ENGINES) 
     budget = app[BUDGET] = MemoryBudget(settings.memory_budget or available_memory() // _SHARE, app[METRICS])
     app[GATE] = Gate(settings, app[METRICS], budget)
     records = _records(app)
+    if settings.fleet_servers:
+        from charhost.web.shared_sessions import share_sessions  # only a fleet has use for it
+
+        share_sessions(app, fleet)
     app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER], budget)
     app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
     app[SESSIONS] = Sessions(settings, app[METRICS])

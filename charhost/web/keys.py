@@ -9,6 +9,7 @@ from aiohttp import web
 if TYPE_CHECKING:
     from charhost.conversation.continued import ContinuedConversations
     from charhost.conversation.conversation import Conversations
+    from charhost.fleet.engine import Engine
     from charhost.llm.openai.provider import UpstreamModels
     from charhost.memory.budget import Holding, MemoryBudget
     from charhost.metrics import Metrics
@@ -38,6 +39,7 @@ CONVERSATIONS: web.AppKey[Conversations] = web.AppKey("conversations")
 CONTINUED: web.AppKey[ContinuedConversations] = web.AppKey("continued")
 DISCONNECTED: web.AppKey[DisconnectedSessions] = web.AppKey("disconnected")
 SESSION_WRITER: web.AppKey[SessionWriter] = web.AppKey("session_writer")
+FLEET_ENGINE: web.AppKey[Engine] = web.AppKey("fleet_engine")
 MODEL_OPTIONS: web.AppKey[ModelOptions] = web.AppKey("model_options")
 CHAINS: web.AppKey[Chains] = web.AppKey("chains")
 RUNNING: web.AppKey[dict[str, RunningResponse]] = web.AppKey("running")

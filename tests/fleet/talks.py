@@ -13,7 +13,8 @@ from charhost.fleet.talk_log import fold
 from charhost.resume.saved_session import SavedSession
 from tests.scripted import message
 
-SIGNATURE = Signature("a key of sixteen", "charhost")
+KEY = "a key of sixteen"
+SIGNATURE = Signature(KEY, "charhost")
 OWNER = ("me",)
 
 
