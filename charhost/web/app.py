@@ -27,9 +27,7 @@ from charhost.llm.openai.provider import UpstreamModels
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.machine import available_memory
 from charhost.metrics import Metrics
-from charhost.reload.set_records import MemoryRecords, SetRecords
-from charhost.report import DEFAULT_SET, ReloadReport
-from charhost.resume.archive import ArchiveWriter, SessionWriter
+from charhost.report import ReloadReport
 from charhost.resume.disconnected import DisconnectedSessions
 from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
@@ -76,6 +74,7 @@ from charhost.web.model_options import ModelOptions
 from charhost.web.paths import OtherSpellings
 from charhost.web.readers import Readers
 from charhost.web.responses.chains import Chains
+from charhost.web.saving import records_of
 from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
 from charhost.web.security.origins import AllowedOrigins
@@ -88,7 +87,6 @@ from charhost.web.watchdog import watchdog
 if TYPE_CHECKING:
     from charhost.fleet.engine import Engine
     from charhost.speech.ears import Ears
-    from charhost.storage.state_file import StateFile
 
 log = logging.getLogger("charhost.web")
 
@@ -140,11 +138,11 @@ _ROUTES = (
 
 
 def create_app(
-    settings: Settings | None = None, engines: Engines = NO_ENGINES, fleet_engine: Engine | None = None
+    settings: Settings | None = None, engines: Engines = NO_ENGINES, fleet: Engine | None = None
 ) -> web.Application:
-    """Make the application; several in one process do not meet. Raises `SettingsError`.
+    """Make the application, for tests with an engine of the *fleet*; several in one process do not meet.
 
-    A test may give the engine of the fleet that the settings name.
+    Raises `SettingsError`.
     """
     settings = settings or Settings()
     filter_foreign_loggers()
@@ -156,11 +154,7 @@ def create_app(
     app[METRICS] = Metrics()
     budget = app[BUDGET] = MemoryBudget(settings.memory_budget or available_memory() // _SHARE, app[METRICS])
     app[GATE] = Gate(settings, app[METRICS], budget)
-    records = _records(app)
-    if settings.fleet_servers:
-        from charhost.web.shared_sessions import share_sessions  # only a fleet has use for it
-
-        share_sessions(app, fleet_engine)
+    records = records_of(app, fleet)
     app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER], budget)
     app[METRICS].sessions_parked.set_function(lambda: len(app[DISCONNECTED]))
     app[SESSIONS] = Sessions(settings, app[METRICS])
@@ -231,29 +225,6 @@ def serve(settings: Settings) -> None:
         taken = "the address is in use; choose another with --port"
         why = taken if e.errno == errno.EADDRINUSE else e.strerror or e
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {why}") from e
-
-
-def _records(app: web.Application) -> SetRecords:
-    """Return the records of sets: in the state file, which also saves sessions, or in memory."""
-    app[SESSION_WRITER] = SessionWriter()
-    if not (path := app[SETTINGS].state):
-        return MemoryRecords()
-    from charhost.storage.state_file import StateFile  # with SQLite
-
-    state = StateFile(path)
-    app[SESSION_WRITER] = ArchiveWriter(state.conversations, app[METRICS])
-    app.cleanup_ctx.append(partial(_state, state))
-    return state.sets
-
-
-async def _state(state: StateFile, app: web.Application) -> AsyncIterator[None]:
-    await state.open()
-    await app[DISCONNECTED].recover()
-    kept = len(await state.sets.history(DEFAULT_SET).generations())
-    log.info("state file: %d earlier character sets, %d conversations", kept, len(app[DISCONNECTED]))
-    yield
-    await app[SESSION_WRITER].close()
-    await state.close()
 
 
 async def _frozen(_: web.Application) -> AsyncIterator[None]:

@@ -14,13 +14,13 @@ from charhost.fleet.signature import Signature
 from charhost.fleet.talk import TalkArchive
 from charhost.resume.shared_writer import SharedWriter
 from charhost.settings import Settings
-from charhost.web.keys import DISCONNECTED, ENGINE, METRICS, SESSION_WRITER, SESSIONS, SETTINGS
+from charhost.web.keys import DISCONNECTED, FLEET_ENGINE, METRICS, SESSION_WRITER, SESSIONS, SETTINGS
 
 
 def share_sessions(app: web.Application, engine: Engine | None = None) -> None:
     """Save the sessions in the engine of the fleet; raise `SettingsError` if its settings cannot work."""
     settings = app[SETTINGS]
-    app[ENGINE] = engine = engine or _engine_of(settings)
+    app[FLEET_ENGINE] = engine = engine or _engine_of(settings)
     assert settings.fleet_key is not None
     signature = Signature(settings.fleet_key.get_secret_value(), settings.fleet_name)
     archive = TalkArchive(engine, signature, settings.resume_ttl)
@@ -30,14 +30,14 @@ def share_sessions(app: web.Application, engine: Engine | None = None) -> None:
 
 
 async def _share(archive: TalkArchive, app: web.Application) -> AsyncIterator[None]:
-    await app[ENGINE].start()
+    await app[FLEET_ENGINE].start()
     renewing = asyncio.create_task(_renew(app, archive.renewal))
     yield
     renewing.cancel()
     await asyncio.gather(renewing, return_exceptions=True)
     await app[SESSION_WRITER].close()
     await archive.close()
-    await app[ENGINE].close()
+    await app[FLEET_ENGINE].close()
 
 
 async def _renew(app: web.Application, seconds: float) -> None:

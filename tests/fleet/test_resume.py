@@ -45,7 +45,7 @@ async def nodes(directory: Path, store: MemoryStore, aiohttp_client: AioClient) 
     for name in ("n1", "n2"):
         settings = Settings(directory=directory, fleet="nats://127.0.0.1:1", fleet_key=SecretStr(KEY), fleet_node=name)
         engine = MemoryEngine(store)
-        found.append(Node(await aiohttp_client(create_app(settings, fleet_engine=engine)), engine))
+        found.append(Node(await aiohttp_client(create_app(settings, fleet=engine)), engine))
     yield found
     for node in found:
         node.engine.step, node.engine.is_connected = None, True
