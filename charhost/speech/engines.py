@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from charhost.speech.hearing import Hearing
 from charhost.speech.speech import Speech, Voices
@@ -12,9 +12,17 @@ if TYPE_CHECKING:
     from charhost.speech.vad import Detector
 
 
+class Owned(Protocol):
+    """What starts and ends with the server."""
+
+    def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """The engines that the settings ask for: `voices` is there with `speech`.
+    """The engines that the settings ask for: `voices` is there with `speech`; `owned` end with the server.
 
     With `hearing` turns are found by the `detector`; None is Silero's.
     """
@@ -23,6 +31,7 @@ class Engines:
     voices: Voices | None = None
     hearing: Hearing | None = None
     detector: Detector | None = None
+    owned: tuple[Owned, ...] = ()
 
 
 NO_ENGINES = Engines()
