@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from charhost.settings import EMBEDDED, Settings
-from charhost.speech.engines import NO_ENGINES, Engines, Owned
+from charhost.speech.engines import NO_ENGINES, Engines, HasState, Owned
 from charhost.speech.requirements import require, whisper_folder
 from charhost.speech.voices.character_voices import CharacterVoices
 
@@ -30,35 +30,36 @@ def engines_of(settings: Settings) -> Engines:
         return NO_ENGINES
     require("a voice (--tts, --stt)", "voice", "msgpack", "numpy", "soxr", "onnxruntime")
     owned: list[Owned] = []
-    speech, voices, hearing = None, None, None
+    speech, voices, hearing, cloning = None, None, None, None
     if (address := settings.speech_address) is not None:
-        speech, mapper = _speech(settings, address)
+        speech, mapper, cloning = _speech(settings, address)
         voices = CharacterVoices(speech, mapper, settings.client_voices)
         owned.append(speech)
     if (address := settings.hearing_address) is not None:
         hearing = _hearing(settings, address)
         owned.append(hearing)
-    return Engines(speech=speech, voices=voices, hearing=hearing, owned=tuple(owned))
+    return Engines(speech=speech, voices=voices, hearing=hearing, cloning=cloning, owned=tuple(owned))
 
 
-def _speech(settings: Settings, address: str) -> tuple[OwnedSpeech, Mapper]:
+def _speech(settings: Settings, address: str) -> tuple[OwnedSpeech, Mapper, HasState | None]:
     key, fallback = _secret(settings.tts_key), settings.tts_voice
     if address == EMBEDDED:
         require("--tts embedded", "piper", "piper")
         from charhost.speech.embedded.speech import PiperSpeech
         from charhost.speech.voices.piper import PiperVoices
 
-        return PiperSpeech(settings.voices), PiperVoices(settings.voices, fallback)
+        return PiperSpeech(settings.voices), PiperVoices(settings.voices, fallback), None
     if _is_socket(address):
         from charhost.speech.kyutai.speech import KyutaiSpeech
         from charhost.speech.voices.kyutai import KyutaiVoices
 
-        cloning = settings.voice_cloning_url
-        return KyutaiSpeech(address, key, cloning), KyutaiVoices(settings.voices, fallback, clones=cloning is not None)
+        speech = KyutaiSpeech(address, key, settings.voice_cloning_url)
+        clones = speech.cloning is not None
+        return speech, KyutaiVoices(settings.voices, fallback, clones=clones), speech.cloning
     from charhost.speech.openai.speech import OpenAISpeech
     from charhost.speech.voices.openai import OpenAIVoices
 
-    return OpenAISpeech(address, key, settings.tts_model, fallback), OpenAIVoices(fallback)
+    return OpenAISpeech(address, key, settings.tts_model, fallback), OpenAIVoices(fallback), None
 
 
 def _hearing(settings: Settings, address: str) -> OwnedHearing:

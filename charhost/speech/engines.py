@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from charhost.speech.hearing import Hearing
-from charhost.speech.speech import Speech, Voices
+from charhost.speech.speech import EngineState, Speech, Voices
 
 if TYPE_CHECKING:
     from charhost.speech.vad import Detector
@@ -20,6 +20,10 @@ class Owned(Protocol):
     async def close(self) -> None: ...
 
 
+class HasState(Protocol):
+    async def state(self) -> EngineState: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Engines:
     """The engines that the settings ask for: `voices` is there with `speech`; `owned` end with the server.
@@ -31,6 +35,7 @@ class Engines:
     voices: Voices | None = None
     hearing: Hearing | None = None
     detector: Detector | None = None
+    cloning: HasState | None = None
     owned: tuple[Owned, ...] = ()
 
 

@@ -33,7 +33,7 @@ from charhost.resume.archive import ArchiveWriter, SessionWriter
 from charhost.resume.disconnected import DisconnectedSessions
 from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
-from charhost.speech.engines import NO_ENGINES, Engines
+from charhost.speech.engines import Engines
 from charhost.text import display
 from charhost.web.body import leave_compressed_body
 from charhost.web.docs.api import Api
@@ -50,8 +50,6 @@ from charhost.web.keys import (
     CONTINUED,
     CONVERSATIONS,
     DISCONNECTED,
-    EARS,
-    ENGINES,
     FEED,
     FIGURES,
     GATE,
@@ -81,11 +79,11 @@ from charhost.web.security.tls import tls_context
 from charhost.web.server_loop import ServerLoop, most_connections
 from charhost.web.sessions.sessions import Sessions
 from charhost.web.signals import signals
+from charhost.web.voice import use_engines
 from charhost.web.watchdog import watchdog
 
 if TYPE_CHECKING:
     from charhost.fleet.engine import Engine
-    from charhost.speech.ears import Ears
     from charhost.storage.state_file import StateFile
 
 log = logging.getLogger("charhost.web")
@@ -136,11 +134,11 @@ _ROUTES = (
 
 
 def create_app(
-    settings: Settings | None = None, engines: Engines = NO_ENGINES, fleet_engine: Engine | None = None
+    settings: Settings | None = None, engines: Engines | None = None, fleet_engine: Engine | None = None
 ) -> web.Application:
     """Make the application; several in one process do not meet. Raises `SettingsError`.
 
-    A test may give the engine of the fleet that the settings name.
+    A test may give the engines, and that of the fleet, which the settings name.
     """
     settings = settings or Settings()
     filter_foreign_loggers()
@@ -169,9 +167,7 @@ def create_app(
     app[CHAINS], app[RUNNING] = Chains(settings.resume_ttl, budget), {}
     app[SETS] = CharacterSets(settings, app[METRICS], app[SESSIONS], pool, records)
     app[SETS].listen(partial(_continue, app))
-    app[ENGINES], app[EARS] = engines, _ears(engines)
-    if (ears := app[EARS]) is not None:
-        app.cleanup_ctx.append(ears.run)
+    use_engines(app, engines)
     app.cleanup_ctx.append(_frozen)
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(publishing)
@@ -187,16 +183,6 @@ def create_app(
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()
     return app
-
-
-def _ears(engines: Engines) -> Ears | None:
-    """Return what hears for all sessions, None without an engine for it; only this imports numpy and the detector."""
-    if engines.hearing is None:
-        return None
-    from charhost.speech.ears import Ears
-    from charhost.speech.vad import SileroDetector
-
-    return Ears(engines.detector or SileroDetector())
 
 
 def serve(settings: Settings) -> None:
