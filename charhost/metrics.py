@@ -84,6 +84,8 @@ class Metrics:
     tool_errors: Counter = _counter("Tool calls that failed.", "error_type")
     upstream_errors: Counter = _counter("Failed requests to models.", "error_type")
 
+    voices_unmapped: Gauge = _gauge("Characters that speak with another voice than their file asks for.")
+
     watcher_up: Gauge = _gauge("1 while every watcher notices changes of its directory, else 0.")
     watcher_held: Gauge = _gauge("1 while a watcher ignores its directory until it changes, else 0.")
     watcher_reconciles: Counter = _counter("Comparisons of a directory with its current set, by result.", "result")

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from charhost.speech.hearing import Hearing
-from charhost.speech.speech import Speech, Voices
+from charhost.speech.speech import EngineState, Speech, Voices
 
 if TYPE_CHECKING:
     from charhost.speech.vad import Detector
 
 
+class Owned(Protocol):
+    """What starts and ends with the server."""
+
+    def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class HasState(Protocol):
+    async def state(self) -> EngineState: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Engines:
-    """The engines that the settings ask for: `voices` is there with `speech`.
+    """The engines that the settings ask for: `voices` is there with `speech`; `owned` end with the server.
 
     With `hearing` turns are found by the `detector`; None is Silero's.
     """
@@ -23,6 +35,8 @@ class Engines:
     voices: Voices | None = None
     hearing: Hearing | None = None
     detector: Detector | None = None
+    cloning: HasState | None = None
+    owned: tuple[Owned, ...] = ()
 
 
 NO_ENGINES = Engines()

@@ -31,7 +31,7 @@ from charhost.report import ReloadReport
 from charhost.resume.disconnected import DisconnectedSessions
 from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
-from charhost.speech.engines import NO_ENGINES, Engines
+from charhost.speech.engines import Engines
 from charhost.text import display
 from charhost.web.body import leave_compressed_body
 from charhost.web.docs.api import Api
@@ -50,8 +50,6 @@ from charhost.web.keys import (
     CONTINUED,
     CONVERSATIONS,
     DISCONNECTED,
-    EARS,
-    ENGINES,
     FEED,
     FIGURES,
     GATE,
@@ -82,11 +80,11 @@ from charhost.web.security.tls import tls_context
 from charhost.web.server_loop import ServerLoop, most_connections
 from charhost.web.sessions.sessions import Sessions
 from charhost.web.signals import signals
+from charhost.web.voice import use_engines
 from charhost.web.watchdog import watchdog
 
 if TYPE_CHECKING:
     from charhost.fleet.engine import Engine
-    from charhost.speech.ears import Ears
 
 log = logging.getLogger("charhost.web")
 
@@ -138,9 +136,9 @@ _ROUTES = (
 
 
 def create_app(
-    settings: Settings | None = None, engines: Engines = NO_ENGINES, fleet: Engine | None = None
+    settings: Settings | None = None, engines: Engines | None = None, fleet: Engine | None = None
 ) -> web.Application:
-    """Make the application, for tests with an engine of the *fleet*; several in one process do not meet.
+    """Make the application, for tests with *engines* of speech and of the *fleet*; several in one process do not meet.
 
     Raises `SettingsError`.
     """
@@ -167,9 +165,7 @@ def create_app(
     app[CHAINS], app[RUNNING] = Chains(settings.resume_ttl, budget), {}
     app[SETS] = CharacterSets(settings, app[METRICS], app[SESSIONS], pool, records)
     app[SETS].listen(partial(_continue, app))
-    app[ENGINES], app[EARS] = engines, _ears(engines)
-    if (ears := app[EARS]) is not None:
-        app.cleanup_ctx.append(ears.run)
+    use_engines(app, engines)
     join_fleet(app)
     app.cleanup_ctx.append(_frozen)
     app.cleanup_ctx.append(_models)
@@ -186,16 +182,6 @@ def create_app(
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()
     return app
-
-
-def _ears(engines: Engines) -> Ears | None:
-    """Return what hears for all sessions, None without an engine for it; only this imports numpy and the detector."""
-    if engines.hearing is None:
-        return None
-    from charhost.speech.ears import Ears
-    from charhost.speech.vad import SileroDetector
-
-    return Ears(engines.detector or SileroDetector())
 
 
 def serve(settings: Settings) -> None:

@@ -12,7 +12,17 @@ from charhost.web.caller_view import ONE_SET, SET, found_in, view_of
 from charhost.web.keys import CONVERSATIONS, SETTINGS, STARTED
 from charhost.web.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
-from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSource, ModelEntry, ModelList, Voice
+from charhost.web.schemas import (
+    Catalog,
+    CatalogEntry,
+    FileSource,
+    FreesoundSource,
+    ModelEntry,
+    ModelList,
+    SpeakingVoice,
+    Voice,
+)
+from charhost.web.voice import voices_of
 
 
 @Operation(
@@ -28,13 +38,15 @@ from charhost.web.schemas import Catalog, CatalogEntry, FileSource, FreesoundSou
 )
 async def characters(request: web.Request) -> web.StreamResponse:
     if "name" in request.query:
-        return _one(request, request.query["name"])
+        return await _one(request, request.query["name"])
     current = view_of(request).named().manager.current
+    listed = list(current.values())
+    spoken = await voices_of(request.app, listed)
     catalog = Catalog(
         directory=current.directory,
         generation=current.generation,
         revision=current.revision,
-        characters=[_entry(character) for character in current.values()],
+        characters=[_entry(character, voice) for character, voice in zip(listed, spoken, strict=True)],
     )
     return json_response(catalog, headers={hdrs.ETAG: f'"{current.etag}"'})
 
@@ -49,7 +61,7 @@ async def characters(request: web.Request) -> web.StreamResponse:
     errors={404: "There is no character of that name."},
 )
 async def character(request: web.Request) -> web.StreamResponse:
-    return _one(request, request.match_info["name"])
+    return await _one(request, request.match_info["name"])
 
 
 @Operation(
@@ -136,17 +148,20 @@ async def _model(request: web.Request, found: FoundCharacter) -> ModelEntry:
     )
 
 
-def _one(request: web.Request, name: str) -> web.Response:
-    return json_response(_entry(found_in(view_of(request), name).character))
+async def _one(request: web.Request, name: str) -> web.Response:
+    found = found_in(view_of(request), name).character
+    [voice] = await voices_of(request.app, [found])
+    return json_response(_entry(found, voice))
 
 
-def _entry(character: Character) -> CatalogEntry:
+def _entry(character: Character, voice: SpeakingVoice | None) -> CatalogEntry:
     return CatalogEntry(
         name=character.name,
         file=character.file,
         good=character.metadata.get("good"),
         comment=character.metadata.get("comment"),
         voice_source=dict(character.voice_source),
+        voice=voice,
         metadata=dict(character.metadata),
         tools=[tool["function"]["name"] for tool in character.tools],
         host_tools=list(character.host_tools),

@@ -13,6 +13,7 @@ from charhost.web.keys import AUTHORITY, FLEET, METRICS, MODELS, SESSIONS, SETS,
 from charhost.web.operation import Operation, Response
 from charhost.web.problems import json_response
 from charhost.web.schemas import Health, InProgress, Ready, Status
+from charhost.web.voice import engine_health
 
 _NO_VERSION = re.compile(r"version=(?!\d{1,3}(\.\d{1,3}){2}\s*([;,]|$))[^;,]*", re.ASCII)
 
@@ -63,10 +64,8 @@ async def health(request: web.Request) -> web.StreamResponse:
         characters=sum(map(len, characters)),
         generation=characters[0].generation if characters else 0,
         llm=llm,
-        stt_up=False,
-        tts_up=False,
         llm_up=llm == "up",
-        voice_cloning_up=False,
+        **await engine_health(request.app),
         reason=None if is_ok else "no character is loaded",
         habits=(models.habits() or None) if authority.admin else None,
         model=models.selection.description if authority.admin else None,

@@ -23,6 +23,15 @@ class _ResponseModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
 
 
+class SpeakingVoice(_ResponseModel):
+    """The voice with which a character speaks."""
+
+    backend: str = Field(description="The kind of engine: openai, kyutai or piper.")
+    name: str = Field(description="The voice as the engine knows it; empty for the engine's own choice.")
+    exact: bool = Field(description="Whether it is the one that the file asks for.")
+    why: str | None = Field(description="Why it is another one.")
+
+
 class CatalogEntry(_ResponseModel):
     """One character."""
 
@@ -31,6 +40,9 @@ class CatalogEntry(_ResponseModel):
     good: bool | None = Field(description="Whether its author lists it among the voices.")
     comment: str | None
     voice_source: dict[str, Any] = Field(description="VOICE_SOURCE of the file.")
+    voice: SpeakingVoice | None = Field(
+        default=None, exclude_if=absent, description="What it speaks with; only where the server has a voice."
+    )
     metadata: dict[str, Any] = Field(description="METADATA of the file.")
     tools: list[str] = Field(description="The names of the tools that the server runs for it.")
     host_tools: list[str] = Field(description="Those of the server's own tools that it has in a session of an admin's.")

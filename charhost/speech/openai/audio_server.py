@@ -11,6 +11,7 @@ from aiohttp import hdrs
 
 from charhost.settings import proxy_for
 from charhost.speech.failure import SpeechError
+from charhost.speech.probe import Probe
 from charhost.speech.speech import EngineState
 from charhost.text import one_line
 
@@ -18,8 +19,6 @@ log = logging.getLogger("charhost.speech")
 
 _CONNECT_DEADLINE = 5.0
 _SILENCE = 30.0
-_PROBE_DEADLINE = 3.0
-_PROBE_INTERVAL = 10.0
 _MOST_REQUESTS = 32
 _FIRST_PAUSE = 0.3
 _LONGEST_PAUSE = 2.0
@@ -43,8 +42,7 @@ class AudioServer:
         self._headers = {"User-Agent": "charhost"} | ({"Authorization": f"Bearer {key}"} if key else {})
         self._running = asyncio.Semaphore(_MOST_REQUESTS)
         self._session: aiohttp.ClientSession | None = None
-        self._state: EngineState = "down"
-        self._probed_at = float("-inf")
+        self._probe = Probe(self._responds)
 
     async def close(self) -> None:
         if self._session is not None:
@@ -73,20 +71,12 @@ class AudioServer:
             raise SpeechError("unreachable", f"{self.title} cannot be reached.") from e
 
     async def state(self) -> EngineState:
-        """Return whether the server responds, as it was a few seconds ago."""
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._probed_at > _PROBE_INTERVAL:
-            self._probed_at = loop.time()
-            self._state = await self._probe()
-        return self._state
+        return await self._probe.state()
 
-    async def _probe(self) -> EngineState:
-        try:
-            async with asyncio.timeout(_PROBE_DEADLINE), self._request(hdrs.METH_GET, "/models") as response:
-                # A server without a list of models is none that is down.
-                return "down" if response.status in (401, 403) or response.status >= 500 else "up"
-        except (TimeoutError, aiohttp.ClientError, OSError, ValueError):
-            return "down"
+    async def _responds(self) -> bool:
+        async with self._request(hdrs.METH_GET, "/models") as response:
+            # A server without a list of models is none that is down.
+            return response.status not in (401, 403) and response.status < 500
 
     async def _answered(self, path: str, make: Callable[[], Any]) -> aiohttp.ClientResponse:
         response = await self._tried(path, make())

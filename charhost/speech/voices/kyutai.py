@@ -15,8 +15,9 @@ class KyutaiVoices:
 
     engine: ClassVar = "kyutai"
 
-    def __init__(self, folder: Path | None, clones: bool) -> None:
+    def __init__(self, folder: Path | None, fallback: str | None, *, clones: bool) -> None:
         self._folder = folder
+        self._fallback = fallback or ""
         self._clones = clones
 
     def map(self, wishes: Sequence[Wish], listed: Sequence[VoiceName]) -> list[Voice]:
@@ -33,7 +34,9 @@ class KyutaiVoices:
         if self._clones and wish.path and (sample := self._sample(wish.path, wish.folder)) is not None:
             return wish.voice(self.engine, wish.path, sample=sample)
         return (
-            wish.voice(self.engine, wish.path) if wish.path else wish.voice(self.engine, "", wish.missing(self.engine))
+            wish.voice(self.engine, wish.path)
+            if wish.path
+            else wish.voice(self.engine, self._fallback, wish.missing(self.engine))
         )
 
     def _sample(self, path: str, folder: Path) -> Path | None:
@@ -45,7 +48,7 @@ class KyutaiVoices:
         sound = wish.source.get("sound_instance")
         if isinstance(sound, dict) and "id" in sound and isinstance(sound.get("name"), str):
             return wish.voice(self.engine, f"unmute-prod-website/freesound/{sound['id']}_{_slug(sound['name'])}.mp3")
-        return wish.voice(self.engine, "", wish.missing(self.engine))
+        return wish.voice(self.engine, self._fallback, wish.missing(self.engine))
 
 
 def _slug(name: str) -> str:

@@ -15,9 +15,9 @@ import soxr
 
 from charhost.speech.embedded.digests import check
 from charhost.speech.embedded.hearing import WhisperHearing
-from charhost.speech.embedded.models import whisper_folder
 from charhost.speech.embedded.speech import PiperSpeech
 from charhost.speech.failure import SpeechError
+from charhost.speech.requirements import whisper_folder
 from charhost.speech.speech import Voice
 from charhost.speech.voices.piper import PiperVoices
 from tests.speech.voices.helpers import wish

@@ -26,14 +26,14 @@ SOUND = {"id": 519189, "name": "Request #42 - Hmm, I don't know.wav"}
 )
 def test_names_on_the_server(source: dict[str, Any], name: str) -> None:
     """Without a server that clones, a path is one on the server; a sound of freesound.org has unmute's name for it."""
-    voice = KyutaiVoices(None, clones=False).map([wish(**source)], ())[0]
+    voice = KyutaiVoices(None, None, clones=False).map([wish(**source)], ())[0]
     assert (voice.name, voice.is_exact, voice.sample) == (name, True, None)
 
 
 @pytest.mark.parametrize("source", [{}, {"source_type": "freesound", "sound_instance": {"id": 1}}])
 def test_a_file_that_names_no_voice(source: dict[str, Any]) -> None:
     """The server's own voice speaks."""
-    voice = KyutaiVoices(None, clones=False).map([wish(**source)], ())[0]
+    voice = KyutaiVoices(None, None, clones=False).map([wish(**source)], ())[0]
     assert (voice.name, voice.is_exact) == ("", False)
     assert voice.why == "VOICE_SOURCE names no voice that kyutai knows"
 
@@ -44,7 +44,7 @@ def test_a_sound_below_the_characters_is_cloned(tmp_path: Path) -> None:
     for file in (characters / "ada.wav", voices / "bea.wav"):
         file.parent.mkdir()
         file.write_bytes(b"RIFF")
-    mapper = KyutaiVoices(voices, clones=True)
+    mapper = KyutaiVoices(voices, None, clones=True)
 
     def sample(path: str) -> Path | None:
         return mapper.map([wish(folder=characters, source_type="file", path_on_server=path)], ())[0].sample
@@ -62,6 +62,6 @@ def test_no_file_outside_is_cloned(tmp_path: Path) -> None:
     folder = tmp_path / "characters"
     folder.mkdir()
     (folder / "link.wav").symlink_to(tmp_path / "secret.wav")
-    mapper = KyutaiVoices(None, clones=True)
+    mapper = KyutaiVoices(None, None, clones=True)
     for path in ("../secret.wav", str(tmp_path / "secret.wav"), "link.wav", ".", "a\0b"):
         assert mapper.map([wish(folder=folder, source_type="file", path_on_server=path)], ())[0].sample is None

@@ -1,4 +1,4 @@
-"""Where the models of the embedded engines are, and what to install for them."""
+"""The packages and models that engines need, and the commands that install them."""
 
 import importlib.util
 from pathlib import Path

@@ -1,0 +1,1 @@
+"""Kyutai's moshi-server, as unmute uses it."""
