@@ -172,6 +172,8 @@ def create_app(
     app[ENGINES], app[EARS] = engines, _ears(engines)
     if (ears := app[EARS]) is not None:
         app.cleanup_ctx.append(ears.run)
+    app[FEED] = Feed()
+    app[FIGURES] = FiguresOfLastHour(app[METRICS])
     app.cleanup_ctx.append(_frozen)
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(publishing)
@@ -182,8 +184,6 @@ def create_app(
     app.on_shutdown.append(_stop)
     app.add_routes(_ROUTES)
     app.router.register_resource(OtherSpellings(app.router))
-    app[FEED] = Feed()
-    app[FIGURES] = FiguresOfLastHour(app[METRICS])
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()
     return app
