@@ -167,6 +167,8 @@ def create_app(
     app[SETS].listen(partial(_continue, app))
     use_engines(app, engines)
     join_fleet(app)
+    app[FEED] = Feed()
+    app[FIGURES] = FiguresOfLastHour(app[METRICS])
     app.cleanup_ctx.append(_frozen)
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(publishing)
@@ -177,8 +179,6 @@ def create_app(
     app.on_shutdown.append(_stop)
     app.add_routes(_ROUTES)
     app.router.register_resource(OtherSpellings(app.router))
-    app[FEED] = Feed()
-    app[FIGURES] = FiguresOfLastHour(app[METRICS])
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()
     return app

@@ -10,6 +10,7 @@ from charhost.character.host_tools import HOST_TOOLS
 from charhost.character.instance import CharacterInstance
 from charhost.conversation.items import FunctionCall
 from charhost.conversation.prompt_history import PromptHistory
+from charhost.conversation.prompt_warnings import prompt_warnings
 from charhost.conversation.toolbox import Toolbox
 from charhost.errors import PluginFailed
 from charhost.ids import new_id
@@ -40,6 +41,7 @@ class RenderedPrompt(BaseModel, frozen=True):
     host_tools: list[Json] = Field(description="The same of the server's own tools.")
     greetings: list[str]
     generations: list[int] = Field(description="Generations of which a prompt is kept, the newest first.")
+    warnings: list[str] = Field(description="What loads, and will probably not do what its author wants.")
 
 
 class ToolRequest(Frozen):
@@ -84,8 +86,10 @@ class SourceLines(BaseModel, frozen=True):
 async def prompt(request: web.Request) -> web.StreamResponse:
     character, conversations = _character(request), request.app[CONVERSATIONS]
     generation = number_in_query(request, "generation") or character.generation
+    warnings: list[str] = []
     if generation == character.generation:
         text = await _rendered(conversations.instance(character))
+        warnings = await prompt_warnings(character, text, conversations.models.of(character))
     else:
         text = _kept(conversations.prompts, character, generation)
     return json_response(
@@ -98,6 +102,7 @@ async def prompt(request: web.Request) -> web.StreamResponse:
             host_tools=[dict(HOST_TOOLS[name]) for name in character.host_tools],
             greetings=list(character.greetings),
             generations=conversations.prompts.versions(character),
+            warnings=warnings,
         )
     )
 

@@ -164,5 +164,7 @@ def test_character_of_another_set(program: Program, server: BlockingServer, tmp_
     """The name of the set in front of the model's name reaches its character."""
     (tmp_path / "charlotte.py").write_text(character("Charlotte") + ADA.format(place="a maze"))
     assert server.request("PUT", "/v1/sets/gaming", {"directory": str(tmp_path)})[0] == 201
-    assert "a maze" in program.run("say", text="/look", model="gaming/Charlotte")
-    assert server.request("DELETE", "/v1/sets/gaming")[0] == 200
+    try:
+        assert "a maze" in program.run("say", text="/look", model="gaming/Charlotte")
+    finally:
+        assert server.request("DELETE", "/v1/sets/gaming")[0] == 200

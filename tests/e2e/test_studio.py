@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from tests.conftest import Client, character
 from tests.e2e.conftest import BlockingServer
 from tests.e2e.environments import node_modules
 from tests.e2e.studio import browser, needs_chromium, open_studio, page, settings, start, upstream
-from tests.reload.helpers import Write
+from tests.reload.helpers import Gate, Write
 
 __all__ = ["page", "settings", "upstream"]
 
@@ -347,21 +348,80 @@ async def test_policy_is_enforced(page: Any, client: Client) -> None:
     page.messages.clear()
 
 
-async def test_keyboard_is_enough(page: Any, client: Client) -> None:
-    """Characters are found, and talked to, without a mouse."""
-    await open_studio(page, client)
-    await page.get_by_role("searchbox").focus()
-    await page.keyboard.type("Ada")
-    for _ in range(8):
+FOCUSED = """([text, kinds]) => {
+    const { textContent, labels } = document.activeElement;
+    const texts = [textContent, labels?.[0]?.textContent];
+    return document.activeElement.matches(kinds) && texts.some((one) => one?.trim().startsWith(text));
+}"""
+
+
+async def reach(page: Any, text: str, kinds: str = "*") -> None:
+    """Press the tabulator until an element with that text, or with that label, has the focus."""
+    for _ in range(60):
         await page.keyboard.press("Tab")
-        if await page.evaluate("document.activeElement.textContent.startsWith('Talk to')"):
-            break
+        if await page.evaluate(FOCUSED, [text, kinds]):
+            return
+    raise AssertionError(f"{text} is not reached")
+
+
+async def press(page: Any, text: str) -> None:
+    """Reach a button or a link, and press it."""
+    await reach(page, text, "a, button, summary")
     await page.keyboard.press("Enter")
+
+
+async def test_talk_needs_no_mouse(page: Any, client: Client) -> None:
+    """A character is found and talked to, stopped, asked again, edited and instructed, and a talk is closed."""
+    await open_studio(page, client)
+    await reach(page, "Filter the characters")
+    await page.keyboard.type("Ada")
+    await press(page, "Talk to Ada")
     await page.locator(".measures").wait_for()
-    await page.get_by_role("textbox", name="Say something to Ada").focus()
+    await reach(page, "Say something to Ada")
+    await page.keyboard.type("By hand, slowly")
+    await page.keyboard.press("Enter")
+    await page.get_by_text("Be kind.", exact=True).last.wait_for()
+    await press(page, "Stop")
+    await page.get_by_text("stopped").wait_for()
+    await press(page, "Edit the question")
+    await page.keyboard.press("Control+A")
     await page.keyboard.type("By hand")
     await page.keyboard.press("Enter")
     await page.get_by_text("You said: By hand").wait_for()
+    await press(page, "Replace the answer")
+    await page.locator(".measures").nth(1).wait_for()
+    await press(page, "Instructions")
+    await reach(page, "Instructions of the client")
+    await page.keyboard.type("Be brief.")
+    await press(page, "Close this conversation")
+    await page.get_by_text("Choose a character to talk to").wait_for()
+
+
+async def test_operating_needs_no_mouse(page: Any, client: Client, write: Write) -> None:
+    """Every view is reached, a tool is called, a reload is tried and made, and rolled back, by keyboard."""
+    page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await open_studio(page, client)
+    write("ada.py", character("Ada", "Count.") + TOOL)
+    await page.locator(".badge.good", has_text="changed").wait_for()
+    await page.reload()
+    await page.locator(".badge.good", has_text="changed").wait_for()
+    await press(page, "Prompt of Ada")
+    await reach(page, "a *")
+    await page.keyboard.type("41")
+    await page.keyboard.press("Enter")
+    await page.get_by_text("sum 42").wait_for()
+    await press(page, "Reloads")
+    await press(page, "Dry run")
+    await page.get_by_text("1 character would be loaded from").first.wait_for()
+    await reach(page, "Directory")
+    await page.keyboard.press("Enter")
+    await page.locator("form .badge", has_text="applied").wait_for()
+    await press(page, "Roll back")
+    await page.get_by_text("Successfully rolled back to generation").first.wait_for()
+    await press(page, "Resume")
+    await page.get_by_text("compares the directory again").wait_for()
+    await press(page, "Server")
+    await page.locator(".chart").first.wait_for()
 
 
 async def test_layout_on_a_phone(client: Client) -> None:
@@ -387,3 +447,27 @@ async def test_each_set_has_a_list(page: Any, aiohttp_client: StartClient, setti
     await page.locator(".measures").wait_for()
     await ask(page, "Good evening")
     await page.get_by_text("Play. | You said: Good evening").wait_for()
+
+
+async def test_reloads_of_sets_are_told_apart(
+    page: Any, aiohttp_client: StartClient, settings: Settings, tmp_path: Path, gate: Gate
+) -> None:
+    """Of two sets that are reloaded at once each is shown until its own end, and a removed set leaves the list."""
+    games = tmp_path / "games"
+    games.mkdir()
+    (games / "zoe.py").write_text(character("Zoe"))
+    client = await start(aiohttp_client, settings.model_copy(update={"set": (f"gaming={games}",), "watch": False}))
+    await open_studio(page, client, "#/reloads")
+    (games / "zoe.py").write_text(f"import gate; gate.wait()\n{character('Zoe', 'Play.')}")
+    reloading = asyncio.create_task(client.post("/v1/characters/reload", json={"set": "gaming"}))
+    await page.get_by_text("A reload of gaming is running").wait_for()
+    await client.post("/v1/characters/reload", json={})
+    await page.get_by_text("Successfully loaded 1 character from").first.wait_for()
+    await page.get_by_text("A reload of gaming is running").wait_for()
+    gate.opened.set()
+    await reloading
+    await page.get_by_text("A reload of gaming is running").wait_for(state="detached")
+    await page.get_by_role("link", name="Characters").click()
+    await page.locator(".row", has_text="gaming/Zoe").locator(".badge.good", has_text="changed").wait_for()
+    await client.delete("/v1/sets/gaming")
+    await page.get_by_role("heading", name="gaming").wait_for(state="detached")

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from charhost.llm.offline.model import OfflineModel
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
 
@@ -39,6 +42,28 @@ async def test_prompt_is_the_rendered_one(client: Client, write: Write) -> None:
     assert (found["prompt"], found["generation"], found["tokens"]) == ("Be kind.", 2, 2)
     assert [tool["function"]["name"] for tool in found["tools"]] == ["add"]
     assert (found["greetings"], found["host_tools"], found["generations"]) == (["Hello!"], [], [2])
+
+
+async def test_prompt_has_warnings(client: Client, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty prompt, one that fills the model's context, and a schema that is not enforced are warned of."""
+
+    async def context_length(*_: object) -> int:
+        return 4000
+
+    monkeypatch.setattr(OfflineModel, "context_length", context_length)
+    loose = TOOL.replace('{"type": "integer"}', '{"type": "string", "pattern": "(?=x)"}')
+    empty = "\nPromptGenerator.make_system_prompt = lambda self: ' '"
+    report = await loaded(client, write, ada=character("Ada") + empty, bob=character("Bob", "Be kind. " * 1000) + loose)
+    assert report["error_count"] == 0
+    warnings = [(await get(client, f"/v1/characters/{name}/prompt"))["warnings"] for name in ("Ada", "Bob")]
+    assert warnings[0] == ["The prompt is empty: the model does not learn who the character is."]
+    assert [warning.split(" take")[0].split(" is called")[0] for warning in warnings[1]] == [
+        "The prompt and its tools",
+        "The tool add",
+    ]
+    assert (await get(client, "/v1/characters/Bob/prompt"))["warnings"][0].endswith(
+        "4,000 tokens of the model's context."
+    )
 
 
 async def test_prompt_of_an_earlier_generation_is_kept(client: Client, write: Write) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -58,6 +58,7 @@ class Feed:
         self._last = 0
         self._kept: deque[bytes] = deque()
         self._kept_bytes = 0
+        self._states: dict[str, bytes] = {}  # the frame of each, which every reader has
         self._readers: set[Reader] = set()
         self._is_closed = False
 
@@ -75,18 +76,23 @@ class Feed:
         self._send(frame)
 
     def show(self, kind: str, content: Any) -> None:
-        """Send a state, of which only the latest counts: it is not kept."""
+        """Send a figure, of which only the latest counts: it is not kept."""
         if self._readers:
             self._send(_frame(kind, content))
 
-    def show_to(self, reader: Reader, kind: str, content: Any) -> None:
-        reader.put(_frame(kind, content))
+    def show_changes(self, states: Mapping[str, Any]) -> None:
+        """Send the states that have changed since the last call, and keep all for the readers that come."""
+        for kind, content in states.items():
+            frame = _frame(kind, content)
+            if self._states.get(kind) != frame:
+                self._states[kind] = frame
+                self._send(frame)
 
     @contextmanager
     def reader(self, last_id: str, late: Callable[[], None]) -> Iterator[Reader]:
-        """Add a reader, which gets the kept events after *last_id* first, if that is an id of this run."""
+        """Add a reader, which gets the states first, after the kept events since *last_id*, if that is of this run."""
         reader = Reader(late)
-        for frame in self._after(last_id):
+        for frame in (*self._after(last_id), *self._states.values()):
             reader.put(frame)
         if self._is_closed:  # a shutdown began meanwhile
             reader.end()

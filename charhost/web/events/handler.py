@@ -28,8 +28,8 @@ class FigureHistory(BaseModel, frozen=True):
     "Operate",
     description=(
         "`reload.started`, `reload.ended` (its report) and `characters.changed` have an `id`: a client that comes back "
-        "with the `Last-Event-ID` gets what it missed, as far as it is kept. `sessions`, `watcher` and `model` are "
-        "sent when they change, and at the beginning; `figures` once a second. "
+        "with the `Last-Event-ID` gets what it missed, as far as it is kept. `sets`, `sessions`, `watcher` "
+        "and `model` are sent when they change, and at the beginning; `figures` once a second. "
         "A client that does not read is disconnected."
     ),
     needs="admin",
@@ -38,11 +38,10 @@ class FigureHistory(BaseModel, frozen=True):
 )
 async def events(request: web.Request) -> web.StreamResponse:
     feed, last_id = request.app[FEED], request.headers.get("Last-Event-ID", "")
+    feed.show_changes(states(request.app))
     with feed.reader(last_id, partial(abort, request)) as reader:
         async with EventStream(request) as stream:
             await stream.write(_RETRY)
-            for kind, state in states(request.app).items():
-                feed.show_to(reader, kind, state)
             while data := await reader.read():
                 await stream.write(data)
             await stream.end()

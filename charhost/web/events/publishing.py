@@ -33,11 +33,12 @@ class CharactersChanged(Frozen):
 
 
 def states(app: web.Application) -> dict[str, object]:
-    """Return the states that a client is sent at the beginning, and when they change; of the default set."""
+    """Return the states that a client is sent at the beginning, and when they change."""
     watcher = app[SETS].default.watcher
     return {
+        "sets": [named.name for named in app[SETS]],
         "sessions": app[SESSIONS].by_generation(),
-        "watcher": watcher.status.model_copy() if watcher else None,
+        "watcher": watcher.status if watcher else None,
         "model": app[MODELS].selection.description,
     }
 
@@ -45,8 +46,7 @@ def states(app: web.Application) -> dict[str, object]:
 async def publishing(app: web.Application) -> AsyncIterator[None]:
     """Publish reloads and states while the application runs."""
     app[SETS].listen(partial(_publish, app), partial(_publish_start, app))
-    shown: dict[str, object] = {}
-    task = asyncio.create_task(app[FIGURES].run(partial(_show, app, shown)))
+    task = asyncio.create_task(app[FIGURES].run(partial(_show, app)))
     yield
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
@@ -73,9 +73,7 @@ def _publish(app: web.Application, report: ReloadReport, _: CharacterSet) -> Non
         app[FEED].publish("characters.changed", changed)
 
 
-def _show(app: web.Application, shown: dict[str, object], figures: Figures) -> None:
-    for kind, state in states(app).items():
-        if shown.get(kind) != state:
-            shown[kind] = state
-            app[FEED].show(kind, state)
-    app[FEED].show("figures", figures)
+def _show(app: web.Application, figures: Figures) -> None:
+    if len(app[FEED]):  # the first reader that comes brings the states up to date
+        app[FEED].show_changes(states(app))
+        app[FEED].show("figures", figures)

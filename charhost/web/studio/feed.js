@@ -1,7 +1,7 @@
 // Keeps the state up to date: by events for an admin, by asking now and then for others.
 
 import { Refused, get, readEvents } from "./api.js";
-import { notify, state, update } from "./store.js";
+import { DEFAULT_SET, notify, state, update } from "./store.js";
 import { charactersChanged } from "./talks.js";
 
 const HOUR = 360;
@@ -9,6 +9,7 @@ const HEALTH_PAUSE = 15_000;
 let healthAsked = 0;
 let lastId = "";
 let run = 0;
+let shownError = "";
 let denied = null; // the key that is no admin's
 
 /** Find out what the key allows, load everything, and follow the server from then on. */
@@ -48,6 +49,8 @@ async function loadForAdmin() {
     [state.status, state.history] = await Promise.all([get("v1/characters/status"), get("v1/characters/reloads?limit=50")]);
     state.figures = (await get("v1/figures")).figures;
     state.isAdmin = true;
+    state.running.clear();
+    mark(state.status.last_reload);
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
     if (state.key) notify(`This key lets you talk, but not administer: ${error.message}`);
@@ -91,6 +94,7 @@ async function loadOthers() {
 async function loadOther(set) {
   const query = new URLSearchParams({ set });
   const status = state.isAdmin ? await get(`v1/characters/status?${query}`) : null;
+  mark(status?.last_reload);
   const catalog = await get(`v1/characters?${query}`);
   const characters = catalog.characters.map((entry) => ({ ...entry, name: `${set}/${entry.name}` }));
   return { ...catalog, set, characters, report: status?.last_error ?? null };
@@ -116,15 +120,22 @@ function obey(kind, content) {
   } else if (kind === "sessions") state.status.generations = content;
   else if (kind === "watcher") state.status.watcher = content;
   else if (kind === "model") loadHealth().then(update, () => {});
-  else if (kind === "reload.started") state.running = content;
+  else if (kind === "sets") setsChanged(content);
+  else if (kind === "reload.started") state.running.set(content.set, content);
   else if (kind === "reload.ended") reloadEnded(content);
   else if (kind === "characters.changed") refresh();
   update();
 }
 
+function setsChanged(names) {
+  const known = [DEFAULT_SET, ...state.others.map((other) => other.set)];
+  if (names.join() !== known.join()) refresh();
+}
+
 function reloadEnded(report) {
-  state.running = null;
-  if (state.others.some((other) => other.set === report.set)) {
+  state.running.delete(report.set);
+  if (!report.dry_run) noteEnd(report);
+  if (report.set !== DEFAULT_SET) {
     if (!report.dry_run) refresh();
     return;
   }
@@ -135,10 +146,25 @@ function reloadEnded(report) {
   state.status.last_reload = report;
   state.status.last_error = report.errors.length || !report.success ? report : null;
   state.status.serving = report.serving;
-  if (report.outcome === "applied") {
-    state.marks = new Map(["added", "modified"].flatMap((mark) => report.changes[mark].map((name) => [name, mark])));
-  }
-  if (report.errors.length) notify(`${report.errors[0].file}: ${report.errors[0].message}`);
+}
+
+/** Note what a reload of any set changed, and its first error, in place of that of the one before. */
+function noteEnd(report) {
+  mark(report);
+  const [first] = report.errors;
+  if (!first && state.notice !== shownError) return; // the notice is about something else
+  shownError = first ? `${prefixOf(report.set)}${first.file}: ${first.message}` : "";
+  notify(shownError);
+}
+
+function mark(report) {
+  if (report?.outcome !== "applied" || report.trigger === "startup") return;
+  const marked = ["added", "modified"].flatMap((kind) => report.changes[kind].map((name) => [prefixOf(report.set) + name, kind]));
+  state.marks.set(report.set, new Map(marked));
+}
+
+function prefixOf(set) {
+  return set === DEFAULT_SET ? "" : `${set}/`;
 }
 
 async function refresh() {

@@ -1,5 +1,7 @@
 // The state of the page, which every view reads; `update` renders it again.
 
+export const DEFAULT_SET = "default";
+
 export const state = {
   route: { view: "characters", name: "" },
   key: sessionStorage.getItem("key") ?? "",
@@ -13,16 +15,21 @@ export const state = {
   history: null,
   model: null, // the language model in use, null for the stand-in
   figures: [],
-  running: null, // the reload that runs
+  running: new Map(), // the reload that runs, by set
   feed: "closed", // or "open"
-  marks: new Map(), // what the last reload did to a character: "added" or "modified"
+  marks: new Map(), // by set: what the last reload did to a character, "added" or "modified"
   filter: "",
   notice: "",
 };
 
+/** Return the catalogs of all sets, each with the report of its last reload if that has errors. */
+export function catalogs() {
+  return state.catalog ? [{ ...state.catalog, set: DEFAULT_SET, report: state.status?.last_error ?? null }, ...state.others] : [];
+}
+
 /** Return the characters of all sets. */
 export function characters() {
-  return [state.catalog, ...state.others].flatMap((catalog) => catalog?.characters ?? []);
+  return catalogs().flatMap((catalog) => catalog.characters);
 }
 
 let render = () => {};

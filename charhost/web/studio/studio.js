@@ -2,7 +2,7 @@
 
 import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { start } from "./feed.js";
-import { onUpdate, state, update } from "./store.js";
+import { catalogs, onUpdate, state, update } from "./store.js";
 import { charactersView } from "./views/characters.js";
 import { promptView, showPrompt } from "./views/prompt.js";
 import { reloadsView } from "./views/reloads.js";
@@ -56,10 +56,10 @@ function page() {
 }
 
 function badge(id) {
-  const errors = state.status?.last_error?.errors.length ?? 0;
+  const errors = catalogs().reduce((sum, { report }) => sum + (report?.errors.length ?? 0), 0);
   if (id === "characters" && errors) return html` <span class="badge bad">${errors}<span class="unseen"> broken</span></span>`;
   if (id === "talk" && talks.length) return html` <span class="badge">${talks.length}<span class="unseen"> open</span></span>`;
-  if (id === "reloads" && state.running) return html` <span class="badge">…<span class="unseen"> one is running</span></span>`;
+  if (id === "reloads" && state.running.size) return html` <span class="badge">…<span class="unseen"> one is running</span></span>`;
   return nothing;
 }
 

@@ -2,6 +2,8 @@
 
 import { marked } from "./vendor/marked/marked.esm.js";
 
+export const HELD = "The files on the disk were refused or rolled back: the watcher waits until they change.";
+
 const FORBIDDEN = { FORBID_TAGS: ["style", "form", "input", "button", "img", "svg", "math"], FORBID_ATTR: ["style", "class", "id", "name"] };
 
 const escape = (text) => text.replace(/[&<>"]/g, (letter) => `&#${letter.charCodeAt(0)};`);

@@ -30,7 +30,7 @@ class Program:
                 "supports_tools": True,
                 "responses": uses_responses,
             }
-            for name in ("Ada", "Nobody")
+            for name in ("Ada", "Nobody", "gaming/Charlotte")
         ]
         (self.home / "extra-openai-models.yaml").write_text(json.dumps(entries))  # JSON is YAML
         self.goes_on = False

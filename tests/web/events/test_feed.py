@@ -53,6 +53,28 @@ async def test_state_is_not_kept() -> None:
         assert await reader.read() == b"event: figures\ndata: 1\n\n"
 
 
+async def test_reader_begins_with_the_states() -> None:
+    """A reader that comes later gets the latest states at once, and each change after that once."""
+    feed = Feed()
+    feed.show_changes({"sessions": 1, "model": None})
+    with feed.reader("", ignore) as reader:
+        assert await reader.read() == b"event: sessions\ndata: 1\n\nevent: model\ndata: null\n\n"
+        feed.show_changes({"sessions": 1, "model": None})
+        feed.show_changes({"sessions": 2, "model": None})
+        assert await reader.read() == b"event: sessions\ndata: 2\n\n"
+
+
+async def test_state_that_returns_is_sent_to_every_reader() -> None:
+    """A reader that came while a state was another one for a moment does not stay with that."""
+    feed = Feed()
+    feed.show_changes({"sessions": 0})
+    with feed.reader("", ignore):
+        feed.show_changes({"sessions": 1})
+        with feed.reader("", ignore) as late:
+            feed.show_changes({"sessions": 0})
+            assert (await late.read()).endswith(b"data: 0\n\n")
+
+
 async def test_kept_events_are_bounded() -> None:
     """The oldest events go once those that are kept are too long together."""
     feed = Feed()

@@ -3,17 +3,17 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { get } from "../api.js";
-import { characters, state, update } from "../store.js";
+import { catalogs, characters, state, update } from "../store.js";
 import { beginTalk } from "../talks.js";
-import { count } from "../text.js";
+import { HELD, count } from "../text.js";
 
 const sources = new Map(); // lines by reload, file and line
+const HIDDEN = 'Clients that list voices do not show it: its METADATA has no "good": True.';
 const EDITORS = { vscode: "VS Code", cursor: "Cursor", zed: "Zed", pycharm: "PyCharm", "": "none" };
 
 export function charactersView() {
-  const catalog = state.catalog;
-  if (!catalog) return html`<h1>Characters</h1><p class="quiet">Loading…</p>`;
-  const report = state.status?.last_error ?? null;
+  const [first, ...others] = catalogs();
+  if (!first) return html`<h1>Characters</h1><p class="quiet">Loading…</p>`;
   return html`
     <div class="bar">
       <h1>Characters</h1>
@@ -21,8 +21,9 @@ export function charactersView() {
         <input type="search" placeholder="Filter ${count(characters().length, "character")}" .value=${state.filter} @input=${filter}></label>
       ${state.isAdmin ? editorChoice() : nothing}
     </div>
-    ${setView({ ...catalog, report })}
-    ${state.others.map((other) => html`<h2>${other.set}</h2>${setView(other)}`)}`;
+    ${state.status?.watcher?.held ? html`<p class="card">${HELD} <a href="#/reloads">Resume</a></p>` : nothing}
+    ${setView(first)}
+    ${others.map((other) => html`<h2>${other.set}</h2>${setView(other)}`)}`;
 }
 
 function setView(catalog) {
@@ -68,13 +69,13 @@ function rowView({ catalog, file, entry, errors }) {
 }
 
 function character(catalog, entry, errors) {
-  const mark = state.marks.get(entry.name);
+  const mark = state.marks.get(catalog.set)?.get(entry.name);
   const language = entry.metadata.language;
   return html`<li class="row">
     <div class="what">
       <strong dir="auto">${entry.name}</strong>
       ${mark ? html`<span class="badge good">${mark === "added" ? "new" : "changed"}</span>` : nothing}
-      ${entry.good ? nothing : html`<span class="badge">hidden</span>`}
+      ${entry.good ? nothing : html`<span class="badge" title=${HIDDEN}>hidden</span>`}
       ${typeof language === "string" ? html`<span class="badge">${language}</span>` : nothing}
       ${entry.comment ? html`<p class="quiet clip" dir="auto">${entry.comment}</p>` : nothing}
       <p class="quiet small">${fileLink(catalog, entry.file)} ${tools(entry)}</p>
@@ -117,7 +118,7 @@ function sourceLines(catalog, error) {
   const key = `${catalog.report.reload_id} ${error.file} ${error.line}`;
   if (!sources.has(key)) {
     sources.set(key, null);
-    get(`v1/characters/source?${new URLSearchParams({ file: error.file, line: error.line, set: catalog.report.set })}`)
+    get(`v1/characters/source?${new URLSearchParams({ file: error.file, line: error.line, set: catalog.set })}`)
       .then((found) => sources.set(key, found), () => {})
       .finally(update);
   }

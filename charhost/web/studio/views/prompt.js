@@ -67,6 +67,7 @@ function promptOf(found) {
         ? html`· <label>compare with generation <select @change=${compare}>
             <option value="">–</option>${others.map((generation) => html`<option>${generation}</option>`)}</select></label>`
         : nothing}</p>
+    ${found.warnings.map((text) => html`<p class="warning" dir="auto">${text}</p>`)}
     ${view.earlier ? differenceView(view.earlier, found) : html`<pre class="prompt prose" tabindex="0" dir="auto" aria-label="The prompt">${found.prompt}</pre>`}
     ${found.greetings.length ? html`<h2>Greetings</h2><ul>${found.greetings.map((text) => html`<li dir="auto">${text}</li>`)}</ul>` : nothing}
     ${found.tools.length ? html`<h2>Tools</h2>${found.tools.map(toolForm)}` : nothing}`;

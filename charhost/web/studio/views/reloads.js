@@ -3,8 +3,8 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { post } from "../api.js";
-import { notify, state, update } from "../store.js";
-import { count, seconds, time } from "../text.js";
+import { DEFAULT_SET, notify, state, update } from "../store.js";
+import { HELD, count, seconds, time } from "../text.js";
 
 let report = null; // of the last request of this page
 let problem = "";
@@ -25,9 +25,14 @@ export function reloadsView() {
       ${report ? html`<div role="status">${attempt(report)}</div>` : nothing}
     </form>
     ${watcher()}
-    ${state.running ? html`<p class="card" role="status">A reload is running since ${time(state.running.since)} (${state.running.trigger}).</p>` : nothing}
+    ${[...state.running.values()].map(runningView)}
     <h2>The last attempts</h2>
     <ul class="list">${repeat(state.history?.reloads ?? [], (one) => one.reload_id, (one) => html`<li class="row">${attempt(one)}</li>`)}</ul>`;
+}
+
+function runningView({ set, since, trigger }) {
+  const which = set === DEFAULT_SET ? "" : ` of ${set}`;
+  return html`<p class="card" role="status">A reload${which} is running since ${time(since)} (${trigger}).</p>`;
 }
 
 async function send(path, body) {
@@ -72,7 +77,7 @@ function watcher() {
   if (!found) return html`<p class="quiet">No watcher: start the server with <code>--watch</code>, and a saved file is loaded at once.</p>`;
   const works = found.up ? `The watcher notices changes (${found.mode}).` : "The watcher does not notice changes; the log says why.";
   return html`<p class="card"><span class="dot ${found.up ? "good" : "bad"}"></span>${works}
-    ${found.held ? html`The files on the disk were refused; it waits until they change. <button @click=${resume}>Resume</button>` : nothing}</p>`;
+    ${found.held ? html`${HELD} <button @click=${resume}>Resume</button>` : nothing}</p>`;
 }
 
 async function resume() {
