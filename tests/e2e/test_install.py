@@ -17,6 +17,8 @@ from aiohttp import ClientSession
 
 from tests.e2e.conftest import running
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent.parent
 LIBRARIES = sysconfig.get_paths()["purelib"]
 ASK = """

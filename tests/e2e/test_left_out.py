@@ -76,6 +76,7 @@ def test_only_the_file_itself_goes_live(watched: BlockingServer, save: Callable[
     assert {name for report in reports for name in report["changes"]["modified"]} == {"Zoe"}
 
 
+@pytest.mark.slow
 def test_environment_changes_nothing(watched: BlockingServer) -> None:
     """A virtual environment with pip, made below the directory while the server watches, is no part of the set."""
     before = prompts(watched)

@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 from hypothesis import HealthCheck, Phase, settings
@@ -416,8 +417,8 @@ def prompt_of(found: Character) -> str:
     return prompt
 
 
-Reloads.TestCase.settings = settings(
-    max_examples=30,
+_DETERMINED = settings(
+    max_examples=10,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,
@@ -429,3 +430,12 @@ Reloads.TestCase.settings = settings(
 
 class TestReloads(Reloads.TestCase):  # type: ignore[misc, valid-type]
     """The set, the reports and the sessions equal those of the model, in any order of actions."""
+
+    settings = _DETERMINED
+
+
+@pytest.mark.slow
+class TestMoreReloads(Reloads.TestCase):  # type: ignore[misc, valid-type]
+    """The same in more orders."""
+
+    settings = settings(_DETERMINED, max_examples=30)

@@ -1,13 +1,13 @@
-"""Two hundred conversations through a thousand edits."""
+"""Two hundred conversations through many edits."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-import os
 import sys
 import threading
 
+import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from charhost.reload.request import ReloadRequest
@@ -53,10 +53,13 @@ class Talker:
         raise AssertionError(message)
 
 
-async def test_two_hundred_conversations_and_a_thousand_edits(client: Client, connect: Connect, write: Write) -> None:
+@pytest.mark.parametrize("edits", [100, pytest.param(1000, marks=pytest.mark.slow)])
+async def test_two_hundred_conversations_and_many_edits(
+    client: Client, connect: Connect, write: Write, edits: int
+) -> None:
     """Through many edits no session is closed, no turn mixes two versions, and nothing old is left (promises 19 and
     25)."""
-    edits, names = int(os.environ.get("FOLLOW_EDITS", "1000")), ["Ada", *(f"C{number:02}" for number in range(19))]
+    names = ["Ada", *(f"C{number:02}" for number in range(19))]
     client.app[CONVERSATIONS].models = Echo()
     for name in names[1:]:
         edit(write, "one", name)
