@@ -38,7 +38,19 @@ ORDER = (
     "character",
     "memory",
 )
-GROUND = {"collector", "errors", "fault_log", "report", "settings", "metrics", "text", "jsontext", "ids", "__init__", "__main__"}
+GROUND = {
+    "collector",
+    "errors",
+    "fault_log",
+    "report",
+    "settings",
+    "metrics",
+    "text",
+    "jsontext",
+    "ids",
+    "__init__",
+    "__main__",
+}
 READERS = {"charhost.settings.settings", "charhost.settings.environment"}
 
 
