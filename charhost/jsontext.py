@@ -8,7 +8,6 @@ A text of others is decoded only if it has few values: three bytes of JSON can b
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,10 +62,10 @@ def decoded(text: str | bytes, *, allow_nan: bool = False) -> Any:
     return bounded(text, allow_nan=allow_nan)
 
 
-async def bound(text: str | bytes) -> None:
-    """Raise `TooManyValues` if the JSON of a client is too large to be decoded, found off the event loop."""
+def bound(text: str | bytes) -> None:
+    """Raise `TooManyValues` if the JSON of a client is too large to be decoded."""
     for limit in (_VALUES, _OBJECTS):
-        if _may_exceed(limit, text) and await asyncio.to_thread(_exceeds, limit, text):
+        if _may_exceed(limit, text) and _exceeds(limit, text):
             raise TooManyValues(limit)
 
 

@@ -63,50 +63,50 @@ def test_frozen_data_is_written() -> None:
 
 @pytest.mark.parametrize("value", ["[],", "{},", '{"a":1},', '"",', "1,", '[""],'])
 @pytest.mark.parametrize("kind", [str, bytes])
-async def test_many_values_are_refused(value: str, kind: type) -> None:
+def test_many_values_are_refused(value: str, kind: type) -> None:
     """A text with more values than the limit is refused before they are made, whatever they are."""
     text = "[" + value * (MOST_VALUES + 1) + "0]"
     given = text if kind is str else text.encode()
     with pytest.raises(TooManyValues, match="expected at most 200,000 values, found more"):
         decoded(given)
     with pytest.raises(TooManyValues):
-        await bound(given)
+        bound(given)
 
 
-async def test_many_objects_of_a_client_are_refused() -> None:
+def test_many_objects_of_a_client_are_refused() -> None:
     """A client may send fewer objects than other values, not counting those in strings; a model may send more."""
     objects = "[" + "{}," * MOST_OBJECTS + "0]"
-    await bound(objects)
-    await bound('["' + "{" * (MOST_OBJECTS + 1) + '"]')
+    bound(objects)
+    bound('["' + "{" * (MOST_OBJECTS + 1) + '"]')
     more = "[{}," + objects[1:]
     with pytest.raises(TooManyValues, match="expected at most 50,000 objects, found more"):
-        await bound(more)
+        bound(more)
     assert len(decoded(more)) == MOST_OBJECTS + 2
 
 
-async def test_as_many_values_as_the_limit() -> None:
+def test_as_many_values_as_the_limit() -> None:
     """A text with just as many values is decoded."""
     text = "[" + "1," * (MOST_VALUES - 1) + "1]"
-    await bound(text)
+    bound(text)
     assert len(decoded(text)) == MOST_VALUES
 
 
 @pytest.mark.parametrize("shift", range(6))
 @pytest.mark.parametrize("unit", [",[{", '\\",', "\\\\,", '\\\\\\",', "[é,", '\\u0022,\\"'])
-async def test_marks_in_strings_do_not_count(unit: str, shift: int) -> None:
+def test_marks_in_strings_do_not_count(unit: str, shift: int) -> None:
     """A table in a message has any number of commas, with quotation marks and backslashes, wherever it is cut."""
     text = '[1,"' + "x" * shift + unit * 250_000 + '",2]'
-    await bound(text.encode())
+    bound(text.encode())
     assert len(decoded(text)) == 3
 
 
 @pytest.mark.parametrize("shift", range(6))
 @pytest.mark.parametrize("unit", ['"\\"",', '"\\\\",', '"\\\\\\"",', '"",', '"\\u0022",'])
-async def test_marks_behind_strings_count(unit: str, shift: int) -> None:
+def test_marks_behind_strings_count(unit: str, shift: int) -> None:
     """A quotation mark in a string does not end it, and one behind two backslashes does, wherever it is cut."""
     text = "[" + " " * shift + unit * (MOST_VALUES + 1) + "0]"
     with pytest.raises(TooManyValues):
-        await bound(text)
+        bound(text)
 
 
 def test_what_is_no_data_is_refused() -> None:

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field, replace
 
 from charhost.character.character import CharacterSet
 from charhost.character.instance import CharacterInstance
-from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, Item, Message, Other, Part, Text
+from charhost.conversation.dialogue import Dialogue, Place
+from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, Item
 from charhost.conversation.turn_events import TurnEnded
-from charhost.jsontext import encoded
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.weight import weigh
 from charhost.report import DEFAULT_SET, SessionPolicy
@@ -22,10 +22,6 @@ _LEAST_BYTES = 512
 # In one conversation: calls of the client's tools beside which the server ran some of its own.
 _MOST_CALLS = 64
 _NOTHING = Attached(None)
-
-# The place of a request in its conversation: a digest of the user's messages that had a response, empty for none, and
-# the client's calls since the last of them.
-Place = tuple[bytes, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,22 +140,17 @@ class ContinuedConversations:
     def give_up(self) -> None:
         self._remove(next(iter(self._kept)))
 
-    def claim(self, client: Client, items: Sequence[Item], make: Callable[[], CharacterInstance]) -> Claim:
-        """Return the hold of a request with *items* on its conversation.
+    def claim(self, client: Client, dialogue: Dialogue, make: Callable[[], CharacterInstance]) -> Claim:
+        """Return the hold of a request with these items on its conversation.
 
         That is a new one, with the instance of the character that *make* returns, if none is found or it is busy.
         """
-        messages = [item for item in items if isinstance(item, Message) and item.role == "user"]
-        before, digest = _digests(messages)
-        latest = items[items.index(messages[-1]) :] if messages else items
-        calls = tuple(item.call_id for item in latest if isinstance(item, FunctionCall))
-        is_answered = bool(items) and (not messages or items[-1] is not messages[-1])
-        place = (digest, calls) if is_answered else (before, ())
+        place = dialogue.place
         found = self._found(_key(client, *place))
         conversation = Continued(set=client.set) if found is None or found.is_busy else found
         instance = conversation.instance = conversation.instance or make()
         conversation.is_busy = True
-        claim = Claim(self, client, digest, calls, conversation, instance)
+        claim = Claim(self, client, dialogue.digest, dialogue.calls, conversation, instance)
         claim.register(*([place] if client.conversation_id else ()))
         return claim
 
@@ -259,22 +250,6 @@ def _attached_to_calls(made: Sequence[Item], index: int) -> Iterator[tuple[str, 
             own, shared = call.attached or _NOTHING, whole if call is made[index] and whole else _NOTHING
             if attached := Attached.of(own.endpoint or shared.endpoint, shared.message, own.call):
                 yield call.call_id, attached
-
-
-def _digests(messages: Sequence[Message]) -> tuple[bytes, bytes]:
-    """Return the digests of *messages* without the last one, and of all of them; empty for no message."""
-    hasher, before, digest = hashlib.sha256(), b"", b""
-    for message in messages:
-        hasher.update(b"".join(map(_distinct, message.parts)) + b"\xfd")
-        before, digest = digest, hasher.digest()
-    return before, digest
-
-
-def _distinct(part: Part) -> bytes:
-    """Return the bytes of a part, with an end that UTF-8 does not have."""
-    if isinstance(part, Text):
-        return part.text.encode("utf-8", "replace") + b"\xff"
-    return (encoded(part.part) if isinstance(part, Other) else repr(part).encode()) + b"\xfe"
 
 
 def _key(client: Client, digest: bytes, calls: Sequence[str]) -> bytes:

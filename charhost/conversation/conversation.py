@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from charhost.character.character import Character
@@ -10,7 +9,6 @@ from charhost.character.host_tools import Host
 from charhost.character.instance import CharacterInstance
 from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.history import History
-from charhost.conversation.items import Item
 from charhost.conversation.prompt_history import PromptHistory
 from charhost.conversation.toolbox import Toolbox
 from charhost.conversation.turn import Turn
@@ -36,7 +34,7 @@ class Conversations:
         character: Character,
         front_door: str,
         conversation_id: str | None = None,
-        items: Iterable[Item] = (),
+        history: History | None = None,
         host: Host | None = None,
         instance: CharacterInstance | None = None,
     ) -> Conversation:
@@ -44,8 +42,8 @@ class Conversations:
 
         With an *instance* of the character it goes on with the state of that.
         """
-        history = History(items)
-        return Conversation(self, character, front_door, host, conversation_id or new_id("conv"), history, instance)
+        identity, kept = conversation_id or new_id("conv"), History() if history is None else history
+        return Conversation(self, character, front_door, host, identity, kept, instance)
 
     def instance(self, character: Character) -> CharacterInstance:
         return CharacterInstance(character, self.pool, self.settings.prompt_deadline, self.prompts.record)

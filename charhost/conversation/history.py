@@ -1,6 +1,9 @@
+from __future__ import annotations
+
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from copy import copy
 from itertools import takewhile
 
 from charhost.conversation.items import Item, is_system
@@ -28,6 +31,12 @@ class History:
 
     def __len__(self) -> int:
         return len(self._items)
+
+    def copy(self) -> History:
+        """Return a history with the same items, to which others can be added."""
+        copied = copy(self)
+        copied._items, copied._weights = self._items.copy(), self._weights.copy()
+        return copied
 
     def find(self, item_id: str) -> Item | None:
         """Return the visible item with that id."""

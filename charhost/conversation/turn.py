@@ -13,7 +13,7 @@ from charhost.conversation.items import parted
 from charhost.conversation.response_builder import ResponseBuilder
 from charhost.conversation.turn_events import RequestReady, TurnEnded, TurnEvent, TurnFailure
 from charhost.conversation.turn_input import Choice, TurnContext, TurnInput, TurnOptions
-from charhost.conversation.turn_usage import TurnUsage
+from charhost.conversation.turn_usage import TurnUsage, message_letters
 from charhost.errors import PluginFailed, ThreadsExhausted
 from charhost.ids import new_id
 from charhost.llm.model import Delta, ModelError, ModelRequest
@@ -141,15 +141,17 @@ class Turn:
 
     def _request(self, messages: list[dict[str, Any]], round_: int) -> ModelRequest:
         tools, choice = self._tools(round_ == self._context.settings.tool_rounds, round_ == 0)
+        made = as_messages(self._builder.items, self._context.model.endpoint)
         request = ModelRequest(
-            messages=messages + as_messages(self._builder.items, self._context.model.endpoint),
+            messages=messages + made,
             tools=tools,
             tool_choice=choice if tools else None,
             options=self._options.options,
             needs_tools=any(map(self._is_client_tool, tools)) or choice not in (None, "auto", "none"),
             forms=self.input.forms if round_ == 0 else None,
         )
-        self._usage.start_round(request, self.input.tools_size if tools else 0)
+        sent = self.input.letters + sum(map(message_letters, made))
+        self._usage.start_round(sent + (self.input.letters_of_tools if tools else 0))
         return request
 
     def _tools(self, is_last: bool, is_first: bool) -> tuple[Sequence[Mapping[str, Any]], Choice]:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from charhost.character.instance import CharacterInstance
@@ -12,9 +13,11 @@ from charhost.conversation.excerpt import Budget, Cut, excerpt
 from charhost.conversation.history import History
 from charhost.conversation.items import Item, is_lost, parted, size
 from charhost.conversation.toolbox import Toolbox
+from charhost.conversation.turn_usage import message_letters
 from charhost.jsontext import encoded
 from charhost.llm.model import Forms, Model
 from charhost.llm.token_estimate import letters
+from charhost.memory.offload import offload
 from charhost.metrics import Metrics
 from charhost.settings import Settings
 
@@ -39,17 +42,18 @@ class TurnOptions:
     With `items` the model receives these instead of the conversation; a turn that is not `recorded` adds nothing to it.
     One that `may_greet` is a greeting of the character where only system messages precede it. Several `choices` of one
     request share their input. With `words` the character says these, and no model is asked. `ready` is waited for
-    before the items are read, which may change until then.
+    before the items are read, which may change until then. `weight` are the bytes of the tools, or of more, in memory.
     """
 
     instructions: str = ""
     tools: Sequence[Mapping[str, Any]] = ()
     tool_choice: Choice = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    items: Sequence[Item] | None = None
+    items: History | None = None
     recorded: bool = True
     may_greet: bool = True
     choices: int = 1
+    weight: int = 0
     words: str | None = None
     ready: Callable[[], Awaitable[None]] | None = None
 
@@ -70,14 +74,16 @@ class TurnContext:
 class TurnInput:
     """The input of a turn, made into the messages and tools of its first request once for all choices.
 
-    `cut` is known with the messages; `forms` are the encoded requests that choices share.
+    `cut` and the numbers of letters, in the messages and in the tools, are known with the messages; `forms` are the
+    encoded requests that choices share.
     """
 
     def __init__(self, context: TurnContext, options: TurnOptions) -> None:
         # A copy: items that are added from now on belong to the next turn.
-        self.items = _shown(context.history if options.items is None else options.items)
+        history = context.history if options.items is None else options.items
+        self.items, self._weight = _shown(history), history.weight + options.weight
         self.tools = context.toolbox.beside(options.tools)
-        self.tools_size = letters(encoded(self.tools).decode()) if self.tools else 0
+        self.letters = self.letters_of_tools = 0
         self.cut = Cut()
         self.forms: Forms | None = {} if options.choices > 1 else None
         self._context = context
@@ -98,22 +104,30 @@ class TurnInput:
             latest = {item.id: item for item in self._context.history}
             self.items = _shown(latest.get(item.id, item) for item in self.items)
         prompt = await self._context.instance.prompt()
-        await asyncio.sleep(0)  # a prompt that is made already does not wait, and a long conversation takes its time
-        sent = excerpt(self.items, await self._budget(prompt))
-        self._report(sent.cut)
+        budget = await self._budget(prompt)
+        messages = await offload(self._weight, partial(self._sent, prompt, budget))
+        self._report()
+        return messages
+
+    def _sent(self, prompt: str, budget: Budget) -> list[dict[str, Any]]:
+        sent = excerpt(self.items, budget)
         opening, dialogue = parted(sent.items)
         # One system message, at the front: the templates of many models support no other.
         system = "\n\n".join(filter(None, (prompt, self._options.instructions, *map(system_text, opening))))
         messages = as_messages(dialogue, self._context.model.endpoint)
         if not messages or messages[0]["role"] != "user":
             messages.insert(0, _OPENER)
-        return [{"role": "system", "content": system}, *messages] if system else messages
+        if system:
+            messages.insert(0, {"role": "system", "content": system})
+        self.cut, self.letters = sent.cut, sum(map(message_letters, messages))
+        return messages
 
     async def _budget(self, prompt: str) -> Budget:
         settings, per_token = self._context.settings, self._context.history.letters_per_token
         opening, dialogue = settings.system_tokens * per_token, settings.history_tokens * per_token
-        others = letters(prompt) + letters(self._options.instructions) + self.tools_size
-        is_long = (others + sum(map(size, self.items))) / per_token > _SHORT
+        dialogue_letters = await offload(self._weight, self._count)
+        others = letters(prompt) + letters(self._options.instructions) + self.letters_of_tools
+        is_long = (others + dialogue_letters) / per_token > _SHORT
         length = await self._context.model.context_length() if is_long else None
         if length is None:
             return Budget(opening, dialogue)
@@ -125,11 +139,15 @@ class TurnInput:
         limit = options.get("max_completion_tokens", options.get("max_tokens"))
         return limit if type(limit) is int and 0 < limit < length else int(length * _ANSWER_SHARE)
 
-    def _report(self, cut: Cut) -> None:
-        self.cut = cut
+    def _count(self) -> int:
+        """Count the letters of the tools, and return those of the items."""
+        self.letters_of_tools = letters(encoded(self.tools).decode()) if self.tools else 0
+        return sum(map(size, self.items))
+
+    def _report(self) -> None:
+        metrics, name, cut = self._context.metrics, self._context.instance.character.name, self.cut
         if cut == Cut():
             return
-        metrics, name = self._context.metrics, self._context.instance.character.name
         metrics.history_messages_cut.labels("left_out").inc(cut.left_out)
         metrics.history_messages_cut.labels("shortened").inc(cut.shortened)
         log.info("a long conversation with %s: %d messages left out, %d shortened", name, cut.left_out, cut.shortened)

@@ -4,7 +4,7 @@ from typing import Any
 
 from charhost.conversation.history import History
 from charhost.jsontext import encoded
-from charhost.llm.model import Delta, ModelRequest, Usage
+from charhost.llm.model import Delta, Usage
 from charhost.llm.token_estimate import LETTERS_PER_TOKEN, letters, tokens
 from charhost.metrics import Metrics
 
@@ -25,10 +25,10 @@ class TurnUsage:
         self._received = 0
         self._reported = True
 
-    def start_round(self, request: ModelRequest, tools_size: int) -> None:
-        """Begin to count a request, the tools of which have that size in JSON."""
+    def start_round(self, sent: int) -> None:
+        """Begin to count a request of so many letters."""
         self.total()  # adds the estimate of the round before
-        self._sent = sum(map(_letters, request.messages)) + tools_size
+        self._sent = sent
         self._received = 0
         self._reported = False
 
@@ -57,7 +57,8 @@ class TurnUsage:
         metrics.tokens.labels("output").inc(usage.output_tokens)
 
 
-def _letters(message: Mapping[str, Any]) -> int:
+def message_letters(message: Mapping[str, Any]) -> int:
+    """Count the letters of a message in a request, as `letters` does."""
     content, calls = message["content"], message.get("tool_calls", ())
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content)

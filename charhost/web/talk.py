@@ -1,8 +1,8 @@
 """The parts that the endpoints of OpenAI's clients share: reading a request, and the errors of a turn."""
 
-import asyncio
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from aiohttp import hdrs, web
@@ -11,10 +11,12 @@ from pydantic import BaseModel, ValidationError
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.turn_events import TurnFailure
 from charhost.jsontext import MOST_OBJECTS, MOST_VALUES, Json, TooManyValues, bound, bounded
+from charhost.memory.offload import offload
 from charhost.memory.weight import weigh
 from charhost.text import FieldProblem, field_path, field_problems
 from charhost.web.body import expect_json, read_body, take_memory
 from charhost.web.client_model import TAG
+from charhost.web.keys import MEMORY
 from charhost.web.operation import Response
 from charhost.web.problems import Problem
 
@@ -22,7 +24,6 @@ from charhost.web.problems import Problem
 MOST_BODY_BYTES = 24 << 20
 BODY_DEADLINE = 60.0
 _MOST_FIELDS = 1_000
-_LARGE = 256 << 10
 
 TALK_ERRORS: Mapping[int, str | Response] = {
     400: "The request is not JSON or has an invalid field, or the model refuses it.",
@@ -44,6 +45,7 @@ CUT_HEADERS = {
 }
 
 Request = TypeVar("Request", bound=BaseModel)
+Result = TypeVar("Result")
 
 _ID_HEADERS = ("X-OpenWebUI-Chat-Id", "X-Conversation-Id")
 _STATUS = {"busy": 429, "rate_limited": 429, "timeout": 504, "refused": 400}
@@ -55,22 +57,22 @@ async def talk_request(request: web.Request, kind: type[Request], most: int | No
     if hdrs.ORIGIN in request.headers:
         expect_json(request)
     body = await read_body(request, most or MOST_BODY_BYTES, BODY_DEADLINE)
-    try:
-        await bound(body)
-    except TooManyValues as e:
-        raise Problem(413, "request_too_large", f"The request body is too large: {e}.") from None
-    # A step takes up to a tenth of a second for a large body: others have their turn in between.
-    fields = decoded_body(body)
-    await asyncio.sleep(0)
-    parsed = valid_body(fields, kind)
-    await asyncio.sleep(0)
-    # Beside the body, which stands for the request to the model. Other threads can run while it is weighed.
-    take_memory(request, weigh(parsed) if len(body) < _LARGE else await asyncio.to_thread(weigh, parsed))
+    parsed, weight = await offload(len(body), partial(_parsed, body, kind))
+    take_memory(request, weight)  # beside the body, which stands for the request to the model
     return parsed
 
 
+async def prepared(request: web.Request, work: Callable[[], Result]) -> Result:
+    """Return the result of *work* on what a request has, offloaded if that is much."""
+    return await offload(request[MEMORY].size, work)
+
+
 def decoded_body(body: bytes) -> Json:
-    """Return the fields of a bounded body; raises `Problem`."""
+    """Return the fields of a body; raises `Problem`."""
+    try:
+        bound(body)
+    except TooManyValues as e:
+        raise Problem(413, "request_too_large", f"The request body is too large: {e}.") from None
     try:
         fields = bounded(body)
     except ValueError:
@@ -88,6 +90,12 @@ def valid_body(fields: Json, kind: type[Request]) -> Request:
         return kind.model_validate(fields)
     except ValidationError as e:
         raise _refused(next(field_problems(e))) from None
+
+
+def _parsed(body: bytes, kind: type[Request]) -> tuple[Request, int]:
+    """Return the request and its weight."""
+    parsed = valid_body(decoded_body(body), kind)
+    return parsed, weigh(parsed)
 
 
 def conversation_id(request: web.Request, metadata: Mapping[str, Any] | None) -> str:

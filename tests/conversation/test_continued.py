@@ -8,6 +8,7 @@ from charhost.character.character import CharacterSet
 from charhost.character.instance import CharacterInstance
 from charhost.conversation.chat_messages import as_messages
 from charhost.conversation.continued import Claim, Client, ContinuedConversations
+from charhost.conversation.dialogue import Dialogue
 from charhost.conversation.items import FunctionCall, FunctionOutput, Item
 from charhost.conversation.turn_events import TurnEnded
 from charhost.report import SessionPolicy
@@ -38,7 +39,7 @@ def instance() -> CharacterInstance:
 def claim(continued: ContinuedConversations, *texts: str, client: Client = CLIENT) -> Claim:
     """Claim a conversation with these messages of the user, each but the last with a response."""
     items = [item for text in texts for item in (message(text), message("Yes.", "assistant"))][:-1]
-    return continued.claim(client, items, instance)
+    return continued.claim(client, Dialogue.of(items), instance)
 
 
 def respond(continued: ContinuedConversations, response: TurnEnded, client: Client = CLIENT) -> None:
@@ -55,7 +56,7 @@ def used(continued: ContinuedConversations, *texts: str, client: Client = CLIENT
 
 def restored(continued: ContinuedConversations, client: Client, *items: Item) -> list[str]:
     """Return the messages for the model, each as its role and its calls or its call."""
-    found = as_messages(continued.claim(client, items, instance).restored(items))
+    found = as_messages(continued.claim(client, Dialogue.of(items), instance).restored(items))
     calls = ([call["id"] for call in entry.get("tool_calls", ())] or [entry.get("tool_call_id", "")] for entry in found)
     return [f"{entry['role']} {' '.join(ids)}".strip() for entry, ids in zip(found, calls, strict=True)]
 
@@ -197,14 +198,14 @@ def test_results_of_a_call_find_the_instance() -> None:
     with claim(continued, "Hi") as first:
         first.keep(MIXED)
     used(continued, "Hi")
-    assert continued.claim(CLIENT, [message("Hi"), *REST], instance).instance is first.instance
+    assert continued.claim(CLIENT, Dialogue.of([message("Hi"), *REST]), instance).instance is first.instance
 
 
 def test_a_conversation_without_words_of_the_user_is_new() -> None:
     """Requests with system messages alone share nothing."""
     continued = ContinuedConversations(10, 60)
-    items = [message("Rhyme.", "system")]
-    with continued.claim(CLIENT, items, instance) as one, continued.claim(CLIENT, items, instance) as two:
+    dialogue = Dialogue.of([message("Rhyme.", "system")])
+    with continued.claim(CLIENT, dialogue, instance) as one, continued.claim(CLIENT, dialogue, instance) as two:
         assert one.instance is not two.instance
     assert len({used(continued, "Hi"), one.instance, two.instance}) == 3
 

@@ -902,14 +902,16 @@ async def test_answer_that_leaves_no_trace() -> None:
 async def test_items_instead_of_the_conversation() -> None:
     """A response with items of its own has only those, and the system prompt."""
     model = ScriptedModel()
-    await events_of(make_conversation(model).respond(TurnOptions(items=[message("Sum up: a, b.")], recorded=False)))
+    await events_of(
+        make_conversation(model).respond(TurnOptions(items=History([message("Sum up: a, b.")]), recorded=False))
+    )
     assert contents(model) == ["Be kind.", "Sum up: a, b."]
 
 
 async def test_no_items_are_items_too() -> None:
     """An empty list is not the conversation."""
     model = ScriptedModel()
-    await events_of(make_conversation(model).respond(TurnOptions(items=[], recorded=False)))
+    await events_of(make_conversation(model).respond(TurnOptions(items=History(), recorded=False)))
     assert contents(model) == ["Be kind.", "Hello."]
 
 

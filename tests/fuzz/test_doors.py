@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, get_args
@@ -11,7 +10,7 @@ import pytest
 from hypothesis import strategies as st
 
 from charhost.errors import InvalidRequest
-from charhost.jsontext import TooManyValues, bound, encoded
+from charhost.jsontext import TooManyValues, encoded
 from charhost.reload.request import ReloadRequest, RollbackRequest
 from charhost.web.body import parsed
 from charhost.web.completions.request import ChatRequest
@@ -89,15 +88,6 @@ EVENTS = [
     {"type": "session.update", "session": {"voice": "x", "allow_recording": False}},
 ]
 
-LOOP = asyncio.new_event_loop()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def closed() -> Iterator[None]:
-    """Close the loop at the end."""
-    yield
-    LOOP.close()
-
 
 @contextmanager
 def refusing() -> Iterator[None]:
@@ -112,7 +102,6 @@ def refusing() -> Iterator[None]:
 
 def chat(data: bytes) -> None:
     """Read a request of chat completions."""
-    LOOP.run_until_complete(bound(data))
     asked = valid_body(decoded_body(data), ChatRequest)
     encoded(list(asked.turn_options().tools))
     list(asked.items())
@@ -120,7 +109,6 @@ def chat(data: bytes) -> None:
 
 def responses(data: bytes) -> None:
     """Read a request of the Responses API."""
-    LOOP.run_until_complete(bound(data))
     asked = valid_body(decoded_body(data), ResponsesRequest)
     encoded(list(asked.turn_options().tools))
     list(asked.items({}))
@@ -128,7 +116,6 @@ def responses(data: bytes) -> None:
 
 def client_secret(data: bytes) -> None:
     """Read a request for a client secret."""
-    LOOP.run_until_complete(bound(data))
     asked = valid_body(decoded_body(data), ClientSecretRequest)
     encoded(SessionConfig().merged(read(SessionParams, asked.session or {}, "session")).stored())
 
@@ -136,7 +123,6 @@ def client_secret(data: bytes) -> None:
 def event(data: bytes) -> None:
     """Read an event of a WebSocket, in each dialect."""
     text = data.decode("utf-8", "replace")
-    LOOP.run_until_complete(client_events.bound(text))
     fields = client_events.decoded(text)
     client_events.event_id_of(fields)
     assert dialect_by(fields) in get_args(client_events.Dialect)
@@ -152,7 +138,7 @@ def event(data: bytes) -> None:
             encoded(item_fields(item_from(item)))
         case client_events.ResponseCreate(response=params):
             wanted = read(ResponseParams, params or {}, "response")
-            SessionConfig().merged(wanted).turn_options([], recorded=False)
+            SessionConfig().merged(wanted).turn_options(recorded=False)
 
 
 def reload(data: bytes) -> None:

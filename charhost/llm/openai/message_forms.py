@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import reduce
+from operator import or_
 from typing import Any
 
 Messages = list[dict[str, Any]]
@@ -13,14 +14,14 @@ _NO_WORDS = "(no words)"
 
 def alternating(messages: Messages) -> Messages:
     """Join neighbours of one role; calls of tools and their results stay messages of their own."""
-    joined: Messages = []
+    groups: list[Messages] = []
     for message in one_system_message(messages):
-        last = joined[-1] if joined else None
+        last = groups[-1][-1] if groups else None
         if last and last["role"] == message["role"] in ("user", "assistant") and not last.get("tool_calls"):
-            joined[-1] = _merged(last, message)
+            groups[-1].append(message)
         else:
-            joined.append(message)
-    return joined
+            groups.append([message])
+    return [_merged(*group) for group in groups]
 
 
 def one_system_message(messages: Messages) -> Messages:
@@ -28,7 +29,7 @@ def one_system_message(messages: Messages) -> Messages:
     others = [message for message in messages if message["role"] not in ("system", "developer")]
     if not system:
         return messages
-    return [reduce(_merged, system), *others]
+    return [_merged(*system), *others]
 
 
 def no_system_role(messages: Messages) -> Messages:
@@ -68,13 +69,15 @@ def nonempty_content(messages: Messages) -> Messages:
     return [message if message.get("content") else message | {"content": _NO_WORDS} for message in kept]
 
 
-def _merged(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Any]:
-    """Return *first* with the contents of *second* added; its name stays only where both have it."""
-    contents = [message["content"] for message in (first, second) if message.get("content")]
+def _merged(first: dict[str, Any], *others: dict[str, Any]) -> dict[str, Any]:
+    """Return *first* with the contents of *others* added; its name stays only where all have it."""
+    if not others:
+        return first
+    contents = [message["content"] for message in (first, *others) if message.get("content")]
     texts = [content for content in contents if isinstance(content, str)]
     content = "\n\n".join(texts) if len(texts) == len(contents) else [part for c in contents for part in _parts(c)]
-    merged = first | second | {"role": first["role"], "content": content}
-    if first.get("name") != second.get("name"):
+    merged = reduce(or_, others, first) | {"role": first["role"], "content": content}
+    if any(message.get("name") != first.get("name") for message in others):
         merged.pop("name", None)
     return merged
 

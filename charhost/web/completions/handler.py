@@ -6,6 +6,7 @@ from contextlib import aclosing
 
 from aiohttp import web
 
+from charhost.conversation.dialogue import Dialogue
 from charhost.conversation.turn_events import RequestReady, TurnEnded
 from charhost.jsontext import encoded
 from charhost.web.completions.chunks import ChoiceChunks, ChunkEvent, Chunks
@@ -13,9 +14,10 @@ from charhost.web.completions.request import ChatRequest
 from charhost.web.completions.response import ChatCompletion, WholeResponse, completion
 from charhost.web.completions.running_completion import RunningCompletion
 from charhost.web.event_stream import EventStream
+from charhost.web.keys import MODEL_OPTIONS
 from charhost.web.operation import Operation, Response
 from charhost.web.problems import Problem, json_response
-from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, cut_headers, problem_of, talk_request
+from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, cut_headers, prepared, problem_of, talk_request
 
 log = logging.getLogger("charhost.web")
 
@@ -40,9 +42,11 @@ log = logging.getLogger("charhost.web")
 )
 async def completions(request: web.Request) -> web.StreamResponse:
     body = await talk_request(request, ChatRequest)
-    running = RunningCompletion(request, body)
+    more = request.app[MODEL_OPTIONS].of(body.model_extra)
+    asked = await prepared(request, lambda: (body.turn_options(more), Dialogue.of(body.items())))
+    running = RunningCompletion(request, body, *asked)
     with running.claim:
-        await asyncio.sleep(0)  # a large request takes its time before and after
+        await prepared(request, running.restore)
         return await (_streamed(request, running) if body.stream else _whole(running))
 
 

@@ -10,6 +10,7 @@ from pydantic_core import PydanticCustomError
 from charhost.conversation.items import Item
 from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import integer
+from charhost.memory.weight import weigh
 from charhost.web.client_model import MOST_MESSAGES, MOST_TOOLS, ClientModel, FirstError
 from charhost.web.completions.messages import RequestMessage
 
@@ -129,5 +130,6 @@ class ChatRequest(_Options, extra="allow"):
             tool_choice=self.tool_choice,
             options=options | dict(more),
             may_greet=False,
+            weight=weigh(tools),
             choices=self.n or 1,
         )

@@ -4,20 +4,22 @@ from aiohttp import web
 
 from charhost.character.character import normal
 from charhost.conversation.continued import Client
+from charhost.conversation.dialogue import Dialogue
+from charhost.conversation.history import History
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import TurnEnded
-from charhost.conversation.turn_input import TurnInput
+from charhost.conversation.turn_input import TurnInput, TurnOptions
 from charhost.report import DEFAULT_SET
 from charhost.web.caller_view import view_of
 from charhost.web.catalog import known_character
 from charhost.web.completions.request import ChatRequest
-from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, SETTINGS
+from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, SETTINGS
 from charhost.web.server_calls import are_visible
 from charhost.web.talk import conversation_id
 
 
 class RunningCompletion:
-    def __init__(self, request: web.Request, body: ChatRequest) -> None:
+    def __init__(self, request: web.Request, body: ChatRequest, options: TurnOptions, dialogue: Dialogue) -> None:
         app = request.app
         self.shows_reasoning = app[SETTINGS].reasoning == "forward"
         self.include_usage = body.include_usage
@@ -25,24 +27,28 @@ class RunningCompletion:
         self.choices = range(body.n or 1)
         self._left = len(self.choices)
         self._conversations = app[CONVERSATIONS]
-        self._options = body.turn_options(app[MODEL_OPTIONS].of(body.model_extra))
+        self._options = options
         found = view_of(request).find(body.model)
         self.name = found.name if found is not None else normal(body.model)
         its_set = found.set if found is not None else DEFAULT_SET
         client = Client(request[AUTHORITY].owner, self.name, conversation_id(request, body.metadata), its_set)
-        items = list(body.items())
         self.claim = app[CONTINUED].claim(
-            client, items, lambda: self._conversations.instance(known_character(request, body.model).character)
+            client, dialogue, lambda: self._conversations.instance(known_character(request, body.model).character)
         )
         # Looked up once: a reload during the response does not change it.
         self.character = self.claim.instance.character
-        self._items = self.claim.restored(items)
+        self._items = dialogue.items
+        self._history = History()
         self._input: TurnInput | None = None
+
+    def restore(self) -> None:
+        """Make the conversation, before the first choice."""
+        self._history = History(self.claim.restored(self._items))
 
     def begin(self) -> Turn:
         """Begin one of the choices."""
         conversation = self._conversations.open(
-            self.character, "completions", items=self._items, instance=self.claim.instance
+            self.character, "completions", history=self._history.copy(), instance=self.claim.instance
         )
         turn = conversation.respond(self._options, self._input)
         self._input = turn.input

@@ -132,18 +132,13 @@ CHARACTER_KINDS = ("session.characters.list", "session.characters.reload")
 Valid = TypeVar("Valid", bound=BaseModel)
 
 
-async def bound(text: str) -> None:
-    """Raise `InvalidEvent` for an event that is too large to be decoded."""
+def decoded(text: str) -> dict[str, Any]:
+    """Return the fields of an event in JSON; raises `InvalidEvent`."""
     try:
-        await jsontext.bound(text)
+        jsontext.bound(text)
+        event = jsontext.bounded(text)
     except jsontext.TooManyValues as e:
         raise InvalidEvent("request_too_large", f"The event is too large: {e}.") from None
-
-
-def decoded(text: str) -> dict[str, Any]:
-    """Return the fields of a bounded event in JSON; raises `InvalidEvent`."""
-    try:
-        event = jsontext.bounded(text)
     except ValueError:
         event = None
     if isinstance(event, dict) and isinstance(event.get("type"), str):

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, TypeVar
 
 from pydantic import BaseModel, Field
 
-from charhost.conversation.items import Item
 from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import Json
+from charhost.memory.weight import weigh
 from charhost.speech.engines import NO_ENGINES, Engines
 from charhost.web.client_model import ClientModel
 from charhost.web.protocol import session_params
@@ -68,16 +68,24 @@ class SessionConfig(ClientModel):
 
     def ga(self, session_id: str, character: str) -> Json:
         """Return the `session` object of the GA dialect; the prompt of the character is never part of it."""
-        fields = self.model_dump(exclude={"temperature"})
+        fields = self.model_dump(exclude={"temperature", "audio"})
         for optional in ("reasoning", "parallel_tool_calls"):
             if fields[optional] is None:
                 del fields[optional]
-        fields["audio"]["output"]["voice"] = fields["audio"]["output"]["voice"] or character
-        if (detection := self.detection) is not None:
-            fields["audio"]["input"]["turn_detection"] = detection.model_dump()
         constant = {"type": "realtime", "object": "realtime.session"}
-        fields["output_modalities"] = ["audio"] if self.is_spoken else ["text"]
-        return constant | fields | {"id": session_id, "model": character}
+        shown = {"audio": self.shown_audio(character), "output_modalities": self.shown_modalities}
+        return constant | fields | shown | {"id": session_id, "model": character}
+
+    def shown_audio(self, character: str) -> Json:
+        fields = self.audio.model_dump()
+        fields["output"]["voice"] = fields["output"]["voice"] or character
+        if (detection := self.detection) is not None:
+            fields["input"]["turn_detection"] = detection.model_dump()
+        return fields
+
+    @property
+    def shown_modalities(self) -> list[str]:
+        return ["audio"] if self.is_spoken else ["text"]
 
     def beta(self, session_id: str, character: str) -> Json:
         ga = self.ga(session_id, character)
@@ -110,15 +118,15 @@ class SessionConfig(ClientModel):
         """The temperature shown to beta clients, which expect a number."""
         return 0.8 if self.temperature is None else self.temperature
 
-    def turn_options(self, items: Sequence[Item] | None, recorded: bool) -> TurnOptions:
+    def turn_options(self, recorded: bool = True) -> TurnOptions:
         options = {"max_tokens": self.max_output_tokens, "temperature": self.temperature}
         return TurnOptions(
             instructions=self.instructions,
             tools=[_chat_tool(tool) for tool in self.tools],
             tool_choice=self._chat_choice(),
             options={name: value for name, value in options.items() if value not in (None, "inf")},
-            items=items,
             recorded=recorded,
+            weight=weigh(self),
         )
 
     def _chat_choice(self) -> Any:

@@ -1,12 +1,14 @@
 """Passes the messages of one client to the handler of its dialect."""
 
 import asyncio
+from functools import partial
 from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
 
+from charhost.memory.offload import offload
 from charhost.web.keys import EARS, ENGINES
-from charhost.web.protocol.client_events import CHARACTER_KINDS, Dialect, bound, decoded, event_id_of
+from charhost.web.protocol.client_events import CHARACTER_KINDS, Dialect, decoded, event_id_of
 from charhost.web.protocol.frames import EventRefused, InvalidEvent
 from charhost.web.protocol.session_config import ClientSettings, settings_of
 from charhost.web.protocol.unmute_session import UnmuteSettings
@@ -18,7 +20,6 @@ from charhost.web.sessions.session import Session
 
 # Seconds of silence after which a client is taken for one that waits for session.created.
 DIALECT_DEADLINE = 2.0
-_LONG_EVENT = 256 << 10
 
 
 class Dispatcher:
@@ -58,17 +59,14 @@ class Dispatcher:
     async def _obey(self, text: str) -> None:
         event: dict[str, Any] = {}
         try:
-            await bound(text)
-            event = decoded(text)
-            if len(text) > _LONG_EVENT:  # others have their turn between the two steps
-                await asyncio.sleep(0)
+            event = await offload(len(text), partial(decoded, text))
             if self._session.closing.reason is not None:  # meanwhile
                 return
             handler = self._handler or self._open(self._settings(dialect_by(event)))
             if event["type"] in CHARACTER_KINDS:
                 self._commands.obey(event, text, handler.refuse)
             elif isinstance(handler, OpenAIHandler):
-                await handler.obey(event)
+                await handler.obey(event, len(text))
             else:
                 handler.obey(event)
         except EventRefused as e:

@@ -8,6 +8,7 @@ from functools import partial
 from aiohttp import WSMsgType, hdrs, web
 
 from charhost.character.character import normal
+from charhost.conversation.history import History
 from charhost.errors import SessionUnavailable, SetNotFound
 from charhost.ids import new_id
 from charhost.reload.reload_tools import HostTools
@@ -241,7 +242,7 @@ def _session(
     return Session(
         request,
         ws,
-        app[CONVERSATIONS].open(found.character, "realtime", conversation_id, items, host_of(found.set)),
+        app[CONVERSATIONS].open(found.character, "realtime", conversation_id, History(items), host_of(found.set)),
         app[SESSION_WRITER],
         id=saved.id if saved else new_session,
         owner=saved.owner if saved else authority.owner,

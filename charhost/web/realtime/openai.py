@@ -4,25 +4,61 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
+from charhost.collector import collector_paused
 from charhost.conversation.items import FunctionCall, FunctionOutput, Item
 from charhost.jsontext import Json
+from charhost.memory.offload import offload
 from charhost.memory.weight import weigh
 from charhost.speech.engines import NO_ENGINES, Engines
+from charhost.web.client_model import ClientModel
 from charhost.web.protocol import client_events
 from charhost.web.protocol.frames import EventRefused, InvalidEvent, refusal
 from charhost.web.protocol.item_format import item_fields, item_from
 from charhost.web.protocol.session_config import SessionConfig
-from charhost.web.protocol.session_params import SessionParams, read
+from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 from charhost.web.realtime.emitter import Emitter
 from charhost.web.realtime.loudspeaker import Loudspeaker
 from charhost.web.realtime.microphone import DeafMicrophone, Microphone
-from charhost.web.realtime.responder import Responder, refuse_long
+from charhost.web.realtime.responder import Responder, WantedResponse, refuse_long
 from charhost.web.sessions.session import Session
 
 if TYPE_CHECKING:
     from charhost.speech.ears import Ears
+
+
+@dataclass(frozen=True, slots=True)
+class _Update:
+    """The settings after an update, weighed, and the character that it chooses."""
+
+    config: SessionConfig
+    weight: int
+    model: str | None
+
+    @classmethod
+    def of(cls, settings: SessionConfig, params: SessionParams) -> _Update:
+        config = settings.merged(params)
+        refuse_long(config.model_dump(), "session")
+        return cls(config, weigh(config), params.model)
+
+
+@dataclass(frozen=True, slots=True)
+class _NewItem:
+    """An item of the client, weighed, with its fields in events, and the id of the item before it."""
+
+    item: Item
+    weight: int
+    fields: Json
+    after: str | None
+
+    @classmethod
+    def of(cls, create: client_events.ItemCreate) -> _NewItem:
+        item = item_from(create.item)
+        fields = item_fields(item)
+        refuse_long(fields, "item")
+        return cls(item, weigh(item), fields, create.previous_item_id)
 
 
 @dataclass(eq=False)
@@ -53,21 +89,24 @@ class OpenAIHandler:
     def open(self) -> None:
         self._emit("session.created", session=self._session.described)
 
-    async def obey(self, event: Json) -> None:
-        """Handle a client event; raises `InvalidEvent`, and then nothing was changed."""
-        match client_events.checked(event):
-            case client_events.SessionUpdate(session=params):
-                self._update(params)
-            case client_events.ItemCreate() as create:
-                self._create_item(create)
+    async def obey(self, event: Json, size: int) -> None:
+        """Handle a client event of that size in JSON; raises `InvalidEvent`, and then nothing was changed."""
+        prepared = await offload(size + self._session.settings_weight, partial(self._prepared, event))
+        if self._session.closing.reason is not None:  # meanwhile
+            return
+        match prepared:
+            case _Update() as update:
+                self._update(update)
+            case _NewItem() as new:
+                self._create_item(new)
+            case WantedResponse() as wanted:
+                await self._responder.respond(wanted)
             case client_events.ItemEvent(type="conversation.item.retrieve", item_id=item_id):
                 self._emit("conversation.item.retrieved", item=item_fields(self._found(item_id, "retriev")))
             case client_events.ItemEvent(item_id=item_id):
                 self._delete(item_id)
             case client_events.ItemTruncate() as truncate:
                 self._truncate(truncate)
-            case client_events.ResponseCreate(response=params):
-                await self._responder.respond(params or {})
             case client_events.ResponseCancel(response_id=response_id):
                 self._responder.cancel(response_id)
             case client_events.AudioAppend(audio=audio):
@@ -87,40 +126,46 @@ class OpenAIHandler:
     def refuse(self, error: EventRefused, event_id: str | None) -> None:
         self._session.send(refusal(error, event_id))
 
+    def _prepared(self, event: Json) -> ClientModel | _Update | _NewItem | WantedResponse:
+        """Check a client event; what is left to do takes the event loop less time."""
+        match client_events.checked(event):
+            case client_events.SessionUpdate(session=raw):
+                return _Update.of(self._config, read(SessionParams, raw, "session"))
+            case client_events.ItemCreate() as create:
+                return _NewItem.of(create)
+            case client_events.ResponseCreate(response=raw):
+                return WantedResponse.of(self._config, read(ResponseParams, raw or {}, "response"))
+            case checked:
+                return checked
+
     @property
     def _config(self) -> SessionConfig:
         settings = self._session.settings
         assert isinstance(settings, SessionConfig)
         return settings
 
-    def _update(self, raw: Json) -> None:
-        params = read(SessionParams, raw, "session")
-        config = self._config.merged(params)
-        refuse_long(config.model_dump(), "session")
-        weight = weigh(config)
-        self._session.insist_on_room(weight)
-        self._session.configure(config, weight)
+    def _update(self, update: _Update) -> None:
+        self._session.insist_on_room(update.weight)
+        self._session.configure(update.config, update.weight)
         self._microphone.configure()
-        self._session.choose(params.model)
+        self._session.choose(update.model)
         self._session.note()
-        self._emit("session.updated", session=self._session.described)
+        with collector_paused():
+            self._emit("session.updated", session=self._session.described)
 
-    def _create_item(self, create: client_events.ItemCreate) -> None:
-        item = item_from(create.item)
-        fields = item_fields(item)
-        refuse_long(fields, "item")
-        history = self._session.conversation.history
+    def _create_item(self, new: _NewItem) -> None:
+        item, history = new.item, self._session.conversation.history
         if history.find(item.id) is not None:
             code = "item_create_duplicate_item_id"  # LiveKit takes this one for success
             raise InvalidEvent(code, f"An item with the id '{item.id}' already exists.", "item.id")
         if isinstance(item, FunctionOutput) and not self._has_call(item.call_id):
             raise InvalidEvent("invalid_value", f"There is no call with the id '{item.call_id}'.", "item.call_id")
-        self._session.insist_on_room(weigh(item))
-        self._insert(item, create.previous_item_id)
+        self._session.insist_on_room(new.weight)
+        self._insert(item, new.after)
         self._session.note()
         previous = history.before(item.id)
         for kind in ("added", "done"):
-            self._emit(f"conversation.item.{kind}", previous_item_id=previous, item=fields)
+            self._emit(f"conversation.item.{kind}", previous_item_id=previous, item=new.fields)
 
     def _insert(self, item: Item, previous: str | None) -> None:
         history = self._session.conversation.history

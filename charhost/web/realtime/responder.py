@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from itertools import starmap
 from typing import TYPE_CHECKING
 
+from charhost.conversation.history import History
 from charhost.conversation.items import Item
 from charhost.conversation.turn_input import TurnOptions
 from charhost.errors import TakenOver
 from charhost.jsontext import Json, encoded
 from charhost.memory.budget import Holding
-from charhost.memory.weight import weigh
 from charhost.speech.speech import Voice
-from charhost.web.protocol import client_events
+from charhost.web.protocol.client_events import InputItem, ItemReference
 from charhost.web.protocol.frames import MOST_EVENT, InvalidEvent
 from charhost.web.protocol.item_format import item_from
 from charhost.web.protocol.response_events import ResponseEvents
 from charhost.web.protocol.session_config import SessionConfig
-from charhost.web.protocol.session_params import ResponseParams, read
+from charhost.web.protocol.session_params import ResponseParams
 from charhost.web.realtime.emitter import Emitter
 from charhost.web.realtime.loudspeaker import Loudspeaker
 from charhost.web.server_calls import are_visible
@@ -30,6 +31,24 @@ if TYPE_CHECKING:
     from charhost.web.sessions.work import RunningTurn
 
 _MOST_RESPONSES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class WantedResponse:
+    """The response that a client asks for: its settings and options, and items instead of those of the conversation."""
+
+    config: SessionConfig
+    options: TurnOptions
+    items: Sequence[Item | ItemReference] | None
+    metadata: Mapping[str, str] | None
+
+    @classmethod
+    def of(cls, settings: SessionConfig, params: ResponseParams) -> WantedResponse:
+        config = settings.merged(params)
+        refuse_long({"metadata": params.metadata, "audio": config.audio.model_dump()}, "response")
+        options = config.turn_options(recorded=params.conversation != "none")
+        items = None if params.input is None else [_item_or_reference(sent) for sent in params.input]
+        return cls(config, options, items, params.metadata)
 
 
 @dataclass(eq=False, slots=True)
@@ -48,17 +67,15 @@ class Responder:
     active: RunningTurn | None = None
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
 
-    async def respond(self, raw: Json) -> None:
+    async def respond(self, wanted: WantedResponse) -> None:
         """Begin the response that a client asks for; raises `InvalidEvent`."""
-        params = read(ResponseParams, raw, "response")
-        await asyncio.sleep(0)  # its items may take a tenth of a second too: others have their turn before
-        voice = await self._voice(self._config.merged(params))
+        voice = await self._voice(wanted.config)
         if self._session.closing.reason is not None:  # meanwhile
             return
-        self._insist_on_place(params.conversation != "none")
-        items = None if params.input is None else [self._input(*numbered) for numbered in enumerate(params.input)]
+        self._insist_on_place(wanted.options.recorded)
+        items = None if wanted.items is None else History(starmap(self._referred, enumerate(wanted.items)))
         self._session.choose(None)
-        self._begin(params, items, voice, TurnOptions(ready=self.ready))
+        self._begin(wanted, voice, replace(wanted.options, items=items, ready=self.ready))
 
     async def answer(self, words: str | None = None) -> None:
         """Begin the response to what the user said; with *words* the character says these."""
@@ -68,7 +85,8 @@ class Responder:
             await self._idle.wait()
         if self._session.closing.reason is None:  # one that closes after the talk answers what was said before
             self._session.choose(None)
-            self._begin(ResponseParams(), None, voice, TurnOptions(words=words, may_greet=False))
+            wanted = WantedResponse.of(self._config, ResponseParams())
+            self._begin(wanted, voice, replace(wanted.options, words=words, may_greet=False))
 
     def cancel(self, response_id: str | None) -> None:
         """Cancel a running response, by default that of the conversation; raises `InvalidEvent`."""
@@ -101,26 +119,20 @@ class Responder:
         if len(self._session.work.turns) >= _MOST_RESPONSES:
             raise InvalidEvent("rate_limit_exceeded", "Too many responses at a time; retry response.create later.")
 
-    def _begin(
-        self, params: ResponseParams, items: Sequence[Item] | None, voice: Voice | None, options: TurnOptions
-    ) -> None:
-        recorded, config = params.conversation != "none", self._config.merged(params)
-        refuse_long({"metadata": params.metadata, "audio": config.audio.model_dump()}, "response")
-        memory = self._memory(items, config)
-        given = config.turn_options(items, recorded)
-        given = replace(given, words=options.words, ready=options.ready, may_greet=options.may_greet)
-        written = self._session.conversation.respond(given)
-        turn: RunningTurn = written if voice is None else self._loudspeaker.spoken(written, config, voice)
-        shows_calls = are_visible(params.metadata, is_admin=self._session.conversation.host is not None)
-        sender = ResponseEvents(self._emitter.emit, self._response(turn, config, params, recorded), shows_calls)
-        if recorded:
+    def _begin(self, wanted: WantedResponse, voice: Voice | None, options: TurnOptions) -> None:
+        memory = self._memory(options.weight + (options.items.weight if options.items is not None else 0))
+        written = self._session.conversation.respond(options)
+        turn: RunningTurn = written if voice is None else self._loudspeaker.spoken(written, wanted.config, voice)
+        shows_calls = are_visible(wanted.metadata, is_admin=self._session.conversation.host is not None)
+        sender = ResponseEvents(self._emitter.emit, self._response(turn, wanted), shows_calls)
+        if options.recorded:
             self.active = turn
         sender.begin()
         self._session.work.begin(turn, self._send_events(turn, sender, memory), self._tasks)
 
-    def _memory(self, items: Sequence[Item] | None, config: SessionConfig) -> Holding:
+    def _memory(self, size: int) -> Holding:
         """Return the memory of a response beside the conversation; raises `InvalidEvent` if there is no room for it."""
-        memory, size = self._session.budget.holding("requests"), weigh(items, config)
+        memory = self._session.budget.holding("requests")
         self._session.insist_on_room(size)
         memory.resize(size)
         return memory
@@ -150,18 +162,18 @@ class Responder:
         self.active = None
         self._idle.set()
 
-    def _input(self, index: int, sent: client_events.InputItem) -> Item:
-        if not isinstance(sent, client_events.ItemReference):
-            return item_from(sent)
-        item = self._session.conversation.history.find(sent.id)
+    def _referred(self, index: int, given: Item | ItemReference) -> Item:
+        if not isinstance(given, ItemReference):
+            return given
+        item = self._session.conversation.history.find(given.id)
         if item is None:
-            text = f"The item with id '{sent.id}' does not exist."
+            text = f"The item with id '{given.id}' does not exist."
             raise InvalidEvent("invalid_value", text, f"response.input[{index}].id")
         return item
 
-    def _response(self, turn: RunningTurn, config: SessionConfig, params: ResponseParams, recorded: bool) -> Json:
-        shown = config.ga(self._session.id, self._session.name)
-        output = shown["audio"]["output"]
+    def _response(self, turn: RunningTurn, wanted: WantedResponse) -> Json:
+        config, is_recorded = wanted.config, wanted.options.recorded
+        output = config.shown_audio(self._session.name)["output"]
         beta_only = {"temperature": config.beta_temperature} if self._config.dialect == "beta" else {}
         return beta_only | {
             "object": "realtime.response",
@@ -169,13 +181,17 @@ class Responder:
             "status": "in_progress",
             "status_details": None,
             "output": [],
-            "conversation_id": self._session.conversation.id if recorded else None,
-            "output_modalities": shown["output_modalities"],
-            "max_output_tokens": shown["max_output_tokens"],
+            "conversation_id": self._session.conversation.id if is_recorded else None,
+            "output_modalities": config.shown_modalities,
+            "max_output_tokens": config.max_output_tokens,
             "audio": {"output": {"format": output["format"], "voice": output["voice"]}},
             "usage": None,
-            "metadata": params.metadata,
+            "metadata": wanted.metadata,
         }
+
+
+def _item_or_reference(sent: InputItem) -> Item | ItemReference:
+    return sent if isinstance(sent, ItemReference) else item_from(sent)
 
 
 def refuse_long(fields: Json, path: str) -> None:

@@ -68,8 +68,9 @@ class Chains:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, response: StoredResponse) -> None:
-        weight = response.weight
+    def add(self, response: StoredResponse, weight: int | None = None) -> None:
+        """Keep a response, which may be weighed already."""
+        weight = response.weight if weight is None else weight
         weakref.finalize(response, self._add, -weight).atexit = False
         self._kept[response.id] = (0.0, response)
         self._touch(response)

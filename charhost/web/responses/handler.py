@@ -2,6 +2,7 @@
 
 import logging
 from contextlib import aclosing
+from functools import partial
 
 from aiohttp import web
 from pydantic import BaseModel, Field
@@ -10,16 +11,16 @@ from charhost.conversation.continued import Client
 from charhost.conversation.turn_events import RequestReady
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
-from charhost.web.keys import AUTHORITY, CHAINS, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, RUNNING, SETTINGS
+from charhost.web.keys import AUTHORITY, CHAINS, CONTINUED, CONVERSATIONS, MEMORY, MODEL_OPTIONS, RUNNING, SETTINGS
 from charhost.web.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.responses.chains import StoredResponse
 from charhost.web.responses.events import StreamEvents
 from charhost.web.responses.input_items import input_fields
 from charhost.web.responses.request import ResponsesRequest
-from charhost.web.responses.running_response import RunningResponse
+from charhost.web.responses.running_response import Asked, RunningResponse, previous_response
 from charhost.web.server_calls import are_visible
-from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, conversation_id, cut_headers, problem_of, talk_request
+from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, conversation_id, cut_headers, prepared, problem_of, talk_request
 
 log = logging.getLogger("charhost.web")
 
@@ -65,21 +66,17 @@ async def create(request: web.Request) -> web.StreamResponse:
     found = known_character(request, body.model)
     app, authority = request.app, request[AUTHORITY]
     client = Client(authority.owner, found.name, conversation_id(request, body.metadata), found.set)
-    options = body.turn_options(app[MODEL_OPTIONS].of(body.model_extra))
-    shows_reasoning = app[SETTINGS].reasoning == "forward"
-    running = RunningResponse(
-        app[CHAINS],
-        app[RUNNING],
-        app[CONVERSATIONS],
-        app[CONTINUED],
-        body,
-        options,
-        found.character,
-        client,
-        shows_reasoning,
-    )
-    shows_calls = are_visible(body.metadata, authority.admin)
-    with running.claim:
+    more, previous = app[MODEL_OPTIONS].of(body.model_extra), previous_response(app[CHAINS], body, authority.owner)
+    asked = await prepared(request, partial(Asked.of, body, previous, more))
+    conversations, character = app[CONVERSATIONS], found.character
+    with app[CONTINUED].claim(client, asked.dialogue, lambda: conversations.instance(character)) as claim:
+        history = await prepared(request, partial(asked.history, claim))
+        # A chain goes on with the present version of its character.
+        instance = claim.instance if claim.instance.character is character else None
+        conversation = conversations.open(character, "responses", history=history, instance=instance)
+        shows_reasoning, size = app[SETTINGS].reasoning == "forward", request[MEMORY].size
+        running = RunningResponse(app[CHAINS], app[RUNNING], conversation, asked, claim, client, size, shows_reasoning)
+        shows_calls = are_visible(body.metadata, authority.admin)
         return await (_streamed(request, running, shows_calls) if body.stream else _whole(running, shows_calls))
 
 

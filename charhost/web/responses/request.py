@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import Item
 from charhost.conversation.turn_input import TurnOptions
+from charhost.memory.weight import weigh
 from charhost.web.client_model import MOST_MESSAGES, MOST_TOOLS, ClientModel, FirstError
 from charhost.web.responses.input_items import InputItem
 
@@ -141,12 +142,14 @@ class ResponsesRequest(ClientModel, extra="allow"):
 
     def turn_options(self, more: Mapping[str, Any] = MappingProxyType({})) -> TurnOptions:
         """Return the options of the turn, with *more* for the model."""
+        tools = [tool.as_chat_tool() for tool in self.tools]
         return TurnOptions(
             instructions=self.instructions or "",
-            tools=[tool.as_chat_tool() for tool in self.tools],
+            tools=tools,
             tool_choice=self._tool_choice(),
             options={name: value for name, value in self._options() if value is not None} | dict(more),
             may_greet=False,
+            weight=weigh(tools),
         )
 
     def _tool_choice(self) -> str | Mapping[str, Any] | None:

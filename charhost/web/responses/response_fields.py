@@ -17,9 +17,9 @@ _KNOWN_CODE = "rate_limit_exceeded"
 
 
 class ResponseFields:
-    """The fields that repeat the request, and with each status those that have come since."""
+    """The fields that repeat the *request*, and with each status those that have come since."""
 
-    def __init__(self, response_id: str, character: str, request: ResponsesRequest, output: Output) -> None:
+    def __init__(self, response_id: str, character: str, request: Json, output: Output) -> None:
         self.id = response_id
         self.output = output
         self._begun = {
@@ -28,7 +28,7 @@ class ResponseFields:
             "created_at": int(time.time()),
             "background": False,
             "model": character,
-            **_repeated(request),
+            **request,
         }
 
     def in_progress(self) -> Json:
@@ -51,7 +51,8 @@ class ResponseFields:
         return self._begun | {"status": status, "output": output} | absent | fields
 
 
-def _repeated(request: ResponsesRequest) -> Json:
+def repeated(request: ResponsesRequest) -> Json:
+    """Return the fields of a response that repeat its request."""
     text_format = request.text.format if request.text else None
     return {
         "instructions": request.instructions,

@@ -2,51 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
+from typing import Any
 
-from charhost.character.character import Character
-from charhost.conversation.continued import Client, ContinuedConversations
-from charhost.conversation.conversation import Conversations
+from charhost.conversation.continued import Claim, Client
+from charhost.conversation.conversation import Conversation
+from charhost.conversation.dialogue import Dialogue
+from charhost.conversation.history import History
+from charhost.conversation.items import Item
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
 from charhost.conversation.turn_input import TurnOptions
+from charhost.jsontext import Json
+from charhost.memory.offload import offload
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
 from charhost.web.responses.output import Output
 from charhost.web.responses.request import ResponsesRequest
-from charhost.web.responses.response_fields import ResponseFields
+from charhost.web.responses.response_fields import ResponseFields, repeated
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, the response that it goes on from, and its input, alone and behind that of the whole chain."""
+
+    body: ResponsesRequest
+    previous: StoredResponse | None
+    input: tuple[Item, ...]
+    dialogue: Dialogue
+    options: TurnOptions
+    repeated: Json
+
+    @classmethod
+    def of(cls, body: ResponsesRequest, previous: StoredResponse | None, more: Mapping[str, Any]) -> Asked:
+        """Return the request with *more* options for the model."""
+        earlier = list(previous.items()) if previous is not None else []
+        sent = tuple(body.items({item.id: item for item in earlier}))
+        dialogue = Dialogue.of([*earlier, *sent])
+        return cls(body, previous, sent, dialogue, body.turn_options(more), repeated(body))
+
+    def history(self, claim: Claim) -> History:
+        """Return the conversation before the response; a chain has its hidden items."""
+        items = self.dialogue.items
+        return History(claim.restored(items) if self.previous is None else items)
 
 
 class RunningResponse:
+    """One response; *claim* is the hold of its request, of *size* bytes, on what is kept of the conversation."""
+
     def __init__(
         self,
         chains: Chains,
         running: dict[str, RunningResponse],
-        conversations: Conversations,
-        continued: ContinuedConversations,
-        body: ResponsesRequest,
-        options: TurnOptions,
-        character: Character,
+        conversation: Conversation,
+        asked: Asked,
+        claim: Claim,
         client: Client,
+        size: int,
         shows_reasoning: bool,
     ) -> None:
         self.owner = client.owner
         self._chains = chains
         self._running = running
-        self._is_stored = body.is_stored
-        self._previous = _previous(chains, body, self.owner)
-        earlier = list(self._previous.items()) if self._previous is not None else []
-        self._input = tuple(body.items({item.id: item for item in earlier}))
-        items = [*earlier, *self._input]
-        self.claim = continued.claim(client, items, lambda: conversations.instance(character))
-        if self._previous is None:  # a chain has its hidden items
-            items = self.claim.restored(items)
-        # A chain goes on with the present version of its character.
-        instance = self.claim.instance if self.claim.instance.character is character else None
-        self._conversation = conversations.open(character, "responses", items=items, instance=instance)
-        self._known = {item.id for item in self._conversation.history}
-        self._turn = self._conversation.respond(options)
-        self.response = ResponseFields(self._turn.id, client.character, body, Output(shows_reasoning))
+        self._size = size
+        self._conversation = conversation
+        self._asked = asked
+        self._claim = claim
+        self._known = {item.id for item in conversation.history}
+        self._turn = conversation.respond(asked.options)
+        self.response = ResponseFields(self._turn.id, client.character, asked.repeated, Output(shows_reasoning))
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events of the turn; the response is kept before the last one."""
@@ -56,9 +81,9 @@ class RunningResponse:
                 async for event in events:
                     self.response.output.add(event)
                     if isinstance(event, TurnEnded):
-                        self.claim.keep(event)
-                        self.claim.release()
-                        self._keep(event)
+                        self._claim.keep(event)
+                        self._claim.release()
+                        await self._keep(event)
                     yield event
         finally:
             del self._running[self.response.id]
@@ -73,15 +98,18 @@ class RunningResponse:
     def cancel(self) -> None:
         self._turn.cancel()
 
-    def _keep(self, ended: TurnEnded) -> None:
-        if not self._is_stored or ended.failure is not None:
+    async def _keep(self, ended: TurnEnded) -> None:
+        asked = self._asked
+        if not asked.body.is_stored or ended.failure is not None:
             return
         output = tuple(item for item in self._conversation.history if item.id not in self._known)
         fields = self.response.ended(ended)
-        self._chains.add(StoredResponse(self.response.id, self.owner, self._previous, self._input, output, fields))
+        stored = StoredResponse(self.response.id, self.owner, asked.previous, asked.input, output, fields)
+        self._chains.add(stored, await offload(self._size, lambda: stored.weight))
 
 
-def _previous(chains: Chains, body: ResponsesRequest, owner: str) -> StoredResponse | None:
+def previous_response(chains: Chains, body: ResponsesRequest, owner: str) -> StoredResponse | None:
+    """Return the response that a request goes on from; raises `Problem` if it is not stored."""
     if body.previous_response_id is None:
         return None
     found = chains.find(body.previous_response_id, owner)

@@ -57,7 +57,7 @@ class Session:
     def __post_init__(self) -> None:
         self.memory = self.budget.holding("sessions")
         self.outbox = Outbox(self.request, self.budget.holding("outboxes"))
-        self._settings_weight = weigh(self.settings)
+        self.settings_weight = weigh(self.settings)
         self.weigh()
         self.work = Work()
         self.closing = Closing(self.request, self.work, self.outbox)
@@ -134,7 +134,7 @@ class Session:
     @property
     def weight(self) -> int:
         """The bytes of the conversation and of the settings in memory, and of the session itself."""
-        return LEAST_BYTES + self.conversation.history.weight + self._settings_weight
+        return LEAST_BYTES + self.conversation.history.weight + self.settings_weight
 
     def weigh(self) -> None:
         """Count the session anew in the budget of memory."""
@@ -142,7 +142,7 @@ class Session:
 
     def configure(self, settings: ClientSettings, weight: int | None = None) -> None:
         """Replace the settings of the client, which may be weighed already; the first ones decide its dialect."""
-        self.settings, self._settings_weight = settings, weigh(settings) if weight is None else weight
+        self.settings, self.settings_weight = settings, weigh(settings) if weight is None else weight
 
     def insist_on_room(self, size: int) -> None:
         """Raise `InvalidEvent` if the budget of memory has no room for *size* more bytes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -101,3 +102,12 @@ def test_images_stay() -> None:
     image = {"type": "image_url", "image_url": {"url": "data:image/png;base64,AA=="}}
     messages = [{"role": "user", "content": [{"type": "text", "text": "Look:"}, image]}]
     assert adapted({"messages": messages}, [Habit.STRING_CONTENT])["messages"] == messages
+
+
+def test_many_messages_of_one_role_are_joined_at_once() -> None:
+    """Thousands of them take no longer than their texts, which are not copied for each message again."""
+    messages = [{"role": "user", "content": "x" * 5_000}] * 4_000
+    started = time.thread_time()
+    (joined,) = adapted({"messages": messages}, [Habit.ALTERNATING_ROLES])["messages"]
+    assert len(joined["content"]) == 4_000 * 5_002 - 2
+    assert time.thread_time() - started < 1.0

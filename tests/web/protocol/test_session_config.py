@@ -142,7 +142,7 @@ def test_temperature_is_of_the_beta_api() -> None:
     session = config({"temperature": 0.5})
     assert "temperature" not in session.ga("s", "Ada")
     assert session.beta("s", "Ada")["temperature"] == 0.5
-    assert session.turn_options(None, True).options == {"temperature": 0.5}
+    assert session.turn_options().options == {"temperature": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -164,8 +164,8 @@ def test_a_response_has_its_own() -> None:
     session = config({"instructions": "x", "max_output_tokens": 7})
     raw = {"instructions": "y", "audio": {"output": {"voice": "v"}}}
     once = session.merged(read(ResponseParams, raw, "response"))
-    assert (once.turn_options(None, True).instructions, session.turn_options(None, True).instructions) == ("y", "x")
-    assert once.turn_options(None, True).options == {"max_tokens": 7}
+    assert (once.turn_options().instructions, session.turn_options().instructions) == ("y", "x")
+    assert once.turn_options().options == {"max_tokens": 7}
     assert (once.ga("s", "Ada")["audio"]["output"]["voice"]) == "v"
     assert session.ga("s", "Ada")["audio"]["output"]["voice"] == "Ada"
 
@@ -173,7 +173,7 @@ def test_a_response_has_its_own() -> None:
 def test_tools_as_the_model_knows_them() -> None:
     """The flat tools of the realtime API become the nested ones of chat completions, with parameters."""
     tool = WEATHER | {"description": "d", "parameters": {"type": "object", "properties": {"x": {}}}}
-    bare, full = config({"tools": [WEATHER, tool]}).turn_options(None, True).tools
+    bare, full = config({"tools": [WEATHER, tool]}).turn_options().tools
     assert bare == {
         "type": "function",
         "function": {"name": "get_weather", "parameters": {"type": "object", "properties": {}}},
@@ -193,13 +193,13 @@ def test_tools_as_the_model_knows_them() -> None:
 )
 def test_choices_as_the_model_knows_them(choice: Any, asked: Any) -> None:
     """The default tool choice, and the choice of a missing tool, are left out: model servers refuse them."""
-    assert config({"tools": [WEATHER], "tool_choice": choice}).turn_options(None, True).tool_choice == asked
+    assert config({"tools": [WEATHER], "tool_choice": choice}).turn_options().tool_choice == asked
 
 
 def test_other_options_of_a_turn() -> None:
-    """Items and whether it leaves a trace are handed on."""
-    options = SessionConfig().turn_options([], False)
-    assert (options.items, options.recorded, options.options, options.tools) == ([], False, {}, [])
+    """Whether it leaves a trace is handed on."""
+    options = SessionConfig().turn_options(recorded=False)
+    assert (options.items, options.recorded, options.options, options.tools) == (None, False, {}, [])
 
 
 def test_stored_settings_come_back() -> None:
