@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from charhost.fleet.connect import connect
+from charhost.fleet.connect import engine_of
 from charhost.fleet.engine import Engine
 from charhost.settings import Settings
 
@@ -34,9 +34,9 @@ class FleetOptions:
         )
 
 
-async def connect_engine(settings: Settings) -> Engine:
-    """Return the engine of the settings; raises `SettingsError`."""
-    return await connect(
+def engine_of_settings(settings: Settings) -> Engine:
+    """Return the engine of the settings, which is not connected yet; raises `SettingsError`."""
+    return engine_of(
         settings.fleet_servers,
         settings.fleet_name,
         settings.resume_ttl,

@@ -8,19 +8,18 @@ from functools import partial
 
 from aiohttp import web
 
-from charhost.fleet.connect import engine_of
 from charhost.fleet.engine import Engine
+from charhost.fleet.options import engine_of_settings
 from charhost.fleet.signature import Signature
 from charhost.fleet.talk import TalkArchive
 from charhost.resume.shared_writer import SharedWriter
-from charhost.settings import Settings
 from charhost.web.keys import DISCONNECTED, FLEET_ENGINE, METRICS, SESSION_WRITER, SESSIONS, SETTINGS
 
 
 def share_sessions(app: web.Application, engine: Engine | None = None) -> None:
     """Save the sessions in the engine of the fleet; raise `SettingsError` if its settings cannot work."""
     settings = app[SETTINGS]
-    app[FLEET_ENGINE] = engine = engine or _engine_of(settings)
+    app[FLEET_ENGINE] = engine = engine or engine_of_settings(settings)
     assert settings.fleet_key is not None
     signature = Signature(settings.fleet_key.get_secret_value(), settings.fleet_name)
     archive = TalkArchive(engine, signature, settings.resume_ttl)
@@ -51,13 +50,3 @@ def _lose(app: web.Application, session_id: str) -> None:
     """End what this node has of a session that another one has resumed."""
     app[SESSIONS].lose(session_id)
     app[DISCONNECTED].discard(session_id)
-
-
-def _engine_of(settings: Settings) -> Engine:
-    return engine_of(
-        settings.fleet_servers,
-        settings.fleet_name,
-        resume_ttl=settings.resume_ttl,
-        credentials=settings.fleet_credentials,
-        ca=settings.fleet_ca,
-    )
