@@ -39,7 +39,7 @@ async def connect_engine(settings: Settings) -> Engine:
     return await connect(
         settings.fleet_servers,
         settings.fleet_name,
-        settings.resume_ttl,
-        settings.fleet_credentials,
-        settings.fleet_ca,
+        resume_ttl=settings.resume_ttl,
+        credentials=settings.fleet_credentials,
+        ca=settings.fleet_ca,
     )

@@ -70,16 +70,21 @@ class Ended(Frozen):
 
 
 class Register(Frozen):
-    """What all nodes are to serve: that which was committed; `epoch` is the number of the last proposal."""
+    """The set that all nodes are to serve, which was committed; `epoch` is the number of the last proposal."""
 
     version: int = VERSION
     epoch: int = 0
     committed: Change | None = None
     proposed: Proposal | None = None
     last: Ended | None = None
+    removed: bool = False
 
     def propose(self, proposal: Proposal) -> "Register":
-        return self.model_copy(update={"epoch": proposal.epoch, "proposed": proposal})
+        return self.model_copy(update={"epoch": proposal.epoch, "proposed": proposal, "removed": False})
+
+    def remove(self) -> "Register":
+        """Return the register of a set that is served no longer."""
+        return Register(version=self.version, epoch=self.epoch + 1, removed=True)
 
     def commit(self) -> "Register":
         assert self.proposed is not None
@@ -157,7 +162,7 @@ def next_step(
     register: Register, node: str, instance: str, serving: Change | None, voted: Proposal | None
 ) -> Step | None:
     """Return the next step of the process *instance* of a node, which serves *serving* and last voted on *voted*."""
-    if register.version > VERSION:
+    if register.version > VERSION or register.removed:
         return None
     proposed, committed = register.proposed, register.committed
     if proposed is not None and proposed.by == node and proposed.instance != instance:

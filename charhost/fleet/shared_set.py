@@ -79,6 +79,16 @@ class SharedSet:
         return self.change is not None and (committed is None or is_followed(committed, self.change))
 
     @property
+    def is_gone(self) -> bool:
+        """Whether the fleet does not have the set any more, or never took it."""
+        register = self.register
+        return register is not None and register.committed is None and register.proposed is None
+
+    @property
+    def is_removed(self) -> bool:
+        return self.register is not None and self.register.removed
+
+    @property
     def is_lost(self) -> bool:
         """Whether the engine has no register of a set that is served here, or one that the fleet did not sign."""
         return self.change is not None and self.register is None and not self.found.is_signed
@@ -169,16 +179,27 @@ class SharedSet:
                 return
             seen = await self.changed.wait(seen, left)
 
+    async def withdraw(self) -> None:
+        """Have no node serve the set; raises `Unavailable`, `Conflict` and `RolloutInProgress`."""
+        found = await self.read()
+        if found.record is None or found.record.removed:
+            return
+        if found.record.proposed is not None:
+            raise self.in_progress(f"Rollout {found.record.epoch} of the set {self.name} is under way.")
+        await self.node.records.write(self.subject, found.record.remove(), found.sequence)
+        await self.wake()
+
     async def restore(self) -> None:
         """Write what is served here into the register, if that has an older set or none."""
         found = await self.read()
-        if self.change is None or (found.record is not None and not is_older(found.record, self.change)):
+        known = found.record
+        if self.change is None or (known is not None and (known.removed or not is_older(known, self.change))):
             return
         self.library.forget()
         root = await self.library.upload(StoredSet.of(self.manager.current))
         change = self.change.model_copy(update={"root": root})
         # Above all that was proposed, also if that is not known any more.
-        last = found.record.epoch if found.record is not None else 0
+        last = known.epoch if known is not None else 0
         register = Register(epoch=max(change.epoch, last), committed=change)
         with suppress(Conflict):  # another node was quicker
             await self.node.records.write(self.subject, register, found.sequence)
@@ -242,10 +263,8 @@ class SharedSet:
             return
         now = self.node.clock()
         if self._seen[0] != proposal:
-            self._seen = (
-                proposal.epoch,
-                now + proposal.deadline + self.node.doubt + random.uniform(0, 0.4 * self.node.doubt),
-            )
+            spread = random.uniform(1, 1.4)  # nodes do not abort it together
+            self._seen = proposal, now + proposal.deadline + spread * self.node.doubt
         elif now >= self._seen[1]:
             try:
                 await self.abort(f"{proposal.by}, which coordinated it, did not end it.")
