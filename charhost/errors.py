@@ -31,6 +31,7 @@ CharhostError
     │   ├── HistoryUnavailable
     │   ├── SetNotFound
     │   ├── RolloutInProgress
+    │   ├── FleetUnreachable
     │   ├── RolloutEnded    a node was building what another one proposed, and it will not serve
     │   └── DirectoryNotAllowed
     └── Stopping            the server is shutting down
@@ -249,6 +250,10 @@ class RolloutInProgress(NotAttempted):
     def __init__(self, message: str, ended: Callable[[], Awaitable[None]]) -> None:
         super().__init__(message)
         self.ended = ended
+
+
+class FleetUnreachable(NotAttempted):
+    code = ReloadCode.FLEET_UNREACHABLE
 
 
 class RolloutEnded(NotAttempted):

@@ -2,20 +2,21 @@
 
 import asyncio
 import logging
+import re
 import secrets
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from typing import Any
+from typing import Any, Protocol
 
 from charhost import __version__
-from charhost.errors import SettingsError
+from charhost.errors import FleetUnreachable, SettingsError
 from charhost.fault_log import FaultLog
-from charhost.fleet.engine import Engine, NotSetUp, Unavailable
+from charhost.fleet.engine import Conflict, Engine, NotSetUp, Unavailable
 from charhost.fleet.follow import Follower
 from charhost.fleet.library import Library
 from charhost.fleet.node import Node
 from charhost.fleet.options import FleetOptions
-from charhost.fleet.record import NodeStatus
+from charhost.fleet.record import NodeStatus, Register, register_subject
 from charhost.fleet.records import Records
 from charhost.fleet.rollout import Coordinator
 from charhost.fleet.shared_set import SharedSet
@@ -23,11 +24,22 @@ from charhost.fleet.signature import Signature
 from charhost.loading.snapshot import Limits
 from charhost.metrics import FleetMetrics
 from charhost.reload.manager import CharacterManager
+from charhost.report import SET_NAME
 
 log = logging.getLogger("charhost.fleet")
 
 _CRASHED = 1.0
 _LOOK = 0.2
+
+
+class SetOwner(Protocol):
+    """Makes and removes the sets of this node."""
+
+    def follow(self, name: str, directory: str) -> CharacterManager:
+        """Make a set that the fleet has, and that is to be seen once it serves."""
+
+    async def drop(self, name: str) -> None:
+        """Remove a set that the fleet does not have any more."""
 
 
 class Fleet:
@@ -47,6 +59,8 @@ class Fleet:
         self.engine = engine
         self.options = options
         self.sets: dict[str, SharedSet] = {}
+        self.owner: SetOwner | None = None
+        self._followed: set[str] = set()
         self._sessions = sessions
         self._limits = limits
         self._metrics = metrics
@@ -110,6 +124,7 @@ class Fleet:
     async def remove(self, name: str) -> None:
         """Share a set no longer."""
         self.sets.pop(name, None)
+        self._followed.discard(name)
         if (follower := self._followers.pop(name, None)) is not None:
             await follower.stop()
 
@@ -154,11 +169,22 @@ class Fleet:
         """
         shared, seen = self.sets[name], -1
         ends = self.node.clock() + seconds
-        while not shared.is_current and shared.error is None and self._trouble is None:
+        while not shared.is_current and shared.error is None and self._trouble is None and not shared.is_removed:
             if (left := ends - self.node.clock()) <= 0:
                 break
             seen = await shared.changed.wait(seen, min(left, _LOOK))
         return shared.is_current
+
+    async def withdraw(self, name: str) -> None:
+        """Have no node serve a set; raises `FleetUnreachable` and `RolloutInProgress`."""
+        shared = self.sets.get(name)
+        try:
+            if shared is not None:
+                await shared.withdraw()
+        except Conflict as e:
+            raise self.sets[name].in_progress(f"A rollout of the set {name} has begun at the same time.") from e
+        except Unavailable as e:
+            raise FleetUnreachable(f"The engine of the fleet cannot be reached ({e}).") from e
 
     async def restore(self) -> None:
         """Give the engine what it has lost: the sets that this node serves. Raises `Unavailable`."""
@@ -184,6 +210,7 @@ class Fleet:
                 for name, shared in list(self.sets.items()):
                     await shared.look()
                     self._followers[name].work()
+                await self._follow_sets()
                 self._reached(None)
                 if any(shared.is_lost for shared in self.sets.values()):
                     await self.restore()
@@ -193,6 +220,22 @@ class Fleet:
                 self._reached(str(e))
                 self._faults.error("the engine of the fleet cannot be reached; this node serves on: %s", e)
             await self.node.registers.wait(seen, self.node.pause)
+
+    async def _follow_sets(self) -> None:
+        """Follow the sets that other nodes have added, and drop those that were removed."""
+        if self.owner is None:
+            return
+        for name, shared in list(self.sets.items()):
+            if shared.is_gone and (name in self._followed or shared.is_removed):
+                await self.owner.drop(name)
+                await self.remove(name)
+        for name in await self.node.records.names("state.desired"):
+            if name not in self.sets and re.fullmatch(SET_NAME, name):
+                register = (await self.node.records.read(register_subject(name), Register)).record
+                change = (register.committed or register.proposed) if register is not None else None
+                if change is not None:
+                    self._followed.add(name)
+                    self.add(self.owner.follow(name, change.directory), begins=False)
 
     async def _heal(self, error: NotSetUp) -> None:
         """Give back what an empty engine has lost, if this node has it; only `setup` begins a fleet."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from charhost.errors import NotAttempted, ReloadRejected, RolloutEnded, Stopping
 from charhost.fleet.engine import Conflict, Unavailable
 from charhost.fleet.pack import DamagedSet
-from charhost.fleet.record import Change, Proposal, Step, Vote, vote_subject
+from charhost.fleet.record import Change, Proposal, Step, Vote, is_followed, vote_subject
 from charhost.fleet.rollout import Coordinator
 from charhost.fleet.shared_set import SharedSet
 from charhost.reload.attempt import Attempt
@@ -107,7 +107,7 @@ class _Committed:
     change: Change
 
     async def ask(self, attempt: Attempt, swap: Swap) -> int:
-        if self.change.epoch <= self.shared.epoch:
+        if is_followed(self.change, self.shared.change):
             raise RolloutEnded(f"epoch {self.change.epoch} came too late: {self.shared.epoch} serves")
         return self.change.epoch
 

@@ -36,6 +36,7 @@ class Node:
     engine: Engine
     describe: Callable[[], NodeStatus]
     doubt: float = DOUBT
+    interval: float = STATUS_INTERVAL
     clock: Callable[[], float] = time.monotonic
     registers: Hints = field(default_factory=Hints)
     votes: Hints = field(default_factory=Hints)
@@ -59,7 +60,7 @@ class Node:
             except Unavailable:
                 self.metrics.engine_errors.inc()
             with suppress(TimeoutError):
-                async with asyncio.timeout(STATUS_INTERVAL):
+                async with asyncio.timeout(self.interval):
                     await self.changed.wait()
 
     async def alive(self) -> dict[str, NodeStatus]:

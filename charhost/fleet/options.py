@@ -39,7 +39,7 @@ def engine_of_settings(settings: Settings) -> Engine:
     return engine_of(
         settings.fleet_servers,
         settings.fleet_name,
-        settings.resume_ttl,
-        settings.fleet_credentials,
-        settings.fleet_ca,
+        resume_ttl=settings.resume_ttl,
+        credentials=settings.fleet_credentials,
+        ca=settings.fleet_ca,
     )

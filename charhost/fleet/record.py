@@ -70,16 +70,21 @@ class Ended(Frozen):
 
 
 class Register(Frozen):
-    """What all nodes are to serve: that which was committed; `epoch` is the number of the last proposal."""
+    """The set that all nodes are to serve, which was committed; `epoch` is the number of the last proposal."""
 
     version: int = VERSION
     epoch: int = 0
     committed: Change | None = None
     proposed: Proposal | None = None
     last: Ended | None = None
+    removed: bool = False
 
     def propose(self, proposal: Proposal) -> "Register":
-        return self.model_copy(update={"epoch": proposal.epoch, "proposed": proposal})
+        return self.model_copy(update={"epoch": proposal.epoch, "proposed": proposal, "removed": False})
+
+    def remove(self) -> "Register":
+        """Return the register of a set that is served no longer."""
+        return Register(version=self.version, epoch=self.epoch + 1, removed=True)
 
     def commit(self) -> "Register":
         assert self.proposed is not None
@@ -153,23 +158,40 @@ def decide(
     return Decision(agreed=True)
 
 
-def next_step(register: Register, node: str, instance: str, serving: int, voted: int) -> Step | None:
-    """Return what a node is to do that serves the epoch *serving* (0: none), and last voted on the epoch *voted*."""
-    if register.version > VERSION:
+def next_step(
+    register: Register, node: str, instance: str, serving: Change | None, voted: Proposal | None
+) -> Step | None:
+    """Return the next step of the process *instance* of a node, which serves *serving* and last voted on *voted*."""
+    if register.version > VERSION or register.removed:
         return None
     proposed, committed = register.proposed, register.committed
     if proposed is not None and proposed.by == node and proposed.instance != instance:
         return "abort"  # its coordinator was this node, before it was started again
-    if committed is not None and committed.epoch > serving:
+    if committed is not None and not is_followed(committed, serving):
         return "follow"
-    if proposed is not None and proposed.instance != instance and node in proposed.members and proposed.epoch > voted:
+    if proposed is not None and is_asked(proposed, node, instance, voted):
         return "vote"
-    return "begin" if committed is None and proposed is None and not serving else None
+    return "begin" if committed is None and proposed is None and serving is None else None
 
 
-def is_older(register: Register, serving: int) -> bool:
-    """Return whether the engine forgot what this node serves: a node never goes down in epoch."""
-    return (register.committed.epoch if register.committed else 0) < serving
+def is_followed(committed: Change, serving: Change | None) -> bool:
+    """Return whether a node that serves *serving* need not follow: it never goes down in epoch.
+
+    An engine that has lost its store may give a number to another set, which then counts.
+    """
+    if serving is None or serving.epoch < committed.epoch:
+        return False
+    return serving.epoch > committed.epoch or serving.revision == committed.revision
+
+
+def is_asked(proposal: Proposal, node: str, instance: str, voted: Proposal | None) -> bool:
+    """Return whether a node is to vote on a proposal; *voted* is the last one that it has voted on."""
+    return proposal.instance != instance and node in proposal.members and proposal != voted
+
+
+def is_older(register: Register, serving: Change | None) -> bool:
+    """Return whether the engine forgot what this node serves."""
+    return serving is not None and (register.committed.epoch if register.committed else 0) < serving.epoch
 
 
 def _failed(node: str, vote: Vote) -> str:

@@ -82,7 +82,7 @@ class Coordinator:
             raise RolloutEnded("the fleet has begun already")
         if register.proposed is not None:
             raise shared.in_progress(f"Rollout {register.epoch} of {register.proposed.by} is under way.")
-        if is_older(register, shared.epoch):
+        if is_older(register, shared.change):
             text = f"Nothing was changed: the engine has an older set than the epoch {shared.epoch} that serves here"
             raise Withheld(ReloadCode.FLEET_UNREACHABLE, f"{text} (charhost fleet restore).")
         if not shared.has_followed(register):

@@ -18,6 +18,8 @@ from charhost.fleet.record import (
     ServedState,
     Step,
     epoch_subject,
+    is_asked,
+    is_followed,
     is_older,
     next_step,
     register_subject,
@@ -53,8 +55,8 @@ class SharedSet:
         self.error: str | None = None
         self.errors: tuple[FileError, ...] = ()
         self._failed: tuple[int, float] | None = None
-        self._voted = 0
-        self._seen: tuple[int, float] = (0, 0.0)
+        self._voted: Proposal | None = None
+        self._seen: tuple[Proposal | None, float] = (None, 0.0)
         self._since_behind: float | None = None
         self._is_coordinating = False
 
@@ -74,7 +76,17 @@ class SharedSet:
     def is_current(self) -> bool:
         """Whether this node serves what the register says, or the engine has an older one."""
         committed = self.register.committed if self.register is not None else None
-        return self.change is not None and (committed is None or committed.epoch <= self.epoch)
+        return self.change is not None and (committed is None or is_followed(committed, self.change))
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether the fleet does not have the set any more, or never took it."""
+        register = self.register
+        return register is not None and register.committed is None and register.proposed is None
+
+    @property
+    def is_removed(self) -> bool:
+        return self.register is not None and self.register.removed
 
     @property
     def is_lost(self) -> bool:
@@ -97,7 +109,7 @@ class SharedSet:
             return "failed"
         if self.change is None:
             return "drifted" if self.manager.current else "building"
-        if self.register is not None and is_older(self.register, self.epoch):
+        if self.register is not None and is_older(self.register, self.change):
             return "behind"
         return "serving" if self.is_current else "building"
 
@@ -146,7 +158,7 @@ class SharedSet:
     def has_followed(self, register: Register) -> bool:
         """Return whether this node serves what was committed, or has found that it cannot."""
         committed = register.committed
-        return committed is None or committed.epoch <= self.epoch or self.has_failed(committed.epoch)
+        return committed is None or is_followed(committed, self.change) or self.has_failed(committed.epoch)
 
     async def wake(self) -> None:
         """Have all nodes read the register; the engine sends that hint itself for the default set."""
@@ -167,16 +179,27 @@ class SharedSet:
                 return
             seen = await self.changed.wait(seen, left)
 
+    async def withdraw(self) -> None:
+        """Have no node serve the set; raises `Unavailable`, `Conflict` and `RolloutInProgress`."""
+        found = await self.read()
+        if found.record is None or found.record.removed:
+            return
+        if found.record.proposed is not None:
+            raise self.in_progress(f"Rollout {found.record.epoch} of the set {self.name} is under way.")
+        await self.node.records.write(self.subject, found.record.remove(), found.sequence)
+        await self.wake()
+
     async def restore(self) -> None:
         """Write what is served here into the register, if that has an older set or none."""
         found = await self.read()
-        if self.change is None or (found.record is not None and not is_older(found.record, self.epoch)):
+        known = found.record
+        if self.change is None or (known is not None and (known.removed or not is_older(known, self.change))):
             return
         self.library.forget()
         root = await self.library.upload(StoredSet.of(self.manager.current))
         change = self.change.model_copy(update={"root": root})
         # Above all that was proposed, also if that is not known any more.
-        last = found.record.epoch if found.record is not None else 0
+        last = known.epoch if known is not None else 0
         register = Register(epoch=max(change.epoch, last), committed=change)
         with suppress(Conflict):  # another node was quicker
             await self.node.records.write(self.subject, register, found.sequence)
@@ -205,7 +228,7 @@ class SharedSet:
             register = self._unwritten()
         if register is None or self._is_coordinating or self.is_held:
             return None
-        step = next_step(register, self.node.name, self.node.instance, self.epoch, self._voted)
+        step = next_step(register, self.node.name, self.node.instance, self.change, self._voted)
         if step == "begin" and not self._begins:
             return None
         target = register.committed.epoch if register.committed is not None else 0
@@ -216,15 +239,14 @@ class SharedSet:
         return step
 
     def _is_asked(self, proposal: Proposal) -> bool:
-        me = self.node
-        return proposal.instance != me.instance and me.name in proposal.members and proposal.epoch > self._voted
+        return is_asked(proposal, self.node.name, self.node.instance, self._voted)
 
     def _unwritten(self) -> Register | None:
         """Return the register of a set that was never proposed; that of the default set is written by `setup`."""
         return Register() if self.name != DEFAULT_SET and self.found.sequence == 0 and self.changed.count else None
 
     def votes_on(self, proposal: Proposal) -> None:
-        self._voted = proposal.epoch
+        self._voted = proposal
 
     async def abort(self, why: str) -> None:
         """Abort the proposal that was last read, unless it has ended meanwhile."""
@@ -240,11 +262,9 @@ class SharedSet:
         if proposal is None or proposal.instance == self.node.instance:
             return
         now = self.node.clock()
-        if self._seen[0] != proposal.epoch:
-            self._seen = (
-                proposal.epoch,
-                now + proposal.deadline + self.node.doubt + random.uniform(0, 0.4 * self.node.doubt),
-            )
+        if self._seen[0] != proposal:
+            spread = random.uniform(1, 1.4)  # nodes do not abort it together
+            self._seen = proposal, now + proposal.deadline + spread * self.node.doubt
         elif now >= self._seen[1]:
             try:
                 await self.abort(f"{proposal.by}, which coordinated it, did not end it.")

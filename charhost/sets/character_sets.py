@@ -130,6 +130,28 @@ class CharacterSets:
         """
         return await self._own(self._remove(name, policy, drain))
 
+    def follow(self, name: str, directory: str) -> CharacterManager:
+        """Return the manager of a set that another node of the fleet has added; it is seen once it serves."""
+        named = self._make(SetDefinition(name, directory, watch=False))
+        self._loading.add(named)
+
+        def serve(report: ReloadReport) -> None:
+            if named in self._loading and report.outcome == "applied":
+                self._loading.discard(named)
+                self._sets[name] = named
+
+        named.manager.listen(serve)
+        return named.manager
+
+    async def drop(self, name: str) -> None:
+        """Remove a set that the fleet does not have any more."""
+        if name in self._sets:
+            await self.remove(name)
+        for named in [named for named in self._loading if named.name == name]:
+            self._loading.discard(named)
+            await named.manager.close(0)
+            self._metrics.end_set(name)
+
     async def _own(self, change: Coroutine[Any, Any, Result]) -> Result:
         task = asyncio.create_task(change)
         self._tasks.add(task)
@@ -189,6 +211,9 @@ class CharacterSets:
     async def _remove(self, name: str, policy: SessionPolicy | None, drain: float | None) -> SessionImpact:
         async with self._changing(name):
             named = self.view().named(name)
+            if self.fleet is not None:
+                await self.fleet.withdraw(name)
+                await self.fleet.remove(name)
             del self._sets[name]
             impact = named.manager.end_sessions(policy, drain)
             await named.unwatch()

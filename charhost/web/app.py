@@ -46,7 +46,6 @@ from charhost.web.forks import give_up_in_children
 from charhost.web.keys import (
     API,
     BUDGET,
-    CHAINS,
     CONTINUED,
     CONVERSATIONS,
     DISCONNECTED,
@@ -71,7 +70,6 @@ from charhost.web.middleware import errors_to_json, with_authority, with_memory
 from charhost.web.model_options import ModelOptions
 from charhost.web.paths import OtherSpellings
 from charhost.web.readers import Readers
-from charhost.web.responses.chains import Chains
 from charhost.web.saving import records_of
 from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
@@ -162,7 +160,7 @@ def create_app(
     app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
     app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl, budget)
     app[MODEL_OPTIONS] = ModelOptions(settings.llm_pass or "")
-    app[CHAINS], app[RUNNING] = Chains(settings.resume_ttl, budget), {}
+    app[RUNNING] = {}
     app[SETS] = CharacterSets(settings, app[METRICS], app[SESSIONS], pool, records)
     app[SETS].listen(partial(_continue, app))
     use_engines(app, engines)

@@ -7,12 +7,12 @@ from http import HTTPStatus
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from charhost.errors import ReloadRefused
+from charhost.errors import EngineError, ReloadRefused
 from charhost.web.keys import AUTHORITY, BUDGET, GATE, MEMORY
 from charhost.web.later import load
 from charhost.web.operation import operation_of
 from charhost.web.paths import not_found
-from charhost.web.problems import Problem
+from charhost.web.problems import Problem, unreachable
 from charhost.web.security.wrong_keys import KeyKind
 
 log = logging.getLogger("charhost.web")
@@ -50,6 +50,10 @@ async def with_memory(request: web.Request, handler: Handler) -> web.StreamRespo
 @web.middleware
 async def with_authority(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Decide the caller's authority once, and refuse a caller without the right that the operation needs."""
+    try:
+        await request.app[GATE].recall(request)
+    except EngineError as e:
+        raise unreachable() from e
     authority = request[AUTHORITY] = request.app[GATE].authority(request)
     operation = operation_of(await load(request.match_info.handler))
     needs = operation.needs if operation is not None else "open"

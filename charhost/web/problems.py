@@ -70,6 +70,12 @@ class Problem(Exception):
         return json_response(document, self.status, "application/problem+json", self.headers)
 
 
+def unreachable() -> Problem:
+    """Return the problem of what another node of the fleet may have."""
+    detail = "The engine of the fleet cannot be reached; try again."
+    return Problem(503, "fleet_unreachable", detail, headers={"Retry-After": "2"})
+
+
 def json_response(
     content: Any, status: int = 200, content_type: str = "application/json", headers: Mapping[str, str] | None = None
 ) -> web.Response:

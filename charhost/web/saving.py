@@ -12,7 +12,8 @@ from aiohttp import web
 from charhost.reload.set_records import MemoryRecords, SetRecords
 from charhost.report import DEFAULT_SET
 from charhost.resume.archive import ArchiveWriter, SessionWriter
-from charhost.web.keys import DISCONNECTED, METRICS, SESSION_WRITER, SETTINGS
+from charhost.web.keys import BUDGET, CHAINS, DISCONNECTED, METRICS, SESSION_WRITER, SETTINGS
+from charhost.web.responses.chains import Chains
 
 if TYPE_CHECKING:
     from charhost.fleet.engine import Engine
@@ -22,12 +23,17 @@ log = logging.getLogger("charhost.web")
 
 
 def records_of(app: web.Application, fleet: Engine | None) -> SetRecords:
-    """Return the records of sets, and have sessions saved; *fleet* is used in place of the engine of the settings."""
+    """Return the records of sets, and have sessions and responses saved.
+
+    *fleet* is used in place of the engine of the settings.
+    """
     records = _records(app)
     if app[SETTINGS].fleet_servers:
         from charhost.web.shared_sessions import share_sessions  # only a fleet has use for it
 
         share_sessions(app, fleet)
+    else:
+        app[CHAINS] = Chains(app[SETTINGS].resume_ttl, app[BUDGET])
     return records
 
 

@@ -8,16 +8,32 @@ from functools import partial
 
 from aiohttp import web
 
+from charhost.fleet.documents import Documents
 from charhost.fleet.engine import Engine
 from charhost.fleet.options import engine_of_settings
 from charhost.fleet.signature import Signature
 from charhost.fleet.talk import TalkArchive
 from charhost.resume.shared_writer import SharedWriter
-from charhost.web.keys import DISCONNECTED, FLEET_ENGINE, METRICS, SESSION_WRITER, SESSIONS, SETTINGS
+from charhost.web.keys import (
+    BUDGET,
+    CHAINS,
+    DISCONNECTED,
+    FLEET_ENGINE,
+    GATE,
+    METRICS,
+    SESSION_WRITER,
+    SESSIONS,
+    SETTINGS,
+)
+from charhost.web.responses.shared_chains import SharedChains
+from charhost.web.security.shared_secrets import SharedSecrets
 
 
 def share_sessions(app: web.Application, engine: Engine | None = None) -> None:
-    """Save the sessions in the engine of the fleet; raise `SettingsError` if its settings cannot work."""
+    """Save sessions, responses and client secrets in the engine of the fleet.
+
+    Raise `SettingsError` if the settings of the fleet cannot work.
+    """
     settings = app[SETTINGS]
     app[FLEET_ENGINE] = engine = engine or engine_of_settings(settings)
     assert settings.fleet_key is not None
@@ -25,6 +41,9 @@ def share_sessions(app: web.Application, engine: Engine | None = None) -> None:
     archive = TalkArchive(engine, signature, settings.resume_ttl)
     archive.on_lost = partial(_lose, app)
     app[SESSION_WRITER] = SharedWriter(archive, app[METRICS])
+    documents = Documents(engine, signature)
+    app[GATE].secrets = SharedSecrets(documents, app[BUDGET])
+    app[CHAINS] = SharedChains(documents, archive.renewal, app[METRICS], settings.resume_ttl, app[BUDGET])
     app.cleanup_ctx.append(partial(_share, archive))
 
 

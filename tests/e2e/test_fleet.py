@@ -62,6 +62,10 @@ class Nodes:
         self.nats.kill()
 
 
+def sets_of(server: BlockingServer) -> list[str]:
+    return [one["name"] for one in server.get("/v1/sets")[1]["sets"]]
+
+
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
     """A fleet of three servers, which is as good as new for each test: they bring it back to that."""
@@ -140,6 +144,24 @@ def test_the_fleet_is_shown_by_any_node(nodes: Nodes, n1: BlockingServer) -> Non
     shown = nodes.command("fleet", "--url", n1.url)
     assert shown.returncode == 0, shown.stdout + shown.stderr
     assert re.findall(r"^(n\d) +default +serving", shown.stdout, re.MULTILINE) == ["n1", "n2", "n3"]
+
+
+def test_a_set_that_is_added_at_one_node_is_served_by_all(nodes: Nodes, n1: BlockingServer, n2: BlockingServer) -> None:
+    """It has a register of its own: its reloads are rollouts too, and its removal is one for all nodes."""
+    gaming = nodes.home / "gaming"
+    gaming.mkdir()
+    (gaming / "zed.py").write_text(character("Zed"))
+    status, report = n1.request("PUT", "/v1/sets/gaming", {"directory": str(gaming)})
+    assert (status, report["fleet"]["outcome"], report["generation"]) == (201, "committed", 1)
+    wait_for(lambda: all("gaming" in sets_of(server) for server in nodes.servers.values()))
+    (gaming / "yan.py").write_text(character("Yan"))
+    status, report = n2.request("POST", "/v1/characters/reload", {"set": "gaming", "directory": str(gaming)})
+    assert (status, report["fleet"]["outcome"], report["generation"]) == (200, "committed", 2)
+    found = [server.get("/v1/characters?set=gaming")[1]["characters"] for server in nodes.servers.values()]
+    assert [[one["name"] for one in characters] for characters in found] == [["Yan", "Zed"]] * 3
+    assert n2.request("DELETE", "/v1/sets/gaming")[0] == 200
+    wait_for(lambda: not any("gaming" in sets_of(server) for server in nodes.servers.values()))
+    assert not any("gaming" in sets_of(server) for server in nodes.servers.values())
 
 
 def test_a_killed_node_comes_back_equal(nodes: Nodes, n1: BlockingServer) -> None:

@@ -63,13 +63,29 @@ class Member:
         await self.fleet.close()
 
 
+class RecordingStore(MemoryStore):
+    """A store that notes the revision of each epoch that was committed."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self.committed: dict[int, set[str]] = {}
+
+    def append(self, subject: str, data: bytes, last: int, ttl: int | None) -> int:
+        sequence = super().append(subject, data, last, ttl)
+        if subject == "state.desired":
+            change = Register.model_validate_json(data.partition(b"\n")[2]).committed
+            if change is not None:
+                self.committed.setdefault(change.epoch, set()).add(change.revision)
+        return sequence
+
+
 class Cluster:
     """The nodes of a fleet, and the store that they share."""
 
     def __init__(self, home: Path, **options: Any) -> None:
         self.home = home
         self.options = options
-        self.store = MemoryStore(lambda: time.monotonic() * HASTE)
+        self.store = RecordingStore(lambda: time.monotonic() * HASTE)
         self.members: dict[str, Member] = {}
 
     async def set_up(self) -> None:
@@ -86,7 +102,7 @@ class Cluster:
         engine, metrics = MemoryEngine(self.store, step), Metrics()
         settings = Settings(directory=directory)
         fleet = Fleet(engine, self._options(name), FleetMetrics(metrics.registry), Limits.of(settings))
-        fleet.node.doubt = self.options.get("doubt", 1.0)
+        fleet.node.doubt, fleet.node.interval = self.options.get("doubt", 1.0), 3.0 / HASTE
         manager = CharacterManager(settings, metrics)
         member = self.members[name] = Member(name, directory, engine, fleet, manager)
         fleet.add(manager)

@@ -65,16 +65,25 @@ def test_a_silent_member_aborts_at_the_deadline_unless_it_is_gone() -> None:
 
 def test_the_step_of_a_node_follows_from_the_register() -> None:
     """It follows what was committed, votes once, aborts what it left behind, and begins an empty fleet."""
-    proposed = COMMITTED.propose(PROPOSAL)
-    assert next_step(Register(), "n1", "i1", 0, 0) == "begin"
-    assert next_step(COMMITTED, "n2", "i2", 0, 0) == "follow"
-    assert next_step(COMMITTED, "n2", "i2", 1, 0) is None
-    assert next_step(proposed, "n2", "i2", 1, 0) == "vote"
-    assert next_step(proposed, "n2", "i2", 1, 2) is None
-    assert next_step(proposed, "n1", "i1", 1, 0) is None
-    assert next_step(proposed, "n1", "restarted", 1, 0) == "abort"
-    assert next_step(proposed, "late", "i4", 1, 0) is None
-    assert next_step(proposed.model_copy(update={"version": 2}), "n2", "i2", 0, 0) is None
+    proposed, serving = COMMITTED.propose(PROPOSAL), COMMITTED.committed
+    assert next_step(Register(), "n1", "i1", None, None) == "begin"
+    assert next_step(COMMITTED, "n2", "i2", None, None) == "follow"
+    assert next_step(COMMITTED, "n2", "i2", serving, None) is None
+    assert next_step(proposed, "n2", "i2", serving, None) == "vote"
+    assert next_step(proposed, "n2", "i2", serving, PROPOSAL) is None
+    assert next_step(proposed, "n1", "i1", serving, None) is None
+    assert next_step(proposed, "n1", "restarted", serving, None) == "abort"
+    assert next_step(proposed, "late", "i4", serving, None) is None
+    assert next_step(proposed.model_copy(update={"version": 2}), "n2", "i2", None, None) is None
+
+
+def test_a_node_goes_down_in_no_epoch_but_follows_another_set_of_the_same() -> None:
+    """An engine that has lost its store is not followed backwards; a number that it gave anew is."""
+    later = PROPOSAL.change
+    assert next_step(COMMITTED, "n2", "i2", later, None) is None
+    assert is_older(COMMITTED, later)
+    other = COMMITTED.model_copy(update={"committed": later.model_copy(update={"revision": "sha256:2"})})
+    assert next_step(other, "n2", "i2", later, None) == "follow"
 
 
 @given(st.lists(st.sampled_from(["propose", "commit", "abort"]), max_size=20))
@@ -90,7 +99,7 @@ def test_epochs_never_fall(changes: list[str]) -> None:
             register = register.commit() if change == "commit" else register.abort("no")
         assert register.committed is not None
         assert before.committed is not None
-        assert not is_older(register, before.committed.epoch)
+        assert not is_older(register, before.committed)
         assert register.epoch >= register.committed.epoch
 
 

@@ -3,53 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
-from pydantic import SecretStr
 
-from charhost.fleet.memory import MemoryEngine, MemoryStore
+from charhost.fleet.memory import MemoryStore
 from charhost.resume import shared_writer
-from charhost.settings import Settings
-from charhost.web.app import create_app
 from charhost.web.keys import SESSIONS
-from tests.conftest import Client
-from tests.fleet.talks import KEY, words
+from tests.fleet.nodes import Node, nodes, options, store
+from tests.fleet.talks import words
 from tests.resume.helpers import NOT_FOUND, refusal, resuming, session_id
 from tests.web.realtime.openai_client import REALTIME, calling
 from tests.web.realtime.server import events, until
 from tests.web.sessions.conversations import value
 
-AioClient = Callable[..., Awaitable[Client]]
-
-
-@dataclass
-class Node:
-    client: Client
-    engine: MemoryEngine
-
-
-@pytest.fixture
-def store() -> MemoryStore:
-    store = MemoryStore()
-    store.is_set_up = True
-    return store
-
-
-@pytest.fixture
-async def nodes(directory: Path, store: MemoryStore, aiohttp_client: AioClient) -> AsyncIterator[list[Node]]:
-    """Two nodes of one fleet."""
-    found = []
-    for name in ("n1", "n2"):
-        settings = Settings(directory=directory, fleet="nats://127.0.0.1:1", fleet_key=SecretStr(KEY), fleet_node=name)
-        engine = MemoryEngine(store)
-        found.append(Node(await aiohttp_client(create_app(settings, fleet=engine)), engine))
-    yield found
-    for node in found:
-        node.engine.step, node.engine.is_connected = None, True
-        node.engine.go_on()
+__all__ = ["nodes", "options", "store"]
 
 
 async def test_a_session_goes_on_at_another_node(nodes: list[Node]) -> None:

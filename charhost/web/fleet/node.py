@@ -25,6 +25,7 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     options, metrics = FleetOptions.of(settings), FleetMetrics(app[METRICS].registry)
     fleet = Fleet(app[FLEET_ENGINE], options, metrics, Limits.of(settings), lambda: len(sessions))
     app[FLEET].fleet = app[SETS].fleet = fleet
+    fleet.owner = app[SETS]
     try:
         await fleet.start()
         yield

@@ -6,6 +6,7 @@ from typing import Any, Literal
 from aiohttp import web
 from pydantic import BaseModel, Field
 
+from charhost.errors import EngineError
 from charhost.ids import new_id
 from charhost.jsontext import Json
 from charhost.memory.weight import weigh
@@ -16,7 +17,7 @@ from charhost.web.catalog import known_character
 from charhost.web.client_model import ClientModel
 from charhost.web.keys import AUTHORITY, ENGINES, GATE
 from charhost.web.operation import Operation, Response
-from charhost.web.problems import Problem, json_response
+from charhost.web.problems import Problem, json_response, unreachable
 from charhost.web.protocol.frames import InvalidEvent
 from charhost.web.protocol.session_config import SessionConfig, settings_of
 from charhost.web.protocol.session_params import SessionParams, read
@@ -74,6 +75,10 @@ async def create_client_secret(request: web.Request) -> web.StreamResponse:
     secret = ClientSecret(owner, character.name, seconds, stored, weigh(stored), request[AUTHORITY].sets)
     if not request.app[GATE].secrets.add(secret):
         raise no_room()
+    try:
+        await request.app[GATE].secrets.publish(secret)
+    except EngineError as e:
+        raise unreachable() from e
     session = config.ga(secret.session_id, character.name)
     return json_response(CreatedSecret(value=value, expires_at=int(time.time()) + seconds, session=session))
 

@@ -9,7 +9,7 @@ from aiohttp import WSMsgType, hdrs, web
 
 from charhost.character.character import normal
 from charhost.conversation.history import History
-from charhost.errors import SessionUnavailable, SetNotFound
+from charhost.errors import EngineError, SessionUnavailable, SetNotFound
 from charhost.ids import new_id
 from charhost.reload.reload_tools import HostTools
 from charhost.resume.saved_session import SavedSession
@@ -90,8 +90,10 @@ async def realtime(request: web.Request) -> web.StreamResponse:
         await ws.prepare(request)
         resume = request.query.get("resume")
         try:
+            if resume is None:
+                await _claim_secret(request)
             saved = await _claimed(request, resume) if resume is not None else None
-        except SessionUnavailable:
+        except (SessionUnavailable, EngineError):
             await _refuse(request, ws, unavailable())
             return ws
         # No await from here to the registration: a swap in between would leave the session on the old set.
@@ -157,6 +159,17 @@ def _cut(session: Session) -> None:
     if session.closing.reason is None:
         session.closing.record("stalled")
     abort(session.request)
+
+
+async def _claim_secret(request: web.Request) -> None:
+    """Use the client secret up in the whole fleet; one that was used at another node counts as used here, too."""
+    secret, secrets = request[AUTHORITY].secret, request.app[GATE].secrets
+    if secret is None:
+        return
+    with suppress(SetNotFound):
+        is_wanted = isinstance(_chosen(request, view_of(request)), FoundCharacter)
+        if is_wanted and not await secrets.claim(secret):
+            secrets.use_up(secret)
 
 
 def _new(request: web.Request, ws: web.WebSocketResponse) -> Session | CloseMessage:

@@ -68,14 +68,29 @@ class Chains:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, response: StoredResponse, weight: int | None = None) -> None:
-        """Keep a response, which may be weighed already."""
+    async def keep(self, response: StoredResponse, weight: int | None = None) -> None:
+        """Add a response that has ended, before its client learns of it."""
+        self.add(response, weight)
+
+    async def recall(self, response_id: str, owner: str) -> None:
+        """Make a response known that another node of the fleet has kept; raises `Problem` if it cannot be read."""
+
+    async def forget(self, response_id: str, owner: str) -> bool:
+        """Remove a response of that owner everywhere; return whether there was one."""
+        return self.remove(response_id, owner)
+
+    def count(self, response: StoredResponse, weight: int | None = None) -> None:
+        """Count the memory of a response, which may be weighed already, as long as it exists."""
         weight = response.weight if weight is None else weight
         weakref.finalize(response, self._add, -weight).atexit = False
+        self._add(weight)
+
+    def add(self, response: StoredResponse, weight: int | None = None) -> None:
+        """Keep a response, which may be weighed already."""
+        self.count(response, weight)
         self._kept[response.id] = (0.0, response)
         self._touch(response)
         del response  # else the last one could not be released here
-        self._add(weight)
         while len(self._kept) > MOST_RESPONSES:
             self._kept.popitem(last=False)
 

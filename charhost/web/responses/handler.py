@@ -25,7 +25,10 @@ from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, conversation_id, cut_hea
 log = logging.getLogger("charhost.web")
 
 _ID = Parameter("id", "path", "The id of a response, such as resp_….")
-_NOT_FOUND = {404: "There is no response with that id, or it belongs to another key (`response_not_found`)."}
+_NOT_FOUND = {
+    404: "There is no response with that id, or it belongs to another key (`response_not_found`).",
+    503: "The engine of the fleet, which may have it, cannot be reached (`fleet_unreachable`).",
+}
 
 
 class ResponseObject(BaseModel, extra="allow"):
@@ -66,6 +69,8 @@ async def create(request: web.Request) -> web.StreamResponse:
     found = known_character(request, body.model)
     app, authority = request.app, request[AUTHORITY]
     client = Client(authority.owner, found.name, conversation_id(request, body.metadata), found.set)
+    if body.previous_response_id is not None:
+        await app[CHAINS].recall(body.previous_response_id, authority.owner)
     more, previous = app[MODEL_OPTIONS].of(body.model_extra), previous_response(app[CHAINS], body, authority.owner)
     asked = await prepared(request, partial(Asked.of, body, previous, more))
     conversations, character = app[CONVERSATIONS], found.character
@@ -91,7 +96,7 @@ async def create(request: web.Request) -> web.StreamResponse:
 async def retrieve(request: web.Request) -> web.StreamResponse:
     if (running := _running(request)) is not None:
         return json_response(running.response.in_progress())
-    return json_response(_stored(request).fields)
+    return json_response((await _stored(request)).fields)
 
 
 @Operation(
@@ -103,7 +108,7 @@ async def retrieve(request: web.Request) -> web.StreamResponse:
     errors=_NOT_FOUND,
 )
 async def input_items(request: web.Request) -> web.StreamResponse:
-    data = [input_fields(item) for item in reversed(_stored(request).input)]
+    data = [input_fields(item) for item in reversed((await _stored(request)).input)]
     first, last = (data[0]["id"], data[-1]["id"]) if data else (None, None)
     return json_response({"object": "list", "data": data, "first_id": first, "last_id": last, "has_more": False})
 
@@ -117,8 +122,8 @@ async def input_items(request: web.Request) -> web.StreamResponse:
     errors=_NOT_FOUND,
 )
 async def delete(request: web.Request) -> web.StreamResponse:
-    found = _stored(request)
-    request.app[CHAINS].remove(found.id, found.owner)
+    found = await _stored(request)
+    await request.app[CHAINS].forget(found.id, found.owner)
     return json_response({"id": found.id, "object": "response", "deleted": True})
 
 
@@ -133,7 +138,7 @@ async def delete(request: web.Request) -> web.StreamResponse:
 async def cancel(request: web.Request) -> web.StreamResponse:
     running = _running(request)
     if running is None:
-        status = _stored(request).fields["status"]
+        status = (await _stored(request)).fields["status"]
         raise Problem(400, "response_ended", f"The response has ended ({status}); it cannot be cancelled.")
     running.cancel()
     return json_response({**running.response.in_progress(), "status": "cancelled"})
@@ -144,9 +149,10 @@ def _running(request: web.Request) -> RunningResponse | None:
     return running if running is not None and running.owner == request[AUTHORITY].owner else None
 
 
-def _stored(request: web.Request) -> StoredResponse:
-    response_id = request.match_info["id"]
-    found = request.app[CHAINS].find(response_id, request[AUTHORITY].owner)
+async def _stored(request: web.Request) -> StoredResponse:
+    response_id, owner = request.match_info["id"], request[AUTHORITY].owner
+    await request.app[CHAINS].recall(response_id, owner)
+    found = request.app[CHAINS].find(response_id, owner)
     if found is None:
         raise Problem(404, "response_not_found", f"There is no response {response_id!r}.", param="response_id")
     return found

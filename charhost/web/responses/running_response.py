@@ -105,7 +105,7 @@ class RunningResponse:
         output = tuple(item for item in self._conversation.history if item.id not in self._known)
         fields = self.response.ended(ended)
         stored = StoredResponse(self.response.id, self.owner, asked.previous, asked.input, output, fields)
-        self._chains.add(stored, await offload(self._size, lambda: stored.weight))
+        await self._chains.keep(stored, await offload(self._size, lambda: stored.weight))
 
 
 def previous_response(chains: Chains, body: ResponsesRequest, owner: str) -> StoredResponse | None:

@@ -76,6 +76,12 @@ class Gate:
         self._owners = owners | {_owner(key): None for key in self._chat_keys if key in self._admin_keys} or {"": None}
         self._without_key = _shared(self._owners.values())
 
+    async def recall(self, request: web.Request) -> None:
+        """Make the client secret of a request known, if another node of the fleet has made it."""
+        key = _bearer_key(request) or _protocol_key(request)
+        if key is not None and key.startswith(PREFIX) and not _is_among(key, (*self._chat_keys, *self._admin_keys)):
+            await self.secrets.recall(secret_owner(owner, key) for owner in self._owners)
+
     def authority(self, request: web.Request) -> Authority:
         """Decide by the keys, the address and the page of the caller.
 

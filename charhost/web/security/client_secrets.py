@@ -50,6 +50,16 @@ class ClientSecrets:
             self._kept[secret.owner] = secret
         return has_room
 
+    async def publish(self, secret: ClientSecret) -> None:
+        """Make a secret known to the other nodes of a fleet; raises `EngineError`."""
+
+    async def recall(self, owners: Iterable[str]) -> None:
+        """Make a secret known that another node has made; raises `EngineError`."""
+
+    async def claim(self, secret: ClientSecret) -> bool:
+        """Use a secret up at the other nodes; return whether it was still there. Raises `EngineError`."""
+        return True
+
     def find(self, owners: Iterable[str]) -> ClientSecret | None:
         return next((secret for owner in owners if (secret := self._kept.get(owner)) is not None), None)
 
