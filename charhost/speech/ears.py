@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -94,6 +94,7 @@ class Ears:
         self._detector = detector
         self._ears: set[Ear] = set()
         self._arrived = asyncio.Event()
+        self._finishing: set[asyncio.Task[None]] = set()
         self._thread = ThreadPoolExecutor(1, "charhost-ears")
 
     def __len__(self) -> int:
@@ -113,6 +114,12 @@ class Ears:
         ear.waiting_bytes += len(data)
         self._arrived.set()
 
+    def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run the last work for a session, whose own tasks may be cancelled."""
+        task = asyncio.create_task(work)
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
     async def reach(self, ear: Ear, encoding: Encoding) -> None:
         """Wait until all audio of a session so far is worked off, to the last sample."""
         mark: Mark = asyncio.get_running_loop().create_future()
@@ -126,7 +133,7 @@ class Ears:
         working = asyncio.create_task(self._work())
         yield
         working.cancel()
-        await asyncio.wait([working])
+        await asyncio.wait([working, *self._finishing])
         self._thread.shutdown()
 
     async def _work(self) -> None:
