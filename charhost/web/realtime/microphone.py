@@ -28,6 +28,7 @@ _MOST_AHEAD = 600
 # ms of sound before the onset: as many frames as it takes to notice it.
 _ONSET_MS = 5 * FRAME_MS
 # ms of silence that end a turn where the meaning is to decide: half of the longest that each eagerness allows.
+_SEMANTIC_THRESHOLD = 0.5
 _EAGERNESS = {"low": 4_000, "medium": 2_000, "high": 1_000, "auto": 2_000}
 
 
@@ -145,7 +146,7 @@ class Microphone:
         if self._detection is None:
             self._transcriber.feed(heard.pcm)
             return False
-        settings, was_open = _turn_settings(self._detection), self._turns.is_open
+        settings, was_open = self._turn_settings(self._detection), self._turns.is_open
         sign = self._turns.step(heard.probability, settings, self._answers.is_audible)
         self._ear.is_urgent = self._turns.is_open or self._answers.is_audible
         if sign is TurnSign.STOPPED:
@@ -224,13 +225,12 @@ class Microphone:
     def _observe(self, stage: Stage, seconds: float) -> None:
         self._session.conversation.shared.metrics.speech_latency.labels(stage).observe(seconds)
 
+    def _turn_settings(self, detection: TurnDetection) -> TurnSettings:
+        settings = self._session.conversation.shared.settings
+        threshold, silence = detection.threshold, detection.silence_duration_ms
+        if threshold is None or silence is None:
+            threshold, silence = _SEMANTIC_THRESHOLD, _EAGERNESS[detection.eagerness or "auto"]
+        return TurnSettings(threshold, silence, settings.barge_in, settings.max_turn)
+
     def _weigh(self) -> None:
         self._memory.resize(self._ear.waiting_bytes + int(self._transcriber.ms * BYTES_PER_MS))
-
-
-def _turn_settings(detection: TurnDetection) -> TurnSettings:
-    if detection.type == "semantic_vad":
-        return TurnSettings(silence_ms=_EAGERNESS[detection.eagerness or "auto"])
-    assert detection.threshold is not None
-    assert detection.silence_duration_ms is not None
-    return TurnSettings(detection.threshold, detection.silence_duration_ms)
