@@ -19,9 +19,9 @@ def _gauge(text: str, *labels: str) -> Any:
     return lambda name, registry: Gauge(name, text, labels, namespace="charhost", registry=registry)
 
 
-def _seconds(text: str) -> Any:
+def _seconds(text: str, *labels: str) -> Any:
     return lambda name, registry: Histogram(
-        f"{name}_seconds", text, namespace="charhost", registry=registry, buckets=_SECONDS
+        f"{name}_seconds", text, labels, namespace="charhost", registry=registry, buckets=_SECONDS
     )
 
 
@@ -82,6 +82,14 @@ class Metrics:
     tool_calls: Counter = _counter("Calls of tools that the server runs.")
     tool_latency: Histogram = _seconds("Duration of a tool call.")
     tool_errors: Counter = _counter("Tool calls that failed.", "error_type")
+    speech_latency: Histogram = _seconds(
+        "Time from the end of a user's speech to the first sound of the answer, by stage and in total.", "stage"
+    )
+    speech_sound_seconds: Counter = _counter("Seconds of sound that were heard and spoken.", "direction")
+    speech_interruptions: Counter = _counter("Responses that a user's speech interrupted.")
+    speech_given_back: Counter = _counter("Interrupted responses that were given back, as nothing was said.")
+    speech_truncations: Counter = _counter("Messages of which a client heard only a part, by its own account.")
+    speech_errors: Counter = _counter("Failed requests to engines that speak or hear.", "engine", "error_type")
     upstream_errors: Counter = _counter("Failed requests to models.", "error_type")
 
     voices_unmapped: Gauge = _gauge("Characters that speak with another voice than their file asks for.")

@@ -23,6 +23,7 @@ from charhost.conversation.turn_events import (
     TurnFailure,
 )
 from charhost.speech.failure import SpeechError
+from charhost.speech.latency import Latency, Stage
 from charhost.speech.playback import Playback
 from charhost.speech.speech import SPOKEN_RATE, Sound, Speech, Voice
 
@@ -54,6 +55,7 @@ class Speaking:
     format: SoundFormat | None
     playback: Callable[[str], Playback]
     drop: Callable[[str], int]
+    latency: Latency | None = None
     lead: float = 30.0
 
 
@@ -164,6 +166,7 @@ class SpokenTurn:
             elif isinstance(event, TextDelta):
                 assert self.playback is not None
                 self.playback.whole += event.text
+                self._reach("word")
                 yield event.text
 
     async def _sent(self, sounds: AsyncGenerator[Sound, None], playback: Playback, item_id: str, index: int) -> Events:
@@ -179,11 +182,16 @@ class SpokenTurn:
                 piece = sound.pcm[at : at + _PIECE]
                 data = await self._encoded(piece)
                 playback.send(len(piece), self._clock())
+                self._reach("sound")
                 if data:  # a resampler holds the first ones back
                     yield SoundDelta(item_id, index, data, len(piece))
                 limit = _NEXT_SOUND
         if self._speaking.format is not None and playback.sent_bytes and not self._stopped.is_set():
             yield SoundDelta(item_id, index, await self._encoded(b"", last=True), 0)
+
+    def _reach(self, stage: Stage) -> None:
+        if self._speaking.latency is not None:
+            self._speaking.latency.reach(stage, self._clock())
 
     async def _encoded(self, pcm: bytes, last: bool = False) -> bytes:
         sound_format = self._speaking.format

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 from charhost.speech.formats import TYPES, Decoder, Encoding
 from charhost.speech.turns import FRAME_MS
 from charhost.speech.vad import Detector, framed
+
+log = logging.getLogger("charhost.speech")
 
 _TICK = FRAME_MS / 1000
 # Of the audio of one session in a step, so that a flood from one keeps no other waiting: bytes of a second.
@@ -94,6 +97,7 @@ class Ears:
         self._detector = detector
         self._ears: set[Ear] = set()
         self._arrived = asyncio.Event()
+        self._finishing: set[asyncio.Task[None]] = set()
         self._thread = ThreadPoolExecutor(1, "charhost-ears")
 
     def __len__(self) -> int:
@@ -113,6 +117,12 @@ class Ears:
         ear.waiting_bytes += len(data)
         self._arrived.set()
 
+    def finish(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run the last work for a session, whose own tasks may be cancelled."""
+        task = asyncio.create_task(work)
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
     async def reach(self, ear: Ear, encoding: Encoding) -> None:
         """Wait until all audio of a session so far is worked off, to the last sample."""
         mark: Mark = asyncio.get_running_loop().create_future()
@@ -121,12 +131,12 @@ class Ears:
         ear.waiting.append(mark)
         await mark
 
-    async def run(self, _: object = None) -> AsyncIterator[None]:
+    async def run(self, _: object = None) -> AsyncGenerator[None, None]:
         """Work until the application stops; a `cleanup_ctx`."""
         working = asyncio.create_task(self._work())
         yield
         working.cancel()
-        await asyncio.wait([working])
+        await asyncio.wait([working, *self._finishing])
         self._thread.shutdown()
 
     async def _work(self) -> None:
@@ -145,4 +155,9 @@ class Ears:
 
     def _step(self, steps: list[tuple[Ear, list[Step]]], loop: Any) -> None:
         for ear, taken in steps:
-            loop.call_soon_threadsafe(ear.heard.put_nowait, ear.work(taken, self._detector))
+            try:
+                heard = ear.work(taken, self._detector)
+            except Exception:  # of one session: the others hear on
+                log.exception("the audio of a session could not be heard")
+                heard = [step for step in taken if isinstance(step, asyncio.Future)]
+            loop.call_soon_threadsafe(ear.heard.put_nowait, heard)

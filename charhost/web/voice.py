@@ -23,9 +23,9 @@ def use_engines(app: web.Application, engines: Engines | None) -> None:
     """Give the application its engines, by default those that the settings ask for; raises `SettingsError`."""
     found = engines if engines is not None else _configured(app[SETTINGS])
     app[ENGINES], app[EARS] = found, _ears(found)
-    if (ears := app[EARS]) is not None:
-        app.cleanup_ctx.append(ears.run)
     app.cleanup_ctx.append(_owned)
+    if (ears := app[EARS]) is not None:
+        app.cleanup_ctx.append(ears.run)  # ends first: it closes what listens
     if found.voices is not None:
         app.cleanup_ctx.append(_mapping)
 

@@ -10,6 +10,7 @@ from charhost.conversation.items import Audio, Message
 from charhost.conversation.spoken_turn import SoundFormat, Speaking, SpokenTurn
 from charhost.conversation.turn import Turn
 from charhost.speech.engines import Engines
+from charhost.speech.latency import Latency
 from charhost.speech.playback import Playback
 from charhost.speech.speech import Voice
 from charhost.web.protocol.frames import InvalidEvent
@@ -49,10 +50,10 @@ class Loudspeaker:
         voice = chosen or await voices.of(self._session.character)
         return replace(voice, speed=voice.speed * ((output.speed if output is not None else None) or 1.0))
 
-    def spoken(self, turn: Turn, config: SessionConfig, voice: Voice) -> SpokenTurn:
+    def spoken(self, turn: Turn, config: SessionConfig, voice: Voice, latency: Latency | None = None) -> SpokenTurn:
         assert self._engines.speech is not None
         output = self._session.outbox
-        speaking = Speaking(self._engines.speech, voice, _sound_format(config), self._playback, output.drop)
+        speaking = Speaking(self._engines.speech, voice, _sound_format(config), self._playback, output.drop, latency)
         return SpokenTurn(turn, speaking, self._session.conversation.history)
 
     @property
@@ -96,6 +97,8 @@ class Loudspeaker:
                 "unsupported_content_type", "Only model output audio messages can be truncated", "item_id"
             )
         if item_id in self._playbacks:
+            if milliseconds < self._playbacks[item_id].sent_ms:
+                self._session.conversation.shared.metrics.speech_truncations.inc()
             self._cut(item_id, milliseconds)
 
     def _cut(self, item_id: str, milliseconds: float) -> None:

@@ -19,10 +19,14 @@ from charhost.web.protocol.frames import EventRefused, InvalidEvent, refusal
 from charhost.web.protocol.item_format import item_fields, item_from
 from charhost.web.protocol.session_config import SessionConfig
 from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
+from charhost.web.realtime.answers import Answers
+from charhost.web.realtime.audio_buffer import DeafMicrophone
 from charhost.web.realtime.emitter import Emitter
 from charhost.web.realtime.loudspeaker import Loudspeaker
-from charhost.web.realtime.microphone import DeafMicrophone, Microphone
+from charhost.web.realtime.microphone import Microphone
 from charhost.web.realtime.responder import Responder, WantedResponse, refuse_long
+from charhost.web.realtime.session_tasks import SessionTasks
+from charhost.web.realtime.transcriber import Transcriber
 from charhost.web.sessions.session import Session
 
 if TYPE_CHECKING:
@@ -71,20 +75,20 @@ class OpenAIHandler:
     _ears: Ears | None = None
 
     def __post_init__(self) -> None:
-        self._emit = Emitter(self._session).emit
+        emitter = Emitter(self._session)
+        self._emit = emitter.emit
         self._loudspeaker = Loudspeaker(self._session, self._engines)
-        self._responder = Responder(self._session, self._tasks, Emitter(self._session), self._loudspeaker)
-        self._microphone: Microphone | DeafMicrophone = DeafMicrophone(self._emit)
-        if self._engines.hearing is not None and self._ears is not None:
-            self._microphone = Microphone(
-                self._session,
-                self._tasks,
-                self._engines.hearing,
-                self._ears,
-                self._emit,
-                self._responder,
-                self._loudspeaker,
-            )
+        self._responder = Responder(self._session, self._tasks, emitter, self._loudspeaker)
+        self._microphone = self._opened_microphone()
+
+    def _opened_microphone(self) -> Microphone | DeafMicrophone:
+        if self._engines.hearing is None or self._ears is None:
+            return DeafMicrophone(self._emit)
+        tasks = SessionTasks(self._session, self._tasks)
+        transcriber = Transcriber(self._session, tasks, self._engines.hearing, self._emit, self._ears.finish)
+        self._responder.ready = transcriber.understood
+        answers = Answers(self._session, self._responder, self._loudspeaker)
+        return Microphone(self._session, tasks, self._ears, self._emit, transcriber, answers)
 
     def open(self) -> None:
         self._emit("session.created", session=self._session.described)

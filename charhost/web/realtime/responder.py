@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from charhost.conversation.history import History
 from charhost.conversation.items import Item
+from charhost.conversation.turn_events import SoundDelta, SpokenEvent, TurnEnded
 from charhost.conversation.turn_input import TurnOptions
 from charhost.errors import TakenOver
 from charhost.jsontext import Json, encoded
 from charhost.memory.budget import Holding
-from charhost.speech.speech import Voice
+from charhost.speech.latency import Latency
+from charhost.speech.speech import SPOKEN_RATE, Voice
 from charhost.web.protocol.client_events import InputItem, ItemReference
 from charhost.web.protocol.frames import MOST_EVENT, InvalidEvent
 from charhost.web.protocol.item_format import item_from
@@ -77,7 +79,7 @@ class Responder:
         self._session.choose(None)
         self._begin(wanted, voice, replace(wanted.options, items=items, ready=self.ready))
 
-    async def answer(self, words: str | None = None) -> None:
+    async def answer(self, words: str | None = None, latency: Latency | None = None) -> None:
         """Begin the response to what the user said; with *words* the character says these."""
         voice = await self._voice(self._config)
         while self.active is not None:
@@ -86,7 +88,7 @@ class Responder:
         if self._session.closing.reason is None:  # one that closes after the talk answers what was said before
             self._session.choose(None)
             wanted = WantedResponse.of(self._config, ResponseParams())
-            self._begin(wanted, voice, replace(wanted.options, words=words, may_greet=False))
+            self._begin(wanted, voice, replace(wanted.options, words=words, may_greet=False), latency)
 
     def cancel(self, response_id: str | None) -> None:
         """Cancel a running response, by default that of the conversation; raises `InvalidEvent`."""
@@ -119,10 +121,14 @@ class Responder:
         if len(self._session.work.turns) >= _MOST_RESPONSES:
             raise InvalidEvent("rate_limit_exceeded", "Too many responses at a time; retry response.create later.")
 
-    def _begin(self, wanted: WantedResponse, voice: Voice | None, options: TurnOptions) -> None:
+    def _begin(
+        self, wanted: WantedResponse, voice: Voice | None, options: TurnOptions, latency: Latency | None = None
+    ) -> None:
         memory = self._memory(options.weight + (options.items.weight if options.items is not None else 0))
         written = self._session.conversation.respond(options)
-        turn: RunningTurn = written if voice is None else self._loudspeaker.spoken(written, wanted.config, voice)
+        turn: RunningTurn = (
+            written if voice is None else self._loudspeaker.spoken(written, wanted.config, voice, latency)
+        )
         shows_calls = are_visible(wanted.metadata, is_admin=self._session.conversation.host is not None)
         sender = ResponseEvents(self._emitter.emit, self._response(turn, wanted), shows_calls)
         if options.recorded:
@@ -146,6 +152,7 @@ class Responder:
                     if turn.ended is not None and turn is self.active:
                         await self._session.settled()
                         self._free()  # before the client learns that it may request the next one
+                    self._count(event)
                     sender.send(event)
                     await self._session.outbox.room()
         except TakenOver:
@@ -157,6 +164,13 @@ class Responder:
             self._loudspeaker.play()
             if turn is self.active:
                 self._free()
+
+    def _count(self, event: SpokenEvent) -> None:
+        metrics = self._session.conversation.shared.metrics
+        if isinstance(event, SoundDelta):
+            metrics.speech_sound_seconds.labels("spoken").inc(event.size / (2 * SPOKEN_RATE))
+        elif isinstance(event, TurnEnded) and event.failure is not None and event.failure.code == "speech_failed":
+            metrics.speech_errors.labels("speech", event.failure.cause).inc()
 
     def _free(self) -> None:
         self.active = None

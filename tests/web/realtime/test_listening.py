@@ -10,9 +10,13 @@ import pytest
 
 from charhost.settings import Settings
 from charhost.speech.failure import SpeechError
+from charhost.speech.formats import Encoder
+from charhost.web.keys import BUDGET, EARS, METRICS, SESSIONS
+from tests.conftest import Client
 from tests.speech.engines import ScriptedHearing, ScriptedSpeech, scripted_engines, silence, tone
 from tests.web.realtime.event_grammar import Dialect
 from tests.web.realtime.openai_client import DIALECTS, spelled
+from tests.web.realtime.server import until
 from tests.web.realtime.voice_client import SPOKEN, TRANSCRIBED, Start, serving, speaking
 
 HEARD = [
@@ -213,8 +217,6 @@ async def test_the_guess_is_heard_once(aiohttp_client: Start, settings: Settings
 @pytest.mark.parametrize("name", ["audio/pcmu", "audio/pcma"])
 async def test_telephone(aiohttp_client: Start, settings: Settings, name: str) -> None:
     """G.711 is understood."""
-    from charhost.speech.formats import Encoder
-
     encoder = Encoder(name)  # type: ignore[arg-type]
     client, _ = await serving(aiohttp_client, settings, scripted_engines())
     async with speaking(client, audio={"input": {"format": {"type": name}}}) as caller:
@@ -234,9 +236,6 @@ async def test_too_much_audio(aiohttp_client: Start, settings: Settings) -> None
 
 async def test_closed_microphones_leave_nothing(aiohttp_client: Start, settings: Settings) -> None:
     """A client that leaves in the middle of its speech leaves no audio, no task and no ear behind."""
-    from charhost.web.keys import BUDGET, EARS, SESSIONS
-    from tests.web.realtime.server import until
-
     hearing = ScriptedHearing()
     client, _ = await serving(aiohttp_client, settings, scripted_engines(hearing=hearing))
     async with speaking(client) as caller:
@@ -285,3 +284,37 @@ async def test_noise_gives_the_rest_back(aiohttp_client: Start, settings: Settin
     assert text.startswith(" ".join(piece.strip() for piece in heard))
     dialogue = [m["content"] for m in script.messages if m["role"] != "system"]
     assert dialogue == ["What time is it?", *heard, "What time is it?"]
+
+
+async def test_metrics(aiohttp_client: Start, settings: Settings) -> None:
+    """Metrics have the time to the first sound by stage, the seconds, the interruptions and the failures."""
+    hearing = ScriptedHearing({500: "", 1_000: "What time is it?"}, [None, None, SpeechError("busy", "Too many.")])
+    client, script = await serving(aiohttp_client, settings, scripted_engines(ScriptedSpeech(50), hearing))
+    script.then("It is late, my friend, and cold. ", script.go)
+    async with speaking(client) as caller:
+        await caller.say(1_000)
+        item_id = (await caller.until("response.output_audio.delta"))["item_id"]
+        await caller.say(500)
+        await caller.until("response.done")
+        await caller.send("conversation.item.truncate", item_id=item_id, content_index=0, audio_end_ms=50)
+        await caller.until("response.done")
+        await asyncio.sleep(0.5)  # the sound of "Yes." is over
+        await caller.say(500)
+        await caller.until(TRANSCRIBED.replace("completed", "failed"))
+    values = {sample.name + str(sample.labels): sample.value for sample in samples(client, "charhost_speech_")}
+    count = {stage: values["charhost_speech_latency_seconds_count" + str({"stage": stage})] for stage in STAGES}
+    assert count == {"turn": 3, "transcript": 3, "word": 1, "sound": 1, "total": 1}
+    assert values["charhost_speech_sound_seconds_total{'direction': 'heard'}"] > 1.5
+    assert values["charhost_speech_sound_seconds_total{'direction': 'spoken'}"] > 0.2
+    assert values["charhost_speech_interruptions_total{}"] == values["charhost_speech_given_back_total{}"] == 1
+    assert values["charhost_speech_truncations_total{}"] == 1
+    assert values["charhost_speech_errors_total{'engine': 'hearing', 'error_type': 'busy'}"] == 1
+
+
+STAGES = ("turn", "transcript", "word", "sound", "total")
+
+
+def samples(client: Client, prefix: str) -> list[Any]:
+    """Return the samples of the metrics with a prefix."""
+    families = client.app[METRICS].registry.collect()
+    return [sample for family in families if family.name.startswith(prefix) for sample in family.samples]

@@ -1,0 +1,69 @@
+"""When a client that speaks is answered, and when it interrupts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from charhost.conversation.spoken_turn import SpokenTurn
+from charhost.speech.latency import Latency
+from charhost.web.realtime.loudspeaker import Interrupted, Loudspeaker
+from charhost.web.realtime.responder import Responder
+from charhost.web.sessions.session import Session
+
+# An interrupted response is given back so often in a row; one that was hardly heard is made anew.
+_MOST_GIVEN_BACK = 2
+_HARDLY_HEARD_MS = 1_000
+
+
+@dataclass(eq=False, slots=True)
+class Answers:
+    """Answers the turns of one client, and gives interrupted responses back where nothing was said."""
+
+    _session: Session
+    _responder: Responder
+    _loudspeaker: Loudspeaker
+    _interrupted: Interrupted | None = None  # the response that is owed, if nothing is said
+    _given_back: int = 0  # times in a row
+
+    @property
+    def is_audible(self) -> bool:
+        """Whether the client hears the character, or will in a moment."""
+        return self._responder.active is not None or self._loudspeaker.playing is not None
+
+    def interrupt(self) -> None:
+        """Stop what the character says: the client speaks."""
+        active = self._responder.active
+        if active is None or active.ended is not None:
+            interrupted = self._loudspeaker.cut()
+            if interrupted is None:
+                return
+            self._interrupted = interrupted
+        else:
+            active.cancel("turn_detected")
+            spoken = active if isinstance(active, SpokenTurn) else None
+            self._interrupted = Interrupted(spoken.item_id, spoken.playback) if spoken is not None else Interrupted()
+        self._session.conversation.shared.metrics.speech_interruptions.inc()
+
+    async def answer(self, text: str, goes_on: bool, latency: Latency | None) -> None:
+        """Answer a turn with the words *text*, which may be none; while the client *goes_on* it is not answered yet."""
+        if text:
+            self._given_back = 0
+            self._interrupted = Interrupted() if goes_on else None
+            if not goes_on:
+                await self._responder.answer(latency=latency)
+        elif not goes_on:
+            await self._give_back()
+
+    async def _give_back(self) -> None:
+        """Begin the interrupted response again: what interrupted it was nothing."""
+        interrupted, self._interrupted = self._interrupted, None
+        if interrupted is None or self._given_back >= _MOST_GIVEN_BACK:
+            return
+        self._given_back += 1
+        self._session.conversation.shared.metrics.speech_given_back.inc()
+        playback = interrupted.playback
+        if playback is None or interrupted.heard_ms < _HARDLY_HEARD_MS:
+            self._loudspeaker.forget(interrupted.item_id)
+            await self._responder.answer()
+        elif playback.unheard.strip():
+            await self._responder.answer(playback.unheard.lstrip())

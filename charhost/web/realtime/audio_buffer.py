@@ -1,0 +1,60 @@
+"""The audio in client events, and the microphone of a server that cannot hear."""
+
+import asyncio
+import binascii
+from collections.abc import Callable
+
+from charhost.web.protocol.frames import InvalidEvent
+
+# Of an event, as OpenAI has it.
+MOST_AUDIO = 15 << 20
+_LONG = 64 << 10
+_LEAST_COMMIT_MS = 100
+
+
+async def decoded(audio: str) -> bytes:
+    """Return the bytes of base64; raises `InvalidEvent`."""
+    if len(audio) > MOST_AUDIO * 4 // 3 + 4:
+        raise InvalidEvent("invalid_value", "Invalid 'audio': at most 15 MiB of audio at a time.", "audio")
+    try:
+        if len(audio) > _LONG:
+            return await asyncio.to_thread(binascii.a2b_base64, audio, strict_mode=True)
+        return binascii.a2b_base64(audio, strict_mode=True)
+    except ValueError as e:
+        raise InvalidEvent("invalid_value", f"Invalid 'audio': it is no base64 ({e}).", "audio") from None
+
+
+def insist_on_length(milliseconds: float) -> None:
+    """Raise `InvalidEvent` for a turn that is too short, in the words of OpenAI."""
+    if milliseconds < _LEAST_COMMIT_MS:
+        raise InvalidEvent(
+            "input_audio_buffer_commit_empty",
+            "Error committing input audio buffer: buffer too small. Expected at least 100ms of audio, "
+            f"but buffer only has {milliseconds:.2f}ms of audio.",
+        )
+
+
+class DeafMicrophone:
+    """The microphone of a session of a server that cannot hear."""
+
+    def __init__(self, emit: Callable[..., None]) -> None:
+        self._emit = emit
+        self._bytes = 0
+
+    async def append(self, audio: str) -> None:
+        self._bytes += len(await decoded(audio))
+
+    async def commit(self) -> None:
+        insist_on_length(self._bytes / 48)
+        self._bytes = 0  # so that each piece of speech is refused once
+        raise InvalidEvent("audio_not_supported", "Audio input is not supported: send text (conversation.item.create).")
+
+    async def clear(self) -> None:
+        self._bytes = 0
+        self._emit("input_audio_buffer.cleared")
+
+    def configure(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass

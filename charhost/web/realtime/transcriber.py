@@ -1,0 +1,142 @@
+"""The words of what one client says."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from charhost.conversation.items import Audio, Message
+from charhost.speech.failure import SpeechError
+from charhost.speech.hearing import HEARD_RATE, Hearing, Listening, Transcript, Word
+from charhost.web.protocol.item_format import item_fields
+from charhost.web.realtime.session_tasks import SessionTasks
+from charhost.web.sessions.session import Session
+
+BYTES_PER_MS = HEARD_RATE * 2 / 1000
+# Of a transcript: seconds for any, and for each second of its sound.
+_DEADLINE, _DEADLINE_SHARE = 10.0, 0.1
+_EVENT = "conversation.item.input_audio_transcription."
+
+
+@dataclass(eq=False, slots=True)
+class Transcriber:
+    """Has the turns of one client transcribed, and puts their words into the conversation.
+
+    `item_id` is that of the item which the sound that is fed will be.
+    """
+
+    _session: Session
+    _tasks: SessionTasks
+    _hearing: Hearing
+    _emit: Callable[..., None]
+    _finish: Callable[[Coroutine[Any, Any, None]], None]
+    item_id: str = ""
+    ms: float = 0.0  # of the turn
+    _listening: Listening | None = None
+    _language: tuple[str | None, str] = (None, "")
+    _guess: asyncio.Task[None] | None = None
+    _transcripts: dict[str, asyncio.Task[Transcript | None]] = field(default_factory=dict)  # that are awaited, by item
+    _failed: tuple[str, str] = ("", "")  # the item that was last not understood, and why
+
+    def choose(self, language: str | None, hint: str) -> None:
+        """Use another language or hint from now on."""
+        if (language, hint) != self._language:
+            self._language = language, hint
+            self.close()
+
+    def close(self) -> None:
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            self._finish(listening.close())
+
+    def feed(self, pcm: bytes) -> None:
+        if self._listening is None:
+            self._listening = self._hearing.listen(*self._language)
+            self._tasks.run(self._send_words(self._listening))
+        self.ms += len(pcm) / BYTES_PER_MS
+        self._listening.feed(pcm)
+
+    def drop(self) -> None:
+        """Forget the sound of the turn."""
+        self.take_back()
+        self.ms = 0.0
+        if self._listening is not None:
+            self._listening.drop()
+
+    def guess(self) -> None:
+        """Have the words found in the hope that the turn is over."""
+        if self._listening is not None:
+            self._guess = self._tasks.run(_guess(self._listening))
+
+    def take_back(self) -> None:
+        """Stop the guess: the turn was not over."""
+        if self._guess is not None:
+            self._guess.cancel()
+        self._guess = None
+
+    def commit(self) -> asyncio.Task[Transcript | None]:
+        """End the turn, and return its words, None if the engine fails; call `feed` again after an await only."""
+        item = Message(id=self.item_id, role="user", parts=(Audio(),))
+        history = self._session.conversation.history
+        history.append(item)
+        previous = history.before(item.id)
+        self._emit("input_audio_buffer.committed", item_id=item.id, previous_item_id=previous)
+        for kind in ("added", "done"):
+            self._emit(f"conversation.item.{kind}", previous_item_id=previous, item=item_fields(item))
+        assert self._listening is not None
+        seconds, self.ms, self._guess = self.ms / 1000, 0.0, None
+        task = self._transcripts[item.id] = self._tasks.run(self._transcribe(item, seconds, self._listening))
+        task.add_done_callback(lambda _: self._transcripts.pop(item.id))
+        return task
+
+    async def understood(self) -> None:
+        """Wait until all that was said is understood; raises `SpeechError` if the last of it could not be."""
+        await asyncio.gather(*map(asyncio.shield, self._transcripts.values()))
+        item_id, message = self._failed
+        items = list(self._session.conversation.history)
+        if items and items[-1].id == item_id:
+            raise SpeechError("malformed", message)
+
+    async def _transcribe(self, item: Message, seconds: float, listening: Listening) -> Transcript | None:
+        """Return the words of a turn, once the client and the conversation have them."""
+        metrics = self._session.conversation.shared.metrics
+        try:
+            async with asyncio.timeout(_DEADLINE + seconds * _DEADLINE_SHARE):
+                transcript = await listening.transcript(final=True)
+        except TimeoutError:
+            self._fail(item, SpeechError("timeout", "The words took too long to be understood."))
+            return None
+        except SpeechError as e:
+            self._fail(item, e)
+            return None
+        metrics.speech_sound_seconds.labels("heard").inc(transcript.seconds)
+        usage = {"type": "duration", "seconds": float(transcript.seconds)}
+        self._replace(item, Audio.heard(transcript.text))
+        fields = {"item_id": item.id, "content_index": 0, "transcript": transcript.text, "usage": usage}
+        self._emit(f"{_EVENT}completed", **fields)
+        self._session.weigh()
+        return transcript
+
+    def _fail(self, item: Message, failure: SpeechError) -> None:
+        self._session.conversation.shared.metrics.speech_errors.labels("hearing", failure.error_type).inc()
+        error = {"type": "server_error", "code": "transcription_failed", "message": str(failure)}
+        self._emit(f"{_EVENT}failed", item_id=item.id, content_index=0, error=error)
+        self._replace(item, Audio(is_lost=True))
+        self._failed = item.id, str(failure)
+
+    def _replace(self, item: Message, part: Audio) -> None:
+        self._session.conversation.history.replace(replace(item, parts=(part,)))
+        self._session.note()
+
+    async def _send_words(self, listening: Listening) -> None:
+        async for event in listening.events():
+            if isinstance(event, Word):
+                self._emit(f"{_EVENT}delta", item_id=self.item_id, content_index=0, delta=event.text)
+
+
+async def _guess(listening: Listening) -> None:
+    with suppress(SpeechError):  # which the final transcript will meet, too
+        await listening.transcript(final=False)
