@@ -30,15 +30,18 @@ def engines_of(settings: Settings) -> Engines:
         return NO_ENGINES
     require("a voice (--tts, --stt)", "voice", "msgpack", "numpy", "soxr", "onnxruntime")
     owned: list[Owned] = []
-    speech, voices, hearing, cloning = None, None, None, None
+    speech, voices, hearing, files, cloning = None, None, None, None, None
     if (address := settings.speech_address) is not None:
         speech, mapper, cloning = _speech(settings, address)
         voices = CharacterVoices(speech, mapper, settings.client_voices)
         owned.append(speech)
     if (address := settings.hearing_address) is not None:
         hearing = _hearing(settings, address)
-        owned.append(hearing)
-    return Engines(speech=speech, voices=voices, hearing=hearing, cloning=cloning, owned=tuple(owned))
+        from charhost.speech.embedded.sound_files import SoundFiles
+
+        files = SoundFiles()
+        owned += [hearing, files]
+    return Engines(speech=speech, voices=voices, hearing=hearing, files=files, cloning=cloning, owned=tuple(owned))
 
 
 def _speech(settings: Settings, address: str) -> tuple[OwnedSpeech, Mapper, HasState | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -24,6 +25,11 @@ class HasState(Protocol):
     async def state(self) -> EngineState: ...
 
 
+class DecodesFiles(Protocol):
+    def decoded(self, file: bytes) -> AsyncGenerator[bytes, None]:
+        """Yield the sound of a file, 16 kHz mono; raises `SpeechError`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Engines:
     """The engines that the settings ask for: `voices` is there with `speech`; `owned` end with the server.
@@ -35,6 +41,7 @@ class Engines:
     voices: Voices | None = None
     hearing: Hearing | None = None
     detector: Detector | None = None
+    files: DecodesFiles | None = None
     cloning: HasState | None = None
     owned: tuple[Owned, ...] = ()
 

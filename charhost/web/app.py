@@ -33,6 +33,9 @@ from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
 from charhost.speech.engines import Engines
 from charhost.text import display
+from charhost.web.audio.catalog import audio_models, audio_voices
+from charhost.web.audio.speech import speech
+from charhost.web.audio.transcriptions import transcriptions
 from charhost.web.body import leave_compressed_body
 from charhost.web.docs.api import Api
 from charhost.web.docs.manual import Manual
@@ -121,6 +124,10 @@ _ROUTES = (
     web.get("/v1/responses/{id}/input_items", later("responses.handler", "input_items")),
     web.get("/v1/realtime", later("realtime.handler", "realtime")),
     web.post("/v1/realtime/client_secrets", later("realtime.client_secrets", "create_client_secret")),
+    web.post("/v1/audio/speech", speech),
+    web.post("/v1/audio/transcriptions", transcriptions),
+    web.get("/v1/audio/voices", audio_voices),
+    web.get("/v1/audio/models", audio_models),
     web.get("/v1/model", later("model_choice", "model_in_use")),
     web.put("/v1/model", later("model_choice", "choose_model")),
     web.get("/v1/events", later("events.handler", "events")),

@@ -13,7 +13,7 @@ _UNSERVED = {
     **dict.fromkeys(("assistants", "threads", "conversations"), _THREADS),
     **dict.fromkeys(("embeddings", "moderations", "rerank", "images", "videos"), _MODEL_ONLY),
     **dict.fromkeys(("files", "uploads", "batches", "fine_tuning", "vector_stores"), "send texts in the messages"),
-    "audio": "converse in text over /v1/chat/completions or /v1/realtime",
+    "audio": "use /v1/audio/speech, /v1/audio/transcriptions or /v1/realtime",
     "engines": "use /v1/models",
 }
 _OPENAI = re.compile(rf"/v1/(models|chat/completions|responses|realtime|{'|'.join(_UNSERVED)})(/|$)")

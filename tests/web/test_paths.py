@@ -61,7 +61,9 @@ async def test_every_spelling_opens_a_session(client: Client, spelling: str) -> 
 
 
 @each_spelling
-@pytest.mark.parametrize("path", ["/models/Eve", "/responses/resp_1", "/realtime", "/audio/speech", "/realtime/none"])
+@pytest.mark.parametrize(
+    "path", ["/models/Eve", "/responses/resp_1", "/realtime", "/audio/translations", "/realtime/none"]
+)
 async def test_every_spelling_has_the_errors_of_openai(client: Client, spelling: str, path: str) -> None:
     """Clients of OpenAI read errors in its shape only."""
     async with client.session.get(spelled(client, spelling, path)) as answer:
@@ -175,6 +177,7 @@ async def sent(client: Client, target: str, method: str = "GET") -> int:
         ("POST", "/completions", "/v1/chat/completions"),
         ("POST", "/moderations", "ask the server of a model"),
         ("POST", "/images/generations", "ask the server of a model"),
+        ("POST", "/audio/translations", "/v1/audio/transcriptions"),
         ("POST", "/audio/speech", "in text"),
         ("GET", "/threads/thread_1", "previous_response_id"),
         ("GET", "/files", "in the messages"),
