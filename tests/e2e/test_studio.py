@@ -501,3 +501,23 @@ async def test_reloads_of_sets_are_told_apart(
     await page.locator(".row", has_text="gaming/Zoe").locator(".badge.good", has_text="changed").wait_for()
     await client.delete("/v1/sets/gaming")
     await page.get_by_role("heading", name="gaming").wait_for(state="detached")
+
+
+async def test_another_set_is_reloaded_and_rolled_back(
+    page: Any, aiohttp_client: StartClient, settings: Settings, tmp_path: Path
+) -> None:
+    """The view of reloads is about the chosen set: its attempts, its generations, and what the buttons do."""
+    games = tmp_path / "games"
+    games.mkdir()
+    (games / "zoe.py").write_text(character("Zoe"))
+    client = await start(aiohttp_client, settings.model_copy(update={"set": (f"gaming={games}",)}))
+    page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await open_studio(page, client, "#/reloads")
+    await page.get_by_label("of the set").select_option("gaming")
+    await page.locator(f"input[placeholder='{games}']").wait_for()
+    await page.get_by_role("button", name="Reload now").click()
+    await page.locator("form .badge", has_text="applied").wait_for()
+    await page.get_by_role("button", name="Roll back").click()
+    await page.locator(".list", has_text="Successfully rolled back to generation 1").wait_for()
+    found = (await (await client.get("/v1/sets")).json())["sets"]
+    assert {entry["name"]: entry["generation"] for entry in found} == {"default": 1, "gaming": 3}
