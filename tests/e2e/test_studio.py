@@ -196,6 +196,36 @@ async def test_tool_is_called_by_its_form(page: Any, client: Client, write: Writ
     await page.get_by_text("sum 42").wait_for()
 
 
+async def test_prompt_is_compared_with_an_earlier_generation(page: Any, client: Client, write: Write) -> None:
+    """The prompt view has the warnings of the server, and the difference to an earlier generation, side by side."""
+    await client.get("/v1/characters/Ada/prompt")
+    write("ada.py", character("Ada", " "))
+    await client.post("/v1/characters/reload", json={})
+    await open_studio(page, client, "#/prompt/Ada")
+    await page.get_by_text("The prompt is empty").wait_for()
+    await page.get_by_label("compare with generation").select_option("1")
+    await page.locator(".sides .removed", has_text="Be kind.").wait_for()
+
+
+async def test_file_opens_in_the_editor(page: Any, client: Client, write: Write) -> None:
+    """Once an editor was chosen a file is a link that opens it, also at the line of a mistake."""
+    await open_studio(page, client)
+    await page.get_by_label("Files open in").select_option("vscode")
+    write("bad.py", "x = 1\nx = (1\n")
+    link = page.get_by_role("link", name="bad.py:2")
+    assert str(await link.get_attribute("href")).endswith("/bad.py:2")
+    assert str(await link.get_attribute("href")).startswith("vscode://file/")
+
+
+async def test_server_view_shows_how_to_set_up_what_is_missing(page: Any, client: Client) -> None:
+    """The model that is used stands there, the figures of the last hour, and one line for what is not set up."""
+    await open_studio(page, client, "#/server")
+    await page.get_by_label("Characters speak with").wait_for()
+    await page.get_by_text("--state charhost.db").wait_for()
+    assert await page.get_by_text("--watch").count() == 0
+    assert await page.locator(".chart").count() == 6
+
+
 # Keys
 
 
@@ -471,3 +501,23 @@ async def test_reloads_of_sets_are_told_apart(
     await page.locator(".row", has_text="gaming/Zoe").locator(".badge.good", has_text="changed").wait_for()
     await client.delete("/v1/sets/gaming")
     await page.get_by_role("heading", name="gaming").wait_for(state="detached")
+
+
+async def test_another_set_is_reloaded_and_rolled_back(
+    page: Any, aiohttp_client: StartClient, settings: Settings, tmp_path: Path
+) -> None:
+    """The view of reloads is about the chosen set: its attempts, its generations, and what the buttons do."""
+    games = tmp_path / "games"
+    games.mkdir()
+    (games / "zoe.py").write_text(character("Zoe"))
+    client = await start(aiohttp_client, settings.model_copy(update={"set": (f"gaming={games}",)}))
+    page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await open_studio(page, client, "#/reloads")
+    await page.get_by_label("of the set").select_option("gaming")
+    await page.locator(f"input[placeholder='{games}']").wait_for()
+    await page.get_by_role("button", name="Reload now").click()
+    await page.locator("form .badge", has_text="applied").wait_for()
+    await page.get_by_role("button", name="Roll back").click()
+    await page.locator(".list", has_text="Successfully rolled back to generation 1").wait_for()
+    found = (await (await client.get("/v1/sets")).json())["sets"]
+    assert {entry["name"]: entry["generation"] for entry in found} == {"default": 1, "gaming": 3}

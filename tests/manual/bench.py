@@ -52,6 +52,16 @@ class Bench:
         with urllib.request.urlopen(request) as response:
             self.check(json.load(response)["outcome"] == "applied", "Bramble was reloaded")
 
+    def add_set(self, name: str, file: str) -> None:
+        """Add a set with a copy of one file."""
+        directory = self.folder / name
+        directory.mkdir(exist_ok=True)
+        shutil.copy(self.directory / file, directory)
+        body, headers = json.dumps({"directory": str(directory)}).encode(), {"Content-Type": "application/json"}
+        request = urllib.request.Request(f"{self.url}/v1/sets/{name}", body, headers, method="PUT")
+        with urllib.request.urlopen(request) as response:
+            self.check(response.status in (200, 201), f"the set {name} was added")
+
     def turns(self, outcome: str) -> float:
         """Return how many turns had an outcome."""
         with urllib.request.urlopen(f"{self.url}/metrics") as response:

@@ -15,6 +15,7 @@ from tests.e2e.environments import python_with
 from tests.manual.bench import Bench, bench, page, running, script_folder
 
 CHARACTERS = ("Charlotte", "Aurelio", "Noémie", "Bea", "Bramble")
+OF_SET = "gaming/Charlotte"
 
 
 def main() -> None:
@@ -49,14 +50,15 @@ def settings(made: Bench, data: Path) -> dict[str, str]:
 
 
 def drive(made: Bench, opened: Any, url: str) -> None:
+    made.add_set("gaming", "charlotte.py")
     opened.goto(url, wait_until="domcontentloaded")
     opened.get_by_text("Okay, Let's Go!").click()  # the release notes
 
     opened.locator("#model-selector-model-button").click()
-    for name in (*CHARACTERS, "tasks"):
+    for name in (*CHARACTERS, OF_SET, "tasks"):
         opened.get_by_text(name, exact=True).first.wait_for()
     made.shoot(opened, "list")
-    made.check(True, "the characters and the task model are in the list of models")
+    made.check(True, "the characters of both sets and the task model are in the list of models")
     opened.get_by_text("Bramble", exact=True).first.click()
 
     first = say(opened, "Good evening!")
@@ -97,6 +99,13 @@ def drive(made: Bench, opened: Any, url: str) -> None:
     opened.get_by_label("Open Sidebar").first.click()
     opened.get_by_text("An evening at the inn").first.wait_for()
     made.shoot(opened, "title")
+    opened.goto(url, wait_until="domcontentloaded")
+    opened.locator("#model-selector-model-button").click()
+    opened.get_by_text(OF_SET, exact=True).first.click()
+    answer = say(opened, "Good morning!")
+    made.shoot(opened, "set")
+    made.check("Good morning!" in answer, f"{OF_SET} responds: {answer!r}")
+
     tasks = [asked for asked in made.asked() if str(asked["last"]["content"]).startswith("### Task:")]
     made.check(tasks and not any(asked["tools"] for asked in tasks), f"{len(tasks)} tasks, and none had dice")
 

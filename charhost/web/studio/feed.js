@@ -97,7 +97,8 @@ async function loadOther(set) {
   mark(status?.last_reload);
   const catalog = await get(`v1/characters?${query}`);
   const characters = catalog.characters.map((entry) => ({ ...entry, name: `${set}/${entry.name}` }));
-  return { ...catalog, set, characters, report: status?.last_error ?? null };
+  const history = set === state.operated ? await get(`v1/characters/reloads?limit=50&${query}`) : null;
+  return { ...catalog, set, characters, report: status?.last_error ?? null, status, history };
 }
 
 async function readAll(mine) {
@@ -136,7 +137,7 @@ function reloadEnded(report) {
   state.running.delete(report.set);
   if (!report.dry_run) noteEnd(report);
   if (report.set !== DEFAULT_SET) {
-    if (!report.dry_run) refresh();
+    refresh();
     return;
   }
   if (!state.history.reloads.some((known) => known.reload_id === report.reload_id)) {
@@ -158,13 +159,20 @@ function noteEnd(report) {
 }
 
 function mark(report) {
-  if (report?.outcome !== "applied" || report.trigger === "startup") return;
-  const marked = ["added", "modified"].flatMap((kind) => report.changes[kind].map((name) => [prefixOf(report.set) + name, kind]));
+  if (report?.outcome !== "applied") return;
+  const kinds = report.trigger === "startup" ? [] : ["added", "modified"]; // at the start all are new
+  const marked = kinds.flatMap((kind) => report.changes[kind].map((name) => [prefixOf(report.set) + name, kind]));
   state.marks.set(report.set, new Map(marked));
 }
 
 function prefixOf(set) {
   return set === DEFAULT_SET ? "" : `${set}/`;
+}
+
+/** Have the view of reloads be about a set. */
+export async function operate(set) {
+  state.operated = set;
+  await refresh();
 }
 
 async function refresh() {

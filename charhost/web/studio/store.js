@@ -15,6 +15,7 @@ export const state = {
   history: null,
   model: null, // the language model in use, null for the stand-in
   figures: [],
+  operated: DEFAULT_SET, // the set of the view of reloads
   running: new Map(), // the reload that runs, by set
   feed: "closed", // or "open"
   marks: new Map(), // by set: what the last reload did to a character, "added" or "modified"
@@ -22,9 +23,9 @@ export const state = {
   notice: "",
 };
 
-/** Return the catalogs of all sets, each with the report of its last reload if that has errors. */
+/** Return the catalogs of all sets, each with its status, and the report of its last reload if that has errors. */
 export function catalogs() {
-  return state.catalog ? [{ ...state.catalog, set: DEFAULT_SET, report: state.status?.last_error ?? null }, ...state.others] : [];
+  return state.catalog ? [{ ...state.catalog, set: DEFAULT_SET, report: state.status?.last_error ?? null, status: state.status, history: state.history }, ...state.others] : [];
 }
 
 /** Return the characters of all sets. */

@@ -3,7 +3,8 @@
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { post } from "../api.js";
-import { DEFAULT_SET, notify, state, update } from "../store.js";
+import { operate } from "../feed.js";
+import { DEFAULT_SET, catalogs, notify, state, update } from "../store.js";
 import { HELD, count, seconds, time } from "../text.js";
 
 let report = null; // of the last request of this page
@@ -11,23 +12,36 @@ let problem = "";
 let isWaiting = false;
 
 export function reloadsView() {
-  return html`<div class="bar"><h1>Reloads</h1></div>
+  const set = operated();
+  return html`<div class="bar"><h1>Reloads</h1>${setChoice(set)}</div>
     <form class="card reload" @submit=${(event) => event.preventDefault()}>
       <div class="field"><label for="directory">Directory</label>
-        <input id="directory" placeholder=${state.catalog?.directory ?? ""} dir="auto" autocomplete="off">
+        <input id="directory" placeholder=${set?.directory ?? ""} dir="auto" autocomplete="off">
         <span class="quiet small">empty: the one that serves</span></div>
       <p class="actions">
         <button class="main" ?disabled=${isWaiting} @click=${(event) => reload(event, false)}>Reload now</button>
         <button ?disabled=${isWaiting} @click=${(event) => reload(event, true)}>Dry run</button>
-        ${rollback()}
+        ${rollback(set)}
       </p>
       ${problem ? html`<p class="problem" role="alert" dir="auto">${problem}</p>` : nothing}
       ${report ? html`<div role="status">${attempt(report)}</div>` : nothing}
     </form>
-    ${watcher()}
+    ${watcher(set)}
     ${[...state.running.values()].map(runningView)}
     <h2>The last attempts</h2>
-    <ul class="list">${repeat(state.history?.reloads ?? [], (one) => one.reload_id, (one) => html`<li class="row">${attempt(one)}</li>`)}</ul>`;
+    <ul class="list">${repeat(set?.history?.reloads ?? [], (one) => one.reload_id, (one) => html`<li class="row">${attempt(one)}</li>`)}</ul>`;
+}
+
+function operated() {
+  const sets = catalogs();
+  return sets.find(({ set }) => set === state.operated) ?? sets[0];
+}
+
+function setChoice(chosen) {
+  const names = catalogs().map(({ set }) => set);
+  if (names.length < 2) return nothing;
+  return html`<label class="quiet">of the set
+    <select @change=${(event) => operate(event.target.value)}>${names.map((name) => html`<option ?selected=${name === chosen.set}>${name}</option>`)}</select></label>`;
 }
 
 function runningView({ set, since, trigger }) {
@@ -41,7 +55,7 @@ async function send(path, body) {
   problem = "";
   update();
   try {
-    report = await post(path, body);
+    report = await post(path, { set: operated().set, ...body });
   } catch (error) {
     problem = error.message;
     report = error.body?.reload_id ? error.body : null;
@@ -55,8 +69,8 @@ function reload(event, isDry) {
   send("v1/characters/reload", { ...(directory ? { directory } : {}), dry_run: isDry });
 }
 
-function rollback() {
-  const earlier = (state.history?.generations ?? []).filter((generation) => generation !== state.catalog?.generation);
+function rollback(set) {
+  const earlier = (set?.history?.generations ?? []).filter((generation) => generation !== set.generation);
   if (!earlier.length) return nothing;
   return html`<label class="quiet">Roll back to generation
     <select id="generation">${earlier.map((generation) => html`<option>${generation}</option>`)}</select></label>
@@ -65,15 +79,16 @@ function rollback() {
 
 function confirmRollback(event) {
   const generation = Number(event.target.form.querySelector("#generation").value);
-  const sessions = state.status.generations.reduce((sum, entry) => sum + entry.sessions, 0);
-  const policy = state.status.last_reload?.sessions.policy ?? "close";
+  const { status } = operated();
+  const sessions = status.generations.reduce((sum, entry) => sum + entry.sessions, 0);
+  const policy = status.last_reload?.sessions.policy ?? "close";
   if (confirm(`Roll back to generation ${generation}? ${count(sessions, "open conversation")} may be affected (policy “${policy}”).`)) {
     send("v1/characters/rollback", { generation });
   }
 }
 
-function watcher() {
-  const found = state.status?.watcher;
+function watcher(set) {
+  const found = set?.status?.watcher;
   if (!found) return html`<p class="quiet">No watcher: start the server with <code>--watch</code>, and a saved file is loaded at once.</p>`;
   const works = found.up ? `The watcher notices changes (${found.mode}).` : "The watcher does not notice changes; the log says why.";
   return html`<p class="card"><span class="dot ${found.up ? "good" : "bad"}"></span>${works}
@@ -82,7 +97,7 @@ function watcher() {
 
 async function resume() {
   try {
-    await post("v1/characters/watch/resume", {});
+    await post(`v1/characters/watch/resume?${new URLSearchParams({ set: operated().set })}`, {});
     notify("The watcher compares the directory again.");
   } catch (error) {
     notify(error.message);
