@@ -259,11 +259,11 @@ def test_alternating_directories_end_on_the_last(server: BlockingServer, tmp_pat
 
 def test_reload_that_runs_is_not_shared(server: BlockingServer, tmp_path: Path) -> None:
     """An equal request that comes while one runs has a run of its own: the disk may have changed since (promise 1)."""
-    directory = good_files(tmp_path / "slow")
-    (directory / "bob.py").write_text(f"{SLOW}{character('Bob')}")
+    directory, executed = good_files(tmp_path / "slow"), tmp_path / "executed"
+    (directory / "bob.py").write_text(f"open({str(executed)!r}, 'w').close()\n{SLOW}{character('Bob')}")
     body = json.dumps({"directory": str(directory)}).encode()
     first = send(server, body)
-    wait_for(lambda: server.get("/v1/characters/status")[1]["in_progress"] is not None)
+    wait_for(executed.exists)  # the directory has been read; while it only is in progress, Eve might still be found
     (directory / "eve.py").write_text(character("Eve"))
     second = send(server, body)
     reports = [answer(client)[1] for client in (first, second)]

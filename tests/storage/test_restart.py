@@ -52,6 +52,11 @@ def serving(set_name: str, directory: Path, tmp_path: Path) -> Serving:
     return serving
 
 
+async def all_saved(client: Client) -> None:
+    """Wait until the changes so far are saved: a state file saves those of all sessions at once."""
+    await client.app[SESSION_WRITER].settled("any")
+
+
 def conversations(client: Client) -> ConversationTable:
     """Return the table of conversations in the state file of the server."""
     writer = client.app[SESSION_WRITER]
@@ -426,7 +431,7 @@ async def test_an_answer_in_unmutes_dialect_waits_for_the_disk_too(
     """The last event of an Unmute response is sent after the conversation is on the disk."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 0)
     async with serving() as client, client.ws_connect(REALTIME, params={"dialect": "unmute"}) as ws:
-        await client.app[SESSION_WRITER].settled()
+        await all_saved(client)
         gate = asyncio.Event()
         save: Callable[..., Awaitable[None]] = conversations(client).save
 
@@ -463,7 +468,7 @@ async def test_a_file_that_fails_costs_no_answer_and_no_reload(
 async def test_a_client_that_was_only_greeted_finds_its_session(serving: Serving) -> None:
     """A session is kept before its id is sent, so that a kill right after it does not matter."""
     async with serving() as client, calling(client) as lost:
-        await client.app[SESSION_WRITER].settled()
+        await all_saved(client)
         assert await conversations(client).find(session_id(lost))
         await client.server.close()
     async with serving() as client, resuming(client, lost) as caller:
@@ -486,7 +491,7 @@ async def test_resume_writes_nothing(serving: Serving, monkeypatch: pytest.Monke
 
         monkeypatch.setattr(archive, "save", counted)
         async with resuming(client, lost) as caller:
-            await client.app[SESSION_WRITER].settled()
+            await all_saved(client)
             assert saves == 0
             await talk(client, caller, "Two.")
             assert saves > 0
