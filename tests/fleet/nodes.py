@@ -11,6 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from charhost.fleet.memory import MemoryEngine, MemoryStore
+from charhost.fleet.options import FleetOptions
+from charhost.fleet.setup import begin
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client
@@ -27,9 +29,7 @@ class Node:
 
 @pytest.fixture
 def store() -> MemoryStore:
-    store = MemoryStore()
-    store.is_set_up = True
-    return store
+    return MemoryStore()
 
 
 @pytest.fixture
@@ -44,6 +44,7 @@ async def nodes(
 ) -> AsyncIterator[list[Node]]:
     """Two nodes of one fleet."""
     found = []
+    await begin(MemoryEngine(store), FleetOptions(fleet="charhost", node="setup", key=KEY))
     for name in ("n1", "n2"):
         key = SecretStr(KEY)
         settings = Settings(directory=directory, fleet="nats://127.0.0.1:1", fleet_key=key, fleet_node=name, **options)
