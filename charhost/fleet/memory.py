@@ -105,6 +105,10 @@ class MemoryEngine:
         """Stop the process of the node, as far as it uses the engine."""
         self._goes_on.clear()
 
+    @property
+    def is_going_on(self) -> bool:
+        return self._goes_on.is_set()
+
     def go_on(self) -> None:
         self._goes_on.set()
         self._wake_all()

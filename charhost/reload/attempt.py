@@ -1,7 +1,9 @@
 """One attempt to reload: its order, its stages, and the report it makes."""
 
+import asyncio
 import secrets
 import time
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -128,6 +130,12 @@ class Attempt:
             return replace(swap, after=swap.after.numbered(await consent.ask(self, swap)))
         finally:
             self.clock.skip()
+
+    async def confirmed(self, consent: Consent) -> None:
+        """Note that the set serves; a shutdown meanwhile does not undo that."""
+        with suppress(asyncio.CancelledError):
+            await consent.confirm(self)
+        self.clock.skip()
 
     @property
     def success(self) -> str:

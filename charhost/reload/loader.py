@@ -26,6 +26,7 @@ from charhost.loading.module_space import Load, ModuleSpace
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.loading.unloading import Unloading
+from charhost.metrics import Metrics
 from charhost.reload.garbage import Garbage
 from charhost.report import FileError, LeftRunning
 from charhost.settings import Settings
@@ -56,6 +57,10 @@ class LoaderContext:
     @property
     def builds_alive(self) -> int:
         return len(self.spaces)
+
+    def show_in(self, metrics: Metrics) -> None:
+        metrics.builds_alive.set_function(lambda: self.builds_alive)
+        metrics.threads_stuck.set_function(lambda: self.pool.stuck)
 
     async def collect_metrics(self, encode: Encode) -> tuple[bytes, int]:
         """Return the encoded metrics of the characters, and how many of their collectors failed."""

@@ -25,7 +25,7 @@ from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.attempt import Attempt, Consent, FromHistory, Order, Source
 from charhost.reload.loader import Loader, LoaderContext
-from charhost.reload.messages import GIVEN_UP, count, why_refused, write_log
+from charhost.reload.messages import GIVEN_UP, count, none_loaded, not_all_loaded, why_refused, write_log
 from charhost.reload.queue import ReloadQueue, stopping
 from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations, MemoryStore, Store
@@ -42,6 +42,9 @@ from charhost.report import (
 )
 from charhost.settings import Settings
 
+Listener = Callable[[ReloadReport], None]
+BeginListener = Callable[[Attempt], None]
+
 log = logging.getLogger("charhost.reload")
 _DEFAULTS = ReloadRequest()
 
@@ -52,9 +55,8 @@ class CharacterManager:
     All that can fail in a reload happens before the set is replaced. "default" means `start_directory`, which need not
     be below an allowed root with *trusts_start*.
     `applied` is the disk as it was when the current set was last equal to it, or was restored; None if it could not be
-    read. `is_restored`: from stored bytes. `home` is the directory that was read last, which need not be that of the
-    set. Every reload but the first needs *consent*, if there is one. `last_reload` and, with an error, `last_error` are
-    the last real reload's.
+    read. `is_restored`: from stored bytes. `home` is the directory that was read last. All reloads but the first need
+    *consent*, if there is one. `last_reload` and, with an error, `last_error` are the last real reload's.
     """
 
     def __init__(
@@ -74,6 +76,7 @@ class CharacterManager:
         self._metrics = metrics
         self._sessions = NoSessions() if sessions is None else sessions
         self._generations = Generations(MemoryStore() if store is None else store, metrics)
+        self.store = self._generations.store
         context = context or LoaderContext(unload_deadline=settings.file_deadline)
         self._loader = Loader(settings, context, trusts_start=trusts_start)
         self._current = CharacterSet(str(settings.directory))
@@ -85,10 +88,9 @@ class CharacterManager:
         self.last_error: ReloadReport | None = None
         self._published: ModuleSpace | None = None
         self._queue = ReloadQueue(self._run)
-        self._listeners: list[Callable[[ReloadReport], None]] = []
-        self._begun_listeners: list[Callable[[Attempt], None]] = []
-        metrics.builds_alive.set_function(lambda: context.builds_alive)
-        metrics.threads_stuck.set_function(lambda: context.pool.stuck)
+        self._listeners: list[Listener] = []
+        self._begun_listeners: list[BeginListener] = []
+        context.show_in(metrics)
 
     @property
     def current(self) -> CharacterSet:
@@ -113,17 +115,12 @@ class CharacterManager:
     def running(self) -> Attempt | None:
         return self._queue.running
 
-    @property
-    def store(self) -> Store:
-        return self._generations.store
-
-    def listen(self, listener: Callable[[ReloadReport], None], begun: Callable[[Attempt], None] | None = None) -> None:
+    def listen(self, listener: Listener, begun: BeginListener = lambda _: None) -> None:
         """Call *listener* with the report of every reload, whatever its outcome, and *begun* when one begins."""
         self._listeners.append(listener)
-        if begun is not None:
-            self._begun_listeners.append(begun)
+        self._begun_listeners.append(begun)
 
-    def ignore(self, listener: Callable[[ReloadReport], None]) -> None:
+    def ignore(self, listener: Listener) -> None:
         self._listeners.remove(listener)
 
     async def recover(self) -> None:
@@ -207,41 +204,37 @@ class CharacterManager:
         except NotAttempted:
             raise
         except asyncio.CancelledError:  # by the queue, at the deadline of a shutdown or of a removal
-            self._give_up(attempt)
+            self._give_up(attempt, GIVEN_UP)
             raise
         except (Exception, LoadTimeout) as e:
             code, text = why_refused(e, attempt.directory, self._settings.load_deadline)
             if code is ReloadCode.INTERNAL_ERROR:
                 log.exception("a reload of the characters in %s failed unexpectedly", attempt.directory)
             await self._refuse(attempt, code, text)
-        return await self._conclude(attempt, characters)
+        try:
+            return await self._conclude(attempt, characters)
+        except Withheld as e:
+            await self._refuse(attempt, e.code, str(e))
+        except (NotAttempted, asyncio.CancelledError) as e:  # other nodes decided so, or a shutdown
+            self._give_up(attempt, str(e) or GIVEN_UP)
+            raise
 
     async def _conclude(self, attempt: Attempt, characters: CharacterSet) -> ReloadReport:
-        request, directory = attempt.order.request, attempt.directory
-        files = count(len(attempt.build.errors), "character file")
+        request, directory, errors = attempt.order.request, attempt.directory, attempt.build.errors
         if not characters:
-            why = f"{files} failed" if attempt.build.errors else "there are no character files in it"
-            text = f"No character could be loaded from {directory}: {why}."
-            await self._refuse(attempt, ReloadCode.NO_CHARACTERS, text)
-        if attempt.build.errors and request.on_error == "abort":
-            text = f"{files} in {directory} failed, so nothing was changed."
-            await self._refuse(attempt, ReloadCode.SET_REJECTED, text)
+            await self._refuse(attempt, ReloadCode.NO_CHARACTERS, none_loaded(directory, len(errors)))
+        if errors and request.on_error == "abort":
+            await self._refuse(attempt, ReloadCode.SET_REJECTED, not_all_loaded(directory, len(errors)))
         swap = self._swap_to(characters, request)
         if swap.is_empty and not attempt.order.is_foreign:
             return await self._keep(attempt)
         consent = attempt.order.consent or (self.consent if attempt.order.trigger != "startup" else None)
         if consent is not None:
-            swap = await self._agreed(consent, attempt, swap)
+            swap = await attempt.agreed(consent, swap)
         if request.dry_run:
             text = f"{count(len(characters), 'character')} would be loaded from {directory}"
             return await self._finish(attempt, "valid", text, swap, self._sessions.impact(swap))
         return await self._swap(attempt, swap, consent)
-
-    async def _agreed(self, consent: Consent, attempt: Attempt, swap: Swap) -> Swap:
-        try:
-            return await attempt.agreed(consent, swap)
-        except Withheld as e:
-            await self._refuse(attempt, e.code, str(e))
 
     async def _swap(self, attempt: Attempt, swap: Swap, consent: Consent | None) -> ReloadReport:
         impact = self._sessions.impact(swap)
@@ -261,8 +254,7 @@ class CharacterManager:
             log.exception("not all sessions could be notified of a character reload")
         attempt.clock.lap("swap")
         if consent is not None:
-            await consent.confirm(attempt)
-            attempt.clock.skip()
+            await attempt.confirmed(consent)
         return await self._finish(attempt, "applied", attempt.success, swap, impact)
 
     async def _keep(self, attempt: Attempt) -> ReloadReport:
@@ -277,10 +269,10 @@ class CharacterManager:
             raise ReloadFailed(code, await self._report_no_change(attempt, "failed", message)) from None
         raise ReloadRejected(code, await self._report_no_change(attempt, "rejected", message)) from None
 
-    def _give_up(self, attempt: Attempt) -> None:
+    def _give_up(self, attempt: Attempt, message: str) -> None:
         """Report to the listeners that an attempt which began has ended; it changed nothing, and is not recorded."""
         swap = self._swap_to(self._current, attempt.order.request)
-        report = attempt.report(self.name, "failed", GIVEN_UP, swap, SessionImpact(policy=swap.policy), self.serving)
+        report = attempt.report(self.name, "failed", message, swap, SessionImpact(policy=swap.policy), self.serving)
         write_log(report)
         for listener in self._listeners:
             listener(report)

@@ -29,6 +29,15 @@ def not_kept(generation: int | None, kept: Sequence[int]) -> str:
     return f"Generation {generation} is not kept; " + (f"those that are: {others}." if kept else "none is.")
 
 
+def none_loaded(directory: str, failed: int) -> str:
+    why = f"{count(failed, 'character file')} failed" if failed else "there are no character files in it"
+    return f"No character could be loaded from {directory}: {why}."
+
+
+def not_all_loaded(directory: str, failed: int) -> str:
+    return f"{count(failed, 'character file')} in {directory} failed, so nothing was changed."
+
+
 def why_refused(error: BaseException, directory: str, deadline: float) -> tuple[ReloadCode, str]:
     """Return the code and the message of an *error* that ended the load of *directory*."""
     match error:

@@ -59,6 +59,7 @@ class Member:
         """End the node as `kill -9` does: nothing that it was about to do is done, and its status stays for a while."""
         self.is_up = False
         self.engine.cut()
+        self.engine.go_on()
         await self.manager.close(0)
         await self.fleet.close()
 

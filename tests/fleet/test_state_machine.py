@@ -23,7 +23,7 @@ from charhost.reload.attempt import FromHistory
 from charhost.reload.request import ReloadRequest
 from charhost.report import ReloadReport
 from tests.conftest import character
-from tests.fleet.cluster import Cluster, Member
+from tests.fleet.cluster import Cluster, Member, eventually
 
 T = TypeVar("T")
 
@@ -139,10 +139,12 @@ class Fleets(RuleBasedStateMachine):
 
     @rule()
     def lose_the_store(self) -> None:
-        """All that the engine has is gone, while all nodes are equal."""
-        if not self.reloads and self.cluster.up and self.cluster.is_equal:
+        """All that the engine has is gone, while all nodes are equal; one of them that lives on gives it back."""
+        armed = any(fuse.left is not None for fuse in self.fuses.values())
+        able = any(member.engine.is_connected and member.engine.is_going_on for member in self.cluster.up)
+        if able and not armed and not self.reloads and self.cluster.is_equal:
             self.cluster.store.lose()
-            self.run(asyncio.sleep(0.2))
+            self.run(eventually(lambda: self.cluster.store.is_set_up and self.cluster.store.messages("state.desired")))
 
     @invariant()
     def each_epoch_is_one_set_and_is_served_once_committed(self) -> None:

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from charhost.errors import ReloadCode, ReloadRejected, Withheld
+from charhost.errors import ReloadCode, ReloadRejected, RolloutEnded, Withheld
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.attempt import Attempt
 from charhost.reload.manager import CharacterManager
 from charhost.reload.request import ReloadRequest
 from charhost.reload.swap import Swap
+from charhost.report import ReloadReport
 from charhost.settings import Settings
 from tests.conftest import character, prompt
 from tests.reload.helpers import Write, loaded_manager, state
@@ -26,7 +27,7 @@ class Agreement:
     """Lets every set serve as a certain generation, unless there is a refusal."""
 
     generation: int = 40
-    refusal: Withheld | None = None
+    refusal: Withheld | RolloutEnded | None = None
     asked: list[tuple[Swap, str]] = field(default_factory=list)
     manager: CharacterManager | None = None
 
@@ -133,3 +134,18 @@ async def test_the_first_set_of_another_machine_notes_the_disk(directory: Path) 
     await manager.reload_characters(CHANGED, await of_another_machine(directory), trigger="fleet")
     assert manager.applied is not None
     assert manager.applied.directory == directory
+
+
+async def test_a_set_that_others_decided_against_ends_for_the_listeners(
+    manager: CharacterManager, write: Write
+) -> None:
+    """A reload that began, and of which another node is the cause that nothing changes, is reported as ended."""
+    write("bob.py", character("Bob"))
+    begun: list[Attempt] = []
+    ended: list[ReloadReport] = []
+    manager.listen(ended.append, begun.append)
+    agreement(manager).refusal = RolloutEnded("another one has come")
+    with pytest.raises(RolloutEnded):
+        await manager.reload_characters(CHANGED)
+    assert [one.reload_id for one in begun] == [one.reload_id for one in ended]
+    assert (ended[0].outcome, ended[0].message, list(manager.current)) == ("failed", "another one has come", ["Ada"])
