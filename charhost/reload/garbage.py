@@ -47,17 +47,10 @@ class Garbage:
             loop.call_soon_threadsafe(loop.call_later, self._DELAY, self._collect, loop, modules, [])
 
     def _collect(self, loop: asyncio.AbstractEventLoop, modules: list[ModuleType], gone: list[ref[ModuleType]]) -> None:
-        members: list[object] = []
-        while modules and len(members) < self._SLICE:
-            module = modules.pop()
-            gone.append(ref(module))
-            members += members_of(module)
-        module = None
-        for member in members:
-            _untrack(member)
-            _track(member)
-        member = None
-        members.clear()
+        members = 0
+        while modules and members < self._SLICE:
+            gone.append(ref(modules[-1]))
+            members += _make_young(members_of(modules.pop()))
         gc.collect(0)
         if modules:
             loop.call_later(self._PAUSE, self._collect, loop, modules, gone)
@@ -83,6 +76,13 @@ def members_of(module: ModuleType) -> list[object]:
         members.update((id(one), one) for one in inner)
         found = gc.get_referents(*inner)
     return list(members.values())
+
+
+def _make_young(members: list[object]) -> int:
+    for member in members:
+        _untrack(member)
+        _track(member)
+    return len(members)
 
 
 def _is_of(found: object, namespace: dict[str, Any]) -> bool:
