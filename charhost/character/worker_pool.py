@@ -166,6 +166,7 @@ class _Batch:
             self._waiting.clear()
             self._abandon(longer_than=0)
             self._outcomes.clear()  # threads refer to this object, one that is stuck for as long as it lives
+            self._workers.clear()
 
     def take(self, worker: _Worker) -> tuple[int, Job] | None:
         """Return the next job that the thread may begin, with its index; called by the workers."""

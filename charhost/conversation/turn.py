@@ -1,9 +1,10 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence, Set
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
@@ -41,7 +42,9 @@ class Turn:
         names = (tool["function"]["name"] for tool in options.tools)
         self._client_tools = {name for name in names if name not in context.toolbox}
         history = context.history if options.recorded else History()
-        self._builder = ResponseBuilder(history, self._is_hidden, context.model.endpoint)
+        # No method: the builder would refer to the turn that holds it, and only the collector would free both.
+        is_hidden = partial(_is_hidden, frozenset() if options.tool_choice == "none" else self._client_tools)
+        self._builder = ResponseBuilder(history, is_hidden, context.model.endpoint)
         self._usage = TurnUsage(context.metrics, context.history, context.front_door)
         self._finish: str | None = None
         self._early_end: TurnEnded | None = None
@@ -176,9 +179,6 @@ class Turn:
     def _is_client_tool(self, tool: Mapping[str, Any]) -> bool:
         return tool["function"]["name"] in self._client_tools
 
-    def _is_hidden(self, name: str) -> bool:
-        return name not in self._client_tools or self._options.tool_choice == "none"
-
     def _failure(self, error: Exception) -> TurnFailure:
         name = self._context.instance.character.name
         if isinstance(error, ModelError):
@@ -195,3 +195,7 @@ class Turn:
             return TurnFailure("prompt_failed", f"The character {name!r} could not make its prompt ({found}).")
         log.error("a turn of character %s failed unexpectedly", name, exc_info=error)
         return TurnFailure("internal_error", UNEXPECTED)
+
+
+def _is_hidden(client_tools: Set[str], name: str) -> bool:
+    return name not in client_tools

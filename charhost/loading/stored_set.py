@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Container
 from dataclasses import dataclass, replace
 
@@ -23,8 +22,8 @@ class Member:
     @classmethod
     def of(cls, character: Character) -> Member:
         assert isinstance(character.modules, Version)
-        # The name of the file as it is on the disk: `file` is spelled for people.
-        return cls(character.modules.space.snapshot, os.path.basename(character.location), character.fingerprint)
+        version = character.modules  # its path is that on the disk: `file` is spelled for people
+        return cls(version.space.snapshot, version.path, character.fingerprint)
 
 
 @dataclass(frozen=True, eq=False)

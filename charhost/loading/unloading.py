@@ -25,6 +25,8 @@ log = logging.getLogger("charhost.reload")
 
 # Seconds for a thread to end that was asked to, or whose executor has gone, before it is logged.
 _GRACE = 1.0
+# Versions that are ended in one turn of the event loop.
+_MOST_AT_ONCE = 250
 # Seconds after the deadline of a shutdown: the error at a deadline, which has the place, comes first.
 _LATE = 0.2
 
@@ -89,9 +91,11 @@ class Unloading:
     def _end_gone(self) -> None:
         self._is_woken = False
         gone: dict[ModuleSpace, list[str]] = {}
-        while self._gone:
+        for _ in range(min(len(self._gone), _MOST_AT_ONCE)):
             reference = self._gone.popleft()
             gone.setdefault(reference.space, []).append(reference.path)
+        if self._gone:  # a retired set has thousands
+            self._wake(None)
         for space, paths in gone.items():
             self._end(space, paths)
 

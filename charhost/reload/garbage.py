@@ -1,25 +1,40 @@
-"""Control of the cyclic garbage collector."""
+"""Collection of the modules of retired builds, which are cycles of references, in short slices."""
 
 import asyncio
+import ctypes
 import gc
 from collections.abc import Callable
 from functools import partial
-from types import ModuleType
+from types import FunctionType, ModuleType
+from typing import Any
+from weakref import ref
+
+# Of the interpreter itself, to move an object into the youngest generation of the collector.
+_untrack = ctypes.pythonapi.PyObject_GC_UnTrack
+_track = ctypes.pythonapi.PyObject_GC_Track
+for _function in (_untrack, _track):
+    _function.argtypes, _function.restype = [ctypes.py_object], None
+
+# Names of a module whose values lead to the whole process, and are in none of its cycles.
+_OUTSIDE = ("__builtins__", "__loader__", "__spec__")
+_MOST_MEMBERS = 2_000
 
 
 class Garbage:
     """Collects the modules of retired builds: reference cycles, which only the garbage collector frees.
 
-    By itself it waits until they are a quarter of all objects; a server that reloads often would grow by as much,
-    and then pause for as long as freeing them takes. So it runs each time as many modules have retired as were last
-    loaded. To free them in parts would look at all objects for each part.
+    By itself it would look at all objects of the process, in one pause. So the members of the cycles of a few modules
+    at a time are made young again, and the youngest generation is collected, which has little else. What that does not
+    free, because modules refer to each other, a full collection frees once it is as much as was last loaded.
     """
 
-    # Seconds, so that the response to the reload is sent first.
+    # Seconds, so that the response to the reload is sent first, and other work is done between two slices.
     _DELAY = 0.05
+    _PAUSE = 0.002
+    _SLICE = 200  # members
 
     def __init__(self) -> None:
-        self._retired = 0
+        self._left = 0
         self._size = 0
 
     def collector(self, size: int) -> Callable[[list[ModuleType]], None]:
@@ -28,7 +43,56 @@ class Garbage:
         return partial(self._add, asyncio.get_running_loop())
 
     def _add(self, loop: asyncio.AbstractEventLoop, modules: list[ModuleType]) -> None:
-        self._retired += len(modules)
-        if self._retired >= self._size and not loop.is_closed():
-            self._retired = 0
-            loop.call_soon_threadsafe(lambda: loop.call_later(self._DELAY, gc.collect))
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(loop.call_later, self._DELAY, self._collect, loop, modules, [])
+
+    def _collect(self, loop: asyncio.AbstractEventLoop, modules: list[ModuleType], gone: list[ref[ModuleType]]) -> None:
+        members = 0
+        while modules and members < self._SLICE:
+            gone.append(ref(modules[-1]))
+            members += _make_young(members_of(modules.pop()))
+        gc.collect(0)
+        if modules:
+            loop.call_later(self._PAUSE, self._collect, loop, modules, gone)
+        else:
+            self._collect_rest(sum(reference() is not None for reference in gone))
+
+    def _collect_rest(self, left: int) -> None:
+        self._left += left
+        if self._left and self._left >= self._size:
+            self._left = 0
+            gc.collect()
+
+
+def members_of(module: ModuleType) -> list[object]:
+    """Return the objects of a module that may be in its cycles: it, its namespace, and what its code has made."""
+    namespace = vars(module)
+    others = {id(namespace.get(name)) for name in _OUTSIDE}
+    members: dict[int, object] = {id(module): module, id(namespace): namespace}
+    found: list[Any] = list(namespace.values())
+    while found and len(members) < _MOST_MEMBERS:
+        new = {id(one): one for one in found if id(one) not in members and id(one) not in others}
+        inner = [one for one in new.values() if gc.is_tracked(one) and _is_of(one, namespace)]
+        members.update((id(one), one) for one in inner)
+        found = gc.get_referents(*inner)
+    return list(members.values())
+
+
+def _make_young(members: list[object]) -> int:
+    for member in members:
+        _untrack(member)
+        _track(member)
+    return len(members)
+
+
+def _is_of(found: object, namespace: dict[str, Any]) -> bool:
+    """Return whether the code of a module has made an object; asks none of its own methods, which are code of files."""
+    kind = type(found)
+    if kind is FunctionType:
+        return found.__globals__ is namespace  # type: ignore[attr-defined]
+    if issubclass(kind, type):
+        return _attributes_of(found).get("__module__") == namespace.get("__name__")
+    return not issubclass(kind, ModuleType)
+
+
+_attributes_of: Callable[[Any], dict[str, Any]] = vars(type)["__dict__"].__get__

@@ -28,6 +28,7 @@ from charhost.loading.stored_set import StoredSet
 from charhost.loading.unloading import Unloading
 from charhost.metrics import Metrics
 from charhost.reload.garbage import Garbage
+from charhost.reload.turns import in_turns
 from charhost.report import FileError, LeftRunning
 from charhost.settings import Settings
 from charhost.text import display
@@ -180,7 +181,8 @@ class Loader:
                 await self._sandbox.check(snapshot, missing)
             space = self._open_space(snapshot) if missing else None
             if space is not None:
-                loads = [self._load(space, path, prints.get(path, ""), generation) for path in missing]
+                turns = in_turns(missing)
+                loads = [self._load(space, path, prints.get(path, ""), generation) async for path in turns]
                 results.update(await self._run(loads))
                 if snapshot.data:  # the loads have shown which file opens which
                     prints = await self._fingerprints(snapshot)
@@ -243,11 +245,13 @@ class Loader:
         return Load(self._unloading.open(space, path, self), fingerprint, generation)
 
     async def _run(self, loads: list[Load]) -> dict[str, Character | FileError]:
-        outcomes = await self._pool.run_all(loads, self._settings.file_deadline, [load.version for load in loads])
+        versions = [load.version async for load in in_turns(loads)]
+        outcomes = await self._pool.run_all(loads, self._settings.file_deadline, versions)
         _keep_standard_descriptors()
         for space in {load.modules.space for load in loads}:
             space.seal()
-        return {load.modules.path: load.result(outcome) for load, outcome in zip(loads, outcomes, strict=True)}
+        pairs = in_turns(list(zip(loads, outcomes, strict=True)))
+        return {load.modules.path: load.result(outcome) async for load, outcome in pairs}
 
 
 def _select(results: _Results, snapshot: Snapshot, basis: Basis) -> tuple[dict[str, Character], tuple[FileError, ...]]:

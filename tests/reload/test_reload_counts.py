@@ -113,16 +113,28 @@ async def test_the_code_of_few_directories_is_kept(reloader: Reloader, tmp_path:
     assert len(reloader.manager._loader._snapshots) == 4
 
 
-async def test_retired_set_is_collected_once() -> None:
-    """The modules of a retired set are freed by one collection, after a moment."""
-    modules = [_cycle() for _ in range(600)]
-    gone, collections = [weakref.ref(module) for module in modules], list[int]()
-    Garbage().collector(600)(modules)
-    del modules
+async def test_retired_set_is_collected_without_a_look_at_all_objects() -> None:
+    """The modules of a retired set are freed by collections of the youngest generation, each of a few of them."""
+    collections = await _collections(600, [_cycle() for _ in range(600)])
+    assert [collected for generation, collected in collections if generation == 2] == []
+    assert max(collected for _, collected in collections) < 600
+
+
+async def test_modules_that_hold_each_other_are_collected_once() -> None:
+    """Modules that refer to each other are freed by one collection of everything."""
+    collections = await _collections(600, _tangle(600))
+    assert sum(generation == 2 and collected >= 600 for generation, collected in collections) == 1
+
+
+async def _collections(size: int, modules: list[ModuleType]) -> list[tuple[int, int]]:
+    """Retire *modules*; return the generations that were collected until they are gone, and how much was freed."""
+    gone, collections = [weakref.ref(module) for module in modules], list[tuple[int, int]]()
+    Garbage().collector(size)(modules.copy())
+    modules.clear()
 
     def count(phase: str, info: dict[str, int]) -> None:
-        if phase == "stop" and info["generation"] == 2:
-            collections.append(info["collected"])
+        if phase == "stop":
+            collections.append((info["generation"], info["collected"]))
 
     gc.callbacks.append(count)
     try:
@@ -131,10 +143,19 @@ async def test_retired_set_is_collected_once() -> None:
                 await asyncio.sleep(0.01)
     finally:
         gc.callbacks.remove(count)
-    assert sum(collected >= 600 for collected in collections) == 1
+    return collections
 
 
 def _cycle() -> ModuleType:
     module = ModuleType("module")
+    exec("class Class:\n    def method(self):\n        return Class", vars(module))
     vars(module)["itself"] = module
     return module
+
+
+def _tangle(count: int) -> list[ModuleType]:
+    modules = [_cycle() for _ in range(count)]
+    vars(modules[0])["classes"] = [vars(module)["Class"] for module in modules]
+    for module in modules:
+        vars(module)["first"] = modules[0]
+    return modules

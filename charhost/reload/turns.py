@@ -1,0 +1,17 @@
+"""Work on many characters in several turns of the event loop."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_MOST = 250
+
+
+async def in_turns(items: Sequence[T]) -> AsyncIterator[T]:
+    """Yield *items*, with a turn of the event loop after every few hundred."""
+    for index, item in enumerate(items):
+        if index and index % _MOST == 0:
+            await asyncio.sleep(0)
+        yield item
