@@ -91,6 +91,11 @@ class SpokenTurn:
         self._turn.fail(code, message)
         self._end_early(TurnEnded("failed", failure=TurnFailure(code, message)))
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the turn was stopped in the middle of its last item."""
+        return self._early_end is not None and self.playback is not None and self.playback.cut_ms is not None
+
     async def events(self) -> Events:
         """Yield the events of the turn; the last one is `TurnEnded`, also after an error."""
         reading = asyncio.create_task(self._read())
@@ -131,8 +136,10 @@ class SpokenTurn:
             return
         self._early_end = ending
         self._stopped.set()
+        dropped = self._speaking.drop(self.id)
         if self.playback is not None:
-            self.playback.unsend(self._speaking.drop(self.id))
+            self.playback.unsend(dropped)
+        if self.playback is not None and self.item_id not in self._spoken:
             now = self._clock()
             self.playback.cut(self.playback.heard_ms(now), now)
 
@@ -176,18 +183,20 @@ class SpokenTurn:
                 playback.add_text(sound)
                 yield TranscriptDelta(item_id, index, sound.text)
             for at in range(0, len(sound.pcm), _PIECE):
+                piece = sound.pcm[at : at + _PIECE]
                 await self._lead(playback)
+                data = await self._encoded(piece)
                 if self._stopped.is_set():
                     return
-                piece = sound.pcm[at : at + _PIECE]
-                data = await self._encoded(piece)
                 playback.send(len(piece), self._clock())
                 self._reach("sound")
                 if data:  # a resampler holds the first ones back
                     yield SoundDelta(item_id, index, data, len(piece))
                 limit = _NEXT_SOUND
-        if self._speaking.format is not None and playback.sent_bytes and not self._stopped.is_set():
-            yield SoundDelta(item_id, index, await self._encoded(b"", last=True), 0)
+        if self._speaking.format is not None and playback.sent_bytes:
+            data = await self._encoded(b"", last=True)
+            if data and not self._stopped.is_set():
+                yield SoundDelta(item_id, index, data, 0)
 
     def _reach(self, stage: Stage) -> None:
         if self._speaking.latency is not None:
@@ -224,7 +233,7 @@ class SpokenTurn:
 
     def _leave(self) -> None:
         """Keep what was heard of an item whose reader stopped early."""
-        if self.playback is None or self._done is not None:
+        if self.playback is None or self.item_id in self._spoken:
             return
         item, now = self._history.find(self.item_id), self._clock()
         if isinstance(item, Message):

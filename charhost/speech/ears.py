@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charhost.speech.formats import TYPES, Decoder, Encoding
+from charhost.speech.formats import SILENT, TYPES, Decoder, Encoding
 from charhost.speech.turns import FRAME_MS
 from charhost.speech.vad import Detector, framed
 
@@ -26,7 +26,6 @@ _MOST_AT_A_TIME = 48_000
 _QUIET = 4
 
 _SILENCE = 0.06  # s, which push the last samples through the resampler and the last frame
-_SILENT: dict[Encoding, bytes] = {"audio/pcm": b"\0\0", "audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
 
 
 class Heard(NamedTuple):
@@ -127,7 +126,7 @@ class Ears:
         """Wait until all audio of a session so far is worked off, to the last sample."""
         mark: Mark = asyncio.get_running_loop().create_future()
         rate = TYPES[encoding].rate
-        self.put(ear, encoding, _SILENT[encoding] * int(rate * _SILENCE))
+        self.put(ear, encoding, SILENT[encoding] * int(rate * _SILENCE))
         ear.waiting.append(mark)
         await mark
 

@@ -28,6 +28,9 @@ TYPES: dict[Encoding, AudioType] = {
     "audio/pcma": AudioType(1, 8_000),
 }
 
+# A sample of silence.
+SILENT: dict[Encoding, bytes] = {"audio/pcm": b"\0\0", "audio/pcmu": b"\xff", "audio/pcma": b"\xd5"}
+
 
 def _ulaw_decoded() -> Samples:
     """Return the sample of each code (ITU-T G.711, µ-law)."""

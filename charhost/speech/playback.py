@@ -14,13 +14,14 @@ _WORD = re.compile(r"\s*\S+")
 class Playback:
     """Follows the sound of one item: how much of it was sent, and by the time how much of that was heard.
 
-    A client plays what it has without a break, and waits where there is nothing. Times are in seconds of any clock.
+    A client plays what it has without a break, after the sound before it, which ends at *begins*, and waits where there
+    is nothing. Times are in seconds of any clock.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, begins: float = 0.0) -> None:
         self.whole = ""  # the text of the item as far as it is known
         self.sent_bytes = 0
-        self._ends_at = 0.0  # the time at which all that was sent will have been heard
+        self.ends_at = begins  # the time at which all that was sent will have been heard
         self._starts: list[tuple[float, str]] = []  # of each text: its ms in the sound
         self.cut_ms: float | None = None
 
@@ -49,18 +50,18 @@ class Playback:
     def send(self, size: int, now: float) -> None:
         """Take note that *size* bytes are sent."""
         self.sent_bytes += size
-        self._ends_at = max(self._ends_at, now) + size / _BYTES_PER_MS / 1000
+        self.ends_at = max(self.ends_at, now) + size / _BYTES_PER_MS / 1000
 
     def unsend(self, size: int) -> None:
         """Take note that the last *size* bytes were not sent."""
         self.sent_bytes -= size
-        self._ends_at -= size / _BYTES_PER_MS / 1000
+        self.ends_at -= size / _BYTES_PER_MS / 1000
         while self._starts and self._starts[-1][0] >= self.sent_ms:
             self._starts.pop()
 
     def ahead(self, now: float) -> float:
         """Return the seconds of sound that the client has not heard yet."""
-        return max(0.0, self._ends_at - now)
+        return max(0.0, self.ends_at - now)
 
     def heard_ms(self, now: float) -> int:
         return max(0, self.sent_ms - round(self.ahead(now) * 1000))
@@ -68,7 +69,7 @@ class Playback:
     def cut(self, milliseconds: float, now: float) -> None:
         """Take note that no more was heard, and that nothing plays any more; a later cut replaces an earlier one."""
         self.cut_ms = milliseconds
-        self._ends_at = min(self._ends_at, now)
+        self.ends_at = min(self.ends_at, now)
 
     @property
     def remembered(self) -> str:

@@ -7,6 +7,7 @@ import math
 from array import array
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from functools import cache
 from typing import Any
 
 from charhost.character.character import Character
@@ -23,8 +24,12 @@ Fault = SpeechError | asyncio.Event | None
 
 def tone(milliseconds: int, rate: int = SPOKEN_RATE, hertz: int = 440) -> bytes:
     """Return a tone of half the loudness."""
-    length = milliseconds * rate // 1000
-    return array("h", (int(16_000 * math.sin(math.tau * hertz * i / rate)) for i in range(length))).tobytes()
+    return (_second(rate, hertz) * (milliseconds // 1_000 + 1))[: milliseconds * rate // 1000 * 2]
+
+
+@cache
+def _second(rate: int, hertz: int) -> bytes:
+    return array("h", (int(16_000 * math.sin(math.tau * hertz * i / rate)) for i in range(rate))).tobytes()
 
 
 def silence(milliseconds: int, rate: int = SPOKEN_RATE) -> bytes:

@@ -50,3 +50,11 @@ def test_unsent_sound() -> None:
     assert (sent.sent_ms, sent.sent, sent.heard_ms(9.0)) == (800, "Hello. ", 800)
     sent.unsend(800 * 48)
     assert (sent.sent_ms, sent.heard(100)) == (0, "")
+
+
+def test_sound_after_sound() -> None:
+    """An item is heard when the one before it is over."""
+    first = playback(("Hello. ", 1_000))
+    second = Playback(first.ends_at)
+    second.send(500 * 48, 0.2)
+    assert [second.heard_ms(now) for now in (0.2, 1.0, 1.3, 2.0)] == [0, 0, 300, 500]

@@ -35,6 +35,7 @@ class InputImage(ClientModel):
 class InputAudio(ClientModel):
     type: Literal["input_audio", "output_audio", "audio"]
     transcript: LongText | None = None
+    audio: str | None = None  # base64
 
 
 class MessageItem(ClientModel):

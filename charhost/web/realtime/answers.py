@@ -28,20 +28,20 @@ class Answers:
     @property
     def is_audible(self) -> bool:
         """Whether the client hears the character, or will in a moment."""
-        return self._responder.active is not None or self._loudspeaker.playing is not None
+        return self._responder.active is not None or self._loudspeaker.is_playing
 
     def interrupt(self) -> None:
         """Stop what the character says: the client speaks."""
-        active = self._responder.active
-        if active is None or active.ended is not None:
-            interrupted = self._loudspeaker.cut()
-            if interrupted is None:
-                return
-            self._interrupted = interrupted
-        else:
+        active, items = self._responder.active, {}
+        is_running = active is not None and active.ended is None
+        if active is not None and is_running:
             active.cancel("turn_detected")
-            spoken = active if isinstance(active, SpokenTurn) else None
-            self._interrupted = Interrupted(spoken.item_id, spoken.playback) if spoken is not None else Interrupted()
+            if isinstance(active, SpokenTurn) and active.is_cut and active.playback is not None:
+                items = {active.item_id: active.playback}
+        interrupted = Interrupted({**self._loudspeaker.cut().items, **items})
+        if not is_running and not interrupted.items:
+            return
+        self._interrupted = interrupted
         self._session.conversation.shared.metrics.speech_interruptions.inc()
 
     async def answer(self, text: str, goes_on: bool, latency: Latency | None) -> None:
@@ -61,9 +61,9 @@ class Answers:
             return
         self._given_back += 1
         self._session.conversation.shared.metrics.speech_given_back.inc()
-        playback = interrupted.playback
-        if playback is None or interrupted.heard_ms < _HARDLY_HEARD_MS:
-            self._loudspeaker.forget(interrupted.item_id)
+        if interrupted.heard_ms < _HARDLY_HEARD_MS:
+            for item_id in interrupted.items:
+                self._loudspeaker.forget(item_id)
             await self._responder.answer()
-        elif playback.unheard.strip():
-            await self._responder.answer(playback.unheard.lstrip())
+        elif interrupted.unheard:
+            await self._responder.answer(interrupted.unheard)

@@ -2,8 +2,9 @@
 
 import asyncio
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from charhost.conversation.items import Item
 from charhost.web.protocol.frames import InvalidEvent
 
 # Of an event, as OpenAI has it.
@@ -13,15 +14,18 @@ _LEAST_COMMIT_MS = 100
 
 
 async def decoded(audio: str) -> bytes:
-    """Return the bytes of base64; raises `InvalidEvent`."""
+    """Return the bytes of base64, long ones by way of a thread; raises `InvalidEvent`."""
+    return await asyncio.to_thread(audio_bytes, audio, "audio") if len(audio) > _LONG else audio_bytes(audio, "audio")
+
+
+def audio_bytes(audio: str, path: str) -> bytes:
+    """Return the bytes of base64 at *path* of an event; raises `InvalidEvent`."""
     if len(audio) > MOST_AUDIO * 4 // 3 + 4:
-        raise InvalidEvent("invalid_value", "Invalid 'audio': at most 15 MiB of audio at a time.", "audio")
+        raise InvalidEvent("invalid_value", f"Invalid '{path}': at most 15 MiB of audio at a time.", path)
     try:
-        if len(audio) > _LONG:
-            return await asyncio.to_thread(binascii.a2b_base64, audio, strict_mode=True)
         return binascii.a2b_base64(audio, strict_mode=True)
     except ValueError as e:
-        raise InvalidEvent("invalid_value", f"Invalid 'audio': it is no base64 ({e}).", "audio") from None
+        raise InvalidEvent("invalid_value", f"Invalid '{path}': it is no base64 ({e}).", path) from None
 
 
 def insist_on_length(milliseconds: float) -> None:
@@ -52,6 +56,9 @@ class DeafMicrophone:
     async def clear(self) -> None:
         self._bytes = 0
         self._emit("input_audio_buffer.cleared")
+
+    def understand(self, item: Item, sounds: Mapping[int, bytes]) -> None:
+        pass
 
     def configure(self) -> None:
         pass

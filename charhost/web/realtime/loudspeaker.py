@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from charhost.conversation.items import Audio, Message
@@ -19,18 +20,23 @@ from charhost.web.sessions.session import Session
 
 # Items whose sound can still be truncated exactly; that of earlier ones was heard long ago.
 _MOST_PLAYBACKS = 8
+# Among the items for which a session stays open.
+_PLAYING = "playing"
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """The item that was interrupted, which may not have begun yet."""
+    """The items that were interrupted, with their playbacks; none if the response had not begun."""
 
-    item_id: str = ""
-    playback: Playback | None = None
+    items: Mapping[str, Playback] = field(default_factory=dict)
 
     @property
     def heard_ms(self) -> float:
-        return (self.playback.cut_ms or 0.0) if self.playback is not None else 0.0
+        return sum(playback.cut_ms or 0.0 for playback in self.items.values())
+
+    @property
+    def unheard(self) -> str:
+        return "".join(playback.unheard for playback in self.items.values()).strip()
 
 
 @dataclass(eq=False, slots=True)
@@ -40,7 +46,7 @@ class Loudspeaker:
     _session: Session
     _engines: Engines
     _playbacks: OrderedDict[str, Playback] = field(default_factory=OrderedDict)  # by item, the oldest first
-    _timer: tuple[str, asyncio.TimerHandle] | None = None
+    _timer: asyncio.TimerHandle | None = None
 
     async def voice(self, config: SessionConfig) -> Voice:
         """Return the voice of the character as it is now, at the speed that the client chooses."""
@@ -57,25 +63,25 @@ class Loudspeaker:
         return SpokenTurn(turn, speaking, self._session.conversation.history)
 
     @property
-    def playing(self) -> str | None:
-        """The item whose sound is not over by the time, None if there is silence."""
-        item_id, playback = next(reversed(self._playbacks.items()), (None, None))
-        return item_id if playback is not None and playback.ahead(_now()) > 0 else None
+    def is_playing(self) -> bool:
+        """Whether the sound that was sent is not over, by the time."""
+        return self._ends_at > _now()
 
     def play(self) -> None:
         """Keep the session open politely until the sound is over, by the time."""
         self._end_play()
-        if (item_id := self.playing) is not None:
-            self._session.work.hold(item_id)
-            ahead = self._playbacks[item_id].ahead(_now())
-            self._timer = item_id, asyncio.get_running_loop().call_later(ahead, self._end_play)
+        if (ahead := self._ends_at - _now()) > 0:
+            self._session.work.hold(_PLAYING)
+            self._timer = asyncio.get_running_loop().call_later(ahead, self._end_play)
 
-    def cut(self) -> Interrupted | None:
-        """Keep of the item that is playing only what was heard so far: the client stops it. Return that item."""
-        if (item_id := self.playing) is None:
-            return None
-        self._cut(item_id, self._playbacks[item_id].heard_ms(_now()))
-        return Interrupted(item_id, self._playbacks[item_id])
+    def cut(self) -> Interrupted:
+        """Keep of the items that are playing only what was heard so far: the client stops them. Return these."""
+        now = _now()
+        playing = {item_id: playback for item_id, playback in self._playbacks.items() if playback.ahead(now) > 0}
+        heard = {item_id: playback.heard_ms(now) for item_id, playback in playing.items()}
+        for item_id, milliseconds in heard.items():
+            self._cut(item_id, milliseconds)
+        return Interrupted(playing)
 
     def forget(self, item_id: str) -> None:
         """Show an item to the model no more: what was heard of it is nothing."""
@@ -110,14 +116,18 @@ class Loudspeaker:
             history.replace(replace(item, parts=(Audio.heard(playback.remembered),)))
         self._session.note()
 
+    @property
+    def _ends_at(self) -> float:
+        return max((playback.ends_at for playback in self._playbacks.values()), default=0.0)
+
     def _end_play(self) -> None:
         if self._timer is not None:
-            (item_id, timer), self._timer = self._timer, None
-            timer.cancel()
-            self._session.work.release(item_id)
+            self._timer.cancel()
+            self._timer = None
+            self._session.work.release(_PLAYING)
 
     def _playback(self, item_id: str) -> Playback:
-        playback = self._playbacks[item_id] = Playback()
+        playback = self._playbacks[item_id] = Playback(self._ends_at)
         if len(self._playbacks) > _MOST_PLAYBACKS:
             self._playbacks.popitem(last=False)
         return playback

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from charhost.conversation.items import Item, Message
 from charhost.ids import new_id
 from charhost.speech.hearing import Transcript
 from charhost.speech.latency import Latency, Stage
@@ -86,6 +87,11 @@ class Microphone:
         self._session.work.release(self._transcriber.item_id)
         self._reset()
         self._emit("input_audio_buffer.cleared")
+
+    def understand(self, item: Item, sounds: Mapping[int, bytes]) -> None:
+        """Have the words found in the parts of an item, of which these are the *sounds*."""
+        if isinstance(item, Message) and sounds:
+            self._transcriber.understand(item, sounds, self._encoding)
 
     def configure(self) -> None:
         """Follow the settings of the client; a turn that is open stays so until the client commits it."""

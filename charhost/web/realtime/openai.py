@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -20,7 +21,7 @@ from charhost.web.protocol.item_format import item_fields, item_from
 from charhost.web.protocol.session_config import SessionConfig
 from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
 from charhost.web.realtime.answers import Answers
-from charhost.web.realtime.audio_buffer import DeafMicrophone
+from charhost.web.realtime.audio_buffer import DeafMicrophone, audio_bytes
 from charhost.web.realtime.emitter import Emitter
 from charhost.web.realtime.loudspeaker import Loudspeaker
 from charhost.web.realtime.microphone import Microphone
@@ -50,19 +51,23 @@ class _Update:
 
 @dataclass(frozen=True, slots=True)
 class _NewItem:
-    """An item of the client, weighed, with its fields in events, and the id of the item before it."""
+    """An item of the client, weighed, with its fields in events, and the id of the item before it.
+
+    `sounds` are those of its parts whose words the client does not know.
+    """
 
     item: Item
     weight: int
     fields: Json
     after: str | None
+    sounds: Mapping[int, bytes]
 
     @classmethod
     def of(cls, create: client_events.ItemCreate) -> _NewItem:
         item = item_from(create.item)
         fields = item_fields(item)
         refuse_long(fields, "item")
-        return cls(item, weigh(item), fields, create.previous_item_id)
+        return cls(item, weigh(item), fields, create.previous_item_id, dict(_sounds(create.item)))
 
 
 @dataclass(eq=False)
@@ -170,6 +175,7 @@ class OpenAIHandler:
         previous = history.before(item.id)
         for kind in ("added", "done"):
             self._emit(f"conversation.item.{kind}", previous_item_id=previous, item=new.fields)
+        self._microphone.understand(item, new.sounds)
 
     def _insert(self, item: Item, previous: str | None) -> None:
         history = self._session.conversation.history
@@ -209,3 +215,11 @@ class OpenAIHandler:
         self._session.conversation.history.remove(item_id)
         self._session.note()
         self._emit("conversation.item.deleted", item_id=item_id)
+
+
+def _sounds(item: client_events.ClientItem) -> Iterator[tuple[int, bytes]]:
+    if not isinstance(item, client_events.MessageItem) or item.role != "user":
+        return
+    for index, part in enumerate(item.content):
+        if isinstance(part, client_events.InputAudio) and part.audio and part.transcript is None:
+            yield index, audio_bytes(part.audio, f"item.content[{index}].audio")

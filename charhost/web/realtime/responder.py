@@ -98,6 +98,8 @@ class Responder:
         if not running:
             raise InvalidEvent("response_cancel_not_active", "Cancellation failed: no active response found")
         running[0].cancel()
+        if running[0] is self.active:
+            self._loudspeaker.cut()  # of its items that were sent whole
 
     @property
     def _config(self) -> SessionConfig:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from charhost.conversation.items import Audio, Message
 from charhost.speech.failure import SpeechError
@@ -15,9 +15,16 @@ from charhost.web.protocol.item_format import item_fields
 from charhost.web.realtime.session_tasks import SessionTasks
 from charhost.web.sessions.session import Session
 
+if TYPE_CHECKING:
+    from charhost.speech.formats import Encoding
+
+Result = TypeVar("Result")
+
 BYTES_PER_MS = HEARD_RATE * 2 / 1000
 # Of a transcript: seconds for any, and for each second of its sound.
 _DEADLINE, _DEADLINE_SHARE = 10.0, 0.1
+# Samples of silence that push the last ones of sound through a resampler.
+_PUSH = 1_200
 _EVENT = "conversation.item.input_audio_transcription."
 
 
@@ -38,7 +45,7 @@ class Transcriber:
     _listening: Listening | None = None
     _language: tuple[str | None, str] = (None, "")
     _guess: asyncio.Task[None] | None = None
-    _transcripts: dict[str, asyncio.Task[Transcript | None]] = field(default_factory=dict)  # that are awaited, by item
+    _transcripts: dict[str, asyncio.Task[Any]] = field(default_factory=dict)  # that are awaited, by item
     _failed: tuple[str, str] = ("", "")  # the item that was last not understood, and why
 
     def choose(self, language: str | None, hint: str) -> None:
@@ -88,9 +95,11 @@ class Transcriber:
             self._emit(f"conversation.item.{kind}", previous_item_id=previous, item=item_fields(item))
         assert self._listening is not None
         seconds, self.ms, self._guess = self.ms / 1000, 0.0, None
-        task = self._transcripts[item.id] = self._tasks.run(self._transcribe(item, seconds, self._listening))
-        task.add_done_callback(lambda _: self._transcripts.pop(item.id))
-        return task
+        return self._begin(item, self._transcribe(item, 0, seconds, self._listening))
+
+    def understand(self, item: Message, sounds: Mapping[int, bytes], encoding: Encoding) -> None:
+        """Find the words in parts of an item that a client has made as a whole."""
+        self._begin(item, self._understand(item, sounds, encoding))
 
     async def understood(self) -> None:
         """Wait until all that was said is understood; raises `SpeechError` if the last of it could not be."""
@@ -100,36 +109,54 @@ class Transcriber:
         if items and items[-1].id == item_id:
             raise SpeechError("malformed", message)
 
-    async def _transcribe(self, item: Message, seconds: float, listening: Listening) -> Transcript | None:
-        """Return the words of a turn, once the client and the conversation have them."""
+    def _begin(self, item: Message, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+        task = self._transcripts[item.id] = self._tasks.run(work)
+        task.add_done_callback(lambda _: self._transcripts.pop(item.id))
+        return task
+
+    async def _understand(self, item: Message, sounds: Mapping[int, bytes], encoding: Encoding) -> None:
+        for index, sound in sounds.items():
+            listening = self._hearing.listen(*self._language)
+            try:
+                pcm = await asyncio.to_thread(_heard, encoding, sound)
+                listening.feed(pcm)
+                await self._transcribe(item, index, len(pcm) / BYTES_PER_MS / 1000, listening)
+            finally:
+                self._finish(listening.close())
+
+    async def _transcribe(self, item: Message, index: int, seconds: float, listening: Listening) -> Transcript | None:
+        """Return the words of a part, once the client and the conversation have them."""
         metrics = self._session.conversation.shared.metrics
         try:
             async with asyncio.timeout(_DEADLINE + seconds * _DEADLINE_SHARE):
                 transcript = await listening.transcript(final=True)
         except TimeoutError:
-            self._fail(item, SpeechError("timeout", "The words took too long to be understood."))
+            self._fail(item, index, SpeechError("timeout", "The words took too long to be understood."))
             return None
         except SpeechError as e:
-            self._fail(item, e)
+            self._fail(item, index, e)
             return None
         metrics.speech_sound_seconds.labels("heard").inc(transcript.seconds)
         usage = {"type": "duration", "seconds": float(transcript.seconds)}
-        self._replace(item, Audio.heard(transcript.text))
-        fields = {"item_id": item.id, "content_index": 0, "transcript": transcript.text, "usage": usage}
+        self._replace(item, index, Audio.heard(transcript.text))
+        fields = {"item_id": item.id, "content_index": index, "transcript": transcript.text, "usage": usage}
         self._emit(f"{_EVENT}completed", **fields)
         self._session.weigh()
         return transcript
 
-    def _fail(self, item: Message, failure: SpeechError) -> None:
+    def _fail(self, item: Message, index: int, failure: SpeechError) -> None:
         self._session.conversation.shared.metrics.speech_errors.labels("hearing", failure.error_type).inc()
         error = {"type": "server_error", "code": "transcription_failed", "message": str(failure)}
-        self._emit(f"{_EVENT}failed", item_id=item.id, content_index=0, error=error)
-        self._replace(item, Audio(is_lost=True))
+        self._emit(f"{_EVENT}failed", item_id=item.id, content_index=index, error=error)
+        self._replace(item, index, Audio(is_lost=True))
         self._failed = item.id, str(failure)
 
-    def _replace(self, item: Message, part: Audio) -> None:
-        self._session.conversation.history.replace(replace(item, parts=(part,)))
-        self._session.note()
+    def _replace(self, item: Message, index: int, part: Audio) -> None:
+        history = self._session.conversation.history
+        latest = history.find(item.id)
+        if isinstance(latest, Message):  # not deleted meanwhile
+            history.replace(replace(latest, parts=(*latest.parts[:index], part, *latest.parts[index + 1 :])))
+            self._session.note()
 
     async def _send_words(self, listening: Listening) -> None:
         async for event in listening.events():
@@ -140,3 +167,11 @@ class Transcriber:
 async def _guess(listening: Listening) -> None:
     with suppress(SpeechError):  # which the final transcript will meet, too
         await listening.transcript(final=False)
+
+
+def _heard(encoding: Encoding, sound: bytes) -> bytes:
+    """Return sound as engines hear it, to the last sample; runs on a thread."""
+    from charhost.speech.formats import SILENT, Decoder  # numpy, which only a server that hears has use for
+
+    decoder = Decoder(encoding)
+    return b"".join(decoder.decode(data).tobytes() for data in (sound, SILENT[encoding] * _PUSH))

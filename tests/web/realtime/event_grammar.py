@@ -181,6 +181,8 @@ class Grammar:
         elif item_id in self._order:  # a client may have deleted it meanwhile
             before = self._order.index(item_id)
             assert previous == (self._order[before - 1] if before else None), event
+        if any(part.get("transcript", "") is None for part in event["item"].get("content", ())):
+            self._heard.add(item_id)
         if item_id in self._owner:
             self._send(self._owner[item_id], event)
             return

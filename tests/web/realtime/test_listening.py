@@ -234,6 +234,25 @@ async def test_too_much_audio(aiohttp_client: Start, settings: Settings) -> None
         assert (await caller.error("input_audio_buffer.append", audio=audio))["code"] == "rate_limit_exceeded"
 
 
+async def test_an_item_with_audio(aiohttp_client: Start, settings: Settings) -> None:
+    """The audio of an item that a client makes is understood before the response to it; it is not sent back."""
+    client, script = await serving(aiohttp_client, settings, scripted_engines())
+    audio = base64.b64encode(tone(1_000)).decode()
+    async with speaking(client) as caller:
+        content = [{"type": "input_text", "text": "Hear:"}, {"type": "input_audio", "audio": audio}]
+        await caller.send("conversation.item.create", item={"type": "message", "role": "user", "content": content})
+        done = await caller.respond()
+        assert done["status"] == "completed"
+        completed = next(event for event in caller.events if event["type"] == TRANSCRIBED)
+        assert (completed["content_index"], completed["transcript"]) == (1, "What time is it?")
+        item = await caller.item(completed["item_id"])
+        assert item["content"][1] == {"type": "input_audio", "transcript": "What time is it?"}
+        broken = {"type": "message", "role": "user", "content": [{"type": "input_audio", "audio": "%"}]}
+        error = await caller.error("conversation.item.create", item=broken)
+        assert (error["code"], error["param"]) == ("invalid_value", "item.content[0].audio")
+    assert [m["content"] for m in script.messages if m["role"] == "user"] == ["Hear:\nWhat time is it?"]
+
+
 async def test_closed_microphones_leave_nothing(aiohttp_client: Start, settings: Settings) -> None:
     """A client that leaves in the middle of its speech leaves no audio, no task and no ear behind."""
     hearing = ScriptedHearing()

@@ -74,10 +74,10 @@ async def test_an_agent_asks_and_interrupts(aiohttp_client: Start, settings: Set
                 await asyncio.sleep(0.05)
         assert transcripts(session, "user") == ["What time is it?", "Yes."]
         first = transcripts(session, "assistant")[0]
-    sent = [m["content"] for m in script.messages if m["role"] == "assistant"]
-    assert sent == [first] * bool(first)
-    assert TEXT.startswith(first or "")
-    assert first != TEXT
+    sent = "".join(m["content"] for m in script.messages if m["role"] == "assistant")
+    for heard in (first or "", sent):  # the agent's own cut may come after the request
+        assert TEXT.startswith(heard)
+        assert heard != TEXT
 
 
 @pytest.mark.parametrize("dialect", ["ga", "beta"])

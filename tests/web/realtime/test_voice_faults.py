@@ -173,6 +173,29 @@ async def test_failing_ears_give_the_answer_back(aiohttp_client: Start, settings
         assert (await caller.until("response.done"))["response"]["status"] == "completed"
 
 
+async def test_many_interruptions_leave_nothing(aiohttp_client: Start, settings: Settings) -> None:
+    """Twenty interrupted answers leave no task, no audio and no sound behind."""
+    client, script = await serving(aiohttp_client, settings, scripted_engines(ScriptedSpeech(100)))
+    for _ in range(20):
+        script.then("It is late, my friend, and cold. ", script.go)
+    async with speaking(client) as caller:
+        await caller.say(1_000)
+        for round_ in range(20):
+            await caller.until("response.output_audio.delta")
+            await caller.say(1_000)
+            done = (await caller.until("response.done"))["response"]
+            assert done["status_details"]["reason"] == "turn_detected"
+            if round_ == 1:
+                tasks = len(asyncio.all_tasks())
+        assert (await caller.until("response.done"))["response"]["status"] == "completed"
+        await until(lambda: len(asyncio.all_tasks()) <= tasks)
+        session = next(iter(client.app[SESSIONS]._live.values()))
+        await until(lambda: not session.work.turns)
+        assert client.app[BUDGET].held["audio"] == 0
+        assert client.app[BUDGET].held["requests"] == 0
+    assert len(script.requests) == 21
+
+
 def settings_of(session: Any) -> Any:
     """Return the detection of a session."""
     return session["audio"]["input"]["turn_detection"]
