@@ -27,6 +27,7 @@ _COMMANDS = {
     "history": "List the reloads of a running server, the newest first, those that were refused too.",
     "status": "Show the current set of a running server, its last reload and error, its watcher and its sessions.",
     "chat": "Talk to a character of a running server.",
+    "voice": "List the voices of characters, say a sentence, time the engines, and fetch voices.",
     "fleet": "Show what each node of a fleet serves.",
 }
 # The modules of commands that share one; the others have their own.

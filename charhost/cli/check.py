@@ -1,11 +1,13 @@
 """charhost check: try the files of a directory in a child process."""
 
+from __future__ import annotations
+
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from pydantic import BaseModel
@@ -18,6 +20,9 @@ from charhost.report import SET_NAME, FileError, LeftOut, PathText
 from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
 from charhost.text import one_line
+
+if TYPE_CHECKING:
+    from charhost.cli.character_voices import FoundVoice
 
 # A bar for less than this many seconds would only flicker.
 _LONG = 1.0
@@ -70,6 +75,7 @@ class CheckReport(BaseModel, frozen=True):
 
 
 async def _checked(settings: Settings) -> CheckReport:
+    from charhost.cli.character_voices import voices_of
     from charhost.cli.trials import try_files
 
     began = time.monotonic()
@@ -79,10 +85,11 @@ async def _checked(settings: Settings) -> CheckReport:
         return CheckReport(success=False, directory=str(settings.directory), message=str(e), outcome="rejected")
     with _bar(len(snapshot.character_paths)) as progress:
         trials = await try_files(settings, snapshot, snapshot.character_paths, progress)
-    return _report(snapshot, trials, time.monotonic() - began)
+    voices = await voices_of(settings, Path(snapshot.directory), trials)
+    return _report(snapshot, trials, voices, time.monotonic() - began)
 
 
-def _report(snapshot: Snapshot, trials: list[Trial], duration: float) -> CheckReport:
+def _report(snapshot: Snapshot, trials: list[Trial], voices: list[FoundVoice], duration: float) -> CheckReport:
     directory = snapshot.directory
     errors = tuple(trial.error for trial in trials if trial.error is not None)
     good = tuple(
@@ -111,7 +118,10 @@ def _report(snapshot: Snapshot, trials: list[Trial], duration: float) -> CheckRe
         errors=errors,
         characters=good,
         left_out=snapshot.omissions,
-        warnings=tuple(warning for character in good for warning in _hiding(character)),
+        warnings=(
+            *(warning for character in good for warning in _hiding(character)),
+            *(warning for found in voices for warning in found.warnings),
+        ),
     )
 
 

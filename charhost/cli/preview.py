@@ -1,8 +1,10 @@
 """charhost preview: show the prompt of one character."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +20,9 @@ from charhost.sandbox.trial import Trial
 from charhost.settings import Settings
 from charhost.text import one_line
 
+if TYPE_CHECKING:
+    from charhost.cli.character_voices import FoundVoice
+
 
 def preview(
     name: Annotated[str, typer.Argument(help="The name of the character.")],
@@ -29,6 +34,7 @@ def preview(
     Its file is run in a child process. Exit status 1 if that fails, or if there is no such character.
     """
     # Imported here, as in other commands, to keep the start of the command short.
+    from charhost.cli.character_voices import voices_of
     from charhost.cli.trials import completed
 
     settings = configured(directory=directory)
@@ -42,7 +48,8 @@ def preview(
     elif found.error is not None:
         print_error(error_line(found.error.model_dump()))
     else:
-        print_json(_document(found)) if as_json else _show(found)
+        [voice] = completed(voices_of(settings, settings.directory, [found]))
+        print_json(_document(found, voice)) if as_json else _show(found, voice)
     raise typer.Exit(0 if found is not None and found.error is None else 1)
 
 
@@ -60,12 +67,14 @@ async def _tried(settings: Settings, name: str) -> tuple[Trial | None, list[str]
     return next(iter(claims), None), [trial.name for trial in trials if trial.error is None]
 
 
-def _show(found: Trial) -> None:
+def _show(found: Trial, voice: FoundVoice) -> None:
     print_line("\n".join(map(one_line, found.prompt.splitlines())))
     lines = [f"file: {found.file}", f"size: {len(found.prompt):,} characters, about {_tokens(found):,} tokens"]
     lines += [f"tool: {_signature(tool['function'])}" for tool in found.tools]
     lines += [f"host tool: {_signature(HOST_TOOLS[name]['function'])}" for name in found.host_tools]
     lines += [f"greeting: {greeting}" for greeting in found.greetings]
+    lines += [f"voice: {voice.voice.name} ({voice.voice.engine})"] if voice.voice is not None else []
+    lines += [f"warning: {warning}" for warning in voice.warnings]
     print_line("\n" + "\n".join(map(one_line, lines)))
 
 
@@ -79,6 +88,14 @@ def _tokens(found: Trial) -> int:
     return tokens(letters(found.prompt))
 
 
-def _document(found: Trial) -> str:
+def _document(found: Trial, voice: FoundVoice) -> str:
     sizes = {"prompt_characters": len(found.prompt), "prompt_tokens": _tokens(found)}
-    return json.dumps(found.model_dump(mode="json", exclude={"error"}) | sizes, indent=2, ensure_ascii=False)
+    fields = found.model_dump(mode="json", exclude={"error", "voice_source", "language"}) | sizes
+    if voice.voice is not None:
+        fields["voice"] = {
+            "backend": voice.voice.engine,
+            "name": voice.voice.name,
+            "exact": voice.voice.is_exact,
+            "why": voice.voice.why or None,
+        }
+    return json.dumps(fields, indent=2, ensure_ascii=False)

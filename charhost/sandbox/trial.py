@@ -46,11 +46,15 @@ class Trial(BaseModel, frozen=True, strict=True):
     tools: tuple[dict[str, Any], ...] = ()
     host_tools: tuple[str, ...] = ()
     greetings: tuple[str, ...] = ()
+    voice_source: dict[str, Any] = {}
+    language: str | None = None
     error: FileError | None = None
 
     @classmethod
     def of(cls, character: Character, prompt: str) -> Trial:
-        return cls.model_validate(character, from_attributes=True).model_copy(update={"prompt": prompt})
+        language = character.instructions.get("language")
+        made = {"prompt": prompt, "language": language if isinstance(language, str) else None}
+        return cls.model_validate(character, from_attributes=True).model_copy(update=made)
 
 
 def crash(path: str, cause: str, stage: str = "loaded") -> FileError:
