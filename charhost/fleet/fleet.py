@@ -156,7 +156,6 @@ class Fleet:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         with suppress(Unavailable):
             await self.node.leave()
-        await self.engine.close()
 
     def leave(self) -> None:
         """Say that this node ends soon."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from charhost.fleet.connect import connect
+from charhost.fleet.connect import engine_of
 from charhost.fleet.engine import Engine
 from charhost.settings import Settings
 
@@ -34,12 +34,12 @@ class FleetOptions:
         )
 
 
-async def connect_engine(settings: Settings) -> Engine:
-    """Return the engine of the settings; raises `SettingsError`."""
-    return await connect(
+def engine_for(settings: Settings) -> Engine:
+    """Return the engine of the settings, which is not connected yet; raises `SettingsError`."""
+    return engine_of(
         settings.fleet_servers,
         settings.fleet_name,
-        resume_ttl=settings.resume_ttl,
-        credentials=settings.fleet_credentials,
-        ca=settings.fleet_ca,
+        settings.resume_ttl,
+        settings.fleet_credentials,
+        settings.fleet_ca,
     )

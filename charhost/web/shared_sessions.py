@@ -8,13 +8,12 @@ from functools import partial
 
 from aiohttp import web
 
-from charhost.fleet.connect import engine_of
 from charhost.fleet.documents import Documents
 from charhost.fleet.engine import Engine
+from charhost.fleet.options import engine_for
 from charhost.fleet.signature import Signature
 from charhost.fleet.talk import TalkArchive
 from charhost.resume.shared_writer import SharedWriter
-from charhost.settings import Settings
 from charhost.web.keys import (
     BUDGET,
     CHAINS,
@@ -36,7 +35,7 @@ def share_sessions(app: web.Application, engine: Engine | None = None) -> None:
     Raise `SettingsError` if the settings of the fleet cannot work.
     """
     settings = app[SETTINGS]
-    app[FLEET_ENGINE] = engine = engine or _engine_of(settings)
+    app[FLEET_ENGINE] = engine = engine or engine_for(settings)
     assert settings.fleet_key is not None
     signature = Signature(settings.fleet_key.get_secret_value(), settings.fleet_name)
     archive = TalkArchive(engine, signature, settings.resume_ttl)
@@ -70,13 +69,3 @@ def _lose(app: web.Application, session_id: str) -> None:
     """End what this node has of a session that another one has resumed."""
     app[SESSIONS].lose(session_id)
     app[DISCONNECTED].discard(session_id)
-
-
-def _engine_of(settings: Settings) -> Engine:
-    return engine_of(
-        settings.fleet_servers,
-        settings.fleet_name,
-        resume_ttl=settings.resume_ttl,
-        credentials=settings.fleet_credentials,
-        ca=settings.fleet_ca,
-    )

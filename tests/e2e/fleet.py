@@ -15,8 +15,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from charhost.fleet.connect import connect as connect_to_engine
-from charhost.fleet.fleet import FleetOptions, set_up
-from charhost.metrics import FleetMetrics, Metrics
+from charhost.fleet.options import FleetOptions
+from charhost.fleet.setup import begin
 from tests.conftest import character
 from tests.e2e.conftest import PATIENCE, Server, running
 
@@ -26,8 +26,7 @@ KEY = "the key of a fleet of processes"
 async def prepare(url: str, fleet: str) -> None:
     """Make what `charhost fleet setup` makes."""
     engine = await connect_to_engine([url], fleet)
-    metrics = FleetMetrics(Metrics().registry)
-    await set_up(engine, FleetOptions(fleet=fleet, node="setup", key=KEY), metrics, 1)
+    await begin(engine, FleetOptions(fleet=fleet, node="setup", key=KEY), 1)
     await engine.close()
 
 

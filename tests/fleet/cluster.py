@@ -59,8 +59,12 @@ class Member:
         """End the node as `kill -9` does: nothing that it was about to do is done, and its status stays for a while."""
         self.is_up = False
         self.engine.cut()
+        await self.close()
+
+    async def close(self) -> None:
         await self.manager.close(0)
         await self.fleet.close()
+        await self.engine.close()
 
 
 class RecordingStore(MemoryStore):
@@ -114,8 +118,7 @@ class Cluster:
     async def close(self) -> None:
         for member in self.members.values():
             if member.is_up:
-                await member.manager.close(0)
-                await member.fleet.close()
+                await member.close()
 
     async def equal(self) -> None:
         """Wait until all nodes that are up serve what was committed, and nothing is proposed."""

@@ -11,6 +11,8 @@ import pytest
 from pydantic import SecretStr
 
 from charhost.fleet.memory import MemoryEngine, MemoryStore
+from charhost.fleet.options import FleetOptions
+from charhost.fleet.setup import begin
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client
@@ -43,6 +45,7 @@ async def nodes(
     directory: Path, store: MemoryStore, options: dict[str, Any], aiohttp_client: AioClient
 ) -> AsyncIterator[list[Node]]:
     """Two nodes of one fleet."""
+    await begin(MemoryEngine(store), FleetOptions(fleet="charhost", node="setup", key=KEY))
     found = []
     for name in ("n1", "n2"):
         key = SecretStr(KEY)

@@ -5,11 +5,11 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from charhost.fleet.fleet import Fleet
-from charhost.fleet.options import FleetOptions, connect_engine
+from charhost.fleet.options import FleetOptions
 from charhost.loading.snapshot import Limits
 from charhost.metrics import FleetMetrics
 from charhost.web.fleet.membership import Membership
-from charhost.web.keys import FLEET, METRICS, SESSIONS, SETS, SETTINGS
+from charhost.web.keys import FLEET, FLEET_ENGINE, METRICS, SESSIONS, SETS, SETTINGS
 
 
 def join(app: web.Application) -> None:
@@ -22,9 +22,8 @@ def join(app: web.Application) -> None:
 async def _run(app: web.Application) -> AsyncIterator[None]:
     """Be a node while the application runs; raises `SettingsError`."""
     settings, sessions = app[SETTINGS], app[SESSIONS]
-    engine = await connect_engine(settings)
     options, metrics = FleetOptions.of(settings), FleetMetrics(app[METRICS].registry)
-    fleet = Fleet(engine, options, metrics, Limits.of(settings), lambda: len(sessions))
+    fleet = Fleet(app[FLEET_ENGINE], options, metrics, Limits.of(settings), lambda: len(sessions))
     app[FLEET].fleet = app[SETS].fleet = fleet
     fleet.owner = app[SETS]
     try:
