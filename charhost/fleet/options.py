@@ -34,12 +34,12 @@ class FleetOptions:
         )
 
 
-def engine_of_settings(settings: Settings) -> Engine:
+def engine_for(settings: Settings) -> Engine:
     """Return the engine of the settings, which is not connected yet; raises `SettingsError`."""
     return engine_of(
         settings.fleet_servers,
         settings.fleet_name,
-        resume_ttl=settings.resume_ttl,
-        credentials=settings.fleet_credentials,
-        ca=settings.fleet_ca,
+        settings.resume_ttl,
+        settings.fleet_credentials,
+        settings.fleet_ca,
     )

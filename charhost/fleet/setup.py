@@ -3,7 +3,7 @@
 from prometheus_client import CollectorRegistry
 
 from charhost.fleet.engine import Conflict, Engine
-from charhost.fleet.options import FleetOptions, engine_of_settings
+from charhost.fleet.options import FleetOptions, engine_for
 from charhost.fleet.record import Register, register_subject
 from charhost.fleet.records import Records
 from charhost.fleet.signature import Signature
@@ -14,9 +14,9 @@ from charhost.settings import Settings
 
 async def set_up_fleet(settings: Settings, replicas: int) -> bool:
     """Make the streams and the register; return whether there was no register. Raises `EngineError`."""
-    engine = engine_of_settings(settings)
-    await engine.start()
+    engine = engine_for(settings)
     try:
+        await engine.start()
         return await begin(engine, FleetOptions.of(settings), replicas)
     finally:
         await engine.close()

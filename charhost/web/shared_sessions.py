@@ -10,7 +10,7 @@ from aiohttp import web
 
 from charhost.fleet.documents import Documents
 from charhost.fleet.engine import Engine
-from charhost.fleet.options import engine_of_settings
+from charhost.fleet.options import engine_for
 from charhost.fleet.signature import Signature
 from charhost.fleet.talk import TalkArchive
 from charhost.resume.shared_writer import SharedWriter
@@ -35,7 +35,7 @@ def share_sessions(app: web.Application, engine: Engine | None = None) -> None:
     Raise `SettingsError` if the settings of the fleet cannot work.
     """
     settings = app[SETTINGS]
-    app[FLEET_ENGINE] = engine = engine or engine_of_settings(settings)
+    app[FLEET_ENGINE] = engine = engine or engine_for(settings)
     assert settings.fleet_key is not None
     signature = Signature(settings.fleet_key.get_secret_value(), settings.fleet_name)
     archive = TalkArchive(engine, signature, settings.resume_ttl)

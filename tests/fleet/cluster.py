@@ -60,8 +60,12 @@ class Member:
         self.is_up = False
         self.engine.cut()
         self.engine.go_on()
+        await self.close()
+
+    async def close(self) -> None:
         await self.manager.close(0)
         await self.fleet.close()
+        await self.engine.close()
 
 
 class RecordingStore(MemoryStore):
@@ -115,8 +119,7 @@ class Cluster:
     async def close(self) -> None:
         for member in self.members.values():
             if member.is_up:
-                await member.manager.close(0)
-                await member.fleet.close()
+                await member.close()
 
     async def equal(self) -> None:
         """Wait until all nodes that are up serve what was committed, and nothing is proposed."""

@@ -43,6 +43,7 @@ async def nodes(
     directory: Path, store: MemoryStore, options: dict[str, Any], aiohttp_client: AioClient
 ) -> AsyncIterator[list[Node]]:
     """Two nodes of one fleet."""
+    await begin(MemoryEngine(store), FleetOptions(fleet="charhost", node="setup", key=KEY))
     found = []
     await begin(MemoryEngine(store), FleetOptions(fleet="charhost", node="setup", key=KEY))
     for name in ("n1", "n2"):
