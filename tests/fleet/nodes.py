@@ -45,7 +45,6 @@ async def nodes(
     """Two nodes of one fleet."""
     await begin(MemoryEngine(store), FleetOptions(fleet="charhost", node="setup", key=KEY))
     found = []
-    await begin(MemoryEngine(store), FleetOptions(fleet="charhost", node="setup", key=KEY))
     for name in ("n1", "n2"):
         key = SecretStr(KEY)
         settings = Settings(directory=directory, fleet="nats://127.0.0.1:1", fleet_key=key, fleet_node=name, **options)
