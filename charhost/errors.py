@@ -32,7 +32,7 @@ CharhostError
     │   ├── SetNotFound
     │   ├── RolloutInProgress
     │   ├── FleetUnreachable
-    │   ├── RolloutEnded    a node was building what another one proposed, and it will not serve
+    │   ├── RolloutEnded    a node was building the proposal of another one, which will not serve
     │   └── DirectoryNotAllowed
     └── Stopping            the server is shutting down
 

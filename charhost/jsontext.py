@@ -20,7 +20,7 @@ Json = dict[str, Any]
 
 # Of `,`, `[` and `{` outside of strings: about the number of values.
 MOST_VALUES = 200_000
-# Of `{` outside of strings in what a client sends: a message or a part of one is checked, weighed and sent on.
+# Of `{` outside of strings in the text of a client: a message or a part of one is checked, weighed and sent on.
 MOST_OBJECTS = 50_000
 
 _CHUNK = 256 << 10

@@ -150,7 +150,7 @@ class Metrics:
         self._drop(name, "watcher_up", "watcher_held")
 
     def end_set(self, name: str) -> None:
-        """Forget the series of a set that was removed; the counters of the server keep what it counted."""
+        """Forget the series of a set that was removed; the counters of the server keep its share."""
         self._drop(name, *_OVERALL)
         for counter in (self.set_watcher_reconciles, self.set_watcher_restarts):
             counter.remove_by_labels({"set": name})

@@ -98,7 +98,7 @@ class Timings(Frozen):
 
 
 class NodeOutcome(Frozen):
-    """What one node of a fleet made of a set."""
+    """The result of a set at one node of a fleet."""
 
     node: str
     state: Literal["serving", "built", "failed", "silent"]
@@ -109,7 +109,7 @@ class NodeOutcome(Frozen):
 
 
 class FleetOutcome(Frozen):
-    """What became of a set in the fleet."""
+    """The result of a set in the fleet."""
 
     epoch: int = Field(description="The generation of the set on every node, or the number of what was proposed.")
     outcome: Literal["committed", "aborted", "valid", "unknown"]

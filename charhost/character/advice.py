@@ -25,7 +25,7 @@ _PACKAGES = {
 
 
 def advise(error: BaseException, helpers: Container[str]) -> str | None:
-    """Return what to do about *error*, if it is known; *helpers* are the modules of the directory, relative to it."""
+    """Return the remedy of *error*, if it is known; *helpers* are the modules of the directory, relative to it."""
     # The exact types: an author's own exception explains itself.
     kind = type(error)
     if kind is RuntimeError and "event loop" in str(error):

@@ -27,7 +27,7 @@ _NOTHING = Attached(None)
 
 
 def as_messages(items: Iterable[Item], endpoint: str | None = None) -> list[dict[str, Any]]:
-    """Return items as the messages of a chat-completions request, with what that *endpoint* attached to them.
+    """Return items as the messages of a chat-completions request, with the attachments of that *endpoint*.
 
     Calls that follow each other, and the assistant's text right before them, are one message; each is followed by its
     result, wherever that is. A result without its call is left out: chat models refuse it.

@@ -17,7 +17,7 @@ from charhost.memory.budget import MemoryBudget
 from charhost.memory.weight import weigh
 from charhost.report import DEFAULT_SET, SessionPolicy
 
-# Of one place: its digest, and what finds it.
+# Of one place: its digest, and its key.
 _LEAST_BYTES = 512
 # In one conversation: calls of the client's tools beside which the server ran some of its own.
 _MOST_CALLS = 64
@@ -28,7 +28,7 @@ _NOTHING = Attached(None)
 class _Hidden:
     """The server's calls and their results in a turn that ended with a call of the client's tools.
 
-    `before` is what came before that call; `calls` are of the same message, and `outputs` their results.
+    `before` are the items before that call; `calls` are of the same message, and `outputs` their results.
     """
 
     before: Sequence[Item]

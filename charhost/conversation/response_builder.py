@@ -11,7 +11,7 @@ from charhost.llm.attachments import joined
 from charhost.llm.model import CallDelta, Delta, ModelError
 
 _GROWTH = 1.1
-# Bytes of the pieces of what a server attached, which are joined at the end.
+# Bytes of the pieces of a server's attachments, which are joined at the end.
 _MOST_ATTACHED = 4 << 20
 
 
@@ -75,7 +75,7 @@ class ResponseBuilder:
             self._attached, self._attached_to_call = [], []
 
     def _attach(self) -> None:
-        """Keep what the server attached to the message, which may come last, with the first item of the round."""
+        """Keep the server's attachments to the message, which may come last, with the first item of the round."""
         item = self.items[self._round] if self._attached and len(self.items) > self._round else None
         if item is None or isinstance(item, FunctionOutput):
             return

@@ -134,7 +134,7 @@ class Turn:
         return self._builder.add(delta)
 
     def _given(self) -> str | None:
-        """Return what is said without a model."""
+        """Return the words that need no model."""
         if self._options.words is not None:
             return self._options.words
         greetings = self._context.instance.character.greetings

@@ -107,7 +107,7 @@ class ModelError(CharhostError):
 
 
 class Model(Protocol):
-    """A language model, or its stand-in; what it attached to messages is for the same `endpoint` only."""
+    """A language model, or its stand-in; its attachments to messages are for the same `endpoint` only."""
 
     @property
     def endpoint(self) -> str: ...

@@ -29,7 +29,7 @@ def digest_of(location: str) -> bytes:
 
 
 def is_state(location: str) -> bool:
-    """Return whether a character has written the file: what it saves must not make it new."""
+    """Return whether a character has written the file: its own file must not make it new."""
     return bool(_written) and os.path.realpath(location) in _written
 
 

@@ -25,7 +25,7 @@ _here = threading.local()
 
 
 def begin(prefix: str, snapshot: Snapshot) -> None:
-    """Note, until `end`, what the modules below *prefix* open: in their `opened`, and in `data` of *snapshot*."""
+    """Note, until `end`, the files opened by modules below *prefix*: in their `opened`, and in `data` of *snapshot*."""
     _listen()
     _builds[prefix] = snapshot
 
@@ -78,7 +78,7 @@ def _note_data(snapshot: Snapshot, name: str, path: str, location: str) -> None:
 
 
 def _below(location: str, snapshot: Snapshot) -> str | None:
-    """Return the path below the directory of a data file; None for one elsewhere, or in what is left out."""
+    """Return the path below the directory of a data file; None for one elsewhere, or in a part that is left out."""
     for root in (str(snapshot.directory), snapshot.place):
         path = location.removeprefix(f"{root.rstrip('/')}/")
         if path != location:

@@ -120,7 +120,7 @@ class PublicNames:
         return f"{ROOT}.{inner}".removesuffix(".") if is_public else name
 
     def stand_in(self, name: str) -> ModuleType:
-        """Return what `sys.modules` has under a public name, which is put there if need be."""
+        """Return the entry of `sys.modules` under a public name, which is put there if need be."""
         module = sys.modules.get(name)
         if not isinstance(module, _PublicModule):
             module = sys.modules[name] = _PublicModule(name)

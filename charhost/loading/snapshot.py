@@ -142,7 +142,7 @@ def take_snapshot(
         for path in {path for file in reader.files.values() for path in file.opened}:
             reader.read_data(path, str(directory / path))
     finally:
-        # Also after an error: if the directory now leads outside the roots, the error would leak what is there.
+        # Also after an error: if the directory now leads outside the roots, the error would reveal its content.
         if roots is not None:
             roots.allowed(directory)
     taken = max(began, after + 1, earlier.taken + 1 if earlier else 0)

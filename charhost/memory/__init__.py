@@ -1,1 +1,1 @@
-"""The weight of values, the memory of the machine, the budget for what is held for clients, and work on much data."""
+"""The weight of values, the memory of the machine, the budget for everything held for clients, and large work."""

@@ -61,7 +61,7 @@ class SessionWriter:
         return None
 
     async def claim(self, session: str, owners: Collection[str], kept: SavedSession | None) -> SavedSession | None:
-        """Take the session over, if it is of one of the *owners*; *kept* is what this process has of it.
+        """Take the session over, if it is of one of the *owners*; *kept* is the copy of this process.
 
         Raise `SessionUnavailable` if that cannot be found out.
         """

@@ -26,13 +26,13 @@ class SharedArchive(Protocol):
         """Drop a session, unless it is lost."""
 
     async def claim(self, session: str, owners: Collection[str], kept: SavedSession | None) -> SavedSession | None:
-        """Take a session over, if it is of one of the *owners*; *kept* is what this process has of it."""
+        """Take a session over, if it is of one of the *owners*; *kept* is the copy of this process."""
 
     def is_lost(self, session: str) -> bool:
         """Return whether another process has taken the session over."""
 
     def abandon(self, session: str) -> None:
-        """Forget what is known of a session, and leave it to others."""
+        """Forget a session, and leave it to other nodes."""
 
 
 class SharedWriter(SessionWriter):

@@ -96,7 +96,7 @@ class CharacterSets:
         await asyncio.gather(*(named.unwatch() for named in self))
 
     async def close(self, deadline: float) -> None:
-        """Start no further reload and add no set, and wait for what runs for at most *deadline* seconds."""
+        """Start no further reload and add no set, and wait for running ones for at most *deadline* seconds."""
         self._is_closing = True
         await asyncio.gather(*(named.manager.close(deadline) for named in (*self, *self._loading)))
         if self._tasks:

@@ -1,4 +1,4 @@
-"""The records of aiohttp's own loggers, which quote what clients send, keys among it."""
+"""The records of aiohttp's own loggers, which quote requests of clients, and their keys."""
 
 import logging
 import re

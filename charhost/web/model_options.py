@@ -11,7 +11,7 @@ from charhost.text import quoted
 log = logging.getLogger("charhost.web")
 
 # Sampling, penalties, the shape of the text, and thinking.
-# What could choose another server, key, model, prompt or price is not for clients.
+# Options that could choose another server, key, model, prompt or price are not for clients.
 _PASSED = re.compile(
     r"""top_[ka] | min_p | seed | logit_bias | (frequency|presence|repetition)_penalty | top_n_sigma | typical(_p)?
     | tfs(_z)? | epsilon_cutoff | eta_cutoff | temperature_last

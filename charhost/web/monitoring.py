@@ -56,7 +56,7 @@ def status_of(app: web.Application, named: NamedSet) -> Status:
 async def health(request: web.Request) -> web.StreamResponse:
     characters = [found.manager.current for found in key_view(request)]
     authority, models = request[AUTHORITY], request.app[MODELS]
-    # A monitor without a key wants to know about the server, not about what every key sees.
+    # A monitor without a key wants to know about the server, not about the view of every key.
     is_ok = any(characters) if authority.chat else any(named.manager.current for named in request.app[SETS])
     llm = await models.state()
     found = Health(

@@ -28,7 +28,7 @@ def canonical(path: str) -> str:
 
 
 def not_found(path: str) -> str:
-    """Return the error for a path that does not exist; for one of OpenAI's it has what to use instead."""
+    """Return the error for a path that does not exist; for one of OpenAI's it names the path to use instead."""
     found = _OPENAI.match(canonical(path))
     advice = _UNSERVED.get(found[1]) if found else None
     return f"There is nothing at {path}; {advice}." if advice else f"There is nothing at {path}."

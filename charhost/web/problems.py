@@ -71,7 +71,7 @@ class Problem(Exception):
 
 
 def unreachable() -> Problem:
-    """Return the problem of what another node of the fleet may have."""
+    """Return the problem of a thing that another node of the fleet may have."""
     detail = "The engine of the fleet cannot be reached; try again."
     return Problem(503, "fleet_unreachable", detail, headers={"Retry-After": "2"})
 

@@ -59,13 +59,13 @@ async def _share(archive: TalkArchive, app: web.Application) -> AsyncIterator[No
 
 
 async def _renew(app: web.Application, seconds: float) -> None:
-    """Have silent sessions saved anew: what was saved for long is dropped."""
+    """Have silent sessions saved anew: old copies are dropped."""
     while True:
         await asyncio.sleep(seconds)
         app[SESSIONS].note_all()
 
 
 def _lose(app: web.Application, session_id: str) -> None:
-    """End what this node has of a session that another one has resumed."""
+    """End this node's copy of a session that another one has resumed."""
     app[SESSIONS].lose(session_id)
     app[DISCONNECTED].discard(session_id)

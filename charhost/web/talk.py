@@ -63,7 +63,7 @@ async def talk_request(request: web.Request, kind: type[Request], most: int | No
 
 
 async def prepared(request: web.Request, work: Callable[[], Result]) -> Result:
-    """Return the result of *work* on what a request has, offloaded if that is much."""
+    """Return the result of *work* on the content of a request, offloaded if that is much."""
     return await offload(request[MEMORY].size, work)
 
 

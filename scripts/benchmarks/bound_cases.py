@@ -1,4 +1,4 @@
-"""The cases of `bounds`: what is sent to each door, and what a model sends."""
+"""The cases of `bounds`: requests to each door, and answers of a model."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The cost of the parts of a reload in one bare thread: what no implementation is faster than."""
+"""The cost of the parts of a reload in one bare thread: no implementation is faster."""
 
 import hashlib
 import os

@@ -12,7 +12,7 @@ from scripts.benchmarks.measure import print_table, spread
 
 @dataclass(frozen=True)
 class Goal:
-    """A limit for the median: *factor* times that of another, or itself; `is_least` for what should be large."""
+    """A limit for the median: *factor* times that of another, or itself; `is_least` where larger is better."""
 
     factor: float
     of: str | None = None
@@ -24,7 +24,7 @@ class Goal:
 
 @dataclass
 class Row:
-    """One row: its name with the unit, and the figures of every run, by what they were measured of."""
+    """One row: its name with the unit, and the figures of every run, by their subject."""
 
     name: str
     goal: Goal

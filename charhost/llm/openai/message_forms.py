@@ -48,7 +48,7 @@ def no_developer_role(message: dict[str, Any]) -> dict[str, Any]:
 
 
 def without_attachments(message: dict[str, Any]) -> dict[str, Any]:
-    """Leave out what another server, or this one itself, attached to the assistant's messages."""
+    """Leave out attachments to the assistant's messages, of another server or of this one itself."""
     kept = {name: value for name, value in message.items() if name in _MESSAGE}
     if calls := message.get("tool_calls"):
         kept["tool_calls"] = [{name: value for name, value in call.items() if name in _CALL} for call in calls]

@@ -92,7 +92,7 @@ class CalledFunction(ClientModel):
     arguments: str = Field(description="JSON, as the model wrote it.")
 
 
-# Fields of OpenAI's own messages that requests do not need; others are what a model's server attached.
+# Fields of OpenAI's own messages that requests do not need; others are the attachments of a model's server.
 _KNOWN = frozenset(("id", "type", "index", "refusal", "annotations", "audio", "function_call"))
 
 
@@ -102,14 +102,14 @@ def _attached(sent: BaseModel) -> dict[str, Any]:
 
 
 class Call(ClientModel, extra="allow"):
-    """An earlier call by the model, with what its server attached to it."""
+    """An earlier call by the model, with its server's attachments."""
 
     id: str
     function: CalledFunction
 
 
 class ChatMessage(ClientModel, extra="allow"):
-    """A message of the user, the assistant or the system; that of the assistant with what its server attached."""
+    """A message of the user, the assistant or the system; that of the assistant with its server's attachments."""
 
     role: RequestRole
     content: Content = Field(default_factory=list)

@@ -26,7 +26,7 @@ class ToolCall(Call):
 
 
 class ResponseMessage(BaseModel, frozen=True, extra="allow"):
-    """The message of the character, with what the model's server attached; it goes back to the model if sent back."""
+    """The message of the character, with the attachments of the model's server, which go back to it if sent back."""
 
     role: Literal["assistant"]
     content: str | None = Field(description="Null where it only calls tools.")
@@ -172,7 +172,7 @@ def _text_and_calls(ended: TurnEnded) -> tuple[str, list[ToolCall]]:
 
 
 def attached_to_message(ended: TurnEnded, shows_reasoning: bool) -> dict[str, Any]:
-    """Return what the server attached to the last message, without the thinking that was sent as a text already.
+    """Return the server's attachments to the last message, without the thinking that was sent as a text already.
 
     Not its parts either, since the content is one text here.
     """

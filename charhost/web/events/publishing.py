@@ -1,4 +1,4 @@
-"""What the events of a server report: its reloads, its states and its figures."""
+"""The events of a server: its reloads, its states and its figures."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -49,7 +49,7 @@ class Asked:
 
 
 class RunningResponse:
-    """One response; *claim* is the hold of its request, of *size* bytes, on what is kept of the conversation."""
+    """One response; *claim* is the hold of its request, of *size* bytes, on the kept conversation."""
 
     def __init__(
         self,

@@ -40,7 +40,7 @@ class _Record(BaseModel, frozen=True):
 class SharedChains(Chains):
     """Writes each response before its client learns of its end, and reads those of other nodes when they are needed.
 
-    What was written more than *renewal* seconds ago is written again when its chain goes on.
+    An entry of more than *renewal* seconds ago is written again when its chain goes on.
     """
 
     def __init__(

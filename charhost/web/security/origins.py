@@ -40,7 +40,7 @@ class AllowedOrigins:
 
 
 def is_of_other_site(request: web.Request) -> bool:
-    """Return whether a page of another origin caused a request, by what its browser sends (Fetch Metadata)."""
+    """Return whether a page of another origin caused a request, by the headers of its browser (Fetch Metadata)."""
     return not _OWN_SITES.issuperset(request.headers.getall("Sec-Fetch-Site", []))
 
 

@@ -85,7 +85,7 @@ class Sessions:
             session.closing.close(taken_over(), self._settings.close_grace)
 
     def note_all(self) -> None:
-        """Have all sessions saved that are not: what is saved for long is saved anew."""
+        """Have all sessions saved that are not: old copies are renewed."""
         for session in self._live.values():
             session.note()
 
