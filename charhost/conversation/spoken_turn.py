@@ -27,7 +27,7 @@ from charhost.speech.latency import Latency, Stage
 from charhost.speech.playback import Playback
 from charhost.speech.speech import SPOKEN_RATE, Sound, Speech, Voice
 
-# 100 ms: what is taken back at an interruption is taken back in such pieces.
+# 100 ms: an interruption takes sound back in such pieces.
 _PIECE = SPOKEN_RATE * 2 // 10
 # Seconds that an engine has for its next sound.
 _FIRST_SOUND = 10.0
@@ -44,7 +44,7 @@ class SoundFormat(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Speaking:
-    """How a turn is spoken: at most `lead` seconds ahead of what the client has heard.
+    """How a turn is spoken: at most `lead` seconds ahead of its playback at the client.
 
     `format` is None for 16 bits at 24 kHz. `playback` returns the playback of a new item; `drop` takes back the sound
     of a response that was not sent yet, and returns its bytes.
@@ -62,7 +62,7 @@ class Speaking:
 class SpokenTurn:
     """The events of a turn, with sound and its transcript in place of text; used as a `Turn` is.
 
-    It ends when all sound was sent. What was not heard at an interruption is taken out of the conversation.
+    It ends when all sound was sent. Words not heard at an interruption are taken out of the conversation.
     """
 
     def __init__(self, turn: Turn, speaking: Speaking, history: History) -> None:
@@ -223,7 +223,7 @@ class SpokenTurn:
                 sound.exception()  # of a sound that is not needed any more
 
     async def _lead(self, playback: Playback) -> None:
-        """Wait until the client has heard enough of what it has."""
+        """Wait until the client has played enough of its sound."""
         while (ahead := playback.ahead(self._clock()) - self._speaking.lead) > 0 and not self._stopped.is_set():
             try:
                 async with asyncio.timeout(ahead):
@@ -232,7 +232,7 @@ class SpokenTurn:
                 pass
 
     def _leave(self) -> None:
-        """Keep what was heard of an item whose reader stopped early."""
+        """Keep the words heard of an item whose reader stopped early."""
         if self.playback is None or self.item_id in self._spoken:
             return
         item, now = self._history.find(self.item_id), self._clock()
@@ -241,7 +241,7 @@ class SpokenTurn:
             self._history.replace(replace(item, parts=(Audio.heard(self.playback.remembered),)))
 
     def _finished(self, playback: Playback) -> ItemDone:
-        """Return the end of the item as it was sent; the conversation has what was heard of it."""
+        """Return the end of the item as it was sent; the conversation has the words that were heard."""
         done = self._done
         assert done is not None
         assert isinstance(done.item, Message)

@@ -71,7 +71,7 @@ class Ear:
         return taken
 
     def work(self, steps: list[Step], detector: Detector) -> list[Heard | Mark]:
-        """Return what is heard in *steps*; runs on a thread."""
+        """Return the frames of *steps*; runs on a thread."""
         heard: list[Heard | Mark] = []
         for step in steps:
             heard += [step] if isinstance(step, asyncio.Future) else self._hear(*step, detector)

@@ -31,7 +31,7 @@ class Transcript(NamedTuple):
 
 
 class Listening(Protocol):
-    """What an engine hears of one session, turn after turn, until it is closed."""
+    """The sound of one session that an engine hears, turn after turn, until it is closed."""
 
     def feed(self, pcm: bytes) -> None:
         """Add sound to the turn: 16 kHz mono, 16 bits, little-endian, as soon as it is there.
@@ -43,7 +43,7 @@ class Listening(Protocol):
         """Forget the sound of the turn: there is no turn."""
 
     def events(self) -> AsyncGenerator[Word | Pause, None]:
-        """Yield what is heard, turn after turn, until the listening is closed; batch engines yield nothing.
+        """Yield words and pauses, turn after turn, until the listening is closed; batch engines yield nothing.
 
         Ends without an error where the engine fails.
         """
@@ -51,8 +51,8 @@ class Listening(Protocol):
     async def transcript(self, final: bool) -> Transcript:
         """Return the words of the turn so far; raises `SpeechError`.
 
-        A final one ends the turn: what is fed after the call, also while it runs, belongs to the next turn. One that is
-        not final is a guess that the turn is over; if nothing was fed since, the final transcript is the same,
+        A final one ends the turn: sound that is fed after the call, also while it runs, belongs to the next turn. One
+        that is not final is a guess that the turn is over; if nothing was fed since, the final transcript is the same,
         and costs nothing. Cancelling it stops the engine.
         """
 

@@ -1,4 +1,4 @@
-"""What a client has heard of an item that is spoken."""
+"""The playback of an item that is spoken, at its client."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORD = re.compile(r"\s*\S+")
 class Playback:
     """Follows the sound of one item: how much of it was sent, and by the time how much of that was heard.
 
-    A client plays what it has without a break, after the sound before it, which ends at *begins*, and waits where there
+    A client plays its sound without a break, after the sound before it, which ends at *begins*, and waits where there
     is nothing. Times are in seconds of any clock.
     """
 
@@ -73,7 +73,7 @@ class Playback:
 
     @property
     def remembered(self) -> str:
-        """The text without what was not heard."""
+        """The text as far as it was heard."""
         return self.whole if self.cut_ms is None else self.heard(self.cut_ms)
 
     @property

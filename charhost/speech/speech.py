@@ -55,7 +55,7 @@ class Sound(NamedTuple):
     """A piece of sound: 24 kHz mono, 16 bits, little-endian.
 
     `text` is the text whose sound begins with this piece, empty where that of an earlier piece goes on. It is a part
-    of what was to be spoken, white space included, so that the texts of all pieces together are the whole. `times`
+    of the text to be spoken, white space included, so that the texts of all pieces together are the whole. `times`
     are those of words that begin in `pcm`, if the engine knows them.
     """
 

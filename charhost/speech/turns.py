@@ -18,7 +18,7 @@ _GUESS_AFTER = 200.0
 
 
 class TurnSign(Enum):
-    """A change in what the user does: speech began, paused, went on within its turn, or its turn ended."""
+    """A change of the user's turn: speech began, paused, went on within its turn, or its turn ended."""
 
     STARTED = auto()
     PAUSED = auto()
@@ -52,7 +52,7 @@ class TurnDetector:
         self._frames = self._silent = 0
 
     def step(self, probability: float, settings: TurnSettings, is_audible: bool) -> TurnSign | None:
-        """Return what the next frame changes; it *is_audible* while the character is heard."""
+        """Return the change that the next frame makes; it *is_audible* while the character is heard."""
         if self.is_open:
             return self._go_on(probability, settings)
         self._recent.append(probability >= settings.threshold)

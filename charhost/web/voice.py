@@ -25,7 +25,7 @@ def use_engines(app: web.Application, engines: Engines | None) -> None:
     app[ENGINES], app[EARS] = found, _ears(found)
     app.cleanup_ctx.append(_owned)
     if (ears := app[EARS]) is not None:
-        app.cleanup_ctx.append(ears.run)  # ends first: it closes what listens
+        app.cleanup_ctx.append(ears.run)  # ends first: it closes all that listens
     if found.voices is not None:
         app.cleanup_ctx.append(_mapping)
 
@@ -63,7 +63,7 @@ def _configured(settings: Settings) -> Engines:
 
 
 def _ears(engines: Engines) -> Ears | None:
-    """Return what hears for all sessions, None without an engine for it; only this imports numpy and the detector."""
+    """Return the ears of all sessions, None without an engine that hears; only this imports numpy and the detector."""
     if engines.hearing is None:
         return None
     from charhost.speech.ears import Ears

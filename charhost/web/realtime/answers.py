@@ -31,7 +31,7 @@ class Answers:
         return self._responder.active is not None or self._loudspeaker.is_playing
 
     def interrupt(self) -> None:
-        """Stop what the character says: the client speaks."""
+        """Stop the character: the client speaks."""
         active, items = self._responder.active, {}
         is_running = active is not None and active.ended is None
         if active is not None and is_running:
@@ -55,7 +55,7 @@ class Answers:
             await self._give_back()
 
     async def _give_back(self) -> None:
-        """Begin the interrupted response again: what interrupted it was nothing."""
+        """Begin the interrupted response again: the interruption was nothing."""
         interrupted, self._interrupted = self._interrupted, None
         if interrupted is None or self._given_back >= _MOST_GIVEN_BACK:
             return

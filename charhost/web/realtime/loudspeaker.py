@@ -1,4 +1,4 @@
-"""What one client hears of its character."""
+"""The sound of a character at one client."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Interrupted:
 
 @dataclass(eq=False, slots=True)
 class Loudspeaker:
-    """Speaks the responses of one session, and keeps in the conversation only what was heard of them."""
+    """Speaks the responses of one session, and keeps only their words that were heard in the conversation."""
 
     _session: Session
     _engines: Engines
@@ -75,7 +75,7 @@ class Loudspeaker:
             self._timer = asyncio.get_running_loop().call_later(ahead, self._end_play)
 
     def cut(self) -> Interrupted:
-        """Keep of the items that are playing only what was heard so far: the client stops them. Return these."""
+        """Cut the items that are playing to the words heard so far: the client stops them. Return these."""
         now = _now()
         playing = {item_id: playback for item_id, playback in self._playbacks.items() if playback.ahead(now) > 0}
         heard = {item_id: playback.heard_ms(now) for item_id, playback in playing.items()}
@@ -84,7 +84,7 @@ class Loudspeaker:
         return Interrupted(playing)
 
     def forget(self, item_id: str) -> None:
-        """Show an item to the model no more: what was heard of it is nothing."""
+        """Show an item to the model no more: hardly a word of it was heard."""
         item, history = self._session.conversation.history.find(item_id), self._session.conversation.history
         if isinstance(item, Message):
             history.replace(
@@ -92,7 +92,7 @@ class Loudspeaker:
             )
 
     def truncate(self, item_id: str, milliseconds: int) -> None:
-        """Keep of an item only what was heard in so many ms, which may be more than before; raises `InvalidEvent`.
+        """Cut an item to the words heard in so many ms, which may be more than before; raises `InvalidEvent`.
 
         A client that has heard more than there is has heard all: it counts the sound that it plays in its own way.
         """
@@ -142,7 +142,7 @@ def _has_audio(item: Message) -> bool:
 
 
 def _sound_format(config: SessionConfig) -> SoundFormat | None:
-    """Return what makes sound into another format than that of engines; imports numpy only for that."""
+    """Return the encoder of another format than that of engines; imports numpy only for that."""
     output = config.audio.output
     if output is None or output.format is None or output.format.type == "audio/pcm":
         return None

@@ -1,4 +1,4 @@
-"""What a client says: its audio, and the turns in it."""
+"""The audio of a client, and the turns in it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from charhost.web.sessions.session import Session
 if TYPE_CHECKING:
     from charhost.speech.ears import Ears, Heard
 
-# Seconds of audio that a client may be ahead of what is worked off, or of its commit.
+# Seconds of audio that a client may have waiting, or not committed.
 _MOST_AHEAD = 600
 # ms of sound before the onset: as many frames as it takes to notice it.
 _ONSET_MS = 5 * FRAME_MS

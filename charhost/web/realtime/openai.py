@@ -128,7 +128,7 @@ class OpenAIHandler:
                 pass  # the output buffer is always empty
 
     def close(self) -> None:
-        """Keep what the client has heard: it is disconnecting."""
+        """Keep only the words that were heard: the client is disconnecting."""
         self._loudspeaker.cut()
         self._microphone.close()
 

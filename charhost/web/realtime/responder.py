@@ -57,7 +57,7 @@ class WantedResponse:
 class Responder:
     """Begins the responses of one session, sends their events, and cancels them.
 
-    `active` is the running turn whose items go into the conversation; `ready` waits until what the client has said so
+    `active` is the running turn whose items go into the conversation; `ready` waits until all speech of the client so
     far is understood.
     """
 
@@ -80,12 +80,12 @@ class Responder:
         self._begin(wanted, voice, replace(wanted.options, items=items, ready=self.ready))
 
     async def answer(self, words: str | None = None, latency: Latency | None = None) -> None:
-        """Begin the response to what the user said; with *words* the character says these."""
+        """Begin the response to a turn of the user; with *words* the character says these."""
         voice = await self._voice(self._config)
         while self.active is not None:
             self._idle.clear()
             await self._idle.wait()
-        if self._session.closing.reason is None:  # one that closes after the talk answers what was said before
+        if self._session.closing.reason is None:  # one that closes after the talk answers the last turn
             self._session.choose(None)
             wanted = WantedResponse.of(self._config, ResponseParams())
             self._begin(wanted, voice, replace(wanted.options, words=words, may_greet=False), latency)

@@ -1,4 +1,4 @@
-"""The words of what one client says."""
+"""The words in the turns of one client."""
 
 from __future__ import annotations
 

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 class Work:
     """The running tasks of one session: turns, which a close message may cut, and commands, which it waits for.
 
-    `talk` delays a polite end too: speech that is not understood yet, and sound that is still playing.
+    `talk` are the other reasons for which a polite end waits: speech that is not understood yet, and sound that is
+    still playing.
     """
 
     def __init__(self) -> None:
