@@ -16,11 +16,13 @@ from charhost.fleet.follow import Follower
 from charhost.fleet.library import Library
 from charhost.fleet.node import Node
 from charhost.fleet.options import FleetOptions
+from charhost.fleet.pack import DamagedSet
 from charhost.fleet.record import NodeStatus, Register, register_subject
 from charhost.fleet.records import Records
 from charhost.fleet.rollout import Coordinator
 from charhost.fleet.shared_set import SharedSet
 from charhost.fleet.signature import Signature
+from charhost.fleet.tidying import tidy
 from charhost.loading.snapshot import Limits
 from charhost.metrics import FleetMetrics
 from charhost.reload.manager import CharacterManager
@@ -146,6 +148,7 @@ class Fleet:
             self.engine.on_hint(topic, hints.notify)
         self._begin(self._reconcile)
         self._begin(self.node.announce)
+        self._begin(self._tidy)
 
     async def close(self) -> None:
         """Leave the fleet: no rollout waits for this node."""
@@ -220,6 +223,14 @@ class Fleet:
                 self._reached(str(e))
                 self._faults.error("the engine of the fleet cannot be reached; this node serves on: %s", e)
             await self.node.registers.wait(seen, self.node.pause)
+
+    async def _tidy(self) -> None:
+        """Drop the bytes that no set needs any more, whenever this node has dropped the record of an epoch."""
+        while True:
+            await self.node.untidy.wait()
+            self.node.untidy.clear()
+            with suppress(Unavailable, DamagedSet):
+                log.info("dropped %d blobs that no set needs", await tidy(self.node, self._limits))
 
     async def _follow_sets(self) -> None:
         """Follow the sets that other nodes have added, and drop those that were removed."""
