@@ -45,7 +45,7 @@ class SetOwner(Protocol):
 
 
 class Fleet:
-    """Owns what this node knows of the fleet, and the tasks that keep it equal to the others.
+    """Owns the knowledge that this node has of the fleet, and the tasks that keep it equal to the others.
 
     It reads the registers at every hint and every few seconds. While the engine is down the node serves on.
     """
@@ -190,7 +190,7 @@ class Fleet:
             raise FleetUnreachable(f"The engine of the fleet cannot be reached ({e}).") from e
 
     async def restore(self) -> None:
-        """Give the engine what it has lost: the sets that this node serves. Raises `Unavailable`."""
+        """Write the sets that this node serves into an engine that has lost them. Raises `Unavailable`."""
         await self.engine.setup()
         for shared in list(self.sets.values()):
             await shared.restore()
@@ -249,7 +249,7 @@ class Fleet:
                     self.add(self.owner.follow(name, change.directory), begins=False)
 
     async def _heal(self, error: NotSetUp) -> None:
-        """Give back what an empty engine has lost, if this node has it; only `setup` begins a fleet."""
+        """Fill an empty engine with the sets of this node, if it has any; only `setup` begins a fleet."""
         self._reached(str(error))
         if not any(shared.epoch for shared in self.sets.values()):
             self._faults.error("the engine has nothing of this fleet: run charhost fleet setup (%s)", error)

@@ -1,4 +1,4 @@
-"""Dropping what no set of a fleet needs any more from its engine."""
+"""Dropping bytes from the engine that no set of the fleet needs any more."""
 
 import logging
 from collections.abc import Iterable
