@@ -28,7 +28,7 @@ _COMMANDS = {
     "status": "Show the current set of a running server, its last reload and error, its watcher and its sessions.",
     "chat": "Talk to a character of a running server.",
     "voice": "List the voices of characters, say a sentence, time the engines, and fetch voices.",
-    "fleet": "Show what each node of a fleet serves.",
+    "fleet": "Show the nodes of a fleet, and the set that each serves.",
 }
 # The modules of commands that share one; the others have their own.
 _MODULES = {"rollback": "reload", "resume": "reload", "history": "status"}

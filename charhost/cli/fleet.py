@@ -1,4 +1,4 @@
-"""charhost fleet: the nodes of a fleet, and what an operator does with them."""
+"""charhost fleet: the nodes of a fleet, and its care."""
 
 import asyncio
 import json
@@ -28,9 +28,9 @@ For the user of the nodes, in an account of this fleet's own:
 
 @app.callback()
 def fleet(context: typer.Context, url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
-    """Show what each node of a fleet serves.
+    """Show the nodes of a fleet, and the set that each serves.
 
-    The exit status is 1 if one of them does not serve what it is to serve.
+    The exit status is 1 if one of them does not serve the set that all are to serve.
     """
     if context.invoked_subcommand is None:
         perform(Request("/v1/fleet", url, timeout), as_json=as_json, fits=_is_fleet, show=_show)
@@ -75,7 +75,7 @@ def hold(
 
 @app.command(epilog=EXITS)
 def restore(url: Url = HERE, timeout: Timeout = 30, as_json: AsJson = False) -> None:
-    """Give the engine what it has lost, from what one node serves."""
+    """Write the sets that one node serves into an engine that has lost them."""
     _post("/v1/fleet/restore", url, timeout, as_json, None, {})
 
 

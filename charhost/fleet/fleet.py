@@ -16,11 +16,13 @@ from charhost.fleet.follow import Follower
 from charhost.fleet.library import Library
 from charhost.fleet.node import Node
 from charhost.fleet.options import FleetOptions
+from charhost.fleet.pack import DamagedSet
 from charhost.fleet.record import NodeStatus, Register, register_subject
 from charhost.fleet.records import Records
 from charhost.fleet.rollout import Coordinator
 from charhost.fleet.shared_set import SharedSet
 from charhost.fleet.signature import Signature
+from charhost.fleet.tidying import tidy
 from charhost.loading.snapshot import Limits
 from charhost.metrics import FleetMetrics
 from charhost.reload.manager import CharacterManager
@@ -43,7 +45,7 @@ class SetOwner(Protocol):
 
 
 class Fleet:
-    """Owns what this node knows of the fleet, and the tasks that keep it equal to the others.
+    """Owns the knowledge that this node has of the fleet, and the tasks that keep it equal to the others.
 
     It reads the registers at every hint and every few seconds. While the engine is down the node serves on.
     """
@@ -146,6 +148,7 @@ class Fleet:
             self.engine.on_hint(topic, hints.notify)
         self._begin(self._reconcile)
         self._begin(self.node.announce)
+        self._begin(self._tidy)
 
     async def close(self) -> None:
         """Leave the fleet: no rollout waits for this node."""
@@ -187,7 +190,7 @@ class Fleet:
             raise FleetUnreachable(f"The engine of the fleet cannot be reached ({e}).") from e
 
     async def restore(self) -> None:
-        """Give the engine what it has lost: the sets that this node serves. Raises `Unavailable`."""
+        """Write the sets that this node serves into an engine that has lost them. Raises `Unavailable`."""
         await self.engine.setup()
         for shared in list(self.sets.values()):
             await shared.restore()
@@ -221,6 +224,14 @@ class Fleet:
                 self._faults.error("the engine of the fleet cannot be reached; this node serves on: %s", e)
             await self.node.registers.wait(seen, self.node.pause)
 
+    async def _tidy(self) -> None:
+        """Drop the bytes that no set needs any more, whenever this node has dropped the record of an epoch."""
+        while True:
+            await self.node.untidy.wait()
+            self.node.untidy.clear()
+            with suppress(Unavailable, DamagedSet):
+                log.info("dropped %d blobs that no set needs", await tidy(self.node, self._limits))
+
     async def _follow_sets(self) -> None:
         """Follow the sets that other nodes have added, and drop those that were removed."""
         if self.owner is None:
@@ -238,7 +249,7 @@ class Fleet:
                     self.add(self.owner.follow(name, change.directory), begins=False)
 
     async def _heal(self, error: NotSetUp) -> None:
-        """Give back what an empty engine has lost, if this node has it; only `setup` begins a fleet."""
+        """Fill an empty engine with the sets of this node, if it has any; only `setup` begins a fleet."""
         self._reached(str(error))
         if not any(shared.epoch for shared in self.sets.values()):
             self._faults.error("the engine has nothing of this fleet: run charhost fleet setup (%s)", error)

@@ -1,4 +1,4 @@
-"""Follower: what this node does for what others propose, and for what was committed."""
+"""Follower: the part of a node in proposals of others, and in sets that were committed."""
 
 import asyncio
 import logging

@@ -14,7 +14,7 @@ _AT_ONCE = 4
 
 
 class Library:
-    """Puts the sets of one name into the engine, and fetches what this node lacks of one."""
+    """Puts the sets of one name into the engine, and fetches those bytes of one that this node lacks."""
 
     def __init__(self, engine: Engine, limits: Limits) -> None:
         self._engine = engine
@@ -23,7 +23,7 @@ class Library:
         self._sets: OrderedDict[str, StoredSet] = OrderedDict()
 
     async def upload(self, stored: StoredSet) -> str:
-        """Store what the engine lacks of a set, its root last; return the digest of the root."""
+        """Store the bytes of a set that the engine lacks, its root last; return the digest of the root."""
         packed = await asyncio.to_thread(pack, stored, self._places)
         slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -55,7 +55,7 @@ class Library:
         return stored
 
     def forget(self) -> None:
-        """Take nothing for stored any more: the engine has lost what it had."""
+        """Take nothing for stored any more."""
         self._places = {}
 
     async def _blobs(self, digests: list[str]) -> dict[str, bytes]:

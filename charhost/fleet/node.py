@@ -42,6 +42,7 @@ class Node:
     votes: Hints = field(default_factory=Hints)
     statuses: Hints = field(default_factory=Hints)
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+    untidy: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
     def pause(self) -> float:

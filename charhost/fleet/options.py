@@ -1,4 +1,4 @@
-"""FleetOptions: what the settings say about the place of a node in its fleet."""
+"""FleetOptions: the place of a node in its fleet, from the settings."""
 
 from __future__ import annotations
 

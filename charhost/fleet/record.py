@@ -110,7 +110,7 @@ class Vote(Frozen):
 
 
 class ServedSet(Frozen):
-    """What a node serves of one set, and why that is not what the register says."""
+    """One set as a node serves it, and the reason if that is not the set of the register."""
 
     epoch: int
     revision: str
@@ -190,7 +190,7 @@ def is_asked(proposal: Proposal, node: str, instance: str, voted: Proposal | Non
 
 
 def is_older(register: Register, serving: Change | None) -> bool:
-    """Return whether the engine forgot what this node serves."""
+    """Return whether the engine has lost the set that this node serves."""
     return serving is not None and (register.committed.epoch if register.committed else 0) < serving.epoch
 
 

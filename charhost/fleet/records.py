@@ -60,7 +60,7 @@ class Records:
         return await self._engine.write(subject, data, last, ttl)
 
     async def put(self, subject: str, record: BaseModel, ttl: int | None = None) -> None:
-        """Write a record that only this node writes, whatever is there."""
+        """Write a record that only this node writes, over any other."""
         for _ in range(_MOST_ATTEMPTS):
             try:
                 self._own[subject] = await self.write(subject, record, self._own.get(subject, 0), ttl)

@@ -42,6 +42,9 @@ class Coordinator:
             self._rollout = await self._proposed(attempt, swap)
             try:
                 await self._rollout.decide()
+            except Withheld:
+                self._shared.library.forget()  # bytes of a set that is not served may be dropped
+                raise
             finally:
                 attempt.fleet = self._rollout.outcome
             return self._rollout.proposal.epoch
@@ -225,6 +228,7 @@ class Rollout:
         kept = sorted(map(int, await records.names(f"state.epoch.{name}")))
         for epoch in kept[:-MOST_EPOCHS]:
             await records.drop(epoch_subject(name, epoch))
+            self._node.untidy.set()
 
     async def _all_serve(self) -> bool:
         alive = await self._node.alive()

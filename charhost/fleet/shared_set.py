@@ -36,10 +36,10 @@ _AGAIN = 30.0
 
 
 class SharedSet:
-    """What this node knows of one set of the fleet: its register, and what is served of it here.
+    """One set of the fleet, as this node knows it: its register, and the set that serves here.
 
-    `change` is what is served, None if that is not of the fleet; `epoch` its number, 0 for none. A node never goes to a
-    lower epoch.
+    `change` is the set that serves, None if it is not of the fleet; `epoch` its number, 0 for none. A node never goes to
+    a lower epoch.
     """
 
     def __init__(self, node: Node, manager: CharacterManager, library: Library, *, begins: bool = True) -> None:
@@ -74,7 +74,7 @@ class SharedSet:
 
     @property
     def is_current(self) -> bool:
-        """Whether this node serves what the register says, or the engine has an older one."""
+        """Whether this node serves the set of the register, or the engine has an older one."""
         committed = self.register.committed if self.register is not None else None
         return self.change is not None and (committed is None or is_followed(committed, self.change))
 
@@ -125,7 +125,7 @@ class SharedSet:
         before = self.found.sequence
         await self.read()
         self.node.metrics.reconciles.labels("in_sync" if self.found.sequence == before else "changed").inc()
-        await self._abort_what_lasts()
+        await self._abort_if_left()
 
     @contextmanager
     def coordinating(self) -> Iterator[None]:
@@ -156,7 +156,7 @@ class SharedSet:
         return self._failed is not None and self._failed[0] == epoch
 
     def has_followed(self, register: Register) -> bool:
-        """Return whether this node serves what was committed, or has found that it cannot."""
+        """Return whether this node serves the committed set, or has found that it cannot."""
         committed = register.committed
         return committed is None or is_followed(committed, self.change) or self.has_failed(committed.epoch)
 
@@ -190,7 +190,7 @@ class SharedSet:
         await self.wake()
 
     async def restore(self) -> None:
-        """Write what is served here into the register, if that has an older set or none."""
+        """Write the set that serves here into the register, if that has an older one or none."""
         found = await self.read()
         known = found.record
         if self.change is None or (known is not None and (known.removed or not is_older(known, self.change))):
@@ -256,7 +256,7 @@ class SharedSet:
             await self.node.records.write(self.subject, found.record.abort(why), found.sequence)
             await self.read()
 
-    async def _abort_what_lasts(self) -> None:
+    async def _abort_if_left(self) -> None:
         """Abort a proposal of another node that this one has seen for too long: its coordinator is gone."""
         proposal = self.register.proposed if self.register is not None else None
         if proposal is None or proposal.instance == self.node.instance:

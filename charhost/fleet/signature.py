@@ -1,4 +1,4 @@
-"""The signature of what the nodes of a fleet write into their engine."""
+"""The signature of the records that the nodes of a fleet write."""
 
 import hashlib
 import hmac

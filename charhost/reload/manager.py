@@ -29,7 +29,7 @@ from charhost.reload.messages import GIVEN_UP, count, none_loaded, not_all_loade
 from charhost.reload.queue import ReloadQueue, stopping
 from charhost.reload.request import ReloadRequest
 from charhost.reload.store import Generations, MemoryStore, Store
-from charhost.reload.swap import NoSessions, OpenSessions, Swap
+from charhost.reload.swap import NoSessions, OpenSessions, Swap, notify
 from charhost.report import (
     DEFAULT_SET,
     LeftRunning,
@@ -248,10 +248,7 @@ class CharacterManager:
         if attempt.build.space is not None and self.name == DEFAULT_SET:  # a computed import cannot name another
             self._published = attempt.build.space
             self._published.publish()
-        try:
-            self._sessions.follow(swap)
-        except Exception:
-            log.exception("not all sessions could be notified of a character reload")
+        notify(self._sessions, swap)
         attempt.clock.lap("swap")
         if consent is not None:
             await attempt.confirmed(consent)

@@ -1,11 +1,14 @@
 """The replacement of one character set by another, and the open sessions that it may affect."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from charhost.character.character import Character, CharacterSet
 from charhost.report import DEFAULT_SET, Changes, SessionImpact, SessionPolicy
+
+log = logging.getLogger("charhost.reload")
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,3 +68,11 @@ class NoSessions:
 
     def follow(self, swap: Swap) -> None:
         pass
+
+
+def notify(sessions: OpenSessions, swap: Swap) -> None:
+    """Start to apply *swap* to the sessions; a failure is only logged, because the set has been replaced."""
+    try:
+        sessions.follow(swap)
+    except Exception:
+        log.exception("not all sessions could be notified of a character reload")

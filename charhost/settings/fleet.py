@@ -30,13 +30,13 @@ class FleetSettings(BaseModel):
         None, description="The name of this server in the fleet (default: that of the machine, and the port)."
     )
     fleet_key: SecretStr | None = Field(
-        None, description="The key with which all nodes sign what they write; has no option."
+        None, description="The key with which all nodes sign their records; has no option."
     )
     fleet_key_file: Path | None = Field(None, description="A file with that key in its first line.")
     fleet_credentials: AbsolutePath | None = Field(None, description="A file with credentials for the engine (NATS).")
     fleet_ca: AbsolutePath | None = Field(None, description="The certificates (PEM) that may sign that of the engine.")
     fleet_deadline: float = Field(10, gt=0, description="Seconds for all nodes to build a set.")
-    fleet_reconcile: float = Field(5, gt=0, description="Seconds between two readings of what the fleet is to serve.")
+    fleet_reconcile: float = Field(5, gt=0, description="Seconds between two readings of the register of the fleet.")
     fleet_cut_off: Literal["serve", "drain"] = Field(
         "serve", description="Whether /v1/ready stays 200 (serve) or not (drain) while the engine cannot be reached."
     )

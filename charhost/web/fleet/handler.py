@@ -43,7 +43,7 @@ class FleetState(Frozen):
 
 
 class RolloutState(Frozen):
-    """One rollout, and what each node serves now."""
+    """One rollout, and the set that each node serves now."""
 
     epoch: int
     outcome: str = Field(description="`proposed`, `committed` or `aborted`.")
@@ -129,9 +129,9 @@ async def hold(request: web.Request) -> web.StreamResponse:
 
 
 @Operation(
-    "Give the engine what it has lost",
+    "Write the sets of this node into the engine",
     "Operate",
-    description="Where it has an older set than this node, or none, it gets what this node serves.",
+    description="Where the engine has lost a set, or has an older one than this node.",
     needs="admin",
     responses={200: Response.json(FleetState, "Done.")},
     errors=_ERRORS,
