@@ -184,7 +184,7 @@ async def _spoken(engines: Engines, text: str, voice: Voice) -> AsyncIterator[tu
 
 @asynccontextmanager
 async def _running(settings: Settings) -> AsyncIterator[Engines]:
-    """Start the engines; requests to them wait meanwhile."""
+    """Start the engines; requests wait until they are up."""
     from charhost.errors import SettingsError
     from charhost.speech.configured import engines_of
 
