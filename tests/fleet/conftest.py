@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fleet.nats_server import NatsServer, users
+from tests.fleet.nats_server import NatsServer, cluster, users
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +15,12 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
     server = NatsServer(tmp_path_factory.mktemp("nats"), users())
     yield server
     server.kill()
+
+
+@pytest.fixture(scope="session")
+def nats_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[NatsServer]]:
+    """Three servers that replicate to each other; each test has a fleet of its own on them."""
+    servers = cluster(tmp_path_factory.mktemp("cluster"))
+    yield servers
+    for server in servers:
+        server.kill()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sysconfig
 import time
@@ -65,6 +67,10 @@ class NatsServer:
         self.process.kill()
         self.process.wait()
 
+    def lose(self) -> None:
+        """Empty its disk."""
+        shutil.rmtree(self.directory / "store")
+
     def pause(self) -> None:
         os.kill(self.process.pid, signal.SIGSTOP)
 
@@ -80,3 +86,19 @@ class NatsServer:
             time.sleep(0.01)
         (url,) = json.loads(ports.read_text())["nats"]
         return int(url.rpartition(":")[2])
+
+
+def cluster(directory: Path) -> list[NatsServer]:
+    """Start three servers that replicate to each other."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    routes = json.dumps([f"nats://127.0.0.1:{port}" for port in ports])
+    return [
+        NatsServer(
+            directory / f"s{port}",
+            f"server_name: s{port}\ncluster {{ name: fleet, listen: '127.0.0.1:{port}', routes: {routes} }}\n{users()}",
+        )
+        for port in ports
+    ]

@@ -1,16 +1,20 @@
 """The contract of an engine, which the one in memory and the one on JetStream keep."""
 
 import asyncio
+import contextlib
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 
 import pytest
 from nats.aio.client import Client
+from nats.errors import Error
 
 from charhost.fleet.connect import connect as connect_to
 from charhost.fleet.engine import Conflict, Engine
 from charhost.fleet.hints import Hints
+from charhost.fleet.jetstream import STREAM_NOT_FOUND
 from charhost.fleet.memory import MemoryEngine, MemoryStore
 from tests.fleet.nats_server import FLEET, NODE, NatsServer
 
@@ -27,17 +31,13 @@ async def in_memory() -> AsyncGenerator[Connect, None]:
     yield connect_one
 
 
-async def on_jetstream(server: NatsServer) -> AsyncGenerator[Connect, None]:
+async def on_jetstream(servers: Sequence[NatsServer]) -> AsyncGenerator[Connect, None]:
     """Yield a function that connects one more node to an empty fleet, with the grants of a node."""
-    client = Client()
-    await client.connect(server.url)
-    for name in ("state", "bytes", "talk"):
-        await client.request(f"$JS.API.STREAM.DELETE.{FLEET}_{name}", timeout=30)
-    await client.close()
+    await empty(servers[0])
     engines: list[Engine] = []
 
     async def connect_one() -> Engine:
-        engines.append(await connect_to([server.url_of(NODE)], FLEET))
+        engines.append(await connect_to([server.url_of(NODE) for server in servers], FLEET))
         return engines[-1]
 
     yield connect_one
@@ -46,13 +46,32 @@ async def on_jetstream(server: NatsServer) -> AsyncGenerator[Connect, None]:
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
-@pytest.fixture(params=["memory", "nats"])
+async def empty(server: NatsServer) -> None:
+    """Delete the streams of the fleet, once a cluster has a leader that can."""
+    client = Client()
+    await client.connect(server.url)
+    async with asyncio.timeout(60):
+        for name in ("state", "bytes", "talk"):
+            code = None
+            while code not in (0, STREAM_NOT_FOUND):
+                with contextlib.suppress(Error):
+                    response = await client.request(f"$JS.API.STREAM.DELETE.{FLEET}_{name}", timeout=5)
+                    code = json.loads(response.data).get("error", {}).get("err_code", 0)
+    await client.close()
+
+
+@pytest.fixture(params=["memory", "nats", pytest.param("cluster", marks=pytest.mark.slow)])
 async def connect(request: pytest.FixtureRequest) -> AsyncIterator[Connect]:
     """Yield a function that connects one more node to the same store, which is set up."""
-    connecting = in_memory() if request.param == "memory" else on_jetstream(request.getfixturevalue("nats_server"))
+    if request.param == "memory":
+        connecting, replicas = in_memory(), 1
+    elif request.param == "nats":
+        connecting, replicas = on_jetstream([request.getfixturevalue("nats_server")]), 1
+    else:
+        connecting, replicas = on_jetstream(request.getfixturevalue("nats_cluster")), 3
     async with aclosing(connecting):
         connect_one = await anext(connecting)
-        await (await connect_one()).setup()
+        await (await connect_one()).setup(replicas)
         yield connect_one
         await anext(connecting, None)
 
