@@ -1,7 +1,11 @@
-"""`scripts/screenshots`: take the pictures of the studio in docs/, or with `--tour` one of every view."""
+"""`scripts/screenshots`: take the pictures of the studio in docs/, with `--tour` one of every view.
+
+With `--walk` those of a newcomer who has read README.md: first talk, first edit, first mistake, roll back.
+"""
 
 import argparse
 import asyncio
+import re
 import shutil
 import sys
 import tempfile
@@ -33,9 +37,10 @@ _ANSWERS = {
 def main() -> None:
     parser = argparse.ArgumentParser(prog="scripts/screenshots", description=__doc__)
     parser.add_argument("--tour", metavar="FOLDER", type=Path, help="write every view, light, dark and on a phone")
-    tour = parser.parse_args().tour
-    (tour or _PICTURES).mkdir(parents=True, exist_ok=True)
-    asyncio.run(take(tour))
+    parser.add_argument("--walk", metavar="FOLDER", type=Path, help="write the first minutes of a newcomer")
+    arguments = parser.parse_args()
+    (arguments.tour or arguments.walk or _PICTURES).mkdir(parents=True, exist_ok=True)
+    asyncio.run(walk(arguments.walk) if arguments.walk else take(arguments.tour))
 
 
 async def take(tour: Path | None) -> None:
@@ -46,6 +51,40 @@ async def take(tour: Path | None) -> None:
                 await _pictures(browser, address, directory)
             else:
                 await _tour(browser, address, directory, tour)
+
+
+async def walk(folder: Path) -> None:
+    """Do as README.md says, with the file that stands there and without a model."""
+    with tempfile.TemporaryDirectory() as home:
+        directory = Path(home) / "my-characters"
+        directory.mkdir()
+        first = next(re.finditer(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL))[1]
+        (directory / "ada.py").write_text(first)
+        async with _server(directory, "none") as address, _browser() as browser:
+            page = await _open(browser, address, viewport=_WIDE)
+            await page.screenshot(path=folder / "1-opened.png")
+            await page.get_by_role("button", name="Talk to Ada").click()
+            await _say(page, "Hello, who are you?")
+            await page.screenshot(path=folder / "2-talked.png")
+            (directory / "ada.py").write_text(first.replace("engines", "poems"))
+            await page.get_by_text("is new: generation").wait_for()
+            await _ask_beside(page)
+            await page.screenshot(path=folder / "3-edited.png")
+            (directory / "ada.py").write_text(first.replace('["text"]', '["text"'))
+            await page.locator(".notice").wait_for()
+            await page.screenshot(path=folder / "4-mistaken.png")
+            await page.get_by_role("link", name="Characters").click()
+            await page.locator(".source").wait_for()
+            await page.screenshot(path=folder / "5-mistake.png")
+            await _roll_back(page)
+            await page.screenshot(path=folder / "6-rolled-back.png")
+
+
+async def _roll_back(page: Page) -> None:
+    page.on("dialog", lambda dialog: asyncio.ensure_future(dialog.accept()))
+    await page.get_by_role("link", name="Reloads").click()
+    await page.get_by_role("button", name="Roll back").click()
+    await page.get_by_text("Successfully rolled back").first.wait_for()
 
 
 async def _pictures(browser: Any, address: str, directory: Path) -> None:
@@ -104,8 +143,12 @@ async def _open(browser: Any, address: str, **options: Any) -> Page:
 
 async def _talk(page: Page) -> None:
     await page.get_by_role("button", name="Talk to Aurelio").click()
+    await _say(page, next(iter(_ANSWERS)))
+
+
+async def _say(page: Page, text: str) -> None:
     await page.locator(".measures").wait_for()
-    await page.get_by_role("textbox", name="Say something to").fill(next(iter(_ANSWERS)))
+    await page.get_by_role("textbox", name="Say something to").fill(text)
     await page.keyboard.press("Enter")
     await page.locator(".measures").nth(1).wait_for()
 
