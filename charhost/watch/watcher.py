@@ -22,6 +22,7 @@ from charhost.errors import (
     RolloutInProgress,
     Stopping,
 )
+from charhost.loading.directory_walk import unusable
 from charhost.loading.snapshot import Snapshot
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
@@ -112,15 +113,16 @@ class Watcher:
             while Path(self._manager.home) == directory:
                 hinted = await self._is_hinted(_POLL if self._health.is_polling else _TICK)
                 self._hint.clear()
+                if await self._place(directory) != place:  # first: events end, too, where the directory has gone
+                    return
                 if self._failure is not None:
                     raise self._failure
-                if await self._place(directory) != place:
-                    return
                 await self._reconcile(hinted)
                 self._health.up(self._manager.home)
 
     async def _place(self, directory: Path) -> Place:
-        return await self._pool.run(lambda: Place.of(directory), LONGEST_QUIET, str(directory), interrupt=False)
+        with _named_alike(directory):
+            return await self._pool.run(lambda: Place.of(directory), LONGEST_QUIET, str(directory), interrupt=False)
 
     @contextmanager
     def _notified(self, directory: Path, place: Place) -> Iterator[None]:
@@ -134,7 +136,8 @@ class Watcher:
             return
         call = asyncio.get_running_loop().call_soon_threadsafe
         # Held open, so that its inode is not reused by another directory, which would be taken for this one.
-        held = os.open(place.real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        with _named_alike(directory):
+            held = os.open(place.real, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         source = EventSource(
             directory, lambda: call(self._changed), lambda *failure: call(self._failed, *failure), self._is_data
         )
@@ -236,6 +239,15 @@ class Watcher:
         self._tried = self._manager.applied
         self._health.hold(self._manager.is_restored)
         self._hint.set()
+
+
+@contextmanager
+def _named_alike(directory: Path) -> Iterator[None]:
+    """Raise the error of a reload for a directory that cannot be used, whichever step finds that out."""
+    try:
+        yield
+    except OSError as e:
+        raise unusable(str(directory), e) from e
 
 
 class _EventsEnded(Exception):

@@ -18,8 +18,10 @@ from charhost.web.realtime.openai import OpenAIHandler
 from charhost.web.realtime.unmute import UnmuteHandler
 from charhost.web.sessions.session import Session
 
-# Seconds of silence after which a client is taken for one that waits for session.created.
+# Seconds of silence after which a client is taken for one that waits for session.created. They are waited for in parts,
+# so that a pause of the event loop, after which messages of the client wait to be read, counts as one part only.
 DIALECT_DEADLINE = 2.0
+_PARTS = 20
 
 
 class Dispatcher:
@@ -31,7 +33,7 @@ class Dispatcher:
         self._engines, self._ears = request.app[ENGINES], request.app[EARS]
         self._commands = CharacterCommands(session, tasks, request)
         self._handler: OpenAIHandler | UnmuteHandler | None = None
-        self._dialect_timer = asyncio.get_running_loop().call_later(DIALECT_DEADLINE, self._open, self._settings("ga"))
+        self._wait_for_dialect(_PARTS)
         if session.settings is not None:
             self._open(session.settings)
 
@@ -49,6 +51,13 @@ class Dispatcher:
             self._session.weigh()
         except Exception:
             self._session.fail()
+
+    def _wait_for_dialect(self, parts: int) -> None:
+        if parts == 0:
+            self._open(self._settings("ga"))
+            return
+        delay = DIALECT_DEADLINE / _PARTS
+        self._dialect_timer = asyncio.get_running_loop().call_later(delay, self._wait_for_dialect, parts - 1)
 
     def close(self) -> None:
         """Cancel pending timers; the client is disconnecting."""

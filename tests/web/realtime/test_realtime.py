@@ -7,6 +7,7 @@ import gc
 import json
 import logging
 import os
+import time
 import weakref
 from contextlib import suppress
 from pathlib import Path
@@ -251,6 +252,18 @@ async def test_a_silent_client_is_greeted_later(client: Client, monkeypatch: pyt
     async with client.ws_connect(HOLDING) as ws:
         assert (await first(ws))["session"]["type"] == "realtime"
         assert (await update(ws, modalities=["text"]))["session"]["type"] == "realtime"
+
+
+async def test_a_pause_of_the_server_is_no_silence_of_the_client(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a client sent while the event loop stood still is read before the client is taken for a silent one."""
+    monkeypatch.setattr("charhost.web.realtime.dispatcher.DIALECT_DEADLINE", 1.0)
+    async with client.ws_connect(HOLDING) as ws:
+        await until(lambda: len(client.app[SESSIONS]) == 1)
+        time.sleep(1.5)
+        await ws.send_json({"type": "session.update", "session": {"allow_recording": False}})
+        assert (await first(ws))["type"] == "session.updated"
 
 
 async def test_a_client_that_was_greeted_is_not_greeted_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
