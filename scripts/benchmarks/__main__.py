@@ -3,9 +3,17 @@
 import argparse
 import asyncio
 
-from scripts.benchmarks import bounds, relay, reload, soak, studio, table, watch
+from scripts.benchmarks import attack, bounds, relay, reload, soak, studio, table, watch
 
-COMMANDS = {"bounds": bounds, "relay": relay, "reload": reload, "soak": soak, "studio": studio, "watch": watch}
+COMMANDS = {
+    "attack": attack,
+    "bounds": bounds,
+    "relay": relay,
+    "reload": reload,
+    "soak": soak,
+    "studio": studio,
+    "watch": watch,
+}
 
 
 def main() -> None:

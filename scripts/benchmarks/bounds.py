@@ -10,6 +10,7 @@ import asyncio
 import json
 import sys
 import tempfile
+from asyncio.subprocess import Process
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, replace
@@ -20,7 +21,7 @@ import aiohttp
 
 from scripts.benchmarks.bound_cases import CASES, Case, Server
 from scripts.benchmarks.measure import generate, print_table
-from scripts.benchmarks.processes import free_port, python
+from scripts.benchmarks.processes import free_port, memory, python
 
 MEGABYTE = 1 << 20
 _HEADER = ["door", "quantity", "largest accepted", "memory, MiB", "longest gap, ms", "refused", "with"]
@@ -79,17 +80,17 @@ async def _bound(case: Case, runs: int) -> Bound:
 async def _cost(case: Case, size: int) -> tuple[str, float, float]:
     """Return the refusal, empty for none, the megabytes and the milliseconds of one size."""
     async with _served(case, size) as (server, process), _probe(server.port) as longest_gap:
-        before = _status(process, "VmRSS")
-        Path(f"/proc/{process}/clear_refs").write_text("5")  # the peak begins anew (proc(5))
+        before = memory(process, "VmRSS")
+        Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # the peak begins anew (proc(5))
         await longest_gap()
         async with asyncio.timeout(120):
             outcome = await case.send(server, size)
         gap = await longest_gap()
-        return outcome, (_status(process, "VmHWM") - before) / MEGABYTE, gap
+        return outcome, (memory(process, "VmHWM") - before) / MEGABYTE, gap
 
 
 @asynccontextmanager
-async def _served(case: Case, size: int) -> AsyncIterator[tuple[Server, int]]:
+async def _served(case: Case, size: int) -> AsyncIterator[tuple[Server, Process]]:
     port = free_port()
     with tempfile.TemporaryDirectory() as scratch:
         directory = generate(Path(scratch), 1)
@@ -100,7 +101,7 @@ async def _served(case: Case, size: int) -> AsyncIterator[tuple[Server, int]]:
             python(*command, port=port, CHARHOST_LLM_URL=url, CHARHOST_LLM_MODEL="m") as process,
             aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
         ):
-            yield Server(http, port, str(directory)), process.pid
+            yield Server(http, port, str(directory)), process
         model.close()
 
 
@@ -123,9 +124,3 @@ async def _probe(port: int) -> AsyncIterator[Callable[[], asyncio.Future[float]]
     finally:
         probe.kill()
         await probe.wait()
-
-
-def _status(process: int, field: str) -> int:
-    """Return the bytes of a field in the status of a process (proc(5))."""
-    lines = Path(f"/proc/{process}/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) * 1024

@@ -44,6 +44,12 @@ async def python(
         await process.wait()
 
 
+def memory(process: Process, field: str) -> int:
+    """Return the bytes of a field in the status of a process (proc(5))."""
+    lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) * 1024
+
+
 async def _accepts_connections(port: int) -> bool:
     try:
         _, writer = await asyncio.open_connection("127.0.0.1", port)

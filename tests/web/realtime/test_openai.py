@@ -858,7 +858,7 @@ async def test_nothing_is_processed_after_the_close_message(client: Client, scri
         transport(caller).pause_reading()
         async with asyncio.timeout(LIMIT):
             while not live.outbox.is_crowded:
-                await caller.send("session.update", session={"instructions": "x" * 100_000})
+                await caller.send("session.update", session={"instructions": "x" * 50_000})
                 await asyncio.sleep(0.001)
         live.closing.close(CloseMessage(4000, "Bye", "test"), grace=LIMIT)
         await caller.send("response.create")
