@@ -57,6 +57,7 @@ NAMES = {
     "charhost_speech_sound_seconds",
     "charhost_speech_truncations",
     "charhost_upstream_errors",
+    "charhost_voices_unmapped",
     "charhost_watcher_up",
     "charhost_watcher_held",
     "charhost_set_characters_loaded",
