@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def engines_of(settings: Settings) -> Engines:
-    """Return the engines of a server, not started; raises `SettingsError` for what is not installed."""
+    """Return the engines of a server, not started; raises `SettingsError` for a missing package."""
     if settings.speech_address is None and settings.hearing_address is None:
         return NO_ENGINES
     require("a voice (--tts, --stt)", "voice", "msgpack", "numpy", "soxr", "onnxruntime")

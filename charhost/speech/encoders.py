@@ -47,7 +47,7 @@ class _Plain:
 
 
 class _Sink:
-    """Takes what a container writes; without `seek` it writes a stream."""
+    """Takes the bytes that a container writes; without `seek` it writes a stream."""
 
     def __init__(self) -> None:
         self._written = bytearray()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Owned(Protocol):
-    """What starts and ends with the server."""
+    """A part that starts and ends with the server."""
 
     def start(self) -> None: ...
 

@@ -80,7 +80,7 @@ async def _owned(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _mapping(app: web.Application) -> AsyncIterator[None]:
-    """Map the voices of each set after it is loaded, beside the loop: what cannot be mapped is in the log."""
+    """Map the voices of each set after it is loaded, beside the loop: the log has those that cannot be mapped."""
     tasks: set[asyncio.Task[None]] = set()
     unmapped: dict[str, int] = {}
 

@@ -34,7 +34,7 @@ class _Job:
 class Child:
     """Owns the process of one engine and the jobs that wait for it; lives as long as the server.
 
-    *title* is the engine in messages, *program* what the process runs. It has one job at a time.
+    *title* is the engine in messages, *program* the file that the process runs. It has one job at a time.
     """
 
     def __init__(self, title: str, program: Path, *arguments: str) -> None:

@@ -21,7 +21,7 @@ _LONGEST_LINE = 1 << 16
 
 
 class ProcessLost(Exception):
-    """The process has ended, was silent for too long, or has sent what is no message; the text says which."""
+    """The process has ended, was silent for too long, or has sent bytes that are no message; the text is the reason."""
 
 
 class EngineProcess:
@@ -54,7 +54,7 @@ class EngineProcess:
         except EOFError:
             raise ProcessLost(f"has ended with status {await self._ended}") from None
         except (OSError, ValueError) as e:
-            raise ProcessLost(f"has sent what is no message: {e}") from e
+            raise ProcessLost(f"has sent bytes that are no message: {e}") from e
 
     async def unless_ended(self, work: Coroutine[Any, Any, Result]) -> Result:
         """Return the result of *work*; raises `ProcessLost` if the process ends before."""
@@ -97,7 +97,7 @@ async def running(command: Sequence[str]) -> AsyncIterator[EngineProcess]:
 
 
 async def _logged(stream: asyncio.StreamReader) -> None:
-    """Log what the engine's libraries write to the standard error."""
+    """Log the standard error of the engine's libraries."""
     with suppress(ValueError):  # a line that is longer than the limit
         async for line in stream:
             log.debug("%s", one_line(line.decode(errors="replace")))

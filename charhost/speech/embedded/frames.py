@@ -30,7 +30,7 @@ def read(stream: BinaryIO) -> Message | None:
 
 
 async def receive(stream: asyncio.StreamReader) -> Message:
-    """Return the next message; raises `EOFError` at the end, and `ValueError` for what is none."""
+    """Return the next message; raises `EOFError` at the end, and `ValueError` for other bytes."""
     (length,) = _LENGTH.unpack(await stream.readexactly(_LENGTH.size))
     if length > MOST_BYTES:
         raise ValueError(f"a message of {length:,} bytes: expected at most {MOST_BYTES:,}")

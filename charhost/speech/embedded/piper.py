@@ -36,7 +36,7 @@ class Piper:
         speed, pitch = job.get("speed", 1.0), job.get("pitch", 1.0)
         # Played at another rate, a voice is higher and quicker: the length makes up for the latter.
         config = SynthesisConfig(speaker_id=job.get("speaker"), length_scale=voice.config.length_scale * pitch / speed)
-        # Piper takes what stands between these for phonemes.
+        # Piper takes text between these for phonemes.
         text = job["text"].replace("[[", "(").replace("]]", ")")
         for sentence in voice.synthesize(text, config):
             sound = soxr.resample(sentence.audio_float_array, sentence.sample_rate * pitch, _RATE)

@@ -22,7 +22,7 @@ class SoundFiles:
         await self._child.close()
 
     async def decoded(self, file: bytes) -> AsyncGenerator[bytes, None]:
-        """Yield the sound of a file, 16 kHz mono; raises `SpeechError`, `refused` for what is no sound."""
+        """Yield the sound of a file, 16 kHz mono; raises `SpeechError`, `refused` for another file."""
         self._child.start()
         async with aclosing(self._child.replies({"file": file})) as replies:
             async for reply in replies:

@@ -1,4 +1,4 @@
-"""What moshi-server hears of one session."""
+"""The listening of one session with moshi-server."""
 
 import asyncio
 import math
@@ -17,7 +17,7 @@ from charhost.speech.kyutai.moshi_server import MoshiServer, messages
 
 _PATH = "/api/asr-streaming"
 _DELAY = 0.5
-# Zeros that bring out the words of a turn: the delay of the model, and a frame for what is left of the last one.
+# Zeros that bring out the words of a turn: the delay of the model, and a frame for the rest of the last one.
 _FLUSH = math.ceil(_DELAY * FRAMES_PER_SECOND) + 1
 # In the first steps of a connection the model does not know about pauses yet.
 _UNSURE_STEPS = 12
@@ -62,7 +62,7 @@ class KyutaiListening(Listening):
     async def transcript(self, final: bool) -> Transcript:
         fed, is_flushed = self._fed, self._fed == self._flushed_at
         if final:
-            self._fed, self._flushed_at = 0, -1  # what comes from now on is of the next turn
+            self._fed, self._flushed_at = 0, -1  # sound that comes from now on is of the next turn
         try:
             if fed and not is_flushed:
                 await self._flush()

@@ -92,7 +92,7 @@ class MoshiServer:
 
 
 async def messages(socket: aiohttp.ClientWebSocketResponse) -> AsyncIterator[bytes]:
-    """Yield what the server sends until it closes; raises `SpeechError` if the connection breaks."""
+    """Yield the server's messages until it closes; raises `SpeechError` if the connection breaks."""
     async for message in socket:
         if message.type is aiohttp.WSMsgType.BINARY:
             yield message.data

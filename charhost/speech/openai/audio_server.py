@@ -26,7 +26,7 @@ _MOST_QUOTED = 300
 
 
 class RefusedRequest(SpeechError):
-    """The server refuses what it was asked, with a status from 400 on."""
+    """The server refuses a request, with a status from 400 on."""
 
     def __init__(self, message: str, status: int) -> None:
         super().__init__("refused", message)
@@ -50,7 +50,7 @@ class AudioServer:
 
     @asynccontextmanager
     async def post(self, path: str, make: Callable[[], Any]) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Post what *make* returns, a dict as JSON and a form as it is; once more after a transient failure.
+        """Post the body that *make* returns, a dict as JSON and a form as it is; once more after a transient failure.
 
         Raises `SpeechError`, also for failures while the response is read.
         """

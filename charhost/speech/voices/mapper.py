@@ -1,4 +1,4 @@
-"""The interface of what maps a wish to a voice of one kind of engine."""
+"""The interface that maps wishes to voices, one for each kind of engine."""
 
 from collections.abc import Sequence
 from typing import ClassVar, Protocol

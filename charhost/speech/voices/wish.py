@@ -1,4 +1,4 @@
-"""What a character's file says about its voice."""
+"""The voice that a character's file asks for."""
 
 from __future__ import annotations
 

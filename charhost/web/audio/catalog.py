@@ -1,4 +1,4 @@
-"""GET /v1/audio/voices and /v1/audio/models: what chat programs ask for to offer voices."""
+"""GET /v1/audio/voices and /v1/audio/models: the lists from which chat programs offer voices."""
 
 from aiohttp import web
 from pydantic import BaseModel, Field

@@ -1,4 +1,4 @@
-"""POST /v1/audio/speech: what a character would sound like."""
+"""POST /v1/audio/speech: a text in the voice of a character."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _name(value: Any) -> Any:
 
 
 class SpeechRequest(BaseModel):
-    """What is to be said, and by whom; other fields are ignored."""
+    """The text, and its speaker; other fields are ignored."""
 
     input: str = Field(min_length=1, max_length=4096, description="The text.")
     voice: Annotated[str | None, BeforeValidator(_name)] = Field(

@@ -42,7 +42,7 @@ def subtitles(cues: Sequence[Cue], kind: TextFormat) -> str:
 
 
 def _segment(number: int, cue: Cue) -> dict[str, Any]:
-    # What the engines do not tell is what says nothing.
+    # The engines do not report these.
     unknown = {"seek": 0, "tokens": [], "temperature": 0.0, "avg_logprob": 0.0, "compression_ratio": 1.0}
     return {"id": number, "start": cue.start, "end": cue.end, "text": cue.text, **unknown, "no_speech_prob": 0.0}
 

@@ -60,7 +60,7 @@ async def test_a_job_that_fails_leaves_the_engine_at_work(child: Child, caplog: 
 
 
 @pytest.mark.parametrize(
-    ("fault", "reason"), [("die", "status -9"), ("hang", "nothing for 0.2 s"), ("babble", "no message")]
+    ("fault", "reason"), [("die", "status -9"), ("hang", "nothing for 0.2 s"), ("babble", "are no message")]
 )
 async def test_a_process_that_is_lost_is_started_again(
     child: Child, caplog: pytest.LogCaptureFixture, fault: str, reason: str
