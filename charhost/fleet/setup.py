@@ -23,7 +23,7 @@ async def set_up_fleet(settings: Settings, replicas: int) -> bool:
 
 
 async def begin(engine: Engine, options: FleetOptions, replicas: int | None = None) -> bool:
-    """Make the missing streams and the register; nothing else begins a fleet, so no lost store is taken for a new one."""
+    """Make the missing streams and the register; nothing else begins a fleet: a lost store is no new one."""
     await engine.setup(replicas)
     records = Records(engine, Signature(options.key, options.fleet), FleetMetrics(CollectorRegistry()))
     try:

@@ -38,8 +38,8 @@ _AGAIN = 30.0
 class SharedSet:
     """One set of the fleet, as this node knows it: its register, and the set that serves here.
 
-    `change` is the set that serves, None if it is not of the fleet; `epoch` its number, 0 for none. A node never goes to
-    a lower epoch.
+    `change` is the set that serves, None if it is not of the fleet; `epoch` its number, 0 for none. A node goes to no
+    lower epoch.
     """
 
     def __init__(self, node: Node, manager: CharacterManager, library: Library, *, begins: bool = True) -> None:

@@ -92,6 +92,7 @@ class Cluster:
         self.options = options
         self.store = RecordingStore(lambda: time.monotonic() * HASTE)
         self.members: dict[str, Member] = {}
+        self.early: list[tuple[str, int]] = []  # sets that served before they were committed
 
     async def set_up(self) -> None:
         engine = MemoryEngine(self.store)
@@ -109,6 +110,7 @@ class Cluster:
         fleet = Fleet(engine, self._options(name), FleetMetrics(metrics.registry), Limits.of(settings))
         fleet.node.doubt, fleet.node.interval = self.options.get("doubt", 1.0), 3.0 / HASTE
         manager = CharacterManager(settings, metrics)
+        manager.listen(lambda report: self._note(name, report))
         member = self.members[name] = Member(name, directory, engine, fleet, manager)
         fleet.add(manager)
         await fleet.start()
@@ -141,6 +143,10 @@ class Cluster:
             and {member.epoch for member in self.up} == {first.committed.epoch}
             and {member.manager.current.revision for member in self.up} == {first.committed.revision}
         )
+
+    def _note(self, name: str, report: ReloadReport) -> None:
+        if report.outcome == "applied" and report.generation not in self.store.committed:
+            self.early.append((name, report.generation))
 
     def _options(self, name: str) -> FleetOptions:
         deadline, reconcile = self.options.get("deadline", 10.0), self.options.get("reconcile", 0.2)

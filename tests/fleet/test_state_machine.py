@@ -149,6 +149,7 @@ class Fleets(RuleBasedStateMachine):
     @invariant()
     def each_epoch_is_one_set_and_is_served_once_committed(self) -> None:
         committed = self.cluster.store.committed
+        assert self.cluster.early == []
         assert all(len(revisions) == 1 for revisions in committed.values()), committed
         for member in self.cluster.members.values():
             if member.epoch:
