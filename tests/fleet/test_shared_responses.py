@@ -64,6 +64,15 @@ async def test_a_deleted_response_is_gone_everywhere(nodes: list[Node]) -> None:
     assert (await asked(other, "GET", f"/v1/responses/{first}"))[0] == 404
 
 
+async def test_a_node_that_has_it_learns_that_it_was_deleted(nodes: list[Node]) -> None:
+    """A response that both nodes have is gone at both when it was deleted at one."""
+    one, other = (node.client for node in nodes)
+    first = await respond(one, "one")
+    assert (await asked(other, "GET", f"/v1/responses/{first}"))[0] == 200
+    await asked(one, "DELETE", f"/v1/responses/{first}")
+    assert (await asked(other, "GET", f"/v1/responses/{first}"))[0] == 404
+
+
 async def test_without_the_engine_a_client_is_asked_to_try_again(nodes: list[Node]) -> None:
     """A node that is cut off does not say that a response is gone, and goes on with its own ones."""
     one, other = nodes

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 import weakref
+from contextlib import suppress
 
 from pydantic import BaseModel
 
@@ -66,6 +67,30 @@ class SharedChains(Chains):
             self._faults.error("a response could not be saved, and is known at this node only", cause=e)
 
     async def recall(self, response_id: str, owner: str) -> None:
+        if self.find(response_id, owner) is not None:
+            await self._drop_deleted(response_id, owner)
+        else:
+            await self._read(response_id, owner)
+
+    async def forget(self, response_id: str, owner: str) -> bool:
+        response = self.find(response_id, owner)
+        is_gone = await super().forget(response_id, owner)
+        if response is not None:
+            try:
+                await self._write(response)
+            except EngineError as e:
+                raise unreachable() from e
+        return is_gone
+
+    async def _drop_deleted(self, response_id: str, owner: str) -> None:
+        """Remove a response that was deleted at another node; without the engine it is taken for one that was not."""
+        with suppress(EngineError):
+            document = await self._documents.get(response_id)
+            if document is not None and _Record.model_validate_json(document.content).is_deleted:
+                self.remove(response_id, owner)
+
+    async def _read(self, response_id: str, owner: str) -> None:
+        """Read a response that this node does not have, and those before it."""
         missing: list[tuple[_Record, Document]] = []
         name: str | None = response_id
         while name is not None and self.find(name, owner) is None:
@@ -83,16 +108,6 @@ class SharedChains(Chains):
                 self.count(previous)
             else:
                 self.add(previous)
-
-    async def forget(self, response_id: str, owner: str) -> bool:
-        response = self.find(response_id, owner)
-        is_gone = await super().forget(response_id, owner)
-        if response is not None:
-            try:
-                await self._write(response)
-            except EngineError as e:
-                raise unreachable() from e
-        return is_gone
 
     async def _document(self, name: str) -> Document | None:
         try:
