@@ -7,17 +7,11 @@ from contextlib import contextmanager
 
 @contextmanager
 def collector_paused() -> Iterator[None]:
-    """Pause the collector while many objects and no garbage are made, as by imports and builds.
-
-    These are old afterwards, without a look at them: as young ones they would be looked at one more time, and
-    bring about a collection of everything.
-    """
+    """Pause the collector while many objects and no garbage are made, as by imports and builds."""
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
-        gc.unfreeze()
         if enabled:
             gc.enable()

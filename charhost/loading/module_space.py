@@ -7,6 +7,7 @@ turns `characters` into that package.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import itertools
 import sys
@@ -34,6 +35,10 @@ T = TypeVar("T")
 
 _builds = itertools.count(1)
 
+# So many files make objects for a collection of a millisecond. It is made while they are loaded, and off the event
+# loop: the next one that begins by itself would have the objects of all files to look at.
+_YOUNG = 500
+
 
 class ModuleSpace:
     """The modules of one build; they leave `sys.modules` when the last holder of this object is gone.
@@ -54,9 +59,12 @@ class ModuleSpace:
         self._prefix = f"{ROOT}.b{self.build}"
         self._sources = FINDER.add(self._prefix, snapshot, metrics or CharacterMetrics())
         opened_files.begin(self._prefix, snapshot)
+        self._loads = itertools.count(1)
         weakref.finalize(self, _retire, self._prefix, collect).atexit = False
 
     def load(self, path: str) -> ModuleType:
+        if next(self._loads) % _YOUNG == 0:
+            gc.collect(1)
         name = self.snapshot.module_names[path]
         if name in self.snapshot.imported:
             return importlib.import_module(f"{self._prefix}.{name}")

@@ -1,4 +1,4 @@
-"""Programs that only start: `python -m scripts.benchmarks.starting command` or `… server PORT`."""
+"""Programs that only start: `python -m scripts.benchmarks.starting command ARGUMENTS` or `… server PORT`."""
 
 import sys
 
@@ -7,16 +7,28 @@ def _command() -> None:
     import typer
 
     app = typer.Typer(help="A command.")
-    app.command()(lambda: None)
+    app.command()(_request)
     app()
 
 
-def _server(port: int) -> None:
-    import pydantic  # noqa: F401 - what a server like charhost cannot do without
-    import watchfiles  # noqa: F401
-    from aiohttp import web
+def _request(url: str = "") -> None:
+    """Send a request."""
 
-    web.run_app(web.Application(), host="127.0.0.1", port=port, print=None, access_log=None)
+
+def _server(port: int) -> None:
+    import watchfiles  # noqa: F401 - a server like charhost has these three
+    from aiohttp import web
+    from pydantic import BaseModel
+
+    class Health(BaseModel):
+        ok: bool
+
+    async def health(request: web.Request) -> web.Response:
+        return web.Response(text=Health(ok=True).model_dump_json())
+
+    app = web.Application()
+    app.router.add_get("/v1/health", health)
+    web.run_app(app, host="127.0.0.1", port=port, print=None, access_log=None)
 
 
 if __name__ == "__main__":
@@ -24,5 +36,5 @@ if __name__ == "__main__":
     if kind == "server":
         _server(int(rest[0]))
     else:
-        sys.argv = ["command", "--help"]
+        sys.argv = ["command", *rest]
         _command()

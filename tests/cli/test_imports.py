@@ -1,4 +1,4 @@
-"""What commands import when they start: the time to the first answer, and the memory, are mostly that of modules."""
+"""The imports of commands when they start: most of the time to the first answer, and of the memory, is theirs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ finally:
     print("modules:", *sys.modules)
 """
 
-# What only some servers use, or only after a request.
+# Used by some servers only, or after a request only.
 LATER = {
     "_sqlite3",
     "charhost.character.tool_schema",
@@ -61,15 +61,15 @@ def modules_in(output: str) -> set[str]:
 
 @pytest.mark.parametrize("arguments", [("--help",), ("status", "--url", "http://127.0.0.1:1")], ids=["help", "status"])
 def test_commands_start_without_the_server(arguments: tuple[str, ...]) -> None:
-    """The help, and a command that sends one request, import neither the server nor what it is made of."""
+    """The help, and a command that sends one request, import neither the server nor its libraries."""
     with running(*arguments) as process:
         imported = modules_in(process.communicate(timeout=60)[0])
     assert "typer" in imported
     assert imported.isdisjoint({"aiohttp", "asyncio", "charhost.web", "pydantic_settings"})
 
 
-def test_server_starts_without_what_only_some_requests_need() -> None:
-    """A server that listens has imported nothing that only some servers, or some requests, use."""
+def test_server_starts_without_the_modules_of_some_requests() -> None:
+    """A server that listens has imported no module that only some servers, or some requests, use."""
     with running("serve", "--port", str(free_port()), "--llm-url", "none") as process:
         threading.Timer(60, process.kill).start()
         assert process.stderr is not None
