@@ -41,6 +41,7 @@ from charhost.web.docs.manual import Manual
 from charhost.web.events.feed import Feed
 from charhost.web.events.figures import FiguresOfLastHour
 from charhost.web.events.publishing import publishing
+from charhost.web.expectations import with_expectations
 from charhost.web.foreign_log import filter_foreign_loggers
 from charhost.web.forks import give_up_in_children
 from charhost.web.keys import (
@@ -170,9 +171,9 @@ def create_app(settings: Settings | None = None, engines: Engines = NO_ENGINES) 
     app.cleanup_ctx.append(app[READERS].run)
     app.on_response_prepare.extend((cors.mark, app[READERS].note, leave_compressed_body))
     app.on_shutdown.append(_stop)
-    app.add_routes(_ROUTES)
+    app.add_routes(map(with_expectations, _ROUTES))
     app.router.register_resource(OtherSpellings(app.router))
-    app[FEED] = Feed()
+    app[FEED] = Feed(budget)
     app[FIGURES] = FiguresOfLastHour(app[METRICS])
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()
