@@ -46,6 +46,8 @@ from collections.abc import Awaitable, Callable
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from charhost.text import quoted
+
 if TYPE_CHECKING:
     from charhost.report import FileError, ReloadReport
 
@@ -239,7 +241,7 @@ class SetNotFound(NotAttempted):
     code = ReloadCode.SET_NOT_FOUND
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"There is no character set called {name[:200]!r}.")
+        super().__init__(f"There is no character set called {quoted(name)}.")
 
 
 class RolloutInProgress(NotAttempted):

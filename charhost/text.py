@@ -35,7 +35,7 @@ def quoted(value: object) -> str:
     """Return a JSON value as text for an error message, cut to 80 characters."""
     from pydantic_core import to_json  # the commands start without it
 
-    text = repr(value) if isinstance(value, str) else to_json(value).decode()
+    text = repr(value[: _MOST_QUOTED + 1]) if isinstance(value, str) else to_json(value).decode()
     return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"
 
 

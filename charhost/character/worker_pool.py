@@ -60,11 +60,13 @@ class WorkerPool:
         with self._lock:
             return len(_late(self._abandoned))
 
-    @property
-    def has_room(self) -> bool:
-        """Return whether one more thread would begin a job, or refuse it."""
+    def has_room(self, owner: str) -> bool:
+        """Return whether one more thread would begin a job of *owner*, or refuse it."""
         with self._lock:
-            return len(_late(self._abandoned)) >= MOST_IN_ALL or len(self._threads()) < MOST_IN_ALL
+            threads = self._threads()
+            of_owner = [one for one in threads if one.owner == owner] if owner else []
+            is_refused = len(_late(threads)) >= MOST_IN_ALL or len(_late(of_owner)) >= MOST_OF_OWNER
+            return is_refused or (len(threads) < MOST_IN_ALL and len(of_owner) < MOST_OF_OWNER)
 
     async def run(self, job: Callable[[], T], deadline: float, owner: str = "", *, interrupt: bool = True) -> T:
         """Run one job and return its result; raise its error, or `LoadTimeout` after *deadline* seconds.
@@ -190,8 +192,9 @@ class _Batch:
     def _tick(self) -> None:
         self._abandon(longer_than=self._deadline)
         self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.abandoned]
-        has_room = len(self._workers) < MOST_THREADS and self._pool.has_room
-        if self._waiting and has_room and all(w.busy_for() > GROW_AFTER for w in self._workers):
+        is_slow = len(self._workers) < MOST_THREADS and all(w.busy_for() > GROW_AFTER for w in self._workers)
+        owners = {owner for _, (_, owner) in list(self._waiting)} if is_slow else ()
+        if any(map(self._pool.has_room, owners)):
             self._start()
         self._tick_handle = self._loop.call_later(GROW_AFTER / 2, self._tick)
 

@@ -30,6 +30,8 @@ class PromptHistory:
         while self._size > MOST_CHARACTERS and len(self._by_name) > 1:
             _, dropped = self._by_name.popitem(last=False)
             self._size -= sum(map(len, dropped.values()))
+        while self._size > MOST_CHARACTERS and versions:
+            self._size -= len(versions.pop(min(versions)))
 
     def versions(self, character: Character) -> list[int]:
         """Return the generations with a prompt, the newest first."""

@@ -42,6 +42,7 @@ from charhost.web.docs.manual import Manual
 from charhost.web.events.feed import Feed
 from charhost.web.events.figures import FiguresOfLastHour
 from charhost.web.events.publishing import publishing
+from charhost.web.expectations import with_expectations
 from charhost.web.fleet.routes import ROUTES as FLEET_ROUTES
 from charhost.web.fleet.routes import join_fleet
 from charhost.web.foreign_log import filter_foreign_loggers
@@ -172,7 +173,7 @@ def create_app(
     app[SETS].listen(partial(_continue, app))
     use_engines(app, engines)
     join_fleet(app)
-    app[FEED] = Feed()
+    app[FEED] = Feed(budget)
     app[FIGURES] = FiguresOfLastHour(app[METRICS])
     app.cleanup_ctx.append(_frozen)
     app.cleanup_ctx.append(_models)
@@ -182,7 +183,7 @@ def create_app(
     app.cleanup_ctx.append(app[READERS].run)
     app.on_response_prepare.extend((cors.mark, app[READERS].note, leave_compressed_body))
     app.on_shutdown.append(_stop)
-    app.add_routes(_ROUTES)
+    app.add_routes(map(with_expectations, _ROUTES))
     app.router.register_resource(OtherSpellings(app.router))
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()

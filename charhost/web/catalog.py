@@ -8,6 +8,7 @@ from charhost.character.character import Character, CharacterSet, normal
 from charhost.character.task_model import task_model
 from charhost.report import DEFAULT_SET
 from charhost.sets.view import FoundCharacter, SetsView
+from charhost.text import quoted
 from charhost.web.caller_view import ONE_SET, SET, found_in, view_of
 from charhost.web.keys import CONVERSATIONS, SETTINGS, STARTED
 from charhost.web.operation import Operation, Parameter, Response
@@ -124,7 +125,7 @@ def known_character(request: web.Request, name: str) -> FoundCharacter:
     if found is None and task is not None and normal(name) == normal(task):
         return _task(task)
     if found is None:
-        detail = f"The model {name[:200]!r} does not exist: a model is a character, and /v1/models lists them."
+        detail = f"The model {quoted(name)} does not exist: a model is a character, and /v1/models lists them."
         raise Problem(404, "model_not_found", detail, param="model")
     return found
 

@@ -5,6 +5,7 @@ from pydantic import Field
 
 from charhost.llm.model import ModelError, ModelInUse
 from charhost.report import Frozen
+from charhost.text import quoted
 from charhost.web.body import json_body
 from charhost.web.keys import MODELS
 from charhost.web.operation import Operation, Response
@@ -54,7 +55,7 @@ async def choose_model(request: web.Request) -> web.StreamResponse:
         await request.app[MODELS].selection.choose(body.model)
     except KeyError:
         listed = ", ".join(known) or "none"
-        raise Problem(404, "model_not_found", f"There is no model {body.model!r}; there is: {listed}.") from None
+        raise Problem(404, "model_not_found", f"There is no model {quoted(body.model)}; there is: {listed}.") from None
     except ModelError as e:
         raise Problem(502, "model_unavailable", str(e)) from None
     return json_response(await _in_use(request))

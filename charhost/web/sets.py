@@ -11,6 +11,7 @@ from charhost.reload.request import Drain, Policy, SetRequest
 from charhost.reload.set_records import SetDefinition
 from charhost.report import DEFAULT_SET, SET_NAME, Frozen, ReloadReport, SessionPolicy
 from charhost.sets.named_set import NamedSet
+from charhost.text import quoted
 from charhost.web.body import json_body, parsed
 from charhost.web.caller_view import key_view
 from charhost.web.keys import CONTINUED, SETS, SETTINGS
@@ -59,7 +60,7 @@ async def sets(request: web.Request) -> web.StreamResponse:
 async def put_set(request: web.Request) -> web.StreamResponse:
     name, body = request.match_info["name"], await json_body(request, SetRequest)
     if not re.fullmatch(SET_NAME, name):
-        raise InvalidRequest(f"name: expected {SET_NAME}, found {name[:200]!r}")
+        raise InvalidRequest(f"name: expected {SET_NAME}, found {quoted(name)}")
     _refuse_default(name, "reload it with POST /v1/characters/reload")
     watch = request.app[SETTINGS].watch if body.watch is None else body.watch
     report, is_new = await request.app[SETS].put(SetDefinition(name, body.directory, watch))

@@ -311,6 +311,17 @@ async def test_owner_has_a_few_threads(pool: WorkerPool, release: threading.Even
     assert __file__ in {file for file, _ in refused[0].places}
 
 
+async def test_an_owner_at_its_limit_needs_no_more_threads(pool: WorkerPool, release: threading.Event) -> None:
+    """While eight jobs of an owner run, one more thread is of use to other owners only."""
+    batch = asyncio.create_task(pool.run_all([release.wait] * 20, LONG, ["ada"] * 20))
+    async with asyncio.timeout(LONG):
+        while pool.has_room("ada"):
+            await asyncio.sleep(0.01)
+    assert (len(threads()), pool.has_room("bob")) == (8, True)
+    release.set()
+    assert await batch == [True] * 20
+
+
 async def test_exhausted_owner_is_refused_at_once(pool: WorkerPool, release: threading.Event) -> None:
     """A job of an owner whose threads are all stuck never runs, in a batch either; those of others do."""
     await asyncio.gather(*[pool.run(release.wait, SHORT, "ada") for _ in range(8)], return_exceptions=True)

@@ -85,6 +85,7 @@ class UpstreamModels:
         try:
             endpoint = self._endpoint(character)
             async with asyncio.timeout(_LENGTH_SECONDS):
+                await self.selection.expect_trusted(endpoint)
                 return await self._lengths.of(endpoint, await self._model(character, endpoint))
         except (ModelError, TimeoutError):
             return None

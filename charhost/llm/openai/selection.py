@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 from charhost.llm.model import ModelError, ModelInUse
 from charhost.llm.openai.addresses import Addresses
@@ -59,12 +60,12 @@ class Selection:
 
     def model(self, endpoint: Endpoint) -> str | None:
         """Return the model that was chosen or is configured; None if the first one of the server is to be used."""
-        chosen = self._chosen if endpoint == self.server else None
+        chosen = self._chosen if self._is_server(endpoint) else None
         return chosen or self._configured
 
     async def models(self, endpoint: Endpoint) -> list[str]:
         """Return the models of a server, of a found one those that can chat; raises `ModelError`."""
-        if self._found is not None and endpoint == self.server:
+        if self._found is not None and self._is_server(endpoint):
             return await self._discovery.models(self._found.kind) or []
         return await self._addresses.models(endpoint)
 
@@ -72,7 +73,7 @@ class Selection:
         names = await self.models(endpoint)
         if not names:
             raise ModelError("refused", "The model's server has no models.")
-        if endpoint == self.server:
+        if self._is_server(endpoint):
             self._first = names[0]
         return names[0]
 
@@ -82,6 +83,10 @@ class Selection:
         if found is None or endpoint.url != found.endpoint.url or await asyncio.to_thread(is_trusted, found.kind.port):
             return
         raise ModelError("unreachable", "The model's server is gone, or another account of its machine listens there.")
+
+    def _is_server(self, endpoint: Endpoint) -> bool:
+        """Return whether an endpoint is the server, with whatever key."""
+        return self.server is not None and replace(endpoint, key=self.server.key) == self.server
 
     @property
     def _name(self) -> str:

@@ -5,21 +5,23 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from sys import getsizeof
 from typing import Any
 
 from charhost.jsontext import encoded
+from charhost.memory.budget import Holding, MemoryBudget
 
 MOST_KEPT_BYTES = 4 << 20
 MOST_WAITING_BYTES = 8 << 20
 
 
 class Reader:
-    """The frames that wait for one reader; *late* is called once if it lets too many wait."""
+    """The frames that wait for one reader; *late* is called once if it lets too many wait, or memory has no room."""
 
-    def __init__(self, late: Callable[[], None]) -> None:
+    def __init__(self, late: Callable[[], None], memory: Holding) -> None:
         self._late = late
+        self._memory = memory
         self._frames: list[bytes] = []
-        self._bytes = 0
         self._wake = asyncio.Event()
         self._is_over = False
 
@@ -27,23 +29,25 @@ class Reader:
         """Return the frames that wait, as soon as there are any; nothing at the end of the feed."""
         await self._wake.wait()
         self._wake.clear()
-        frames, self._frames, self._bytes = self._frames, [], 0
+        frames, self._frames = self._frames, []
+        self._memory.resize(0)
         return b"".join(frames)
 
     def put(self, frame: bytes) -> None:
         if self._is_over:
             return
-        if self._bytes + len(frame) > MOST_WAITING_BYTES and self._frames:
+        is_over = self._memory.size + len(frame) > MOST_WAITING_BYTES and self._frames
+        if is_over or not self._memory.take(getsizeof(frame)):
             self.end()
             self._late()
             return
         self._frames.append(frame)
-        self._bytes += len(frame)
         self._wake.set()
 
     def end(self) -> None:
         self._is_over = True
         self._frames.clear()
+        self._memory.resize(0)
         self._wake.set()
 
 
@@ -53,7 +57,8 @@ class Feed:
     The frames are server-sent events (WHATWG HTML, section 9.2). An id is the number of the event in this run.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, budget: MemoryBudget | None = None) -> None:
+        self._budget = budget or MemoryBudget()
         self._run = secrets.token_hex(4)
         self._last = 0
         self._kept: deque[bytes] = deque()
@@ -91,7 +96,7 @@ class Feed:
     @contextmanager
     def reader(self, last_id: str, late: Callable[[], None]) -> Iterator[Reader]:
         """Add a reader, which gets the states first, after the kept events since *last_id*, if that is of this run."""
-        reader = Reader(late)
+        reader = Reader(late, self._budget.holding("events"))
         for frame in (*self._after(last_id), *self._states.values()):
             reader.put(frame)
         if self._is_closed:  # a shutdown began meanwhile
@@ -101,6 +106,7 @@ class Feed:
             yield reader
         finally:
             self._readers.discard(reader)
+            reader.end()
 
     def close(self) -> None:
         """End all readers, also those that come later."""

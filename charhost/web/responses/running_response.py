@@ -16,6 +16,7 @@ from charhost.conversation.turn_events import TurnEnded, TurnEvent
 from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import Json
 from charhost.memory.offload import offload
+from charhost.text import quoted
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
 from charhost.web.responses.output import Output
@@ -114,6 +115,8 @@ def previous_response(chains: Chains, body: ResponsesRequest, owner: str) -> Sto
         return None
     found = chains.find(body.previous_response_id, owner)
     if found is None:
-        detail = f"There is no stored response {body.previous_response_id!r}: send the whole conversation as input."
+        detail = (
+            f"There is no stored response {quoted(body.previous_response_id)}: send the whole conversation as input."
+        )
         raise Problem(400, "previous_response_not_found", detail, param="previous_response_id")
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from charhost.memory.budget import MemoryBudget
 from charhost.web.events.feed import MOST_KEPT_BYTES, MOST_WAITING_BYTES, Feed
 
 
@@ -112,3 +113,17 @@ async def test_reader_that_comes_after_the_close_reads_nothing() -> None:
     with feed.reader("", ignore) as reader:
         feed.publish("a", 1)
         assert await reader.read() == b""
+
+
+async def test_waiting_events_are_part_of_the_budget() -> None:
+    """They count until they are read, and a reader for which there is no room is late."""
+    budget, late = MemoryBudget(10_000), list[str]()
+    feed = Feed(budget)
+    with feed.reader("", lambda: late.append("late")) as reader:
+        feed.publish("a", "x" * 5_000)
+        assert budget.in_use > 5_000
+        await reader.read()
+        assert (budget.in_use, late) == (0, [])
+        feed.publish("a", "x" * 5_000)
+        feed.publish("a", "x" * 5_000)
+        assert (budget.in_use, late) == (0, ["late"])
