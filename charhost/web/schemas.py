@@ -35,6 +35,8 @@ class SpeakingVoice(_ResponseModel):
 class CatalogEntry(_ResponseModel):
     """One character."""
 
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
     name: str
     file: str = Field(description="Relative to the directory.")
     good: bool | None = Field(description="Whether its author lists it among the voices.")
