@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from charhost.errors import ReloadRefused
 from charhost.reload.attempt import FromHistory
@@ -214,11 +214,15 @@ class Fleets(RuleBasedStateMachine):
                 self.acknowledged[report.generation] = report.revision
 
 
-TestFleets = Fleets.TestCase
-TestFleets.settings = settings(
-    max_examples=6,
-    stateful_step_count=20,
-    deadline=None,
-    phases=(Phase.explicit, Phase.reuse, Phase.generate),
-    suppress_health_check=list(HealthCheck),
-)
+def test_no_fault_makes_nodes_differ_for_long() -> None:
+    """Through cuts, pauses, kills and lost stores the invariants of a fleet hold, and its nodes become equal again."""
+    run_state_machine_as_test(
+        Fleets,
+        settings=settings(
+            max_examples=6,
+            stateful_step_count=20,
+            deadline=None,
+            phases=(Phase.explicit, Phase.reuse, Phase.generate),
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
