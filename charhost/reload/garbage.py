@@ -44,18 +44,21 @@ class Garbage:
 
     def _add(self, loop: asyncio.AbstractEventLoop, modules: list[ModuleType]) -> None:
         if not loop.is_closed():
-            loop.call_soon_threadsafe(loop.call_later, self._DELAY, self._collect, loop, modules, [])
+            waiting = [ref(module) for module in modules]  # weak: a collection meanwhile may free them
+            loop.call_soon_threadsafe(loop.call_later, self._DELAY, self._collect, loop, waiting, [])
 
-    def _collect(self, loop: asyncio.AbstractEventLoop, modules: list[ModuleType], gone: list[ref[ModuleType]]) -> None:
+    def _collect(
+        self, loop: asyncio.AbstractEventLoop, waiting: list[ref[ModuleType]], done: list[ref[ModuleType]]
+    ) -> None:
         members = 0
-        while modules and members < self._SLICE:
-            gone.append(ref(modules[-1]))
-            members += _make_young(members_of(modules.pop()))
+        while waiting and members < self._SLICE:
+            done.append(waiting.pop())
+            members += _make_young(done[-1])
         gc.collect(0)
-        if modules:
-            loop.call_later(self._PAUSE, self._collect, loop, modules, gone)
+        if waiting:
+            loop.call_later(self._PAUSE, self._collect, loop, waiting, done)
         else:
-            self._collect_rest(sum(reference() is not None for reference in gone))
+            self._collect_rest(sum(reference() is not None for reference in done))
 
     def _collect_rest(self, left: int) -> None:
         self._left += left
@@ -78,7 +81,10 @@ def members_of(module: ModuleType) -> list[object]:
     return list(members.values())
 
 
-def _make_young(members: list[object]) -> int:
+def _make_young(reference: ref[ModuleType]) -> int:
+    """Make the members of a module young, and return how many they are."""
+    module = reference()
+    members = [] if module is None else members_of(module)
     for member in members:
         _untrack(member)
         _track(member)

@@ -25,9 +25,10 @@ def prompting(statement: str) -> str:
 
 
 async def test_good_file_has_its_character(directory: Path) -> None:
-    """The trial of a good file has the character's name and prompt."""
+    """The trial of a good file has the character's name, prompt and voice."""
     (ada,) = await trials_of(directory)
-    assert ada == Trial(file="ada.py", name="Ada", prompt="Be kind.")
+    voice = {"source_type": "file", "path_on_server": "voices/ada.wav"}
+    assert ada == Trial(file="ada.py", name="Ada", prompt="Be kind.", voice_source=voice)
 
 
 async def test_errors_are_those_of_a_reload(directory: Path, write: Write) -> None:
