@@ -67,7 +67,8 @@ def _model(events: Callable[[int], bytes]) -> Callable[[int], Answer]:
 def _whole(size: int) -> Answer:
     message = {"role": "assistant", "content": "x" * (size - 120)}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return partial(_answer, lambda: b"application/json\r\n\r\n" + json.dumps({"choices": [choice]}).encode())
+    body = json.dumps({"choices": [choice]}).encode().ljust(size)
+    return partial(_answer, lambda: b"application/json\r\n\r\n" + body)
 
 
 def _calls(size: int) -> bytes:
