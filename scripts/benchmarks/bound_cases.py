@@ -67,7 +67,8 @@ def _model(events: Callable[[int], bytes]) -> Callable[[int], Answer]:
 def _whole(size: int) -> Answer:
     message = {"role": "assistant", "content": "x" * (size - 120)}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
-    return partial(_answer, lambda: b"application/json\r\n\r\n" + json.dumps({"choices": [choice]}).encode())
+    body = json.dumps({"choices": [choice]}).encode().ljust(size)
+    return partial(_answer, lambda: b"application/json\r\n\r\n" + body)
 
 
 def _calls(size: int) -> bytes:
@@ -93,6 +94,11 @@ async def _post(path: str, fields: Callable[[int], dict[str, Any]], server: Serv
         return f"{response.status} `{problem.get('error', problem)['code']}`"
     error = found.rfind(b'data: {"error"')
     return f"`{json.loads(found[error + 6 :].split(chr(10).encode())[0])['error']['code']}`" if error >= 0 else ""
+
+
+async def _asked(server: Server, _: int) -> str:
+    """Ask the model, whose response has the size."""
+    return await _post("/v1/chat/completions", lambda _: _chat(), server, 0)
 
 
 _JSON = {"Content-Type": "application/json"}
@@ -174,7 +180,6 @@ _GA, _UNMUTE = "dialect=ga", "dialect=unmute"
 _completions, _responses = partial(partial, _post, "/v1/chat/completions"), partial(partial, _post, "/v1/responses")
 _secret, _reload = "/v1/realtime/client_secrets", "/v1/characters/reload"
 _realtime, _dialect = partial(partial, _event_sent, _GA), partial(partial, _event_sent, _UNMUTE)
-_asked = _completions(lambda _: _chat())
 
 CASES = (
     Case("chat completions", "bytes of the body", _BODY, _completions(lambda _: _said(_FILL)), _short),

@@ -1,7 +1,7 @@
 """For each door and each answer of a model: the largest that is accepted, its cost, and the refusal of the next larger.
 
 The memory is the most that the server's process had more than before, the median of the runs. The gap is the longest
-time that a request for its health took meanwhile, the least of the runs, since other programs only add to it. Each row
+processor time that the server used while a request for its health waited, the least of the runs. Each row
 has a server of its own, with a model that the row scripts.
 """
 
@@ -79,7 +79,7 @@ async def _bound(case: Case, runs: int) -> Bound:
 
 async def _cost(case: Case, size: int) -> tuple[str, float, float]:
     """Return the refusal, empty for none, the megabytes and the milliseconds of one size."""
-    async with _served(case, size) as (server, process), _probe(server.port) as longest_gap:
+    async with _served(case, size) as (server, process), _probe(server.port, process.pid) as longest_gap:
         before = memory(process, "VmRSS")
         Path(f"/proc/{process.pid}/clear_refs").write_text("5")  # the peak begins anew (proc(5))
         await longest_gap()
@@ -106,10 +106,10 @@ async def _served(case: Case, size: int) -> AsyncIterator[tuple[Server, Process]
 
 
 @asynccontextmanager
-async def _probe(port: int) -> AsyncIterator[Callable[[], asyncio.Future[float]]]:
+async def _probe(port: int, process: int) -> AsyncIterator[Callable[[], asyncio.Future[float]]]:
     """Run a probe; yield a function that returns the longest gap since its last call."""
     pipe = asyncio.subprocess.PIPE
-    command = ("-m", "scripts.benchmarks.probe", str(port))
+    command = ("-m", "scripts.benchmarks.probe", str(port), str(process))
     probe = await asyncio.create_subprocess_exec(sys.executable, *command, stdin=pipe, stdout=pipe)
     assert probe.stdin is not None
     assert probe.stdout is not None
