@@ -39,7 +39,6 @@ ORDER = (
     "memory",
 )
 GROUND = {
-    "collector",
     "errors",
     "fault_log",
     "report",

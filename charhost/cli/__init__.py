@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from charhost import __version__
 from charhost.cli.output import prepare_streams
-from charhost.collector import collector_paused
+from charhost.memory.collector import collector_paused
 
 # Each command with its sentence in the list of all, for which it is not imported.
 _COMMANDS = {

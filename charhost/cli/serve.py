@@ -7,8 +7,8 @@ from typing import Annotated, Any, get_args, get_origin
 import typer
 
 from charhost.cli.client_options import configured
-from charhost.collector import collector_paused
 from charhost.errors import SettingsError
+from charhost.memory.collector import collector_paused
 from charhost.settings import Settings, is_secret, settings_by_group
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from charhost.collector import collector_paused
+from charhost.memory.collector import collector_paused
 
 Result = TypeVar("Result")
 

@@ -17,7 +17,6 @@ from charhost.character.character import Character, CharacterSet
 from charhost.character.diagnostics import explain
 from charhost.character.static import line_of
 from charhost.character.worker_pool import WorkerPool
-from charhost.collector import collector_paused
 from charhost.errors import DirectoryError, DuplicateName, LoadTimeout, ThreadsExhausted
 from charhost.loading.allowed_roots import AllowedRoots
 from charhost.loading.character_metrics import CharacterMetrics, Encode
@@ -26,6 +25,7 @@ from charhost.loading.module_space import Load, ModuleSpace
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.loading.unloading import Unloading
+from charhost.memory.collector import collector_paused
 from charhost.metrics import Metrics
 from charhost.reload.garbage import Garbage
 from charhost.reload.turns import in_turns

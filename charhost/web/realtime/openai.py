@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from charhost.collector import collector_paused
 from charhost.conversation.items import FunctionCall, FunctionOutput, Item
 from charhost.jsontext import Json
+from charhost.memory.collector import collector_paused
 from charhost.memory.offload import offload
 from charhost.memory.weight import weigh
 from charhost.speech.engines import NO_ENGINES, Engines
