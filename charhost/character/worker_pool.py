@@ -29,8 +29,7 @@ GROW_AFTER = 0.05
 MOST_THREADS = 32
 
 # Threads that run a job, or are stuck in one. While all of them run, a job waits; it is refused once all are stuck.
-MOST_OF_OWNER = 8
-MOST_IN_ALL = 64
+MOST_OF_OWNER, MOST_IN_ALL = 8, 64
 
 # Seconds of trying to start a thread, until the jobs that wait for one fail.
 _PATIENCE = 1.0
@@ -235,8 +234,7 @@ class _Worker(threading.Thread):
         self._guard = threading.Lock()
         self._job: int | None = None
         self._since = time.monotonic()
-        self._finished = False
-        self.abandoned = False
+        self._finished = self.abandoned = False
 
     def run(self) -> None:
         while not self._finished:

@@ -71,6 +71,17 @@ async def test_studio(here: Server) -> None:
     assert (status, '"name":"Bramble"' in printed, "The dice show" in printed) == (0, True, True)
 
 
+@needs_curl
+async def test_voice(characters: Path, tmp_path: Path) -> None:
+    """The command writes a sound of some length, spoken by the engine of this machine."""
+    async with running(characters, "--tts", "embedded") as server:
+        command = block("voice", server).replace("hello.wav", str(tmp_path / "hello.wav"))
+        status, _, complaint = await output("sh", "-euc", command, no_proxy="*")
+    assert (status, complaint) == (0, "")
+    assert (tmp_path / "hello.wav").read_bytes()[:4] == b"RIFF"
+    assert (tmp_path / "hello.wav").stat().st_size > 24_000
+
+
 async def test_characters(tmp_path: Path) -> None:
     """The commands make a character, find no mistake in it, and show its prompt."""
     path = f"{Path(sys.executable).parent}:{ENVIRONMENT['PATH']}"
