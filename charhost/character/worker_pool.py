@@ -63,7 +63,7 @@ class WorkerPool:
         """Return whether one more thread would begin a job of *owner*, or refuse it."""
         with self._lock:
             threads = self._threads()
-            of_owner = [one for one in threads if one.owner == owner] if owner else []
+            of_owner = [one for one in threads if owner and one.owner == owner]
             is_refused = len(_late(threads)) >= MOST_IN_ALL or len(_late(of_owner)) >= MOST_OF_OWNER
             return is_refused or (len(threads) < MOST_IN_ALL and len(of_owner) < MOST_OF_OWNER)
 
@@ -192,8 +192,7 @@ class _Batch:
         self._abandon(longer_than=self._deadline)
         self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.abandoned]
         is_slow = len(self._workers) < MOST_THREADS and all(w.busy_for() > GROW_AFTER for w in self._workers)
-        owners = {owner for _, (_, owner) in list(self._waiting)} if is_slow else ()
-        if any(map(self._pool.has_room, owners)):
+        if is_slow and any(map(self._pool.has_room, {owner for _, (_, owner) in list(self._waiting)})):
             self._start()
         self._tick_handle = self._loop.call_later(GROW_AFTER / 2, self._tick)
 
@@ -208,9 +207,8 @@ class _Batch:
             self._failing_since = None
 
     def _fail(self, error: RuntimeError) -> None:
-        now = time.monotonic()
-        self._failing_since = self._failing_since or now
-        if not self._workers and now - self._failing_since > _PATIENCE:
+        self._failing_since = self._failing_since or time.monotonic()
+        if not self._workers and time.monotonic() - self._failing_since > _PATIENCE:
             text = f"not run: {error}; raise the limit of processes (ulimit -u, TasksMax=, pids.max) or of memory"
             while self._waiting:
                 self.deliver(self._waiting.popleft()[0], ThreadsExhausted(text))
