@@ -93,6 +93,8 @@ log = logging.getLogger("charhost.web")
 # Of the memory, for everything held for clients: the rest is for the characters, and for requests at work.
 _SHARE = 4
 
+_POSTED = "reload|rollback|watch/resume|.+/tools/[^/]+"
+
 _ROUTES = (
     web.get("/", later("studio.handler", "index")),
     web.get("/studio/{path:.+}", later("studio.handler", "file")),
@@ -107,7 +109,7 @@ _ROUTES = (
     web.get("/v1/characters/{name:.+}/prompt", later("inspection", "prompt")),
     web.post("/v1/characters/{name:.+}/tools/{tool:[^/]+}", later("inspection", "call_tool")),
     # Not the paths of POST: a GET of them is refused as such, whatever characters are called.
-    web.get("/v1/characters/{name:(?!(?:reload|rollback|watch/resume)$).+}", later("catalog", "character")),
+    web.get(f"/v1/characters/{{name:(?!(?:{_POSTED})$).+}}", later("catalog", "character")),
     web.get("/v1/sets", later("sets", "sets")),
     web.put("/v1/sets/{name}", later("sets", "put_set")),
     web.delete("/v1/sets/{name}", later("sets", "delete_set")),

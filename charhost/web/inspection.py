@@ -22,7 +22,7 @@ from charhost.web.caller_view import ONE_SET, SET, admin_view, found_in, reloada
 from charhost.web.keys import CONVERSATIONS, METRICS, SETTINGS
 from charhost.web.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
-from charhost.web.query import number_in_query
+from charhost.web.query import NUMBER, number_in_query
 
 _AROUND = 4
 _LONGEST_LINE = 500
@@ -72,7 +72,7 @@ class SourceLines(BaseModel, frozen=True):
     needs="admin",
     parameters=(
         _NAME,
-        Parameter("generation", "query", "One of `generations`.", {"type": "integer", "minimum": 1}),
+        Parameter("generation", "query", "One of `generations`.", NUMBER),
         SET,
     ),
     responses={200: Response.json(RenderedPrompt, "The prompt.")},
@@ -142,7 +142,7 @@ async def call_tool(request: web.Request) -> web.StreamResponse:
     needs="admin",
     parameters=(
         Parameter("file", "query", "Its path, relative to the directory."),
-        Parameter("line", "query", "The line in the middle.", {"type": "integer", "minimum": 1, "default": 1}),
+        Parameter("line", "query", "The line in the middle.", NUMBER | {"default": 1}),
         ONE_SET,
     ),
     responses={200: Response.json(SourceLines, "The line, and the four before and after it.")},

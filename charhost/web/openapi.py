@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode
 
 import charhost
+from charhost.errors import ReloadCode
 from charhost.jsontext import Json
 from charhost.settings import Settings
 from charhost.web.later import loaded
@@ -35,6 +36,14 @@ _REFUSALS: Mapping[str, Mapping[int, str | Response]] = {
         401: Response("The admin key (`CHARHOST_ADMIN_KEY`) is wrong or missing (`invalid_key`).", headers=_CHALLENGE),
         403: "There is no admin key, and the caller is not local.",
     },
+}
+# Responses to the bodies of requests that `json_body` reads.
+_BODY_REFUSALS: Mapping[int, str | Response] = {
+    400: "The body is no JSON object with these fields (`invalid_request`).",
+    408: "The body did not arrive in time (`request_timeout`).",
+    413: "The body is too large (`request_too_large`).",
+    415: ReloadCode.UNSUPPORTED_MEDIA_TYPE.meaning,
+    429: "The server has no memory left for the body (`rate_limit_exceeded`).",
 }
 _INTRODUCTION = (
     "Characters are Python files, which the server executes. A caller that may reload may run code on it: without "
@@ -82,7 +91,10 @@ def _declaration(route: web.AbstractRoute) -> Operation:
         raise LookupError(f"{route.method} {path} has no declaration (@Operation)")
     usual = {"application/json": OpenAIError} if reads_openai_errors(path) else {PROBLEM: ProblemDocument}
     responses = dict(operation.responses)
-    errors = {500: "Unexpected error; see the server's log.", **_REFUSALS[operation.needs], **operation.errors}
+    errors = dict(_REFUSALS[operation.needs]) | {500: "Unexpected error; see the server's log."}
+    if operation.body is not None:
+        errors |= _BODY_REFUSALS
+    errors |= operation.errors
     for status, meaning in errors.items():
         error = meaning if isinstance(meaning, Response) else Response(meaning)
         responses[status] = replace(error, content=error.content or usual)

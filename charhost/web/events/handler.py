@@ -3,7 +3,7 @@
 from functools import partial
 
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from charhost.web.event_stream import EventStream
 from charhost.web.events.figures import Figures
@@ -23,6 +23,14 @@ class FigureHistory(BaseModel, frozen=True):
     figures: list[Figures]
 
 
+class FeedEvent(BaseModel):
+    """One event of the stream."""
+
+    event: str = Field(description="The kind of the event.")
+    data: str = Field(description="JSON, by the kind of the event.")
+    id: str | None = Field(None, description="Of events that are kept for clients that come back.")
+
+
 @Operation(
     "What happens, as server-sent events",
     "Operate",
@@ -34,7 +42,7 @@ class FigureHistory(BaseModel, frozen=True):
     ),
     needs="admin",
     parameters=(Parameter("Last-Event-ID", "header", "The `id` of the last event that the client has."),),
-    responses={200: Response("The events.", {"text/event-stream": str})},
+    responses={200: Response("The events.", {"text/event-stream": FeedEvent})},
 )
 async def events(request: web.Request) -> web.StreamResponse:
     feed, last_id = request.app[FEED], request.headers.get("Last-Event-ID", "")
