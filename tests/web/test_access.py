@@ -41,6 +41,10 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "DELETE /v1/responses/{id}": ("chat", 404, "response_not_found"),
     "POST /v1/responses/{id}/cancel": ("chat", 404, "response_not_found"),
     "GET /v1/responses/{id}/input_items": ("chat", 404, "response_not_found"),
+    "GET /v1/audio/voices": ("all", 200, None),
+    "GET /v1/audio/models": ("all", 200, None),
+    "POST /v1/audio/speech": ("chat", 404, None),
+    "POST /v1/audio/transcriptions": ("chat", 404, None),
     "GET /v1/fleet": ("admin", 404, "no_fleet"),
     "GET /v1/fleet/rollouts/{epoch}": ("admin", 404, "no_fleet"),
     "POST /v1/fleet/abort": ("admin", 404, "no_fleet"),
@@ -77,6 +81,7 @@ OF_OPENAI = (
     "/v1/chat",
     "/v1/responses",
     "/v1/realtime",
+    "/v1/audio",
 )  # their errors have the shape that OpenAI's clients read
 
 # Routes for all need no key. A foreign page is refused chat, a foreign name (column "name") chat and routes for all.

@@ -18,9 +18,9 @@ from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS, SETS
 from tests.conftest import Client, character
 from tests.reload.helpers import Gate, Write
-from tests.web.named_set import client
+from tests.web.named_set import client, set_name, start_app
 
-__all__ = ["client"]
+__all__ = ["client", "set_name", "start_app"]
 
 RELOAD = "/v1/characters/reload"
 RELOADS = "/v1/characters/reloads"
