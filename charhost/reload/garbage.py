@@ -1,9 +1,12 @@
 """Collection of the modules of retired builds, which are cycles of references, in short slices."""
 
+from __future__ import annotations
+
 import asyncio
 import ctypes
 import gc
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from types import FunctionType, ModuleType
 from typing import Any
@@ -18,6 +21,38 @@ for _function in (_untrack, _track):
 # Names of a module whose values lead to the whole process, and are in none of its cycles.
 _OUTSIDE = ("__builtins__", "__loader__", "__spec__")
 _MOST_MEMBERS = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Retired:
+    """A module of a retired build, held weakly: any collection meanwhile may free it.
+
+    The module itself is mostly gone by then, and its namespace is there as long as a function of it.
+    """
+
+    module: ref[ModuleType]
+    function: ref[FunctionType] | None
+
+    @classmethod
+    def of(cls, module: ModuleType) -> _Retired:
+        function = _function_of(module)
+        return cls(ref(module), None if function is None else ref(function))
+
+    @property
+    def is_there(self) -> bool:
+        return self.module() is not None or (self.function is not None and self.function() is not None)
+
+    def make_young(self) -> int:
+        """Make the members of the module young, and return how many they are."""
+        module, function = self.module(), self.function() if self.function is not None else None
+        if module is None and function is None:
+            return 0
+        namespace = function.__globals__ if function is not None else vars(module)
+        members = _members_of(namespace, module)
+        for member in members:
+            _untrack(member)
+            _track(member)
+        return len(members)
 
 
 class Garbage:
@@ -44,21 +79,19 @@ class Garbage:
 
     def _add(self, loop: asyncio.AbstractEventLoop, modules: list[ModuleType]) -> None:
         if not loop.is_closed():
-            waiting = [ref(module) for module in modules]  # weak: a collection meanwhile may free them
+            waiting = [_Retired.of(module) for module in modules]
             loop.call_soon_threadsafe(loop.call_later, self._DELAY, self._collect, loop, waiting, [])
 
-    def _collect(
-        self, loop: asyncio.AbstractEventLoop, waiting: list[ref[ModuleType]], done: list[ref[ModuleType]]
-    ) -> None:
+    def _collect(self, loop: asyncio.AbstractEventLoop, waiting: list[_Retired], done: list[_Retired]) -> None:
         members = 0
         while waiting and members < self._SLICE:
             done.append(waiting.pop())
-            members += _make_young(done[-1])
+            members += done[-1].make_young()
         gc.collect(0)
         if waiting:
             loop.call_later(self._PAUSE, self._collect, loop, waiting, done)
         else:
-            self._collect_rest(sum(reference() is not None for reference in done))
+            self._collect_rest(sum(retired.is_there for retired in done))
 
     def _collect_rest(self, left: int) -> None:
         self._left += left
@@ -67,9 +100,8 @@ class Garbage:
             gc.collect()
 
 
-def members_of(module: ModuleType) -> list[object]:
+def _members_of(namespace: dict[str, Any], module: ModuleType | None) -> list[object]:
     """Return the objects of a module that may be in its cycles: it, its namespace, and what its code has made."""
-    namespace = vars(module)
     others = {id(namespace.get(name)) for name in _OUTSIDE}
     members: dict[int, object] = {id(module): module, id(namespace): namespace}
     found: list[Any] = list(namespace.values())
@@ -78,17 +110,20 @@ def members_of(module: ModuleType) -> list[object]:
         inner = [one for one in new.values() if gc.is_tracked(one) and _is_of(one, namespace)]
         members.update((id(one), one) for one in inner)
         found = gc.get_referents(*inner)
-    return list(members.values())
+    return [member for member in members.values() if member is not None]
 
 
-def _make_young(reference: ref[ModuleType]) -> int:
-    """Make the members of a module young, and return how many they are."""
-    module = reference()
-    members = [] if module is None else members_of(module)
-    for member in members:
-        _untrack(member)
-        _track(member)
-    return len(members)
+def _function_of(module: ModuleType) -> FunctionType | None:
+    """Return a function of a module, or a method of a class of it; only functions hold the namespace of a module."""
+    namespace = vars(module)
+    for value in namespace.values():
+        if type(value) is FunctionType and _is_of(value, namespace):
+            return value
+        if issubclass(type(value), type) and _is_of(value, namespace):
+            for attribute in _attributes_of(value).values():
+                if type(attribute) is FunctionType and _is_of(attribute, namespace):
+                    return attribute
+    return None
 
 
 def _is_of(found: object, namespace: dict[str, Any]) -> bool:

@@ -6,11 +6,15 @@ import asyncio
 import gc
 import sys
 import threading
+import weakref
 from pathlib import Path
 
 import pytest
 
+from charhost.metrics import Metrics
 from charhost.reload.loader import Loader
+from charhost.reload.manager import CharacterManager
+from charhost.settings import Settings
 from tests.conftest import character
 from tests.reload.helpers import Write, build, loader_of, module_of
 
@@ -67,6 +71,24 @@ async def test_build_lives_as_long_as_a_character_of_it(directory: Path) -> None
     del ada
     assert await retired(loader)
     assert prefix not in sys.modules
+
+
+async def test_a_retired_set_is_freed_soon(directory: Path, write: Write) -> None:
+    """The classes of a set that serves no more go within moments, though nothing else makes the collector run."""
+    manager = CharacterManager(Settings(directory=directory), Metrics())
+    await manager.reload_characters()
+    old = weakref.ref(manager.current["Ada"].prompt_generator)
+    gc.collect()  # it is young no more
+    gc.disable()
+    try:
+        write("ada.py", character("Ada", "Be brief."))
+        await manager.reload_characters()
+        async with asyncio.timeout(60):
+            while old() is not None:
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
+        await manager.close(5)
 
 
 @pytest.mark.parametrize("source", ["1 / 0", "x = (", "while True: pass", "METADATA = 5"])
