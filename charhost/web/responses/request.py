@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from charhost.conversation.items import Item
 from charhost.conversation.turn_input import TurnOptions
+from charhost.jsontext import integer
 from charhost.memory.weight import weigh
 from charhost.web.client_model import MOST_MESSAGES, MOST_TOOLS, ClientModel, FirstError
 from charhost.web.responses.input_items import InputItem
@@ -117,11 +118,11 @@ class ResponsesRequest(ClientModel, extra="allow"):
     parallel_tool_calls: bool | None = None
     temperature: FiniteFloat | None = None
     top_p: FiniteFloat | None = None
-    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20), BeforeValidator(integer)] | None = None
     include: Annotated[list[str], FirstError()] | None = Field(
         None, description=f"With `{_LOGPROBS}` the texts have the log probabilities of their tokens."
     )
-    max_output_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_output_tokens: Annotated[int, Field(ge=1), BeforeValidator(integer)] | None = None
     reasoning: Reasoning | None = None
     text: TextOptions | None = None
     metadata: _Metadata | None = None

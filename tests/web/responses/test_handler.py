@@ -76,6 +76,15 @@ async def test_instructions_and_options_reach_the_model(client: Client, play: Pl
     }
 
 
+async def test_a_whole_number_may_have_a_point(client: Client, play: Play) -> None:
+    """A number of tokens may be written as 50.0, but not as 50.5, and has to be positive."""
+    model = play(["x", STOP])
+    await create(client, max_output_tokens=50.0)
+    assert model.requests[-1].options == {"max_tokens": 50}
+    for wrong in (50.5, 0.0):
+        assert (await refusal(client, 400, max_output_tokens=wrong))["param"] == "max_output_tokens"
+
+
 async def test_chain(sdk: openai.AsyncOpenAI, play: Play) -> None:
     """A response goes on from a stored one, whose input and output the model receives again."""
     model = play(["One.", STOP], ["Two.", STOP])
