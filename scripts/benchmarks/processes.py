@@ -2,17 +2,25 @@
 
 import asyncio
 import os
+import secrets
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+
+# Below the ports that outgoing connections have (ip(7), `ip_local_port_range`): a free one of those may be taken before
+# the server starts, and a connection to one may even be to itself.
+_PORTS = range(20_000, 32_000)
 
 
 def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """Return a port that no server listens on."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 @asynccontextmanager

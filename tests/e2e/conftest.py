@@ -24,6 +24,7 @@ import pytest
 from websockets.asyncio.client import connect
 
 from charhost.settings import default_directory
+from scripts.benchmarks import processes
 from tests.conftest import character
 from tests.e2e.environments import node_modules
 
@@ -92,8 +93,7 @@ async def running(
 
 def free_port() -> str:
     """Return a port that no server listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return str(found.getsockname()[1])
+    return str(processes.free_port())
 
 
 async def output(*command: str, stdin: str = "", **environment: str) -> tuple[int | None, str, str]:
