@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 from websockets.asyncio.client import connect
 
+from charhost.report import DEFAULT_SET
 from charhost.settings import default_directory
 from scripts.benchmarks import processes
 from tests.conftest import character
@@ -117,13 +118,24 @@ def packages() -> Path:
 
 
 class BlockingServer:
-    """A `charhost serve` process of its own, with a directory of good files: Ada and Zoe."""
+    """A `charhost serve` process of its own, with a directory of good files, Ada and Zoe, as its default set.
 
-    def __init__(self, home: Path, *options: str, before: Sequence[str] = (), port: int | None = None) -> None:
+    It may be a named set instead, which is then the one of all requests.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        *options: str,
+        before: Sequence[str] = (),
+        port: int | None = None,
+        set_name: str = DEFAULT_SET,
+    ) -> None:
         self.home = home
         self.directory = good_files(home / "good")
+        self.query = "" if set_name == DEFAULT_SET else f"?set={set_name}"
         self.port = port or int(free_port())
-        command = [*before, sys.executable, "-m", "charhost", "serve", "--directory", str(self.directory)]
+        command = [*before, sys.executable, "-m", "charhost", "serve", *set_options(set_name, self.directory)]
         with open(home / "log", "wb") as log:
             self.process = subprocess.Popen(
                 [*command, "--port", str(self.port), "--file-deadline", "30", *options],
@@ -153,7 +165,8 @@ class BlockingServer:
         connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         with closing(connection):
             content = None if body is None else json.dumps(body)
-            connection.request(method, path, content, {"Content-Type": "application/json"} if content else {})
+            narrowed = path + self.query if path.startswith("/v1/characters") else path
+            connection.request(method, narrowed, content, {"Content-Type": "application/json"} if content else {})
             answer = connection.getresponse()
             text = answer.read().decode()
         return answer.status, json.loads(text) if "json" in (answer.headers["Content-Type"] or "") else text
@@ -164,6 +177,10 @@ class BlockingServer:
     def reload(self, directory: Path | str | None = None, **fields: Any) -> tuple[int, Any]:
         payload = fields if directory is None else {"directory": str(directory), **fields}
         return self.request("POST", "/v1/characters/reload", payload)
+
+    @property
+    def generation(self) -> int:
+        return int(self.get("/v1/characters/status")[1]["serving"]["generation"])
 
     def names(self) -> list[str]:
         return [entry["name"] for entry in self.get("/v1/characters")[1]["characters"]]
@@ -196,7 +213,7 @@ class BlockingServer:
         status, report = self.reload("default")
         assert (status, report["outcome"], report["errors"]) == (200, "applied", [])
         assert self.names() == ["Ada", "Zoe"]
-        assert report["generation"] == self.get("/v1/health")[1]["generation"]
+        assert report["generation"] == self.generation
         wait_for(lambda: self.stuck() == stuck)
         assert self.stuck() == stuck
         wait_for(self.is_quiet)
@@ -229,6 +246,15 @@ def wait_for(holds: Callable[[], bool]) -> None:
     end = time.monotonic() + PATIENCE
     while not holds() and time.monotonic() < end:
         time.sleep(0.02)
+
+
+def set_options(set_name: str, directory: Path) -> list[str]:
+    """Return the options of `serve` for a set of that name; if it is not the default one, that has Eve."""
+    if set_name == DEFAULT_SET:
+        return ["--directory", str(directory)]
+    (other := directory.with_name("of-default")).mkdir(exist_ok=True)
+    (other / "eve.py").write_text(character("Eve"))
+    return ["--directory", str(other), "--set", f"{set_name}={directory}"]
 
 
 def good_files(directory: Path) -> Path:

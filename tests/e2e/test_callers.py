@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import socket
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -16,9 +17,28 @@ import pytest
 
 from tests.conftest import Client, character
 from tests.e2e.conftest import PATIENCE, BlockingServer, good_files, wait_for
+from tests.web.named_set import BOTH
 
 RELOAD = "/v1/characters/reload"
 SLOW = "import time\ntime.sleep(3)\n"
+
+
+@pytest.fixture(scope="module", params=BOTH)
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BlockingServer]:
+    """One server for all rows that leave nothing behind, of the default set or of a named one."""
+    server = BlockingServer(tmp_path_factory.mktemp("server"), set_name=request.param)
+    yield server
+    assert server.end() == 0, server.log
+
+
+@pytest.fixture(params=BOTH)
+def own_server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BlockingServer]:
+    """A server for one test, which may leave it worse than it was."""
+    (tmp_path / "home").mkdir()
+    server = BlockingServer(tmp_path / "home", set_name=request.param)
+    yield server
+    server.process.kill()
+    server.process.wait(PATIENCE)
 
 
 def send(server: BlockingServer, *parts: bytes, length: int | None = None) -> socket.socket:
@@ -26,7 +46,8 @@ def send(server: BlockingServer, *parts: bytes, length: int | None = None) -> so
     client = socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE)
     size = sum(map(len, parts)) if length is None else length
     head = (
-        f"POST {RELOAD} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
+        f"POST {RELOAD}{server.query} HTTP/1.1\r\nHost: 127.0.0.1\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {size}\r\n\r\n"
     )
     client.sendall(head.encode())
     for part in parts:
@@ -84,11 +105,11 @@ BODIES = {
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
 def test_bad_body_is_refused(server: BlockingServer, body: bytes) -> None:
     """An invalid request is 400 `invalid_request` with a message, and nothing is reloaded."""
-    before = server.get("/v1/health")[1]["generation"]
+    before = server.generation
     status, problem = answer(send(server, body))
     assert (status, problem["code"]) == (400, "invalid_request")
     assert 0 < len(problem["detail"]) < 2000
-    assert server.get("/v1/health")[1]["generation"] == before
+    assert server.generation == before
 
 
 def test_last_of_duplicate_keys_counts(server: BlockingServer) -> None:
@@ -209,12 +230,12 @@ def tagged(server: BlockingServer, tag: str) -> None:
 
 def test_parallel_reloads_are_all_answered(server: BlockingServer) -> None:
     """100 equal POSTs at once: every one is applied, and those that wait share one run (promise 16)."""
-    before = server.get("/v1/health")[1]["generation"]
+    before = server.generation
     with ThreadPoolExecutor(100) as pool:
         answers = list(pool.map(lambda _: server.reload("default"), range(100)))
     assert {(status, report["outcome"]) for status, report in answers} == {(200, "applied")}
     runs = {report["reload_id"]: report["generation"] for _, report in answers}
-    after = server.get("/v1/health")[1]["generation"]
+    after = server.generation
     assert sorted(runs.values()) == list(range(before + 1, after + 1))
     assert len(runs) < 100
     server.assert_well(server.stuck())
@@ -235,8 +256,8 @@ def test_different_reloads_run_in_order(server: BlockingServer, tmp_path: Path) 
     ]
 
 
-async def _post(session: aiohttp.ClientSession, payload: dict[str, Any]) -> Any:
-    async with session.post(RELOAD, json=payload) as reply:
+async def _post(session: aiohttp.ClientSession, server: BlockingServer, payload: dict[str, Any]) -> Any:
+    async with session.post(RELOAD + server.query, json=payload) as reply:
         assert reply.status == 200
         return await reply.json()
 
@@ -291,11 +312,11 @@ async def test_readers_never_see_a_mixture(own_server: BlockingServer) -> None:
     async def read(session: aiohttp.ClientSession) -> None:
         last = 0
         while not done.is_set():
-            async with session.get("/v1/characters") as reply:
+            async with session.get(f"/v1/characters{own_server.query}") as reply:
                 found = await reply.json()
             assert [entry["name"] for entry in found["characters"]] == ["Ada", "Zoe"]
             assert len({entry["comment"] for entry in found["characters"]}) == 1
-            async with session.get("/v1/characters/status") as reply:
+            async with session.get(f"/v1/characters/status{own_server.query}") as reply:
                 serving = (await reply.json())["serving"]
             assert serving["characters"] == 2
             assert last <= found["generation"] <= serving["generation"]
@@ -308,7 +329,7 @@ async def test_readers_never_see_a_mixture(own_server: BlockingServer) -> None:
         for number in range(150):
             if number % 3 == 0:
                 await asyncio.to_thread(tagged, own_server, str(number))
-            report = await _post(session, {"reason": str(number)})
+            report = await _post(session, own_server, {"reason": str(number)})
             assert report["generation"] == number + 2
         done.set()
     assert len(set(seen)) > 15
@@ -319,7 +340,7 @@ async def test_clients_that_connect_during_reloads_are_on_the_new_set_or_notifie
 
     async def talk(session: aiohttp.ClientSession, number: int) -> int | None:
         await asyncio.sleep(number * 0.002)
-        async with session.ws_connect("/v1/realtime", max_msg_size=0) as ws:
+        async with session.ws_connect(f"/v1/realtime{own_server.query}", max_msg_size=0) as ws:
             async for _ in ws:
                 pass
             return ws.close_code
@@ -329,12 +350,15 @@ async def test_clients_that_connect_during_reloads_are_on_the_new_set_or_notifie
         clients = [asyncio.create_task(talk(session, number)) for number in range(500)]
         for _ in range(4):
             await asyncio.sleep(0.2)
-            await _post(session, {})
-        last = (await _post(session, {}))["generation"]
+            await _post(session, own_server, {})
+        last = (await _post(session, own_server, {}))["generation"]
         async with asyncio.timeout(PATIENCE):
             # A session may end between the count and this line: it is in both until the next count.
-            while (open_on := await _open_on(session)) and len(_ended(clients)) + sum(open_on.values()) != 500:
+            while (open_on := await _open_on(session, own_server)) and len(_ended(clients)) + sum(
+                open_on.values()
+            ) != 500:
                 await asyncio.sleep(0.05)
+                open_on = await _open_on(session, own_server)
         ended = [client.result() for client in _ended(clients)]
         for client in clients:
             client.cancel()
@@ -347,19 +371,20 @@ def _ended(clients: list[asyncio.Task[int | None]]) -> list[asyncio.Task[int | N
     return [client for client in clients if client.done()]
 
 
-async def _open_on(session: aiohttp.ClientSession) -> dict[int, int]:
+async def _open_on(session: aiohttp.ClientSession, server: BlockingServer) -> dict[int, int]:
     """Return the number of open sessions by generation."""
-    async with session.get("/v1/characters/status") as reply:
+    async with session.get(f"/v1/characters/status{server.query}") as reply:
         return {entry["generation"]: entry["sessions"] for entry in (await reply.json())["generations"]}
 
 
 # Shutdown
 
 
-def test_shutdown_waits_for_a_running_reload(tmp_path: Path) -> None:
+@pytest.mark.parametrize("set_name", BOTH)
+def test_shutdown_waits_for_a_running_reload(tmp_path: Path, set_name: str) -> None:
     """SIGTERM during a reload lets it finish, a queued one gets 503, and the process ends (promise 17)."""
     (tmp_path / "home").mkdir()
-    server = BlockingServer(tmp_path / "home", "--shutdown-timeout", str(PATIENCE))
+    server = BlockingServer(tmp_path / "home", "--shutdown-timeout", str(PATIENCE), set_name=set_name)
     directory = good_files(tmp_path / "slow")
     (directory / "bob.py").write_text(f"{SLOW}{character('Bob')}")
     running = send(server, json.dumps({"directory": str(directory)}).encode())

@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,13 @@ import pytest
 
 from charhost.loading.fingerprint import fingerprints
 from charhost.loading.snapshot import Limits, take_snapshot
+from charhost.report import DEFAULT_SET
 from charhost.text import display
 from tests.conftest import character
+from tests.e2e.conftest import set_options
 from tests.e2e.helpers import may
 from tests.reload.helpers import Write
+from tests.web.named_set import BOTH
 
 PATIENCE = 60.0
 LIMITS = Limits(files=20_000, bytes=64 << 20, file_bytes=1 << 20)
@@ -47,9 +51,10 @@ async def eventually(fact: Callable[[], Any]) -> None:
 
 
 class Server:
-    """A running `charhost serve --watch`: its directory, its log, and a client."""
+    """A running `charhost serve --watch`: the set of a directory, the log, and a client."""
 
-    def __init__(self, directory: Path, log: Path, port: int, client: aiohttp.ClientSession) -> None:
+    def __init__(self, set_name: str, directory: Path, log: Path, port: int, client: aiohttp.ClientSession) -> None:
+        self._set = {} if set_name == DEFAULT_SET else {"set": set_name}
         self.directory = directory
         self._log = log
         self._url = f"http://127.0.0.1:{port}"
@@ -60,8 +65,8 @@ class Server:
         return self._log.read_text(errors="replace")
 
     async def get(self, path: str) -> Any:
-        """Return the JSON document at a path."""
-        async with self._client.get(self._url + path) as answer:
+        """Return the JSON document at a path, of the set."""
+        async with self._client.get(self._url + path, params=self._set) as answer:
             return await answer.json()
 
     async def equal(self) -> None:
@@ -75,7 +80,7 @@ class Server:
 
     async def talk(self, name: str) -> aiohttp.ClientWebSocketResponse:
         """Open a session with a character."""
-        ws = await self._client.ws_connect(f"{self._url}/v1/realtime", params={"model": name})
+        ws = await self._client.ws_connect(f"{self._url}/v1/realtime", params={"model": name, **self._set})
         assert (await ws.receive_json(timeout=PATIENCE))["type"] == "session.created"
         return ws
 
@@ -87,13 +92,22 @@ async def ended(ws: aiohttp.ClientWebSocketResponse) -> tuple[str, int | None]:
     return event["error"]["code"], ws.close_code
 
 
+Serving = Callable[..., AbstractAsyncContextManager[Server]]
+
+
+@pytest.fixture(params=BOTH)
+def serving(request: pytest.FixtureRequest) -> Serving:
+    """Serves a directory as the default set, or as a named one."""
+    return partial(_serving, request.param)
+
+
 @asynccontextmanager
-async def serving(directory: Path, *options: str, before: str = "") -> AsyncIterator[Server]:
+async def _serving(set_name: str, directory: Path, *options: str, before: str = "") -> AsyncIterator[Server]:
     """Serve *directory* in a process of its own, made by the shell after it ran *before*."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "charhost", "serve", "--watch", "--directory", str(directory)]
+    command = [sys.executable, "-m", "charhost", "serve", "--watch", *set_options(set_name, directory)]
     if before:
         command = ["unshare", "-Urm", "sh", "-euc", f'{before}\nexec "$@"', "sh", *command]
     log = directory.with_name("server.log")
@@ -101,10 +115,10 @@ async def serving(directory: Path, *options: str, before: str = "") -> AsyncIter
         process = subprocess.Popen([*command, "--port", str(port), *options], stdout=file, stderr=file)
     try:
         async with aiohttp.ClientSession() as client:
-            server = Server(directory, log, port, client)
+            server = Server(set_name, directory, log, port, client)
             await eventually(lambda: "listens on" in server.log() or process.poll() is not None)
             assert process.poll() is None, server.log()
-            await eventually(lambda: "watching the character directory" in server.log())
+            await eventually(lambda: f"watching the character directory {directory}\n" in server.log())
             await asyncio.sleep(0.1)  # it is armed on another thread
             yield server
     finally:
@@ -128,7 +142,7 @@ COMMANDS = {
 }
 
 
-async def test_set_ends_equal_to_the_disk(directory: Path, write: Write) -> None:
+async def test_set_ends_equal_to_the_disk(directory: Path, write: Write, serving: Serving) -> None:
     """Whatever tool edits the directory, the set ends equal to it (promise 21)."""
     write("bob.py", character("Bob"))
     shutil.copytree(directory, directory.with_name("original"))
@@ -141,7 +155,7 @@ async def test_set_ends_equal_to_the_disk(directory: Path, write: Write) -> None
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-async def test_git_checkout(directory: Path, write: Write) -> None:
+async def test_git_checkout(directory: Path, write: Write, serving: Serving) -> None:
     """Branches are checked out one after the other, and each is served."""
     git = "git -c user.name=t -c user.email=t@localhost -c commit.gpgsign=false"
     run(f"git init -q -b main && git add . && {git} commit -qm 1 && git checkout -qb other", directory)
@@ -155,7 +169,7 @@ async def test_git_checkout(directory: Path, write: Write) -> None:
 
 
 @pytest.mark.skipif(shutil.which("rsync") is None, reason="rsync is not installed")
-async def test_rsync(directory: Path) -> None:
+async def test_rsync(directory: Path, serving: Serving) -> None:
     """A copy that keeps times, of another size or not, is served."""
     shutil.copytree(directory, directory.with_name("source"))
     async with serving(directory) as server:
@@ -163,7 +177,7 @@ async def test_rsync(directory: Path) -> None:
         await server.equal()
 
 
-async def test_switched_link(tmp_path: Path) -> None:
+async def test_switched_link(tmp_path: Path, serving: Serving) -> None:
     """`ln -sfn` to another release, and back, is served; and so are later edits there (W6)."""
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
@@ -175,7 +189,7 @@ async def test_switched_link(tmp_path: Path) -> None:
             await server.equal()
 
 
-async def test_log_has_one_line_for_a_reload(directory: Path, write: Write) -> None:
+async def test_log_has_one_line_for_a_reload(directory: Path, write: Write, serving: Serving) -> None:
     """Each save is one line in the log, with the added, modified and removed characters."""
     async with serving(directory) as server:
         write("bob.py", character("Bob"))
@@ -187,7 +201,7 @@ async def test_log_has_one_line_for_a_reload(directory: Path, write: Write) -> N
         assert len(lines) == 2
 
 
-async def test_bad_save_is_in_the_log(directory: Path, write: Write) -> None:
+async def test_bad_save_is_in_the_log(directory: Path, write: Write, serving: Serving) -> None:
     """A save that does not load is a line in the log with the file, the line and the error (promise 22)."""
     async with serving(directory) as server:
         write("ada.py", "x = 1\ndef broken(:\n")
@@ -195,7 +209,7 @@ async def test_bad_save_is_in_the_log(directory: Path, write: Write) -> None:
         assert [c["name"] for c in (await server.get("/v1/characters"))["characters"]] == ["Ada"]
 
 
-async def test_session_receives_the_reload_and_is_closed(directory: Path, write: Write) -> None:
+async def test_session_receives_the_reload_and_is_closed(directory: Path, write: Write, serving: Serving) -> None:
     """Under the default policy a save closes every session with 1012, as a manual reload does."""
     write("bob.py", character("Bob"))
     async with serving(directory) as server:
@@ -204,7 +218,9 @@ async def test_session_receives_the_reload_and_is_closed(directory: Path, write:
         assert [await ended(ws) for ws in sessions] == [("characters_reloaded", 1012)] * 2
 
 
-async def test_only_the_session_of_the_edited_character_is_closed(directory: Path, write: Write) -> None:
+async def test_only_the_session_of_the_edited_character_is_closed(
+    directory: Path, write: Write, serving: Serving
+) -> None:
     """With `close_affected` a session with another character continues (promise 19)."""
     write("bob.py", character("Bob"))
     async with serving(directory, "--sessions", "close_affected") as server:
@@ -215,7 +231,9 @@ async def test_only_the_session_of_the_edited_character_is_closed(directory: Pat
         assert (await bob.receive_json(timeout=PATIENCE))["type"] == "session.updated"
 
 
-async def test_session_of_a_removed_character_receives_the_reason(directory: Path, write: Write) -> None:
+async def test_session_of_a_removed_character_receives_the_reason(
+    directory: Path, write: Write, serving: Serving
+) -> None:
     """Under `close_affected` a session whose character is gone is closed with 4004 (promises 19, 29)."""
     file = write("bob.py", character("Bob"))
     async with serving(directory, "--sessions", "close_affected") as server:
@@ -224,7 +242,7 @@ async def test_session_of_a_removed_character_receives_the_reason(directory: Pat
         assert await ended(bob) == ("character_removed", 4004)
 
 
-async def test_status_shows_the_watcher(directory: Path) -> None:
+async def test_status_shows_the_watcher(directory: Path, serving: Serving) -> None:
     """`GET /v1/characters/status` shows that the directory is watched, and the mode."""
     async with serving(directory) as server:
         watcher = (await server.get("/v1/characters/status"))["watcher"]
@@ -235,7 +253,7 @@ async def test_status_shows_the_watcher(directory: Path) -> None:
 @pytest.mark.skipif(
     not may("echo 2 > /proc/sys/user/max_inotify_watches"), reason="no namespace to limit the watches in"
 )
-async def test_limit_of_watches_is_not_silent(directory: Path, write: Write) -> None:
+async def test_limit_of_watches_is_not_silent(directory: Path, write: Write, serving: Serving) -> None:
     """Without enough watches the server polls, and logs the reason (promise 21, W25)."""
     for number in range(5):
         write(f"folder{number}/x.py", "X = 1\n")
@@ -250,7 +268,7 @@ async def test_limit_of_watches_is_not_silent(directory: Path, write: Write) -> 
 @pytest.mark.skipif(
     not may("echo 0 > /proc/sys/user/max_inotify_instances"), reason="no namespace to limit the notifiers in"
 )
-async def test_limit_of_notifiers_is_not_silent(directory: Path, write: Write) -> None:
+async def test_limit_of_notifiers_is_not_silent(directory: Path, write: Write, serving: Serving) -> None:
     """Without a notifier the server polls, and logs the reason (promise 21, W25)."""
     async with serving(directory, before="echo 0 > /proc/sys/user/max_inotify_instances") as server:
         write("ada.py", character("Ada", "New."))
@@ -259,7 +277,7 @@ async def test_limit_of_notifiers_is_not_silent(directory: Path, write: Write) -
 
 
 @pytest.mark.skipif(not may("mount --bind /etc/hostname /etc/hosts"), reason="no namespace to mount in")
-async def test_mounted_file_is_warned_about(directory: Path, tmp_path: Path) -> None:
+async def test_mounted_file_is_warned_about(directory: Path, tmp_path: Path, serving: Serving) -> None:
     """A character file that is a mount of its own is named in the log (W24)."""
     source = tmp_path / "ada.py"
     source.write_text(character("Ada", "Mounted."))
@@ -268,7 +286,7 @@ async def test_mounted_file_is_warned_about(directory: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(not may("mount --bind /etc/hostname /etc/hosts"), reason="no namespace to mount in")
-async def test_directory_on_a_mount_of_its_own_is_watched(directory: Path, write: Write) -> None:
+async def test_directory_on_a_mount_of_its_own_is_watched(directory: Path, write: Write, serving: Serving) -> None:
     """A directory that is mounted as a whole is watched as any other."""
     async with serving(directory, before=f"mount --bind {directory} {directory}") as server:
         write("ada.py", character("Ada", "New."))
