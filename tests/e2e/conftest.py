@@ -47,10 +47,11 @@ class Server:
     directory: Path
     log: Path
     lines: list[str] = field(default_factory=list)
+    set_name: str = DEFAULT_SET
 
     def talk(self) -> connect:
-        """A client that talks to the default character."""
-        return connect(self.url.replace("http", "ws", 1) + "/v1/realtime?dialect=ga", proxy=None)
+        """A client that talks to the default character of the set."""
+        return connect(f"{self.url.replace('http', 'ws', 1)}/v1/realtime?dialect=ga&set={self.set_name}", proxy=None)
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, and return the exit status of the process."""
@@ -68,11 +69,15 @@ def characters(tmp_path: Path) -> Path:
 
 @asynccontextmanager
 async def running(
-    directory: Path, *arguments: str, before: tuple[str, ...] = (), python: str = sys.executable
+    directory: Path,
+    *arguments: str,
+    before: tuple[str, ...] = (),
+    python: str = sys.executable,
+    set_name: str = DEFAULT_SET,
 ) -> AsyncIterator[Server]:
     """Run a server on a free port until the end of the block."""
     log = directory.parent / "logs" / "server.log"
-    command = (*before, python, "-m", "charhost", "serve", "--directory", str(directory))
+    command = (*before, python, "-m", "charhost", "serve", *set_options(set_name, directory))
     options = ("--port", free_port(), "--log-file", str(log), *arguments)
     process = await asyncio.create_subprocess_exec(*command, *options, stderr=asyncio.subprocess.PIPE, env=ENVIRONMENT)
     assert process.stderr is not None
@@ -84,7 +89,7 @@ async def running(
                 assert line, "".join(lines)
                 lines.append(line.decode())
         reading = asyncio.create_task(process.stderr.read())
-        yield Server(process, found[1], directory, log, lines)
+        yield Server(process, found[1], directory, log, lines, set_name)
     finally:
         if process.returncode is None:
             process.kill()

@@ -9,7 +9,9 @@ import re
 import shutil
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +19,28 @@ import pytest
 import websockets
 from websockets.asyncio.client import ClientConnection, connect
 
+from charhost.report import DEFAULT_SET
 from charhost.settings import default_directory
 from tests.conftest import character
 from tests.e2e.conftest import ENVIRONMENT, PATIENCE, Server, needs_curl, output, running
+from tests.web.named_set import BOTH
 
 SCRIPT = Path(__file__).parent.parent.parent / "scripts" / "reload_characters.py"
 
 
+Running = Callable[..., AbstractAsyncContextManager[Server]]
+
+
+@pytest.fixture(params=BOTH)
+def running_set(request: pytest.FixtureRequest) -> Running:
+    """Runs a server whose default set, or whose named one, has a directory."""
+    return partial(running, set_name=request.param)
+
+
 async def script(server: Server, *arguments: str) -> tuple[int | None, str, str]:
     """Run `scripts/reload_characters.py`, and return its output."""
-    return await output(sys.executable, "-I", "-S", str(SCRIPT), *arguments, "--url", server.url)
+    of_set = () if server.set_name == DEFAULT_SET else ("--set", server.set_name)
+    return await output(sys.executable, "-I", "-S", str(SCRIPT), *arguments, *of_set, "--url", server.url)
 
 
 async def curl(*arguments: str) -> Any:
@@ -45,9 +59,9 @@ async def farewell(ws: ClientConnection) -> tuple[dict[str, Any], int, str]:
     return last, ws.close_code, ws.close_reason or ""
 
 
-async def test_a_reload_by_the_script_reaches_the_clients(characters: Path) -> None:
+async def test_a_reload_by_the_script_reaches_the_clients(characters: Path, running_set: Running) -> None:
     """A reload by the script closes a client with 1012, after an event with the reason (promise 29)."""
-    async with running(characters) as server, server.talk() as ws:
+    async with running_set(characters) as server, server.talk() as ws:
         created = json.loads(await ws.recv())
         assert (created["type"], created["session"]["object"]) == ("session.created", "realtime.session")
         status, printed, _ = await script(server, str(characters))
@@ -69,9 +83,9 @@ async def test_the_script_shows_what_failed(characters: Path) -> None:
     assert re.search(r"^  broken\.py:2: SyntaxError: \S", printed, re.MULTILINE)
 
 
-async def test_the_script_refused_leaves_all_as_it_is(characters: Path) -> None:
+async def test_the_script_refused_leaves_all_as_it_is(characters: Path, running_set: Running) -> None:
     """For a missing directory the script exits with 1, and a client's session continues (promise 2)."""
-    async with running(characters) as server, server.talk() as ws:
+    async with running_set(characters) as server, server.talk() as ws:
         await ws.recv()
         status, _, complaint = await script(server, "/nowhere")
         await ws.send('{"type": "session.update", "session": {}}')
@@ -80,16 +94,16 @@ async def test_the_script_refused_leaves_all_as_it_is(characters: Path) -> None:
 
 
 @needs_curl
-async def test_curl_reads_and_reloads(characters: Path) -> None:
+async def test_curl_reads_and_reloads(characters: Path, running_set: Running) -> None:
     """The commands of the README work: the catalog, a reload, and the catalog again (promise 1)."""
-    async with running(characters) as server:
-        before = await curl(f"{server.url}/v1/characters")
+    async with running_set(characters) as server:
+        before = await curl(f"{server.url}/v1/characters?set={server.set_name}")
         (characters / "ada.py").write_text(character("Ada"))
         report = await curl(
-            f"{server.url}/v1/characters/reload",
+            f"{server.url}/v1/characters/reload?set={server.set_name}",
             *("--header", "Content-Type: application/json", "--data", json.dumps({"directory": str(characters)})),
         )
-        after = await curl(f"{server.url}/v1/characters")
+        after = await curl(f"{server.url}/v1/characters?set={server.set_name}")
     assert report["changes"]["added"] == ["Ada"]
     assert len(after["characters"]) == len(before["characters"]) + 1
     assert (after["generation"], after["revision"]) == (report["generation"], report["revision"])
@@ -126,17 +140,17 @@ async def test_a_signal_ends_the_server(characters: Path, number: int) -> None:
 
 
 @pytest.mark.parametrize("source", ["while True: pass", "import time; time.sleep(1000)"])
-async def test_a_file_that_hangs_does_not_hold_up_the_end(characters: Path, source: str) -> None:
+async def test_a_file_that_hangs_does_not_hold_up_the_end(characters: Path, source: str, running_set: Running) -> None:
     """A file that never finishes importing costs only itself, and SIGTERM still ends the server (promise 12)."""
     (characters / "ada.py").write_text(source)
-    async with running(characters, "--file-deadline", "0.5") as server:
+    async with running_set(characters, "--file-deadline", "0.5") as server:
         assert any("ada.py" in line and "LoadTimeout" in line for line in server.lines)
         assert await server.stop() == 0
 
 
-async def test_sigterm_during_a_reload_ends_the_server(characters: Path) -> None:
+async def test_sigterm_during_a_reload_ends_the_server(characters: Path, running_set: Running) -> None:
     """The server ends at its own deadline in the middle of a reload that hangs (promise 17)."""
-    async with running(characters, "--shutdown-timeout", "0.5") as server:
+    async with running_set(characters, "--shutdown-timeout", "0.5") as server:
         begun = characters.parent / "begun"
         (characters / "ada.py").write_text(f"open({str(begun)!r}, 'w').close()\nimport time; time.sleep(1000)")
         asking = asyncio.create_task(script(server, "default"))
@@ -160,9 +174,9 @@ async def test_the_log_file_can_be_searched(characters: Path) -> None:
     assert "broken.py:1: SyntaxError" in found
 
 
-async def test_no_bytecode_is_left_in_the_directory(characters: Path) -> None:
+async def test_no_bytecode_is_left_in_the_directory(characters: Path, running_set: Running) -> None:
     """A real server, with Python's bytecode on, writes nothing beside the characters (promise 27)."""
-    async with running(characters, before=("env", "-u", "PYTHONDONTWRITEBYTECODE")) as server:
+    async with running_set(characters, before=("env", "-u", "PYTHONDONTWRITEBYTECODE")) as server:
         await script(server, "default")
     assert [folder for folder, _, _ in os.walk(characters) if folder.endswith("__pycache__")] == []
 
@@ -178,13 +192,15 @@ async def test_the_limit_of_open_files_is_raised(characters: Path) -> None:
 @pytest.mark.skipif(
     shutil.which("setpriv") is None and os.geteuid() == 0, reason="root reads everything, and there is no setpriv"
 )
-async def test_a_directory_without_permission_is_refused(characters: Path, tmp_path: Path) -> None:
+async def test_a_directory_without_permission_is_refused(
+    characters: Path, tmp_path: Path, running_set: Running
+) -> None:
     """A directory, or a file, that the server's user may not read: refused, or left out (promise 2)."""
     (tmp_path / "closed").mkdir(mode=0)
     (characters / "secret.py").write_text(character("Ada"))
     (characters / "secret.py").chmod(0)
     drop = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search") if os.geteuid() == 0 else ()
-    async with running(characters, before=drop) as server:
+    async with running_set(characters, before=drop) as server:
         status, _, complaint = await script(server, str(tmp_path / "closed"))
         _, printed, _ = await script(server, "default")
     (tmp_path / "closed").chmod(0o700)
