@@ -6,7 +6,7 @@ from collections import OrderedDict
 from charhost.character.character import Character
 
 MOST_VERSIONS = 20
-MOST_CHARACTERS = 16 << 20
+MOST_LETTERS = 16 << 20
 
 
 class PromptHistory:
@@ -27,10 +27,10 @@ class PromptHistory:
             self._size += len(prompt)
         if len(versions) > MOST_VERSIONS:
             self._size -= len(versions.pop(min(versions)))
-        while self._size > MOST_CHARACTERS and len(self._by_name) > 1:
+        while self._size > MOST_LETTERS and len(self._by_name) > 1:
             _, dropped = self._by_name.popitem(last=False)
             self._size -= sum(map(len, dropped.values()))
-        while self._size > MOST_CHARACTERS and versions:
+        while self._size > MOST_LETTERS and versions:
             self._size -= len(versions.pop(min(versions)))
 
     def versions(self, character: Character) -> list[int]:

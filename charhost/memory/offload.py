@@ -21,13 +21,22 @@ async def offload(size: int, work: Callable[[], Result]) -> Result:
 
     The data must not change meanwhile.
     """
-    if size < LARGE:
+    if size < LARGE or not _has_thread():
         return work()
+    working = asyncio.get_running_loop().run_in_executor(_THREAD, _done, work)
     try:
-        working = asyncio.get_running_loop().run_in_executor(_THREAD, _done, work)
+        return await working
+    finally:
+        del working  # an error has this frame, and would be held by what it holds
+
+
+def _has_thread() -> bool:
+    """Return whether the thread runs, started by a job that holds nothing: without a thread jobs stay queued."""
+    try:
+        _THREAD.submit(int)
     except RuntimeError:  # the system gives no more threads
-        return work()
-    return await working
+        return False
+    return True
 
 
 def _done(work: Callable[[], Result]) -> Result:

@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from types import FunctionType, ModuleType
 from typing import Any
 from weakref import ref
+
+from charhost.memory.collector import collector_paused
 
 # Of the interpreter itself, to move an object into the youngest generation of the collector.
 _untrack = ctypes.pythonapi.PyObject_GC_UnTrack
@@ -49,9 +54,9 @@ class _Retired:
             return 0
         namespace = function.__globals__ if function is not None else vars(module)
         members = _members_of(namespace, module)
-        for member in members:
-            _untrack(member)
-            _track(member)
+        with collector_paused():
+            # No Python code runs between the two calls: it might have the object tracked, and to do so twice is fatal.
+            deque(zip(map(_untrack, members), map(_track, members), strict=True), 0)
         return len(members)
 
 
@@ -80,7 +85,8 @@ class Garbage:
     def _add(self, loop: asyncio.AbstractEventLoop, modules: list[ModuleType]) -> None:
         if not loop.is_closed():
             waiting = [_Retired.of(module) for module in modules]
-            loop.call_soon_threadsafe(loop.call_later, self._DELAY, self._collect, loop, waiting, [])
+            with suppress(RuntimeError):  # the loop is closed meanwhile
+                loop.call_soon_threadsafe(loop.call_later, self._DELAY, self._collect, loop, waiting, [])
 
     def _collect(self, loop: asyncio.AbstractEventLoop, waiting: list[_Retired], done: list[_Retired]) -> None:
         members = 0
@@ -104,9 +110,9 @@ def _members_of(namespace: dict[str, Any], module: ModuleType | None) -> list[ob
     """Return the objects of a module that may be in its cycles: it, its namespace, and what its code has made."""
     others = {id(namespace.get(name)) for name in _OUTSIDE}
     members: dict[int, object] = {id(module): module, id(namespace): namespace}
-    found: list[Any] = list(namespace.values())
+    found: list[Any] = list(namespace.values())  # a copy: threads of the file may change it
     while found and len(members) < _MOST_MEMBERS:
-        new = {id(one): one for one in found if id(one) not in members and id(one) not in others}
+        new = {id(one): one for one in islice(found, _MOST_MEMBERS) if id(one) not in members and id(one) not in others}
         inner = [one for one in new.values() if gc.is_tracked(one) and _is_of(one, namespace)]
         members.update((id(one), one) for one in inner)
         found = gc.get_referents(*inner)
@@ -116,14 +122,22 @@ def _members_of(namespace: dict[str, Any], module: ModuleType | None) -> list[ob
 def _function_of(module: ModuleType) -> FunctionType | None:
     """Return a function of a module, or a method of a class of it; only functions hold the namespace of a module."""
     namespace = vars(module)
-    for value in namespace.values():
-        if type(value) is FunctionType and _is_of(value, namespace):
-            return value
+    for value in list(namespace.values()):  # threads of the file may change it
         if issubclass(type(value), type) and _is_of(value, namespace):
-            for attribute in _attributes_of(value).values():
-                if type(attribute) is FunctionType and _is_of(attribute, namespace):
-                    return attribute
+            candidates = [_bare(attribute) for attribute in list(_attributes_of(value).values())]
+        else:
+            candidates = [_bare(value)]
+        for candidate in candidates:
+            if type(candidate) is FunctionType and _is_of(candidate, namespace):
+                return candidate
     return None
+
+
+def _bare(value: object) -> object:
+    """Return the function in a method of a class or of none, or in a property; else the value itself."""
+    if type(value) in (staticmethod, classmethod):
+        return value.__func__  # type: ignore[attr-defined]
+    return value.fget if type(value) is property else value
 
 
 def _is_of(found: object, namespace: dict[str, Any]) -> bool:

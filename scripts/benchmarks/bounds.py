@@ -73,7 +73,9 @@ async def _bound(case: Case, runs: int) -> Bound:
         found = replace(found, accepted=size)
     if found.accepted is None:
         return found
-    _, megabytes, gaps = zip(*[await _cost(case, found.accepted) for _ in range(runs)], strict=True)
+    refusals, megabytes, gaps = zip(*[await _cost(case, found.accepted) for _ in range(runs)], strict=True)
+    if any(refusals):
+        raise RuntimeError(f"{case.door}: {found.accepted:,} were accepted once, and then refused: {refusals}")
     return replace(found, megabytes=median(megabytes), gap=min(gaps))
 
 

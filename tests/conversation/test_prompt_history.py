@@ -13,7 +13,7 @@ from tests.scripted import make_character
 
 def test_long_prompts_of_a_lone_character_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     """Over the limit the earliest versions go, also where there is no other character."""
-    monkeypatch.setattr(prompt_history, "MOST_CHARACTERS", 250)
+    monkeypatch.setattr(prompt_history, "MOST_LETTERS", 250)
     kept, character = PromptHistory(), make_character()
     for generation in (1, 2, 3):
         kept.record(replace(character, generation=generation), "x" * 100)

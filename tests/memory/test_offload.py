@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import weakref
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import partial
 
 import pytest
 
@@ -35,11 +39,36 @@ async def test_errors_of_work() -> None:
     assert gc.isenabled()
 
 
+class Data:
+    """Data of a request."""
+
+
+async def test_an_error_holds_no_data() -> None:
+    """The data of work that failed is gone with the error, without the collector."""
+    data = Data()
+    gone = weakref.ref(data)
+    gc.disable()
+    try:
+        with suppress(ZeroDivisionError):
+            await offload(LARGE, partial(lambda _: 1 // 0, data))
+        del data
+        async with asyncio.timeout(LIMIT):
+            while gone() is not None:  # the thread lets go of it a moment later
+                await asyncio.sleep(0.01)
+    finally:
+        gc.enable()
+
+
 async def test_work_without_a_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the system gives no more threads the work is done all the same."""
+    """Where the system gives no more threads the work is done all the same, and only once."""
 
     def refuse(*_: object) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr(asyncio.get_running_loop(), "run_in_executor", refuse)
-    assert await offload(LARGE, threading.current_thread) is threading.current_thread()
+    monkeypatch.setattr("charhost.memory.offload._THREAD", ThreadPoolExecutor(1))
+    done: list[threading.Thread] = []
+    with monkeypatch.context() as none_left:
+        none_left.setattr(threading.Thread, "start", refuse)
+        await offload(LARGE, lambda: done.append(threading.current_thread()))
+    await offload(LARGE, bool)
+    assert done == [threading.current_thread()]

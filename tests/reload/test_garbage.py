@@ -91,6 +91,37 @@ async def test_a_retired_set_is_freed_soon(directory: Path, write: Write) -> Non
         await manager.close(5)
 
 
+# A retired file whose thread goes on, and changes what the file holds; and a collection that meets it often.
+CHURN = """
+import asyncio, sys, threading, types
+from charhost.reload.garbage import Garbage
+
+sys.setswitchinterval(1e-5)
+module = types.ModuleType("churn")
+exec('''
+NOTES = {}
+def churn():
+    while True:
+        NOTES.clear()
+        for number in range(50):
+            NOTES[number] = []
+''', vars(module))
+threading.Thread(target=module.churn, daemon=True).start()
+
+async def collect():
+    Garbage().collector(10_000)([module] * 5_000)
+    await asyncio.sleep(1)
+
+asyncio.run(collect())
+"""
+
+
+async def test_a_thread_that_changes_its_module_does_no_harm() -> None:
+    """A thread of a retired file that changes its namespace meanwhile does not end the process."""
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", CHURN)
+    assert await asyncio.wait_for(process.wait(), 60) == 0
+
+
 @pytest.mark.parametrize("source", ["1 / 0", "x = (", "while True: pass", "METADATA = 5"])
 async def test_errors_do_not_hold_their_build(directory: Path, write: Write, source: str) -> None:
     """An error that is kept in a report keeps no modules alive (promise 25)."""

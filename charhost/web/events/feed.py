@@ -95,7 +95,7 @@ class Feed:
 
     @contextmanager
     def reader(self, last_id: str, late: Callable[[], None]) -> Iterator[Reader]:
-        """Add a reader, which gets the states first, after the kept events since *last_id*, if that is of this run."""
+        """Add a reader, which gets the kept events since *last_id*, if that is of this run, and then the states."""
         reader = Reader(late, self._budget.holding("events"))
         for frame in (*self._after(last_id), *self._states.values()):
             reader.put(frame)

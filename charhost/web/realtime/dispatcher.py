@@ -67,6 +67,7 @@ class Dispatcher:
 
     async def _obey(self, text: str) -> None:
         event: dict[str, Any] = {}
+        self._dialect_timer.cancel()  # the client is silent no more, however long its message takes
         try:
             event = await offload(len(text), partial(decoded, text))
             if self._session.closing.reason is not None:  # meanwhile

@@ -70,6 +70,10 @@ class _NewItem:
         return cls(item, weigh(item), fields, create.previous_item_id, dict(_sounds(create.item)))
 
 
+# The events whose work grows with the settings of the session.
+_WITH_SETTINGS = ("session.update", "response.create")
+
+
 @dataclass(eq=False)
 class OpenAIHandler:
     """Handles the events of one client that uses an OpenAI SDK or speaks its protocol."""
@@ -100,7 +104,9 @@ class OpenAIHandler:
 
     async def obey(self, event: Json, size: int) -> None:
         """Handle a client event of that size in JSON; raises `InvalidEvent`, and then nothing was changed."""
-        prepared = await offload(size + self._session.settings_weight, partial(self._prepared, event))
+        if event["type"] in _WITH_SETTINGS:
+            size += self._session.settings_weight
+        prepared = await offload(size, partial(self._prepared, event))
         if self._session.closing.reason is not None:  # meanwhile
             return
         match prepared:

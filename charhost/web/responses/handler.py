@@ -73,7 +73,8 @@ async def create(request: web.Request) -> web.StreamResponse:
         await app[CHAINS].recall(body.previous_response_id, authority.owner)
     more, previous = app[MODEL_OPTIONS].of(body.model_extra), previous_response(app[CHAINS], body, authority.owner)
     asked = await prepared(request, partial(Asked.of, body, previous, more))
-    conversations, character = app[CONVERSATIONS], found.character
+    # Looked up after the last wait: a reload may have come meanwhile.
+    conversations, character = app[CONVERSATIONS], known_character(request, body.model).character
     with app[CONTINUED].claim(client, asked.dialogue, lambda: conversations.instance(character)) as claim:
         history = await prepared(request, partial(asked.history, claim))
         # A chain goes on with the present version of its character.
