@@ -1,6 +1,7 @@
 """Documents of a fleet: what one node writes for the others to find by its name."""
 
 import contextlib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -74,4 +75,6 @@ class Documents:
 
 
 def _subject(name: str) -> str:
+    if not re.fullmatch(r"\w+", name, re.ASCII):  # a wildcard would name the messages of all
+        raise ValueError(f"no name for a subject: {name!r}")
     return f"talk.{name}"

@@ -237,7 +237,9 @@ class Fleet:
         if self.owner is None:
             return
         for name, shared in list(self.sets.items()):
-            if shared.is_gone and (name in self._followed or shared.is_removed):
+            # One that is just being added here again is not served yet, and its register still that of its removal.
+            is_served = shared.begins or shared.epoch > 0
+            if shared.is_gone and (name in self._followed or (shared.is_removed and is_served)):
                 await self.owner.drop(name)
                 await self.remove(name)
         for name in await self.node.records.names("state.desired"):

@@ -51,7 +51,7 @@ class SharedSet:
         self.changed = Hints()
         self.change: Change | None = None
         self.is_held = False
-        self._begins = begins
+        self.begins = begins
         self.error: str | None = None
         self.errors: tuple[FileError, ...] = ()
         self._failed: tuple[int, float] | None = None
@@ -81,12 +81,18 @@ class SharedSet:
     @property
     def is_gone(self) -> bool:
         """Whether the fleet does not have the set any more, or never took it."""
-        register = self.register
+        register = self._recent
         return register is not None and register.committed is None and register.proposed is None
 
     @property
     def is_removed(self) -> bool:
-        return self.register is not None and self.register.removed
+        return self._recent is not None and self._recent.removed
+
+    @property
+    def _recent(self) -> Register | None:
+        """The register, if it is none of before the set that serves, which was written again."""
+        register = self.register
+        return register if register is not None and register.epoch >= self.epoch else None
 
     @property
     def is_lost(self) -> bool:
@@ -193,7 +199,7 @@ class SharedSet:
         """Write the set that serves here into the register, if that has an older one or none."""
         found = await self.read()
         known = found.record
-        if self.change is None or (known is not None and (known.removed or not is_older(known, self.change))):
+        if self.change is None or (known is not None and (self.is_removed or not is_older(known, self.change))):
             return
         self.library.forget()
         root = await self.library.upload(StoredSet.of(self.manager.current))
@@ -229,7 +235,7 @@ class SharedSet:
         if register is None or self._is_coordinating or self.is_held:
             return None
         step = next_step(register, self.node.name, self.node.instance, self.change, self._voted)
-        if step == "begin" and not self._begins:
+        if step == "begin" and not self.begins:
             return None
         target = register.committed.epoch if register.committed is not None else 0
         if step in ("follow", "begin") and self._failed is not None and self._failed[0] == target:

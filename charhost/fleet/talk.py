@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -205,4 +206,6 @@ class TalkArchive:
 
 
 def _subject(session: str) -> str:
+    if not re.fullmatch(r"\w+", session, re.ASCII):  # a wildcard would name the messages of all
+        raise ValueError(f"no name for a subject: {session!r}")
     return f"talk.{session}"

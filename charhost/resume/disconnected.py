@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Collection
 
 from charhost.errors import SessionUnavailable
+from charhost.ids import is_id
 from charhost.memory.budget import MemoryBudget
 from charhost.resume.archive import SessionWriter
 from charhost.resume.saved_session import SavedSession
@@ -59,7 +60,7 @@ class DisconnectedSessions:
 
     async def _claim_shared(self, session_id: str, owners: Collection[str]) -> SavedSession | None:
         _, kept = self._kept.get(session_id, (0.0, None))
-        if kept is not None and kept.owner not in owners:
+        if not is_id(session_id, "sess") or (kept is not None and kept.owner not in owners):
             return None
         try:
             session = await self._writer.claim(session_id, owners, kept)

@@ -162,6 +162,10 @@ def test_a_set_that_is_added_at_one_node_is_served_by_all(nodes: Nodes, n1: Bloc
     assert n2.request("DELETE", "/v1/sets/gaming")[0] == 200
     wait_for(lambda: not any("gaming" in sets_of(server) for server in nodes.servers.values()))
     assert not any("gaming" in sets_of(server) for server in nodes.servers.values())
+    # What was removed may be added again.
+    status, report = n1.request("PUT", "/v1/sets/gaming", {"directory": str(gaming)})
+    assert (status, report.get("outcome")) == (201, "applied"), report
+    assert n1.request("DELETE", "/v1/sets/gaming")[0] == 200
 
 
 def test_a_killed_node_comes_back_equal(nodes: Nodes, n1: BlockingServer) -> None:

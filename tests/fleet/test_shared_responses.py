@@ -53,6 +53,14 @@ async def test_it_is_its_owner_s_everywhere(nodes: list[Node]) -> None:
     assert (status, body["error"]["code"]) == (404, "response_not_found")
 
 
+@pytest.mark.parametrize("response_id", ["*", ">", "sess_1", "resp_1"])
+async def test_an_id_that_no_response_has_is_not_asked_for(nodes: list[Node], response_id: str) -> None:
+    """A wildcard of the engine, which would read everything, is an unknown id, also while the engine is away."""
+    nodes[0].engine.cut()
+    status, body = await asked(nodes[0].client, "GET", f"/v1/responses/{response_id}")
+    assert (status, body["error"]["code"]) == (404, "response_not_found")
+
+
 async def test_a_deleted_response_is_gone_everywhere(nodes: list[Node]) -> None:
     """A response that one node has deleted is not found at another; those after it go on."""
     one, other = (node.client for node in nodes)

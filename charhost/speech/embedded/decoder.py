@@ -19,7 +19,9 @@ class Decoder:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=_RATE)
         samples = 0
         piece = bytearray()
-        with av.open(io.BytesIO(job["file"]), mode="r", metadata_errors="ignore") as container:
+        # A list of files, which FFmpeg would open, is a sound file to it.
+        options = {"protocol_whitelist": "none"}
+        with av.open(io.BytesIO(job["file"]), mode="r", options=options, metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise ValueError("the file has no sound")
             for decoded in container.decode(audio=0):

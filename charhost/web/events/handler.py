@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
 from charhost.web.event_stream import EventStream
@@ -45,6 +45,8 @@ class FeedEvent(BaseModel):
     responses={200: Response("The events.", {"text/event-stream": FeedEvent})},
 )
 async def events(request: web.Request) -> web.StreamResponse:
+    if request.method == hdrs.METH_HEAD:
+        return web.Response(content_type="text/event-stream")
     feed, last_id = request.app[FEED], request.headers.get("Last-Event-ID", "")
     feed.show_changes(states(request.app))
     with feed.reader(last_id, partial(abort, request)) as reader:

@@ -14,6 +14,7 @@ from charhost import jsontext
 from charhost.errors import EngineError
 from charhost.fault_log import FaultLog
 from charhost.fleet.documents import Document, Documents
+from charhost.ids import is_id
 from charhost.memory.budget import MemoryBudget
 from charhost.metrics import Metrics
 from charhost.resume.archive import SAVE_DEADLINE
@@ -67,6 +68,8 @@ class SharedChains(Chains):
             self._faults.error("a response could not be saved, and is known at this node only", cause=e)
 
     async def recall(self, response_id: str, owner: str) -> None:
+        if not is_id(response_id, "resp"):
+            return
         if self.find(response_id, owner) is not None:
             await self._drop_deleted(response_id, owner)
         else:

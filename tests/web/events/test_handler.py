@@ -76,6 +76,12 @@ async def test_stream_begins_with_the_present_state(client: Client) -> None:
         assert (await next_of(found, "figures"))[1]["memory_bytes"] > 1 << 20
 
 
+async def test_head_has_no_body(client: Client) -> None:
+    """A HEAD request has the type of the stream, and an end."""
+    async with asyncio.timeout(30), client.head("/v1/events") as response:
+        assert (response.status, response.content_type, await response.read()) == (200, "text/event-stream", b"")
+
+
 async def test_open_session_is_an_event(client: Client) -> None:
     """A session that opens changes the sessions of its generation."""
     async with client.get("/v1/events") as response:
