@@ -414,6 +414,9 @@ async def test_talk_needs_no_mouse(page: Any, client: Client) -> None:
     await press(page, "Stop")
     await page.get_by_text("stopped").wait_for()
     await press(page, "Edit the question")
+    async with asyncio.timeout(60):
+        while await page.locator("#say:focus").input_value() != "By hand, slowly":
+            await asyncio.sleep(0.02)
     await page.keyboard.press("Control+A")
     await page.keyboard.type("By hand")
     await page.keyboard.press("Enter")
