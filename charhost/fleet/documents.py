@@ -1,14 +1,13 @@
 """Documents of a fleet: what one node writes for the others to find by its name."""
 
 import contextlib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
 from charhost.fleet.engine import Conflict, Engine, EngineError, Message
 from charhost.fleet.signature import Signature
-from charhost.fleet.talk_log import Entry, Found, entries, parts
+from charhost.fleet.talk_log import Entry, Found, entries, parts, talk_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +29,16 @@ class Documents:
     async def put(self, name: str, content: bytes) -> None:
         """Write a document in place of the last one of that name."""
         while True:
-            last = await self._engine.read(_subject(name))
+            last = await self._engine.read(talk_subject(name))
             with contextlib.suppress(Conflict):
                 return await self._append(name, content, last.sequence if last is not None else 0)
 
     async def get(self, name: str) -> Document | None:
-        return self._document(name, await self._engine.walk(_subject(name)))
+        return self._document(name, await self._engine.walk(talk_subject(name)))
 
     async def take(self, name: str) -> bool:
         """Drop a document, and return whether it was there: of several callers one takes it."""
-        subject = _subject(name)
+        subject = talk_subject(name)
         messages = await self._engine.walk(subject)
         if self._document(name, messages) is None:
             return False
@@ -52,7 +51,7 @@ class Documents:
         return True
 
     async def _append(self, name: str, content: bytes, last: int) -> None:
-        subject, pieces, first = _subject(name), parts(content), 0
+        subject, pieces, first = talk_subject(name), parts(content), 0
         for part, piece in enumerate(pieces):
             entry = Entry(kind="base", writer=self._writer, term=1, after=last, part=part, of=len(pieces))
             last = await self._engine.write(subject, entry.record(self._signature, subject, piece), last)
@@ -64,7 +63,7 @@ class Documents:
             await self._engine.purge(subject, before)
 
     def _document(self, name: str, messages: Sequence[Message]) -> Document | None:
-        found = list(entries(self._signature, _subject(name), messages))
+        found = list(entries(self._signature, talk_subject(name), messages))
         last = found[-1].entry if found else None
         if last is None or last.kind != "base" or last.part != last.of - 1:
             return None
@@ -72,9 +71,3 @@ class Documents:
         if [one.entry.part for one in whole] != list(range(last.of)):
             return None
         return Document(b"".join(one.content for one in whole), whole[-1].message.stored)
-
-
-def _subject(name: str) -> str:
-    if not re.fullmatch(r"\w+", name, re.ASCII):  # a wildcard would name the messages of all
-        raise ValueError(f"no name for a subject: {name!r}")
-    return f"talk.{name}"

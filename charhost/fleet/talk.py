@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import re
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ from charhost import jsontext
 from charhost.fleet.engine import Conflict, Engine, EngineError
 from charhost.fleet.signature import Signature
 from charhost.fleet.streams import kept_for
-from charhost.fleet.talk_log import Content, Entry, Head, Kind, Talk, entries, fold, parts
+from charhost.fleet.talk_log import Content, Entry, Head, Kind, Talk, entries, fold, parts, talk_subject
 from charhost.resume.places import Edit
 from charhost.resume.saved_session import SavedSession
 
@@ -103,13 +102,13 @@ class TalkArchive:
         await asyncio.gather(*self._looking, return_exceptions=True)
 
     async def _talk(self, session: str) -> Talk:
-        subject = _subject(session)
+        subject = talk_subject(session)
         return fold(self._signature, subject, await self._engine.walk(subject))
 
     async def _claimed(self, session: str, owners: Collection[str], talk: Talk | None) -> Talk | None:
         """Append a claim, and return the conversation: *talk* itself if it has no later message."""
         while True:
-            if talk is None or await self._engine.walk(_subject(session), talk.last):
+            if talk is None or await self._engine.walk(talk_subject(session), talk.last):
                 talk = await self._talk(session)
             if talk.head is None or talk.head.owner not in owners:
                 return None
@@ -154,7 +153,7 @@ class TalkArchive:
         self, session: str, kind: Kind, talk: Talk, content: bytes = b"", part: int = 0, of: int = 1
     ) -> int:
         entry = Entry(kind=kind, writer=self._writer, term=talk.term, after=talk.last, part=part, of=of)
-        subject = _subject(session)
+        subject = talk_subject(session)
         return await self._engine.write(subject, entry.record(self._signature, subject, content), talk.last)
 
     async def _until_known(self, session: str, own: _Open, write: Callable[[], Awaitable[None]]) -> None:
@@ -169,7 +168,7 @@ class TalkArchive:
 
     async def _look(self, session: str, own: _Open) -> None:
         """Find out by whom the messages were written that this process does not know."""
-        subject, talk = _subject(session), own.talk
+        subject, talk = talk_subject(session), own.talk
         last = await self._engine.read(subject)
         if (last.sequence if last is not None else 0) == talk.last:
             return
@@ -187,7 +186,7 @@ class TalkArchive:
     async def _purge(self, session: str, before: int) -> None:
         # What stays is not read again, and ends by itself.
         with contextlib.suppress(EngineError):
-            await self._engine.purge(_subject(session), before)
+            await self._engine.purge(talk_subject(session), before)
 
     def _hear(self, hint: bytes) -> None:
         """Look at once at a conversation that another process has claimed, instead of at the next write."""
@@ -203,9 +202,3 @@ class TalkArchive:
             with contextlib.suppress(EngineError):
                 if not own.is_lost:
                     await self._look(session, own)
-
-
-def _subject(session: str) -> str:
-    if not re.fullmatch(r"\w+", session, re.ASCII):  # a wildcard would name the messages of all
-        raise ValueError(f"no name for a subject: {session!r}")
-    return f"talk.{session}"

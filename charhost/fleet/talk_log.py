@@ -1,5 +1,6 @@
 """The log of a conversation: signed entries, and the conversation that follows from them."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -154,6 +155,13 @@ def fold(signature: Signature, subject: str, messages: Sequence[Message]) -> Tal
             pending = []
     talk.last = messages[-1].sequence if messages else 0
     return talk
+
+
+def talk_subject(name: str) -> str:
+    """Return the subject of a conversation or a document; raise `ValueError` for a name that would be a wildcard."""
+    if not re.fullmatch(r"\w+", name, re.ASCII):
+        raise ValueError(f"no name for a subject: {name!r}")
+    return f"talk.{name}"
 
 
 def _continues(pending: Sequence[Found], found: Found) -> bool:
