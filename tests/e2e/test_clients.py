@@ -26,6 +26,7 @@ from aiohttp.test_utils import TestClient, TestServer
 
 from charhost.settings import Settings
 from charhost.web.app import create_app
+from scripts.benchmarks import processes
 from tests.conftest import Client, character
 from tests.e2e.websocket_frames import CLOSE, CONTINUATION, MASK, PING, PONG, TEXT, frame, handshake, head
 
@@ -177,9 +178,7 @@ class Server:
     """A charhost process with one character, Ada, and the peers that a test connects to it."""
 
     def __init__(self, directory: Path) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port: int = free.getsockname()[1]
+        self.port = processes.free_port()
         self.peers: list[Peer] = []
         command = [sys.executable, "-m", "charhost", "serve", "--port", str(self.port), "--close-grace", "1"]
         environment = {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}

@@ -6,7 +6,6 @@ import asyncio
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -22,6 +21,7 @@ from charhost.loading.fingerprint import fingerprints
 from charhost.loading.snapshot import Limits, take_snapshot
 from charhost.report import DEFAULT_SET
 from charhost.text import display
+from scripts.benchmarks import processes
 from tests.conftest import character
 from tests.e2e.conftest import set_options
 from tests.e2e.helpers import may
@@ -104,9 +104,7 @@ def serving(request: pytest.FixtureRequest) -> Serving:
 @asynccontextmanager
 async def _serving(set_name: str, directory: Path, *options: str, before: str = "") -> AsyncIterator[Server]:
     """Serve *directory* in a process of its own, made by the shell after it ran *before*."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = processes.free_port()
     command = [sys.executable, "-m", "charhost", "serve", "--watch", *set_options(set_name, directory)]
     if before:
         command = ["unshare", "-Urm", "sh", "-euc", f'{before}\nexec "$@"', "sh", *command]
