@@ -23,6 +23,8 @@ playwright = pytest.importorskip("playwright.async_api", reason="playwright is n
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
 MILLISECONDS = 60_000
+expect = playwright.expect
+expect.set_options(timeout=MILLISECONDS)
 
 
 class Upstream:

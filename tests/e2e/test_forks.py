@@ -37,8 +37,8 @@ def test_a_process_that_a_file_forks_keeps_nothing_of_the_server(server: Blockin
     (server.directory / "bob.py").write_text(LEAVES + character("Bob"))
     with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as client:
         assert server.reload("default", check_isolated=False)[0] == 200
-        wait_for(lambda: len(marked(mark)) == 3)  # the server, the fork server, and the process that is left
-        (left,) = set(marked(mark)) - {server.process.pid, *children_of(server.process.pid)}
+        wait_for(lambda: len(strangers_of(server.process.pid, mark)) == 1)
+        (left,) = strangers_of(server.process.pid, mark)
         server.process.kill()
         server.process.wait(PATIENCE)
         assert client.recv(1) == b""
@@ -56,8 +56,10 @@ def test_a_process_that_a_file_forks_keeps_nothing_of_the_server(server: Blockin
     assert (status, later.returncode) == (200, 0)
 
 
-def children_of(process: int) -> list[int]:
-    return [int(child) for child in Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+def strangers_of(process: int, mark: str) -> set[int]:
+    """Return the marked processes that are neither *process* nor a child of it."""
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return set(marked(mark)) - {process, *map(int, children)}
 
 
 def test_a_killed_server_takes_the_processes_of_a_check_along(
