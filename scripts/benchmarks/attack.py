@@ -1,8 +1,7 @@
 """A server under all attacks at once, beside good clients: each of their answers must come, and memory stay flat.
 
-The attackers are a process of their own. A good client asks again after a refusal that names a pause, and resumes a
-session that it lost, as SDKs do. The run fails for an answer that does not come within a minute, for memory that grows,
-and for a log of more than a megabyte.
+The attackers are a process of their own. The run fails for a good client with a failure of any kind or without an
+answer in a minute, for memory that grows, and for a log of more than a megabyte.
 """
 
 import argparse
@@ -18,116 +17,52 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 
-from charhost.jsontext import Json
-from scripts.benchmarks.attackers import GOOD
+from scripts.benchmarks.attackers import ATTACKS
+from scripts.benchmarks.good_clients import Client, Session, complaints
 from scripts.benchmarks.measure import generate, print_table
 from scripts.benchmarks.processes import free_port, memory, python
 
 MEGABYTE = 1 << 20
 _CLIENTS = 50
-_PAUSE = 1.0  # seconds between an answer and the next question
 _LONGEST = 60.0
 _MOST_LOG = MEGABYTE
 _BUDGET = str(256 * MEGABYTE)
 # For what was not tried in the first half of the run; a short one has not tried everything.
 _MOST_GROWTH = 1.25
-_GONE = (aiohttp.ClientError, OSError, TimeoutError, TypeError)
 _FLOOD = 'LLM = {{"url": "http://127.0.0.1:{}/v1", "model": "m"}}\n'
-_ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "How are you?"}]}
 
 
 class Broken(Exception):
-    """A good client had no answer, memory grew, or the log is too long."""
+    """A good client had no answer, memory grew, the log is too long, or an attack was not made."""
 
 
 @dataclass
-class Found:
-    """The seconds that each answer took, the refusals and lost sessions on the way, and the memory with its time."""
+class Run:
+    """One run: its clients with their records, the memory of the server second by second, and the attacks."""
 
-    answers: list[float] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-    retries: Counter[str] = field(default_factory=Counter)
+    clients: list[Client]
+    began: float = field(default_factory=time.monotonic)
+    ended: float = 0.0
     memory: list[int] = field(default_factory=list)
+    attacks: Counter[str] = field(default_factory=Counter)
+    log_size: int = 0
 
     @property
     def growth(self) -> float:
         half = len(self.memory) // 2
         return max(self.memory[half:]) / max(self.memory[:half])
 
-
-class Client:
-    """Asks the server again and again, over HTTP."""
-
-    def __init__(self, http: aiohttp.ClientSession, found: Found) -> None:
-        self._http = http
-        self._found = found
-
-    async def run(self) -> None:
-        while True:
-            started = time.monotonic()
-            try:
-                async with asyncio.timeout(_LONGEST):
-                    while (refusal := await self._refusal()) is not None:
-                        self._found.retries[refusal] += 1
-                        await asyncio.sleep(_PAUSE)
-                self._found.answers.append(time.monotonic() - started)
-            except TimeoutError:
-                self._found.missing.append(f"{type(self).__name__} after {time.monotonic() - started:.0f} s")
-            await asyncio.sleep(_PAUSE)
-
-    async def _refusal(self) -> str | None:
-        """Ask once; return the reason if there is no answer yet."""
-        try:
-            return await self._asked()
-        except _GONE as e:
-            if isinstance(e, TimeoutError):
-                raise
-            return type(e).__name__
-
-    async def _asked(self) -> str | None:
-        body = {"model": GOOD, "messages": [{"role": "user", "content": "How are you?"}]}
-        async with self._http.post("/v1/chat/completions", json=body) as response:
-            content = await response.json()
-        if response.status == 200:
-            return None if content["choices"][0]["message"]["content"] else "an empty answer"
-        return f"{response.status} {content['error']['code']}"
-
-
-class Session(Client):
-    """Asks over a WebSocket, and resumes the session if it is lost."""
-
-    _id: str | None = None
-    _ws: aiohttp.ClientWebSocketResponse | None = None
-
-    async def _asked(self) -> str | None:
-        try:
-            if self._ws is None or self._ws.closed:
-                await self._connect()
-            assert self._ws is not None
-            await self._ws.send_json({"type": "conversation.item.create", "item": _ITEM})
-            await self._ws.send_json({"type": "response.create"})
-            response = (await self._next("response.done"))["response"]
-        except _GONE:
-            self._ws = None
-            raise
-        return None if response["status"] == "completed" else str(response["status_details"]["error"]["code"])
-
-    async def _connect(self) -> None:
-        query = {"model": GOOD} | ({"resume": self._id} if self._id else {})
-        self._ws = await self._http.ws_connect("/v1/realtime", params=query, max_msg_size=0)
-        self._id = (await self._next("session.created"))["session"]["id"]
-
-    async def _next(self, kind: str) -> Json:
-        assert self._ws is not None
-        while (event := await self._ws.receive_json())["type"] != kind:
-            if event["type"] == "error":
-                self._id = None if event["error"]["code"] == "session_not_found" else self._id
-                raise ConnectionError(event["error"]["code"])
-        return dict(event)
+    def complaints(self, most_growth: float) -> list[str]:
+        found = list(complaints(self.clients, self.began, self.ended))
+        found += [f"the attack was not made: {name}" for name in ATTACKS if not self.attacks[name]]
+        if self.growth > most_growth:
+            found.append(f"memory grew {self.growth:.2f} times")
+        if self.log_size > _MOST_LOG:
+            found.append(f"the log has {self.log_size:,} bytes")
+        return found
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -144,37 +79,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 async def measure(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         log = arguments.log or Path(scratch) / "server.log"
-        found, made = await _attacked(Path(scratch), log, arguments.minutes * 60)
-        size = log.stat().st_size
-    _report(found, made, size)
-    if found.missing or found.growth > arguments.growth or size > _MOST_LOG:
-        raise Broken(f"{len(found.missing)} answers are missing, memory grew {found.growth:.2f} times, {size:,} of log")
+        run = await _attacked(Path(scratch), log, arguments.minutes * 60)
+        run.log_size = log.stat().st_size
+    _report(run)
+    if found := run.complaints(arguments.growth):
+        raise Broken("\n".join(found))
 
 
-async def _attacked(scratch: Path, log: Path, seconds: float) -> tuple[Found, Json]:
-    found = Found()
+async def _attacked(scratch: Path, log: Path, seconds: float) -> Run:
     async with (
         _servers(scratch, log) as (process, port, directory),
         aiohttp.ClientSession(
             f"http://127.0.0.1:{port}", connector=aiohttp.TCPConnector(limit=0), timeout=aiohttp.ClientTimeout()
         ) as http,
     ):
-        kinds = (Client, Session)
-        clients = [asyncio.create_task(kinds[n % 2](http, found).run()) for n in range(_CLIENTS)]
+        run = Run([(Client, Session)[n % 2](http, _LONGEST) for n in range(_CLIENTS)])
         command = ("-m", "scripts.benchmarks.attackers", str(port), str(directory))
         attackers = await asyncio.create_subprocess_exec(sys.executable, *command, stdin=PIPE, stdout=PIPE)
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            await asyncio.sleep(1)
-            found.memory.append(memory(process, "VmRSS"))
-            if process.returncode is not None:
-                raise Broken(f"the server ended with {process.returncode}")
+        ending = asyncio.Event()
+        tasks = [asyncio.create_task(client.run(ending)) for client in run.clients]
+        while time.monotonic() < run.began + seconds:
+            await _sample(run, process)
+        ending.set()
+        until = time.monotonic() + _LONGEST + 10
+        while any(not task.done() for task in tasks) and time.monotonic() < until:
+            await _sample(run, process)
+        run.ended = time.monotonic()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         made, _ = await attackers.communicate(b"")
-        await asyncio.sleep(0)
-        for client in clients:
-            client.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
-    return found, json.loads(made)
+        if attackers.returncode:
+            raise Broken(f"the attackers ended with {attackers.returncode}")
+        run.attacks.update(json.loads(made))
+    return run
+
+
+async def _sample(run: Run, process: Process) -> None:
+    await asyncio.sleep(1)
+    if process.returncode is not None:
+        raise Broken(f"the server ended with {process.returncode}")
+    run.memory.append(memory(process, "VmRSS"))
 
 
 @asynccontextmanager
@@ -216,19 +161,23 @@ async def _respond(delta: bytes, times: int, reader: asyncio.StreamReader, write
         writer.close()
 
 
-def _report(found: Found, made: dict[str, Any], size: int) -> None:
-    half = len(found.memory) // 2
-    longest = sorted(found.answers)
+def _report(run: Run) -> None:
+    half = len(run.memory) // 2
+    times = sorted(answer.came - answer.asked for client in run.clients for answer in client.answers)
+    retries = sum((client.retries for client in run.clients), Counter[str]())
+    failures = sum((client.failures for client in run.clients), Counter[str]())
     cells = {
-        "answers": len(longest),
-        "missing": len(found.missing),
-        "asked again": found.retries.total(),
-        "median, s": f"{longest[len(longest) // 2]:.1f}" if longest else "none",
-        "longest, s": f"{longest[-1]:.1f}" if longest else "none",
-        "memory, first half, MiB": f"{max(found.memory[:half]) / MEGABYTE:.0f}",
-        "second half": f"{max(found.memory[half:]) / MEGABYTE:.0f}",
-        "log, KiB": f"{size / 1024:.0f}",
+        "answers": len(times),
+        "failures": failures.total(),
+        "asked again": retries.total(),
+        "median, s": f"{times[len(times) // 2]:.1f}" if times else "none",
+        "longest, s": f"{times[-1]:.1f}" if times else "none",
+        "fewest of a client": min(len(client.answers) for client in run.clients),
+        "longest without, s": f"{max(client.silence(run.began, run.ended) for client in run.clients):.1f}",
+        "memory, first half, MiB": f"{max(run.memory[:half]) / MEGABYTE:.0f}",
+        "second half": f"{max(run.memory[half:]) / MEGABYTE:.0f}",
+        "log, KiB": f"{run.log_size / 1024:.0f}",
     }
     print_table(list(cells), [list(map(str, cells.values()))])
-    print_table(["attack", "times"], [[name, str(times)] for name, times in made.items()])
-    print_table(["asked again after", "times"], [[name, str(times)] for name, times in found.retries.items()])
+    for title, counts in {"attack": run.attacks, "asked again after": retries, "failure": failures}.items():
+        print_table([title, "times"], [[name, str(times)] for name, times in counts.most_common()])
