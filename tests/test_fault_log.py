@@ -7,7 +7,8 @@ import logging
 import pytest
 
 from charhost.errors import StateError
-from charhost.fault_log import INTERVAL, FaultLog
+from charhost.fault_log import FaultLog
+from charhost.log_limit import INTERVAL
 from tests.clock import Clock
 
 
@@ -26,14 +27,15 @@ def faults(clock: Clock) -> FaultLog:
 def test_a_fault_that_lasts_is_logged_once_a_minute(
     faults: FaultLog, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A fault of ten minutes that occurs twice a second is ten lines, each with its latest details."""
+    """A fault of ten minutes that occurs twice a second is ten lines, each with its latest details and a count."""
     for half_second in range(1200):
         clock.now = half_second / 2
         faults.error("the reload %d was not kept", half_second, cause=OSError(28, "No space left on device"))
     assert len(caplog.records) == 10
     assert caplog.messages[:2] == [
         "the reload 0 was not kept: [Errno 28] No space left on device",
-        f"the reload {INTERVAL * 2:g} was not kept: [Errno 28] No space left on device",
+        f"the reload {INTERVAL * 2:g} was not kept: [Errno 28] No space left on device"
+        " (119 more of this kind were left out before)",
     ]
 
 

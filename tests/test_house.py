@@ -41,6 +41,7 @@ ORDER = (
 GROUND = {
     "errors",
     "fault_log",
+    "log_limit",
     "report",
     "settings",
     "metrics",

@@ -8,6 +8,7 @@ from charhost.character.character import Character
 from charhost.character.diagnostics import explain
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout, PluginFailed
+from charhost.log_limit import limited
 from charhost.memory.weight import weigh
 from charhost.report import FileError
 from charhost.text import Lines, display
@@ -61,7 +62,8 @@ class CharacterInstance:
         except LoadTimeout as e:
             outcome = self._explain(e)
         if isinstance(outcome, FileError):
-            log.warning("character %s failed: %s\n%s", self.character.name, outcome, Lines(outcome.traceback or ""))
+            name, trace = self.character.name, Lines(outcome.traceback or "")
+            log.warning("character %s failed: %s\n%s", name, outcome, trace, extra=limited(name))
             raise PluginFailed(outcome)
         return outcome
 

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 
 from charhost.errors import SettingsError
 from charhost.fault_log import FaultLog
+from charhost.log_limit import LimitedRecords, left_out_note
 from charhost.settings import Settings
 from charhost.text import Lines, printable, public
 
@@ -38,6 +39,7 @@ class Formatter(logging.Formatter):
         if not record.args:  # the text may have been formatted by the caller
             shown.msg = _safe(record.msg)
         text, *rest = super().format(shown).split("\n")
+        text += left_out_note(getattr(record, "left_out", None))
         lines = printable("\n".join(rest), kept="\n\t")
         return public("\n".join([printable(text, kept="\t"), *([_RECORD.sub(" ", lines)] if rest else ())]))
 
@@ -85,6 +87,7 @@ def configure(settings: Settings) -> None:
         handlers.append(_log_file(settings.log_file))
     for handler in handlers:
         handler.setFormatter(Formatter())
+        handler.addFilter(LimitedRecords())
     # It logs every event, also those of files that are no characters.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     logging.basicConfig(level=logging.INFO, handlers=handlers, force=True)

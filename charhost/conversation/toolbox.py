@@ -10,6 +10,7 @@ from charhost.character.instance import CharacterInstance
 from charhost.conversation.items import FunctionCall, FunctionOutput
 from charhost.errors import CharhostError, PluginFailed
 from charhost.jsontext import decoded, encoded
+from charhost.log_limit import limited
 from charhost.metrics import Metrics
 
 log = logging.getLogger("charhost.conversation")
@@ -100,7 +101,8 @@ class Toolbox:
 
     def _failed(self, call: FunctionCall, error_type: str, text: str) -> str:
         self._metrics.tool_errors.labels(error_type).inc()
-        log.info("tool call %s of character %s failed: %s", call.name, self._instance.character.name, text)
+        name = self._instance.character.name
+        log.info("tool call %s of character %s failed: %s", call.name, name, text, extra=limited(name))
         return f"Error: {text}"
 
     def _broken(self, error: PluginFailed) -> str:

@@ -18,6 +18,7 @@ from charhost.conversation.turn_usage import TurnUsage, message_letters
 from charhost.errors import PluginFailed, ThreadsExhausted
 from charhost.ids import new_id
 from charhost.llm.model import Delta, ModelError, ModelRequest
+from charhost.log_limit import limited
 from charhost.speech.failure import SpeechError
 from charhost.text import UNEXPECTED
 
@@ -193,7 +194,7 @@ class Turn:
             if failure.error_type == ThreadsExhausted.__name__:  # an operator can mend it, and a client may know
                 found = failure.message
             return TurnFailure("prompt_failed", f"The character {name!r} could not make its prompt ({found}).")
-        log.error("a turn of character %s failed unexpectedly", name, exc_info=error)
+        log.error("a turn of character %s failed unexpectedly", name, exc_info=error, extra=limited())
         return TurnFailure("internal_error", UNEXPECTED)
 
 

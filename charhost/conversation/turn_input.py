@@ -17,6 +17,7 @@ from charhost.conversation.turn_usage import message_letters
 from charhost.jsontext import encoded
 from charhost.llm.model import Forms, Model
 from charhost.llm.token_estimate import letters
+from charhost.log_limit import limited
 from charhost.memory.offload import offload
 from charhost.metrics import Metrics
 from charhost.settings import Settings
@@ -150,7 +151,8 @@ class TurnInput:
             return
         metrics.history_messages_cut.labels("left_out").inc(cut.left_out)
         metrics.history_messages_cut.labels("shortened").inc(cut.shortened)
-        log.info("a long conversation with %s: %d messages left out, %d shortened", name, cut.left_out, cut.shortened)
+        text = "a long conversation with %s: %d messages left out, %d shortened"
+        log.info(text, name, cut.left_out, cut.shortened, extra=limited())
 
 
 def _shown(items: Iterable[Item]) -> list[Item]:

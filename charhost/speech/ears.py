@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from charhost.log_limit import limited
 from charhost.speech.formats import SILENT, TYPES, Decoder, Encoding
 from charhost.speech.turns import FRAME_MS
 from charhost.speech.vad import Detector, framed
@@ -157,6 +158,6 @@ class Ears:
             try:
                 heard = ear.work(taken, self._detector)
             except Exception:  # of one session: the others hear on
-                log.exception("the audio of a session could not be heard")
+                log.exception("the audio of a session could not be heard", extra=limited())
                 heard = [step for step in taken if isinstance(step, asyncio.Future)]
             loop.call_soon_threadsafe(ear.heard.put_nowait, heard)

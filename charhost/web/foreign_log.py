@@ -6,7 +6,7 @@ import time
 import traceback
 from collections.abc import Callable
 
-from charhost.fault_log import INTERVAL
+from charhost.log_limit import LineLimit, left_out_note
 
 LOGGERS = ("aiohttp.access", "aiohttp.client", "aiohttp.internal", "aiohttp.server", "aiohttp.web")
 
@@ -22,8 +22,7 @@ class WithoutContent(logging.Filter):
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
-        self._clock = clock
-        self._due: dict[str, float] = {}
+        self._limit = LineLimit(clock)
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Change a record in place; return whether to log it."""
@@ -35,11 +34,9 @@ class WithoutContent(logging.Filter):
         record.exc_info = record.exc_text = None
         if error is not None:
             record.exc_text = "".join(traceback.format_tb(error.__traceback__)).rstrip() or None
-        now = self._clock()
-        if not kind or now < self._due.get(record.msg, now):
-            return False
-        self._due[record.msg] = now + INTERVAL
-        return True
+        left_out = self._limit.admit(record.msg) if kind else None
+        record.msg += left_out_note(left_out)
+        return left_out is not None
 
 
 def filter_foreign_loggers() -> None:

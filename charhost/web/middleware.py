@@ -8,6 +8,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from charhost.errors import EngineError, ReloadRefused
+from charhost.log_limit import limited
 from charhost.web.keys import AUTHORITY, BUDGET, GATE, MEMORY
 from charhost.web.later import load
 from charhost.web.operation import operation_of
@@ -35,7 +36,7 @@ async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamRe
         problem = _as_problem(request, e)
     except Exception:
         # As it was sent: decoded, it may hold line breaks.
-        log.exception("%s %s failed unexpectedly", request.method, request.rel_url.raw_path)
+        log.exception("%s %s failed unexpectedly", request.method, request.rel_url.raw_path, extra=limited())
         problem = Problem.unexpected()
     return problem.response(request.path)
 

@@ -9,6 +9,7 @@ from functools import partial
 
 from aiohttp import web
 
+from charhost.log_limit import limited
 from charhost.memory.budget import MemoryBudget
 from charhost.metrics import Metrics
 from charhost.web.sessions.outbox import abort
@@ -78,7 +79,7 @@ class Readers:
                 del self._watched[transport]
             elif reader.look(transport, now):
                 del self._watched[transport]
-                log.info("a client took no byte for %g s: its connection is cut", STALLED_READER_LIMIT)
+                log.info("a client took no byte for %g s: its connection is cut", STALLED_READER_LIMIT, extra=limited())
                 self._metrics.readers_cut.inc()
                 reader.cut()
         self._memory.resize(sum(map(waiting_bytes, self._watched)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from charhost.llm.model import ModelError
 from charhost.llm.openai.response_stream import ResponseStream
+from charhost.log_limit import limited
 
 log = logging.getLogger("charhost.llm")
 
@@ -92,7 +93,7 @@ class Places:
 
     def _take_back(self, place: Place) -> None:
         assert place.stream is not None
-        log.info("the place of a response that its client does not read goes to another request")
+        log.info("the place of a response that its client does not read goes to another request", extra=limited())
         text = "The response was stopped: its client did not read it, while other requests waited for the model."
         place.stream.stop(ModelError("busy", text))
         self._release(place)

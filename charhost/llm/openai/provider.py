@@ -20,6 +20,7 @@ from charhost.llm.openai.places import Places
 from charhost.llm.openai.response_stream import ResponseStream
 from charhost.llm.openai.selection import Selection
 from charhost.llm.openai.stop_sequences import StopSequences
+from charhost.log_limit import limited
 from charhost.memory.budget import MemoryBudget
 from charhost.settings import Habit, Settings, key_from_environment
 
@@ -191,7 +192,8 @@ class UpstreamModels:
             # Not the repr of the cause, which may hold the headers of the request.
             causes = [f"{type(e.__cause__).__name__}: {e.__cause__}"] if e.__cause__ else []
             cause = endpoint.scrub_key("; ".join([*causes, *getattr(e, "__notes__", ())])) or "no exception"
-            log.warning("%s at %s: %s: %s (%s)", character.name, endpoint.host, e.error_type, e, cause)
+            extra = limited(f"{endpoint.host} {e.error_type}")
+            log.warning("%s at %s: %s: %s (%s)", character.name, endpoint.host, e.error_type, e, cause, extra=extra)
             if e.error_type in _SIGNS:
                 self._learn(_SIGNS[e.error_type], endpoint)
             if e.error_type == "refused":

@@ -9,6 +9,7 @@ from typing import Any
 import aiohttp
 from aiohttp import hdrs
 
+from charhost.log_limit import limited
 from charhost.settings import proxy_for
 from charhost.speech.failure import SpeechError
 from charhost.speech.probe import Probe
@@ -133,7 +134,7 @@ class AudioServer:
             text = (await self.beginning(response, _MOST_QUOTED))[:_MOST_QUOTED].decode(errors="replace")
         except (aiohttp.ClientError, OSError):
             text = ""
-        log.warning("%s refuses a request (%d): %s", self.title, status, one_line(text))
+        log.warning("%s refuses a request (%d): %s", self.title, status, one_line(text), extra=limited())
         if status in (429, 503):
             return SpeechError("busy", f"{self.title} has too much to do ({status}).")
         return RefusedRequest(f"{self.title} refused the request ({status}).", status)

@@ -9,6 +9,7 @@ from aiohttp import web
 from charhost.conversation.dialogue import Dialogue
 from charhost.conversation.turn_events import RequestReady, TurnEnded
 from charhost.jsontext import encoded
+from charhost.log_limit import limited
 from charhost.web.completions.chunks import ChoiceChunks, ChunkEvent, Chunks
 from charhost.web.completions.request import ChatRequest
 from charhost.web.completions.response import ChatCompletion, WholeResponse, completion
@@ -109,5 +110,5 @@ async def _stream_choice(stream: EventStream, chunks: ChoiceChunks, running: Run
 def _as_problem(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
-    log.error("a chat completion failed unexpectedly", exc_info=error)
+    log.error("a chat completion failed unexpectedly", exc_info=error, extra=limited())
     return Problem.unexpected()

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 
 from charhost.conversation.continued import Client
 from charhost.conversation.turn_events import RequestReady
+from charhost.log_limit import limited
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
 from charhost.web.keys import AUTHORITY, CHAINS, CONTINUED, CONVERSATIONS, MEMORY, MODEL_OPTIONS, RUNNING, SETTINGS
@@ -179,7 +180,7 @@ async def _streamed(request: web.Request, running: RunningResponse, shows_calls:
         except ConnectionError:
             raise
         except Exception as e:
-            log.error("a response failed unexpectedly", exc_info=e)
+            log.error("a response failed unexpectedly", exc_info=e, extra=limited())
             await stream.write(events.error(Problem.unexpected()))
         await stream.end()
     return stream.response

@@ -4,6 +4,7 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
+from charhost.log_limit import limited
 from charhost.web.sessions.close_message import CloseMessage, refused
 from charhost.web.sessions.incoming import MESSAGE_DEADLINE
 from charhost.web.sessions.session import Session
@@ -44,7 +45,7 @@ class Heartbeat:
     def _beat(self) -> None:
         session = self._session
         if session.incoming is not None and session.incoming.is_late(not session.outbox.is_waiting):
-            log.info("a message to character %s was not complete in time", session.name)
+            log.info("a message to character %s was not complete in time", session.name, extra=limited())
             session.closing.close(_LATE, session.close_grace)
             return
         if session.outbox.is_waiting:
@@ -58,7 +59,8 @@ class Heartbeat:
             self._schedule()
             return
         silence = self._loop.time() - self._last_sign
-        log.info("a client of character %s answered no ping for %.3g s", session.name, silence)
+        text = "a client of character %s answered no ping for %.3g s"
+        log.info(text, session.name, silence, extra=limited())
         session.closing.close(_SILENT, session.close_grace)
 
     @property

@@ -12,6 +12,7 @@ from charhost.character.character import Character, CharacterSet
 from charhost.character.host_tools import Host
 from charhost.conversation.conversation import Conversation
 from charhost.ids import new_id
+from charhost.log_limit import limited
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.weight import weigh
 from charhost.reload.swap import Swap
@@ -185,7 +186,7 @@ class Session:
 
     def fail(self) -> None:
         """Close the session because of a fault in charhost; call this in the exception handler."""
-        log.exception("a session with character %s failed unexpectedly", self.name)
+        log.exception("a session with character %s failed unexpectedly", self.name, extra=limited())
         kind = self.settings.fault_type if self.settings else "server_error"
         event = error_event(kind, "internal_error", UNEXPECTED)
         self.closing.close(CloseMessage(1011, "Internal error", "fault", event, "internal_error"), self.close_grace)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from charhost.character.character import Character
+from charhost.log_limit import limited
 from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
 from charhost.report import DEFAULT_SET, Frozen, SessionImpact
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from charhost.web.sessions.session import Session
 
 log = logging.getLogger("charhost.sessions")
+
+_MOST_LINES = 100  # a minute, of sessions that open, and of those that close
 
 # Closing five thousand sockets takes the loop a few hundred milliseconds; batches let it serve others in between.
 _BATCH = 50
@@ -64,7 +67,8 @@ class Sessions:
     @contextmanager
     def register(self, session: Session) -> Iterator[None]:
         self._live[session.id] = session
-        log.info("session opened with character %s, generation %d", session.name, session.generation)
+        text = "session opened with character %s, generation %d"
+        log.info(text, session.name, session.generation, extra=limited(most=_MOST_LINES))
         if self.closing:  # shutdown began during the handshake
             session.closing.close(GOING_AWAY, self._settings.close_grace)
         try:
@@ -146,7 +150,7 @@ class Sessions:
             self._metrics.sessions_cut.inc()
         elif session.closing.end_of_turn == "drained":
             self._metrics.sessions_drained.inc()
-        log.info("session closed with character %s: %s", session.name, why)
+        log.info("session closed with character %s: %s", session.name, why, extra=limited(most=_MOST_LINES))
 
 
 async def _in_batches(sessions: list[Session]) -> AsyncIterator[Session]:

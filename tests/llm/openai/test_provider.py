@@ -20,6 +20,7 @@ from charhost.llm.model import Delta, ModelError, ModelRequest
 from charhost.llm.offline.model import OfflineModel
 from charhost.llm.openai import provider
 from charhost.llm.openai.provider import UpstreamModels
+from charhost.log_limit import LimitedRecords
 from charhost.settings import Settings
 from tests.llm.openai.scripted_upstream import HEAD, Line, Script, Upstream
 from tests.strict_upstream import strict_upstream
@@ -346,6 +347,16 @@ async def test_log_names_the_host_and_no_key(llmock: LLMock, make: Make, caplog:
     assert record.levelno == logging.WARNING
     assert llmock.url.removeprefix("http://") in record.getMessage()
     assert KEY not in record.getMessage()
+
+
+async def test_failures_are_few_lines(llmock: LLMock, make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    """A server that refuses everything has ten lines a minute in the log."""
+    models = make(llmock.base_url())
+    with caplog.filtering(LimitedRecords()):
+        for _ in range(30):
+            llmock.fail(400, message="no")
+            await failure(models)
+    assert len([record for record in caplog.records if record.name == "charhost.llm"]) == 10
 
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])

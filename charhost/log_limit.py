@@ -1,0 +1,65 @@
+"""The limit of lines of one kind in the log."""
+
+import logging
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+# Seconds until lines of the same kind are admitted again.
+INTERVAL = 60.0
+_MOST = 10
+
+
+@dataclass(slots=True)
+class _Kind:
+    until: float = -math.inf
+    room: int = 0
+    left_out: int = 0
+
+
+class LineLimit:
+    """Admits the first lines of each kind in a minute, and counts the others."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._kinds: defaultdict[str, _Kind] = defaultdict(_Kind)
+
+    def admit(self, kind: str, most: int = 1) -> int | None:
+        """Return how many lines of *kind* were left out since the last one; None if this one is to be left out, too."""
+        seen, now = self._kinds[kind], self._clock()
+        if now >= seen.until:
+            seen.until, seen.room = now + INTERVAL, most
+        if not seen.room:
+            seen.left_out += 1
+            return None
+        seen.room -= 1
+        left_out, seen.left_out = seen.left_out, 0
+        return left_out
+
+
+def limited(kind: str = "", most: int = _MOST) -> Mapping[str, object]:
+    """Return the `extra` of a record that clients can cause: the log has *most* with its text and *kind* a minute."""
+    return {"limit": (kind, most)}
+
+
+class LimitedRecords(logging.Filter):
+    """Leaves out what is beyond its limit, and notes in the next record of the kind how many there were."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__()
+        self._limit = LineLimit(clock)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if (limit := getattr(record, "limit", None)) is None:
+            return True
+        kind, most = limit
+        left_out = self._limit.admit(f"{record.name} {record.msg} {kind}", most)
+        record.left_out = left_out
+        return left_out is not None
+
+
+def left_out_note(count: int | None) -> str:
+    """Return the end of a line that stands for *count* others."""
+    return f" ({count:,} more of this kind were left out before)" if count else ""
