@@ -36,7 +36,7 @@ from charhost.text import display
 from charhost.web.audio.catalog import audio_models, audio_voices
 from charhost.web.audio.speech import speech
 from charhost.web.audio.transcriptions import transcriptions
-from charhost.web.body import leave_compressed_body
+from charhost.web.body import leave_body
 from charhost.web.docs.api import Api
 from charhost.web.docs.manual import Manual
 from charhost.web.events.feed import Feed
@@ -183,7 +183,7 @@ def create_app(
     app.cleanup_ctx.append(_first_load)
     app.cleanup_ctx.append(_watching)
     app.cleanup_ctx.append(app[READERS].run)
-    app.on_response_prepare.extend((cors.mark, app[READERS].note, leave_compressed_body))
+    app.on_response_prepare.extend((cors.mark, app[READERS].note, leave_body))
     app.on_shutdown.append(_stop)
     app.add_routes(map(with_expectations, _ROUTES))
     app.router.register_resource(OtherSpellings(app.router))

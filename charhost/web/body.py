@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from charhost.errors import InvalidRequest
 from charhost.jsontext import Json
 from charhost.text import FieldProblem, field_problems, quoted
+from charhost.web.expectations import invite_body, is_held_back, too_large
 from charhost.web.keys import MEMORY
 from charhost.web.problems import Problem
 
@@ -21,6 +22,7 @@ Request = TypeVar("Request", bound=BaseModel)
 async def read_body(request: web.Request, most: int, deadline: float) -> bytes:
     """Read up to *most* bytes within *deadline* seconds; raises `Problem`."""
     body = bytearray()
+    await invite_body(request, most)
     try:
         async with asyncio.timeout(deadline):
             while len(body) <= most and (part := await request.content.readany()):
@@ -34,7 +36,7 @@ async def read_body(request: web.Request, most: int, deadline: float) -> bytes:
         detail = "The request body does not match its headers (Content-Encoding, Transfer-Encoding)."
         raise Problem(400, "bad_request", detail) from None
     if len(body) > most:
-        raise Problem(413, "request_too_large", f"The request body is larger than {most:,} bytes.")
+        raise too_large(most)
     return bytes(body)
 
 
@@ -52,13 +54,17 @@ def no_room() -> Problem:
     return Problem(429, "rate_limit_exceeded", detail, headers={hdrs.RETRY_AFTER: "5"})
 
 
-async def leave_compressed_body(request: web.Request, response: web.StreamResponse) -> None:
-    """Leave the rest of a compressed body unread, and close the connection after the response.
+async def leave_body(request: web.Request, response: web.StreamResponse) -> None:
+    """Close the connection after a response to a request whose body is compressed, or was not asked for.
 
-    aiohttp would read it to its end without a pause, and a few bytes of it can be a gigabyte.
+    The rest of a compressed one is left unread: aiohttp would read it to its end without a pause, and a few bytes of it
+    can be a gigabyte.
     """
-    if hdrs.CONTENT_ENCODING in request.headers and not request.content.is_eof():
+    if request.content.is_eof():
+        return
+    if hdrs.CONTENT_ENCODING in request.headers:
         request.content.set_exception(TimeoutError())
+    if hdrs.CONTENT_ENCODING in request.headers or is_held_back(request):
         response.headers[hdrs.CONNECTION] = "close"
 
 

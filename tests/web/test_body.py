@@ -36,13 +36,3 @@ async def test_the_rest_of_a_compressed_body_is_left_unread(
     assert answer.headers["Connection"] == "close"
     await client.get("/v1/health")  # by then the server has ended the first connection
     assert bodies[0].total_bytes < _LARGE // 16
-
-
-async def test_an_unknown_expectation_is_refused(aiohttp_client: Callable[..., Awaitable[Client]]) -> None:
-    """The refusal is a problem, which quotes no more than the beginning of the header; 100-continue is met."""
-    client = await aiohttp_client(create_app(Settings()))
-    answer = await client.get("/v1/health", headers={"Expect": "x" * 4_000})
-    problem = await answer.json()
-    assert (answer.status, problem["code"]) == (417, "expectation_failed")
-    assert len(problem["detail"]) < 200
-    assert (await client.get("/v1/health", headers={"Expect": "100-continue"})).status == 200

@@ -9,6 +9,7 @@ from aiohttp import BodyPartReader, hdrs, web
 from pydantic import BaseModel, Field
 
 from charhost.web.body import take_memory
+from charhost.web.expectations import invite_body
 from charhost.web.problems import Problem
 from charhost.web.talk import valid_body
 
@@ -37,6 +38,7 @@ async def read_form(request: web.Request) -> tuple[bytes, TranscriptionFields]:
         raise Problem(
             415, "unsupported_media_type", f"Expected Content-Type: multipart/form-data, found {found[:200]}."
         )
+    await invite_body(request, MOST_FILE_BYTES + _MOST_PARTS * _MOST_FIELD_BYTES)
     try:
         async with asyncio.timeout(_DEADLINE):
             parts = await _parts(request)
