@@ -114,20 +114,43 @@ _FILL = "<fill>"
 
 
 async def _event_sent(query: str, make: Callable[[int], dict[str, Any]], server: Server, size: int) -> str:
-    """Send one event over a WebSocket, after the first event of the server if there is one."""
+    """Send one event over a WebSocket, and read the response of the character that has its content."""
     async with server.http.ws_connect(f"/v1/realtime?{query}", max_msg_size=0) as ws:
-        if "unmute" not in query:
-            await ws.receive_json()
-        try:
-            await ws.send_str(_filled(make(size), size).decode())
-        except ConnectionError:
-            return "the end of the connection"
-        message = await ws.receive()
-        if message.type is not aiohttp.WSMsgType.TEXT:
-            return f"close {message.data}"
+        event = make(size)
+        if query == _UNMUTE:  # whose character speaks first
+            return await _sent(ws, _filled(event, size), "response.text.done")
+        await ws.receive_json()
+        if event["type"] == _RESPOND["type"]:
+            return await _sent(ws, _filled(event, size), "response.done")
+        return await _sent(ws, _filled(event, size)) or await _sent(ws, json.dumps(_RESPOND).encode(), "response.done")
+
+
+async def _sent(ws: aiohttp.ClientWebSocketResponse, text: bytes, last: str = "") -> str:
+    """Send an event, and read up to one of the type *last*, by default the next; return the refusal."""
+    try:
+        await ws.send_str(text.decode())
+    except ConnectionError:
+        return "the end of the connection"
+    while (message := await ws.receive()).type is aiohttp.WSMsgType.TEXT:
         event = message.json()
-        error = event.get("error", {})
-        return f"`{error.get('code') or error.get('message')}`" if event["type"] == "error" else ""
+        if event["type"] == "error":
+            return f"`{event['error'].get('code') or event['error']['message']}`"
+        if not last or event["type"] == last:
+            failure = (event.get("response", {}).get("status_details") or {}).get("error")
+            return f"`{failure['code']}`" if failure else ""
+    return f"close {message.data}"
+
+
+async def _secret_used(server: Server, size: int) -> str:
+    """Make a client secret, and have the session answered that it opens."""
+    async with server.http.post(_SECRETS, data=_filled(_secret_of(size), size), headers=_JSON) as response:
+        found = await response.json()
+    if response.status != 200:
+        return f"{response.status} `{found['error']['code']}`"
+    key = {"Authorization": f"Bearer {found['value']}"}
+    async with server.http.ws_connect(f"/v1/realtime?{_GA}", headers=key, max_msg_size=0) as ws:
+        await ws.receive_json()
+        return await _sent(ws, json.dumps(_RESPOND).encode(), "response.done")
 
 
 def _chat(**content: Any) -> dict[str, Any]:
@@ -176,9 +199,10 @@ _TOOLS = [{"type": "function", "function": {"name": "look"}}]
 _PART, _INPUT_PART = {"type": "text", "text": ""}, {"type": "input_text", "text": ""}
 _ITEM = {"type": "message", "role": "user", "content": [_INPUT_PART]}
 _BODY, _NESTED = (MEGA, 24 * MEGA, 24 * MEGA + 1), (100_000, 199_000, 201_000, 2_000_000)
+_RESPOND = {"type": "response.create"}
 _GA, _UNMUTE = "dialect=ga", "dialect=unmute"
 _completions, _responses = partial(partial, _post, "/v1/chat/completions"), partial(partial, _post, "/v1/responses")
-_secret, _reload = "/v1/realtime/client_secrets", "/v1/characters/reload"
+_SECRETS, _reload = "/v1/realtime/client_secrets", "/v1/characters/reload"
 _realtime, _dialect = partial(partial, _event_sent, _GA), partial(partial, _event_sent, _UNMUTE)
 
 CASES = (
@@ -200,9 +224,7 @@ CASES = (
     Case("responses", "bytes of the body", _BODY, _responses(lambda _: _response(_FILL)), _short),
     Case("chat completions", "tools", (1_000, 1_001), _completions(lambda n: _chat(tools=_TOOLS * n)), _short),
     Case("responses", "input items", (10_000, 10_001), _responses(lambda n: _response(_MESSAGE * n)), _short),
-    Case(
-        "client secrets", "bytes of the body", (256 * KILO, 256 * KILO + 1), partial(_post, _secret, _secret_of), _short
-    ),
+    Case("client secrets", "bytes of the body", (256 * KILO, 256 * KILO + 1), _secret_used, _short),
     Case("reload", "bytes of the body", (64 * KILO, 64 * KILO + 1), partial(_post, _reload, lambda _: {}), _short),
     Case(
         "realtime", "bytes of a message", (MEGA, 24 * MEGA - 1, 24 * MEGA), _realtime(lambda _: _item([_IMAGE])), _short

@@ -24,6 +24,7 @@ from scripts.benchmarks.measure import generate, print_table
 from scripts.benchmarks.processes import free_port, memory, python
 
 MEGABYTE = 1 << 20
+_REST = 0.5  # seconds
 _HEADER = ["door", "quantity", "largest accepted", "memory, MiB", "longest gap, ms", "refused", "with"]
 
 
@@ -87,6 +88,7 @@ async def _cost(case: Case, size: int) -> tuple[str, float, float]:
         await longest_gap()
         async with asyncio.timeout(120):
             outcome = await case.send(server, size)
+        await asyncio.sleep(_REST)  # in which the server does what it left for later
         gap = await longest_gap()
         return outcome, (memory(process, "VmHWM") - before) / MEGABYTE, gap
 
