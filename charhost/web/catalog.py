@@ -1,6 +1,6 @@
 """GET /v1/characters, /v1/voices and /v1/models: the characters being served."""
 
-import asyncio
+from collections.abc import Sequence
 
 from aiohttp import hdrs, web
 
@@ -10,7 +10,7 @@ from charhost.report import DEFAULT_SET
 from charhost.sets.view import FoundCharacter, SetsView
 from charhost.text import quoted
 from charhost.web.caller_view import ONE_SET, SET, found_in, view_of
-from charhost.web.keys import CONVERSATIONS, SETTINGS, STARTED
+from charhost.web.keys import MODELS, SETTINGS, STARTED
 from charhost.web.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import (
@@ -103,7 +103,7 @@ async def models(request: web.Request) -> web.StreamResponse:
     found = list(view.characters())
     if task is not None and view.find(task) is None:
         found.append(_task(task))
-    return json_response(ModelList(data=await asyncio.gather(*(_model(request, one) for one in found))))
+    return json_response(ModelList(data=await _entries(request, found)))
 
 
 @Operation(
@@ -115,7 +115,8 @@ async def models(request: web.Request) -> web.StreamResponse:
     errors={404: "There is no character of that name (`model_not_found`)."},
 )
 async def model(request: web.Request) -> web.StreamResponse:
-    return json_response(await _model(request, known_character(request, request.match_info["id"])))
+    [entry] = await _entries(request, [known_character(request, request.match_info["id"])])
+    return json_response(entry)
 
 
 def known_character(request: web.Request, name: str) -> FoundCharacter:
@@ -134,9 +135,13 @@ def _task(name: str) -> FoundCharacter:
     return FoundCharacter(DEFAULT_SET, task_model(name), CharacterSet(""))
 
 
-async def _model(request: web.Request, found: FoundCharacter) -> ModelEntry:
+async def _entries(request: web.Request, found: Sequence[FoundCharacter]) -> list[ModelEntry]:
+    lengths = await request.app[MODELS].context_lengths([one.character for one in found])
+    return [_model(request, one, length) for one, length in zip(found, lengths, strict=True)]
+
+
+def _model(request: web.Request, found: FoundCharacter, in_force: int | None) -> ModelEntry:
     most = request.app[SETTINGS].history_tokens
-    in_force = await request.app[CONVERSATIONS].models.of(found.character).context_length()
     return ModelEntry(
         id=found.name,
         # Clients need a constant time, and a character has no time of creation.

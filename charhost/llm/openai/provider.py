@@ -1,7 +1,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -67,7 +67,7 @@ class UpstreamModels:
 
     def of(self, character: Character) -> Model:
         """Return the model of *character*: the stand-in if neither it nor the server has an address."""
-        if self.selection.server is None and character.llm.url is None:
+        if not self._has_server(character):
             from charhost.llm.offline.model import OfflineModel  # with its phrases
 
             return OfflineModel(character)
@@ -90,6 +90,13 @@ class UpstreamModels:
                 return await self._lengths.of(endpoint, await self._model(character, endpoint))
         except (ModelError, TimeoutError):
             return None
+
+    async def context_lengths(self, characters: Sequence[Character]) -> list[int | None]:
+        """Return the context length in force for each character; those of one model ask for it together."""
+        asking = {_choice(character): character for character in characters if self._has_server(character)}
+        lengths = await asyncio.gather(*map(self.context_length, asking.values()))
+        known = dict(zip(asking, lengths, strict=True))
+        return [known.get(_choice(character)) for character in characters]
 
     async def find(self) -> None:
         """Ask for the server, so that its address is known and logged before the first turn; or look for one."""
@@ -126,6 +133,9 @@ class UpstreamModels:
                     response.stream.close()
         self._negotiation.addresses.prove(endpoint)
         self._learn(True, endpoint)
+
+    def _has_server(self, character: Character) -> bool:
+        return self.selection.server is not None or character.llm.url is not None
 
     def _endpoint(self, character: Character) -> Endpoint:
         choice = character.llm
@@ -240,6 +250,11 @@ class UpstreamModel:
 
     async def context_length(self) -> int | None:
         return await self.models.context_length(self.character)
+
+
+def _choice(character: Character) -> tuple[object, ...]:
+    """Return the fields of a character that decide on its model."""
+    return character.llm.url, character.llm.api_key_env, character.llm.model
 
 
 def _fields(character: Character, request: ModelRequest, model: str) -> Fields:

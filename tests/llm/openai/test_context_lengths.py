@@ -75,9 +75,12 @@ async def make() -> AsyncIterator[Callable[..., UpstreamModels]]:
         await models.close()
 
 
+def character(**choice: Any) -> Any:
+    return SimpleNamespace(name="Ada", llm=ModelChoice(**choice))
+
+
 async def length(models: UpstreamModels, **choice: Any) -> int | None:
-    character: Any = SimpleNamespace(name="Ada", llm=ModelChoice(**choice))
-    return await models.of(character).context_length()
+    return await models.of(character(**choice)).context_length()
 
 
 Make = Callable[..., UpstreamModels]
@@ -153,3 +156,24 @@ async def test_without_a_server(make: Make) -> None:
     async with serving({}) as server:
         pass
     assert await length(make(server)) is None
+
+
+async def test_characters_of_one_model_ask_together(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A list of characters asks once for each model, also where nothing is remembered, and keeps its order."""
+    monkeypatch.setattr("charhost.llm.openai.context_lengths._SECONDS_UNKNOWN", 0)
+    async with serving({"/api/ps": {"models": []}}) as server:
+        models = make(server)
+        await length(models)
+        asked = len(server.asked)
+        assert await models.context_lengths([character() for _ in range(20)]) == [None] * 20
+        assert len(server.asked) == 2 * asked
+        server.bodies |= VLLM
+        assert await models.context_lengths([character(), character(model="small"), character()]) == [8192, 4096, 8192]
+
+
+async def test_the_stand_in_has_no_length(make: Make) -> None:
+    """Without a server nothing is asked, but for the characters that name one."""
+    async with serving(VLLM) as server:
+        models = make(server, llm_url="none")
+        own = character(url=server.url, model="small")
+        assert await models.context_lengths([character(), own]) == [None, 4096]
