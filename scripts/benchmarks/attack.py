@@ -33,6 +33,7 @@ _BUDGET = str(256 * MEGABYTE)
 # For what was not tried in the first half of the run; a short one has not tried everything.
 _MOST_GROWTH = 1.25
 _FLOOD = 'LLM = {{"url": "http://127.0.0.1:{}/v1", "model": "m"}}\n'
+_BLOCKS = "import threading\nPromptGenerator.make_system_prompt = lambda self: threading.Event().wait()\n"
 
 
 class Broken(Exception):
@@ -129,9 +130,11 @@ async def _servers(scratch: Path, log: Path) -> AsyncIterator[tuple[Process, int
     calls = [{"index": n, "id": str(n), "function": {"name": "look", "arguments": "{}"}} for n in range(4_000)]
     flood = json.dumps({"content": "word " * 100, "tool_calls": calls}).encode()
     bad = await asyncio.start_server(partial(_respond, flood, 200), "127.0.0.1", 0)
-    directory = generate(scratch / "characters", 2)
+    directory = generate(scratch / "characters", 3)
     with (directory / "c00001.py").open("a") as file:
         file.write(_FLOOD.format(bad.sockets[0].getsockname()[1]))
+    with (directory / "c00002.py").open("a") as file:
+        file.write(_BLOCKS)
     port, url = free_port(), f"http://127.0.0.1:{good.sockets[0].getsockname()[1]}/v1"
     command = ("-m", "charhost", "serve", "--directory", str(directory), "--port", str(port))
     # What is kept for absent clients grows until the budget is full: sooner, if it is small.

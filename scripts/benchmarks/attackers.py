@@ -4,10 +4,12 @@ It ends with its standard input, and writes how often each attack was made.
 """
 
 import asyncio
+import base64
 import gzip
 import json
 import os
 import random
+import struct
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -22,8 +24,8 @@ from charhost.jsontext import MOST_OBJECTS, MOST_VALUES
 from charhost.web.client_model import MOST_MESSAGES, MOST_TOOLS
 from charhost.web.talk import MOST_BODY_BYTES
 
-# The model of the second character floods.
-GOOD, FLOODED = "Number 00000", "Number 00001"
+# The model of the second character floods, and the code of the third blocks.
+GOOD, FLOODED, BLOCKED = "Number 00000", "Number 00001", "Number 00002"
 _CHAT, _RESPONSES, _SECRETS = "/v1/chat/completions", "/v1/responses", "/v1/realtime/client_secrets"
 _JSON = {"Content-Type": "application/json"}
 _PAUSE = 0.2  # seconds, between two attacks of one kind
@@ -123,6 +125,43 @@ def _request(body: bytes, length: int | None = None) -> bytes:
 _UNREAD = _request(_body({"model": FLOODED, "stream": True, "messages": [_HI | {"content": "Go on."}]}))
 
 
+def _upgrade(query: str) -> bytes:
+    head = f"GET /v1/realtime?{query} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    return (
+        f"{head}Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\n\r\n".encode()
+    )
+
+
+def _frame(opcode: int, data: bytes, length: int | None = None) -> bytes:
+    """Return a frame (RFC 6455, 5.2), or the beginning of one, with a mask that changes nothing."""
+    return struct.pack(">BBQ4x", 0x80 | opcode, 0xFF, len(data) if length is None else length) + data
+
+
+_TEXT, _PONG = 1, 10
+_UNFINISHED = _upgrade("dialect=ga") + _frame(_TEXT, b"x" * 1_000_000, 23 << 20)
+_ASKS = _upgrade(f"dialect=ga&model={FLOODED.replace(' ', '%20')}") + _frame(_TEXT, b'{"type":"response.create"}')
+
+
+async def _pongs(target: Target) -> None:
+    """Ask over a few connections, do not read, and send a sign of life every second."""
+    connections = [await asyncio.open_connection("127.0.0.1", target.port) for _ in range(4)]
+    for _, writer in connections:
+        writer.write(_ASKS)
+    for _ in range(int(_HELD)):
+        await asyncio.sleep(1)
+        for _, writer in connections:
+            writer.write(struct.pack(">BB4x", 0x80 | _PONG, 0x80))
+    for _, writer in connections:
+        writer.transport.abort()
+
+
+async def _crowd(target: Target) -> None:
+    for _ in range(10):
+        connections = [await asyncio.open_connection("127.0.0.1", target.port) for _ in range(50)]
+        for _, writer in connections:
+            writer.transport.abort()
+
+
 async def _reload(target: Target) -> None:
     sessions = random.choice(("keep", "follow"))
     await _post("/v1/characters/reload", _body({"directory": target.directory, "sessions": sessions}), target)
@@ -173,7 +212,11 @@ ATTACKS: dict[str, Attack] = {
     "unfinished bodies": partial(_held, _request(b'{"model"', MOST_BODY_BYTES)),
     "unread responses": partial(_held, _UNREAD),
     "unread events": partial(_held, b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    "unfinished messages": partial(_held, _UNFINISHED),
+    "pongs of those who do not read": _pongs,
     "silent connections": partial(_held, b""),
+    "crowds of connections": _crowd,
+    "code that blocks": partial(_post, _CHAT, _body({"model": BLOCKED, "messages": [_HI]})),
     "reloads": _reload,
     "sets": _set,
     "sessions": _sessions,
