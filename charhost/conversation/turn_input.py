@@ -17,7 +17,7 @@ from charhost.conversation.turn_usage import message_letters
 from charhost.jsontext import encoded
 from charhost.llm.model import Forms, Model
 from charhost.llm.token_estimate import letters
-from charhost.memory.offload import offload
+from charhost.memory.offload import Offload
 from charhost.metrics import Metrics
 from charhost.settings import Settings
 
@@ -68,6 +68,7 @@ class TurnContext:
     history: History
     settings: Settings
     metrics: Metrics
+    offload: Offload
     front_door: str
 
 
@@ -105,7 +106,7 @@ class TurnInput:
             self.items = _shown(latest.get(item.id, item) for item in self.items)
         prompt = await self._context.instance.prompt()
         budget = await self._budget(prompt)
-        messages = await offload(self._weight, partial(self._sent, prompt, budget))
+        messages = await self._context.offload.run(self._weight, partial(self._sent, prompt, budget))
         self._report()
         return messages
 
@@ -125,7 +126,7 @@ class TurnInput:
     async def _budget(self, prompt: str) -> Budget:
         settings, per_token = self._context.settings, self._context.history.letters_per_token
         opening, dialogue = settings.system_tokens * per_token, settings.history_tokens * per_token
-        dialogue_letters = await offload(self._weight, self._count)
+        dialogue_letters = await self._context.offload.run(self._weight, self._count)
         others = letters(prompt) + letters(self._options.instructions) + self.letters_of_tools
         is_long = (others + dialogue_letters) / per_token > _SHORT
         length = await self._context.model.context_length() if is_long else None

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from charhost.conversation.items import FunctionCall, FunctionOutput, Item
 from charhost.jsontext import Json
 from charhost.memory.collector import collector_paused
-from charhost.memory.offload import offload
 from charhost.memory.weight import weigh
 from charhost.speech.engines import NO_ENGINES, Engines
 from charhost.web.client_model import ClientModel
@@ -106,7 +105,7 @@ class OpenAIHandler:
         """Handle a client event of that size in JSON; raises `InvalidEvent`, and then nothing was changed."""
         if event["type"] in _WITH_SETTINGS:
             size += self._session.settings_weight
-        prepared = await offload(size, partial(self._prepared, event))
+        prepared = await self._session.conversation.shared.offload.run(size, partial(self._prepared, event))
         if self._session.closing.reason is not None:  # meanwhile
             return
         match prepared:

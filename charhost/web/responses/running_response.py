@@ -15,7 +15,6 @@ from charhost.conversation.items import Item
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
 from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import Json
-from charhost.memory.offload import offload
 from charhost.text import quoted
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
@@ -106,7 +105,7 @@ class RunningResponse:
         output = tuple(item for item in self._conversation.history if item.id not in self._known)
         fields = self.response.ended(ended)
         stored = StoredResponse(self.response.id, self.owner, asked.previous, asked.input, output, fields)
-        await self._chains.keep(stored, await offload(self._size, lambda: stored.weight))
+        await self._chains.keep(stored, await self._conversation.shared.offload.run(self._size, lambda: stored.weight))
 
 
 def previous_response(chains: Chains, body: ResponsesRequest, owner: str) -> StoredResponse | None:
