@@ -256,6 +256,8 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
 
 def _continue(app: web.Application, report: ReloadReport, current: CharacterSet) -> None:
     if report.outcome == "applied":
+        if report.generation == 1:
+            app[CONVERSATIONS].prompts.forget(report.set)
         app[CONTINUED].follow(report.set, report.sessions.policy, current)
 
 
