@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, HttpUrl, StringConstraints
 
+from charhost.report import DEFAULT_SET
 from charhost.settings import Habit
 
 
@@ -54,6 +55,7 @@ class Character:
     fingerprint: str
     generation: int
     modules: LoadedModules = field(repr=False)
+    set: str = DEFAULT_SET
 
     @property
     def version(self) -> str:

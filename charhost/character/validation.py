@@ -16,6 +16,7 @@ from charhost.character.plain_schema import is_plain
 from charhost.character.signatures import MISSING, attribute, callable_alone, callable_with, constructable
 from charhost.character.static import line_of
 from charhost.errors import ValidationError
+from charhost.report import DEFAULT_SET
 from charhost.text import FieldProblem, field_problems
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ def character_in(
     fingerprint: str,
     generation: int,
     modules: LoadedModules,
+    set_name: str = DEFAULT_SET,
 ) -> Character:
     """Make the character that *module* defines.
 
@@ -59,6 +61,7 @@ def character_in(
         greetings=checks.greetings(),
         fingerprint=fingerprint,
         generation=generation,
+        set=set_name,
         modules=modules,
     )
     if checks.problems:

@@ -15,6 +15,7 @@ from charhost.conversation.turn import Turn
 from charhost.conversation.turn_input import TurnContext, TurnInput, TurnOptions
 from charhost.ids import new_id
 from charhost.llm.model import Models
+from charhost.memory.offload import Offload
 from charhost.metrics import Metrics
 from charhost.settings import Settings
 
@@ -27,6 +28,7 @@ class Conversations:
     metrics: Metrics
     models: Models
     pool: WorkerPool
+    offload: Offload = field(default_factory=Offload)
     prompts: PromptHistory = field(default_factory=PromptHistory)
 
     def open(
@@ -80,6 +82,7 @@ class Conversation:
             history=self.history,
             settings=settings,
             metrics=metrics,
+            offload=self.shared.offload,
             front_door=self.front_door,
         )
         return Turn(context, options or TurnOptions(), shared)

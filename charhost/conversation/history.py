@@ -8,7 +8,6 @@ from itertools import takewhile
 
 from charhost.conversation.items import Item, is_system
 from charhost.llm.token_estimate import LETTERS_PER_TOKEN
-from charhost.memory.weight import weigh
 
 # Items that are too old to be sent to a model can still be found by their id, up to this limit.
 MOST_ITEMS = 4_096
@@ -22,7 +21,6 @@ class History:
         self.weight = 0  # in bytes
         self.letters_per_token = float(LETTERS_PER_TOKEN)
         self._items: list[Item] = []
-        self._weights: list[int] = []  # of the items: a large one is weighed once
         for item in deque(items, MOST_ITEMS):
             self.append(item)
 
@@ -35,7 +33,7 @@ class History:
     def copy(self) -> History:
         """Return a history with the same items, to which others can be added."""
         copied = copy(self)
-        copied._items, copied._weights = self._items.copy(), self._weights.copy()
+        copied._items = self._items.copy()
         return copied
 
     def find(self, item_id: str) -> Item | None:
@@ -59,9 +57,9 @@ class History:
 
     def replace(self, item: Item) -> None:
         with suppress(KeyError):  # it was removed meanwhile
-            index, weight = self._index(item.id), weigh(item)
-            self.weight += weight - self._weights[index]
-            self._items[index], self._weights[index] = item, weight
+            index = self._index(item.id)
+            self.weight += item.weight - self._items[index].weight
+            self._items[index] = item
 
     def remove(self, item_id: str) -> None:
         self._pop(self._index(item_id))
@@ -79,14 +77,11 @@ class History:
         raise KeyError(item_id)
 
     def _insert(self, index: int, item: Item) -> None:
-        weight = weigh(item)
         self._items.insert(index, item)
-        self._weights.insert(index, weight)
-        self.weight += weight
+        self.weight += item.weight
         while len(self._items) > MOST_ITEMS or (self.weight > MOST_BYTES and len(self._items) > 1):
             oldest = sum(1 for _ in takewhile(is_system, self._items))
             self._pop(oldest if oldest < len(self._items) - 1 else 0)
 
     def _pop(self, index: int) -> None:
-        del self._items[index]
-        self.weight -= self._weights.pop(index)
+        self.weight -= self._items.pop(index).weight

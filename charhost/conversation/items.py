@@ -8,6 +8,7 @@ from typing import Any, Literal, TypeGuard
 from charhost.ids import new_id
 from charhost.jsontext import encoded
 from charhost.llm.token_estimate import letters
+from charhost.memory.weight import Weighed
 
 Role = Literal["user", "system", "assistant"]
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -79,7 +80,7 @@ class Attached:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Item:
+class _Item(Weighed):
     id: str = field(default_factory=lambda: new_id("item"))
     status: Status = "completed"
     hidden: bool = False

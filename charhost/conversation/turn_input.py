@@ -18,7 +18,7 @@ from charhost.jsontext import encoded
 from charhost.llm.model import Forms, Model
 from charhost.llm.token_estimate import letters
 from charhost.log_limit import limited
-from charhost.memory.offload import offload
+from charhost.memory.offload import Offload
 from charhost.metrics import Metrics
 from charhost.settings import Settings
 
@@ -69,6 +69,7 @@ class TurnContext:
     history: History
     settings: Settings
     metrics: Metrics
+    offload: Offload
     front_door: str
 
 
@@ -106,7 +107,7 @@ class TurnInput:
             self.items = _shown(latest.get(item.id, item) for item in self.items)
         prompt = await self._context.instance.prompt()
         budget = await self._budget(prompt)
-        messages = await offload(self._weight, partial(self._sent, prompt, budget))
+        messages = await self._context.offload.run(self._weight, partial(self._sent, prompt, budget))
         self._report()
         return messages
 
@@ -126,7 +127,7 @@ class TurnInput:
     async def _budget(self, prompt: str) -> Budget:
         settings, per_token = self._context.settings, self._context.history.letters_per_token
         opening, dialogue = settings.system_tokens * per_token, settings.history_tokens * per_token
-        dialogue_letters = await offload(self._weight, self._count)
+        dialogue_letters = await self._context.offload.run(self._weight, self._count)
         others = letters(prompt) + letters(self._options.instructions) + self.letters_of_tools
         is_long = (others + dialogue_letters) / per_token > _SHORT
         length = await self._context.model.context_length() if is_long else None

@@ -28,7 +28,7 @@ from charhost.loading import opened_files
 from charhost.loading.character_metrics import CharacterMetrics
 from charhost.loading.importer import FINDER
 from charhost.loading.snapshot import Snapshot
-from charhost.report import FileError
+from charhost.report import DEFAULT_SET, FileError
 from charhost.text import ROOT, display
 
 T = TypeVar("T")
@@ -137,6 +137,7 @@ class Load:
     modules: Version
     fingerprint: str
     generation: int
+    set_name: str = DEFAULT_SET
 
     @property
     def version(self) -> str:
@@ -154,6 +155,7 @@ class Load:
                 location=snapshot.location(path),
                 fingerprint=self.fingerprint,
                 generation=self.generation,
+                set_name=self.set_name,
                 modules=self.modules,
             )
         except BaseException as e:  # a file may raise SystemExit, KeyboardInterrupt and anything else

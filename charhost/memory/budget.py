@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
+from collections import deque
+from collections.abc import Mapping
 from typing import Protocol, Self
 
 from charhost.metrics import Metrics
@@ -31,19 +32,31 @@ class MemoryBudget:
 
     def __init__(self, size: int = sys.maxsize, metrics: Metrics | None = None) -> None:
         self.size = size
-        self.held: dict[str, int] = {}
-        self.in_use = 0
+        self._held: dict[str, int] = {}
+        self._in_use = 0
+        self._freed: deque[tuple[Holding, int]] = deque()
         self._metrics = metrics or Metrics()
         self._metrics.memory_budget_bytes.set(size)
         self._reserves: list[Reserve] = []
+
+    @property
+    def in_use(self) -> int:
+        self._settle()
+        return self._in_use
+
+    @property
+    def held(self) -> Mapping[str, int]:
+        """The bytes in use by kind."""
+        self._settle()
+        return self._held
 
     def add_reserve(self, reserve: Reserve) -> None:
         self._reserves.append(reserve)
 
     def holding(self, kind: str) -> Holding:
-        if kind not in self.held:
-            self.held[kind] = 0
-            self._metrics.memory_held_bytes.labels(kind).set_function(partial(self.held.__getitem__, kind))
+        if kind not in self._held:
+            self._held[kind] = 0
+            self._metrics.memory_held_bytes.labels(kind).set_function(lambda: self.held[kind])
         return Holding(self, kind)
 
     def has_room(self, size: int) -> bool:
@@ -59,10 +72,19 @@ class MemoryBudget:
 
     def change(self, kind: str, size: int) -> None:
         """Add *size* bytes, which may be negative, to those held."""
-        self.in_use += size
-        self.held[kind] += size
+        self._in_use += size
+        self._held[kind] += size
         if size > 0:
             self.has_room(0)
+
+    def free(self, holding: Holding, size: int) -> None:
+        """Give *size* bytes back before the next look at the budget; from any thread, and amid any other call."""
+        self._freed.append((holding, size))
+
+    def _settle(self) -> None:
+        while self._freed:
+            holding, size = self._freed.popleft()
+            holding.resize(holding.size - size)
 
     def _give_up(self) -> bool:
         reserves = [(oldest, reserve) for reserve in self._reserves if (oldest := reserve.oldest) is not None]
@@ -109,6 +131,10 @@ class Holding:
         if size != self.size:
             change, self.size = size - self.size, size
             self._budget.change(self.kind, change)
+
+    def free(self, size: int) -> None:
+        """Give *size* bytes back, as a finalizer does: it may run on any thread, and amid other work of this one."""
+        self._budget.free(self, size)
 
     def could_ever_hold(self, size: int) -> bool:
         return size <= self._budget.size

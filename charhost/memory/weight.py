@@ -32,6 +32,17 @@ def weigh(*values: object) -> int:
     return weight
 
 
+class Weighed:
+    """A dataclass whose objects are weighed once, when they are made: what is in them never changes."""
+
+    __slots__ = ("weight",)
+    weight: int
+
+    def __post_init__(self) -> None:
+        kind: Any = type(self)
+        object.__setattr__(self, "weight", getsizeof(self) + weigh(*_fields_of(kind)(self)))
+
+
 @cache
 def _opened(kind: Any) -> Callable[[Any], tuple[int, Iterable[Any]]]:
     """Return a function for the objects of a type: the bytes beside one of them, and the objects in it."""
@@ -39,11 +50,20 @@ def _opened(kind: Any) -> Callable[[Any], tuple[int, Iterable[Any]]]:
         return _opened_model
     if issubclass(kind, Mapping):
         return lambda value: (0, chain(value, value.values()))
+    if issubclass(kind, Weighed):
+        return lambda value: (value.weight - getsizeof(value), ())
+    contents = _fields_of(kind)
+    return lambda value: (0, contents(value))
+
+
+@cache
+def _fields_of(kind: Any) -> Callable[[Any], tuple[Any, ...]]:
+    """Return a function for the values of the fields of a dataclass; other objects have none."""
     names = [field.name for field in fields(kind)] if is_dataclass(kind) else []
     if not names:
-        return lambda value: (0, ())
-    contents = attrgetter(*names)
-    return (lambda value: (0, contents(value))) if len(names) > 1 else (lambda value: (0, (contents(value),)))
+        return lambda value: ()
+    values = attrgetter(*names)
+    return values if len(names) > 1 else lambda value: (values(value),)
 
 
 def _opened_model(model: BaseModel) -> tuple[int, Iterable[Any]]:

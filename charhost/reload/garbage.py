@@ -65,13 +65,15 @@ class Garbage:
 
     By itself it would look at all objects of the process, in one pause. So the members of the cycles of a few modules
     at a time are made young again, and the youngest generation is collected, which has little else. What that does not
-    free, because modules refer to each other, a full collection frees once it is as much as was last loaded.
+    free, because modules refer to each other, a full collection frees once it is as much as was last loaded, or more.
     """
 
     # Seconds, so that the response to the reload is sent first, and other work is done between two slices.
     _DELAY = 0.05
     _PAUSE = 0.002
     _SLICE = 200  # members
+    # Modules that are left at least, before a full collection: a small set may leave one at each reload, for ever.
+    _LEAST = 50
 
     def __init__(self) -> None:
         self._left = 0
@@ -101,7 +103,7 @@ class Garbage:
 
     def _collect_rest(self, left: int) -> None:
         self._left += left
-        if self._left and self._left >= self._size:
+        if self._left >= max(self._size, self._LEAST):
             self._left = 0
             gc.collect()
 

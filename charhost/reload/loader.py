@@ -29,7 +29,7 @@ from charhost.memory.collector import collector_paused
 from charhost.metrics import Metrics
 from charhost.reload.garbage import Garbage
 from charhost.reload.turns import in_turns
-from charhost.report import FileError, LeftRunning
+from charhost.report import DEFAULT_SET, FileError, LeftRunning
 from charhost.settings import Settings
 from charhost.text import display
 
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 # Seconds that a restore waits for the disk, which it does not need.
 _DISK_DEADLINE = 5.0
-
 _MOST_DIRECTORIES = 4
 
 
@@ -82,8 +81,7 @@ class Build:
     @property
     def executed(self) -> int:
         """How many characters were not carried over."""
-        new = self.characters.generation
-        return sum(character.generation == new for character in self.characters.characters.values())
+        return sum(character.generation == self.characters.generation for character in self.characters.values())
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,12 +106,15 @@ EMPTY = Basis()
 
 
 class Loader:
-    """Reads directories and builds character sets, on threads of a pool.
+    """Reads directories and builds the characters of one set, on threads of a pool.
 
     With *trusts_start* the directory of the settings need not lie below an allowed root.
     """
 
-    def __init__(self, settings: Settings, context: LoaderContext, *, trusts_start: bool = True) -> None:
+    def __init__(
+        self, settings: Settings, context: LoaderContext, name: str = DEFAULT_SET, *, trusts_start: bool = True
+    ) -> None:
+        self._name = name
         self._context = context
         self._pool = context.pool
         self._settings = settings
@@ -131,7 +132,6 @@ class Loader:
 
     @property
     def latest(self) -> Snapshot | None:
-        """The last snapshot that was taken."""
         return next(reversed(self._snapshots.values()), None)
 
     async def close(self) -> None:
@@ -242,7 +242,7 @@ class Loader:
         return space
 
     def _load(self, space: ModuleSpace, path: str, fingerprint: str, generation: int) -> Load:
-        return Load(self._unloading.open(space, path, self), fingerprint, generation)
+        return Load(self._unloading.open(space, path, self), fingerprint, generation, self._name)
 
     async def _run(self, loads: list[Load]) -> dict[str, Character | FileError]:
         versions = [load.version async for load in in_turns(loads)]

@@ -78,7 +78,7 @@ class CharacterManager:
         self._generations = Generations(MemoryStore() if store is None else store, metrics)
         self.store = self._generations.store
         context = context or LoaderContext(unload_deadline=settings.file_deadline)
-        self._loader = Loader(settings, context, trusts_start=trusts_start)
+        self._loader = Loader(settings, context, name, trusts_start=trusts_start)
         self._current = CharacterSet(str(settings.directory))
         self.applied: Snapshot | None = None
         self.is_restored = False

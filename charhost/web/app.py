@@ -26,6 +26,7 @@ from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.provider import UpstreamModels
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.machine import available_memory
+from charhost.memory.offload import Offload
 from charhost.metrics import Metrics
 from charhost.report import ReloadReport
 from charhost.resume.disconnected import DisconnectedSessions
@@ -60,6 +61,7 @@ from charhost.web.keys import (
     METRICS,
     MODEL_OPTIONS,
     MODELS,
+    OFFLOAD,
     READERS,
     RUNNING,
     SESSION_WRITER,
@@ -159,6 +161,7 @@ def create_app(
     app[STARTED] = int(time.time())
     app[METRICS] = Metrics()
     budget = app[BUDGET] = MemoryBudget(settings.memory_budget or available_memory() // _SHARE, app[METRICS])
+    app[OFFLOAD] = Offload()
     app[GATE] = Gate(settings, app[METRICS], budget)
     records = records_of(app, fleet)
     app[DISCONNECTED] = DisconnectedSessions(settings.resume_max, settings.resume_ttl, app[SESSION_WRITER], budget)
@@ -167,7 +170,7 @@ def create_app(
     pool = WorkerPool()
     app[READERS] = Readers(app[METRICS], budget)
     app[MODELS] = UpstreamModels(settings, budget)
-    app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool)
+    app[CONVERSATIONS] = Conversations(settings, app[METRICS], app[MODELS], pool, app[OFFLOAD])
     app[CONTINUED] = ContinuedConversations(settings.resume_max, settings.resume_ttl, budget)
     app[MODEL_OPTIONS] = ModelOptions(settings.llm_pass or "")
     app[RUNNING] = {}
@@ -178,6 +181,7 @@ def create_app(
     app[FEED] = Feed(budget)
     app[FIGURES] = FiguresOfLastHour(app[METRICS])
     app.cleanup_ctx.append(_frozen)
+    app.cleanup_ctx.append(_offloading)
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(publishing)
     app.cleanup_ctx.append(_first_load)
@@ -228,6 +232,11 @@ async def _frozen(_: web.Application) -> AsyncIterator[None]:
     gc.unfreeze()
 
 
+async def _offloading(app: web.Application) -> AsyncIterator[None]:
+    yield
+    app[OFFLOAD].close()
+
+
 async def _models(app: web.Application) -> AsyncIterator[None]:
     finding = asyncio.create_task(app[MODELS].find())  # a server that is not there yet delays nothing
     yield
@@ -247,6 +256,8 @@ async def _first_load(app: web.Application) -> AsyncIterator[None]:
 
 def _continue(app: web.Application, report: ReloadReport, current: CharacterSet) -> None:
     if report.outcome == "applied":
+        if report.generation == 1:
+            app[CONVERSATIONS].prompts.forget(report.set)
         app[CONTINUED].follow(report.set, report.sessions.policy, current)
 
 

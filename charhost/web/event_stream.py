@@ -9,6 +9,8 @@ from aiohttp import hdrs, web
 # Proxies and clients give up on a connection that is silent, while a model may think for minutes.
 BEGIN_AFTER = 5.0
 COMMENT_EVERY = 10.0
+# In bytes: the rest of an event waits here, where it may be shared, and not in the buffers of many connections.
+_PIECE = 64 << 10
 
 _COMMENT = b": waiting for the model\n\n"
 _HEADERS = {
@@ -47,7 +49,8 @@ class EventStream:
         try:
             if not self.response.prepared:
                 await self.response.prepare(self._request)
-            await self.response.write(data)
+            for start in range(0, len(data), _PIECE):
+                await self.response.write(data[start : start + _PIECE])
         finally:
             self._is_writing = False
             self._written = self._loop.time()

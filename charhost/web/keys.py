@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from charhost.fleet.engine import Engine
     from charhost.llm.openai.provider import UpstreamModels
     from charhost.memory.budget import Holding, MemoryBudget
+    from charhost.memory.offload import Offload
     from charhost.metrics import Metrics
     from charhost.resume.archive import SessionWriter
     from charhost.resume.disconnected import DisconnectedSessions
@@ -45,6 +46,7 @@ MODEL_OPTIONS: web.AppKey[ModelOptions] = web.AppKey("model_options")
 CHAINS: web.AppKey[Chains] = web.AppKey("chains")
 RUNNING: web.AppKey[dict[str, RunningResponse]] = web.AppKey("running")
 BUDGET: web.AppKey[MemoryBudget] = web.AppKey("budget")
+OFFLOAD: web.AppKey[Offload] = web.AppKey("offload")
 ENGINES: web.AppKey[Engines] = web.AppKey("engines")
 EARS: web.AppKey[Ears | None] = web.AppKey("ears")
 READERS: web.AppKey[Readers] = web.AppKey("readers")

@@ -43,17 +43,18 @@ def share_sessions(app: web.Application, engine: Engine | None = None) -> None:
     app[SESSION_WRITER] = SharedWriter(archive, app[METRICS])
     documents = Documents(engine, signature)
     app[GATE].secrets = SharedSecrets(documents, app[BUDGET])
-    app[CHAINS] = SharedChains(documents, archive.renewal, app[METRICS], settings.resume_ttl, app[BUDGET])
-    app.cleanup_ctx.append(partial(_share, archive))
+    app[CHAINS] = chains = SharedChains(documents, archive.renewal, app[METRICS], settings.resume_ttl, app[BUDGET])
+    app.cleanup_ctx.append(partial(_share, archive, chains))
 
 
-async def _share(archive: TalkArchive, app: web.Application) -> AsyncIterator[None]:
+async def _share(archive: TalkArchive, chains: SharedChains, app: web.Application) -> AsyncIterator[None]:
     await app[FLEET_ENGINE].start()
     renewing = asyncio.create_task(_renew(app, archive.renewal))
     yield
     renewing.cancel()
     await asyncio.gather(renewing, return_exceptions=True)
     await app[SESSION_WRITER].close()
+    await chains.close()
     await archive.close()
     await app[FLEET_ENGINE].close()
 

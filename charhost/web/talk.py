@@ -11,12 +11,11 @@ from pydantic import BaseModel, ValidationError
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.turn_events import TurnFailure
 from charhost.jsontext import MOST_OBJECTS, MOST_VALUES, Json, TooManyValues, bound, bounded
-from charhost.memory.offload import offload
 from charhost.memory.weight import weigh
 from charhost.text import FieldProblem, field_path, field_problems
 from charhost.web.body import expect_json, read_body, take_memory
 from charhost.web.client_model import TAG
-from charhost.web.keys import MEMORY
+from charhost.web.keys import MEMORY, OFFLOAD
 from charhost.web.operation import Response
 from charhost.web.problems import Problem
 
@@ -57,14 +56,14 @@ async def talk_request(request: web.Request, kind: type[Request], most: int | No
     if hdrs.ORIGIN in request.headers:
         expect_json(request)
     body = await read_body(request, most or MOST_BODY_BYTES, BODY_DEADLINE)
-    parsed, weight = await offload(len(body), partial(_parsed, body, kind))
+    parsed, weight = await request.app[OFFLOAD].run(len(body), partial(_parsed, body, kind))
     take_memory(request, weight)  # beside the body, which stands for the request to the model
     return parsed
 
 
 async def prepared(request: web.Request, work: Callable[[], Result]) -> Result:
     """Return the result of *work* on the content of a request, offloaded if that is much."""
-    return await offload(request[MEMORY].size, work)
+    return await request.app[OFFLOAD].run(request[MEMORY].size, work)
 
 
 def decoded_body(body: bytes) -> Json:

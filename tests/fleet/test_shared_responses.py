@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
 
+from charhost.web.keys import CHAINS, RUNNING
 from tests.conftest import Client
 from tests.fleet.nodes import Node, nodes, store
+from tests.web.realtime.server import until
 
 __all__ = ["nodes", "store"]
 
@@ -43,6 +46,21 @@ async def test_a_chain_goes_on_at_another_node(nodes: list[Node]) -> None:
         assert (status, body["previous_response_id"]) == (200, second)
         _, listed = await asked(client, "GET", f"/v1/responses/{first}/input_items")
         assert listed["data"][0]["content"][0]["text"] == "one"
+
+
+async def test_a_response_of_a_client_that_leaves_is_written(nodes: list[Node]) -> None:
+    """The write that the client's departure meets goes on, and the response is found at every node."""
+    one, other = (node.client for node in nodes)
+    nodes[0].engine.pause()
+    responding = asyncio.create_task(respond(one, "one"))
+    await until(lambda: len(one.app[CHAINS]) == 1)
+    (response_id,) = one.app[RUNNING]
+    responding.cancel()
+    await until(lambda: not one.app[RUNNING])
+    nodes[0].engine.go_on()
+    await one.app[CHAINS].close()
+    status, _ = await asked(other, "GET", f"/v1/responses/{response_id}")
+    assert status == 200
 
 
 async def test_it_is_its_owner_s_everywhere(nodes: list[Node]) -> None:

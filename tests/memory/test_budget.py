@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
+
 from charhost.memory.budget import MemoryBudget
 from charhost.metrics import Metrics
 
@@ -69,3 +72,32 @@ def test_what_has_happened_is_held_all_the_same() -> None:
     budget.holding("sessions").resize(70)
     assert (budget.in_use, sessions.since) == (70, [])
     assert not budget.holding("requests").take(1)
+
+
+class Thing:
+    """A thing that is counted as long as it exists."""
+
+
+def test_a_finalizer_on_a_thread_changes_nothing_by_itself() -> None:
+    """What it gives back is taken off by the thread that looks at the budget next, amid whose work it may run."""
+    budget = MemoryBudget()
+    things, thing = budget.holding("responses"), Thing()
+    things.resize(40)
+    weakref.finalize(thing, things.free, 30).atexit = False
+    kept = [thing]
+    del thing
+    thread = threading.Thread(target=kept.clear)
+    thread.start()
+    thread.join()
+    assert things.size == 40
+    assert (budget.in_use, budget.held["responses"], things.size) == (10, 10, 10)
+
+
+def test_room_that_finalizers_made_is_used() -> None:
+    """What was freed counts before anything is refused or given up."""
+    budget = MemoryBudget(60)
+    things, sessions = budget.holding("responses"), Kept("disconnected", budget, 1)
+    things.resize(40)
+    things.free(40)
+    assert budget.holding("requests").take(50)
+    assert sessions.since == [1]

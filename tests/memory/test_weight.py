@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 from pydantic_core import from_json
 
+from charhost.conversation.history import History
 from charhost.conversation.items import Message, Text
 from charhost.memory.weight import weigh
 from charhost.web.completions.request import ChatRequest
@@ -65,3 +67,20 @@ def test_nothing_has_no_weight() -> None:
     """Without a value there is nothing to weigh, and several values weigh what they weigh together."""
     assert weigh() == 0
     assert weigh("a", b"b") == weigh("a") + weigh(b"b")
+
+
+def test_an_item_is_weighed_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parts are looked at when it is made, and by no history that it is put into."""
+    item = Message(role="user", parts=tuple(Text("") for _ in range(20_000)))
+    looked_at: list[object] = []
+    monkeypatch.setattr("charhost.memory.weight.getsizeof", partial(_noted, looked_at))
+    history = History([item])
+    history.replace(item)
+    weigh([item])
+    assert len(looked_at) < 10
+    assert history.weight > 20_000
+
+
+def _noted(looked_at: list[object], value: object) -> int:
+    looked_at.append(value)
+    return 1

@@ -9,6 +9,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -124,6 +125,32 @@ async def test_modules_that_hold_each_other_are_collected_once() -> None:
     """Modules that refer to each other are freed by one collection of everything."""
     collections = await _collections(600, _tangle(600))
     assert sum(generation == 2 and collected >= 600 for generation, collected in collections) == 1
+
+
+async def test_a_file_that_leaks_a_module_at_each_reload_costs_few_collections() -> None:
+    """A module that stays, as the whole of its set, is no reason to look at all objects after each reload."""
+    garbage, kept, last = Garbage(), [_cycle() for _ in range(120)], _cycle()
+    gone, looks = weakref.ref(last), list[int]()
+    looked = partial(_note_full, looks)
+    gc.disable()  # it would look at all objects by itself
+    gc.callbacks.append(looked)
+    try:
+        for module in kept:
+            garbage.collector(1)([module])
+        garbage.collector(1)([last])
+        del last
+        async with asyncio.timeout(60):
+            while gone() is not None:  # the others were looked at before it
+                await asyncio.sleep(0.01)
+    finally:
+        gc.callbacks.remove(looked)
+        gc.enable()
+    assert len(looks) == 2
+
+
+def _note_full(looks: list[int], phase: str, info: dict[str, int]) -> None:
+    if phase == "stop" and info["generation"] == 2:
+        looks.append(info["collected"])
 
 
 async def _collections(size: int, modules: list[ModuleType]) -> list[tuple[int, int]]:

@@ -241,3 +241,26 @@ async def test_saved_file_reloads_its_own_set(
             await asyncio.sleep(0.01)
     assert [manager.current.generation for manager in managers.values()].count(1) == 1
     assert value(client, "set_watcher_up", set=name) == 1
+
+
+async def test_prompts_of_two_sets_of_one_directory(client: Client, games: Path) -> None:
+    """Each set has the prompts of its own generations, and a set that is added again none of the one before."""
+
+    async def add_school() -> None:
+        async with client.put("/v1/sets/school", json={"directory": str(games)}) as response:
+            assert response.status == 201
+
+    async def generations(of: str) -> Any:
+        async with client.get(f"/v1/characters/{of}/Zed/prompt") as response:
+            return (await response.json())["generations"]
+
+    await add_school()
+    assert await generations("school") == [1]
+    (games / "zed.py").write_text(character("Zed", "Lose."))
+    await post(client, RELOAD, set="gaming")
+    assert await generations("gaming") == [2]
+    await post(client, RELOAD, set="school")
+    assert await generations("school") == [2, 1]
+    await client.delete("/v1/sets/school")
+    await add_school()
+    assert await generations("school") == [1]

@@ -6,8 +6,7 @@ from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from charhost.memory.offload import offload
-from charhost.web.keys import EARS, ENGINES
+from charhost.web.keys import EARS, ENGINES, OFFLOAD
 from charhost.web.protocol.client_events import CHARACTER_KINDS, Dialect, decoded, event_id_of
 from charhost.web.protocol.frames import EventRefused, InvalidEvent
 from charhost.web.protocol.session_config import ClientSettings, settings_of
@@ -31,6 +30,7 @@ class Dispatcher:
         self._session = session
         self._tasks = tasks
         self._engines, self._ears = request.app[ENGINES], request.app[EARS]
+        self._offload = request.app[OFFLOAD]
         self._commands = CharacterCommands(session, tasks, request)
         self._handler: OpenAIHandler | UnmuteHandler | None = None
         self._wait_for_dialect(_PARTS)
@@ -69,7 +69,7 @@ class Dispatcher:
         event: dict[str, Any] = {}
         self._dialect_timer.cancel()  # the client is silent no more, however long its message takes
         try:
-            event = await offload(len(text), partial(decoded, text))
+            event = await self._offload.run(len(text), partial(decoded, text))
             if self._session.closing.reason is not None:  # meanwhile
                 return
             handler = self._handler or self._open(self._settings(dialect_by(event)))

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from charhost.conversation.items import FunctionCall, FunctionOutput, Item
 from charhost.jsontext import Json
 from charhost.memory.collector import collector_paused
-from charhost.memory.offload import offload
 from charhost.memory.weight import weigh
 from charhost.speech.engines import NO_ENGINES, Engines
 from charhost.web.client_model import ClientModel
@@ -51,13 +50,12 @@ class _Update:
 
 @dataclass(frozen=True, slots=True)
 class _NewItem:
-    """An item of the client, weighed, with its fields in events, and the id of the item before it.
+    """An item of the client with its fields in events, and the id of the item before it.
 
     `sounds` are those of its parts whose words the client does not know.
     """
 
     item: Item
-    weight: int
     fields: Json
     after: str | None
     sounds: Mapping[int, bytes]
@@ -67,7 +65,7 @@ class _NewItem:
         item = item_from(create.item)
         fields = item_fields(item)
         refuse_long(fields, "item")
-        return cls(item, weigh(item), fields, create.previous_item_id, dict(_sounds(create.item)))
+        return cls(item, fields, create.previous_item_id, dict(_sounds(create.item)))
 
 
 # The events whose work grows with the settings of the session.
@@ -106,7 +104,7 @@ class OpenAIHandler:
         """Handle a client event of that size in JSON; raises `InvalidEvent`, and then nothing was changed."""
         if event["type"] in _WITH_SETTINGS:
             size += self._session.settings_weight
-        prepared = await offload(size, partial(self._prepared, event))
+        prepared = await self._session.conversation.shared.offload.run(size, partial(self._prepared, event))
         if self._session.closing.reason is not None:  # meanwhile
             return
         match prepared:
@@ -175,7 +173,7 @@ class OpenAIHandler:
             raise InvalidEvent(code, f"An item with the id '{item.id}' already exists.", "item.id")
         if isinstance(item, FunctionOutput) and not self._has_call(item.call_id):
             raise InvalidEvent("invalid_value", f"There is no call with the id '{item.call_id}'.", "item.call_id")
-        self._session.insist_on_room(new.weight)
+        self._session.insist_on_room(item.weight)
         self._insert(item, new.after)
         self._session.note()
         previous = history.before(item.id)

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from itertools import starmap
+from functools import partial
 from typing import TYPE_CHECKING
 
 from charhost.conversation.history import History
@@ -16,6 +16,7 @@ from charhost.conversation.turn_input import TurnOptions
 from charhost.errors import TakenOver
 from charhost.jsontext import Json, encoded
 from charhost.memory.budget import Holding
+from charhost.memory.weight import weigh
 from charhost.speech.latency import Latency
 from charhost.speech.speech import SPOKEN_RATE, Voice
 from charhost.web.protocol.client_events import InputItem, ItemReference
@@ -71,11 +72,10 @@ class Responder:
 
     async def respond(self, wanted: WantedResponse) -> None:
         """Begin the response that a client asks for; raises `InvalidEvent`."""
-        voice = await self._voice(wanted.config)
+        voice, items = await self._voice(wanted.config), await self._items(wanted.items)
         if self._session.closing.reason is not None:  # meanwhile
             return
         self._insist_on_place(wanted.options.recorded)
-        items = None if wanted.items is None else History(starmap(self._referred, enumerate(wanted.items)))
         self._session.choose(None)
         self._begin(wanted, voice, replace(wanted.options, items=items, ready=self.ready))
 
@@ -178,14 +178,14 @@ class Responder:
         self.active = None
         self._idle.set()
 
-    def _referred(self, index: int, given: Item | ItemReference) -> Item:
-        if not isinstance(given, ItemReference):
-            return given
-        item = self._session.conversation.history.find(given.id)
-        if item is None:
-            text = f"The item with id '{given.id}' does not exist."
-            raise InvalidEvent("invalid_value", text, f"response.input[{index}].id")
-        return item
+    async def _items(self, given: Sequence[Item | ItemReference] | None) -> History | None:
+        if given is None:
+            return None
+        conversation = self._session.conversation
+        # Once for all: there may be as many references as items.
+        known = {item.id: item for item in conversation.history if not item.hidden}
+        items = [_referred(known, index, item) for index, item in enumerate(given)]
+        return await conversation.shared.offload.run(weigh(items), partial(History, items))
 
     def _response(self, turn: RunningTurn, wanted: WantedResponse) -> Json:
         config, is_recorded = wanted.config, wanted.options.recorded
@@ -204,6 +204,15 @@ class Responder:
             "usage": None,
             "metadata": wanted.metadata,
         }
+
+
+def _referred(known: Mapping[str, Item], index: int, given: Item | ItemReference) -> Item:
+    if not isinstance(given, ItemReference):
+        return given
+    if given.id not in known:
+        text = f"The item with id '{given.id}' does not exist."
+        raise InvalidEvent("invalid_value", text, f"response.input[{index}].id")
+    return known[given.id]
 
 
 def _item_or_reference(sent: InputItem) -> Item | ItemReference:

@@ -69,7 +69,7 @@ class Chains:
         return len(self._kept)
 
     async def keep(self, response: StoredResponse, weight: int | None = None) -> None:
-        """Add a response that has ended, before its client learns of it."""
+        """Add a response that has ended, before its client learns of it; it is kept also if this is cancelled."""
         self.add(response, weight)
 
     async def recall(self, response_id: str, owner: str) -> None:
@@ -79,11 +79,14 @@ class Chains:
         """Remove a response of that owner everywhere; return whether there was one."""
         return self.remove(response_id, owner)
 
+    async def close(self) -> None:
+        """Wait until all that was kept is written."""
+
     def count(self, response: StoredResponse, weight: int | None = None) -> None:
         """Count the memory of a response, which may be weighed already, as long as it exists."""
         weight = response.weight if weight is None else weight
-        weakref.finalize(response, self._add, -weight).atexit = False
-        self._add(weight)
+        weakref.finalize(response, self._memory.free, weight).atexit = False
+        self._memory.resize(self._memory.size + weight)
 
     def add(self, response: StoredResponse, weight: int | None = None) -> None:
         """Keep a response, which may be weighed already."""
@@ -130,6 +133,3 @@ class Chains:
             if link.id in self._kept:
                 self._kept[link.id] = (until, link)
                 self._kept.move_to_end(link.id)
-
-    def _add(self, weight: int) -> None:
-        self._memory.resize(self._memory.size + weight)

@@ -12,7 +12,7 @@ from charhost.conversation.turn_events import RequestReady
 from charhost.log_limit import limited
 from charhost.web.catalog import known_character
 from charhost.web.event_stream import EventStream
-from charhost.web.keys import AUTHORITY, CHAINS, CONTINUED, CONVERSATIONS, MEMORY, MODEL_OPTIONS, RUNNING, SETTINGS
+from charhost.web.keys import AUTHORITY, CHAINS, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, RUNNING, SETTINGS
 from charhost.web.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
 from charhost.web.responses.chains import StoredResponse
@@ -81,8 +81,8 @@ async def create(request: web.Request) -> web.StreamResponse:
         # A chain goes on with the present version of its character.
         instance = claim.instance if claim.instance.character is character else None
         conversation = conversations.open(character, "responses", history=history, instance=instance)
-        shows_reasoning, size = app[SETTINGS].reasoning == "forward", request[MEMORY].size
-        running = RunningResponse(app[CHAINS], app[RUNNING], conversation, asked, claim, client, size, shows_reasoning)
+        shows_reasoning = app[SETTINGS].reasoning == "forward"
+        running = RunningResponse(app[CHAINS], app[RUNNING], conversation, asked, claim, client, shows_reasoning)
         shows_calls = are_visible(body.metadata, authority.admin)
         return await (_streamed(request, running, shows_calls) if body.stream else _whole(running, shows_calls))
 

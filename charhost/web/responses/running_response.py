@@ -15,7 +15,7 @@ from charhost.conversation.items import Item
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
 from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import Json
-from charhost.memory.offload import offload
+from charhost.memory.weight import weigh
 from charhost.text import quoted
 from charhost.web.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
@@ -26,7 +26,10 @@ from charhost.web.responses.response_fields import ResponseFields, repeated
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A request, the response that it goes on from, and its input, alone and behind that of the whole chain."""
+    """A request, the response that it goes on from, and its input, alone and behind that of the whole chain.
+
+    `repeated` are the fields of the response that repeat the request, and `weight` their bytes in memory.
+    """
 
     body: ResponsesRequest
     previous: StoredResponse | None
@@ -34,6 +37,7 @@ class Asked:
     dialogue: Dialogue
     options: TurnOptions
     repeated: Json
+    weight: int
 
     @classmethod
     def of(cls, body: ResponsesRequest, previous: StoredResponse | None, more: Mapping[str, Any]) -> Asked:
@@ -41,7 +45,8 @@ class Asked:
         earlier = list(previous.items()) if previous is not None else []
         sent = tuple(body.items({item.id: item for item in earlier}))
         dialogue = Dialogue.of([*earlier, *sent])
-        return cls(body, previous, sent, dialogue, body.turn_options(more), repeated(body))
+        fields = repeated(body)
+        return cls(body, previous, sent, dialogue, body.turn_options(more), fields, weigh(fields))
 
     def history(self, claim: Claim) -> History:
         """Return the conversation before the response; a chain has its hidden items."""
@@ -50,7 +55,7 @@ class Asked:
 
 
 class RunningResponse:
-    """One response; *claim* is the hold of its request, of *size* bytes, on the kept conversation."""
+    """One response; *claim* is the hold of its request on the kept conversation."""
 
     def __init__(
         self,
@@ -60,13 +65,11 @@ class RunningResponse:
         asked: Asked,
         claim: Claim,
         client: Client,
-        size: int,
         shows_reasoning: bool,
     ) -> None:
         self.owner = client.owner
         self._chains = chains
         self._running = running
-        self._size = size
         self._conversation = conversation
         self._asked = asked
         self._claim = claim
@@ -106,7 +109,10 @@ class RunningResponse:
         output = tuple(item for item in self._conversation.history if item.id not in self._known)
         fields = self.response.ended(ended)
         stored = StoredResponse(self.response.id, self.owner, asked.previous, asked.input, output, fields)
-        await self._chains.keep(stored, await offload(self._size, lambda: stored.weight))
+        # Weighed here, since a client that leaves during an await would end it, and the response would be lost.
+        own = {name: value for name, value in fields.items() if name not in asked.repeated}
+        weight = weigh(stored.id, stored.input, stored.output, own) + asked.weight
+        await self._chains.keep(stored, weight)
 
 
 def previous_response(chains: Chains, body: ResponsesRequest, owner: str) -> StoredResponse | None:

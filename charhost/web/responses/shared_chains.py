@@ -54,9 +54,19 @@ class SharedChains(Chains):
         self._errors = metrics.conversation_errors
         self._faults = FaultLog(log)
         self._written: weakref.WeakKeyDictionary[StoredResponse, float] = weakref.WeakKeyDictionary()
+        self._writing: set[asyncio.Task[None]] = set()
 
     async def keep(self, response: StoredResponse, weight: int | None = None) -> None:
         await super().keep(response, weight)
+        writing = asyncio.create_task(self._write_due(response))  # to its end, also if the client leaves meanwhile
+        self._writing.add(writing)
+        writing.add_done_callback(self._writing.discard)
+        await asyncio.shield(writing)
+
+    async def close(self) -> None:
+        await asyncio.gather(*self._writing)
+
+    async def _write_due(self, response: StoredResponse) -> None:
         latest = time.monotonic() - self._renewal
         due = [link for link in response.chain() if self._written.get(link, latest) <= latest]
         try:

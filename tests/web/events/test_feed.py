@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import ExitStack
+
 import pytest
 
 from charhost.memory.budget import MemoryBudget
@@ -32,8 +35,8 @@ async def test_returning_reader_gets_what_it_missed() -> None:
     feed.publish("b", 2)
     feed.publish("c", 3)
     with feed.reader(last, ignore) as reader:
-        kinds = [line for line in (await reader.read()).decode().splitlines() if line.startswith("event")]
-    assert kinds == ["event: b", "event: c"]
+        frames = [await reader.read(), await reader.read()]
+    assert [frame.splitlines()[1] for frame in frames] == [b"event: b", b"event: c"]
 
 
 @pytest.mark.parametrize("last", ["", "1", "00000000-1", "x-y", "-", f"{'9' * 30}-{'9' * 30}"])
@@ -59,7 +62,8 @@ async def test_reader_begins_with_the_states() -> None:
     feed = Feed()
     feed.show_changes({"sessions": 1, "model": None})
     with feed.reader("", ignore) as reader:
-        assert await reader.read() == b"event: sessions\ndata: 1\n\nevent: model\ndata: null\n\n"
+        assert await reader.read() == b"event: sessions\ndata: 1\n\n"
+        assert await reader.read() == b"event: model\ndata: null\n\n"
         feed.show_changes({"sessions": 1, "model": None})
         feed.show_changes({"sessions": 2, "model": None})
         assert await reader.read() == b"event: sessions\ndata: 2\n\n"
@@ -73,6 +77,7 @@ async def test_state_that_returns_is_sent_to_every_reader() -> None:
         feed.show_changes({"sessions": 1})
         with feed.reader("", ignore) as late:
             feed.show_changes({"sessions": 0})
+            await late.read()
             assert (await late.read()).endswith(b"data: 0\n\n")
 
 
@@ -86,7 +91,9 @@ async def test_kept_events_are_bounded() -> None:
     for _ in range(3):
         feed.publish("long", "x" * (MOST_KEPT_BYTES // 3))
     with feed.reader(f"{run}-1", ignore) as reader:
-        assert len(await reader.read()) < MOST_KEPT_BYTES + 1000
+        feed.publish("last", 1)
+        frames = [await reader.read() for _ in range(3)]
+    assert [b"event: long" in frame for frame in frames] == [True, True, False]
 
 
 async def test_reader_that_does_not_read_is_dropped() -> None:
@@ -116,14 +123,34 @@ async def test_reader_that_comes_after_the_close_reads_nothing() -> None:
 
 
 async def test_waiting_events_are_part_of_the_budget() -> None:
-    """They count until they are read, and a reader for which there is no room is late."""
+    """They count until they are written and the next is read, and a reader for which there is no room is late."""
     budget, late = MemoryBudget(10_000), list[str]()
     feed = Feed(budget)
     with feed.reader("", lambda: late.append("late")) as reader:
         feed.publish("a", "x" * 5_000)
         assert budget.in_use > 5_000
         await reader.read()
+        assert budget.in_use > 5_000
+        reading = asyncio.ensure_future(reader.read())
+        await asyncio.sleep(0)
         assert (budget.in_use, late) == (0, [])
         feed.publish("a", "x" * 5_000)
+        await reading
         feed.publish("a", "x" * 5_000)
         assert (budget.in_use, late) == (0, ["late"])
+
+
+async def test_an_event_counts_once_for_all_readers() -> None:
+    """Readers share its frame, the last of them to take it gives its memory back, and no other one does."""
+    budget = MemoryBudget()
+    feed = Feed(budget)
+    with ExitStack() as readers:
+        all_of_them = [readers.enter_context(feed.reader("", ignore)) for _ in range(60)]
+        feed.publish("a", "x" * 100_000)
+        frames = [await reader.read() for reader in all_of_them]
+        assert 100_000 < budget.in_use < 101_000
+        assert all(frame is frames[0] for frame in frames)
+        for reader in all_of_them[1:]:
+            reader.end()
+        assert budget.in_use > 100_000
+    assert budget.in_use == 0

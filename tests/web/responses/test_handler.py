@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import openai
 import pytest
 
 from charhost.llm.model import Delta, ModelError, Usage
+from charhost.memory.offload import LARGE
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import CONVERSATIONS
+from charhost.web.keys import CONVERSATIONS, OFFLOAD
 from tests.conftest import Client
 from tests.scripted import ScriptedModel, call
 from tests.web.responses.helpers import RESPONSES, Play, create, events
 
+LIMIT = 30
 STOP = Delta(finish="stop", usage=Usage(10, 5, 4))
 DICE = {"type": "function", "name": "dice", "parameters": {"type": "object"}}
 
@@ -181,6 +185,24 @@ async def test_cancel(sdk: openai.AsyncOpenAI, play: Play) -> None:
     assert model.ended == 1
     with pytest.raises(openai.BadRequestError):
         await sdk.responses.cancel(found[0].response.id)
+
+
+async def test_a_response_is_kept_at_its_end(client: Client, sdk: openai.AsyncOpenAI, play: Play) -> None:
+    """It waits for nothing, such as large work, during which a client that leaves would lose it."""
+    end, proceed = asyncio.Event(), threading.Event()
+    play(["Hel", end])
+    stream = await sdk.responses.create(model="Ada", input="x" * (2 * LARGE), stream=True)
+    begun: list[Any] = [await anext(stream) for _ in range(4)]
+    working = asyncio.create_task(client.app[OFFLOAD].run(LARGE, partial(proceed.wait, LIMIT)))
+    end.set()
+    try:
+        async with asyncio.timeout(LIMIT):
+            kinds = [event.type async for event in stream]
+    finally:
+        proceed.set()
+    assert await working
+    assert kinds[-1] == "response.completed"
+    assert begun[0].response.id == (await sdk.responses.retrieve(begun[0].response.id)).id
 
 
 async def test_stored_responses_belong_to_their_owner(
