@@ -14,7 +14,7 @@ from charhost.conversation.conversation import Conversation, Conversations
 from charhost.conversation.items import FunctionCall, Item, Message, Role, Text
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import TextDelta, TurnEnded, TurnEvent
-from charhost.llm.model import CallDelta, Delta, FinishReason, ModelRequest, Usage
+from charhost.llm.model import CallDelta, Delta, FinishReason, Model, ModelRequest, Usage
 from charhost.metrics import Metrics
 from charhost.settings import Settings
 
@@ -44,7 +44,7 @@ class ScriptedModel:
         """The messages of the last request."""
         return [dict(message) for message in self.requests[-1].messages]
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[Delta], None]:
         script = self._scripts[min(len(self.requests), len(self._scripts) - 1)]
         self.requests.append(request)
         try:
@@ -55,7 +55,7 @@ class ScriptedModel:
                 elif isinstance(step, BaseException):
                     raise step
                 else:
-                    yield Delta(step) if isinstance(step, str) else step
+                    yield [Delta(step) if isinstance(step, str) else step]
         finally:
             self.ended += 1
 
@@ -148,6 +148,14 @@ def call(name: str, arguments: str = "{}", call_id: str = "call_1", index: int =
 def end(finish: FinishReason = "stop", usage: Usage | None = None) -> Delta:
     """Return the last delta of a response."""
     return Delta(finish=finish, usage=usage)
+
+
+async def pieces_of(model: Model, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+    """Yield a model's response piece by piece."""
+    async with aclosing(model.stream(request)) as response:
+        async for pieces in response:
+            for piece in pieces:
+                yield piece
 
 
 async def events_of(turn: Turn) -> list[TurnEvent]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 
 from charhost.llm.model import Delta, ModelRequest
@@ -78,14 +78,14 @@ class Gate:
 class Echo(ScriptedModel):
     """Calls the tool of a tagged character, and then returns the tags of this turn's request, as JSON."""
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[Delta], None]:
         if request.messages[-1]["role"] != "tool":
-            yield call(request.tools[0]["function"]["name"])
-            yield end("tool_calls")
+            yield [call(request.tools[0]["function"]["name"])]
+            yield [end("tool_calls")]
             return
         await asyncio.sleep(0)
-        yield Delta(json.dumps(sorted(tags(request))))
-        yield end()
+        yield [Delta(json.dumps(sorted(tags(request))))]
+        yield [end()]
 
     async def context_length(self) -> None:
         return None

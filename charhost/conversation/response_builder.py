@@ -42,8 +42,15 @@ class ResponseBuilder:
         self._round = len(self.items)
         self._attached_size = 0
 
-    def add(self, delta: Delta) -> Iterator[TurnEvent]:
+    def add(self, delta: Delta) -> Iterable[TurnEvent]:
         """Add a piece of the response; raises `ModelError` if it belongs to no item."""
+        text, calls, _, _, logprobs, attached, reasoning = delta
+        if type(self._open) is Message and text and not (calls or attached or reasoning or self._waiting):
+            self._pieces.append(text)
+            return (TextDelta(self._open.id, self._index, text, logprobs),)
+        return self._added(delta)
+
+    def _added(self, delta: Delta) -> Iterator[TurnEvent]:
         if delta.attached is not None:
             self._keep(self._attached, delta.attached)
         if delta.reasoning:

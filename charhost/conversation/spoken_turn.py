@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -95,6 +95,12 @@ class SpokenTurn:
     def is_cut(self) -> bool:
         """Whether the turn was stopped in the middle of its last item."""
         return self._early_end is not None and self.playback is not None and self.playback.cut_ms is not None
+
+    async def batches(self) -> AsyncGenerator[Sequence[SpokenEvent], None]:
+        """Yield the events of the turn, one at a time."""
+        async with aclosing(self.events()) as events:
+            async for event in events:
+                yield [event]
 
     async def events(self) -> Events:
         """Yield the events of the turn; the last one is `TurnEnded`, also after an error."""

@@ -5,7 +5,6 @@ from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence, Set
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
-from itertools import chain
 from typing import Any
 
 from charhost.conversation.chat_messages import as_messages
@@ -59,22 +58,29 @@ class Turn:
 
     async def events(self) -> AsyncGenerator[TurnEvent, None]:
         """Yield the events of the turn; the last one is `TurnEnded`, also after an error."""
+        async with aclosing(self.batches()) as batches:
+            async for events in batches:
+                for event in events:
+                    yield event
+
+    async def batches(self) -> AsyncGenerator[Sequence[TurnEvent], None]:
+        """Yield the events of the turn, each time those that came together: `RequestReady` and `TurnEnded` alone."""
         ending = TurnEnded("cancelled", reason="abandoned")
         try:
             try:
                 async with aclosing(self._response()) as response:
-                    while (event := await self._next(response)) is not None:
-                        yield event
+                    while (events := await self._next(response)) is not None:
+                        yield events
                 reason = _INCOMPLETE.get(self._finish or "")
                 ending = self._early_end or TurnEnded("incomplete" if reason else "completed", reason=reason)
             except Exception as e:
                 ending = self._early_end or TurnEnded("failed", failure=self._failure(e))
             for event in self._builder.close("incomplete"):
-                yield event
+                yield [event]
             made = tuple(self._builder.items)
             usage = self._usage.total()
             self.ended = replace(ending, items=self._builder.shown, made=made, usage=usage, cut=self.input.cut)
-            yield self.ended
+            yield [self.ended]
         finally:
             for _ in self._builder.close("incomplete"):  # the reader stopped early
                 pass
@@ -86,8 +92,8 @@ class Turn:
             if self._waiting is not None:
                 self._waiting.cancel()
 
-    async def _next(self, response: AsyncGenerator[TurnEvent, None]) -> TurnEvent | None:
-        """Return the next event; None at the end, and as soon as the turn is cancelled or fails."""
+    async def _next(self, response: AsyncGenerator[Sequence[TurnEvent], None]) -> Sequence[TurnEvent] | None:
+        """Return the next events; None at the end, and as soon as the turn is cancelled or fails."""
         if self._early_end is not None:
             return None
         task = self._waiting = asyncio.current_task()
@@ -106,22 +112,26 @@ class Turn:
             if self._early_end is not None and task.cancelling() > cancelled_before:
                 task.uncancel()
 
-    async def _response(self) -> AsyncGenerator[TurnEvent, None]:
+    async def _response(self) -> AsyncGenerator[Sequence[TurnEvent], None]:
         """Request a response, run the tools that it calls, and repeat with their results until it calls none."""
         if (given := self._given()) is not None:
-            for event in chain(self._take(Delta(given)), self._builder.close()):
-                yield event
+            yield [*self._taken([Delta(given)]), *self._builder.close()]
             return
         messages = await self.input.messages()
-        yield RequestReady(self.input.cut)
+        yield [RequestReady(self.input.cut)]
         for round_ in range(self._context.settings.tool_rounds + 1):
             self._builder.begin_round()
-            async with aclosing(self._context.model.stream(self._request(messages, round_))) as deltas:
-                async for delta in deltas:
-                    for event in self._take(delta):
-                        yield event
+            async with aclosing(self._context.model.stream(self._request(messages, round_))) as pieces:
+                async for deltas in pieces:
+                    events: list[TurnEvent] = []
+                    try:
+                        events.extend(self._taken(deltas))
+                    except ModelError:
+                        yield events  # those before the fault
+                        raise
+                    yield events
             for event in self._builder.close("incomplete" if self._finish in _INCOMPLETE else "completed"):
-                yield event
+                yield [event]
             own = [call for call in self._builder.calls if call.hidden]
             if not own or self._finish in _INCOMPLETE or round_ == self._context.settings.tool_rounds:
                 return
@@ -129,10 +139,13 @@ class Turn:
             if len(own) < len(self._builder.calls):  # the client has to send the results of the others first
                 return
 
-    def _take(self, delta: Delta) -> Iterator[TurnEvent]:
-        self._usage.count(delta)
-        self._finish = delta.finish or self._finish
-        return self._builder.add(delta)
+    def _taken(self, deltas: Sequence[Delta]) -> Iterator[TurnEvent]:
+        """Add pieces of the response, and yield their events."""
+        self._usage.count(deltas)
+        for delta in deltas:
+            if delta.finish is not None:
+                self._finish = delta.finish
+            yield from self._builder.add(delta)
 
     def _given(self) -> str | None:
         """Return the words that need no model."""

@@ -1,5 +1,5 @@
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from charhost.conversation.history import History
@@ -32,16 +32,18 @@ class TurnUsage:
         self._received = 0
         self._reported = False
 
-    def count(self, delta: Delta) -> None:
-        if not self._has_output and (delta.text or delta.calls):
+    def count(self, deltas: Sequence[Delta]) -> None:
+        if not self._has_output and any(delta.text or delta.calls for delta in deltas):
             self._has_output = True
             self._metrics.time_to_first_token.observe(time.monotonic() - self._started)
-        self._received += letters(delta.text) + letters(delta.reasoning)
-        self._received += sum(letters(call.arguments) for call in delta.calls)
-        if delta.usage is not None:
-            self._reported = True
-            self._usage += delta.usage
-            self._history.learn(self._sent, delta.usage.input_tokens)
+        self._received += letters("".join([delta.text for delta in deltas]))
+        for delta in deltas:
+            if delta.calls or delta.reasoning:
+                self._received += letters(delta.reasoning) + sum(letters(call.arguments) for call in delta.calls)
+            if delta.usage is not None:
+                self._reported = True
+                self._usage += delta.usage
+                self._history.learn(self._sent, delta.usage.input_tokens)
 
     def total(self) -> Usage:
         if not self._reported:

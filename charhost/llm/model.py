@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
-from dataclasses import astuple, dataclass, field
-from operator import add
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple, Protocol
 
 from charhost.character.character import Character
@@ -29,7 +28,11 @@ class Usage:
     cached_tokens: int = 0
 
     def __add__(self, other: Usage) -> Usage:
-        return Usage(*map(add, astuple(self), astuple(other)))
+        return Usage(
+            self.input_tokens + other.input_tokens,
+            self.output_tokens + other.output_tokens,
+            self.cached_tokens + other.cached_tokens,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +115,10 @@ class Model(Protocol):
     @property
     def endpoint(self) -> str: ...
 
-    def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
-        """Yield the response piece by piece, the last one with `finish`; closing the generator stops the model.
+    def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[Delta], None]:
+        """Yield the response, each time the pieces that have arrived; closing the generator stops the model.
 
-        Raises `ModelError`. Usage, if known, comes with the last piece or after it.
+        The last piece has `finish`; usage, if known, comes with it or after it. Raises `ModelError`.
         """
 
     async def context_length(self) -> int | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
@@ -849,14 +849,14 @@ class Stubborn(ScriptedModel):
         super().__init__()
         self.instead = instead
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[Delta], None]:
         try:
             self.pausing.set()
             await asyncio.Event().wait()
         except asyncio.CancelledError:
             if isinstance(self.instead, Exception):
                 raise self.instead from None
-        yield Delta(str(self.instead))
+        yield [Delta(str(self.instead))]
 
 
 async def test_model_that_swallows_the_cancel() -> None:

@@ -1,6 +1,6 @@
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -12,6 +12,8 @@ from charhost.llm.offline.languages import language_of
 from charhost.llm.offline.messages import text_of
 from charhost.llm.offline.reply import Reply
 from charhost.llm.token_estimate import LETTERS_PER_TOKEN, letters, tokens
+
+_MOST_TOGETHER = 16
 
 
 class OfflineModel:
@@ -28,23 +30,24 @@ class OfflineModel:
         self._language = language_of(character.instructions.get("language"))
         self._introduction = introduction(character.name, character.instructions, self._language)
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[Delta], None]:
         """Reply word by word; the same conversation gets the same reply."""
         reply = Reply(self._character, self._language, self._introduction, request)
         chosen = reply.choose()
         if isinstance(chosen, Command):
             call_id = f"call_{reply.random.getrandbits(64):016x}"
-            yield Delta(calls=(CallDelta(0, call_id, chosen.tool, chosen.arguments),))
-            yield Delta(finish="tool_calls", usage=_usage(request, chosen.tool + chosen.arguments))
+            yield [
+                Delta(calls=(CallDelta(0, call_id, chosen.tool, chosen.arguments),)),
+                Delta(finish="tool_calls", usage=_usage(request, chosen.tool + chosen.arguments)),
+            ]
             return
         words = re.findall(r"\s*\S+", _stopped(chosen, request.options.get("stop")))
         budget = _budget(request.options)
         written = [word for word, end in zip(words, accumulate(map(letters, words)), strict=True) if end <= budget]
-        for position, word in enumerate(written):
-            yield Delta(text=word)
-            if position % 16 == 15:
-                await asyncio.sleep(0)  # let other conversations go on
-        yield Delta(finish="stop" if written == words else "length", usage=_usage(request, "".join(written)))
+        for start in range(0, len(written), _MOST_TOGETHER):
+            yield list(map(Delta, written[start : start + _MOST_TOGETHER]))
+            await asyncio.sleep(0)  # let other conversations go on
+        yield [Delta(finish="stop" if written == words else "length", usage=_usage(request, "".join(written)))]
 
     async def context_length(self) -> None:
         return None

@@ -3,6 +3,7 @@ from typing import Any
 
 from charhost.jsontext import decoded, encoded
 from charhost.llm.model import Delta, FinishReason, ModelError, Usage
+from charhost.llm.openai.chunk_template import ChunkTemplate
 from charhost.llm.openai.think_tags import ThinkTags
 from charhost.llm.openai.tool_calls import ToolCalls, others
 
@@ -43,19 +44,28 @@ class ChunkParser:
         self._usage: Usage | None = None
         self._calls = ToolCalls()
         self._tags: ThinkTags | None = ThinkTags()
+        self._template = ChunkTemplate()
 
     def feed(self, data: bytes) -> Delta | None:
         """Parse one chunk, or a whole completion; raises `ModelError` and `UpstreamFault`."""
+        if (text := self._template.text(data)) is not None:
+            return Delta(text)
         self.done = self.done or data.strip() == b"[DONE]"
         if self.done:
+            self._template.forget()
             return None
         try:
             chunk = decoded(data, allow_nan=True)
             if error := chunk.get("error"):
                 raise UpstreamFault(error)
-            return self._read(chunk)
+            delta = self._read(chunk)
         except (AttributeError, KeyError, OverflowError, RecursionError, TypeError, ValueError) as e:
             raise ModelError("malformed", "The model's server sent an invalid chunk.") from e
+        if self._finished:
+            self._template.forget()
+        elif self._tags is None and delta is not None and delta == Delta(delta.text):
+            self._template.learn(data)
+        return delta
 
     def end(self) -> list[Delta]:
         """Return the last pieces; raises `ModelError` if the response is incomplete."""

@@ -1,7 +1,7 @@
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -29,6 +29,8 @@ log = logging.getLogger("charhost.llm")
 _KNOWN_SECONDS = 10  # how long the result of a probe holds
 _PROBE_SECONDS = 2
 _LENGTH_SECONDS = 1
+# Pieces of one read, which may have a thousand: between them other conversations go on.
+_MOST_TOGETHER = 32
 _LIMITS = {"max_tokens", "max_completion_tokens"}  # two names for the same: servers refuse both
 # Whether an error shows that the server is up; other errors show nothing.
 _SIGNS = dict.fromkeys(("unreachable", "timeout", "server_error", "unauthorized"), False)
@@ -232,20 +234,25 @@ class UpstreamModel:
     def endpoint(self) -> str:
         return self.models.address(self.character).digest
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
-        """Yield the response piece by piece; closing the generator closes the connection. Raises `ModelError`."""
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[Delta], None]:
+        """Yield the pieces of each read together; closing the generator closes the connection. Raises `ModelError`."""
         parser = ChunkParser()
         async with self.models.ask(self.character, request) as response:
             stream, stop = response.stream, response.stop
             while not (parser.done or stream.ended):
-                for data in await stream.read():
-                    if (delta := parser.feed(data)) is not None:
-                        yield delta if stop is None else stop.cut(delta)
-                        stream.taken += 1
-                        if stop is not None and stop.found:
-                            return
-            for delta in parser.end():
-                yield delta if stop is None else stop.cut(delta)
+                chunks = await stream.read()
+                for start in range(0, len(chunks), _MOST_TOGETHER):
+                    pieces: list[Delta] = []
+                    try:
+                        pieces.extend(_pieces(parser, stop, chunks[start : start + _MOST_TOGETHER]))
+                    except (ModelError, UpstreamFault):
+                        yield pieces  # those before the fault
+                        raise
+                    yield pieces
+                    stream.taken += len(pieces)
+                    if stop is not None and stop.found:
+                        return
+            yield [delta if stop is None else stop.cut(delta) for delta in parser.end()]
             await stream.finish()
 
     async def context_length(self) -> int | None:
@@ -255,6 +262,14 @@ class UpstreamModel:
 def _choice(character: Character) -> tuple[object, ...]:
     """Return the fields of a character that decide on its model."""
     return character.llm.url, character.llm.api_key_env, character.llm.model
+
+
+def _pieces(parser: ChunkParser, stop: StopSequences | None, chunks: Iterable[bytes]) -> Iterator[Delta]:
+    for data in chunks:
+        if (delta := parser.feed(data)) is not None:
+            yield delta if stop is None else stop.cut(delta)
+            if stop is not None and stop.found:
+                return
 
 
 def _fields(character: Character, request: ModelRequest, model: str) -> Fields:

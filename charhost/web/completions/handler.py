@@ -93,16 +93,17 @@ async def _stream_choices(stream: EventStream, running: RunningCompletion) -> No
 
 async def _stream_choice(stream: EventStream, chunks: ChoiceChunks, running: RunningCompletion) -> TurnEnded:
     turn = running.begin()
-    async with aclosing(turn.events()) as events:
-        async for event in events:
-            if isinstance(event, RequestReady):
-                stream.response.headers.update(cut_headers(event.cut))
-            if isinstance(event, TurnEnded):
-                running.end(event)
-                if event.failure is not None:
-                    raise problem_of(event.failure)
-            if frame := chunks.encode(event):
-                await stream.write(frame)
+    async with aclosing(turn.batches()) as batches:
+        async for events in batches:
+            match events:
+                case [RequestReady(cut)]:
+                    stream.response.headers.update(cut_headers(cut))
+                case [TurnEnded() as ended]:
+                    running.end(ended)
+                    if ended.failure is not None:
+                        raise problem_of(ended.failure)
+            if frames := b"".join(map(chunks.encode, events)):
+                await stream.write(frames)
     assert turn.ended is not None
     return turn.ended
 

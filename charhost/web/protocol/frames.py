@@ -37,17 +37,13 @@ def frame(kind: str, **fields: Any) -> str:
 
 
 class DeltaFrames:
-    """Renders the deltas of one session, of which there are thousands: their common part is encoded once."""
+    """Renders events that differ in their id and their `delta` only, of which there are thousands."""
 
-    def __init__(self) -> None:
-        self._common: Any = None
-        self._head = self._tail = ""
+    def __init__(self, kind: str, fields: Json) -> None:
+        self._head = encoded({"type": kind}).decode()[:-1] + ',"event_id":"'
+        self._tail = '",' + encoded(fields).decode()[1:-1] + ',"delta":'
 
-    def frame(self, kind: str, delta: str, **fields: Any) -> str:
-        if self._common != (kind, fields):
-            self._common = kind, fields
-            self._head = encoded({"type": kind}).decode()[:-1] + ',"event_id":"'
-            self._tail = '",' + encoded(fields).decode()[1:-1] + ',"delta":'
+    def frame(self, delta: str) -> str:
         return f"{self._head}{next(_EVENT_IDS)}{self._tail}{encoded(delta).decode()}}}"
 
 

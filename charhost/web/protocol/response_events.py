@@ -2,6 +2,7 @@
 
 import binascii
 from collections.abc import Callable
+from typing import Any, Protocol
 
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import FunctionCall, Message
@@ -21,12 +22,27 @@ from charhost.web.protocol.item_format import item_fields
 from charhost.web.server_calls import server_calls
 
 
+class Emitter(Protocol):
+    """Sends the events of one session."""
+
+    def emit(self, kind: str, /, **fields: Any) -> None: ...
+
+    def deltas(self, kind: str, fields: Json) -> Callable[[str], None]:
+        """Return a function that sends an event with these fields and a `delta`."""
+
+    def sounds(self, kind: str, fields: Json) -> Callable[[str, int], None]:
+        """Return such a function for sound, with the number of its bytes."""
+
+
 class ResponseEvents:
     """Sends the events of one response; one outside the conversation has no `conversation.item` events."""
 
-    def __init__(self, emit: Callable[..., None], response: Json, shows_calls: bool = False) -> None:
+    def __init__(self, emitter: Emitter, response: Json, shows_calls: bool = False) -> None:
         self._shows_calls = shows_calls
-        self._emit = emit
+        self._emit = emitter.emit
+        self._emitter = emitter
+        self._deltas: dict[tuple[str, str], Callable[[str], None]] = {}  # by the kind and the item
+        self._sounds: dict[str, Callable[[str, int], None]] = {}  # by the item
         self._response = response
         self._recorded = response["conversation_id"] is not None
         self._is_spoken = "audio" in response["output_modalities"]
@@ -37,15 +53,13 @@ class ResponseEvents:
     def send(self, event: SpokenEvent) -> None:
         match event:
             case TextDelta(item_id, index, text):
-                self._emit("response.output_text.delta", **self._where(item_id, index), delta=text)
+                self._delta("response.output_text.delta", item_id, index)(text)
             case TranscriptDelta(item_id, index, text):
-                self._emit("response.output_audio_transcript.delta", **self._where(item_id, index), delta=text)
+                self._delta("response.output_audio_transcript.delta", item_id, index)(text)
             case SoundDelta(item_id, index, data, size):
-                sound = binascii.b2a_base64(data, newline=False).decode()
-                self._emit("response.output_audio.delta", size, **self._where(item_id, index), delta=sound)
+                self._sound(item_id, index)(binascii.b2a_base64(data, newline=False).decode(), size)
             case ArgumentsDelta(item_id, call_id, index, text):
-                place = self._place(item_id, index)
-                self._emit("response.function_call_arguments.delta", **place, call_id=call_id, delta=text)
+                self._delta("response.function_call_arguments.delta", item_id, index, call_id)(text)
             case ItemAdded(item, index, previous):
                 self._added(item, index, previous)
             case ItemDone(item, index, previous):
@@ -88,6 +102,22 @@ class ResponseEvents:
         if self._recorded:
             self._emit("conversation.item.done", previous_item_id=previous, item=fields)
         self._emit("response.output_item.done", response_id=self._response["id"], output_index=index, item=fields)
+
+    def _delta(self, kind: str, item_id: str, index: int, call_id: str | None = None) -> Callable[[str], None]:
+        send = self._deltas.get((kind, item_id))
+        if send is None:
+            call = self._place(item_id, index) | {"call_id": call_id}
+            fields = self._where(item_id, index) if call_id is None else call
+            send = self._deltas[kind, item_id] = self._emitter.deltas(kind, fields)
+        return send
+
+    def _sound(self, item_id: str, index: int) -> Callable[[str, int], None]:
+        send = self._sounds.get(item_id)
+        if send is None:
+            send = self._sounds[item_id] = self._emitter.sounds(
+                "response.output_audio.delta", self._where(item_id, index)
+            )
+        return send
 
     def _part(self, text: str) -> Json:
         return {"type": "audio", "transcript": text} if self._is_spoken else {"type": "text", "text": text}

@@ -132,7 +132,7 @@ class Responder:
             written if voice is None else self._loudspeaker.spoken(written, wanted.config, voice, latency)
         )
         shows_calls = are_visible(wanted.metadata, is_admin=self._session.conversation.host is not None)
-        sender = ResponseEvents(self._emitter.emit, self._response(turn, wanted), shows_calls)
+        sender = ResponseEvents(self._emitter, self._response(turn, wanted), shows_calls)
         if options.recorded:
             self.active = turn
         sender.begin()
@@ -146,17 +146,17 @@ class Responder:
         return memory
 
     async def _send_events(self, turn: RunningTurn, sender: ResponseEvents, memory: Holding) -> None:
+        outbox = self._session.outbox
         try:
-            async with aclosing(turn.events()) as events:
-                async for event in events:
+            async with aclosing(turn.batches()) as batches:
+                async for events in batches:
                     if turn.ended is not None:
-                        self._session.weigh()
-                    if turn.ended is not None and turn is self.active:
-                        await self._session.settled()
-                        self._free()  # before the client learns that it may request the next one
-                    self._count(event)
-                    sender.send(event)
-                    await self._session.outbox.room()
+                        await self._settle(turn)
+                    for event in events:
+                        self._count(event)
+                        sender.send(event)
+                        if outbox.is_crowded:
+                            await outbox.room()
         except TakenOver:
             pass  # the close message says so
         except Exception:
@@ -167,12 +167,18 @@ class Responder:
             if turn is self.active:
                 self._free()
 
+    async def _settle(self, turn: RunningTurn) -> None:
+        self._session.weigh()
+        if turn is self.active:
+            await self._session.settled()
+            self._free()  # before the client learns that it may request the next one
+
     def _count(self, event: SpokenEvent) -> None:
-        metrics = self._session.conversation.shared.metrics
         if isinstance(event, SoundDelta):
-            metrics.speech_sound_seconds.labels("spoken").inc(event.size / (2 * SPOKEN_RATE))
+            seconds = event.size / (2 * SPOKEN_RATE)
+            self._session.conversation.shared.metrics.speech_sound_seconds.labels("spoken").inc(seconds)
         elif isinstance(event, TurnEnded) and event.failure is not None and event.failure.code == "speech_failed":
-            metrics.speech_errors.labels("speech", event.failure.cause).inc()
+            self._session.conversation.shared.metrics.speech_errors.labels("speech", event.failure.cause).inc()
 
     def _free(self) -> None:
         self.active = None

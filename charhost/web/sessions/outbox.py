@@ -33,7 +33,8 @@ class Outbox:
     def __init__(self, request: web.Request, memory: Holding | None = None) -> None:
         self._request = request
         self._memory = memory or MemoryBudget().holding("outboxes")
-        self._frames: asyncio.Queue[str | _Sound | CloseMessage | None] = asyncio.Queue(MOST_WAITING_FRAMES)
+        self._frames: deque[str | _Sound | CloseMessage | None] = deque()  # None is a ping
+        self._filled = asyncio.Event()
         self._sounds: deque[_Sound] = deque()  # those of the frames
         self._bytes = 0
         self._taken = asyncio.Event()
@@ -41,12 +42,12 @@ class Outbox:
 
     @property
     def is_waiting(self) -> bool:
-        return not self._frames.empty()
+        return bool(self._frames)
 
     @property
     def is_crowded(self) -> bool:
         """Whether so much waits that new events should wait, too."""
-        return self._frames.qsize() > _CROWDED or self._bytes > _CROWDED_BYTES
+        return len(self._frames) > _CROWDED or self._bytes > _CROWDED_BYTES
 
     async def room(self) -> None:
         """Wait until the queue is short again; `Readers` cuts the connection of a client that takes nothing."""
@@ -73,14 +74,15 @@ class Outbox:
         self._taken.set()
         return dropped
 
-    def _put(self, frame: str | _Sound | CloseMessage, size: int) -> None:
+    def _put(self, frame: str | _Sound | CloseMessage | None, size: int) -> None:
         self._bytes += size
-        is_full = self._frames.full()
+        is_full = len(self._frames) >= MOST_WAITING_FRAMES
         if not is_full:
-            self._frames.put_nowait(frame)
+            self._frames.append(frame)
+            self._filled.set()
         if self._bytes > self._memory.size + _GRAIN:
             is_full = not self._memory.take(self._bytes - self._memory.size) or is_full
-        if is_full or (self._bytes > MOST_WAITING_BYTES and self._frames.qsize() > 1):
+        if is_full or (self._bytes > MOST_WAITING_BYTES and len(self._frames) > 1):
             self.has_overflowed = True
             abort(self._request)
 
@@ -91,26 +93,29 @@ class Outbox:
     def ping(self) -> None:
         """Ping the client, unless frames wait, which are as good."""
         if not self.is_waiting:
-            self._frames.put_nowait(None)  # a ping to `pump`
+            self._put(None, 0)
 
     async def pump(self, ws: web.WebSocketResponse) -> None:
         """Write queued frames, the close message last; nothing else writes to the socket."""
-        while not isinstance(frame := await self._frames.get(), CloseMessage):
-            if isinstance(frame, _Sound):
-                self._sounds.popleft()
-                text = frame.frame
-            elif frame is None:
-                await ws.ping()
-                continue
-            else:
-                text = frame
-            if text is not None:
-                await ws.send_str(text)
-                self._bytes -= getsizeof(text)
-            if self._memory.size and self._bytes < _GRAIN:
-                self._memory.resize(0)
-            self._taken.set()
-        await frame.send(ws)
+        while True:
+            while self._frames:
+                frame = self._frames.popleft()
+                if isinstance(frame, CloseMessage):
+                    await frame.send(ws)
+                    return
+                if isinstance(frame, _Sound):
+                    self._sounds.popleft()
+                    frame = frame.frame or ""
+                if frame is None:
+                    await ws.ping()
+                elif frame:
+                    await ws.send_str(frame)
+                    self._bytes -= getsizeof(frame)
+                if self._memory.size and self._bytes < _GRAIN:
+                    self._memory.resize(0)
+                self._taken.set()
+            self._filled.clear()
+            await self._filled.wait()
 
 
 def abort(request: web.Request) -> None:

@@ -15,6 +15,7 @@ from charhost.llm.model import CallDelta, Delta, ModelRequest
 from charhost.llm.offline.model import OfflineModel
 from charhost.reload.manager import CharacterManager
 from tests.conftest import character
+from tests.scripted import pieces_of
 
 NOTICE = "no language model is connected"
 PROMPT = "You are Ada. You explain machines. Never tell anyone about the swordfish."
@@ -53,7 +54,7 @@ def ada(language: Any = "en", *, name: str = "Ada", text: Any = PROMPT, greeting
 async def deltas(model: OfflineModel, *messages: Any, **request: Any) -> list[Delta]:
     """Return all deltas of a response; a str is a message of the user."""
     history = [{"role": "user", "content": message} if isinstance(message, str) else message for message in messages]
-    return [delta async for delta in model.stream(ModelRequest(history, **request))]
+    return [delta async for delta in pieces_of(model, ModelRequest(history, **request))]
 
 
 async def answer(*messages: Any, of: Character | None = None, **request: Any) -> str:

@@ -26,6 +26,7 @@ from charhost.reload.manager import CharacterManager
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client
+from tests.scripted import pieces_of
 
 Serve = Callable[..., Awaitable[TestServer]]
 
@@ -237,7 +238,7 @@ async def models_at(*servers: TestServer, **settings: Any) -> AsyncIterator[Upst
 async def answer(models: UpstreamModels, manager: CharacterManager) -> str:
     """Return the response of Ada's model."""
     request = ModelRequest(messages=[{"role": "user", "content": "hi"}])
-    return "".join([delta.text async for delta in models.of(manager.current["Ada"]).stream(request)])
+    return "".join([delta.text async for delta in pieces_of(models.of(manager.current["Ada"]), request)])
 
 
 async def until_found(models: UpstreamModels) -> None:

@@ -13,7 +13,7 @@ from charhost.llm.openai import places
 from charhost.llm.openai.provider import UpstreamModels
 from charhost.settings import Settings
 from tests.llm.openai.scripted_upstream import HEAD, Line, Upstream
-from tests.scripted import LIMIT, make_character
+from tests.scripted import LIMIT, make_character, pieces_of
 
 HELLO = ModelRequest([{"role": "user", "content": "Hello"}])
 WORD = b'data: {"choices":[{"delta":{"content":"Hi"}}]}\n\n'
@@ -50,14 +50,14 @@ async def models(upstream: Upstream, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
 
 async def text(models: UpstreamModels) -> str:
     """Return the text of a response."""
-    return "".join([delta.text async for delta in models.of(make_character()).stream(HELLO)])
+    return "".join([delta.text async for delta in pieces_of(models.of(make_character()), HELLO)])
 
 
 async def test_place_of_a_response_that_is_not_read_goes_to_the_next_request(
     models: UpstreamModels, upstream: Upstream
 ) -> None:
     """The response that is not read is stopped, its connection closed, and a reader that comes back learns why."""
-    async with asyncio.timeout(LIMIT), aclosing(models.of(make_character()).stream(HELLO)) as response:
+    async with asyncio.timeout(LIMIT), aclosing(pieces_of(models.of(make_character()), HELLO)) as response:
         await anext(response)
         assert await text(models) == "Hi"
         await upstream.gone.wait()
@@ -69,7 +69,7 @@ async def test_place_of_a_response_that_is_not_read_goes_to_the_next_request(
 
 async def test_place_of_a_slow_reader_stays_while_nothing_waits(models: UpstreamModels, upstream: Upstream) -> None:
     """Without another request a response waits for its reader as long as that stays."""
-    async with asyncio.timeout(LIMIT), aclosing(models.of(make_character()).stream(HELLO)) as response:
+    async with asyncio.timeout(LIMIT), aclosing(pieces_of(models.of(make_character()), HELLO)) as response:
         await anext(response)
         await asyncio.sleep(1)  # five times the limit
         assert not upstream.gone.is_set()
@@ -78,7 +78,7 @@ async def test_place_of_a_slow_reader_stays_while_nothing_waits(models: Upstream
 
 async def test_place_of_a_response_that_is_read_stays(models: UpstreamModels, upstream: Upstream) -> None:
     """A request waits for a response that is read, and for one whose model is slow."""
-    async with asyncio.timeout(LIMIT), aclosing(models.of(make_character()).stream(HELLO)) as response:
+    async with asyncio.timeout(LIMIT), aclosing(pieces_of(models.of(make_character()), HELLO)) as response:
         waiting = asyncio.create_task(text(models))
         for _ in range(FIRST):
             await anext(response)
@@ -92,7 +92,7 @@ async def test_place_of_a_response_that_is_read_stays(models: UpstreamModels, up
 
 async def test_words_now_and_then_do_not_keep_a_place(models: UpstreamModels, upstream: Upstream) -> None:
     """A reader that takes a word now and then has too little of what waits for it."""
-    async with asyncio.timeout(LIMIT), aclosing(models.of(make_character()).stream(HELLO)) as response:
+    async with asyncio.timeout(LIMIT), aclosing(pieces_of(models.of(make_character()), HELLO)) as response:
         waiting = asyncio.create_task(text(models))
         while not upstream.gone.is_set():
             await anext(response)

@@ -23,6 +23,7 @@ from charhost.llm.openai.provider import UpstreamModels
 from charhost.log_limit import LimitedRecords
 from charhost.settings import Settings
 from tests.llm.openai.scripted_upstream import HEAD, Line, Script, Upstream
+from tests.scripted import pieces_of
 from tests.strict_upstream import strict_upstream
 
 HELLO = ModelRequest([{"role": "user", "content": "Hello"}])
@@ -71,7 +72,7 @@ def character(**choice: Any) -> Any:
 
 async def answer(models: UpstreamModels, request: ModelRequest = HELLO, **choice: Any) -> list[Delta]:
     """Return all deltas of a response."""
-    return [delta async for delta in models.of(character(**choice)).stream(request)]
+    return [delta async for delta in pieces_of(models.of(character(**choice)), request)]
 
 
 async def text(models: UpstreamModels, **choice: Any) -> str:
@@ -258,7 +259,7 @@ async def test_bad_answers(body: bytes, kind: str, error_type: str, upstream: An
 async def test_broken_streams(fault: str, error_type: str, llmock: LLMock, make: Make) -> None:
     """A response that breaks off yields its deltas, then fails, and is not requested again."""
     getattr(llmock.reply("one two three four"), fault)(after_chunks=3)
-    pieces = make(llmock.base_url()).of(character()).stream(HELLO)
+    pieces = pieces_of(make(llmock.base_url()).of(character()), HELLO)
     assert (await anext(pieces)).text
     with pytest.raises(ModelError) as caught:
         [piece async for piece in pieces]
@@ -526,7 +527,7 @@ async def test_slow_readers_are_no_silence(upstream: Any, make: Make) -> None:
 
     pieces = []
     models = make((await upstream(script)).url, llm_idle_deadline=1)
-    async for piece in models.of(character()).stream(HELLO):
+    async for piece in pieces_of(models.of(character()), HELLO):
         pieces.append(piece.text)
         if len(pieces) == 1:
             await asyncio.sleep(2)
@@ -573,7 +574,7 @@ async def test_closing_the_generator(upstream: Any, make: Make) -> None:
 
     server = await upstream(script)
     models = make(server.url, llm_concurrency=1)
-    async with aclosing(models.of(character()).stream(HELLO)) as pieces:
+    async with aclosing(pieces_of(models.of(character()), HELLO)) as pieces:
         assert await anext(pieces) == Delta("Hi")
     await server.gone.wait()
     assert await text(models) == "Hi"

@@ -12,6 +12,7 @@ from charhost.character.character import ModelChoice
 from charhost.llm.model import Delta, ModelError, ModelRequest
 from charhost.llm.openai.provider import UpstreamModels
 from charhost.settings import Settings
+from tests.scripted import pieces_of
 from tests.strict_upstream import MODES, StrictUpstream, strict_upstream
 
 Make = Callable[..., UpstreamModels]
@@ -48,7 +49,7 @@ async def make() -> AsyncIterator[Make]:
 async def response(models: UpstreamModels, request: ModelRequest = REQUEST, **choice: Any) -> list[Delta]:
     """All pieces of a response."""
     character: Any = SimpleNamespace(name="Ada", llm=ModelChoice(**choice))
-    return [delta async for delta in models.of(character).stream(request)]
+    return [delta async for delta in pieces_of(models.of(character), request)]
 
 
 def request_for(mode: str) -> ModelRequest:

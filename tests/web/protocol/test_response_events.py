@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -26,6 +27,22 @@ CALLED = FunctionCall(id="item_2", call_id="call_1", name="f", arguments="{}")
 WHERE = {"response_id": "resp_1", "item_id": "item_1", "output_index": 0, "content_index": 0}
 
 
+class Recorder:
+    """Records the events that are sent."""
+
+    def __init__(self, sent: list[tuple[str, dict[str, Any]]]) -> None:
+        self._sent = sent
+
+    def emit(self, kind: str, /, **fields: Any) -> None:
+        self._sent.append((kind, fields))
+
+    def deltas(self, kind: str, fields: dict[str, Any]) -> Callable[[str], None]:
+        return lambda delta: self.emit(kind, **fields, delta=delta)
+
+    def sounds(self, kind: str, fields: dict[str, Any]) -> Callable[[str, int], None]:
+        return lambda delta, size: self.emit(kind, **fields, delta=delta)
+
+
 def sent_of(*events: TurnEvent, conversation: str | None = "conv_1") -> list[tuple[str, dict[str, Any]]]:
     """Return the events that are sent."""
     sent: list[tuple[str, dict[str, Any]]] = []
@@ -36,7 +53,7 @@ def sent_of(*events: TurnEvent, conversation: str | None = "conv_1") -> list[tup
         "output": [],
         "output_modalities": ["text"],
     }
-    encoder = ResponseEvents(lambda kind, **fields: sent.append((kind, fields)), response)
+    encoder = ResponseEvents(Recorder(sent), response)
     for event in events:
         encoder.send(event)
     return sent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
@@ -54,7 +54,7 @@ class Script:
     async def close(self) -> None:
         pass
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[Delta], None]:
         self.asked.append(request)
         for line in self.lines:
             if isinstance(line, Exception):
@@ -62,8 +62,8 @@ class Script:
             if isinstance(line, asyncio.Event):
                 await line.wait()
             else:
-                yield line if isinstance(line, Delta) else Delta(line)
-        yield Delta(finish="stop")
+                yield [line if isinstance(line, Delta) else Delta(line)]
+        yield [Delta(finish="stop")]
 
     async def context_length(self) -> None:
         return None
