@@ -3,14 +3,14 @@
 import argparse
 import asyncio
 
-from scripts.benchmarks import attack, bounds, relay, reload, soak, studio, table, watch
+from scripts.benchmarks import attack, bounds, kills, relay, reload, studio, table, watch
 
 COMMANDS = {
     "attack": attack,
     "bounds": bounds,
+    "kills": kills,
     "relay": relay,
     "reload": reload,
-    "soak": soak,
     "studio": studio,
     "watch": watch,
 }

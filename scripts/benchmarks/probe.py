@@ -9,10 +9,12 @@ import sys
 import time
 from http.client import HTTPConnection
 
+from scripts.benchmarks.processes import processor_clock
+
 
 def main() -> None:
     port, process = map(int, sys.argv[1:])
-    connection, clock = HTTPConnection("127.0.0.1", port), ~process << 3 | 2  # as clock_getcpuclockid(3) returns it
+    connection, clock = HTTPConnection("127.0.0.1", port), processor_clock(process)
     longest = 0.0
     while True:
         started = time.clock_gettime(clock)

@@ -25,15 +25,22 @@ def free_port() -> int:
 
 @asynccontextmanager
 async def python(
-    *arguments: str, port: int, log: Path = Path(os.devnull), **environment: str
+    *arguments: str,
+    port: int,
+    log: Path = Path(os.devnull),
+    interpreter: str | None = None,
+    folder: str | None = None,
+    **environment: str,
 ) -> AsyncIterator[Process]:
     """Run `python ARGUMENTS` until the end of the block, which begins when it accepts connections on *port*.
 
-    Its standard error goes to *log*. Raises `ChildProcessError` if it ends before.
+    It is this interpreter, in this folder, unless others are given. Its standard error goes to *log*.
+    Raises `ChildProcessError` if it ends before.
     """
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, *arguments),
+            *(interpreter or sys.executable, *arguments),
+            cwd=folder,
             env=os.environ | {"CHARHOST_LLM_URL": "none"} | environment,
             stdout=DEVNULL,
             stderr=stderr,
@@ -50,6 +57,11 @@ async def python(
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+def processor_clock(process: int) -> int:
+    """Return the clock of the processor time of a process, for `time.clock_gettime`, as clock_getcpuclockid(3) does."""
+    return ~process << 3 | 2
 
 
 def memory(process: Process, field: str) -> int:

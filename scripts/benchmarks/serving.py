@@ -1,29 +1,35 @@
-"""A measured server: `python -m scripts.benchmarks.serving charhost|naive PORT PROBE_PORT`.
+"""A measured server: `python -m scripts.benchmarks.serving charhost|naive|CHECKOUT PORT PROBE_PORT`.
 
-A connection to the probe's port receives the longest gap of the event loop since the last one, in ms, and the memory,
-in MiB, as JSON.
+CHECKOUT is the folder of a FastAPI program with `POST /v1/characters/reload`, which uvicorn serves. A connection to the
+probe's port receives, as JSON: the longest gap of the event loop since the last one, in ms, by the clock and in
+processor time of the process, which other work on the machine does not change; the memory, in MiB; and the numbers of
+descriptors, threads, modules and tasks.
 """
 
 import asyncio
+import importlib
 import json
+import os
+import resource
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
-
-from aiohttp import web
-
-from scripts.benchmarks import naive
+from typing import Any
 
 _TICK = 0.001
+_SKIPPED = (".venv", "site-packages", "node_modules", "tests")
 
 
 class _Probe:
     def __init__(self, port: int) -> None:
         self._port = port
-        self._longest = 0.0
+        self._gap = self._work = 0.0
 
-    async def run(self, _: web.Application) -> AsyncIterator[None]:
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
         server = await asyncio.start_server(self._answer, "127.0.0.1", self._port)
         ticking = asyncio.create_task(self._tick())
         yield
@@ -31,29 +37,79 @@ class _Probe:
         server.close()
 
     async def _tick(self) -> None:
-        last = time.perf_counter()
+        last, worked = time.perf_counter(), time.process_time()
         while True:
             await asyncio.sleep(_TICK)
-            now = time.perf_counter()
-            self._longest, last = max(self._longest, now - last - _TICK), now
+            now, work = time.perf_counter(), time.process_time()
+            self._gap, self._work = max(self._gap, now - last - _TICK), max(self._work, work - worked)
+            last, worked = now, work
 
     async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
-        writer.write(json.dumps({"gap": self._longest * 1000, "memory": pages * 4096 / (1 << 20)}).encode())
-        self._longest = 0.0
+        found = {
+            "gap": self._gap * 1000,
+            "work": self._work * 1000,
+            "memory": pages * 4096 / (1 << 20),
+            "descriptors": len(os.listdir("/proc/self/fd")),
+            "threads": threading.active_count(),
+            "modules": len(sys.modules),
+            "tasks": len(asyncio.all_tasks()),
+        }
+        writer.write(json.dumps(found).encode())
+        self._gap = self._work = 0.0
         writer.close()
 
 
 def main(kind: str, port: int, probe: int) -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    if kind in ("charhost", "naive"):
+        _serve_on_aiohttp(kind, port, _Probe(probe))
+    else:
+        asyncio.run(_serve_checkout(Path(kind), port, _Probe(probe)))
+
+
+def _serve_on_aiohttp(kind: str, port: int, probe: _Probe) -> None:
+    from aiohttp import web
+
     if kind == "naive":
+        from scripts.benchmarks import naive
+
         app = naive.create_app()
     else:
         from charhost.settings import Settings
         from charhost.web.app import create_app
 
         app = create_app(Settings(port=port))
-    app.cleanup_ctx.append(_Probe(probe).run)
+
+    async def probed(_: web.Application) -> AsyncIterator[None]:
+        async with probe.running():
+            yield
+
+    app.cleanup_ctx.append(probed)
     web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None, handler_cancellation=True)
+
+
+async def _serve_checkout(checkout: Path, port: int, probe: _Probe) -> None:
+    import uvicorn
+
+    config = uvicorn.Config(_application(checkout), host="127.0.0.1", port=port, log_level="warning")
+    async with probe.running():
+        await uvicorn.Server(config).serve()
+
+
+def _application(checkout: Path) -> Any:
+    """Return the application of the first module that has one and names the endpoint."""
+    sys.path.insert(0, str(checkout))
+    for file in sorted(checkout.rglob("*.py")):
+        path = file.relative_to(checkout)
+        if not set(_SKIPPED).isdisjoint(path.parts):
+            continue
+        text = file.read_text(errors="replace")
+        if "FastAPI(" in text and "characters/reload" in text:
+            module = importlib.import_module(".".join(path.with_suffix("").parts))
+            return next(value for value in vars(module).values() if type(value).__name__ == "FastAPI")
+    raise SystemExit(f"{checkout} has no module with a FastAPI application and the endpoint /v1/characters/reload")
 
 
 if __name__ == "__main__":

@@ -10,144 +10,62 @@ import platform
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from itertools import count
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import aiohttp
 
-from scripts.benchmarks.floor import Floor
-from scripts.benchmarks.measure import character_source, generate
+from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.processes import free_port, python
 from scripts.benchmarks.relaying import add_relay_rows
+from scripts.benchmarks.reload_rows import add_reload_rows
 from scripts.benchmarks.row import Goal, Rows
+from scripts.benchmarks.session_rows import add_session_rows
 
-_SETTLED = 2.2  # seconds after which the stats of files are trusted
-_PAUSE = 0.4  # seconds between reloads: the old set is freed meanwhile
-_numbers = count()
+
+class _Size(NamedTuple):
+    """How many characters, sessions and conversations at once are measured."""
+
+    characters: tuple[int, int, int] = (10, 1_000, 10_000)
+    sessions: tuple[int, ...] = (1_000, 5_000)
+    conversations: int = 100
+
+
+_QUICK = _Size((10, 200, 1_000), (200,), 20)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE as well")
+    parser.add_argument(
+        "--reference",
+        type=Path,
+        metavar="CHECKOUT",
+        help="a FastAPI program with /v1/characters/reload, to compare with",
+    )
+    parser.add_argument(
+        "--processor", action="store_true", help="measure reloads in processor time, where the machine does other work"
+    )
     parser.add_argument("--quick", action="store_true", help="one run, with fewer characters and sessions")
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    rows = Rows()
-    many = 200 if arguments.quick else 1000
+    size = _QUICK if arguments.quick else _Size()
+    kinds = {"charhost": "charhost", "naive": "naive"}
+    if arguments.reference is not None:
+        kinds["reference"] = str(arguments.reference.resolve(strict=True))
     with tempfile.TemporaryDirectory() as scratch:
+        bench = Bench(rows := Rows(), Path(scratch), kinds, arguments.processor)
         for _ in range(1 if arguments.quick else arguments.runs):
-            for size in (10, many):
-                await _add_reload_rows(rows, Path(scratch), size)
-            await _add_session_rows(rows, Path(scratch), many)
+            await add_reload_rows(bench, *size.characters)
+            for sessions in size.sessions:
+                await add_session_rows(bench, sessions)
             await _add_start_rows(rows)
-            await add_relay_rows(rows, 20 if arguments.quick else 100)
+            await add_relay_rows(rows, size.conversations)
     rows.print()
     if arguments.json:
         machine = {"processors": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]}
         found = {"machine": machine, "rows": [row.as_json for row in rows.values()]}
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
-
-
-class _Server(NamedTuple):
-    """A measured server, and a client of it."""
-
-    client: aiohttp.ClientSession
-    url: str
-    probe: int
-
-    async def reload(self, directory: Path, **fields: Any) -> float:
-        """Return the milliseconds that a reload takes."""
-        await asyncio.sleep(_PAUSE)
-        await self.probed()
-        started = time.perf_counter()
-        async with self.client.post(
-            f"{self.url}/v1/characters/reload", json={"directory": str(directory), **fields}
-        ) as response:
-            response.raise_for_status()
-            await response.read()
-        return (time.perf_counter() - started) * 1000
-
-    async def probed(self) -> dict[str, float]:
-        """Return the longest gap of the event loop since the last call, and the memory."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.probe)
-        found: dict[str, float] = json.loads(await reader.read())
-        writer.close()
-        return found
-
-
-@asynccontextmanager
-async def _serving(kind: str) -> AsyncIterator[_Server]:
-    port, probe = free_port(), free_port()
-    connector = aiohttp.TCPConnector(limit=0)
-    async with (
-        python("-m", "scripts.benchmarks.serving", kind, str(port), str(probe), port=port),
-        aiohttp.ClientSession(connector=connector) as client,
-    ):
-        yield _Server(client, f"http://127.0.0.1:{port}", probe)
-
-
-async def _add_reload_rows(rows: Rows, scratch: Path, size: int) -> None:
-    directory = generate(scratch / f"{size}-{next(_numbers)}", size)
-    other = generate(scratch / f"other-{next(_numbers)}", 1)
-    floor = Floor(directory)
-    few = size == 10
-    first, again = (Goal(1, "naive"), Goal(0.5, "naive")) if few else (Goal(1.4, "floor"), Goal(3.5, "floor"))
-    rows.add(f"first load of {size}, ms", first, "floor", floor.first())
-    rows.add(f"again {size}, ms", again, "floor", floor.again())
-    rows.add(f"back to {size}, ms", again, "floor", floor.again())
-    for kind in ("charhost", "naive"):
-        async with _serving(kind) as server:
-            if kind == "charhost" and few:
-                rows.add("memory idle, MiB", Goal(45), kind, (await server.probed())["memory"])
-            rows.add(f"first load of {size}, ms", first, kind, await server.reload(directory))
-            gap, memory = (await server.probed()).values()
-            if not few:
-                rows.add(f"loop gap, first load of {size}, ms", Goal(10), kind, gap)
-                rows.add(f"memory after loading {size}, MiB", Goal(70), kind, memory)
-            rows.add(f"again {size}, ms", again, kind, await server.reload(directory))
-            await asyncio.sleep(_PAUSE)
-            if not few:
-                rows.add(f"loop gap, again {size}, ms", Goal(15), kind, (await server.probed())["gap"])
-            await server.reload(other)
-            rows.add(f"back to {size}, ms", again, kind, await server.reload(directory))
-            if kind == "charhost" and not few:
-                await _add_changed_row(rows, server, directory, floor, size)
-
-
-async def _add_changed_row(rows: Rows, server: _Server, directory: Path, floor: Floor, size: int) -> None:
-    name, goal = f"changed, one of {size}, ms", Goal(2, "scan")
-    await asyncio.sleep(_SETTLED)
-    await server.reload(directory)
-    (directory / "c00000.py").write_text(character_source(0, f"Edit {next(_numbers)}."))
-    rows.add(name, goal, "charhost", await server.reload(directory, scope="changed"))
-    rows.add(name, goal, "scan", floor.scan())
-
-
-async def _add_session_rows(rows: Rows, scratch: Path, sessions: int) -> None:
-    directory = generate(scratch / f"sessions-{next(_numbers)}", 1)
-    for kind in ("charhost", "naive"):
-        async with _serving(kind) as server:
-            await server.reload(directory)
-            url = f"{server.url}/v1/realtime"
-            sockets = [await server.client.ws_connect(url, protocols=("realtime",)) for _ in range(sessions)]
-            closing = [asyncio.create_task(_closed(socket)) for socket in sockets]
-            posted = await server.reload(directory)
-            began = time.perf_counter() - posted / 1000
-            last = max(await asyncio.gather(*closing))
-            gap = (await server.probed())["gap"]
-            rows.add(f"{sessions} sessions closed, the last, ms", Goal(1, "naive"), kind, (last - began) * 1000)
-            rows.add(f"POST with {sessions} sessions, ms", Goal(50), kind, posted)
-            rows.add(f"loop gap, closing {sessions} sessions, ms", Goal(50), kind, gap)
-
-
-async def _closed(socket: aiohttp.ClientWebSocketResponse) -> float:
-    """Return when the close frame arrived."""
-    async for _ in socket:
-        pass
-    return time.perf_counter()
 
 
 _NOWHERE = ("--url", "http://127.0.0.1:1")

@@ -15,7 +15,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from scripts.benchmarks.soak import Soak
+from scripts.benchmarks.kills import Kills
 from tests.conftest import character
 from tests.e2e.conftest import PATIENCE, Server, output, running
 from tests.e2e.helpers import may
@@ -26,14 +26,14 @@ FULL = 'mount -t tmpfs -o size=600k tmpfs "$0"'
 @pytest.mark.parametrize("kills", [2, pytest.param(10, marks=pytest.mark.slow)])
 async def test_kills_at_random_moments_lose_nothing_that_was_acknowledged(tmp_path: Path, kills: int) -> None:
     """After kills during reloads and chats the file opens, with every acknowledged reload and turn."""
-    soak = Soak(tmp_path)
+    run = Kills(tmp_path)
     for kill in range(1, kills + 9):
         # On a busy machine so few servers may acknowledge nothing within a quarter of a second each.
-        await soak.round(longest=0.25 * 2 ** max(0, kill - kills))
-        if kill >= kills and all(soak.found[what] for what in ("turns", "items", "reloads", "rollbacks")):
+        await run.round(longest=0.25 * 2 ** max(0, kill - kills))
+        if kill >= kills and all(run.found[what] for what in ("turns", "items", "reloads", "rollbacks")):
             break
-    await soak.check_all()
-    found = soak.found
+    await run.check_all()
+    found = run.found
     assert min(found[what] for what in ("turns", "items", "reloads", "rollbacks")) > 0, found
 
 

@@ -36,7 +36,7 @@ class Broken(Exception):
     """The server lost acknowledged data, or logged an error."""
 
 
-class Soak:
+class Kills:
     """One state file, the servers that open it one after the other, and the data that they acknowledged.
 
     `sets` has the comment of each character by generation, `items` those of each session; `found` counts what was
@@ -200,20 +200,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 async def measure(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory() as home:
-        soak = Soak(Path(home), arguments.seed)
+        kills = Kills(Path(home), arguments.seed)
         for _ in range(arguments.runs):
-            await soak.round(arguments.longest)
-        await soak.check_all()
+            await kills.round(arguments.longest)
+        await kills.check_all()
         size = sum(file.stat().st_size for file in Path(home).glob("state.db*")) / 1024
-    found = soak.found
+    found = kills.found
     cells = {
         "kills": arguments.runs,
         "turns": found["turns"],
-        "reloads": len(soak.reloads),
+        "reloads": len(kills.reloads),
         "rollbacks": found["rollbacks"],
         "items found": found["items"],
         "reloads found": found["reloads"],
-        "start, ms": spread(soak.starts),
+        "start, ms": spread(kills.starts),
         "file, KiB": f"{size:.0f}",
     }
     print_table(list(cells), [list(map(str, cells.values()))])

@@ -1,0 +1,70 @@
+"""The measured servers as the rows see them: reloads by HTTP, and the probe inside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+from scripts.benchmarks.processes import free_port, processor_clock, python
+
+PAUSE = 0.4  # seconds between reloads: the old set is freed meanwhile
+Clock = Callable[[], float]
+
+_ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class Server:
+    """A measured server, and a client of it; *clock* is the one that durations are measured with."""
+
+    client: aiohttp.ClientSession
+    port: int
+    probe: int
+    clock: Clock
+
+    async def reload(self, directory: Path, **fields: Any) -> float:
+        """Return the milliseconds that a reload takes."""
+        await asyncio.sleep(PAUSE)
+        await self.probed()
+        started = self.clock()
+        async with self.client.post("/v1/characters/reload", json={"directory": str(directory), **fields}) as response:
+            response.raise_for_status()
+            await response.read()
+        return (self.clock() - started) * 1000
+
+    async def probed(self) -> dict[str, float]:
+        """Return what the probe has found since the last call; `serving.py` describes it."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.probe)
+        found: dict[str, float] = json.loads(await reader.read())
+        writer.close()
+        return found
+
+
+@asynccontextmanager
+async def serving(kind: str, *, by_processor: bool = False) -> AsyncIterator[Server]:
+    """Run `charhost`, `naive` or the program in the folder *kind*, with the interpreter of that folder if it has one.
+
+    With *by_processor* its durations are processor time of its process, which other work on the machine changes little.
+    """
+    port, probe = free_port(), free_port()
+    command = ("-m", "scripts.benchmarks.serving", kind, str(port), str(probe))
+    own = Path(kind, ".venv/bin/python")
+    folder, interpreter = (kind, str(own) if own.exists() else sys.executable) if os.path.isdir(kind) else (None, None)
+    connector = aiohttp.TCPConnector(limit=0)
+    async with (
+        python(*command, port=port, interpreter=interpreter, folder=folder, PYTHONPATH=str(_ROOT)) as process,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=connector) as client,
+    ):
+        own_clock = partial(time.clock_gettime, processor_clock(process.pid))
+        yield Server(client, port, probe, own_clock if by_processor else time.perf_counter)

@@ -1,0 +1,51 @@
+"""`scripts/bench`: each row has a figure of each server, also of a checkout that is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from scripts.benchmarks.bench import Bench
+from scripts.benchmarks.reload_rows import add_reload_rows
+from scripts.benchmarks.row import Rows
+from scripts.benchmarks.session_rows import add_session_rows
+
+STAND_IN = '''"""A program with POST /v1/characters/reload and WebSockets, as the checkout of one has it."""
+
+class FastAPI:
+    def __init__(self):
+        self.reloads = []
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.accept", "subprotocol": "realtime"})
+            self.reloads.append(send)
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
+        elif scope["type"] == "http":
+            assert scope["path"] == "/v1/characters/reload"
+            while self.reloads:
+                await self.reloads.pop()({"type": "websocket.close", "code": 1012})
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+            await send({"type": "http.response.body", "body": b"{}"})
+
+app = FastAPI()
+'''
+
+
+@pytest.mark.slow
+async def test_rows_have_the_figures_of_every_server(tmp_path: Path) -> None:
+    """Reloads, the gaps and memory they cost, and closed sessions are measured in charhost and those beside it."""
+    (checkout := tmp_path / "checkout" / "program").mkdir(parents=True)
+    (checkout / "main.py").write_text(STAND_IN)
+    kinds = {"charhost": "charhost", "naive": "naive", "reference": str(checkout.parent)}
+    bench = Bench(rows := Rows(), tmp_path / "sets", kinds)
+    await add_reload_rows(bench, 1, 2, 3)
+    await add_session_rows(bench, 2)
+    assert {"first load of 1, ms", "back to 2, ms", "changed, one of 3, ms", "2 sessions closed, the last, ms"} < {
+        *rows
+    }
+    alone = {"changed, one of 2, ms", "changed, one of 3, ms", "loop gap, first load of 3, ms"}
+    assert all({*kinds} <= {*row.figures} for name, row in rows.items() if name not in alone)
+    assert all(row.verdict.startswith(("met", "missed")) for row in rows.values())
