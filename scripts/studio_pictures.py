@@ -18,6 +18,7 @@ from aiohttp import web
 from playwright.async_api import Page, async_playwright
 from pydantic_core import to_json
 
+from scripts import chromium
 from scripts.benchmarks.processes import free_port, python
 
 ROOT = Path(__file__).parent.parent
@@ -182,11 +183,10 @@ async def _server(directory: Path, model: str) -> AsyncIterator[str]:
 
 @asynccontextmanager
 async def _browser() -> AsyncIterator[Any]:
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
-    if executable is None:
+    if chromium.EXECUTABLE is None:
         sys.exit("The pictures are taken with chromium (Debian: apt install chromium).")
     async with async_playwright() as driver:
-        browser = await driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        browser = await chromium.launch(driver)
         yield browser
         await browser.close()
 

@@ -5,7 +5,6 @@ Beside the time that passes there is the time that the page's thread computes, w
 
 import argparse
 import json
-import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 from playwright.async_api import Browser, Page, async_playwright
 
+from scripts import chromium
 from scripts.benchmarks.measure import generate, print_table, spread
 from scripts.benchmarks.processes import free_port, python
 
@@ -42,12 +42,11 @@ async def measure(arguments: argparse.Namespace) -> None:
 
 
 async def _row(count: int, runs: int) -> list[str]:
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
     with tempfile.TemporaryDirectory() as scratch:
         port = free_port()
         options = ("--directory", str(generate(Path(scratch), count)), "--port", str(port))
         async with python("-m", "charhost", "serve", *options, port=port), async_playwright() as driver:
-            browser = await driver.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+            browser = await chromium.launch(driver)
             found = [await _measure(browser, f"http://127.0.0.1:{port}/", count) for _ in range(runs)]
             await browser.close()
     opened, keys = [one for one, _ in found], [key for _, typed in found for key in typed]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -16,12 +15,12 @@ from pydantic_core import to_json
 
 from charhost.settings import Settings
 from charhost.web.app import create_app
+from scripts import chromium
 from tests.conftest import Client
 
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+needs_chromium = pytest.mark.skipif(chromium.EXECUTABLE is None, reason="chromium is not installed")
 MILLISECONDS = 60_000
 expect = playwright.expect
 expect.set_options(timeout=MILLISECONDS)
@@ -78,15 +77,15 @@ def settings(directory: Path, upstream: Upstream) -> Settings:
 async def browser(**options: Any) -> AsyncIterator[Any]:
     """Open a page of a fresh browser; at the end no message and no error may be in its console."""
     async with playwright.async_playwright() as driver:
-        chromium = await driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        context = await chromium.new_context(**options)
+        window = await chromium.launch(driver)
+        context = await window.new_context(**options)
         context.set_default_timeout(MILLISECONDS)
         page = await context.new_page()
         messages = page.messages = []
         page.on("console", lambda message: messages.append(message.text))
         page.on("pageerror", lambda error: messages.append(str(error)))
         yield page
-        await chromium.close()
+        await window.close()
         # The browser itself reports what cannot be reached, and what a key does not allow.
         unexpected = [text for text in messages if "ERR_" not in text and "status of 40" not in text]
         assert not unexpected, unexpected

@@ -1,6 +1,7 @@
 // Keeps the state up to date: by events for an admin, by asking now and then for others.
 
 import { Refused, get, readEvents } from "./api.js";
+import { catalog } from "./catalog.js";
 import { DEFAULT_SET, notify, state, update } from "./store.js";
 import { charactersChanged } from "./talks.js";
 
@@ -46,8 +47,8 @@ async function load() {
 
 async function loadForAdmin() {
   try {
-    [state.status, state.history] = await Promise.all([get("v1/characters/status"), get("v1/characters/reloads?limit=50")]);
-    state.figures = (await get("v1/figures")).figures;
+    const parts = ["v1/characters/status", "v1/characters/reloads?limit=50", "v1/figures"];
+    [state.status, state.history, { figures: state.figures }] = await Promise.all(parts.map(get));
     state.isAdmin = true;
     state.running.clear();
     mark(state.status.last_reload);
@@ -68,7 +69,7 @@ async function loadHealth() {
 async function loadCatalog() {
   try {
     const before = state.catalog;
-    state.catalog = await get("v1/characters");
+    state.catalog = await catalog();
     state.mayChat = true;
     state.keyProblem = "";
     update(); // the list need not wait for what is asked beside it

@@ -4,26 +4,23 @@ import { html, nothing, render } from "./vendor/lit-html/lit-html.js";
 import { start } from "./feed.js";
 import { catalogs, onUpdate, state, update } from "./store.js";
 import { charactersView } from "./views/characters.js";
-import { promptView, showPrompt } from "./views/prompt.js";
-import { reloadsView } from "./views/reloads.js";
-import { serverView } from "./views/server.js";
-import { talkView } from "./views/talk.js";
 import { openTalk, talks } from "./talks.js";
 
+// Those that are not seen first are loaded when they are.
 const VIEWS = {
   characters: { title: "Characters", view: charactersView },
-  talk: { title: "Talk", view: talkView },
-  prompt: { title: "Prompt", view: promptView, admin: true },
-  reloads: { title: "Reloads", view: reloadsView, admin: true },
-  server: { title: "Server", view: serverView, admin: true },
+  talk: { title: "Talk", load: async () => (await import("./views/talk.js")).talkView },
+  prompt: { title: "Prompt", load: async () => (await import("./views/prompt.js")).promptView, admin: true },
+  reloads: { title: "Reloads", load: async () => (await import("./views/reloads.js")).reloadsView, admin: true },
+  server: { title: "Server", load: async () => (await import("./views/server.js")).serverView, admin: true },
 };
+const ICON = new URL("icon.svg", import.meta.url);
 
 function readAddress() {
   const [view, ...rest] = location.hash.replace(/^#\/?/, "").split("/");
   const name = decoded(rest.join("/"));
   state.route = { view: VIEWS[view] ? view : "characters", name };
   if (view === "talk" && name) openTalk(name);
-  if (view === "prompt" && name) showPrompt(name);
   update();
 }
 
@@ -43,7 +40,7 @@ function page() {
   return html`
     <a class="skip" href="#main" @click=${skip}>Skip to the content</a>
     <header class="side">
-      <p class="brand"><img src="studio/icon.svg" alt="" width="24" height="24"> charhost</p>
+      <p class="brand"><img src=${ICON} alt="" width="24" height="24"> charhost</p>
       <nav aria-label="Views">
         ${visible.map(
           ([id, { title }]) => html`<a href="#/${id}" aria-current=${id === route ? "page" : nothing}>${title}${badge(id)}</a>`,
@@ -51,8 +48,23 @@ function page() {
       </nav>
       <div class="foot">${connection()} <a href="docs">Manual</a> ${state.key ? html`<button class="link" @click=${forgetKey}>Forget the key</button>` : keyLink()}</div>
     </header>
-    <main id="main" tabindex="-1">${VIEWS[route].view()}</main>
+    <main id="main" tabindex="-1">${viewOf(VIEWS[route])}</main>
     <div class="notice" role="status" ?hidden=${!state.notice}>${state.notice}</div>`;
+}
+
+function viewOf(entry) {
+  if (entry.view) return entry.view();
+  entry.loading ??= load(entry);
+  return html`<p class="quiet">Loading…</p>`;
+}
+
+async function load(entry) {
+  try {
+    entry.view = await entry.load();
+  } catch {
+    entry.view = () => html`<p class="problem" role="alert">This part of the page could not be loaded. <a href="">Load the page again</a></p>`;
+  }
+  update();
 }
 
 function badge(id) {
@@ -75,7 +87,7 @@ function keyLink() {
 function keyForm() {
   return html`<main class="gate" id="main">
     <form @submit=${takeKey}>
-      <h1><img src="studio/icon.svg" alt="" width="32" height="32"> charhost</h1>
+      <h1><img src=${ICON} alt="" width="32" height="32"> charhost</h1>
       <input type="text" autocomplete="username" value="charhost" aria-label="Name for the password manager" hidden>
       <label for="key">Key</label>
       <input id="key" type="password" autocomplete="current-password" required autofocus aria-describedby="key-help">

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from charhost.web.studio.files import revision
 from tests.conftest import Client
 
 BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -30,7 +31,7 @@ async def test_page_names_files_that_are_there(client: Client) -> None:
     """Every file that the page loads is found, with its type; nothing comes from elsewhere."""
     page = await (await client.get("/", headers=BROWSER)).text()
     paths = re.findall(r'(?:src|href)="(studio/[^"]+)"', page)
-    assert "studio/studio.js" in paths
+    assert f"studio/{revision()}/studio.js" in paths
     for path in paths:
         assert (await client.get(f"/{path}")).status == 200
     assert "//" not in re.sub(r"<!doctype html>", "", page)
@@ -43,9 +44,40 @@ async def test_unchanged_file_is_not_sent_again(client: Client) -> None:
     assert (first.status, again.status, await again.read()) == (200, 304, b"")
 
 
+async def test_browser_keeps_the_files_of_its_page(client: Client) -> None:
+    """At an address with the revision a file never changes; at that of another one it is the present file, not kept."""
+    kept = await client.get(f"/studio/{revision()}/views/talk.js")
+    other = await client.get("/studio/0123456789abcdef/views/talk.js")
+    assert (kept.headers["Cache-Control"], other.headers["Cache-Control"]) == (
+        "max-age=31536000, immutable",
+        "no-cache",
+    )
+    assert await kept.read() == await other.read()
+
+
+async def test_page_loads_the_modules_of_its_first_view_side_by_side(client: Client) -> None:
+    """Each module that one of them imports is preloaded, and none that only a conversation or an admin needs."""
+    page = await (await client.get("/", headers=BROWSER)).text()
+    preloaded = re.findall(r'rel="modulepreload" href="([^"]+)"', page)
+    for path in preloaded:
+        text = await (await client.get(f"/{path}")).text()
+        assert {_beside(path, name) for name in re.findall(r'(?:from|^import) ?"(\.[^"]+)"', text, re.M)} <= {
+            *preloaded
+        }
+    assert f"studio/{revision()}/vendor/lit-html/directives/repeat.js" in preloaded
+    assert not re.search("marked|purify|prompt|reloads|server|views/talk", "".join(preloaded))
+
+
 async def test_other_files_are_not_found(client: Client) -> None:
     """Python files, licences and paths that lead elsewhere are no files of the studio."""
-    for path in ("handler.py", "vendor/marked/LICENSE", "..%2F..%2Fmetrics.py", "none.js"):
+    for path in (
+        "handler.py",
+        "vendor/marked/LICENSE",
+        "..%2F..%2Fmetrics.py",
+        "none.js",
+        "index.html",
+        f"{revision()}/",
+    ):
         assert (await client.get(f"/studio/{path}")).status == 404
 
 
@@ -55,10 +87,10 @@ async def test_page_weighs_little(client: Client) -> None:
     for path in paths:
         text = await (await client.get(path, headers=BROWSER)).text()
         found = re.findall(r'(?:src|href)="(studio/[^"]+)"', text) if path == "/" else []
-        found += [_beside(path, name) for name in re.findall(r'from ?"(\.[^"]+)"', text)]
+        found += [_beside(path, name) for name in re.findall(r'(?:from|import)[ (]*"(\.[^"]+)"', text)]
         paths += [f"/{name.lstrip('/')}" for name in dict.fromkeys(found) if f"/{name.lstrip('/')}" not in paths]
     sizes = [len(await (await client.get(path, headers=BROWSER)).read()) for path in dict.fromkeys(paths)]
-    assert len(sizes) > 15
+    assert len(sizes) > 25
     assert sum(sizes) <= 200_000
 
 

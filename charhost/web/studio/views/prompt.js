@@ -6,11 +6,16 @@ import { difference, folded } from "../difference.js";
 import { characters, state, update } from "../store.js";
 import { count, seconds } from "../text.js";
 
-const view = { name: "", found: null, problem: "", earlier: null, results: new Map(), fingerprint: "" };
+const view = { route: null, name: "", found: null, problem: "", earlier: null, results: new Map(), fingerprint: "" };
 
-export async function showPrompt(name) {
+/** Load what the address names, once for each visit. */
+function followAddress() {
+  if (state.route === view.route) return;
+  view.route = state.route;
+  const { name } = state.route;
+  if (!name) return;
   Object.assign(view, { name, found: null, problem: "", earlier: null, results: new Map() });
-  await load();
+  load();
 }
 
 async function load() {
@@ -42,6 +47,7 @@ export async function promptDifference(name, before, after) {
 
 export function promptView() {
   const names = characters().map((entry) => entry.name);
+  followAddress();
   followFile();
   return html`<div class="bar"><h1>Prompt</h1>
       <label class="quiet">of <select @change=${(event) => { location.hash = `#/prompt/${encodeURIComponent(event.target.value)}`; }}>

@@ -4,9 +4,10 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { unsafeHTML } from "../vendor/lit-html/directives/unsafe-html.js";
+import { markdown } from "../markdown.js";
 import { characters, notify, state, update } from "../store.js";
 import { beginTalk, closeTalk, show, shown, talks } from "../talks.js";
-import { markdown, seconds } from "../text.js";
+import { seconds } from "../text.js";
 import { promptDifference } from "./prompt.js";
 
 let editing = null; // the conversation whose last question is edited
