@@ -20,7 +20,9 @@ from charhost.speech.vad import Detector, framed
 
 log = logging.getLogger("charhost.speech")
 
-_TICK = FRAME_MS / 1000
+# Seconds between two steps, and of the steps for sessions in which nobody speaks: two frames at a time cost less.
+_TICK = FRAME_MS / 4_000
+_SLOW_TICK = FRAME_MS * 2 / 1000
 # Of the audio of one session in a step, so that a flood from one keeps no other waiting: bytes of a second.
 _MOST_AT_A_TIME = 48_000
 # Below this nothing is speech, and the model is not asked (of 32,768).
@@ -53,6 +55,11 @@ class Ear:
     _decoder: Decoder | None = None
     _rest: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
     _state: Any = None
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether more waits than one step may have."""
+        return self.waiting_bytes > _MOST_AT_A_TIME
 
     def taken(self) -> list[Step]:
         """Take as much as one step may have."""
@@ -97,6 +104,8 @@ class Ears:
         self._detector = detector
         self._ears: set[Ear] = set()
         self._arrived = asyncio.Event()
+        self._slow_timer: asyncio.TimerHandle | None = None
+        self._is_slow_due = False
         self._finishing: set[asyncio.Task[None]] = set()
         self._thread = ThreadPoolExecutor(1, "charhost-ears")
 
@@ -115,7 +124,7 @@ class Ears:
         """Add audio of a session."""
         ear.waiting.append((encoding, data))
         ear.waiting_bytes += len(data)
-        self._arrived.set()
+        self._wake(ear)
 
     def finish(self, work: Coroutine[Any, Any, None]) -> None:
         """Run the last work for a session, whose own tasks may be cancelled."""
@@ -129,6 +138,7 @@ class Ears:
         rate = TYPES[encoding].rate
         self.put(ear, encoding, SILENT[encoding] * int(rate * _SILENCE))
         ear.waiting.append(mark)
+        self._look_at_all()
         await mark
 
     async def run(self, _: object = None) -> AsyncGenerator[None, None]:
@@ -139,18 +149,33 @@ class Ears:
         await asyncio.wait([working, *self._finishing])
         self._thread.shutdown()
 
+    def _wake(self, ear: Ear) -> None:
+        """Have the next step look at an ear that has audio."""
+        if ear.is_urgent or ear.is_flooded:
+            self._arrived.set()
+        elif self._slow_timer is None:
+            self._slow_timer = asyncio.get_running_loop().call_later(_SLOW_TICK, self._look_at_all)
+
+    def _look_at_all(self) -> None:
+        if self._slow_timer is not None:
+            self._slow_timer.cancel()
+        self._slow_timer, self._is_slow_due = None, True
+        self._arrived.set()
+
     async def _work(self) -> None:
-        loop, ticks = asyncio.get_running_loop(), 0
+        loop = asyncio.get_running_loop()
         while True:
             await self._arrived.wait()
             self._arrived.clear()
-            due, ticks = loop.time() + _TICK, ticks + 1
-            # Where nobody speaks two frames at a time are as good, and cost less.
-            steps = [(ear, ear.taken()) for ear in self._ears if ear.waiting and (ear.is_urgent or ticks % 2 == 0)]
+            due = loop.time() + _TICK
+            # Nobody waits longer because of a session that sends much at once.
+            are_all_due, self._is_slow_due = self._is_slow_due or any(ear.is_flooded for ear in self._ears), False
+            steps = [(ear, ear.taken()) for ear in self._ears if ear.waiting and (are_all_due or ear.is_urgent)]
             if steps:
                 await loop.run_in_executor(self._thread, self._step, steps, loop)
-            if any(ear.waiting for ear in self._ears):
-                self._arrived.set()
+            for ear in self._ears:
+                if ear.waiting:
+                    self._wake(ear)
             await asyncio.sleep(due - loop.time())
 
     def _step(self, steps: list[tuple[Ear, list[Step]]], loop: Any) -> None:

@@ -45,6 +45,11 @@ class TurnDetector:
         self._frames = 0  # of the turn
         self._silent = 0  # frames at its end
 
+    @property
+    def is_alert(self) -> bool:
+        """Whether a turn is open, or one may begin: there was speech a moment ago."""
+        return self.is_open or any(list(self._recent)[-_ONSET[1] :])
+
     def reset(self) -> None:
         """Forget the turn: its sound was committed or dropped."""
         self.is_open = False
@@ -68,10 +73,11 @@ class TurnDetector:
         before = self._silent * FRAME_MS
         self._silent = 0 if probability >= settings.threshold - _HYSTERESIS else self._silent + 1
         silence = self._silent * FRAME_MS
-        if silence >= settings.silence_ms or self._frames * FRAME_MS >= settings.longest * 1000:
+        # The speech ends within a frame that counts as speech: without it the silence would be too long by half of one.
+        if silence > max(0.0, settings.silence_ms - FRAME_MS) or self._frames * FRAME_MS >= settings.longest * 1000:
             self.reset()
             return TurnSign.STOPPED
-        guess_after = min(_GUESS_AFTER, settings.silence_ms)
+        guess_after = max(FRAME_MS, min(_GUESS_AFTER, settings.silence_ms))
         if not silence and before >= guess_after:
             return TurnSign.RESUMED
         return TurnSign.PAUSED if before < guess_after <= silence else None

@@ -27,13 +27,21 @@ def signs(
 
 def test_one_turn() -> None:
     """Speech begins with the third of four frames, and is over after half a second of silence."""
-    assert signs([SILENCE] * 5 + [SPEECH] * 20 + [SILENCE] * 30) == [(8, STARTED), (32, PAUSED), (41, STOPPED)]
+    assert signs([SILENCE] * 5 + [SPEECH] * 20 + [SILENCE] * 30) == [(8, STARTED), (32, PAUSED), (40, STOPPED)]
+
+
+@pytest.mark.parametrize(("silence_ms", "frames"), [(0, 1), (100, 3), (320, 10), (500, 15), (520, 16)])
+def test_silence_is_as_long_as_wanted(silence_ms: int, frames: int) -> None:
+    """With half of the frame in which the speech ends, the silence is as long as it should be, to half a frame."""
+    found = signs([SPEECH] * 5 + [SILENCE] * 30, TurnSettings(silence_ms=silence_ms))
+    assert found[-1] == (5 + frames, STOPPED)
+    assert RESUMED not in {sign for _, sign in found}
 
 
 def test_pause_within_a_sentence() -> None:
     """A pause that is shorter than the silence ends nothing, and takes the guess back."""
     course = [SPEECH] * 10 + [SILENCE] * 12 + [SPEECH] * 10 + [SILENCE] * 30
-    assert signs(course) == [(3, STARTED), (17, PAUSED), (23, RESUMED), (39, PAUSED), (48, STOPPED)]
+    assert signs(course) == [(3, STARTED), (17, PAUSED), (23, RESUMED), (39, PAUSED), (47, STOPPED)]
 
 
 @pytest.mark.parametrize(("frames", "interrupts"), [(3, False), (7, False), (8, True)])

@@ -30,8 +30,14 @@ class Answers:
         """Whether the client hears the character, or will in a moment."""
         return self._responder.active is not None or self._loudspeaker.is_playing
 
-    def interrupt(self) -> None:
-        """Stop the character: the client speaks."""
+    async def interrupt(self) -> None:
+        """Stop the character, since the client speaks; its response has ended before the turn of the client can."""
+        active = self._responder.active
+        self._stop()
+        if active is not None:
+            await self._responder.ended(active)
+
+    def _stop(self) -> None:
         active, items = self._responder.active, {}
         is_running = active is not None and active.ended is None
         if active is not None and is_running:

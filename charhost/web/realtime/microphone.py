@@ -97,6 +97,7 @@ class Microphone:
         """Follow the settings of the client; a turn that is open stays so until the client commits it."""
         before, self._detection = self._detection, self._config.detection
         self._ear.finds_speech = self._detection is not None
+        self._ear.is_urgent = self._ear.is_urgent and self._ear.finds_speech
         if before is not None and self._detection is None:
             self._go_on()
             self._turns.reset()
@@ -142,31 +143,30 @@ class Microphone:
                 if isinstance(heard, asyncio.Future):
                     if not heard.done():
                         heard.set_result(None)
-                elif self._hear(heard):
-                    await asyncio.sleep(0)  # so that the transcript begins before the next turn
+                else:
+                    await self._hear(heard)
             self._weigh()
 
-    def _hear(self, heard: Heard) -> bool:
-        """Take a frame, and return whether it ended a turn."""
+    async def _hear(self, heard: Heard) -> None:
         self._heard_ms += FRAME_MS
         if self._detection is None:
             self._transcriber.feed(heard.pcm)
-            return False
+            return
         settings, was_open = self._turn_settings(self._detection), self._turns.is_open
         sign = self._turns.step(heard.probability, settings, self._answers.is_audible)
-        self._ear.is_urgent = self._turns.is_open or self._answers.is_audible
+        self._ear.is_urgent = self._turns.is_alert
         if sign is TurnSign.STOPPED:
             self._stop(settings)
+            await asyncio.sleep(0)  # so that the transcript begins before the next turn
         elif was_open:
             self._take(heard.pcm, sign)
         else:
             self._before += heard.pcm
             del self._before[: -int(((self._detection.prefix_padding_ms or 0) + _ONSET_MS) * BYTES_PER_MS)]
             if sign is TurnSign.STARTED:
-                self._start(self._detection)
-        return sign is TurnSign.STOPPED
+                await self._start(self._detection)
 
-    def _start(self, detection: TurnDetection) -> None:
+    async def _start(self, detection: TurnDetection) -> None:
         item_id = self._transcriber.item_id
         self._session.work.hold(item_id)
         begun = max(self._committed_ms, self._heard_ms - len(self._before) / BYTES_PER_MS)
@@ -174,7 +174,7 @@ class Microphone:
         self._transcriber.feed(bytes(self._before))
         self._before.clear()
         if detection.interrupt_response:
-            self._answers.interrupt()
+            await self._answers.interrupt()
 
     def _take(self, pcm: bytes, sign: TurnSign | None) -> None:
         if sign is TurnSign.RESUMED:

@@ -83,12 +83,17 @@ class Responder:
         """Begin the response to a turn of the user; with *words* the character says these."""
         voice = await self._voice(self._config)
         while self.active is not None:
-            self._idle.clear()
-            await self._idle.wait()
+            await self.ended(self.active)
         if self._session.closing.reason is None:  # one that closes after the talk answers the last turn
             self._session.choose(None)
             wanted = WantedResponse.of(self._config, ResponseParams())
             self._begin(wanted, voice, replace(wanted.options, words=words, may_greet=False), latency)
+
+    async def ended(self, turn: RunningTurn) -> None:
+        """Wait until the events of a turn are sent."""
+        while self.active is turn:
+            self._idle.clear()
+            await self._idle.wait()
 
     def cancel(self, response_id: str | None) -> None:
         """Cancel a running response, by default that of the conversation; raises `InvalidEvent`."""
