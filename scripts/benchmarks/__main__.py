@@ -4,10 +4,12 @@ import argparse
 import asyncio
 
 from scripts.benchmarks import attack, bounds, relay, reload, soak, studio, table, watch
+from scripts.benchmarks.fleet import rollouts
 
 COMMANDS = {
     "attack": attack,
     "bounds": bounds,
+    "fleet": rollouts,
     "relay": relay,
     "reload": reload,
     "soak": soak,
