@@ -61,9 +61,9 @@ async def _add_reload_rows(rows: Rows, home: Path, size: int, runs: int) -> None
                 own = await _reloaded([lone], lone, scope)
                 fleet = await _reloaded(made.all, made.all[run % 3], scope)
                 if run:
-                    name = f"reload of {size}, {scope}: to the last of 3, ms"
-                    rows.add(name, Goal(2, "own", plus=150), "own", max(own))
-                    rows.add(name, Goal(2, "own", plus=150), "charhost", max(fleet))
+                    name, goal = f"reload of {size}, {scope}: to the last of 3, ms", Goal(2, "own", plus=150)
+                    rows.add(name, goal, "own", max(own))
+                    rows.add(name, goal, "charhost", max(fleet))
                     rows.add(f"skew of {size}, {scope}, ms", Goal(50), "charhost", max(fleet) - min(fleet))
         await made.named["n1"].stop()
         await made.named["n1"].start("--watch")

@@ -196,16 +196,16 @@ async def _talker(node: Node) -> AsyncIterator[list[float]]:
     async with node.connect() as socket:
         await until(socket, "session.created")
 
+        is_over = asyncio.Event()
+
         async def talk() -> None:
-            while True:
+            while not is_over.is_set():
                 longest[0] = max(longest[0], await turn(socket) / 1000)
 
         talking = asyncio.create_task(talk())
         yield longest
-        if talking.done():
-            talking.result()
-        talking.cancel()
-        await asyncio.gather(talking, return_exceptions=True)
+        is_over.set()
+        await talking
 
 
 @asynccontextmanager
