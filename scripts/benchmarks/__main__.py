@@ -5,11 +5,13 @@ import asyncio
 
 from scripts.benchmarks import attack, bounds, relay, reload, soak, studio, table, watch
 from scripts.benchmarks.fleet import rollouts
+from scripts.benchmarks.fleet import soak as fleet_soak
 
 COMMANDS = {
     "attack": attack,
     "bounds": bounds,
     "fleet": rollouts,
+    "fleet-soak": fleet_soak,
     "relay": relay,
     "reload": reload,
     "soak": soak,

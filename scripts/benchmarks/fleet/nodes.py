@@ -20,6 +20,8 @@ from scripts.benchmarks.fleet.proxy import Proxy
 from scripts.benchmarks.processes import free_port, python
 
 KEY = "the key of a measured fleet"
+# Seconds.
+_LOOK = 10.0
 
 
 @dataclass(eq=False)
@@ -34,12 +36,15 @@ class Node:
     http: aiohttp.ClientSession
     proxy: Proxy | None = None
     process: Process | None = None
+    # Where it lists its tasks, if it is probed.
+    probe: int = 0
     _stack: AsyncExitStack = field(default_factory=AsyncExitStack)
 
     async def start(self, *options: str) -> None:
         """Start the process, and return when it listens."""
         port = int(self.url.rpartition(":")[2])
-        command = ("-m", "charhost", "serve", "--port", str(port), *self.arguments, *options)
+        module = ("scripts.benchmarks.fleet.probed", str(self.probe)) if self.probe else ("charhost",)
+        command = ("-m", *module, "serve", "--port", str(port), *self.arguments, *options)
         running = python(*command, port=port, log=self.log, **self.environment)
         self.process = await self._stack.enter_async_context(running)
 
@@ -63,6 +68,11 @@ class Node:
             if self.process.returncode is None:
                 self.process.send_signal(signal.SIGCONT)
 
+    @property
+    def line(self) -> Proxy:
+        assert self.proxy is not None
+        return self.proxy
+
     async def get(self, path: str) -> Any:
         async with self.http.get(f"{self.url}{path}") as response:
             return await response.json()
@@ -76,6 +86,14 @@ class Node:
         """Return the generation and the revision that it serves."""
         found = await self.get("/v1/characters")
         return found["generation"], found["revision"]
+
+    async def looked(self) -> tuple[int, str] | None:
+        """Return what it serves, None if it does not respond."""
+        try:
+            async with asyncio.timeout(_LOOK):
+                return await self.served()
+        except (aiohttp.ClientError, TimeoutError):
+            return None
 
     def connect(self, **query: str) -> Any:
         """Return a client of the default character."""
@@ -113,14 +131,14 @@ class Nodes:
         if await process.wait() != 0:
             raise ChildProcessError("charhost fleet setup fails")
 
-    async def add(self, name: str, *options: str, has_proxy: bool = False) -> Node:
+    async def add(self, name: str, *options: str, has_proxy: bool = False, is_probed: bool = False) -> Node:
         """Make and start a node, the line of which to its engine goes over a proxy where one is to be cut."""
         proxy = Proxy(self.engines[0].port) if has_proxy else None
         if proxy is not None:
             await proxy.start()
         servers = proxy.url if proxy is not None else ",".join(engine.url for engine in self.engines)
         node = self._node(name, ("--fleet", servers, "--fleet-node", name, *options), {"CHARHOST_FLEET_KEY": KEY})
-        node.proxy = proxy
+        node.proxy, node.probe = proxy, free_port() if is_probed else 0
         self.named[name] = node
         await node.start()
         return node

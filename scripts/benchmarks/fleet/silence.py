@@ -15,7 +15,6 @@ import aiohttp
 
 from scripts.benchmarks.fleet.nats_server import cluster, leader
 from scripts.benchmarks.fleet.nodes import Node, Nodes, nodes
-from scripts.benchmarks.fleet.proxy import Proxy
 from scripts.benchmarks.fleet.talking import turn, until
 from scripts.benchmarks.measure import character_source, generate, print_table, spread
 from scripts.benchmarks.processes import free_port, python
@@ -93,24 +92,24 @@ async def _kill_the_coordinator(made: Nodes) -> float:
 
 
 async def _cut(made: Nodes) -> float:
-    _line(made).cut()
+    made.named["n3"].line.cut()
     return await _reloaded(made, "n1")
 
 
 async def _stall(made: Nodes) -> float:
     _edit(made)
-    _line(made).stall()
+    made.named["n3"].line.stall()
     reloading = asyncio.create_task(made.named["n1"].reload(scope="changed", sessions="follow"))
     await asyncio.sleep(_AWAY)
-    _line(made).go_on()
+    made.named["n3"].line.go_on()
     return await _ended(made, reloading)
 
 
 async def _stall_for_long(made: Nodes) -> float:
-    _line(made).stall()
+    made.named["n3"].line.stall()
     _edit(made)
     await _until_applied(made.named["n1"])
-    _line(made).go_on()
+    made.named["n3"].line.go_on()
     started = time.perf_counter()
     await made.equal()
     return time.perf_counter() - started
@@ -177,12 +176,6 @@ async def _ended(made: Nodes, reloading: asyncio.Task[tuple[int, object]]) -> fl
 async def _until_applied(node: Node) -> None:
     while (await node.reload(scope="changed", sessions="follow"))[0] != 200:
         await asyncio.sleep(0.02)
-
-
-def _line(made: Nodes) -> Proxy:
-    proxy = made.named["n3"].proxy
-    assert proxy is not None
-    return proxy
 
 
 def _edit(made: Nodes) -> None:

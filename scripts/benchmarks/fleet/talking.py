@@ -9,13 +9,17 @@ from typing import Any
 import aiohttp
 
 PATIENCE = 60.0
-_ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Go on."}]}
+
+
+def message(text: str) -> dict[str, Any]:
+    """Return an item of the user."""
+    return {"type": "message", "role": "user", "content": [{"type": "input_text", "text": text}]}
 
 
 async def turn(socket: aiohttp.ClientWebSocketResponse) -> float:
     """Have one turn, and return the milliseconds that it takes."""
     started = time.perf_counter()
-    await socket.send_json({"type": "conversation.item.create", "item": _ITEM})
+    await socket.send_json({"type": "conversation.item.create", "item": message("Go on.")})
     await socket.send_json({"type": "response.create"})
     await until(socket, "response.done")
     return (time.perf_counter() - started) * 1000
