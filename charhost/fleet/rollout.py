@@ -1,5 +1,7 @@
 """Coordinator: how a set that this node has built comes to all nodes, or to none."""
 
+import asyncio
+
 from charhost.errors import ReloadCode, RolloutEnded, Withheld
 from charhost.fleet.engine import Conflict, Unavailable
 from charhost.fleet.record import (
@@ -60,9 +62,8 @@ class Coordinator:
         try:
             found = await shared.read()
             register = self._free(found)
-            root = await shared.library.upload(StoredSet.of(swap.after))
-            members = tuple(sorted(await shared.node.alive()))
-            proposed = register.propose(self._proposal(attempt, swap, register.epoch + 1, root, members))
+            root, alive = await asyncio.gather(shared.library.upload(StoredSet.of(swap.after)), shared.node.alive())
+            proposed = register.propose(self._proposal(attempt, swap, register.epoch + 1, root, tuple(sorted(alive))))
             sequence = await shared.node.records.write(shared.subject, proposed, found.sequence)
         except Conflict as e:
             raise shared.in_progress("Another node has begun a rollout at the same time.") from e
@@ -172,11 +173,11 @@ class Rollout:
             seen = await self._node.votes.wait(seen, min(_PATIENCE, max(ends - self._node.clock(), 0.01)))
 
     async def _read_votes(self) -> None:
-        for member in self.proposal.members:
-            if member not in self._votes:
-                found = await self._node.records.read(vote_subject(self._shared.name, member), Vote)
-                if found.record is not None and found.record.epoch == self.proposal.epoch:
-                    self._votes[member] = found.record
+        missing = [member for member in self.proposal.members if member not in self._votes]
+        subjects = [vote_subject(self._shared.name, member) for member in missing]
+        found = await asyncio.gather(*(self._node.records.read(subject, Vote) for subject in subjects))
+        votes = {one.record.node: one.record for one in found if one.record is not None}
+        self._votes |= {node: vote for node, vote in votes.items() if vote.epoch == self.proposal.epoch}
 
     async def _look_around(self, is_over: bool) -> None:
         """Find out which members are gone, now and then while votes are missing."""

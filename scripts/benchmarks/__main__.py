@@ -4,10 +4,14 @@ import argparse
 import asyncio
 
 from scripts.benchmarks import attack, bounds, kills, relay, reload, studio, table, watch
+from scripts.benchmarks.fleet import rollouts
+from scripts.benchmarks.fleet import soak as fleet_soak
 
 COMMANDS = {
     "attack": attack,
     "bounds": bounds,
+    "fleet": rollouts,
+    "fleet-soak": fleet_soak,
     "kills": kills,
     "relay": relay,
     "reload": reload,

@@ -12,14 +12,16 @@ from scripts.benchmarks.measure import print_table, spread
 
 @dataclass(frozen=True)
 class Goal:
-    """A limit for the median: *factor* times that of another, or itself; `is_least` where larger is better."""
+    """A limit for the median: *factor* times that of another, and *plus*, or itself; `is_least`: larger is better."""
 
     factor: float
     of: str | None = None
     is_least: bool = False
+    plus: float = 0
 
     def __str__(self) -> str:
-        return f"{'≥' if self.is_least else '≤'} {self.factor:g}{f' × {self.of}' if self.of else ''}"
+        more = f" + {self.plus:g}" if self.plus else ""
+        return f"{'≥' if self.is_least else '≤'} {self.factor:g}{f' × {self.of}' if self.of else ''}{more}"
 
 
 @dataclass
@@ -35,7 +37,8 @@ class Row:
 
     @property
     def limit(self) -> float:
-        return self.goal.factor * (statistics.median(self.figures[self.goal.of]) if self.goal.of else 1)
+        times = statistics.median(self.figures[self.goal.of]) if self.goal.of else 1
+        return self.goal.factor * times + self.goal.plus
 
     @property
     def share(self) -> float:

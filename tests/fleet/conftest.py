@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.fleet.nats_server import NatsServer, cluster, users
+from scripts.benchmarks.fleet.nats_server import NatsServer, cluster
+from tests.fleet.nats_server import users
 
 
 @pytest.fixture(scope="session")
@@ -20,7 +21,7 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
 @pytest.fixture(scope="session")
 def nats_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[NatsServer]]:
     """Three servers that replicate to each other; each test has a fleet of its own on them."""
-    servers = cluster(tmp_path_factory.mktemp("cluster"))
+    servers = cluster(tmp_path_factory.mktemp("cluster"), users())
     yield servers
     for server in servers:
         server.kill()

@@ -11,8 +11,8 @@ import pytest
 from charhost.fleet.connect import connect
 from charhost.fleet.engine import Engine, NotSetUp, Unavailable
 from charhost.fleet.hints import Hints
+from scripts.benchmarks.fleet.proxy import Proxy
 from tests.fleet.nats_server import NatsServer
-from tests.fleet.proxy import Proxy
 
 FLEET = "faults"
 

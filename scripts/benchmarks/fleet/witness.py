@@ -1,0 +1,88 @@
+"""What a fleet has acknowledged, and whether it keeps it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+
+from charhost.jsontext import Json
+from scripts.benchmarks.fleet.nodes import Node, Nodes
+
+Served = tuple[int, str]
+
+# Seconds after which even a loaded machine has brought a set to all nodes that nothing disturbs.
+_LONGEST_SKEW = 30.0
+# Seconds of an outage after which a response does not wait for the engine any more; a little less.
+_WAITED = 4.5
+
+
+class Broken(Exception):
+    """The fleet lost what it had acknowledged, or served what it should not."""
+
+
+@dataclass
+class Witness:
+    """Notes and checks; `counts` has the number of each, `skew` the longest time that undisturbed nodes differed."""
+
+    made: Nodes
+    counts: Counter[str] = field(default_factory=Counter)
+    skew: float = 0.0
+    # When each node lost its way to the engine, until it has found it again.
+    outages: dict[Node, float] = field(default_factory=dict)
+    disturbed: set[Node] = field(default_factory=set)
+    _revisions: dict[int, str] = field(default_factory=dict)
+    _highest: dict[Node, int] = field(default_factory=dict)
+    _differ_since: float | None = None
+
+    def keeps(self, node: Node) -> bool:
+        """Return whether a response that a node ends now is in the engine: it waits for that, but not for ever."""
+        began = self.outages.get(node)
+        kept = began is None or time.monotonic() - began < _WAITED
+        self.counts["turns" if kept else "turns that were not waited for"] += 1
+        return kept
+
+    def saw(self, node: Node, served: Served) -> None:
+        """Note what a node serves: no generation is of two sets, and none is followed by a lower one."""
+        generation, revision = served
+        if self._revisions.setdefault(generation, revision) != revision:
+            raise Broken(f"generation {generation} is {self._revisions[generation]}, and {revision} at {node.name}")
+        if generation < self._highest.get(node, 0):
+            raise Broken(f"{node.name} went from generation {self._highest[node]} to {generation}")
+        self._highest[node] = generation
+        self.counts["looks"] += 1
+
+    def compare(self, served: Mapping[Node, Served]) -> None:
+        """Compare what nodes serve at a time."""
+        differ = len({one for node, one in served.items() if node not in self.disturbed}) > 1
+        if not differ:
+            self._differ_since = None
+            return
+        self._differ_since = self._differ_since or time.monotonic()
+        self.skew = max(self.skew, time.monotonic() - self._differ_since)
+        if self.skew > _LONGEST_SKEW:
+            raise Broken(f"nodes that nothing disturbed served different sets for {self.skew:.0f} s: {served}")
+
+    async def reloaded(self, report: Json) -> None:
+        """Check a reload that was acknowledged: the nodes that are reported to serve it do."""
+        self.counts["reloads"] += 1
+        generation, revision = report["generation"], report["revision"]
+        if self._revisions.setdefault(generation, revision) != revision:
+            raise Broken(f"generation {generation} was acknowledged as {revision}: {self._revisions[generation]}")
+        for one in report["fleet"]["nodes"]:
+            node = self.made.named[one["node"]]
+            if one["state"] == "serving" and (found := await node.looked()) is not None:
+                self.saw(node, found)
+                if found[0] < generation:
+                    raise Broken(f"{node.name} serves {found[0]}, and was reported to serve {generation}: {report}")
+
+    def check_rollouts(self, rollouts: Collection[Json], committed: Json) -> None:
+        """Check that the reloads that are kept are those that were acknowledged."""
+        newest = max(self._revisions)
+        if committed["epoch"] < newest:
+            raise Broken(f"generation {newest} was acknowledged, and the register has {committed['epoch']}")
+        for change in [*rollouts, committed]:
+            if self._revisions.get(change["epoch"], change["revision"]) != change["revision"]:
+                raise Broken(f"epoch {change['epoch']} was {self._revisions[change['epoch']]}: {change}")
+            self.counts["epochs found"] += 1
