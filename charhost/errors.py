@@ -32,6 +32,8 @@ CharhostError
     │   ├── SetNotFound
     │   ├── RolloutInProgress
     │   ├── FleetUnreachable
+    │   ├── UploadNotFound
+    │   ├── UploadsNotAllowed
     │   ├── RolloutEnded    a node was building the proposal of another one, which will not serve
     │   └── DirectoryNotAllowed
     └── Stopping            the server is shutting down
@@ -81,13 +83,14 @@ class ReloadCode(StrEnum):
         403,
         "The directory is not below an allowed root, whether or not it exists.",
     )
-    SET_NOT_FOUND = "set_not_found", 404, "There is no character set of that name."
+    SET_NOT_FOUND = "set_not_found", 404, "There is no character set of that name, or no uploaded one of that digest."
     INVALID_REQUEST = "invalid_request", 400, "The body is not JSON, or a field is unknown or has a wrong value."
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "The body is not declared as `application/json`."
     REQUEST_TOO_LARGE = "request_too_large", 413, "The body is larger than 64 KiB."
     REQUEST_TIMEOUT = "request_timeout", 408, "The body did not arrive within 10 s."
     INVALID_KEY = "invalid_key", 401, "The key is missing or wrong."
     FORBIDDEN = "forbidden", 403, "No admin key is configured, and the caller is not local."
+    UPLOADS_NOT_ALLOWED = "uploads_not_allowed", 403, "The server was started without `--fleet-upload`."
     REVISION_MISMATCH = "revision_mismatch", 412, "`If-Match` names another set than the current one."
     UNKNOWN_GENERATION = "unknown_generation", 409, "The generation of the rollback is not kept."
     HISTORY_UNAVAILABLE = "history_unavailable", 503, "The state file, which a rollback needs, cannot be read."
@@ -256,6 +259,14 @@ class RolloutInProgress(NotAttempted):
 
 class FleetUnreachable(NotAttempted):
     code = ReloadCode.FLEET_UNREACHABLE
+
+
+class UploadNotFound(NotAttempted):
+    code = ReloadCode.SET_NOT_FOUND
+
+
+class UploadsNotAllowed(NotAttempted):
+    code = ReloadCode.UPLOADS_NOT_ALLOWED
 
 
 class RolloutEnded(NotAttempted):

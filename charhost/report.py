@@ -10,6 +10,7 @@ Trigger = Literal["startup", "http", "watch", "rollback", "websocket", "tool", "
 Outcome = Literal["applied", "unchanged", "valid", "rejected", "failed"]
 Scope = Literal["all", "changed"]
 OnError = Literal["exclude", "keep", "abort"]
+Nodes = Literal["all", "this"]
 SessionPolicy = Literal["close", "close_affected", "follow", "keep"]
 
 # The set of `--directory`; the others have names of their own.

@@ -65,7 +65,10 @@ class Response(NamedTuple):
 
 @dataclass(frozen=True)
 class Request:
-    """A request with the admin key of the settings: a POST of the set fields of *body*, or a GET without one."""
+    """A request with the admin key of the settings: a POST of the set fields of *body*, or a GET without one.
+
+    A *file*, with its content type, is sent as a PUT.
+    """
 
     path: str
     url: str
@@ -73,6 +76,7 @@ class Request:
     body: Json | None = None
     query: dict[str, str] | None = None
     if_match: str | None = None
+    file: tuple[str, bytes] | None = None
 
     def send(self) -> Response:
         """Return the response, or raise `CommandFailed`. Redirects and proxies would receive the key."""
@@ -92,42 +96,57 @@ class Request:
 
     def _send(self, headers: dict[str, str], outcomes: SimpleQueue[Response | Exception]) -> None:
         try:
-            outcomes.put(self._exchange(headers, self._content))
+            outcomes.put(self._exchange(headers))
         except (OSError, HTTPException, ValueError) as e:
             outcomes.put(e)
 
     @property
-    def _content(self) -> bytes | None:
+    def _content(self) -> tuple[str, str, bytes] | None:
+        """The method, the content type and the body of a request that has one."""
+        if self.file is not None:
+            return "PUT", *self.file
         if self.body is None:
             return None
-        return json.dumps({name: value for name, value in self.body.items() if value is not None}).encode()
+        fields = {name: value for name, value in self.body.items() if value is not None}
+        return "POST", "application/json", json.dumps(fields).encode()
 
-    def _exchange(self, headers: dict[str, str], body: bytes | None) -> Response:
+    def _exchange(self, headers: dict[str, str]) -> Response:
         parts = urlsplit(self.url + self.path)
         path = quote(parts.path, safe="/%:@!$&'()*+,;=~") + (f"?{urlencode(self.query)}" if self.query else "")
         encoded = {name: value.encode() for name, value in headers.items()}
         connection = (HTTPSConnection if parts.scheme == "https" else HTTPConnection)(parts.netloc)
         with closing(connection):
-            if body is None:
+            if self._content is None:
                 connection.request("GET", path, headers=encoded)
             else:
-                connection.request("POST", path, body, encoded | {"Content-Type": b"application/json"})
+                method, kind, body = self._content
+                connection.request(method, path, body, encoded | {"Content-Type": kind.encode()})
             response = connection.getresponse()
             return Response(response.status, response.reason, response.msg, response.read())
 
 
 def perform(request: Request, *, as_json: bool, fits: Callable[[Json], bool], show: Callable[[Json], None]) -> None:
     """Make a request, show the response and end the command; *fits* returns whether the JSON is charhost's."""
+    document = exchange(request, as_json=as_json, fits=fits)
+    if not as_json:
+        show(document)
+    raise typer.Exit(Exit.DONE)
+
+
+def exchange(request: Request, *, as_json: bool, fits: Callable[[Json], bool], quiet: bool = False) -> Json:
+    """Make a request and return its response, or end the command if it is refused.
+
+    With *as_json* the response is printed, unless it is one that is wanted and *quiet*.
+    """
     try:
         response = request.send()
         document = _object_in(response.body)
         status = _exit_status(response.status, document or {}, fits)
-        if as_json and document is not None:
+        if as_json and document is not None and not (quiet and status is Exit.DONE):
             print_json(response.body.decode())
-        elif document is not None and status is Exit.DONE:
-            show(document)
-        if status is not Exit.DONE:
-            print_error(_refusal(request.url + request.path, response, document))
+        if document is not None and status is Exit.DONE:
+            return document
+        print_error(_refusal(request.url + request.path, response, document))
     except CommandFailed as e:
         print_error(one_line(e))
         status = e.status

@@ -1,15 +1,16 @@
 """charhost reload, rollback and resume: replace the characters of a running server."""
 
 import os
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from charhost.cli.client import Request, error_lines, perform, query_of
+from charhost.cli.client import Request, error_lines, exchange, perform, query_of
 from charhost.cli.client_options import HERE, AsJson, Drain, IfMatch, Reason, Set, Timeout, Url
 from charhost.cli.output import mark, print_line
 from charhost.jsontext import Json
-from charhost.report import OnError, Scope, SessionPolicy
+from charhost.report import Nodes, OnError, Scope, SessionPolicy
 from charhost.text import one_line
 
 Sessions = Annotated[
@@ -48,6 +49,10 @@ def reload(
             " (default: the current one).",
         ),
     ] = None,
+    upload: Annotated[
+        Path | None, typer.Option(help="Send a directory of this machine to a fleet (--fleet-upload).")
+    ] = None,
+    nodes: Annotated[Nodes | None, typer.Option(help="With a fleet: every node, or only that of --url.")] = None,
     set_name: Set = None,
     scope: Annotated[Scope, typer.Option(help="Load all files, or only the changed ones.")] = "all",
     sessions: Sessions = None,
@@ -64,9 +69,13 @@ def reload(
     as_json: AsJson = False,
 ) -> None:
     """Reload the characters of a running server from a directory."""
+    if upload is not None and directory is not None:
+        raise typer.BadParameter("name a directory of the server's machine, or --upload one of this machine")
     order = {
         "set": set_name,
         "directory": directory,
+        "uploaded": _uploaded(upload, url, timeout, as_json, set_name) if upload is not None else None,
+        "nodes": nodes,
         "scope": scope,
         "sessions": sessions,
         "drain_seconds": drain,
@@ -77,6 +86,15 @@ def reload(
     }
     request = Request("/v1/characters/reload", url, timeout, order, if_match=if_match)
     perform(request, as_json=as_json, fits=_is_report, show=_show)
+
+
+def _uploaded(directory: Path, url: str, timeout: float, as_json: bool, set_name: str | None) -> str:
+    """Upload the set in a directory and return its digest, or end the command."""
+    from charhost.cli.upload import TAR, archive_of  # with the code that reads directories
+
+    file = TAR, archive_of(directory)
+    request = Request("/v1/fleet/sets", url, timeout, query=query_of(set=set_name), file=file)
+    return str(exchange(request, as_json=as_json, fits=_is_upload, quiet=True)["uploaded"])
 
 
 def rollback(
@@ -112,6 +130,10 @@ def resume(set_name: Set = None, url: Url = HERE, timeout: Timeout = 30, as_json
 
 def _show_rollback(report: Json) -> None:
     _show(report, f"Rolled back: the characters serve as generation {report.get('generation')}.")
+
+
+def _is_upload(document: Json) -> bool:
+    return isinstance(document.get("uploaded"), str)
 
 
 def _is_report(document: Json) -> bool:

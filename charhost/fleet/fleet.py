@@ -19,6 +19,7 @@ from charhost.fleet.options import FleetOptions
 from charhost.fleet.pack import DamagedSet
 from charhost.fleet.record import NodeStatus, Register, register_subject
 from charhost.fleet.records import Records
+from charhost.fleet.restoring import restore
 from charhost.fleet.rollout import Coordinator
 from charhost.fleet.shared_set import SharedSet
 from charhost.fleet.signature import Signature
@@ -193,7 +194,7 @@ class Fleet:
         """Write the sets that this node serves into an engine that has lost them. Raises `Unavailable`."""
         await self.engine.setup()
         for shared in list(self.sets.values()):
-            await shared.restore()
+            await restore(shared)
 
     def _begin(self, run: Callable[[], Coroutine[Any, Any, None]]) -> None:
         self._tasks.append(asyncio.create_task(self._supervised(run)))

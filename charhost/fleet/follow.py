@@ -79,7 +79,7 @@ class Follower:
     async def _follow(self, change: Change) -> None:
         shared = self.shared
         try:
-            stored = await shared.fetch(change)
+            stored = await shared.fetch(change.root, change.epoch)
             request = _request(change, "changed")
             await shared.manager.reload_characters(request, stored, trigger="fleet", consent=_Committed(shared, change))
         except (DamagedSet, ReloadRejected) as e:
@@ -90,7 +90,7 @@ class Follower:
         shared.votes_on(proposal)
         voter = _Voter(shared, proposal)
         try:
-            stored = await shared.fetch(proposal)
+            stored = await shared.fetch(proposal.root, proposal.epoch)
             request = _request(proposal, proposal.scope, dry_run=proposal.dry_run)
             await shared.manager.reload_characters(request, stored, trigger="fleet", consent=voter)
         except DamagedSet as e:

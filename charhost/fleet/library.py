@@ -5,7 +5,7 @@ from collections import OrderedDict
 from dataclasses import replace
 
 from charhost.fleet.engine import Engine
-from charhost.fleet.pack import DamagedSet, KnownFiles, Manifest, Packed, Places, pack, parts_of
+from charhost.fleet.pack import DamagedSet, KnownFiles, Manifest, Places, pack, parts_of
 from charhost.loading.snapshot import Limits
 from charhost.loading.stored_set import StoredSet
 
@@ -22,8 +22,11 @@ class Library:
         self._places: Places = {}  # of the contents of the last set, which is kept for long
         self._sets: OrderedDict[str, StoredSet] = OrderedDict()
 
-    async def upload(self, stored: StoredSet) -> str:
-        """Store the bytes of a set that the engine lacks, its root last; return the digest of the root."""
+    async def upload(self, stored: StoredSet, *, serves: bool = True) -> str:
+        """Store the bytes of a set that the engine lacks, its root last; return the digest of the root.
+
+        Those of a set that does not serve are dropped after an hour.
+        """
         packed = await asyncio.to_thread(pack, stored, self._places)
         slots = asyncio.Semaphore(_AT_ONCE)
 
@@ -34,7 +37,9 @@ class Library:
         *blobs, root = packed.blobs
         await asyncio.gather(*map(store, blobs))
         await store(root)
-        self._note(packed, stored)
+        if serves:
+            self._places = packed.places
+        self._keep(packed.root, stored)
         return packed.root
 
     async def fetch(self, root: str, generation: int, current: StoredSet | None = None) -> StoredSet:
@@ -63,10 +68,6 @@ class Library:
         if missing := [digest for digest in digests if digest not in found]:
             raise DamagedSet(f"the engine lacks {len(missing)} of the blobs of the set, or they are damaged")
         return found
-
-    def _note(self, packed: Packed, stored: StoredSet) -> None:
-        self._places = packed.places
-        self._keep(packed.root, stored)
 
     def _keep(self, root: str, stored: StoredSet) -> None:
         self._sets[root] = stored

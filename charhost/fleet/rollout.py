@@ -84,6 +84,9 @@ class Coordinator:
             raise Withheld(ReloadCode.FLEET_UNREACHABLE, text)
         if self._begins and (register.committed is not None or register.proposed is not None):
             raise RolloutEnded("the fleet has begun already")
+        if shared.is_held:
+            text = "Nothing was changed: this node is held, and follows no rollout (charhost fleet hold --release)."
+            raise Withheld(ReloadCode.ROLLOUT_IN_PROGRESS, text)
         if register.proposed is not None:
             raise shared.in_progress(f"Rollout {register.epoch} of {register.proposed.by} is under way.")
         if is_older(register, shared.change):

@@ -39,7 +39,7 @@ class SharedSet:
     """One set of the fleet, as this node knows it: its register, and the set that serves here.
 
     `change` is the set that serves, None if it is not of the fleet; `epoch` its number, 0 for none. A node goes to no
-    lower epoch.
+    lower epoch. While it `is_drifted` the set is one of this node alone, in place of that epoch.
     """
 
     def __init__(self, node: Node, manager: CharacterManager, library: Library, *, begins: bool = True) -> None:
@@ -51,6 +51,7 @@ class SharedSet:
         self.changed = Hints()
         self.change: Change | None = None
         self.is_held = False
+        self.is_drifted = False
         self.begins = begins
         self.error: str | None = None
         self.errors: tuple[FileError, ...] = ()
@@ -111,6 +112,8 @@ class SharedSet:
         )
 
     def _state(self) -> ServedState:
+        if self.is_drifted:
+            return "drifted"
         if self.error is not None and not self.is_current:
             return "failed"
         if self.change is None:
@@ -146,6 +149,16 @@ class SharedSet:
     def serves(self, change: Change) -> None:
         """Note that *change* is served from now on."""
         self.change, self.error, self.errors, self._failed = change, None, (), None
+        self.is_drifted = False
+        self._measure()
+        self.changed.notify()
+        self.node.changed.set()
+
+    def drifts(self) -> None:
+        """Note that this node serves a set of its own from now on, until it follows the register again."""
+        if self.change is not None:
+            self.change = self.change.model_copy(update={"revision": self.manager.current.revision})
+        self.error, self.errors, self.is_drifted = None, (), not self.is_current
         self._measure()
         self.changed.notify()
         self.node.changed.set()
@@ -195,23 +208,6 @@ class SharedSet:
         await self.node.records.write(self.subject, found.record.remove(), found.sequence)
         await self.wake()
 
-    async def restore(self) -> None:
-        """Write the set that serves here into the register, if that has an older one or none."""
-        found = await self.read()
-        known = found.record
-        if self.change is None or (known is not None and (self.is_removed or not is_older(known, self.change))):
-            return
-        self.library.forget()
-        root = await self.library.upload(StoredSet.of(self.manager.current))
-        change = self.change.model_copy(update={"root": root})
-        # Above all that was proposed, also if that is not known any more.
-        last = known.epoch if known is not None else 0
-        register = Register(epoch=max(change.epoch, last), committed=change)
-        with suppress(Conflict):  # another node was quicker
-            await self.node.records.write(self.subject, register, found.sequence)
-            log.warning("the engine of the fleet was given back epoch %d of the set %s", change.epoch, self.name)
-        await self.wake()
-
     async def stored(self, epoch: int | None) -> StoredSet | None:
         """Return the set of an epoch from the engine, None: of the one before; None if it is not there."""
         kept = sorted(map(int, await self.node.records.names(f"state.epoch.{self.name}")))
@@ -219,12 +215,12 @@ class SharedSet:
         if wanted is None or wanted not in kept:
             return None
         found = (await self.node.records.read(epoch_subject(self.name, wanted), Change)).record
-        return await self.fetch(found) if found is not None else None
+        return await self.fetch(found.root, found.epoch) if found is not None else None
 
-    async def fetch(self, change: Change) -> StoredSet:
-        """Return the set of *change*; raises `DamagedSet` and `Unavailable`."""
+    async def fetch(self, root: str, epoch: int) -> StoredSet:
+        """Return the set of a root as that of an epoch; raises `DamagedSet` and `Unavailable`."""
         current = self.manager.current
-        return await self.library.fetch(change.root, change.epoch, StoredSet.of(current) if current else None)
+        return await self.library.fetch(root, epoch, StoredSet.of(current) if current else None)
 
     @property
     def step(self) -> Step | None:

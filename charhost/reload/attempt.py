@@ -141,7 +141,7 @@ class Attempt:
     def success(self) -> str:
         """The message of a reload that was applied."""
         loaded = f"{count(len(self.build.characters), 'character')} from {self.directory}"
-        if self.stored is None:
+        if self.stored is None or self.order.trigger == "http":
             return f"Successfully loaded {loaded}"
         did = {"rollback": "rolled back to", "fleet": "followed the fleet to"}.get(self.order.trigger, "resumed")
         return f"Successfully {did} generation {self.stored.generation}: {loaded}"

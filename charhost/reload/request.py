@@ -1,12 +1,12 @@
 """ReloadRequest and RollbackRequest: the bodies of the requests that change the character set."""
 
 import os
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from charhost.jsontext import integer
-from charhost.report import Frozen, OnError, Scope, SessionPolicy
+from charhost.report import Frozen, Nodes, OnError, Scope, SessionPolicy
 
 # The same as `_absolute`, for the JSON schema.
 _ABSOLUTE = r"^(default|/[^\u0000]*)$"
@@ -73,6 +73,28 @@ class ReloadRequest(Frozen):
         ),
     )
     reason: Reason = None
+
+
+class FleetReloadRequest(ReloadRequest):
+    """Replace the characters of a set at the nodes of a fleet."""
+
+    nodes: Nodes = Field(
+        default="all",
+        description=(
+            "`all`: every node, or none; `this`: only the node that is asked, until it follows the fleet again, as "
+            "in an emergency while the engine cannot be reached."
+        ),
+    )
+    uploaded: Annotated[str, Field(pattern="^[0-9a-f]{64}$")] | None = Field(
+        default=None,
+        description="The digest of an uploaded set (`PUT /v1/fleet/sets`), in place of a directory.",
+    )
+
+    @model_validator(mode="after")
+    def _take_one(self) -> Self:
+        if self.uploaded is not None and self.directory is not None:
+            raise ValueError("name either a directory or an uploaded set")
+        return self
 
 
 class SetRequest(Frozen):

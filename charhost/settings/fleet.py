@@ -40,6 +40,9 @@ class FleetSettings(BaseModel):
     fleet_cut_off: Literal["serve", "drain"] = Field(
         "serve", description="Whether /v1/ready stays 200 (serve) or not (drain) while the engine cannot be reached."
     )
+    fleet_upload: bool = Field(
+        False, description="Take sets that are uploaded by administrators (charhost reload --upload)."
+    )
 
     @property
     def fleet_servers(self) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ _INTRODUCTION = (
     "Characters are Python files, which the server executes. A caller that may reload may run code on it: without "
     "`CHARHOST_ADMIN_KEY` that is every local caller. Chat is open to every program unless `CHARHOST_API_KEY` is set."
 )
+_FILE = {"type": "string", "format": "binary"}
 _SECURITY_SCHEMES = {
     "apiKey": {"type": "http", "scheme": "bearer", "description": "One of `CHARHOST_API_KEY`, or the admin key."},
     "adminKey": {"type": "http", "scheme": "bearer", "description": "`CHARHOST_ADMIN_KEY`."},
@@ -58,7 +59,8 @@ _SECURITY_SCHEMES = {
 def document(routes: Iterable[web.AbstractRoute], settings: Settings) -> Json:
     """Return the document of these routes; raise `LookupError` for a route without a declaration."""
     # aiohttp adds a route for HEAD to each GET.
-    operations = [(route, _declaration(route)) for route in routes if route.method != hdrs.METH_HEAD]
+    in_fleet = settings.fleet is not None
+    operations = [(route, _declaration(route, in_fleet)) for route in routes if route.method != hdrs.METH_HEAD]
     schemas, definitions = _schemas(operation for _, operation in operations)
     security: dict[str, list[Json]] = {
         "open": [],
@@ -84,11 +86,13 @@ def document(routes: Iterable[web.AbstractRoute], settings: Settings) -> Json:
     }
 
 
-def _declaration(route: web.AbstractRoute) -> Operation:
+def _declaration(route: web.AbstractRoute, in_fleet: bool) -> Operation:
     """Return the declaration of a route, with the errors among its responses."""
     operation, path = operation_of(loaded(route.handler)), _path(route)
     if operation is None:
         raise LookupError(f"{route.method} {path} has no declaration (@Operation)")
+    if in_fleet and operation.fleet_body is not None:
+        operation = replace(operation, body=operation.fleet_body)
     usual = {"application/json": OpenAIError} if reads_openai_errors(path) else {PROBLEM: ProblemDocument}
     responses = dict(operation.responses)
     errors = dict(_REFUSALS[operation.needs]) | {500: "Unexpected error; see the server's log."}
@@ -146,6 +150,8 @@ def _operation(route: web.AbstractRoute, operation: Operation, schemas: _Schemas
     if operation.body is not None:
         content = {"application/json": {"schema": schemas[operation.body, "validation"]}}
         described["requestBody"] = {"required": True, "content": content}
+    if operation.file is not None:
+        described["requestBody"] = {"required": True, "content": {operation.file: {"schema": _FILE}}}
     return described
 
 

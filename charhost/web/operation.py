@@ -44,7 +44,8 @@ class Operation:
 
     `needs` is the key of its callers; where `refuses` is set, the handler itself refuses the others. `errors` are the
     statuses of its refusals, each with its meaning; those that every handler has, and those for a key, are added, and
-    where an error has no content of its own, the usual one.
+    where an error has no content of its own, the usual one. `fleet_body` is the body at a node of a fleet, if that is
+    another one; `file` the content type of a body that is a file.
     """
 
     summary: str
@@ -54,6 +55,8 @@ class Operation:
     needs: Literal["open", "chat", "admin"] = "open"
     refuses: bool = False
     body: type[BaseModel] | None = None
+    fleet_body: type[BaseModel] | None = None
+    file: str | None = None
     parameters: tuple[Parameter, ...] = ()
     errors: Mapping[int, str | Response] = field(default_factory=dict)
 

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from aiohttp import hdrs, web
 
 from charhost.errors import HistoryUnavailable, ReloadCode, SetNotFound, StateError
-from charhost.reload.attempt import FromHistory, Source
-from charhost.reload.request import ReloadRequest, RollbackRequest
+from charhost.reload.attempt import Consent, FromHistory, Source
+from charhost.reload.request import FleetReloadRequest, ReloadRequest, RollbackRequest
 from charhost.reload.store import MOST_ATTEMPTS
 from charhost.report import DEFAULT_SET, ReloadReport, Trigger
 from charhost.watch.health import WatcherStatus
@@ -53,12 +53,17 @@ def reload_errors(*excluded: ReloadCode) -> dict[int, str | Response]:
     ),
     needs="admin",
     body=ReloadRequest,
+    fleet_body=FleetReloadRequest,
     parameters=(_IF_MATCH,),
     responses={200: Response.json(ReloadReport, "Done: the set is `applied`, `unchanged`, or `valid` (a dry run).")},
     errors=reload_errors(ReloadCode.UNKNOWN_GENERATION),
 )
 async def reload(request: web.Request) -> web.StreamResponse:
-    return await _reload(request, await json_body(request, ReloadRequest), None, "http")
+    membership = request.app.get(FLEET)
+    if membership is None:
+        return await _reload(request, await json_body(request, ReloadRequest), None, "http")
+    body = await json_body(request, FleetReloadRequest)
+    return await _reload(request, body, await membership.uploaded(body), "http", membership.consent(body))
 
 
 @Operation(
@@ -147,9 +152,11 @@ async def resume_watch(request: web.Request) -> web.StreamResponse:
     return json_response(watcher.status)
 
 
-async def _reload(request: web.Request, body: ReloadRequest, source: Source, trigger: Trigger) -> web.Response:
+async def _reload(
+    request: web.Request, body: ReloadRequest, source: Source, trigger: Trigger, consent: Consent | None = None
+) -> web.Response:
     manager, etags = reloadable(request, body.set).manager, _etags(request)
-    return json_response(await manager.reload_characters(body, source, trigger=trigger, etags=etags))
+    return json_response(await manager.reload_characters(body, source, trigger=trigger, etags=etags, consent=consent))
 
 
 async def _stored(request: web.Request, body: RollbackRequest) -> Source:

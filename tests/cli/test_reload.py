@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from charhost.cli import app
-from charhost.reload.request import ReloadRequest
+from charhost.reload.request import FleetReloadRequest, ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import SETS
@@ -28,7 +28,7 @@ async def test_without_options_the_request_has_defaults(server: RecordingServer)
 async def test_every_field_of_the_request_has_an_option(server: RecordingServer) -> None:
     """Every field of the HTTP request has an option."""
     options = ["--scope", "changed", "--sessions", "follow", "--drain", "2.5", "--on-error", "keep", "--dry-run"]
-    more = ["--set", "gaming", "--check-isolated", "--reason", "new words"]
+    more = ["--set", "gaming", "--check-isolated", "--reason", "new words", "--nodes", "this"]
     body = await body_of(server, "reload", "/srv/x", *options, *more)
     assert body == {
         "set": "gaming",
@@ -40,9 +40,10 @@ async def test_every_field_of_the_request_has_an_option(server: RecordingServer)
         "dry_run": True,
         "check_isolated": True,
         "reason": "new words",
+        "nodes": "this",
     }
-    assert set(body) == set(ReloadRequest.model_fields)
-    assert ReloadRequest.model_validate(body)
+    assert set(body) == set(FleetReloadRequest.model_fields) - {"uploaded"}
+    assert FleetReloadRequest.model_validate(body)
 
 
 @pytest.mark.parametrize(

@@ -46,6 +46,7 @@ ROUTES: dict[str, tuple[str, int, str | None]] = {
     "POST /v1/audio/speech": ("chat", 404, None),
     "POST /v1/audio/transcriptions": ("chat", 404, None),
     "GET /v1/fleet": ("admin", 404, "no_fleet"),
+    "PUT /v1/fleet/sets": ("admin", 404, "no_fleet"),
     "GET /v1/fleet/rollouts/{epoch}": ("admin", 404, "no_fleet"),
     "POST /v1/fleet/abort": ("admin", 404, "no_fleet"),
     "POST /v1/fleet/hold": ("admin", 404, "no_fleet"),

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from pydantic import BaseModel
+from pydantic import BaseModel, SecretStr
 
 import charhost
+from charhost.fleet.memory import MemoryEngine, MemoryStore
 from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
 from charhost.web.app import create_app
@@ -129,6 +130,16 @@ def test_the_body_of_a_reload_is_its_model() -> None:
     schema = spec()["components"]["schemas"][reference.rpartition("/")[2]]
     assert list(schema["properties"]) == list(ReloadRequest.model_fields)
     assert schema["additionalProperties"] is False
+
+
+def test_a_node_of_a_fleet_has_more_fields(settings: Settings) -> None:
+    """Only there a reload may name the nodes, or a set that was uploaded."""
+    in_fleet = settings.model_copy(update={"fleet": "nats://127.0.0.1:1", "fleet_key": SecretStr("k" * 16)})
+    described = create_app(in_fleet, fleet=MemoryEngine(MemoryStore()))[API].document
+    operation = described["paths"]["/v1/characters/reload"]["post"]
+    reference = operation["requestBody"]["content"]["application/json"]["schema"]["$ref"]
+    schema = described["components"]["schemas"][reference.rpartition("/")[2]]
+    assert schema["properties"].keys() - ReloadRequest.model_fields.keys() == {"nodes", "uploaded"}
 
 
 async def test_a_refused_reload_is_as_described(client: Client) -> None:

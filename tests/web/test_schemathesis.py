@@ -23,6 +23,7 @@ from tests.conftest import character
 # Plain HTTP requests are always refused there.
 UPGRADES = ("/v1/realtime",)
 schemathesis.checks.load_all_checks()
+schemathesis.serializer.alias("application/x-tar", "application/octet-stream")
 SOUND_IS_ACCEPTED: Any = schemathesis.checks.CHECKS.get_one("positive_data_acceptance")
 
 KEYS: dict[str, Any] = {"api_key": "chat-key", "admin_key": "admin-key"}

@@ -5,14 +5,14 @@ import asyncio
 from aiohttp import web
 from pydantic import Field
 
-from charhost.errors import SetNotFound
 from charhost.fleet.engine import Conflict, Unavailable
 from charhost.fleet.fleet import Fleet
 from charhost.fleet.record import Change, NodeStatus, Register, ServedSet, epoch_subject
 from charhost.fleet.shared_set import SharedSet
-from charhost.report import DEFAULT_SET, Frozen
+from charhost.report import Frozen
 from charhost.web.body import json_body
 from charhost.web.caller_view import ONE_SET
+from charhost.web.fleet.membership import Membership
 from charhost.web.keys import FLEET
 from charhost.web.operation import Operation, Parameter, Response
 from charhost.web.problems import Problem, json_response
@@ -144,19 +144,22 @@ async def restore(request: web.Request) -> web.StreamResponse:
     return json_response(await _state(_fleet(request)))
 
 
-def _fleet(request: web.Request) -> Fleet:
+def membership_of(request: web.Request) -> Membership:
+    """Return the place of the server in its fleet; raises `Problem` without one."""
     membership = request.app.get(FLEET)
     if membership is None or membership.fleet is None:
         raise Problem(404, "no_fleet", "This server is in no fleet: it was started without --fleet.")
-    return membership.fleet
+    return membership
+
+
+def _fleet(request: web.Request) -> Fleet:
+    found = membership_of(request).fleet
+    assert found is not None
+    return found
 
 
 def _shared(request: web.Request) -> SharedSet:
-    name = request.query.get("set", DEFAULT_SET)
-    shared = _fleet(request).sets.get(name)
-    if shared is None:
-        raise SetNotFound(name)
-    return shared
+    return membership_of(request).shared(request.query.get("set"))
 
 
 async def _state(found: Fleet) -> FleetState:

@@ -14,7 +14,7 @@ from charhost.web.keys import FLEET, FLEET_ENGINE, METRICS, SESSIONS, SETS, SETT
 
 def join(app: web.Application) -> None:
     """Make the application a node of the fleet in its settings."""
-    app[FLEET] = Membership(drains=app[SETTINGS].fleet_cut_off == "drain")
+    app[FLEET] = Membership(app[SETTINGS])
     app.cleanup_ctx.append(_run)
     app.on_shutdown.append(_leave)
 

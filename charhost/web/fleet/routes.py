@@ -7,6 +7,7 @@ from charhost.web.later import later
 
 ROUTES = (
     web.get("/v1/fleet", later("fleet.handler", "fleet")),
+    web.put("/v1/fleet/sets", later("fleet.upload", "upload")),
     web.get("/v1/fleet/rollouts/{epoch}", later("fleet.handler", "rollout")),
     web.post("/v1/fleet/abort", later("fleet.handler", "abort")),
     web.post("/v1/fleet/hold", later("fleet.handler", "hold")),
