@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
+from charhost.log_limit import limited
 from charhost.speech.embedded.engine_process import EngineProcess, ProcessLost, running
 from charhost.speech.embedded.frames import Message
 from charhost.speech.failure import SpeechError
@@ -127,7 +128,7 @@ class Child:
 
     def _error(self, reply: Message) -> SpeechError:
         # The text may name a file of the server.
-        log.warning("%s: %s", self.title, one_line(reply["error"]))
+        log.warning("%s: %s", self.title, one_line(reply["error"]), extra=limited())
         return SpeechError("busy" if reply.get("kind") == "busy" else "refused", f"{self.title} failed.")
 
     def _fail(self) -> None:

@@ -12,7 +12,7 @@ import soxr
 
 from charhost.speech.failure import SpeechError
 from charhost.speech.hearing import HEARD_RATE, Listening, Pause, Transcript, Word
-from charhost.speech.kyutai.messages import FRAME, FRAMES_PER_SECOND, RATE, Message, audio, packed, unpacked
+from charhost.speech.kyutai.messages import FRAME, FRAMES_PER_SECOND, RATE, Message, audio, number_of, packed, unpacked
 from charhost.speech.kyutai.moshi_server import MoshiServer, messages
 
 _PATH = "/api/asr-streaming"
@@ -152,9 +152,10 @@ class KyutaiListening(Listening):
                 self._report(Word(f" {text}" if self._words else text))
                 self._words.append(text)
             case {"type": "Step", "prs": [*heads]} if is_sure and len(heads) > _PAUSE_HEAD:
-                self._report(Pause(float(heads[_PAUSE_HEAD])))
+                self._report(Pause(number_of(heads[_PAUSE_HEAD])))
             case {"type": "Marker", "id": int(number)} if number in self._markers:
-                self._markers[number].set_result(None)
+                if not self._markers[number].done():  # the server may send it twice
+                    self._markers[number].set_result(None)
 
     def _report(self, event: Word | Pause) -> None:
         if self._events.qsize() < _MOST_EVENTS:

@@ -1,5 +1,6 @@
 """The messages of moshi-server: maps in MessagePack, each with its `type`."""
 
+import math
 from typing import Any
 
 import msgpack
@@ -48,6 +49,13 @@ def unpacked(data: Any) -> Message:
         raise SpeechError("busy" if is_full else "refused", text)
     found: Message = message
     return found
+
+
+def number_of(value: Any) -> float:
+    """Return a finite number of a message; raises `SpeechError` for any other value."""
+    if isinstance(value, (int, float)) and math.isfinite(value):
+        return float(value)
+    raise SpeechError("malformed", "moshi-server sent a time or a probability that is none.")
 
 
 def pcm_of(message: Message) -> bytes:

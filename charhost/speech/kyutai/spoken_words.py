@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from charhost.speech.clauses import speakable
-from charhost.speech.kyutai.messages import RATE, Message
+from charhost.speech.kyutai.messages import RATE, Message, number_of
 from charhost.speech.speech import Sound, WordTime
 
 _WORD = re.compile(r"\s*\S+\s+")
@@ -35,11 +35,12 @@ class SpokenWords:
             yield from self._word(rest)
 
     def note(self, message: Message) -> None:
-        """Take the time of the next word; one that was never sent has no text."""
-        if not message.get("text"):
+        """Take the time of the next word; one that was never sent has no text. Raises `SpeechError`."""
+        text = message.get("text")
+        if not isinstance(text, str) or not text:
             return
-        start, end = round(float(message["start_s"]) * 1000), round(float(message["stop_s"]) * 1000)
-        self._timed.append((self._sent.popleft() if self._sent else "", WordTime(message["text"], start, end)))
+        start, end = (round(number_of(message.get(name)) * 1000) for name in ("start_s", "stop_s"))
+        self._timed.append((self._sent.popleft() if self._sent else "", WordTime(text, start, end)))
 
     def sound(self, pcm: bytes) -> Sound:
         """Return the next piece of sound, with the words that begin in it."""

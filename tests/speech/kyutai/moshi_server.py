@@ -21,7 +21,7 @@ DELAY = 6
 class MoshiServer:
     """Hears a word in each loud frame that follows a quiet one, the next of *words*; a slot is taken by a connection.
 
-    *fault* is `full`, `cut` (after the first sound or step), `nonsense`, or `refuse`, which is a wrong key.
+    *fault* is `full`, `cut` (after the first sound or step), `nonsense`, `twice` (markers) or `refuse`, a wrong key.
     """
 
     words: deque[str] = field(default_factory=lambda: deque(("Good", "evening.", "dear", "guest.")))
@@ -104,7 +104,8 @@ class MoshiServer:
             steps, was_loud, due = 0, False, deque[tuple[int, dict[str, Any]]]()
             async for message in self._messages(socket):
                 if message["type"] == "Marker":
-                    await socket.send_bytes(msgpack.packb(message))  # the frames before it are out
+                    for _ in range(2 if self.fault == "twice" else 1):
+                        await socket.send_bytes(msgpack.packb(message))  # the frames before it are out
                     continue
                 assert len(message["pcm"]) == FRAME
                 is_loud = max(map(abs, message["pcm"])) > 0.1

@@ -45,6 +45,24 @@ async def test_words_of_two_turns(server: MoshiServer, listening: KyutaiListenin
     assert len(server.queries) == 1
 
 
+async def test_a_probability_that_is_none_fails_the_turn(server: MoshiServer, listening: KyutaiListening) -> None:
+    """A server whose messages are not those of moshi-server fails the turn at once."""
+    server.pause = "likely"  # type: ignore[assignment]
+    feed(listening, silence(2_000, HEARD_RATE))
+    with pytest.raises(SpeechError) as caught:
+        await listening.transcript(final=True)
+    assert caught.value.error_type == "malformed"
+
+
+async def test_a_marker_that_comes_twice_counts_once(server: MoshiServer, listening: KyutaiListening) -> None:
+    """The connection stays, and so do the words of the next turn."""
+    server.fault = "twice"
+    for word in ("Good", "evening."):
+        feed(listening, WORD)
+        assert (await listening.transcript(final=True)).text == word
+    assert len(server.queries) == 1
+
+
 async def test_a_guess_that_was_right_costs_nothing(server: MoshiServer, listening: KyutaiListening) -> None:
     """It has brought out all words; more sound brings out more."""
     feed(listening, WORD)
