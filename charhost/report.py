@@ -18,7 +18,14 @@ DEFAULT_SET = "default"
 SET_NAME = "[a-z0-9][a-z0-9-]{0,31}"
 
 # A path on the disk need not be UTF-8; JSON has to be.
-PathText = Annotated[str, BeforeValidator(display)]
+
+
+def _displayed(value: object) -> object:
+    # Before the check of the type, which refuses such bytes.
+    return display(value) if isinstance(value, str) else value
+
+
+PathText = Annotated[str, BeforeValidator(_displayed)]
 
 
 def absent(value: object) -> bool:

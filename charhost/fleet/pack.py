@@ -5,14 +5,15 @@ characters; the *root* lists the parts of the manifest, and its digest names the
 """
 
 import hashlib
-import json
 import os
 import time
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
+
+from pydantic import BaseModel, ValidationError
 
 from charhost.errors import CharhostError
 from charhost.loading.snapshot import Limits, Snapshot
@@ -56,18 +57,38 @@ def pack(stored: StoredSet, known: Places) -> Packed:
     places = {digest: known[digest] if digest in known else extents.get(digest, ()) for digest in contents}
     manifest = zlib.compress(_manifest(stored, snapshots, places))
     parts = [manifest[start : start + PACK_BYTES] for start in range(0, len(manifest), PACK_BYTES)]
-    root = json.dumps({"parts": list(map(_digest, parts))}).encode()
+    root = _Root(parts=list(map(_digest, parts))).model_dump_json().encode()
     return Packed(_digest(root), (*(data for data, _ in packs), *parts, root), places)
+
+
+class _Root(BaseModel, frozen=True):
+    parts: list[str]
+
+
+class _Layout(BaseModel, frozen=True):
+    """A snapshot, as its differences from the one before."""
+
+    directory: str
+    changed: dict[str, str]
+    gone: list[str]
+
+
+class _Content(BaseModel, frozen=True):
+    """The content of a manifest; `members` are the number of a snapshot, a path and a fingerprint each."""
+
+    directory: str
+    revision: str
+    snapshots: list[_Layout]
+    members: list[tuple[int, str, str]]
+    places: dict[str, tuple[Extent, ...]]
 
 
 def parts_of(root: bytes) -> list[str]:
     """Return the digests of the parts of the manifest."""
     try:
-        parts = json.loads(root)["parts"]
-        assert all(isinstance(part, str) for part in parts)
-    except (ValueError, KeyError, TypeError, AssertionError) as e:
+        return _Root.model_validate_json(root).parts
+    except ValidationError as e:
         raise DamagedSet("the root of the set is no list of parts") from e
-    return list(parts)
 
 
 class Manifest:
@@ -78,11 +99,11 @@ class Manifest:
         reader = zlib.decompressobj()
         try:
             text = reader.decompress(b"".join(parts), max(1 << 24, 4096 * limits.files))
-            self._found = json.loads(text)
-            self.places = {bytes.fromhex(d): tuple(Extent(*one) for one in e) for d, e in self._found["places"].items()}
-            self.directory = _path(self._found["directory"])
-            self._layouts = list(_layouts(self._found["snapshots"]))
-        except (zlib.error, ValueError, KeyError, TypeError, AttributeError) as e:
+            self._found = _Content.model_validate_json(text)
+            self.places = {bytes.fromhex(digest): extents for digest, extents in self._found.places.items()}
+            self.directory = _path(self._found.directory)
+            self._layouts = list(_layouts(self._found.snapshots))
+        except (zlib.error, ValueError) as e:
             raise DamagedSet(f"the manifest of the set cannot be read: {type(e).__name__}") from e
         self._check(limits)
 
@@ -100,9 +121,9 @@ class Manifest:
             snapshots.append(known.snapshot(Snapshot(Path(directory), files, taken=taken)))
             taken = snapshots[-1].taken - 1
         try:
-            members = tuple(Member(snapshots[at], _path(path), mark) for at, path, mark in self._found["members"])
-            return StoredSet(generation, self.directory, self._found["revision"], members)
-        except (KeyError, IndexError, ValueError, TypeError) as e:
+            members = tuple(Member(snapshots[at], _path(path), mark) for at, path, mark in self._found.members)
+            return StoredSet(generation, self.directory, self._found.revision, members)
+        except (IndexError, ValueError) as e:
             raise DamagedSet(f"the manifest of the set cannot be read: {type(e).__name__}") from e
 
     def _new(self, known: "KnownFiles") -> Iterator[tuple[bytes, tuple[Extent, ...]]]:
@@ -187,32 +208,32 @@ def _joined(packs: Iterable[Mapping[bytes, list[Extent]]]) -> dict[bytes, tuple[
 def _manifest(stored: StoredSet, snapshots: list[Snapshot], places: Places) -> bytes:
     """Return the manifest; each snapshot is written as its differences from the one before."""
     before: dict[str, str] = {}
-    layouts: list[dict[str, Any]] = []
+    layouts: list[_Layout] = []
     for snapshot in snapshots:
         files = {_text(path): file.digest.hex() for path, file in snapshot.files.items()}
         changed = {path: digest for path, digest in files.items() if before.get(path) != digest}
         gone = [path for path in before if path not in files]
-        layouts.append({"directory": _text(str(snapshot.directory)), "changed": changed, "gone": gone})
+        layouts.append(_Layout(directory=_text(str(snapshot.directory)), changed=changed, gone=gone))
         before = files
     numbers = {snapshot: number for number, snapshot in enumerate(snapshots)}
-    content = {
-        "directory": _text(stored.directory),
-        "revision": stored.revision,
-        "snapshots": layouts,
-        "members": [[numbers[m.snapshot], _text(m.path), m.fingerprint] for m in stored.members],
-        "places": {digest.hex(): extents for digest, extents in places.items()},
-    }
-    return json.dumps(content, separators=(",", ":")).encode()
+    content = _Content(
+        directory=_text(stored.directory),
+        revision=stored.revision,
+        snapshots=layouts,
+        members=[(numbers[m.snapshot], _text(m.path), m.fingerprint) for m in stored.members],
+        places={digest.hex(): extents for digest, extents in places.items()},
+    )
+    return content.model_dump_json().encode()
 
 
-def _layouts(snapshots: list[dict[str, Any]]) -> Iterator[tuple[str, dict[str, bytes]]]:
+def _layouts(snapshots: list[_Layout]) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Yield the directory of each snapshot, and the digest of each of its files."""
     files: dict[str, bytes] = {}
     for snapshot in snapshots:
-        gone = set(map(_path, snapshot["gone"]))
-        changed = {_path(path): bytes.fromhex(digest) for path, digest in snapshot["changed"].items()}
+        gone = set(map(_path, snapshot.gone))
+        changed = {_path(path): bytes.fromhex(digest) for path, digest in snapshot.changed.items()}
         files = {path: digest for path, digest in files.items() if path not in gone} | changed
-        yield _path(snapshot["directory"]), dict(sorted(files.items()))
+        yield _path(snapshot.directory), dict(sorted(files.items()))
 
 
 def _content(digest: bytes, extents: Iterable[Extent], packs: Mapping[str, bytes]) -> bytes:

@@ -4,7 +4,10 @@ import logging
 import re
 import time
 import traceback
+import warnings
 from collections.abc import Callable
+
+from aiohttp import BadContentDispositionHeader, BadContentDispositionParam
 
 from charhost.log_limit import LineLimit, left_out_note
 
@@ -40,7 +43,9 @@ class WithoutContent(logging.Filter):
 
 
 def filter_foreign_loggers() -> None:
-    """Have aiohttp's loggers filtered, for the whole process."""
+    """Have aiohttp's loggers filtered, and its warnings about headers of clients left out, for the whole process."""
+    for category in (BadContentDispositionHeader, BadContentDispositionParam):
+        warnings.simplefilter("ignore", category)  # each is another text, which Python remembers and writes as it is
     for name in LOGGERS:
         logger = logging.getLogger(name)
         if not any(isinstance(present, WithoutContent) for present in logger.filters):

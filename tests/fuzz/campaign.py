@@ -1,6 +1,6 @@
 """A campaign: random inputs for one function, until a time is over.
 
-`FUZZ_SECONDS` sets the time of each campaign, in seconds; a minute is the default.
+`FUZZ_SECONDS` sets the time of the longest campaigns, in seconds; a minute is the default.
 """
 
 from __future__ import annotations

@@ -77,3 +77,13 @@ def _spelled(value: Any) -> bytes:
 
 def _with(text: bytes, place: int, more: bytes) -> bytes:
     return text[:place] + more + text[place:]
+
+
+@st.composite
+def damaged(draw: st.DrawFn, templates: Sequence[bytes]) -> bytes:
+    """Return one of the templates with some bytes replaced, repeated or left out."""
+    data = bytearray(draw(st.sampled_from(templates)))
+    for _ in range(draw(st.integers(0, 4))):
+        start, length = draw(st.integers(0, len(data))), draw(st.integers(0, 40))
+        data[start : start + length] = draw(st.binary(max_size=40)) * draw(st.sampled_from((1, 1, 1, 200)))
+    return bytes(data)

@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from typing import Any, get_args
 
 import pytest
+from aiohttp import StreamReader
+from aiohttp.base_protocol import BaseProtocol
+from aiohttp.test_utils import make_mocked_request
 from hypothesis import strategies as st
 
 from charhost.errors import InvalidRequest
 from charhost.jsontext import TooManyValues, encoded
-from charhost.reload.request import ReloadRequest, RollbackRequest
+from charhost.memory.budget import MemoryBudget
+from charhost.reload.request import ReloadRequest, RollbackRequest, SetRequest
+from charhost.web.audio.speech import SpeechRequest
+from charhost.web.audio.upload import read_form
 from charhost.web.body import parsed
 from charhost.web.completions.request import ChatRequest
+from charhost.web.foreign_log import filter_foreign_loggers
+from charhost.web.keys import MEMORY
+from charhost.web.model_choice import ModelRequest
 from charhost.web.problems import Problem
 from charhost.web.protocol import client_events
 from charhost.web.protocol.frames import EventRefused
@@ -24,9 +35,10 @@ from charhost.web.protocol.unmute_session import UnmuteUpdate
 from charhost.web.realtime.client_dialect import dialect_by
 from charhost.web.realtime.client_secrets import ClientSecretRequest
 from charhost.web.responses.request import ResponsesRequest
+from charhost.web.sets import Removal
 from charhost.web.talk import decoded_body, valid_body
-from tests.fuzz.campaign import check_cost, run
-from tests.fuzz.inputs import texts
+from tests.fuzz.campaign import SECONDS, check_cost, run
+from tests.fuzz.inputs import damaged, texts
 
 TOOL = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {"a": {}}}}}
 FLAT = {"type": "function", "name": "look", "parameters": {"type": "object"}}
@@ -141,9 +153,14 @@ def event(data: bytes) -> None:
             SessionConfig().merged(wanted).turn_options(recorded=False)
 
 
-def reload(data: bytes) -> None:
-    """Read a request for a reload, and for a rollback."""
-    for kind in (ReloadRequest, RollbackRequest):
+def speech(data: bytes) -> None:
+    """Read a request for speech."""
+    valid_body(decoded_body(data), SpeechRequest)
+
+
+def admin(data: bytes) -> None:
+    """Read a request for a reload, for a rollback, for a set and for a model."""
+    for kind in (ReloadRequest, RollbackRequest, SetRequest, Removal, ModelRequest):
         with refusing():
             parsed(data[: 64 << 10], kind)
 
@@ -153,7 +170,17 @@ DOORS: dict[str, tuple[Callable[[bytes], None], list[Any]]] = {
     "responses": (responses, [RESPONSES]),
     "client secret": (client_secret, [{"expires_after": {"anchor": "created_at", "seconds": 60}, "session": SESSION}]),
     "event": (event, EVENTS),
-    "reload": (reload, [{"directory": "default", "scope": "changed", "dry_run": True}, {"generation": 3}]),
+    "speech": (speech, [{"input": "Hi", "voice": {"id": "Ada"}, "response_format": "mp3", "speed": 1.5}]),
+    "admin": (
+        admin,
+        [
+            {"directory": "default", "scope": "changed", "dry_run": True},
+            {"generation": 3},
+            {"directory": "/srv", "watch": True},
+            {"sessions": "close", "drain_seconds": "5"},
+            {"model": "m"},
+        ],
+    ),
 }
 
 
@@ -169,6 +196,47 @@ def test_random_requests() -> None:
     """Each is read or refused, without a long gap, and nothing is left of it."""
     inputs = [texts(templates).map(bytes([number]).__add__) for number, (_, templates) in enumerate(DOORS.values())]
     run(st.one_of(inputs), check)
+
+
+FORM = b"".join(
+    b'--x\r\nContent-Disposition: form-data; name="%b"%b\r\n\r\n%b\r\n' % part
+    for part in (
+        (b"file", b'; filename="a.wav"\r\nContent-Type: audio/wav', b"RIFF"),
+        (b"model", b"", b"whisper-1"),
+        (b"response_format", b"", b"verbose_json"),
+        (b"language", b"\r\nContent-Transfer-Encoding: base64", b"ZW4="),
+    )
+)
+FORM += b"--x--\r\n"
+
+
+def form(data: bytes, loop: asyncio.AbstractEventLoop) -> None:
+    """Read the form of a transcription."""
+
+    async def read() -> None:
+        content = StreamReader(BaseProtocol(loop), 1 << 16, loop=loop)
+        content.feed_data(data)
+        content.feed_eof()
+        request = make_mocked_request("POST", "/", {"Content-Type": "multipart/form-data; boundary=x"}, payload=content)
+        with MemoryBudget().holding("requests") as request[MEMORY]:
+            await read_form(request)
+
+    with refusing():
+        loop.run_until_complete(read())
+
+
+@pytest.mark.slow
+def test_random_forms() -> None:
+    """Each is read or refused, without a long gap, and nothing is left of it."""
+    filter_foreign_loggers()
+    with closing(asyncio.new_event_loop()) as loop:
+        run(damaged([FORM]), partial(form, loop=loop), SECONDS / 4)
+
+
+def test_good_form() -> None:
+    """The form that the random ones are near to is read."""
+    with closing(asyncio.new_event_loop()) as loop:
+        form(FORM, loop)
 
 
 @pytest.mark.parametrize("door", DOORS)

@@ -28,8 +28,8 @@ from charhost.speech.segments import Segmenter
 from charhost.speech.vad import framed
 from charhost.web.protocol.frames import InvalidEvent
 from charhost.web.realtime.audio_buffer import audio_bytes
-from tests.fuzz.campaign import check_cost, run
-from tests.fuzz.inputs import changed
+from tests.fuzz.campaign import SECONDS, check_cost, run
+from tests.fuzz.inputs import changed, damaged
 
 TONE = (np.sin(np.arange(4_800) / 9) * 9_000).astype("<i2").tobytes()
 MESSAGES: list[dict[str, Any]] = [
@@ -107,16 +107,6 @@ def _packed(value: Any) -> bytes:
     return data
 
 
-@st.composite
-def damaged(draw: st.DrawFn, templates: list[bytes]) -> bytes:
-    """Return one of the templates with some bytes replaced, repeated or left out."""
-    data = bytearray(draw(st.sampled_from(templates)))
-    for _ in range(draw(st.integers(0, 4))):
-        start, length = draw(st.integers(0, len(data))), draw(st.integers(0, 40))
-        data[start : start + length] = draw(st.binary(max_size=40)) * draw(st.sampled_from((1, 1, 1, 200)))
-    return bytes(data)
-
-
 SOURCES: dict[str, tuple[Callable[[bytes], None], st.SearchStrategy[bytes]]] = {
     "client audio": (client_audio, damaged([b"T2dnUw==" * 500, TONE]) | st.binary(max_size=5_000)),
     "file": (file, damaged(FILES)),
@@ -136,7 +126,7 @@ def check(data: bytes) -> None:
 def test_random_sound() -> None:
     """Each is read or refused, without a long gap, and nothing is left of it."""
     inputs = [found.map(bytes([number]).__add__) for number, (_, found) in enumerate(SOURCES.values())]
-    run(st.one_of(inputs), check)
+    run(st.one_of(inputs), check, SECONDS / 2)
 
 
 @pytest.mark.parametrize("source", SOURCES)

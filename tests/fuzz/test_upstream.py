@@ -18,7 +18,7 @@ from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.failures import of_fault, of_response
 from charhost.llm.openai.habits import recognised
 from charhost.llm.openai.sse import EventData
-from tests.fuzz.campaign import check_cost, run
+from tests.fuzz.campaign import SECONDS, check_cost, run
 from tests.fuzz.inputs import texts
 
 ENDPOINT = Endpoint.of("http://10.0.0.7:8080/v1", "sk-0123456789abcdef")
@@ -103,13 +103,13 @@ refusals = st.builds(bytes.__add__, sizes, texts(ERRORS))
 @pytest.mark.slow
 def test_random_responses() -> None:
     """Each is read or is the model's error, without a long gap, and nothing is left of it."""
-    run(responses, response)
+    run(responses, response, SECONDS / 2)
 
 
 @pytest.mark.slow
 def test_random_refusals() -> None:
     """Each becomes a short error without the key."""
-    run(refusals, refusal)
+    run(refusals, refusal, SECONDS / 2)
 
 
 def test_good_responses() -> None:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Literal
 
 from aiohttp import BodyPartReader, hdrs, web
+from aiohttp.http import HttpProcessingError
 from pydantic import BaseModel, Field
 
 from charhost.web.body import take_memory
@@ -44,7 +45,7 @@ async def read_form(request: web.Request) -> tuple[bytes, TranscriptionFields]:
             parts = await _parts(request)
     except TimeoutError:
         raise Problem(408, "request_timeout", f"The file did not arrive within {_DEADLINE:g} s.") from None
-    except (ValueError, AssertionError, web.RequestPayloadError) as e:
+    except (ValueError, AssertionError, HttpProcessingError, web.RequestPayloadError) as e:
         raise Problem(400, "invalid_value", "The body is not a form of several parts.") from e
     file = parts.pop("file", b"")
     if not file:

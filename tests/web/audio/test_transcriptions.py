@@ -74,7 +74,13 @@ async def test_wrong_requests(connect: Connect) -> None:
         assert response.status == status
         assert (await response.json())["error"]["type"] == "invalid_request_error"
     headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    for body in (b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\nabc", b"no form", b""):
+    for body in (
+        b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\nabc",
+        b'--x\r\nContent-Disposition: form-data; name="file\r\n\r\nabc\r\n--x--\r\n',
+        b"--x\r\nContent-Disposition: form-data; name=\x1b[2J\r\n\r\nabc\r\n--x--\r\n",
+        b"no form",
+        b"",
+    ):
         response = await client.post("/v1/audio/transcriptions", data=body, headers=headers)
         assert response.status == 400
     assert (await client.post("/v1/audio/transcriptions", data=form())).status == 200
