@@ -121,7 +121,7 @@ class Manifest:
             snapshots.append(known.snapshot(Snapshot(Path(directory), files, taken=taken)))
             taken = snapshots[-1].taken - 1
         try:
-            members = tuple(Member(snapshots[at], _path(path), mark) for at, path, mark in self._found.members)
+            members = tuple(Member(snapshots[at], _path(path), _path(mark)) for at, path, mark in self._found.members)
             return StoredSet(generation, self.directory, self._found.revision, members)
         except (IndexError, ValueError) as e:
             raise DamagedSet(f"the manifest of the set cannot be read: {type(e).__name__}") from e
@@ -220,7 +220,7 @@ def _manifest(stored: StoredSet, snapshots: list[Snapshot], places: Places) -> b
         directory=_text(stored.directory),
         revision=stored.revision,
         snapshots=layouts,
-        members=[(numbers[m.snapshot], _text(m.path), m.fingerprint) for m in stored.members],
+        members=[(numbers[m.snapshot], _text(m.path), _text(m.fingerprint)) for m in stored.members],
         places={digest.hex(): extents for digest, extents in places.items()},
     )
     return content.model_dump_json().encode()
