@@ -15,7 +15,7 @@ from charhost.settings import Settings
 from charhost.speech.failure import SpeechError
 from charhost.speech.speech import Sound, Voice
 from charhost.web.keys import BUDGET, SESSIONS
-from charhost.web.realtime import transcriber
+from charhost.web.realtime import microphone, transcriber
 from tests.speech.engines import ScriptedHearing, ScriptedSpeech, scripted_engines, silence, tone
 from tests.web.realtime.server import until
 from tests.web.realtime.voice_client import AUDIO, TRANSCRIBED, Start, serving, speaking
@@ -86,6 +86,39 @@ async def test_ears_that_stall(aiohttp_client: Start, settings: Settings, monkey
         assert (await caller.until(FAILED))["error"]["code"] == "transcription_failed"
         await caller.say(1_000)
         await caller.until("response.done")
+
+
+async def test_sound_counts_until_its_words_are_known(aiohttp_client: Start, settings: Settings) -> None:
+    """A turn that is committed is held by the engine, and is part of the budget as long as that takes."""
+    gate = asyncio.Event()
+    client, _ = await serving(aiohttp_client, settings, scripted_engines(hearing=ScriptedHearing(faults=[gate])))
+    async with speaking(client) as caller:
+        await caller.say(1_000)
+        await caller.until("input_audio_buffer.committed")
+        await caller.ask("input_audio_buffer.clear")
+        assert client.app[BUDGET].held["audio"] >= 1_000 * transcriber.BYTES_PER_MS
+        gate.set()
+        await caller.until("response.done")
+        assert client.app[BUDGET].held["audio"] == 0
+
+
+async def test_items_of_sound_are_bounded(
+    aiohttp_client: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sound in items is counted, and refused beyond what may wait for its words; afterwards there is room again."""
+    monkeypatch.setattr(microphone, "_MOST_AHEAD_MS", 3_000)
+    gate = asyncio.Event()
+    client, _ = await serving(aiohttp_client, settings, scripted_engines(hearing=ScriptedHearing(faults=[gate])))
+    part = {"type": "input_audio", "audio": base64.b64encode(tone(2_000)).decode()}
+    item = {"type": "message", "role": "user", "content": [part]}
+    async with speaking(client) as caller:
+        await caller.ask("conversation.item.create", item=item)
+        assert client.app[BUDGET].held["audio"] >= 2_000 * (48 + transcriber.BYTES_PER_MS)
+        assert (await caller.error("conversation.item.create", item=item))["code"] == "rate_limit_exceeded"
+        gate.set()
+        await caller.until(TRANSCRIBED)
+        await until(lambda: client.app[BUDGET].held["audio"] == 0)
+        await caller.ask("conversation.item.create", item=item)
 
 
 async def test_an_hour_of_silence(aiohttp_client: Start, settings: Settings) -> None:
