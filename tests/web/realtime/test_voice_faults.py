@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from charhost.conversation import spoken_turn
+from charhost.conversation.spoken_turn import SpokenTurn
 from charhost.settings import Settings
 from charhost.speech.failure import SpeechError
 from charhost.speech.speech import Sound, Voice
@@ -62,6 +63,25 @@ async def test_a_slow_model_is_no_stall_of_the_voice(
         await caller.send("response.create")
         await asyncio.wait_for(script.pausing.wait(), 30)
         await asyncio.sleep(0.3)
+        script.go.set()
+        assert (await caller.until("response.done"))["response"]["status"] == "completed"
+
+
+async def test_a_model_that_floods_waits_for_the_voice(
+    aiohttp_client: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not spoken yet is bounded: the model is read on when the voice has taken some of it."""
+    monkeypatch.setattr(spoken_turn, "_MOST_UNSPOKEN", 10)
+    gate = asyncio.Event()
+    client, script = await serving(aiohttp_client, settings, scripted_engines(ScriptedSpeech(faults=[gate])))
+    script.then(*["Yes. "] * 40, script.go, "No.")
+    async with speaking(client, **AUDIO) as caller:
+        await caller.send("response.create")
+        session = next(iter(client.app[SESSIONS]._live.values()))
+        await until(lambda: any(isinstance(one, SpokenTurn) and one._queue.full() for one in session.work.turns))
+        assert not script.pausing.is_set()
+        gate.set()
+        await asyncio.wait_for(script.pausing.wait(), 30)
         script.go.set()
         assert (await caller.until("response.done"))["response"]["status"] == "completed"
 
