@@ -32,6 +32,8 @@ _PIECE = SPOKEN_RATE * 2 // 10
 # Seconds that an engine has for its next sound.
 _FIRST_SOUND = 10.0
 _NEXT_SOUND = 5.0
+# Events of a model that writes faster than a voice speaks: far more than a response has, and not all that a flood has.
+_MOST_UNSPOKEN = 1 << 15
 
 Events = AsyncGenerator[SpokenEvent, None]
 
@@ -74,7 +76,7 @@ class SpokenTurn:
         self._history = history
         self.item_id = ""  # of the last item that is spoken
         self.playback: Playback | None = None  # of that item
-        self._queue: asyncio.Queue[TurnEvent | Exception] = asyncio.Queue()
+        self._queue: asyncio.Queue[TurnEvent | Exception] = asyncio.Queue(_MOST_UNSPOKEN)
         self._done: ItemDone | None = None  # of the item that is spoken
         self._wants_text = False
         self._early_end: TurnEnded | None = None
@@ -123,13 +125,13 @@ class SpokenTurn:
             self._leave()
 
     async def _read(self) -> None:
-        """Read the turn as fast as the model writes."""
+        """Read the turn as fast as the model writes, until very much of it is not spoken."""
         try:
             async with aclosing(self._turn.events()) as events:
                 async for event in events:
-                    self._queue.put_nowait(event)
+                    await self._queue.put(event)
         except Exception as e:
-            self._queue.put_nowait(e)
+            await self._queue.put(e)
 
     async def _next(self) -> TurnEvent:
         event = await self._queue.get()

@@ -87,6 +87,12 @@ class TalkArchive:
         await self._engine.hint("talk", f"{session} {self._writer}".encode())
         return kept if claimed is talk else claimed.saved(session)
 
+    def release(self, session: str) -> None:
+        """Let go of the items of a saved conversation; one that is saved again is written anew as a whole."""
+        own = self._open.get(session)
+        if own is not None and not own.lock.locked():
+            own.is_certain, own.talk.head, own.talk.places = False, None, {}
+
     def is_lost(self, session: str) -> bool:
         """Return whether another process has taken the conversation over."""
         own = self._open.get(session)

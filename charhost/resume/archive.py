@@ -32,6 +32,9 @@ class Archive(Protocol):
 
     async def find(self, session: str) -> SavedSession | None: ...
 
+    async def release(self, sessions: Collection[str]) -> None:
+        """Let go of what is in memory of saved sessions."""
+
 
 class SessionWriter:
     """The writer of a server without a state file: saves nothing."""
@@ -45,6 +48,10 @@ class SessionWriter:
 
     def forget(self, session: str) -> None:
         """Have a session dropped soon: it is over."""
+
+    def release(self, session: str) -> bool:
+        """Let go of what is in memory of a saved session; return whether it is saved as it is now."""
+        return False
 
     async def settled(self, session: str) -> None:
         """Wait until the changes so far are saved, or have failed; at most `SAVE_DEADLINE` seconds.
@@ -86,6 +93,7 @@ class ArchiveWriter(SessionWriter):
         self._faults = FaultLog(log)
         self._changed: dict[str, Callable[[], SavedSession]] = {}
         self._forgotten: set[str] = set()
+        self._released: set[str] = set()
         self._saved = asyncio.Event()
         self._has_news = False
         self._task: asyncio.Task[None] | None = None
@@ -95,12 +103,20 @@ class ArchiveWriter(SessionWriter):
     def note(self, session: str, describe: Callable[[], SavedSession]) -> None:
         self._changed[session] = describe
         self._forgotten.discard(session)
+        self._released.discard(session)
         self._wake()
 
     def forget(self, session: str) -> None:
         self._changed.pop(session, None)
         self._forgotten.add(session)
         self._wake()
+
+    def release(self, session: str) -> bool:
+        if session in self._changed:
+            return False
+        self._released.add(session)
+        self._wake()
+        return True
 
     async def settled(self, session: str) -> None:
         if self._is_late or self._task is None or self._task.done():
@@ -162,6 +178,7 @@ class ArchiveWriter(SessionWriter):
     async def _save(self) -> None:
         changed, self._changed = self._changed, {}
         forgotten, self._forgotten = self._forgotten, set()
+        released, self._released = self._released, set()
         try:
             while changed or forgotten:
                 some = dict(islice(changed.items(), AT_A_TIME))
@@ -169,6 +186,8 @@ class ArchiveWriter(SessionWriter):
                 for session in some:
                     del changed[session]
                 forgotten.clear()
+            if released:
+                await self._archive.release(released)
         except Exception as e:
             self._changed = {s: d for s, d in changed.items() if s not in self._forgotten} | self._changed
             self._forgotten |= forgotten - self._changed.keys()

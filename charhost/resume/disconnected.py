@@ -99,7 +99,7 @@ class DisconnectedSessions:
     def give_up(self) -> None:
         """Drop the oldest session from memory; one that is saved can be resumed all the same."""
         oldest = next(kept for _, kept in self._kept.values() if kept is not None)
-        if self._writer.is_saving:
+        if self._writer.release(oldest.id):
             self._kept[oldest.id] = self._kept[oldest.id][0], None
             self._memory.resize(self._memory.size - oldest.weight)
         else:

@@ -28,6 +28,9 @@ class SharedArchive(Protocol):
     async def claim(self, session: str, owners: Collection[str], kept: SavedSession | None) -> SavedSession | None:
         """Take a session over, if it is of one of the *owners*; *kept* is the copy of this process."""
 
+    def release(self, session: str) -> None:
+        """Let go of what is in memory of a saved session."""
+
     def is_lost(self, session: str) -> bool:
         """Return whether another process has taken the session over."""
 
@@ -57,6 +60,12 @@ class SharedWriter(SessionWriter):
 
     def forget(self, session: str) -> None:
         self._write_soon(session, None)
+
+    def release(self, session: str) -> bool:
+        if session in self._tasks:
+            return False
+        self._archive.release(session)
+        return True
 
     async def settled(self, session: str) -> None:
         task = self._tasks.get(session)

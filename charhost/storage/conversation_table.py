@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from charhost import jsontext
 from charhost.memory.weight import weigh
@@ -50,6 +50,15 @@ class ConversationTable:
         self._saved = max((saved for _, saved in rows), default=0.0)
         return [session for session, _ in rows]
 
+    async def release(self, sessions: Collection[str]) -> None:
+        """Let go of the items of saved sessions; one that is saved again is written anew as a whole."""
+
+        def job(_: Statements) -> None:
+            for session in sessions:
+                self._written.pop(session, None)
+
+        await self._database.read(job)
+
     async def find(self, session: str) -> SavedSession | None:
         return await self._database.read(lambda statements: self._read(statements, session))
 
@@ -59,6 +68,8 @@ class ConversationTable:
         return self._saved
 
     def _write(self, statements: Statements, saved: SavedSession) -> Places:
+        if saved.id not in self._written:  # it is new, or was released
+            statements.run("DELETE FROM items WHERE session = ?", saved.id)
         edit = Edit.of(self._written.get(saved.id, {}), saved.items)
         places = [(saved.id, place) for place in edit.gone]
         statements.executemany("DELETE FROM items WHERE session = ? AND position = ?", places)

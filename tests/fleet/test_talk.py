@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable
 
 import pytest
@@ -55,6 +56,23 @@ async def test_a_turn_writes_only_its_own_items(store: MemoryStore, one: TalkArc
     await one.save(saved([*items, *talk("b")]))
     assert len(store.messages(SUBJECT)[-1].data) < 800
     assert words(store) == ["a long text" * 100, "b"]
+
+
+async def test_a_released_conversation_takes_no_memory(
+    store: MemoryStore, one: TalkArchive, other: TalkArchive
+) -> None:
+    """Its items are gone from the node, which writes all of it if it is saved again; others resume it as before."""
+    items = talk("a", "b")
+    await one.save(saved(items))
+    before = sys.getrefcount(items[0])
+    one.release("sess_1")
+    after = sys.getrefcount(items[0])
+    assert after == before - 1
+    await one.save(saved(items[1:]))
+    assert words(store) == ["b"]
+    one.release("sess_1")
+    assert said(await one.claim("sess_1", OWNER)) == ["b"]
+    assert said(await other.claim("sess_1", OWNER)) == ["b"]
 
 
 async def test_nothing_new_writes_nothing(store: MemoryStore, one: TalkArchive) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -25,6 +25,7 @@ class Archive:
 
     def __init__(self) -> None:
         self.saved: list[tuple[list[str], list[str]]] = []
+        self.released: list[str] = []
         self.failure: Exception | None = None
         self.gate = asyncio.Event()
         self.gate.set()
@@ -38,6 +39,9 @@ class Archive:
             raise self.failure
         self.saved.append(([one.id for one in conversations], sorted(forgotten)))
         self.wrote.set()
+
+    async def release(self, sessions: Collection[str]) -> None:
+        self.released += sorted(sessions)
 
     async def sessions(self, most: int) -> list[str]:
         raise OSError(5, "Input/output error")
@@ -239,3 +243,18 @@ async def test_an_unreadable_conversation_is_refused(
     writer.note("b", lambda: saved("b"))
     await writer.settled("sess_1")
     assert archive.saved == [(["b"], [])]
+
+
+async def test_what_is_saved_is_let_go_of(writer: ArchiveWriter, archive: Archive) -> None:
+    """A session is released once it is saved; one that is not saved yet, or again changed, is not."""
+    writer.note("sess_1", saved)
+    assert not writer.release("sess_1")
+    async with asyncio.timeout(LIMIT):
+        await writer.settled("sess_1")
+        assert writer.release("sess_1")
+        await writer.settled("sess_1")
+        assert archive.released == ["sess_1"]
+        assert writer.release("sess_1")
+        writer.note("sess_1", saved)
+        await writer.settled("sess_1")
+    assert archive.released == ["sess_1"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -257,6 +257,9 @@ class Left:
         for session_id in forgotten:
             self.kept.pop(session_id, None)
             self.dropped.set()
+
+    async def release(self, sessions: Collection[str]) -> None:
+        pass
 
     async def sessions(self, most: int) -> list[str]:
         return list(self.kept)[:most]

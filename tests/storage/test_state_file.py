@@ -10,6 +10,7 @@ import stat
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing, nullcontext, suppress
 from dataclasses import replace
@@ -801,3 +802,23 @@ async def test_histories_of_sets_do_not_meet(path: Path) -> None:
         assert (await theirs.generations(), await theirs.attempts(9), await file.sets.added()) == ((), (), ())
         assert essentials(await ours.stored(1)) == essentials(stored_set(1, {"ada.py": "A = 1"}))
     assert asked(path, "SELECT count(*) FROM contents") == [(1,)]
+
+
+async def test_a_released_conversation_takes_no_memory(path: Path) -> None:
+    """Its items are read from the file again, and it can be saved without them being known."""
+    async with opened(path) as file:
+        tracemalloc.start()
+        try:
+            for number in range(8):
+                one = saved(message("x" * 500_000 + str(number)), message("gone"), session=f"sess_{number}")
+                await file.conversations.save([one], [])
+                await file.conversations.release([one.id])
+            assert tracemalloc.get_traced_memory()[0] < 3 * 500_000
+        finally:
+            tracemalloc.stop()
+        assert await file.conversations.find("sess_3") is not None
+        await file.conversations.release(["sess_3"])
+        await file.conversations.save([saved(message("anew"), session="sess_3")], [])
+    kept = await found(path, "sess_3")
+    assert kept is not None
+    assert [item.text for item in kept.items if isinstance(item, Message)] == ["anew"]

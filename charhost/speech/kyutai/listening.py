@@ -25,6 +25,8 @@ _PAUSE_HEAD = 2
 # The server drops a client that sends nothing for 20 s, and a channel is a part of a GPU.
 _IDLE = 15.0
 _MOST_EVENTS = 1_000
+# Messages that may wait for a server that does not take them: ten minutes of sound.
+_MOST_OUTGOING = int(600 * FRAMES_PER_SECOND)
 
 
 class KyutaiListening(Listening):
@@ -103,6 +105,8 @@ class KyutaiListening(Listening):
 
     def _send(self, message: bytes) -> None:
         """Queue a message, and open the connection if there is none."""
+        if len(self._outgoing) >= _MOST_OUTGOING:
+            self._fail(SpeechError("timeout", "moshi-server does not keep up."))
         if self._failure is not None:
             self._fail_markers(self._failure)
             return
@@ -125,9 +129,7 @@ class KyutaiListening(Listening):
                     writing.cancel()
             raise SpeechError("unreachable", "moshi-server broke off.")
         except SpeechError as e:
-            self._failure = e
-            self._outgoing.clear()
-            self._fail_markers(e)
+            self._fail(e)
         except asyncio.CancelledError:
             self._fail_markers(SpeechError("timeout", "moshi-server did not respond in time."))
             raise
@@ -160,6 +162,11 @@ class KyutaiListening(Listening):
     def _report(self, event: Word | Pause) -> None:
         if self._events.qsize() < _MOST_EVENTS:
             self._events.put_nowait(event)
+
+    def _fail(self, error: SpeechError) -> None:
+        self._failure = error
+        self._outgoing.clear()
+        self._fail_markers(error)
 
     def _fail_markers(self, error: SpeechError) -> None:
         for waiting in self._markers.values():

@@ -57,6 +57,9 @@ class DeafMicrophone:
         self._bytes = 0
         self._emit("input_audio_buffer.cleared")
 
+    def admit(self, sounds: Mapping[int, bytes]) -> None:
+        pass
+
     def understand(self, item: Item, sounds: Mapping[int, bytes]) -> None:
         pass
 

@@ -24,8 +24,8 @@ from charhost.web.sessions.session import Session
 if TYPE_CHECKING:
     from charhost.speech.ears import Ears, Heard
 
-# Seconds of audio that a client may have waiting, or not committed.
-_MOST_AHEAD = 600
+# Of audio that a client may have waiting for its words, or not committed.
+_MOST_AHEAD_MS = 600_000
 # ms of sound before the onset: as many frames as it takes to notice it.
 _ONSET_MS = 5 * FRAME_MS
 # ms of silence that end a turn where the meaning is to decide: half of the longest that each eagerness allows.
@@ -62,16 +62,16 @@ class Microphone:
         data = await decoded(audio)
         if not data:
             return
-        encoding = self._encoding
-        seconds = len(data) / (48_000 if encoding == "audio/pcm" else 8_000)
-        self._insist_on_room(len(data), seconds)
+        ms = self._ms(len(data))
+        self._insist_on_room(len(data), ms)
         if not self._is_working:
             self._is_working = True
             self._tasks.run(self._work())
         if not self._config.has_spoken:
-            self._session.configure(self._config.model_copy(update={"has_spoken": True}))
-        self._appended_ms += seconds * 1000
-        self._ears.put(self._ear, encoding, data)
+            config = self._config.model_copy(update={"has_spoken": True})
+            self._session.configure(config, self._session.settings_weight)
+        self._appended_ms += ms
+        self._ears.put(self._ear, self._encoding, data)
         self._weigh()
 
     async def commit(self) -> None:
@@ -88,10 +88,15 @@ class Microphone:
         self._reset()
         self._emit("input_audio_buffer.cleared")
 
+    def admit(self, sounds: Mapping[int, bytes]) -> None:
+        """Raise `InvalidEvent` if there is no room for the *sounds* of an item."""
+        if size := sum(map(len, sounds.values())):
+            self._insist_on_room(size, self._ms(size))
+
     def understand(self, item: Item, sounds: Mapping[int, bytes]) -> None:
-        """Have the words found in the parts of an item, of which these are the *sounds*."""
+        """Have the words found in the parts of an item, of which these are the *sounds*, which were admitted."""
         if isinstance(item, Message) and sounds:
-            self._transcriber.understand(item, sounds, self._encoding)
+            self._transcriber.understand(item, sounds, self._encoding, self._ms(sum(map(len, sounds.values()))))
 
     def configure(self) -> None:
         """Follow the settings of the client; a turn that is open stays so until the client commits it."""
@@ -126,9 +131,13 @@ class Microphone:
     def _encoding(self) -> Any:
         return self._input.format.type if self._input.format is not None else "audio/pcm"
 
-    def _insist_on_room(self, size: int, seconds: float) -> None:
-        waiting = self._ear.waiting_bytes * seconds / size
-        if waiting + seconds > _MOST_AHEAD or self._transcriber.ms > _MOST_AHEAD * 1000:
+    def _ms(self, size: int) -> float:
+        """Return how long so many bytes of the client's sound are."""
+        return size / (48 if self._encoding == "audio/pcm" else 8)
+
+    def _insist_on_room(self, size: int, ms: float) -> None:
+        waiting = self._ms(self._ear.waiting_bytes) + self._transcriber.waiting_ms
+        if waiting + ms > _MOST_AHEAD_MS or self._transcriber.ms > _MOST_AHEAD_MS:
             raise InvalidEvent("rate_limit_exceeded", "Too much audio: more than 10 minutes are waiting.")
         self._session.insist_on_room(size)
 

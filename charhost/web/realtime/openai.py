@@ -174,6 +174,7 @@ class OpenAIHandler:
         if isinstance(item, FunctionOutput) and not self._has_call(item.call_id):
             raise InvalidEvent("invalid_value", f"There is no call with the id '{item.call_id}'.", "item.call_id")
         self._session.insist_on_room(item.weight)
+        self._microphone.admit(new.sounds)
         self._insert(item, new.after)
         self._session.note()
         previous = history.before(item.id)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from charhost.conversation.items import Audio, Message
+from charhost.memory.budget import Holding
 from charhost.speech.failure import SpeechError
 from charhost.speech.hearing import HEARD_RATE, Hearing, Listening, Transcript, Word
 from charhost.web.protocol.item_format import item_fields
@@ -32,7 +33,8 @@ _EVENT = "conversation.item.input_audio_transcription."
 class Transcriber:
     """Has the turns of one client transcribed, and puts their words into the conversation.
 
-    `item_id` is that of the item which the sound that is fed will be.
+    `item_id` is that of the item which the sound that is fed will be. Sound whose words are awaited is counted in the
+    budget of memory, and `waiting_ms` is its length; the sound of the turn is counted by the microphone.
     """
 
     _session: Session
@@ -42,11 +44,16 @@ class Transcriber:
     _finish: Callable[[Coroutine[Any, Any, None]], None]
     item_id: str = ""
     ms: float = 0.0  # of the turn
+    waiting_ms: float = 0.0
     _listening: Listening | None = None
     _language: tuple[str | None, str] = (None, "")
     _guess: asyncio.Task[None] | None = None
     _transcripts: dict[str, asyncio.Task[Any]] = field(default_factory=dict)  # that are awaited, by item
     _failed: tuple[str, str] = ("", "")  # the item that was last not understood, and why
+    _memory: Holding = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._memory = self._session.budget.holding("audio")
 
     def choose(self, language: str | None, hint: str) -> None:
         """Use another language or hint from now on."""
@@ -94,12 +101,12 @@ class Transcriber:
         for kind in ("added", "done"):
             self._emit(f"conversation.item.{kind}", previous_item_id=previous, item=item_fields(item))
         assert self._listening is not None
-        seconds, self.ms, self._guess = self.ms / 1000, 0.0, None
-        return self._begin(item, self._transcribe(item, 0, seconds, self._listening))
+        ms, self.ms, self._guess = self.ms, 0.0, None
+        return self._begin(item, ms, self._transcribe(item, 0, ms / 1000, self._listening))
 
-    def understand(self, item: Message, sounds: Mapping[int, bytes], encoding: Encoding) -> None:
-        """Find the words in parts of an item that a client has made as a whole."""
-        self._begin(item, self._understand(item, sounds, encoding))
+    def understand(self, item: Message, sounds: Mapping[int, bytes], encoding: Encoding, ms: float) -> None:
+        """Find the words in parts of an item that a client has made as a whole, of *ms* together."""
+        self._begin(item, ms, self._understand(item, sounds, encoding), sum(map(len, sounds.values())))
 
     async def understood(self) -> None:
         """Wait until all that was said is understood; raises `SpeechError` if the last of it could not be."""
@@ -109,10 +116,20 @@ class Transcriber:
         if items and items[-1].id == item_id:
             raise SpeechError("malformed", message)
 
-    def _begin(self, item: Message, work: Coroutine[Any, Any, Result]) -> asyncio.Task[Result]:
+    def _begin(
+        self, item: Message, ms: float, work: Coroutine[Any, Any, Result], received: int = 0
+    ) -> asyncio.Task[Result]:
+        """Run *work* on *ms* of sound, beside which the *received* bytes are held."""
         task = self._transcripts[item.id] = self._tasks.run(work)
+        size = received + int(ms * BYTES_PER_MS)
+        self._hold(ms, size)
         task.add_done_callback(lambda _: self._transcripts.pop(item.id))
+        task.add_done_callback(lambda _: self._hold(-ms, -size))
         return task
+
+    def _hold(self, ms: float, size: int) -> None:
+        self.waiting_ms += ms
+        self._memory.resize(self._memory.size + size)
 
     async def _understand(self, item: Message, sounds: Mapping[int, bytes], encoding: Encoding) -> None:
         for index, sound in sounds.items():

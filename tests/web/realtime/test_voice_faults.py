@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 
 from charhost.conversation import spoken_turn
+from charhost.conversation.spoken_turn import SpokenTurn
 from charhost.settings import Settings
 from charhost.speech.failure import SpeechError
 from charhost.speech.speech import Sound, Voice
 from charhost.web.keys import BUDGET, SESSIONS
-from charhost.web.realtime import transcriber
+from charhost.web.realtime import microphone, transcriber
 from tests.speech.engines import ScriptedHearing, ScriptedSpeech, scripted_engines, silence, tone
 from tests.web.realtime.server import until
 from tests.web.realtime.voice_client import AUDIO, TRANSCRIBED, Start, serving, speaking
@@ -66,6 +67,25 @@ async def test_a_slow_model_is_no_stall_of_the_voice(
         assert (await caller.until("response.done"))["response"]["status"] == "completed"
 
 
+async def test_a_model_that_floods_waits_for_the_voice(
+    aiohttp_client: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is not spoken yet is bounded: the model is read on when the voice has taken some of it."""
+    monkeypatch.setattr(spoken_turn, "_MOST_UNSPOKEN", 10)
+    gate = asyncio.Event()
+    client, script = await serving(aiohttp_client, settings, scripted_engines(ScriptedSpeech(faults=[gate])))
+    script.then(*["Yes. "] * 40, script.go, "No.")
+    async with speaking(client, **AUDIO) as caller:
+        await caller.send("response.create")
+        session = next(iter(client.app[SESSIONS]._live.values()))
+        await until(lambda: any(isinstance(one, SpokenTurn) and one._queue.full() for one in session.work.turns))
+        assert not script.pausing.is_set()
+        gate.set()
+        await asyncio.wait_for(script.pausing.wait(), 30)
+        script.go.set()
+        assert (await caller.until("response.done"))["response"]["status"] == "completed"
+
+
 async def test_a_fault_in_the_voice_ends_one_session(aiohttp_client: Start, settings: Settings) -> None:
     """What is no failure of an engine but a fault closes the session with 1011, and no other."""
     client, _ = await serving(aiohttp_client, settings, scripted_engines(BrokenSpeech()))
@@ -86,6 +106,39 @@ async def test_ears_that_stall(aiohttp_client: Start, settings: Settings, monkey
         assert (await caller.until(FAILED))["error"]["code"] == "transcription_failed"
         await caller.say(1_000)
         await caller.until("response.done")
+
+
+async def test_sound_counts_until_its_words_are_known(aiohttp_client: Start, settings: Settings) -> None:
+    """A turn that is committed is held by the engine, and is part of the budget as long as that takes."""
+    gate = asyncio.Event()
+    client, _ = await serving(aiohttp_client, settings, scripted_engines(hearing=ScriptedHearing(faults=[gate])))
+    async with speaking(client) as caller:
+        await caller.say(1_000)
+        await caller.until("input_audio_buffer.committed")
+        await caller.ask("input_audio_buffer.clear")
+        assert client.app[BUDGET].held["audio"] >= 1_000 * transcriber.BYTES_PER_MS
+        gate.set()
+        await caller.until("response.done")
+        assert client.app[BUDGET].held["audio"] == 0
+
+
+async def test_items_of_sound_are_bounded(
+    aiohttp_client: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sound in items is counted, and refused beyond what may wait for its words; afterwards there is room again."""
+    monkeypatch.setattr(microphone, "_MOST_AHEAD_MS", 3_000)
+    gate = asyncio.Event()
+    client, _ = await serving(aiohttp_client, settings, scripted_engines(hearing=ScriptedHearing(faults=[gate])))
+    part = {"type": "input_audio", "audio": base64.b64encode(tone(2_000)).decode()}
+    item = {"type": "message", "role": "user", "content": [part]}
+    async with speaking(client) as caller:
+        await caller.ask("conversation.item.create", item=item)
+        assert client.app[BUDGET].held["audio"] >= 2_000 * (48 + transcriber.BYTES_PER_MS)
+        assert (await caller.error("conversation.item.create", item=item))["code"] == "rate_limit_exceeded"
+        gate.set()
+        await caller.until(TRANSCRIBED)
+        await until(lambda: client.app[BUDGET].held["audio"] == 0)
+        await caller.ask("conversation.item.create", item=item)
 
 
 async def test_an_hour_of_silence(aiohttp_client: Start, settings: Settings) -> None:
