@@ -73,6 +73,8 @@ def one_line(value: object) -> str:
 
 def printable(text: str, kept: str = "") -> str:
     """Escape all characters that a terminal may obey except those in *kept*."""
+    if text.isprintable():
+        return text
     return "".join(c if c.isprintable() or c in kept else c.encode("unicode_escape").decode() for c in text)
 
 

@@ -7,21 +7,20 @@ importing would hold up the shutdown, and thirty of them would use up the pool.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import sys
 import threading
 import time
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 from weakref import WeakValueDictionary
 
+from charhost.character.warm_threads import WarmThreads
+from charhost.character.worker import Job, Worker
 from charhost.errors import LoadTimeout, ThreadsExhausted
 
 T = TypeVar("T")
-Job = Callable[[], Any]
 
 # A thread that has been busy with one job for this long blocks on something: another one goes on with the rest.
 # One thread is the rule, because several only take the interpreter lock from the event loop and load no faster.
@@ -47,10 +46,11 @@ class WorkerPool:
 
     def __init__(self) -> None:
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL))
-        self._working: set[_Worker] = set()
-        self._abandoned: list[_Worker] = []
+        self._working: set[Worker] = set()
+        self._abandoned: list[Worker] = []
         self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
         self._reaper: threading.Thread | None = None
+        self.threads = WarmThreads()
         self._lock = threading.Lock()
 
     @property
@@ -82,7 +82,7 @@ class WorkerPool:
         """Run *jobs* of *owners* in order; an error of a job, such as `LoadTimeout`, is its result."""
         return await _Batch(self, jobs, owners or [""] * len(jobs), deadline, True).outcomes()
 
-    def admit(self, worker: _Worker, owner: str) -> bool:
+    def admit(self, worker: Worker, owner: str) -> bool:
         """Return whether a thread may begin a job of *owner* now; raise `ThreadsExhausted` if no other may either."""
         with self._lock:
             threads = self._threads()
@@ -97,19 +97,19 @@ class WorkerPool:
                 self._working.add(worker)
             return has_room
 
-    def release(self, worker: _Worker) -> None:
+    def release(self, worker: Worker) -> None:
         """Note that a thread has ended its job."""
         with self._lock:
             self._working.discard(worker)
 
-    def abandon(self, worker: _Worker) -> None:
+    def abandon(self, worker: Worker) -> None:
         """End a thread that is over its deadline, as soon as it runs Python code."""
         with self._lock:
             self._working.discard(worker)
             self._abandoned = [*self._abandoned, worker]
         self._start_reaper()
 
-    def _threads(self) -> list[_Worker]:
+    def _threads(self) -> list[Worker]:
         """Return the threads that run a job, or do not end after one."""
         return [*self._working, *(worker for worker in self._abandoned if worker.is_alive())]
 
@@ -148,11 +148,12 @@ class _Batch:
         self._interrupt = interrupt
         self._deadline = deadline
         self._loop = asyncio.get_running_loop()
+        self._owner = owners[0] if len(owners) == 1 else ""
         self._count = len(jobs)
         self._waiting = deque(enumerate(zip(jobs, owners, strict=True)))
         self._outcomes: dict[int, Any] = {}
         self._finished = asyncio.Event()
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._failing_since: float | None = None
 
     async def outcomes(self) -> list[Any]:
@@ -169,7 +170,7 @@ class _Batch:
             self._outcomes.clear()  # threads refer to this object, one that is stuck for as long as it lives
             self._workers.clear()
 
-    def take(self, worker: _Worker) -> tuple[int, Job] | None:
+    def take(self, worker: Worker) -> tuple[int, Job] | None:
         """Return the next job that the thread may begin, with its index; called by the workers."""
         for _ in range(len(self._waiting)):
             index, (job, owner) = self._waiting.popleft()
@@ -181,8 +182,13 @@ class _Batch:
                 self.deliver(index, e)
         return None
 
+    def finish(self, worker: Worker, index: int, outcome: Any) -> None:
+        """Accept an outcome; called by the workers."""
+        self._pool.release(worker)
+        self.deliver(index, outcome)
+
     def deliver(self, index: int, outcome: Any) -> None:
-        """Accept an outcome; called by the workers. The event loop is woken once, by the last of them."""
+        """Accept an outcome. The event loop is woken once, by the last of them."""
         self._outcomes[index] = outcome
         if len(self._outcomes) == self._count:
             with suppress(RuntimeError):  # the loop is closed
@@ -197,9 +203,9 @@ class _Batch:
         self._tick_handle = self._loop.call_later(GROW_AFTER / 2, self._tick)
 
     def _start(self) -> None:
-        worker = _Worker(self._pool, self, self._deadline, self._interrupt)
+        worker = Worker(self, self._deadline, self._interrupt)
         try:
-            worker.start()
+            self._pool.threads.run(worker.run, self._owner)
         except RuntimeError as e:
             self._fail(e)
         else:
@@ -221,78 +227,6 @@ class _Batch:
                 self.deliver(index, LoadTimeout(f"not finished after {self._deadline:g} s", worker.places()))
 
 
-class _Worker(threading.Thread):
-    def __init__(self, pool: WorkerPool, batch: _Batch, deadline: float, interrupt: bool) -> None:
-        super().__init__(name="charhost-loader", daemon=True)
-        self.owner = ""
-        self._pool = pool
-        self._batch = batch
-        self.deadline = deadline
-        self._interrupt = interrupt
-        self._guard = threading.Lock()
-        self._job: int | None = None
-        self._since = time.monotonic()
-        self._finished = self.abandoned = False
-
-    def run(self) -> None:
-        while not self._finished:
-            with suppress(LoadTimeout):  # an injection that came when the job had just ended
-                self._work()
-                with self._guard:  # from here on nothing is injected: it would hit the threading module itself
-                    self._finished = True
-
-    def busy_for(self) -> float:
-        return time.monotonic() - self._since
-
-    def places(self) -> tuple[tuple[str, int], ...]:
-        """Return the file name and line of each frame the thread is in, innermost first."""
-        frame = sys._current_frames().get(self.ident or 0)
-        return tuple((f.f_code.co_filename, line) for f, line in traceback.walk_stack(frame)) if frame else ()
-
-    def abandon_if_running(self, longer_than: float) -> int | None:
-        """Give the thread up if its job has lasted too long, and return the index of that job."""
-        with self._guard:
-            if self._job is None or self.busy_for() < longer_than:
-                return None
-            self.abandoned = True
-            return self._job
-
-    def inject(self) -> None:
-        """Raise `LoadTimeout` in the thread, at its next step of Python code, if it may be interrupted."""
-        with self._guard:
-            if self._interrupt and not self._finished:
-                thread = ctypes.c_ulong(self.ident or 0)
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(LoadTimeout))
-
-    def _work(self) -> None:
-        while (job := self._take()) is not None:
-            self._run(*job)
-
-    def _take(self) -> tuple[int, Job] | None:
-        # Under the guard: `abandon_if_running` sees each job that was taken.
-        with self._guard, suppress(IndexError):
-            if not self.abandoned and (job := self._batch.take(self)) is not None:
-                self._job, self._since = job[0], time.monotonic()
-                return job
-        return None
-
-    def _run(self, index: int, job: Job) -> None:
-        try:
-            outcome = job()
-        except BaseException as e:
-            outcome = e
-        # Under the guard, a job is either delivered or over its deadline, never both; and an exception is only
-        # injected into a thread that will not take another job.
-        with self._guard:
-            if self.abandoned:  # the job and its outcome may have finalizers, which must not be interrupted
-                self._finished = True
-            else:
-                self._job = None
-                self._pool.release(self)
-                self._batch.deliver(index, outcome)
-        del outcome  # an error has this frame
-
-
-def _late(workers: Iterable[_Worker]) -> list[_Worker]:
+def _late(workers: Iterable[Worker]) -> list[Worker]:
     # A job whose caller has gone may go on until its deadline.
     return [worker for worker in workers if worker.busy_for() > worker.deadline and worker.is_alive()]

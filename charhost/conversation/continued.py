@@ -231,7 +231,7 @@ class Claim:
 
     def register(self, *places: Place) -> None:
         """Have the conversation found by the next request, also if it stands at one of *places*."""
-        for digest, calls in ((self._digest, ()), (self._digest, self._calls), *places):
+        for digest, calls in dict.fromkeys(((self._digest, ()), (self._digest, self._calls), *places)):
             # Every conversation begins without a message of the user.
             if digest or calls or self._client.conversation_id:
                 self._all.add(self._client, (digest, calls), self._conversation)

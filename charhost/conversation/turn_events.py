@@ -1,6 +1,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from charhost.conversation.excerpt import Cut
 from charhost.conversation.items import FunctionCall, Item, Message
@@ -33,8 +33,9 @@ class ItemDone(_ItemEvent):
     pass
 
 
-# A tuple, since one is made for every word: a frozen dataclass sets each field by a call.
-class TextDelta(NamedTuple):
+# Not frozen, since one is made for every word: a frozen dataclass sets each field by a call.
+@dataclass(slots=True)
+class TextDelta:
     item_id: str
     index: int
     text: str

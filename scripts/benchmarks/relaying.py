@@ -1,57 +1,107 @@
 """The rows of relayed words: charhost beside a bare relay of the same model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+import time
+from asyncio.subprocess import Process
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import aiohttp
 
 from scripts.benchmarks.measure import generate
-from scripts.benchmarks.processes import free_port, python
-from scripts.benchmarks.relay import FLAT_OUT, PACED, Response, ask, first_word, words_per_second
+from scripts.benchmarks.processes import free_port, processor_clock, python
+from scripts.benchmarks.relay_clients import Response, ask, first_word, words_per_second
 from scripts.benchmarks.row import Goal, Rows
 
-_INTERFACES = {"chat": "chat completions", "realtime": "realtime"}
+# Words, and seconds between them.
+_FLAT_OUT, _PACED = ("10000", "0"), ("40", "0.005")
+# Of charhost, and those of them that the bare relay has as well: where it has no such, it is one of OpenAI's.
+INTERFACES = ("chat completions", "realtime", "realtime, beta", "unmute")
+_OF_BARE_RELAY = INTERFACES[:2]
 
 
-async def add_relay_rows(rows: Rows, many: int) -> None:
-    async with _servers(FLAT_OUT) as servers, aiohttp.ClientSession() as client:
-        for name, interface in _INTERFACES.items():
-            goal = Goal(0.7, "bare relay", is_least=True)
-            for of, url in servers.items():
-                if of != "model":
-                    await _asked(client, url, interface, 1)  # a warm-up
-                    speed = words_per_second(await _asked(client, url, interface, 1))
-                    rows.add(f"words a second, {name}", goal, of, speed)
-    connector = aiohttp.TCPConnector(limit=0)
-    async with _servers(PACED) as servers, aiohttp.ClientSession(connector=connector) as client:
-        for name, interface in _INTERFACES.items():
-            for count, goal in ((1, Goal(1)), (many, Goal(1.3, "bare relay"))):
-                await _asked(client, servers["model"], "directly", count)
-                direct = first_word(await _asked(client, servers["model"], "directly", count))
-                for of in ("charhost", "bare relay"):
-                    await _asked(client, servers[of], interface, count)
-                    added = first_word(await _asked(client, servers[of], interface, count)) - direct
-                    rows.add(f"added to the first word, {name}, {count} at once, ms", goal, of, max(added, 0.01))
+class _Server(NamedTuple):
+    url: str
+    process: Process
+
+    @property
+    def processor_seconds(self) -> float:
+        return time.clock_gettime(processor_clock(self.process.pid))
 
 
-async def _asked(client: aiohttp.ClientSession, url: str, interface: str, count: int) -> Sequence[Response]:
+async def add_relay_rows(
+    rows: Rows, counts: Sequence[int], interfaces: Iterable[str] = _OF_BARE_RELAY, beside: Path | None = None
+) -> None:
+    """Add a run with so many conversations at once, also with the charhost of the checkout *beside*."""
+    async with _client() as client, _servers(_FLAT_OUT, beside) as (_, relays):
+        for interface in interfaces:
+            for of, server in relays.items():
+                await _add_words(rows, client, interface, of, server)
+    async with _client() as client, _servers(_PACED, beside) as (model, relays):
+        for interface in interfaces:
+            for count in counts:
+                await _add_first_words(rows, client, interface, count, model, relays)
+
+
+async def _add_words(rows: Rows, client: aiohttp.ClientSession, interface: str, of: str, server: _Server) -> None:
+    await _asked(client, server.url, interface, of)  # a warm-up
+    began = server.processor_seconds
+    responses = await _asked(client, server.url, interface, of)
+    used = (server.processor_seconds - began) / responses[0].words
+    rows.add(f"words a second, {interface}", Goal(0.7, "bare relay", True), of, words_per_second(responses))
+    rows.add(f"processor time of a word, {interface}, µs", Goal(1 / 0.7, "bare relay"), of, used * 1e6)
+
+
+async def _add_first_words(
+    rows: Rows, client: aiohttp.ClientSession, interface: str, count: int, model: _Server, relays: dict[str, _Server]
+) -> None:
+    goal = Goal(1) if count == 1 else Goal(1.3, "bare relay")
+    await _asked(client, model.url, "directly", "model", count)
+    direct = first_word(await _asked(client, model.url, "directly", "model", count))
+    for of, server in relays.items():
+        await _asked(client, server.url, interface, of, count)
+        added = first_word(await _asked(client, server.url, interface, of, count)) - direct
+        rows.add(f"added to the first word, {interface}, {count} at once, ms", goal, of, max(added, 0.01))
+
+
+async def _asked(
+    client: aiohttp.ClientSession, url: str, interface: str, of: str, count: int = 1
+) -> Sequence[Response]:
+    if of == "bare relay" and interface not in _OF_BARE_RELAY:
+        interface = "realtime"
     return await asyncio.gather(*(ask(client, url, interface) for _ in range(count)))
 
 
+def _client() -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+
+
 @asynccontextmanager
-async def _servers(pace: tuple[str, str]) -> AsyncIterator[dict[str, str]]:
-    """Run a model, and charhost and a bare relay in front of it; yield their URLs."""
-    model, bare, port = free_port(), free_port(), free_port()
-    url = f"http://127.0.0.1:{model}/v1"
-    with TemporaryDirectory() as scratch:
-        options = ("--directory", str(generate(Path(scratch), 1)), "--port", str(port), "--llm-concurrency", "1000")
-        async with (
-            python("-m", "scripts.benchmarks.streaming", str(model), *pace, port=model),
-            python("-m", "scripts.benchmarks.bare_relay", str(bare), url, port=bare),
-            python("-m", "charhost", "serve", *options, port=port, CHARHOST_LLM_URL=url, CHARHOST_LLM_MODEL="m"),
-        ):
-            own, relay = f"http://127.0.0.1:{port}/v1", f"http://127.0.0.1:{bare}/v1"
-            yield {"model": url, "charhost": own, "bare relay": relay}
+async def _servers(pace: tuple[str, str], beside: Path | None) -> AsyncIterator[tuple[_Server, dict[str, _Server]]]:
+    """Run a model, and charhost and a bare relay in front of it."""
+    ports = {name: free_port() for name in ("model", "bare relay", "charhost", "beside")}
+    urls = {name: f"http://127.0.0.1:{port}/v1" for name, port in ports.items()}
+    settings = {"CHARHOST_LLM_URL": urls["model"], "CHARHOST_LLM_MODEL": "m"}
+    async with AsyncExitStack() as stack:
+        directory = generate(Path(stack.enter_context(TemporaryDirectory())), 1)
+
+        async def start(name: str, *arguments: str, checkout: Path | None = None, **more: str) -> _Server:
+            interpreter = str(checkout / ".venv/bin/python") if checkout else None
+            folder = str(checkout) if checkout else None
+            running = python(*arguments, port=ports[name], interpreter=interpreter, folder=folder, **more)
+            return _Server(urls[name], await stack.enter_async_context(running))
+
+        def serve(name: str) -> tuple[str, ...]:
+            options = ("--directory", str(directory), "--port", str(ports[name]), "--llm-concurrency", "1000")
+            return ("-m", "charhost", "serve", *options)
+
+        model = await start("model", "-m", "scripts.benchmarks.streaming", str(ports["model"]), *pace)
+        relay = ("-m", "scripts.benchmarks.bare_relay", str(ports["bare relay"]), urls["model"])
+        relays = {"bare relay": await start("bare relay", *relay)}
+        relays["charhost"] = await start("charhost", *serve("charhost"), **settings)
+        if beside is not None:
+            relays["beside"] = await start("beside", *serve("beside"), checkout=beside, **settings)
+        yield model, relays

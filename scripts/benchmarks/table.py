@@ -60,7 +60,7 @@ async def measure(arguments: argparse.Namespace) -> None:
             for sessions in size.sessions:
                 await add_session_rows(bench, sessions)
             await _add_start_rows(rows)
-            await add_relay_rows(rows, size.conversations)
+            await add_relay_rows(rows, (1, size.conversations))
     rows.print()
     if arguments.json:
         machine = {"processors": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]}

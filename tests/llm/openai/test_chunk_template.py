@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import to_json
 
+from charhost import jsontext
 from charhost.llm.model import Delta
 from charhost.llm.openai import chunk_parser
 from charhost.llm.openai.chunk_parser import ChunkParser
@@ -35,7 +36,7 @@ def count_parsed(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
         parsed.append(data)
         return decode(data, allow_nan=allow_nan)
 
-    decode = chunk_parser.decoded
+    decode = jsontext.decoded
     monkeypatch.setattr(chunk_parser, "decoded", decoded)
     return parsed
 
