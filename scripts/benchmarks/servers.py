@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 
 from scripts.benchmarks.processes import free_port, processor_clock, python
+from scripts.benchmarks.serving import address
 
 PAUSE = 0.4  # seconds between reloads: the old set is freed meanwhile
 Clock = Callable[[], float]
@@ -45,7 +46,7 @@ class Server:
 
     async def probed(self) -> dict[str, float]:
         """Return what the probe has found since the last call; `serving.py` describes it."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.probe)
+        reader, writer = await asyncio.open_unix_connection(address(self.probe))
         found: dict[str, float] = json.loads(await reader.read())
         writer.close()
         return found
