@@ -16,7 +16,6 @@ from typing import Any
 from weakref import ref
 
 from charhost.memory.collector import collector_paused
-from charhost.memory.quiet_collections import collect_all
 
 # Of the interpreter itself, to move an object into the youngest generation of the collector.
 _untrack = ctypes.pythonapi.PyObject_GC_UnTrack
@@ -106,7 +105,7 @@ class Garbage:
         self._left += left
         if self._left >= max(self._size, self._LEAST):
             self._left = 0
-            collect_all()
+            gc.collect()
 
 
 def _members_of(namespace: dict[str, Any], module: ModuleType | None) -> list[object]:

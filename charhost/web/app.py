@@ -226,9 +226,8 @@ def serve(settings: Settings, app: web.Application | None = None) -> None:
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {why}") from e
 
 
-async def _collecting(app: web.Application) -> AsyncIterator[None]:
+async def _collecting(_: web.Application) -> AsyncIterator[None]:
     collections = QuietCollections()
-    app[SETS].listen(lambda *_: collections.spare())
     yield
     collections.close()
 

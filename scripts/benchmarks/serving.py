@@ -3,10 +3,11 @@
 CHECKOUT is the folder of a FastAPI program with `POST /v1/characters/reload`, which uvicorn serves. A connection to the
 probe receives, as JSON: the longest gap of the event loop since the last one, in ms, by the clock and in
 processor time of the process, which other work on the machine does not change; the memory, in MiB; and the numbers of
-descriptors, threads, modules and tasks.
+descriptors, threads, modules and tasks. It sends a line; after `COLLECT` all garbage is collected first.
 """
 
 import asyncio
+import gc
 import importlib
 import json
 import os
@@ -19,6 +20,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+COLLECT = b"collect\n"
 _TICK = 0.001
 _SKIPPED = (".venv", "site-packages", "node_modules", "tests")
 
@@ -53,7 +55,9 @@ class _Probe:
             self._gap, self._work = max(self._gap, now - last - _TICK), max(self._work, work - worked)
             last, worked = now, work
 
-    async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.readline() == COLLECT:
+            gc.collect()
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         found = {
             "gap": self._gap * 1000,

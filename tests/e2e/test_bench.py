@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,8 @@ from scripts.benchmarks.row import Rows
 from scripts.benchmarks.servers import serving
 from scripts.benchmarks.session_rows import add_session_rows
 from scripts.benchmarks.storm import Storm
+
+LIMIT = 400
 
 STAND_IN = '''"""A program with POST /v1/characters/reload and WebSockets, as the checkout of one has it."""
 
@@ -62,3 +66,12 @@ async def test_all_clients_come_back_after_a_reload(tmp_path: Path) -> None:
         await server.reload(directory)
         await storm.run(server, directory, 200)
     assert (len(storm.patient), len(storm.impatient), storm.failures) == (100, 100, {})
+
+
+@pytest.mark.slow
+def test_a_minute_of_everything_at_once_leaves_nothing_behind() -> None:
+    """Each answer belongs to one version, and the server has as much at the end as after the first half."""
+    command = (sys.executable, "-m", "scripts.benchmarks", "soak", "--minutes", "1")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "| answers " in done.stdout
