@@ -27,6 +27,7 @@ from charhost.llm.openai.provider import UpstreamModels
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.machine import available_memory
 from charhost.memory.offload import Offload
+from charhost.memory.quiet_collections import QuietCollections
 from charhost.metrics import Metrics
 from charhost.report import ReloadReport
 from charhost.resume.disconnected import DisconnectedSessions
@@ -180,7 +181,7 @@ def create_app(
     join_fleet(app)
     app[FEED] = Feed(budget)
     app[FIGURES] = FiguresOfLastHour(app[METRICS])
-    app.cleanup_ctx.append(_frozen)
+    app.cleanup_ctx.append(_collecting)
     app.cleanup_ctx.append(_offloading)
     app.cleanup_ctx.append(_models)
     app.cleanup_ctx.append(publishing)
@@ -196,13 +197,13 @@ def create_app(
     return app
 
 
-def serve(settings: Settings) -> None:
+def serve(settings: Settings, app: web.Application | None = None) -> None:
     """Serve until SIGINT or SIGTERM; raises `SettingsError` if it cannot listen, or has no use for the certificate."""
     tls = tls_context(settings.tls_cert, settings.tls_key)
     log.info("%s", _model_in_use(settings))
     signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
     gc.collect()  # before all is frozen
-    app = create_app(settings)
+    app = create_app(settings) if app is None else app
     app.cleanup_ctx[:0] = [signals, watchdog]
     selector = selectors.DefaultSelector()
     give_up_in_children(selector, settings.state)
@@ -225,11 +226,10 @@ def serve(settings: Settings) -> None:
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {why}") from e
 
 
-async def _frozen(_: web.Application) -> AsyncIterator[None]:
-    """Spare the garbage collector the modules of the server, which stay: it looks at the characters only."""
-    gc.freeze()
+async def _collecting(_: web.Application) -> AsyncIterator[None]:
+    collections = QuietCollections()
     yield
-    gc.unfreeze()
+    collections.close()
 
 
 async def _offloading(app: web.Application) -> AsyncIterator[None]:

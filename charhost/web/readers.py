@@ -12,6 +12,7 @@ from aiohttp import web
 from charhost.log_limit import limited
 from charhost.memory.budget import MemoryBudget
 from charhost.metrics import Metrics
+from charhost.reload.turns import in_turns
 from charhost.web.sessions.outbox import abort
 from charhost.web.tcp_info import tcp_info, waiting_bytes
 
@@ -71,10 +72,11 @@ class Readers:
     async def _look_again(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY)
-            self._look(asyncio.get_running_loop().time())
+            await self._look(asyncio.get_running_loop().time())
 
-    def _look(self, now: float) -> None:
-        for transport, reader in list(self._watched.items()):
+    async def _look(self, now: float) -> None:
+        waiting = 0
+        async for transport, reader in in_turns(list(self._watched.items())):
             if transport.is_closing() and not waiting_bytes(transport):
                 del self._watched[transport]
             elif reader.look(transport, now):
@@ -82,4 +84,6 @@ class Readers:
                 log.info("a client took no byte for %g s: its connection is cut", STALLED_READER_LIMIT, extra=limited())
                 self._metrics.readers_cut.inc()
                 reader.cut()
-        self._memory.resize(sum(map(waiting_bytes, self._watched)))
+            else:
+                waiting += reader.waiting
+        self._memory.resize(waiting)

@@ -4,7 +4,9 @@ import asyncio
 import errno
 import json
 import logging
+import os
 import resource
+import socket
 import time
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -14,11 +16,17 @@ from typing import Any
 from aiohttp import web
 
 from charhost.fault_log import FaultLog
+from charhost.web.pace import Pace
 
 log = logging.getLogger("charhost.web")
 
 # Descriptors kept back, beside one for each request to a model.
 _RESERVE = 64
+
+# Connections that are accepted in one turn of the event loop, and those that may wait for it: after a reload thousands
+# come at once, and the clients whose attempts are dropped try again after a second or more.
+_ACCEPTED_AT_ONCE = 16
+_BACKLOG = 1024
 
 # Refused connections that are open until their clients have read why.
 _MOST_REFUSED = 16
@@ -43,7 +51,7 @@ def most_connections(llm_concurrency: int) -> int:
 
 
 class ServerLoop(asyncio.SelectorEventLoop):
-    """Refuses connections above a limit, and logs once a minute that there are no more descriptors."""
+    """Refuses connections above a limit, paces requests, and logs once a minute that there are no more descriptors."""
 
     def __init__(self, selector: BaseSelector, most: int) -> None:
         super().__init__(selector)
@@ -52,12 +60,18 @@ class ServerLoop(asyncio.SelectorEventLoop):
         self._busy: set[asyncio.Transport | None] = set()
         self._next_cut = 0.0
         self._faults = FaultLog(log)
+        self._pace = Pace()
 
     async def create_server(  # type: ignore[override]
         self, protocol_factory: web.Server, *args: Any, **options: Any
     ) -> asyncio.Server:
         protocol_factory.request_handler = partial(self._handle, protocol_factory.request_handler)
-        return await super().create_server(lambda: _Door(self, protocol_factory), *args, **options)
+        options["backlog"] = _ACCEPTED_AT_ONCE  # for asyncio that, too
+        server = await super().create_server(lambda: _Door(self, protocol_factory), *args, **options)
+        for listening in server.sockets:
+            with socket.socket(fileno=os.dup(listening.fileno())) as same:
+                same.listen(_BACKLOG)
+        return server
 
     def call_exception_handler(self, context: Any) -> None:
         error = context.get("exception")
@@ -89,6 +103,7 @@ class ServerLoop(asyncio.SelectorEventLoop):
         transport = request.transport
         self._busy.add(transport)
         try:
+            await self._pace.turn()
             return await handler(request)
         finally:
             self._busy.discard(transport)

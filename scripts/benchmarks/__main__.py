@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from scripts.benchmarks import attack, bounds, kills, relay, reload, studio, table, watch
+from scripts.benchmarks import attack, bounds, kills, relay, reload, soak, storm, studio, table, watch
 from scripts.benchmarks.fleet import rollouts
 from scripts.benchmarks.fleet import soak as fleet_soak
 
@@ -15,6 +15,8 @@ COMMANDS = {
     "kills": kills,
     "relay": relay,
     "reload": reload,
+    "soak": soak,
+    "storm": storm,
     "studio": studio,
     "watch": watch,
 }

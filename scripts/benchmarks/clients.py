@@ -31,6 +31,7 @@ class Client(asyncio.Protocol):
         self.closed: asyncio.Future[float] = loop.create_future()
         self.texts: list[bytes] = []
         self.code: int | None = None
+        self._news = asyncio.Event()
         self._path = path
         self._received = b""
         self._transport: asyncio.Transport
@@ -60,11 +61,21 @@ class Client(asyncio.Protocol):
             self.opened.set_exception(ConnectionError("lost during the handshake"))
         if not self.closed.done():
             self.closed.set_result(time.perf_counter())
+        self._news.set()
 
-    def event(self, kind: str) -> Json | None:
-        """Return the last event of that kind."""
+    def last(self, kind: str) -> Json | None:
+        """Return the last event of that kind that has been received."""
         found = (event for text in reversed(self.texts) if (event := json.loads(text))["type"] == kind)
         return next(found, None)
+
+    async def received(self, kind: str) -> Json:
+        """Return the last event of that kind, once there is one; raises `ConnectionError` when the server closes."""
+        while (found := self.last(kind)) is None:
+            if self.closed.done():
+                raise ConnectionError(f"closed with {self.code} after {self.texts[-1:]}")
+            self._news.clear()
+            await self._news.wait()
+        return found
 
     def vanish(self) -> None:
         """Leave without a word."""
@@ -77,6 +88,7 @@ class Client(asyncio.Protocol):
         self._send(_TEXT, json.dumps(event).encode())
 
     def _take(self, opcode: int, payload: bytes) -> None:
+        self._news.set()
         if opcode == _TEXT:
             self.texts.append(payload)
         elif opcode == _PING:

@@ -17,6 +17,7 @@ from typing import Any
 import aiohttp
 
 from scripts.benchmarks.processes import free_port, processor_clock, python
+from scripts.benchmarks.serving import COLLECT, address
 
 PAUSE = 0.4  # seconds between reloads: the old set is freed meanwhile
 Clock = Callable[[], float]
@@ -43,19 +44,21 @@ class Server:
             await response.read()
         return (self.clock() - started) * 1000
 
-    async def probed(self) -> dict[str, float]:
+    async def probed(self, *, after_collection: bool = False) -> dict[str, float]:
         """Return what the probe has found since the last call; `serving.py` describes it."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.probe)
+        reader, writer = await asyncio.open_unix_connection(address(self.probe))
+        writer.write(COLLECT if after_collection else b"\n")
         found: dict[str, float] = json.loads(await reader.read())
         writer.close()
         return found
 
 
 @asynccontextmanager
-async def serving(kind: str, *, by_processor: bool = False) -> AsyncIterator[Server]:
+async def serving(kind: str, *, by_processor: bool = False, **environment: str) -> AsyncIterator[Server]:
     """Run `charhost`, `naive` or the program in the folder *kind*, with the interpreter of that folder if it has one.
 
     With *by_processor* its durations are processor time of its process, which other work on the machine changes little.
+    *environment* is added to its own.
     """
     port, probe = free_port(), free_port()
     command = ("-m", "scripts.benchmarks.serving", kind, str(port), str(probe))
@@ -63,7 +66,15 @@ async def serving(kind: str, *, by_processor: bool = False) -> AsyncIterator[Ser
     folder, interpreter = (kind, str(own) if own.exists() else sys.executable) if os.path.isdir(kind) else (None, None)
     connector = aiohttp.TCPConnector(limit=0)
     async with (
-        python(*command, port=port, interpreter=interpreter, folder=folder, PYTHONPATH=str(_ROOT)) as process,
+        python(
+            *command,
+            port=port,
+            log=Path(os.devnull),
+            interpreter=interpreter,
+            folder=folder,
+            PYTHONPATH=str(_ROOT),
+            **environment,
+        ) as process,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=connector) as client,
     ):
         own_clock = partial(time.clock_gettime, processor_clock(process.pid))

@@ -1,12 +1,13 @@
-"""A measured server: `python -m scripts.benchmarks.serving charhost|naive|CHECKOUT PORT PROBE_PORT`.
+"""A measured server: `python -m scripts.benchmarks.serving charhost|naive|CHECKOUT PORT PROBE`.
 
 CHECKOUT is the folder of a FastAPI program with `POST /v1/characters/reload`, which uvicorn serves. A connection to the
-probe's port receives, as JSON: the longest gap of the event loop since the last one, in ms, by the clock and in
+probe receives, as JSON: the longest gap of the event loop since the last one, in ms, by the clock and in
 processor time of the process, which other work on the machine does not change; the memory, in MiB; and the numbers of
-descriptors, threads, modules and tasks.
+descriptors, threads, modules and tasks. It sends a line; after `COLLECT` all garbage is collected first.
 """
 
 import asyncio
+import gc
 import importlib
 import json
 import os
@@ -19,22 +20,32 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+COLLECT = b"collect\n"
 _TICK = 0.001
 _SKIPPED = (".venv", "site-packages", "node_modules", "tests")
 
 
+def address(probe: int) -> str:
+    """Return the abstract address of a probe (unix(7)); the loop of charhost has no other TCP servers than its own."""
+    return f"\0charhost-probe-{probe}"
+
+
 class _Probe:
-    def __init__(self, port: int) -> None:
-        self._port = port
+    def __init__(self, number: int) -> None:
+        self._number = number
         self._gap = self._work = 0.0
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        server = await asyncio.start_server(self._answer, "127.0.0.1", self._port)
+        server = await asyncio.start_unix_server(self._answer, address(self._number))
         ticking = asyncio.create_task(self._tick())
         yield
         ticking.cancel()
         server.close()
+
+    async def in_app(self, _: object) -> AsyncIterator[None]:
+        async with self.running():
+            yield
 
     async def _tick(self) -> None:
         last, worked = time.perf_counter(), time.process_time()
@@ -44,7 +55,9 @@ class _Probe:
             self._gap, self._work = max(self._gap, now - last - _TICK), max(self._work, work - worked)
             last, worked = now, work
 
-    async def _answer(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if await reader.readline() == COLLECT:
+            gc.collect()
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         found = {
             "gap": self._gap * 1000,
@@ -63,31 +76,31 @@ class _Probe:
 def main(kind: str, port: int, probe: int) -> None:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if kind in ("charhost", "naive"):
-        _serve_on_aiohttp(kind, port, _Probe(probe))
+    if kind == "charhost":
+        _serve_charhost(port, _Probe(probe))
+    elif kind == "naive":
+        _serve_naive(port, _Probe(probe))
     else:
         asyncio.run(_serve_checkout(Path(kind), port, _Probe(probe)))
 
 
-def _serve_on_aiohttp(kind: str, port: int, probe: _Probe) -> None:
+def _serve_charhost(port: int, probe: _Probe) -> None:
+    from charhost.settings import Settings
+    from charhost.web.app import create_app, serve
+
+    app = create_app(settings := Settings(port=port))
+    app.cleanup_ctx.append(probe.in_app)
+    serve(settings, app)
+
+
+def _serve_naive(port: int, probe: _Probe) -> None:
     from aiohttp import web
 
-    if kind == "naive":
-        from scripts.benchmarks import naive
+    from scripts.benchmarks import naive
 
-        app = naive.create_app()
-    else:
-        from charhost.settings import Settings
-        from charhost.web.app import create_app
-
-        app = create_app(Settings(port=port))
-
-    async def probed(_: web.Application) -> AsyncIterator[None]:
-        async with probe.running():
-            yield
-
-    app.cleanup_ctx.append(probed)
-    web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None, handler_cancellation=True)
+    app = naive.create_app()
+    app.cleanup_ctx.append(probe.in_app)
+    web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None)
 
 
 async def _serve_checkout(checkout: Path, port: int, probe: _Probe) -> None:

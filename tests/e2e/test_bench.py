@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from scripts.benchmarks.bench import Bench
+from scripts.benchmarks.measure import generate
 from scripts.benchmarks.reload_rows import add_reload_rows
 from scripts.benchmarks.row import Rows
+from scripts.benchmarks.servers import serving
 from scripts.benchmarks.session_rows import add_session_rows
+from scripts.benchmarks.storm import Storm
+
+LIMIT = 400
 
 STAND_IN = '''"""A program with POST /v1/characters/reload and WebSockets, as the checkout of one has it."""
 
@@ -49,3 +56,22 @@ async def test_rows_have_the_figures_of_every_server(tmp_path: Path) -> None:
     alone = {"changed, one of 2, ms", "changed, one of 3, ms", "loop gap, first load of 3, ms"}
     assert all({*kinds} <= {*row.figures} for name, row in rows.items() if name not in alone)
     assert all(row.verdict.startswith(("met", "missed")) for row in rows.values())
+
+
+@pytest.mark.slow
+async def test_all_clients_come_back_after_a_reload(tmp_path: Path) -> None:
+    """Of 200 clients that resume, at once or when they are asked to, each finds its session again."""
+    directory, storm = generate(tmp_path, 1), Storm()
+    async with serving("charhost") as server:
+        await server.reload(directory)
+        await storm.run(server, directory, 200)
+    assert (len(storm.patient), len(storm.impatient), storm.failures) == (100, 100, {})
+
+
+@pytest.mark.slow
+def test_a_minute_of_everything_at_once_leaves_nothing_behind() -> None:
+    """Each answer belongs to one version, and the server has as much at the end as after the first half."""
+    command = (sys.executable, "-m", "scripts.benchmarks", "soak", "--minutes", "1")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "| answers " in done.stdout

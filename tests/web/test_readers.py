@@ -66,7 +66,7 @@ async def test_connection_over_tls_that_is_closed_twice_is_forgotten(certificate
     client.transport.abort()
     transport.close()
     transport.close()
-    found._look(LATE)
+    await found._look(LATE)
     assert (found._watched, cuts, waiting_bytes(transport)) == ({}, [], 0)
     assert tcp_info(transport, "bytes_acknowledged") is None
     server.close()
@@ -79,10 +79,10 @@ async def test_client_that_takes_nothing_is_cut_once() -> None:
         transport.write(SOME)
         await settle(transport)
         for seconds in (0.0, LATE - 1):
-            found._look(seconds)
+            await found._look(seconds)
         assert cuts == []
         for seconds in (LATE, 2 * LATE):
-            found._look(seconds)
+            await found._look(seconds)
         assert cuts == [True]
         transport.abort()
 
@@ -94,7 +94,7 @@ async def test_client_that_takes_a_little_now_and_then_stays() -> None:
         transport.write(SOME)
         for number in range(4):
             await settle(transport)
-            found._look(number * (LATE - 1))
+            await found._look(number * (LATE - 1))
             before = tcp_info(transport, "bytes_acknowledged")
             transport.write(SOME)
             async with asyncio.timeout(LIMIT):
@@ -109,7 +109,7 @@ async def test_client_for_which_nothing_waits_may_be_silent() -> None:
     async with connection() as (transport, _):
         found, cuts = watched(transport)
         for number in range(4):
-            found._look(number * LATE)
+            await found._look(number * LATE)
         assert cuts == []
         transport.abort()
 
@@ -119,7 +119,7 @@ async def test_connection_that_is_lost_is_forgotten() -> None:
     async with connection() as (transport, _):
         found, cuts = watched(transport)
         transport.close()
-        found._look(0)
+        await found._look(0)
         assert (found._watched, cuts) == ({}, [])
 
 

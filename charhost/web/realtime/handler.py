@@ -136,6 +136,7 @@ async def _converse(request: web.Request, session: Session) -> None:
             finally:
                 heartbeat.stop()
                 dispatcher.close()
+                await request.app[SESSIONS].ending.turn()
             pump.cancel()
             session.drop_work()
             await session.closing.released()

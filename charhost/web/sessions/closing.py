@@ -74,8 +74,9 @@ class Closing:
             self._request.transport.pause_reading()
 
     def release(self) -> None:
-        if self._hold is not None:
-            self._hold.set()
+        if self._hold is None or self._hold.is_set():
+            return
+        self._hold.set()
         if self._request.transport is not None:
             self._request.transport.resume_reading()
 

@@ -15,6 +15,7 @@ from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
 from charhost.report import DEFAULT_SET, Frozen, SessionImpact
 from charhost.settings import Settings
+from charhost.web.pace import Pace
 from charhost.web.sessions.close_message import GOING_AWAY, CloseMessage, ReloadCloseMessage, taken_over
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class GenerationCount(Frozen):
 
 
 class Sessions:
-    """Owns the set of open sessions; lives as long as the application."""
+    """Owns the set of open sessions, and the pace of their `ending`; lives as long as the application."""
 
     def __init__(self, settings: Settings, metrics: Metrics) -> None:
         self._live: dict[str, Session] = {}
@@ -47,6 +48,7 @@ class Sessions:
         self.longest_wait = round((settings.max_sessions - 1) / settings.max_reconnects_per_second * 1000)
         self._closers: set[asyncio.Task[None]] = set()
         self.closing = False
+        self.ending = Pace()
         metrics.sessions_active.set_function(lambda: len(self._live))
 
     def __len__(self) -> int:

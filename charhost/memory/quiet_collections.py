@@ -1,0 +1,48 @@
+"""Collections of old objects, in quiet moments."""
+
+import asyncio
+import gc
+
+# The interpreter collects everything after so many collections of the younger objects: not at all.
+_NEVER = 1 << 30
+
+
+class QuietCollections:
+    """Collects the garbage among old objects in quiet moments. Lives as long as the application.
+
+    The interpreter would do so in the middle of the work of many clients, and each time look at all they have. What is
+    there at the start, the modules of the server, is looked at no more.
+    """
+
+    _LOOK = 1.0  # seconds; a moment is quiet if no younger objects were collected in the last one
+    # Collections of younger objects, each after 7,000 new ones: as many as the interpreter waits for, and the most.
+    _DUE, _MOST = 10, 500
+    _EACH = 0.002  # seconds that a collection takes for so many
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._thresholds = gc.get_threshold()
+        gc.set_threshold(*self._thresholds[:2], _NEVER)
+        gc.freeze()
+        self._due = self._DUE
+        self._younger = 0
+        self._look()
+
+    def close(self) -> None:
+        self._timer.cancel()
+        gc.set_threshold(*self._thresholds)
+        gc.unfreeze()
+
+    def _look(self) -> None:
+        younger = gc.get_count()[2]
+        if younger >= self._MOST or self._due <= younger == self._younger:
+            self._collect()
+            younger = 0
+        self._younger = younger
+        self._timer = self._loop.call_later(self._LOOK, self._look)
+
+    def _collect(self) -> None:
+        started = self._loop.time()
+        gc.collect()
+        # The next one when as many objects are new as this one has looked at.
+        self._due = min(self._MOST, max(self._DUE, int((self._loop.time() - started) / self._EACH)))

@@ -1,0 +1,67 @@
+"""QuietCollections: old garbage is collected when there is little work."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from collections.abc import AsyncIterator
+
+import pytest
+
+from charhost.memory.quiet_collections import QuietCollections
+
+LIMIT = 60.0
+
+
+class Ring:
+    """An object in a cycle with itself."""
+
+    def __init__(self) -> None:
+        self.own = self
+
+
+@pytest.fixture
+async def collections(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[QuietCollections]:
+    """Collections that are looked at often."""
+    monkeypatch.setattr(QuietCollections, "_LOOK", 0.01)
+    gc.collect()
+    found = QuietCollections()
+    yield found
+    found.close()
+
+
+async def collected(ring: weakref.ref[Ring]) -> None:
+    async with asyncio.timeout(LIMIT):
+        while ring() is not None:
+            await asyncio.sleep(0.01)
+
+
+async def test_old_garbage_is_collected_in_a_quiet_moment(collections: QuietCollections) -> None:
+    """A cycle that has outlived the collections of younger objects is freed when these have ceased."""
+    ring = weakref.ref(held := Ring())
+    for _ in range(QuietCollections._DUE):
+        gc.collect(1)
+    del held
+    await collected(ring)
+
+
+async def test_old_garbage_is_collected_at_last_without_a_quiet_moment(
+    collections: QuietCollections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Under load that does not cease, it is freed once there may be much of it."""
+    monkeypatch.setattr(QuietCollections, "_MOST", 20)
+    ring = weakref.ref(held := Ring())
+    gc.collect(1)
+    del held
+    async with asyncio.timeout(LIMIT):
+        while ring() is not None:
+            gc.collect(1)
+            await asyncio.sleep(0)
+
+
+async def test_interpreter_does_not_collect_everything_meanwhile(collections: QuietCollections) -> None:
+    """However many collections of younger objects there were, the old ones are left alone; afterwards not."""
+    assert gc.get_threshold()[2] > 1_000_000
+    collections.close()
+    assert gc.get_threshold()[2] < 1_000
