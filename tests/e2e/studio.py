@@ -63,11 +63,17 @@ in_one_loop = pytest.mark.asyncio(loop_scope="module")
 _fixture = pytest_asyncio.fixture(loop_scope="module")
 
 
+@pytest.fixture(scope="module")
+def chromium_options() -> tuple[str, ...]:
+    """Options of the browser; a module may have its own."""
+    return ()
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def window(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
-    """A browser, started with the `CHROMIUM_OPTIONS` of the module."""
+async def window(chromium_options: tuple[str, ...]) -> AsyncIterator[Any]:
+    """A browser."""
     async with playwright.async_playwright() as driver:
-        window = await chromium.launch(driver, *getattr(request.module, "CHROMIUM_OPTIONS", ()))
+        window = await chromium.launch(driver, *chromium_options)
         yield window
         await window.close()
 

@@ -16,6 +16,7 @@ from tests.e2e.conftest import BlockingServer
 from tests.e2e.environments import node_modules
 from tests.e2e.studio import (
     aiohttp_client,
+    chromium_options,
     client,
     expect,
     in_one_loop,
@@ -30,7 +31,7 @@ from tests.e2e.studio import (
 )
 from tests.reload.helpers import Gate, Write
 
-__all__ = ["aiohttp_client", "client", "page", "settings", "upstream", "window"]
+__all__ = ["aiohttp_client", "chromium_options", "client", "page", "settings", "upstream", "window"]
 
 pytestmark = [needs_chromium, in_one_loop]
 
