@@ -133,7 +133,9 @@ def test_a_wheel_brings_types_and_the_description_of_the_format(from_wheel: Inst
 def test_a_wheel_brings_all_of_the_studio(from_wheel: Installed) -> None:
     """A wheel has every file of the page, in every folder."""
     studio, installed = ROOT / "charhost/web/studio", from_wheel.package.parent / "web" / "studio"
-    files = [file.relative_to(studio) for suffix in ("html", "js", "css", "svg") for file in studio.rglob(f"*.{suffix}")]
+    files = [
+        file.relative_to(studio) for suffix in ("html", "js", "css", "svg") for file in studio.rglob(f"*.{suffix}")
+    ]
     assert len(files) > 25
     assert [file for file in files if not (installed / file).is_file()] == []
 
