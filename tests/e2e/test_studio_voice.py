@@ -124,7 +124,7 @@ async def test_spoken_question_is_answered_aloud(page: Any, aiohttp_client: Star
     await page.get_by_role("button", name="Microphone").click()
     await until(page, "document.querySelector('meter')?.value > 0.3")
     await page.locator(".line.user", has_text=QUESTION).first.wait_for()
-    await page.locator(".sounded", has_text="Be kind.").wait_for()
+    await page.locator(".unheard", has_text="You said").wait_for()
     await page.get_by_text("first sound").first.wait_for()
     await page.get_by_role("button", name="Microphone").click()
     await page.locator(".markdown", has_text=ANSWER).first.wait_for()
@@ -210,7 +210,7 @@ async def test_axe_finds_nothing_while_the_microphone_is_open(
     axe = (node_modules("axe-core@4") / "axe-core" / "axe.min.js").read_text()
     await talk(page, aiohttp_client, settings, engines(400))
     await page.get_by_role("button", name="Microphone").click()
-    await page.locator(".sounded").first.wait_for()
+    await page.locator(".unheard").first.wait_for()
     for width, look in ((1100, "light"), (1100, "dark"), (360, "light"), (360, "dark")):
         await page.set_viewport_size({"width": width, "height": 740})
         await page.emulate_media(color_scheme=look)

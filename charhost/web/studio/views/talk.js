@@ -4,7 +4,7 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { unsafeHTML } from "../vendor/lit-html/directives/unsafe-html.js";
-import { markdown } from "../markdown.js";
+import { markdown, markdownSounded } from "../markdown.js";
 import { characters, notify, state, update } from "../store.js";
 import { beginTalk, closeTalk, show, shown, talks } from "../talks.js";
 import { seconds } from "../text.js";
@@ -90,17 +90,11 @@ function lineView(talk, line, isLast) {
   const lit = talk.voice?.lit(line);
   return html`<div class="line character ${line.kind}" aria-busy=${line.isWriting || lit !== undefined ? "true" : "false"}>
     ${line.kind === "beside" ? html`<p class="quiet small">the same question, answered by the new version</p>` : nothing}
-    <div class="markdown" dir="auto">${lit !== undefined ? spokenWords(line.text, lit) : line.text ? unsafeHTML(htmlOf(line)) : line.isWriting ? html`<span class="quiet">…</span>` : nothing}</div>
+    <div class="markdown" dir="auto">${line.text ? unsafeHTML(lit === undefined ? htmlOf(line) : markdownSounded(line.text, lit)) : line.isWriting ? html`<span class="quiet">…</span>` : nothing}</div>
     ${(line.calls ?? []).map(callView)}
     ${line.problem ? html`<p class="problem" dir="auto">${line.problem}</p>` : nothing}
     ${line.isWriting ? nothing : measures(line)}
   </div>`;
-}
-
-/** Show the words that have sounded, to the end of the present one, before those that will. */
-function spokenWords(text, lit) {
-  const end = lit + text.slice(lit).search(/\s|$/);
-  return html`<p class="pre"><span class="sounded">${text.slice(0, end)}</span><span class="quiet">${text.slice(end)}</span></p>`;
 }
 
 function htmlOf(line) {

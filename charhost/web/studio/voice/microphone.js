@@ -36,9 +36,9 @@ export class Microphone {
   }
 }
 
-/** Return how loud 16-bit samples are, from 0 to 1 as people feel it. */
+/** Return how loud 16-bit samples are: 0 for 60 dB below the loudest, which is 1. */
 export function loudness(bytes) {
   const samples = new Int16Array(bytes.buffer);
   const power = samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length;
-  return Math.min(1, Math.max(0, Math.log10(power + 1) / 8));
+  return Math.max(0, 1 + Math.log10((power + 1) / 2 ** 30) / 6);
 }

@@ -105,11 +105,12 @@ export class Voice {
     const found = [...this.spoken].find(([, spoken]) => spoken.line === line);
     if (!found) return undefined;
     const [item, { clauses, length }] = found;
-    const heard = this.loudspeaker.heard(item);
-    const marks = [...clauses, { at: length, ms: this.loudspeaker.came(item) }];
-    const next = Math.max(1, marks.findIndex(({ ms }) => ms > heard));
+    const [heard, came] = [this.loudspeaker.heard(item), this.loudspeaker.came(item)];
+    const marks = [...clauses, { at: length, ms: came }];
+    const next = marks.findIndex(({ ms }) => ms > heard);
+    if (next < 1) return marks.find(({ ms }) => ms >= came).at; // all that came has sounded: to the clause that has no sound yet
     const [from, to] = [marks[next - 1], marks[next]];
-    return heard >= marks.at(-1).ms ? length : Math.round(from.at + ((to.at - from.at) * (heard - from.ms)) / (to.ms - from.ms));
+    return Math.round(from.at + ((to.at - from.at) * (heard - from.ms)) / (to.ms - from.ms));
   }
 
   obey(event) {
@@ -118,8 +119,6 @@ export class Voice {
 
   async listen(mode) {
     clearTimeout(this.timer);
-    this.isAloud ??= state.health.tts_up;
-    if (this.isAloud) this.prepare();
     try {
       this.microphone ??= await Microphone.open((bytes) => this.take(bytes));
     } catch (error) {
@@ -128,13 +127,15 @@ export class Voice {
     }
     this.problem = "";
     this.mode = mode;
+    this.isAloud ??= state.health.tts_up;
+    if (this.isAloud) this.prepare();
     this.configure();
     this.send({ type: "input_audio_buffer.clear" });
     if (mode === "held") this.hear({ kind: "user", text: "", isHeard: true });
     update();
   }
 
-  /** Make the loudspeaker while the user does something: else a browser would leave it silent. */
+  /** Make the loudspeaker, once the user has pressed something: before, a browser leaves it silent. */
   prepare() {
     this.loudspeaker ??= new Loudspeaker();
     this.ticking ??= setInterval(() => this.tick(), TICK);
@@ -153,7 +154,7 @@ export class Voice {
   take(bytes) {
     const isWanted = this.mode === "open" || this.mode === "held";
     this.level = isWanted ? loudness(bytes) : 0;
-    if (isWanted && (this.talk.socket.bufferedAmount < MOST_WAITING)) {
+    if (isWanted && this.talk.socket.bufferedAmount < MOST_WAITING) {
       this.send({ type: "input_audio_buffer.append", audio: btoa(String.fromCharCode(...bytes)) });
     }
     update();
