@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 from aiohttp import web
-from aiohttp.test_utils import TestServer
+from aiohttp.test_utils import TestClient, TestServer
 from pydantic_core import to_json
 
 from charhost.settings import Settings
@@ -57,14 +58,51 @@ def _chunk(delta: dict[str, Any], finish: str | None = None) -> bytes:
     return b"data: " + to_json({"id": "x", "object": "chat.completion.chunk", "choices": [choice]}) + b"\n\n"
 
 
-@pytest.fixture
-async def upstream(aiohttp_server: Callable[..., Awaitable[TestServer]]) -> AsyncIterator[Upstream]:
+# One browser serves all tests of a module, which therefore run in one loop, and their servers with them.
+in_one_loop = pytest.mark.asyncio(loop_scope="module")
+_fixture = pytest_asyncio.fixture(loop_scope="module")
+
+
+@pytest.fixture(scope="module")
+def chromium_options() -> tuple[str, ...]:
+    """Options of the browser; a module may have its own."""
+    return ()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def window(chromium_options: tuple[str, ...]) -> AsyncIterator[Any]:
+    """A browser."""
+    async with playwright.async_playwright() as driver:
+        window = await chromium.launch(driver, *chromium_options)
+        yield window
+        await window.close()
+
+
+@_fixture
+async def aiohttp_client() -> AsyncIterator[Callable[..., Awaitable[Client]]]:
+    """Start an application, and return its client."""
+    async with AsyncExitStack() as clients:
+
+        async def begin(app: web.Application) -> Client:
+            return await clients.enter_async_context(TestClient(TestServer(app)))
+
+        yield begin
+
+
+@_fixture
+async def client(aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings) -> Client:
+    """A client of a running application that serves the directory."""
+    return await start(aiohttp_client, settings)
+
+
+@_fixture
+async def upstream() -> AsyncIterator[Upstream]:
     """A model's server that listens."""
     upstream = Upstream()
-    server = await aiohttp_server(upstream.app)
-    upstream.url = str(server.make_url("/v1"))
-    yield upstream
-    upstream.go_on.set()
+    async with TestServer(upstream.app) as server:
+        upstream.url = str(server.make_url("/v1"))
+        yield upstream
+        upstream.go_on.set()
 
 
 @pytest.fixture
@@ -74,27 +112,27 @@ def settings(directory: Path, upstream: Upstream) -> Settings:
 
 
 @asynccontextmanager
-async def browser(**options: Any) -> AsyncIterator[Any]:
-    """Open a page of a fresh browser; at the end no message and no error may be in its console."""
-    async with playwright.async_playwright() as driver:
-        window = await chromium.launch(driver)
-        context = await window.new_context(**options)
-        context.set_default_timeout(MILLISECONDS)
-        page = await context.new_page()
-        messages = page.messages = []
-        page.on("console", lambda message: messages.append(message.text))
-        page.on("pageerror", lambda error: messages.append(str(error)))
+async def opened(window: Any, **options: Any) -> AsyncIterator[Any]:
+    """Open a page with a storage of its own; at the end no message and no error may be in its console."""
+    context = await window.new_context(**options)
+    context.set_default_timeout(MILLISECONDS)
+    page = await context.new_page()
+    messages = page.messages = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(str(error)))
+    try:
         yield page
-        await window.close()
-        # The browser itself reports what cannot be reached, and what a key does not allow.
-        unexpected = [text for text in messages if "ERR_" not in text and "status of 40" not in text]
-        assert not unexpected, unexpected
+    finally:
+        await context.close()
+    # The browser itself reports what cannot be reached, and what a key does not allow.
+    unexpected = [text for text in messages if "ERR_" not in text and "status of 40" not in text]
+    assert not unexpected, unexpected
 
 
-@pytest.fixture
-async def page() -> AsyncIterator[Any]:
-    """A page of a fresh browser."""
-    async with browser() as page:
+@_fixture
+async def page(window: Any) -> AsyncIterator[Any]:
+    """A page with a storage of its own."""
+    async with opened(window) as page:
         yield page
 
 

@@ -130,6 +130,16 @@ def test_a_wheel_brings_types_and_the_description_of_the_format(from_wheel: Inst
     assert (directory / "README.md").is_file()
 
 
+def test_a_wheel_brings_all_of_the_studio(from_wheel: Installed) -> None:
+    """A wheel has every file of the page, in every folder."""
+    studio, installed = ROOT / "charhost/web/studio", from_wheel.package.parent / "web" / "studio"
+    files = [
+        file.relative_to(studio) for suffix in ("html", "js", "css", "svg") for file in studio.rglob(f"*.{suffix}")
+    ]
+    assert len(files) > 25
+    assert [file for file in files if not (installed / file).is_file()] == []
+
+
 async def test_a_wheel_brings_the_manual(from_wheel: Installed, characters: Path, tmp_path: Path) -> None:
     """A server that was installed from a wheel serves the manual, the page of its API and their style at /docs."""
     python, elsewhere = str(from_wheel.environment / "bin" / "python"), ("env", "-C", str(tmp_path))

@@ -14,12 +14,26 @@ from charhost.settings import Settings
 from tests.conftest import Client, character
 from tests.e2e.conftest import BlockingServer
 from tests.e2e.environments import node_modules
-from tests.e2e.studio import browser, expect, needs_chromium, open_studio, page, settings, start, upstream
+from tests.e2e.studio import (
+    aiohttp_client,
+    chromium_options,
+    client,
+    expect,
+    in_one_loop,
+    needs_chromium,
+    open_studio,
+    opened,
+    page,
+    settings,
+    start,
+    upstream,
+    window,
+)
 from tests.reload.helpers import Gate, Write
 
-__all__ = ["page", "settings", "upstream"]
+__all__ = ["aiohttp_client", "chromium_options", "client", "page", "settings", "upstream", "window"]
 
-pytestmark = needs_chromium
+pytestmark = [needs_chromium, in_one_loop]
 
 StartClient = Callable[..., Awaitable[Client]]
 
@@ -457,9 +471,9 @@ async def test_operating_needs_no_mouse(page: Any, client: Client, write: Write)
     await page.locator(".chart").first.wait_for()
 
 
-async def test_layout_on_a_phone(client: Client) -> None:
+async def test_layout_on_a_phone(window: Any, client: Client) -> None:
     """At the width of a phone no view is wider than the screen."""
-    async with browser(viewport={"width": 360, "height": 740}, has_touch=True) as page:
+    async with opened(window, viewport={"width": 360, "height": 740}, has_touch=True) as page:
         for view in ("characters", "talk/Ada", "prompt/Ada", "reloads", "server"):
             await open_studio(page, client, f"#/{view}")
             await page.locator("main h1").wait_for()

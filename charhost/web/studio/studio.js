@@ -70,6 +70,7 @@ async function load(entry) {
 function badge(id) {
   const errors = catalogs().reduce((sum, { report }) => sum + (report?.errors.length ?? 0), 0);
   if (id === "characters" && errors) return html` <span class="badge bad">${errors}<span class="unseen"> broken</span></span>`;
+  if (id === "talk" && talks.some(({ voice }) => voice?.mode === "open")) return html` <span class="badge warn">on<span class="unseen">, the microphone is open</span></span>`;
   if (id === "talk" && talks.length) return html` <span class="badge">${talks.length}<span class="unseen"> open</span></span>`;
   if (id === "reloads" && state.running.size) return html` <span class="badge">…<span class="unseen"> one is running</span></span>`;
   return nothing;

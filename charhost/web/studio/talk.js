@@ -4,6 +4,8 @@ import { socketAddress, subprotocols } from "./api.js";
 import { state, update } from "./store.js";
 
 const MOST_KEPT = 200;
+const WORDS = new Set(["response.output_text.delta", "response.output_audio_transcript.delta"]);
+const EXPECTED = new Set(["response_cancel_not_active", "input_audio_buffer_commit_empty"]);
 const FATAL = new Set([3000, 4004]);
 
 /**
@@ -20,6 +22,7 @@ export class Talk {
     this.draft = "";
     this.status = "connecting"; // or "open", "waiting", "over"
     this.answer = null; // the line that is being written
+    this.voice = null; // if the server speaks or hears
     this.waiting = []; // events for the server, until the connection is open
     this.pause = 250;
   }
@@ -29,7 +32,7 @@ export class Talk {
   }
 
   get saved() {
-    const lines = this.lines.slice(-MOST_KEPT).map((line) => ({ ...line, isWriting: false }));
+    const lines = this.lines.filter((line) => !line.isHeard).slice(-MOST_KEPT).map((line) => ({ ...line, isWriting: false }));
     return { character: this.character, session: this.session, lines, instructions: this.instructions, draft: this.draft };
   }
 
@@ -52,6 +55,7 @@ export class Talk {
   }
 
   close() {
+    this.voice?.close();
     this.status = "over";
     this.socket?.close();
   }
@@ -64,14 +68,19 @@ export class Talk {
   }
 
   respond() {
-    this.answer = { kind: "character", text: "", isWriting: true, asked: performance.now(), calls: [] };
-    this.lines.push(this.answer);
-    this.send({ type: "response.create", response: { metadata: metadata() } });
+    this.expect();
+    this.send({ type: "response.create", response: { metadata: metadata(), output_modalities: this.voice?.modalities ?? ["text"] } });
     this.keep();
   }
 
+  expect() {
+    this.answer = { kind: "character", text: "", isWriting: true, asked: performance.now(), calls: [] };
+    this.lines.push(this.answer);
+  }
+
   stop() {
-    this.send({ type: "response.cancel" });
+    if (this.isAnswering) this.send({ type: "response.cancel" });
+    this.voice?.interrupt();
   }
 
   /** Have the last question answered again, in place of its answer. */
@@ -94,7 +103,7 @@ export class Talk {
     const line = { kind: "beside", text: "", isWriting: true, asked: performance.now(), calls: [] };
     this.lines.push(line);
     this.beside = line;
-    this.send({ type: "response.create", response: { conversation: "none", input: items, metadata: { ...metadata(), beside: "1" } } });
+    this.send({ type: "response.create", response: { conversation: "none", output_modalities: ["text"], input: items, metadata: { ...metadata(), beside: "1" } } });
     this.keep();
   }
 
@@ -129,9 +138,10 @@ export class Talk {
   }
 
   obey(event) {
+    this.voice?.obey(event);
     if (event.type === "session.created") this.opened(event.session);
-    else if (event.type === "response.created" && event.response.metadata?.beside) this.besideId = event.response.id;
-    else if (event.type === "response.output_text.delta") this.write(this.lineOf(event), event.delta);
+    else if (event.type === "response.created") this.began(event.response);
+    else if (WORDS.has(event.type)) this.write(this.lineOf(event), event.delta);
     else if (event.type === "response.output_item.done") this.wrote(this.lineOf(event), event.item);
     else if (event.type === "response.done") this.ended(event.response);
     else if (event.type === "error") this.failed(event.error);
@@ -147,10 +157,16 @@ export class Talk {
     // What was said before belongs to the new session, too, when the old one is gone.
     if (isNew) this.lines.filter((line) => isSaid(line) && !this.waits(line.item)).forEach((line) => this.recreate(line));
     if (isNew && this.instructions) this.socket.send(JSON.stringify({ type: "session.update", session: { type: "realtime", instructions: this.instructions } }));
+    this.voice?.configure();
     const waiting = this.waiting.splice(0);
     waiting.forEach((event) => this.send(event));
     if (begins && !waiting.length) this.respond();
     this.keep();
+  }
+
+  began({ id, metadata }) {
+    if (metadata?.beside) this.besideId = id;
+    else if (!this.answer) this.expect(); // the server answers what was spoken
   }
 
   recreate(line) {
@@ -201,7 +217,7 @@ export class Talk {
       this.session = "";
       return;
     }
-    if (error.code === "response_cancel_not_active") return;
+    if (EXPECTED.has(error.code)) return;
     this.lines.push({ kind: "error", text: error.message });
     this.keep();
   }
@@ -211,6 +227,7 @@ export class Talk {
       if (line) Object.assign(line, { isWriting: false, isStopped: true });
     }
     this.answer = this.beside = null;
+    this.voice?.lost();
     if (this.status === "over") return;
     const isGone = FATAL.has(event.code) && this.session !== "";
     if (isGone || event.code === 4009) {

@@ -58,9 +58,9 @@ function restore() {
   try {
     const { talks: saved } = JSON.parse(sessionStorage.getItem(STORE)) ?? { talks: [] };
     const restored = saved.map((fields) => Talk.from(fields, save));
-    // The key may not be known before the page has started.
+    // The key may not be known before the page has started; conversations that it begins connect themselves.
     queueMicrotask(() => restored.forEach((talk) => talk.connect()));
-    return restored;
+    return [...restored];
   } catch {
     return [];
   }

@@ -4,12 +4,13 @@ import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { live } from "../vendor/lit-html/directives/live.js";
 import { repeat } from "../vendor/lit-html/directives/repeat.js";
 import { unsafeHTML } from "../vendor/lit-html/directives/unsafe-html.js";
-import { markdown } from "../markdown.js";
+import { markdown, markdownSounded } from "../markdown.js";
 import { characters, notify, state, update } from "../store.js";
 import { beginTalk, closeTalk, show, shown, talks } from "../talks.js";
 import { seconds } from "../text.js";
 import { promptDifference } from "./prompt.js";
 
+const voiceView = { bar: null, isLoading: false }; // loaded where the server speaks or hears
 let editing = null; // the conversation whose last question is edited
 const rendered = new WeakMap(); // the HTML of each line that is complete
 
@@ -58,8 +59,23 @@ function conversation(talk) {
         ${repeat(talk.lines, (line) => line, (line, index) => lineView(talk, line, index === last))}
       </div>
       ${actions(talk, last)}
+      ${voiceBar(talk)}
       ${composer(talk)}
     </section>`;
+}
+
+function voiceBar(talk) {
+  if (!talk.voice && !state.health?.stt_up && !state.health?.tts_up) return nothing;
+  if (!voiceView.bar) loadVoice();
+  return voiceView.bar?.(talk) ?? nothing;
+}
+
+async function loadVoice() {
+  if (voiceView.isLoading) return;
+  voiceView.isLoading = true;
+  voiceView.bar = await import("./voice.js").then((module) => module.voiceBar, () => null);
+  voiceView.isLoading = voiceView.bar === null; // what cannot be loaded is not tried again
+  update();
 }
 
 function status(talk) {
@@ -70,10 +86,11 @@ function status(talk) {
 function lineView(talk, line, isLast) {
   if (line.kind === "note") return noteView(talk, line);
   if (line.kind === "error") return html`<p class="problem line" dir="auto">${line.text}</p>`;
-  if (line.kind === "user") return html`<div class="line user"><p class="pre" dir="auto">${line.text}</p></div>`;
-  return html`<div class="line character ${line.kind}" aria-busy=${line.isWriting ? "true" : "false"}>
+  if (line.kind === "user") return html`<div class="line user"><p class="pre" dir="auto">${line.text || html`<span class="quiet">listening…</span>`}</p></div>`;
+  const lit = talk.voice?.lit(line);
+  return html`<div class="line character ${line.kind}" aria-busy=${line.isWriting || lit !== undefined ? "true" : "false"}>
     ${line.kind === "beside" ? html`<p class="quiet small">the same question, answered by the new version</p>` : nothing}
-    <div class="markdown" dir="auto">${line.text ? unsafeHTML(htmlOf(line)) : line.isWriting ? html`<span class="quiet">…</span>` : nothing}</div>
+    <div class="markdown" dir="auto">${line.text ? unsafeHTML(lit === undefined ? htmlOf(line) : markdownSounded(line.text, lit)) : line.isWriting ? html`<span class="quiet">…</span>` : nothing}</div>
     ${(line.calls ?? []).map(callView)}
     ${line.problem ? html`<p class="problem" dir="auto">${line.problem}</p>` : nothing}
     ${line.isWriting ? nothing : measures(line)}
@@ -98,6 +115,7 @@ function measures(line) {
     line.isStopped ? "stopped" : null,
     line.firstWord === undefined ? null : `first word after ${seconds(line.firstWord / 1000)}`,
     line.tokens ? `${line.tokens} tokens` : null,
+    ...(state.isAdmin ? Object.entries(line.stages ?? {}).map(([stage, ms]) => `${stage} ${seconds(ms / 1000)}`) : []),
   ].filter(Boolean);
   return html`<p class="quiet small measures"><span>${parts.join(" · ")}</span>
     ${line.text ? html`<button class="link" @click=${() => copy(line.text)}>Copy<span class="unseen"> this answer</span></button>` : nothing}</p>`;
@@ -127,7 +145,7 @@ async function compare(talk, line) {
 }
 
 function actions(talk, last) {
-  if (last < 0 || talk.isAnswering || talk.beside || talk.isOver) return nothing;
+  if (last < 0 || talk.isAnswering || talk.voice?.isSpeaking || talk.voice?.turn || talk.beside || talk.isOver) return nothing;
   const isNew = talk.lines.slice(last).findLast((line) => line.kind === "beside" || line.versions)?.kind === "note";
   return html`<p class="actions">
     ${isNew ? html`<button class="main" @click=${() => talk.askBeside()}>Ask the last question again</button>` : nothing}
@@ -161,7 +179,7 @@ function composer(talk) {
       @input=${(event) => { talk.draft = event.target.value; }}
       @keydown=${(event) => { if (event.key === "Enter" && !event.shiftKey && !event.isComposing) send(event); }}></textarea>
     ${isEditing ? html`<button type="button" @click=${() => { editing = null; talk.draft = ""; update(); }}>Cancel</button>` : nothing}
-    ${talk.isAnswering
+    ${talk.isAnswering || talk.voice?.isSpeaking
       ? html`<button type="button" @click=${() => talk.stop()}>Stop</button>`
       : html`<button class="main" ?disabled=${talk.isOver}>${isEditing ? "Ask" : "Send"}</button>`}
   </form>`;
