@@ -20,6 +20,7 @@ from charhost.loading.snapshot import Limits
 from charhost.metrics import FleetMetrics, Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.reload.request import ReloadRequest
+from charhost.reload.swap import NoSessions, Swap
 from charhost.report import DEFAULT_SET, ReloadReport
 from charhost.settings import Settings
 from tests.conftest import character
@@ -84,6 +85,16 @@ class RecordingStore(MemoryStore):
         return sequence
 
 
+class _Swaps(NoSessions):
+    """Notes each set in the moment in which it begins to serve."""
+
+    def __init__(self, note: Callable[[Swap], None]) -> None:
+        self._note = note
+
+    def follow(self, swap: Swap) -> None:
+        self._note(swap)
+
+
 class Cluster:
     """The nodes of a fleet, and the store that they share."""
 
@@ -109,8 +120,7 @@ class Cluster:
         settings = Settings(directory=directory)
         fleet = Fleet(engine, self._options(name), FleetMetrics(metrics.registry), Limits.of(settings))
         fleet.node.doubt, fleet.node.interval = self.options.get("doubt", 1.0), 3.0 / HASTE
-        manager = CharacterManager(settings, metrics)
-        manager.listen(lambda report: self._note(name, report))
+        manager = CharacterManager(settings, metrics, _Swaps(lambda swap: self._note(name, swap)))
         member = self.members[name] = Member(name, directory, engine, fleet, manager)
         fleet.add(manager)
         await fleet.start()
@@ -144,9 +154,9 @@ class Cluster:
             and {member.manager.current.revision for member in self.up} == {first.committed.revision}
         )
 
-    def _note(self, name: str, report: ReloadReport) -> None:
-        if report.outcome == "applied" and report.generation not in self.store.committed:
-            self.early.append((name, report.generation))
+    def _note(self, name: str, swap: Swap) -> None:
+        if swap.after.generation not in self.store.committed:
+            self.early.append((name, swap.after.generation))
 
     def _options(self, name: str) -> FleetOptions:
         deadline, reconcile = self.options.get("deadline", 10.0), self.options.get("reconcile", 0.2)

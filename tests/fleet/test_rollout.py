@@ -64,6 +64,21 @@ async def test_a_node_that_cannot_build_the_set_aborts_it(three: Cluster) -> Non
     await eventually(lambda: register_of(n1).proposed is None)
 
 
+async def test_a_node_that_has_built_a_set_waits_for_the_decision(three: Cluster) -> None:
+    """While another node is silent no node serves the set; then all do, none before the register has it."""
+    n1, n2, n3 = three.up
+    n3.engine.pause()
+    n1.write("bob.py", character("Bob"))
+    reloading = asyncio.create_task(n1.reload())
+    await eventually(lambda: three.store.messages("state.vote.default.n2"))
+    await n2.shared.read()
+    assert [list(member.manager.current) for member in three.up] == [["Ada"]] * 3
+    n3.engine.go_on()
+    await reloading
+    await three.equal()
+    assert (list(n2.manager.current), three.early) == (["Ada", "Bob"], [])
+
+
 async def test_a_dry_run_asks_all_nodes_and_changes_none(three: Cluster) -> None:
     """It reports that the set would load on every node."""
     n1 = three.members["n1"]
@@ -161,3 +176,24 @@ async def test_a_register_of_another_key_changes_nothing_and_is_replaced(three: 
     await eventually(lambda: b'"committed":{' in three.store.messages("state.desired")[-1].data)
     n1.write("bob.py", character("Bob"))
     assert (await n1.reload()).generation == 2
+
+
+async def test_an_old_register_that_is_written_again_takes_no_node_back(three: Cluster) -> None:
+    """A signature holds for ever, so an old register can be replayed: nodes serve on, and give back the newest."""
+    n1 = three.members["n1"]
+    old = three.store.messages("state.desired")[-1].data
+    n1.write("bob.py", character("Bob"))
+    await n1.reload()
+    await three.equal()
+    three.store.damage("state.desired", old)
+    for member in three.up:
+        await member.shared.read()
+        assert (member.shared.served.state, member.epoch, list(member.manager.current)) == ("behind", 2, ["Ada", "Bob"])
+    n1.write("eve.py", character("Eve"))
+    with pytest.raises(ReloadRejected, match="older set than the epoch 2") as caught:
+        await n1.reload()
+    assert caught.value.code is ReloadCode.FLEET_UNREACHABLE
+    await n1.fleet.restore()
+    assert (await n1.reload()).generation == 3
+    await three.equal()
+    assert list(n1.manager.current) == ["Ada", "Bob", "Eve"]

@@ -46,9 +46,12 @@ class Talker:
         """Look for all that was acknowledged."""
         async with asyncio.timeout(_TURN):
             while True:
-                async with self._connect(self._chance.choice(self._witness.made.all)) as socket:
+                socket = await self._connect(self._chance.choice(self._witness.made.all))
+                try:
                     if await self._created(socket):
                         return await self._check(socket, self.kept)
+                finally:
+                    await socket.close()
 
     async def _talk(self, node: Node) -> None:
         async with asyncio.timeout(_CONNECT):
@@ -68,7 +71,8 @@ class Talker:
                 async with asyncio.timeout(_TURN):
                     await self._turn(node, socket)
         finally:
-            await socket.close()
+            # 1000 would end the conversation.
+            await socket.close(code=1001)
 
     def _connect(self, node: Node) -> Any:
         return node.connect(**({"resume": self._session} if self._session is not None else {}))

@@ -19,7 +19,7 @@ Held = dict[str, Counter[str]]
 
 @dataclass
 class Inventory:
-    """Counts tasks, threads and descriptors of nodes, and connections, subscriptions and consumers of the engine."""
+    """Counts tasks and descriptors of nodes, and connections, subscriptions and consumers of the engine."""
 
     made: Nodes
     monitor: int
@@ -56,8 +56,7 @@ async def _held(node: Node) -> Counter[str]:
     reader, writer = await asyncio.open_connection("127.0.0.1", node.probe)
     tasks = Counter(json.loads(await reader.read()))
     writer.close()
-    of = f"/proc/{node.process.pid}"
-    return tasks + Counter({"descriptors": len(os.listdir(f"{of}/fd")), "threads": len(os.listdir(f"{of}/task"))})
+    return tasks + Counter(descriptors=len(os.listdir(f"/proc/{node.process.pid}/fd")))
 
 
 def _more(held: Held, before: Held) -> dict[str, Counter[str]]:

@@ -111,9 +111,6 @@ async def _reload(witness: Witness, chance: random.Random) -> None:
 async def _look(witness: Witness) -> None:
     """Compare what all nodes serve, again and again."""
     while True:
-        found = await asyncio.gather(*(node.looked() for node in witness.made.all))
-        served = {node: one for node, one in zip(witness.made.all, found, strict=True) if one is not None}
-        for node, one in served.items():
-            witness.saw(node, one)
-        witness.compare(served)
+        found = await asyncio.gather(*map(witness.look, witness.made.all))
+        witness.compare({node: one for node, one in zip(witness.made.all, found, strict=True) if one is not None})
         await asyncio.sleep(_LOOKS)

@@ -43,15 +43,21 @@ class Witness:
         self.counts["turns" if kept else "turns that were not waited for"] += 1
         return kept
 
-    def saw(self, node: Node, served: Served) -> None:
-        """Note what a node serves: no generation is of two sets, and none is followed by a lower one."""
-        generation, revision = served
-        if self._revisions.setdefault(generation, revision) != revision:
-            raise Broken(f"generation {generation} is {self._revisions[generation]}, and {revision} at {node.name}")
-        if generation < self._highest.get(node, 0):
-            raise Broken(f"{node.name} went from generation {self._highest[node]} to {generation}")
-        self._highest[node] = generation
-        self.counts["looks"] += 1
+    async def look(self, node: Node) -> Served | None:
+        """Return what a node serves, None if it does not respond.
+
+        No generation is of two sets, and none is followed by a lower one.
+        """
+        highest = self._highest.get(node, 0)
+        found = await node.looked()
+        if found is not None:
+            generation, revision = found
+            self._note(generation, revision, node.name)
+            if generation < highest:
+                raise Broken(f"{node.name} went from generation {highest} to {generation}")
+            self._highest[node] = max(generation, self._highest.get(node, 0))
+            self.counts["looks"] += 1
+        return found
 
     def compare(self, served: Mapping[Node, Served]) -> None:
         """Compare what nodes serve at a time."""
@@ -68,14 +74,12 @@ class Witness:
         """Check a reload that was acknowledged: the nodes that are reported to serve it do."""
         self.counts["reloads"] += 1
         generation, revision = report["generation"], report["revision"]
-        if self._revisions.setdefault(generation, revision) != revision:
-            raise Broken(f"generation {generation} was acknowledged as {revision}: {self._revisions[generation]}")
+        self._note(generation, revision, "the report")
         for one in report["fleet"]["nodes"]:
             node = self.made.named[one["node"]]
-            if one["state"] == "serving" and (found := await node.looked()) is not None:
-                self.saw(node, found)
-                if found[0] < generation:
-                    raise Broken(f"{node.name} serves {found[0]}, and was reported to serve {generation}: {report}")
+            found = await self.look(node) if one["state"] == "serving" else None
+            if found is not None and found[0] < generation:
+                raise Broken(f"{node.name} serves {found[0]}, and was reported to serve {generation}: {report}")
 
     def check_rollouts(self, rollouts: Collection[Json], committed: Json) -> None:
         """Check that the reloads that are kept are those that were acknowledged."""
@@ -83,6 +87,9 @@ class Witness:
         if committed["epoch"] < newest:
             raise Broken(f"generation {newest} was acknowledged, and the register has {committed['epoch']}")
         for change in [*rollouts, committed]:
-            if self._revisions.get(change["epoch"], change["revision"]) != change["revision"]:
-                raise Broken(f"epoch {change['epoch']} was {self._revisions[change['epoch']]}: {change}")
+            self._note(change["epoch"], change["revision"], "the engine")
             self.counts["epochs found"] += 1
+
+    def _note(self, generation: int, revision: str, where: str) -> None:
+        if self._revisions.setdefault(generation, revision) != revision:
+            raise Broken(f"generation {generation} is {self._revisions[generation]}, and {revision} at {where}")
