@@ -173,12 +173,23 @@ class FleetMetrics:
     epoch: Gauge = _gauge("The epoch of the default set that this node serves.")
     register_epoch: Gauge = _gauge("The epoch of the default set that the register names.")
     behind_seconds: Gauge = _gauge("Seconds for which this node has not served what the register names.")
-    nodes: Gauge = _gauge("Nodes that are alive, when this one last looked.")
+    nodes: Gauge = _gauge("Nodes that are alive, by the state of the default set, when this one last looked.", "state")
     rollouts: Counter = _counter("Rollouts that this node coordinated, by outcome.", "outcome")
-    reconciles: Counter = _counter("Readings of the register, by result.", "result")
+    rollout: Histogram = _seconds("Time that rollouts of this node took, by stage and in total.", "stage")
+    reconciles: Counter = _counter("Readings of the register: in sync, changed after a hint, or without one.", "result")
     bad_signatures: Counter = _counter("Records that were not signed with the key of the fleet.")
-    engine_errors: Counter = _counter("Requests to the engine that failed.")
+    engine_errors: Counter = _counter("Requests to the engine that failed, by operation.", "operation")
+    condition_refusals: Counter = _counter(
+        "Conditions of writes that were refused: written before, without a reason, or changed by another.",
+        "kind",
+    )
 
     def __init__(self, registry: CollectorRegistry) -> None:
         for name in FleetMetrics.__annotations__:
             setattr(self, name, getattr(FleetMetrics, name)(f"fleet_{name}", registry))
+
+    def failed(self, operation: str) -> None:
+        self.engine_errors.labels(operation).inc()
+
+    def refused(self, kind: str) -> None:
+        self.condition_refusals.labels(kind).inc()

@@ -26,6 +26,11 @@ from typing import Any, NoReturn, TextIO
 from urllib.parse import quote, urlsplit
 
 APPLIED, REFUSED, USAGE, UNREACHABLE, NOT_AUTHORISED, PRECONDITION_FAILED, NO_ANSWER = range(7)
+OF_FLEETS = {
+    "fleet_unreachable": UNREACHABLE,
+    "rollout_in_progress": PRECONDITION_FAILED,
+    "rollout_unknown": NO_ANSWER,
+}
 HEADLINES = {"unchanged": "Nothing has changed: the characters stay as they are.", "valid": "Characters are valid."}
 
 
@@ -137,7 +142,8 @@ def outcome(url: str, reply: HTTPResponse, document: dict[str, Any]) -> tuple[in
     elif reply.status == 401:
         why = f"{why} The key is read from CHARHOST_ADMIN_KEY or CHARHOST_ADMIN_KEY_FILE."
     denied = reply.status == 401 or code in ("forbidden", "invalid_key", "directory_not_allowed")
-    status = NOT_AUTHORISED if denied else PRECONDITION_FAILED if reply.status == 412 else REFUSED
+    status = PRECONDITION_FAILED if reply.status == 412 else OF_FLEETS.get(str(code), REFUSED)
+    status = NOT_AUTHORISED if denied else status
     return status, [f"Characters not reloaded ({reply.status} {code or reply.reason})", f"  {why}", *errors]
 
 

@@ -12,6 +12,7 @@ from charhost.cli.client_options import HERE, AsJson, Set, Timeout, Url, configu
 from charhost.cli.output import mark, print_error, print_line, show_table
 from charhost.errors import CharhostError
 from charhost.jsontext import Json
+from charhost.text import one_line
 
 app = typer.Typer(invoke_without_command=True, epilog=EXITS, add_completion=False)
 
@@ -91,8 +92,10 @@ def _is_fleet(document: Json) -> bool:
 def _show(document: Json) -> None:
     if not document.get("reachable"):
         print_line(f"{mark(False)} The engine cannot be used: {document.get('trouble')}")
+    for one in document["sets"]:
+        print_line(f"{one['name']}: {_served(one)}")
     rows = list(_rows(document))
-    show_table(("node", "set", "state", "epoch", "sessions", "error"), rows)
+    show_table(("node", "set", "state", "epoch", "sessions", "seen", "error"), rows)
     if not document.get("reachable") or any(row[2] != "serving" for row in rows):
         raise typer.Exit(1)
 
@@ -101,4 +104,19 @@ def _rows(document: Json) -> Iterator[list[object]]:
     for node in document["nodes"]:
         for name, served in sorted(node["sets"].items()):
             state = "leaving" if node["leaving"] else served["state"]
-            yield [node["node"], name, state, served["epoch"], node["sessions"], served["error"]]
+            seen = f"{node['seen']:.0f} s ago" if node["seen"] is not None else ""
+            yield [node["node"], name, state, served["epoch"], node["sessions"], seen, served["error"]]
+
+
+def _served(shared: Json) -> str:
+    """Return in a sentence which set all nodes are to serve, and since when."""
+    register = shared["register"] or {}
+    committed, proposed = register.get("committed"), register.get("proposed")
+    parts = [f"epoch {committed['epoch']} since {committed['at']}, by {committed['by']}" if committed else "no set yet"]
+    if committed and committed["reason"]:
+        parts[0] += f" ({committed['reason']})"
+    if proposed:
+        parts.append(f"epoch {proposed['epoch']} is proposed by {proposed['by']}")
+    if shared["held"]:
+        parts.append("this node is held")
+    return one_line("; ".join(parts))

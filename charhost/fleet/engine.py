@@ -48,11 +48,23 @@ class Conflict(EngineError):
         self.found = found
 
 
+class Observer(Protocol):
+    """Counts what a connection meets."""
+
+    def failed(self, operation: str) -> None:
+        """Count a request that failed."""
+
+    def refused(self, kind: str) -> None:
+        """Count a condition that was refused: `mine` was written before, `unchanged` has no reason, `other` has."""
+
+
 class Engine(Protocol):
     """The connection of one node to what all nodes share. Every method may raise `Unavailable`, unless it says other.
 
     `state.*` keeps the last message of each subject, `talk.*` all of them, `bytes.DIGEST` one that never changes.
     """
+
+    observer: Observer | None
 
     @property
     def is_connected(self) -> bool: ...

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import platform
 import re
 import secrets
 from collections.abc import Callable, Coroutine
@@ -60,6 +61,7 @@ class Fleet:
         sessions: Callable[[], int] = lambda: 0,
     ) -> None:
         self.engine = engine
+        engine.observer = metrics
         self.options = options
         self.sets: dict[str, SharedSet] = {}
         self.owner: SetOwner | None = None
@@ -92,6 +94,7 @@ class Fleet:
             node=self.node.name,
             instance=self.node.instance,
             version=__version__,
+            python=platform.python_version(),
             url=self.options.url,
             sessions=self._sessions(),
             leaving=self._is_leaving,
@@ -117,7 +120,7 @@ class Fleet:
 
         With *begins* its directory becomes the first set of that name, if the fleet has none.
         """
-        shared = SharedSet(self.node, manager, Library(self.engine, self._limits), begins=begins)
+        shared = SharedSet(self.node, manager, Library(self.engine, self._limits, self._metrics), begins=begins)
         manager.consent = Coordinator(shared)
         self.sets[manager.name] = shared
         self._followers[manager.name] = Follower(shared)
@@ -208,11 +211,12 @@ class Fleet:
                 await asyncio.sleep(_CRASHED)
 
     async def _reconcile(self) -> None:
+        is_hinted = True
         while True:
             seen = self.node.registers.count
             try:
                 for name, shared in list(self.sets.items()):
-                    await shared.look()
+                    await shared.look(is_hinted=is_hinted)
                     self._followers[name].work()
                 await self._follow_sets()
                 self._reached(None)
@@ -223,7 +227,7 @@ class Fleet:
             except Unavailable as e:
                 self._reached(str(e))
                 self._faults.error("the engine of the fleet cannot be reached; this node serves on: %s", e)
-            await self.node.registers.wait(seen, self.node.pause)
+            is_hinted = await self.node.registers.wait(seen, self.node.pause) > seen
 
     async def _tidy(self) -> None:
         """Drop the bytes that no set needs any more, whenever this node has dropped the record of an epoch."""
@@ -268,5 +272,4 @@ class Fleet:
         if trouble is None:
             self._cut_off_since = None
         else:
-            self._metrics.engine_errors.inc()
             self._cut_off_since = self._cut_off_since or self.node.clock()

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from charhost.errors import NotAttempted, ReloadRejected, RolloutEnded, Stopping
 from charhost.fleet.engine import Conflict, Unavailable
-from charhost.fleet.pack import DamagedSet
+from charhost.fleet.pack import DamagedSet, check_data
 from charhost.fleet.record import Change, Proposal, Step, Vote, is_followed, vote_subject
 from charhost.fleet.rollout import Coordinator
 from charhost.fleet.shared_set import SharedSet
+from charhost.loading.stored_set import StoredSet
 from charhost.reload.attempt import Attempt
 from charhost.reload.request import ReloadRequest
 from charhost.reload.swap import Swap
@@ -79,7 +80,7 @@ class Follower:
     async def _follow(self, change: Change) -> None:
         shared = self.shared
         try:
-            stored = await shared.fetch(change.root, change.epoch)
+            stored = await self._fetch(change)
             request = _request(change, "changed")
             await shared.manager.reload_characters(request, stored, trigger="fleet", consent=_Committed(shared, change))
         except (DamagedSet, ReloadRejected) as e:
@@ -90,13 +91,19 @@ class Follower:
         shared.votes_on(proposal)
         voter = _Voter(shared, proposal)
         try:
-            stored = await shared.fetch(proposal.root, proposal.epoch)
+            stored = await self._fetch(proposal)
             request = _request(proposal, proposal.scope, dry_run=proposal.dry_run)
             await shared.manager.reload_characters(request, stored, trigger="fleet", consent=voter)
         except DamagedSet as e:
             await voter.vote("failed", why=str(e))
         except ReloadRejected as e:
             await voter.vote("failed", e, why=e.detail)
+
+    async def _fetch(self, change: Change) -> StoredSet:
+        """Return the set of a change of another node; raises `DamagedSet` and `Unavailable`."""
+        stored = await self.shared.fetch(change.root, change.epoch)
+        await asyncio.to_thread(check_data, stored)
+        return stored
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from itertools import count
 from typing import Any, TypeVar
 from uuid import uuid4
 
-from charhost.fleet.engine import Conflict, Listener, Message, NotSetUp, Unavailable
+from charhost.fleet.engine import Conflict, Listener, Message, NotSetUp, Observer, Unavailable
 from charhost.fleet.nats import NatsConnection, NoResponders, Response
 from charhost.fleet.streams import Streams
 
@@ -61,6 +61,7 @@ class JetStream:
         self._replicas = 1
         self._listeners: defaultdict[str, list[Listener]] = defaultdict(list)
         self._at_once = asyncio.Semaphore(BLOBS_AT_ONCE)
+        self.observer: Observer | None = None
 
     async def start(self) -> None:
         """Connect, and stay connected until `close`; return after the first attempt."""
@@ -73,7 +74,7 @@ class JetStream:
         return self._connection.is_connected
 
     async def read(self, subject: str) -> Message | None:
-        found = await _persist(lambda: self._last(subject))
+        found = await self._persist("read", lambda: self._last(subject))
         return found.message if found is not None else None
 
     async def write(self, subject: str, data: bytes, last: int, ttl: int | None = None) -> int:
@@ -90,12 +91,15 @@ class JetStream:
                 await asyncio.sleep(AGAIN_IF_REFUSED if isinstance(failure, _Refused) else AGAIN)
                 found = await self._last(subject)
                 if found is not None and found.write_id == write_id:
+                    self._count(failure, "mine")
                     return found.message.sequence
                 if (found.message.sequence if found is not None else 0) != last:
+                    self._count(failure, "other")
                     raise Conflict(subject, last, found.message if found else None) from failure
+                self._count(failure, "unchanged")
                 raise
 
-        return await _persist(attempt)
+        return await self._persist("write", attempt)
 
     async def walk(self, subject: str, after: int = 0) -> list[Message]:
         messages: list[Message] = []
@@ -104,7 +108,7 @@ class JetStream:
             first = messages[-1].sequence + 1 if messages else after + 1
             return self._get(subject, {"seq": first, "next_by_subj": self._streams.full(subject)})
 
-        while (found := await _persist(following)) is not None:
+        while (found := await self._persist("walk", following)) is not None:
             messages.append(found.message)
         return messages
 
@@ -112,11 +116,11 @@ class JetStream:
         query: dict[str, Any] = {"filter": self._streams.full(subject)}
         if before is not None:
             query["seq"] = before
-        await _persist(lambda: self._call(f"STREAM.PURGE.{self._streams.stream(subject)}", query))
+        await self._persist("purge", lambda: self._call(f"STREAM.PURGE.{self._streams.stream(subject)}", query))
 
     async def names(self, prefix: str) -> list[str]:
         full = self._streams.full(prefix)
-        info = await _persist(lambda: self._info(prefix, {"subjects_filter": f"{full}.>"}))
+        info = await self._persist("names", lambda: self._info(prefix, {"subjects_filter": f"{full}.>"}))
         self._replicas = info["config"]["num_replicas"]
         return sorted(subject[len(full) + 1 :] for subject in info["state"].get("subjects") or ())
 
@@ -134,7 +138,7 @@ class JetStream:
                 raise
 
         async with self._at_once:
-            await _persist(attempt)
+            await self._persist("store_blob", attempt)
         return digest
 
     async def load_blobs(self, digests: Collection[str]) -> dict[str, bytes]:
@@ -159,7 +163,7 @@ class JetStream:
                 return None
 
         try:
-            return await _persist(attempt)
+            return await self._persist("ask", attempt)
         except Unavailable:
             # A process that never responds does not keep its name.
             if self.is_connected:
@@ -171,10 +175,30 @@ class JetStream:
 
     async def setup(self, replicas: int | None = None) -> None:
         for configuration in self._streams.configurations(replicas or self._replicas, self._resume_ttl):
-            await _persist(partial(self._make, configuration, is_lost=replicas is None))
+            await self._persist("setup", partial(self._make, configuration, is_lost=replicas is None))
 
     async def close(self) -> None:
         await self._connection.close()
+
+    async def _persist(self, operation: str, attempt: Callable[[], Awaitable[Result]]) -> Result:
+        """Return the result of the first attempt that succeeds."""
+        until = time.monotonic() + LEAST_SECONDS
+        for attempts in count(1):
+            try:
+                return await attempt()
+            except Unavailable as e:
+                is_over = attempts >= LEAST_ATTEMPTS and time.monotonic() >= until
+                if is_over or isinstance(e, NotSetUp):
+                    if self.observer is not None:
+                        self.observer.failed(operation)
+                    raise
+            await asyncio.sleep(AGAIN)
+        raise AssertionError("attempts have no end")
+
+    def _count(self, failure: Unavailable, kind: str) -> None:
+        """Count a condition that was refused; no response is no refusal."""
+        if self.observer is not None and isinstance(failure, _Refused):
+            self.observer.refused(kind)
 
     async def _info(self, subject: str, query: dict[str, Any]) -> dict[str, Any]:
         return await self._call(f"STREAM.INFO.{self._streams.stream(subject)}", query)
@@ -218,7 +242,7 @@ class JetStream:
             return response.data if "Nats-Sequence" in response.headers else None
 
         async with self._at_once:
-            data = await _persist(attempt)
+            data = await self._persist("load_blobs", attempt)
             # A server that is behind may not have it yet.
             if data is None and (found := await self.read(subject)) is not None:
                 data = found.data
@@ -232,21 +256,6 @@ class JetStream:
         for listeners in self._listeners.values():
             for listener in listeners:
                 listener(b"")
-
-
-async def _persist(attempt: Callable[[], Awaitable[Result]]) -> Result:
-    """Return the result of the first attempt that succeeds."""
-    until = time.monotonic() + LEAST_SECONDS
-    for attempts in count(1):
-        try:
-            return await attempt()
-        except NotSetUp:
-            raise
-        except Unavailable:
-            if attempts >= LEAST_ATTEMPTS and time.monotonic() >= until:
-                raise
-        await asyncio.sleep(AGAIN)
-    raise AssertionError("attempts have no end")
 
 
 def _checked(response: Response) -> dict[str, Any]:

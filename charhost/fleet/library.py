@@ -8,6 +8,7 @@ from charhost.fleet.engine import Engine
 from charhost.fleet.pack import DamagedSet, KnownFiles, Manifest, Places, pack, parts_of
 from charhost.loading.snapshot import Limits
 from charhost.loading.stored_set import StoredSet
+from charhost.metrics import FleetMetrics
 
 _MOST_SETS = 4
 _AT_ONCE = 4
@@ -16,8 +17,9 @@ _AT_ONCE = 4
 class Library:
     """Puts the sets of one name into the engine, and fetches those bytes of one that this node lacks."""
 
-    def __init__(self, engine: Engine, limits: Limits) -> None:
+    def __init__(self, engine: Engine, limits: Limits, metrics: FleetMetrics) -> None:
         self._engine = engine
+        self._metrics = metrics
         self._limits = limits
         self._places: Places = {}  # of the contents of the last set, which is kept for long
         self._sets: OrderedDict[str, StoredSet] = OrderedDict()
@@ -35,8 +37,9 @@ class Library:
                 await self._engine.store_blob(blob)
 
         *blobs, root = packed.blobs
-        await asyncio.gather(*map(store, blobs))
-        await store(root)
+        with self._metrics.rollout.labels("upload").time():
+            await asyncio.gather(*map(store, blobs))
+            await store(root)
         if serves:
             self._places = packed.places
         self._keep(packed.root, stored)

@@ -8,7 +8,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field, replace
 
-from charhost.fleet.engine import REPUBLISHED, Conflict, Listener, Message, NotSetUp, Unavailable
+from charhost.fleet.engine import REPUBLISHED, Conflict, Listener, Message, NotSetUp, Observer, Unavailable
 
 # Called before and after each request with its name, its subject, and `before` or `after`.
 Step = Callable[[str, str, str], Awaitable[None]]
@@ -85,6 +85,7 @@ class MemoryEngine:
     hears: bool = True
     delay: float = 0.0
     is_connected: bool = True
+    observer: Observer | None = None
     _listeners: defaultdict[str, list[Listener]] = field(default_factory=lambda: defaultdict(list))
     _goes_on: asyncio.Event = field(default_factory=asyncio.Event)
     _response: bytes = b""
@@ -123,7 +124,12 @@ class MemoryEngine:
 
     async def write(self, subject: str, data: bytes, last: int, ttl: int | None = None) -> int:
         await self._reach("write", subject)
-        sequence = self.store.append(subject, data, last, ttl)
+        try:
+            sequence = self.store.append(subject, data, last, ttl)
+        except Conflict:
+            if self.observer is not None:
+                self.observer.refused("other")
+            raise
         if topic := REPUBLISHED.get(subject):
             self._send(topic, data)
         await self._return("write", subject)
@@ -202,6 +208,8 @@ class MemoryEngine:
         await asyncio.sleep(self.delay)
         await self._goes_on.wait()
         if not self.is_connected:
+            if self.observer is not None:
+                self.observer.failed(request)
             raise Unavailable(f"{request} {subject}: the node is cut off")
 
     @property

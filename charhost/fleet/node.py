@@ -4,13 +4,14 @@ import asyncio
 import logging
 import random
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from charhost.fleet.engine import Engine, Unavailable
 from charhost.fleet.hints import Hints
-from charhost.fleet.record import NodeStatus, node_subject
+from charhost.fleet.record import NODE_STATES, NodeStatus, node_subject
 from charhost.fleet.records import Records
 from charhost.metrics import FleetMetrics
 
@@ -58,19 +59,27 @@ class Node:
                 await self.records.put(node_subject(self.name), self.describe(), STATUS_TTL)
                 if is_news:
                     await self.wake("node")
-            except Unavailable:
-                self.metrics.engine_errors.inc()
+            except Unavailable as e:
+                log.debug("the status of this node was not written: %s", e)
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.interval):
                     await self.changed.wait()
 
-    async def alive(self) -> dict[str, NodeStatus]:
-        """Return the status of each node that is alive, this one included."""
+    async def seen(self) -> dict[str, tuple[NodeStatus, float]]:
+        """Return the last status of each node that is alive, and how many seconds older it is than the newest."""
         names = await self.records.names("state.node")
         found = await asyncio.gather(*(self.records.read(node_subject(name), NodeStatus) for name in names))
-        statuses = {status.record.node: status.record for status in found if status.record is not None}
-        self.metrics.nodes.set(len(statuses))
-        return statuses | {self.name: self.describe()}
+        newest = max((one.stored for one in found), default=0.0)
+        return {one.record.node: (one.record, newest - one.stored) for one in found if one.record is not None}
+
+    async def alive(self) -> dict[str, NodeStatus]:
+        """Return the status of each node that is alive, this one included."""
+        statuses = {name: status for name, (status, _) in (await self.seen()).items()}
+        statuses[self.name] = self.describe()
+        states = Counter(status.state for status in statuses.values())
+        for state in NODE_STATES:
+            self.metrics.nodes.labels(state).set(states[state])
+        return statuses
 
     async def names(self) -> set[str]:
         """Return the names of the nodes that are alive."""

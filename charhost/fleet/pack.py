@@ -19,6 +19,7 @@ from charhost.errors import CharhostError
 from charhost.loading.snapshot import Limits, Snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.loading.stored_set import Member, StoredSet
+from charhost.text import display
 
 # Below the limit of a message of the stock server, 1 MiB, with room for its headers.
 PACK_BYTES = 700_000
@@ -37,6 +38,10 @@ Places = Mapping[bytes, tuple[Extent, ...]]
 
 class DamagedSet(CharhostError):
     """The blobs of a set are not those that its root names, or exceed the limits of this node."""
+
+
+class DataMissing(DamagedSet):
+    """A set needs data files that this node does not have."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,14 @@ def pack(stored: StoredSet, known: Places) -> Packed:
     return Packed(_digest(root), (*(data for data, _ in packs), *parts, root), places)
 
 
+def check_data(stored: StoredSet) -> None:
+    """Raise `DataMissing` for the first data file of a set that is missing at this node."""
+    for location, file in sorted(stored.needs.items()):
+        if not os.path.isfile(location):
+            text = f"{display(file)} opens {display(location)} while it is loaded, and there is no such file"
+            raise DataMissing(f"{text}: data files do not travel")
+
+
 class _Root(BaseModel, frozen=True):
     parts: list[str]
 
@@ -80,6 +93,7 @@ class _Content(BaseModel, frozen=True):
     revision: str
     snapshots: list[_Layout]
     members: list[tuple[int, str, str]]
+    needs: dict[str, str]
     places: dict[str, tuple[Extent, ...]]
 
 
@@ -122,7 +136,8 @@ class Manifest:
             taken = snapshots[-1].taken - 1
         try:
             members = tuple(Member(snapshots[at], _path(path), _path(mark)) for at, path, mark in self._found.members)
-            return StoredSet(generation, self.directory, self._found.revision, members)
+            needs = {_path(location): _path(file) for location, file in self._found.needs.items()}
+            return StoredSet(generation, self.directory, self._found.revision, members, needs=needs)
         except (IndexError, ValueError) as e:
             raise DamagedSet(f"the manifest of the set cannot be read: {type(e).__name__}") from e
 
@@ -221,6 +236,7 @@ def _manifest(stored: StoredSet, snapshots: list[Snapshot], places: Places) -> b
         revision=stored.revision,
         snapshots=layouts,
         members=[(numbers[m.snapshot], _text(m.path), _text(m.fingerprint)) for m in stored.members],
+        needs={_text(location): _text(file) for location, file in stored.opened.items()},
         places={digest.hex(): extents for digest, extents in places.items()},
     )
     return content.model_dump_json().encode()

@@ -1,7 +1,7 @@
 """The records of a fleet, and the decisions that follow from them; nothing here reads or writes."""
 
 from collections.abc import Collection, Mapping
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -12,6 +12,7 @@ VERSION = 1
 
 Step = Literal["begin", "follow", "vote", "abort"]
 ServedState = Literal["serving", "building", "failed", "behind", "drifted"]
+NODE_STATES = (*get_args(ServedState), "leaving")
 
 
 def register_subject(name: str) -> str:
@@ -125,10 +126,17 @@ class NodeStatus(Frozen):
     node: str
     instance: str
     version: str
+    python: str = ""
     url: str
     sessions: int
     leaving: bool = False
     sets: dict[str, ServedSet] = Field(default_factory=dict)
+
+    @property
+    def state(self) -> str:
+        """The state of the default set, or that the node leaves."""
+        default = self.sets.get(DEFAULT_SET)
+        return "leaving" if self.leaving else default.state if default is not None else "building"
 
 
 class Decision(Frozen):

@@ -21,11 +21,15 @@ _MOST_ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Found(Generic[Record]):
-    """The last message of a subject: its sequence, whether the fleet signed it, and its record if it can be read."""
+    """The last message of a subject: its sequence, whether the fleet signed it, and its record if it can be read.
+
+    `stored` is the time of the engine, in seconds.
+    """
 
     record: Record | None = None
     sequence: int = 0
     is_signed: bool = False
+    stored: float = 0.0
 
 
 class Records:
@@ -48,7 +52,7 @@ class Records:
             self._faults.error("a record was not signed with the key of this fleet, and is ignored: %s", subject)
             return Found(None, message.sequence)
         try:
-            return Found(kind.model_validate_json(body), message.sequence, is_signed=True)
+            return Found(kind.model_validate_json(body), message.sequence, is_signed=True, stored=message.stored)
         except ValidationError as e:
             problem = next(field_problems(e))
             self._faults.error("a record cannot be read by this version: %s: %s", subject, problem.path)

@@ -1,6 +1,7 @@
 """Coordinator: how a set that this node has built comes to all nodes, or to none."""
 
 import asyncio
+import logging
 
 from charhost.errors import ReloadCode, RolloutEnded, Withheld
 from charhost.fleet.engine import Conflict, Unavailable
@@ -21,6 +22,8 @@ from charhost.loading.stored_set import StoredSet
 from charhost.reload.attempt import Attempt
 from charhost.reload.swap import Swap
 from charhost.report import DEFAULT_SET, FleetOutcome, NodeOutcome
+
+log = logging.getLogger("charhost.fleet")
 
 # Sets that can be rolled back to.
 MOST_EPOCHS = 20
@@ -58,7 +61,7 @@ class Coordinator:
         attempt.fleet = self._rollout.outcome
 
     async def _proposed(self, attempt: Attempt, swap: Swap) -> "Rollout":
-        shared = self._shared
+        shared, began = self._shared, self._shared.node.clock()
         try:
             found = await shared.read()
             register = self._free(found)
@@ -72,7 +75,7 @@ class Coordinator:
             text = f"Nothing was changed: the engine of the fleet cannot be reached ({e})."
             raise Withheld(ReloadCode.FLEET_UNREACHABLE, text) from e
         await shared.wake()
-        return Rollout(shared, proposed, sequence, attempt.clock.total)
+        return Rollout(shared, proposed, sequence, attempt.clock.total, began)
 
     def _free(self, found: Found[Register]) -> Register:
         """Return the register if this node may propose now."""
@@ -121,7 +124,7 @@ class Coordinator:
 class Rollout:
     """One proposal of this node, from when it is in the register until all members serve it, or none."""
 
-    def __init__(self, shared: SharedSet, proposed: Register, sequence: int, seconds: float) -> None:
+    def __init__(self, shared: SharedSet, proposed: Register, sequence: int, seconds: float, began: float) -> None:
         assert proposed.proposed is not None
         self.proposal = proposal = proposed.proposed
         self._shared = shared
@@ -133,14 +136,17 @@ class Rollout:
         )
         self._votes = {self._node.name: own}
         self._serving: set[str] = set()
+        self._began = began
         self._looked = self._node.clock()
         self._names: set[str] = set(proposal.members)
         self.outcome: FleetOutcome | None = None
 
     async def decide(self) -> None:
         """Collect the votes and write the decision; raises `Withheld` if the set is not to serve."""
-        decision = await self._collect()
-        committed, why = await self._end(decision)
+        with self._node.metrics.rollout.labels("vote").time():
+            decision = await self._collect()
+        with self._node.metrics.rollout.labels("commit").time():
+            committed, why = await self._end(decision)
         if decision.agreed and self.proposal.dry_run:
             self._conclude("valid")
         elif committed:
@@ -157,9 +163,10 @@ class Rollout:
             await self._keep()
             while not await self._all_serve() and (left := ends - self._node.clock()) > 0:
                 seen = await self._node.statuses.wait(seen, min(left, _PATIENCE))
-        except (Unavailable, Conflict):
-            self._node.metrics.engine_errors.inc()
+        except (Unavailable, Conflict) as e:
+            log.warning("the nodes could not be asked whether they serve epoch %d: %s", self.proposal.epoch, e)
         self._conclude("committed")
+        self._node.metrics.rollout.labels("all").observe(self._node.clock() - self._began)
 
     async def _collect(self) -> Decision:
         ends, seen = self._node.clock() + self.proposal.deadline, -1

@@ -129,11 +129,12 @@ class SharedSet:
         self.changed.notify()
         return self.found
 
-    async def look(self) -> None:
-        """Read the register, and abort a proposal in it that was left behind."""
+    async def look(self, *, is_hinted: bool) -> None:
+        """Read the register, because of a hint or without one, and abort a proposal in it that was left behind."""
         before = self.found.sequence
         await self.read()
-        self.node.metrics.reconciles.labels("in_sync" if self.found.sequence == before else "changed").inc()
+        result = "in_sync" if self.found.sequence == before else "hinted" if is_hinted else "drift"
+        self.node.metrics.reconciles.labels(result).inc()
         await self._abort_if_left()
 
     @contextmanager

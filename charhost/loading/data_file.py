@@ -7,6 +7,10 @@ import stat
 # Bytes; a larger file is compared by its size and time.
 _MOST_HASHED = 64 << 20
 
+# In place of the digest of a file that is missing, and of one that a character writes.
+ABSENT = b"absent"
+STATE = b"state"
+
 # Real paths of the data files, and of those that characters write: these are their state, not their source.
 _data: set[str] = set()
 _written: set[str] = set()
@@ -15,7 +19,7 @@ _written: set[str] = set()
 def digest_of(location: str) -> bytes:
     """Return a digest of the content of a file; a file that is missing has a digest, too."""
     if is_state(location):
-        return b"state"
+        return STATE
     try:
         status = os.stat(location)
         if not stat.S_ISREG(status.st_mode):
@@ -25,7 +29,7 @@ def digest_of(location: str) -> bytes:
         with open(location, "rb") as file:
             return hashlib.file_digest(file, "sha256").digest()
     except OSError:
-        return b"absent"
+        return ABSENT
 
 
 def is_state(location: str) -> bool:

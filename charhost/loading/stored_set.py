@@ -1,9 +1,10 @@
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import dataclass, replace
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field, replace
 
 from charhost.character.character import Character, CharacterSet
+from charhost.loading.data_file import ABSENT, STATE
 from charhost.loading.module_space import Version
 from charhost.loading.snapshot import Snapshot
 
@@ -30,7 +31,8 @@ class Member:
 class StoredSet:
     """A set that served, as bytes: enough to make each of its characters again, in the same order.
 
-    `disk` is the revision of the directory when the set began to serve; None if that could not be read.
+    `disk` is the revision of the directory when the set began to serve; None if that could not be read. `needs` are the
+    data files that it needs where it comes from another machine: the location of each, and the file that opens it.
     """
 
     generation: int
@@ -38,6 +40,7 @@ class StoredSet:
     revision: str
     members: tuple[Member, ...]
     disk: str | None = None
+    needs: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, characters: CharacterSet, disk: Snapshot | None = None) -> StoredSet:
@@ -49,6 +52,18 @@ class StoredSet:
     def without(self, paths: Container[str]) -> StoredSet:
         """Return the set without the characters of these files."""
         return replace(self, members=tuple(member for member in self.members if member.path not in paths))
+
+    @property
+    def opened(self) -> dict[str, str]:
+        """The data files that its files have opened here while they were loaded, as in `needs`."""
+        found: dict[str, str] = {}
+        for snapshot, members in self.paths.items():
+            others = {*snapshot.character_paths} - {*members}
+            for file in snapshot.files.values():
+                read = file.opened if file.path not in others else ()
+                exist = (path for path in tuple(read) if snapshot.data.get(path, ABSENT) not in (ABSENT, STATE))
+                found |= {snapshot.location(path): file.path for path in exist}
+        return found
 
     @property
     def paths(self) -> dict[Snapshot, list[str]]:

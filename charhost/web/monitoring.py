@@ -58,7 +58,7 @@ async def health(request: web.Request) -> web.StreamResponse:
     authority, models = request[AUTHORITY], request.app[MODELS]
     # A monitor without a key wants to know about the server, not about the view of every key.
     is_ok = any(characters) if authority.chat else any(named.manager.current for named in request.app[SETS])
-    llm = await models.state()
+    llm, membership = await models.state(), request.app.get(FLEET)
     found = Health(
         ok=is_ok,
         characters=sum(map(len, characters)),
@@ -67,6 +67,7 @@ async def health(request: web.Request) -> web.StreamResponse:
         llm_up=llm == "up",
         **await engine_health(request.app),
         reason=None if is_ok else "no character is loaded",
+        fleet=membership.state if membership is not None else None,
         habits=(models.habits() or None) if authority.admin else None,
         model=models.selection.description if authority.admin else None,
     )

@@ -178,6 +178,9 @@ class Health(BaseModel, frozen=True):
     llm_up: bool
     voice_cloning_up: bool
     reason: str | None = Field(default=None, exclude_if=absent, description="Why `ok` is false.")
+    fleet: Literal["up", "down"] | None = Field(
+        default=None, exclude_if=absent, description="Whether the engine of the fleet can be reached; with a fleet."
+    )
     habits: list[ServerHabits] | None = Field(
         default=None, exclude_if=absent, description="Parts of requests that models' servers refuse; for admins."
     )

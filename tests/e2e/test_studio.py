@@ -238,6 +238,7 @@ async def test_server_view_shows_how_to_set_up_what_is_missing(page: Any, client
     await page.get_by_text("--state charhost.db").wait_for()
     await expect(page.get_by_text("--watch")).to_have_count(0)
     await expect(page.locator(".chart")).to_have_count(6)
+    await expect(page.get_by_text("Nodes of the fleet")).to_have_count(0)
 
 
 # Keys

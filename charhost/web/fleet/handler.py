@@ -31,6 +31,14 @@ class SharedSetState(Frozen):
     rollouts: tuple[Change, ...] = Field(description="The sets that were committed and can be restored, newest first.")
 
 
+class NodeState(NodeStatus):
+    """A node, as it described itself the last time."""
+
+    seen: float | None = Field(
+        description="How many seconds older that is than the newest status of a node; null without the engine."
+    )
+
+
 class FleetState(Frozen):
     """The fleet, as this node knows it."""
 
@@ -39,7 +47,7 @@ class FleetState(Frozen):
     reachable: bool = Field(description="Whether the engine could be reached the last time.")
     trouble: str | None = Field(description="Why not.")
     sets: tuple[SharedSetState, ...]
-    nodes: tuple[NodeStatus, ...] = Field(description="Those that are alive; this one only without the engine.")
+    nodes: tuple[NodeState, ...] = Field(description="Those that are alive; this one only without the engine.")
 
 
 class RolloutState(Frozen):
@@ -164,18 +172,20 @@ def _shared(request: web.Request) -> SharedSet:
 
 async def _state(found: Fleet) -> FleetState:
     try:
-        nodes = await found.node.alive()
+        seen = await found.node.seen()
         sets = [await _set_state(shared) for shared in found.sets.values()]
     except Unavailable:
-        nodes = {found.node.name: found.status}
+        seen = {}
         sets = [_known(shared, ()) for shared in found.sets.values()]
+    own = seen.get(found.node.name, (found.status, None))[1]
+    nodes = {**seen, found.node.name: (found.status, own)}
     return FleetState(
         fleet=found.options.fleet,
         node=found.node.name,
         reachable=found.trouble is None,
         trouble=found.trouble,
         sets=tuple(sets),
-        nodes=tuple(nodes[name] for name in sorted(nodes)),
+        nodes=tuple(NodeState(**vars(nodes[name][0]), seen=nodes[name][1]) for name in sorted(nodes)),
     )
 
 

@@ -1,10 +1,11 @@
-// The load of the server, and what is not set up.
+// The load of the server, its fleet, and what is not set up.
 
 import { html, nothing } from "../vendor/lit-html/lit-html.js";
 import { chart } from "../chart.js";
 import { post } from "../api.js";
 import { notify, state, update } from "../store.js";
 import { bytes, count, seconds } from "../text.js";
+import { fleetView } from "./fleet.js";
 
 const CHARTS = [
   ["Conversations", (one) => one.sessions, (value) => String(value)],
@@ -19,6 +20,7 @@ export function serverView() {
   return html`<div class="bar"><h1>Server</h1></div>
     ${model()}
     ${missing()}
+    ${fleetView()}
     <div class="charts">${CHARTS.map(([title, pick, show]) => chart(title, state.figures.map(pick), show))}</div>
     ${generations()}`;
 }
