@@ -139,7 +139,7 @@ async def _servers(scratch: Path, log: Path) -> AsyncIterator[tuple[Process, int
     command = ("-m", "charhost", "serve", "--directory", str(directory), "--port", str(port))
     # What is kept for absent clients grows until the budget is full: sooner, if it is small.
     model = {"CHARHOST_LLM_URL": url, "CHARHOST_LLM_MODEL": "m", "CHARHOST_MEMORY_BUDGET": _BUDGET}
-    async with python(*command, port=port, log=log, **model) as process:
+    async with python(*command, port=port, log=log, environment=model) as process:
         yield process, port, directory
     good.close()
     bad.close()

@@ -102,7 +102,7 @@ async def _served(case: Case, size: int) -> AsyncIterator[tuple[Server, Process]
         url = f"http://127.0.0.1:{model.sockets[0].getsockname()[1]}/v1"
         command = ("-m", "charhost", "serve", "--directory", str(directory), "--port", str(port))
         async with (
-            python(*command, port=port, CHARHOST_LLM_URL=url, CHARHOST_LLM_MODEL="m") as process,
+            python(*command, port=port, environment={"CHARHOST_LLM_URL": url, "CHARHOST_LLM_MODEL": "m"}) as process,
             aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http,
         ):
             yield Server(http, port, str(directory)), process

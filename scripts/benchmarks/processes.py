@@ -6,7 +6,7 @@ import secrets
 import socket
 import sys
 from asyncio.subprocess import DEVNULL, Process
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
@@ -30,7 +30,7 @@ async def python(
     log: Path = Path(os.devnull),
     interpreter: str | None = None,
     folder: str | None = None,
-    **environment: str,
+    environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Process]:
     """Run `python ARGUMENTS` until the end of the block, which begins when it accepts connections on *port*.
 
@@ -41,7 +41,7 @@ async def python(
         process = await asyncio.create_subprocess_exec(
             *(interpreter or sys.executable, *arguments),
             cwd=folder,
-            env=os.environ | {"CHARHOST_LLM_URL": "none"} | environment,
+            env=os.environ | {"CHARHOST_LLM_URL": "none"} | dict(environment or {}),
             stdout=DEVNULL,
             stderr=stderr,
             start_new_session=True,

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -88,10 +88,12 @@ async def _servers(pace: tuple[str, str], beside: Path | None) -> AsyncIterator[
     async with AsyncExitStack() as stack:
         directory = generate(Path(stack.enter_context(TemporaryDirectory())), 1)
 
-        async def start(name: str, *arguments: str, checkout: Path | None = None, **more: str) -> _Server:
+        async def start(
+            name: str, *arguments: str, checkout: Path | None = None, more: Mapping[str, str] | None = None
+        ) -> _Server:
             interpreter = str(checkout / ".venv/bin/python") if checkout else None
             folder = str(checkout) if checkout else None
-            running = python(*arguments, port=ports[name], interpreter=interpreter, folder=folder, **more)
+            running = python(*arguments, port=ports[name], interpreter=interpreter, folder=folder, environment=more)
             return _Server(urls[name], await stack.enter_async_context(running))
 
         def serve(name: str) -> tuple[str, ...]:
@@ -101,7 +103,7 @@ async def _servers(pace: tuple[str, str], beside: Path | None) -> AsyncIterator[
         model = await start("model", "-m", "scripts.benchmarks.streaming", str(ports["model"]), *pace)
         relay = ("-m", "scripts.benchmarks.bare_relay", str(ports["bare relay"]), urls["model"])
         relays = {"bare relay": await start("bare relay", *relay)}
-        relays["charhost"] = await start("charhost", *serve("charhost"), **settings)
+        relays["charhost"] = await start("charhost", *serve("charhost"), more=settings)
         if beside is not None:
-            relays["beside"] = await start("beside", *serve("beside"), checkout=beside, **settings)
+            relays["beside"] = await start("beside", *serve("beside"), checkout=beside, more=settings)
         yield model, relays

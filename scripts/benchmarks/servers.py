@@ -72,8 +72,7 @@ async def serving(kind: str, *, by_processor: bool = False, **environment: str) 
             log=Path(os.devnull),
             interpreter=interpreter,
             folder=folder,
-            PYTHONPATH=str(_ROOT),
-            **environment,
+            environment={"PYTHONPATH": str(_ROOT), **environment},
         ) as process,
         aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=connector) as client,
     ):

@@ -53,7 +53,7 @@ async def _serving(command: Sequence[str], directory: Path) -> AsyncIterator[str
     port = free_port()
     url = f"http://127.0.0.1:{port}/v1/characters/Number%20{_EDITED:05d}"
     arguments = ("-m", *command, str(directory), "--port", str(port))
-    async with python(*arguments, port=port, BENCH_DIRECTORY=str(directory)):
+    async with python(*arguments, port=port, environment={"BENCH_DIRECTORY": str(directory)}):
         await _until(url, "generated")
         # Let the server's watcher start, and the files grow older than a tick of the file system's clock.
         await asyncio.sleep(3)

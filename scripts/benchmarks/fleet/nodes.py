@@ -45,7 +45,7 @@ class Node:
         port = int(self.url.rpartition(":")[2])
         module = ("scripts.benchmarks.fleet.probed", str(self.probe)) if self.probe else ("charhost",)
         command = ("-m", *module, "serve", "--port", str(port), *self.arguments, *options)
-        running = python(*command, port=port, log=self.log, **self.environment)
+        running = python(*command, port=port, log=self.log, environment=self.environment)
         self.process = await self._stack.enter_async_context(running)
 
     async def stop(self, number: int = signal.SIGTERM) -> None:
