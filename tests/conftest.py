@@ -18,11 +18,16 @@ from aiohttp.test_utils import TestClient
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.settings import Settings
+from charhost.web import event_stream
 from charhost.web.app import create_app
 from tests.reload.helpers import Gate
 
 # Tests never meet a model's server that happens to run on this machine.
 os.environ["CHARHOST_LLM_URL"] = "none"
+
+# On a busy machine a quick failure takes seconds, too: it has its own status as long as its stream has not begun.
+STREAM_BEGINS_AFTER = event_stream.BEGIN_AFTER
+event_stream.BEGIN_AFTER = 600.0
 
 Client = TestClient[web.Request, web.Application]
 

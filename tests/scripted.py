@@ -21,7 +21,7 @@ from charhost.settings import Settings
 Step = str | Delta | BaseException | asyncio.Event
 Tool = Mapping[str, Any]
 
-LIMIT = 60.0  # seconds that nothing here should ever take
+LIMIT = 180.0  # seconds that nothing here should ever take
 
 
 class ScriptedModel:

@@ -33,7 +33,7 @@ ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.sta
 ENVIRONMENT["CHARHOST_LLM_URL"] = "none"
 
 # How long anything may take before a test gives up: nothing here is a measurement.
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 needs_curl = pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 

@@ -20,7 +20,7 @@ from tests.web.realtime.event_grammar import Dialect, Event, Grammar
 from tests.web.realtime.unmute_events import OGG_PAGE, TABLE
 
 # How long anything may take before a test gives up: nothing here is a measurement.
-LIMIT = 60.0
+LIMIT = 180.0
 
 Http = Client | ClientSession
 Script = Callable[[Line], Awaitable[None]]

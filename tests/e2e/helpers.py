@@ -8,7 +8,7 @@ import subprocess
 
 from llmock.pytest_plugin import LLMock
 
-LIMIT = 30.0
+LIMIT = 180.0
 
 
 def may(command: str) -> bool:

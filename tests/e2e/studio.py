@@ -22,7 +22,7 @@ from tests.conftest import Client
 playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
 
 needs_chromium = pytest.mark.skipif(chromium.EXECUTABLE is None, reason="chromium is not installed")
-MILLISECONDS = 60_000
+MILLISECONDS = 180_000
 expect = playwright.expect
 expect.set_options(timeout=MILLISECONDS)
 

@@ -34,7 +34,7 @@ from tests.e2e.websocket_frames import CLOSE, CONTINUATION, MASK, PING, PONG, TE
 CROWD = int(os.environ.get("CROWD", "1000"))
 
 # How long anything may take before a test gives up: nothing here is a measurement.
-LIMIT = 60.0
+LIMIT = 180.0
 
 _sources = count()
 

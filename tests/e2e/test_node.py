@@ -25,7 +25,7 @@ from tests.scripted import call, end
 from tests.web.realtime.openai_client import Script
 
 SCRIPTS = Path(__file__).parent / "node"
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 StartServer = Callable[..., Awaitable[TestServer]]
 Line = Callable[[], Awaitable[Any]]

@@ -28,7 +28,7 @@ from tests.e2e.helpers import may
 from tests.reload.helpers import Write
 from tests.web.named_set import BOTH
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 LIMITS = Limits(files=20_000, bytes=64 << 20, file_bytes=1 << 20)
 
 

@@ -25,7 +25,7 @@ from charhost.report import DEFAULT_SET, ReloadReport
 from charhost.settings import Settings
 from tests.conftest import character
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 # How much faster than the clock of the machine statuses and votes end in the engine.
 HASTE = 10.0
 KEY = "the key of a fleet in a test"

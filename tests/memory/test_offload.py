@@ -14,7 +14,7 @@ import pytest
 
 from charhost.memory.offload import LARGE, Offload
 
-LIMIT = 30
+LIMIT = 180
 
 
 @pytest.fixture

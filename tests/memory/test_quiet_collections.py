@@ -11,7 +11,7 @@ import pytest
 
 from charhost.memory.quiet_collections import QuietCollections
 
-LIMIT = 60.0
+LIMIT = 180.0
 
 
 class Ring:

@@ -28,7 +28,7 @@ from tests.reload.helpers import Gate, Write
 Kind = Callable[[Client, Write], Awaitable[None]]
 
 ROUNDS = 2
-LIMIT = 60.0
+LIMIT = 180.0
 
 # What ends with an application; its modules stay, as aiohttp keeps applications in a cache of its own.
 RUNNING = ("threads", "tasks", "descriptors")

@@ -13,7 +13,7 @@ from charhost.speech.ears import Ear, Ears
 from charhost.speech.vad import Frames
 from tests.speech.engines import LoudDetector, silence, tone
 
-LIMIT = 30.0
+LIMIT = 180.0
 
 
 class FaultyDetector(LoudDetector):

@@ -20,7 +20,7 @@ from charhost.text import display
 from charhost.watch.watcher import Watcher
 from tests.conftest import character
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 LIMITS = Limits(files=20_000, bytes=64 << 20, file_bytes=1 << 20)
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from charhost.watch.event_source import EventSource
 
-PATIENCE = 60.0
+PATIENCE = 180.0
 SILENCE = 0.2
 
 

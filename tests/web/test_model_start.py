@@ -17,7 +17,7 @@ from tests.strict_upstream import strict_upstream
 
 Start = Callable[..., Awaitable[Client]]
 
-LIMIT = 30.0
+LIMIT = 180.0
 
 
 async def logged(text: str, caplog: pytest.LogCaptureFixture) -> None:

@@ -30,7 +30,7 @@ from tests.scripted import pieces_of
 
 Serve = Callable[..., Awaitable[TestServer]]
 
-LIMIT = 60.0
+LIMIT = 180.0
 OLLAMA, LLAMA_CPP, LM_STUDIO, VLLM = USUAL
 
 

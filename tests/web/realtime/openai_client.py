@@ -19,7 +19,7 @@ from tests.web.realtime.event_grammar import Dialect, Event, Grammar, refused_by
 REALTIME = "/v1/realtime"
 
 
-LIMIT = 60.0
+LIMIT = 180.0
 
 
 DIALECTS = pytest.mark.parametrize("dialect", ["ga", "beta"])

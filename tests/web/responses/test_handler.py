@@ -20,7 +20,7 @@ from tests.conftest import Client
 from tests.scripted import ScriptedModel, call
 from tests.web.responses.helpers import RESPONSES, Play, create, events
 
-LIMIT = 30
+LIMIT = 180
 STOP = Delta(finish="stop", usage=Usage(10, 5, 4))
 DICE = {"type": "function", "name": "dice", "parameters": {"type": "object"}}
 

@@ -21,7 +21,7 @@ from tests.web.sessions.parts import Line, session
 
 REALTIME = "/v1/realtime?dialect=ga"
 LIST = {"type": "session.characters.list"}
-LIMIT = 30
+LIMIT = 180
 
 Start = Callable[..., Awaitable[Client]]
 
