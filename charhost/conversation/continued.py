@@ -150,7 +150,7 @@ class ContinuedConversations:
         conversation = Continued(set=client.set) if found is None or found.is_busy else found
         instance = conversation.instance = conversation.instance or make()
         conversation.is_busy = True
-        claim = Claim(self, client, dialogue.digest, dialogue.calls, conversation, instance)
+        claim = Claim(self, client, dialogue.heard.digest, dialogue.calls, conversation, instance)
         claim.register(*([place] if client.conversation_id else ()))
         return claim
 

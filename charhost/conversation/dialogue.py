@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeGuard
 
 from charhost.conversation.items import FunctionCall, Item, Message, Other, Part, Text
 from charhost.jsontext import encoded
@@ -15,41 +16,55 @@ Place = tuple[bytes, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
-class Dialogue:
-    """The items, and where they stand in their conversation.
+class Heard:
+    """Digests of the user's messages in a conversation: of all of them, and without the last; empty for none."""
 
-    `digest` is of all messages of the user, `before` of those without the last one, both empty for no message; `calls`
-    are the client's since the last one.
+    before: bytes = b""
+    digest: bytes = b""
+
+    def after(self, items: Iterable[Item]) -> Heard:
+        """Return the digests once *items* follow, which costs what these have."""
+        before, digest = self.before, self.digest
+        for item in items:
+            if _is_of_user(item):
+                before, digest = digest, hashlib.sha256(digest + b"".join(map(_distinct, item.parts))).digest()
+        return Heard(before, digest)
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """The items, of a long conversation the last ones, and where they stand in it.
+
+    `heard` is of the whole conversation; `calls` are the client's since the last message of the user.
     """
 
     items: Sequence[Item]
-    before: bytes
-    digest: bytes
+    heard: Heard
     calls: tuple[str, ...]
     is_answered: bool
 
     @classmethod
-    def of(cls, items: Iterable[Item]) -> Dialogue:
-        items = list(items)
-        messages = [item for item in items if isinstance(item, Message) and item.role == "user"]
-        before, digest = _digests(messages)
-        latest = items[items.index(messages[-1]) :] if messages else items
-        calls = tuple(item.call_id for item in latest if isinstance(item, FunctionCall))
-        is_answered = bool(items) and (not messages or items[-1] is not messages[-1])
-        return cls(items, before, digest, calls, is_answered)
+    def of(cls, items: Sequence[Item], heard: Heard | None = None) -> Dialogue:
+        heard = Heard().after(items) if heard is None else heard
+        calls = [item.call_id for item in _since_message(items) if isinstance(item, FunctionCall)]
+        is_answered = bool(items) and not _is_of_user(items[-1])
+        return cls(items, heard, tuple(calls), is_answered)
 
     @property
     def place(self) -> Place:
-        return (self.digest, self.calls) if self.is_answered else (self.before, ())
+        return (self.heard.digest, self.calls) if self.is_answered else (self.heard.before, ())
 
 
-def _digests(messages: Sequence[Message]) -> tuple[bytes, bytes]:
-    """Return the digests of *messages* without the last one, and of all of them."""
-    hasher, before, digest = hashlib.sha256(), b"", b""
-    for message in messages:
-        hasher.update(b"".join(map(_distinct, message.parts)) + b"\xfd")
-        before, digest = digest, hasher.digest()
-    return before, digest
+def _is_of_user(item: Item) -> TypeGuard[Message]:
+    return isinstance(item, Message) and item.role == "user"
+
+
+def _since_message(items: Sequence[Item]) -> Sequence[Item]:
+    """Return the items from the last message of the user on."""
+    for index in range(len(items) - 1, -1, -1):
+        if _is_of_user(items[index]):
+            return items[index:]
+    return items
 
 
 def _distinct(part: Part) -> bytes:

@@ -44,7 +44,7 @@ log = logging.getLogger("charhost.web")
 async def completions(request: web.Request) -> web.StreamResponse:
     body = await talk_request(request, ChatRequest)
     more = request.app[MODEL_OPTIONS].of(body.model_extra)
-    asked = await prepared(request, lambda: (body.turn_options(more), Dialogue.of(body.items())))
+    asked = await prepared(request, lambda: (body.turn_options(more), Dialogue.of(list(body.items()))))
     running = RunningCompletion(request, body, *asked)
     with running.claim:
         await prepared(request, running.restore)

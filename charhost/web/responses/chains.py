@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from charhost.conversation.dialogue import Heard
+from charhost.conversation.history import MOST_ITEMS
 from charhost.conversation.items import Item
 from charhost.jsontext import Json
 from charhost.memory.budget import MemoryBudget
@@ -18,7 +20,10 @@ MOST_RESPONSES = 10_000
 
 @dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class StoredResponse:
-    """A response, the items of its input and output, hidden ones too, and the response before it."""
+    """A response, the items of its input and output, hidden ones too, and the response before it.
+
+    `heard` is of the whole chain, so that its next response need not read all of it.
+    """
 
     id: str
     owner: str
@@ -26,6 +31,7 @@ class StoredResponse:
     input: tuple[Item, ...]
     output: tuple[Item, ...]
     fields: Json
+    heard: Heard
 
     @property
     def weight(self) -> int:
@@ -40,10 +46,16 @@ class StoredResponse:
             link = link.previous
         return links[::-1]
 
-    def items(self) -> Iterator[Item]:
-        for link in self.chain():
-            yield from link.input
-            yield from link.output
+    def items(self) -> list[Item]:
+        """Return the items of the chain, of a long one those that a conversation may have."""
+        links: list[StoredResponse] = []
+        count = 0
+        link: StoredResponse | None = self
+        while link is not None and count < MOST_ITEMS:
+            links.append(link)
+            count += len(link.input) + len(link.output)
+            link = link.previous
+        return [item for link in reversed(links) for item in (*link.input, *link.output)]
 
 
 class Chains:

@@ -9,7 +9,7 @@ from typing import Any
 
 from charhost.conversation.continued import Claim, Client
 from charhost.conversation.conversation import Conversation
-from charhost.conversation.dialogue import Dialogue
+from charhost.conversation.dialogue import Dialogue, Heard
 from charhost.conversation.history import History
 from charhost.conversation.items import Item
 from charhost.conversation.turn_events import TurnEnded, TurnEvent
@@ -42,9 +42,10 @@ class Asked:
     @classmethod
     def of(cls, body: ResponsesRequest, previous: StoredResponse | None, more: Mapping[str, Any]) -> Asked:
         """Return the request with *more* options for the model."""
-        earlier = list(previous.items()) if previous is not None else []
+        earlier = previous.items() if previous is not None else []
         sent = tuple(body.items({item.id: item for item in earlier}))
-        dialogue = Dialogue.of([*earlier, *sent])
+        heard = previous.heard if previous is not None else Heard()
+        dialogue = Dialogue.of([*earlier, *sent], heard.after(sent))
         fields = repeated(body)
         return cls(body, previous, sent, dialogue, body.turn_options(more), fields, weigh(fields))
 
@@ -108,7 +109,9 @@ class RunningResponse:
             return
         output = tuple(item for item in self._conversation.history if item.id not in self._known)
         fields = self.response.ended(ended)
-        stored = StoredResponse(self.response.id, self.owner, asked.previous, asked.input, output, fields)
+        stored = StoredResponse(
+            self.response.id, self.owner, asked.previous, asked.input, output, fields, asked.dialogue.heard
+        )
         # Weighed here, since a client that leaves during an await would end it, and the response would be lost.
         own = {name: value for name, value in fields.items() if name not in asked.repeated}
         weight = weigh(stored.id, stored.input, stored.output, own) + asked.weight

@@ -11,6 +11,7 @@ from contextlib import suppress
 from pydantic import BaseModel
 
 from charhost import jsontext
+from charhost.conversation.dialogue import Heard
 from charhost.errors import EngineError
 from charhost.fault_log import FaultLog
 from charhost.fleet.documents import Document, Documents
@@ -36,7 +37,8 @@ class _Record(BaseModel, frozen=True):
 
     def response(self, previous: StoredResponse | None) -> StoredResponse:
         received, made = tuple(map(item_of, self.input)), tuple(map(item_of, self.output))
-        return StoredResponse(self.id, self.owner, previous, received, made, self.fields)
+        heard = previous.heard if previous is not None else Heard()
+        return StoredResponse(self.id, self.owner, previous, received, made, self.fields, heard.after(received))
 
 
 class SharedChains(Chains):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from charhost.conversation.dialogue import Heard
+from charhost.conversation.history import MOST_ITEMS
 from charhost.conversation.items import Message, Text
 from charhost.memory.budget import MemoryBudget
 from charhost.web.responses.chains import Chains, StoredResponse
@@ -29,13 +31,26 @@ def stored(
     response_id: str, previous: StoredResponse | None = None, owner: str = "", text: str = "x"
 ) -> StoredResponse:
     """A response to one message."""
-    return StoredResponse(response_id, owner, previous, (message(text),), (message(f"re: {text}"),), {})
+    sent, made = (message(text),), (message(f"re: {text}"),)
+    heard = (previous.heard if previous is not None else Heard()).after(sent)
+    return StoredResponse(response_id, owner, previous, sent, made, {}, heard)
 
 
 def test_items_of_a_chain(kept: Chains) -> None:
     """A response has the items of those before it, in order."""
     last = stored("b", stored("a", text="one"), text="two")
     assert [item.text for item in last.items() if isinstance(item, Message)] == ["one", "re: one", "two", "re: two"]
+
+
+def test_the_next_response_reads_the_end_of_a_long_chain() -> None:
+    """A chain has as many items as a conversation, and its digests are still those of all messages."""
+    last = stored("0", text="0")
+    for number in range(1, 3_000):
+        last = stored(str(number), last, text=str(number))
+    items = last.items()
+    assert len(items) == MOST_ITEMS
+    assert [item.text for item in items[-2:] if isinstance(item, Message)] == ["2999", "re: 2999"]
+    assert last.heard == Heard().after(message(str(number)) for number in range(3_000))
 
 
 def test_another_owner_finds_nothing(kept: Chains) -> None:
