@@ -44,7 +44,8 @@ def unpacked(data: Any) -> Message:
     except (ValueError, TypeError, KeyError, msgpack.UnpackException) as e:
         raise SpeechError("malformed", "moshi-server sent what is no message.") from e
     if kind == "Error":
-        is_full = "no free channels" in str(message.get("message", ""))
+        why = message.get("message")
+        is_full = isinstance(why, str) and "no free channels" in why
         text = "moshi-server has no free channels." if is_full else "moshi-server failed."
         raise SpeechError("busy" if is_full else "refused", text)
     found: Message = message
