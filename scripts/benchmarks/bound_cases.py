@@ -141,6 +141,31 @@ async def _sent(ws: aiohttp.ClientWebSocketResponse, text: bytes, last: str = ""
     return f"close {message.data}"
 
 
+async def _resumed(make: Callable[[int], list[dict[str, Any]]], server: Server, size: int) -> str:
+    """Fill a session with events, lose it, resume it, and read the response of the character."""
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{server.port}") as http:  # which ends without a close frame
+        ws = await http.ws_connect(f"/v1/realtime?{_GA}", max_msg_size=0)
+        session = (await ws.receive_json())["session"]["id"]
+        for event in make(size):
+            if refusal := await _sent(ws, json.dumps(event).encode()):
+                return refusal
+    async with server.http.ws_connect(f"/v1/realtime?{_GA}&resume={session}", max_msg_size=0) as ws:
+        await ws.receive_json()
+        return await _sent(ws, json.dumps(_RESPOND).encode(), "response.done")
+
+
+async def _chained(server: Server, size: int) -> str:
+    """Ask with a long input, and go on from the response twice."""
+    fields, previous = _response(_MESSAGE * size), None
+    for _ in range(3):
+        async with server.http.post("/v1/responses", json=fields | {"previous_response_id": previous}) as response:
+            found = await response.json()
+        if response.status != 200:
+            return f"{response.status} `{found['error']['code']}`"
+        fields, previous = _response("Go on."), found["id"]
+    return ""
+
+
 async def _secret_used(server: Server, size: int) -> str:
     """Make a client secret, and have the session answered that it opens."""
     async with server.http.post(_SECRETS, data=_filled(_secret_of(size), size), headers=_JSON) as response:
@@ -249,6 +274,21 @@ CASES = (
         _dialect(lambda n: _unmute("x" * n)),
         _short,
     ),
+    Case(
+        "realtime",
+        "bytes of a session that is resumed",
+        (8 * MEGA, 15 * MEGA),
+        partial(_resumed, lambda n: [_item([_text(250_000)]) for _ in range(n // 250_000)]),
+        _short,
+    ),
+    Case(
+        "realtime",
+        "brackets and commas of a session that is resumed",
+        _NESTED[:2],
+        partial(_resumed, lambda n: [_update(_lists(n))]),
+        _short,
+    ),
+    Case("responses", "items of the chain before", (10_000,), _chained, _short),
     Case("a model", "bytes of a stream", (16 * MEGA, 63 * MEGA, 65 * MEGA), _asked, _model(_words)),
     Case(
         "a model", "bytes of an event", (MEGA - 100, MEGA + 1), _asked, _model(lambda n: _event({"content": "x" * n}))
