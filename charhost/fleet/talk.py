@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import uuid4
 
 from charhost import jsontext
@@ -13,6 +14,7 @@ from charhost.fleet.engine import Conflict, Engine, EngineError
 from charhost.fleet.signature import Signature
 from charhost.fleet.streams import kept_for
 from charhost.fleet.talk_log import Content, Entry, Head, Kind, Talk, entries, fold, parts, talk_subject
+from charhost.memory.offload import Offload
 from charhost.resume.places import Edit
 from charhost.resume.saved_session import SavedSession
 
@@ -39,9 +41,10 @@ class TalkArchive:
     A process that resumes a conversation appends a claim, so whatever the one before it writes later is refused.
     """
 
-    def __init__(self, engine: Engine, signature: Signature, resume_ttl: float) -> None:
+    def __init__(self, engine: Engine, signature: Signature, resume_ttl: float, offload: Offload) -> None:
         self._engine = engine
         self._signature = signature
+        self._offload = offload
         self._writer = uuid4().hex
         self._longest = kept_for(resume_ttl) / 2
         # Seconds after which a session has to be saved again, also one that has not changed.
@@ -109,7 +112,9 @@ class TalkArchive:
 
     async def _talk(self, session: str) -> Talk:
         subject = talk_subject(session)
-        return fold(self._signature, subject, await self._engine.walk(subject))
+        messages = await self._engine.walk(subject)
+        size = sum(len(message.data) for message in messages)
+        return await self._offload.run(size, partial(fold, self._signature, subject, messages))
 
     async def _claimed(self, session: str, owners: Collection[str], talk: Talk | None) -> Talk | None:
         """Append a claim, and return the conversation: *talk* itself if it has no later message."""
@@ -140,7 +145,9 @@ class TalkArchive:
             return
         own.is_certain = False
         kind: Kind = "base" if is_base else "change"
-        sequences = await self._append_all(saved.id, kind, talk, jsontext.encoded(Content.of(changed, edit)))
+        size = saved.weight if is_base else sum(item.weight for item in edit.new.values())
+        content = await self._offload.run(size, lambda: jsontext.encoded(Content.of(changed, edit)))
+        sequences = await self._append_all(saved.id, kind, talk, content)
         own.is_certain, talk.head, talk.places = True, head, edit.after
         talk.count += len(sequences)
         if is_base:

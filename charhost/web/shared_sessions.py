@@ -21,6 +21,7 @@ from charhost.web.keys import (
     FLEET_ENGINE,
     GATE,
     METRICS,
+    OFFLOAD,
     SESSION_WRITER,
     SESSIONS,
     SETTINGS,
@@ -38,7 +39,7 @@ def share_sessions(app: web.Application, engine: Engine | None = None) -> None:
     app[FLEET_ENGINE] = engine = engine or engine_for(settings)
     assert settings.fleet_key is not None
     signature = Signature(settings.fleet_key.get_secret_value(), settings.fleet_name)
-    archive = TalkArchive(engine, signature, settings.resume_ttl)
+    archive = TalkArchive(engine, signature, settings.resume_ttl, app[OFFLOAD])
     archive.on_lost = partial(_lose, app)
     app[SESSION_WRITER] = SharedWriter(archive, app[METRICS])
     documents = Documents(engine, signature)

@@ -10,6 +10,7 @@ from charhost.fleet.memory import MemoryStore
 from charhost.fleet.signature import Signature
 from charhost.fleet.talk import TalkArchive
 from charhost.fleet.talk_log import fold
+from charhost.memory.offload import Offload
 from charhost.resume.saved_session import SavedSession
 from tests.scripted import message
 
@@ -20,7 +21,7 @@ OWNER = ("me",)
 
 def archive(engine: Engine, signature: Signature = SIGNATURE) -> TalkArchive:
     """Return the archive of one node."""
-    return TalkArchive(engine, signature, resume_ttl=300)
+    return TalkArchive(engine, signature, 300, Offload())
 
 
 def saved(items: Sequence[Item], session: str = "sess_1") -> SavedSession:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from collections.abc import Callable
 
 import pytest
@@ -15,6 +16,7 @@ from charhost.fleet.memory import MemoryEngine, MemoryStore
 from charhost.fleet.signature import Signature
 from charhost.fleet.talk import TalkArchive
 from tests.fleet.talks import OWNER, archive, said, saved, talk, words
+from tests.scripted import message
 
 AddNode = Callable[[], tuple[MemoryEngine, TalkArchive]]
 
@@ -294,3 +296,15 @@ async def test_a_talk_of_one_session_is_none_of_another(
     await one.save(saved(talk("a")))
     store.append("talk.sess_2", store.messages(SUBJECT)[0].data, 0, None)
     assert words(store, "sess_2") is None
+
+
+async def test_a_large_session_is_read_beside_the_event_loop(one: TalkArchive, other: TalkArchive) -> None:
+    """The thread of the loop has a small part of the work."""
+    items = [message("x" * 4_000) for _ in range(3_000)]
+    await one.save(saved(items))
+    began = time.process_time(), time.thread_time()
+    found = await other.claim("sess_1", OWNER)
+    work, own = time.process_time() - began[0], time.thread_time() - began[1]
+    assert found is not None
+    assert found.items == tuple(items)
+    assert own < work / 2
