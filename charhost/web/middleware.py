@@ -24,21 +24,21 @@ _LONGEST_PATH = 200
 @web.middleware
 async def errors_to_json(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Return every error as a problem document; an unexpected one is logged with its traceback."""
+    # No error is kept in a variable: its traceback has this frame, and would hold the body of the request in a cycle.
     try:
         return await handler(request)
     except Problem as e:
-        problem = e
+        return e.response(request.path)
     except ReloadRefused as e:
-        problem = Problem.of(e)
+        return Problem.of(e).response(request.path)
     except web.HTTPException as e:
         if e.status < 400:
             raise
-        problem = _as_problem(request, e)
+        return _as_problem(request, e).response(request.path)
     except Exception:
         # As it was sent: decoded, it may hold line breaks.
         log.exception("%s %s failed unexpectedly", request.method, request.rel_url.raw_path, extra=limited())
-        problem = Problem.unexpected()
-    return problem.response(request.path)
+        return Problem.unexpected().response(request.path)
 
 
 @web.middleware

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import logging
+import weakref
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -139,3 +141,28 @@ async def test_a_refusal_is_no_error_of_the_server(client: Client, caplog: pytes
     await client.get("/nowhere")
     await client.get("/v1/characters/status", headers={"Origin": "http://evil.com"})
     assert [record for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+async def test_a_refusal_holds_nothing_of_its_request(aiohttp_client: Callable[..., Awaitable[Client]]) -> None:
+    """What the handler of a refused request had is freed with the response, without the collector."""
+    gone = list[weakref.ref[object]]()
+
+    async def page(request: web.Request) -> web.Response:
+        body = Body()
+        gone.append(weakref.ref(body))
+        raise Problem(413, "request_too_large", "Too large.")
+
+    app = web.Application(middlewares=[errors_to_json])
+    app.router.add_get("/", page)
+    client = await aiohttp_client(app)
+    gc.collect()
+    gc.disable()
+    try:
+        assert (await client.get("/")).status == 413
+        assert gone[0]() is None
+    finally:
+        gc.enable()
+
+
+class Body:
+    """The body of a request."""

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
+from email.message import Message
+from email.parser import BytesHeaderParser
+from email.utils import collapse_rfc2231_value
+from functools import partial
 from typing import Literal
 
-from aiohttp import BodyPartReader, hdrs, web
-from aiohttp.http import HttpProcessingError
+from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
-from charhost.web.body import take_memory
+from charhost.web.body import read_body
 from charhost.web.expectations import invite_body
+from charhost.web.keys import OFFLOAD
 from charhost.web.problems import Problem
 from charhost.web.talk import valid_body
 
 MOST_FILE_BYTES = 25 << 20
 _MOST_FIELD_BYTES = 64 << 10
+_MOST_HEADER_BYTES = 16 << 10
 _MOST_PARTS = 32
 _DEADLINE = 60.0
 
@@ -39,14 +43,14 @@ async def read_form(request: web.Request) -> tuple[bytes, TranscriptionFields]:
         raise Problem(
             415, "unsupported_media_type", f"Expected Content-Type: multipart/form-data, found {found[:200]}."
         )
-    await invite_body(request, MOST_FILE_BYTES + _MOST_PARTS * _MOST_FIELD_BYTES)
+    most = MOST_FILE_BYTES + _MOST_PARTS * _MOST_FIELD_BYTES
+    await invite_body(request, most)
+    body = await read_body(request, most, _DEADLINE)
     try:
-        async with asyncio.timeout(_DEADLINE):
-            parts = await _parts(request)
-    except TimeoutError:
-        raise Problem(408, "request_timeout", f"The file did not arrive within {_DEADLINE:g} s.") from None
-    except (ValueError, AssertionError, HttpProcessingError, web.RequestPayloadError) as e:
-        raise Problem(400, "invalid_value", "The body is not a form of several parts.") from e
+        work = partial(_parts, body, request.headers[hdrs.CONTENT_TYPE])
+        parts = await request.app[OFFLOAD].run(len(body), work)
+    except ValueError as e:
+        raise Problem(400, "invalid_value", f"The body is not a form of several parts: {e}.") from None
     file = parts.pop("file", b"")
     if not file:
         raise Problem(400, "missing_required_parameter", "Missing required parameter: 'file'.", param="file")
@@ -54,21 +58,29 @@ async def read_form(request: web.Request) -> tuple[bytes, TranscriptionFields]:
     return file, valid_body({name: value for name, value in texts.items() if value}, TranscriptionFields)
 
 
-async def _parts(request: web.Request) -> dict[str, bytes]:
-    found: dict[str, bytes] = {}
-    async for part in await request.multipart():
-        if not isinstance(part, BodyPartReader) or len(found) >= _MOST_PARTS:
-            raise ValueError("a form within a form, or too many parts")
-        name = part.name or ""
-        found[name] = await _content(request, part, MOST_FILE_BYTES if name == "file" else _MOST_FIELD_BYTES)
-    return found
+def _parts(body: bytes, content_type: str) -> dict[str, bytes]:
+    """Return the parts of a form by name (RFC 2046, section 5.1.1); raises `ValueError`, or `Problem` for a long one.
+
+    Of a body that has all arrived, since a reader of a stream goes on as long as there are lines before the first part.
+    """
+    form = Message()
+    form[hdrs.CONTENT_TYPE] = content_type
+    boundary = form.get_boundary()
+    if not boundary:
+        raise ValueError("Content-Type has no boundary")
+    _, *pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode(errors="replace"), _MOST_PARTS + 1)
+    if not pieces or not pieces[-1].startswith(b"--"):
+        raise ValueError(f"it has more than {_MOST_PARTS} parts, or no end")
+    return dict(map(_part, pieces[:-1]))
 
 
-async def _content(request: web.Request, part: BodyPartReader, most: int) -> bytes:
-    content = bytearray()
-    while piece := await part.read_chunk():
-        content += piece
-        take_memory(request, len(piece))
-        if len(content) > most:
-            raise Problem(413, "request_too_large", f"The part {part.name!r} is larger than {most:,} bytes.")
-    return bytes(content)
+def _part(piece: bytes) -> tuple[str, bytes]:
+    head, blank_line, content = piece.lstrip(b" \t").partition(b"\r\n\r\n")
+    if not blank_line or len(head) > _MOST_HEADER_BYTES:
+        raise ValueError("a part has no end of its headers, or too many of them")
+    found = BytesHeaderParser().parsebytes(head.lstrip()).get_param("name", "", hdrs.CONTENT_DISPOSITION)
+    name = collapse_rfc2231_value(found)
+    most = MOST_FILE_BYTES if name == "file" else _MOST_FIELD_BYTES
+    if len(content) > most:
+        raise Problem(413, "request_too_large", f"The part {name[:200]!r} is larger than {most:,} bytes.")
+    return name, content

@@ -86,6 +86,31 @@ async def test_wrong_requests(connect: Connect) -> None:
     assert (await client.post("/v1/audio/transcriptions", data=form())).status == 200
 
 
+FILE = b"--x\r\nContent-Disposition: form-data; name=file\r\n\r\nabc\r\n"
+FORMS = {
+    "lines before the first part": b"\r\n" * 2_000_000 + b"--x",
+    "many headers": b"--x\r\n" + b"A: b\r\n" * 5_000 + b"\r\nabc\r\n--x--",
+    "a long header": b"--x\r\nA: " + b"b" * 200_000 + b"\r\n\r\nabc\r\n--x--",
+    "no end of the headers": b"--x\r\nA: b\r\n--x--",
+    "many parts": FILE * 200_000 + b"--x--",
+    "a long field": b"--x\r\nContent-Disposition: form-data; name=a\r\n\r\n" + bytes(70_000) + b"\r\n--x--",
+    "a charset that is none": b"--x\r\nContent-Disposition: form-data; name=_charset_\r\n\r\n"
+    + b"a" * 50
+    + b"\r\n--x--",
+    "a name that is none": b"--x\r\nContent-Disposition: form-data; name*=utf-8''%ff; name=\"\r\n\r\nv\r\n--x--",
+}
+
+
+@pytest.mark.parametrize("body", [pytest.param(body, id=name) for name, body in FORMS.items()])
+async def test_forms_that_are_none(connect: Connect, body: bytes) -> None:
+    """A form of many lines, headers or parts, or with a wrong header, is refused as any other wrong one."""
+    client = await connect()
+    headers = {"Content-Type": "multipart/form-data; boundary=x"}
+    response = await client.post("/v1/audio/transcriptions", data=BytesIO(body), headers=headers)
+    assert response.status in (400, 413)
+    assert (await response.json())["error"]["type"] == "invalid_request_error"
+
+
 async def test_an_engine_that_fails(connect: Connect) -> None:
     """It is a status, or an event of a stream."""
     fault = SpeechError("unreachable", "The engine is gone.")
