@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 
 # The interpreter collects everything after so many collections of the younger objects: not at all.
 _NEVER = 1 << 30
@@ -14,7 +15,10 @@ class QuietCollections:
     there at the start, the modules of the server, is looked at no more.
     """
 
-    _LOOK = 1.0  # seconds; a moment is quiet if no younger objects were collected in the last one
+    _LOOK = 1.0  # seconds
+    # A moment is quiet if the process has worked for so few seconds since the last look, and this one is not late: on a
+    # busy machine a process works little because it has to wait.
+    _QUIET, _LATE = 0.1, 0.05
     # Collections of younger objects, each after 7,000 new ones: as many as the interpreter waits for, and the most.
     _DUE, _MOST = 10, 500
     _EACH = 0.002  # seconds that a collection takes for so many
@@ -25,7 +29,8 @@ class QuietCollections:
         gc.set_threshold(*self._thresholds[:2], _NEVER)
         gc.freeze()
         self._due = self._DUE
-        self._younger = 0
+        self._worked = time.process_time()
+        self._expected = self._loop.time()
         self._look()
 
     def close(self) -> None:
@@ -34,12 +39,13 @@ class QuietCollections:
         gc.unfreeze()
 
     def _look(self) -> None:
-        younger = gc.get_count()[2]
-        if younger >= self._MOST or self._due <= younger == self._younger:
+        younger, worked = gc.get_count()[2], time.process_time()
+        is_late = self._loop.time() > self._expected + self._LATE
+        is_quiet = worked - self._worked <= self._QUIET and not is_late
+        if younger >= self._MOST or (younger >= self._due and is_quiet):
             self._collect()
-            younger = 0
-        self._younger = younger
-        self._timer = self._loop.call_later(self._LOOK, self._look)
+        self._worked, self._expected = worked, self._loop.time() + self._LOOK
+        self._timer = self._loop.call_at(self._expected, self._look)
 
     def _collect(self) -> None:
         started = self._loop.time()

@@ -139,8 +139,11 @@ class Sessions:
             async for session in _in_batches(sessions):
                 session.closing.hold()
                 session.closing.leave(message(session.character), self._settings.close_grace, drain)
-            async for session in _in_batches(sessions):
-                session.closing.release()
+            while sessions:
+                for session in sessions[:_BATCH]:
+                    session.closing.release()
+                del sessions[:_BATCH]  # so that not all of them are freed at once in the end
+                await asyncio.sleep(0)
         finally:
             for session in sessions:
                 session.closing.release()
