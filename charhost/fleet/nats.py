@@ -39,6 +39,20 @@ class Response:
     headers: Mapping[str, str]
 
 
+class _Client(Client):
+    """The client, whose end is not cut short by bytes that cannot be sent any more.
+
+    Without this it would neither call `closed_cb` nor end the tasks of its subscriptions, and count as closed.
+    """
+
+    async def _close(self, status: int, do_cbs: bool = True) -> None:
+        try:
+            await super()._close(status, do_cbs)
+        except OSError:
+            self._status = Client.DISCONNECTED
+            await super()._close(status, do_cbs)
+
+
 class NatsConnection:
     """One connection, which is made again whenever it is lost.
 
@@ -51,7 +65,7 @@ class NatsConnection:
         self._servers = list(servers)
         self._credentials = credentials
         self._tls = tls
-        self._client = Client()
+        self._client = _Client()
         self._handlers: dict[str, Handler] = {}
         self._on_connect: list[Callable[[], None]] = []
         self._faults = FaultLog(log)
@@ -79,13 +93,15 @@ class NatsConnection:
         try:
             await self._subscribe(self._client, subject, handler)
             await self._client.flush(CONNECT)
-        except Error as e:
+        except (Error, OSError) as e:
             raise _unavailable(subject, e) from e
 
     async def publish(self, subject: str, data: bytes) -> None:
         try:
-            await self._client.publish(subject, data)
-        except Error as e:
+            # A connection that has ended takes no more than it has room for.
+            async with asyncio.timeout(CONNECT):
+                await self._client.publish(subject, data)
+        except (Error, OSError) as e:
             raise _unavailable(subject, e) from e
 
     async def request(
@@ -99,7 +115,7 @@ class NatsConnection:
                 response = await self._client.request(subject, data, seconds, headers=headers)
         except NoRespondersError as e:
             raise NoResponders(f"{subject}: nothing listens") from e
-        except (Error, TimeoutError) as e:
+        except (Error, OSError) as e:
             raise _unavailable(subject, e) from e
         return Response(response.data, response.headers or {})
 
@@ -111,13 +127,13 @@ class NatsConnection:
     async def _stay_connected(self, attempted: asyncio.Event) -> None:
         while True:
             closed = asyncio.Event()
-            client = self._client = Client()
+            client = self._client = _Client()
             try:
                 await self._connect(client, closed)
                 attempted.set()
                 await closed.wait()
                 self._faults.error("the connection to the engine of the fleet was lost")
-            except (Error, OSError, TimeoutError) as e:
+            except (Error, OSError) as e:
                 failure = "the engine of the fleet cannot be reached: %s"
                 self._faults.error(failure, str(e) or type(e).__name__)
             finally:
@@ -167,7 +183,7 @@ class NatsConnection:
 
 async def _close(client: Client) -> None:
     # A server that does not take the last bytes would keep it from closing.
-    with contextlib.suppress(Error, OSError, TimeoutError):
+    with contextlib.suppress(Error, OSError):
         async with asyncio.timeout(CLOSE):
             await client.close()
 

@@ -11,6 +11,7 @@ import pytest
 from charhost.fleet.connect import connect
 from charhost.fleet.engine import Engine, NotSetUp, Unavailable
 from charhost.fleet.hints import Hints
+from charhost.fleet.nats import _Client
 from scripts.benchmarks.fleet.proxy import Proxy
 from tests.fleet.nats_server import NatsServer
 
@@ -150,3 +151,30 @@ async def test_cuts_during_writes_lose_and_double_nothing(proxy: Proxy, far: Eng
         last = await writing
         await connected(far)
     assert [message.data for message in await near.walk("talk.a")] == [b"%d" % number for number in range(5)]
+
+
+async def test_an_end_with_bytes_that_cannot_be_sent_is_noticed(
+    proxy: Proxy, far: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that is reset while bytes wait to be sent ends, and so do the tasks of its subscriptions."""
+    before = asyncio.all_tasks()
+    client, closed = _Client(), asyncio.Event()
+
+    async def end() -> None:
+        closed.set()
+
+    async def ignore(*_: object) -> None: ...
+
+    async def reset() -> None:
+        raise ConnectionResetError
+
+    await client.connect(proxy.url, allow_reconnect=False, closed_cb=end, error_cb=ignore, pending_size=1 << 20)
+    await client.subscribe("x", cb=ignore)
+    await client.publish("x", b"y")
+    monkeypatch.setattr(client._transport, "drain", reset)
+    proxy.cut()
+    async with asyncio.timeout(60):
+        await closed.wait()
+        await connected(far)
+        while len(asyncio.all_tasks()) > len(before):
+            await asyncio.sleep(0.05)

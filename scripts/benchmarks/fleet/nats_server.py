@@ -45,7 +45,7 @@ class NatsServer:
         """Start it, again on the same port, and return once it listens."""
         configuration = self.directory / "nats.conf"
         store = json.dumps(str(self.directory / "store"))
-        sync = "always" if self.syncs else "2m"
+        sync = "always" if self.syncs else "'2m'"
         configuration.write_text(
             f"listen: '127.0.0.1:{self.port}'\nports_file_dir: {json.dumps(str(self.directory))}\n"
             f"jetstream {{ store_dir: {store}, sync_interval: {sync} }}\n{self.more}\n"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -35,9 +37,12 @@ class Proxy:
         self._goes_on.set()
 
     def cut(self) -> None:
-        """Close all connections; new ones are taken."""
+        """Reset all connections; new ones are taken."""
         for writer in self._writers:
-            writer.transport.abort()
+            if not writer.is_closing():
+                reset = struct.pack("ii", 1, 0)
+                writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+                writer.transport.abort()
 
     async def close(self) -> None:
         self.go_on()
