@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from aiohttp import web
-from playwright.async_api import Page, async_playwright
+from playwright.async_api import Page, ViewportSize, async_playwright
 from pydantic_core import to_json
 
 from scripts import chromium
@@ -23,8 +23,8 @@ from scripts.benchmarks.processes import free_port, python
 
 ROOT = Path(__file__).parent.parent
 _PICTURES = ROOT / "docs"
-_WIDE = {"width": 1000, "height": 620}
-_PHONE = {"width": 390, "height": 780}
+_WIDE: ViewportSize = {"width": 1000, "height": 620}
+_PHONE: ViewportSize = {"width": 390, "height": 780}
 _ANSWERS = {
     "How do I make a pendulum slower?": (
         "Lengthen it: **the longer the pendulum, the slower the swing**.\n\n"
