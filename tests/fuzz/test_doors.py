@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, get_args
 
 import pytest
-from aiohttp import StreamReader
+from aiohttp import StreamReader, web
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.test_utils import make_mocked_request
 from hypothesis import strategies as st
@@ -17,13 +17,14 @@ from hypothesis import strategies as st
 from charhost.errors import InvalidRequest
 from charhost.jsontext import TooManyValues, encoded
 from charhost.memory.budget import MemoryBudget
+from charhost.memory.offload import Offload
 from charhost.reload.request import ReloadRequest, RollbackRequest, SetRequest
 from charhost.web.audio.speech import SpeechRequest
 from charhost.web.audio.upload import read_form
 from charhost.web.body import parsed
 from charhost.web.completions.request import ChatRequest
 from charhost.web.foreign_log import filter_foreign_loggers
-from charhost.web.keys import MEMORY
+from charhost.web.keys import MEMORY, OFFLOAD
 from charhost.web.model_choice import ModelRequest
 from charhost.web.problems import Problem
 from charhost.web.protocol import client_events
@@ -210,14 +211,16 @@ FORM = b"".join(
 FORM += b"--x--\r\n"
 
 
-def form(data: bytes, loop: asyncio.AbstractEventLoop) -> None:
+def form(data: bytes, loop: asyncio.AbstractEventLoop, offload: Offload) -> None:
     """Read the form of a transcription."""
 
     async def read() -> None:
         content = StreamReader(BaseProtocol(loop), 1 << 16, loop=loop)
         content.feed_data(data)
         content.feed_eof()
-        request = make_mocked_request("POST", "/", {"Content-Type": "multipart/form-data; boundary=x"}, payload=content)
+        app, headers = web.Application(), {"Content-Type": "multipart/form-data; boundary=x"}
+        app[OFFLOAD] = offload
+        request = make_mocked_request("POST", "/", headers, payload=content, app=app)
         with MemoryBudget().holding("requests") as request[MEMORY]:
             await read_form(request)
 
@@ -229,14 +232,14 @@ def form(data: bytes, loop: asyncio.AbstractEventLoop) -> None:
 def test_random_forms() -> None:
     """Each is read or refused, without a long gap, and nothing is left of it."""
     filter_foreign_loggers()
-    with closing(asyncio.new_event_loop()) as loop:
-        run(damaged([FORM]), partial(form, loop=loop), SECONDS / 4)
+    with closing(asyncio.new_event_loop()) as loop, closing(Offload()) as offload:
+        run(damaged([FORM]), partial(form, loop=loop, offload=offload), SECONDS / 4)
 
 
 def test_good_form() -> None:
     """The form that the random ones are near to is read."""
-    with closing(asyncio.new_event_loop()) as loop:
-        form(FORM, loop)
+    with closing(asyncio.new_event_loop()) as loop, closing(Offload()) as offload:
+        form(FORM, loop, offload)
 
 
 @pytest.mark.parametrize("door", DOORS)
