@@ -35,7 +35,11 @@ def absent(value: object) -> bool:
 
 class Frozen(BaseModel):
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, json_schema_serialization_defaults_required=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        json_schema_serialization_defaults_required=True,
+        defer_build=True,  # a server starts without most of them
     )
 
 

@@ -18,7 +18,7 @@ from charhost.llm.model import CallDelta, Delta, FinishReason, Model, ModelReque
 from charhost.metrics import Metrics
 from charhost.settings import Settings
 
-Step = str | Delta | BaseException | asyncio.Event
+Step = str | Delta | BaseException | asyncio.Event | list[str]
 Tool = Mapping[str, Any]
 
 LIMIT = 180.0  # seconds that nothing here should ever take
@@ -27,7 +27,7 @@ LIMIT = 180.0  # seconds that nothing here should ever take
 class ScriptedModel:
     """Runs the first script for the first request and so on, and the last one for all others; also its own `Models`.
 
-    A step of a script is words, a piece, something to raise, or an event to wait for.
+    A step of a script is words, a piece, something to raise, an event to wait for, or words that arrive together.
     """
 
     length: int | None = None
@@ -54,6 +54,8 @@ class ScriptedModel:
                     await step.wait()
                 elif isinstance(step, BaseException):
                     raise step
+                elif isinstance(step, list):
+                    yield [*map(Delta, step)]
                 else:
                     yield [Delta(step) if isinstance(step, str) else step]
         finally:

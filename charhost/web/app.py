@@ -35,9 +35,6 @@ from charhost.sets.character_sets import CharacterSets
 from charhost.settings import Settings
 from charhost.speech.engines import Engines
 from charhost.text import display
-from charhost.web.audio.catalog import audio_models, audio_voices
-from charhost.web.audio.speech import speech
-from charhost.web.audio.transcriptions import transcriptions
 from charhost.web.body import leave_body
 from charhost.web.docs.api import Api
 from charhost.web.docs.manual import Manual
@@ -130,10 +127,10 @@ _ROUTES = (
     web.get("/v1/responses/{id}/input_items", later("responses.handler", "input_items")),
     web.get("/v1/realtime", later("realtime.handler", "realtime")),
     web.post("/v1/realtime/client_secrets", later("realtime.client_secrets", "create_client_secret")),
-    web.post("/v1/audio/speech", speech),
-    web.post("/v1/audio/transcriptions", transcriptions),
-    web.get("/v1/audio/voices", audio_voices),
-    web.get("/v1/audio/models", audio_models),
+    web.post("/v1/audio/speech", later("audio.speech", "speech")),
+    web.post("/v1/audio/transcriptions", later("audio.transcriptions", "transcriptions")),
+    web.get("/v1/audio/voices", later("audio.catalog", "audio_voices")),
+    web.get("/v1/audio/models", later("audio.catalog", "audio_models")),
     web.get("/v1/model", later("model_choice", "model_in_use")),
     web.put("/v1/model", later("model_choice", "choose_model")),
     web.get("/v1/events", later("events.handler", "events")),

@@ -20,7 +20,9 @@ from charhost.web.sessions.sessions import GenerationCount
 
 
 class _ResponseModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", json_schema_serialization_defaults_required=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", json_schema_serialization_defaults_required=True, defer_build=True
+    )
 
 
 class SpeakingVoice(_ResponseModel):

@@ -32,6 +32,7 @@ LATER = {
     "charhost.llm.offline",
     "charhost.sandbox",
     "charhost.storage",
+    "charhost.web.audio",
     "charhost.web.completions",
     "charhost.web.openapi",
     "charhost.web.realtime",

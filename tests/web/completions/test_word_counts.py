@@ -1,0 +1,35 @@
+"""What one word of a streamed chat completion costs, in counts."""
+
+from __future__ import annotations
+
+import pytest
+
+from charhost.memory.budget import MemoryBudget
+from charhost.web.event_stream import EventStream
+from tests.conftest import Client
+from tests.counting import calls_of_charhost, count_calls
+from tests.web.completions.helpers import STOP, Play, lines
+
+TOGETHER = [[f" {number}" for number in range(32)]]
+
+
+async def test_words_that_arrive_together_are_written_together(
+    client: Client, play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 320 words in ten reads each is an event of its own, in ten writes; the budget of memory is hardly asked."""
+    play(["Well", STOP], [*TOGETHER * 10, STOP])
+    writes, changes = (count_calls(monkeypatch, *of) for of in ((EventStream, "write"), (MemoryBudget, "change")))
+    short, few, once = len(await lines(client)), writes.number, changes.number
+    assert len(await lines(client)) - short == 319
+    assert writes.number - few == few + 9
+    assert changes.number - once < 10
+
+
+async def test_calls_for_a_word(client: Client, play: Play) -> None:
+    """A further word costs a few calls, and no validation."""
+    play([*TOGETHER, STOP], [*TOGETHER * 11, STOP])
+    with calls_of_charhost() as few:
+        await lines(client)
+    with calls_of_charhost() as many:
+        await lines(client)
+    assert (many.number - few.number) / 320 < 7
