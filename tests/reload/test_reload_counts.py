@@ -8,6 +8,7 @@ import gc
 import os
 import time
 import weakref
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -17,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from charhost.loading import directory_walk, snapshot, source_file
+from charhost.loading import snapshot, source_file
 from charhost.reload.garbage import Garbage
 from charhost.reload.request import ReloadRequest
 from charhost.settings import Settings
@@ -83,7 +84,7 @@ def looked_at(monkeypatch: pytest.MonkeyPatch) -> Calls:
         with scandir(folder) as entries:
             yield [Entry(entry, calls) for entry in entries]
 
-    monkeypatch.setattr(directory_walk.os, "scandir", scanned)
+    monkeypatch.setattr(os, "scandir", scanned)
     return calls
 
 
@@ -126,10 +127,16 @@ async def test_each_file_is_looked_at_once(reloader: Reloader, opened: Calls, lo
 
 async def test_a_file_is_read_at_once(reloader: Reloader, opened: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
     """A file takes two reads: all of it, and the end."""
-    reads, read = list[int](), os.read
-    monkeypatch.setattr(snapshot.os, "read", lambda *arguments: reads.append(arguments[1]) or read(*arguments))
+    reads: Counter[str] = Counter()
+    read = os.read
+
+    def counted(descriptor: int, most: int) -> bytes:
+        reads["read"] += 1
+        return read(descriptor, most)
+
+    monkeypatch.setattr(os, "read", counted)
     await reloader.changed()
-    assert len(reads) == 2 * len(opened) == 6
+    assert reads["read"] == 2 * len(opened) == 6
 
 
 async def test_a_directory_that_served_before_is_not_compiled_again(

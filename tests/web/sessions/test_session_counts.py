@@ -1,4 +1,4 @@
-"""What sessions cost, in counts that do not depend on the machine: frames and bytes of a farewell, timers of the idle."""
+"""What sessions cost, in counts that do not depend on the machine: frames of a farewell, timers of the idle."""
 
 from __future__ import annotations
 
