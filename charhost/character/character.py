@@ -3,7 +3,7 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, ItemsView, Iterator, Mapping, ValuesView
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, count
@@ -82,6 +82,16 @@ class CharacterSet(Mapping[str, Character]):
 
     def __len__(self) -> int:
         return len(self.characters)
+
+    # These would each ask for one name after the other, and a reload goes through all of them several times.
+    def __contains__(self, name: object) -> bool:
+        return name in self.characters
+
+    def items(self) -> ItemsView[str, Character]:
+        return self.characters.items()
+
+    def values(self) -> ValuesView[Character]:
+        return self.characters.values()
 
     def numbered(self, generation: int) -> CharacterSet:
         """Return the same set as another generation, for one that does not serve yet.

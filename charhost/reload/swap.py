@@ -27,14 +27,14 @@ class Swap:
 
     def affects(self, character: Character) -> bool:
         """Return whether the new set lacks an equal of *character*."""
-        successor = self.after.get(character.name)
+        successor = self.after.characters.get(character.name)
         return successor is None or successor.fingerprint != character.fingerprint
 
     @property
     def is_empty(self) -> bool:
         """Whether both sets have the same directory and the very same characters."""
         before, after = self.before, self.after
-        same = all(before.get(name) is character for name, character in after.items())
+        same = all(before.characters.get(name) is character for name, character in after.items())
         return same and len(after) == len(before) and Path(after.directory) == Path(before.directory)
 
     @property

@@ -8,7 +8,9 @@ import gc
 import os
 import time
 import weakref
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -61,6 +63,31 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Calls:
     return calls
 
 
+class Entry:
+    """An entry of a folder that notes when its state is asked for."""
+
+    def __init__(self, entry: os.DirEntry[str], looks: Calls) -> None:
+        self._entry = entry
+        self.stat = partial(looks.of(lambda _: entry.stat(), 0), entry.path)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._entry, name)
+
+
+@pytest.fixture
+def looked_at(monkeypatch: pytest.MonkeyPatch) -> Calls:
+    """The files whose state is asked for."""
+    calls, scandir = Calls(), os.scandir
+
+    @contextmanager
+    def scanned(folder: str) -> Iterator[list[Entry]]:
+        with scandir(folder) as entries:
+            yield [Entry(entry, calls) for entry in entries]
+
+    monkeypatch.setattr(os, "scandir", scanned)
+    return calls
+
+
 @pytest.fixture
 def reloader(settings: Settings, write: Write) -> Reloader:
     """A manager of a directory with Ada, Bob and Cyd."""
@@ -88,6 +115,28 @@ async def test_only_an_edited_file_is_opened_and_compiled(
     assert (opened.taken(), compiled.taken()) == (["bob.py"], ["bob.py"])
     await reloader.changed()
     assert (opened, compiled) == ([], [])
+
+
+async def test_each_file_is_looked_at_once(reloader: Reloader, opened: Calls, looked_at: Calls) -> None:
+    """A reload asks for the state of each file once, and opens those only that it does not know."""
+    for known in (False, True):
+        await reloader.changed()
+        assert sorted(looked_at.taken()) == ["ada.py", "bob.py", "cyd.py"]
+        assert len(opened.taken()) == (0 if known else 3)
+
+
+async def test_a_file_is_read_at_once(reloader: Reloader, opened: Calls, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file takes two reads: all of it, and the end."""
+    reads: Counter[str] = Counter()
+    read = os.read
+
+    def counted(descriptor: int, most: int) -> bytes:
+        reads["read"] += 1
+        return read(descriptor, most)
+
+    monkeypatch.setattr(os, "read", counted)
+    await reloader.changed()
+    assert reads["read"] == 2 * len(opened) == 6
 
 
 async def test_a_directory_that_served_before_is_not_compiled_again(

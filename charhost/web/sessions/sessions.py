@@ -140,10 +140,10 @@ class Sessions:
                 session.closing.hold()
                 session.closing.leave(message(session.character), self._settings.close_grace, drain)
             while sessions:
+                await asyncio.sleep(0)
                 for session in sessions[:_BATCH]:
                     session.closing.release()
                 del sessions[:_BATCH]  # so that not all of them are freed at once in the end
-                await asyncio.sleep(0)
         finally:
             for session in sessions:
                 session.closing.release()

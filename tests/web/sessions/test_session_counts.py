@@ -1,0 +1,70 @@
+"""What sessions cost, in counts that do not depend on the machine: frames of a farewell, timers of the idle."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from aiohttp import WSMsgType, web
+
+from tests.conftest import Client
+
+SESSIONS = 5
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """How often each method of a WebSocket that sends something was called."""
+    calls: Counter[str] = Counter()
+
+    def counted(name: str) -> Any:
+        method = getattr(web.WebSocketResponse, name)
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            calls[name] += 1
+            return method(*arguments, **options)
+
+        return call
+
+    for name in ("send_str", "send_bytes", "ping", "close"):
+        monkeypatch.setattr(web.WebSocketResponse, name, counted(name))
+    return calls
+
+
+async def test_a_farewell_is_two_frames(client: Client, sent: Counter[str]) -> None:
+    """Each of the sessions that a reload closes is sent one event and one close frame, of a few hundred bytes."""
+    async with AsyncExitStack() as stack:
+        sockets = [
+            await stack.enter_async_context(client.ws_connect("/v1/realtime?dialect=ga")) for _ in range(SESSIONS)
+        ]
+        for socket in sockets:
+            await socket.receive()
+        sent.clear()
+        await client.post("/v1/characters/reload", json={})
+        for socket in sockets:
+            event, close = await socket.receive(), await socket.receive()
+            assert (close.type, close.data) == (WSMsgType.CLOSE, 1012)
+            assert len(event.data) + len(close.extra) < 800
+    assert sent == {"send_str": SESSIONS, "close": SESSIONS}
+
+
+async def test_an_idle_session_has_one_timer(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside its heartbeat nothing of an idle session waits for the clock."""
+    loop, timers = asyncio.get_running_loop(), list[asyncio.TimerHandle]()
+    call_at = loop.call_at
+
+    def noted(*arguments: Any, **options: Any) -> asyncio.TimerHandle:
+        timers.append(call_at(*arguments, **options))
+        return timers[-1]
+
+    monkeypatch.setattr(loop, "call_at", noted)
+    async with AsyncExitStack() as stack:
+        for _ in range(SESSIONS):
+            socket = await stack.enter_async_context(client.ws_connect("/v1/realtime?dialect=ga"))
+            await socket.receive()
+        waiting = [repr(timer) for timer in timers if not timer.cancelled() and timer.when() > loop.time()]
+        of_server = [timer for timer in waiting if "TimeoutHandle" not in timer]  # that of the client
+        assert len(of_server) == SESSIONS, of_server
