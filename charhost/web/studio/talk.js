@@ -44,6 +44,10 @@ export class Talk {
     return this.answer !== null;
   }
 
+  get isConnected() {
+    return this.status === "open" && this.socket.readyState === WebSocket.OPEN;
+  }
+
   connect() {
     const resumed = this.session;
     const query = new URLSearchParams({ model: this.character, ...(resumed ? { resume: resumed } : {}) });
@@ -62,6 +66,7 @@ export class Talk {
 
   /** Say something; without text the character opens the conversation. */
   say(text) {
+    this.voice?.interrupt();
     this.lines.push({ kind: "user", text, item: newId() });
     this.sendItem(this.lines.at(-1));
     this.respond();
@@ -129,7 +134,7 @@ export class Talk {
   }
 
   send(event) {
-    this.status === "open" ? this.socket.send(JSON.stringify(event)) : this.waiting.push(event);
+    this.isConnected ? this.socket.send(JSON.stringify(event)) : this.waiting.push(event);
   }
 
   keep() {
@@ -156,7 +161,7 @@ export class Talk {
     const begins = isNew && this.lines.every((line) => line.kind === "note");
     // What was said before belongs to the new session, too, when the old one is gone.
     if (isNew) this.lines.filter((line) => isSaid(line) && !this.waits(line.item)).forEach((line) => this.recreate(line));
-    if (isNew && this.instructions) this.socket.send(JSON.stringify({ type: "session.update", session: { type: "realtime", instructions: this.instructions } }));
+    if (isNew && this.instructions) this.send({ type: "session.update", session: { type: "realtime", instructions: this.instructions } });
     this.voice?.configure();
     const waiting = this.waiting.splice(0);
     waiting.forEach((event) => this.send(event));
@@ -231,7 +236,7 @@ export class Talk {
     if (this.status === "over") return;
     const isGone = FATAL.has(event.code) && this.session !== "";
     if (isGone || event.code === 4009) {
-      this.status = "over";
+      this.close();
       this.keep();
       return;
     }

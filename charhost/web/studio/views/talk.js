@@ -10,7 +10,7 @@ import { beginTalk, closeTalk, show, shown, talks } from "../talks.js";
 import { seconds } from "../text.js";
 import { promptDifference } from "./prompt.js";
 
-const voiceView = { bar: null, isLoading: false }; // loaded where the server speaks or hears
+let voiceBar = null; // the view, loaded where the server speaks or hears
 let editing = null; // the conversation whose last question is edited
 const rendered = new WeakMap(); // the HTML of each line that is complete
 
@@ -59,23 +59,21 @@ function conversation(talk) {
         ${repeat(talk.lines, (line) => line, (line, index) => lineView(talk, line, index === last))}
       </div>
       ${actions(talk, last)}
-      ${voiceBar(talk)}
+      ${voice(talk)}
       ${composer(talk)}
     </section>`;
 }
 
-function voiceBar(talk) {
+function voice(talk) {
   if (!talk.voice && !state.health?.stt_up && !state.health?.tts_up) return nothing;
-  if (!voiceView.bar) loadVoice();
-  return voiceView.bar?.(talk) ?? nothing;
-}
-
-async function loadVoice() {
-  if (voiceView.isLoading) return;
-  voiceView.isLoading = true;
-  voiceView.bar = await import("./voice.js").then((module) => module.voiceBar, () => null);
-  voiceView.isLoading = voiceView.bar === null; // what cannot be loaded is not tried again
-  update();
+  if (!voiceBar) {
+    voiceBar = () => nothing;
+    import("./voice.js").then((module) => {
+      voiceBar = module.voiceBar;
+      update();
+    }, () => {});
+  }
+  return voiceBar(talk);
 }
 
 function status(talk) {

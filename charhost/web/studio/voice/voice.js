@@ -8,10 +8,12 @@ const TURNS_BY_SERVER = { type: "server_vad", create_response: true, interrupt_r
 const IDLE = 30_000; // ms after which the microphone of a button that is not held is closed
 const TICK = 100; // ms between two looks at which words have sounded
 const MOST_WAITING = 1 << 20; // bytes at a connection that is too slow for speech
+let listening = null; // the one conversation that the microphone is for
 
 export class Voice {
   constructor(talk) {
     this.talk = talk;
+    this.microphone = null; // the promise of it
     this.mode = "off"; // "open": the server finds the turns; "held" and "idle": the button is held, or was
     this.isAloud = null; // until the user chooses
     this.level = 0;
@@ -56,7 +58,7 @@ export class Voice {
 
   hush() {
     clearTimeout(this.timer);
-    this.microphone?.close();
+    this.microphone?.then((microphone) => microphone.close(), () => {});
     this.microphone = null;
     this.mode = "off";
     this.level = 0;
@@ -73,7 +75,7 @@ export class Voice {
   }
 
   close() {
-    if (this.mode !== "off") this.hush();
+    this.hush();
     clearInterval(this.ticking);
     this.loudspeaker?.close();
     this.loudspeaker = null;
@@ -119,12 +121,17 @@ export class Voice {
 
   async listen(mode) {
     clearTimeout(this.timer);
+    if (listening !== this) listening?.hush();
+    listening = this;
     try {
-      this.microphone ??= await Microphone.open((bytes) => this.take(bytes));
+      this.microphone ??= Microphone.open((bytes) => this.take(bytes));
+      await this.microphone;
     } catch (error) {
+      this.microphone = null;
       this.problem = error.message;
       return update();
     }
+    if (!this.microphone) return; // the conversation was closed meanwhile
     this.problem = "";
     this.mode = mode;
     this.isAloud ??= state.health.tts_up;
@@ -206,7 +213,7 @@ export class Voice {
     if (!this.spoken.has(item)) return;
     const wait = this.loudspeaker.play(item, delta);
     const { ended, silence = 0, understood } = this.times;
-    if (!understood) return;
+    if (!understood || !ended) return;
     const now = performance.now();
     this.spoken.get(item).line.stages = { turn: silence, words: understood - ended, "first sound": now - understood, playback: 1000 * wait };
     this.times = {};
@@ -228,7 +235,7 @@ export class Voice {
   }
 
   send(event) {
-    if (this.talk.status === "open") this.talk.send(event);
+    if (this.talk.isConnected) this.talk.send(event);
   }
 }
 
