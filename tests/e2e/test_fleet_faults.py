@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ class Trap:
     left: int
     happen: Callable[[Node], Coroutine[Any, Any, None]]
     is_sprung: bool = False
+    has_happened: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def before(self, data: bytes) -> None:
         # A status is written now and then, and is no part of a rollout.
@@ -37,6 +38,7 @@ class Trap:
         if self.left < 0 and not self.is_sprung:
             self.is_sprung = True
             await self.happen(self.node)
+            self.has_happened.set()
 
 
 async def kill(node: Node) -> None:
@@ -87,6 +89,8 @@ async def test_a_fault_at_any_request_of_a_rollout_leaves_all_or_none(
         node.line.before = trap.before
         done = await reloaded(made, f"Before request {left}.", made.named["n1"])
         node.line.before = None
+        if trap.is_sprung:
+            await trap.has_happened.wait()
         if node.process is None or node.process.returncode is not None:
             await node.stop()
             await node.start()
