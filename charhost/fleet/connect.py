@@ -3,7 +3,6 @@
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 from charhost.errors import SettingsError
@@ -32,13 +31,6 @@ def engine_of(
         raise SettingsError('a fleet needs another package: pip install "charhost[fleet]"') from e
     connection = NatsConnection(servers, _readable(credentials, "credentials"), _tls(ca))
     return JetStream(connection, fleet, resume_ttl)
-
-
-async def connect(servers: Sequence[str], fleet: str, **options: Any) -> Engine:
-    """Return the engine after its first attempt to connect, with the *options* of `engine_of`; it goes on trying."""
-    engine = engine_of(servers, fleet, **options)
-    await engine.start()
-    return engine
 
 
 def _check(server: str) -> None:

@@ -14,11 +14,11 @@ from uuid import uuid4
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from charhost.fleet.connect import connect as connect_to_engine
 from charhost.fleet.options import FleetOptions
 from charhost.fleet.setup import begin
 from tests.conftest import character
 from tests.e2e.conftest import PATIENCE, Server, running
+from tests.fleet.engines import connect as connect_to_engine
 
 KEY = "the key of a fleet of processes"
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from charhost.errors import SettingsError
-from charhost.fleet.connect import connect
+from tests.fleet.engines import connect
 from tests.fleet.nats_server import NatsServer
 
 
@@ -47,11 +47,11 @@ async def test_files_that_are_missing_are_named(tmp_path: Path) -> None:
 def test_the_client_is_imported_by_a_fleet_only() -> None:
     """A server without a fleet imports no client of an engine, and says what to install if there is none."""
     code = """
-import asyncio, sys
+import sys
 import charhost.web.app, charhost.fleet.connect, charhost.fleet.memory
 assert "nats" not in sys.modules
 sys.modules["nats"] = None
-asyncio.run(charhost.fleet.connect.connect(["nats://127.0.0.1:1"], "a"))
+charhost.fleet.connect.engine_of(["nats://127.0.0.1:1"], "a")
 """
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
     assert 'pip install "charhost[fleet]"' in run.stderr.splitlines()[-1]

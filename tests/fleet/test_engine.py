@@ -11,11 +11,11 @@ import pytest
 from nats.aio.client import Client
 from nats.errors import Error
 
-from charhost.fleet.connect import connect as connect_to
 from charhost.fleet.engine import Conflict, Engine
 from charhost.fleet.hints import Hints
 from charhost.fleet.jetstream import STREAM_NOT_FOUND
 from charhost.fleet.memory import MemoryEngine, MemoryStore
+from tests.fleet.engines import connect as connect_to
 from tests.fleet.nats_server import FLEET, NODE, NatsServer
 
 Connect = Callable[[], Awaitable[Engine]]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from charhost.fleet.connect import connect
 from charhost.fleet.engine import Engine, NotSetUp, Unavailable
 from charhost.fleet.hints import Hints
 from charhost.fleet.nats import _Client
 from scripts.benchmarks.fleet.proxy import Proxy
+from tests.fleet.engines import connect
 from tests.fleet.nats_server import NatsServer
 
 FLEET = "faults"

@@ -12,6 +12,7 @@ from charhost.errors import ReloadCode, ReloadRejected
 from charhost.fleet.record import Register
 from charhost.fleet.signature import Signature
 from charhost.reload.request import ReloadRequest
+from charhost.report import ReloadReport
 from tests.conftest import character, prompt
 from tests.fleet.cluster import Cluster, cluster, eventually, register_of
 
@@ -94,6 +95,29 @@ async def test_two_reloads_at_once_follow_each_other(three: Cluster) -> None:
         member.write(f"{member.name}.py", character(member.name.title()))
     reports = await asyncio.gather(*(member.reload() for member in three.up))
     assert len({report.generation for report in reports}) == 3
+    await three.equal()
+
+
+async def test_a_proposal_that_arrives_second_replaces_none(three: Cluster) -> None:
+    """Of two nodes that both found nothing proposed one proposes; the other one waits, and begins again."""
+    n1, n2, _ = three.up
+    has_proposed = asyncio.Event()
+
+    async def step(request: str, subject: str, moment: str) -> None:
+        if (request, subject, moment) == ("write", "state.desired", "before"):
+            n2.engine.step = None
+            first.append(asyncio.create_task(n1.reload()))
+            await eventually(lambda: b'"proposed":{' in three.store.messages("state.desired")[-1].data)
+            has_proposed.set()
+
+    first: list[asyncio.Task[ReloadReport]] = []
+    n1.write("bob.py", character("Bob"))
+    n2.write("eve.py", character("Eve"))
+    n2.engine.step = step
+    second = await n2.reload()
+    assert has_proposed.is_set()
+    assert ((await first[0]).generation, second.generation) == (2, 3)
+    assert all(len(revisions) == 1 for revisions in three.store.committed.values())
     await three.equal()
 
 

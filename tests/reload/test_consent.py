@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -149,3 +150,22 @@ async def test_a_set_that_others_decided_against_ends_for_the_listeners(
         await manager.reload_characters(CHANGED)
     assert [one.reload_id for one in begun] == [one.reload_id for one in ended]
     assert (ended[0].outcome, ended[0].message, list(manager.current)) == ("failed", "another one has come", ["Ada"])
+
+
+async def test_a_shutdown_while_others_are_waited_for_undoes_no_set_that_serves(
+    manager: CharacterManager, directory: Path, write: Write
+) -> None:
+    """A reload that waits for other nodes when the server ends is reported as what it is: applied."""
+    confirming = asyncio.Event()
+
+    async def confirm(attempt: Attempt) -> None:
+        confirming.set()
+        await asyncio.Event().wait()
+
+    agreement(manager).confirm = confirm  # type: ignore[method-assign]
+    write("ada.py", character("Ada", "Be brief."))
+    reloading = asyncio.create_task(manager.reload_characters(CHANGED))
+    await confirming.wait()
+    await manager.close(0)
+    report = await reloading
+    assert (report.outcome, report.generation, prompt(manager)) == ("applied", 40, "Be brief.")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
@@ -43,7 +42,8 @@ class Faults:
         self._witness.counts[kind] += 1
         self._witness.disturbed |= set(touched)
         if kind.startswith(("line", "responses", "engine")):
-            self._witness.outages |= dict.fromkeys(touched, time.monotonic())
+            for one in touched:
+                self._witness.begin_outage(one)
         await asyncio.sleep(self._chance.uniform(0, 1))
         await self.kinds[kind](node)
         for one in touched:
@@ -103,4 +103,4 @@ class Faults:
                     if (await node.get("/v1/fleet"))["reachable"]:
                         break
                 await asyncio.sleep(0.05)
-        self._witness.outages.pop(node, None)
+        self._witness.end_outage(node)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -17,6 +18,8 @@ class Proxy:
     delay: float = 0.0
     # Bytes from the target that are dropped, while those to it pass: acknowledgements are lost.
     is_deaf: bool = False
+    # Awaited with what is on its way to the target, before it is passed on.
+    before: Callable[[bytes], Awaitable[None]] | None = None
     _goes_on: asyncio.Event = field(default_factory=asyncio.Event)
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
     _server: asyncio.Server | None = None
@@ -69,6 +72,8 @@ class Proxy:
         with suppress(ConnectionError):
             while data := await reader.read(65536):
                 await asyncio.sleep(self.delay)
+                if self.before is not None and not is_answer:
+                    await self.before(data)
                 await self._goes_on.wait()
                 if not (is_answer and self.is_deaf):
                     writer.write(data)

@@ -16,6 +16,8 @@ Served = tuple[int, str]
 _LONGEST_SKEW = 30.0
 # Seconds of an outage after which a response does not wait for the engine any more; a little less.
 _WAITED = 4.5
+# Seconds after an outage in which what was missed is saved.
+_CATCHING_UP = 8.0
 
 
 class Broken(Exception):
@@ -29,17 +31,28 @@ class Witness:
     made: Nodes
     counts: Counter[str] = field(default_factory=Counter)
     skew: float = 0.0
-    # When each node lost its way to the engine, until it has found it again.
-    outages: dict[Node, float] = field(default_factory=dict)
     disturbed: set[Node] = field(default_factory=set)
     _revisions: dict[int, str] = field(default_factory=dict)
     _highest: dict[Node, int] = field(default_factory=dict)
     _differ_since: float | None = None
+    # When each node lost its way to the engine, and when it had found it again.
+    _began: dict[Node, float] = field(default_factory=dict)
+    _ended: dict[Node, float] = field(default_factory=dict)
+
+    def begin_outage(self, node: Node) -> None:
+        """Note that a node loses its way to the engine; one that follows another closely continues that."""
+        now = time.monotonic()
+        if now - self._ended.pop(node, 0.0) > _CATCHING_UP:
+            self._began[node] = now
+
+    def end_outage(self, node: Node) -> None:
+        self._ended[node] = time.monotonic()
 
     def keeps(self, node: Node) -> bool:
         """Return whether a response that a node ends now is in the engine: it waits for that, but not for ever."""
-        began = self.outages.get(node)
-        kept = began is None or time.monotonic() - began < _WAITED
+        now, ended = time.monotonic(), self._ended.get(node)
+        is_out = node in self._began and (ended is None or now - ended < _CATCHING_UP)
+        kept = not is_out or now - self._began[node] < _WAITED
         self.counts["turns" if kept else "turns that were not waited for"] += 1
         return kept
 
