@@ -135,9 +135,10 @@ class BlockingServer:
         before: Sequence[str] = (),
         port: int | None = None,
         set_name: str = DEFAULT_SET,
+        directory: Path | None = None,
     ) -> None:
         self.home = home
-        self.directory = good_files(home / "good")
+        self.directory = directory or good_files(home / "good")
         self.query = "" if set_name == DEFAULT_SET else f"?set={set_name}"
         self.port = port or int(free_port())
         command = [*before, sys.executable, "-m", "charhost", "serve", *set_options(set_name, self.directory)]

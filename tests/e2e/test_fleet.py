@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import character
-from tests.e2e.conftest import ENVIRONMENT, BlockingServer, wait_for
-from tests.fleet.nats_server import NatsServer
+from tests.e2e.conftest import BlockingServer, wait_for
+from tests.e2e.fleet_processes import FleetProcesses
 
 # Fails at the node whose port is in a file.
 PICKY = """import pathlib, sys
@@ -21,70 +19,29 @@ if pathlib.Path({marker!r}).read_text() in sys.argv: raise RuntimeError('no GPU 
 """
 
 
-class Nodes:
-    """The NATS server and the servers of one fleet."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.nats = NatsServer(home / "nats")
-        (home / "key").write_text("the key of a fleet in a test\n")
-        self.options = ("--fleet", self.nats.url, "--fleet-key-file", str(home / "key"), "--fleet-deadline", "20")
-        self.set_up = self.command("fleet", "setup", self.nats.url)
-        self.servers: dict[str, BlockingServer] = {}
-        for name in ("n1", "n2", "n3"):
-            self.start(name)
-
-    def start(self, name: str, *options: str) -> BlockingServer:
-        home = self.home / name
-        home.mkdir(exist_ok=True)
-        port = self.servers[name].port if name in self.servers else None
-        self.servers[name] = BlockingServer(home, *self.options, "--fleet-node", name, *options, port=port)
-        return self.servers[name]
-
-    def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        environment = ENVIRONMENT | {"CHARHOST_FLEET_KEY_FILE": str(self.home / "key")}
-        command = [sys.executable, "-m", "charhost", *arguments]
-        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-
-    def served(self) -> set[tuple[int, str]]:
-        """Return the generation and the revision of each server."""
-        found = [server.get("/v1/characters")[1] for server in self.servers.values()]
-        return {(one["generation"], one["revision"]) for one in found}
-
-    def equal(self) -> None:
-        wait_for(lambda: len(self.served()) == 1)
-        assert len(self.served()) == 1
-
-    def close(self) -> None:
-        for server in self.servers.values():
-            server.process.kill()
-            server.process.wait()
-        self.nats.kill()
-
-
 def sets_of(server: BlockingServer) -> list[str]:
     return [one["name"] for one in server.get("/v1/sets")[1]["sets"]]
 
 
 @pytest.fixture(scope="module")
-def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nodes]:
+def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FleetProcesses]:
     """A fleet of three servers, which is as good as new for each test: they bring it back to that."""
-    made = Nodes(tmp_path_factory.mktemp("fleet"))
+    made = FleetProcesses(tmp_path_factory.mktemp("fleet"))
     yield made
     made.close()
 
 
 @pytest.fixture
-def n1(nodes: Nodes) -> BlockingServer:
+def n1(nodes: FleetProcesses) -> BlockingServer:
     return nodes.servers["n1"]
 
 
 @pytest.fixture
-def n2(nodes: Nodes) -> BlockingServer:
+def n2(nodes: FleetProcesses) -> BlockingServer:
     return nodes.servers["n2"]
 
 
-def test_setting_up_prints_what_the_engine_needs(nodes: Nodes) -> None:
+def test_setting_up_prints_what_the_engine_needs(nodes: FleetProcesses) -> None:
     """`charhost fleet setup` makes the fleet and prints what the engine needs; a second time it changes nothing."""
     assert nodes.set_up.returncode == 0, nodes.set_up.stderr
     assert "sync_interval: always" in nodes.set_up.stdout
@@ -93,7 +50,7 @@ def test_setting_up_prints_what_the_engine_needs(nodes: Nodes) -> None:
     assert (again.returncode, "was set up before" in again.stdout) == (0, True)
 
 
-def test_all_nodes_serve_the_same_and_are_ready(nodes: Nodes, n1: BlockingServer) -> None:
+def test_all_nodes_serve_the_same_and_are_ready(nodes: FleetProcesses, n1: BlockingServer) -> None:
     """Each has the same ETag, and a load balancer may send clients to any."""
     nodes.equal()
     assert [server.get("/v1/ready") for server in nodes.servers.values()] == [
@@ -101,7 +58,7 @@ def test_all_nodes_serve_the_same_and_are_ready(nodes: Nodes, n1: BlockingServer
     ] * 3
 
 
-def test_a_reload_at_one_node_is_served_by_all_when_it_is_answered(nodes: Nodes, n2: BlockingServer) -> None:
+def test_a_reload_at_one_node_is_served_by_all_when_it_is_answered(nodes: FleetProcesses, n2: BlockingServer) -> None:
     """The report has every node, and each of them has the new character at once."""
     (n2.directory / "bob.py").write_text(character("Bob"))
     status, report = n2.reload()
@@ -111,7 +68,7 @@ def test_a_reload_at_one_node_is_served_by_all_when_it_is_answered(nodes: Nodes,
     assert len(nodes.served()) == 1
 
 
-def test_a_file_that_fails_on_one_node_changes_none(nodes: Nodes, n1: BlockingServer) -> None:
+def test_a_file_that_fails_on_one_node_changes_none(nodes: FleetProcesses, n1: BlockingServer) -> None:
     """The refusal names the node, the file and the line, in the answer and in the script's output."""
     before, marker = nodes.served(), nodes.home / "marker"
     marker.write_text(str(nodes.servers["n3"].port))
@@ -127,14 +84,14 @@ def test_a_file_that_fails_on_one_node_changes_none(nodes: Nodes, n1: BlockingSe
     (n1.directory / "eve.py").unlink()
 
 
-def test_a_rollback_brings_back_an_epoch_everywhere(nodes: Nodes, n1: BlockingServer) -> None:
+def test_a_rollback_brings_back_an_epoch_everywhere(nodes: FleetProcesses, n1: BlockingServer) -> None:
     """It is asked for at a node that did not make that set."""
     status, report = n1.request("POST", "/v1/characters/rollback", {"generation": 1})
     assert (status, report["fleet"]["outcome"]) == (200, "committed")
     assert [server.names() for server in nodes.servers.values()] == [["Ada", "Zoe"]] * 3
 
 
-def test_the_fleet_is_shown_by_any_node(nodes: Nodes, n1: BlockingServer) -> None:
+def test_the_fleet_is_shown_by_any_node(nodes: FleetProcesses, n1: BlockingServer) -> None:
     """The endpoint and the command list each node with what it serves, and a rollout by its number."""
     status, state = n1.get("/v1/fleet")
     assert (status, state["reachable"], [node["node"] for node in state["nodes"]]) == (200, True, ["n1", "n2", "n3"])
@@ -146,7 +103,9 @@ def test_the_fleet_is_shown_by_any_node(nodes: Nodes, n1: BlockingServer) -> Non
     assert re.findall(r"^(n\d) +default +serving", shown.stdout, re.MULTILINE) == ["n1", "n2", "n3"]
 
 
-def test_a_set_that_is_added_at_one_node_is_served_by_all(nodes: Nodes, n1: BlockingServer, n2: BlockingServer) -> None:
+def test_a_set_that_is_added_at_one_node_is_served_by_all(
+    nodes: FleetProcesses, n1: BlockingServer, n2: BlockingServer
+) -> None:
     """It has a register of its own: its reloads are rollouts too, and its removal is one for all nodes."""
     gaming = nodes.home / "gaming"
     gaming.mkdir()
@@ -168,7 +127,7 @@ def test_a_set_that_is_added_at_one_node_is_served_by_all(nodes: Nodes, n1: Bloc
     assert n1.request("DELETE", "/v1/sets/gaming")[0] == 200
 
 
-def test_a_killed_node_comes_back_equal(nodes: Nodes, n1: BlockingServer) -> None:
+def test_a_killed_node_comes_back_equal(nodes: FleetProcesses, n1: BlockingServer) -> None:
     """The others go on without it, and it serves what they do as soon as it listens again."""
     nodes.servers["n3"].process.send_signal(signal.SIGKILL)
     nodes.servers["n3"].process.wait()
@@ -179,7 +138,7 @@ def test_a_killed_node_comes_back_equal(nodes: Nodes, n1: BlockingServer) -> Non
     nodes.equal()
 
 
-def test_while_the_engine_is_down_all_serve_and_no_reload_is_taken(nodes: Nodes, n1: BlockingServer) -> None:
+def test_while_the_engine_is_down_all_serve_and_no_reload_is_taken(nodes: FleetProcesses, n1: BlockingServer) -> None:
     """A reload is refused with 503 and the script's status 3; afterwards all goes on by itself."""
     nodes.nats.kill()
     status, refusal = n1.reload()
@@ -194,14 +153,14 @@ def test_while_the_engine_is_down_all_serve_and_no_reload_is_taken(nodes: Nodes,
     nodes.equal()
 
 
-def test_the_name_of_a_node_is_not_given_twice(nodes: Nodes, tmp_path: Path) -> None:
+def test_the_name_of_a_node_is_not_given_twice(nodes: FleetProcesses, tmp_path: Path) -> None:
     """A second process of the same name refuses to start, and names the option."""
     arguments = ("serve", "--port", str(nodes.servers["n1"].port + 1), *nodes.options, "--fleet-node", "n1")
     second = nodes.command(*arguments)
     assert (second.returncode, "choose another --fleet-node" in second.stderr) == (2, True)
 
 
-def test_a_node_that_ends_is_not_waited_for(nodes: Nodes, n1: BlockingServer) -> None:
+def test_a_node_that_ends_is_not_waited_for(nodes: FleetProcesses, n1: BlockingServer) -> None:
     """A node that ends politely says so: the next rollout does not wait until its status has expired."""
     assert nodes.servers.pop("n3").end() == 0
     wait_for(lambda: len(n1.get("/v1/fleet")[1]["nodes"]) == 2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import signal
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -15,32 +14,15 @@ import aiohttp
 import openai
 import pytest
 
-from tests.e2e.conftest import PATIENCE, Server, free_port
+from tests.e2e.balanced import balance, needs_haproxy
+from tests.e2e.conftest import PATIENCE, Server
 from tests.e2e.fleet import node, prepare, talking
 from tests.fleet.conftest import nats_server
 from tests.fleet.nats_server import NatsServer
 
 __all__ = ["nats_server"]
 
-pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="haproxy is not installed")
-
-CONFIGURATION = """
-defaults
-  mode http
-  timeout connect 5s
-  timeout client 60s
-  timeout server 60s
-  timeout tunnel 1h
-  retries 3
-  option redispatch
-frontend front
-  bind 127.0.0.1:{port}
-  default_backend nodes
-backend nodes
-  balance roundrobin
-  option httpchk GET /v1/ready
-{servers}
-"""
+pytestmark = needs_haproxy
 
 
 @dataclass
@@ -59,19 +41,15 @@ async def fleet(tmp_path: Path, nats_server: NatsServer) -> AsyncIterator[Balanc
     async with AsyncExitStack() as stack:
         names = ("n1", "n2")
         nodes = [await stack.enter_async_context(node(tmp_path, nats_server.url, name, one)) for one in names]
-        port = free_port()
-        lines = [
-            f"  server {n} {s.url.removeprefix('http://')} check inter 200" for n, s in zip(names, nodes, strict=True)
-        ]
-        (tmp_path / "haproxy.cfg").write_text(CONFIGURATION.format(port=port, servers="\n".join(lines)))
-        process = await asyncio.create_subprocess_exec("haproxy", "-db", "-q", "-f", str(tmp_path / "haproxy.cfg"))
-        front = replace(nodes[0], url=f"http://127.0.0.1:{port}")
+        urls = {name: server.url for name, server in zip(names, nodes, strict=True)}
+        process, url = balance(tmp_path, "http", urls)
+        front = replace(nodes[0], url=url)
         try:
             await ready(front)
             yield Balanced(nodes, front)
         finally:
-            process.terminate()
-            await process.wait()
+            process.kill()
+            process.wait()
 
 
 async def ready(server: Server) -> None:

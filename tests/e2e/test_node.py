@@ -8,19 +8,26 @@ import os
 import shutil
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp.test_utils import TestServer
+from pydantic import SecretStr
 
+from charhost.fleet.memory import MemoryEngine, MemoryStore
+from charhost.fleet.options import FleetOptions
+from charhost.fleet.setup import begin
 from charhost.llm.model import ModelError
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS
 from charhost.web.security.tls import tls_context
 from tests.conftest import character
+from tests.e2e.balanced import SERVERS, balance
+from tests.fleet.talks import KEY
 from tests.scripted import call, end
 from tests.web.realtime.openai_client import Script
 
@@ -37,21 +44,74 @@ def script() -> Script:
     return Script()
 
 
-@pytest.fixture
-async def url(aiohttp_server: StartServer, directory: Path, script: Script) -> str:
-    """The address of a server with Ada."""
-    app = create_app(Settings(directory=directory))
-    app[CONVERSATIONS].models = script
-    return str((await aiohttp_server(app)).make_url("/v1"))
+@pytest.fixture(params=SERVERS)
+def mode(request: pytest.FixtureRequest) -> str:
+    """A server alone, or the mode of the load balancer of a fleet."""
+    return str(request.param)
 
 
 @pytest.fixture
-async def secure(aiohttp_server: StartServer, directory: Path, script: Script, certificate: tuple[Path, Path]) -> str:
-    """The address of such a server behind TLS."""
-    app = create_app(Settings(directory=directory))
-    app[CONVERSATIONS].models = script
-    server = await aiohttp_server(app, ssl=tls_context(*certificate))
-    return str(server.make_url("/v1"))
+async def url(
+    aiohttp_server: StartServer, directory: Path, script: Script, mode: str, tmp_path: Path
+) -> AsyncIterator[str]:
+    """The address of a server with Ada, or of a fleet of them."""
+    async with address(aiohttp_server, directory, script, mode, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture
+async def secure(
+    aiohttp_server: StartServer,
+    directory: Path,
+    script: Script,
+    mode: str,
+    tmp_path: Path,
+    certificate: tuple[Path, Path],
+) -> AsyncIterator[str]:
+    """The address of such a server, or fleet, behind TLS."""
+    if mode == "http":
+        pytest.skip("the load balancer would have to end TLS")
+    ssl = tls_context(*certificate)
+    async with address(aiohttp_server, directory, script, mode, tmp_path, ssl=ssl) as url:
+        yield url
+
+
+@asynccontextmanager
+async def address(
+    aiohttp_server: StartServer, directory: Path, script: Script, mode: str, home: Path, **options: Any
+) -> AsyncIterator[str]:
+    """Start one server, or three nodes of a fleet and their load balancer; yield its address."""
+    if mode == "alone":
+        app = create_app(Settings(directory=directory))
+        app[CONVERSATIONS].models = script
+        yield str((await aiohttp_server(app, **options)).make_url("/v1"))
+        return
+    store, urls = MemoryStore(), {}
+    await begin(MemoryEngine(store), FleetOptions(fleet="charhost", node="setup", key=KEY))
+    for name in ("n1", "n2", "n3"):
+        settings = Settings(directory=directory, fleet="nats://127.0.0.1:1", fleet_node=name, fleet_key=SecretStr(KEY))
+        app = create_app(settings, fleet=MemoryEngine(store))
+        app[CONVERSATIONS].models = script
+        urls[name] = str((await aiohttp_server(app, **options)).make_url(""))
+    process, front = await asyncio.to_thread(balance, home, mode, urls)
+    try:
+        await listening(front)
+        yield f"{front}/v1".replace("http", "https" if options else "http", 1)
+    finally:
+        process.kill()
+        process.wait()
+
+
+async def listening(url: str) -> None:
+    """Wait until the load balancer has found its nodes."""
+    parts = urlsplit(url)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with suppress(OSError):
+                _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+                writer.close()
+                return
+            await asyncio.sleep(0.02)
 
 
 @pytest.fixture(scope="module")

@@ -16,9 +16,12 @@ from agents.realtime import RealtimeAgent, RealtimeModelConfig, RealtimeRunner, 
 from llmock.pytest_plugin import LLMock
 from openai.types.chat import ChatCompletionMessageParam, ChatCompletionToolParam
 
+from tests.e2e.balanced import server
 from tests.e2e.conftest import PATIENCE, BlockingServer, Server, running
 from tests.e2e.helpers import asked_for_models
 from tests.e2e.sdk import NO_PROXY, sdk, user
+
+__all__ = ["server"]
 
 RAW = "raw_server_event"
 SCHEMA: dict[str, Any] = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
