@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -81,8 +82,12 @@ class Ear:
     def work(self, steps: list[Step], detector: Detector) -> list[Heard | Mark]:
         """Return the frames of *steps*; runs on a thread."""
         heard: list[Heard | Mark] = []
-        for step in steps:
-            heard += [step] if isinstance(step, asyncio.Future) else self._hear(*step, detector)
+        for encoding, pieces in groupby(steps, lambda step: None if isinstance(step, asyncio.Future) else step[0]):
+            if encoding is None:
+                heard += [step for step in pieces if isinstance(step, asyncio.Future)]
+            else:
+                sound = b"".join(step[1] for step in pieces if isinstance(step, tuple))
+                heard += self._hear(encoding, sound, detector)
         return heard
 
     def _hear(self, encoding: Encoding, data: bytes, detector: Detector) -> list[Heard]:

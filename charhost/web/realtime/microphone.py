@@ -162,7 +162,9 @@ class Microphone:
             self._transcriber.feed(heard.pcm)
             return
         settings, was_open = self._turn_settings(self._detection), self._turns.is_open
-        sign = self._turns.step(heard.probability, settings, self._answers.is_audible)
+        # Whether the character is heard matters at the onset of speech only.
+        is_audible = not was_open and heard.probability >= settings.threshold and self._answers.is_audible
+        sign = self._turns.step(heard.probability, settings, is_audible)
         self._ear.is_urgent = self._turns.is_alert
         if sign is TurnSign.STOPPED:
             self._stop(settings)
