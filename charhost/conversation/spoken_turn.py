@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -49,7 +49,7 @@ class Speaking:
     """How a turn is spoken: at most `lead` seconds ahead of its playback at the client.
 
     `format` is None for 16 bits at 24 kHz. `playback` returns the playback of a new item; `drop` takes back the sound
-    of a response that was not sent yet, and returns its bytes.
+    of a response that was not sent yet, and returns its bytes. `said` receives the text as the model writes it.
     """
 
     speech: Speech
@@ -59,6 +59,7 @@ class Speaking:
     drop: Callable[[str], int]
     latency: Latency | None = None
     lead: float = 30.0
+    said: Callable[[str], Awaitable[None]] | None = None
 
 
 class SpokenTurn:
@@ -182,6 +183,8 @@ class SpokenTurn:
                 assert self.playback is not None
                 self.playback.whole += event.text
                 self._reach("word")
+                if self._speaking.said is not None:
+                    await self._speaking.said(event.text)
                 yield event.text
 
     async def _sent(self, sounds: AsyncGenerator[Sound, None], playback: Playback, item_id: str, index: int) -> Events:

@@ -37,6 +37,7 @@ class Caller:
     frame_ms: int
     sent: list[float] = field(default_factory=list)
     events: list[Arrived] = field(default_factory=list)
+    failed: str = ""
     _frames: deque[str] = field(default_factory=deque)
     _said: asyncio.Event = field(default_factory=asyncio.Event)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -60,6 +61,8 @@ class Caller:
                 found = next((one for one in self.events[after:] if one.event["type"] == kind), None)
                 if found is not None:
                     return found
+                if self.failed:
+                    raise ConnectionError(self.failed)
                 self._news.clear()
                 await self._news.wait()
 
@@ -79,7 +82,7 @@ class Caller:
             at = clock()
             event = json.loads(message.data)
             if event["type"] == "error":
-                raise ConnectionError(event["error"]["message"])
+                self.failed = event["error"]["message"]
             self.events.append(Arrived(at, len(self.events), event))
             self._news.set()
 

@@ -20,7 +20,7 @@ from charhost.speech.voices.character_voices import CharacterVoices
 from charhost.speech.voices.wish import Wish
 from scripts.benchmarks.row import Goal, Rows
 
-_QUESTION = "Good evening, what time is it?"
+_QUESTION = "What is the weather like today?"
 _ANSWER = "The old clock in the tower strikes nine every morning in winter."
 _LEAST_LOUD = 500
 

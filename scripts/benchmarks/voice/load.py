@@ -115,7 +115,7 @@ async def add_soak_rows(rows: Rows, directory: Path, seconds: int, interruptions
 async def _interrupt(caller: Caller, times: int) -> None:
     for _ in range(times):
         seen = len(caller.events)
-        await _send(caller, tone(600) + bytes(700 * BYTES_PER_MS))
+        await caller.ws.send_str(append(tone(600) + bytes(700 * BYTES_PER_MS)))
         await caller.until("response.output_audio.delta", seen)
 
 
@@ -123,8 +123,8 @@ async def _send(caller: Caller, sound: bytes) -> None:
     """Send sound faster than real time, and wait until it is heard."""
     seen = len(caller.events)
     await caller.ws.send_str(append(sound))
-    await caller.send("session.update", session={"type": "realtime"})
-    await caller.until("session.updated", seen)
+    await caller.send("input_audio_buffer.clear")
+    await caller.until("input_audio_buffer.cleared", seen)
 
 
 async def _answers(caller: Caller, number: int) -> None:
