@@ -8,6 +8,7 @@ import numpy as np
 import soxr
 import sphn
 
+from charhost.log_limit import limited
 from charhost.speech.formats import Samples
 from charhost.speech.hearing import HEARD_RATE
 from charhost.speech.speech import SPOKEN_RATE
@@ -50,7 +51,7 @@ class OpusDecoder:
         try:
             pcm = self._stream.append_bytes(data)
         except ValueError as e:
-            log.info("a stream of Ogg/Opus is broken: %s", e)
+            log.info("a stream of Ogg/Opus is broken: %s", e, extra=limited())
             self._stream = None
             return np.zeros(0, np.int16)
         sound = self._resample.resample_chunk(np.asarray(pcm, np.float32)) * _FULL_SCALE

@@ -100,14 +100,14 @@ class WordModel:
     def of(self, character: Character) -> WordModel:
         return self
 
-    async def stream(self, request: ModelRequest) -> AsyncGenerator[Delta, None]:
+    async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[Delta], None]:
         wanted = _WANTED.search(str(request.messages[-1]["content"]))
         count, pause = (int(wanted[1]), int(wanted[2] or 0) / 1000) if wanted else (8, 0.02)
         for index in range(count):
             if pause:
                 await asyncio.sleep(pause)
-            yield Delta(f"{_WORDS[index % len(_WORDS)]} ")
-        yield Delta(finish="stop")
+            yield [Delta(f"{_WORDS[index % len(_WORDS)]} ")]
+        yield [Delta(finish="stop")]
 
     async def context_length(self) -> None:
         return None
