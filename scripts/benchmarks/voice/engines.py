@@ -41,6 +41,9 @@ def tone(milliseconds: int) -> bytes:
 class ToneSpeech:
     """Speaks a tone of 60 ms per character; a voice called `paced` as slowly as it sounds."""
 
+    async def prepare(self, voices: Sequence[Voice]) -> None:
+        pass
+
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[Sound, None]:
         pause = _PIECE_MS / 1000 if voice.name == "paced" else 0.0
         async for clause in clauses(text):
