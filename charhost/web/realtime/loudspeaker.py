@@ -128,8 +128,9 @@ class Loudspeaker:
         A client that has heard more than there is has heard all: it counts the sound that it plays in its own way.
         """
         item = self._session.conversation.history.find(item_id)
-        is_open = isinstance(item, Message) and not item.parts and item_id in self._playbacks
-        if not (isinstance(item, Message) and item.role == "assistant" and (is_open or _has_audio(item))):
+        # One that is being spoken has no audio yet.
+        is_spoken = item_id in self._playbacks or (isinstance(item, Message) and _has_audio(item))
+        if not (isinstance(item, Message) and item.role == "assistant" and is_spoken):
             raise InvalidEvent(
                 "unsupported_content_type", "Only model output audio messages can be truncated", "item_id"
             )
