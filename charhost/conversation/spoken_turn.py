@@ -188,13 +188,16 @@ class SpokenTurn:
                 yield event.text
 
     async def _sent(self, sounds: AsyncGenerator[Sound, None], playback: Playback, item_id: str, index: int) -> Events:
-        limit = _FIRST_SOUND
+        limit, half = _FIRST_SOUND, b""
+        playback.is_unfinished = True
         while (sound := await self._next_sound(sounds, limit)) is not None:
             if sound.text:
                 playback.add_text(sound)
                 yield TranscriptDelta(item_id, index, sound.text)
-            for at in range(0, len(sound.pcm), _PIECE):
-                piece = sound.pcm[at : at + _PIECE]
+            pcm = half + sound.pcm
+            pcm, half = pcm[: len(pcm) & ~1], pcm[len(pcm) & ~1 :]
+            for at in range(0, len(pcm), _PIECE):
+                piece = pcm[at : at + _PIECE]
                 await self._lead(playback)
                 data = await self._encoded(piece)
                 if self._stopped.is_set():
@@ -204,6 +207,7 @@ class SpokenTurn:
                 if data:  # a resampler holds the first ones back
                     yield SoundDelta(item_id, index, data, len(piece))
                 limit = _NEXT_SOUND
+        playback.is_unfinished = self._stopped.is_set()
         if self._speaking.format is not None and playback.sent_bytes:
             data = await self._encoded(b"", last=True)
             if data and not self._stopped.is_set():
