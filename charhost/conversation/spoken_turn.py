@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -49,7 +49,7 @@ class Speaking:
     """How a turn is spoken: at most `lead` seconds ahead of its playback at the client.
 
     `format` is None for 16 bits at 24 kHz. `playback` returns the playback of a new item; `drop` takes back the sound
-    of a response that was not sent yet, and returns its bytes.
+    of a response that was not sent yet, and returns its bytes. `said` receives the text as the model writes it.
     """
 
     speech: Speech
@@ -59,6 +59,7 @@ class Speaking:
     drop: Callable[[str], int]
     latency: Latency | None = None
     lead: float = 30.0
+    said: Callable[[str], Awaitable[None]] | None = None
 
 
 class SpokenTurn:
@@ -182,16 +183,21 @@ class SpokenTurn:
                 assert self.playback is not None
                 self.playback.whole += event.text
                 self._reach("word")
+                if self._speaking.said is not None:
+                    await self._speaking.said(event.text)
                 yield event.text
 
     async def _sent(self, sounds: AsyncGenerator[Sound, None], playback: Playback, item_id: str, index: int) -> Events:
-        limit = _FIRST_SOUND
+        limit, half = _FIRST_SOUND, b""
+        playback.is_unfinished = True
         while (sound := await self._next_sound(sounds, limit)) is not None:
             if sound.text:
                 playback.add_text(sound)
                 yield TranscriptDelta(item_id, index, sound.text)
-            for at in range(0, len(sound.pcm), _PIECE):
-                piece = sound.pcm[at : at + _PIECE]
+            pcm = half + sound.pcm
+            pcm, half = pcm[: len(pcm) & ~1], pcm[len(pcm) & ~1 :]
+            for at in range(0, len(pcm), _PIECE):
+                piece = pcm[at : at + _PIECE]
                 await self._lead(playback)
                 data = await self._encoded(piece)
                 if self._stopped.is_set():
@@ -201,6 +207,7 @@ class SpokenTurn:
                 if data:  # a resampler holds the first ones back
                     yield SoundDelta(item_id, index, data, len(piece))
                 limit = _NEXT_SOUND
+        playback.is_unfinished = self._stopped.is_set()
         if self._speaking.format is not None and playback.sent_bytes:
             data = await self._encoded(b"", last=True)
             if data and not self._stopped.is_set():

@@ -8,13 +8,15 @@ from collections import deque
 from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from charhost.log_limit import limited
-from charhost.speech.formats import SILENT, TYPES, Decoder, Encoding
+from charhost.speech.formats import SILENT, TYPES, Decoder, Encoding, SentEncoding
+from charhost.speech.opus import OpusDecoder
 from charhost.speech.turns import FRAME_MS
 from charhost.speech.vad import Detector, framed
 
@@ -25,6 +27,8 @@ _TICK = FRAME_MS / 4_000
 _SLOW_TICK = FRAME_MS * 2 / 1000
 # Of the audio of one session in a step, so that a flood from one keeps no other waiting: bytes of a second.
 _MOST_AT_A_TIME = 48_000
+# A stream of Opus may have as much in far fewer bytes.
+_MOST_OPUS_AT_A_TIME = 4_000
 # Below this nothing is speech, and the model is not asked (of 32,768).
 _QUIET = 4
 
@@ -40,7 +44,7 @@ class Heard(NamedTuple):
 
 # A place in the sound that is waited for.
 Mark = asyncio.Future[None]
-Step = tuple[Encoding, bytes] | Mark
+Step = tuple[SentEncoding, bytes] | Mark
 
 
 @dataclass(eq=False)
@@ -49,29 +53,30 @@ class Ear:
 
     is_urgent: bool = False
     finds_speech: bool = True
+    most_at_a_time: int = _MOST_AT_A_TIME
     waiting: deque[Step] = field(default_factory=deque)
     waiting_bytes: int = 0
     heard: asyncio.Queue[list[Heard | Mark]] = field(default_factory=asyncio.Queue)
-    _decoder: Decoder | None = None
+    _decoder: Decoder | OpusDecoder | None = None
     _rest: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
     _state: Any = None
 
     @property
     def is_flooded(self) -> bool:
         """Whether more waits than one step may have."""
-        return self.waiting_bytes > _MOST_AT_A_TIME
+        return self.waiting_bytes > self.most_at_a_time
 
     def taken(self) -> list[Step]:
         """Take as much as one step may have."""
         taken: list[Step] = []
         size = 0
-        while self.waiting and size < _MOST_AT_A_TIME:
+        while self.waiting and size < self.most_at_a_time:
             step = self.waiting.popleft()
             if not isinstance(step, asyncio.Future):
                 encoding, data = step
                 size += len(data)
-                if size > _MOST_AT_A_TIME:
-                    cut = len(data) - (size - _MOST_AT_A_TIME)
+                if size > self.most_at_a_time:
+                    cut = len(data) - (size - self.most_at_a_time)
                     self.waiting.appendleft((encoding, data[cut:]))
                     step = encoding, data[:cut]
                 self.waiting_bytes -= len(step[1])
@@ -81,14 +86,19 @@ class Ear:
     def work(self, steps: list[Step], detector: Detector) -> list[Heard | Mark]:
         """Return the frames of *steps*; runs on a thread."""
         heard: list[Heard | Mark] = []
-        for step in steps:
-            heard += [step] if isinstance(step, asyncio.Future) else self._hear(*step, detector)
+        for encoding, pieces in groupby(steps, lambda step: None if isinstance(step, asyncio.Future) else step[0]):
+            if encoding is None:
+                heard += [step for step in pieces if isinstance(step, asyncio.Future)]
+            else:
+                heard += self._hear(encoding, [step[1] for step in pieces if isinstance(step, tuple)], detector)
         return heard
 
-    def _hear(self, encoding: Encoding, data: bytes, detector: Detector) -> list[Heard]:
+    def _hear(self, encoding: SentEncoding, pieces: list[bytes], detector: Detector) -> list[Heard]:
         if self._decoder is None or self._decoder.encoding != encoding:
-            self._decoder = Decoder(encoding)
-        frames, self._rest = framed(np.concatenate([self._rest, self._decoder.decode(data)]))
+            self._decoder = OpusDecoder() if encoding == "audio/ogg" else Decoder(encoding)
+        # Each piece of Ogg/Opus may begin a stream.
+        whole = pieces if encoding == "audio/ogg" else [b"".join(pieces)]
+        frames, self._rest = framed(np.concatenate([self._rest, *map(self._decoder.decode, whole)]))
         if not len(frames):
             return []
         probabilities = [0.0] * len(frames)
@@ -112,15 +122,15 @@ class Ears:
     def __len__(self) -> int:
         return len(self._ears)
 
-    def open(self) -> Ear:
-        ear = Ear()
+    def open(self, encoding: SentEncoding = "audio/pcm") -> Ear:
+        ear = Ear(most_at_a_time=_MOST_OPUS_AT_A_TIME if encoding == "audio/ogg" else _MOST_AT_A_TIME)
         self._ears.add(ear)
         return ear
 
     def close(self, ear: Ear) -> None:
         self._ears.discard(ear)
 
-    def put(self, ear: Ear, encoding: Encoding, data: bytes) -> None:
+    def put(self, ear: Ear, encoding: SentEncoding, data: bytes) -> None:
         """Add audio of a session."""
         ear.waiting.append((encoding, data))
         ear.waiting_bytes += len(data)

@@ -13,6 +13,8 @@ from charhost.speech.speech import SPOKEN_RATE
 
 Samples = NDArray[np.int16]
 Encoding = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
+# What clients may send: unmute's send Ogg/Opus.
+SentEncoding = Encoding | Literal["audio/ogg"]
 
 
 class AudioType(NamedTuple):

@@ -9,6 +9,8 @@ from charhost.speech.speech import SPOKEN_RATE, Sound
 
 _BYTES_PER_MS = SPOKEN_RATE * 2 // 1000
 _WORD = re.compile(r"\s*\S+")
+# Of speech about whose speed nothing is known yet.
+_MS_PER_CHARACTER = 65.0
 
 
 class Playback:
@@ -24,6 +26,7 @@ class Playback:
         self.ends_at = begins  # the time at which all that was sent will have been heard
         self._starts: list[tuple[float, str]] = []  # of each text: its ms in the sound
         self.cut_ms: float | None = None
+        self.is_unfinished = False  # whether the sound of the last text goes on beyond what was sent
 
     @property
     def sent_ms(self) -> int:
@@ -85,7 +88,7 @@ class Playback:
 
         The places of words without times are taken as proportional to their letters.
         """
-        places = [*self._starts, (float(self.sent_ms), "")]
+        places = [*self._starts, (self._end_ms, "")]
         heard = ""
         for (start, text), (end, _) in pairwise(places):
             if milliseconds >= end:
@@ -95,6 +98,15 @@ class Playback:
             else:
                 break
         return heard
+
+    @property
+    def _end_ms(self) -> float:
+        """Where the sound of the last text ends, or would end, as far as the speed of those before it shows."""
+        if not (self.is_unfinished and self._starts):
+            return self.sent_ms
+        start, text = self._starts[-1]
+        before = sum(len(text) for _, text in self._starts[:-1])
+        return max(self.sent_ms, start + len(text) * (start / before if start and before else _MS_PER_CHARACTER))
 
 
 def _begun(text: str, share: float) -> str:

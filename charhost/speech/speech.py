@@ -74,6 +74,9 @@ class Speech(Protocol):
         the engine. A caller waits for as long as it likes between two pieces; deadlines are its own.
         """
 
+    async def prepare(self, voices: Sequence[Voice]) -> None:
+        """Have voices loaded, if the engine loads any, as far as it keeps them; what fails is met by `speak`."""
+
     async def voices(self) -> Sequence[VoiceName]:
         """Return the voices that the engine offers, none if it does not list them."""
 

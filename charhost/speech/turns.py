@@ -48,7 +48,7 @@ class TurnDetector:
     @property
     def is_alert(self) -> bool:
         """Whether a turn is open, or one may begin: there was speech a moment ago."""
-        return self.is_open or any(list(self._recent)[-_ONSET[1] :])
+        return self.is_open or any(self._recent[at] for at in range(-min(len(self._recent), _ONSET[1]), 0))
 
     def reset(self) -> None:
         """Forget the turn: its sound was committed or dropped."""
@@ -60,9 +60,11 @@ class TurnDetector:
         """Return the change that the next frame makes; it *is_audible* while the character is heard."""
         if self.is_open:
             return self._go_on(probability, settings)
-        self._recent.append(probability >= settings.threshold)
+        self._recent.append(is_speech := probability >= settings.threshold)
+        if not is_speech:
+            return None
         needed, most = _onset(settings) if is_audible else _ONSET
-        if not self._recent[-1] or sum(list(self._recent)[-most:]) < needed:
+        if sum(list(self._recent)[-most:]) < needed:
             return None
         self.reset()
         self.is_open = True

@@ -98,6 +98,11 @@ async def _mapping(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _map(app: web.Application, name: str, current: CharacterSet, unmapped: dict[str, int]) -> None:
-    voices = await voices_of(app, list(current.values()))
-    unmapped[name] = sum(voice is not None and not voice.exact for voice in voices)
+    engines = app[ENGINES]
+    assert engines.voices is not None
+    assert engines.speech is not None
+    voices = await engines.voices.of_all(list(current.values()))
+    unmapped[name] = sum(not voice.is_exact for voice in voices)
     app[METRICS].voices_unmapped.set(sum(unmapped.values()))
+    shown = [voice for character, voice in zip(current.values(), voices, strict=True) if character.is_good]
+    await engines.speech.prepare(shown or voices)

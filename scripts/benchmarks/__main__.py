@@ -6,6 +6,7 @@ import asyncio
 from scripts.benchmarks import attack, bounds, kills, relay, reload, soak, storm, studio, table, watch
 from scripts.benchmarks.fleet import rollouts
 from scripts.benchmarks.fleet import soak as fleet_soak
+from scripts.benchmarks.voice import table as voice
 
 COMMANDS = {
     "attack": attack,
@@ -18,6 +19,7 @@ COMMANDS = {
     "soak": soak,
     "storm": storm,
     "studio": studio,
+    "voice": voice,
     "watch": watch,
 }
 

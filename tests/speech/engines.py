@@ -65,6 +65,9 @@ class ScriptedSpeech:
         self.used: list[Voice] = []
         self.stopped = 0
 
+    async def prepare(self, voices: Sequence[Voice]) -> None:
+        """Load nothing."""
+
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[Sound, None]:
         self.used.append(voice)
         fault, pieces = self.faults.popleft() if self.faults else None, 0

@@ -58,3 +58,16 @@ def test_sound_after_sound() -> None:
     second = Playback(first.ends_at)
     second.send(500 * 48, 0.2)
     assert [second.heard_ms(now) for now in (0.2, 1.0, 1.3, 2.0)] == [0, 0, 300, 500]
+
+
+def test_sound_that_is_not_whole() -> None:
+    """Of a text whose sound goes on no more is heard than what was sent of it, at the speed of the texts before it."""
+    playback = Playback()
+    playback.is_unfinished = True
+    playback.add_text(Sound(b"", "One two. "))
+    playback.send(48 * 900, 0.0)
+    playback.add_text(Sound(b"", "Three four five six seven."))
+    playback.send(48 * 1_000, 0.0)
+    assert playback.heard(1_900) == "One two. Three four"
+    playback.is_unfinished = False
+    assert playback.heard(1_900) == "One two. Three four five six seven."

@@ -2,3 +2,6 @@
 
 The modules `whisper`, `piper` and `decoder` run in those processes only: they import nothing of the server.
 """
+
+# That stay loaded in the process of Piper.
+MOST_VOICES = 4

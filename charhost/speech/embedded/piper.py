@@ -13,12 +13,12 @@ import soxr
 from piper import PiperVoice, SynthesisConfig
 from piper.config import PiperConfig
 
+from charhost.speech.embedded import MOST_VOICES
 from charhost.speech.embedded.digests import check
 from charhost.speech.embedded.frames import Message
 from charhost.speech.embedded.jobs import run
 
 _RATE = 24_000
-_MOST_VOICES = 4
 _PIECE = _RATE  # samples: a second
 
 
@@ -49,7 +49,7 @@ class Piper:
         key = (str(file), status.st_size, status.st_mtime_ns)
         if key not in self._voices:
             self._voices[key] = _loaded(file)
-            if len(self._voices) > _MOST_VOICES:
+            if len(self._voices) > MOST_VOICES:
                 self._voices.popitem(last=False)
         self._voices.move_to_end(key)
         return self._voices[key]

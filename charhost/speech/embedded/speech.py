@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from pathlib import Path
 
 from charhost.speech.clauses import clauses
+from charhost.speech.embedded import MOST_VOICES
 from charhost.speech.embedded.child import Child
 from charhost.speech.embedded.frames import Message
 from charhost.speech.failure import SpeechError
@@ -13,6 +14,8 @@ from charhost.speech.speech import SPOKEN_RATE, EngineState, Sound, Voice, Voice
 from charhost.speech.voices.piper_files import installed
 
 _PROGRAM = Path(__file__).with_name("piper.py")
+# After every clause that a client waits for.
+_WHEN_IDLE = float("inf")
 
 
 class PiperSpeech:
@@ -38,6 +41,12 @@ class PiperSpeech:
     async def voices(self) -> Sequence[VoiceName]:
         found = await asyncio.to_thread(installed, self._folder)
         return [VoiceName(voice.name, voice.name, voice.language) for voice in found]
+
+    async def prepare(self, voices: Sequence[Voice]) -> None:
+        files = dict.fromkeys(str(voice.sample) for voice in voices if voice.sample is not None)
+        for file in list(files)[:MOST_VOICES]:
+            with suppress(SpeechError):
+                _ = [reply async for reply in self._child.replies({"file": file}, _WHEN_IDLE)]
 
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[Sound, None]:
         if voice.sample is None:

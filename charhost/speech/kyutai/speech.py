@@ -38,6 +38,9 @@ class KyutaiSpeech:
         """Return no voices: the server does not list them."""
         return ()
 
+    async def prepare(self, voices: Sequence[Voice]) -> None:
+        """Load nothing: the voices are the server's."""
+
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[Sound, None]:
         sample = await self.cloning.voice(voice.sample) if voice.sample and self.cloning else None
         query = _QUERY | ({"voice": voice.name} if voice.name and sample is None else {})

@@ -39,6 +39,9 @@ class OpenAISpeech:
     async def voices(self) -> Sequence[VoiceName]:
         return list(_listed(await self._server.json("/audio/voices")))
 
+    async def prepare(self, voices: Sequence[Voice]) -> None:
+        """Load nothing: the voices are the server's."""
+
     async def speak(self, text: AsyncIterator[str], voice: Voice) -> AsyncGenerator[Sound, None]:
         async for clause in clauses(text):
             words = clause.text

@@ -3,16 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from charhost.conversation.spoken_turn import SpokenTurn
 from charhost.speech.latency import Latency
 from charhost.web.realtime.loudspeaker import Interrupted, Loudspeaker
-from charhost.web.realtime.responder import Responder
 from charhost.web.sessions.session import Session
+
+if TYPE_CHECKING:
+    from charhost.web.sessions.work import RunningTurn
 
 # An interrupted response is given back so often in a row; one that was hardly heard is made anew.
 _MOST_GIVEN_BACK = 2
 _HARDLY_HEARD_MS = 1_000
+
+
+class Responds(Protocol):
+    """Begins the responses of one session; `active` is the one that is running."""
+
+    active: RunningTurn | None
+
+    async def answer(self, words: str | None = None, latency: Latency | None = None) -> None:
+        """Begin the response to a turn of the user, after the running one; with *words* the character says these."""
+
+    async def ended(self, turn: RunningTurn) -> None:
+        """Wait until the events of a turn are sent."""
 
 
 @dataclass(eq=False, slots=True)
@@ -20,7 +35,7 @@ class Answers:
     """Answers the turns of one client, and gives interrupted responses back where nothing was said."""
 
     _session: Session
-    _responder: Responder
+    _responder: Responds
     _loudspeaker: Loudspeaker
     _interrupted: Interrupted | None = None  # the response that is owed, if nothing is said
     _given_back: int = 0  # times in a row

@@ -45,8 +45,10 @@ class DeafMicrophone:
         self._emit = emit
         self._bytes = 0
 
-    async def append(self, audio: str) -> None:
+    async def append(self, audio: str) -> bool:
+        """Count audio, and return False: there is none for the session."""
         self._bytes += len(await decoded(audio))
+        return False
 
     async def commit(self) -> None:
         insist_on_length(self._bytes / 48)

@@ -93,7 +93,7 @@ class Dispatcher:
         self._session.configure(settings)
         if isinstance(settings, UnmuteSettings):
             # No event: clients of this dialect give up at a `session.created`.
-            self._handler = UnmuteHandler(self._session, self._tasks)
+            self._handler = UnmuteHandler(self._session, self._tasks, self._engines, self._ears)
         else:
             self._handler = OpenAIHandler(self._session, self._tasks, self._engines, self._ears)
             self._handler.open()

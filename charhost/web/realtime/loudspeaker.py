@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from charhost.conversation.items import Audio, Message
 from charhost.conversation.spoken_turn import SoundFormat, Speaking, SpokenTurn
 from charhost.conversation.turn import Turn
+from charhost.conversation.turn_events import SoundDelta, SpokenEvent, TurnEnded
 from charhost.speech.engines import Engines
 from charhost.speech.latency import Latency
 from charhost.speech.playback import Playback
-from charhost.speech.speech import Voice
+from charhost.speech.speech import SPOKEN_RATE, Voice
 from charhost.web.protocol.frames import InvalidEvent
-from charhost.web.protocol.session_config import SessionConfig
+from charhost.web.protocol.session_params import OutputParams
 from charhost.web.sessions.session import Session
 
 # Items whose sound can still be truncated exactly; that of earlier ones was heard long ago.
 _MOST_PLAYBACKS = 8
+# Seconds that sound is ahead of its playback at clients that cannot drop any.
+_PACED_LEAD = 0.32
 # Among the items for which a session stays open.
 _PLAYING = "playing"
 
@@ -48,29 +51,57 @@ class Loudspeaker:
     _playbacks: OrderedDict[str, Playback] = field(default_factory=OrderedDict)  # by item, the oldest first
     _timer: asyncio.TimerHandle | None = None
 
-    async def voice(self, config: SessionConfig) -> Voice:
+    async def voice(self, output: OutputParams | None = None) -> Voice:
         """Return the voice of the character as it is now, at the speed that the client chooses."""
-        voices, output = self._engines.voices, config.audio.output
+        voices = self._engines.voices
         assert voices is not None
         chosen = voices.named(output.voice) if output is not None and output.voice else None
         voice = chosen or await voices.of(self._session.character)
         return replace(voice, speed=voice.speed * ((output.speed if output is not None else None) or 1.0))
 
-    def spoken(self, turn: Turn, config: SessionConfig, voice: Voice, latency: Latency | None = None) -> SpokenTurn:
+    def spoken(self, turn: Turn, output: OutputParams | None, voice: Voice, latency: Latency | None) -> SpokenTurn:
         assert self._engines.speech is not None
-        output = self._session.outbox
-        speaking = Speaking(self._engines.speech, voice, _sound_format(config), self._playback, output.drop, latency)
+        drop = self._session.outbox.drop
+        speaking = Speaking(self._engines.speech, voice, _sound_format(output), self._playback, drop, latency)
         return SpokenTurn(turn, speaking, self._session.conversation.history)
+
+    def paced(
+        self,
+        turn: Turn,
+        stream: SoundFormat,
+        voice: Voice,
+        said: Callable[[str], Awaitable[None]],
+        latency: Latency | None = None,
+    ) -> SpokenTurn:
+        """Return a turn whose sound is released as it is played, into a *stream* of which nothing is dropped."""
+        assert self._engines.speech is not None
+        speaking = Speaking(
+            self._engines.speech, voice, stream, self._playback, lambda _: 0, latency, _PACED_LEAD, said
+        )
+        return SpokenTurn(turn, speaking, self._session.conversation.history)
+
+    def count(self, event: SpokenEvent) -> None:
+        """Count the sound of an event, and the failure of an engine."""
+        metrics = self._session.conversation.shared.metrics
+        if isinstance(event, SoundDelta):
+            metrics.speech_sound_seconds.labels("spoken").inc(event.size / (2 * SPOKEN_RATE))
+        elif isinstance(event, TurnEnded) and event.failure is not None and event.failure.code == "speech_failed":
+            metrics.speech_errors.labels("speech", event.failure.cause).inc()
 
     @property
     def is_playing(self) -> bool:
         """Whether the sound that was sent is not over, by the time."""
-        return self._ends_at > _now()
+        return self.ahead > 0
+
+    @property
+    def ahead(self) -> float:
+        """The seconds of sound that the client has not heard yet."""
+        return max(0.0, self._ends_at - _now())
 
     def play(self) -> None:
         """Keep the session open politely until the sound is over, by the time."""
         self._end_play()
-        if (ahead := self._ends_at - _now()) > 0:
+        if (ahead := self.ahead) > 0:
             self._session.work.hold(_PLAYING)
             self._timer = asyncio.get_running_loop().call_later(ahead, self._end_play)
 
@@ -97,8 +128,9 @@ class Loudspeaker:
         A client that has heard more than there is has heard all: it counts the sound that it plays in its own way.
         """
         item = self._session.conversation.history.find(item_id)
-        is_open = isinstance(item, Message) and not item.parts and item_id in self._playbacks
-        if not (isinstance(item, Message) and item.role == "assistant" and (is_open or _has_audio(item))):
+        # One that is being spoken has no audio yet.
+        is_spoken = item_id in self._playbacks or (isinstance(item, Message) and _has_audio(item))
+        if not (isinstance(item, Message) and item.role == "assistant" and is_spoken):
             raise InvalidEvent(
                 "unsupported_content_type", "Only model output audio messages can be truncated", "item_id"
             )
@@ -141,9 +173,8 @@ def _has_audio(item: Message) -> bool:
     return any(isinstance(part, Audio) for part in item.parts)
 
 
-def _sound_format(config: SessionConfig) -> SoundFormat | None:
+def _sound_format(output: OutputParams | None) -> SoundFormat | None:
     """Return the encoder of another format than that of engines; imports numpy only for that."""
-    output = config.audio.output
     if output is None or output.format is None or output.format.type == "audio/pcm":
         return None
     from charhost.speech.formats import Encoder

@@ -13,8 +13,7 @@ from charhost.speech.hearing import Transcript
 from charhost.speech.latency import Latency, Stage
 from charhost.speech.turns import FRAME_MS, TurnDetector, TurnSettings, TurnSign
 from charhost.web.protocol.frames import InvalidEvent
-from charhost.web.protocol.session_config import SessionConfig
-from charhost.web.protocol.session_params import InputParams, TurnDetection
+from charhost.web.protocol.session_params import TurnDetection
 from charhost.web.realtime.answers import Answers
 from charhost.web.realtime.audio_buffer import decoded, insist_on_length
 from charhost.web.realtime.session_tasks import SessionTasks
@@ -23,6 +22,7 @@ from charhost.web.sessions.session import Session
 
 if TYPE_CHECKING:
     from charhost.speech.ears import Ears, Heard
+    from charhost.speech.formats import SentEncoding
 
 # Of audio that a client may have waiting for its words, or not committed.
 _MOST_AHEAD_MS = 600_000
@@ -31,6 +31,18 @@ _ONSET_MS = 5 * FRAME_MS
 # ms of silence that end a turn where the meaning is to decide: half of the longest that each eagerness allows.
 _SEMANTIC_THRESHOLD = 0.5
 _EAGERNESS = {"low": 4_000, "medium": 2_000, "high": 1_000, "auto": 2_000}
+# Of Ogg/Opus about as many as clients send.
+_SENT_BYTES_PER_MS = {"audio/pcm": 48, "audio/pcmu": 8, "audio/pcma": 8, "audio/ogg": 4}
+
+
+@dataclass(frozen=True, slots=True)
+class AudioInput:
+    """How the audio of a client is heard; without a *detection* the client ends its turns itself."""
+
+    encoding: SentEncoding
+    detection: TurnDetection | None
+    language: str | None = None
+    hint: str = ""
 
 
 @dataclass(eq=False)
@@ -43,9 +55,10 @@ class Microphone:
     _emit: Callable[..., None]
     _transcriber: Transcriber
     _answers: Answers
+    _chosen: Callable[[], AudioInput]
 
     def __post_init__(self) -> None:
-        self._ear = self._ears.open()
+        self._ear = self._ears.open(self._chosen().encoding)
         self._memory = self._session.budget.holding("audio")
         self._turns = TurnDetector()
         self._before = bytearray()  # the sound right before the turn
@@ -57,21 +70,22 @@ class Microphone:
         self._transcriber.item_id = new_id("item")
         self.configure()
 
-    async def append(self, audio: str) -> None:
-        """Take audio; raises `InvalidEvent`."""
+    async def append(self, audio: str) -> bool:
+        """Take audio, and return whether there was any; raises `InvalidEvent`."""
         data = await decoded(audio)
-        if not data:
-            return
+        if data:
+            self.take(data)
+        return bool(data)
+
+    def take(self, data: bytes) -> None:
+        """Take audio that is decoded; raises `InvalidEvent`."""
         ms = self._ms(len(data))
         self._insist_on_room(len(data), ms)
         if not self._is_working:
             self._is_working = True
             self._tasks.run(self._work())
-        if not self._config.has_spoken:
-            config = self._config.model_copy(update={"has_spoken": True})
-            self._session.configure(config, self._session.settings_weight)
         self._appended_ms += ms
-        self._ears.put(self._ear, self._encoding, data)
+        self._ears.put(self._ear, self._chosen().encoding, data)
         self._weigh()
 
     async def commit(self) -> None:
@@ -96,19 +110,20 @@ class Microphone:
     def understand(self, item: Item, sounds: Mapping[int, bytes]) -> None:
         """Have the words found in the parts of an item, of which these are the *sounds*, which were admitted."""
         if isinstance(item, Message) and sounds:
-            self._transcriber.understand(item, sounds, self._encoding, self._ms(sum(map(len, sounds.values()))))
+            encoding = self._chosen().encoding
+            assert encoding != "audio/ogg"  # whose clients make no items
+            self._transcriber.understand(item, sounds, encoding, self._ms(sum(map(len, sounds.values()))))
 
     def configure(self) -> None:
         """Follow the settings of the client; a turn that is open stays so until the client commits it."""
-        before, self._detection = self._detection, self._config.detection
+        chosen = self._chosen()
+        before, self._detection = self._detection, chosen.detection
         self._ear.finds_speech = self._detection is not None
         self._ear.is_urgent = self._ear.is_urgent and self._ear.finds_speech
         if before is not None and self._detection is None:
             self._go_on()
             self._turns.reset()
-        transcription = self._input.transcription
-        language, hint = (transcription.language, transcription.prompt) if transcription is not None else (None, None)
-        self._transcriber.choose(language, hint or "")
+        self._transcriber.choose(chosen.language, chosen.hint)
 
     def close(self) -> None:
         self._ears.close(self._ear)
@@ -117,23 +132,9 @@ class Microphone:
         self._tasks.cancel()
         self._transcriber.close()
 
-    @property
-    def _config(self) -> SessionConfig:
-        settings = self._session.settings
-        assert isinstance(settings, SessionConfig)
-        return settings
-
-    @property
-    def _input(self) -> InputParams:
-        return self._config.audio.input or InputParams()
-
-    @property
-    def _encoding(self) -> Any:
-        return self._input.format.type if self._input.format is not None else "audio/pcm"
-
     def _ms(self, size: int) -> float:
         """Return how long so many bytes of the client's sound are."""
-        return size / (48 if self._encoding == "audio/pcm" else 8)
+        return size / _SENT_BYTES_PER_MS[self._chosen().encoding]
 
     def _insist_on_room(self, size: int, ms: float) -> None:
         waiting = self._ms(self._ear.waiting_bytes) + self._transcriber.waiting_ms
@@ -144,7 +145,9 @@ class Microphone:
     async def _reach(self) -> None:
         """Wait until all audio that was appended is heard."""
         if self._is_working:
-            await self._ears.reach(self._ear, self._encoding)
+            encoding = self._chosen().encoding
+            assert encoding != "audio/ogg"  # whose clients end no turns
+            await self._ears.reach(self._ear, encoding)
 
     async def _work(self) -> None:
         while True:
@@ -162,7 +165,9 @@ class Microphone:
             self._transcriber.feed(heard.pcm)
             return
         settings, was_open = self._turn_settings(self._detection), self._turns.is_open
-        sign = self._turns.step(heard.probability, settings, self._answers.is_audible)
+        # Whether the character is heard matters at the onset of speech only.
+        is_audible = not was_open and heard.probability >= settings.threshold and self._answers.is_audible
+        sign = self._turns.step(heard.probability, settings, is_audible)
         self._ear.is_urgent = self._turns.is_alert
         if sign is TurnSign.STOPPED:
             self._stop(settings)

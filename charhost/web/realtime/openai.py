@@ -18,12 +18,12 @@ from charhost.web.protocol import client_events
 from charhost.web.protocol.frames import EventRefused, InvalidEvent, refusal
 from charhost.web.protocol.item_format import item_fields, item_from
 from charhost.web.protocol.session_config import SessionConfig
-from charhost.web.protocol.session_params import ResponseParams, SessionParams, read
+from charhost.web.protocol.session_params import InputParams, ResponseParams, SessionParams, read
 from charhost.web.realtime.answers import Answers
 from charhost.web.realtime.audio_buffer import DeafMicrophone, audio_bytes
 from charhost.web.realtime.emitter import Emitter
 from charhost.web.realtime.loudspeaker import Loudspeaker
-from charhost.web.realtime.microphone import Microphone
+from charhost.web.realtime.microphone import AudioInput, Microphone
 from charhost.web.realtime.responder import Responder, WantedResponse, refuse_long
 from charhost.web.realtime.session_tasks import SessionTasks
 from charhost.web.realtime.transcriber import Transcriber
@@ -95,7 +95,15 @@ class OpenAIHandler:
         transcriber = Transcriber(self._session, tasks, self._engines.hearing, self._emit, self._ears.finish)
         self._responder.ready = transcriber.understood
         answers = Answers(self._session, self._responder, self._loudspeaker)
-        return Microphone(self._session, tasks, self._ears, self._emit, transcriber, answers)
+        return Microphone(self._session, tasks, self._ears, self._emit, transcriber, answers, self._audio_input)
+
+    def _audio_input(self) -> AudioInput:
+        config, given = self._config, self._config.audio.input or InputParams()
+        encoding = given.format.type if given.format is not None else "audio/pcm"
+        transcription = given.transcription
+        if transcription is None:
+            return AudioInput(encoding, config.detection)
+        return AudioInput(encoding, config.detection, transcription.language, transcription.prompt or "")
 
     def open(self) -> None:
         self._emit("session.created", session=self._session.described)
@@ -123,7 +131,9 @@ class OpenAIHandler:
             case client_events.ResponseCancel(response_id=response_id):
                 self._responder.cancel(response_id)
             case client_events.AudioAppend(audio=audio):
-                await self._microphone.append(audio)
+                if await self._microphone.append(audio) and not self._config.has_spoken:
+                    config = self._config.model_copy(update={"has_spoken": True})
+                    self._session.configure(config, self._session.settings_weight)
             case client_events.BufferEvent(type="input_audio_buffer.commit"):
                 await self._microphone.commit()
             case client_events.BufferEvent(type="input_audio_buffer.clear"):

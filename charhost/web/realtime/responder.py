@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING
 
 from charhost.conversation.history import History
 from charhost.conversation.items import Item
-from charhost.conversation.turn_events import SoundDelta, SpokenEvent, TurnEnded
 from charhost.conversation.turn_input import TurnOptions
 from charhost.errors import TakenOver
 from charhost.jsontext import Json, encoded
 from charhost.memory.budget import Holding
 from charhost.memory.weight import weigh
 from charhost.speech.latency import Latency
-from charhost.speech.speech import SPOKEN_RATE, Voice
+from charhost.speech.speech import Voice
 from charhost.web.protocol.client_events import InputItem, ItemReference
 from charhost.web.protocol.frames import MOST_EVENT, InvalidEvent
 from charhost.web.protocol.item_format import item_from
@@ -113,7 +112,7 @@ class Responder:
         return settings
 
     async def _voice(self, config: SessionConfig) -> Voice | None:
-        return await self._loudspeaker.voice(config) if config.is_spoken else None
+        return await self._loudspeaker.voice(config.audio.output) if config.is_spoken else None
 
     def _insist_on_place(self, recorded: bool) -> None:
         if self._session.closing.is_ending:
@@ -134,7 +133,7 @@ class Responder:
         memory = self._memory(options.weight + (options.items.weight if options.items is not None else 0))
         written = self._session.conversation.respond(options)
         turn: RunningTurn = (
-            written if voice is None else self._loudspeaker.spoken(written, wanted.config, voice, latency)
+            written if voice is None else self._loudspeaker.spoken(written, wanted.config.audio.output, voice, latency)
         )
         shows_calls = are_visible(wanted.metadata, is_admin=self._session.conversation.host is not None)
         sender = ResponseEvents(self._emitter, self._response(turn, wanted), shows_calls)
@@ -158,7 +157,7 @@ class Responder:
                     if turn.ended is not None:
                         await self._settle(turn)
                     for event in events:
-                        self._count(event)
+                        self._loudspeaker.count(event)
                         sender.send(event)
                         if outbox.is_crowded:
                             await outbox.room()
@@ -177,13 +176,6 @@ class Responder:
         if turn is self.active:
             await self._session.settled()
             self._free()  # before the client learns that it may request the next one
-
-    def _count(self, event: SpokenEvent) -> None:
-        if isinstance(event, SoundDelta):
-            seconds = event.size / (2 * SPOKEN_RATE)
-            self._session.conversation.shared.metrics.speech_sound_seconds.labels("spoken").inc(seconds)
-        elif isinstance(event, TurnEnded) and event.failure is not None and event.failure.code == "speech_failed":
-            self._session.conversation.shared.metrics.speech_errors.labels("speech", event.failure.cause).inc()
 
     def _free(self) -> None:
         self.active = None

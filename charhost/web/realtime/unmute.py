@@ -1,59 +1,96 @@
-"""unmute's dialect: clients send audio and receive words, and the character speaks first."""
+"""unmute's dialect: clients send audio and receive words and sound, and the character speaks first."""
+
+from __future__ import annotations
 
 import asyncio
 import binascii
-from collections.abc import Iterable
-from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from charhost.conversation.items import Message
-from charhost.conversation.turn import Turn
-from charhost.conversation.turn_events import ItemDone, TextDelta, TurnEvent
-from charhost.conversation.turn_input import TurnOptions
-from charhost.errors import TakenOver
+from charhost.conversation.turn_events import TurnFailure
 from charhost.jsontext import Json
 from charhost.memory.weight import weigh
+from charhost.speech.engines import NO_ENGINES, Engines
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid
 from charhost.web.protocol.frames import EventRefused, InvalidEvent, frame
+from charhost.web.protocol.session_params import TurnDetection, complete
 from charhost.web.protocol.unmute_session import UnmuteParams, UnmuteSettings, UnmuteUpdate
-from charhost.web.realtime.word_splitter import WordSplitter
-from charhost.web.sessions.close_message import CloseMessage
+from charhost.web.realtime.answers import Answers
+from charhost.web.realtime.loudspeaker import Loudspeaker
+from charhost.web.realtime.microphone import AudioInput, Microphone
+from charhost.web.realtime.session_tasks import SessionTasks
+from charhost.web.realtime.transcriber import Transcriber
+from charhost.web.realtime.unmute_talk import UnmuteTalk
+from charhost.web.realtime.unmute_transcripts import UnmuteTranscripts
 from charhost.web.sessions.session import Session
+
+if TYPE_CHECKING:
+    from charhost.speech.ears import Ears
+    from charhost.speech.opus import OpusEncoder
 
 _KINDS = ("session.update", "input_audio_buffer.append", *CHARACTER_KINDS)
 
+# By whether speech interrupts.
+_DETECTION = {may: complete(TurnDetection(interrupt_response=may)) for may in (True, False)}
+
 # Seconds for which the character waits for audio of a configured client before it speaks.
 GREETING_DELAY = 1.0
-
-# Seconds in which a client may read the last words.
-GOODBYE_GRACE = 5.0
-_GOODBYE = CloseMessage(1000, "The character ended the conversation. Bye!", "goodbye")
 
 
 @dataclass(eq=False)
 class UnmuteHandler:
     """Handles the events of one client.
 
-    Clients send no text, and audio is not supported, so there is one response: the greeting of the character,
-    at the first audio after a `session.update` or GREETING_DELAY after it. Until then the last `voice` that fits a
-    character chooses it; for another one afterwards clients connect again.
+    Clients send no text. The character speaks first, at the first audio after a `session.update` or GREETING_DELAY
+    after it, and, where the server can hear, responds to each turn of the user. Until it has spoken the last `voice`
+    that fits a character chooses it; for another one afterwards clients connect again.
     """
 
     _session: Session
     _tasks: asyncio.TaskGroup
+    _engines: Engines = NO_ENGINES
+    _ears: Ears | None = None
     _voice: str | None = None
     _greeting: asyncio.TimerHandle | None = None
     _has_refused_audio: bool = False
 
     def __post_init__(self) -> None:
         self._instructions = self._settings.params.instructions
+        self._work = SessionTasks(self._session, self._tasks)
+        loudspeaker = Loudspeaker(self._session, self._engines)
+        self._talk = UnmuteTalk(
+            self._session,
+            self._work,
+            self._tasks,
+            self._emit,
+            self._fail,
+            loudspeaker,
+            self._user_instructions,
+            lambda: self._voice or self._session.name,
+            encoder=_encoder(self._engines),
+            hears=self._engines.hearing is not None,
+        )
+        self._microphone = self._opened_microphone(loudspeaker)
+
+    def _opened_microphone(self, loudspeaker: Loudspeaker) -> Microphone | None:
+        if self._engines.hearing is None or self._ears is None:
+            return None
+        emit = UnmuteTranscripts(self._emit, self._refuse_speech, self._talk.heard).emit
+        transcriber = Transcriber(self._session, self._work, self._engines.hearing, emit, self._ears.finish)
+        answers = Answers(self._session, self._talk, loudspeaker)
+        return Microphone(self._session, self._work, self._ears, emit, transcriber, answers, self._audio_input)
+
+    def _audio_input(self) -> AudioInput:
+        return AudioInput("audio/ogg", _DETECTION[self._talk.may_be_interrupted])
 
     def close(self) -> None:
         if self._greeting is not None:
             self._greeting.cancel()
+        self._talk.close()
+        if self._microphone is not None:
+            self._microphone.close()
 
     def obey(self, event: Json) -> None:
         """Handle a client event; raises `InvalidEvent`, and then nothing was changed."""
@@ -61,7 +98,7 @@ class UnmuteHandler:
             case "session.update":
                 self._update(valid(UnmuteUpdate, event).session)
             case "input_audio_buffer.append":
-                self._check_audio(event)
+                self._take_audio(event)
             case _:
                 raise unknown_type(event, _KINDS)
 
@@ -100,9 +137,9 @@ class UnmuteHandler:
             self._session.take(found)
             self._voice = voice
 
-    def _check_audio(self, event: Json) -> None:
+    def _take_audio(self, event: Json) -> None:
         try:
-            binascii.a2b_base64(valid(AudioAppend, event).audio, strict_mode=True)
+            page = binascii.a2b_base64(valid(AudioAppend, event).audio, strict_mode=True)
         except (InvalidEvent, ValueError) as e:
             if self._has_refused_audio:  # a client sends 25 of these a second, and shows its user each error
                 return
@@ -110,28 +147,20 @@ class UnmuteHandler:
             raise InvalidEvent("invalid_value", f"Invalid 'audio': {e}", "audio") from None
         if self._greeting is not None:
             self._greet()
+        if self._microphone is not None and page:
+            self._microphone.configure()
+            self._microphone.take(page)
 
     def _greet(self) -> None:
-        self.close()
-        self._greeting = None
+        if self._greeting is not None:
+            self._greeting.cancel()
+            self._greeting = None
         try:
             if not self._session.closing.is_ending:
                 self._configure(greeted=True)
-                self._speak()
+                self._work.run(self._talk.greet())
         except Exception:
             self._session.fail()
-
-    def _speak(self) -> None:
-        self._session.choose(None)
-        turn = self._session.conversation.respond(TurnOptions(instructions=self._user_instructions()))
-        response = {
-            "object": "realtime.response",
-            "status": "in_progress",
-            "voice": self._voice or self._session.name,
-            "chat_history": self._chat_history(),
-        }
-        self._emit("response.created", response=response)
-        self._session.work.begin(turn, self._send_events(turn), self._tasks)
 
     def _user_instructions(self) -> str:
         """Return the instructions of the user, unless they are those of the character, which the model has already."""
@@ -140,41 +169,14 @@ class UnmuteHandler:
             return ""
         return instructions.text if instructions.text != self._session.character.instructions.get("text") else ""
 
-    async def _send_events(self, turn: Turn) -> None:
-        words, sent = WordSplitter(), []
-        try:
-            async with aclosing(turn.events()) as events:
-                async for event in events:
-                    for word in _words(event, words):
-                        sent.append(word)
-                        self._emit("unmute.response.text.delta.ready", delta=word)
-                        self._emit("response.text.delta", delta=word.lstrip())
-                        await self._session.outbox.room()
-            self._session.weigh()
-            await self._session.settled()
-            self._end(turn, "".join(sent))
-        except TakenOver:
-            pass  # the close message says so
-        except Exception:
-            self._session.fail()
+    def _fail(self, failure: TurnFailure, has_words: bool) -> None:
+        """Send the error of a response; after one without words the next `session.update` is greeted."""
+        if not has_words:
+            self._configure(greeted=False)
+        self._emit_error("server_error", failure.message, failure.code)
 
-    def _end(self, turn: Turn, text: str) -> None:
-        self._emit("response.text.done", text=text)
-        if history := self._chat_history():
-            args = {"chat_history": history, "debug_dict": {}, "debug_plot_data": []}
-            self._emit("unmute.additional_outputs", args=args)
-        if self._session.closing.reason is not None:
-            return  # the close message gives the reason
-        if turn.ended is not None and turn.ended.failure is not None:
-            if not text:  # the next session.update is greeted
-                self._configure(greeted=False)
-            self._emit_error("server_error", turn.ended.failure.message, turn.ended.failure.code)
-        elif text.lower().endswith("bye!"):
-            self._session.closing.close(_GOODBYE, GOODBYE_GRACE)
-
-    def _chat_history(self) -> list[Json]:
-        messages = [item for item in self._session.conversation.history if isinstance(item, Message)]
-        return [{"role": message.role, "content": message.text} for message in messages]
+    def _refuse_speech(self, code: str, message: str) -> None:
+        self._emit_error("server_error", message, code)
 
     def _emit(self, kind: str, **fields: Any) -> None:
         self._session.send(frame(kind, **fields))
@@ -184,10 +186,9 @@ class UnmuteHandler:
         self._emit("error", error=fields)
 
 
-def _words(event: TurnEvent, words: WordSplitter) -> Iterable[str]:
-    match event:
-        case TextDelta(text=piece):
-            return words.take(piece)
-        case ItemDone():
-            return words.end()
-    return ()
+def _encoder(engines: Engines) -> OpusEncoder | None:
+    if engines.speech is None:
+        return None
+    from charhost.speech.opus import OpusEncoder  # numpy, which only a server with a voice has use for
+
+    return OpusEncoder()

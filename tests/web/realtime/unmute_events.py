@@ -82,6 +82,25 @@ class AdditionalOutputs(Event):
     args: Outputs
 
 
+class AudioDelta(Event):
+    type: Literal["response.audio.delta"]
+    delta: str
+
+
+class AudioDone(Event):
+    type: Literal["response.audio.done"]
+
+
+class Transcribed(Event):
+    type: Literal["conversation.item.input_audio_transcription.delta"]
+    delta: str = Field(pattern=r"^\S+$")
+    start_time: float
+
+
+class Plain(Event):
+    type: Literal["input_audio_buffer.speech_started", "input_audio_buffer.speech_stopped", "unmute.interrupted_by_vad"]
+
+
 class Problem(Strict):
     type: Literal["invalid_request_error", "server_error"]
     code: str | None
@@ -110,6 +129,10 @@ AnyEvent = Annotated[
     | TextDelta
     | TextDone
     | AdditionalOutputs
+    | AudioDelta
+    | AudioDone
+    | Transcribed
+    | Plain
     | Error
     | CharactersListed
     | CharactersReloaded,
