@@ -11,7 +11,8 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from selectors import BaseSelector
-from typing import Any
+from ssl import SSLContext
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -31,6 +32,7 @@ _BACKLOG = 1024
 # Refused connections that are open until their clients have read why.
 _MOST_REFUSED = 16
 _REFUSAL_SECONDS = 1.0
+_HANDSHAKE_SECONDS = 10.0
 
 _Handler = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -59,15 +61,17 @@ class ServerLoop(asyncio.SelectorEventLoop):
         self._refused = 0
         self._busy: set[asyncio.Transport | None] = set()
         self._next_cut = 0.0
+        # The connections without TLS yet, and when they began.
+        self._greeting: dict[asyncio.Task[None], float] = {}
         self._faults = FaultLog(log)
         self._pace = Pace()
 
     async def create_server(  # type: ignore[override]
-        self, protocol_factory: web.Server, *args: Any, **options: Any
+        self, protocol_factory: web.Server, *args: Any, ssl: SSLContext | None = None, **options: Any
     ) -> asyncio.Server:
         protocol_factory.request_handler = partial(self._handle, protocol_factory.request_handler)
         options["backlog"] = _ACCEPTED_AT_ONCE  # for asyncio that, too
-        server = await super().create_server(lambda: _Door(self, protocol_factory), *args, **options)
+        server = await super().create_server(lambda: _Door(self, protocol_factory, ssl), *args, **options)
         for listening in server.sockets:
             with socket.socket(fileno=os.dup(listening.fileno())) as same:
                 same.listen(_BACKLOG)
@@ -82,8 +86,30 @@ class ServerLoop(asyncio.SelectorEventLoop):
 
     def has_room(self, server: web.Server) -> bool:
         """Return whether one more connection may be served; if not, close those that are idle."""
-        if len(server.connections) < self._most:
-            return True
+        return len(server.connections) < self._most or self._refuse(server)
+
+    def greet(self, door: "_Door", server: web.Server, transport: asyncio.Transport, context: SSLContext) -> None:
+        """Begin TLS with a client, whose connection counts meanwhile; drop it if there is no room."""
+        transport.pause_reading()  # what comes now is of the handshake
+        if len(server.connections) + len(self._greeting) >= self._most + _MOST_REFUSED:
+            self._refuse(server)
+            transport.abort()
+            return
+        greeting = self.create_task(self._greet(door, transport, context))
+        self._greeting[greeting] = time.monotonic()
+        greeting.add_done_callback(lambda _: self._greeting.pop(greeting))
+
+    async def _greet(self, door: "_Door", transport: asyncio.Transport, context: SSLContext) -> None:
+        try:
+            secured = await self.start_tls(
+                transport, door, context, server_side=True, ssl_handshake_timeout=_HANDSHAKE_SECONDS
+            )
+        except OSError:  # it leaves, speaks no TLS, or is too slow
+            return
+        if secured is not None:
+            door.enter(secured)
+
+    def _refuse(self, server: web.Server) -> Literal[False]:
         self._faults.error(
             "at the limit of %d connections: more are refused; raise the limit of descriptors (ulimit -n)", self._most
         )
@@ -92,6 +118,9 @@ class ServerLoop(asyncio.SelectorEventLoop):
             for connection in server.connections:
                 if connection.transport not in self._busy:
                     connection.force_close()
+            for greeting, began in self._greeting.items():
+                if time.monotonic() > began + _REFUSAL_SECONDS:
+                    greeting.cancel()
         return False
 
     def count_refused(self, change: int) -> bool:
@@ -110,21 +139,32 @@ class ServerLoop(asyncio.SelectorEventLoop):
 
 
 class _Door(asyncio.Protocol):
-    """Gives a connection to the server, or refuses it."""
+    """Gives a connection to the server, once it has TLS if it needs that, or refuses it."""
 
-    def __init__(self, loop: ServerLoop, server: web.Server) -> None:
+    def __init__(self, loop: ServerLoop, server: web.Server, context: SSLContext | None) -> None:
         self._loop = loop
         self._server = server
+        self._context = context
+        self._early = b""
+        self._refused: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
+        if self._context is None:
+            self.enter(transport)
+        else:
+            self._loop.greet(self, self._server, transport, self._context)
+
+    def enter(self, transport: asyncio.Transport) -> None:
         # Not when it is accepted: the connections that are accepted together are not open yet then.
         if self._loop.has_room(self._server):
             handler = self._server()
             transport.set_protocol(handler)
             handler.connection_made(transport)
+            if self._early:
+                handler.data_received(self._early)
             return
-        self._transport = transport
+        self._refused = transport
         transport.write(_RESPONSE)
         if self._loop.count_refused(1):
             # Closed before the request has come, it would be reset, and the client might not read the response.
@@ -133,10 +173,14 @@ class _Door(asyncio.Protocol):
             transport.close()
 
     def data_received(self, data: bytes) -> None:
-        self._transport.close()
+        if self._refused is not None:
+            self._refused.close()
+        else:
+            self._early += data  # right behind the handshake
 
     def connection_lost(self, error: Exception | None) -> None:
-        self._loop.count_refused(-1)
+        if self._refused is not None:
+            self._loop.count_refused(-1)
 
 
 def _response() -> bytes:

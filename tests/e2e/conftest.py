@@ -166,10 +166,12 @@ class BlockingServer:
             return self.get("/v1/health")[0] == 200
         return False
 
+    def connection(self) -> HTTPConnection:
+        return HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
+
     def request(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         """Make one request on a connection of its own; return the status and the JSON or text."""
-        connection = HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
-        with closing(connection):
+        with closing(self.connection()) as connection:
             content = None if body is None else json.dumps(body)
             narrowed = path + self.query if path.startswith("/v1/characters") else path
             connection.request(method, narrowed, content, {"Content-Type": "application/json"} if content else {})

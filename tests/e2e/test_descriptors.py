@@ -7,8 +7,9 @@ import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
+from ssl import create_default_context
 from typing import Any
 
 import pytest
@@ -71,6 +72,38 @@ def beginning(connection: socket.socket) -> bytes:
     with suppress(TimeoutError):
         return connection.recv(1 << 16)
     return b""
+
+
+class SecureServer(BlockingServer):
+    """A server with TLS that may have a hundred descriptors, and its clients."""
+
+    def __init__(self, home: Path, certificate: tuple[Path, Path]) -> None:
+        self.context = create_default_context(cafile=certificate[0])
+        cert, key = map(str, certificate)
+        super().__init__(home, "--tls-cert", cert, "--tls-key", key, before=("prlimit", f"--nofile={MOST}:{MOST}"))
+
+    def connection(self) -> HTTPConnection:
+        return HTTPSConnection("localhost", self.port, timeout=PATIENCE, context=self.context)
+
+
+def test_clients_that_begin_no_tls_leave_descriptors(tmp_path: Path, certificate: tuple[Path, Path]) -> None:
+    """They count as connections from the first moment, and make room for the next client; a few may leave early."""
+    server = SecureServer(tmp_path, certificate)
+    try:
+        with ExitStack() as stack:
+            silent = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(80)]
+            silent[0].sendall(b"GET / HTTP/1.1\r\n\r\n")
+            silent[1].close()
+            wait_for(lambda: "at the limit of 50 connections" in server.log)
+            wait_for(server.answers)
+            assert descriptors(server) < MOST - 10
+            assert server.reload("default")[0] == 200
+        assert server.log.count("at the limit of 50 connections") == 1
+        assert "Traceback" not in server.log
+        assert server.end() == 0
+    finally:
+        server.process.kill()
+        server.process.wait(PATIENCE)
 
 
 def ask(connection: HTTPConnection, method: str, path: str, body: object = None) -> tuple[int, Any]:
