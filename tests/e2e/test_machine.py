@@ -135,3 +135,17 @@ def test_a_user_without_an_entry_in_passwd_serves(unknown_home: Path) -> None:
         assert b"session.created" in server.greeting()
         server.assert_well()
     assert "Traceback" not in server.log
+
+
+def test_a_full_directory_for_temporary_files_costs_nothing(tmp_path: Path) -> None:
+    """Neither reloads, checks in a child process nor the state file need room there."""
+    (disk := tmp_path / "tmp").mkdir()
+    fill = f"mount -t tmpfs -o size=16k tmpfs {disk}\ncat /dev/zero > {disk}/ballast 2> /dev/null || true"
+    script = f"{fill}\nexport TMPDIR={disk} SQLITE_TMPDIR={disk}"
+    with serving(tmp_path / "home", "--state", str(tmp_path / "state.db"), before=after(script)) as server:
+        for number in range(200):
+            (server.directory / f"c{number}.py").write_text(character(f"Number {number}"))
+        assert server.reload("default", check_isolated=True)[0] == 200
+        assert len(server.names()) == 202
+        assert b"session.created" in server.greeting()
+    assert "No space left" not in server.log
