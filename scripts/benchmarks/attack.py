@@ -182,5 +182,8 @@ def _report(run: Run) -> None:
         "log, KiB": f"{run.log_size / 1024:.0f}",
     }
     print_table(list(cells), [list(map(str, cells.values()))])
+    length = max(1, len(run.memory) // 10)
+    tenths = [f"{max(run.memory[at : at + length]) / MEGABYTE:.0f}" for at in range(0, 10 * length, length)]
+    print_table([f"memory, MiB, part {number}" for number in range(1, 11)], [tenths])
     for title, counts in {"attack": run.attacks, "asked again after": retries, "failure": failures}.items():
         print_table([title, "times"], [[name, str(times)] for name, times in counts.most_common()])

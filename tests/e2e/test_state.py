@@ -153,3 +153,15 @@ async def test_a_stop_and_a_start_lose_nothing(directory: Path, tmp_path: Path) 
             assert (await ws.receive_json(timeout=PATIENCE))["session"]["id"] == session
         async with http.get("/v1/characters") as answer:
             assert [entry["name"] for entry in (await answer.json())["characters"]] == ["Ada"]
+
+
+async def test_a_second_server_does_not_start_on_the_file(directory: Path, tmp_path: Path) -> None:
+    """It ends with the reason, and the first one goes on."""
+    state = tmp_path / "state.db"
+    async with running(directory, "--state", str(state)) as first:
+        command = (sys.executable, "-m", "charhost", "serve", "--port", "1", "--state", str(state))
+        status, _, complaint = await output(*command, "--directory", str(directory))
+        assert status == 2
+        assert "in use by another server" in complaint.splitlines()[-1]
+        assert await response_status(first) == "completed"
+        assert await first.stop() == 0

@@ -62,6 +62,19 @@ async def test_what_was_applied_is_what_is_read(client: Client, write: Write) ->
             assert (await ws.receive_json())["session"]["model"].removeprefix("gaming/") == f"Ada {turn}"
 
 
+async def test_a_flood_of_reloads_keeps_their_order(client: Client, directory: Path, tmp_path: Path) -> None:
+    """Each of two hundred has a report, clients are served meanwhile, and the last request has the last word."""
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "bob.py").write_text(character("Bob"))
+    bodies = [{"directory": str((tmp_path / "other", directory)[number % 2])} for number in range(200)]
+    posts = [asyncio.create_task(client.post(RELOAD, json=body)) for body in bodies]
+    while not all(post.done() for post in posts):
+        assert (await client.get("/v1/health")).status == 200
+    reports = [await (await post).json() for post in posts]
+    assert {report["outcome"] for report in reports} == {"applied"}
+    assert [entry["name"] for entry in (await get(client, "/v1/characters"))["characters"]] == ["Ada"]
+
+
 async def test_default_is_the_directory_of_the_start(client: Client, directory: Path, tmp_path: Path) -> None:
     """The word `default` leads back to the directory the server was started with."""
     (tmp_path / "other").mkdir()
