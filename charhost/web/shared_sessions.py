@@ -44,7 +44,9 @@ def share_sessions(app: web.Application, engine: Engine | None = None) -> None:
     app[SESSION_WRITER] = SharedWriter(archive, app[METRICS])
     documents = Documents(engine, signature)
     app[GATE].secrets = SharedSecrets(documents, app[BUDGET])
-    app[CHAINS] = chains = SharedChains(documents, archive.renewal, app[METRICS], settings.resume_ttl, app[BUDGET])
+    app[CHAINS] = chains = SharedChains(
+        documents, app[OFFLOAD], archive.renewal, app[METRICS], settings.resume_ttl, app[BUDGET]
+    )
     app.cleanup_ctx.append(partial(_share, archive, chains))
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
+from charhost.memory.offload import LARGE
 from charhost.web.keys import CHAINS, RUNNING
+from charhost.web.responses import shared_chains
 from tests.conftest import Client
 from tests.fleet.nodes import Node, nodes, store
 from tests.web.realtime.server import until
@@ -150,3 +155,22 @@ async def test_a_session_of_a_secret_is_resumed_anywhere(nodes: list[Node]) -> N
     session = (await opened(one, key))["session"]["id"]
     assert (await opened(other, await secret(one), resume=session))["error"]["code"] == "session_not_found"
     assert (await opened(other, key, resume=session))["session"]["id"] == session
+
+
+async def test_a_large_response_is_read_and_written_beside_the_event_loop(
+    nodes: list[Node], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its items are made into JSON, and of JSON, by the thread for work on much data."""
+    threads = set[threading.Thread]()
+
+    def noted(work: Callable[[Any], Any], value: Any) -> Any:
+        threads.add(threading.current_thread())
+        return work(value)
+
+    for name in ("spelled", "item_of"):
+        monkeypatch.setattr(shared_chains, name, partial(noted, getattr(shared_chains, name)))
+    one, other = (node.client for node in nodes)
+    status, _ = await asked(other, "GET", f"/v1/responses/{await respond(one, 'x' * LARGE)}")
+    assert status == 200
+    assert threads
+    assert threading.current_thread() not in threads

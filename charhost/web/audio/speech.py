@@ -21,6 +21,7 @@ from charhost.web.event_stream import EventStream
 from charhost.web.keys import ENGINES
 from charhost.web.operation import Operation, Response
 from charhost.web.problems import Problem
+from charhost.web.sessions.outbox import abort
 from charhost.web.talk import TALK_ERRORS, talk_request
 
 _TYPES = {
@@ -127,17 +128,17 @@ async def _streamed(
     request: web.Request, kind: str, first: bytes, pieces: AsyncGenerator[bytes, None]
 ) -> web.StreamResponse:
     response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: kind})
-    await response.prepare(request)
-    await response.write(first)
     try:
+        await response.prepare(request)
+        await response.write(first)
         async for piece in pieces:
             await response.write(piece)
+        await response.write_eof()
     except SpeechError:
         # The headers are out: only a broken connection shows the client that the sound is not whole.
-        if request.transport is not None:
-            request.transport.abort()
-        return response
-    await response.write_eof()
+        abort(request)
+    except ConnectionError:
+        pass  # the client has left
     return response
 
 

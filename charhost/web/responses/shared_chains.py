@@ -7,16 +7,21 @@ import logging
 import time
 import weakref
 from contextlib import suppress
+from functools import partial
+from typing import NamedTuple
 
 from pydantic import BaseModel
 
 from charhost import jsontext
 from charhost.conversation.dialogue import Heard
+from charhost.conversation.items import Item
 from charhost.errors import EngineError
 from charhost.fault_log import FaultLog
 from charhost.fleet.documents import Document, Documents
 from charhost.ids import is_id
 from charhost.memory.budget import MemoryBudget
+from charhost.memory.offload import Offload
+from charhost.memory.weight import weigh
 from charhost.metrics import Metrics
 from charhost.resume.archive import SAVE_DEADLINE
 from charhost.resume.spelling import item_of, spelled
@@ -35,10 +40,36 @@ class _Record(BaseModel, frozen=True):
     fields: jsontext.Json
     is_deleted: bool
 
+    @classmethod
+    def of(cls, link: StoredResponse, is_deleted: bool) -> _Record:
+        return cls(
+            id=link.id,
+            owner=link.owner,
+            previous=link.previous.id if link.previous is not None else None,
+            input=tuple(map(spelled, link.input)),
+            output=tuple(map(spelled, link.output)),
+            fields=link.fields,
+            is_deleted=is_deleted,
+        )
+
+
+class _Opened(NamedTuple):
+    """A record with its items, and the time of the engine when it was stored."""
+
+    record: _Record
+    input: tuple[Item, ...]
+    output: tuple[Item, ...]
+    stored: float
+
+    @classmethod
+    def of(cls, document: Document) -> _Opened:
+        record = _Record.model_validate_json(document.content)
+        return cls(record, tuple(map(item_of, record.input)), tuple(map(item_of, record.output)), document.stored)
+
     def response(self, previous: StoredResponse | None) -> StoredResponse:
-        received, made = tuple(map(item_of, self.input)), tuple(map(item_of, self.output))
-        heard = previous.heard if previous is not None else Heard()
-        return StoredResponse(self.id, self.owner, previous, received, made, self.fields, heard.after(received))
+        heard = (previous.heard if previous is not None else Heard()).after(self.input)
+        one = self.record
+        return StoredResponse(one.id, one.owner, previous, self.input, self.output, one.fields, heard)
 
 
 class SharedChains(Chains):
@@ -48,10 +79,17 @@ class SharedChains(Chains):
     """
 
     def __init__(
-        self, documents: Documents, renewal: float, metrics: Metrics, ttl: float, budget: MemoryBudget | None = None
+        self,
+        documents: Documents,
+        offload: Offload,
+        renewal: float,
+        metrics: Metrics,
+        ttl: float,
+        budget: MemoryBudget | None = None,
     ) -> None:
         super().__init__(ttl, budget)
         self._documents = documents
+        self._offload = offload
         self._renewal = renewal
         self._errors = metrics.conversation_errors
         self._faults = FaultLog(log)
@@ -100,26 +138,25 @@ class SharedChains(Chains):
     async def _drop_deleted(self, response_id: str, owner: str) -> None:
         """Remove a response that was deleted at another node; without the engine it is taken for one that was not."""
         with suppress(EngineError):
-            document = await self._documents.get(response_id)
-            if document is not None and _Record.model_validate_json(document.content).is_deleted:
+            found = await self._opened(await self._documents.get(response_id))
+            if found is not None and found.record.is_deleted:
                 self.remove(response_id, owner)
 
     async def _read(self, response_id: str, owner: str) -> None:
         """Read a response that this node does not have, and those before it."""
-        missing: list[tuple[_Record, Document]] = []
+        missing: list[_Opened] = []
         name: str | None = response_id
         while name is not None and self.find(name, owner) is None:
-            document = await self._document(name)
-            record = _Record.model_validate_json(document.content) if document is not None else None
-            if document is None or record is None or record.owner != owner or (record.is_deleted and not missing):
+            found = await self._opened(await self._document(name))
+            if found is None or found.record.owner != owner or (found.record.is_deleted and not missing):
                 return
-            missing.append((record, document))
-            name = record.previous
+            missing.append(found)
+            name = found.record.previous
         previous = self.find(name, owner) if name is not None else None
-        for record, document in reversed(missing):
-            previous = record.response(previous)
-            self._written[previous] = time.monotonic() - max(0.0, time.time() - document.stored)
-            if record.is_deleted:
+        for found in reversed(missing):
+            previous = found.response(previous)
+            self._written[previous] = time.monotonic() - max(0.0, time.time() - found.stored)
+            if found.record.is_deleted:
                 self.count(previous)
             else:
                 self.add(previous)
@@ -130,15 +167,13 @@ class SharedChains(Chains):
         except EngineError as e:
             raise unreachable() from e
 
+    async def _opened(self, document: Document | None) -> _Opened | None:
+        if document is None:
+            return None
+        return await self._offload.run(len(document.content), partial(_Opened.of, document))
+
     async def _write(self, link: StoredResponse) -> None:
-        record = _Record(
-            id=link.id,
-            owner=link.owner,
-            previous=link.previous.id if link.previous is not None else None,
-            input=tuple(map(spelled, link.input)),
-            output=tuple(map(spelled, link.output)),
-            fields=link.fields,
-            is_deleted=self.find(link.id, link.owner) is None,
-        )
-        await self._documents.put(link.id, jsontext.encoded(record))
+        is_deleted, size = self.find(link.id, link.owner) is None, weigh(link.input, link.output)
+        content = await self._offload.run(size, lambda: jsontext.encoded(_Record.of(link, is_deleted)))
+        await self._documents.put(link.id, content)
         self._written[link] = time.monotonic()

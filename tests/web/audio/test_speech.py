@@ -11,6 +11,7 @@ import aiohttp
 import av
 import openai
 import pytest
+from aiohttp import web
 
 from charhost.settings import Settings
 from charhost.speech.failure import SpeechError
@@ -110,6 +111,21 @@ async def test_a_client_that_leaves_stops_the_engine(connect: Connect) -> None:
     response.close()
     async with asyncio.timeout(30):
         await speech.has_ended.wait()
+
+
+async def test_a_client_that_leaves_is_no_fault(
+    connect: Connect, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A write that finds the connection closed, before the handler is cancelled for it, is no error in the log."""
+
+    async def find_it_closed(*_: object) -> None:
+        raise aiohttp.ClientConnectionResetError("Cannot write to closing transport")
+
+    monkeypatch.setattr(web.StreamResponse, "write", find_it_closed)
+    client = await connect()
+    async with client.post("/v1/audio/speech", json={"input": TEXT, "response_format": "pcm"}) as response:
+        assert response.status == 200
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 async def test_without_an_engine(aiohttp_client: Connect, settings: Settings) -> None:
