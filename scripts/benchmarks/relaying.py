@@ -3,7 +3,7 @@
 import asyncio
 import time
 from asyncio.subprocess import Process
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -82,28 +82,24 @@ def _client() -> aiohttp.ClientSession:
 @asynccontextmanager
 async def _servers(pace: tuple[str, str], beside: Path | None) -> AsyncIterator[tuple[_Server, dict[str, _Server]]]:
     """Run a model, and charhost and a bare relay in front of it."""
-    ports = {name: free_port() for name in ("model", "bare relay", "charhost", "beside")}
-    urls = {name: f"http://127.0.0.1:{port}/v1" for name, port in ports.items()}
-    settings = {"CHARHOST_LLM_URL": urls["model"], "CHARHOST_LLM_MODEL": "m"}
     async with AsyncExitStack() as stack:
         directory = generate(Path(stack.enter_context(TemporaryDirectory())), 1)
-
-        async def start(
-            name: str, *arguments: str, checkout: Path | None = None, more: Mapping[str, str] | None = None
-        ) -> _Server:
-            interpreter = str(checkout / ".venv/bin/python") if checkout else None
-            folder = str(checkout) if checkout else None
-            running = python(*arguments, port=ports[name], interpreter=interpreter, folder=folder, environment=more)
-            return _Server(urls[name], await stack.enter_async_context(running))
-
-        def serve(name: str) -> tuple[str, ...]:
-            options = ("--directory", str(directory), "--port", str(ports[name]), "--llm-concurrency", "1000")
-            return ("-m", "charhost", "serve", *options)
-
-        model = await start("model", "-m", "scripts.benchmarks.streaming", str(ports["model"]), *pace)
-        relay = ("-m", "scripts.benchmarks.bare_relay", str(ports["bare relay"]), urls["model"])
-        relays = {"bare relay": await start("bare relay", *relay)}
-        relays["charhost"] = await start("charhost", *serve("charhost"), more=settings)
+        model = await _start(stack, free_port(), "scripts.benchmarks.streaming", "{port}", *pace)
+        relays = {"bare relay": await _start(stack, free_port(), "scripts.benchmarks.bare_relay", "{port}", model.url)}
+        options = ("--directory", str(directory), "--llm-url", model.url, "--llm-model", "m")
+        serve = ("charhost", "serve", "--port", "{port}", "--llm-concurrency", "1000", *options)
+        relays["charhost"] = await _start(stack, free_port(), *serve)
         if beside is not None:
-            relays["beside"] = await start("beside", *serve("beside"), checkout=beside, more=settings)
+            relays["beside"] = await _start(stack, free_port(), *serve, checkout=beside)
         yield model, relays
+
+
+async def _start(stack: AsyncExitStack, port: int, *arguments: str, checkout: Path | None = None) -> _Server:
+    running = python(
+        "-m",
+        *(argument.replace("{port}", str(port)) for argument in arguments),
+        port=port,
+        interpreter=str(checkout / ".venv/bin/python") if checkout else None,
+        folder=str(checkout) if checkout else None,
+    )
+    return _Server(f"http://127.0.0.1:{port}/v1", await stack.enter_async_context(running))
