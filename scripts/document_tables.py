@@ -19,6 +19,7 @@ from charhost.settings import Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
 from charhost.web.later import loaded
 from charhost.web.operation import operation_of
+from scripts import performance_table
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -112,6 +113,10 @@ def commands() -> str:
     return _table(("command", "effect"), ((f"`charhost {name}`", _lowered(text)) for name, text in sentences))
 
 
+def performance() -> str:
+    return _table(("work", "charhost", "beside", "goal", "verdict"), performance_table.rows())
+
+
 TABLES = {
     table.__name__: table
     for table in (
@@ -124,6 +129,7 @@ TABLES = {
         reload_fields,
         rollback_fields,
         commands,
+        performance,
     )
 }
 

@@ -19,8 +19,10 @@ class QuietCollections:
     # A moment is quiet if the process has worked for so few seconds since the last look, and this one is not late: on a
     # busy machine a process works little because it has to wait.
     _QUIET, _LATE = 0.1, 0.05
-    # Collections of younger objects, each after 7,000 new ones: as many as the interpreter waits for, and the most.
-    _DUE, _MOST = 10, 500
+    # Collections of younger objects, each after 7,000 new ones: as many as the interpreter waits for, the most before
+    # the share of garbage is known, and the most if there is hardly any.
+    _DUE, _FIRST, _MOST = 10, 100, 500
+    _GARBAGE = 100_000  # objects that may wait for a quiet moment
     _EACH = 0.002  # seconds that a collection takes for so many
 
     def __init__(self) -> None:
@@ -28,7 +30,7 @@ class QuietCollections:
         self._thresholds = gc.get_threshold()
         gc.set_threshold(*self._thresholds[:2], _NEVER)
         gc.freeze()
-        self._due = self._DUE
+        self._due, self._most = self._DUE, self._FIRST
         self._worked = time.process_time()
         self._expected = self._loop.time()
         self._look()
@@ -42,13 +44,17 @@ class QuietCollections:
         younger, worked = gc.get_count()[2], time.process_time()
         is_late = self._loop.time() > self._expected + self._LATE
         is_quiet = worked - self._worked <= self._QUIET and not is_late
-        if younger >= self._MOST or (younger >= self._due and is_quiet):
-            self._collect()
+        if younger >= self._most or (younger >= self._due and is_quiet):
+            self._collect(younger)
         self._worked, self._expected = worked, self._loop.time() + self._LOOK
         self._timer = self._loop.call_at(self._expected, self._look)
 
-    def _collect(self) -> None:
+    def _collect(self, younger: int) -> None:
         started = self._loop.time()
-        gc.collect()
+        garbage = gc.collect()
         # The next one when as many objects are new as this one has looked at.
-        self._due = min(self._MOST, max(self._DUE, int((self._loop.time() - started) / self._EACH)))
+        self._due = self._within(int((self._loop.time() - started) / self._EACH))
+        self._most = self._within(younger * self._GARBAGE // max(1, garbage))
+
+    def _within(self, collections: int) -> int:
+        return min(self._MOST, max(self._DUE, collections))

@@ -8,7 +8,6 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
-from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -266,7 +265,7 @@ def _select(results: _Results, snapshot: Snapshot, basis: Basis) -> tuple[dict[s
     characters = {character.name: character for character in loaded if character.file not in taken}
     for file in taken.keys() & last_good:
         characters.setdefault(last_good[file].name, last_good[file])
-    in_order = sorted(characters.values(), key=attrgetter("file"))
+    in_order = sorted(characters.values(), key=lambda character: character.file)
     errors = sorted([*errors, *taken.values()], key=lambda error: error.file)
     return {character.name: character for character in in_order}, tuple(errors)
 

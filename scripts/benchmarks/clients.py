@@ -116,6 +116,8 @@ class Client(asyncio.Protocol):
         return data[0] & 15, data[start : start + size]
 
     def _send(self, opcode: int, payload: bytes) -> None:
+        if self._transport.is_closing():
+            return
         size = len(payload)
         length = bytes([128 | size]) if size < 126 else bytes([128 | 126]) + struct.pack("!H", size)
         self._transport.write(bytes([128 | opcode]) + length + bytes(4) + payload)  # a mask of zeros changes nothing

@@ -51,7 +51,7 @@ async def test_old_garbage_is_collected_at_last_without_a_quiet_moment(
     collections: QuietCollections, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Under load that does not cease, it is freed once there may be much of it."""
-    monkeypatch.setattr(QuietCollections, "_MOST", 20)
+    collections._most = 20
     monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
     ring = weakref.ref(held := Ring())
     gc.collect(1)
@@ -60,6 +60,16 @@ async def test_old_garbage_is_collected_at_last_without_a_quiet_moment(
         while ring() is not None:
             gc.collect(1)
             await asyncio.sleep(0)
+
+
+async def test_much_garbage_is_waited_for_less(collections: QuietCollections) -> None:
+    """The more of the new objects were garbage, the sooner they are collected without a quiet moment."""
+    collections._collect(100)
+    assert collections._most == QuietCollections._MOST
+    rings = [Ring() for _ in range(100_000)]
+    del rings
+    collections._collect(100)
+    assert collections._most <= 100
 
 
 async def test_interpreter_does_not_collect_everything_meanwhile(collections: QuietCollections) -> None:
