@@ -133,11 +133,12 @@ def parts(content: bytes) -> list[bytes]:
 def entries(signature: Signature, subject: str, messages: Iterable[Message], after: int = 0) -> Iterator[Found]:
     """Yield the entries of messages that follow the sequence *after*, without what the fleet has not written there.
 
-    An entry that was copied to another place does not follow what it followed.
+    An entry that was copied to another place does not follow what it followed: it follows older messages than those
+    before it. One that begins anew may follow newer ones, which were dropped while the messages were read.
     """
     for index, message in enumerate(messages):
         found = _opened(signature, subject, message)
-        if found is not None and (found.entry.after == after or (index == 0 and found.entry.begins)):
+        if found is not None and _follows(found.entry, after, is_first=index == 0):
             yield found
         after = message.sequence
 
@@ -162,6 +163,10 @@ def talk_subject(name: str) -> str:
     if not re.fullmatch(r"\w+", name, re.ASCII):
         raise ValueError(f"no name for a subject: {name!r}")
     return f"talk.{name}"
+
+
+def _follows(entry: Entry, after: int, *, is_first: bool) -> bool:
+    return entry.after == after or (entry.begins and (is_first or entry.after > after))
 
 
 def _continues(pending: Sequence[Found], found: Found) -> bool:

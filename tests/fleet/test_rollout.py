@@ -104,7 +104,7 @@ async def test_a_proposal_that_arrives_second_replaces_none(three: Cluster) -> N
     has_proposed = asyncio.Event()
 
     async def step(request: str, subject: str, moment: str) -> None:
-        if (request, subject, moment) == ("write", "state.desired", "before"):
+        if (request, moment) == ("store_blob", "before"):
             n2.engine.step = None
             first.append(asyncio.create_task(n1.reload()))
             await eventually(lambda: b'"proposed":{' in three.store.messages("state.desired")[-1].data)

@@ -15,7 +15,8 @@ from charhost.fleet.engine import Unavailable
 from charhost.fleet.memory import MemoryEngine, MemoryStore
 from charhost.fleet.signature import Signature
 from charhost.fleet.talk import TalkArchive
-from tests.fleet.talks import OWNER, archive, said, saved, talk, words
+from charhost.fleet.talk_log import fold
+from tests.fleet.talks import OWNER, SIGNATURE, archive, said, saved, talk, words
 from tests.scripted import message
 
 AddNode = Callable[[], tuple[MemoryEngine, TalkArchive]]
@@ -207,6 +208,17 @@ async def test_a_long_log_is_begun_again(store: MemoryStore, one: TalkArchive, o
     await one.save(saved(items))
     assert len(store.messages(SUBJECT)) <= module.MOST_MESSAGES
     assert said(await other.claim("sess_1", OWNER)) == said(saved(items))
+
+
+async def test_a_log_that_is_begun_again_while_it_is_read_loses_nothing(store: MemoryStore, one: TalkArchive) -> None:
+    """Messages that are dropped between two that are read leave no gap: the whole conversation comes after them."""
+    items, read = talk("a"), store.messages(SUBJECT)
+    while len(store.messages(SUBJECT)) >= len(read):
+        read = store.messages(SUBJECT)
+        items += talk("b")
+        await one.save(saved(items))
+    found = fold(SIGNATURE, SUBJECT, [*read[:2], *store.messages(SUBJECT)])
+    assert said(found.saved("sess_1")) == said(saved(items))
 
 
 async def test_a_long_item_is_cut(store: MemoryStore, one: TalkArchive, other: TalkArchive) -> None:

@@ -46,10 +46,11 @@ class Talker:
         """Look for all that was acknowledged."""
         async with asyncio.timeout(_TURN):
             while True:
-                socket = await self._connect(self._chance.choice(self._witness.made.all))
+                node = self._chance.choice(self._witness.made.all)
+                socket = await self._connect(node)
                 try:
                     if await self._created(socket):
-                        return await self._check(socket, self.kept)
+                        return await self._check(node, socket, self.kept)
                 finally:
                     await socket.close()
 
@@ -60,12 +61,12 @@ class Talker:
             async with asyncio.timeout(_TURN):
                 if not await self._created(socket):
                     return
-                await self._check(socket, self.kept[-_CHECKED:])
+                await self._check(node, socket, self.kept[-_CHECKED:])
             while True:
                 await asyncio.sleep(self._chance.uniform(0.3, 1.5))
                 if len(self.kept) >= 2 * _TURNS:
                     async with asyncio.timeout(_TURN):
-                        await self._check(socket, self.kept)
+                        await self._check(node, socket, self.kept)
                     self._session, self.kept = None, []
                     return
                 async with asyncio.timeout(_TURN):
@@ -93,11 +94,15 @@ class Talker:
         self._session = event["session"]["id"]
         return True
 
-    async def _check(self, socket: aiohttp.ClientWebSocketResponse, kept: list[str]) -> None:
+    async def _check(self, node: Node, socket: aiohttp.ClientWebSocketResponse, kept: list[str]) -> None:
         for item_id in kept:
             await socket.send_json({"type": "conversation.item.retrieve", "item_id": item_id})
             event = await _event(socket, "conversation.item.retrieved")
             if event["type"] == "error" and event["error"]["code"] == _NOT_FOUND:
+                if self._witness.is_out(node):
+                    # It went on with its own copy, which may be old: its next write is refused.
+                    self._witness.counts["old copies while the engine was away"] += 1
+                    raise ConnectionError
                 raise Broken(f"the session {self._session} has lost {item_id}: {event}")
             self._witness.counts["items found"] += 1
 

@@ -50,11 +50,14 @@ class Witness:
 
     def keeps(self, node: Node) -> bool:
         """Return whether a response that a node ends now is in the engine: it waits for that, but not for ever."""
-        now, ended = time.monotonic(), self._ended.get(node)
-        is_out = node in self._began and (ended is None or now - ended < _CATCHING_UP)
-        kept = not is_out or now - self._began[node] < _WAITED
+        kept = not self.is_out(node) or time.monotonic() - self._began[node] < _WAITED
         self.counts["turns" if kept else "turns that were not waited for"] += 1
         return kept
+
+    def is_out(self, node: Node) -> bool:
+        """Return whether a node has lost its way to the engine, or has found it again just now."""
+        ended = self._ended.get(node)
+        return node in self._began and (ended is None or time.monotonic() - ended < _CATCHING_UP)
 
     async def look(self, node: Node) -> Served | None:
         """Return what a node serves, None if it does not respond.
