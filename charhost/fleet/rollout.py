@@ -69,6 +69,8 @@ class Coordinator:
             proposed = register.propose(self._proposal(attempt, swap, register.epoch + 1, root, tuple(sorted(alive))))
             sequence = await shared.node.records.write(shared.subject, proposed, found.sequence)
         except Conflict as e:
+            if self._begins:  # it is not to be waited for: it waits for the vote of this node
+                raise RolloutEnded("another node has begun the fleet at the same time") from e
             raise shared.in_progress("Another node has begun a rollout at the same time.") from e
         except Unavailable as e:
             shared.node.metrics.rollouts.labels("unreachable").inc()

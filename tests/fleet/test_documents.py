@@ -58,3 +58,12 @@ async def test_a_document_of_strangers_is_none(store: MemoryStore, one: Document
     assert (await content(one, "a"), await one.take("a")) == (None, False)
     await one.put("a", b"y")
     assert await content(one, "a") == b"y"
+
+
+async def test_what_was_taken_does_not_come_back(store: MemoryStore, one: Documents, other: Documents) -> None:
+    """A copy of a signed document that was taken, written behind its end, is no document."""
+    await one.put("a", b"x")
+    (copy,) = store.messages("talk.a")
+    assert await other.take("a")
+    store.append("talk.a", copy.data, store.messages("talk.a")[-1].sequence, None)
+    assert (await content(one, "a"), await one.take("a")) == (None, False)

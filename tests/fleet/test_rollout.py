@@ -14,7 +14,7 @@ from charhost.fleet.signature import Signature
 from charhost.reload.request import ReloadRequest
 from charhost.report import ReloadReport
 from tests.conftest import character, prompt
-from tests.fleet.cluster import Cluster, cluster, eventually, register_of
+from tests.fleet.cluster import PATIENCE, Cluster, cluster, eventually, register_of
 
 
 @pytest.fixture
@@ -28,6 +28,14 @@ async def test_the_first_node_begins_the_fleet_and_the_others_follow(three: Clus
     await three.equal()
     assert [prompt(member.manager) for member in three.up] == ["Of n1."] * 3
     assert {member.manager.current.etag for member in three.up} == {three.members["n1"].manager.current.etag}
+
+
+async def test_nodes_that_begin_at_once_make_one_set(tmp_path: Path) -> None:
+    """Of nodes that find an empty fleet one begins it; the others vote and follow, and no deadline is waited for."""
+    async with cluster(tmp_path, deadline=PATIENCE) as made:
+        await asyncio.gather(*(made.start(name) for name in ("n1", "n2", "n3")))
+        await made.equal()
+        assert {member.epoch for member in made.up} == {1}
 
 
 async def test_a_reload_at_any_node_changes_all(three: Cluster) -> None:
