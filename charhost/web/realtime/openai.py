@@ -95,15 +95,9 @@ class OpenAIHandler:
         transcriber = Transcriber(self._session, tasks, self._engines.hearing, self._emit, self._ears.finish)
         self._responder.ready = transcriber.understood
         answers = Answers(self._session, self._responder, self._loudspeaker)
-        return Microphone(self._session, tasks, self._ears, self._emit, transcriber, answers, self._audio_input)
-
-    def _audio_input(self) -> AudioInput:
-        config, given = self._config, self._config.audio.input or InputParams()
-        encoding = given.format.type if given.format is not None else "audio/pcm"
-        transcription = given.transcription
-        if transcription is None:
-            return AudioInput(encoding, config.detection)
-        return AudioInput(encoding, config.detection, transcription.language, transcription.prompt or "")
+        return Microphone(
+            self._session, tasks, self._ears, self._emit, transcriber, answers, partial(_audio_input, self._session)
+        )
 
     def open(self) -> None:
         self._emit("session.created", session=self._session.described)
@@ -238,3 +232,14 @@ def _sounds(item: client_events.ClientItem) -> Iterator[tuple[int, bytes]]:
     for index, part in enumerate(item.content):
         if isinstance(part, client_events.InputAudio) and part.audio and part.transcript is None:
             yield index, audio_bytes(part.audio, f"item.content[{index}].audio")
+
+
+def _audio_input(session: Session) -> AudioInput:
+    config = session.settings
+    assert isinstance(config, SessionConfig)
+    given = config.audio.input or InputParams()
+    encoding = given.format.type if given.format is not None else "audio/pcm"
+    transcription = given.transcription
+    if transcription is None:
+        return AudioInput(encoding, config.detection)
+    return AudioInput(encoding, config.detection, transcription.language, transcription.prompt or "")

@@ -5,16 +5,16 @@ from __future__ import annotations
 import asyncio
 import binascii
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
 
-from charhost.conversation.turn_events import TurnFailure
 from charhost.jsontext import Json
 from charhost.memory.weight import weigh
 from charhost.speech.engines import NO_ENGINES, Engines
 from charhost.web.protocol.client_events import CHARACTER_KINDS, MOST_TEXT, AudioAppend, unknown_type, valid
-from charhost.web.protocol.frames import EventRefused, InvalidEvent, frame
+from charhost.web.protocol.frames import EventRefused, InvalidEvent
 from charhost.web.protocol.session_params import TurnDetection, complete
 from charhost.web.protocol.unmute_session import UnmuteParams, UnmuteSettings, UnmuteUpdate
 from charhost.web.realtime.answers import Answers
@@ -22,6 +22,7 @@ from charhost.web.realtime.loudspeaker import Loudspeaker
 from charhost.web.realtime.microphone import AudioInput, Microphone
 from charhost.web.realtime.session_tasks import SessionTasks
 from charhost.web.realtime.transcriber import Transcriber
+from charhost.web.realtime.unmute_emitter import UnmuteEmitter
 from charhost.web.realtime.unmute_talk import UnmuteTalk
 from charhost.web.realtime.unmute_transcripts import UnmuteTranscripts
 from charhost.web.sessions.session import Session
@@ -52,38 +53,28 @@ class UnmuteHandler:
     _tasks: asyncio.TaskGroup
     _engines: Engines = NO_ENGINES
     _ears: Ears | None = None
-    _voice: str | None = None
     _greeting: asyncio.TimerHandle | None = None
     _has_refused_audio: bool = False
 
     def __post_init__(self) -> None:
-        self._instructions = self._settings.params.instructions
+        self._emitter = UnmuteEmitter(self._session)
         self._work = SessionTasks(self._session, self._tasks)
         loudspeaker = Loudspeaker(self._session, self._engines)
         self._talk = UnmuteTalk(
-            self._session,
-            self._work,
-            self._tasks,
-            self._emit,
-            self._fail,
-            loudspeaker,
-            self._user_instructions,
-            lambda: self._voice or self._session.name,
-            encoder=_encoder(self._engines),
-            hears=self._engines.hearing is not None,
+            self._session, self._work, self._tasks, self._emitter, loudspeaker, self._settings.params.instructions
         )
+        self._talk.encoder = _encoder(self._engines)
+        self._talk.hears = self._engines.hearing is not None
         self._microphone = self._opened_microphone(loudspeaker)
 
     def _opened_microphone(self, loudspeaker: Loudspeaker) -> Microphone | None:
         if self._engines.hearing is None or self._ears is None:
             return None
-        emit = UnmuteTranscripts(self._emit, self._refuse_speech, self._talk.heard).emit
+        emit = UnmuteTranscripts(self._emitter, self._talk.heard).emit
         transcriber = Transcriber(self._session, self._work, self._engines.hearing, emit, self._ears.finish)
         answers = Answers(self._session, self._talk, loudspeaker)
-        return Microphone(self._session, self._work, self._ears, emit, transcriber, answers, self._audio_input)
-
-    def _audio_input(self) -> AudioInput:
-        return AudioInput("audio/ogg", _DETECTION[self._talk.may_be_interrupted])
+        chosen = partial(_audio_input, self._talk)
+        return Microphone(self._session, self._work, self._ears, emit, transcriber, answers, chosen)
 
     def close(self) -> None:
         if self._greeting is not None:
@@ -104,19 +95,19 @@ class UnmuteHandler:
 
     def refuse(self, error: EventRefused, event_id: str | None) -> None:
         if isinstance(error, InvalidEvent):
-            self._emit_error(error.kind, "Invalid message", str(error))
+            self._emitter.emit_error(error.kind, "Invalid message", str(error))
         else:
-            self._emit_error(error.kind, str(error), error.report, error.code)
+            self._emitter.emit_error(error.kind, str(error), error.report, error.code)
 
     def _update(self, params: UnmuteParams) -> None:
         if len(to_json(params)) > MOST_TEXT:  # it is sent back, and many clients take no more than 1 MiB
             raise InvalidEvent("invalid_value", f"Invalid 'session': it has more than {MOST_TEXT:,} bytes.", "session")
         self._session.insist_on_room(weigh(params))
         self._choose(params.voice)
-        self._instructions = params.instructions or self._instructions
+        self._talk.instructions = params.instructions or self._talk.instructions
         self._configure(params=params)
         self._session.note()
-        self._emit("session.updated", session=params.as_received)
+        self._emitter.emit("session.updated", session=params.as_received)
         if self._greeting is None and not self._settings.greeted:
             self._greeting = asyncio.get_running_loop().call_later(GREETING_DELAY, self._greet)
 
@@ -135,7 +126,7 @@ class UnmuteHandler:
             return
         if (found := choices.find(voice) or choices.find_voice(voice)) is not None:
             self._session.take(found)
-            self._voice = voice
+            self._talk.voice = voice
 
     def _take_audio(self, event: Json) -> None:
         try:
@@ -162,29 +153,6 @@ class UnmuteHandler:
         except Exception:
             self._session.fail()
 
-    def _user_instructions(self) -> str:
-        """Return the instructions of the user, unless they are those of the character, which the model has already."""
-        instructions = self._instructions
-        if instructions is None or instructions.type != "constant" or instructions.text is None:
-            return ""
-        return instructions.text if instructions.text != self._session.character.instructions.get("text") else ""
-
-    def _fail(self, failure: TurnFailure, has_words: bool) -> None:
-        """Send the error of a response; after one without words the next `session.update` is greeted."""
-        if not has_words:
-            self._configure(greeted=False)
-        self._emit_error("server_error", failure.message, failure.code)
-
-    def _refuse_speech(self, code: str, message: str) -> None:
-        self._emit_error("server_error", message, code)
-
-    def _emit(self, kind: str, **fields: Any) -> None:
-        self._session.send(frame(kind, **fields))
-
-    def _emit_error(self, kind: str, message: str, details: Any, code: str | None = None) -> None:
-        fields = {"type": kind, "code": code, "message": message, "param": None, "details": details}
-        self._emit("error", error=fields)
-
 
 def _encoder(engines: Engines) -> OpusEncoder | None:
     if engines.speech is None:
@@ -192,3 +160,7 @@ def _encoder(engines: Engines) -> OpusEncoder | None:
     from charhost.speech.opus import OpusEncoder  # numpy, which only a server with a voice has use for
 
     return OpusEncoder()
+
+
+def _audio_input(talk: UnmuteTalk) -> AudioInput:
+    return AudioInput("audio/ogg", _DETECTION[talk.may_be_interrupted])

@@ -23,8 +23,10 @@ from charhost.errors import TakenOver
 from charhost.ids import new_id
 from charhost.jsontext import Json
 from charhost.speech.latency import Latency
+from charhost.web.protocol.unmute_session import Instructions, UnmuteSettings
 from charhost.web.realtime.loudspeaker import Loudspeaker
 from charhost.web.realtime.session_tasks import SessionTasks
+from charhost.web.realtime.unmute_emitter import UnmuteEmitter
 from charhost.web.realtime.word_splitter import WordSplitter
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.session import Session
@@ -50,18 +52,17 @@ _UNINTERRUPTED = 3.0
 class UnmuteTalk:
     """Begins the responses, and sends their events; with an *encoder* they are spoken, all in one stream.
 
-    `fail` receives the failure of a response, and whether it has words; `instructions` returns what the user adds to
-    the prompt. `hears` is whether the user can speak.
+    `instructions` are those of the user, `voice` the one that chose the character. `hears` is whether the user can
+    speak.
     """
 
     _session: Session
     _tasks: SessionTasks
     _group: asyncio.TaskGroup
-    _emit: Callable[..., None]
-    _fail: Callable[[TurnFailure, bool], None]
+    _emitter: UnmuteEmitter
     _loudspeaker: Loudspeaker
-    _instructions: Callable[[], str]
-    _voice_name: Callable[[], str]
+    instructions: Instructions | None = None
+    voice: str | None = None
     encoder: OpusEncoder | None = None
     hears: bool = False
     active: RunningTurn | None = None
@@ -71,14 +72,16 @@ class UnmuteTalk:
     _first_began: float | None = None
 
     async def greet(self) -> None:
-        await self._begin(TurnOptions(instructions=self._instructions()))
+        await self._begin(TurnOptions(instructions=self._user_instructions()))
 
     async def answer(self, words: str | None = None, latency: Latency | None = None) -> None:
         """Begin the response to a turn of the user, after the running one; with *words* the character says these."""
         while self.active is not None:
             await self.ended(self.active)
         if self._session.closing.reason is None:
-            await self._begin(TurnOptions(instructions=self._instructions(), words=words, may_greet=False), latency)
+            await self._begin(
+                TurnOptions(instructions=self._user_instructions(), words=words, may_greet=False), latency
+            )
 
     async def ended(self, turn: RunningTurn) -> None:
         """Wait until the events of a turn are sent."""
@@ -105,7 +108,7 @@ class UnmuteTalk:
         voice = await self._loudspeaker.voice() if self.encoder is not None else None
         if self._session.closing.reason is not None:  # meanwhile
             return
-        words = _Words(self._emit, self._session.outbox.room, is_heard=voice is not None)
+        words = _Words(self._emitter.emit, self._session.outbox.room, is_heard=voice is not None)
         written = self._session.conversation.respond(options)
         turn: RunningTurn = written
         if voice is not None and self.encoder is not None:
@@ -114,10 +117,10 @@ class UnmuteTalk:
         response = {
             "object": "realtime.response",
             "status": "in_progress",
-            "voice": self._voice_name(),
+            "voice": self.voice or self._session.name,
             "chat_history": self._chat_history(),
         }
-        self._emit("response.created", response=response)
+        self._emitter.emit("response.created", response=response)
         self._session.work.begin(turn, self._send_events(turn, words), self._group)
 
     async def _send_events(self, turn: RunningTurn, words: _Words) -> None:
@@ -148,7 +151,7 @@ class UnmuteTalk:
                 await words.end()
             case TranscriptDelta(text=text):
                 for word in text.split():
-                    self._emit("response.text.delta", delta=word)
+                    self._emitter.emit("response.text.delta", delta=word)
                     await self._session.outbox.room()
             case SoundDelta(data=data):
                 self._first_began = self._first_began or _now()
@@ -156,29 +159,44 @@ class UnmuteTalk:
                 words.has_sound = True
 
     def _send_sound(self, pages: bytes) -> None:
-        self._emit("response.audio.delta", delta=binascii.b2a_base64(pages, newline=False).decode())
+        self._emitter.emit("response.audio.delta", delta=binascii.b2a_base64(pages, newline=False).decode())
 
     def _end(self, turn: RunningTurn, words: _Words) -> None:
         ended, text = turn.ended, "".join(words.ready)
         if ended is not None and ended.reason == "turn_detected":
-            self._emit("unmute.interrupted_by_vad")
+            self._emitter.emit("unmute.interrupted_by_vad")
             if self.encoder is not None and words.has_sound:
                 self._send_sound(self.encoder.drop())
             return
-        self._emit("response.text.done", text=text)
+        self._emitter.emit("response.text.done", text=text)
         if history := self._chat_history():
             args = {"chat_history": history, "debug_dict": {}, "debug_plot_data": []}
-            self._emit("unmute.additional_outputs", args=args)
+            self._emitter.emit("unmute.additional_outputs", args=args)
         if words.has_sound:
-            self._emit("response.audio.done")
+            self._emitter.emit("response.audio.done")
         if self._session.closing.reason is not None:
             return  # the close message gives the reason
         if ended is not None and ended.failure is not None:
-            self._fail(ended.failure, bool(text))
+            self._fail(ended.failure, has_words=bool(text))
         elif text.lower().endswith("bye!"):
             self._say_goodbye(words.has_sound)
         elif self.hears:
             self._await_silence()
+
+    def _user_instructions(self) -> str:
+        """Return the instructions of the user, unless they are those of the character, which the model has already."""
+        instructions = self.instructions
+        if instructions is None or instructions.type != "constant" or instructions.text is None:
+            return ""
+        return instructions.text if instructions.text != self._session.character.instructions.get("text") else ""
+
+    def _fail(self, failure: TurnFailure, has_words: bool) -> None:
+        """Send the error of a response; after one without words the next `session.update` is greeted."""
+        settings = self._session.settings
+        assert isinstance(settings, UnmuteSettings)
+        if not has_words:
+            self._session.configure(settings.model_copy(update={"greeted": False}))
+        self._emitter.emit_error("server_error", failure.message, failure.code)
 
     def _say_goodbye(self, has_sound: bool) -> None:
         delay = self._loudspeaker.ahead + _AFTER_SOUND if has_sound else 0.0

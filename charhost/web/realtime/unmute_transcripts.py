@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from charhost.web.realtime.unmute_emitter import UnmuteEmitter
+
 _TRANSCRIPTION = "conversation.item.input_audio_transcription."
 
 
@@ -17,8 +19,7 @@ class UnmuteTranscripts:
     nothing is sent.
     """
 
-    _emit: Callable[..., None]
-    _refuse: Callable[[str, str], None]
+    _emitter: UnmuteEmitter
     _heard: Callable[[], None]
     _begun_ms: int = 0
     _has_words: bool = False
@@ -34,14 +35,14 @@ class UnmuteTranscripts:
                 for word in () if self._has_words else fields["transcript"].split():
                     self._word(word)
                 if self._has_words:
-                    self._emit("input_audio_buffer.speech_stopped")
+                    self._emitter.emit("input_audio_buffer.speech_stopped")
                 self._has_words = False
             case "conversation.item.input_audio_transcription.failed":
                 self._has_words = False
-                self._refuse(fields["error"]["code"], fields["error"]["message"])
+                self._emitter.emit_error("server_error", fields["error"]["message"], fields["error"]["code"])
 
     def _word(self, word: str) -> None:
-        self._emit(f"{_TRANSCRIPTION}delta", delta=word.strip(), start_time=self._begun_ms / 1000)
+        self._emitter.emit(f"{_TRANSCRIPTION}delta", delta=word.strip(), start_time=self._begun_ms / 1000)
         if not self._has_words:
             self._has_words = True
-            self._emit("input_audio_buffer.speech_started")
+            self._emitter.emit("input_audio_buffer.speech_started")

@@ -97,7 +97,7 @@ async def add_soak_rows(rows: Rows, directory: Path, seconds: int, interruptions
     """Send much audio through one session, and interrupt many answers; nothing may be left."""
     async with serving("scripted", directory) as server, calling(server.url, output_modalities=["audio"]) as caller:
         await _interrupt(caller, 20)
-        await _send(caller, _SILENCE * 25 * 20)
+        await _send(caller, _SILENCE * 25 * 50)
         before, tasks = server.resident, (await server.probed())["tasks"]
         for _ in range(seconds // 50):
             await _send(caller, _SILENCE * 25 * 50)

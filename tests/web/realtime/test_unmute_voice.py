@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import json
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -229,3 +231,19 @@ async def test_a_client_that_leaves(aiohttp_client: Start, settings: Settings) -
     ears = client.app[EARS]
     assert ears is not None
     assert (len(ears), client.app[BUDGET].held["audio"]) == (0, 0)
+
+
+@pytest.mark.parametrize("dialect", ["ga", "unmute"])
+async def test_a_session_with_engines_is_freed(aiohttp_client: Start, settings: Settings, dialect: str) -> None:
+    """A session that hears and speaks forms no reference cycle, either."""
+    client, _ = await serving(aiohttp_client, settings, scripted_engines())
+    gc.disable()
+    try:
+        async with client.ws_connect("/v1/realtime", params={"dialect": dialect}) as ws:
+            await ws.send_json({"type": "session.update", "session": {"voice": "Ada", "allow_recording": False}})
+            while (await ws.receive_json(timeout=LIMIT))["type"] not in ("session.updated", "error"):
+                pass
+            (session,) = (weakref.ref(session) for session in client.app[SESSIONS]._live.values())
+        await until(lambda: session() is None)
+    finally:
+        gc.enable()

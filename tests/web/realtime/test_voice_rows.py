@@ -99,7 +99,7 @@ async def test_music_and_noise_are_no_turns(aiohttp_client: Start, settings: Set
     engines = Engines(ScriptedSpeech(), ScriptedVoices(), ScriptedHearing())
     client, script = await serving(aiohttp_client, settings, engines)
     time = np.arange(24_000 * 4) / 24_000
-    chord = sum(np.sign(np.sin(2 * np.pi * hertz * time)) for hertz in (262, 330, 392)) * 2_000
+    chord = np.sum([np.sign(np.sin(2 * np.pi * hertz * time)) for hertz in (262, 330, 392)], axis=0) * 2_000
     clicks = np.where(np.arange(len(time)) % 6_000 < 20, 20_000, 0)
     noise = np.random.default_rng(1).normal(0, 1_000, len(time))
     async with speaking(client) as caller:
@@ -135,7 +135,10 @@ async def test_barge_in_at_each_stage(aiohttp_client: Start, settings: Settings,
     gate = asyncio.Event()
     hearing = ScriptedHearing(faults=[gate if moment == "transcribing" else None])
     client, script = await serving(aiohttp_client, settings, scripted_engines(ScriptedSpeech(50), hearing))
-    first = {"thinking": [script.go], "between clauses": ["It is late, my friend. ", script.go, "And cold."]}
+    first: dict[str, list[Any]] = {
+        "thinking": [script.go],
+        "between clauses": ["It is late, my friend. ", script.go, "And cold."],
+    }
     if moment != "transcribing":
         script.then(*first.get(moment, ["It is late, my friend, and it is cold outside."]))
     reached = {
