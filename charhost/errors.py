@@ -18,7 +18,7 @@ CharhostError
 ├── SpeechError             an engine that speaks or hears failed (charhost.speech)
 ├── TakenOver               a session goes on at another node of the fleet
 ├── SessionUnavailable      a session cannot be resumed now: where it is saved cannot be reached
-├── EngineError             the store that the nodes of a fleet share failed; its kinds are in charhost.fleet.engine
+├── EngineError             the store of a fleet failed; its kinds are in charhost.fleet.engine.engine
 ├── IsolatedLoadFailed      files crashed or hung in the isolated check; the server itself did not run them
 ├── Withheld                a fleet does not let a set serve; carries a `ReloadCode`
 └── ReloadRefused           a reload was refused and changed nothing; carries a `ReloadCode`

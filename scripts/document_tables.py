@@ -17,8 +17,8 @@ from charhost.metrics import FleetMetrics, Metrics
 from charhost.reload.request import ReloadRequest, RollbackRequest
 from charhost.settings import Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
-from charhost.web.later import loaded
-from charhost.web.operation import operation_of
+from charhost.web.http.later import loaded
+from charhost.web.http.operation import operation_of
 from scripts import performance_table
 
 ROOT = Path(__file__).parent.parent

@@ -19,8 +19,8 @@ from aiohttp.test_utils import TestClient
 from charhost.metrics import Metrics
 from charhost.reload.manager import CharacterManager
 from charhost.settings import Settings
-from charhost.web import event_stream
 from charhost.web.app import create_app
+from charhost.web.http import event_stream
 from tests.reload.helpers import Gate
 
 # Tests never meet a model's server that happens to run on this machine.

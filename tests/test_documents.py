@@ -13,7 +13,7 @@ from charhost.metrics import FleetMetrics, Metrics
 from charhost.reload.request import ReloadRequest, RollbackRequest
 from charhost.settings import Habit, Settings, is_secret, settings_by_group
 from charhost.web.app import create_app
-from charhost.web.talk import MOST_BODY_BYTES
+from charhost.web.openai.request import MOST_BODY_BYTES
 from tests.conftest import Client
 from tests.documents import DOCS, PAGES, README, ROOT, block, dead_links, read, rows
 from tests.e2e.programs.kinds import KINDS

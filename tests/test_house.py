@@ -37,11 +37,10 @@ ORDER = (
     "loading",
     "character",
     "memory",
+    "logs",
 )
 GROUND = {
     "errors",
-    "fault_log",
-    "log_limit",
     "report",
     "settings",
     "metrics",

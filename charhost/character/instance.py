@@ -8,7 +8,7 @@ from charhost.character.character import Character
 from charhost.character.diagnostics import explain
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout, PluginFailed
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.memory.weight import weigh
 from charhost.report import FileError
 from charhost.text import Lines, display

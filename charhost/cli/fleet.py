@@ -43,8 +43,8 @@ def setup(
     replicas: Annotated[int, typer.Option(min=1, max=5, help="On how many of its servers all is kept.")] = 1,
 ) -> None:
     """Make the streams and the register of a new fleet, once; needs CHARHOST_FLEET_KEY."""
+    from charhost.fleet.engine.streams import Streams
     from charhost.fleet.setup import set_up_fleet
-    from charhost.fleet.streams import Streams
 
     settings = configured(fleet=servers)
     try:

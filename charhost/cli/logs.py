@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from charhost.errors import SettingsError
-from charhost.fault_log import FaultLog
-from charhost.log_limit import LimitedRecords, left_out_note
+from charhost.logs.fault_log import FaultLog
+from charhost.logs.line_limit import LimitedRecords, left_out_note
 from charhost.settings import Settings
 from charhost.text import Lines, printable, public
 

@@ -16,7 +16,7 @@ def serve(**options: Any) -> None:
     """Serve characters until SIGINT or SIGTERM."""
     with collector_paused():
         from charhost.cli import logs
-        from charhost.web.app import serve as serve_app
+        from charhost.web.serve import serve as serve_app
 
     settings = configured(**options)
     try:

@@ -10,7 +10,7 @@ from charhost.character.instance import CharacterInstance
 from charhost.conversation.items import FunctionCall, FunctionOutput
 from charhost.errors import CharhostError, PluginFailed
 from charhost.jsontext import decoded, encoded
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.metrics import Metrics
 
 log = logging.getLogger("charhost.conversation")

@@ -17,7 +17,7 @@ from charhost.conversation.turn_usage import TurnUsage, message_letters
 from charhost.errors import PluginFailed, ThreadsExhausted
 from charhost.ids import new_id
 from charhost.llm.model import Delta, ModelError, ModelRequest
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.speech.failure import SpeechError
 from charhost.text import UNEXPECTED
 

@@ -17,7 +17,7 @@ from charhost.conversation.turn_usage import message_letters
 from charhost.jsontext import encoded
 from charhost.llm.model import Forms, Model
 from charhost.llm.token_estimate import letters
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.memory.offload import Offload
 from charhost.metrics import Metrics
 from charhost.settings import Settings

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import uuid4
 
-from charhost.fleet.engine import Conflict, Engine, EngineError, Message
+from charhost.fleet.engine.engine import Conflict, Engine, EngineError, Message
 from charhost.fleet.signature import Signature
-from charhost.fleet.talk_log import Entry, Found, entries, parts, talk_subject
+from charhost.fleet.talks.talk_log import Entry, Found, entries, parts, talk_subject
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,21 +11,21 @@ from typing import Any, Protocol
 
 from charhost import __version__
 from charhost.errors import FleetUnreachable, SettingsError
-from charhost.fault_log import FaultLog
-from charhost.fleet.engine import Conflict, Engine, NotSetUp, Unavailable
-from charhost.fleet.follow import Follower
-from charhost.fleet.library import Library
+from charhost.fleet.engine.engine import Conflict, Engine, NotSetUp, Unavailable
 from charhost.fleet.node import Node
 from charhost.fleet.options import FleetOptions
-from charhost.fleet.pack import DamagedSet
 from charhost.fleet.record import NodeStatus, Register, register_subject
 from charhost.fleet.records import Records
-from charhost.fleet.restoring import restore
-from charhost.fleet.rollout import Coordinator
-from charhost.fleet.shared_set import SharedSet
+from charhost.fleet.sets.follow import Follower
+from charhost.fleet.sets.library import Library
+from charhost.fleet.sets.pack import DamagedSet
+from charhost.fleet.sets.restoring import restore
+from charhost.fleet.sets.rollout import Coordinator
+from charhost.fleet.sets.shared_set import SharedSet
+from charhost.fleet.sets.tidying import tidy
 from charhost.fleet.signature import Signature
-from charhost.fleet.tidying import tidy
 from charhost.loading.snapshot import Limits
+from charhost.logs.fault_log import FaultLog
 from charhost.metrics import FleetMetrics
 from charhost.reload.manager import CharacterManager
 from charhost.report import SET_NAME

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-from charhost.fleet.engine import Engine, Unavailable
+from charhost.fleet.engine.engine import Engine, Unavailable
 from charhost.fleet.hints import Hints
 from charhost.fleet.record import NODE_STATES, NodeStatus, node_subject
 from charhost.fleet.records import Records

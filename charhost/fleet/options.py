@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from charhost.fleet.connect import engine_of
-from charhost.fleet.engine import Engine
+from charhost.fleet.engine.connect import engine_of
+from charhost.fleet.engine.engine import Engine
 from charhost.settings import Settings
 
 

@@ -6,9 +6,9 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from charhost.fault_log import FaultLog
-from charhost.fleet.engine import Conflict, Engine, Unavailable
+from charhost.fleet.engine.engine import Conflict, Engine, Unavailable
 from charhost.fleet.signature import Signature
+from charhost.logs.fault_log import FaultLog
 from charhost.metrics import FleetMetrics
 from charhost.text import field_problems
 

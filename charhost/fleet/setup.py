@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from charhost.fleet.engine import Conflict, Engine
+from charhost.fleet.engine.engine import Conflict, Engine
 from charhost.fleet.options import FleetOptions, engine_for
 from charhost.fleet.record import Register, register_subject
 from charhost.fleet.records import Records

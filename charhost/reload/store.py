@@ -9,9 +9,9 @@ from typing import Protocol
 
 from charhost.character.character import CharacterSet
 from charhost.errors import HistoryUnavailable, StateError, UnknownGeneration
-from charhost.fault_log import FaultLog
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.stored_set import StoredSet
+from charhost.logs.fault_log import FaultLog
 from charhost.metrics import Metrics
 from charhost.reload.messages import not_kept
 from charhost.report import ReloadReport

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from itertools import islice
 from typing import Protocol, TypeVar
 
-from charhost.fault_log import FaultLog
+from charhost.logs.fault_log import FaultLog
 from charhost.metrics import Metrics
 from charhost.resume.saved_session import SavedSession
 

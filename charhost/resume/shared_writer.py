@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Protocol
 
 from charhost.errors import SessionUnavailable, TakenOver
-from charhost.fault_log import FaultLog
+from charhost.logs.fault_log import FaultLog
 from charhost.metrics import Metrics
 from charhost.resume.archive import RETRY, SAVE_DEADLINE, SessionWriter
 from charhost.resume.saved_session import SavedSession

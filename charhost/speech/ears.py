@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.speech.formats import SILENT, TYPES, Decoder, Encoding, SentEncoding
 from charhost.speech.opus import OpusDecoder
 from charhost.speech.turns import FRAME_MS

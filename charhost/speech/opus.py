@@ -8,7 +8,7 @@ import numpy as np
 import soxr
 import sphn
 
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.speech.formats import Samples
 from charhost.speech.hearing import HEARD_RATE
 from charhost.speech.speech import SPOKEN_RATE

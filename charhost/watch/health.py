@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, Field
 
-from charhost.log_limit import INTERVAL
+from charhost.logs.line_limit import INTERVAL
 from charhost.metrics import Metrics
 from charhost.report import DEFAULT_SET
 

@@ -5,9 +5,9 @@ from aiohttp import web
 from charhost.report import DEFAULT_SET
 from charhost.sets.named_set import NamedSet
 from charhost.sets.view import FoundCharacter, SetsView
+from charhost.web.http.operation import Parameter
+from charhost.web.http.problems import Problem
 from charhost.web.keys import AUTHORITY, SETS
-from charhost.web.operation import Parameter
-from charhost.web.problems import Problem
 
 SET = Parameter("set", "query", "The character set, whose characters need no prefix then (default: all sets).")
 ONE_SET = Parameter("set", "query", "The character set (default: `default`).")

@@ -10,9 +10,9 @@ from charhost.report import DEFAULT_SET
 from charhost.sets.view import FoundCharacter, SetsView
 from charhost.text import quoted
 from charhost.web.caller_view import ONE_SET, SET, found_in, view_of
+from charhost.web.http.operation import Operation, Parameter, Response
+from charhost.web.http.problems import Problem, json_response
 from charhost.web.keys import MODELS, SETTINGS, STARTED
-from charhost.web.operation import Operation, Parameter, Response
-from charhost.web.problems import Problem, json_response
 from charhost.web.schemas import (
     Catalog,
     CatalogEntry,

@@ -17,12 +17,12 @@ from charhost.ids import new_id
 from charhost.jsontext import Json, encoded
 from charhost.llm.token_estimate import letters, tokens
 from charhost.report import Frozen
-from charhost.web.body import json_body
 from charhost.web.caller_view import ONE_SET, SET, admin_view, found_in, reloadable
+from charhost.web.http.body import json_body
+from charhost.web.http.operation import Operation, Parameter, Response
+from charhost.web.http.problems import Problem, json_response
+from charhost.web.http.query import NUMBER, number_in_query
 from charhost.web.keys import CONVERSATIONS, METRICS, SETTINGS
-from charhost.web.operation import Operation, Parameter, Response
-from charhost.web.problems import Problem, json_response
-from charhost.web.query import NUMBER, number_in_query
 
 _AROUND = 4
 _LONGEST_LINE = 500

@@ -9,7 +9,7 @@ from aiohttp import web
 if TYPE_CHECKING:
     from charhost.conversation.continued import ContinuedConversations
     from charhost.conversation.conversation import Conversations
-    from charhost.fleet.engine import Engine
+    from charhost.fleet.engine.engine import Engine
     from charhost.llm.openai.provider import UpstreamModels
     from charhost.memory.budget import Holding, MemoryBudget
     from charhost.memory.offload import Offload
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
     from charhost.settings import Settings
     from charhost.speech.ears import Ears
     from charhost.speech.engines import Engines
+    from charhost.web.connections.readers import Readers
     from charhost.web.docs.api import Api
     from charhost.web.docs.manual import Manual
     from charhost.web.events.feed import Feed
     from charhost.web.events.figures import FiguresOfLastHour
     from charhost.web.fleet.membership import Membership
-    from charhost.web.model_options import ModelOptions
-    from charhost.web.readers import Readers
+    from charhost.web.openai.model_options import ModelOptions
     from charhost.web.responses.chains import Chains
     from charhost.web.responses.running_response import RunningResponse
     from charhost.web.security.authority import Authority, Gate

@@ -6,10 +6,10 @@ from pydantic import Field
 from charhost.llm.model import ModelError, ModelInUse
 from charhost.report import Frozen
 from charhost.text import quoted
-from charhost.web.body import json_body
+from charhost.web.http.body import json_body
+from charhost.web.http.operation import Operation, Response
+from charhost.web.http.problems import Problem, json_response
 from charhost.web.keys import MODELS
-from charhost.web.operation import Operation, Response
-from charhost.web.problems import Problem, json_response
 
 
 class ModelRequest(Frozen):

@@ -9,9 +9,9 @@ from charhost.errors import SetNotFound
 from charhost.loading.character_metrics import END
 from charhost.sets.named_set import NamedSet
 from charhost.web.caller_view import ONE_SET, key_view, reloadable
+from charhost.web.http.operation import Operation, Response
+from charhost.web.http.problems import json_response
 from charhost.web.keys import AUTHORITY, FLEET, METRICS, MODELS, SESSIONS, SETS, SETTINGS
-from charhost.web.operation import Operation, Response
-from charhost.web.problems import json_response
 from charhost.web.schemas import Health, InProgress, Ready, Status
 from charhost.web.voice import engine_health
 

@@ -11,13 +11,13 @@ from charhost.reload.request import FleetReloadRequest, ReloadRequest, RollbackR
 from charhost.reload.store import MOST_ATTEMPTS
 from charhost.report import DEFAULT_SET, ReloadReport, Trigger
 from charhost.watch.health import WatcherStatus
-from charhost.web.body import json_body
 from charhost.web.caller_view import ONE_SET, reloadable
+from charhost.web.http.body import json_body
+from charhost.web.http.operation import PROBLEM, Operation, Parameter, Response
+from charhost.web.http.problem_document import ProblemDocument
+from charhost.web.http.problems import Problem, json_response
+from charhost.web.http.query import number_in_query
 from charhost.web.keys import FLEET
-from charhost.web.operation import PROBLEM, Operation, Parameter, Response
-from charhost.web.problem_document import ProblemDocument
-from charhost.web.problems import Problem, json_response
-from charhost.web.query import number_in_query
 from charhost.web.schemas import RejectedReload, ReloadHistory
 
 _USUAL_ATTEMPTS = 20

@@ -16,7 +16,7 @@ from charhost.web.keys import BUDGET, CHAINS, DISCONNECTED, METRICS, SESSION_WRI
 from charhost.web.responses.chains import Chains
 
 if TYPE_CHECKING:
-    from charhost.fleet.engine import Engine
+    from charhost.fleet.engine.engine import Engine
     from charhost.storage.state_file import StateFile
 
 log = logging.getLogger("charhost.web")
@@ -29,7 +29,7 @@ def records_of(app: web.Application, fleet: Engine | None) -> SetRecords:
     """
     records = _records(app)
     if app[SETTINGS].fleet_servers:
-        from charhost.web.shared_sessions import share_sessions  # only a fleet has use for it
+        from charhost.web.fleet.shared_sessions import share_sessions  # only a fleet has use for it
 
         share_sessions(app, fleet)
     else:

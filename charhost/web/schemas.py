@@ -5,17 +5,9 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from charhost.llm.model import ServerHabits
-from charhost.report import (
-    LeftOut,
-    LeftRunning,
-    PathText,
-    ReloadReport,
-    Serving,
-    SessionImpact,
-    absent,
-)
+from charhost.report import LeftOut, LeftRunning, PathText, ReloadReport, Serving, SessionImpact, absent
 from charhost.watch.health import WatcherStatus
-from charhost.web.problem_document import ProblemDocument
+from charhost.web.http.problem_document import ProblemDocument
 from charhost.web.sessions.sessions import GenerationCount
 
 

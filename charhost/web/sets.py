@@ -12,11 +12,11 @@ from charhost.reload.set_records import SetDefinition
 from charhost.report import DEFAULT_SET, SET_NAME, Frozen, ReloadReport, SessionPolicy
 from charhost.sets.named_set import NamedSet
 from charhost.text import quoted
-from charhost.web.body import json_body, parsed
 from charhost.web.caller_view import key_view
+from charhost.web.http.body import json_body, parsed
+from charhost.web.http.operation import Operation, Parameter, Response
+from charhost.web.http.problems import Problem, json_response
 from charhost.web.keys import CONTINUED, SETS, SETTINGS
-from charhost.web.operation import Operation, Parameter, Response
-from charhost.web.problems import Problem, json_response
 from charhost.web.reload import reload_errors
 from charhost.web.schemas import RemovedSet, SetEntry, SetList
 

@@ -21,8 +21,8 @@ from typing import Any
 import aiohttp
 
 from charhost.jsontext import MOST_OBJECTS, MOST_VALUES
-from charhost.web.client_model import MOST_MESSAGES, MOST_TOOLS
-from charhost.web.talk import MOST_BODY_BYTES
+from charhost.web.http.client_model import MOST_MESSAGES, MOST_TOOLS
+from charhost.web.openai.request import MOST_BODY_BYTES
 
 # The model of the second character floods, and the code of the third blocks.
 GOOD, FLOODED, BLOCKED = "Number 00000", "Number 00001", "Number 00002"

@@ -86,7 +86,8 @@ def main(kind: str, port: int, probe: int) -> None:
 
 def _serve_charhost(port: int, probe: _Probe) -> None:
     from charhost.settings import Settings
-    from charhost.web.app import create_app, serve
+    from charhost.web.app import create_app
+    from charhost.web.serve import serve
 
     app = create_app(settings := Settings(port=port))
     app.cleanup_ctx.append(probe.in_app)

@@ -34,7 +34,7 @@ LATER = {
     "charhost.storage",
     "charhost.web.audio",
     "charhost.web.completions",
-    "charhost.web.openapi",
+    "charhost.web.docs.openapi",
     "charhost.web.realtime",
     "charhost.web.responses.handler",
     "jsonschema",

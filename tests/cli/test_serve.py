@@ -23,7 +23,7 @@ SERVE: Any = imported("serve")
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """The settings that `serve` was called with; no server starts, and the log is not configured."""
     served: list[Settings] = []
-    monkeypatch.setattr("charhost.web.app.serve", served.append)
+    monkeypatch.setattr("charhost.web.serve.serve", served.append)
     monkeypatch.setattr("charhost.cli.logs.configure", lambda settings: None)
     return served
 
@@ -86,7 +86,7 @@ def test_missing_options_leave_the_environment(served: list[Settings], monkeypat
 )
 def test_bad_settings_exit_with_2(monkeypatch: pytest.MonkeyPatch, arguments: list[str], text: str) -> None:
     """Invalid settings end the command with 2, and a line that names the setting."""
-    monkeypatch.setattr("charhost.web.app.serve", lambda settings: pytest.fail("it was served"))
+    monkeypatch.setattr("charhost.web.serve.serve", lambda settings: pytest.fail("it was served"))
     result = run("serve", *arguments)
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr.startswith(text)
@@ -106,7 +106,7 @@ def test_a_failure_to_serve_exits_with_2(served: list[Settings], monkeypatch: py
     def serve(settings: Settings) -> None:
         raise SettingsError("cannot listen on 127.0.0.1:8000: Address already in use")
 
-    monkeypatch.setattr("charhost.web.app.serve", serve)
+    monkeypatch.setattr("charhost.web.serve.serve", serve)
     result = run("serve")
     assert (result.exit_code, result.stderr) == (
         2,

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from hypothesis import strategies as st
 
-from charhost.conversation.items import (
-    FunctionCall,
-    FunctionOutput,
-)
+from charhost.conversation.items import FunctionCall, FunctionOutput
 from tests.scripted import message
 
 _IDS = st.sampled_from(["a", "b", "c"])

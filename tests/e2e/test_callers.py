@@ -144,7 +144,7 @@ def test_body_of_64_kib_is_read(server: BlockingServer) -> None:
 
 async def test_endless_body_is_given_up(aiohttp_client: Any, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that comes a byte at a time is 408 when its time is over, however lively it drips."""
-    monkeypatch.setattr("charhost.web.body.BODY_DEADLINE", 0.3)
+    monkeypatch.setattr("charhost.web.http.body.BODY_DEADLINE", 0.3)
 
     async def drip() -> Any:
         while True:

@@ -26,8 +26,8 @@ from pydantic_core import from_json, to_json
 
 from charhost.llm.openai import connections
 from charhost.settings import Settings
-from charhost.web import readers
 from charhost.web.app import create_app
+from charhost.web.connections import readers
 from charhost.web.keys import METRICS, SESSIONS
 from charhost.web.realtime import handler
 from tests.conftest import Client, character

@@ -17,7 +17,7 @@ import pytest
 from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
-from charhost.fleet.memory import MemoryEngine, MemoryStore
+from charhost.fleet.engine.memory import MemoryEngine, MemoryStore
 from charhost.fleet.options import FleetOptions
 from charhost.fleet.setup import begin
 from charhost.llm.model import ModelError
@@ -27,7 +27,7 @@ from charhost.web.keys import CONVERSATIONS
 from charhost.web.security.tls import tls_context
 from tests.conftest import character
 from tests.e2e.balanced import SERVERS, balance
-from tests.fleet.talks import KEY
+from tests.fleet.talks.helpers import KEY
 from tests.scripted import call, end
 from tests.web.realtime.openai_client import Script
 

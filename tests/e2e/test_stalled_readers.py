@@ -13,8 +13,8 @@ from aiohttp.test_utils import TestServer
 
 from charhost.llm.openai import places
 from charhost.settings import Settings
-from charhost.web import readers
 from charhost.web.app import create_app
+from charhost.web.connections import readers
 from charhost.web.keys import METRICS, SESSIONS
 from tests.conftest import Client
 from tests.e2e.doors import LIMIT, SOCKETS, WORDS, Ending, Plain, Upstream, Visit

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from charhost.fleet.memory import MemoryEngine, MemoryStore
+from charhost.fleet.engine.memory import MemoryEngine, MemoryStore
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client, character
 from tests.e2e.environments import node_modules
 from tests.e2e.studio import expect, needs_chromium, open_studio, page
 from tests.fleet.nodes import AioClient, Node, nodes, options, store
-from tests.fleet.talks import KEY
+from tests.fleet.talks.helpers import KEY
 
 __all__ = ["nodes", "options", "page", "store"]
 

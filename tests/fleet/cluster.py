@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from charhost.fleet.engine.memory import MemoryEngine, MemoryStore, Step
 from charhost.fleet.fleet import Fleet
-from charhost.fleet.memory import MemoryEngine, MemoryStore, Step
 from charhost.fleet.options import FleetOptions
 from charhost.fleet.record import Register
+from charhost.fleet.sets.shared_set import SharedSet
 from charhost.fleet.setup import begin
-from charhost.fleet.shared_set import SharedSet
 from charhost.loading.snapshot import Limits
 from charhost.metrics import FleetMetrics, Metrics
 from charhost.reload.manager import CharacterManager

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from charhost.fleet.connect import engine_of
-from charhost.fleet.engine import Engine
+from charhost.fleet.engine.connect import engine_of
+from charhost.fleet.engine.engine import Engine
 
 
 async def connect(

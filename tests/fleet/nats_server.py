@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from charhost.fleet.streams import Streams
+from charhost.fleet.engine.streams import Streams
 from scripts.benchmarks.fleet.nats_server import NatsServer
 
 __all__ = ["FLEET", "NODE", "NatsServer", "users"]

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from charhost.fleet.memory import MemoryEngine, MemoryStore
+from charhost.fleet.engine.memory import MemoryEngine, MemoryStore
 from charhost.fleet.options import FleetOptions
 from charhost.fleet.setup import begin
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client
-from tests.fleet.talks import KEY
+from tests.fleet.talks.helpers import KEY
 
 AioClient = Callable[..., Awaitable[Client]]
 

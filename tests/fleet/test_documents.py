@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from charhost.fleet import talk_log
 from charhost.fleet.documents import Documents
-from charhost.fleet.memory import MemoryEngine, MemoryStore
+from charhost.fleet.engine.memory import MemoryEngine, MemoryStore
 from charhost.fleet.signature import Signature
-from tests.fleet.talks import SIGNATURE
+from charhost.fleet.talks import talk_log
+from tests.fleet.talks.helpers import SIGNATURE
 
 
 @pytest.fixture

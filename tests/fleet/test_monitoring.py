@@ -8,7 +8,7 @@ from typing import Any
 from typer.testing import CliRunner
 
 from charhost.cli import app
-from charhost.fleet.memory import MemoryStore
+from charhost.fleet.engine.memory import MemoryStore
 from charhost.web.keys import FLEET, METRICS
 from tests.conftest import Client
 from tests.fleet.cluster import eventually

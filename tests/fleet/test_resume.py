@@ -6,11 +6,11 @@ import asyncio
 
 import pytest
 
-from charhost.fleet.memory import MemoryStore
+from charhost.fleet.engine.memory import MemoryStore
 from charhost.resume import shared_writer
 from charhost.web.keys import SESSIONS
 from tests.fleet.nodes import Node, nodes, options, store
-from tests.fleet.talks import words
+from tests.fleet.talks.helpers import words
 from tests.resume.helpers import NOT_FOUND, refusal, resuming, session_id
 from tests.web.realtime.openai_client import REALTIME, calling
 from tests.web.realtime.server import events, until

@@ -21,12 +21,13 @@ from charhost.memory.offload import Offload
 from charhost.reload.request import ReloadRequest, RollbackRequest, SetRequest
 from charhost.web.audio.speech import SpeechRequest
 from charhost.web.audio.upload import read_form
-from charhost.web.body import parsed
 from charhost.web.completions.request import ChatRequest
-from charhost.web.foreign_log import filter_foreign_loggers
+from charhost.web.http.body import parsed
+from charhost.web.http.problems import Problem
 from charhost.web.keys import MEMORY, OFFLOAD
 from charhost.web.model_choice import ModelRequest
-from charhost.web.problems import Problem
+from charhost.web.openai.request import decoded_body, valid_body
+from charhost.web.process.foreign_log import filter_foreign_loggers
 from charhost.web.protocol import client_events
 from charhost.web.protocol.frames import EventRefused
 from charhost.web.protocol.item_format import item_fields, item_from
@@ -37,7 +38,6 @@ from charhost.web.realtime.client_dialect import dialect_by
 from charhost.web.realtime.client_secrets import ClientSecretRequest
 from charhost.web.responses.request import ResponsesRequest
 from charhost.web.sets import Removal
-from charhost.web.talk import decoded_body, valid_body
 from tests.fuzz.campaign import SECONDS, check_cost, run
 from tests.fuzz.inputs import damaged, texts
 

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
-from charhost.fleet.engine import Message
-from charhost.fleet.pack import DamagedSet, KnownFiles, Manifest, parts_of
+from charhost.fleet.engine.engine import Message
 from charhost.fleet.record import NodeStatus, Proposal, Register, Vote, decide, next_step
+from charhost.fleet.sets.pack import DamagedSet, KnownFiles, Manifest, parts_of
 from charhost.fleet.signature import Signature
-from charhost.fleet.talk_log import Entry, entries, fold
+from charhost.fleet.talks.talk_log import Entry, entries, fold
 from charhost.jsontext import encoded
 from charhost.loading.snapshot import Limits
 from tests.fuzz.campaign import SECONDS, check_cost, run

@@ -9,12 +9,7 @@ from typing import Any
 from charhost.web.keys import SESSIONS
 from charhost.web.sessions.session import Session
 from tests.conftest import Client
-from tests.web.realtime.openai_client import (
-    REALTIME,
-    Caller,
-    calling,
-    transport,
-)
+from tests.web.realtime.openai_client import REALTIME, Caller, calling, transport
 from tests.web.realtime.server import events, reload, until
 from tests.web.sessions.conversations import value
 

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import ClientWebSocketResponse, WSMsgType
 
 from charhost.web.keys import SESSIONS
+from charhost.web.process.server_loop import raise_descriptor_limit
 from charhost.web.realtime import unmute
-from charhost.web.server_loop import raise_descriptor_limit
 from charhost.web.sessions.sessions import GenerationCount
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
@@ -21,15 +21,7 @@ from tests.resume.helpers import NOT_FOUND, disconnected, live, lose, refusal, r
 from tests.scripted import end
 from tests.tagged import edit, tags
 from tests.web.named_set import client, set_name, start_app
-from tests.web.realtime.openai_client import (
-    DIALECTS,
-    LIMIT,
-    MESSAGE,
-    REALTIME,
-    Script,
-    call,
-    calling,
-)
+from tests.web.realtime.openai_client import DIALECTS, LIMIT, MESSAGE, REALTIME, Script, call, calling
 from tests.web.realtime.server import StartClient, events, fill_pipes, reload, start, stuck_client, until
 from tests.web.sessions.conversations import Connect, begin, builds, connect, failure, full, generations, script, value
 

@@ -98,7 +98,7 @@ def faulty(scene: Scene) -> None:
 
 
 def impatient(scene: Scene) -> None:
-    scene.monkeypatch.setattr("charhost.web.body.BODY_DEADLINE", 0.1)
+    scene.monkeypatch.setattr("charhost.web.http.body.BODY_DEADLINE", 0.1)
 
 
 def fails_again(scene: Scene) -> None:

@@ -15,8 +15,9 @@ from aiohttp import web
 
 from charhost.errors import SettingsError
 from charhost.settings import Settings
-from charhost.web.app import create_app, serve
+from charhost.web.app import create_app
 from charhost.web.keys import METRICS, MODELS, SESSIONS, SETS
+from charhost.web.serve import serve
 from tests.conftest import Client, character
 from tests.reload.helpers import Gate, Write
 

@@ -12,7 +12,7 @@ import pytest
 
 from charhost.jsontext import MOST_OBJECTS
 from charhost.llm.token_estimate import letters
-from charhost.web.client_model import MOST_MESSAGES, MOST_TOOLS
+from charhost.web.http.client_model import MOST_MESSAGES, MOST_TOOLS
 from charhost.web.keys import CONVERSATIONS
 from tests.conftest import Client
 from tests.scripted import LIMIT, ScriptedModel

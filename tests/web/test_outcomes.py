@@ -20,7 +20,7 @@ from charhost.cli import app
 from charhost.errors import ReloadCode
 from charhost.report import DEFAULT_SET
 from charhost.settings import Settings
-from charhost.web.body import BODY_DEADLINE, MOST_BODY_BYTES
+from charhost.web.http.body import BODY_DEADLINE, MOST_BODY_BYTES
 from charhost.web.keys import SETS
 from scripts import reload_characters as script
 from tests.conftest import Client, character

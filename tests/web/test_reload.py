@@ -184,7 +184,7 @@ async def test_a_body_has_its_limit(client: Client, size: int, status: int) -> N
 
 async def test_a_body_that_does_not_come_is_given_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     """A body that is not complete at its deadline is refused."""
-    monkeypatch.setattr("charhost.web.body.BODY_DEADLINE", 0.1)
+    monkeypatch.setattr("charhost.web.http.body.BODY_DEADLINE", 0.1)
     done = asyncio.Event()
 
     async def body() -> AsyncIterator[bytes]:

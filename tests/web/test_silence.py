@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from charhost.web import event_stream
+from charhost.web.http import event_stream
 from tests.conftest import STREAM_BEGINS_AFTER
 from tests.strict_upstream import strict_upstream
 from tests.web.thinking_upstream import CHAT, HI, served

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from charhost.llm.model import ModelError
 from charhost.llm.openai.response_stream import ResponseStream
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 
 log = logging.getLogger("charhost.llm")
 

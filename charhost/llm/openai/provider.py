@@ -20,7 +20,7 @@ from charhost.llm.openai.places import Places
 from charhost.llm.openai.response_stream import ResponseStream
 from charhost.llm.openai.selection import Selection
 from charhost.llm.openai.stop_sequences import StopSequences
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.memory.budget import MemoryBudget
 from charhost.settings import Habit, Settings, key_from_environment
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
 
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.speech.embedded.engine_process import EngineProcess, ProcessLost, running
 from charhost.speech.embedded.frames import Message
 from charhost.speech.failure import SpeechError

@@ -9,7 +9,7 @@ from typing import Any
 import aiohttp
 from aiohttp import hdrs
 
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.settings import proxy_for
 from charhost.speech.failure import SpeechError
 from charhost.speech.probe import Probe

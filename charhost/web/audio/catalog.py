@@ -4,9 +4,9 @@ from aiohttp import web
 from pydantic import BaseModel, Field
 
 from charhost.web.caller_view import SET, view_of
+from charhost.web.http.operation import Operation, Response
+from charhost.web.http.problems import json_response
 from charhost.web.keys import ENGINES
-from charhost.web.operation import Operation, Response
-from charhost.web.problems import json_response
 
 
 class AudioVoice(BaseModel):

@@ -1,7 +1,7 @@
 """The refusals of the audio endpoints."""
 
 from charhost.speech.failure import SpeechError
-from charhost.web.problems import Problem
+from charhost.web.http.problems import Problem
 
 _STATUS = {"busy": 429, "timeout": 504, "unreachable": 503, "refused": 502, "malformed": 502}
 

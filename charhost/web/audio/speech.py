@@ -17,12 +17,12 @@ from charhost.speech.failure import SpeechError
 from charhost.speech.speech import Speech, Voice
 from charhost.web.audio.errors import AUDIO_ERRORS, no_engine, problem_of
 from charhost.web.caller_view import SET, view_of
-from charhost.web.event_stream import EventStream
+from charhost.web.http.event_stream import EventStream
+from charhost.web.http.operation import Operation, Response
+from charhost.web.http.problems import Problem
 from charhost.web.keys import ENGINES
-from charhost.web.operation import Operation, Response
-from charhost.web.problems import Problem
+from charhost.web.openai.request import TALK_ERRORS, talk_request
 from charhost.web.sessions.outbox import abort
-from charhost.web.talk import TALK_ERRORS, talk_request
 
 _TYPES = {
     "mp3": "audio/mpeg",

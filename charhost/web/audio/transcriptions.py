@@ -16,11 +16,11 @@ from charhost.speech.failure import SpeechError
 from charhost.web.audio.errors import AUDIO_ERRORS, no_engine, problem_of
 from charhost.web.audio.transcript import Cue, document, subtitles, text_of, usage
 from charhost.web.audio.upload import MOST_FILE_BYTES, TranscriptionFields, read_form
-from charhost.web.body import take_memory
-from charhost.web.event_stream import EventStream
+from charhost.web.http.body import take_memory
+from charhost.web.http.event_stream import EventStream
+from charhost.web.http.operation import Operation, Response
+from charhost.web.http.problems import Problem
 from charhost.web.keys import ENGINES
-from charhost.web.operation import Operation, Response
-from charhost.web.problems import Problem
 
 if TYPE_CHECKING:
     from charhost.speech.segments import Segment

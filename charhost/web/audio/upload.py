@@ -11,11 +11,11 @@ from typing import Literal
 from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
-from charhost.web.body import read_body
-from charhost.web.expectations import invite_body
+from charhost.web.connections.expectations import invite_body
+from charhost.web.http.body import read_body
+from charhost.web.http.problems import Problem
 from charhost.web.keys import OFFLOAD
-from charhost.web.problems import Problem
-from charhost.web.talk import valid_body
+from charhost.web.openai.request import valid_body
 
 MOST_FILE_BYTES = 25 << 20
 _MOST_FIELD_BYTES = 64 << 10

@@ -21,7 +21,7 @@ from charhost.conversation.turn_events import (
 from charhost.jsontext import encoded
 from charhost.llm.model import FinishReason
 from charhost.web.completions.response import attached_to_message, completion_id, finish_reason, gap, token_usage
-from charhost.web.server_calls import server_calls
+from charhost.web.openai.server_calls import server_calls
 
 
 class ChunkEvent(BaseModel):

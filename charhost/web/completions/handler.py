@@ -9,16 +9,16 @@ from aiohttp import web
 from charhost.conversation.dialogue import Dialogue
 from charhost.conversation.turn_events import RequestReady, TurnEnded
 from charhost.jsontext import encoded
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.web.completions.chunks import ChoiceChunks, ChunkEvent, Chunks
 from charhost.web.completions.request import ChatRequest
 from charhost.web.completions.response import ChatCompletion, WholeResponse, completion
 from charhost.web.completions.running_completion import RunningCompletion
-from charhost.web.event_stream import EventStream
+from charhost.web.http.event_stream import EventStream
+from charhost.web.http.operation import Operation, Response
+from charhost.web.http.problems import Problem, json_response
 from charhost.web.keys import MODEL_OPTIONS
-from charhost.web.operation import Operation, Response
-from charhost.web.problems import Problem, json_response
-from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, cut_headers, prepared, problem_of, talk_request
+from charhost.web.openai.request import CUT_HEADERS, TALK_ERRORS, cut_headers, prepared, problem_of, talk_request
 
 log = logging.getLogger("charhost.web")
 

@@ -5,19 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, Discriminator, Field, Tag, WithJsonSchema
 
-from charhost.conversation.items import (
-    Attached,
-    FunctionCall,
-    FunctionOutput,
-    Image,
-    Item,
-    Message,
-    Other,
-    Part,
-    Text,
-)
-from charhost.web.client_model import TAG, ClientModel, FirstError
-from charhost.web.message_content import RefusalPart, RequestRole, item_role, part_list, result_text
+from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, Image, Item, Message, Other, Part, Text
+from charhost.web.http.client_model import TAG, ClientModel, FirstError
+from charhost.web.openai.message_content import RefusalPart, RequestRole, item_role, part_list, result_text
 
 
 class TextPart(ClientModel):

@@ -11,8 +11,8 @@ from charhost.conversation.items import Item
 from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import integer
 from charhost.memory.weight import weigh
-from charhost.web.client_model import MOST_MESSAGES, MOST_TOOLS, ClientModel, FirstError
 from charhost.web.completions.messages import RequestMessage
+from charhost.web.http.client_model import MOST_MESSAGES, MOST_TOOLS, ClientModel, FirstError
 
 
 class ToolFunction(BaseModel, extra="allow", strict=True, frozen=True):

@@ -12,7 +12,7 @@ from charhost.llm.attachments import is_text
 from charhost.llm.model import FinishReason, Usage
 from charhost.report import absent
 from charhost.web.completions.messages import Call, CalledFunction
-from charhost.web.server_calls import ServerCall, server_calls
+from charhost.web.openai.server_calls import ServerCall, server_calls
 
 
 class _Piece(BaseModel):

@@ -14,8 +14,8 @@ from charhost.web.caller_view import view_of
 from charhost.web.catalog import known_character
 from charhost.web.completions.request import ChatRequest
 from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, SETTINGS
-from charhost.web.server_calls import are_visible
-from charhost.web.talk import conversation_id
+from charhost.web.openai.request import conversation_id
+from charhost.web.openai.server_calls import are_visible
 
 
 class RunningCompletion:

@@ -16,6 +16,6 @@ class Api:
 
     @cached_property
     def document(self) -> Json:
-        from charhost.web.openapi import document  # with the modules of all handlers
+        from charhost.web.docs.openapi import document  # with the modules of all handlers
 
         return document(self.router.routes(), self.settings)

@@ -7,9 +7,9 @@ from aiohttp import hdrs, web
 
 from charhost.web.docs.api_page import page
 from charhost.web.docs.manual import INDEX
+from charhost.web.http.operation import Operation, Parameter, Response
+from charhost.web.http.problems import Problem, json_response
 from charhost.web.keys import API, MANUAL
-from charhost.web.operation import Operation, Parameter, Response
-from charhost.web.problems import Problem, json_response
 
 _ASSETS = {"style.css": "text/css", "page.js": "text/javascript"}
 _HEADERS = {

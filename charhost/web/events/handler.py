@@ -5,12 +5,12 @@ from functools import partial
 from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
-from charhost.web.event_stream import EventStream
 from charhost.web.events.figures import Figures
 from charhost.web.events.publishing import states
+from charhost.web.http.event_stream import EventStream
+from charhost.web.http.operation import Operation, Parameter, Response
+from charhost.web.http.problems import json_response
 from charhost.web.keys import FEED, FIGURES
-from charhost.web.operation import Operation, Parameter, Response
-from charhost.web.problems import json_response
 from charhost.web.sessions.outbox import abort
 
 # A browser's own pause is three seconds.

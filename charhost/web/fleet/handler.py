@@ -5,17 +5,17 @@ import asyncio
 from aiohttp import web
 from pydantic import Field
 
-from charhost.fleet.engine import Conflict, Unavailable
+from charhost.fleet.engine.engine import Conflict, Unavailable
 from charhost.fleet.fleet import Fleet
 from charhost.fleet.record import Change, NodeStatus, Register, ServedSet, epoch_subject
-from charhost.fleet.shared_set import SharedSet
+from charhost.fleet.sets.shared_set import SharedSet
 from charhost.report import Frozen
-from charhost.web.body import json_body
 from charhost.web.caller_view import ONE_SET
 from charhost.web.fleet.membership import Membership
+from charhost.web.http.body import json_body
+from charhost.web.http.operation import Operation, Parameter, Response
+from charhost.web.http.problems import Problem, json_response
 from charhost.web.keys import FLEET
-from charhost.web.operation import Operation, Parameter, Response
-from charhost.web.problems import Problem, json_response
 
 _NO_FLEET = "This server is in no fleet (`no_fleet`), or there is no such set."
 _UNREACHABLE = "The engine of the fleet cannot be reached (`fleet_unreachable`)."

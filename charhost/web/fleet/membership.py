@@ -3,11 +3,11 @@
 from typing import Literal
 
 from charhost.errors import FleetUnreachable, SetNotFound, UploadNotFound, UploadsNotAllowed
-from charhost.fleet.drift import Drift
-from charhost.fleet.engine import Unavailable
+from charhost.fleet.engine.engine import Unavailable
 from charhost.fleet.fleet import Fleet
-from charhost.fleet.pack import DamagedSet
-from charhost.fleet.shared_set import SharedSet
+from charhost.fleet.sets.drift import Drift
+from charhost.fleet.sets.pack import DamagedSet
+from charhost.fleet.sets.shared_set import SharedSet
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.attempt import Consent
 from charhost.reload.request import FleetReloadRequest

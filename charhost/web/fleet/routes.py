@@ -2,8 +2,8 @@
 
 from aiohttp import web
 
+from charhost.web.http.later import later
 from charhost.web.keys import SETTINGS
-from charhost.web.later import later
 
 ROUTES = (
     web.get("/v1/fleet", later("fleet.handler", "fleet")),

@@ -6,20 +6,20 @@ from aiohttp import hdrs, web
 from pydantic import Field
 
 from charhost.errors import FleetUnreachable
-from charhost.fleet.drift import Drift
-from charhost.fleet.engine import Unavailable
-from charhost.fleet.shared_set import SharedSet
-from charhost.fleet.upload import UnusableUpload, most_bytes, uploaded_set
+from charhost.fleet.engine.engine import Unavailable
+from charhost.fleet.sets.drift import Drift
+from charhost.fleet.sets.shared_set import SharedSet
+from charhost.fleet.sets.upload import UnusableUpload, most_bytes, uploaded_set
 from charhost.loading.snapshot import Limits
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.request import ReloadRequest
 from charhost.report import Frozen, ReloadReport
-from charhost.web.body import read_body, take_memory
 from charhost.web.caller_view import ONE_SET
 from charhost.web.fleet.handler import membership_of
+from charhost.web.http.body import read_body, take_memory
+from charhost.web.http.operation import Operation, Response
+from charhost.web.http.problems import Problem, json_response
 from charhost.web.keys import SETTINGS
-from charhost.web.operation import Operation, Response
-from charhost.web.problems import Problem, json_response
 from charhost.web.reload import reload_errors
 
 TAR = "application/x-tar"

@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from charhost import jsontext
 from charhost.text import FieldProblem, field_path, field_problems, quoted
-from charhost.web.client_model import ClientModel, FirstError
+from charhost.web.http.client_model import ClientModel, FirstError
 from charhost.web.protocol.frames import InvalidEvent
 
 Dialect = Literal["ga", "beta", "unmute"]

@@ -18,8 +18,8 @@ from charhost.conversation.turn_events import (
 )
 from charhost.jsontext import Json
 from charhost.llm.model import Usage
+from charhost.web.openai.server_calls import server_calls
 from charhost.web.protocol.item_format import item_fields
-from charhost.web.server_calls import server_calls
 
 
 class Emitter(Protocol):

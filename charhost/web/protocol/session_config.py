@@ -12,7 +12,7 @@ from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import Json
 from charhost.memory.weight import weigh
 from charhost.speech.engines import NO_ENGINES, Engines
-from charhost.web.client_model import ClientModel
+from charhost.web.http.client_model import ClientModel
 from charhost.web.protocol import session_params
 from charhost.web.protocol.client_events import Dialect
 from charhost.web.protocol.unmute_session import UnmuteSettings

@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from charhost.conversation.history import MOST_ITEMS
 from charhost.jsontext import Json
-from charhost.web.client_model import MOST_TOOLS, ClientModel, FirstError
+from charhost.web.http.client_model import MOST_TOOLS, ClientModel, FirstError
 from charhost.web.protocol.client_events import InputItem, LongText, valid
 from charhost.web.protocol.frames import InvalidEvent
 

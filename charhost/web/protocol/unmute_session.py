@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 from pydantic import Field, model_validator
 
 from charhost.jsontext import Json
-from charhost.web.client_model import ClientModel
+from charhost.web.http.client_model import ClientModel
 
 
 class Instructions(ClientModel, extra="allow"):

@@ -12,10 +12,10 @@ from charhost.reload.manager import CharacterManager
 from charhost.reload.request import ReloadRequest
 from charhost.report import DEFAULT_SET
 from charhost.text import display
-from charhost.web.body import parsed
 from charhost.web.caller_view import key_view, reloadable
-from charhost.web.middleware import insist
-from charhost.web.problems import Problem
+from charhost.web.http.body import parsed
+from charhost.web.http.middleware import insist
+from charhost.web.http.problems import Problem
 from charhost.web.protocol.client_events import event_id_of
 from charhost.web.protocol.frames import INVALID, MOST_EVENT, EventRefused, frame
 from charhost.web.sessions.session import Session

@@ -11,19 +11,19 @@ from charhost.ids import new_id
 from charhost.jsontext import Json
 from charhost.memory.weight import weigh
 from charhost.sets.view import FoundCharacter
-from charhost.web.body import no_room
 from charhost.web.caller_view import view_of
 from charhost.web.catalog import known_character
-from charhost.web.client_model import ClientModel
+from charhost.web.http.body import no_room
+from charhost.web.http.client_model import ClientModel
+from charhost.web.http.operation import Operation, Response
+from charhost.web.http.problems import Problem, json_response, unreachable
 from charhost.web.keys import AUTHORITY, ENGINES, GATE
-from charhost.web.operation import Operation, Response
-from charhost.web.problems import Problem, json_response, unreachable
+from charhost.web.openai.request import TALK_ERRORS, talk_request
 from charhost.web.protocol.frames import InvalidEvent
 from charhost.web.protocol.session_config import SessionConfig, settings_of
 from charhost.web.protocol.session_params import SessionParams, read
 from charhost.web.security.authority import secret_owner
 from charhost.web.security.client_secrets import MOST_SECONDS, PREFIX, ClientSecret
-from charhost.web.talk import TALK_ERRORS, talk_request
 
 _MOST_BODY = 256 << 10
 

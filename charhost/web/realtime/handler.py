@@ -15,6 +15,9 @@ from charhost.reload.reload_tools import HostTools
 from charhost.resume.saved_session import SavedSession
 from charhost.sets.view import FoundCharacter, SetsView, full_name
 from charhost.web.caller_view import SET, view_of
+from charhost.web.http.middleware import insist
+from charhost.web.http.operation import Operation, Parameter, Response
+from charhost.web.http.problems import Problem
 from charhost.web.keys import (
     AUTHORITY,
     BUDGET,
@@ -29,9 +32,6 @@ from charhost.web.keys import (
     SETS,
     SETTINGS,
 )
-from charhost.web.middleware import insist
-from charhost.web.operation import Operation, Parameter, Response
-from charhost.web.problems import Problem
 from charhost.web.protocol.session_config import settings_of
 from charhost.web.realtime.client_dialect import dialect_of, known_dialect
 from charhost.web.realtime.dispatcher import Dispatcher

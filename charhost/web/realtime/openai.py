@@ -13,7 +13,7 @@ from charhost.jsontext import Json
 from charhost.memory.collector import collector_paused
 from charhost.memory.weight import weigh
 from charhost.speech.engines import NO_ENGINES, Engines
-from charhost.web.client_model import ClientModel
+from charhost.web.http.client_model import ClientModel
 from charhost.web.protocol import client_events
 from charhost.web.protocol.frames import EventRefused, InvalidEvent, refusal
 from charhost.web.protocol.item_format import item_fields, item_from

@@ -18,6 +18,7 @@ from charhost.memory.budget import Holding
 from charhost.memory.weight import weigh
 from charhost.speech.latency import Latency
 from charhost.speech.speech import Voice
+from charhost.web.openai.server_calls import are_visible
 from charhost.web.protocol.client_events import InputItem, ItemReference
 from charhost.web.protocol.frames import MOST_EVENT, InvalidEvent
 from charhost.web.protocol.item_format import item_from
@@ -26,7 +27,6 @@ from charhost.web.protocol.session_config import SessionConfig
 from charhost.web.protocol.session_params import ResponseParams
 from charhost.web.realtime.emitter import Emitter
 from charhost.web.realtime.loudspeaker import Loudspeaker
-from charhost.web.server_calls import are_visible
 from charhost.web.sessions.session import Session
 
 if TYPE_CHECKING:

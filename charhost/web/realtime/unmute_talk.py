@@ -10,14 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from charhost.conversation.items import Message, Text
-from charhost.conversation.turn_events import (
-    ItemDone,
-    SoundDelta,
-    SpokenEvent,
-    TextDelta,
-    TranscriptDelta,
-    TurnFailure,
-)
+from charhost.conversation.turn_events import ItemDone, SoundDelta, SpokenEvent, TextDelta, TranscriptDelta, TurnFailure
 from charhost.conversation.turn_input import TurnOptions
 from charhost.errors import TakenOver
 from charhost.ids import new_id

@@ -15,7 +15,7 @@ from charhost.conversation.turn_events import (
     TurnEvent,
 )
 from charhost.jsontext import Json, encoded
-from charhost.web.problems import Problem
+from charhost.web.http.problems import Problem
 from charhost.web.responses.output import Thoughts, output_text, reasoning_item, reasoning_text, token_fields
 from charhost.web.responses.response_fields import ResponseFields
 

@@ -9,19 +9,27 @@ from pydantic import BaseModel, Field
 
 from charhost.conversation.continued import Client
 from charhost.conversation.turn_events import RequestReady
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.web.catalog import known_character
-from charhost.web.event_stream import EventStream
+from charhost.web.http.event_stream import EventStream
+from charhost.web.http.operation import Operation, Parameter, Response
+from charhost.web.http.problems import Problem, json_response
 from charhost.web.keys import AUTHORITY, CHAINS, CONTINUED, CONVERSATIONS, MODEL_OPTIONS, RUNNING, SETTINGS
-from charhost.web.operation import Operation, Parameter, Response
-from charhost.web.problems import Problem, json_response
+from charhost.web.openai.request import (
+    CUT_HEADERS,
+    TALK_ERRORS,
+    conversation_id,
+    cut_headers,
+    prepared,
+    problem_of,
+    talk_request,
+)
+from charhost.web.openai.server_calls import are_visible
 from charhost.web.responses.chains import StoredResponse
 from charhost.web.responses.events import StreamEvents
 from charhost.web.responses.input_items import input_fields
 from charhost.web.responses.request import ResponsesRequest
 from charhost.web.responses.running_response import Asked, RunningResponse, previous_response
-from charhost.web.server_calls import are_visible
-from charhost.web.talk import CUT_HEADERS, TALK_ERRORS, conversation_id, cut_headers, prepared, problem_of, talk_request
 
 log = logging.getLogger("charhost.web")
 

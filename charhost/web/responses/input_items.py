@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Item, Message, Part, Text
-from charhost.web.client_model import TAG, ClientModel, FirstError
-from charhost.web.message_content import RefusalPart, RequestRole, item_role, part_list, result_text
+from charhost.web.http.client_model import TAG, ClientModel, FirstError
+from charhost.web.openai.message_content import RefusalPart, RequestRole, item_role, part_list, result_text
 
 
 class TextPart(ClientModel):

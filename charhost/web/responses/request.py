@@ -11,7 +11,7 @@ from charhost.conversation.items import Item
 from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import integer
 from charhost.memory.weight import weigh
-from charhost.web.client_model import MOST_MESSAGES, MOST_TOOLS, ClientModel, FirstError
+from charhost.web.http.client_model import MOST_MESSAGES, MOST_TOOLS, ClientModel, FirstError
 from charhost.web.responses.input_items import InputItem
 
 _MOST_METADATA = 16

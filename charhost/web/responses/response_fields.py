@@ -8,9 +8,9 @@ from charhost.conversation.excerpt import Cut
 from charhost.conversation.turn_events import TurnEnded, TurnFailure
 from charhost.jsontext import Json
 from charhost.llm.model import Usage
+from charhost.web.openai.server_calls import server_calls
 from charhost.web.responses.output import Output
 from charhost.web.responses.request import ResponsesRequest
-from charhost.web.server_calls import server_calls
 
 # The other codes of a turn's failures are not among OpenAI's.
 _KNOWN_CODE = "rate_limit_exceeded"

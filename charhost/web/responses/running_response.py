@@ -17,7 +17,7 @@ from charhost.conversation.turn_input import TurnOptions
 from charhost.jsontext import Json
 from charhost.memory.weight import weigh
 from charhost.text import quoted
-from charhost.web.problems import Problem
+from charhost.web.http.problems import Problem
 from charhost.web.responses.chains import Chains, StoredResponse
 from charhost.web.responses.output import Output
 from charhost.web.responses.request import ResponsesRequest

@@ -16,16 +16,16 @@ from charhost import jsontext
 from charhost.conversation.dialogue import Heard
 from charhost.conversation.items import Item
 from charhost.errors import EngineError
-from charhost.fault_log import FaultLog
 from charhost.fleet.documents import Document, Documents
 from charhost.ids import is_id
+from charhost.logs.fault_log import FaultLog
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.offload import Offload
 from charhost.memory.weight import weigh
 from charhost.metrics import Metrics
 from charhost.resume.archive import SAVE_DEADLINE
 from charhost.resume.spelling import item_of, spelled
-from charhost.web.problems import unreachable
+from charhost.web.http.problems import unreachable
 from charhost.web.responses.chains import Chains, StoredResponse
 
 log = logging.getLogger("charhost.conversation")

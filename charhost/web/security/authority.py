@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 from aiohttp import hdrs, web
 
-from charhost.fault_log import FaultLog
+from charhost.logs.fault_log import FaultLog
 from charhost.memory.budget import MemoryBudget
 from charhost.metrics import Metrics
 from charhost.settings import Settings, is_loopback
-from charhost.web.problems import Problem
+from charhost.web.http.problems import Problem
 from charhost.web.security.client_secrets import PREFIX, ClientSecret, ClientSecrets
 from charhost.web.security.hosts import AllowedHosts, name_in
 from charhost.web.security.origins import AllowedOrigins, is_of_host, is_of_other_site

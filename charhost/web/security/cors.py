@@ -3,7 +3,7 @@
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from charhost.web.paths import reads_openai_errors
+from charhost.web.http.paths import reads_openai_errors
 from charhost.web.security.origins import AllowedOrigins
 
 # Headers that clients in browsers use; browsers hide them from pages by default.

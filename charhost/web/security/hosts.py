@@ -6,7 +6,7 @@ import socket
 from aiohttp import hdrs, web
 
 from charhost.settings import Settings
-from charhost.web.problems import Problem
+from charhost.web.http.problems import Problem
 from charhost.web.security.origins import split_url
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 from typing import Literal
 
-from charhost.log_limit import INTERVAL
+from charhost.logs.line_limit import INTERVAL
 from charhost.metrics import Metrics
 
 KeyKind = Literal["admin", "chat"]

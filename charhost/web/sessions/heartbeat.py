@@ -4,11 +4,11 @@ import asyncio
 import logging
 from dataclasses import dataclass
 
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
+from charhost.web.connections.tcp_info import tcp_info
 from charhost.web.sessions.close_message import CloseMessage, refused
 from charhost.web.sessions.incoming import MESSAGE_DEADLINE
 from charhost.web.sessions.session import Session
-from charhost.web.tcp_info import tcp_info
 
 log = logging.getLogger("charhost.sessions")
 

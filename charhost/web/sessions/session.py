@@ -12,7 +12,7 @@ from charhost.character.character import Character, CharacterSet
 from charhost.character.host_tools import Host
 from charhost.conversation.conversation import Conversation
 from charhost.ids import new_id
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.weight import weigh
 from charhost.reload.swap import Swap

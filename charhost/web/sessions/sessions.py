@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from charhost.character.character import Character
-from charhost.log_limit import limited
+from charhost.logs.line_limit import limited
 from charhost.metrics import Metrics
 from charhost.reload.swap import Swap
 from charhost.report import DEFAULT_SET, Frozen, SessionImpact
 from charhost.settings import Settings
-from charhost.web.pace import Pace
+from charhost.web.connections.pace import Pace
 from charhost.web.sessions.close_message import GOING_AWAY, CloseMessage, ReloadCloseMessage, taken_over
 
 if TYPE_CHECKING:

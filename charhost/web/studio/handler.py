@@ -4,8 +4,8 @@ from aiohttp import hdrs, web
 
 from charhost.reload.messages import count
 from charhost.web.caller_view import key_view
-from charhost.web.operation import Operation, Parameter, Response
-from charhost.web.problems import Problem
+from charhost.web.http.operation import Operation, Parameter, Response
+from charhost.web.http.problems import Problem
 from charhost.web.studio.files import TYPES, StudioFile, files, page, revision, split
 
 # Everything comes from this server. No image from elsewhere: its address, in a response, could carry words away.

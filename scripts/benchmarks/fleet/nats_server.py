@@ -11,7 +11,7 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from charhost.fleet.nats import NatsConnection
+from charhost.fleet.engine.nats import NatsConnection
 from scripts.benchmarks.processes import free_port
 
 PROGRAM = Path(sysconfig.get_path("scripts")) / "nats-server"

@@ -20,7 +20,7 @@ from charhost.llm.model import Delta, ModelError, ModelRequest
 from charhost.llm.offline.model import OfflineModel
 from charhost.llm.openai import provider
 from charhost.llm.openai.provider import UpstreamModels
-from charhost.log_limit import LimitedRecords
+from charhost.logs.line_limit import LimitedRecords
 from charhost.settings import Settings
 from tests.llm.openai.scripted_upstream import HEAD, Line, Script, Upstream
 from tests.scripted import pieces_of

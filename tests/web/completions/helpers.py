@@ -11,7 +11,7 @@ from pydantic_core import to_json
 
 from charhost.llm.model import Delta, Usage
 from charhost.web.completions.request import ChatRequest
-from charhost.web.talk import valid_body
+from charhost.web.openai.request import valid_body
 from tests.conftest import Client, character
 from tests.scripted import ScriptedModel
 

@@ -12,9 +12,9 @@ from pydantic_core import to_json
 
 from charhost.llm.model import ErrorType, ModelError
 from charhost.settings import Settings
-from charhost.web import talk
 from charhost.web.app import create_app
 from charhost.web.keys import CONVERSATIONS
+from charhost.web.openai import request as talk
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
 from tests.scripted import ScriptedModel

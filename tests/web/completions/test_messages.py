@@ -8,7 +8,7 @@ import pytest
 
 from charhost.conversation.items import FunctionCall, FunctionOutput, Image, Message, Other, Text
 from charhost.web.completions.request import ChatRequest
-from charhost.web.talk import decoded_body, valid_body
+from charhost.web.openai.request import decoded_body, valid_body
 from tests.web.completions.helpers import parsed
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from charhost.web.completions.request import ChatRequest
-from charhost.web.problems import Problem
-from charhost.web.talk import decoded_body, valid_body
+from charhost.web.http.problems import Problem
+from charhost.web.openai.request import decoded_body, valid_body
 from tests.web.completions.helpers import HI, parsed
 
 

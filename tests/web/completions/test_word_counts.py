@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from charhost.memory.budget import MemoryBudget
-from charhost.web.event_stream import EventStream
+from charhost.web.http.event_stream import EventStream
 from tests.conftest import Client
 from tests.counting import calls_of_charhost, count_calls
 from tests.web.completions.helpers import STOP, Play, lines

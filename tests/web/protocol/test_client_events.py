@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from charhost.ids import new_id
-from charhost.web.client_model import ClientModel
+from charhost.web.http.client_model import ClientModel
 from charhost.web.protocol.client_events import (
     CHARACTER_KINDS,
     KINDS,

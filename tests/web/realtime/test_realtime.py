@@ -19,7 +19,7 @@ from aiohttp import ClientWebSocketResponse, WSMsgType, WSServerHandshakeError, 
 
 from charhost.character.character import CharacterSet
 from charhost.reload.swap import Swap
-from charhost.web import readers
+from charhost.web.connections import readers
 from charhost.web.keys import SESSIONS, SETS
 from charhost.web.realtime.openai import OpenAIHandler
 from charhost.web.sessions.sessions import GenerationCount

@@ -23,15 +23,7 @@ from charhost.web.realtime import unmute
 from charhost.web.realtime.word_splitter import WordSplitter
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
-from tests.web.realtime.unmute_events import (
-    OGG_PAGE,
-    TABLE,
-    Error,
-    HistoryMessage,
-    Ready,
-    TextDelta,
-    TextDone,
-)
+from tests.web.realtime.unmute_events import OGG_PAGE, TABLE, Error, HistoryMessage, Ready, TextDelta, TextDone
 
 
 class Script:

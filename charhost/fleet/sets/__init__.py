@@ -1,0 +1,1 @@
+"""Character sets that all nodes of a fleet serve."""

@@ -1,0 +1,79 @@
+"""The bytes of sets in the engine of a fleet."""
+
+import asyncio
+from collections import OrderedDict
+from dataclasses import replace
+
+from charhost.fleet.engine.engine import Engine
+from charhost.fleet.sets.pack import DamagedSet, KnownFiles, Manifest, Places, pack, parts_of
+from charhost.loading.snapshot import Limits
+from charhost.loading.stored_set import StoredSet
+from charhost.metrics import FleetMetrics
+
+_MOST_SETS = 4
+_AT_ONCE = 4
+
+
+class Library:
+    """Puts the sets of one name into the engine, and fetches those bytes of one that this node lacks."""
+
+    def __init__(self, engine: Engine, limits: Limits, metrics: FleetMetrics) -> None:
+        self._engine = engine
+        self._metrics = metrics
+        self._limits = limits
+        self._places: Places = {}  # of the contents of the last set, which is kept for long
+        self._sets: OrderedDict[str, StoredSet] = OrderedDict()
+
+    async def upload(self, stored: StoredSet, *, serves: bool = True) -> str:
+        """Store the bytes of a set that the engine lacks, its root last; return the digest of the root.
+
+        Those of a set that does not serve are dropped after an hour.
+        """
+        packed = await asyncio.to_thread(pack, stored, self._places)
+        slots = asyncio.Semaphore(_AT_ONCE)
+
+        async def store(blob: bytes) -> None:
+            async with slots:
+                await self._engine.store_blob(blob)
+
+        *blobs, root = packed.blobs
+        with self._metrics.rollout.labels("upload").time():
+            await asyncio.gather(*map(store, blobs))
+            await store(root)
+        if serves:
+            self._places = packed.places
+        self._keep(packed.root, stored)
+        return packed.root
+
+    async def fetch(self, root: str, generation: int, current: StoredSet | None = None) -> StoredSet:
+        """Return the set of a root; files of *current*, and of the last sets, are not fetched.
+
+        Raises `DamagedSet` and `Unavailable`.
+        """
+        if root in self._sets:
+            return replace(self._sets[root], generation=generation)
+        known = KnownFiles([*self._sets.values(), *([current] if current is not None else [])])
+        parts = parts_of((await self._blobs([root]))[root])
+        found = await self._blobs(parts)
+        manifest = await asyncio.to_thread(Manifest, [found[part] for part in parts], self._limits)
+        packs = await self._blobs(sorted(manifest.missing(known)))
+        stored = await asyncio.to_thread(manifest.stored, generation, packs, known)
+        self._places = manifest.places
+        self._keep(root, stored)
+        return stored
+
+    def forget(self) -> None:
+        """Take nothing for stored any more."""
+        self._places = {}
+
+    async def _blobs(self, digests: list[str]) -> dict[str, bytes]:
+        found = await self._engine.load_blobs(digests) if digests else {}
+        if missing := [digest for digest in digests if digest not in found]:
+            raise DamagedSet(f"the engine lacks {len(missing)} of the blobs of the set, or they are damaged")
+        return found
+
+    def _keep(self, root: str, stored: StoredSet) -> None:
+        self._sets[root] = stored
+        self._sets.move_to_end(root)
+        if len(self._sets) > _MOST_SETS:
+            self._sets.popitem(last=False)

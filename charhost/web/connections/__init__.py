@@ -1,0 +1,1 @@
+"""Connections of clients: those that take nothing, and those that send no valid HTTP."""

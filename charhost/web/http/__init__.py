@@ -1,0 +1,1 @@
+"""What all handlers use: bodies, queries, paths, problems, and the middleware around them."""

@@ -1,0 +1,1 @@
+"""What the APIs of OpenAI's clients share."""

@@ -1,0 +1,1 @@
+"""The process of a server: its event loop, signals, watchdog and logs."""
