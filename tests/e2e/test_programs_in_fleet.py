@@ -7,33 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.balanced import BalancedFleet, needs_haproxy
-from tests.e2e.test_programs import (
-    program,
-    running,
-    test_character_of_another_set,
-    test_lists_the_characters,
-    test_output_of_a_type,
-    test_reload_in_the_middle,
-    test_streams,
-    test_talks,
-    test_tool_of_the_character,
-    test_tool_of_the_client,
-    test_unknown_character,
-)
+from tests.e2e.programs.conversations import Conversations, program, running
 
-__all__ = [
-    "program",
-    "running",
-    "test_character_of_another_set",
-    "test_lists_the_characters",
-    "test_output_of_a_type",
-    "test_reload_in_the_middle",
-    "test_streams",
-    "test_talks",
-    "test_tool_of_the_character",
-    "test_tool_of_the_client",
-    "test_unknown_character",
-]
+__all__ = ["program", "running"]
 
 pytestmark = [pytest.mark.slow, needs_haproxy]
 
@@ -44,3 +20,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[BalancedFleet]:
     fleet = BalancedFleet(tmp_path_factory.mktemp("fleet"), "tcp")
     yield fleet
     assert fleet.end() == 0, fleet.log
+
+
+class TestProgramsInFleet(Conversations):
+    """Each program against any of three nodes."""
