@@ -175,6 +175,19 @@ async def test_mistake_is_shown_with_its_lines_until_it_is_mended(page: Any, cli
     await page.get_by_role("button", name="Talk to Ada").wait_for()
 
 
+async def test_edit_while_the_page_is_loaded_is_seen(page: Any, client: Client, write: Write) -> None:
+    """What changes after the page has asked for the list, and before its events begin, is in the list."""
+
+    async def edit(route: Any) -> None:
+        write("ada.py", character("Eve"))
+        await client.post("/v1/characters/reload", json={})
+        await route.continue_()
+
+    await page.route("**/v1/events", edit, times=1)
+    await open_studio(page, client)
+    await page.get_by_role("button", name="Talk to Eve").wait_for()
+
+
 async def test_dry_run_reload_and_rollback(page: Any, client: Client, directory: Path, write: Write) -> None:
     """An operator tries a directory, loads it, and rolls back after a question about who is affected."""
     other = directory.parent / "other"

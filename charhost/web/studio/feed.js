@@ -2,7 +2,7 @@
 
 import { Refused, get, readEvents } from "./api.js";
 import { catalog } from "./catalog.js";
-import { DEFAULT_SET, notify, state, update } from "./store.js";
+import { DEFAULT_SET, catalogs, notify, state, update } from "./store.js";
 import { charactersChanged } from "./talks.js";
 
 const HOUR = 360;
@@ -106,10 +106,18 @@ async function readAll(mine) {
   const onOpen = () => {
     state.feed = "open";
     update();
+    catchUp().catch(() => {}); // the next event or connection tries again
   };
   lastId = await readEvents("v1/events", lastId, onOpen, (kind, content) => {
     if (mine === run) obey(kind, content);
   });
+}
+
+/** Load everything again if something changed after it was loaded, and before the events began. */
+async function catchUp() {
+  const [{ last_reload: last }, { sets }] = await Promise.all([get("v1/characters/status"), get("v1/sets")]);
+  const generations = (found) => found.map(({ generation }) => generation).join();
+  if (generations(sets) !== generations(catalogs()) || last?.reload_id !== state.status.last_reload?.reload_id) await load();
 }
 
 function obey(kind, content) {
