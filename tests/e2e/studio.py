@@ -72,10 +72,8 @@ def chromium_options() -> tuple[str, ...]:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def window(chromium_options: tuple[str, ...]) -> AsyncIterator[Any]:
     """A browser."""
-    async with playwright.async_playwright() as driver:
-        window = await chromium.launch(driver, *chromium_options)
+    async with browser(*chromium_options) as window:
         yield window
-        await window.close()
 
 
 @_fixture
@@ -109,6 +107,15 @@ async def upstream() -> AsyncIterator[Upstream]:
 def settings(directory: Path, upstream: Upstream) -> Settings:
     """Settings with that model and a watcher."""
     return Settings(directory=directory, llm_url=upstream.url, watch=True)
+
+
+@asynccontextmanager
+async def browser(*options: str) -> AsyncIterator[Any]:
+    """Run a browser with more command-line *options*."""
+    async with playwright.async_playwright() as driver:
+        window = await chromium.launch(driver, *options)
+        yield window
+        await window.close()
 
 
 @asynccontextmanager

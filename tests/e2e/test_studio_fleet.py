@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,23 @@ from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client, character
 from tests.e2e.environments import node_modules
-from tests.e2e.studio import expect, needs_chromium, open_studio, page
+from tests.e2e.studio import browser, expect, needs_chromium, open_studio, opened
 from tests.fleet.nodes import AioClient, Node, nodes, options, store
 from tests.fleet.talks.helpers import KEY
 
-__all__ = ["nodes", "options", "page", "store"]
+__all__ = ["nodes", "options", "store"]
 
 pytestmark = needs_chromium
 
 # Where pictures of the page are kept, to be looked at.
 PICTURES = os.environ.get("PICTURES")
+
+
+@pytest.fixture
+async def page() -> AsyncIterator[Any]:
+    """A page of a browser in the event loop of the nodes."""
+    async with browser() as window, opened(window) as page:
+        yield page
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""The log of the server: limits of its lines, and faults that last."""
