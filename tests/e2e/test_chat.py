@@ -414,6 +414,7 @@ async def test_words_of_its_own(offline: Server) -> None:
 
 async def test_again_replaces_the_answer(slow: Server, llmock: LLMock) -> None:
     """The model is asked once more with the same messages: the first answer is forgotten."""
+    llmock.pace(0)
     status, out, _ = await chat("Ada", "--url", slow.url, stdin="Hello!\n/again\n")
     assert (status, out.count("Ada: ")) == (0, 2)
     first, second = [record.body["messages"] for record in llmock.requests if record.body]

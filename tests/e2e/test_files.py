@@ -197,6 +197,7 @@ def test_file_that_hangs_costs_only_itself(hurried: BlockingServer, tmp_path: Pa
     server.assert_well(before + 2 * stuck)
 
 
+@pytest.mark.slow
 def test_eight_of_each_three_times_over(tmp_path: Path) -> None:
     """Eight loops, sleeps and silent sockets at once use up nothing, and the server still ends (promise 12).
 

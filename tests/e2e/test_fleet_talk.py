@@ -16,6 +16,8 @@ from tests.e2e.fleet import node, prepare, talking
 from tests.fleet.conftest import nats_server
 from tests.fleet.nats_server import NatsServer
 
+pytestmark = pytest.mark.slow
+
 __all__ = ["nats_server"]
 
 

@@ -22,7 +22,7 @@ from tests.fleet.nats_server import NatsServer
 
 __all__ = ["nats_server"]
 
-pytestmark = needs_haproxy
+pytestmark = [pytest.mark.slow, needs_haproxy]
 
 
 @dataclass

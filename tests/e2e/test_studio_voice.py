@@ -39,7 +39,7 @@ from tests.speech.engines import (
 
 __all__ = ["aiohttp_client", "page", "settings", "upstream", "window"]
 
-pytestmark = [needs_chromium, in_one_loop]
+pytestmark = [pytest.mark.slow, needs_chromium, in_one_loop]
 
 StartClient = Callable[..., Awaitable[Client]]
 
