@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
 from charhost.web.connections.expectations import invite_body
-from charhost.web.http.body import read_body
+from charhost.web.http.body import expect_media_type, read_body
 from charhost.web.http.problems import Problem
 from charhost.web.keys import OFFLOAD
 from charhost.web.openai.request import valid_body
@@ -38,11 +38,7 @@ class TranscriptionFields(BaseModel):
 
 async def read_form(request: web.Request) -> tuple[bytes, TranscriptionFields]:
     """Read the file and the fields within their limits; raises `Problem`."""
-    if not request.content_type.startswith("multipart/"):
-        found = request.headers.get(hdrs.CONTENT_TYPE, "none")
-        raise Problem(
-            415, "unsupported_media_type", f"Expected Content-Type: multipart/form-data, found {found[:200]}."
-        )
+    expect_media_type(request, "multipart/form-data")
     most = MOST_FILE_BYTES + _MOST_PARTS * _MOST_FIELD_BYTES
     await invite_body(request, most)
     body = await read_body(request, most, _DEADLINE)
