@@ -61,7 +61,7 @@ def _parts(body: bytes, content_type: str) -> dict[str, bytes]:
     """
     form = Message()
     form[hdrs.CONTENT_TYPE] = content_type
-    boundary = form.get_boundary()
+    boundary = _parameter(form, hdrs.CONTENT_TYPE, "boundary").rstrip()
     if not boundary:
         raise ValueError("Content-Type has no boundary")
     _, *pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode(errors="replace"), _MOST_PARTS + 1)
@@ -74,9 +74,15 @@ def _part(piece: bytes) -> tuple[str, bytes]:
     head, blank_line, content = piece.lstrip(b" \t").partition(b"\r\n\r\n")
     if not blank_line or len(head) > _MOST_HEADER_BYTES:
         raise ValueError("a part has no end of its headers, or too many of them")
-    found = BytesHeaderParser().parsebytes(head.lstrip()).get_param("name", "", hdrs.CONTENT_DISPOSITION)
-    name = collapse_rfc2231_value(found)
+    name = _parameter(BytesHeaderParser().parsebytes(head.lstrip()), hdrs.CONTENT_DISPOSITION, "name")
     most = MOST_FILE_BYTES if name == "file" else _MOST_FIELD_BYTES
     if len(content) > most:
         raise Problem(413, "request_too_large", f"The part {name[:200]!r} is larger than {most:,} bytes.")
     return name, content
+
+
+def _parameter(message: Message, header: str, name: str) -> str:
+    try:
+        return collapse_rfc2231_value(message.get_param(name, "", header))
+    except TypeError:  # the library sorts its pieces (RFC 2231, section 3), and cannot compare a number with none
+        raise ValueError(f"{header} has {name} both in numbered pieces and whole") from None
