@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -17,6 +17,7 @@ import typer
 
 from charhost.cli.client_options import configured
 from charhost.cli.output import print_error, print_line, show_table
+from charhost.errors import DirectoryError
 from charhost.text import one_line
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ def list_voices(directory: _DIRECTORY = None, tts: _ENGINE = None) -> None:
     from charhost.cli.trials import completed
 
     settings = _configured(directory, tts)
-    found = completed(_found(settings))
+    with _errors_in_one_line():
+        found = completed(_found(settings))
     rows = [(one.character, one.voice.name if one.voice else None, one.voice.why if one.voice else "") for one in found]
     show_table(("character", "voice", "why another one"), rows)
     for one in found:
@@ -60,16 +62,13 @@ def say(
 ) -> None:
     """Say a sentence as a character does, into a WAV file or to the speakers."""
     from charhost.cli.trials import completed
-    from charhost.speech.failure import SpeechError
 
     settings = _configured(directory, tts)
-    try:
+    with _errors_in_one_line():
         one, file = completed(_said(settings, text, character))
-    except SpeechError as e:
-        print_error(one_line(e))
-        raise typer.Exit(1) from e
+        if out is not None:
+            out.write_bytes(file)
     if out is not None:
-        out.write_bytes(file)
         print_line(f"{one.character} speaks with {one.voice.name if one.voice else 'no voice'}: {out}")
     else:
         _play(file)
@@ -79,13 +78,9 @@ def say(
 def time_engines(tts: _ENGINE = None, stt: _HEARING = None) -> None:
     """Time the engines: sentences are spoken, and heard again."""
     from charhost.cli.trials import completed
-    from charhost.speech.failure import SpeechError
 
-    try:
+    with _errors_in_one_line():
         rows = completed(_timed(_configured(None, tts, stt or "embedded")))
-    except SpeechError as e:
-        print_error(one_line(e))
-        raise typer.Exit(1) from e
     show_table(("text", "sound", "first sound", "all of it", "heard after", "as"), rows)
 
 
@@ -98,7 +93,8 @@ def get(
     from charhost.speech.voices.piper_files import OWN_FOLDER
 
     place = (folder or OWN_FOLDER).expanduser()
-    place.mkdir(parents=True, exist_ok=True)
+    with _errors_in_one_line():
+        place.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "piper.download_voices", "--download-dir", str(place), *names]
     if (status := subprocess.run(command, check=False).returncode) != 0:
         print_error(f"Piper could not fetch {', '.join(names)}; it says why above.")
@@ -108,6 +104,18 @@ def get(
 def _configured(directory: Path | None, tts: str | None, stt: str | None = None) -> Settings:
     settings = configured(directory=directory, tts=tts, stt=stt)
     return settings if settings.speech_address is not None else settings.model_copy(update={"tts": "embedded"})
+
+
+@contextmanager
+def _errors_in_one_line() -> Iterator[None]:
+    """End the command with what went wrong: a directory, a file, or an engine."""
+    from charhost.speech.failure import SpeechError
+
+    try:
+        yield
+    except (DirectoryError, OSError, SpeechError) as e:
+        print_error(one_line(e))
+        raise typer.Exit(1) from e
 
 
 async def _found(settings: Settings) -> list[FoundVoice]:

@@ -87,6 +87,19 @@ def test_a_sentence_in_a_file(directory: Path, server: AudioServer, tmp_path: Pa
     assert (down.exit_code, down.stderr) == (1, "✗ The server that speaks cannot be reached.\n")
 
 
+def test_paths_that_cannot_be_used(directory: Path, server: AudioServer, tmp_path: Path) -> None:
+    """A directory that is not there, and a place where nothing can be written, are errors of one line."""
+    absent, file = tmp_path / "absent", tmp_path / "file"
+    file.touch()
+    listed = run("voice", "list", "--directory", str(absent), "--tts", server.url)
+    assert (listed.exit_code, listed.stderr) == (1, f"✗ Directory not found: {absent}\n")
+    out = absent / "said.wav"
+    said = run("voice", "say", "Yes.", "--out", str(out), "--directory", str(directory), "--tts", server.url)
+    assert (said.exit_code, said.stderr) == (1, f"✗ [Errno 2] No such file or directory: '{out}'\n")
+    fetched = run("voice", "get", "fr_FR-siwis-medium", "--voices", str(file))
+    assert (fetched.exit_code, fetched.stderr) == (1, f"✗ [Errno 17] File exists: '{file}'\n")
+
+
 def test_a_check_without_a_voice_has_no_warning_of_voices(directory: Path) -> None:
     """Without an engine nobody is told of a voice."""
     assert json.loads(run("check", str(directory), "--json").stdout)["warnings"] == []

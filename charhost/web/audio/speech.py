@@ -14,7 +14,7 @@ from pydantic import BaseModel, BeforeValidator, Field
 
 from charhost.jsontext import encoded
 from charhost.speech.failure import SpeechError
-from charhost.speech.speech import Speech, Voice
+from charhost.speech.speech import SPOKEN_RATE, Speech, Voice
 from charhost.web.audio.errors import AUDIO_ERRORS, no_engine, problem_of
 from charhost.web.caller_view import SET, view_of
 from charhost.web.http.event_stream import EventStream
@@ -34,6 +34,8 @@ _TYPES = {
 }
 _FIRST_DEADLINE, _NEXT_DEADLINE = 30.0, 30.0
 _MOST_BODY = 1 << 20
+# A text without words, such as an emoji, sounds so: a file without any sound is none to most players.
+_SILENCE = bytes(SPOKEN_RATE // 10 * 2)
 
 
 def _name(value: Any) -> Any:
@@ -109,7 +111,7 @@ async def _file(engine: Speech, body: SpeechRequest, voice: Voice) -> AsyncGener
     from charhost.speech.encoders import encoder  # with numpy and FFmpeg, which only a server with a voice has
 
     made = await asyncio.to_thread(encoder, body.response_format)
-    deadline = _FIRST_DEADLINE
+    deadline, silence = _FIRST_DEADLINE, _SILENCE
     async with aclosing(engine.speak(_once(body.input), voice)) as sounds:
         while True:
             try:
@@ -117,7 +119,9 @@ async def _file(engine: Speech, body: SpeechRequest, voice: Voice) -> AsyncGener
                     sound = await anext(sounds, None)
             except TimeoutError:
                 raise SpeechError("timeout", "The engine that speaks did not respond in time.") from None
-            if data := await asyncio.to_thread(made.encode, sound.pcm if sound else b"", sound is None):
+            if pcm := sound.pcm if sound else silence:
+                silence = b""
+            if data := await asyncio.to_thread(made.encode, pcm, sound is None):
                 yield data
             if sound is None:
                 return

@@ -12,7 +12,7 @@ from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
 from charhost.web.connections.expectations import invite_body
-from charhost.web.http.body import read_body
+from charhost.web.http.body import expect_media_type, read_body
 from charhost.web.http.problems import Problem
 from charhost.web.keys import OFFLOAD
 from charhost.web.openai.request import valid_body
@@ -38,11 +38,7 @@ class TranscriptionFields(BaseModel):
 
 async def read_form(request: web.Request) -> tuple[bytes, TranscriptionFields]:
     """Read the file and the fields within their limits; raises `Problem`."""
-    if not request.content_type.startswith("multipart/"):
-        found = request.headers.get(hdrs.CONTENT_TYPE, "none")
-        raise Problem(
-            415, "unsupported_media_type", f"Expected Content-Type: multipart/form-data, found {found[:200]}."
-        )
+    expect_media_type(request, "multipart/form-data")
     most = MOST_FILE_BYTES + _MOST_PARTS * _MOST_FIELD_BYTES
     await invite_body(request, most)
     body = await read_body(request, most, _DEADLINE)
@@ -65,7 +61,7 @@ def _parts(body: bytes, content_type: str) -> dict[str, bytes]:
     """
     form = Message()
     form[hdrs.CONTENT_TYPE] = content_type
-    boundary = form.get_boundary()
+    boundary = _parameter(form, hdrs.CONTENT_TYPE, "boundary").rstrip()
     if not boundary:
         raise ValueError("Content-Type has no boundary")
     _, *pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode(errors="replace"), _MOST_PARTS + 1)
@@ -78,9 +74,15 @@ def _part(piece: bytes) -> tuple[str, bytes]:
     head, blank_line, content = piece.lstrip(b" \t").partition(b"\r\n\r\n")
     if not blank_line or len(head) > _MOST_HEADER_BYTES:
         raise ValueError("a part has no end of its headers, or too many of them")
-    found = BytesHeaderParser().parsebytes(head.lstrip()).get_param("name", "", hdrs.CONTENT_DISPOSITION)
-    name = collapse_rfc2231_value(found)
+    name = _parameter(BytesHeaderParser().parsebytes(head.lstrip()), hdrs.CONTENT_DISPOSITION, "name")
     most = MOST_FILE_BYTES if name == "file" else _MOST_FIELD_BYTES
     if len(content) > most:
         raise Problem(413, "request_too_large", f"The part {name[:200]!r} is larger than {most:,} bytes.")
     return name, content
+
+
+def _parameter(message: Message, header: str, name: str) -> str:
+    try:
+        return collapse_rfc2231_value(message.get_param(name, "", header))
+    except TypeError:  # the library sorts its pieces (RFC 2231, section 3), and cannot compare a number with none
+        raise ValueError(f"{header} has {name} both in numbered pieces and whole") from None

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from pydantic import Field
 
 from charhost.errors import FleetUnreachable
@@ -16,7 +16,7 @@ from charhost.reload.request import ReloadRequest
 from charhost.report import Frozen, ReloadReport
 from charhost.web.caller_view import ONE_SET
 from charhost.web.fleet.handler import membership_of
-from charhost.web.http.body import read_body, take_memory
+from charhost.web.http.body import expect_media_type, read_body, take_memory
 from charhost.web.http.operation import Operation, Response
 from charhost.web.http.problems import Problem, json_response
 from charhost.web.keys import SETTINGS
@@ -71,9 +71,7 @@ async def upload(request: web.Request) -> web.StreamResponse:
 
 async def _stored(request: web.Request, shared: SharedSet) -> StoredSet:
     """Return the set in the body; raises `Problem`."""
-    if request.content_type != TAR:
-        found = request.headers.get(hdrs.CONTENT_TYPE, "none")
-        raise Problem(415, "unsupported_media_type", f"Expected Content-Type: {TAR}, found {found}.")
+    expect_media_type(request, TAR)
     limits, current = Limits.of(request.app[SETTINGS]), shared.manager.current
     archive = await read_body(request, most_bytes(limits), _DEADLINE)
     take_memory(request, len(archive))  # for the files in it

@@ -38,6 +38,16 @@ async def test_formats(connect: Connect, kind: str, content_type: str) -> None:
     assert seconds == pytest.approx(len(SOUND) / 48_000, abs=0.1)
 
 
+@pytest.mark.parametrize("kind", ["mp3", "opus", "aac", "flac", "wav"])
+async def test_a_text_without_words(connect: Connect, kind: str) -> None:
+    """Chat programs send emojis and blank lines, too: the file has a moment of silence."""
+    client = await connect()
+    response = await client.post("/v1/audio/speech", json={"input": " \n", "response_format": kind})
+    assert response.status == 200
+    with av.open(io.BytesIO(await response.read()), mode="r") as file:
+        assert sum(frame.samples for frame in file.decode(audio=0)) > 0
+
+
 @pytest.mark.parametrize(
     "names", [{"voice": "Ada"}, {"voice": "alloy", "model": "ada"}, {"voice": {"id": "nova"}, "model": "tts-1"}, {}]
 )

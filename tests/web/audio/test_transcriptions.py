@@ -111,6 +111,21 @@ async def test_forms_that_are_none(connect: Connect, body: bytes) -> None:
     assert (await response.json())["error"]["type"] == "invalid_request_error"
 
 
+TWO = "{0}*=x; {0}*0=y"
+
+
+@pytest.mark.parametrize(
+    ("boundary", "name"), [(TWO.format("boundary"), "name=file"), ("boundary=x", TWO.format("name"))]
+)
+async def test_parameters_that_contradict_each_other(connect: Connect, boundary: str, name: str) -> None:
+    """A parameter with and without a number, which the standard library cannot sort, makes no form."""
+    client = await connect()
+    body = f"--x\r\nContent-Disposition: form-data; {name}\r\n\r\nabc\r\n--x--"
+    headers = {"Content-Type": f"multipart/form-data; {boundary}"}
+    response = await client.post("/v1/audio/transcriptions", data=body.encode(), headers=headers)
+    assert (response.status, (await response.json())["error"]["type"]) == (400, "invalid_request_error")
+
+
 async def test_an_engine_that_fails(connect: Connect) -> None:
     """It is a status, or an event of a stream."""
     fault = SpeechError("unreachable", "The engine is gone.")

@@ -36,3 +36,14 @@ async def test_the_rest_of_a_compressed_body_is_left_unread(
     assert answer.headers["Connection"] == "close"
     await client.get("/v1/health")  # by then the server has ended the first connection
     assert bodies[0].total_bytes < _LARGE // 16
+
+
+@pytest.mark.parametrize("parameters", ["(" * 8_000, f"a*{'9' * 5_000}=b"], ids=["nested", "numbered"])
+async def test_parameters_of_the_media_type_are_not_read(
+    aiohttp_client: Callable[..., Awaitable[Client]], parameters: str
+) -> None:
+    """Some keep the parser of the standard library busy for a second, and some make it fail."""
+    client = await aiohttp_client(create_app(Settings()))
+    headers = {"Content-Type": f"Application/JSON ; {parameters}"}
+    answer = await client.post("/v1/characters/reload", data=b"[]", headers=headers)
+    assert (answer.status, (await answer.json())["code"]) == (400, "invalid_request")
