@@ -20,7 +20,6 @@ from charhost.llm.openai.provider import UpstreamModels
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.machine import available_memory
 from charhost.memory.offload import Offload
-from charhost.memory.quiet_collections import QuietCollections
 from charhost.metrics import Metrics
 from charhost.report import ReloadReport
 from charhost.resume.disconnected import DisconnectedSessions
@@ -117,7 +116,7 @@ def create_app(
     join_fleet(app)
     app[FEED] = Feed(budget)
     app[FIGURES] = FiguresOfLastHour(app[METRICS])
-    app.cleanup_ctx.extend((_collecting, _offloading, _models, publishing, _first_load, _watching, app[READERS].run))
+    app.cleanup_ctx.extend((_offloading, _models, publishing, _first_load, _watching, app[READERS].run))
     app.on_response_prepare.extend((cors.mark, app[READERS].note, leave_body))
     app.on_shutdown.append(_stop)
     app.add_routes(map(with_expectations, ROUTES))
@@ -125,12 +124,6 @@ def create_app(
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()
     return app
-
-
-async def _collecting(_: web.Application) -> AsyncIterator[None]:
-    collections = QuietCollections()
-    yield
-    collections.close()
 
 
 async def _offloading(app: web.Application) -> AsyncIterator[None]:

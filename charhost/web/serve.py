@@ -8,11 +8,13 @@ import logging
 import re
 import selectors
 import signal
+from collections.abc import AsyncIterator
 
 from aiohttp import web
 
 from charhost.errors import SettingsError
 from charhost.llm.openai.endpoint import Endpoint
+from charhost.memory.quiet_collections import QuietCollections
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.process.forks import give_up_in_children
@@ -31,7 +33,7 @@ def serve(settings: Settings, app: web.Application | None = None) -> None:
     signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
     gc.collect()  # before all is frozen
     app = create_app(settings) if app is None else app
-    app.cleanup_ctx[:0] = [signals, watchdog]
+    app.cleanup_ctx[:0] = [signals, watchdog, _collecting]
     selector = selectors.DefaultSelector()
     give_up_in_children(selector, settings.state)
     try:
@@ -51,6 +53,13 @@ def serve(settings: Settings, app: web.Application | None = None) -> None:
         taken = "the address is in use; choose another with --port"
         why = taken if e.errno == errno.EADDRINUSE else e.strerror or e
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {why}") from e
+
+
+async def _collecting(_: web.Application) -> AsyncIterator[None]:
+    """Collect garbage in quiet moments: the collector is that of the process, which the application has for itself."""
+    collections = QuietCollections()
+    yield
+    collections.close()
 
 
 def _model_in_use(settings: Settings) -> str:

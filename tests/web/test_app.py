@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import gc
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
@@ -224,6 +225,28 @@ def test_serve_runs_the_application_as_the_tests_do(settings: Settings, monkeypa
     assert (seen["host"], seen["port"]) == ("127.0.0.1", 8000)
     assert (seen["handler_cancellation"], seen["access_log"]) == (True, None)
     assert seen["shutdown_timeout"] == settings.shutdown_timeout
+
+
+async def test_application_leaves_the_collector_of_its_process_alone(client: Client) -> None:
+    """An application that others may be beside changes nothing of the collector."""
+    assert gc.get_threshold()[2] < 1_000
+
+
+@pytest.mark.usefixtures("quiet_process")
+def test_serve_leaves_old_garbage_to_quiet_moments(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a process that is the server's own the interpreter does not collect old objects, until the server stops."""
+    seen: list[int] = []
+
+    async def run(app: web.Application) -> None:
+        runner = web.AppRunner(app)
+        await runner.setup()
+        seen.append(gc.get_threshold()[2])
+        await runner.cleanup()
+
+    monkeypatch.setattr(web, "run_app", lambda app, **options: asyncio.run(run(app)))
+    serve(settings)
+    assert seen[0] > 1_000_000
+    assert gc.get_threshold()[2] < 1_000
 
 
 @pytest.mark.usefixtures("quiet_process")

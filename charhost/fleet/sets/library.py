@@ -22,6 +22,7 @@ class Library:
         self._metrics = metrics
         self._limits = limits
         self._places: Places = {}  # of the contents of the last set, which is kept for long
+        self._fetched: tuple[str, Places] = "", {}
         self._sets: OrderedDict[str, StoredSet] = OrderedDict()
 
     async def upload(self, stored: StoredSet, *, serves: bool = True) -> str:
@@ -58,9 +59,14 @@ class Library:
         manifest = await asyncio.to_thread(Manifest, [found[part] for part in parts], self._limits)
         packs = await self._blobs(sorted(manifest.missing(known)))
         stored = await asyncio.to_thread(manifest.stored, generation, packs, known)
-        self._places = manifest.places
+        self._fetched = root, manifest.places
         self._keep(root, stored)
         return stored
+
+    def trust(self, root: str) -> None:
+        """Take the contents of the set that was last fetched for stored, if this is its root: it is kept for long."""
+        if self._fetched[0] == root:
+            self._places = self._fetched[1]
 
     def forget(self) -> None:
         """Take nothing for stored any more."""

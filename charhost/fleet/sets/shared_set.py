@@ -149,6 +149,7 @@ class SharedSet:
 
     def serves(self, change: Change) -> None:
         """Note that *change* is served from now on."""
+        self.library.trust(change.root)
         self.change, self.error, self.errors, self._failed = change, None, (), None
         self.is_drifted = False
         self._measure()
@@ -216,7 +217,11 @@ class SharedSet:
         if wanted is None or wanted not in kept:
             return None
         found = (await self.node.records.read(epoch_subject(self.name, wanted), Change)).record
-        return await self.fetch(found.root, found.epoch) if found is not None else None
+        if found is None:
+            return None
+        stored = await self.fetch(found.root, found.epoch)
+        self.library.trust(found.root)
+        return stored
 
     async def fetch(self, root: str, epoch: int) -> StoredSet:
         """Return the set of a root as that of an epoch; raises `DamagedSet` and `Unavailable`."""

@@ -40,7 +40,10 @@ class EventStream:
 
     async def __aexit__(self, _: object, error: BaseException | None, traceback: object) -> bool:
         self._silence.cancel()
-        await asyncio.wait([self._silence])
+        try:
+            await asyncio.wait([self._silence])
+        finally:
+            del self._silence  # its error has the frame that holds this, and only the collector would free both
         return isinstance(error, ConnectionError)
 
     async def write(self, data: bytes) -> None:

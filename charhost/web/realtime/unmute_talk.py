@@ -6,7 +6,7 @@ import asyncio
 import binascii
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from charhost.conversation.items import Message, Text
@@ -26,6 +26,7 @@ from charhost.web.sessions.session import Session
 
 if TYPE_CHECKING:
     from charhost.speech.opus import OpusEncoder
+    from charhost.speech.speech import Voice
     from charhost.web.sessions.work import RunningTurn
 
 # Seconds in which a client may read, or hear, the last words.
@@ -60,21 +61,17 @@ class UnmuteTalk:
     hears: bool = False
     active: RunningTurn | None = None
     _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
     _silence: asyncio.TimerHandle | None = None
     _silences: int = 0
     _first_began: float | None = None
 
     async def greet(self) -> None:
-        await self._begin(TurnOptions(instructions=self._user_instructions()))
+        await self._begin(TurnOptions())
 
     async def answer(self, words: str | None = None, latency: Latency | None = None) -> None:
         """Begin the response to a turn of the user, after the running one; with *words* the character says these."""
-        while self.active is not None:
-            await self.ended(self.active)
-        if self._session.closing.reason is None:
-            await self._begin(
-                TurnOptions(instructions=self._user_instructions(), words=words, may_greet=False), latency
-            )
+        await self._begin(TurnOptions(words=words, may_greet=False), latency)
 
     async def ended(self, turn: RunningTurn) -> None:
         """Wait until the events of a turn are sent."""
@@ -96,11 +93,18 @@ class UnmuteTalk:
         self._end_silence()
 
     async def _begin(self, options: TurnOptions, latency: Latency | None = None) -> None:
-        self._end_silence()
-        self._session.choose(None)
-        voice = await self._loudspeaker.voice() if self.encoder is not None else None
-        if self._session.closing.reason is not None:  # meanwhile
-            return
+        async with self._beginning:  # in order: to look for a voice takes a while, too
+            while self.active is not None:
+                await self.ended(self.active)
+            if self._session.closing.reason is not None:
+                return
+            self._end_silence()
+            self._session.choose(None)
+            voice = await self._loudspeaker.voice() if self.encoder is not None else None
+            if self._session.closing.reason is None:  # nor meanwhile
+                self._respond(replace(options, instructions=self._user_instructions()), voice, latency)
+
+    def _respond(self, options: TurnOptions, voice: Voice | None, latency: Latency | None) -> None:
         words = _Words(self._emitter.emit, self._session.outbox.room, is_heard=voice is not None)
         written = self._session.conversation.respond(options)
         turn: RunningTurn = written

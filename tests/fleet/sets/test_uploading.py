@@ -10,7 +10,10 @@ import pytest
 from typer.testing import CliRunner
 
 from charhost.cli import app
-from charhost.web.keys import SETS
+from charhost.fleet.sets.library import Library
+from charhost.fleet.sets.tidying import tidy
+from charhost.loading.snapshot import Limits
+from charhost.web.keys import FLEET, SETS
 from tests.conftest import character, prompt
 from tests.fleet.archives import archive, entry, of_files
 from tests.fleet.nodes import Node, nodes, store
@@ -19,6 +22,7 @@ __all__ = ["nodes", "store"]
 
 TAR = {"Content-Type": "application/x-tar"}
 RELOAD = "/v1/characters/reload"
+LIMITS = Limits(50, 100_000, 100_000)
 
 
 @pytest.fixture
@@ -87,6 +91,23 @@ async def test_other_content_and_unknown_digests_are_refused(nodes: list[Node]) 
     assert (unknown.status, (await unknown.json())["code"]) == (404, "set_not_found")
     both = await one.client.post(RELOAD, json={"uploaded": "0" * 64, "directory": "/srv"})
     assert (both.status, (await both.json())["code"]) == (400, "invalid_request")
+
+
+async def test_a_set_that_was_only_looked_at_is_not_relied_on(nodes: list[Node], directory: Path) -> None:
+    """The bytes of an uploaded set that was rejected are dropped; what the node commits later is there all the same."""
+    one, other = nodes
+    _, found = await sent(one, of_files(bob=character("Bob"), eve="1/0\n"))
+    refused = await other.client.post(RELOAD, json={"uploaded": found["uploaded"], "on_error": "abort"})
+    assert refused.status == 422
+    assert other.client.app is not None
+    shared = other.client.app[FLEET].shared(None)
+    await tidy(shared.node, LIMITS, youngest=-1)
+    (directory / "bob.py").write_text(character("Bob"))
+    assert (await other.client.post(RELOAD, json={})).status == 200
+    assert shared.change is not None
+    late = Library(other.engine, LIMITS, shared.node.metrics)
+    stored = await late.fetch(shared.change.root, shared.epoch)
+    assert [member.path for member in stored.members] == ["ada.py", "bob.py"]
 
 
 async def test_the_command_uploads_a_directory(nodes: list[Node], tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import json
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,24 @@ import sphn
 import websockets
 from websockets.asyncio.client import ClientConnection
 
+from charhost.character.character import Character
+from charhost.conversation.items import Message
 from charhost.settings import Settings
 from charhost.speech.engines import Engines
 from charhost.speech.failure import SpeechError
+from charhost.speech.speech import Voice
 from charhost.web.keys import BUDGET, EARS, SESSIONS
 from charhost.web.realtime import unmute_talk
 from tests.conftest import Client
-from tests.speech.engines import ScriptedHearing, ScriptedSpeech, loud_ms, scripted_engines, silence, tone
+from tests.speech.engines import (
+    ScriptedHearing,
+    ScriptedSpeech,
+    ScriptedVoices,
+    loud_ms,
+    scripted_engines,
+    silence,
+    tone,
+)
 from tests.web.realtime.openai_client import Script
 from tests.web.realtime.server import until
 from tests.web.realtime.unmute_events import TABLE
@@ -161,6 +173,33 @@ async def test_the_first_seconds_are_not_interrupted(aiohttp_client: Start, sett
         await talk.until("response.audio.done")
         await talk.until("response.audio.done")
     assert "unmute.interrupted_by_vad" not in {event.type for event in talk.events}
+
+
+async def test_a_turn_while_the_greeting_waits_for_its_voice(aiohttp_client: Start, settings: Settings) -> None:
+    """However long it takes to find the voice of the greeting, the answer to a turn meanwhile begins after its end."""
+    engines = replace(scripted_engines(), voices=(voices := SlowVoices()))
+    client, _ = await started(aiohttp_client, settings, engines)
+    async with talking(client) as talk:
+        await talk.microphone.send(tone(500) + silence(800))
+        (session,) = client.app[SESSIONS]._live.values()
+        history = session.conversation.history
+        await until(lambda: any(isinstance(item, Message) and item.role == "user" for item in history))
+        voices.are_found.set()
+        await talk.until("response.audio.done")
+        await talk.until("response.audio.done")
+    kinds = [event.type for event in talk.events if event.type in ("response.created", "response.audio.done")]
+    assert kinds == ["response.created", "response.audio.done"] * 2
+
+
+class SlowVoices(ScriptedVoices):
+    """Voices that are found after a while."""
+
+    def __init__(self) -> None:
+        self.are_found = asyncio.Event()
+
+    async def of(self, character: Character) -> Voice:
+        await self.are_found.wait()
+        return await super().of(character)
 
 
 async def test_silence_is_broken(aiohttp_client: Start, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
