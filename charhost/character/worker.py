@@ -91,9 +91,15 @@ class Worker:
         return None
 
     def _run(self, index: int, job: Job) -> None:
+        tracer, profiler = sys.gettrace(), sys.getprofile()
         try:
             outcome = job()
         except BaseException as e:
+            outcome = e
+        try:  # those of a job would run in the work between jobs, and what they raise would leave it undone
+            sys.settrace(tracer)
+            sys.setprofile(profiler)
+        except BaseException as e:  # of the profiler, which is told of this call and has gone by now
             outcome = e
         # Under the guard, a job is either delivered or over its deadline, never both; and an exception is only
         # injected into a thread that will not take another job.

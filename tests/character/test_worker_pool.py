@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from functools import partial
+from types import FrameType
 
 import pytest
 
+from charhost.character import worker
 from charhost.character import worker_pool as deadline
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout, ThreadsExhausted
@@ -104,6 +107,21 @@ async def test_event_loop_runs_meanwhile(pool: WorkerPool) -> None:
 async def test_results_are_in_the_order_of_the_jobs(pool: WorkerPool) -> None:
     """The results are in the order of the jobs."""
     assert await pool.run_all([partial(int, n) for n in range(500)], LONG) == list(range(500))
+
+
+@pytest.mark.parametrize("install", [sys.settrace, sys.setprofile])
+async def test_a_tracer_does_not_outlive_its_job(
+    pool: WorkerPool, install: Callable[[Callable[..., None]], None]
+) -> None:
+    """A tracer or profiler that a job installs and that fails costs no other job, nor sees one."""
+
+    def fail(frame: FrameType, *_: object) -> None:
+        if frame.f_code.co_filename == worker.__file__:
+            raise ValueError("traced")
+
+    async with asyncio.timeout(LONG):
+        _, *others = await pool.run_all([partial(install, fail), sys.gettrace, sys.getprofile, partial(int, 3)], LONG)
+    assert others == [sys.gettrace(), sys.getprofile(), 3]
 
 
 async def test_jobs_run_one_after_the_other(pool: WorkerPool) -> None:
