@@ -191,6 +191,7 @@ class ArchiveWriter(SessionWriter):
         except Exception as e:
             self._changed = {s: d for s, d in changed.items() if s not in self._forgotten} | self._changed
             self._forgotten |= forgotten - self._changed.keys()
+            self._released |= released - self._changed.keys()
             self._try_again_later(e)
 
     def _described(self, changed: Mapping[str, Callable[[], SavedSession]]) -> list[SavedSession]:

@@ -63,6 +63,7 @@ from charhost.web.keys import (
 )
 from charhost.web.openai.model_options import ModelOptions
 from charhost.web.process.foreign_log import filter_foreign_loggers
+from charhost.web.routes import ROUTES
 from charhost.web.saving import records_of
 from charhost.web.security.authority import Gate
 from charhost.web.security.cors import Cors
@@ -72,8 +73,6 @@ from charhost.web.voice import use_engines
 
 if TYPE_CHECKING:
     from charhost.fleet.engine.engine import Engine
-
-from charhost.web.routes import ROUTES
 
 log = logging.getLogger("charhost.web")
 

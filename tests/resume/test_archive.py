@@ -258,3 +258,21 @@ async def test_what_is_saved_is_let_go_of(writer: ArchiveWriter, archive: Archiv
         writer.note("sess_1", saved)
         await writer.settled("sess_1")
     assert archive.released == ["sess_1"]
+
+
+async def test_what_was_to_be_let_go_of_during_a_failure_is_let_go_of_later(
+    writer: ArchiveWriter, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A save of another session that fails delays the release of a saved one, and does not undo it."""
+    monkeypatch.setattr(module, "RETRY", 0)
+    writer.note("a", lambda: saved("a"))
+    async with asyncio.timeout(LIMIT):
+        await writer.settled("a")
+        archive.failure = OSError(28, "No space left on device")
+        writer.note("b", lambda: saved("b"))
+        assert writer.release("a")
+        await writer.settled("b")
+        archive.failure = None
+        while archive.released != ["a"]:
+            await asyncio.sleep(0)
+    assert archive.saved == [(["a"], []), (["b"], [])]
