@@ -21,8 +21,8 @@ class QuietCollections:
     _QUIET, _LATE = 0.1, 0.05
     # Collections of younger objects, each after 7,000 new ones: as many as the interpreter waits for, the most before
     # the share of garbage is known, and the most if there is hardly any.
-    _DUE, _FIRST, _MOST = 10, 100, 500
-    _GARBAGE = 100_000  # objects that may wait for a quiet moment
+    _DUE, _FIRST, _MOST = 10, 20, 100
+    _GARBAGE = 20_000  # objects that may wait for a quiet moment
     _EACH = 0.002  # seconds that a collection takes for so many
 
     def __init__(self) -> None:
