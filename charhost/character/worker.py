@@ -15,6 +15,11 @@ from charhost.errors import LoadTimeout
 
 Job = Callable[[], Any]
 
+_TRACERS: tuple[tuple[Callable[[], Any], Callable[[Any], None]], ...] = (
+    (sys.gettrace, sys.settrace),
+    (sys.getprofile, sys.setprofile),
+)
+
 
 class Jobs(Protocol):
     """The jobs of a batch; its methods are called on the threads."""
@@ -91,16 +96,19 @@ class Worker:
         return None
 
     def _run(self, index: int, job: Job) -> None:
-        tracer, profiler = sys.gettrace(), sys.getprofile()
+        earlier = [get() for get, _ in _TRACERS]
         try:
             outcome = job()
         except BaseException as e:
             outcome = e
-        try:  # those of a job would run in the work between jobs, and what they raise would leave it undone
-            sys.settrace(tracer)
-            sys.setprofile(profiler)
-        except BaseException as e:  # of the profiler, which is told of this call and has gone by now
-            outcome = e
+        # Those of a job would run in the work between jobs, and what they raise would leave it undone.
+        for (get, install), before in zip(_TRACERS, earlier, strict=True):
+            try:
+                while get() is not before:
+                    with suppress(RuntimeError):  # another thread installs one in this moment
+                        install(before)
+            except BaseException as e:  # of the one that is taken off, which is told of these calls and has gone by now
+                outcome = e
         # Under the guard, a job is either delivered or over its deadline, never both; and an exception is only
         # injected into a thread that will not take another job.
         with self._guard:

@@ -124,6 +124,30 @@ async def test_a_tracer_does_not_outlive_its_job(
     assert others == [sys.gettrace(), sys.getprofile(), 3]
 
 
+async def test_threads_take_tracers_off_side_by_side(pool: WorkerPool) -> None:
+    """Jobs that end while a tracer is installed on another thread have their results, too."""
+    slowly = threading.Event()
+
+    def hook(event: str, _: object) -> None:
+        if event == "sys.settrace" and slowly.is_set():
+            time.sleep(0.001)  # another thread goes on
+
+    def job(number: int) -> int:
+        if number % 2:
+            with suppress(RuntimeError):
+                sys.settrace(lambda *_: None)
+        return number
+
+    sys.addaudithook(hook)
+    slowly.set()
+    try:
+        async with asyncio.timeout(LONG):
+            results = await asyncio.gather(*(pool.run(partial(job, n), LONG, f"owner {n % 32}") for n in range(200)))
+    finally:
+        slowly.clear()
+    assert results == list(range(200))
+
+
 async def test_jobs_run_one_after_the_other(pool: WorkerPool) -> None:
     """Jobs that do not block run in order."""
     seen: list[int] = []
