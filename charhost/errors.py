@@ -260,6 +260,9 @@ class RolloutInProgress(NotAttempted):
 class FleetUnreachable(NotAttempted):
     code = ReloadCode.FLEET_UNREACHABLE
 
+    def __init__(self, error: Exception) -> None:
+        super().__init__(f"The engine of the fleet cannot be reached ({error}).")
+
 
 class UploadNotFound(NotAttempted):
     code = ReloadCode.SET_NOT_FOUND

@@ -191,7 +191,7 @@ class Fleet:
         except Conflict as e:
             raise self.sets[name].in_progress(f"A rollout of the set {name} has begun at the same time.") from e
         except Unavailable as e:
-            raise FleetUnreachable(f"The engine of the fleet cannot be reached ({e}).") from e
+            raise FleetUnreachable(e) from e
 
     async def restore(self) -> None:
         """Write the sets that this node serves into an engine that has lost them. Raises `Unavailable`."""

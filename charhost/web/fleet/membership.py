@@ -45,7 +45,7 @@ class Membership:
 
     def shared(self, name: str | None) -> SharedSet:
         """Return the set called *name*, None: the default one; raises `SetNotFound`."""
-        shared = self.fleet.sets.get(name or DEFAULT_SET) if self.fleet is not None else None
+        shared = self._find(name)
         if shared is None:
             raise SetNotFound(name or DEFAULT_SET)
         return shared
@@ -69,7 +69,7 @@ class Membership:
         except DamagedSet as e:
             raise UploadNotFound(f"There is no uploaded set of that digest; upload it again ({e}).") from e
         except Unavailable as e:
-            raise FleetUnreachable(f"The engine of the fleet cannot be reached ({e}).") from e
+            raise FleetUnreachable(e) from e
 
     def consent(self, request: FleetReloadRequest) -> Consent | None:
         """Return the consent that a reload of this node alone needs, if it is one."""
@@ -77,8 +77,11 @@ class Membership:
 
     async def stored(self, name: str | None, generation: int | None) -> StoredSet | None:
         """Return the set of a generation from the engine; None if it is not there now."""
-        shared = self.fleet.sets.get(name or DEFAULT_SET) if self.fleet is not None else None
+        shared = self._find(name)
         try:
             return await shared.stored(generation) if shared is not None else None
         except (Unavailable, DamagedSet):
             return None
+
+    def _find(self, name: str | None) -> SharedSet | None:
+        return self.fleet.sets.get(name or DEFAULT_SET) if self.fleet is not None else None

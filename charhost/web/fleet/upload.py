@@ -65,7 +65,7 @@ async def upload(request: web.Request) -> web.StreamResponse:
     try:
         digest = await shared.library.upload(stored, serves=False)
     except Unavailable as e:
-        raise FleetUnreachable(f"The engine of the fleet cannot be reached ({e}).") from e
+        raise FleetUnreachable(e) from e
     return json_response(UploadedSet(uploaded=digest, report=report))
 
 
