@@ -90,7 +90,8 @@ def reload(
 
 def _uploaded(directory: Path, url: str, timeout: float, as_json: bool, set_name: str | None) -> str:
     """Upload the set in a directory and return its digest, or end the command."""
-    from charhost.cli.upload import TAR, archive_of  # with the code that reads directories
+    from charhost.cli.upload import archive_of  # with the code that reads directories
+    from charhost.fleet.sets.upload import TAR
 
     file = TAR, archive_of(directory)
     request = Request("/v1/fleet/sets", url, timeout, query=query_of(set=set_name), file=file)

@@ -13,8 +13,6 @@ from charhost.errors import DirectoryError
 from charhost.loading.snapshot import Limits, Snapshot, take_snapshot
 from charhost.text import display
 
-TAR = "application/x-tar"
-
 
 def archive_of(directory: Path) -> bytes:
     """Return the `.py` files that a server would read of a directory as an archive, or end the command."""

@@ -15,6 +15,9 @@ from charhost.loading.snapshot import Limits, Snapshot
 from charhost.loading.stored_set import Member, StoredSet
 from charhost.text import quoted
 
+# The media type of an archive.
+TAR = "application/x-tar"
+
 _BLOCK = 512
 # Each file has a header, and is filled up to a whole block.
 _MOST_OVERHEAD = 2 * _BLOCK

@@ -9,7 +9,7 @@ from charhost.errors import FleetUnreachable
 from charhost.fleet.engine.engine import Unavailable
 from charhost.fleet.sets.drift import Drift
 from charhost.fleet.sets.shared_set import SharedSet
-from charhost.fleet.sets.upload import UnusableUpload, most_bytes, uploaded_set
+from charhost.fleet.sets.upload import TAR, UnusableUpload, most_bytes, uploaded_set
 from charhost.loading.snapshot import Limits
 from charhost.loading.stored_set import StoredSet
 from charhost.reload.request import ReloadRequest
@@ -22,7 +22,6 @@ from charhost.web.http.problems import Problem, json_response
 from charhost.web.keys import SETTINGS
 from charhost.web.reload import reload_errors
 
-TAR = "application/x-tar"
 # Seconds for the body to arrive.
 _DEADLINE = 60.0
 
