@@ -5,9 +5,10 @@ import contextlib
 import logging
 import random
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
@@ -24,6 +25,8 @@ PING = 2
 CLOSE = 2.0
 # Between two attempts, drawn at random: all nodes lose a server at the same moment.
 RECONNECT = (0.25, 2.0)
+
+T = TypeVar("T")
 
 # Returns the response, if there is one.
 Handler = Callable[[str, bytes], bytes | None]
@@ -92,7 +95,7 @@ class NatsConnection:
             return
         try:
             await self._subscribe(self._client, subject, handler)
-            await self._client.flush(CONNECT)
+            await _uncut(self._client.flush(CONNECT))
         except (Error, OSError) as e:
             raise _unavailable(subject, e) from e
 
@@ -100,7 +103,7 @@ class NatsConnection:
         try:
             # A connection that has ended takes no more than it has room for.
             async with asyncio.timeout(CONNECT):
-                await self._client.publish(subject, data)
+                await _uncut(self._client.publish(subject, data))
         except (Error, OSError) as e:
             raise _unavailable(subject, e) from e
 
@@ -112,7 +115,7 @@ class NatsConnection:
             raise Unavailable("not connected to the engine")
         try:
             async with asyncio.timeout(seconds):
-                response = await self._client.request(subject, data, seconds, headers=headers)
+                response = await _uncut(self._client.request(subject, data, seconds, headers=headers))
         except NoRespondersError as e:
             raise NoResponders(f"{subject}: nothing listens") from e
         except (Error, OSError) as e:
@@ -129,7 +132,7 @@ class NatsConnection:
             closed = asyncio.Event()
             client = self._client = _Client()
             try:
-                await self._connect(client, closed)
+                await _uncut(self._connect(client, closed))
                 attempted.set()
                 await closed.wait()
                 self._faults.error("the connection to the engine of the fleet was lost")
@@ -179,6 +182,20 @@ class NatsConnection:
                     await message.respond(response)
 
         await client.subscribe(subject, cb=handle)
+
+
+async def _uncut(call: Awaitable[T]) -> T:
+    """Return the result of a call of the client; a cancellation that comes in the same moment is not lost.
+
+    `asyncio.wait_for` of Python 3.11, which the client uses, returns the result then as if nothing had happened.
+    """
+    task = asyncio.current_task()
+    assert task is not None
+    before = task.cancelling()
+    result = await call
+    if task.cancelling() > before:
+        raise asyncio.CancelledError
+    return result
 
 
 async def _close(client: Client) -> None:

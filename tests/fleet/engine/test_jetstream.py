@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from charhost.fleet.engine.engine import Engine, NotSetUp, Unavailable
-from charhost.fleet.engine.nats import _Client
+from charhost.fleet.engine.nats import NatsConnection, _Client
 from charhost.fleet.hints import Hints
 from scripts.benchmarks.fleet.proxy import Proxy
 from tests.fleet.engines import connect
@@ -178,3 +178,26 @@ async def test_an_end_with_bytes_that_cannot_be_sent_is_noticed(
         await connected(far)
         while len(asyncio.all_tasks()) > len(before):
             await asyncio.sleep(0.05)
+
+
+async def test_an_end_in_the_moment_of_an_answer_is_an_end(server: NatsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection that is closed in the moment in which its server answers does not go on."""
+    connection = NatsConnection([server.url])
+
+    async def flush(client: _Client, seconds: float) -> None:
+        answer = asyncio.get_running_loop().create_future()
+
+        def answered() -> None:
+            answer.set_result(None)
+            assert connection._keeping is not None
+            connection._keeping.cancel()
+
+        asyncio.get_running_loop().call_soon(answered)
+        await asyncio.wait_for(answer, seconds)
+
+    monkeypatch.setattr(_Client, "flush", flush)
+    await connection.start()
+    assert connection._keeping is not None
+    _, left = await asyncio.wait([connection._keeping], timeout=30)
+    await connection.close()
+    assert not left
