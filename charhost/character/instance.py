@@ -63,7 +63,8 @@ class CharacterInstance:
             outcome = self._explain(e)
         if isinstance(outcome, FileError):
             name, trace = self.character.name, Lines(outcome.traceback or "")
-            log.warning("character %s failed: %s\n%s", name, outcome, trace, extra=limited(name))
+            extra = limited(f"{name} {outcome.exception} {outcome.line}")
+            log.warning("character %s failed: %s\n%s", name, outcome, trace, extra=extra)
             raise PluginFailed(outcome)
         return outcome
 

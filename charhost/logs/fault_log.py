@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from charhost.errors import EngineError, StateError
-from charhost.logs.line_limit import LineLimit, left_out_note
+from charhost.logs.line_limit import LineLimit, kind_of, left_out_note
 
 # A traceback of these would show charhost's own code only: the fault is the machine's.
 _OF_THE_MACHINE = (OSError, StateError, EngineError)
@@ -19,11 +19,12 @@ class FaultLog:
         self._limit = LineLimit(clock)
 
     def error(self, message: str, *values: object, cause: Exception | None = None) -> None:
-        """Log *message*, which also is the kind, and its *cause*: in one line, or as a traceback if it is a bug."""
-        if (left_out := self._limit.admit(message)) is None:
+        """Log *message* and its *cause*: in one line, or as a traceback if it is a bug, which is a kind of its own."""
+        is_bug = not isinstance(cause, _OF_THE_MACHINE)
+        if (left_out := self._limit.admit(f"{message} {kind_of(cause)}" if is_bug else message)) is None:
             return
         note = left_out_note(left_out)
-        if isinstance(cause, _OF_THE_MACHINE):
+        if not is_bug:
             self._log.error(f"{message}: %s%s", *values, cause, note)
         else:
             self._log.error(f"{message}%s", *values, note, exc_info=cause)

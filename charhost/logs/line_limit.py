@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from traceback import walk_tb
 
 # Seconds until lines of the same kind are admitted again.
 INTERVAL = 60.0
@@ -40,7 +41,10 @@ class LineLimit:
 
 
 def limited(kind: str = "", most: int = _MOST) -> Mapping[str, object]:
-    """Return the `extra` of a record that clients can cause: the log has *most* with its text and *kind* a minute."""
+    """Return the `extra` of a record that clients can cause: the log has *most* with its text and *kind* a minute.
+
+    Each exception that a record has is a kind of its own, by its type and the line that raised it.
+    """
     return {"limit": (kind, most)}
 
 
@@ -55,9 +59,20 @@ class LimitedRecords(logging.Filter):
         if (limit := getattr(record, "limit", None)) is None:
             return True
         kind, most = limit
-        left_out = self._limit.admit(f"{record.name} {record.msg} {kind}", most)
+        error = record.exc_info[1] if record.exc_info else None
+        left_out = self._limit.admit(f"{record.name} {record.msg} {kind} {kind_of(error)}", most)
         record.left_out = left_out
         return left_out is not None
+
+
+def kind_of(error: BaseException | None) -> str:
+    """Return the type of an exception, and the line that raised it."""
+    while isinstance(error, BaseExceptionGroup):  # which is raised where its tasks end
+        error = error.exceptions[0]
+    if error is None:
+        return ""
+    places = [f"{frame.f_code.co_filename}:{line}" for frame, line in walk_tb(error.__traceback__)]
+    return " ".join((type(error).__qualname__, *places[-1:]))
 
 
 def left_out_note(count: int | None) -> str:

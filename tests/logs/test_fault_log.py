@@ -66,3 +66,10 @@ def test_a_bug_has_its_traceback(faults: FaultLog, caplog: pytest.LogCaptureFixt
         faults.error("the reload was not kept", cause=e)
     assert "Traceback" in caplog.text
     assert "KeyError: 'ada'" in caplog.text
+
+
+def test_each_bug_is_logged(faults: FaultLog, caplog: pytest.LogCaptureFixture) -> None:
+    """A bug that lasts hides no other one of the same work."""
+    for error in [KeyError("a")] * 50 + [ValueError("b")] * 50:
+        faults.error("the watcher failed", cause=error)
+    assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [KeyError, ValueError]

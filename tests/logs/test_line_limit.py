@@ -67,6 +67,28 @@ def test_each_kind_has_its_own_limit(shown: Shown) -> None:
     assert shown.lines[-1] == "a tool failed"
 
 
+def test_each_fault_is_a_kind_of_its_own(shown: Shown) -> None:
+    """A fault that fills the limit of its line hides neither another exception nor the same one from elsewhere."""
+    logger = logging.getLogger("charhost.test")
+
+    def here() -> None:
+        raise ValueError("first")
+
+    def there() -> None:
+        raise ValueError("second")
+
+    for work in [here] * 50 + [there] * 50 + [lambda: {}["third"]] * 50:
+        try:
+            work()
+        except (ValueError, KeyError) as e:
+            logger.error("a turn failed", exc_info=ExceptionGroup("tasks", [e]), extra=limited(most=2))
+    assert [words for line in shown.lines for words in ("first", "second", "third") if words in line] == [
+        *["first"] * 2,
+        *["second"] * 2,
+        *["third"] * 2,
+    ]
+
+
 def test_other_lines_have_no_limit(shown: Shown) -> None:
     """What clients cannot cause is written each time."""
     for _ in range(100):

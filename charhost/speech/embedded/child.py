@@ -128,7 +128,8 @@ class Child:
 
     def _error(self, reply: Message) -> SpeechError:
         # The text may name a file of the server.
-        log.warning("%s: %s", self.title, one_line(reply["error"]), extra=limited())
+        kind, _, _ = reply["error"].partition(":")
+        log.warning("%s: %s", self.title, one_line(reply["error"]), extra=limited(f"{self.title} {kind}"))
         return SpeechError("busy" if reply.get("kind") == "busy" else "refused", f"{self.title} failed.")
 
     def _fail(self) -> None:

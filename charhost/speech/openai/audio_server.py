@@ -134,7 +134,8 @@ class AudioServer:
             text = (await self.beginning(response, _MOST_QUOTED))[:_MOST_QUOTED].decode(errors="replace")
         except (aiohttp.ClientError, OSError):
             text = ""
-        log.warning("%s refuses a request (%d): %s", self.title, status, one_line(text), extra=limited())
+        extra = limited(f"{self.title} {status}")
+        log.warning("%s refuses a request (%d): %s", self.title, status, one_line(text), extra=extra)
         if status in (429, 503):
             return SpeechError("busy", f"{self.title} has too much to do ({status}).")
         return RefusedRequest(f"{self.title} refused the request ({status}).", status)
