@@ -92,6 +92,7 @@ class ArchiveWriter(SessionWriter):
         self._errors = metrics.conversation_errors
         self._faults = FaultLog(log)
         self._changed: dict[str, Callable[[], SavedSession]] = {}
+        self._saving: dict[str, Callable[[], SavedSession]] = {}
         self._forgotten: set[str] = set()
         self._released: set[str] = set()
         self._saved = asyncio.Event()
@@ -112,7 +113,7 @@ class ArchiveWriter(SessionWriter):
         self._wake()
 
     def release(self, session: str) -> bool:
-        if session in self._changed:
+        if session in self._changed or session in self._saving:
             return False
         self._released.add(session)
         self._wake()
@@ -177,6 +178,7 @@ class ArchiveWriter(SessionWriter):
 
     async def _save(self) -> None:
         changed, self._changed = self._changed, {}
+        self._saving = changed
         forgotten, self._forgotten = self._forgotten, set()
         released, self._released = self._released, set()
         try:
@@ -190,6 +192,7 @@ class ArchiveWriter(SessionWriter):
                 await self._archive.release(released)
         except Exception as e:
             self._changed = {s: d for s, d in changed.items() if s not in self._forgotten} | self._changed
+            self._saving = {}
             self._forgotten |= forgotten - self._changed.keys()
             self._released |= released - self._changed.keys()
             self._try_again_later(e)

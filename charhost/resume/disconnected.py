@@ -3,11 +3,12 @@
 import asyncio
 from collections import OrderedDict
 from collections.abc import Collection
+from itertools import islice
 
 from charhost.errors import SessionUnavailable
 from charhost.ids import is_id
 from charhost.memory.budget import MemoryBudget
-from charhost.resume.archive import SessionWriter
+from charhost.resume.archive import AT_A_TIME, SessionWriter
 from charhost.resume.saved_session import SavedSession
 
 
@@ -97,13 +98,15 @@ class DisconnectedSessions:
         return next((until - self._seconds for until, kept in self._kept.values() if kept is not None), None)
 
     def give_up(self) -> None:
-        """Drop the oldest session from memory; one that is saved can be resumed all the same."""
-        oldest = next(kept for _, kept in self._kept.values() if kept is not None)
-        if self._writer.release(oldest.id):
-            self._kept[oldest.id] = self._kept[oldest.id][0], None
-            self._memory.resize(self._memory.size - oldest.weight)
-        else:
-            self._drop(oldest.id)
+        """Drop the oldest session that is saved, and can be resumed all the same, from memory; else the oldest one."""
+        in_memory = (session for _, session in self._kept.values() if session is not None)
+        oldest = list(islice(in_memory, AT_A_TIME))
+        saved = next((session for session in oldest if self._writer.release(session.id)), None)
+        if saved is None:
+            self._drop(oldest[0].id)
+            return
+        self._kept[saved.id] = self._kept[saved.id][0], None
+        self._memory.resize(self._memory.size - saved.weight)
 
     def close(self) -> None:
         self._kept.clear()

@@ -260,6 +260,25 @@ async def test_what_is_saved_is_let_go_of(writer: ArchiveWriter, archive: Archiv
     assert archive.released == ["sess_1"]
 
 
+async def test_what_is_being_saved_is_not_let_go_of(
+    writer: ArchiveWriter, archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The save may fail: until it is over the memory has the only copy of the session as it is now."""
+    monkeypatch.setattr(module, "RETRY", LIMIT * 10)
+    archive.gate.clear()
+    archive.failure = OSError(28, "No space left on device")
+    writer.note("a", lambda: saved("a"))
+    async with asyncio.timeout(LIMIT):
+        await archive.begun.wait()
+        assert not writer.release("a")
+        archive.gate.set()
+        await writer.settled("a")
+        assert not writer.release("a")
+        archive.failure = None
+        await writer.close()
+    assert writer.release("a")
+
+
 async def test_what_was_to_be_let_go_of_during_a_failure_is_let_go_of_later(
     writer: ArchiveWriter, archive: Archive, monkeypatch: pytest.MonkeyPatch
 ) -> None:

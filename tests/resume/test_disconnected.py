@@ -219,6 +219,20 @@ async def test_session_that_is_saved_can_be_resumed_when_it_is_given_up() -> Non
     disconnected.close()
 
 
+async def test_session_that_is_saved_leaves_the_memory_before_an_older_one_that_is_not() -> None:
+    """A session is not lost for want of room while another one has a copy in the file."""
+    disconnected = disconnected_sessions(10, 60, Left("b"))
+    await disconnected.recover()
+    from_file = await disconnected.claim("b", ("",))
+    assert from_file is not None
+    disconnected.put(unsaved := heavy("a", 0.6))
+    disconnected.give_back(replace(from_file, weight=600))
+    assert len(disconnected) == 2
+    assert await disconnected.claim("a", ("",)) is unsaved
+    assert await disconnected.claim("b", ("",)) == from_file
+    disconnected.close()
+
+
 def test_closing_forgets_all(clock: Clock) -> None:
     """At the end nothing is kept and nothing waits."""
     disconnected = disconnected_sessions(10, 60)
