@@ -11,7 +11,6 @@ from typing import Literal
 from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
-from charhost.web.connections.expectations import invite_body
 from charhost.web.http.body import expect_media_type, read_body
 from charhost.web.http.problems import Problem
 from charhost.web.keys import OFFLOAD
@@ -39,9 +38,7 @@ class TranscriptionFields(BaseModel):
 async def read_form(request: web.Request) -> tuple[bytes, TranscriptionFields]:
     """Read the file and the fields within their limits; raises `Problem`."""
     expect_media_type(request, "multipart/form-data")
-    most = MOST_FILE_BYTES + _MOST_PARTS * _MOST_FIELD_BYTES
-    await invite_body(request, most)
-    body = await read_body(request, most, _DEADLINE)
+    body = await read_body(request, MOST_FILE_BYTES + _MOST_PARTS * _MOST_FIELD_BYTES, _DEADLINE)
     try:
         work = partial(_parts, body, request.headers[hdrs.CONTENT_TYPE])
         parts = await request.app[OFFLOAD].run(len(body), work)

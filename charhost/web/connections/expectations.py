@@ -15,10 +15,10 @@ def with_expectations(route: web.RouteDef) -> web.RouteDef:
 
 async def invite_body(request: web.Request, most: int) -> None:
     """Ask the client for a body that it holds back (RFC 9110, 10.1.1); raise `Problem` for one of more than *most*."""
-    if not is_held_back(request):
-        return
     if (request.content_length or 0) > most:
         raise too_large(most)
+    if not is_held_back(request):
+        return
     del request[_HELD_BACK]
     await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
     request.writer.output_size = 0  # of the response itself

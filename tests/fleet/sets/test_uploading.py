@@ -17,6 +17,7 @@ from charhost.web.keys import FLEET, SETS
 from tests.conftest import character, prompt
 from tests.fleet.archives import archive, entry, of_files
 from tests.fleet.nodes import Node, nodes, store
+from tests.scripted import LIMIT
 
 __all__ = ["nodes", "store"]
 
@@ -80,6 +81,16 @@ async def test_a_refused_upload_changes_nothing(nodes: list[Node], body: bytes, 
     found, document = await sent(nodes[0], body)
     assert (found, document["code"]) == (status, code)
     assert [names(node) for node in nodes] == [["Ada"], ["Ada"]]
+
+
+async def test_a_set_that_is_declared_too_large_is_not_waited_for(nodes: list[Node]) -> None:
+    """A terabyte is refused by its length, before a byte of it has come."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", nodes[0].client.port)
+    lines = "PUT /v1/fleet/sets HTTP/1.1", "Host: 127.0.0.1", f"Content-Type: {TAR['Content-Type']}"
+    writer.write("\r\n".join([*lines, f"Content-Length: {1 << 40}", "", ""]).encode())
+    async with asyncio.timeout(LIMIT):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 413")
+    writer.close()
 
 
 async def test_other_content_and_unknown_digests_are_refused(nodes: list[Node]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 from collections.abc import Awaitable, Callable
 
@@ -11,6 +12,7 @@ from aiohttp import StreamReader, web
 from charhost.settings import Settings
 from charhost.web.app import create_app
 from tests.conftest import Client
+from tests.scripted import LIMIT
 
 _LARGE = 256 << 20
 
@@ -36,6 +38,20 @@ async def test_the_rest_of_a_compressed_body_is_left_unread(
     assert answer.headers["Connection"] == "close"
     await client.get("/v1/health")  # by then the server has ended the first connection
     assert bodies[0].total_bytes < _LARGE // 16
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/characters/reload"])
+async def test_a_body_that_is_declared_too_large_is_not_waited_for(
+    aiohttp_client: Callable[..., Awaitable[Client]], path: str
+) -> None:
+    """The length alone is refused, before a byte of the body has come."""
+    client = await aiohttp_client(create_app(Settings()))
+    reader, writer = await asyncio.open_connection("127.0.0.1", client.port)
+    lines = f"POST {path} HTTP/1.1", "Host: 127.0.0.1", "Content-Type: application/json", f"Content-Length: {1 << 40}"
+    writer.write("\r\n".join([*lines, "", ""]).encode())
+    async with asyncio.timeout(LIMIT):
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 413")
+    writer.close()
 
 
 @pytest.mark.parametrize("parameters", ["(" * 8_000, f"a*{'9' * 5_000}=b"], ids=["nested", "numbered"])
