@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing
+from importlib.resources import files
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +19,7 @@ from pydantic_core import from_json, to_json
 from charhost.character.character import ModelChoice
 from charhost.errors import SettingsError
 from charhost.llm.model import Delta, ModelError, ModelRequest
+from charhost.llm.offline import languages as phrases
 from charhost.llm.offline.model import OfflineModel
 from charhost.llm.openai import provider
 from charhost.llm.openai.provider import UpstreamModels
@@ -178,6 +181,22 @@ async def test_offline(make: Make) -> None:
     models = make(None)
     assert isinstance(models.of(character()), OfflineModel)
     assert await models.state() == "offline"
+
+
+async def test_stand_in_is_read_beside_the_event_loop(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its phrases are read from the disk at the start, on a thread, and not for the first response."""
+    readers: list[threading.Thread] = []
+
+    def note(package: str) -> Any:
+        readers.append(threading.current_thread())
+        return files(package)
+
+    monkeypatch.setattr(phrases, "files", note)
+    phrases.languages.cache_clear()
+    models = make("none")
+    await models.find()
+    assert isinstance(models.of(character()), OfflineModel)
+    assert [reader is threading.main_thread() for reader in readers] == [False]
 
 
 async def test_model_is_asked_for_once(upstream: Any, make: Make) -> None:
