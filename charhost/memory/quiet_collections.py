@@ -3,6 +3,9 @@
 import asyncio
 import gc
 import time
+from collections.abc import Callable
+
+from charhost.memory.machine import resident_memory
 
 # The interpreter collects everything after so many collections of the younger objects: not at all.
 _NEVER = 1 << 30
@@ -12,7 +15,8 @@ class QuietCollections:
     """Collects the garbage among old objects in quiet moments. Lives as long as the application.
 
     The interpreter would do so in the middle of the work of many clients, and each time look at all they have. What is
-    there at the start, the modules of the server, is looked at no more.
+    there at the start, the modules of the server, is looked at no more. *held* returns the bytes that are in use, and
+    no garbage.
     """
 
     _LOOK = 1.0  # seconds
@@ -23,9 +27,11 @@ class QuietCollections:
     # the share of garbage is known, and the most if there is hardly any.
     _DUE, _FIRST, _MOST = 10, 20, 100
     _GARBAGE = 20_000  # objects that may wait for a quiet moment
+    _BYTES = 64 << 20  # of memory that nothing accounts for, and that may be of garbage: a few objects can hold much
     _EACH = 0.002  # seconds that a collection takes for so many
 
-    def __init__(self) -> None:
+    def __init__(self, held: Callable[[], int] = lambda: 0) -> None:
+        self._held = held
         self._loop = asyncio.get_running_loop()
         self._thresholds = gc.get_threshold()
         gc.set_threshold(*self._thresholds[:2], _NEVER)
@@ -33,6 +39,7 @@ class QuietCollections:
         self._due, self._most = self._DUE, self._FIRST
         self._worked = time.process_time()
         self._expected = self._loop.time()
+        self._unaccounted = self._measure()
         self._look()
 
     def close(self) -> None:
@@ -44,8 +51,12 @@ class QuietCollections:
         younger, worked = gc.get_count()[2], time.process_time()
         is_late = self._loop.time() > self._expected + self._LATE
         is_quiet = worked - self._worked <= self._QUIET and not is_late
-        if younger >= self._most or (younger >= self._due and is_quiet):
+        unaccounted = self._measure()
+        self._unaccounted = min(self._unaccounted, unaccounted)
+        is_due = younger >= self._due and is_quiet
+        if is_due or younger >= self._most or unaccounted - self._unaccounted > self._BYTES:
             self._collect(younger)
+            self._unaccounted = self._measure()
         self._worked, self._expected = worked, self._loop.time() + self._LOOK
         self._timer = self._loop.call_at(self._expected, self._look)
 
@@ -55,6 +66,9 @@ class QuietCollections:
         # The next one when as many objects are new as this one has looked at.
         self._due = self._within(int((self._loop.time() - started) / self._EACH))
         self._most = self._within(younger * self._GARBAGE // max(1, garbage))
+
+    def _measure(self) -> int:
+        return resident_memory() - self._held()
 
     def _within(self, collections: int) -> int:
         return min(self._MOST, max(self._DUE, collections))

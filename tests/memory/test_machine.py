@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from charhost.memory.machine import available_memory
+from charhost.memory.machine import available_memory, resident_memory
 
 MACHINE = available_memory(Path("/no/such/root"))
 
@@ -56,3 +56,11 @@ def test_limit(lines: str, limits: dict[str, str], expected: int, tmp_path: Path
 def test_machine_has_memory() -> None:
     """Where there are no control groups it is the memory of the machine."""
     assert MACHINE > 1 << 26
+
+
+def test_memory_of_this_process() -> None:
+    """It grows with what is in it, and is unknown where the system does not show it."""
+    before = resident_memory()
+    content = b"x" * (64 << 20)
+    assert resident_memory() - before > len(content) // 2
+    assert resident_memory(Path("/no/such/root")) == 0

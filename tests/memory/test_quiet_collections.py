@@ -6,6 +6,7 @@ import asyncio
 import gc
 import weakref
 from collections.abc import AsyncIterator
+from contextlib import closing
 
 import pytest
 
@@ -17,8 +18,9 @@ LIMIT = 180.0
 class Ring:
     """An object in a cycle with itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, content: bytes = b"") -> None:
         self.own = self
+        self.content = content
 
 
 @pytest.fixture
@@ -60,6 +62,32 @@ async def test_old_garbage_is_collected_at_last_without_a_quiet_moment(
         while ring() is not None:
             gc.collect(1)
             await asyncio.sleep(0)
+
+
+async def test_few_objects_that_hold_much_are_waited_for_less(
+    collections: QuietCollections, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Old garbage is freed under load as soon as the process has grown by as much as may wait."""
+    monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
+    ring = weakref.ref(held := Ring(b"x" * (QuietCollections._BYTES * 2)))
+    gc.collect(1)
+    del held
+    await collected(ring)
+
+
+async def test_memory_that_is_in_use_is_no_garbage(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the budget accounts for is not looked through each time that it grows."""
+    monkeypatch.setattr(QuietCollections, "_LOOK", 0.01)
+    monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
+    in_use = bytearray()
+    with closing(QuietCollections(lambda: len(in_use))) as collections:
+        before = gc.get_stats()[2]["collections"]
+        in_use.extend(b"x" * (QuietCollections._BYTES * 2))
+        looked = collections._expected
+        async with asyncio.timeout(LIMIT):
+            while collections._expected == looked:
+                await asyncio.sleep(0.01)
+        assert gc.get_stats()[2]["collections"] == before
 
 
 async def test_much_garbage_is_waited_for_less(collections: QuietCollections) -> None:
