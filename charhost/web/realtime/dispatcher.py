@@ -78,7 +78,7 @@ class Dispatcher:
             elif isinstance(handler, OpenAIHandler):
                 await handler.obey(event, len(text))
             else:
-                handler.obey(event)
+                await handler.obey(event)
         except EventRefused as e:
             self._refuse(e, event_id_of(event))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import binascii
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from charhost.web.protocol.frames import EventRefused, InvalidEvent
 from charhost.web.protocol.session_params import TurnDetection, complete
 from charhost.web.protocol.unmute_session import UnmuteParams, UnmuteSettings, UnmuteUpdate
 from charhost.web.realtime.answers import Answers
+from charhost.web.realtime.audio_buffer import decoded
 from charhost.web.realtime.loudspeaker import Loudspeaker
 from charhost.web.realtime.microphone import AudioInput, Microphone
 from charhost.web.realtime.session_tasks import SessionTasks
@@ -83,13 +83,13 @@ class UnmuteHandler:
         if self._microphone is not None:
             self._microphone.close()
 
-    def obey(self, event: Json) -> None:
+    async def obey(self, event: Json) -> None:
         """Handle a client event; raises `InvalidEvent`, and then nothing was changed."""
         match event["type"]:
             case "session.update":
                 self._update(valid(UnmuteUpdate, event).session)
             case "input_audio_buffer.append":
-                self._take_audio(event)
+                await self._take_audio(event)
             case _:
                 raise unknown_type(event, _KINDS)
 
@@ -128,14 +128,14 @@ class UnmuteHandler:
             self._session.take(found)
             self._talk.voice = voice
 
-    def _take_audio(self, event: Json) -> None:
+    async def _take_audio(self, event: Json) -> None:
         try:
-            page = binascii.a2b_base64(valid(AudioAppend, event).audio, strict_mode=True)
-        except (InvalidEvent, ValueError) as e:
+            page = await decoded(valid(AudioAppend, event).audio)
+        except InvalidEvent:
             if self._has_refused_audio:  # a client sends 25 of these a second, and shows its user each error
                 return
             self._has_refused_audio = True
-            raise InvalidEvent("invalid_value", f"Invalid 'audio': {e}", "audio") from None
+            raise
         if self._greeting is not None:
             self._greet()
         if self._microphone is not None and page:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from pathlib import Path
@@ -19,7 +20,8 @@ from charhost.llm.model import CallDelta, Delta, Model, ModelError, ModelRequest
 from charhost.settings import Settings
 from charhost.web.keys import CONVERSATIONS, SESSIONS
 from charhost.web.protocol.unmute_session import UnmuteSettings
-from charhost.web.realtime import unmute
+from charhost.web.realtime import audio_buffer, unmute
+from charhost.web.realtime.audio_buffer import audio_bytes
 from charhost.web.realtime.word_splitter import WordSplitter
 from tests.conftest import Client, character
 from tests.reload.helpers import Write
@@ -618,6 +620,23 @@ async def test_the_wait_for_sound_does_not_hold_up_the_end(client: Client, conne
     assert ([event.type for event in events], code, script.asked) == (["error"], 1012, [])
 
 
+async def test_long_audio_is_decoded_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The event loop goes on for other clients meanwhile; a page is not worth a thread."""
+    threads: list[threading.Thread] = []
+
+    def note(audio: str, path: str) -> bytes:
+        threads.append(threading.current_thread())
+        return audio_bytes(audio, path)
+
+    monkeypatch.setattr(audio_buffer, "audio_bytes", note)
+    session: Any = SimpleNamespace(settings=UnmuteSettings())
+    async with asyncio.TaskGroup() as tasks:
+        handler = unmute.UnmuteHandler(session, tasks)
+        for audio in (OGG_PAGE, "AAAA" * 1_000_000):
+            await handler.obey({"type": "input_audio_buffer.append", "audio": audio})
+    assert [thread is threading.main_thread() for thread in threads] == [True, False]
+
+
 async def test_no_greeting_starts_after_the_close_message(monkeypatch: pytest.MonkeyPatch) -> None:
     """No response starts if the wait for audio ends after the close message."""
     monkeypatch.setattr(unmute, "GREETING_DELAY", 60)
@@ -634,6 +653,6 @@ async def test_no_greeting_starts_after_the_close_message(monkeypatch: pytest.Mo
     )
     async with asyncio.TaskGroup() as tasks:
         handler = unmute.UnmuteHandler(session, tasks)
-        handler.obey({"type": "session.update", "session": {"allow_recording": False}})
-        handler.obey({"type": "input_audio_buffer.append", "audio": OGG_PAGE})
+        await handler.obey({"type": "session.update", "session": {"allow_recording": False}})
+        await handler.obey({"type": "input_audio_buffer.append", "audio": OGG_PAGE})
     assert [TABLE.validate_json(frame).type for frame in frames] == ["session.updated"]
