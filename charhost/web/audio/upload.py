@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from email.message import Message
 from email.parser import BytesHeaderParser
 from email.utils import collapse_rfc2231_value
 from functools import partial
+from itertools import islice
 from typing import Literal
 
 from aiohttp import hdrs, web
 from pydantic import BaseModel, Field
 
-from charhost.web.http.body import expect_media_type, read_body
+from charhost.web.http.body import expect_media_type, read_body, take_memory
 from charhost.web.http.problems import Problem
 from charhost.web.keys import OFFLOAD
 from charhost.web.openai.request import valid_body
@@ -39,6 +41,7 @@ async def read_form(request: web.Request) -> tuple[bytes, TranscriptionFields]:
     """Read the file and the fields within their limits; raises `Problem`."""
     expect_media_type(request, "multipart/form-data")
     body = await read_body(request, MOST_FILE_BYTES + _MOST_PARTS * _MOST_FIELD_BYTES, _DEADLINE)
+    take_memory(request, len(body))  # for its parts, and then for the file on its way to the decoder
     try:
         work = partial(_parts, body, request.headers[hdrs.CONTENT_TYPE])
         parts = await request.app[OFFLOAD].run(len(body), work)
@@ -61,21 +64,32 @@ def _parts(body: bytes, content_type: str) -> dict[str, bytes]:
     boundary = _parameter(form, hdrs.CONTENT_TYPE, "boundary").rstrip()
     if not boundary:
         raise ValueError("Content-Type has no boundary")
-    _, *pieces = (b"\r\n" + body).split(b"\r\n--" + boundary.encode(errors="replace"), _MOST_PARTS + 1)
-    if not pieces or not pieces[-1].startswith(b"--"):
+    places = list(islice(_places(body, b"\r\n--" + boundary.encode(errors="replace")), _MOST_PARTS + 1))
+    if not places or not body.startswith(b"--", places[-1].start):
         raise ValueError(f"it has more than {_MOST_PARTS} parts, or no end")
-    return dict(map(_part, pieces[:-1]))
+    return dict(_part(body, place) for place in places[:-1])
 
 
-def _part(piece: bytes) -> tuple[str, bytes]:
-    head, blank_line, content = piece.lstrip(b" \t").partition(b"\r\n\r\n")
-    if not blank_line or len(head) > _MOST_HEADER_BYTES:
+def _places(body: bytes, delimiter: bytes) -> Iterator[slice]:
+    """Yield the place of each part, so that only what is used of a large body is copied."""
+    at = -2 if body.startswith(delimiter[2:]) else body.find(delimiter)
+    while at != -1:
+        start = at + len(delimiter)
+        at = body.find(delimiter, start)
+        yield slice(start, at if at != -1 else len(body))
+
+
+def _part(body: bytes, place: slice) -> tuple[str, bytes]:
+    blank_line = body.find(b"\r\n\r\n", place.start, place.stop)
+    if blank_line == -1 or blank_line - place.start > _MOST_HEADER_BYTES:
         raise ValueError("a part has no end of its headers, or too many of them")
-    name = _parameter(BytesHeaderParser().parsebytes(head.lstrip()), hdrs.CONTENT_DISPOSITION, "name")
+    head = BytesHeaderParser().parsebytes(body[place.start : blank_line].lstrip())
+    name = _parameter(head, hdrs.CONTENT_DISPOSITION, "name")
     most = MOST_FILE_BYTES if name == "file" else _MOST_FIELD_BYTES
-    if len(content) > most:
+    content = slice(blank_line + 4, place.stop)
+    if content.stop - content.start > most:
         raise Problem(413, "request_too_large", f"The part {name[:200]!r} is larger than {most:,} bytes.")
-    return name, content
+    return name, body[content]
 
 
 def _parameter(message: Message, header: str, name: str) -> str:

@@ -1,16 +1,20 @@
 """POST /v1/audio/transcriptions."""
 
 import json
+import tracemalloc
 from io import BytesIO
 from typing import Any
 
 import pytest
-from aiohttp import FormData
+from aiohttp import FormData, web
 
 from charhost.settings import Settings
 from charhost.speech.failure import SpeechError
 from charhost.speech.openai.wav import wav
 from charhost.web.app import create_app
+from charhost.web.audio import transcriptions
+from charhost.web.audio.upload import TranscriptionFields, read_form
+from charhost.web.keys import MEMORY
 from tests.speech.engines import ScriptedHearing, silence, tone
 from tests.web.audio.conftest import Connect
 
@@ -109,6 +113,27 @@ async def test_forms_that_are_none(connect: Connect, body: bytes) -> None:
     response = await client.post("/v1/audio/transcriptions", data=BytesIO(body), headers=headers)
     assert response.status in (400, 413)
     assert (await response.json())["error"]["type"] == "invalid_request_error"
+
+
+async def test_memory_of_a_form(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A form is held twice at most, beside what comes of it, and counted so."""
+    client = await connect()
+    counted: list[int] = []
+
+    async def read(request: web.Request) -> tuple[bytes, TranscriptionFields]:
+        tracemalloc.start()
+        try:
+            found = await read_form(request)
+            counted.extend((tracemalloc.get_traced_memory()[1], request[MEMORY].size))
+        finally:
+            tracemalloc.stop()
+        return found
+
+    monkeypatch.setattr(transcriptions, "read_form", read)
+    response = await client.post("/v1/audio/transcriptions", data=form(bytes(size := 20 << 20)))
+    assert (response.status, len(counted)) == (400, 2)  # zeros are no sound
+    assert counted[0] < 2.5 * size
+    assert counted[1] >= 2 * size
 
 
 TWO = "{0}*=x; {0}*0=y"
