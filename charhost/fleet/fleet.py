@@ -26,6 +26,7 @@ from charhost.fleet.sets.tidying import tidy
 from charhost.fleet.signature import Signature
 from charhost.loading.snapshot import Limits
 from charhost.logs.fault_log import FaultLog
+from charhost.memory.budget import MemoryBudget
 from charhost.metrics import FleetMetrics
 from charhost.reload.manager import CharacterManager
 from charhost.report import SET_NAME
@@ -59,6 +60,7 @@ class Fleet:
         metrics: FleetMetrics,
         limits: Limits,
         sessions: Callable[[], int] = lambda: 0,
+        budget: MemoryBudget | None = None,
     ) -> None:
         self.engine = engine
         engine.observer = metrics
@@ -68,6 +70,7 @@ class Fleet:
         self._followed: set[str] = set()
         self._sessions = sessions
         self._limits = limits
+        self._budget = budget or MemoryBudget()
         self._metrics = metrics
         self._followers: dict[str, Follower] = {}
         self._tasks: list[asyncio.Task[None]] = []
@@ -120,7 +123,8 @@ class Fleet:
 
         With *begins* its directory becomes the first set of that name, if the fleet has none.
         """
-        shared = SharedSet(self.node, manager, Library(self.engine, self._limits, self._metrics), begins=begins)
+        library = Library(self.engine, self._limits, self._metrics, self._budget)
+        shared = SharedSet(self.node, manager, library, begins=begins)
         manager.consent = Coordinator(shared)
         self.sets[manager.name] = shared
         self._followers[manager.name] = Follower(shared)
@@ -129,10 +133,12 @@ class Fleet:
 
     async def remove(self, name: str) -> None:
         """Share a set no longer."""
-        self.sets.pop(name, None)
+        shared = self.sets.pop(name, None)
         self._followed.discard(name)
         if (follower := self._followers.pop(name, None)) is not None:
             await follower.stop()
+        if shared is not None:
+            shared.library.close()
 
     async def start(self) -> None:
         """Take the name of this node, and begin; raise `SettingsError` if another process has the name."""

@@ -53,6 +53,9 @@ class MemoryBudget:
     def add_reserve(self, reserve: Reserve) -> None:
         self._reserves.append(reserve)
 
+    def drop_reserve(self, reserve: Reserve) -> None:
+        self._reserves.remove(reserve)
+
     def holding(self, kind: str) -> Holding:
         if kind not in self._held:
             self._held[kind] = 0

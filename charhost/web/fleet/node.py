@@ -9,7 +9,7 @@ from charhost.fleet.options import FleetOptions
 from charhost.loading.snapshot import Limits
 from charhost.metrics import FleetMetrics
 from charhost.web.fleet.membership import Membership
-from charhost.web.keys import FLEET, FLEET_ENGINE, METRICS, SESSIONS, SETS, SETTINGS
+from charhost.web.keys import BUDGET, FLEET, FLEET_ENGINE, METRICS, SESSIONS, SETS, SETTINGS
 
 
 def join(app: web.Application) -> None:
@@ -23,7 +23,7 @@ async def _run(app: web.Application) -> AsyncIterator[None]:
     """Be a node while the application runs; raises `SettingsError`."""
     settings, sessions = app[SETTINGS], app[SESSIONS]
     options, metrics = FleetOptions.of(settings), FleetMetrics(app[METRICS].registry)
-    fleet = Fleet(app[FLEET_ENGINE], options, metrics, Limits.of(settings), lambda: len(sessions))
+    fleet = Fleet(app[FLEET_ENGINE], options, metrics, Limits.of(settings), lambda: len(sessions), app[BUDGET])
     app[FLEET].fleet = app[SETS].fleet = fleet
     fleet.owner = app[SETS]
     try:

@@ -1,0 +1,67 @@
+"""The sets of one name that a node keeps beside the one that serves."""
+
+import math
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from charhost.loading.stored_set import StoredSet
+from charhost.memory.budget import MemoryBudget
+
+_MOST = 4
+# Bytes of a file beside its source, and of what is compiled of a byte of that.
+_FLOOR, _COMPILED = 2_000, 2
+
+
+class KeptSets:
+    """The last sets by their roots, which are kept as long as the budget of memory has room; has to be closed."""
+
+    kind = "fleet_sets"
+
+    def __init__(self, budget: MemoryBudget) -> None:
+        self._budget = budget
+        self._memory = budget.holding(self.kind)
+        self._most = _MOST
+        self._sets: OrderedDict[str, tuple[int, StoredSet]] = OrderedDict()
+        budget.add_reserve(self)
+
+    def __iter__(self) -> Iterator[StoredSet]:
+        return iter([stored for _, stored in self._sets.values()])
+
+    def find(self, root: str) -> StoredSet | None:
+        _, stored = self._sets.get(root, (0, None))
+        return stored
+
+    def keep(self, root: str, stored: StoredSet) -> None:
+        """Keep a set as the last one."""
+        self._drop(root)
+        size = _size(stored)
+        self._sets[root] = size, stored
+        self._memory.resize(self._memory.size + size)
+        while len(self._sets) > self._most:
+            self.give_up()
+
+    @property
+    def oldest(self) -> float | None:
+        """Earlier than anything else is kept: a set can be fetched again."""
+        return -math.inf if self._sets else None
+
+    def give_up(self) -> None:
+        """Drop the first set."""
+        self._drop(next(iter(self._sets)))
+
+    def close(self) -> None:
+        """Keep no set any more."""
+        self._most = 0
+        self._sets.clear()
+        self._memory.resize(0)
+        self._budget.drop_reserve(self)
+
+    def _drop(self, root: str) -> None:
+        size, _ = self._sets.pop(root, (0, None))
+        self._memory.resize(self._memory.size - size)
+
+
+def _size(stored: StoredSet) -> int:
+    """Return the bytes of the files of a set, which it may share with others."""
+    files = {file for snapshot in stored.paths for file in snapshot.files.values()}
+    return sum(_FLOOR + len(file.data) * (1 + _COMPILED) for file in files)
