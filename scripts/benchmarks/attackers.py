@@ -202,6 +202,37 @@ async def _watched(target: Target) -> None:
             await response.read()
 
 
+_TAGS = {"Accept": "text/html", "If-None-Match": ", ".join(f'"{number:016x}"' for number in range(380))}
+
+
+async def _studio(target: Target) -> None:
+    """Ask for the page and its files with as many tags as fit, also by paths that are long or lead elsewhere."""
+    for path in ("/", "/studio/studio.js", "/studio/..%2f..%2f..%2f..%2fetc%2fpasswd", f"/studio/{'a/' * 3_500}"):
+        async with target.http.get(path, headers=_TAGS) as response:
+            await response.read()
+
+
+async def _events(target: Target) -> None:
+    """Come back to the events with ids that are none, and leave after the first of them."""
+    for last in ("x" * 7_000, f"{'0' * 8}-{'9' * 5_000}"):
+        connections = [await asyncio.open_connection("127.0.0.1", target.port) for _ in range(_OPEN)]
+        for _, writer in connections:
+            writer.write(f"GET /v1/events HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {last}\r\n\r\n".encode())
+        for reader, writer in connections:
+            await asyncio.wait_for(reader.read(1_000), _HELD)
+            writer.transport.abort()
+
+
+_MODELS = _body({"model": "x" * 60_000}), _body({"model": "\x1b[31m\u2028"}), b'{"model":' * 7_000, b"x" * 70_000
+
+
+async def _model(target: Target) -> None:
+    """Choose models that there are not, in bodies of all kinds."""
+    for body in _MODELS:
+        async with target.http.put("/v1/model", data=body, headers=_JSON) as response:
+            await response.read()
+
+
 ATTACKS: dict[str, Attack] = {
     "large requests": _any_large,
     "stored responses": _stored,
@@ -212,6 +243,7 @@ ATTACKS: dict[str, Attack] = {
     "unfinished bodies": partial(_held, _request(b'{"model"', MOST_BODY_BYTES)),
     "unread responses": partial(_held, _UNREAD),
     "unread events": partial(_held, b"GET /v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+    "readers of events": _events,
     "unfinished messages": partial(_held, _UNFINISHED),
     "pongs of those who do not read": _pongs,
     "silent connections": partial(_held, b""),
@@ -222,6 +254,8 @@ ATTACKS: dict[str, Attack] = {
     "sessions": _sessions,
     "client secrets": _client_secrets,
     "readers of figures": _watched,
+    "files of the studio": _studio,
+    "models": _model,
 }
 
 
