@@ -16,12 +16,18 @@ _PIECE = 1 << 20
 class Decoder:
     def work(self, job: Message) -> Iterator[Message]:
         """Yield `pcm`, 16 kHz mono, for a job with the bytes of a `file` in any format of FFmpeg."""
+        try:
+            yield from self._decoded(job["file"])
+        except MemoryError as e:  # at once, for what a file declares, such as a rate of a gigahertz: not the machine's
+            raise ValueError(f"the file declares more than there can be ({e})") from None
+
+    def _decoded(self, file: bytes) -> Iterator[Message]:
         resampler = av.AudioResampler(format="s16", layout="mono", rate=_RATE)
         samples = 0
         piece = bytearray()
         # A list of files, which FFmpeg would open, is a sound file to it.
         options = {"protocol_whitelist": "none"}
-        with av.open(io.BytesIO(job["file"]), mode="r", options=options, metadata_errors="ignore") as container:
+        with av.open(io.BytesIO(file), mode="r", options=options, metadata_errors="ignore") as container:
             if not container.streams.audio:
                 raise ValueError("the file has no sound")
             for decoded in container.decode(audio=0):

@@ -41,6 +41,7 @@ WRONG: tuple[tuple[Any, int], ...] = (
     (form(b""), 400),
     (form(b"this is no sound"), 400),
     (form(b"RIFF" + bytes(1000)), 400),
+    (form(wav(tone(300), (1 << 31) - 1)), 400),  # a rate for which FFmpeg finds no memory
     (form(response_format="xml"), 400),
     (form(bytes((25 << 20) + 1)), 413),
     (b"{}", 415),
