@@ -28,19 +28,19 @@ async def python(
     *arguments: str,
     port: int,
     log: Path = Path(os.devnull),
+    checkout: Path | None = None,
     interpreter: str | None = None,
-    folder: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Process]:
     """Run `python ARGUMENTS` until the end of the block, which begins when it accepts connections on *port*.
 
-    It is this interpreter, in this folder, unless others are given. Its standard error goes to *log*.
-    Raises `ChildProcessError` if it ends before.
+    It is this interpreter, in this folder, or those of *checkout*, or another *interpreter*.
+    Its standard error goes to *log*. Raises `ChildProcessError` if it ends before.
     """
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            *(interpreter or sys.executable, *arguments),
-            cwd=folder,
+            *(interpreter or interpreter_of(checkout), *arguments),
+            cwd=checkout,
             env=os.environ | {"CHARHOST_LLM_URL": "none"} | dict(environment or {}),
             stdout=DEVNULL,
             stderr=stderr,
@@ -57,6 +57,12 @@ async def python(
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+def interpreter_of(checkout: Path | None) -> str:
+    """Return the interpreter of a checkout; this one if there is none, or it has none."""
+    own = checkout / ".venv/bin/python" if checkout is not None else None
+    return str(own) if own is not None and own.exists() else sys.executable
 
 
 def processor_clock(process: int) -> int:
