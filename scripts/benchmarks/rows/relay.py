@@ -98,8 +98,12 @@ async def _add_first_words(
     direct = first_word(await _asked(client, model.url, "directly", "model", count))
     for of, server in relays.items():
         await _asked(client, server.url, interface, of, count)
+        began = server.processor_seconds
         added = first_word(await _asked(client, server.url, interface, of, count)) - direct
+        used = (server.processor_seconds - began) / count
         rows.add(f"added to the first word, {interface}, {count} at once, ms", goal, of, max(added, 0.01))
+        name = f"processor time of a conversation of 40 words, {interface}, {count} at once, ms"
+        rows.add(name, Goal(1.3, "bare relay"), of, used * 1000)
 
 
 async def _asked(
