@@ -39,7 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_relays(parser)
     parser.add_argument(
-        "--processor", action="store_true", help="measure reloads in processor time, where the machine does other work"
+        "--processor",
+        action="store_true",
+        help="measure in processor time what allows it, where the machine does other work",
     )
     parser.add_argument("--quick", action="store_true", help="one run, with fewer characters and sessions")
 
@@ -59,7 +61,7 @@ async def measure(arguments: argparse.Namespace) -> None:
             await add_reload_rows(bench, *size.characters)
             for sessions in size.sessions:
                 await add_session_rows(bench, sessions)
-            await add_start_rows(rows, beside)
+            await add_start_rows(bench)
             await add_relay_rows(rows, (1, size.conversations), relays)
     rows.print()
     if arguments.json:

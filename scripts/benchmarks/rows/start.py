@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import time
 from pathlib import Path
 
 import aiohttp
 
-from scripts.benchmarks.processes import free_port, interpreter_of, python
-from scripts.benchmarks.row import Goal, Rows
+from scripts.benchmarks.processes import free_port, interpreter_of, processor_clock, python
+from scripts.benchmarks.row import Goal
+from scripts.benchmarks.rows.bench import Bench
 from scripts.benchmarks.servers import NOWHERE
 
 _SERVE = ("-m", "charhost", "serve", "--llm-url")
@@ -22,33 +24,33 @@ _COMMANDS = {
 }
 
 
-async def add_start_rows(rows: Rows, beside: Path | None = None) -> None:
-    """Add a run, also with the charhost of the checkout *beside*."""
-    checkouts = {"charhost": None} | ({"beside": beside} if beside is not None else {})
+async def add_start_rows(bench: Bench) -> None:
+    checkouts = {kind: None if kind == "charhost" else Path(bench.kinds[kind]) for kind in bench.charhosts}
     name, goal = "from start to the first answer, ms", Goal(1.5, "bare")
     for of, checkout in checkouts.items():
-        model = "none" if checkout is None else NOWHERE  # as in `serving`
-        rows.add(name, goal, of, await _first_answer(*_SERVE, model, "--port", checkout=checkout))
-    rows.add(name, goal, "bare", await _first_answer(*_BARE, "server"))
+        model = NOWHERE if checkout else "none"  # as in `serving`
+        bench.rows.add(name, goal, of, await _first_answer(bench, *_SERVE, model, "--port", checkout=checkout))
+    bench.rows.add(name, goal, "bare", await _first_answer(bench, *_BARE, "server"))
     for name, (ours, theirs) in _COMMANDS.items():
         for of, checkout in checkouts.items():
-            rows.add(name, goal, of, await _run("-m", "charhost", *ours, checkout=checkout))
-        rows.add(name, goal, "bare", await _run(*_BARE, "command", *theirs))
+            bench.rows.add(name, goal, of, await _run(bench, "-m", "charhost", *ours, checkout=checkout))
+        bench.rows.add(name, goal, "bare", await _run(bench, *_BARE, "command", *theirs))
 
 
-async def _first_answer(*arguments: str, checkout: Path | None = None) -> float:
+async def _first_answer(bench: Bench, *arguments: str, checkout: Path | None = None) -> float:
     """Return the milliseconds from the start of a server, which is given its port, to its first answer."""
     port = free_port()
     started = time.perf_counter()
-    async with python(*arguments, str(port), port=port, checkout=checkout), aiohttp.ClientSession() as client:
-        async with client.get(f"http://127.0.0.1:{port}/v1/health") as response:
+    async with python(*arguments, str(port), port=port, checkout=checkout) as process:
+        async with aiohttp.ClientSession() as client, client.get(f"http://127.0.0.1:{port}/v1/health") as response:
             await response.read()
-        return (time.perf_counter() - started) * 1000
+        passed = time.perf_counter() - started
+        return 1000 * (time.clock_gettime(processor_clock(process.pid)) if bench.by_processor else passed)
 
 
-async def _run(*arguments: str, checkout: Path | None = None) -> float:
+async def _run(bench: Bench, *arguments: str, checkout: Path | None = None) -> float:
     """Return the milliseconds that a command takes."""
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), _work_of_children()
     process = await asyncio.create_subprocess_exec(
         *(interpreter_of(checkout), *arguments),
         cwd=checkout,
@@ -56,4 +58,10 @@ async def _run(*arguments: str, checkout: Path | None = None) -> float:
         stderr=asyncio.subprocess.DEVNULL,
     )
     await process.wait()
-    return (time.perf_counter() - started) * 1000
+    return 1000 * (_work_of_children() - worked if bench.by_processor else time.perf_counter() - started)
+
+
+def _work_of_children() -> float:
+    """Return the seconds of processor time that all children took which have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
