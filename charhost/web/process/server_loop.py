@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import resource
+import selectors
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -29,6 +30,9 @@ _RESERVE = 64
 _ACCEPTED_AT_ONCE = 16
 _BACKLOG = 1024
 
+# Connections of which data or an end is taken in one turn: thousands may vanish at once.
+_READY_AT_ONCE = 64
+
 # Refused connections that are open until their clients have read why.
 _MOST_REFUSED = 16
 _REFUSAL_SECONDS = 1.0
@@ -50,6 +54,13 @@ def most_connections(llm_concurrency: int) -> int:
     """Return how many connections leave descriptors for everything else."""
     most = raise_descriptor_limit()
     return max(1, most - min(_RESERVE + _MOST_REFUSED + llm_concurrency, most // 2))
+
+
+class FewAtOnce(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+    """Reports a few of the ready connections at a time; the others are still ready in the next turn."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return super().select(timeout)[:_READY_AT_ONCE]
 
 
 class ServerLoop(asyncio.SelectorEventLoop):
