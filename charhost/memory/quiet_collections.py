@@ -22,9 +22,8 @@ class QuietCollections:
     # A moment is quiet if the process has worked for so few seconds since the last look, and this one is not late: on a
     # busy machine a process works little because it has to wait.
     _QUIET, _LATE = 0.1, 0.05
-    # Slices, of 6,300 objects each, after which everything is collected: in a quiet moment at the least; without one
-    # before the share of garbage is known; and if there is hardly any.
-    _DUE, _FIRST, _MOST = 10, 100, 250
+    # Slices, of 6,300 objects each, after which everything is collected: in a quiet moment, and without one.
+    _DUE, _MOST = 10, 250
     _GARBAGE = 20_000  # objects that may wait for a quiet moment
     _EACH = 0.002  # seconds that it takes to look at a slice
 
@@ -35,7 +34,7 @@ class QuietCollections:
         gc.set_threshold(*_THRESHOLDS)
         gc.freeze()
         gc.callbacks.extend((freeze_old, self._count))
-        self._due, self._most = self._DUE, self._FIRST
+        self._due, self._most = self._DUE, self._MOST
         self._worked = time.process_time()
         self._expected = self._loop.time()
         self._look()

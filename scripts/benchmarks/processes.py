@@ -13,6 +13,7 @@ from pathlib import Path
 # Below the ports that outgoing connections have (ip(7), `ip_local_port_range`): a free one of those may be taken before
 # the server starts, and a connection to one may even be to itself.
 _PORTS = range(20_000, 32_000)
+_START = 300.0  # seconds
 
 
 def free_port() -> int:
@@ -47,7 +48,7 @@ async def python(
             start_new_session=True,
         )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(_START):
             while not await _accepts_connections(port):
                 if process.returncode is not None:
                     raise ChildProcessError(f"{' '.join(arguments)} does not start: {log.read_text()[-2000:]}")

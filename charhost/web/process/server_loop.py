@@ -27,11 +27,11 @@ _RESERVE = 64
 
 # Connections that are accepted in one turn of the event loop, and those that may wait for it: after a reload thousands
 # come at once, and the clients whose attempts are dropped try again after a second or more.
-_ACCEPTED_AT_ONCE = 16
+_ACCEPTED_AT_ONCE = 8
 _BACKLOG = 1024
 
 # Connections of which data or an end is taken in one turn: thousands may vanish at once.
-_READY_AT_ONCE = 64
+_READY_AT_ONCE = 32
 
 # Refused connections that are open until their clients have read why.
 _MOST_REFUSED = 16

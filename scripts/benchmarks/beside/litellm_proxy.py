@@ -12,7 +12,11 @@ from pathlib import Path
 from scripts.benchmarks.processes import python
 
 DEFAULT = Path(sys.prefix) / "litellm" / "bin" / "python"
-_QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR", "NO_PROXY": "127.0.0.1"}
+_ENVIRONMENT = {
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",  # else it asks the network
+    "LITELLM_LOG": "ERROR",
+    "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",  # as charhost and the bare relay run
+}
 
 
 def installed(interpreter: Path) -> Path:
@@ -32,4 +36,4 @@ def running(interpreter: Path, port: int, scratch: Path, name: str, model: str) 
     configuration.write_text(json.dumps({"model_list": [{"model_name": name, "litellm_params": upstream}]}))
     program = "from litellm import run_server; run_server()"
     arguments = ("--config", str(configuration), "--host", "127.0.0.1", "--port", str(port))
-    return python("-c", program, *arguments, port=port, interpreter=str(interpreter), environment=_QUIET)
+    return python("-c", program, *arguments, port=port, interpreter=str(interpreter), environment=_ENVIRONMENT)
