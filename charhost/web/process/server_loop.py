@@ -56,7 +56,7 @@ def most_connections(llm_concurrency: int) -> int:
     return max(1, most - min(_RESERVE + _MOST_REFUSED + llm_concurrency, most // 2))
 
 
-class FewAtOnce(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class FewAtOnce(selectors.DefaultSelector):
     """Reports a few of the ready connections at a time; the others are still ready in the next turn."""
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
