@@ -114,7 +114,19 @@ def commands() -> str:
 
 
 def performance() -> str:
-    return _table(("work", "charhost", "beside", "goal", "verdict"), performance_table.rows())
+    return _table(*performance_table.figures())
+
+
+def scale_of_characters() -> str:
+    return _table(*performance_table.growth("characters"))
+
+
+def scale_of_sessions() -> str:
+    return _table(*performance_table.growth("sessions"))
+
+
+def scale_of_conversations() -> str:
+    return _table(*performance_table.growth("conversations"))
 
 
 TABLES = {
@@ -130,6 +142,9 @@ TABLES = {
         rollback_fields,
         commands,
         performance,
+        scale_of_characters,
+        scale_of_sessions,
+        scale_of_conversations,
     )
 }
 

@@ -1,42 +1,45 @@
-"""Collections of old objects, in quiet moments."""
+"""Collections of old objects: a few new ones at a time, and all of them in quiet moments."""
 
 import asyncio
 import gc
 import time
 from collections.abc import Callable
 
+from charhost.memory.collector import OLDEST, collect_everything, freeze_old
 from charhost.memory.machine import resident_memory
 
-# The interpreter collects everything after so many collections of the younger objects: not at all.
-_NEVER = 1 << 30
+# The interpreter's: a collection of the oldest objects after so many of the younger, each of them after 700 new ones.
+_THRESHOLDS = 700, 2, 2
 
 
 class QuietCollections:
-    """Collects the garbage among old objects in quiet moments. Lives as long as the application.
+    """Collects the garbage among old objects without a long pause. Lives as long as the application.
 
-    The interpreter would do so in the middle of the work of many clients, and each time look at all they have. What is
-    there at the start, the modules of the server, is looked at no more. *held* returns the bytes that are in use, and
-    no garbage.
+    The interpreter would look at all that clients have in the middle of their work, again and again. So it collects
+    slices of a few thousand objects that have grown old since the last one. Those that are still in use are frozen, and
+    looked at again in a quiet moment only, or when there are too many. *held* returns the bytes that are in use, and no
+    garbage.
     """
 
     _LOOK = 1.0  # seconds
     # A moment is quiet if the process has worked for so few seconds since the last look, and this one is not late: on a
     # busy machine a process works little because it has to wait.
     _QUIET, _LATE = 0.1, 0.05
-    # Collections of younger objects, each after 7,000 new ones: as many as the interpreter waits for, the most before
-    # the share of garbage is known, and the most if there is hardly any.
-    _DUE, _FIRST, _MOST = 10, 20, 100
+    # Slices, of 6,300 objects each, after which everything is collected: in a quiet moment, and without one.
+    _DUE, _MOST = 10, 250
     _GARBAGE = 20_000  # objects that may wait for a quiet moment
     _BYTES = 64 << 20  # of memory that nothing accounts for, and that may be of garbage: a few objects can hold much
-    _EACH = 0.002  # seconds that a collection takes for so many
+    _EACH = 0.002  # seconds that it takes to look at a slice
 
     def __init__(self, held: Callable[[], int] = lambda: 0) -> None:
         self._held = held
         self._loop = asyncio.get_running_loop()
+        self._slices = 0
         self._thresholds = gc.get_threshold()
-        gc.set_threshold(*self._thresholds[:2], _NEVER)
+        gc.set_threshold(*_THRESHOLDS)
         gc.freeze()
-        self._due, self._most = self._DUE, self._FIRST
+        gc.callbacks.extend((freeze_old, self._count))
+        self._due, self._most = self._DUE, self._MOST
         self._worked = time.process_time()
         self._expected = self._loop.time()
         self._unaccounted = self._measure()
@@ -44,31 +47,36 @@ class QuietCollections:
 
     def close(self) -> None:
         self._timer.cancel()
+        gc.callbacks.remove(self._count)
+        gc.callbacks.remove(freeze_old)
         gc.set_threshold(*self._thresholds)
         gc.unfreeze()
 
+    def _count(self, phase: str, info: dict[str, int]) -> None:
+        self._slices += phase == "stop" and info["generation"] == OLDEST
+
     def _look(self) -> None:
-        younger, worked = gc.get_count()[2], time.process_time()
-        is_late = self._loop.time() > self._expected + self._LATE
+        worked, is_late = time.process_time(), self._loop.time() > self._expected + self._LATE
         is_quiet = worked - self._worked <= self._QUIET and not is_late
         unaccounted = self._measure()
         self._unaccounted = min(self._unaccounted, unaccounted)
-        is_due = younger >= self._due and is_quiet
-        if is_due or younger >= self._most or unaccounted - self._unaccounted > self._BYTES:
-            self._collect(younger)
+        is_due = self._slices >= self._due and is_quiet
+        if is_due or self._slices >= self._most or unaccounted - self._unaccounted > self._BYTES:
+            self._collect()
             self._unaccounted = self._measure()
         self._worked, self._expected = worked, self._loop.time() + self._LOOK
         self._timer = self._loop.call_at(self._expected, self._look)
 
-    def _collect(self, younger: int) -> None:
-        started = self._loop.time()
-        garbage = gc.collect()
+    def _collect(self) -> None:
+        slices, started = self._slices, self._loop.time()
+        garbage = collect_everything()
+        self._slices = 0
         # The next one when as many objects are new as this one has looked at.
         self._due = self._within(int((self._loop.time() - started) / self._EACH))
-        self._most = self._within(younger * self._GARBAGE // max(1, garbage))
+        self._most = self._within(slices * self._GARBAGE // max(1, garbage))
 
     def _measure(self) -> int:
         return resident_memory() - self._held()
 
-    def _within(self, collections: int) -> int:
-        return min(self._MOST, max(self._DUE, collections))
+    def _within(self, slices: int) -> int:
+        return min(self._MOST, max(self._DUE, slices))

@@ -15,7 +15,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 from weakref import ref
 
-from charhost.memory.collector import collector_paused
+from charhost.memory.collector import collect_everything, collector_paused
 
 # Of the interpreter itself, to move an object into the youngest generation of the collector.
 _untrack = ctypes.pythonapi.PyObject_GC_UnTrack
@@ -105,7 +105,7 @@ class Garbage:
         self._left += left
         if self._left >= max(self._size, self._LEAST):
             self._left = 0
-            gc.collect()
+            collect_everything()
 
 
 def _members_of(namespace: dict[str, Any], module: ModuleType | None) -> list[object]:

@@ -6,7 +6,6 @@ import errno
 import gc
 import logging
 import re
-import selectors
 import signal
 from collections.abc import AsyncIterator
 
@@ -19,7 +18,7 @@ from charhost.settings import Settings
 from charhost.web.app import create_app
 from charhost.web.keys import BUDGET
 from charhost.web.process.forks import give_up_in_children
-from charhost.web.process.server_loop import ServerLoop, most_connections
+from charhost.web.process.server_loop import FewAtOnce, ServerLoop, most_connections
 from charhost.web.process.signals import signals
 from charhost.web.process.watchdog import watchdog
 from charhost.web.security.tls import tls_context
@@ -35,7 +34,7 @@ def serve(settings: Settings, app: web.Application | None = None) -> None:
     gc.collect()  # before all is frozen
     app = create_app(settings) if app is None else app
     app.cleanup_ctx[:0] = [signals, watchdog, _collecting]
-    selector = selectors.DefaultSelector()
+    selector = FewAtOnce()
     give_up_in_children(selector, settings.state)
     try:
         web.run_app(

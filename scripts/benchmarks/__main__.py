@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from scripts.benchmarks import attack, bounds, kills, relay, reload, soak, storm, studio, table, watch
+from scripts.benchmarks import attack, bounds, kills, relay, reload, scale, soak, storm, studio, table, watch
 from scripts.benchmarks.fleet import rollouts
 from scripts.benchmarks.fleet import soak as fleet_soak
 from scripts.benchmarks.voice import table as voice
@@ -16,6 +16,7 @@ COMMANDS = {
     "kills": kills,
     "relay": relay,
     "reload": reload,
+    "scale": scale,
     "soak": soak,
     "storm": storm,
     "studio": studio,

@@ -1,5 +1,7 @@
 """Helpers of the benchmarks: generated characters, medians and tables."""
 
+import os
+import platform
 import statistics
 from collections.abc import Sequence
 from pathlib import Path
@@ -37,6 +39,11 @@ def generate(directory: Path, count: int) -> Path:
     for number in range(count):
         (directory / f"c{number:05d}.py").write_text(character_source(number))
     return directory
+
+
+def machine() -> dict[str, float | str | None]:
+    """Return what figures depend on."""
+    return {"processors": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]}
 
 
 def spread(values: Sequence[float]) -> str:

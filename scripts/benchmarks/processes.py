@@ -13,6 +13,7 @@ from pathlib import Path
 # Below the ports that outgoing connections have (ip(7), `ip_local_port_range`): a free one of those may be taken before
 # the server starts, and a connection to one may even be to itself.
 _PORTS = range(20_000, 32_000)
+_START = 300.0  # seconds
 
 
 def free_port() -> int:
@@ -28,26 +29,26 @@ async def python(
     *arguments: str,
     port: int,
     log: Path = Path(os.devnull),
+    checkout: Path | None = None,
     interpreter: str | None = None,
-    folder: str | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Process]:
     """Run `python ARGUMENTS` until the end of the block, which begins when it accepts connections on *port*.
 
-    It is this interpreter, in this folder, unless others are given. Its standard error goes to *log*.
-    Raises `ChildProcessError` if it ends before.
+    It is this interpreter, in this folder, or those of *checkout*, or another *interpreter*.
+    Its standard error goes to *log*. Raises `ChildProcessError` if it ends before.
     """
     with log.open("wb") as stderr:
         process = await asyncio.create_subprocess_exec(
-            *(interpreter or sys.executable, *arguments),
-            cwd=folder,
+            *(interpreter or interpreter_of(checkout), *arguments),
+            cwd=checkout,
             env=os.environ | {"CHARHOST_LLM_URL": "none"} | dict(environment or {}),
             stdout=DEVNULL,
             stderr=stderr,
             start_new_session=True,
         )
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(_START):
             while not await _accepts_connections(port):
                 if process.returncode is not None:
                     raise ChildProcessError(f"{' '.join(arguments)} does not start: {log.read_text()[-2000:]}")
@@ -57,6 +58,12 @@ async def python(
         if process.returncode is None:
             process.terminate()
         await process.wait()
+
+
+def interpreter_of(checkout: Path | None) -> str:
+    """Return the interpreter of a checkout; this one if there is none, or it has none."""
+    own = checkout / ".venv/bin/python" if checkout is not None else None
+    return str(own) if own is not None and own.exists() else sys.executable
 
 
 def processor_clock(process: int) -> int:

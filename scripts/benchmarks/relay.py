@@ -5,21 +5,18 @@ that pauses 5 ms after each word. Clients, relays and model share the machine.
 """
 
 import argparse
-from pathlib import Path
 
-from scripts.benchmarks.relaying import INTERFACES, add_relay_rows
 from scripts.benchmarks.row import Rows
+from scripts.benchmarks.rows.relay import INTERFACES, add_relay_rows, add_relays, relays_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--conversations", default="1,100", help="concurrent conversations (default: 1,100)")
-    parser.add_argument(
-        "--beside", type=Path, metavar="CHECKOUT", help="another checkout of charhost, with its .venv, to compare with"
-    )
+    add_relays(parser)
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    rows, beside = Rows(), arguments.beside and arguments.beside.resolve(strict=True)
+    rows, others = Rows(), relays_of(arguments)
     for _ in range(arguments.runs):
-        await add_relay_rows(rows, [int(count) for count in arguments.conversations.split(",")], INTERFACES, beside)
+        await add_relay_rows(rows, [int(count) for count in arguments.conversations.split(",")], others, INTERFACES)
     rows.print()

@@ -6,8 +6,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
-_CHARACTER = "Number 00000"
-_BODY = {"model": _CHARACTER, "stream": True, "messages": [{"role": "user", "content": "Go on."}]}
+CHARACTER = "Number 00000"
+_BODY = {"model": CHARACTER, "stream": True, "messages": [{"role": "user", "content": "Go on."}]}
 _WORD = b'"content":" word"'
 _ITEM = {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Go on."}]}
 
@@ -24,8 +24,8 @@ class _Dialect(NamedTuple):
 
 _OPENAI = {"type": "conversation.item.create", "item": _ITEM}, {"type": "response.create"}
 _DIALECTS = {
-    "realtime": _Dialect({"model": _CHARACTER, "dialect": "ga"}, *_OPENAI),
-    "realtime, beta": _Dialect({"model": _CHARACTER, "dialect": "beta"}, *_OPENAI),
+    "realtime": _Dialect({"model": CHARACTER, "dialect": "ga"}, *_OPENAI),
+    "realtime, beta": _Dialect({"model": CHARACTER, "dialect": "beta"}, *_OPENAI),
     "unmute": _Dialect(
         {"dialect": "unmute"},
         {"type": "session.update", "session": {"allow_recording": False}},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,13 +15,13 @@ from typing import Any
 
 import aiohttp
 
+from scripts.benchmarks import serving as serving_program
 from scripts.benchmarks.processes import free_port, processor_clock, python
 from scripts.benchmarks.serving import COLLECT, address
 
 PAUSE = 0.4  # seconds between reloads: the old set is freed meanwhile
 Clock = Callable[[], float]
-
-_ROOT = Path(__file__).parents[2]
+NOWHERE = "http://127.0.0.1:1/v1"  # a model that is never asked
 
 
 @dataclass(frozen=True)
@@ -55,26 +54,27 @@ class Server:
 
 @asynccontextmanager
 async def serving(kind: str, *, by_processor: bool = False, **environment: str) -> AsyncIterator[Server]:
-    """Run `charhost`, `naive` or the program in the folder *kind*, with the interpreter of that folder if it has one.
+    """Run `charhost`, `naive` or the program in the folder at the absolute path *kind*, with the interpreter it has.
 
     With *by_processor* its durations are processor time of its process, which other work on the machine changes little.
     *environment* is added to its own.
     """
     port, probe = free_port(), free_port()
-    command = ("-m", "scripts.benchmarks.serving", kind, str(port), str(probe))
-    own = Path(kind, ".venv/bin/python")
-    folder, interpreter = (kind, str(own) if own.exists() else sys.executable) if os.path.isdir(kind) else (None, None)
-    connector = aiohttp.TCPConnector(limit=0)
-    async with (
-        python(
-            *command,
+    arguments = (kind, str(port), str(probe))
+    if os.path.isabs(kind):
+        # By its path: the checkout may have benchmarks, too. An earlier charhost has no address `none` of a model.
+        running = python(
+            serving_program.__file__,
+            *arguments,
             port=port,
-            log=Path(os.devnull),
-            interpreter=interpreter,
-            folder=folder,
-            environment={"PYTHONPATH": str(_ROOT), **environment},
-        ) as process,
-        aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=connector) as client,
+            checkout=Path(kind),
+            environment={"PYTHONPATH": kind, "PYTHONSAFEPATH": "1", "CHARHOST_LLM_URL": NOWHERE, **environment},
+        )
+    else:
+        running = python("-m", "scripts.benchmarks.serving", *arguments, port=port, environment=environment)
+    async with (
+        running as process,
+        aiohttp.ClientSession(f"http://127.0.0.1:{port}", connector=aiohttp.TCPConnector(limit=0)) as client,
     ):
         own_clock = partial(time.clock_gettime, processor_clock(process.pid))
         yield Server(client, port, probe, own_clock if by_processor else time.perf_counter)

@@ -1,9 +1,9 @@
 """A measured server: `python -m scripts.benchmarks.serving charhost|naive|CHECKOUT PORT PROBE`.
 
-CHECKOUT is the folder of a FastAPI program with `POST /v1/characters/reload`, which uvicorn serves. A connection to the
-probe receives, as JSON: the longest gap of the event loop since the last one, in ms, by the clock and in
-processor time of the process, which other work on the machine does not change; the memory, in MiB; and the numbers of
-descriptors, threads, modules and tasks. It sends a line; after `COLLECT` all garbage is collected first.
+CHECKOUT is the folder of another charhost, or of a FastAPI program with `POST /v1/characters/reload`, which uvicorn
+serves. A connection to the probe receives, as JSON: the longest gap of the event loop since the last one, in ms, by the
+clock and in processor time of the process, which other work on the machine does not change; the memory, in MiB; and the
+numbers of descriptors, threads, modules and tasks. It sends a line; after `COLLECT` all garbage is collected first.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,7 @@ class _Probe:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if await reader.readline() == COLLECT:
+            gc.unfreeze()  # what the server looks at in quiet moments only
             gc.collect()
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         found = {
@@ -76,7 +78,7 @@ class _Probe:
 def main(kind: str, port: int, probe: int) -> None:
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    if kind == "charhost":
+    if kind == "charhost" or Path(kind, "charhost", "web").exists():
         _serve_charhost(port, _Probe(probe))
     elif kind == "naive":
         _serve_naive(port, _Probe(probe))
@@ -86,18 +88,26 @@ def main(kind: str, port: int, probe: int) -> None:
 
 def _serve_charhost(port: int, probe: _Probe) -> None:
     from charhost.settings import Settings
-    from charhost.web.app import create_app
-    from charhost.web.serve import serve
 
-    app = create_app(settings := Settings(port=port))
-    app.cleanup_ctx.append(probe.in_app)
-    serve(settings, app)
+    # An earlier charhost has both functions in one module, and takes no application.
+    process: Any = importlib.import_module(
+        "charhost.web.serve" if find_spec("charhost.web.serve") else "charhost.web.app"
+    )
+    create_app = process.create_app
+
+    def create_probed(settings: Settings) -> Any:
+        app = create_app(settings)
+        app.cleanup_ctx.append(probe.in_app)
+        return app
+
+    process.create_app = create_probed
+    process.serve(Settings(port=port))
 
 
 def _serve_naive(port: int, probe: _Probe) -> None:
     from aiohttp import web
 
-    from scripts.benchmarks import naive
+    from scripts.benchmarks.beside import naive
 
     app = naive.create_app()
     app.cleanup_ctx.append(probe.in_app)

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
-import os
-import platform
-import sys
+import subprocess
 import tempfile
-import time
 from pathlib import Path
 from typing import NamedTuple
 
-import aiohttp
-
-from scripts.benchmarks.bench import Bench
-from scripts.benchmarks.processes import free_port, python
-from scripts.benchmarks.relaying import add_relay_rows
-from scripts.benchmarks.reload_rows import add_reload_rows
-from scripts.benchmarks.row import Goal, Rows
-from scripts.benchmarks.session_rows import add_session_rows
+from scripts.benchmarks.measure import machine
+from scripts.benchmarks.row import Rows
+from scripts.benchmarks.rows.bench import Bench
+from scripts.benchmarks.rows.relay import add_relay_rows, add_relays, relays_of
+from scripts.benchmarks.rows.reload import add_reload_rows
+from scripts.benchmarks.rows.sessions import add_session_rows
+from scripts.benchmarks.rows.start import add_start_rows
 
 
 class _Size(NamedTuple):
@@ -42,15 +37,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CHECKOUT",
         help="a FastAPI program with /v1/characters/reload, to compare with",
     )
+    add_relays(parser)
     parser.add_argument(
-        "--processor", action="store_true", help="measure reloads in processor time, where the machine does other work"
+        "--processor",
+        action="store_true",
+        help="measure in processor time what allows it, where the machine does other work",
     )
     parser.add_argument("--quick", action="store_true", help="one run, with fewer characters and sessions")
 
 
 async def measure(arguments: argparse.Namespace) -> None:
     size = _QUICK if arguments.quick else _Size()
+    relays = relays_of(arguments)
+    beside = relays.beside
     kinds = {"charhost": "charhost", "naive": "naive"}
+    if beside is not None:
+        kinds["beside"] = str(beside)
     if arguments.reference is not None:
         kinds["reference"] = str(arguments.reference.resolve(strict=True))
     with tempfile.TemporaryDirectory() as scratch:
@@ -59,44 +61,15 @@ async def measure(arguments: argparse.Namespace) -> None:
             await add_reload_rows(bench, *size.characters)
             for sessions in size.sessions:
                 await add_session_rows(bench, sessions)
-            await _add_start_rows(rows)
-            await add_relay_rows(rows, (1, size.conversations))
+            await add_start_rows(bench)
+            await add_relay_rows(rows, (1, size.conversations), relays)
     rows.print()
     if arguments.json:
-        machine = {"processors": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]}
-        found = {"machine": machine, "rows": [row.as_json for row in rows.values()]}
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
+        rows_found = {"beside": beside and _revision(beside), "rows": [row.as_json for row in rows.values()]}
+        arguments.json.write_text(json.dumps({"machine": machine()} | rows_found, indent=1) + "\n")
 
 
-_NOWHERE = ("--url", "http://127.0.0.1:1")
-
-
-async def _add_start_rows(rows: Rows) -> None:
-    for of, arguments in (
-        ("charhost", ("-m", "charhost", "serve", "--llm-url", "none", "--port")),
-        ("bare", ("-m", "scripts.benchmarks.starting", "server")),
-    ):
-        port = free_port()
-        started = time.perf_counter()
-        async with python(*arguments, str(port), port=port), aiohttp.ClientSession() as client:
-            async with client.get(f"http://127.0.0.1:{port}/v1/health") as response:
-                await response.read()
-            ready = (time.perf_counter() - started) * 1000
-            rows.add("from start to the first answer, ms", Goal(1.5, "bare"), of, ready)
-    bare = ("-m", "scripts.benchmarks.starting", "command")
-    for row, ours, theirs in (
-        ("charhost --help, ms", ("--help",), ("--help",)),
-        ("charhost status, ms", ("status", *_NOWHERE), _NOWHERE),
-    ):
-        rows.add(row, Goal(1.5, "bare"), "charhost", await _run("-m", "charhost", *ours))
-        rows.add(row, Goal(1.5, "bare"), "bare", await _run(*bare, *theirs))
-
-
-async def _run(*arguments: str) -> float:
-    """Return the milliseconds that a command takes."""
-    started = time.perf_counter()
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, *arguments), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL
-    )
-    await process.wait()
-    return (time.perf_counter() - started) * 1000
+def _revision(checkout: Path) -> str:
+    """Return the abbreviated commit of a checkout."""
+    command = ("git", "-C", str(checkout), "rev-parse", "--short", "HEAD")
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

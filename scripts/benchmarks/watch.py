@@ -22,7 +22,7 @@ _EDITED = 3
 # The commands, to which the directory and the port are appended.
 _SERVERS = {
     "charhost --watch": ("charhost", "serve", "--watch", "--directory"),
-    "uvicorn --reload": ("uvicorn", "scripts.benchmarks.importing:application", "--reload", "--reload-dir"),
+    "uvicorn --reload": ("uvicorn", "scripts.benchmarks.beside.importing:application", "--reload", "--reload-dir"),
 }
 
 

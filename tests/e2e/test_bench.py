@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.measure import generate
-from scripts.benchmarks.reload_rows import add_reload_rows
 from scripts.benchmarks.row import Rows
+from scripts.benchmarks.rows.bench import Bench
+from scripts.benchmarks.rows.reload import add_reload_rows
+from scripts.benchmarks.rows.sessions import add_session_rows
 from scripts.benchmarks.servers import serving
-from scripts.benchmarks.session_rows import add_session_rows
 from scripts.benchmarks.storm import Storm
 
 LIMIT = 400

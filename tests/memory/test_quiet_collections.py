@@ -1,4 +1,4 @@
-"""QuietCollections: old garbage is collected when there is little work."""
+"""QuietCollections: new objects are collected in slices, and old garbage when there is little work."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ import gc
 import weakref
 from collections.abc import AsyncIterator
 from contextlib import closing
+from gc import freeze, unfreeze
 
 import pytest
 
+from charhost.memory.collector import freeze_old
 from charhost.memory.quiet_collections import QuietCollections
 
 LIMIT = 180.0
@@ -25,13 +27,17 @@ class Ring:
 
 @pytest.fixture
 async def collections(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[QuietCollections]:
-    """Collections that are looked at often."""
+    """Collections that are looked at often; they freeze objects indeed, which other tests do not."""
+    monkeypatch.setattr(gc, "freeze", freeze)
+    monkeypatch.setattr(gc, "unfreeze", unfreeze)
     monkeypatch.setattr(QuietCollections, "_LOOK", 0.01)
     monkeypatch.setattr(QuietCollections, "_LATE", LIMIT)  # the machine may be busy
     gc.collect()
     found = QuietCollections()
     yield found
-    found.close()
+    if freeze_old in gc.callbacks:
+        found.close()
+    freeze()  # as before
 
 
 async def collected(ring: weakref.ref[Ring]) -> None:
@@ -41,11 +47,13 @@ async def collected(ring: weakref.ref[Ring]) -> None:
 
 
 async def test_old_garbage_is_collected_in_a_quiet_moment(collections: QuietCollections) -> None:
-    """A cycle that has outlived the collections of younger objects is freed once the process has little to do."""
+    """A cycle that has outlived a slice is freed once the process has little to do."""
     ring = weakref.ref(held := Ring())
     for _ in range(QuietCollections._DUE):
-        gc.collect(1)
+        gc.collect()
     del held
+    gc.collect()
+    assert ring() is not None
     await collected(ring)
 
 
@@ -56,11 +64,11 @@ async def test_old_garbage_is_collected_at_last_without_a_quiet_moment(
     collections._most = 20
     monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
     ring = weakref.ref(held := Ring())
-    gc.collect(1)
+    gc.collect()
     del held
     async with asyncio.timeout(LIMIT):
         while ring() is not None:
-            gc.collect(1)
+            gc.collect()
             await asyncio.sleep(0)
 
 
@@ -79,29 +87,51 @@ async def test_memory_that_is_in_use_is_no_garbage(monkeypatch: pytest.MonkeyPat
     """What the budget accounts for is not looked through each time that it grows."""
     monkeypatch.setattr(QuietCollections, "_LOOK", 0.01)
     monkeypatch.setattr(QuietCollections, "_QUIET", -1.0)
+    looks: list[QuietCollections] = []
+    monkeypatch.setattr(QuietCollections, "_collect", looks.append)
     in_use = bytearray()
     with closing(QuietCollections(lambda: len(in_use))) as collections:
-        before = gc.get_stats()[2]["collections"]
         in_use.extend(b"x" * (QuietCollections._BYTES * 2))
         looked = collections._expected
         async with asyncio.timeout(LIMIT):
             while collections._expected == looked:
                 await asyncio.sleep(0.01)
-        assert gc.get_stats()[2]["collections"] == before
+    assert looks == []
 
 
 async def test_much_garbage_is_waited_for_less(collections: QuietCollections) -> None:
     """The more of the new objects were garbage, the sooner they are collected without a quiet moment."""
-    collections._collect(100)
+    collections._slices = 300
+    collections._collect()
     assert collections._most == QuietCollections._MOST
     rings = [Ring() for _ in range(100_000)]
+    gc.freeze()
     del rings
-    collections._collect(100)
+    collections._slices = 100
+    collections._collect()
     assert collections._most <= 20
 
 
-async def test_interpreter_does_not_collect_everything_meanwhile(collections: QuietCollections) -> None:
-    """However many collections of younger objects there were, the old ones are left alone; afterwards not."""
-    assert gc.get_threshold()[2] > 1_000_000
+async def test_a_slice_does_not_look_at_what_earlier_ones_have_left(collections: QuietCollections) -> None:
+    """However many objects are in use, the interpreter itself collects among a few thousand new ones."""
+    looks, used = list[int](), list[list[int]]()
+
+    def note(phase: str, info: dict[str, int]) -> None:
+        if phase == "start" and info["generation"] == 2:
+            looks.append(sum(len(gc.get_objects(generation)) for generation in range(3)))
+
+    gc.callbacks.insert(0, note)
+    try:
+        for _ in range(300_000):
+            used.append([])
+    finally:
+        gc.callbacks.remove(note)
+    assert len(looks) > 5
+    assert max(looks) < 10_000
+
+
+async def test_everything_is_thawed_at_the_end(collections: QuietCollections) -> None:
+    """Afterwards the collector is as before."""
+    thresholds = collections._thresholds
     collections.close()
-    assert gc.get_threshold()[2] < 1_000
+    assert (freeze_old in gc.callbacks, gc.get_freeze_count(), gc.get_threshold()) == (False, 0, thresholds)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
 import threading
 from typing import Any
 
@@ -68,6 +69,21 @@ async def test_the_old_set_serves_until_the_new_one_is_complete(
     gate.opened.set()
     await reload
     assert [prompt(manager, name) for name in manager.current] == ["Be brief.", "Be kind."]
+
+
+@pytest.mark.parametrize(("bob", "dry_run"), [("def broken(:", False), (character("Bob"), True)])
+async def test_only_a_set_that_serves_is_published(
+    manager: CharacterManager, write: Write, bob: str, dry_run: bool
+) -> None:
+    """After a refused reload and after a dry run a computed import finds the helper of the set that serves."""
+    write("_tag.py", "TAG = 'one'")
+    write("ada.py", f"from ._tag import TAG\n{character('Ada')}")
+    await manager.reload_characters()
+    write("_tag.py", "TAG = 'two'")
+    write("bob.py", bob)
+    request = ReloadRequest(on_error="abort", dry_run=dry_run)
+    await asyncio.gather(manager.reload_characters(request), return_exceptions=True)
+    assert (manager.current.generation, importlib.import_module("characters._tag").TAG) == (2, "one")
 
 
 async def test_sessions_are_notified_at_the_swap(settings: Settings, write: Write) -> None:

@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 # A handshake of a WebSocket, or the end of its session, takes up to a millisecond.
-_MOST = 12
+_MOST = 8
 
 
 class Pace:

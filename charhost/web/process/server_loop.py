@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import resource
+import selectors
 import socket
 import time
 from collections.abc import Awaitable, Callable
@@ -26,8 +27,11 @@ _RESERVE = 64
 
 # Connections that are accepted in one turn of the event loop, and those that may wait for it: after a reload thousands
 # come at once, and the clients whose attempts are dropped try again after a second or more.
-_ACCEPTED_AT_ONCE = 16
+_ACCEPTED_AT_ONCE = 8
 _BACKLOG = 1024
+
+# Connections of which data or an end is taken in one turn: thousands may vanish at once.
+_READY_AT_ONCE = 32
 
 # Refused connections that are open until their clients have read why.
 _MOST_REFUSED = 16
@@ -50,6 +54,13 @@ def most_connections(llm_concurrency: int) -> int:
     """Return how many connections leave descriptors for everything else."""
     most = raise_descriptor_limit()
     return max(1, most - min(_RESERVE + _MOST_REFUSED + llm_concurrency, most // 2))
+
+
+class FewAtOnce(selectors.DefaultSelector):
+    """Reports a few of the ready connections at a time; the others are still ready in the next turn."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return super().select(timeout)[:_READY_AT_ONCE]
 
 
 class ServerLoop(asyncio.SelectorEventLoop):

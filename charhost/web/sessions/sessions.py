@@ -26,7 +26,7 @@ log = logging.getLogger("charhost.sessions")
 _MOST_LINES = 100  # a minute, of sessions that open, and of those that close
 
 # Closing five thousand sockets takes the loop a few hundred milliseconds; batches let it serve others in between.
-_BATCH = 50
+_BATCH = 16
 
 
 class GenerationCount(Frozen):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.clients import connect_all
 from scripts.benchmarks.row import Goal
+from scripts.benchmarks.rows.bench import Bench
 
 
 async def add_session_rows(bench: Bench, sessions: int) -> None:

@@ -6,9 +6,9 @@ import asyncio
 from itertools import count
 from pathlib import Path
 
-from scripts.benchmarks.bench import Bench
 from scripts.benchmarks.measure import character_source
 from scripts.benchmarks.row import Goal
+from scripts.benchmarks.rows.bench import Bench
 from scripts.benchmarks.servers import PAUSE, Server
 
 _SETTLED = 2.2  # seconds after which the stats of files are trusted
@@ -16,16 +16,22 @@ _numbers = count()
 
 
 async def add_reload_rows(bench: Bench, few: int, many: int, most: int) -> None:
-    """Measure sets of *few* and *many* characters in all servers, and one of *most* in charhost alone."""
+    """Measure sets of *few* and *many* characters in all servers, and one of *most* in each charhost."""
     await _add_set(bench, few, Goal(1, "naive"), Goal(0.5, "naive"))
-    await _add_set(bench, many, Goal(1.4, "floor"), Goal(3.5, "floor"))
+    await add_rows_of(bench, many)
+    for kind in bench.charhosts:
+        directory = bench.generate(most)
+        async with bench.serving(kind) as server:
+            await server.reload(directory)
+            bench.add_gap(f"loop gap, first load of {most}, ms", Goal(15), kind, await server.probed())
+            await _add_changed_row(bench, kind, server, directory, most)
+
+
+async def add_rows_of(bench: Bench, size: int) -> None:
+    """Measure a set of *size* characters in all servers."""
+    await _add_set(bench, size, Goal(1.4, "floor"), Goal(3.5, "floor"))
     for kind in bench.kinds:
-        await _add_footprint(bench, kind, many)
-    directory = bench.generate(most)
-    async with bench.serving("charhost") as server:
-        await server.reload(directory)
-        bench.add_gap(f"loop gap, first load of {most}, ms", Goal(15), "charhost", await server.probed())
-        await _add_changed_row(bench, server, directory, most)
+        await _add_footprint(bench, kind, size)
 
 
 async def _add_set(bench: Bench, size: int, first: Goal, again: Goal) -> None:
@@ -53,14 +59,14 @@ async def _add_footprint(bench: Bench, kind: str, size: int) -> None:
         await server.reload(directory)
         await asyncio.sleep(PAUSE)
         bench.add_gap(f"loop gap, again {size}, ms", Goal(15), kind, await server.probed())
-        if kind == "charhost":
-            await _add_changed_row(bench, server, directory, size)
+        if kind in bench.charhosts:
+            await _add_changed_row(bench, kind, server, directory, size)
 
 
-async def _add_changed_row(bench: Bench, server: Server, directory: Path, size: int) -> None:
+async def _add_changed_row(bench: Bench, kind: str, server: Server, directory: Path, size: int) -> None:
     name, goal = f"changed, one of {size}, ms", Goal(2, "scan")
     await asyncio.sleep(_SETTLED)
     await server.reload(directory)
     (directory / "c00000.py").write_text(character_source(0, f"Edit {next(_numbers)}."))
-    bench.rows.add(name, goal, "charhost", await server.reload(directory, scope="changed"))
+    bench.rows.add(name, goal, kind, await server.reload(directory, scope="changed"))
     bench.rows.add(name, goal, "scan", bench.floor(directory).scan())

@@ -1,4 +1,4 @@
-"""The least that a relay can do: `python -m scripts.benchmarks.bare_relay PORT MODEL_URL`.
+"""The least that a relay can do: `python -m scripts.benchmarks.beside.bare_relay PORT MODEL_URL`.
 
 For each chunk of the model: parse its line, take the content, and write one chat chunk or one Realtime delta.
 """

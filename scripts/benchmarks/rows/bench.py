@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
-from scripts.benchmarks.floor import Floor
+from scripts.benchmarks.beside.floor import Floor
 from scripts.benchmarks.measure import generate
 from scripts.benchmarks.row import Goal, Rows
 from scripts.benchmarks.servers import Server, serving
@@ -19,12 +19,19 @@ _numbers = count()
 
 @dataclass(frozen=True)
 class Bench:
-    """The figures of all runs, and where they come from: `kinds` has the measured servers with their programs."""
+    """The figures of all runs, and where they come from: `kinds` has the measured servers with their programs.
+
+    Those called "charhost" and "beside" are charhosts, which have rows that the others lack.
+    """
 
     rows: Rows
     scratch: Path
     kinds: Mapping[str, str]
     by_processor: bool = False
+
+    @property
+    def charhosts(self) -> list[str]:
+        return [kind for kind in self.kinds if kind in ("charhost", "beside")]
 
     def serving(self, kind: str) -> AbstractAsyncContextManager[Server]:
         return serving(self.kinds[kind], by_processor=self.by_processor)

@@ -1,4 +1,4 @@
-"""Programs that only start: `python -m scripts.benchmarks.starting command ARGUMENTS` or `… server PORT`."""
+"""Programs that only start: `python -m scripts.benchmarks.beside.starting command ARGUMENTS` or `… server PORT`."""
 
 import sys
 
