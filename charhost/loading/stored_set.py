@@ -59,9 +59,8 @@ class StoredSet:
         found: dict[str, str] = {}
         for snapshot, members in self.paths.items():
             others = {*snapshot.character_paths} - {*members}
-            for file in snapshot.files.values():
-                read = file.opened if file.path not in others else ()
-                exist = (path for path in tuple(read) if snapshot.data.get(path, ABSENT) not in (ABSENT, STATE))
+            for file in (one for one in snapshot.files.values() if one.opened and one.path not in others):
+                exist = (path for path in tuple(file.opened) if snapshot.data.get(path, ABSENT) not in (ABSENT, STATE))
                 found |= {snapshot.location(path): file.path for path in exist}
         return found
 

@@ -13,7 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from charhost.fleet.engine.engine import Message
 from charhost.fleet.record import NodeStatus, Proposal, Register, Vote, decide, next_step
-from charhost.fleet.sets.pack import DamagedSet, KnownFiles, Manifest, parts_of
+from charhost.fleet.sets.known_files import KnownFiles
+from charhost.fleet.sets.manifest import Listing, Manifest
+from charhost.fleet.sets.pack import DamagedSet
+from charhost.fleet.sets.packing import parts_of
 from charhost.fleet.signature import Signature
 from charhost.fleet.talks.talk_log import Entry, entries, fold
 from charhost.jsontext import encoded
@@ -43,7 +46,11 @@ MANIFEST = {
     "directory": "/srv/characters",
     "revision": "cd",
     "snapshots": [{"directory": "/srv/characters", "changed": {"ada.py": DIGEST}, "gone": []}],
-    "members": [[0, "ada.py", "f"]],
+    "members": {"ada.py": "f"},
+    "gone": [],
+    "most": 0,
+    "others": {},
+    "needs": {},
     "places": {DIGEST: []},
 }
 
@@ -89,9 +96,9 @@ def manifest(data: bytes) -> None:
         parts_of(data)
     for blob in (data, zlib.compress(data, 1)):
         with suppress(DamagedSet):
-            found, known = Manifest([blob], LIMITS), KnownFiles()
+            found, known = Manifest(Listing.read([blob], LIMITS), None, LIMITS), KnownFiles()
             found.missing(known)
-            found.stored(1, {}, known)
+            found.packed("root", {}, known)
 
 
 DOCUMENTS: dict[str, tuple[Callable[[bytes], None], list[Any]]] = {

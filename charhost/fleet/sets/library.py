@@ -5,7 +5,10 @@ from collections import OrderedDict
 from dataclasses import replace
 
 from charhost.fleet.engine.engine import Engine
-from charhost.fleet.sets.pack import DamagedSet, KnownFiles, Manifest, Places, pack, parts_of
+from charhost.fleet.sets.known_files import KnownFiles
+from charhost.fleet.sets.manifest import Listing, Manifest, PackedSet
+from charhost.fleet.sets.pack import DamagedSet
+from charhost.fleet.sets.packing import pack, parts_of
 from charhost.loading.snapshot import Limits
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import FleetMetrics
@@ -21,56 +24,64 @@ class Library:
         self._engine = engine
         self._metrics = metrics
         self._limits = limits
-        self._places: Places = {}  # of the contents of the last set, which is kept for long
-        self._fetched: tuple[str, Places] = "", {}
-        self._sets: OrderedDict[str, StoredSet] = OrderedDict()
+        self._sets: OrderedDict[str, PackedSet] = OrderedDict()
 
-    async def upload(self, stored: StoredSet, *, serves: bool = True) -> str:
-        """Store the bytes of a set that the engine lacks, its root last; return the digest of the root.
+    async def upload(self, stored: StoredSet, last: str | None = None) -> str:
+        """Store the bytes of a set that the engine lacks, and return the digest of the root.
 
-        Those of a set that does not serve are dropped after an hour.
+        *last* is the root of a set that the engine has, and keeps for long: that of the register. None: it has none.
         """
-        packed = await asyncio.to_thread(pack, stored, self._places)
+        found = await asyncio.to_thread(pack, stored, self._held(last) if last is not None else None)
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def store(blob: bytes) -> None:
             async with slots:
                 await self._engine.store_blob(blob)
 
-        *blobs, root = packed.blobs
         with self._metrics.rollout.labels("upload").time():
-            await asyncio.gather(*map(store, blobs))
-            await store(root)
-        if serves:
-            self._places = packed.places
-        self._keep(packed.root, stored)
-        return packed.root
+            await asyncio.gather(*map(store, found.blobs))
+        self._keep(found.packed)
+        return found.root
 
     async def fetch(self, root: str, generation: int, current: StoredSet | None = None) -> StoredSet:
         """Return the set of a root; files of *current*, and of the last sets, are not fetched.
 
         Raises `DamagedSet` and `Unavailable`.
         """
-        if root in self._sets:
-            return replace(self._sets[root], generation=generation)
-        known = KnownFiles([*self._sets.values(), *([current] if current is not None else [])])
-        parts = parts_of((await self._blobs([root]))[root])
-        found = await self._blobs(parts)
-        manifest = await asyncio.to_thread(Manifest, [found[part] for part in parts], self._limits)
-        packs = await self._blobs(sorted(manifest.missing(known)))
-        stored = await asyncio.to_thread(manifest.stored, generation, packs, known)
-        self._fetched = root, manifest.places
-        self._keep(root, stored)
-        return stored
-
-    def trust(self, root: str) -> None:
-        """Take the contents of the set that was last fetched for stored, if this is its root: it is kept for long."""
-        if self._fetched[0] == root:
-            self._places = self._fetched[1]
+        found = self._held(root)
+        if found is None:
+            listing = await self._listing(root)
+            base = await self._base(listing.base, current) if listing.base is not None else None
+            found = await self._unpacked(root, listing, base, current)
+        return replace(found.stored, generation=generation)
 
     def forget(self) -> None:
-        """Take nothing for stored any more."""
-        self._places = {}
+        """Rely on nothing in the engine any more."""
+        self._sets.clear()
+
+    async def _base(self, root: str, current: StoredSet | None) -> PackedSet:
+        found = self._held(root)
+        if found is not None:
+            return found
+        listing = await self._listing(root)
+        if listing.base is not None:
+            raise DamagedSet("the base of the set is a difference itself")
+        return await self._unpacked(root, listing, None, current)
+
+    async def _listing(self, root: str) -> Listing:
+        parts = parts_of((await self._blobs([root]))[root])
+        found = await self._blobs(parts)
+        return await asyncio.to_thread(Listing.read, [found[part] for part in parts], self._limits)
+
+    async def _unpacked(
+        self, root: str, listing: Listing, base: PackedSet | None, current: StoredSet | None
+    ) -> PackedSet:
+        known = KnownFiles([*(one.stored for one in self._sets.values()), *([current] if current is not None else [])])
+        manifest = await asyncio.to_thread(Manifest, listing, base, self._limits)
+        packs = await self._blobs(sorted(manifest.missing(known)))
+        found = await asyncio.to_thread(manifest.packed, root, packs, known)
+        self._keep(found)
+        return found
 
     async def _blobs(self, digests: list[str]) -> dict[str, bytes]:
         found = await self._engine.load_blobs(digests) if digests else {}
@@ -78,8 +89,13 @@ class Library:
             raise DamagedSet(f"the engine lacks {len(missing)} of the blobs of the set, or they are damaged")
         return found
 
-    def _keep(self, root: str, stored: StoredSet) -> None:
-        self._sets[root] = stored
-        self._sets.move_to_end(root)
+    def _held(self, root: str) -> PackedSet | None:
+        """Return a set that was stored or fetched, or that is the base of one."""
+        bases = {found.whole.root: found.whole for found in self._sets.values()}
+        return self._sets.get(root) or bases.get(root)
+
+    def _keep(self, found: PackedSet) -> None:
+        self._sets[found.root] = found
+        self._sets.move_to_end(found.root)
         if len(self._sets) > _MOST_SETS:
             self._sets.popitem(last=False)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from charhost.errors import CharhostError
-from charhost.fleet.sets.pack import KnownFiles
+from charhost.fleet.sets.known_files import KnownFiles
 from charhost.loading.exclusion import why_excluded
 from charhost.loading.fingerprint import fingerprints
 from charhost.loading.snapshot import Limits, Snapshot

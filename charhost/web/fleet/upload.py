@@ -62,7 +62,7 @@ async def upload(request: web.Request) -> web.StreamResponse:
     order = ReloadRequest(set=shared.name, dry_run=True)
     report = await shared.manager.reload_characters(order, stored, consent=Drift(shared))
     try:
-        digest = await shared.library.upload(stored, serves=False)
+        digest = await shared.upload(stored)
     except Unavailable as e:
         raise FleetUnreachable(e) from e
     return json_response(UploadedSet(uploaded=digest, report=report))
