@@ -71,3 +71,9 @@ class StoredSet:
         for member in sorted(self.members, key=lambda member: -member.snapshot.taken):
             paths.setdefault(member.snapshot, []).append(member.path)
         return paths
+
+
+def snapshots_of(characters: CharacterSet) -> set[Snapshot]:
+    """Return the snapshots that characters were built from."""
+    versions = (character.modules for character in characters.values())
+    return {version.space.snapshot for version in versions if isinstance(version, Version)}

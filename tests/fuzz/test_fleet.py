@@ -16,7 +16,7 @@ from charhost.fleet.record import NodeStatus, Proposal, Register, Vote, decide, 
 from charhost.fleet.sets.known_files import KnownFiles
 from charhost.fleet.sets.manifest import Listing, Manifest
 from charhost.fleet.sets.pack import DamagedSet
-from charhost.fleet.sets.packing import parts_of
+from charhost.fleet.sets.packing import Root
 from charhost.fleet.signature import Signature
 from charhost.fleet.talks.talk_log import Entry, entries, fold
 from charhost.jsontext import encoded
@@ -93,7 +93,7 @@ MOST = 100_000
 def manifest(data: bytes) -> None:
     """Read the blobs of a set."""
     with suppress(DamagedSet):
-        parts_of(data)
+        Root.read(data)
     for blob in (data, zlib.compress(data, 1)):
         with suppress(DamagedSet):
             found, known = Manifest(Listing.read([blob], LIMITS), None, LIMITS), KnownFiles()
@@ -105,7 +105,7 @@ DOCUMENTS: dict[str, tuple[Callable[[bytes], None], list[Any]]] = {
     "record": (record, [template for _, template in RECORDS]),
     "foreign": (foreign, [{"kind": "base", "writer": "w", "term": 1, "after": 0}]),
     "talk": (talk, CONTENTS),
-    "manifest": (manifest, [MANIFEST, {"parts": [DIGEST]}]),
+    "manifest": (manifest, [MANIFEST, {"parts": [DIGEST], "rest": ""}]),
 }
 
 

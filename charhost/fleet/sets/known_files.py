@@ -1,25 +1,20 @@
 """The files and snapshots that a node holds."""
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
-from charhost.loading.stored_set import StoredSet
 
 
 class KnownFiles:
     """The files and snapshots that this node holds: an unchanged file stays the same object, with its code."""
 
-    def __init__(self, sets: Iterable[StoredSet] = ()) -> None:
-        self._files: dict[tuple[str, bytes], SourceFile] = {}
-        self._contents: dict[bytes, bytes] = {}
-        self._snapshots: dict[tuple[str, str], Snapshot] = {}
-        for snapshot in {snapshot for stored in sets for snapshot in stored.paths}:
-            self._snapshots[str(snapshot.directory), snapshot.disk_revision] = snapshot
-            for file in snapshot.files.values():
-                self._files[file.location, file.digest] = file
-                self._contents[file.digest] = file.data
+    def __init__(self, snapshots: Collection[Snapshot] = ()) -> None:
+        self._snapshots = {(str(one.directory), one.disk_revision): one for one in snapshots}
+        files = set[SourceFile]().union(*(one.files.values() for one in snapshots))  # most are in all of them
+        self._files = {(file.location, file.digest): file for file in files}
+        self._contents = {file.digest: file.data for file in files}
 
     def __contains__(self, digest: bytes) -> bool:
         return digest in self._contents

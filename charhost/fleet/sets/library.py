@@ -2,14 +2,15 @@
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Collection
 from dataclasses import replace
 
 from charhost.fleet.engine.engine import Engine
 from charhost.fleet.sets.known_files import KnownFiles
 from charhost.fleet.sets.manifest import Listing, Manifest, PackedSet
 from charhost.fleet.sets.pack import DamagedSet
-from charhost.fleet.sets.packing import pack, parts_of
-from charhost.loading.snapshot import Limits
+from charhost.fleet.sets.packing import Root, pack
+from charhost.loading.snapshot import Limits, Snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.metrics import FleetMetrics
 
@@ -43,8 +44,8 @@ class Library:
         self._keep(found.packed)
         return found.root
 
-    async def fetch(self, root: str, generation: int, current: StoredSet | None = None) -> StoredSet:
-        """Return the set of a root; files of *current*, and of the last sets, are not fetched.
+    async def fetch(self, root: str, generation: int, current: Collection[Snapshot] = ()) -> StoredSet:
+        """Return the set of a root; files of the *current* snapshots, and of the last sets, are not fetched.
 
         Raises `DamagedSet` and `Unavailable`.
         """
@@ -59,7 +60,7 @@ class Library:
         """Rely on nothing in the engine any more."""
         self._sets.clear()
 
-    async def _base(self, root: str, current: StoredSet | None) -> PackedSet:
+    async def _base(self, root: str, current: Collection[Snapshot]) -> PackedSet:
         found = self._held(root)
         if found is not None:
             return found
@@ -69,14 +70,15 @@ class Library:
         return await self._unpacked(root, listing, None, current)
 
     async def _listing(self, root: str) -> Listing:
-        parts = parts_of((await self._blobs([root]))[root])
-        found = await self._blobs(parts)
-        return await asyncio.to_thread(Listing.read, [found[part] for part in parts], self._limits)
+        read = Root.read((await self._blobs([root]))[root])
+        found = await self._blobs(read.parts)
+        parts = [*(found[part] for part in read.parts), read.rest]
+        return await asyncio.to_thread(Listing.read, parts, self._limits)
 
     async def _unpacked(
-        self, root: str, listing: Listing, base: PackedSet | None, current: StoredSet | None
+        self, root: str, listing: Listing, base: PackedSet | None, current: Collection[Snapshot]
     ) -> PackedSet:
-        known = KnownFiles([*(one.stored for one in self._sets.values()), *([current] if current is not None else [])])
+        known = KnownFiles({*current, *(snapshot for one in self._sets.values() for snapshot in one.snapshots)})
         manifest = await asyncio.to_thread(Manifest, listing, base, self._limits)
         packs = await self._blobs(sorted(manifest.missing(known)))
         found = await asyncio.to_thread(manifest.packed, root, packs, known)

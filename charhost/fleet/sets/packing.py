@@ -1,12 +1,13 @@
 """Packing: a stored set as the blobs that each node can fetch.
 
-The *root* lists the parts of the manifest, and its digest names the set.
+The *root* has the manifest if that is short, else it lists its parts. The digest of the root names the set.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from pydantic import BaseModel, ValidationError
+from pydantic import Base64Bytes, BaseModel, ValidationError
 
 from charhost.fleet.sets.manifest import Listing, PackedSet
 from charhost.fleet.sets.pack import PACK_BYTES, DamagedSet, Places, name_of, packs_of
@@ -15,6 +16,8 @@ from charhost.loading.stored_set import StoredSet
 
 # A manifest with more entries for each character is not worth a difference.
 _MOST_ENTRIES = 0.25
+# Bytes of a manifest that needs no blob of its own.
+_SHORT = 16_000
 
 
 @dataclass(frozen=True)
@@ -29,8 +32,19 @@ class Packed:
         return self.packed.root
 
 
-class _Root(BaseModel, frozen=True):
+class Root(BaseModel, frozen=True):
+    """The digests of the first parts of the manifest, and the last one."""
+
     parts: list[str]
+    rest: Base64Bytes
+
+    @classmethod
+    def read(cls, blob: bytes) -> "Root":
+        """Return a root; raises `DamagedSet`."""
+        try:
+            return cls.model_validate_json(blob)
+        except ValidationError as e:
+            raise DamagedSet("the root of the set is none") from e
 
 
 class _Draft(NamedTuple):
@@ -48,20 +62,10 @@ def pack(stored: StoredSet, last: PackedSet | None = None) -> Packed:
     draft = _drafted(stored, places, last.whole if last is not None else None)
     if draft.base is not None and draft.listing.size > _MOST_ENTRIES * len(stored.members):
         draft = _drafted(stored, places, None)
-    manifest = draft.listing.encoded
-    parts = [manifest[start : start + PACK_BYTES] for start in range(0, len(manifest), PACK_BYTES)]
-    root = _Root(parts=list(map(name_of, parts))).model_dump_json().encode()
+    *parts, root = _rooted(draft.listing.encoded)
     if draft.base is not None:
         places = {**draft.base.places, **places}
     return Packed(PackedSet(name_of(root), stored, draft.snapshots, places, draft.base), (*packs, *parts, root))
-
-
-def parts_of(root: bytes) -> list[str]:
-    """Return the digests of the parts of the manifest; raises `DamagedSet`."""
-    try:
-        return _Root.model_validate_json(root).parts
-    except ValidationError as e:
-        raise DamagedSet("the root of the set is no list of parts") from e
 
 
 def _drafted(stored: StoredSet, places: Places, base: PackedSet | None) -> _Draft:
@@ -69,3 +73,12 @@ def _drafted(stored: StoredSet, places: Places, base: PackedSet | None) -> _Draf
     known = base.snapshots if base is not None else ()
     snapshots = (*known, *(snapshot for snapshot in stored.paths if snapshot not in known))
     return _Draft(Listing.of(stored, snapshots, places, base), snapshots, base)
+
+
+def _rooted(manifest: bytes) -> Iterator[bytes]:
+    """Yield the parts of a manifest, and the root."""
+    long = manifest if len(manifest) > _SHORT else b""
+    parts = [long[start : start + PACK_BYTES] for start in range(0, len(long), PACK_BYTES)]
+    yield from parts
+    rest = b"" if long else manifest
+    yield Root.model_construct(parts=list(map(name_of, parts)), rest=rest).model_dump_json().encode()

@@ -25,7 +25,7 @@ from charhost.fleet.record import (
 )
 from charhost.fleet.records import Found
 from charhost.fleet.sets.library import Library
-from charhost.loading.stored_set import StoredSet
+from charhost.loading.stored_set import StoredSet, snapshots_of
 from charhost.reload.manager import CharacterManager
 from charhost.report import DEFAULT_SET, FileError
 
@@ -227,8 +227,7 @@ class SharedSet:
 
     async def fetch(self, root: str, epoch: int) -> StoredSet:
         """Return the set of a root as that of an epoch; raises `DamagedSet` and `Unavailable`."""
-        current = self.manager.current
-        return await self.library.fetch(root, epoch, StoredSet.of(current) if current else None)
+        return await self.library.fetch(root, epoch, snapshots_of(self.manager.current))
 
     @property
     def step(self) -> Step | None:

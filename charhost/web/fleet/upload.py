@@ -11,7 +11,7 @@ from charhost.fleet.sets.drift import Drift
 from charhost.fleet.sets.shared_set import SharedSet
 from charhost.fleet.sets.upload import TAR, UnusableUpload, most_bytes, uploaded_set
 from charhost.loading.snapshot import Limits
-from charhost.loading.stored_set import StoredSet
+from charhost.loading.stored_set import StoredSet, snapshots_of
 from charhost.reload.request import ReloadRequest
 from charhost.report import Frozen, ReloadReport
 from charhost.web.caller_view import ONE_SET
@@ -74,8 +74,7 @@ async def _stored(request: web.Request, shared: SharedSet) -> StoredSet:
     limits, current = Limits.of(request.app[SETTINGS]), shared.manager.current
     archive = await read_body(request, most_bytes(limits), _DEADLINE)
     take_memory(request, len(archive))  # for the files in it
-    kept = StoredSet.of(current) if current else None
     try:
-        return await asyncio.to_thread(uploaded_set, archive, limits, current.directory, kept)
+        return await asyncio.to_thread(uploaded_set, archive, limits, current.directory, snapshots_of(current))
     except UnusableUpload as e:
         raise Problem(400, "invalid_upload", str(e)) from e

@@ -11,7 +11,7 @@ def test_an_equal_snapshot_stays_the_same_object() -> None:
     """A snapshot that a node holds is not made a second time."""
     stored = stored_set(snapshot({"ada.py": b"1"}))
     packed = pack(stored)
-    found = unpacked(packed, blobs_of(packed), KnownFiles([stored]))
+    found = unpacked(packed, blobs_of(packed), KnownFiles(list(stored.paths)))
     assert found.snapshots[0] is stored.members[0].snapshot
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import pytest
 
 from charhost.fleet.sets.known_files import KnownFiles
-from charhost.fleet.sets.manifest import Listing, Manifest
+from charhost.fleet.sets.manifest import Manifest
 from charhost.fleet.sets.pack import DamagedSet
 from charhost.fleet.sets.packing import pack
 from charhost.loading.snapshot import Limits
-from tests.fleet.sets.test_packing import LIMITS, snapshot, stored_set
+from tests.fleet.sets.test_packing import LIMITS, listing_of, snapshot, stored_set
 
 
 def test_a_missing_pack_is_named() -> None:
     """What the engine has lost is no empty file."""
     packed = pack(stored_set(snapshot({"ada.py": b"x = 1"})))
-    manifest = Manifest(Listing.read(packed.blobs[1:-1], LIMITS), None, LIMITS)
+    manifest = Manifest(listing_of(packed), None, LIMITS)
     with pytest.raises(DamagedSet, match="lacks 1 of the blobs"):
         manifest.packed(packed.root, {}, KnownFiles())
 
@@ -24,7 +24,7 @@ def test_a_missing_pack_is_named() -> None:
 def test_a_set_above_the_limits_of_this_node_is_refused_before_its_bytes_are_fetched(limits: Limits, name: str) -> None:
     """The manifest alone shows that a set is too large here."""
     packed = pack(stored_set(snapshot({"ada.py": b"12", "bob.py": b"34"})))
-    listing = Listing.read(packed.blobs[1:-1], limits)
+    listing = listing_of(packed)
     with pytest.raises(DamagedSet, match=name):
         Manifest(listing, None, limits)
 
@@ -34,7 +34,7 @@ def test_a_difference_counts_with_its_base() -> None:
     files = {f"c{number}.py": b"1" for number in range(20)}
     base = pack(stored_set(snapshot(files)))
     more = pack(stored_set(snapshot(files | {"more.py": b"2"}, taken=2)), base.packed)
-    listing = Listing.read(more.blobs[1:-1], LIMITS)
+    listing = listing_of(more)
     assert listing.base == base.root
     with pytest.raises(DamagedSet, match="21 files"):
         Manifest(listing, base.packed, Limits(20, 100, 100))
@@ -46,4 +46,4 @@ def test_a_content_without_a_place_is_refused() -> None:
     base = pack(stored_set(snapshot(files)))
     more = pack(stored_set(snapshot(files | {"more.py": b"1"}, taken=2)), base.packed)
     with pytest.raises(DamagedSet, match="place of each file"):
-        Manifest(Listing.read(more.blobs[:-1], LIMITS), None, LIMITS)
+        Manifest(listing_of(more), None, LIMITS)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from charhost.fleet.sets.known_files import KnownFiles
 from charhost.fleet.sets.manifest import Listing, Manifest, PackedSet
 from charhost.fleet.sets.pack import PACK_BYTES, DamagedSet, name_of
-from charhost.fleet.sets.packing import Packed, pack, parts_of
+from charhost.fleet.sets.packing import Packed, Root, pack
 from charhost.loading.snapshot import Limits, Snapshot
 from charhost.loading.source_file import SourceFile
 from charhost.loading.stored_set import Member, StoredSet
@@ -39,13 +39,19 @@ def blobs_of(*packed: Packed) -> dict[str, bytes]:
     return {name_of(data): data for one in packed for data in one.blobs}
 
 
+def listing_of(packed: Packed, blobs: dict[str, bytes] | None = None) -> Listing:
+    """Return the content of the manifest of a set."""
+    found = blobs or blobs_of(packed)
+    root = Root.read(found[packed.root])
+    return Listing.read([*(found[part] for part in root.parts), root.rest], LIMITS)
+
+
 def unpacked(
     packed: Packed, blobs: dict[str, bytes], known: KnownFiles | None = None, base: PackedSet | None = None
 ) -> PackedSet:
     """Return the set as a node makes it that fetches what it lacks."""
     known = known or KnownFiles()
-    listing = Listing.read([blobs[part] for part in parts_of(blobs[packed.root])], LIMITS)
-    manifest = Manifest(listing, base, LIMITS)
+    manifest = Manifest(listing_of(packed, blobs), base, LIMITS)
     return manifest.packed(packed.root, {name: blobs[name] for name in manifest.missing(known)}, known)
 
 
@@ -76,9 +82,9 @@ def test_only_new_contents_travel(before: dict[str, bytes], after: dict[str, byt
     earlier = pack(stored_set(snapshot(before)))
     packed = pack(stored_set(snapshot(after)), earlier.packed)
     new = set(after.values()) - set(before.values()) - {b""}
-    assert sum(map(len, packed.blobs[:-2])) == sum(map(len, new))
+    assert sum(map(len, packed.blobs[:-1])) == sum(map(len, new))
     held = unpacked(earlier, blobs_of(earlier))
-    found = unpacked(packed, blobs_of(packed, earlier), KnownFiles([held.stored]), held).stored
+    found = unpacked(packed, blobs_of(packed, earlier), KnownFiles(held.snapshots), held).stored
     files = held.snapshots[0].files
     for path, file in found.members[0].snapshot.files.items():
         if path in files and files[path].digest == file.digest:
@@ -86,17 +92,17 @@ def test_only_new_contents_travel(before: dict[str, bytes], after: dict[str, byt
 
 
 def test_a_damaged_root_is_refused() -> None:
-    """What is no list of parts is no root."""
-    for damage in (b"", b"[]", b"{}", b"x = 2"):
+    """A root is checked, as all blobs are."""
+    for damage in (b"", b"[]", b"{}", b"x = 2", b'{"parts": [], "rest": "a"}'):
         with pytest.raises(DamagedSet):
-            parts_of(damage)
+            Root.read(damage)
 
 
 @pytest.mark.parametrize("damage", [b"", b"[]", b"{}", b"x = 2"])
 @pytest.mark.parametrize("which", [0, 1])
 def test_a_damaged_blob_is_never_executed(which: int, damage: bytes) -> None:
     """A wrong pack or manifest is refused, whatever its bytes are."""
-    packed = pack(stored_set(snapshot({"ada.py": b"x = 1"})))
+    packed = pack(stored_set(snapshot({f"c{number}.py": b"%d" % number for number in range(200)})))
     names = list(blobs_of(packed))
     with pytest.raises(DamagedSet):
         unpacked(packed, blobs_of(packed) | {names[which]: damage})
@@ -106,7 +112,7 @@ def test_a_set_that_is_packed_again_needs_no_pack() -> None:
     """Its manifest is an empty difference."""
     stored = stored_set(snapshot({"ada.py": b"1"}))
     again = pack(stored, pack(stored).packed)
-    assert len(again.blobs) == 2
+    assert len(again.blobs) == 1
     assert layout(unpacked(again, blobs_of(again), base=again.packed.base).stored) == layout(stored)
 
 
@@ -127,18 +133,18 @@ class TestDifference:
         return StoredSet(3, "/characters", "sha256:2", tuple(prints))
 
     def test_a_saved_file_moves_alone(self) -> None:
-        """Its content, a manifest that names nothing else, and a root travel."""
+        """Its content, and a manifest that names nothing else, travel."""
         stored = self.changed({"c007.py": b"x = 'new'"})
-        content, manifest, _ = pack(stored, self.whole.packed).blobs
+        content, root = pack(stored, self.whole.packed).blobs
         assert content == b"x = 'new'"
-        assert len(manifest) < 500
+        assert len(root) < 500
 
     def test_it_comes_back_as_it_was(self) -> None:
         """The unchanged snapshots and files stay the same objects."""
         stored = self.changed({"c007.py": b"x = 'new'", "c100.py": b"x = 'more'"})
         packed = pack(stored, self.whole.packed)
         held = unpacked(self.whole, blobs_of(self.whole))
-        found = unpacked(packed, blobs_of(packed), KnownFiles([held.stored]), held)
+        found = unpacked(packed, blobs_of(packed), KnownFiles(held.snapshots), held)
         assert layout(found.stored) == layout(stored)
         old, new = found.snapshots
         assert old is held.snapshots[0]
@@ -151,7 +157,7 @@ class TestDifference:
         assert third.packed.base is self.whole.packed
         assert third.blobs[0] == b"2"
         held = unpacked(self.whole, blobs_of(self.whole))
-        found = unpacked(third, blobs_of(second, third), KnownFiles([held.stored]), held)
+        found = unpacked(third, blobs_of(second, third), KnownFiles(held.snapshots), held)
         assert found.snapshots[-1].files["c007.py"].data == b"1"
 
     def test_all_characters_that_are_built_again_are_no_difference(self) -> None:
@@ -173,8 +179,8 @@ class TestDifference:
         """Its files are those of the base at other locations, without a byte of them."""
         stored = stored_set(snapshot(MANY, "/elsewhere", taken=2), directory="/elsewhere")
         packed = pack(stored, self.whole.packed)
-        found = unpacked(packed, blobs_of(packed), KnownFiles([self.whole.packed.stored]), self.whole.packed)
-        assert len(packed.blobs) == 2
+        found = unpacked(packed, blobs_of(packed), KnownFiles(self.whole.packed.snapshots), self.whole.packed)
+        assert len(packed.blobs) == 1
         assert found.snapshots[-1].files["c007.py"].location == "/elsewhere/c007.py"
         assert layout(found.stored) == layout(stored)
 
