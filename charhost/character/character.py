@@ -98,6 +98,8 @@ class CharacterSet(Mapping[str, Character]):
 
         Characters that were carried over keep their number.
         """
+        if generation == self.generation:
+            return self
         characters = {
             name: replace(one, generation=generation) if one.generation == self.generation else one
             for name, one in self.items()

@@ -59,9 +59,8 @@ class StoredSet:
         found: dict[str, str] = {}
         for snapshot, members in self.paths.items():
             others = {*snapshot.character_paths} - {*members}
-            for file in snapshot.files.values():
-                read = file.opened if file.path not in others else ()
-                exist = (path for path in tuple(read) if snapshot.data.get(path, ABSENT) not in (ABSENT, STATE))
+            for file in (one for one in snapshot.files.values() if one.opened and one.path not in others):
+                exist = (path for path in tuple(file.opened) if snapshot.data.get(path, ABSENT) not in (ABSENT, STATE))
                 found |= {snapshot.location(path): file.path for path in exist}
         return found
 
@@ -72,3 +71,9 @@ class StoredSet:
         for member in sorted(self.members, key=lambda member: -member.snapshot.taken):
             paths.setdefault(member.snapshot, []).append(member.path)
         return paths
+
+
+def snapshots_of(characters: CharacterSet) -> set[Snapshot]:
+    """Return the snapshots that characters were built from."""
+    versions = (character.modules for character in characters.values())
+    return {version.space.snapshot for version in versions if isinstance(version, Version)}
