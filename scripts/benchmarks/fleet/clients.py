@@ -6,6 +6,7 @@ import asyncio
 import json
 import random
 import time
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -64,12 +65,19 @@ class Talker:
         """Look for all that was acknowledged, at any node."""
         async with asyncio.timeout(_TURN):
             while True:
-                socket = await self._connect()
-                try:
-                    if await self._created(socket):
-                        return await self._check(socket, self.kept)
-                finally:
-                    await socket.close(code=1001)
+                with suppress(aiohttp.ClientError, ConnectionError):
+                    if await self._has_all():
+                        return
+
+    async def _has_all(self) -> bool:
+        socket = await self._connect()
+        try:
+            is_there = await self._created(socket)
+            if is_there:
+                await self._check(socket, self.kept)
+            return is_there
+        finally:
+            await socket.close(code=1001)
 
     async def _talk(self) -> None:
         self._leaves.clear()
