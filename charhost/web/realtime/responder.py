@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from charhost.conversation.history import History
 from charhost.conversation.items import Item
 from charhost.conversation.turn_input import TurnOptions
-from charhost.errors import TakenOver
+from charhost.errors import SessionUnavailable, TakenOver
 from charhost.jsontext import Json, encoded
 from charhost.memory.budget import Holding
 from charhost.memory.weight import weigh
@@ -161,7 +161,7 @@ class Responder:
                         sender.send(event)
                         if outbox.is_crowded:
                             await outbox.room()
-        except TakenOver:
+        except (TakenOver, SessionUnavailable):
             pass  # the close message says so
         except Exception:
             self._session.fail()

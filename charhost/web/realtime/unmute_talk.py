@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from charhost.conversation.items import Message, Text
 from charhost.conversation.turn_events import ItemDone, SoundDelta, SpokenEvent, TextDelta, TranscriptDelta, TurnFailure
 from charhost.conversation.turn_input import TurnOptions
-from charhost.errors import TakenOver
+from charhost.errors import SessionUnavailable, TakenOver
 from charhost.ids import new_id
 from charhost.jsontext import Json
 from charhost.speech.latency import Latency
@@ -131,7 +131,7 @@ class UnmuteTalk:
             self._session.weigh()
             await self._session.settled()
             self._end(turn, words)
-        except TakenOver:
+        except (TakenOver, SessionUnavailable):
             pass  # the close message says so
         except Exception:
             self._session.fail()

@@ -11,6 +11,7 @@ from aiohttp import web
 from charhost.character.character import Character, CharacterSet
 from charhost.character.host_tools import Host
 from charhost.conversation.conversation import Conversation
+from charhost.errors import SessionUnavailable
 from charhost.ids import new_id
 from charhost.logs.line_limit import limited
 from charhost.memory.budget import MemoryBudget
@@ -103,7 +104,8 @@ class Session:
     async def settled(self) -> None:
         """Wait until the conversation is saved; once the session is closing, at most half the close grace.
 
-        Raise `TakenOver` if another node of the fleet has resumed the session: the client must learn nothing more.
+        Raise `TakenOver` if another node of the fleet has resumed the session, and `SessionUnavailable` if one may do
+        so before it is saved: the client must learn nothing more.
         """
         if not self.writer.is_saving:
             return
@@ -116,6 +118,8 @@ class Session:
                 await asyncio.wait([saved], timeout=self.closing.grace / 2)
             if saved.done():
                 saved.result()
+            elif self.writer.is_shared:
+                raise SessionUnavailable(f"the session {self.id} ends before it is saved")
         finally:
             saved.cancel()
             closing.cancel()
