@@ -41,6 +41,8 @@ class Resampler:
         blocks = max(0, (len(sound) - width) // self._step + 1)
         windows = np.ndarray((blocks, width), np.float32, sound, strides=(self._step * size, size))
         self._rest = sound[blocks * self._step :].copy()
+        if not sound.any():
+            return np.zeros(blocks * _BLOCK, np.int16)
         made = [windows[at : at + _MOST_BLOCKS].copy() @ self._bank for at in range(0, max(1, blocks), _MOST_BLOCKS)]
         return np.clip(np.concatenate(made), -32_768, 32_767).astype(np.int16).ravel()
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Of audio that a client may have waiting for its words, or not committed.
 _MOST_AHEAD_MS = 600_000
+# Of the budget of memory, so that it is asked once for many pieces of audio: more than a session has that is heard.
+_GRAIN = 16 << 10
 # ms of sound before the onset: as many frames as it takes to notice it.
 _ONSET_MS = 5 * FRAME_MS
 # ms of silence that end a turn where the meaning is to decide: half of the longest that each eagerness allows.
@@ -63,7 +65,8 @@ class Microphone:
         self._ear = self._ears.open(self._input.encoding)
         self._memory = self._session.budget.holding("audio")
         self._turns = TurnDetector()
-        self._before = bytearray()  # the sound right before the turn
+        self._before = bytearray()  # the sound right before the turn, at most so much
+        self._most_before = 0
         self._held = bytearray()  # the silence after a guess, which is heard only if speech goes on
         self._is_guessed = self._is_working = False
         self._heard_ms = self._committed_ms = 0.0
@@ -123,6 +126,7 @@ class Microphone:
         self._ear.is_urgent = self._ear.is_urgent and self._ear.finds_speech
         if detection is not None:
             self._settings = self._turn_settings(detection)
+            self._most_before = int(((detection.prefix_padding_ms or 0) + _ONSET_MS) * BYTES_PER_MS)
         elif before.detection is not None:
             self._go_on()
             self._turns.reset()
@@ -143,7 +147,9 @@ class Microphone:
         waiting = self._ms(self._ear.waiting_bytes) + self._transcriber.waiting_ms
         if waiting + ms > _MOST_AHEAD_MS or self._transcriber.ms > _MOST_AHEAD_MS:
             raise InvalidEvent("rate_limit_exceeded", "Too much audio: more than 10 minutes are waiting.")
-        self._session.insist_on_room(size)
+        more = self._ear.waiting_bytes + size - self._memory.size
+        if more > _GRAIN:
+            self._session.insist_on_room(more)
 
     async def _reach(self) -> None:
         """Wait until all audio that was appended is heard."""
@@ -179,7 +185,7 @@ class Microphone:
             self._take(heard.pcm, sign)
         else:
             self._before += heard.pcm
-            del self._before[: -int(((detection.prefix_padding_ms or 0) + _ONSET_MS) * BYTES_PER_MS)]
+            del self._before[: -self._most_before]
             if sign is TurnSign.STARTED:
                 await self._start(detection)
 
@@ -256,4 +262,6 @@ class Microphone:
         return TurnSettings(threshold, silence, settings.barge_in, settings.max_turn)
 
     def _weigh(self) -> None:
-        self._memory.resize(self._ear.waiting_bytes + int(self._transcriber.ms * BYTES_PER_MS))
+        size = self._ear.waiting_bytes + int(self._transcriber.ms * BYTES_PER_MS)
+        if not size or abs(size - self._memory.size) > _GRAIN:
+            self._memory.resize(size)
