@@ -111,6 +111,8 @@ class UnmuteTalk:
         if voice is not None and self.encoder is not None:
             turn = self._loudspeaker.paced(written, self.encoder, voice, words.said, latency)
         self.active = turn
+        if self.hears:
+            self._show_history()  # with the words of the user, which no other event has as a whole
         response = {
             "object": "realtime.response",
             "status": "in_progress",
@@ -166,9 +168,7 @@ class UnmuteTalk:
                 self._send_sound(self.encoder.drop())
             return
         self._emitter.emit("response.text.done", text=text)
-        if history := self._chat_history():
-            args = {"chat_history": history, "debug_dict": {}, "debug_plot_data": []}
-            self._emitter.emit("unmute.additional_outputs", args=args)
+        self._show_history()
         if words.has_sound:
             self._emitter.emit("response.audio.done")
         if self._session.closing.reason is not None:
@@ -216,6 +216,11 @@ class UnmuteTalk:
         if self._silence is not None:
             self._silence.cancel()
             self._silence = None
+
+    def _show_history(self) -> None:
+        if history := self._chat_history():
+            args = {"chat_history": history, "debug_dict": {}, "debug_plot_data": []}
+            self._emitter.emit("unmute.additional_outputs", args=args)
 
     def _chat_history(self) -> list[Json]:
         messages = [item for item in self._session.conversation.history if isinstance(item, Message)]
