@@ -18,9 +18,6 @@ from charhost.settings import Habit
 class LoadedModules:
     """The modules of one build, which stay loaded as long as a character of the build holds this object."""
 
-    def take(self) -> None:
-        """Note that the character serves."""
-
     @property
     def helpers(self) -> Container[str]:
         """The names that its files can import, relative to the directory."""

@@ -122,9 +122,6 @@ class Version(LoadedModules):
         self.space = space
         self.path = path
 
-    def take(self) -> None:
-        self.space.take()
-
     @property
     def helpers(self) -> Container[str]:
         return self.space.snapshot.modules
