@@ -103,7 +103,7 @@ class CharacterSet(Mapping[str, Character]):
 
     @cached_property
     def revision(self) -> str:
-        entries = "".join(f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters))
+        entries = "".join([f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters)])
         return f"sha256:{hashlib.sha256(entries.encode()).hexdigest()}"
 
     @property

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from charhost.character.calls import called
 from charhost.character.character import Character, LoadedModules, version_of
@@ -115,12 +115,32 @@ def _retire(prefix: str, collect: Callable[[list[ModuleType]], object]) -> None:
     collect(FINDER.retire(prefix))
 
 
+class Member(NamedTuple):
+    """One character of a set that served: its file, in the snapshot it was built from, which may be an earlier one.
+
+    The whole snapshot is kept, because a file may import modules that its fingerprint does not cover.
+    """
+
+    snapshot: Snapshot
+    path: str
+    fingerprint: str
+
+
 class Version(LoadedModules):
-    """One version of a character file in a build; it ends when no character and no load holds this object."""
+    """One version of a character file in a build; it ends when no character and no load holds this object.
+
+    `member` is its stored form, once it has served.
+    """
 
     def __init__(self, space: ModuleSpace, path: str) -> None:
         self.space = space
         self.path = path
+        self.member: Member | None = None
+
+    def store(self, fingerprint: str) -> Member:
+        # The path is that on the disk: `file` of a character is spelled for people.
+        self.member = Member(self.space.snapshot, self.path, fingerprint)
+        return self.member
 
     @property
     def helpers(self) -> Container[str]:

@@ -197,17 +197,17 @@ class _Reader:
 
     def _changed(self, found: Iterable[tuple[str, os.DirEntry[str]]]) -> dict[str, tuple[str, os.stat_result]]:
         """Return the location and the state of each file that its state does not prove unchanged."""
-        changed = {}
+        changed, known, allowed = {}, self._stamps, self._allowed
         for path, entry in found:
             try:
                 # A link that leads outside is refused before its target is looked at, which may or may not be there.
-                if self._allowed is not None and entry.is_symlink() and not self._allowed.encloses(entry.path):
+                if allowed is not None and entry.is_symlink() and not allowed.encloses(entry.path):
                     raise _outside(entry.path)
                 status = entry.stat()
             except OSError as e:
                 self._fail(path, entry.path, e)
                 continue
-            if self._stamps.get(path) == (stamp := _stamp(status)):
+            if known.get(path) == (stamp := _stamp(status)):
                 self.stamps[path] = stamp
             else:
                 changed[path] = entry.path, status

@@ -2,23 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
 
 from charhost.character.character import CharacterSet
 from charhost.loading.data_file import ABSENT, STATE
-from charhost.loading.module_space import Version
+from charhost.loading.module_space import Member, Version
 from charhost.loading.snapshot import Snapshot
-
-
-class Member(NamedTuple):
-    """One character of a set that served: its file, in the snapshot it was built from, which may be an earlier one.
-
-    The whole snapshot is kept, because a file may import modules that its fingerprint does not cover.
-    """
-
-    snapshot: Snapshot
-    path: str
-    fingerprint: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,12 +27,8 @@ class StoredSet:
     @classmethod
     def of(cls, characters: CharacterSet, disk: Snapshot | None = None) -> StoredSet:
         """Return the stored form of *characters*; *disk* is the snapshot of that time."""
-        # The path of a version is that on the disk: `file` of a character is spelled for people.
-        members = [
-            Member(version.space.snapshot, version.path, character.fingerprint)
-            for character in characters.values()
-            if isinstance(version := character.modules, Version)
-        ]
+        versions = [(character.modules, character.fingerprint) for character in characters.values()]
+        members = [one.member or one.store(mark) for one, mark in versions if isinstance(one, Version)]
         on_disk = disk.disk_revision if disk else None
         return cls(characters.generation, characters.directory, characters.revision, tuple(members), on_disk)
 

@@ -5,20 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from operator import attrgetter
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from charhost.character.character import Character, CharacterSet
-from charhost.character.diagnostics import explain
-from charhost.character.static import line_of
 from charhost.character.worker_pool import WorkerPool
-from charhost.errors import DirectoryError, DuplicateName, LoadTimeout, ThreadsExhausted
+from charhost.errors import DirectoryError, LoadTimeout, ThreadsExhausted
 from charhost.loading.allowed_roots import AllowedRoots
 from charhost.loading.character_metrics import CharacterMetrics, Encode
 from charhost.loading.fingerprint import fingerprints
@@ -28,6 +25,7 @@ from charhost.loading.stored_set import StoredSet
 from charhost.loading.unloading import Unloading
 from charhost.memory.collector import collector_paused
 from charhost.metrics import Metrics
+from charhost.reload.duplicates import duplicates
 from charhost.reload.garbage import Garbage
 from charhost.reload.turns import in_turns
 from charhost.report import DEFAULT_SET, FileError, LeftRunning
@@ -101,8 +99,12 @@ class Basis:
 
     def carried(self, prints: Mapping[str, str]) -> dict[str, Character]:
         """Return the characters to carry over, by path, for files with these fingerprints."""
-        found = {path: self.characters.get(display(path)) for path in prints} if self.changed else {}
-        return {path: one for path, one in found.items() if one is not None and one.fingerprint == prints[path]}
+        known = self.characters if self.changed else {}
+        return {
+            path: character
+            for path, fingerprint in prints.items()
+            if (character := known.get(display(path))) is not None and character.fingerprint == fingerprint
+        }
 
 
 EMPTY = Basis()
@@ -269,37 +271,20 @@ def _select(
     """Return the characters, with the last good one of *basis* for a file that failed, and the errors."""
     last_good = basis.characters if basis.keep else {}
     found = [*loaded.values(), *(last_good[error.file] for error in failed.values() if error.file in last_good)]
-    taken = duplicates({character.file: character.name for character in found}, snapshot, basis.characters)
-    characters = {character.name: character for character in found if character.file not in taken}
-    for file in taken.keys() & last_good:
-        characters.setdefault(last_good[file].name, last_good[file])
-    in_order = sorted(characters.values(), key=attrgetter("file"))
-    errors = sorted([*failed.values(), *taken.values()], key=attrgetter("file"))
-    return {character.name: character for character in in_order}, tuple(errors)
+    characters = _by_name(found)
+    taken: dict[str, FileError] = {}
+    if len(characters) < len(found):
+        taken = duplicates({character.file: character.name for character in found}, snapshot, basis.characters)
+        kept = {character.name: character for character in found if character.file not in taken}
+        for file in taken.keys() & last_good:
+            kept.setdefault(last_good[file].name, last_good[file])
+        characters = _by_name(kept.values())
+    return characters, tuple(sorted([*failed.values(), *taken.values()], key=attrgetter("file")))
 
 
-def duplicates(
-    names: Mapping[str, str], snapshot: Snapshot, holders: Mapping[str, Character] = MappingProxyType({})
-) -> dict[str, FileError]:
-    """Return an error for each path whose character has the name of another that serves; *names* has them by path.
-
-    A name belongs to the path whose character in *holders* has it, else to the shortest path, then to the first.
-    """
-    if len({*names.values()}) == len(names):
-        return {}
-    held = {path: character.name for path, character in holders.items()}
-    owners: dict[str, str] = {}
-    for path in sorted(names, key=lambda path: (held.get(path) != names[path], len(path), path)):
-        owners.setdefault(names[path], path)
-    errors = {}
-    for path, name in names.items():
-        owner = owners[name]
-        if owner != path:
-            text = f"{name!r} is already the CHARACTER_NAME of {display(owner)}; give one of them another name: "
-            text += f"{display(owner)} serves, {display(path)} does not"
-            line = line_of(snapshot.files[path].text, "CHARACTER_NAME") if path in snapshot.files else None
-            errors[path] = explain(DuplicateName(text, line, name), path, path)
-    return errors
+def _by_name(characters: Iterable[Character]) -> dict[str, Character]:
+    """Return the characters by name, in the order of their files."""
+    return {character.name: character for character in sorted(characters, key=attrgetter("file"))}
 
 
 def _keep_standard_descriptors() -> None:

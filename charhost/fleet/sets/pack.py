@@ -16,9 +16,10 @@ from typing import NamedTuple
 from pydantic import BaseModel, ValidationError
 
 from charhost.errors import CharhostError
+from charhost.loading.module_space import Member
 from charhost.loading.snapshot import Limits, Snapshot
 from charhost.loading.source_file import SourceFile
-from charhost.loading.stored_set import Member, StoredSet
+from charhost.loading.stored_set import StoredSet
 from charhost.text import display
 
 # Below the limit of a message of the stock server, 1 MiB, with room for its headers.

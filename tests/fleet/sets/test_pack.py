@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charhost.fleet.sets.pack import PACK_BYTES, DamagedSet, KnownFiles, Manifest, Packed, Places, pack, parts_of
+from charhost.loading.module_space import Member
 from charhost.loading.snapshot import Limits, Snapshot
 from charhost.loading.source_file import SourceFile
-from charhost.loading.stored_set import Member, StoredSet
+from charhost.loading.stored_set import StoredSet
 
 LIMITS = Limits(files=100, bytes=64 << 20, file_bytes=1 << 20)
 paths = st.sampled_from(["ada.py", "bob.py", "resources/voice.py", os.fsdecode(b"caf\xe9.py"), "été.py"])
