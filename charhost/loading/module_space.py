@@ -26,7 +26,7 @@ from charhost.character.signatures import callable_alone
 from charhost.character.validation import character_in
 from charhost.loading import opened_files
 from charhost.loading.character_metrics import CharacterMetrics
-from charhost.loading.importer import FINDER
+from charhost.loading.importer import FINDER, attributes_of
 from charhost.loading.snapshot import Snapshot
 from charhost.report import DEFAULT_SET, FileError
 from charhost.text import ROOT, display
@@ -35,9 +35,9 @@ T = TypeVar("T")
 
 _builds = itertools.count(1)
 
-# So many files make objects for a collection of a millisecond. It is made while they are loaded, and off the event
-# loop: the next one that begins by itself would have the objects of all files to look at.
-_YOUNG = 500
+# So many files make objects for a collection of a few milliseconds, in which the event loop stands still. It is made
+# while they are loaded: the next one that begins by itself would have the objects of all files to look at.
+_YOUNG = 100
 
 
 class ModuleSpace:
@@ -147,7 +147,7 @@ class Version(LoadedModules):
         return self.space.snapshot.modules
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Load:
     """A job that loads one file: to be called on a thread, under its deadline."""
 
@@ -166,7 +166,7 @@ class Load:
             return self.result(snapshot.unreadable[path])
         try:
             return character_in(
-                self.modules.space.load(path),
+                attributes_of(self.modules.space.load(path)),
                 lambda: snapshot.files[path].text,
                 file=display(path),
                 location=snapshot.location(path),

@@ -84,6 +84,10 @@ class Snapshot:
         return self._layout.names
 
     @cached_property
+    def _folder(self) -> str:
+        return os.path.join(self.directory, "")
+
+    @cached_property
     def _layout(self) -> Layout:
         return module_layout(str(self.directory), tuple(self.files))
 
@@ -114,7 +118,7 @@ class Snapshot:
         return self.disk_revision == other.disk_revision
 
     def location(self, path: str) -> str:
-        return os.path.join(self.directory, path)
+        return self._folder + path
 
 
 def take_snapshot(

@@ -233,7 +233,8 @@ class Loader:
         return Sandbox(self._settings)
 
     async def _fingerprints(self, snapshot: Snapshot) -> dict[str, str]:
-        return await self._pool.run(partial(fingerprints, snapshot), self._settings.load_deadline)
+        job, owner = partial(fingerprints, snapshot), str(snapshot.directory)
+        return await self._pool.run(job, self._settings.load_deadline, owner, interrupt=False)
 
     def _known_failures(self, snapshot: Snapshot, prints: Mapping[str, str], basis: Basis) -> dict[str, FileError]:
         """Return the errors of files with the same bytes as when they failed, by path, unless all are executed."""
