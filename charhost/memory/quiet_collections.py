@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import time
+from collections.abc import Callable
 
 # The interpreter collects everything after so many collections of the younger objects: not at all.
 _NEVER = 1 << 30
@@ -12,7 +13,7 @@ class QuietCollections:
     """Collects the garbage among old objects in quiet moments. Lives as long as the application.
 
     The interpreter would do so in the middle of the work of many clients, and each time look at all they have. What is
-    there at the start, the modules of the server, is looked at no more.
+    there at the start, the modules of the server, is looked at no more. Nothing is collected while *is_busy* says so.
     """
 
     _LOOK = 1.0  # seconds
@@ -25,7 +26,8 @@ class QuietCollections:
     _GARBAGE = 20_000  # objects that may wait for a quiet moment
     _EACH = 0.002  # seconds that a collection takes for so many
 
-    def __init__(self) -> None:
+    def __init__(self, is_busy: Callable[[], bool] = lambda: False) -> None:
+        self._is_busy = is_busy
         self._loop = asyncio.get_running_loop()
         self._thresholds = gc.get_threshold()
         gc.set_threshold(*self._thresholds[:2], _NEVER)
@@ -44,7 +46,7 @@ class QuietCollections:
         younger, worked = gc.get_count()[2], time.process_time()
         is_late = self._loop.time() > self._expected + self._LATE
         is_quiet = worked - self._worked <= self._QUIET and not is_late
-        if younger >= self._most or (younger >= self._due and is_quiet):
+        if not self._is_busy() and (younger >= self._most or (younger >= self._due and is_quiet)):
             self._collect(younger)
         self._worked, self._expected = worked, self._loop.time() + self._LOOK
         self._timer = self._loop.call_at(self._expected, self._look)

@@ -17,6 +17,7 @@ from charhost.llm.openai.endpoint import Endpoint
 from charhost.memory.quiet_collections import QuietCollections
 from charhost.settings import Settings
 from charhost.web.app import create_app
+from charhost.web.keys import SESSIONS
 from charhost.web.process.forks import give_up_in_children
 from charhost.web.process.server_loop import ServerLoop, most_connections
 from charhost.web.process.signals import signals
@@ -55,9 +56,9 @@ def serve(settings: Settings, app: web.Application | None = None) -> None:
         raise SettingsError(f"cannot listen on {settings.host}:{settings.port}: {why}") from e
 
 
-async def _collecting(_: web.Application) -> AsyncIterator[None]:
+async def _collecting(app: web.Application) -> AsyncIterator[None]:
     """Collect garbage in quiet moments: the collector is that of the process, which the application has for itself."""
-    collections = QuietCollections()
+    collections = QuietCollections(lambda: app[SESSIONS].are_closing)
     yield
     collections.close()
 
