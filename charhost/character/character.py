@@ -18,9 +18,6 @@ from charhost.settings import Habit
 class LoadedModules:
     """The modules of one build, which stay loaded as long as a character of the build holds this object."""
 
-    def take(self) -> None:
-        """Note that the character serves."""
-
     @property
     def helpers(self) -> Container[str]:
         """The names that its files can import, relative to the directory."""
@@ -108,7 +105,7 @@ class CharacterSet(Mapping[str, Character]):
 
     @cached_property
     def revision(self) -> str:
-        entries = "".join(f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters))
+        entries = "".join([f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters)])
         return f"sha256:{hashlib.sha256(entries.encode()).hexdigest()}"
 
     @property

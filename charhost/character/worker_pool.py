@@ -85,6 +85,10 @@ class WorkerPool:
     def admit(self, worker: Worker, owner: str) -> bool:
         """Return whether a thread may begin a job of *owner* now; raise `ThreadsExhausted` if no other may either."""
         with self._lock:
+            if len(self._working) < MOST_OF_OWNER and not self._abandoned:  # too few to look at, as most often
+                worker.owner = owner
+                self._working.add(worker)
+                return True
             threads = self._threads()
             of_owner = [one for one in threads if one.owner == owner] if owner else []
             if len(late := _late(of_owner)) >= MOST_OF_OWNER:
@@ -205,7 +209,7 @@ class _Batch:
     def _start(self) -> None:
         worker = Worker(self, self._deadline, self._interrupt)
         try:
-            self._pool.threads.run(worker.run, self._owner)
+            self._pool.threads.run(worker.run, self._owner if self._interrupt else None)
         except RuntimeError as e:
             self._fail(e)
         else:

@@ -243,8 +243,7 @@ class CharacterManager:
         self.is_restored = attempt.stored is not None
         if not attempt.order.is_foreign:
             self.home = attempt.directory
-        for character in swap.after.values():
-            character.modules.take()
+        attempt.build.take()
         if attempt.build.space is not None and self.name == DEFAULT_SET:  # a computed import cannot name another
             self._published = attempt.build.space
             self._published.publish()

@@ -16,7 +16,7 @@ from charhost.llm.openai.endpoint import Endpoint
 from charhost.memory.quiet_collections import QuietCollections
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import BUDGET
+from charhost.web.keys import BUDGET, SESSIONS
 from charhost.web.process.forks import give_up_in_children
 from charhost.web.process.server_loop import FewAtOnce, ServerLoop, most_connections
 from charhost.web.process.signals import signals
@@ -57,7 +57,7 @@ def serve(settings: Settings, app: web.Application | None = None) -> None:
 
 async def _collecting(app: web.Application) -> AsyncIterator[None]:
     """Collect garbage in quiet moments: the collector is that of the process, which the application has for itself."""
-    collections = QuietCollections(lambda: app[BUDGET].in_use)
+    collections = QuietCollections(lambda: app[BUDGET].in_use, lambda: app[SESSIONS].are_closing)
     yield
     collections.close()
 

@@ -18,9 +18,10 @@ from pydantic import BaseModel
 
 from charhost.fleet.sets.known_files import KnownFiles
 from charhost.fleet.sets.pack import DamagedSet, Extent, Places, content_of, names_of
+from charhost.loading.module_space import Member
 from charhost.loading.snapshot import Limits, Snapshot
 from charhost.loading.source_file import SourceFile
-from charhost.loading.stored_set import Member, StoredSet
+from charhost.loading.stored_set import StoredSet
 
 # Most of a manifest are digests, which a higher level compresses no further.
 _LEVEL = 1

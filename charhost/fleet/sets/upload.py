@@ -11,8 +11,9 @@ from charhost.errors import CharhostError
 from charhost.fleet.sets.known_files import KnownFiles
 from charhost.loading.exclusion import why_excluded
 from charhost.loading.fingerprint import fingerprints
+from charhost.loading.module_space import Member
 from charhost.loading.snapshot import Limits, Snapshot
-from charhost.loading.stored_set import Member, StoredSet
+from charhost.loading.stored_set import StoredSet
 from charhost.text import quoted
 
 # The media type of an archive.

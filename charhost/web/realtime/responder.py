@@ -18,6 +18,7 @@ from charhost.memory.budget import Holding
 from charhost.memory.weight import weigh
 from charhost.speech.latency import Latency
 from charhost.speech.speech import Voice
+from charhost.web.connections.signal import Signal
 from charhost.web.openai.server_calls import are_visible
 from charhost.web.protocol.client_events import InputItem, ItemReference
 from charhost.web.protocol.frames import MOST_EVENT, InvalidEvent
@@ -67,7 +68,7 @@ class Responder:
     _loudspeaker: Loudspeaker
     ready: Callable[[], Awaitable[None]] | None = None
     active: RunningTurn | None = None
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _idle: Signal = field(default_factory=Signal)
 
     async def respond(self, wanted: WantedResponse) -> None:
         """Begin the response that a client asks for; raises `InvalidEvent`."""

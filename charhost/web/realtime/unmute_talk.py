@@ -16,6 +16,7 @@ from charhost.errors import SessionUnavailable, TakenOver
 from charhost.ids import new_id
 from charhost.jsontext import Json
 from charhost.speech.latency import Latency
+from charhost.web.connections.signal import Signal
 from charhost.web.protocol.unmute_session import Instructions, UnmuteSettings
 from charhost.web.realtime.loudspeaker import Loudspeaker
 from charhost.web.realtime.session_tasks import SessionTasks
@@ -60,7 +61,7 @@ class UnmuteTalk:
     encoder: OpusEncoder | None = None
     hears: bool = False
     active: RunningTurn | None = None
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _idle: Signal = field(default_factory=Signal)
     _beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
     _silence: asyncio.TimerHandle | None = None
     _silences: int = 0

@@ -7,6 +7,7 @@ from typing import Literal
 
 from aiohttp import web
 
+from charhost.web.connections.signal import Signal
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.outbox import Outbox, abort
 from charhost.web.sessions.work import Work
@@ -19,13 +20,13 @@ class Closing:
     _request: web.Request
     _work: Work
     _outbox: Outbox
-    began: asyncio.Event = field(default_factory=asyncio.Event)
+    began: Signal = field(default_factory=Signal)
     grace: float = 0.0  # in seconds, known once the session is being closed
     end_of_turn: Literal["cut", "drained"] | None = None  # set if a turn was running
     _why: str | None = None
     _is_draining: bool = False
     _deadline: asyncio.TimerHandle | None = None
-    _hold: asyncio.Event | None = None
+    _hold: Signal | None = None
 
     @property
     def reason(self) -> str | None:
@@ -69,7 +70,7 @@ class Closing:
 
         Of many that are closed at once each is sent its message before the work of letting go of the first begins.
         """
-        self._hold = self._hold or asyncio.Event()
+        self._hold = self._hold or Signal()
         if self._request.transport is not None:
             self._request.transport.pause_reading()
 

@@ -33,7 +33,7 @@ class IncomingMessages(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._memory = memory
         self._refuse = refuse
-        self._messages: deque[_Message] = deque()
+        self._messages: deque[_Message] | None = None  # until the first
         self._size = 0
         self._head = b""
         self._left = 0  # bytes of the frame that is being received
@@ -102,12 +102,13 @@ class IncomingMessages(asyncio.Protocol):
         self._is_final = bool(head[0] & _FINAL)
         self._left = _payload_length(head)
         if self._is_data and (not self._messages or self._messages[-1].is_complete):
+            self._messages = deque() if self._messages is None else self._messages
             self._messages.append(_Message(self._loop.time()))
         self._take(0)
 
     def _take(self, size: int) -> None:
         self._left -= size
-        if self._is_data:
+        if self._is_data and self._messages:
             self._size += size
             self._messages[-1].size += size
             self._messages[-1].is_complete = self._is_final and not self._left

@@ -22,6 +22,7 @@ from charhost.resume.archive import SessionWriter
 from charhost.resume.saved_session import SavedSession
 from charhost.sets.view import FoundCharacter, SetsView, full_name
 from charhost.text import UNEXPECTED
+from charhost.web.connections.signal import Signal
 from charhost.web.protocol.frames import InvalidEvent, error_event, frame
 from charhost.web.protocol.session_config import ClientSettings
 from charhost.web.sessions.close_message import CloseMessage, refused
@@ -63,7 +64,7 @@ class Session:
         self.weigh()
         self.work = Work()
         self.closing = Closing(self.request, self.work, self.outbox)
-        self.gone = asyncio.Event()
+        self.gone = Signal()
         self.incoming: IncomingMessages | None = None  # None until messages are received
 
     @property

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from charhost.fleet.sets.kept_sets import KeptSets
 from charhost.fleet.sets.manifest import PackedSet
+from charhost.loading.module_space import Member
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
-from charhost.loading.stored_set import Member, StoredSet
+from charhost.loading.stored_set import StoredSet
 from charhost.memory.budget import MemoryBudget
 
 SIZE = 100_000

@@ -13,9 +13,10 @@ from charhost.fleet.sets.known_files import KnownFiles
 from charhost.fleet.sets.manifest import Listing, Manifest, PackedSet
 from charhost.fleet.sets.pack import PACK_BYTES, DamagedSet, name_of
 from charhost.fleet.sets.packing import Packed, Root, pack
+from charhost.loading.module_space import Member
 from charhost.loading.snapshot import Limits, Snapshot
 from charhost.loading.source_file import SourceFile
-from charhost.loading.stored_set import Member, StoredSet
+from charhost.loading.stored_set import StoredSet
 
 LIMITS = Limits(files=200, bytes=64 << 20, file_bytes=1 << 20)
 paths = st.sampled_from(["ada.py", "bob.py", "resources/voice.py", os.fsdecode(b"caf\xe9.py"), "été.py"])
