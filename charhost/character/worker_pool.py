@@ -62,6 +62,8 @@ class WorkerPool:
     def has_room(self, owner: str) -> bool:
         """Return whether one more thread would begin a job of *owner*, or refuse it."""
         with self._lock:
+            if self._are_few:
+                return True
             threads = self._threads()
             of_owner = [one for one in threads if owner and one.owner == owner]
             is_refused = len(_late(threads)) >= MOST_IN_ALL or len(_late(of_owner)) >= MOST_OF_OWNER
@@ -72,7 +74,10 @@ class WorkerPool:
 
         Without *interrupt* nothing is injected into it then: for code of charhost's own, which holds files open.
         """
-        async with self._turns.setdefault(owner, asyncio.Semaphore(MOST_OF_OWNER if owner else MOST_IN_ALL)):
+        turns = self._turns.get(owner)
+        if turns is None:
+            turns = self._turns[owner] = asyncio.Semaphore(MOST_OF_OWNER if owner else MOST_IN_ALL)
+        async with turns:
             outcomes: list[Any] = await _Batch(self, [job], [owner], deadline, interrupt).outcomes()
         if isinstance(outcomes[0], BaseException):
             raise outcomes.pop()  # no variable: an error has this frame, and would hold all that its callers hold
@@ -85,6 +90,10 @@ class WorkerPool:
     def admit(self, worker: Worker, owner: str) -> bool:
         """Return whether a thread may begin a job of *owner* now; raise `ThreadsExhausted` if no other may either."""
         with self._lock:
+            if self._are_few:
+                worker.owner = owner
+                self._working.add(worker)
+                return True
             threads = self._threads()
             of_owner = [one for one in threads if one.owner == owner] if owner else []
             if len(late := _late(of_owner)) >= MOST_OF_OWNER:
@@ -108,6 +117,11 @@ class WorkerPool:
             self._working.discard(worker)
             self._abandoned = [*self._abandoned, worker]
         self._start_reaper()
+
+    @property
+    def _are_few(self) -> bool:
+        """Whether all threads together are fewer than one owner may have."""
+        return len(self._working) + len(self._abandoned) < MOST_OF_OWNER
 
     def _threads(self) -> list[Worker]:
         """Return the threads that run a job, or do not end after one."""
@@ -152,7 +166,7 @@ class _Batch:
         self._count = len(jobs)
         self._waiting = deque(enumerate(zip(jobs, owners, strict=True)))
         self._outcomes: dict[int, Any] = {}
-        self._finished = asyncio.Event()
+        self._finished = self._loop.create_future()
         self._workers: list[Worker] = []
         self._failing_since: float | None = None
 
@@ -161,7 +175,7 @@ class _Batch:
         self._tick()
         try:
             if self._count:
-                await self._finished.wait()
+                await self._finished
             return [self._outcomes[index] for index in range(self._count)]
         finally:
             self._tick_handle.cancel()
@@ -192,7 +206,11 @@ class _Batch:
         self._outcomes[index] = outcome
         if len(self._outcomes) == self._count:
             with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._finished.set)
+                self._loop.call_soon_threadsafe(self._end)
+
+    def _end(self) -> None:
+        if not self._finished.done():  # the caller may be cancelled
+            self._finished.set_result(None)
 
     def _tick(self) -> None:
         self._abandon(longer_than=self._deadline)

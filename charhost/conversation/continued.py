@@ -7,6 +7,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 from charhost.character.character import CharacterSet
 from charhost.character.instance import CharacterInstance
@@ -87,7 +88,7 @@ class Continued:
             del self._hidden[next(iter(self._hidden))]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Client:
     """The client of a conversation: the owner of its key, the name of the character, and its own id, if it has one.
 
@@ -98,6 +99,10 @@ class Client:
     character: str
     conversation_id: str = ""
     set: str = field(default=DEFAULT_SET, repr=False)  # in the name of the character already
+
+    @cached_property
+    def digest(self) -> bytes:
+        return hashlib.sha256(repr(self).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,5 +257,5 @@ def _attached_to_calls(made: Sequence[Item], index: int) -> Iterator[tuple[str, 
                 yield call.call_id, attached
 
 
-def _key(client: Client, digest: bytes, calls: Sequence[str]) -> bytes:
-    return hashlib.sha256(repr((client, digest, list(calls))).encode()).digest()
+def _key(client: Client, digest: bytes, calls: tuple[str, ...]) -> bytes:
+    return hashlib.sha256(client.digest + repr((digest, calls)).encode()).digest()
