@@ -8,15 +8,18 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from charhost.character.character import CharacterSet
 from charhost.character.instance import CharacterInstance
 from charhost.conversation.dialogue import Dialogue, Place
 from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, Item
-from charhost.conversation.turn_events import TurnEnded
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.weight import weigh
 from charhost.report import DEFAULT_SET, SessionPolicy
+
+if TYPE_CHECKING:
+    from charhost.conversation.turn_events import TurnEnded
 
 # Of one place: its digest, and its key.
 _LEAST_BYTES = 512
