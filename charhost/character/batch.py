@@ -23,6 +23,7 @@ GROW_AFTER = 0.05
 # The same for calls: most take far less, and a conversation waits for each.
 CALLS_GROW_AFTER = 0.01
 MOST_THREADS = 32
+_TICK = GROW_AFTER / 2
 
 # Seconds of trying to start a thread, until the jobs that wait for one fail.
 PATIENCE = 1.0
@@ -83,7 +84,7 @@ class _Shared:
         is_slow = len(self._workers) < MOST_THREADS and all(w.busy_for() > self._grow_after for w in self._workers)
         if is_slow and any(map(self._pool.has_room, {owner for _, (_, owner) in list(self._waiting)})):
             self._start()
-        self._tick_handle = self._loop.call_later(self._grow_after / 2, self._tick)
+        self._tick_handle = self._loop.call_later(_TICK, self._tick)
 
     def _start(self) -> None:
         worker = Worker(self, self._deadline, self._interrupt)

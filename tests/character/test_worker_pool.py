@@ -14,7 +14,6 @@ from types import FrameType
 import pytest
 
 from charhost.character import batch, worker
-from charhost.character import worker_pool as deadline
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout, ThreadsExhausted
 
