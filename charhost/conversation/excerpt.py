@@ -51,7 +51,7 @@ class Cut:
 @dataclass(frozen=True, slots=True)
 class Excerpt:
     items: list[Item]
-    cut: Cut
+    cut: Cut = Cut()
 
 
 def excerpt(items: Sequence[Item], budget: Budget) -> Excerpt:
@@ -62,7 +62,7 @@ def excerpt(items: Sequence[Item], budget: Budget) -> Excerpt:
     opening, dialogue = parted(items)
     sizes = _size(opening), _size(dialogue)
     if sizes[0] <= budget.opening and sizes[1] <= budget.dialogue and sum(sizes) <= budget.both:
-        return Excerpt([*opening, *dialogue], Cut())
+        return Excerpt([*opening, *dialogue])
     first = _shortened(opening, min(budget.opening, _room_beside(budget.both, dialogue)))
     room = min(budget.dialogue, budget.both - _size(first))
     *earlier, last = turns(dialogue)

@@ -34,7 +34,12 @@ async def test_a_call_ends_for_itself() -> None:
 async def test_a_cancelled_call_takes_no_other_with_it() -> None:
     """The call of a client that leaves is given up; those that wait behind it, and later ones, run."""
     pool, begun, release = WorkerPool(), threading.Event(), threading.Event()
-    left = asyncio.create_task(pool.run(lambda: begun.set() or release.wait(), LONG, "one"))
+
+    def wait() -> None:
+        begun.set()
+        release.wait()
+
+    left = asyncio.create_task(pool.run(wait, LONG, "one"))
     waiting = asyncio.create_task(pool.run(lambda: "waits", LONG, "one"))
     await asyncio.to_thread(begun.wait)
     left.cancel()
