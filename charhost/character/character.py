@@ -206,9 +206,9 @@ class ModelChoice(BaseModel):
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_not_ours)] | None
     ) = None
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """Return the fields that are set, as those of a chat-completions request; `extra_body` goes first."""
+    @cached_property
+    def options(self) -> Mapping[str, Any]:
+        """The fields that are set, as those of a chat-completions request; `extra_body` goes first."""
         named = self.model_dump(mode="json", exclude=_NOT_SENT, exclude_none=True)
         return named | (self.extra_body or {})
 

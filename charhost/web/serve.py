@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import re
 import signal
@@ -31,7 +30,6 @@ def serve(settings: Settings, app: web.Application | None = None) -> None:
     tls = tls_context(settings.tls_cert, settings.tls_key)
     log.info("%s", _model_in_use(settings))
     signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
-    gc.collect()  # before all is frozen
     app = create_app(settings) if app is None else app
     app.cleanup_ctx[:0] = [signals, watchdog, _collecting]
     selector = FewAtOnce()

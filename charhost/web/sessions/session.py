@@ -148,7 +148,8 @@ class Session:
 
     def configure(self, settings: ClientSettings, weight: int | None = None) -> None:
         """Replace the settings of the client, which may be weighed already; the first ones decide its dialect."""
-        self.settings, self.settings_weight = settings, weigh(settings) if weight is None else weight
+        if settings is not self.settings:
+            self.settings, self.settings_weight = settings, weigh(settings) if weight is None else weight
 
     def insist_on_room(self, size: int) -> None:
         """Raise `InvalidEvent` if the budget of memory has no room for *size* more bytes."""
