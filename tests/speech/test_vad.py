@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from faster_whisper.vad import get_vad_model
 
@@ -14,7 +17,8 @@ def test_each_session_is_heard_by_itself() -> None:
     random = np.random.default_rng(1)
     loudness = np.abs(np.sin(np.arange(40 * FRAME) / 3_000))
     sound = (random.normal(0, 3_000, 40 * FRAME) * loudness).astype(np.int16).reshape(-1, FRAME)
-    detector, found, states = SileroDetector(), [], [None] * 3
+    detector, found = SileroDetector(), []
+    states: Sequence[Any] = [None] * 3
     for at in range(40):
         frames = sound[[at, 39 - at, at // 2]]
         probabilities, states = detector.detect(frames, states)

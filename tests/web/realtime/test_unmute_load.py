@@ -20,7 +20,7 @@ async def test_conversations_of_the_load_test(aiohttp_client: Start, settings: S
     """Workers that ask by voice in real time, without a pause in their sound, have all their turns, each in order."""
     client, script = await serving(aiohttp_client, settings, scripted_engines(ScriptedSpeech(20)))
     script.then(GREETING).then(GREETING)
-    question = np.frombuffer(tone(1_000), "<i2").astype(np.float32) / 32_768
+    question = np.frombuffer(tone(1_000), "<i2").astype(np.float32) / np.float32(32_768)
     async with asyncio.timeout(LIMIT):
         reports = await asyncio.gather(*(LoadTest(question).run(client) for _ in range(2)))
     for report in reports:
