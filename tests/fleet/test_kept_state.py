@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.fleet.nodes import Node, nodes, store
 from tests.strict_upstream import StrictUpstream, strict_upstream
-from tests.web.completions.test_state import SCORING, Write, chat, scores, sdk
+from tests.web.completions.scoring import SCORING, chat, scores, sdk
 
 __all__ = ["nodes", "store"]
 
@@ -21,7 +22,7 @@ async def upstream() -> AsyncIterator[StrictUpstream]:
 
 
 @pytest.fixture
-def options(upstream: StrictUpstream, write: Write) -> dict[str, Any]:
+def options(upstream: StrictUpstream, write: Callable[[str, str], Path]) -> dict[str, Any]:
     """Ada counts the calls of her tool, of which each response has one."""
     write("ada.py", SCORING)
     return {"llm_url": upstream.url}

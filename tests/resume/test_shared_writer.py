@@ -12,8 +12,11 @@ from charhost.metrics import Metrics
 from charhost.resume import shared_writer as module
 from charhost.resume.saved_session import SavedSession
 from charhost.resume.shared_writer import SharedWriter
-from tests.resume.test_archive import saved
 from tests.scripted import LIMIT
+
+
+def saved(session_id: str) -> SavedSession:
+    return SavedSession(session_id, "Ada", "", "ga", {}, "conv_1", ())
 
 
 class Archive:
