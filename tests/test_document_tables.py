@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
@@ -9,7 +10,8 @@ import pytest
 from pydantic import BaseModel, Field
 
 from charhost.errors import DirectoryError, NotAttempted
-from scripts import document_tables
+from scripts import document_tables, performance_table
+from scripts.benchmarks.row import Goal, Rows
 from tests.documents import read
 
 PAGE = "Before.\n\n<!-- table: commands -->\n{table}\n<!-- end of table -->\n\nAfter.\n"
@@ -43,6 +45,20 @@ def test_an_outdated_page_is_written(page: Path) -> None:
     assert document_tables.main([]) == 0
     assert page.read_text() == PAGE.format(table="\n" + document_tables.commands())
     assert document_tables.main(["--check"]) == 0
+
+
+def test_an_earlier_version_has_a_column_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Figures of another checkout stand under its commit, with their range; a row that it lacks has an empty cell."""
+    rows = Rows()
+    for of, figure in (("naive", 4), ("charhost", 1), ("charhost", 3), ("beside", 2)):
+        rows.add("first load, ms", Goal(1, "naive"), of, figure)
+    rows.add("other, ms", Goal(1), "charhost", 1)
+    monkeypatch.setattr(performance_table, "_FIGURES", file := tmp_path / "figures.json")
+    file.write_text(json.dumps({"beside": "abc1234", "rows": [row.as_json for row in rows.values()]}))
+    header, (first, second) = performance_table.figures()
+    assert header[:4] == ("work", "charhost", "abc1234", "beside")
+    assert first[:4] == ("first load, ms", "2.0 [1.0–3.0]", "2.0 [2.0–2.0]", "naive 4.0")
+    assert second[2] == ""
 
 
 @pytest.mark.parametrize("table", document_tables.TABLES)

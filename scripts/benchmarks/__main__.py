@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 
+from charhost.web.process.server_loop import raise_descriptor_limit
 from scripts.benchmarks import attack, bounds, kills, relay, reload, scale, soak, storm, studio, table, watch
 from scripts.benchmarks.fleet import rollouts
 from scripts.benchmarks.fleet import soak as fleet_soak
@@ -35,6 +36,7 @@ def main() -> None:
         command.add_argument("--runs", type=int, default=7, help="number of measurements per cell (default: 7)")
         module.add_arguments(command)
     arguments = parser.parse_args()
+    raise_descriptor_limit()
     asyncio.run((COMMANDS[arguments.command] if arguments.command else table).measure(arguments))
 
 

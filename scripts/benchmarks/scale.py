@@ -11,7 +11,6 @@ import json
 import tempfile
 from pathlib import Path
 
-from charhost.web.process.server_loop import raise_descriptor_limit
 from scripts.benchmarks.measure import machine, print_table
 from scripts.benchmarks.row import Goal, Rows
 from scripts.benchmarks.rows.bench import Bench
@@ -40,7 +39,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 async def measure(arguments: argparse.Namespace) -> None:
-    raise_descriptor_limit()
     growths = {name: Growths() for name in _COUNTS}
     for _ in range(arguments.runs):
         for name, found in growths.items():

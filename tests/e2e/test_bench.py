@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from scripts.benchmarks.measure import generate
-from scripts.benchmarks.row import Rows
+from scripts.benchmarks.row import Goal, Rows
 from scripts.benchmarks.rows.bench import Bench
+from scripts.benchmarks.rows.growth import Growths
 from scripts.benchmarks.rows.reload import add_reload_rows
 from scripts.benchmarks.rows.sessions import add_session_rows
 from scripts.benchmarks.servers import serving
@@ -56,6 +57,28 @@ async def test_rows_have_the_figures_of_every_server(tmp_path: Path) -> None:
     alone = {"changed, one of 2, ms", "changed, one of 3, ms", "loop gap, first load of 3, ms"}
     assert all({*kinds} <= {*row.figures} for name, row in rows.items() if name not in alone)
     assert all(row.verdict.startswith(("met", "missed")) for row in rows.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "figures", "exponent"),
+    [
+        ("first load of {}, ms", {1: 3, 10: 10, 100: 100}, 1.0),
+        ("{} sessions closed, the last, ms", {10: 10, 100: 1_000}, 2.0),
+        ("memory of each of {} sessions, kB", {1: 300, 10: 30, 100: 30}, 1.0),
+    ],
+)
+def test_growth_is_that_of_all_between_the_two_largest_numbers(
+    name: str, figures: dict[int, float], exponent: float
+) -> None:
+    """Ten times the time for ten times as many is linear, and so is the same for each; a hundred times is not."""
+    growths = Growths()
+    for count, figure in figures.items():
+        rows = Rows()
+        rows.add(name.format(count), Goal(1), "charhost", figure)
+        growths.add(rows, count)
+    (growth,) = growths.values()
+    assert (growth.name, round(growth.exponent, 6)) == (name.format("N"), exponent)
+    assert list(growths.faster) == ([growth.name] if exponent > 1.1 else [])
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ import pytest
 from charhost.errors import ReloadRejected
 from charhost.reload.manager import CharacterManager
 from charhost.reload.request import ReloadRequest
+from charhost.reload.swap import Swap
 from charhost.report import SessionImpact
 from charhost.settings import Settings
 from tests.conftest import character, prompt
@@ -87,15 +88,38 @@ async def test_only_a_set_that_serves_is_published(
 
 
 async def test_sessions_are_notified_at_the_swap(settings: Settings, write: Write) -> None:
-    """Sessions are notified when the new set is current, and the report has their count."""
+    """Sessions are notified once, when the new set is current, and the report has their count."""
     sessions = RecordingSessions()
     manager = await loaded_manager(settings, sessions)
+    sessions.swaps.clear()
     before = manager.current
     write("bob.py", character("Bob"))
     report = await manager.reload_characters(ReloadRequest(sessions="keep"))
-    swap, serving = sessions.swaps[-1]
+    ((swap, serving),) = sessions.swaps
     assert (swap.before, swap.after, serving) == (before, manager.current, manager.current)
     assert report.sessions == SessionImpact(policy="keep", total=3, affected=2)
+
+
+async def test_no_turn_of_the_loop_passes_between_swap_and_notification(settings: Settings, write: Write) -> None:
+    """The new set is not visible before the sessions are notified: none that opens with it is closed (promise 8)."""
+    sessions, seen = RecordingSessions(), list[int]()
+    manager = await loaded_manager(settings, sessions)
+    follow, seen_before = sessions.follow, list[list[int]]()
+
+    def noted(swap: Swap) -> None:
+        seen_before.append(seen.copy())
+        follow(swap)
+
+    async def watch() -> None:
+        while True:
+            seen.append(manager.current.generation)
+            await asyncio.sleep(0)
+
+    sessions.follow = noted  # type: ignore[method-assign]
+    watching = asyncio.create_task(watch())
+    await manager.reload_characters()
+    watching.cancel()
+    assert [set(generations) for generations in seen_before] == [{1}]
 
 
 @pytest.mark.parametrize("fields", [{"on_error": "abort"}, {"dry_run": True}, {"directory": "/nowhere"}])
@@ -106,6 +130,7 @@ async def test_sessions_are_not_notified_without_a_swap(
     sessions = RecordingSessions()
     manager = await loaded_manager(settings, sessions)
     sessions.swaps.clear()
+    write("ada.py", character("Ada", "Be brief."))
     write("bob.py", "def broken(:")
     await asyncio.gather(manager.reload_characters(ReloadRequest(**fields)), return_exceptions=True)
     assert sessions.swaps == []

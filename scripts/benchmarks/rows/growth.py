@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import statistics
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -46,9 +47,8 @@ class Growths(dict[str, Growth]):
     def add(self, rows: Rows, count: int) -> None:
         """Add the figures of charhost in those *rows* that are named after *count*."""
         for row in rows.values():
-            words = row.name.split(" ")
-            if str(count) in words and "charhost" in row.figures:
-                name = " ".join("N" if word == str(count) else word for word in words)
+            name = re.sub(rf"\b{count}\b", "N", row.name)
+            if name != row.name and "charhost" in row.figures:
                 figures = self.setdefault(name, Growth(name)).figures
                 figures.setdefault(count, []).extend(max(figure, 0.01) for figure in row.figures["charhost"])
 
