@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Iterator
 
 from charhost.fleet.sets.manifest import PackedSet
+from charhost.loading.source_file import SourceFile
 from charhost.memory.budget import MemoryBudget
 
 _MOST = 4
@@ -67,5 +68,5 @@ class KeptSets:
 
 def _size(packed: PackedSet) -> int:
     """Return the bytes of the files of a set, which it may share with others."""
-    files = {file for snapshot in packed.snapshots for file in snapshot.files.values()}
+    files = set[SourceFile]().union(*(snapshot.files.values() for snapshot in packed.snapshots))
     return sum(_FLOOR + len(file.data) * (1 + _COMPILED) for file in files)

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Collection
 from dataclasses import replace
+from itertools import chain
 
 from charhost.fleet.engine.engine import Engine
 from charhost.fleet.sets.kept_sets import KeptSets
@@ -80,7 +81,8 @@ class Library:
     async def _unpacked(
         self, root: str, listing: Listing, base: PackedSet | None, current: Collection[Snapshot]
     ) -> PackedSet:
-        known = KnownFiles({*current, *(snapshot for one in self._sets for snapshot in one.snapshots)})
+        kept = (packed.snapshots for packed in (*self._sets, *([base] if base is not None else [])))
+        known = KnownFiles({*current, *chain.from_iterable(kept)})
         manifest = await asyncio.to_thread(Manifest, listing, base, self._limits)
         packs = await self._blobs(sorted(manifest.missing(known)))
         found = await asyncio.to_thread(manifest.packed, root, packs, known)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from charhost.fleet.sets.known_files import KnownFiles
 from charhost.fleet.sets.packing import pack
-from tests.fleet.sets.test_packing import blobs_of, snapshot, stored_set, unpacked
+from tests.fleet.sets.packed_sets import blobs_of, snapshot, stored_set, unpacked
 
 
 def test_an_equal_snapshot_stays_the_same_object() -> None:

@@ -9,7 +9,7 @@ from charhost.fleet.sets.manifest import Manifest
 from charhost.fleet.sets.pack import DamagedSet
 from charhost.fleet.sets.packing import pack
 from charhost.loading.snapshot import Limits
-from tests.fleet.sets.test_packing import LIMITS, listing_of, snapshot, stored_set
+from tests.fleet.sets.packed_sets import LIMITS, listing_of, snapshot, stored_set
 
 
 def test_a_missing_pack_is_named() -> None:
