@@ -32,6 +32,8 @@ _SILENCE_TICKS, _TICK_SECONDS = 20, 0.1
 
 # Closing five thousand sockets takes the loop a few hundred milliseconds; batches let it serve others in between.
 _BATCH = 16
+# Seconds for which the processor is left to the clients, that all are told, before the work of letting go of many.
+_REST = 0.1
 
 
 class GenerationCount(Frozen):
@@ -154,6 +156,8 @@ class Sessions:
             async for session in _in_batches(sessions):
                 session.closing.hold()
                 session.closing.leave(message(session.character), self._settings.close_grace, drain)
+            if len(sessions) > _BATCH:
+                await asyncio.sleep(_REST)
             while sessions:
                 await asyncio.sleep(0)
                 for session in sessions[:_BATCH]:
