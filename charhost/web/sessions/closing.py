@@ -1,6 +1,7 @@
 """How one session ends."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
@@ -27,6 +28,7 @@ class Closing:
     _is_draining: bool = False
     _deadline: asyncio.TimerHandle | None = None
     _hold: Signal | None = None
+    _lost: Callable[[], None] | None = None
 
     @property
     def reason(self) -> str | None:
@@ -80,11 +82,21 @@ class Closing:
         self._hold.set()
         if self._request.transport is not None:
             self._request.transport.resume_reading()
+        if self._lost is not None:
+            lost, self._lost = self._lost, None
+            lost()
 
     async def released(self) -> None:
         """Wait until the session is not held, or not any more."""
         if self._hold is not None:
             await self._hold.wait()
+
+    def when_released(self, lost: Callable[[], None]) -> None:
+        """Call *lost*, which lets go of the connection, unless the session is held: then when it is released."""
+        if self._hold is None or self._hold.is_set():
+            lost()
+        else:
+            self._lost = lost
 
     def record(self, why: str) -> None:
         self._why = why

@@ -135,7 +135,8 @@ class Session:
         """Follow the messages that are on their way, from the end of the handshake on."""
         if self.request.transport is not None:
             memory = self.budget.holding("incoming")
-            self.incoming = IncomingMessages(self.request.transport, memory, self._refuse_incoming)
+            lose = self.closing.when_released
+            self.incoming = IncomingMessages(self.request.transport, memory, self._refuse_incoming, lose)
 
     @property
     def weight(self) -> int:
