@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
 
+from charhost.web.connections.ticks import Call
 from charhost.web.keys import EARS, ENGINES, OFFLOAD, SESSIONS
 from charhost.web.protocol.client_events import CHARACTER_KINDS, Dialect, decoded, event_id_of
 from charhost.web.protocol.frames import EventRefused, InvalidEvent
@@ -28,9 +29,11 @@ class Dispatcher:
         self._offload = request.app[OFFLOAD]
         self._commands = CharacterCommands(session, tasks, request)
         self._handler: OpenAIHandler | UnmuteHandler | None = None
-        self._silence = request.app[SESSIONS].silence(self._open_unasked)
+        self._silence: Call | None = None  # of a client whose dialect is not known yet
         if session.settings is not None:
             self._open(session.settings)
+        else:
+            self._silence = request.app[SESSIONS].silence(self._open_unasked)
 
     async def receive(self, message: WSMessage) -> None:
         """Handle one message; messages after the close message are ignored."""
@@ -49,13 +52,13 @@ class Dispatcher:
 
     def close(self) -> None:
         """Cancel pending timers; the client is disconnecting."""
-        self._silence.cancel()
+        self._end_silence()
         if self._handler is not None:
             self._handler.close()
 
     async def _obey(self, text: str) -> None:
         event: dict[str, Any] = {}
-        self._silence.cancel()  # the client is silent no more, however long its message takes
+        self._end_silence()  # the client is silent no more, however long its message takes
         try:
             event = await self._offload.run(len(text), partial(decoded, text))
             if self._session.closing.reason is not None:  # meanwhile
@@ -70,6 +73,10 @@ class Dispatcher:
         except EventRefused as e:
             self._refuse(e, event_id_of(event))
 
+    def _end_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+
     def _open_unasked(self) -> None:
         if self._session.closing.reason is None:
             self._open(self._settings("ga"))
@@ -81,7 +88,7 @@ class Dispatcher:
         return settings_of(dialect, engines=self._engines)
 
     def _open(self, settings: ClientSettings) -> OpenAIHandler | UnmuteHandler:
-        self._silence.cancel()
+        self._end_silence()
         self._session.configure(settings)
         if isinstance(settings, UnmuteSettings):
             # No event: clients of this dialect give up at a `session.created`.
