@@ -11,8 +11,9 @@ from random import Random
 import pytest
 
 from charhost.errors import StateError
+from charhost.loading.module_space import Member
 from charhost.loading.snapshot import Snapshot
-from charhost.loading.stored_set import Member, StoredSet
+from charhost.loading.stored_set import StoredSet
 from charhost.metrics import Metrics
 from charhost.reload.store import MOST_SETS, Generations
 from charhost.report import DEFAULT_SET
