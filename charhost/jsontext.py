@@ -64,6 +64,8 @@ def decoded(text: str | bytes, *, allow_nan: bool = False) -> Any:
 
 def bound(text: str | bytes) -> None:
     """Raise `TooManyValues` if the JSON of a client is too large to be decoded."""
+    if len(text) <= MOST_OBJECTS:
+        return
     for limit in (_VALUES, _OBJECTS):
         if _may_exceed(limit, text) and _exceeds(limit, text):
             raise TooManyValues(limit)

@@ -23,7 +23,8 @@ class Lines(str):
 
 def display(path: str) -> str:
     """Return *path* with escapes for bytes that are not UTF-8, so that it can be printed and sent."""
-    return path.encode("utf-8", "backslashreplace").decode("utf-8")
+    # Most are plain, and a reload shows the path of every file.
+    return path if path.isascii() else path.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def public(text: str) -> str:

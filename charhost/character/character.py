@@ -18,9 +18,6 @@ from charhost.settings import Habit
 class LoadedModules:
     """The modules of one build, which stay loaded as long as a character of the build holds this object."""
 
-    def take(self) -> None:
-        """Note that the character serves."""
-
     @property
     def helpers(self) -> Container[str]:
         """The names that its files can import, relative to the directory."""
@@ -98,6 +95,8 @@ class CharacterSet(Mapping[str, Character]):
 
         Characters that were carried over keep their number.
         """
+        if generation == self.generation:
+            return self
         characters = {
             name: replace(one, generation=generation) if one.generation == self.generation else one
             for name, one in self.items()
@@ -106,7 +105,7 @@ class CharacterSet(Mapping[str, Character]):
 
     @cached_property
     def revision(self) -> str:
-        entries = "".join(f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters))
+        entries = "".join([f"{name}\0{self.characters[name].fingerprint}\0" for name in sorted(self.characters)])
         return f"sha256:{hashlib.sha256(entries.encode()).hexdigest()}"
 
     @property
@@ -207,9 +206,9 @@ class ModelChoice(BaseModel):
         Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$"), AfterValidator(_not_ours)] | None
     ) = None
 
-    @property
-    def options(self) -> dict[str, Any]:
-        """Return the fields that are set, as those of a chat-completions request; `extra_body` goes first."""
+    @cached_property
+    def options(self) -> Mapping[str, Any]:
+        """The fields that are set, as those of a chat-completions request; `extra_body` goes first."""
         named = self.model_dump(mode="json", exclude=_NOT_SENT, exclude_none=True)
         return named | (self.extra_body or {})
 

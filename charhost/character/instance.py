@@ -48,6 +48,8 @@ class CharacterInstance:
 
     async def prompt(self) -> str:
         """Return the system prompt, made on the first call; raise `PluginFailed`."""
+        if self._prompt is not None:
+            return self._prompt
         async with self._making:
             if self._prompt is None:
                 self._prompt = await self.ask(self._make_prompt, self._deadline)

@@ -4,7 +4,6 @@ import logging
 import re
 from collections.abc import Callable, Iterator
 from functools import lru_cache
-from types import ModuleType
 from typing import Any, TypeVar
 
 from pydantic import ValidationError as SchemaMismatch
@@ -26,11 +25,16 @@ log = logging.getLogger("charhost.reload")
 MOST_NAME = 200
 
 _SERVERS_CHOICE = ModelChoice()
+_KNOWN_TOOLS = ", ".join(HOST_TOOLS)
 _VOICE_FIELDS = {"file": ("path_on_server",), "freesound": ("url", "sound_instance")}
 
 
+# Returns an attribute of a module, or else the default.
+Attributes = Callable[[str, Any], Any]
+
+
 def character_in(
-    module: ModuleType,
+    attributes: Attributes,
     source: Callable[[], str],
     *,
     file: str,
@@ -40,12 +44,12 @@ def character_in(
     modules: LoadedModules,
     set_name: str = DEFAULT_SET,
 ) -> Character:
-    """Make the character that *module* defines.
+    """Make the character of a module that defines these *attributes*.
 
     Raises a `ValidationError` that lists all mistakes; *source* returns the text in which to find the line.
     Runs code of the module (properties, metaclasses), so it belongs under the deadline of the module's import.
     """
-    checks = _Checks(module)
+    checks = _Checks(attributes)
     checks.on_unload()
     made = Character(
         name=checks.name(),
@@ -67,7 +71,7 @@ def character_in(
     if checks.problems:
         line = next(filter(None, (line_of(source(), where) for where, _ in checks.problems)), None)
         raise ValidationError("; ".join(text for _, text in checks.problems), line, made.name or None)
-    for part in _unenforced(to_json(made.tools)):
+    for part in _unenforced(to_json(made.tools)) if made.tools else ():
         log.warning("%s:%d: TOOLS%s, so it is not enforced", file, line_of(source(), "TOOLS") or 1, part)
     return made
 
@@ -75,8 +79,8 @@ def character_in(
 class _Checks:
     """Reads the attributes of one module and notes their mistakes, as (where, sentence)."""
 
-    def __init__(self, module: ModuleType) -> None:
-        self._module = module
+    def __init__(self, attributes: Attributes) -> None:
+        self._attributes = attributes
         self._tool_names: frozenset[str] = frozenset()
         self.problems: list[tuple[str, str]] = []
 
@@ -142,11 +146,11 @@ class _Checks:
         return tuple(tools)
 
     def host_tools(self) -> tuple[str, ...]:
-        known, names = ", ".join(HOST_TOOLS), list[str]()
-        value = self._of_type(list, "HOST_TOOLS", f"expected a list of distinct names out of {known}", [])
+        names = list[str]()
+        value = self._of_type(list, "HOST_TOOLS", f"expected a list of distinct names out of {_KNOWN_TOOLS}", [])
         for index, name in enumerate(value):
             if type(name) is not str or name not in HOST_TOOLS:
-                self._note("HOST_TOOLS", f"[{index}] is {_found(name)}: expected one of {known}")
+                self._note("HOST_TOOLS", f"[{index}] is {_found(name)}: expected one of {_KNOWN_TOOLS}")
             elif name in names:
                 self._note("HOST_TOOLS", f"[{index}] is {name!r} once more: expected each name once")
             elif name in self._tool_names:
@@ -184,7 +188,7 @@ class _Checks:
             self._note("on_unload", "cannot be called without arguments: expected def on_unload()")
 
     def _get(self, attribute: str, default: Any = MISSING) -> Any:
-        return getattr(self._module, attribute, default)
+        return self._attributes(attribute, default)
 
     def _of_type(self, kind: type[T], attribute: str, expected: str, default: Any = MISSING) -> T:
         value = self._get(attribute, default)

@@ -17,27 +17,31 @@ _MOST_IDLE = 8
 
 
 class WarmThreads:
-    """Runs work on daemon threads, none of which two owners share; of those of the owner "" none is used twice."""
+    """Runs work on daemon threads, none of which two owners share; of those of the owner "" none is used twice.
+
+    Work of the server itself has no owner, and leaves a thread as it was: any owner may have it next.
+    """
 
     def __init__(self) -> None:
         self._idle: deque[_Thread] = deque()
         self._lock = threading.Lock()
 
-    def run(self, work: Work, owner: str) -> None:
+    def run(self, work: Work, owner: str | None) -> None:
         """Begin *work*; raise `RuntimeError` if no thread can be started."""
         with self._lock:
-            idle = next((thread for thread in reversed(self._idle) if thread.owner == owner), None)
+            idle = next((thread for thread in reversed(self._idle) if thread.owner in (owner, None)), None)
             if idle is not None:
                 self._idle.remove(idle)
         if idle is None:
             _Thread(self, owner, work).start()
         else:
+            idle.owner = owner
             idle.given.put(work)
 
     def keep(self, thread: _Thread) -> bool:
         """Return whether an idle thread is kept."""
         with self._lock:
-            if not thread.owner or len(self._idle) >= _MOST_IDLE:
+            if thread.owner == "" or len(self._idle) >= _MOST_IDLE:
                 return False
             self._idle.append(thread)
             return True
@@ -52,7 +56,7 @@ class WarmThreads:
 
 
 class _Thread(threading.Thread):
-    def __init__(self, threads: WarmThreads, owner: str, work: Work) -> None:
+    def __init__(self, threads: WarmThreads, owner: str | None, work: Work) -> None:
         super().__init__(name="charhost-loader", daemon=True)
         self.owner = owner
         self.given: SimpleQueue[Work] = SimpleQueue()

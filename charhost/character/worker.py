@@ -68,10 +68,13 @@ class Worker:
         frame = sys._current_frames().get(self._thread)
         return tuple((f.f_code.co_filename, line) for f, line in traceback.walk_stack(frame)) if frame else ()
 
-    def abandon_if_running(self, longer_than: float) -> int | None:
-        """Give the thread up if its job has lasted too long, and return the index of that job."""
+    def abandon_if_running(self, longer_than: float, only: int | None = None) -> int | None:
+        """Give the thread up if its job has lasted too long, and return the index of that job.
+
+        With *only* that job is meant, and no other.
+        """
         with self._guard:
-            if self._job is None or self.busy_for() < longer_than:
+            if self._job is None or self.busy_for() < longer_than or only not in (None, self._job):
                 return None
             self.abandoned = True
             return self._job

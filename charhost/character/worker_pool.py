@@ -10,28 +10,18 @@ import asyncio
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from typing import Any, TypeVar, cast
-from weakref import WeakValueDictionary
 
+from charhost.character.batch import PATIENCE, Batch, Calls
 from charhost.character.warm_threads import WarmThreads
 from charhost.character.worker import Job, Worker
-from charhost.errors import LoadTimeout, ThreadsExhausted
+from charhost.errors import ThreadsExhausted
 
 T = TypeVar("T")
 
-# A thread that has been busy with one job for this long blocks on something: another one goes on with the rest.
-# One thread is the rule, because several only take the interpreter lock from the event loop and load no faster.
-GROW_AFTER = 0.05
-MOST_THREADS = 32
-
 # Threads that run a job, or are stuck in one. While all of them run, a job waits; it is refused once all are stuck.
 MOST_OF_OWNER, MOST_IN_ALL = 8, 64
-
-# Seconds of trying to start a thread, until the jobs that wait for one fail.
-_PATIENCE = 1.0
 
 # Seconds after which a thread that runs Python code hands the interpreter lock to the event loop, if that waits for it.
 # A pause (`time.sleep(0)`) would hand over the processor as well, for as long as other processes want it.
@@ -48,7 +38,7 @@ class WorkerPool:
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_INTERVAL))
         self._working: set[Worker] = set()
         self._abandoned: list[Worker] = []
-        self._turns: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._calls: dict[tuple[str, float, bool], Calls] = {}
         self._reaper: threading.Thread | None = None
         self.threads = WarmThreads()
         self._lock = threading.Lock()
@@ -62,6 +52,8 @@ class WorkerPool:
     def has_room(self, owner: str) -> bool:
         """Return whether one more thread would begin a job of *owner*, or refuse it."""
         with self._lock:
+            if self._are_few:
+                return True
             threads = self._threads()
             of_owner = [one for one in threads if owner and one.owner == owner]
             is_refused = len(_late(threads)) >= MOST_IN_ALL or len(_late(of_owner)) >= MOST_OF_OWNER
@@ -72,19 +64,30 @@ class WorkerPool:
 
         Without *interrupt* nothing is injected into it then: for code of charhost's own, which holds files open.
         """
-        async with self._turns.setdefault(owner, asyncio.Semaphore(MOST_OF_OWNER if owner else MOST_IN_ALL)):
-            outcomes: list[Any] = await _Batch(self, [job], [owner], deadline, interrupt).outcomes()
+        key = owner, deadline, interrupt
+        calls = self._calls.get(key)
+        if calls is None:
+            calls = self._calls[key] = Calls(self, owner, deadline, interrupt)
+        try:
+            outcomes = [await calls.outcome(job)]
+        finally:
+            if calls.are_over:
+                self._calls.pop(key, None)
         if isinstance(outcomes[0], BaseException):
             raise outcomes.pop()  # no variable: an error has this frame, and would hold all that its callers hold
         return cast(T, outcomes[0])
 
     async def run_all(self, jobs: Sequence[Job], deadline: float, owners: Sequence[str] = ()) -> list[Any]:
         """Run *jobs* of *owners* in order; an error of a job, such as `LoadTimeout`, is its result."""
-        return await _Batch(self, jobs, owners or [""] * len(jobs), deadline, True).outcomes()
+        return await Batch(self, jobs, owners or [""] * len(jobs), deadline, True).outcomes()
 
     def admit(self, worker: Worker, owner: str) -> bool:
         """Return whether a thread may begin a job of *owner* now; raise `ThreadsExhausted` if no other may either."""
         with self._lock:
+            if self._are_few:
+                worker.owner = owner
+                self._working.add(worker)
+                return True
             threads = self._threads()
             of_owner = [one for one in threads if one.owner == owner] if owner else []
             if len(late := _late(of_owner)) >= MOST_OF_OWNER:
@@ -109,6 +112,11 @@ class WorkerPool:
             self._abandoned = [*self._abandoned, worker]
         self._start_reaper()
 
+    @property
+    def _are_few(self) -> bool:
+        """Whether all threads together are fewer than one owner may have."""
+        return len(self._working) + len(self._abandoned) < MOST_OF_OWNER
+
     def _threads(self) -> list[Worker]:
         """Return the threads that run a job, or do not end after one."""
         return [*self._working, *(worker for worker in self._abandoned if worker.is_alive())]
@@ -120,7 +128,7 @@ class WorkerPool:
                 try:
                     self._reaper.start()
                 except RuntimeError:  # no more threads can be started now
-                    asyncio.get_running_loop().call_later(_PATIENCE, self._start_reaper)
+                    asyncio.get_running_loop().call_later(PATIENCE, self._start_reaper)
 
     def _reap(self) -> None:
         # Again and again: a loop round `except BaseException` survives one exception, but not each of them.
@@ -138,93 +146,6 @@ class WorkerPool:
 
 
 _ENDLESS = "have not ended since their deadlines: mend what blocks them, and restart the server"
-
-
-class _Batch:
-    def __init__(
-        self, pool: WorkerPool, jobs: Sequence[Job], owners: Sequence[str], deadline: float, interrupt: bool
-    ) -> None:
-        self._pool = pool
-        self._interrupt = interrupt
-        self._deadline = deadline
-        self._loop = asyncio.get_running_loop()
-        self._owner = owners[0] if len(owners) == 1 else ""
-        self._count = len(jobs)
-        self._waiting = deque(enumerate(zip(jobs, owners, strict=True)))
-        self._outcomes: dict[int, Any] = {}
-        self._finished = asyncio.Event()
-        self._workers: list[Worker] = []
-        self._failing_since: float | None = None
-
-    async def outcomes(self) -> list[Any]:
-        """Wait for all jobs; jobs that still run when the caller is cancelled are given up."""
-        self._tick()
-        try:
-            if self._count:
-                await self._finished.wait()
-            return [self._outcomes[index] for index in range(self._count)]
-        finally:
-            self._tick_handle.cancel()
-            self._waiting.clear()
-            self._abandon(longer_than=0)
-            self._outcomes.clear()  # threads refer to this object, one that is stuck for as long as it lives
-            self._workers.clear()
-
-    def take(self, worker: Worker) -> tuple[int, Job] | None:
-        """Return the next job that the thread may begin, with its index; called by the workers."""
-        for _ in range(len(self._waiting)):
-            index, (job, owner) = self._waiting.popleft()
-            try:
-                if self._pool.admit(worker, owner):
-                    return index, job
-                self._waiting.append((index, (job, owner)))
-            except ThreadsExhausted as e:
-                self.deliver(index, e)
-        return None
-
-    def finish(self, worker: Worker, index: int, outcome: Any) -> None:
-        """Accept an outcome; called by the workers."""
-        self._pool.release(worker)
-        self.deliver(index, outcome)
-
-    def deliver(self, index: int, outcome: Any) -> None:
-        """Accept an outcome. The event loop is woken once, by the last of them."""
-        self._outcomes[index] = outcome
-        if len(self._outcomes) == self._count:
-            with suppress(RuntimeError):  # the loop is closed
-                self._loop.call_soon_threadsafe(self._finished.set)
-
-    def _tick(self) -> None:
-        self._abandon(longer_than=self._deadline)
-        self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.abandoned]
-        is_slow = len(self._workers) < MOST_THREADS and all(w.busy_for() > GROW_AFTER for w in self._workers)
-        if is_slow and any(map(self._pool.has_room, {owner for _, (_, owner) in list(self._waiting)})):
-            self._start()
-        self._tick_handle = self._loop.call_later(GROW_AFTER / 2, self._tick)
-
-    def _start(self) -> None:
-        worker = Worker(self, self._deadline, self._interrupt)
-        try:
-            self._pool.threads.run(worker.run, self._owner)
-        except RuntimeError as e:
-            self._fail(e)
-        else:
-            self._workers.append(worker)
-            self._failing_since = None
-
-    def _fail(self, error: RuntimeError) -> None:
-        self._failing_since = self._failing_since or time.monotonic()
-        if not self._workers and time.monotonic() - self._failing_since > _PATIENCE:
-            text = f"not run: {error}; raise the limit of processes (ulimit -u, TasksMax=, pids.max) or of memory"
-            while self._waiting:
-                self.deliver(self._waiting.popleft()[0], ThreadsExhausted(text))
-
-    def _abandon(self, longer_than: float) -> None:
-        for worker in self._workers:
-            index = worker.abandon_if_running(longer_than)
-            if index is not None:
-                self._pool.abandon(worker)
-                self.deliver(index, LoadTimeout(f"not finished after {self._deadline:g} s", worker.places()))
 
 
 def _late(workers: Iterable[Worker]) -> list[Worker]:

@@ -1,5 +1,6 @@
 """charhost serve: an option for each setting that is no key."""
 
+import gc
 import inspect
 from types import NoneType
 from typing import Annotated, Any, get_args, get_origin
@@ -18,6 +19,7 @@ def serve(**options: Any) -> None:
         from charhost.cli import logs
         from charhost.web.serve import serve as serve_app
 
+        gc.freeze()  # modules stay, and a look at all of them takes longer than to import many
     settings = configured(**options)
     try:
         logs.configure(settings)

@@ -10,7 +10,7 @@ import typer
 
 from charhost.cli.output import print_error
 from charhost.loading.snapshot import Snapshot
-from charhost.reload.loader import duplicates
+from charhost.reload.duplicates import duplicates
 from charhost.sandbox.sandbox import Sandbox
 from charhost.sandbox.trial import Trial
 from charhost.settings import Settings

@@ -1,7 +1,7 @@
 """Convert items to the messages of a chat-completions request."""
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
@@ -100,12 +100,15 @@ def system_text(message: Message) -> str:
 def _message_fields(message: Message, endpoint: str | None) -> dict[str, Any]:
     if message.role == "system" and message.name in _EXAMPLE_SPEAKERS:
         return {"role": "system", "content": system_text(message)}
-    plain = all(isinstance(part, (Text, Audio)) for part in message.parts)
-    parts = [_part_fields(part) for part in message.parts]
-    content = "\n".join(part["text"] for part in parts) if plain else parts
-    fields: dict[str, Any] = {"role": message.role, "content": content}
-    fields = fields if message.name is None else fields | {"name": message.name}
-    return _with_attached(fields, _attached(message, endpoint))
+    fields: dict[str, Any] = {"role": message.role, "content": _content(message.parts)}
+    if message.name is not None:
+        fields["name"] = message.name
+    return fields if message.attached is None else _with_attached(fields, _attached(message, endpoint))
+
+
+def _content(parts: Sequence[Part]) -> str | list[dict[str, Any]]:
+    texts = [part.text for part in parts if isinstance(part, (Text, Audio))]
+    return "\n".join(texts) if len(texts) == len(parts) else [_part_fields(part) for part in parts]
 
 
 def _part_fields(part: Part) -> dict[str, Any]:

@@ -7,15 +7,19 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from charhost.character.character import CharacterSet
 from charhost.character.instance import CharacterInstance
 from charhost.conversation.dialogue import Dialogue, Place
 from charhost.conversation.items import Attached, FunctionCall, FunctionOutput, Item
-from charhost.conversation.turn_events import TurnEnded
 from charhost.memory.budget import MemoryBudget
 from charhost.memory.weight import weigh
 from charhost.report import DEFAULT_SET, SessionPolicy
+
+if TYPE_CHECKING:
+    from charhost.conversation.turn_events import TurnEnded
 
 # Of one place: its digest, and its key.
 _LEAST_BYTES = 512
@@ -87,7 +91,7 @@ class Continued:
             del self._hidden[next(iter(self._hidden))]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Client:
     """The client of a conversation: the owner of its key, the name of the character, and its own id, if it has one.
 
@@ -98,6 +102,10 @@ class Client:
     character: str
     conversation_id: str = ""
     set: str = field(default=DEFAULT_SET, repr=False)  # in the name of the character already
+
+    @cached_property
+    def digest(self) -> bytes:
+        return hashlib.sha256(repr(self).encode()).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,5 +260,5 @@ def _attached_to_calls(made: Sequence[Item], index: int) -> Iterator[tuple[str, 
                 yield call.call_id, attached
 
 
-def _key(client: Client, digest: bytes, calls: Sequence[str]) -> bytes:
-    return hashlib.sha256(repr((client, digest, list(calls))).encode()).digest()
+def _key(client: Client, digest: bytes, calls: tuple[str, ...]) -> bytes:
+    return hashlib.sha256(client.digest + repr((digest, calls)).encode()).digest()

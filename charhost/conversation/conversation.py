@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from charhost.character.character import Character
 from charhost.character.host_tools import Host
@@ -10,14 +11,15 @@ from charhost.character.instance import CharacterInstance
 from charhost.character.worker_pool import WorkerPool
 from charhost.conversation.history import History
 from charhost.conversation.prompt_history import PromptHistory
-from charhost.conversation.toolbox import Toolbox
-from charhost.conversation.turn import Turn
-from charhost.conversation.turn_input import TurnContext, TurnInput, TurnOptions
 from charhost.ids import new_id
 from charhost.llm.model import Models
 from charhost.memory.offload import Offload
 from charhost.metrics import Metrics
 from charhost.settings import Settings
+
+if TYPE_CHECKING:
+    from charhost.conversation.turn import Turn
+    from charhost.conversation.turn_input import TurnInput, TurnOptions
 
 
 @dataclass(eq=False)
@@ -72,6 +74,11 @@ class Conversation:
 
         *shared* is the input of another choice for the same request.
         """
+        # With all that only a turn needs, so that a server starts without it.
+        from charhost.conversation.toolbox import Toolbox
+        from charhost.conversation.turn import Turn
+        from charhost.conversation.turn_input import TurnContext, TurnOptions
+
         settings, metrics = self.shared.settings, self.shared.metrics
         if self._instance is None:
             self._instance = self.shared.instance(self.character)

@@ -15,7 +15,6 @@ from charhost.conversation.items import (
     Part,
     Text,
     parted,
-    size,
     turns,
 )
 from charhost.llm.token_estimate import beginning, letters
@@ -52,7 +51,7 @@ class Cut:
 @dataclass(frozen=True, slots=True)
 class Excerpt:
     items: list[Item]
-    cut: Cut
+    cut: Cut = Cut()
 
 
 def excerpt(items: Sequence[Item], budget: Budget) -> Excerpt:
@@ -61,6 +60,9 @@ def excerpt(items: Sequence[Item], budget: Budget) -> Excerpt:
     The last turn stays whole unless it exceeds the model's limit; it takes at most half of the room of those before it.
     """
     opening, dialogue = parted(items)
+    sizes = _size(opening), _size(dialogue)
+    if sizes[0] <= budget.opening and sizes[1] <= budget.dialogue and sum(sizes) <= budget.both:
+        return Excerpt([*opening, *dialogue])
     first = _shortened(opening, min(budget.opening, _room_beside(budget.both, dialogue)))
     room = min(budget.dialogue, budget.both - _size(first))
     *earlier, last = turns(dialogue)
@@ -132,4 +134,4 @@ def _without_middle(text: str, longest: float) -> str:
 
 
 def _size(items: Iterable[Item]) -> int:
-    return sum(map(size, items))
+    return sum(item.size for item in items)

@@ -79,8 +79,21 @@ class Attached:
         return cls(endpoint, message, call, size) if size <= _MOST_ATTACHED else None
 
 
+class _Counted(Weighed):
+    """An item whose letters are counted once as well."""
+
+    __slots__ = ("size",)
+    size: int
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        object.__setattr__(self, "size", _size(self))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Item(Weighed):
+class _Item(_Counted):
+    """An item; `size` are the letters of it that a model reads, as `letters` counts: an image has those of a page."""
+
     id: str = field(default_factory=lambda: new_id("item"))
     status: Status = "completed"
     hidden: bool = False
@@ -126,16 +139,6 @@ def is_lost(item: Item) -> bool:
     return isinstance(item, Message) and bool(item.parts) and all(map(_is_lost_part, item.parts))
 
 
-def size(item: Item) -> int:
-    """Count the letters of an item that a model reads, as `letters` does; an image counts as a page of text."""
-    attached = item.attached.size if item.attached is not None else 0
-    if isinstance(item, FunctionCall):
-        return len(item.name) + letters(item.arguments) + attached
-    if isinstance(item, FunctionOutput):
-        return letters(item.output)
-    return sum(map(_part_size, item.parts)) + attached
-
-
 def parted(items: Sequence[Item]) -> tuple[list[Message], list[Item]]:
     """Split *items* into the system messages at the front and the rest."""
     opening = [item for item in takewhile(is_system, items) if is_system(item)]
@@ -167,6 +170,15 @@ def _is_lost_part(part: Part) -> bool:
 
 def _said(part: Part) -> str:
     return part.text if isinstance(part, Text) else (part.transcript or "") if isinstance(part, Audio) else ""
+
+
+def _size(item: Any) -> int:
+    attached = item.attached.size if item.attached is not None else 0
+    if isinstance(item, FunctionCall):
+        return len(item.name) + letters(item.arguments) + attached
+    if isinstance(item, FunctionOutput):
+        return letters(item.output)
+    return sum(map(_part_size, item.parts)) + attached
 
 
 def _part_size(part: Part) -> int:

@@ -23,8 +23,9 @@ class PromptHistory:
         self._size = 0
 
     def record(self, character: Character, prompt: str) -> None:
-        versions = self._by_name.setdefault(_key(character), {})
-        self._by_name.move_to_end(_key(character))
+        key = _key(character)
+        versions = self._by_name.setdefault(key, {})
+        self._by_name.move_to_end(key)
         present = versions.get(character.generation)
         if present is not None and present.fingerprint != character.fingerprint:
             self._size -= _size(versions)

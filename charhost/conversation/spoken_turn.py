@@ -45,21 +45,28 @@ class SoundFormat(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Speaking:
-    """How a turn is spoken: at most `lead` seconds ahead of its playback at the client.
+class Delivery:
+    """How sound goes to a client: at most `lead` seconds ahead of its playback there.
 
-    `format` is None for 16 bits at 24 kHz. `playback` returns the playback of a new item; `drop` takes back the sound
-    of a response that was not sent yet, and returns its bytes. `said` receives the text as the model writes it.
+    `format` is None for 16 bits at 24 kHz. `drop` takes back the sound of a response that was not sent yet, and returns
+    its bytes. `said` receives the text as the model writes it.
     """
+
+    format: SoundFormat | None
+    drop: Callable[[str], int]
+    lead: float = 30.0
+    said: Callable[[str], Awaitable[None]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Speaking:
+    """How a turn is spoken; `playback` returns the playback of a new item."""
 
     speech: Speech
     voice: Voice
-    format: SoundFormat | None
     playback: Callable[[str], Playback]
-    drop: Callable[[str], int]
+    delivery: Delivery
     latency: Latency | None = None
-    lead: float = 30.0
-    said: Callable[[str], Awaitable[None]] | None = None
 
 
 class SpokenTurn:
@@ -74,6 +81,7 @@ class SpokenTurn:
         self.input = turn.input
         self._turn = turn
         self._speaking = speaking
+        self._delivery = speaking.delivery
         self._history = history
         self.item_id = ""  # of the last item that is spoken
         self.playback: Playback | None = None  # of that item
@@ -145,7 +153,7 @@ class SpokenTurn:
             return
         self._early_end = ending
         self._stopped.set()
-        dropped = self._speaking.drop(self.id)
+        dropped = self._delivery.drop(self.id)
         if self.playback is not None:
             self.playback.unsend(dropped)
         if self.playback is not None and self.item_id not in self._spoken:
@@ -183,8 +191,8 @@ class SpokenTurn:
                 assert self.playback is not None
                 self.playback.whole += event.text
                 self._reach("word")
-                if self._speaking.said is not None:
-                    await self._speaking.said(event.text)
+                if self._delivery.said is not None:
+                    await self._delivery.said(event.text)
                 yield event.text
 
     async def _sent(self, sounds: AsyncGenerator[Sound, None], playback: Playback, item_id: str, index: int) -> Events:
@@ -208,7 +216,7 @@ class SpokenTurn:
                     yield SoundDelta(item_id, index, data, len(piece))
                 limit = _NEXT_SOUND
         playback.is_unfinished = self._stopped.is_set()
-        if self._speaking.format is not None and playback.sent_bytes:
+        if self._delivery.format is not None and playback.sent_bytes:
             data = await self._encoded(b"", last=True)
             if data and not self._stopped.is_set():
                 yield SoundDelta(item_id, index, data, 0)
@@ -218,7 +226,7 @@ class SpokenTurn:
             self._speaking.latency.reach(stage, self._clock())
 
     async def _encoded(self, pcm: bytes, last: bool = False) -> bytes:
-        sound_format = self._speaking.format
+        sound_format = self._delivery.format
         return pcm if sound_format is None else await asyncio.to_thread(sound_format.encode, pcm, last)
 
     async def _next_sound(self, sounds: AsyncGenerator[Sound, None], limit: float) -> Sound | None:
@@ -239,7 +247,7 @@ class SpokenTurn:
 
     async def _lead(self, playback: Playback) -> None:
         """Wait until the client has played enough of its sound."""
-        while (ahead := playback.ahead(self._clock()) - self._speaking.lead) > 0 and not self._stopped.is_set():
+        while (ahead := playback.ahead(self._clock()) - self._delivery.lead) > 0 and not self._stopped.is_set():
             try:
                 async with asyncio.timeout(ahead):
                     await self._stopped.wait()

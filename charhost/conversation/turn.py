@@ -151,10 +151,11 @@ class Turn:
         """Return the words that need no model."""
         if self._options.words is not None:
             return self._options.words
-        greetings = self._context.instance.character.greetings
+        greetings, options = self._context.instance.character.greetings, self._options
+        if not (greetings and options.may_greet and options.recorded and options.items is None):
+            return None
         _, dialogue = parted(self.input.items)
-        may_greet = self._options.may_greet and self._options.recorded and self._options.items is None
-        return random.choice(greetings) if greetings and may_greet and not dialogue else None
+        return None if dialogue else random.choice(greetings)
 
     def _request(self, messages: list[dict[str, Any]], round_: int) -> ModelRequest:
         tools, choice = self._tools(round_ == self._context.settings.tool_rounds, round_ == 0)

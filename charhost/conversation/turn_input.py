@@ -11,7 +11,7 @@ from charhost.character.instance import CharacterInstance
 from charhost.conversation.chat_messages import as_messages, system_text
 from charhost.conversation.excerpt import Budget, Cut, excerpt
 from charhost.conversation.history import History
-from charhost.conversation.items import Item, is_lost, parted, size
+from charhost.conversation.items import Item, is_lost, parted
 from charhost.conversation.toolbox import Toolbox
 from charhost.conversation.turn_usage import message_letters
 from charhost.jsontext import encoded
@@ -95,6 +95,8 @@ class TurnInput:
 
     async def messages(self) -> list[dict[str, Any]]:
         """Return the messages that the model is sent; raises the errors of the character's code."""
+        if self._messages is not None:
+            return self._messages
         async with self._making:
             if self._messages is None:
                 self._messages = await self._made()
@@ -137,18 +139,18 @@ class TurnInput:
         return Budget(opening, dialogue, max(0, room - others))
 
     def _answer_tokens(self, length: int) -> int:
-        options = self._context.instance.character.llm.options | dict(self._options.options)
+        options = {**self._context.instance.character.llm.options, **self._options.options}
         limit = options.get("max_completion_tokens", options.get("max_tokens"))
         return limit if type(limit) is int and 0 < limit < length else int(length * _ANSWER_SHARE)
 
     def _count(self) -> int:
         """Count the letters of the tools, and return those of the items."""
         self.letters_of_tools = letters(encoded(self.tools).decode()) if self.tools else 0
-        return sum(map(size, self.items))
+        return sum(item.size for item in self.items)
 
     def _report(self) -> None:
         metrics, name, cut = self._context.metrics, self._context.instance.character.name, self.cut
-        if cut == Cut():
+        if not cut.counts():
             return
         metrics.history_messages_cut.labels("left_out").inc(cut.left_out)
         metrics.history_messages_cut.labels("shortened").inc(cut.shortened)

@@ -62,6 +62,8 @@ class TurnUsage:
 def message_letters(message: Mapping[str, Any]) -> int:
     """Count the letters of a message in a request, as `letters` does."""
     content, calls = message["content"], message.get("tool_calls", ())
+    if len(message) == 2 and isinstance(content, str):  # almost all of them
+        return letters(content)
     if isinstance(content, list):
         content = "".join(part.get("text") or "" for part in content)
     attached = sum(letters(encoded(value).decode()) for name, value in message.items() if name not in _COUNTED)

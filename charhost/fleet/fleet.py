@@ -34,6 +34,8 @@ from charhost.report import SET_NAME
 log = logging.getLogger("charhost.fleet")
 
 _CRASHED = 1.0
+# Between two looks for bytes to drop, which stay for an hour anyway.
+_TIDY = 60.0
 _LOOK = 0.2
 
 
@@ -236,12 +238,13 @@ class Fleet:
             is_hinted = await self.node.registers.wait(seen, self.node.pause) > seen
 
     async def _tidy(self) -> None:
-        """Drop the bytes that no set needs any more, whenever this node has dropped the record of an epoch."""
+        """Drop the bytes that no set needs any more, soon after this node has dropped the record of an epoch."""
         while True:
             await self.node.untidy.wait()
             self.node.untidy.clear()
             with suppress(Unavailable, DamagedSet):
                 log.info("dropped %d blobs that no set needs", await tidy(self.node, self._limits))
+            await asyncio.sleep(_TIDY)
 
     async def _follow_sets(self) -> None:
         """Follow the sets that other nodes have added, and drop those that were removed."""

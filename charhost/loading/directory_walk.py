@@ -1,6 +1,6 @@
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -29,15 +29,21 @@ class Walk:
 
     Dot-folders and `__pycache__` are skipped. A linked folder is entered once, and by its own name where it has one
     below the directory, and not at all if it leads out of the *allowed* paths. `left_out` has the reason for each
-    other path that was skipped; that of a folder ends in `/`.
+    other path that was skipped; that of a folder ends in `/`. The files *known* are not looked for in the patterns.
     """
 
     def __init__(
-        self, directory: Path, most: int, allowed: AllowedPaths | None = None, excluded: tuple[str, ...] = ()
+        self,
+        directory: Path,
+        most: int,
+        allowed: AllowedPaths | None = None,
+        excluded: tuple[str, ...] = (),
+        known: Container[str] = (),
     ) -> None:
         self.newest = 0
         self.left_out: dict[str, str] = {}
         self._excluded = excluded
+        self._known = known
         self._allowed = allowed
         self._directory = str(directory)
         self._most = most
@@ -63,7 +69,7 @@ class Walk:
                 name = display(self._directory)
                 raise DirectoryTooLarge(f"{name} holds more than {self._most:,} files or folders (max_files)")
 
-    def _files_in(self, prefix: str, folder: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
+    def _files_in(self, prefix: str, folder: str) -> list[tuple[str, os.DirEntry[str]]]:
         try:
             with os.scandir(folder) as entries:
                 found = list(entries)
@@ -71,23 +77,28 @@ class Walk:
             if not prefix or e.errno in EXHAUSTED:
                 raise unusable(folder, e) from e
             self.left_out[prefix] = f"cannot be listed: {e.strerror}"
-            return
+            return []
         if prefix and (why := why_marked(frozenset(entry.name for entry in found))):
             self.left_out[prefix] = why
-            return
+            return []
+        files, known = [], self._known
         for entry in found:
-            path = prefix + entry.name
-            if not _is_folder(entry):
-                if entry.name.endswith(".py") and self._includes(path):
-                    self._count += 1
-                    yield path, entry
-            elif entry.name.startswith(".") or entry.name == "__pycache__" or not self._includes(f"{path}/"):
-                continue
-            elif entry.is_symlink():
-                self._links.append((f"{path}/", entry.path))
-            else:
-                with suppress(OSError):  # it has gone, or may not be looked at
-                    self._enter(f"{path}/", entry.path)
+            name = entry.name
+            if _is_folder(entry):
+                self._note_folder(f"{prefix}{name}/", entry)
+            elif name.endswith(".py") and ((path := prefix + name) in known or self._includes(path)):
+                files.append((path, entry))
+        self._count += len(files)
+        return files
+
+    def _note_folder(self, prefix: str, entry: os.DirEntry[str]) -> None:
+        if entry.name.startswith(".") or entry.name == "__pycache__" or not self._includes(prefix):
+            return
+        if entry.is_symlink():
+            self._links.append((prefix, entry.path))
+        else:
+            with suppress(OSError):  # it has gone, or may not be looked at
+                self._enter(prefix, entry.path)
 
     def _includes(self, path: str) -> bool:
         is_hidden = path.startswith(".", path.rfind("/") + 1)

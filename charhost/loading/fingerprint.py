@@ -14,7 +14,13 @@ def fingerprints(snapshot: Snapshot) -> dict[str, str]:
     """
     graph = _Graph(snapshot)
     snapshot.imported  # noqa: B018 - here, where all is compiled, not under the deadline of the first file
-    return {path: graph.fingerprint(path) for path in snapshot.character_paths if path in snapshot.files}
+    # Most files import and open nothing of the directory, and a reload looks at every file.
+    alone = graph.others(frozenset())
+    return {
+        path: graph.fingerprint(file) if file.imports or file.opened else file.fingerprint(alone)
+        for path in snapshot.character_paths
+        if (file := snapshot.files.get(path)) is not None
+    }
 
 
 class _Graph:
@@ -28,14 +34,16 @@ class _Graph:
         self._root = self._reach(frozenset([""]))
         self._others: dict[frozenset[str], bytes] = {}
 
-    def fingerprint(self, path: str) -> str:
-        file = self._files[path]
-        # Most files import nothing of the directory, and a reload looks at every file.
-        direct = self._imports(self._names[path]) - self._root if file.imports else frozenset()
+    def fingerprint(self, file: SourceFile) -> str:
+        direct = self._imports(self._names[file.path]) - self._root if file.imports else frozenset()
+        return file.fingerprint(self.others(direct) + self._data(file))
+
+    def others(self, direct: frozenset[str]) -> bytes:
+        """Return the digest of all that is run by an import of *direct*, beside the `__init__.py` of the directory."""
         if direct not in self._others:
             names = sorted(self._reach(direct | self._root))
             self._others[direct] = hashlib.sha256(b"".join(map(self._entry, names))).digest()
-        return file.fingerprint(self._others[direct] + self._data(file))
+        return self._others[direct]
 
     def _reach(self, names: frozenset[str]) -> frozenset[str]:
         found, waiting = set(names), list(names)
@@ -52,7 +60,7 @@ class _Graph:
         if source.file is None:
             return b"folder " + os.fsencode(name) + b"\0"
         file = self._files[source.file]
-        return b"file " + os.fsencode(source.file) + b"\0" + file.digest + self._data(file)
+        return b"file " + file.entry + self._data(file)
 
     def _data(self, file: SourceFile) -> bytes:
         if not file.opened:

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, SourceFileLoader
 from importlib.util import resolve_name
@@ -174,6 +175,13 @@ class _Module(ModuleType):
     """A module of a build. For its own code `__name__` is the public name, for the import system that of the build."""
 
     __name__: Any = property(lambda module: vars(module)["__spec__"].name)
+
+
+def attributes_of(module: ModuleType) -> Callable[[str, Any], Any]:
+    """Return the function that returns an attribute of a module, or else the default."""
+    # Most modules leave most attributes of a character out, and `getattr` is slow to find that.
+    is_plain = type(module) is _Module and "__getattr__" not in vars(module)
+    return vars(module).get if is_plain else partial(getattr, module)
 
 
 class _FileLoader(SourceFileLoader):

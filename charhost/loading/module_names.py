@@ -18,9 +18,27 @@ class ModuleSource(NamedTuple):
     file: str | None
 
 
+class Layout(NamedTuple):
+    """The targets of module names, where `""` is the directory itself, and the name of each file."""
+
+    modules: Mapping[str, ModuleSource]
+    names: Mapping[str, str]
+
+
 @lru_cache(maxsize=4)  # most reloads find the same files, with other content
-def module_layout(root: str, paths: tuple[str, ...]) -> Mapping[str, ModuleSource]:
-    """Name the modules of the files at *paths* below *root*, relative to it; `""` is the directory itself."""
+def module_layout(root: str, paths: tuple[str, ...]) -> Layout:
+    """Name the modules of the files at *paths* below *root*, relative to it."""
+    modules = _modules(root, paths)
+    return Layout(modules, {source.file: name for name, source in modules.items() if source.file})
+
+
+@lru_cache(maxsize=4)
+def character_paths(paths: tuple[str, ...]) -> tuple[str, ...]:
+    """Return those of *paths* that are character files, in order."""
+    return tuple(sorted(path for path in paths if "/" not in path and not path.startswith("_")))
+
+
+def _modules(root: str, paths: tuple[str, ...]) -> Mapping[str, ModuleSource]:
     known = frozenset(paths)
     modules = {"": ModuleSource(root, True, "__init__.py" if "__init__.py" in known else None)}
     # Names that are module names come first, so that a mangled one never takes the place of a real one; packages

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from charhost.character.calls import called
 from charhost.character.character import Character, LoadedModules, version_of
@@ -26,7 +26,7 @@ from charhost.character.signatures import callable_alone
 from charhost.character.validation import character_in
 from charhost.loading import opened_files
 from charhost.loading.character_metrics import CharacterMetrics
-from charhost.loading.importer import FINDER
+from charhost.loading.importer import FINDER, attributes_of
 from charhost.loading.snapshot import Snapshot
 from charhost.report import DEFAULT_SET, FileError
 from charhost.text import ROOT, display
@@ -35,9 +35,9 @@ T = TypeVar("T")
 
 _builds = itertools.count(1)
 
-# So many files make objects for a collection of a millisecond. It is made while they are loaded, and off the event
-# loop: the next one that begins by itself would have the objects of all files to look at.
-_YOUNG = 500
+# So many files make objects for a collection of a few milliseconds, in which the event loop stands still. It is made
+# while they are loaded: the next one that begins by itself would have the objects of all files to look at.
+_YOUNG = 100
 
 
 class ModuleSpace:
@@ -115,22 +115,39 @@ def _retire(prefix: str, collect: Callable[[list[ModuleType]], object]) -> None:
     collect(FINDER.retire(prefix))
 
 
+class Member(NamedTuple):
+    """One character of a set that served: its file, in the snapshot it was built from, which may be an earlier one.
+
+    The whole snapshot is kept, because a file may import modules that its fingerprint does not cover.
+    """
+
+    snapshot: Snapshot
+    path: str
+    fingerprint: str
+
+
 class Version(LoadedModules):
-    """One version of a character file in a build; it ends when no character and no load holds this object."""
+    """One version of a character file in a build; it ends when no character and no load holds this object.
+
+    `member` is its stored form, once it has served.
+    """
 
     def __init__(self, space: ModuleSpace, path: str) -> None:
         self.space = space
         self.path = path
+        self.member: Member | None = None
 
-    def take(self) -> None:
-        self.space.take()
+    def store(self, fingerprint: str) -> Member:
+        # The path is that on the disk: `file` of a character is spelled for people.
+        self.member = Member(self.space.snapshot, self.path, fingerprint)
+        return self.member
 
     @property
     def helpers(self) -> Container[str]:
         return self.space.snapshot.modules
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Load:
     """A job that loads one file: to be called on a thread, under its deadline."""
 
@@ -149,7 +166,7 @@ class Load:
             return self.result(snapshot.unreadable[path])
         try:
             return character_in(
-                self.modules.space.load(path),
+                attributes_of(self.modules.space.load(path)),
                 lambda: snapshot.files[path].text,
                 file=display(path),
                 location=snapshot.location(path),

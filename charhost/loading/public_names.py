@@ -20,6 +20,8 @@ from charhost.loading.character_metrics import CharacterMetrics
 from charhost.loading.snapshot import Snapshot
 from charhost.text import ROOT
 
+_LIKE_A_BUILD = re.compile(r"b\d+\b")
+
 
 class BuildCode:
     """The code of one build, whose modules are below *prefix*; its `__import__` is a method, found on the stack.
@@ -116,8 +118,9 @@ class PublicNames:
         """Return the name that a module of a build has for its own code."""
         inner = name[len(code.prefix) + 1 :]
         # One that looks like a build's stays what it is.
-        is_public = self.are_ours and not re.match(r"b\d+\b", inner)
-        return f"{ROOT}.{inner}".removesuffix(".") if is_public else name
+        if not self.are_ours or _LIKE_A_BUILD.match(inner):
+            return name
+        return f"{ROOT}.{inner}" if inner else ROOT
 
     def stand_in(self, name: str) -> ModuleType:
         """Return the entry of `sys.modules` under a public name, which is put there if need be."""

@@ -5,18 +5,18 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Container, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from pathlib import Path
 
 from charhost.errors import DirectoryTooLarge
 from charhost.loading.allowed_roots import AllowedPaths, AllowedRoots
 from charhost.loading.data_file import digest_of, is_state
 from charhost.loading.directory_walk import EXHAUSTED, Walk, unusable
-from charhost.loading.module_names import ModuleSource, module_layout
+from charhost.loading.module_names import Layout, ModuleSource, character_paths, module_layout
 from charhost.loading.source_file import SourceFile
 from charhost.report import LeftOut
 from charhost.settings import Settings
@@ -42,6 +42,7 @@ class Limits:
 
 
 Stamp = tuple[int, int, int, int, int]
+_stamp: Callable[[os.stat_result], Stamp] = attrgetter("st_dev", "st_ino", "st_size", "st_mtime_ns", "st_ctime_ns")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,28 +72,35 @@ class Snapshot:
     @cached_property
     def character_paths(self) -> tuple[str, ...]:
         """The files directly in the directory whose names start with neither `_` nor `.`."""
-        paths = [*self.files, *self.unreadable]
-        return tuple(sorted(path for path in paths if "/" not in path and not path.startswith("_")))
+        return character_paths((*self.files, *self.unreadable))
 
-    @cached_property
+    @property
     def modules(self) -> Mapping[str, ModuleSource]:
         """The targets of module names, which are relative to the directory."""
-        return module_layout(str(self.directory), tuple(self.files))
+        return self._layout.modules
+
+    @property
+    def module_names(self) -> Mapping[str, str]:
+        return self._layout.names
 
     @cached_property
-    def module_names(self) -> Mapping[str, str]:
-        return {source.file: name for name, source in self.modules.items() if source.file}
+    def _folder(self) -> str:
+        return os.path.join(self.directory, "")
+
+    @cached_property
+    def _layout(self) -> Layout:
+        return module_layout(str(self.directory), tuple(self.files))
 
     @cached_property
     def imported(self) -> Container[str]:
         """The names that occur in imports of the files, among them those of all modules that a file imports."""
-        imports = [statement for file in self.files.values() for statement in file.imports]
+        imports = [statement for file in self.files.values() if file.imports for statement in file.imports]
         names = {part for statement in imports for part in (*statement.name.split("."), *statement.names)}
         return self.modules if "*" in names else names
 
     @cached_property
     def disk_revision(self) -> str:
-        entries = [os.fsencode(path) + b"\0" + file.digest for path, file in self.files.items()]
+        entries = [file.entry for file in self.files.values()]
         entries += [os.fsencode(path) + b"\0unreadable" for path in sorted(self.unreadable)]
         return f"sha256:{hashlib.sha256(b''.join(entries)).hexdigest()}"
 
@@ -110,7 +118,7 @@ class Snapshot:
         return self.disk_revision == other.disk_revision
 
     def location(self, path: str) -> str:
-        return os.path.join(self.directory, path)
+        return self._folder + path
 
 
 def take_snapshot(
@@ -131,15 +139,12 @@ def take_snapshot(
     allowed = roots.allowed(directory) if roots else None
     known = earlier if earlier is not None and earlier.directory == directory else None
     reader = _Reader(limits, known, trust_stats, allowed)
-    walk = Walk(directory, limits.files, allowed, limits.excluded)
+    is_same = known is not None and known.excluded == limits.excluded
+    walk = Walk(directory, limits.files, allowed, limits.excluded, known.files if known and is_same else ())
     began = time.time_ns()
     try:
-        for path, entry in sorted(walk.files(), key=itemgetter(0)):
-            reader.read(path, entry)
-            if reader.bytes > limits.bytes:
-                most = f"{limits.bytes:,} bytes of source (max_bytes)"
-                raise DirectoryTooLarge(f"{display(str(directory))} holds more than {most}")
-        for path in {path for file in reader.files.values() for path in file.opened}:
+        reader.read_all(walk.files(), directory)
+        for path in set[str]().union(*[file.opened for file in reader.files.values()]):
             reader.read_data(path, str(directory / path))
     finally:
         # Also after an error: if the directory now leads outside the roots, the error would reveal its content.
@@ -167,7 +172,7 @@ class _Reader:
     def __init__(
         self, limits: Limits, earlier: Snapshot | None, trust_stats: bool, allowed: AllowedPaths | None
     ) -> None:
-        self.files: dict[str, SourceFile] = {}
+        self.files: Mapping[str, SourceFile] = {}
         self.unreadable: dict[str, OSError] = {}
         self.stamps: dict[str, Stamp] = {}
         self.data: dict[str, bytes] = {}
@@ -178,27 +183,50 @@ class _Reader:
         self._stamps = earlier.stamps if earlier and trust_stats else {}
         self._known_data = earlier.data if earlier else {}
         self._known_data_stamps = earlier.data_stamps if earlier and trust_stats else {}
-        self.bytes = 0
         self.newest = 0
 
-    def read(self, path: str, entry: os.DirEntry[str]) -> None:
-        try:
-            # A link that leads outside is refused before its target is looked at, which may or may not be there.
-            if self._allowed is not None and entry.is_symlink() and not self._allowed.encloses(entry.path):
-                raise _outside(entry.path)
-            status = entry.stat()
-            stamp = _stamp(status)
-            if self._stamps.get(path) == stamp:
-                self.stamps[path], file = stamp, self._known[path]
+    def read_all(self, found: Iterable[tuple[str, os.DirEntry[str]]], directory: Path) -> None:
+        """Read the files that are new or have changed; the others are those of before."""
+        changed = self._changed(found)
+        files = {path: file for path, file in self._known.items() if path in self.stamps}
+        size = self._within_limit(sum([len(file.data) for file in files.values()]), directory)
+        for path, (location, status) in sorted(changed.items(), key=itemgetter(0)):
+            try:
+                files[path] = self._open(path, location, status)
+            except OSError as e:
+                self._fail(path, location, e)
             else:
-                file = self._open(path, entry.path, status)
-        except OSError as e:
-            if e.errno in EXHAUSTED:
-                raise unusable(os.path.dirname(entry.path), e) from e
-            self.unreadable[path] = e.with_traceback(None)
-            return
-        self.files[path] = file
-        self.bytes += len(file.data)
+                size = self._within_limit(size + len(files[path].data), directory)
+        self.files = dict(sorted(files.items(), key=itemgetter(0))) if changed else files
+
+    def _changed(self, found: Iterable[tuple[str, os.DirEntry[str]]]) -> dict[str, tuple[str, os.stat_result]]:
+        """Return the location and the state of each file that its state does not prove unchanged."""
+        changed, known, allowed = {}, self._stamps, self._allowed
+        for path, entry in found:
+            try:
+                # A link that leads outside is refused before its target is looked at, which may or may not be there.
+                if allowed is not None and entry.is_symlink() and not allowed.encloses(entry.path):
+                    raise _outside(entry.path)
+                status = entry.stat()
+            except OSError as e:
+                self._fail(path, entry.path, e)
+                continue
+            if known.get(path) == (stamp := _stamp(status)):
+                self.stamps[path] = stamp
+            else:
+                changed[path] = entry.path, status
+        return changed
+
+    def _within_limit(self, size: int, directory: Path) -> int:
+        if size > self._limits.bytes:
+            most = f"{self._limits.bytes:,} bytes of source (max_bytes)"
+            raise DirectoryTooLarge(f"{display(str(directory))} holds more than {most}")
+        return size
+
+    def _fail(self, path: str, location: str, error: OSError) -> None:
+        if error.errno in EXHAUSTED:
+            raise unusable(os.path.dirname(location), error) from error
+        self.unreadable[path] = error.with_traceback(None)
 
     def read_data(self, path: str, location: str) -> None:
         now, known, stamp, changed = time.time_ns(), self._known_data.get(path), None, 0
@@ -226,10 +254,6 @@ class _Reader:
         if known is not None and known.data == data:
             return known
         return SourceFile.of(path, location, data)
-
-
-def _stamp(status: os.stat_result) -> Stamp:
-    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _read_regular(location: str, limit: int, allowed: AllowedPaths | None = None) -> tuple[bytes, os.stat_result]:

@@ -79,12 +79,16 @@ class SourceFile:
         except Exception:  # the import of this file will fail, and say why
             return ()
 
+    @cached_property
+    def entry(self) -> bytes:
+        """The path and the digest, as parts of digests of several files."""
+        return os.fsencode(self.path) + b"\0" + self.digest
+
     def fingerprint(self, others: bytes) -> str:
         """Digest the file together with *others*, the digest of all it imports."""
         if others not in self._fingerprints:
-            entry = os.fsencode(self.path) + b"\0" + self.digest
             self._fingerprints.clear()  # only the last one is used again
-            self._fingerprints[others] = f"sha256:{hashlib.sha256(entry + others).hexdigest()}"
+            self._fingerprints[others] = f"sha256:{hashlib.sha256(self.entry + others).hexdigest()}"
         return self._fingerprints[others]
 
     @property

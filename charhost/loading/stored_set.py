@@ -3,28 +3,10 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field, replace
 
-from charhost.character.character import Character, CharacterSet
+from charhost.character.character import CharacterSet
 from charhost.loading.data_file import ABSENT, STATE
-from charhost.loading.module_space import Version
+from charhost.loading.module_space import Member, Version
 from charhost.loading.snapshot import Snapshot
-
-
-@dataclass(frozen=True, eq=False)
-class Member:
-    """One character of a set that served: its file, in the snapshot it was built from, which may be an earlier one.
-
-    The whole snapshot is kept, because a file may import modules that its fingerprint does not cover.
-    """
-
-    snapshot: Snapshot
-    path: str
-    fingerprint: str
-
-    @classmethod
-    def of(cls, character: Character) -> Member:
-        assert isinstance(character.modules, Version)
-        version = character.modules  # its path is that on the disk: `file` is spelled for people
-        return cls(version.space.snapshot, version.path, character.fingerprint)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,9 +27,10 @@ class StoredSet:
     @classmethod
     def of(cls, characters: CharacterSet, disk: Snapshot | None = None) -> StoredSet:
         """Return the stored form of *characters*; *disk* is the snapshot of that time."""
-        members = tuple(map(Member.of, characters.values()))
+        versions = [(character.modules, character.fingerprint) for character in characters.values()]
+        members = [one.member or one.store(mark) for one, mark in versions if isinstance(one, Version)]
         on_disk = disk.disk_revision if disk else None
-        return cls(characters.generation, characters.directory, characters.revision, members, on_disk)
+        return cls(characters.generation, characters.directory, characters.revision, tuple(members), on_disk)
 
     def without(self, paths: Container[str]) -> StoredSet:
         """Return the set without the characters of these files."""
@@ -59,9 +42,8 @@ class StoredSet:
         found: dict[str, str] = {}
         for snapshot, members in self.paths.items():
             others = {*snapshot.character_paths} - {*members}
-            for file in snapshot.files.values():
-                read = file.opened if file.path not in others else ()
-                exist = (path for path in tuple(read) if snapshot.data.get(path, ABSENT) not in (ABSENT, STATE))
+            for file in (one for one in snapshot.files.values() if one.opened and one.path not in others):
+                exist = (path for path in tuple(file.opened) if snapshot.data.get(path, ABSENT) not in (ABSENT, STATE))
                 found |= {snapshot.location(path): file.path for path in exist}
         return found
 
@@ -72,3 +54,9 @@ class StoredSet:
         for member in sorted(self.members, key=lambda member: -member.snapshot.taken):
             paths.setdefault(member.snapshot, []).append(member.path)
         return paths
+
+
+def snapshots_of(characters: CharacterSet) -> set[Snapshot]:
+    """Return the snapshots that characters were built from."""
+    versions = (character.modules for character in characters.values())
+    return {version.space.snapshot for version in versions if isinstance(version, Version)}

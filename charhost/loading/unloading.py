@@ -57,7 +57,7 @@ class Unloading:
         wake = ref(version, self._wake)
         # The newest reference is called first; and `append` is no Python code, so nothing can interrupt it.
         reference = _Reference(version, self._gone.append)
-        build = self._builds.setdefault(space, _Build(owner))
+        build = self._builds.get(space) or self._builds.setdefault(space, _Build(owner))
         build.references += [reference, wake]
         build.open.add(path)
         if self._gone:  # a wake-up was interrupted

@@ -64,6 +64,8 @@ class MemoryBudget:
 
     def has_room(self, size: int) -> bool:
         """Return whether *size* bytes fit, after giving up as much as they need."""
+        if not self._freed and self._in_use + size <= self.size:  # almost always
+            return True
         while self.in_use + size > self.size:
             if size > self.size or not self._give_up():
                 return False
@@ -77,8 +79,6 @@ class MemoryBudget:
         """Add *size* bytes, which may be negative, to those held."""
         self._in_use += size
         self._held[kind] += size
-        if size > 0:
-            self.has_room(0)
 
     def free(self, holding: Holding, size: int) -> None:
         """Give *size* bytes back before the next look at the budget; from any thread, and amid any other call."""
@@ -126,7 +126,8 @@ class Holding:
         """Add *size* bytes if they fit, and return whether they did."""
         if not self.has_room(size):
             return False
-        self.resize(self.size + size)
+        self.size += size
+        self._budget.change(self.kind, size)
         return True
 
     def resize(self, size: int) -> None:
@@ -134,6 +135,8 @@ class Holding:
         if size != self.size:
             change, self.size = size - self.size, size
             self._budget.change(self.kind, change)
+            if change > 0:
+                self._budget.has_room(0)
 
     def free(self, size: int) -> None:
         """Give *size* bytes back, as a finalizer does: it may run on any thread, and amid other work of this one."""

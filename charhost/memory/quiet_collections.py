@@ -18,7 +18,7 @@ class QuietCollections:
     The interpreter would look at all that clients have in the middle of their work, again and again. So it collects
     slices of a few thousand objects that have grown old since the last one. Those that are still in use are frozen, and
     looked at again in a quiet moment only, or when there are too many. *held* returns the bytes that are in use, and no
-    garbage.
+    garbage. While *is_busy*, only slices are collected.
     """
 
     _LOOK = 1.0  # seconds
@@ -31,8 +31,8 @@ class QuietCollections:
     _BYTES = 64 << 20  # of memory that nothing accounts for, and that may be of garbage: a few objects can hold much
     _EACH = 0.002  # seconds that it takes to look at a slice
 
-    def __init__(self, held: Callable[[], int] = lambda: 0) -> None:
-        self._held = held
+    def __init__(self, held: Callable[[], int] = lambda: 0, is_busy: Callable[[], bool] = lambda: False) -> None:
+        self._held, self._is_busy = held, is_busy
         self._loop = asyncio.get_running_loop()
         self._slices = 0
         self._thresholds = gc.get_threshold()
@@ -61,7 +61,8 @@ class QuietCollections:
         unaccounted = self._measure()
         self._unaccounted = min(self._unaccounted, unaccounted)
         is_due = self._slices >= self._due and is_quiet
-        if is_due or self._slices >= self._most or unaccounted - self._unaccounted > self._BYTES:
+        is_due |= self._slices >= self._most or unaccounted - self._unaccounted > self._BYTES
+        if is_due and not self._is_busy():
             self._collect()
             self._unaccounted = self._measure()
         self._worked, self._expected = worked, self._loop.time() + self._LOOK

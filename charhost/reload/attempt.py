@@ -103,7 +103,7 @@ class Attempt:
 
         Raises `DirectoryError`, `IsolatedLoadFailed` and `LoadTimeout`.
         """
-        generation = generations.after(current)
+        generation = self._generation(generations, current)
         try:
             if self.stored is not None:
                 self.snapshot = await self._read_beside(loader, self.stored, applied)
@@ -204,6 +204,12 @@ class Attempt:
         if self.stored is not None:
             return len(self.stored.members)
         return len(self.snapshot.character_paths) if self.snapshot else 0
+
+    def _generation(self, generations: Generations, current: CharacterSet) -> int:
+        # So that the characters need not be numbered again in the moment in which all nodes begin to serve them.
+        if self.stored is not None and self.order.trigger == "fleet":
+            return self.stored.generation
+        return generations.after(current)
 
     def _basis(self, current: CharacterSet) -> Basis:
         if Path(current.directory) != Path(self.directory):

@@ -5,19 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
+from operator import attrgetter
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from charhost.character.character import Character, CharacterSet
-from charhost.character.diagnostics import explain
-from charhost.character.static import line_of
 from charhost.character.worker_pool import WorkerPool
-from charhost.errors import DirectoryError, DuplicateName, LoadTimeout, ThreadsExhausted
+from charhost.errors import DirectoryError, LoadTimeout, ThreadsExhausted
 from charhost.loading.allowed_roots import AllowedRoots
 from charhost.loading.character_metrics import CharacterMetrics, Encode
 from charhost.loading.fingerprint import fingerprints
@@ -27,6 +25,7 @@ from charhost.loading.stored_set import StoredSet
 from charhost.loading.unloading import Unloading
 from charhost.memory.collector import collector_paused
 from charhost.metrics import Metrics
+from charhost.reload.duplicates import duplicates
 from charhost.reload.garbage import Garbage
 from charhost.reload.turns import in_turns
 from charhost.report import DEFAULT_SET, FileError, LeftRunning
@@ -67,21 +66,23 @@ class LoaderContext:
         return await self.metrics.collect(self.pool, encode)
 
 
-_Results = Mapping[str, Character | FileError | None]
-
-
 @dataclass(frozen=True, eq=False)
 class Build:
-    """The result of loading a snapshot; `space` has the modules of the characters that were not carried over."""
+    """The result of loading a snapshot; `executed` of its characters were not carried over, and are in `spaces`.
+
+    `space` is the one of the latest snapshot.
+    """
 
     characters: CharacterSet = field(default_factory=lambda: CharacterSet(""))
     errors: tuple[FileError, ...] = ()
+    executed: int = 0
+    spaces: Collection[ModuleSpace] = ()
     space: ModuleSpace | None = None
 
-    @property
-    def executed(self) -> int:
-        """How many characters were not carried over."""
-        return sum(character.generation == self.characters.generation for character in self.characters.values())
+    def take(self) -> None:
+        """Note that the characters serve."""
+        for space in self.spaces if self.executed else ():
+            space.take()
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,10 +97,14 @@ class Basis:
     changed: bool = False
     keep: bool = False
 
-    def find(self, path: str, fingerprint: str | None) -> Character | None:
-        """Return the character to carry over for a file, if there is one."""
-        character = self.characters.get(display(path)) if self.changed else None
-        return character if character is not None and character.fingerprint == fingerprint else None
+    def carried(self, prints: Mapping[str, str]) -> dict[str, Character]:
+        """Return the characters to carry over, by path, for files with these fingerprints."""
+        known = self.characters if self.changed else {}
+        return {
+            path: character
+            for path, fingerprint in prints.items()
+            if (character := known.get(display(path))) is not None and character.fingerprint == fingerprint
+        }
 
 
 EMPTY = Basis()
@@ -175,26 +180,28 @@ class Loader:
         """
         with collector_paused():
             prints = await self._fingerprints(snapshot)
-            results = {path: self._known(snapshot, path, prints, basis) for path in snapshot.character_paths}
-            missing = [path for path, result in results.items() if result is None]
+            carried, failed = basis.carried(prints), self._known_failures(snapshot, prints, basis)
+            missing = [path for path in snapshot.character_paths if path not in carried and path not in failed]
             if check_isolated and missing:
                 await self._sandbox.check(snapshot, missing)
-            space = self._open_space(snapshot) if missing else None
+            space, new = self._open_space(snapshot) if missing else None, dict[str, Character]()
             if space is not None:
                 turns = in_turns(missing)
                 loads = [self._load(space, path, prints.get(path, ""), generation) async for path in turns]
-                results.update(await self._run(loads))
-                if snapshot.data:  # the loads have shown which file opens which
-                    prints = await self._fingerprints(snapshot)
-                    new = {path: result for path in missing if isinstance(result := results[path], Character)}
-                    results.update({path: replace(new[path], fingerprint=prints[path]) for path in new})
+                new, failures = await self._run(loads)
+                failed |= failures
+            if new and snapshot.data:  # the loads have shown which file opens which
+                prints = await self._fingerprints(snapshot)
+                new = {path: replace(character, fingerprint=prints[path]) for path, character in new.items()}
         self._failures = {
-            (snapshot.directory, path, prints[path]): result
-            for path, result in results.items()
-            if isinstance(result, FileError) and path in prints and result.error_type != ThreadsExhausted.__name__
+            (snapshot.directory, path, prints[path]): error
+            for path, error in failed.items()
+            if path in prints and error.error_type != ThreadsExhausted.__name__
         }
-        characters, errors = _select(results, snapshot, basis)
-        return Build(CharacterSet(directory, generation, characters), errors, space)
+        characters, errors = _select(carried | new, failed, snapshot, basis)
+        executed = sum(characters.get(one.name) is one for one in new.values())
+        spaces = [space] if space is not None else []
+        return Build(CharacterSet(directory, generation, characters), errors, executed, spaces, space)
 
     async def rebuild(
         self, stored: StoredSet, generation: int, basis: Basis = EMPTY, *, check_isolated: bool = False
@@ -203,8 +210,8 @@ class Loader:
 
         Those in *basis* are carried over.
         """
-        known = {m.path: character for m in stored.members if (character := basis.find(m.path, m.fingerprint))}
-        missing = stored.without(known)
+        carried = basis.carried({member.path: member.fingerprint for member in stored.members})
+        missing = stored.without(carried)
         with collector_paused():
             if check_isolated:
                 for snapshot, paths in missing.paths.items():
@@ -213,10 +220,11 @@ class Loader:
                 await self._fingerprints(snapshot)  # which compiles it
             spaces = {snapshot: self._open_space(snapshot) for snapshot in missing.paths}
             loads = [self._load(spaces[m.snapshot], m.path, m.fingerprint, generation) for m in missing.members]
-            results = known | (await self._run(loads) if loads else {})
+            new, failed = await self._run(loads) if loads else ({}, {})
         latest = next(iter(stored.paths))
-        characters, errors = _select(results, latest, EMPTY)
-        return Build(CharacterSet(stored.directory, generation, characters), errors, spaces.get(latest))
+        characters, errors = _select(carried | new, failed, latest, EMPTY)
+        restored = CharacterSet(stored.directory, generation, characters)
+        return Build(restored, errors, len(new), spaces.values(), spaces.get(latest))
 
     @cached_property
     def _sandbox(self) -> Sandbox:
@@ -225,16 +233,17 @@ class Loader:
         return Sandbox(self._settings)
 
     async def _fingerprints(self, snapshot: Snapshot) -> dict[str, str]:
-        return await self._pool.run(partial(fingerprints, snapshot), self._settings.load_deadline)
+        job, owner = partial(fingerprints, snapshot), str(snapshot.directory)
+        return await self._pool.run(job, self._settings.load_deadline, owner, interrupt=False)
 
-    def _known(
-        self, snapshot: Snapshot, path: str, prints: dict[str, str], basis: Basis
-    ) -> Character | FileError | None:
-        """Return the character of an unchanged file, or the error of its same bytes, if known."""
-        if not basis.changed:
-            return None
-        key = (snapshot.directory, path, prints.get(path))
-        return basis.find(path, prints.get(path)) or self._failures.get(key)
+    def _known_failures(self, snapshot: Snapshot, prints: Mapping[str, str], basis: Basis) -> dict[str, FileError]:
+        """Return the errors of files with the same bytes as when they failed, by path, unless all are executed."""
+        known = self._failures.items() if basis.changed else ()
+        return {
+            path: error
+            for (directory, path, fingerprint), error in known
+            if directory == snapshot.directory and prints.get(path) == fingerprint
+        }
 
     def _open_space(self, snapshot: Snapshot) -> ModuleSpace:
         space = ModuleSpace(snapshot, self._context.metrics, self._garbage.collector(len(snapshot.files)))
@@ -244,51 +253,39 @@ class Loader:
     def _load(self, space: ModuleSpace, path: str, fingerprint: str, generation: int) -> Load:
         return Load(self._unloading.open(space, path, self), fingerprint, generation, self._name)
 
-    async def _run(self, loads: list[Load]) -> dict[str, Character | FileError]:
+    async def _run(self, loads: list[Load]) -> tuple[dict[str, Character], dict[str, FileError]]:
+        """Return the characters and the errors, by path."""
         versions = [load.version async for load in in_turns(loads)]
         outcomes = await self._pool.run_all(loads, self._settings.file_deadline, versions)
         _keep_standard_descriptors()
         for space in {load.modules.space for load in loads}:
             space.seal()
         pairs = in_turns(list(zip(loads, outcomes, strict=True)))
-        return {load.modules.path: load.result(outcome) async for load, outcome in pairs}
+        results = {load.modules.path: load.result(outcome) async for load, outcome in pairs}
+        errors = {path: result for path, result in results.items() if isinstance(result, FileError)}
+        return {path: result for path, result in results.items() if isinstance(result, Character)}, errors
 
 
-def _select(results: _Results, snapshot: Snapshot, basis: Basis) -> tuple[dict[str, Character], tuple[FileError, ...]]:
+def _select(
+    loaded: Mapping[str, Character], failed: Mapping[str, FileError], snapshot: Snapshot, basis: Basis
+) -> tuple[dict[str, Character], tuple[FileError, ...]]:
     """Return the characters, with the last good one of *basis* for a file that failed, and the errors."""
     last_good = basis.characters if basis.keep else {}
-    errors = [result for result in results.values() if isinstance(result, FileError)]
-    loaded = [result for result in results.values() if isinstance(result, Character)]
-    loaded += [last_good[error.file] for error in errors if error.file in last_good]
-    holders = {character.name: file for file, character in basis.characters.items()}
-    taken = duplicates({character.file: character.name for character in loaded}, snapshot, holders)
-    characters = {character.name: character for character in loaded if character.file not in taken}
-    for file in taken.keys() & last_good:
-        characters.setdefault(last_good[file].name, last_good[file])
-    in_order = sorted(characters.values(), key=lambda character: character.file)
-    errors = sorted([*errors, *taken.values()], key=lambda error: error.file)
-    return {character.name: character for character in in_order}, tuple(errors)
+    found = [*loaded.values(), *(last_good[error.file] for error in failed.values() if error.file in last_good)]
+    characters = _by_name(found)
+    taken: dict[str, FileError] = {}
+    if len(characters) < len(found):
+        taken = duplicates({character.file: character.name for character in found}, snapshot, basis.characters)
+        kept = {character.name: character for character in found if character.file not in taken}
+        for file in taken.keys() & last_good:
+            kept.setdefault(last_good[file].name, last_good[file])
+        characters = _by_name(kept.values())
+    return characters, tuple(sorted([*failed.values(), *taken.values()], key=attrgetter("file")))
 
 
-def duplicates(
-    names: Mapping[str, str], snapshot: Snapshot, holders: Mapping[str, str] = MappingProxyType({})
-) -> dict[str, FileError]:
-    """Return an error for each path whose character has the name of another that serves; *names* has them by path.
-
-    A name belongs to its path in *holders* as long as that one has it, else to the shortest path, then to the first.
-    """
-    owners: dict[str, str] = {}
-    for path in sorted(names, key=lambda path: (holders.get(names[path]) != path, len(path), path)):
-        owners.setdefault(names[path], path)
-    errors = {}
-    for path, name in names.items():
-        owner = owners[name]
-        if owner != path:
-            text = f"{name!r} is already the CHARACTER_NAME of {display(owner)}; give one of them another name: "
-            text += f"{display(owner)} serves, {display(path)} does not"
-            line = line_of(snapshot.files[path].text, "CHARACTER_NAME") if path in snapshot.files else None
-            errors[path] = explain(DuplicateName(text, line, name), path, path)
-    return errors
+def _by_name(characters: Iterable[Character]) -> dict[str, Character]:
+    """Return the characters by name, in the order of their files."""
+    return {character.name: character for character in sorted(characters, key=attrgetter("file"))}
 
 
 def _keep_standard_descriptors() -> None:

@@ -203,8 +203,8 @@ class CharacterManager:
                 characters = await attempt.run(self._loader, self._generations, current, self.applied, isolate)
         except NotAttempted:
             raise
-        except asyncio.CancelledError:  # by the queue, at the deadline of a shutdown or of a removal
-            self._give_up(attempt, GIVEN_UP)
+        except asyncio.CancelledError as e:  # by the queue, at the deadline of a shutdown or of a removal
+            self._give_up(attempt, e)
             raise
         except (Exception, LoadTimeout) as e:
             code, text = why_refused(e, attempt.directory, self._settings.load_deadline)
@@ -216,7 +216,7 @@ class CharacterManager:
         except Withheld as e:
             await self._refuse(attempt, e.code, str(e))
         except (NotAttempted, asyncio.CancelledError) as e:  # other nodes decided so, or a shutdown
-            self._give_up(attempt, str(e) or GIVEN_UP)
+            self._give_up(attempt, e)
             raise
 
     async def _conclude(self, attempt: Attempt, characters: CharacterSet) -> ReloadReport:
@@ -243,8 +243,7 @@ class CharacterManager:
         self.is_restored = attempt.stored is not None
         if not attempt.order.is_foreign:
             self.home = attempt.directory
-        for character in swap.after.values():
-            character.modules.take()
+        attempt.build.take()
         if attempt.build.space is not None and self.name == DEFAULT_SET:  # a computed import cannot name another
             self._published = attempt.build.space
             self._published.publish()
@@ -266,11 +265,11 @@ class CharacterManager:
             raise ReloadFailed(code, await self._report_no_change(attempt, "failed", message)) from None
         raise ReloadRejected(code, await self._report_no_change(attempt, "rejected", message)) from None
 
-    def _give_up(self, attempt: Attempt, message: str) -> None:
+    def _give_up(self, attempt: Attempt, cause: BaseException) -> None:
         """Report to the listeners that an attempt which began has ended; it changed nothing, and is not recorded."""
-        swap = self._swap_to(self._current, attempt.order.request)
-        report = attempt.report(self.name, "failed", message, swap, SessionImpact(policy=swap.policy), self.serving)
-        write_log(report)
+        swap, text = self._swap_to(self._current, attempt.order.request), str(cause) or GIVEN_UP
+        report = attempt.report(self.name, "failed", text, swap, SessionImpact(policy=swap.policy), self.serving)
+        write_log(report, is_fault=not isinstance(cause, NotAttempted))
         for listener in self._listeners:
             listener(report)
 

@@ -55,16 +55,19 @@ def why_refused(error: BaseException, directory: str, deadline: float) -> tuple[
             return ReloadCode.INTERNAL_ERROR, f"Unexpected error during reload: {type(error).__name__}"
 
 
-def write_log(report: ReloadReport) -> None:
-    """Write one line for the reload, and one for each file that failed."""
+def write_log(report: ReloadReport, *, is_fault: bool = True) -> None:
+    """Write one line for the reload, and one for each file that failed.
+
+    That it did not come to an end is no *fault* where other nodes of a fleet were first, or have decided so.
+    """
     for error in report.errors:
         log.warning("character file not loaded: %s%s", error, Lines(f"\n{error.traceback}" if error.traceback else ""))
     log.log(
-        logging.INFO if report.success else logging.ERROR,
+        logging.INFO if report.success or not is_fault else logging.ERROR,
         "character reload%s %s (%s, %s): %s; %d of %d files failed; %s; "
         "%d of %d sessions notified; generation %d, %.3f s",
         "" if report.set == DEFAULT_SET else f" of {report.set}",
-        report.outcome,
+        report.outcome if is_fault else "not carried out",
         report.trigger,
         report.sessions.policy,
         one_line(report.message),

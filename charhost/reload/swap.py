@@ -34,19 +34,19 @@ class Swap:
     def is_empty(self) -> bool:
         """Whether both sets have the same directory and the very same characters."""
         before, after = self.before, self.after
-        same = all(before.characters.get(name) is character for name, character in after.items())
-        return same and len(after) == len(before) and Path(after.directory) == Path(before.directory)
+        return before.characters == after.characters and Path(after.directory) == Path(before.directory)
 
     @property
     def changes(self) -> Changes:
-        before, after = self.before, self.after
-        shared = [name for name in after if name in before]
-        modified = tuple(name for name in shared if self.affects(before[name]))
+        before, after = self.before.characters, self.after.characters
+        added = tuple([name for name in after if name not in before])
+        others = [name for name, character in after.items() if before.get(name, character) is not character]
+        modified = tuple(name for name in others if self.affects(before[name]))
         return Changes(
-            added=tuple(name for name in after if name not in before),
-            removed=tuple(name for name in before if name not in after),
+            added=added,
+            removed=tuple([name for name in before if name not in after]),
             modified=modified,
-            unchanged=len(shared) - len(modified),
+            unchanged=len(after) - len(added) - len(modified),
         )
 
 

@@ -5,7 +5,6 @@ from collections import OrderedDict
 from collections.abc import Collection
 from itertools import islice
 
-from charhost.errors import SessionUnavailable
 from charhost.ids import is_id
 from charhost.memory.budget import MemoryBudget
 from charhost.resume.archive import AT_A_TIME, SessionWriter
@@ -63,13 +62,8 @@ class DisconnectedSessions:
         _, kept = self._kept.get(session_id, (0.0, None))
         if not is_id(session_id, "sess") or (kept is not None and kept.owner not in owners):
             return None
-        try:
-            session = await self._writer.claim(session_id, owners, kept)
-        except SessionUnavailable:
-            # What this node has is the best there is; if another one has more, the next save is refused.
-            if kept is None:
-                raise
-            session = kept
+        # Without it the copy of this process is not used either: another one may have added to the session since.
+        session = await self._writer.claim(session_id, owners, kept)
         self._remove(session_id)
         return session
 

@@ -53,7 +53,8 @@ class SharedWriter(SessionWriter):
         self._unsaved: dict[str, Callable[[], SavedSession] | None] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._at_once = asyncio.Semaphore(AT_A_TIME)
-        self._is_late = False
+        # Those of which a response was sent without being saved, since the engine last took anything.
+        self._late: set[str] = set()
 
     def note(self, session: str, describe: Callable[[], SavedSession]) -> None:
         self._write_soon(session, describe)
@@ -69,12 +70,12 @@ class SharedWriter(SessionWriter):
 
     async def settled(self, session: str) -> None:
         task = self._tasks.get(session)
-        if task is not None and not self._is_late:
+        if task is not None and session not in self._late:
             await asyncio.wait([task], timeout=SAVE_DEADLINE)
             if not task.done():
-                self._is_late = True
+                self._late.add(session)
                 self._errors.inc()
-                failure = "the engine of the fleet has not responded for %g s: until it does, no response waits for it"
+                failure = "the engine of the fleet has not taken a response within %g s: its conversation waits no more"
                 self._faults.error(failure, SAVE_DEADLINE)
         if self._archive.is_lost(session):
             raise TakenOver(f"the session {session} goes on at another node")
@@ -117,7 +118,7 @@ class SharedWriter(SessionWriter):
             describe = self._unsaved.pop(session)
             try:
                 await self._write(session, describe)
-                self._is_late = False
+                self._late.clear()
             except Exception as e:
                 self._unsaved.setdefault(session, describe)
                 self._errors.inc()

@@ -28,11 +28,11 @@ class BatchListening(Listening):
 
     def __init__(self, recognise: Recognise) -> None:
         self._recognise = recognise
-        self._sound = bytearray()
+        self._sound: list[bytes] = []  # not one buffer: it would move and leave holes in memory as it grows
         self._guess: _Guess | None = None
 
     def feed(self, pcm: bytes) -> None:
-        self._sound += pcm
+        self._sound.append(pcm)
 
     def drop(self) -> None:
         self._sound.clear()
@@ -44,7 +44,7 @@ class BatchListening(Listening):
         yield
 
     async def transcript(self, final: bool) -> Transcript:
-        sound = bytes(self._sound)
+        sound = b"".join(self._sound)
         if self._guess is None or self._guess.length != len(sound):
             self._forget()
             self._guess = _Guess(len(sound), asyncio.create_task(self._words(sound, final)))

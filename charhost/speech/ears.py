@@ -8,17 +8,16 @@ from collections import deque
 from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import groupby
-from typing import Any, NamedTuple
+from itertools import groupby, zip_longest
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from charhost.logs.line_limit import limited
 from charhost.speech.formats import SILENT, TYPES, Decoder, Encoding, SentEncoding
 from charhost.speech.opus import OpusDecoder
-from charhost.speech.turns import FRAME_MS
-from charhost.speech.vad import Detector, framed
+from charhost.speech.turns import FRAME, FRAME_MS
+from charhost.speech.vad import Detector
 
 log = logging.getLogger("charhost.speech")
 
@@ -32,14 +31,16 @@ _MOST_OPUS_AT_A_TIME = 4_000
 # Below this nothing is speech, and the model is not asked (of 32,768).
 _QUIET = 4
 
+_FRAME_BYTES = FRAME * 2
 _SILENCE = 0.06  # s, which push the last samples through the resampler and the last frame
 
 
-class Heard(NamedTuple):
+@dataclass(slots=True)
+class Heard:
     """A frame of sound for engines that hear, and the probability that it is speech."""
 
     pcm: bytes
-    probability: float
+    probability: float = 0.0
 
 
 # A place in the sound that is waited for.
@@ -57,9 +58,9 @@ class Ear:
     waiting: deque[Step] = field(default_factory=deque)
     waiting_bytes: int = 0
     heard: asyncio.Queue[list[Heard | Mark]] = field(default_factory=asyncio.Queue)
+    state: Any = None  # of the detector
     _decoder: Decoder | OpusDecoder | None = None
-    _rest: NDArray[np.int16] = field(default_factory=lambda: np.zeros(0, np.int16))
-    _state: Any = None
+    _rest: bytes = b""  # of a frame
 
     @property
     def is_flooded(self) -> bool:
@@ -83,28 +84,25 @@ class Ear:
             taken.append(step)
         return taken
 
-    def work(self, steps: list[Step], detector: Detector) -> list[Heard | Mark]:
-        """Return the frames of *steps*; runs on a thread."""
+    def decode(self, steps: list[Step]) -> list[Heard | Mark]:
+        """Return the frames in *steps*, and its marks; runs on a thread."""
         heard: list[Heard | Mark] = []
         for encoding, pieces in groupby(steps, lambda step: None if isinstance(step, asyncio.Future) else step[0]):
             if encoding is None:
                 heard += [step for step in pieces if isinstance(step, asyncio.Future)]
             else:
-                heard += self._hear(encoding, [step[1] for step in pieces if isinstance(step, tuple)], detector)
+                heard += self._frames(encoding, [step[1] for step in pieces if isinstance(step, tuple)])
         return heard
 
-    def _hear(self, encoding: SentEncoding, pieces: list[bytes], detector: Detector) -> list[Heard]:
+    def _frames(self, encoding: SentEncoding, pieces: list[bytes]) -> list[Heard]:
         if self._decoder is None or self._decoder.encoding != encoding:
             self._decoder = OpusDecoder() if encoding == "audio/ogg" else Decoder(encoding)
         # Each piece of Ogg/Opus may begin a stream.
         whole = pieces if encoding == "audio/ogg" else [b"".join(pieces)]
-        frames, self._rest = framed(np.concatenate([self._rest, *map(self._decoder.decode, whole)]))
-        if not len(frames):
-            return []
-        probabilities = [0.0] * len(frames)
-        if self.finds_speech and np.abs(frames.astype(np.int32)).max() >= _QUIET:
-            probabilities, self._state = detector.detect(frames, self._state)
-        return [Heard(frame.tobytes(), p) for frame, p in zip(frames, probabilities, strict=True)]
+        pcm = b"".join([self._rest, *(self._decoder.decode(piece).tobytes() for piece in whole)])
+        end = len(pcm) - len(pcm) % _FRAME_BYTES
+        self._rest = pcm[end:]
+        return [Heard(pcm[at : at + _FRAME_BYTES]) for at in range(0, end, _FRAME_BYTES)]
 
 
 class Ears:
@@ -182,17 +180,48 @@ class Ears:
             are_all_due, self._is_slow_due = self._is_slow_due or any(ear.is_flooded for ear in self._ears), False
             steps = [(ear, ear.taken()) for ear in self._ears if ear.waiting and (are_all_due or ear.is_urgent)]
             if steps:
-                await loop.run_in_executor(self._thread, self._step, steps, loop)
+                for ear, heard in await loop.run_in_executor(self._thread, self._step, steps):
+                    ear.heard.put_nowait(heard)
             for ear in self._ears:
                 if ear.waiting:
                     self._wake(ear)
             await asyncio.sleep(due - loop.time())
 
-    def _step(self, steps: list[tuple[Ear, list[Step]]], loop: Any) -> None:
-        for ear, taken in steps:
-            try:
-                heard = ear.work(taken, self._detector)
-            except Exception:  # of one session: the others hear on
-                log.exception("the audio of a session could not be heard", extra=limited())
-                heard = [step for step in taken if isinstance(step, asyncio.Future)]
-            loop.call_soon_threadsafe(ear.heard.put_nowait, heard)
+    def _step(self, steps: list[tuple[Ear, list[Step]]]) -> list[tuple[Ear, list[Heard | Mark]]]:
+        """Return what each session hears; runs on the thread.
+
+        The detector is asked for a frame of each session at once: each call has to wait for the interpreter lock.
+        """
+        heard = [(ear, _decoded(ear, taken)) for ear, taken in steps]
+        frames = {ear: [one for one in found if isinstance(one, Heard)] for ear, found in heard if ear.finds_speech}
+        for turn in zip_longest(*frames.values()):
+            self._detect([(ear, one) for ear, one in zip(frames, turn, strict=True) if one is not None])
+        return heard
+
+    def _detect(self, turn: list[tuple[Ear, Heard]]) -> None:
+        """Find the probability of speech in a frame of each session."""
+        frames = np.frombuffer(b"".join([one.pcm for _, one in turn]), np.int16).reshape(-1, FRAME)
+        loud = np.flatnonzero((frames.max(axis=1) >= _QUIET) | (frames.min(axis=1) <= -_QUIET))
+        if not len(loud):
+            return
+        try:
+            found = self._detector.detect(frames[loud], [turn[at][0].state for at in loud])
+        except Exception:
+            if len(turn) == 1:
+                log.exception("speech could not be found in the audio of a session", extra=limited())
+                return
+            found = None
+        if found is None:  # because of one session: the others hear on
+            for one in turn:
+                self._detect([one])
+            return
+        for at, probability, state in zip(loud, *found, strict=True):
+            turn[at][1].probability, turn[at][0].state = probability, state
+
+
+def _decoded(ear: Ear, taken: list[Step]) -> list[Heard | Mark]:
+    try:
+        return ear.decode(taken)
+    except Exception:  # of one session: the others hear on
+        log.exception("the audio of a session could not be heard", extra=limited())
+        return [step for step in taken if isinstance(step, asyncio.Future)]

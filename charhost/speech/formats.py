@@ -8,10 +8,9 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from charhost.speech.hearing import HEARD_RATE
+from charhost.speech.resampler import Resampler, Samples
 from charhost.speech.speech import SPOKEN_RATE
 
-Samples = NDArray[np.int16]
 Encoding = Literal["audio/pcm", "audio/pcmu", "audio/pcma"]
 # What clients may send: unmute's send Ogg/Opus.
 SentEncoding = Encoding | Literal["audio/ogg"]
@@ -78,7 +77,7 @@ class Decoder:
 
     def __init__(self, encoding: Encoding) -> None:
         self.encoding: Encoding = encoding
-        self._resample = soxr.ResampleStream(TYPES[encoding].rate, HEARD_RATE, 1, dtype="int16", quality="HQ")
+        self._resampler = Resampler(TYPES[encoding].rate)
         self._rest = b""
 
     def decode(self, data: bytes) -> Samples:
@@ -86,7 +85,7 @@ class Decoder:
         data = self._rest + data
         whole = len(data) - len(data) % TYPES[self.encoding].width
         self._rest = data[whole:]
-        return np.asarray(self._resample.resample_chunk(samples_of(self.encoding, data[:whole])), np.int16)
+        return self._resampler.resample(samples_of(self.encoding, data[:whole]))
 
 
 class Encoder:

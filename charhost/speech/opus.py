@@ -5,12 +5,10 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-import soxr
 import sphn
 
 from charhost.logs.line_limit import limited
-from charhost.speech.formats import Samples
-from charhost.speech.hearing import HEARD_RATE
+from charhost.speech.resampler import Resampler, Samples
 from charhost.speech.speech import SPOKEN_RATE
 
 log = logging.getLogger("charhost.speech")
@@ -40,7 +38,7 @@ class OpusDecoder:
 
     def __init__(self) -> None:
         self._stream: sphn.OpusStreamReader | None = None
-        self._resample = soxr.ResampleStream(SPOKEN_RATE, HEARD_RATE, 1, dtype="float32", quality="HQ")
+        self._resampler = Resampler(SPOKEN_RATE)
 
     def decode(self, data: bytes) -> Samples:
         """Return the next samples; a stream that is broken is left out to its end."""
@@ -54,8 +52,7 @@ class OpusDecoder:
             log.info("a stream of Ogg/Opus is broken: %s", e, extra=limited())
             self._stream = None
             return np.zeros(0, np.int16)
-        sound = self._resample.resample_chunk(np.asarray(pcm, np.float32)) * _FULL_SCALE
-        return np.asarray(np.clip(sound, -_FULL_SCALE, _FULL_SCALE - 1), np.int16)
+        return self._resampler.resample(np.asarray(pcm, np.float32) * _FULL_SCALE)
 
 
 class OpusEncoder:

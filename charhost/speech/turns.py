@@ -12,6 +12,7 @@ FRAME_MS = FRAME / 16
 # Of the frames looked at, those that have to be speech: 3 of 4, and while the character is audible of more.
 _ONSET = (3, 4)
 _ONSET_SHARE = 0.8
+_MOST_RECENT = 64
 _HYSTERESIS = 0.15
 # ms of silence after which the turn is worth a guess at its words.
 _GUESS_AFTER = 200.0
@@ -41,19 +42,21 @@ class TurnDetector:
 
     def __init__(self) -> None:
         self.is_open = False
-        self._recent: deque[bool] = deque(maxlen=64)
+        self._recent: deque[bool] = deque(maxlen=_MOST_RECENT)
+        self._quiet = _MOST_RECENT  # frames since the last speech, while no turn is open
         self._frames = 0  # of the turn
         self._silent = 0  # frames at its end
 
     @property
     def is_alert(self) -> bool:
         """Whether a turn is open, or one may begin: there was speech a moment ago."""
-        return self.is_open or any(self._recent[at] for at in range(-min(len(self._recent), _ONSET[1]), 0))
+        return self.is_open or self._quiet < _ONSET[1]
 
     def reset(self) -> None:
         """Forget the turn: its sound was committed or dropped."""
         self.is_open = False
         self._recent.clear()
+        self._quiet = _MOST_RECENT
         self._frames = self._silent = 0
 
     def step(self, probability: float, settings: TurnSettings, is_audible: bool) -> TurnSign | None:
@@ -62,7 +65,9 @@ class TurnDetector:
             return self._go_on(probability, settings)
         self._recent.append(is_speech := probability >= settings.threshold)
         if not is_speech:
+            self._quiet += 1
             return None
+        self._quiet = 0
         needed, most = _onset(settings) if is_audible else _ONSET
         if sum(list(self._recent)[-most:]) < needed:
             return None
@@ -87,4 +92,4 @@ class TurnDetector:
 
 def _onset(settings: TurnSettings) -> tuple[int, int]:
     needed = max(_ONSET[0], round(settings.barge_in * 1000 / FRAME_MS))
-    return needed, min(64, max(_ONSET[1], round(needed / _ONSET_SHARE)))
+    return needed, min(_MOST_RECENT, max(_ONSET[1], round(needed / _ONSET_SHARE)))

@@ -6,9 +6,10 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from charhost import jsontext
 from charhost.errors import StateError
+from charhost.loading.module_space import Member
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
-from charhost.loading.stored_set import Member, StoredSet
+from charhost.loading.stored_set import StoredSet
 from charhost.reload.store import MOST_ATTEMPTS, MOST_SETS
 from charhost.report import ReloadReport
 from charhost.storage.connection import Statements

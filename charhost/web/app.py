@@ -35,7 +35,6 @@ from charhost.web.docs.manual import Manual
 from charhost.web.events.feed import Feed
 from charhost.web.events.figures import FiguresOfLastHour
 from charhost.web.events.publishing import publishing
-from charhost.web.fleet.routes import join_fleet
 from charhost.web.http.body import leave_body
 from charhost.web.http.middleware import errors_to_json, with_authority, with_memory
 from charhost.web.http.paths import OtherSpellings
@@ -112,7 +111,7 @@ def create_app(
     app[SETS] = CharacterSets(settings, app[METRICS], app[SESSIONS], pool, records)
     app[SETS].listen(partial(_continue, app))
     use_engines(app, engines)
-    join_fleet(app)
+    _join_fleet(app)
     app[FEED] = Feed(budget)
     app[FIGURES] = FiguresOfLastHour(app[METRICS])
     app.cleanup_ctx.extend((_offloading, _models, publishing, _first_load, _watching, app[READERS].run))
@@ -123,6 +122,14 @@ def create_app(
     app[API] = Api(app.router, settings)
     app[MANUAL] = Manual()
     return app
+
+
+def _join_fleet(app: web.Application) -> None:
+    """Make the application a node if its settings have a fleet; without one nothing of that is imported."""
+    if app[SETTINGS].fleet is not None:
+        from charhost.web.fleet.node import join
+
+        join(app)
 
 
 async def _offloading(app: web.Application) -> AsyncIterator[None]:

@@ -121,14 +121,16 @@ async def model(request: web.Request) -> web.StreamResponse:
 
 def known_character(request: web.Request, name: str) -> FoundCharacter:
     """Return the character that a client of OpenAI's names as its model, or the model itself (--task-model)."""
-    found = view_of(request).find(name)
+    return view_of(request).find(name) or known_task(request, name)
+
+
+def known_task(request: web.Request, name: str) -> FoundCharacter:
+    """Return the model itself, if that is its *name*; raises `Problem`."""
     task = request.app[SETTINGS].task_model
-    if found is None and task is not None and normal(name) == normal(task):
+    if task is not None and normal(name) == normal(task):
         return _task(task)
-    if found is None:
-        detail = f"The model {quoted(name)} does not exist: a model is a character, and /v1/models lists them."
-        raise Problem(404, "model_not_found", detail, param="model")
-    return found
+    detail = f"The model {quoted(name)} does not exist: a model is a character, and /v1/models lists them."
+    raise Problem(404, "model_not_found", detail, param="model")
 
 
 def _task(name: str) -> FoundCharacter:

@@ -2,7 +2,6 @@
 
 from aiohttp import web
 
-from charhost.web.fleet.routes import ROUTES as FLEET_ROUTES
 from charhost.web.http.later import later
 
 _POSTED = "reload|rollback|watch/resume|.+/tools/[^/]+"
@@ -28,7 +27,12 @@ ROUTES = (
     web.get("/v1/voices", later("catalog", "voices")),
     web.get("/v1/health", later("monitoring", "health")),
     web.get("/v1/ready", later("monitoring", "ready")),
-    *FLEET_ROUTES,
+    web.get("/v1/fleet", later("fleet.handler", "fleet")),
+    web.put("/v1/fleet/sets", later("fleet.upload", "upload")),
+    web.get("/v1/fleet/rollouts/{epoch}", later("fleet.handler", "rollout")),
+    web.post("/v1/fleet/abort", later("fleet.handler", "abort")),
+    web.post("/v1/fleet/hold", later("fleet.handler", "hold")),
+    web.post("/v1/fleet/restore", later("fleet.handler", "restore")),
     web.get("/v1/models", later("catalog", "models")),
     web.get("/v1/models/{id:(?!/).*[^/]}", later("catalog", "model")),
     web.post("/v1/chat/completions", later("completions.handler", "completions")),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import gc
 import logging
 import re
 import signal
@@ -16,7 +15,7 @@ from charhost.llm.openai.endpoint import Endpoint
 from charhost.memory.quiet_collections import QuietCollections
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from charhost.web.keys import BUDGET
+from charhost.web.keys import BUDGET, SESSIONS
 from charhost.web.process.forks import give_up_in_children
 from charhost.web.process.server_loop import FewAtOnce, ServerLoop, most_connections
 from charhost.web.process.signals import signals
@@ -31,7 +30,6 @@ def serve(settings: Settings, app: web.Application | None = None) -> None:
     tls = tls_context(settings.tls_cert, settings.tls_key)
     log.info("%s", _model_in_use(settings))
     signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
-    gc.collect()  # before all is frozen
     app = create_app(settings) if app is None else app
     app.cleanup_ctx[:0] = [signals, watchdog, _collecting]
     selector = FewAtOnce()
@@ -57,7 +55,7 @@ def serve(settings: Settings, app: web.Application | None = None) -> None:
 
 async def _collecting(app: web.Application) -> AsyncIterator[None]:
     """Collect garbage in quiet moments: the collector is that of the process, which the application has for itself."""
-    collections = QuietCollections(lambda: app[BUDGET].in_use)
+    collections = QuietCollections(lambda: app[BUDGET].in_use, lambda: app[SESSIONS].are_closing)
     yield
     collections.close()
 

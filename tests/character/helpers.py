@@ -20,7 +20,7 @@ def character_of(source: str) -> Character:
     module = ModuleType("ada")
     exec(compile(source, "ada.py", "exec", dont_inherit=True), vars(module))
     return character_in(
-        module,
+        vars(module).get,
         lambda: source,
         file="ada.py",
         location="/characters/ada.py",

@@ -24,7 +24,7 @@ def set_of(*names: str, **fingerprints: str) -> CharacterSet:
         module = ModuleType("x")
         exec(source, vars(module))
         made = character_in(
-            module,
+            vars(module).get,
             str,
             file=f"{name}.py",
             location=f"/{name}.py",

@@ -13,8 +13,7 @@ from types import FrameType
 
 import pytest
 
-from charhost.character import worker
-from charhost.character import worker_pool as deadline
+from charhost.character import batch, worker
 from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout, ThreadsExhausted
 
@@ -241,7 +240,7 @@ async def test_more_hanging_jobs_than_threads(
     pool: WorkerPool, release: threading.Event, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Abandoned threads do not count against the limit of threads."""
-    monkeypatch.setattr(deadline, "MOST_THREADS", 3)
+    monkeypatch.setattr(batch, "MOST_THREADS", 3)
     answers = await pool.run_all([*[release.wait] * 10, lambda: "good"], SHORT)
     assert answers[10] == "good"
 
@@ -255,7 +254,7 @@ async def test_twenty_loops_are_ended(pool: WorkerPool) -> None:
 
 async def test_each_job_has_its_own_deadline(pool: WorkerPool, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each job has a deadline of its own: many quick jobs may take longer together."""
-    monkeypatch.setattr(deadline, "MOST_THREADS", 1)
+    monkeypatch.setattr(batch, "MOST_THREADS", 1)
     pause = threading.Event()
     answers = await pool.run_all([lambda: pause.wait(0.05)] * 30, SHORT)
     assert answers == [False] * 30

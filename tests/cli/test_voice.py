@@ -87,6 +87,34 @@ def test_a_sentence_in_a_file(directory: Path, server: AudioServer, tmp_path: Pa
     assert (down.exit_code, down.stderr) == (1, "✗ The server that speaks cannot be reached.\n")
 
 
+def test_a_sentence_to_the_speakers(
+    directory: Path, server: AudioServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a file the first program that plays sound is given one; where there is none, the error says so."""
+    (tmp_path / "bin").mkdir()
+    player, heard = tmp_path / "bin" / "aplay", tmp_path / "heard.wav"
+    player.write_text(f'#!{sys.executable}\nimport shutil, sys\nshutil.copy(sys.argv[-1], "{heard}")\n')
+    player.chmod(0o755)
+    say = ("voice", "say", "Good evening.", "--directory", str(directory), "--tts", server.url)
+    monkeypatch.setenv("PATH", str(player.parent))
+    said = run(*say)
+    assert said.exit_code == 0, said.output
+    with wave.open(str(heard)) as file:
+        assert (file.getframerate(), file.getnframes()) == (24_000, 2_400)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    mute = run(*say)
+    assert (mute.exit_code, mute.stderr.partition(" (")[0]) == (1, "✗ There is no program that plays sound")
+
+
+def test_engines_are_timed(server: AudioServer) -> None:
+    """Each sentence has the time to its first sound, the share of real time, and what the other engine heard of it."""
+    server.replies, server.heard = [(200, {"Content-Type": "audio/pcm"}, bytes(range(1, 255, 2)) * 40)], "Good evening."
+    timed = run("voice", "time", "--tts", server.url, "--stt", server.url)
+    assert timed.exit_code == 0, timed.output
+    rows = timed.stdout.splitlines()[-3:]
+    assert all("of real time" in row and row.rstrip().endswith("Good evening.") for row in rows), timed.stdout
+
+
 def test_paths_that_cannot_be_used(directory: Path, server: AudioServer, tmp_path: Path) -> None:
     """A directory that is not there, and a place where nothing can be written, are errors of one line."""
     absent, file = tmp_path / "absent", tmp_path / "file"

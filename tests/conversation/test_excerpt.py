@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charhost.conversation.excerpt import Budget, Cut, Excerpt, excerpt
 from charhost.conversation.history import MOST_ITEMS, History
-from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message, Text, parted, size, turns
+from charhost.conversation.items import FunctionCall, FunctionOutput, Item, Message, Text, parted, turns
 from tests.conversation.random_items import ITEMS
 from tests.scripted import message
 
 UNLIMITED = 10**9
+
+size = attrgetter("size")
 
 
 def asked(letter: str, length: int = 1) -> Message:

@@ -19,7 +19,6 @@ from charhost.conversation.items import (
     Other,
     Text,
     parted,
-    size,
     turns,
 )
 from tests.conversation.random_items import ITEMS
@@ -252,4 +251,4 @@ def test_turns_are_all_there_is(items: list[Item]) -> None:
 )
 def test_size_is_what_a_model_reads(item: Item, characters: int) -> None:
     """An item is as long as its words; an image counts as a page, however many bytes it has."""
-    assert size(item) == characters
+    assert item.size == characters

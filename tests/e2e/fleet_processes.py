@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.e2e.conftest import ENVIRONMENT, BlockingServer, wait_for
@@ -13,7 +14,7 @@ from tests.fleet.nats_server import NatsServer
 class FleetProcesses:
     """The NATS server and the servers of one fleet, each with a directory of its own, or all with the same."""
 
-    def __init__(self, home: Path, directory: Path | None = None) -> None:
+    def __init__(self, home: Path, directory: Path | None = None, names: Sequence[str] = ("n1", "n2", "n3")) -> None:
         self.home = home
         self.directory = directory
         self.nats = NatsServer(home / "nats")
@@ -21,15 +22,15 @@ class FleetProcesses:
         self.options = ("--fleet", self.nats.url, "--fleet-key-file", str(home / "key"), "--fleet-deadline", "20")
         self.set_up = self.command("fleet", "setup", self.nats.url)
         self.servers: dict[str, BlockingServer] = {}
-        for name in ("n1", "n2", "n3"):
+        for name in names:
             self.start(name)
 
-    def start(self, name: str, *options: str) -> BlockingServer:
+    def start(self, name: str, *options: str, before: Sequence[str] = ()) -> BlockingServer:
         home = self.home / name
         home.mkdir(exist_ok=True)
         port = self.servers[name].port if name in self.servers else None
         options = (*self.options, "--fleet-node", name, *options)
-        self.servers[name] = BlockingServer(home, *options, port=port, directory=self.directory)
+        self.servers[name] = BlockingServer(home, *options, before=before, port=port, directory=self.directory)
         return self.servers[name]
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:

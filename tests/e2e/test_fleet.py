@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,11 @@ if pathlib.Path({marker!r}).read_text() in sys.argv: raise RuntimeError('no GPU 
 
 def sets_of(server: BlockingServer) -> list[str]:
     return [one["name"] for one in server.get("/v1/sets")[1]["sets"]]
+
+
+def until(holds: Callable[[], bool]) -> None:
+    wait_for(holds)
+    assert holds()
 
 
 @pytest.fixture(scope="module")
@@ -82,6 +88,43 @@ def test_a_file_that_fails_on_one_node_changes_none(nodes: FleetProcesses, n1: B
     script = nodes.command("reload", "--url", n1.url)
     assert (script.returncode, "n3: eve.py:2" in script.stderr) == (1, True)
     (n1.directory / "eve.py").unlink()
+
+
+def test_reloads_at_several_nodes_at_once_follow_each_other(nodes: FleetProcesses) -> None:
+    """Each is served by all in turn, and afterwards all serve the last one."""
+    for name, server in nodes.servers.items():
+        (server.directory / "ada.py").write_text(character("Ada", f"Of {name}."))
+    with ThreadPoolExecutor() as threads:
+        answers = list(threads.map(lambda server: server.reload(), nodes.servers.values()))
+    assert [(status, report["fleet"]["outcome"]) for status, report in answers] == [(200, "committed")] * 3
+    nodes.equal()
+    ((generation, _),) = nodes.served()
+    assert sorted(report["generation"] for _, report in answers) == [generation - 2, generation - 1, generation]
+
+
+@pytest.mark.slow
+def test_a_saved_file_is_served_by_all(nodes: FleetProcesses) -> None:
+    """One node watches its directory, also while the engine is down: what was saved is served when it is back."""
+    assert nodes.servers["n3"].end() == 0
+    n3 = nodes.start("n3", "--watch", "--watch-interval", "1")
+    (n3.directory / "kim.py").write_text(character("Kim"))
+    until(lambda: all("Kim" in server.names() for server in nodes.servers.values()))
+    nodes.nats.kill()
+    (n3.directory / "kim.py").unlink()
+    until(lambda: "fleet_unreachable" in n3.log or "engine of the fleet cannot be reached (" in n3.log)
+    assert "Kim" in n3.names()
+    nodes.nats.start()
+    until(lambda: not any("Kim" in server.names() for server in nodes.servers.values()))
+    assert n3.end() == 0
+    nodes.start("n3")
+    nodes.equal()
+
+
+def test_the_engine_has_the_characters_and_not_the_key(nodes: FleetProcesses) -> None:
+    """What the engine keeps on its disk is signed with the key, and has it nowhere."""
+    kept = b"".join(file.read_bytes() for file in (nodes.home / "nats" / "store").rglob("*") if file.is_file())
+    assert b"class PromptGenerator" in kept
+    assert (nodes.home / "key").read_bytes().strip() not in kept
 
 
 def test_a_rollback_brings_back_an_epoch_everywhere(nodes: FleetProcesses, n1: BlockingServer) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 
+from charhost.character.character import Character
 from charhost.settings import Settings
 from charhost.speech.engines import Engines
+from charhost.speech.speech import Voice
 from charhost.web.app import create_app
 from tests.conftest import Client
 from tests.e2e.environments import node_modules
@@ -45,6 +47,7 @@ StartClient = Callable[..., Awaitable[Client]]
 
 RATE = 24_000
 QUESTION = "What time is it?"
+WHY = "piper has no voice for the language fr: charhost voice get fr_FR-siwis-medium"
 ANSWER = f"Be kind. | You said: {QUESTION}"
 # Counts the samples of sound that the page begins to play, and the sounds that it ends; reports what the policy stops.
 COUNTED = """
@@ -188,6 +191,20 @@ async def test_voice_alone(page: Any, aiohttp_client: StartClient, settings: Set
     await page.keyboard.press("Enter")
     await page.locator(".markdown", has_text=ANSWER).wait_for()
     await until(page, "window.played > 5000")
+
+
+class FrenchWanted(ScriptedVoices):
+    """Voices of an engine that has none for the language of a character."""
+
+    async def of(self, character: Character) -> Voice:
+        return Voice("en_US-joe", engine="piper", is_exact=False, why=WHY)
+
+
+async def test_missing_voice_is_explained(page: Any, aiohttp_client: StartClient, settings: Settings) -> None:
+    """The list of characters has the voice that speaks instead of another one, and what there is to install."""
+    client = await aiohttp_client(create_app(settings, Engines(ScriptedSpeech(), FrenchWanted())))
+    await open_studio(page, client, "#/characters")
+    await page.get_by_text(f"Speaks with en_US-joe: {WHY}").wait_for()
 
 
 async def test_without_engines_nothing_of_speech_is_loaded(

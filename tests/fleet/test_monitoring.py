@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from charhost.cli import app
 from charhost.fleet.engine.memory import MemoryStore
+from charhost.fleet.record import NodeStatus, node_subject
+from charhost.fleet.signature import Signature
 from charhost.web.keys import FLEET, METRICS
 from tests.conftest import Client
 from tests.fleet.cluster import eventually
@@ -92,6 +94,19 @@ async def test_the_state_of_each_node_is_counted_and_shown(nodes: list[Node]) ->
     assert shown.exit_code == 0, shown.output
     assert "default: epoch 2 since 20" in shown.output
     assert "by n1 (new words)" in shown.output
+
+
+async def test_a_status_of_another_key_is_no_node(nodes: list[Node], store: MemoryStore) -> None:
+    """A status that was written without the key is neither shown nor a member of a rollout, and is counted."""
+    one, _ = nodes
+    status = NodeStatus(node="n9", instance="a", version="1", url="http://192.0.2.1", sessions=0)
+    subject = node_subject("n9")
+    forged = Signature("another key of a fleet", "charhost").sign(subject, status.model_dump_json().encode())
+    store.append(subject, forged, 0, None)
+    assert [node["node"] for node in (await json_at(one.client, "/v1/fleet"))["nodes"]] == ["n1", "n2"]
+    report = await (await one.client.post("/v1/characters/reload", json={})).json()
+    assert [node["node"] for node in report["fleet"]["nodes"]] == ["n1", "n2"]
+    assert value(one.client, "bad_signatures_total")
 
 
 def _count(client: Client, stage: str) -> float:

@@ -9,9 +9,10 @@ import pytest
 from charhost.fleet.engine.memory import MemoryStore
 from charhost.resume import shared_writer
 from charhost.web.keys import SESSIONS
+from charhost.web.sessions.close_message import taken_over
 from tests.fleet.nodes import Node, nodes, options, store
 from tests.fleet.talks.helpers import words
-from tests.resume.helpers import NOT_FOUND, refusal, resuming, session_id
+from tests.resume.helpers import NOT_FOUND, live, refusal, resuming, session_id
 from tests.web.realtime.openai_client import REALTIME, calling
 from tests.web.realtime.server import events, until
 from tests.web.sessions.conversations import value
@@ -118,19 +119,43 @@ async def test_a_node_that_is_cut_off_asks_to_try_again(nodes: list[Node], monke
     assert event["error"]["retry_after_ms"] >= 1000
 
 
-async def test_a_node_that_is_cut_off_resumes_its_own_sessions(
+async def test_a_node_that_is_cut_off_goes_on_with_no_old_copy(
     nodes: list[Node], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that comes back to its node finds its session, also without the engine."""
+    """A client that comes back to its first node, while that cannot know what was said elsewhere, is to try again."""
     monkeypatch.setattr(shared_writer, "SAVE_DEADLINE", 0.1)
+    one, other = nodes
+    async with calling(one.client) as lost:
+        await lost.respond()
+        await lost.ws.close(code=1001)
+    await until(lambda: value(one.client, "sessions_parked") == 1)
+    one.engine.cut()
+    async with resuming(other.client, lost) as caller:
+        added = await caller.add("Remember me.")
+        await caller.respond()
+        await caller.ws.close(code=1001)
+    async with one.client.ws_connect(REALTIME, params={"resume": session_id(lost)}) as ws:
+        (event,), code, _ = await events(ws)
+    assert (event["error"]["code"], code) == ("session_unavailable", 1013)
+    one.engine.heal()
+    async with resuming(one.client, caller) as back:
+        found = await back.ask("conversation.item.retrieve", item_id=added["item"]["id"])
+        assert found["item"] == added["item"]
+
+
+async def test_a_session_that_ends_before_it_is_saved_ends_no_response(nodes: list[Node]) -> None:
+    """Its client is sent no `response.done`: another node may go on without what is not saved."""
     one = nodes[0]
     async with calling(one.client) as lost:
-        added = await lost.add("Remember me.")
         await lost.respond()
-        one.engine.cut()
-        async with resuming(one.client, lost) as caller:
-            found = await caller.ask("conversation.item.retrieve", item_id=added["item"]["id"])
-            assert found["item"] == added["item"]
+        count = len(lost.events)
+        one.engine.pause()
+        await lost.send("response.create")
+        await lost.until("response.output_text.done")
+        live(one.client).closing.close(taken_over(), 0.2)
+        assert await lost.end() == 4009
+        one.engine.go_on()
+    assert "response.done" not in [event["type"] for event in lost.events[count:]]
 
 
 async def test_a_session_that_has_ended_is_found_nowhere(nodes: list[Node]) -> None:

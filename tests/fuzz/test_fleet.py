@@ -13,7 +13,10 @@ from pydantic import BaseModel, ValidationError
 
 from charhost.fleet.engine.engine import Message
 from charhost.fleet.record import NodeStatus, Proposal, Register, Vote, decide, next_step
-from charhost.fleet.sets.pack import DamagedSet, KnownFiles, Manifest, parts_of
+from charhost.fleet.sets.known_files import KnownFiles
+from charhost.fleet.sets.manifest import Listing, Manifest
+from charhost.fleet.sets.pack import DamagedSet
+from charhost.fleet.sets.packing import Root
 from charhost.fleet.signature import Signature
 from charhost.fleet.talks.talk_log import Entry, entries, fold
 from charhost.jsontext import encoded
@@ -43,7 +46,11 @@ MANIFEST = {
     "directory": "/srv/characters",
     "revision": "cd",
     "snapshots": [{"directory": "/srv/characters", "changed": {"ada.py": DIGEST}, "gone": []}],
-    "members": [[0, "ada.py", "f"]],
+    "members": {"ada.py": "f"},
+    "gone": [],
+    "most": 0,
+    "others": {},
+    "needs": {},
     "places": {DIGEST: []},
 }
 
@@ -86,19 +93,19 @@ MOST = 100_000
 def manifest(data: bytes) -> None:
     """Read the blobs of a set."""
     with suppress(DamagedSet):
-        parts_of(data)
+        Root.read(data)
     for blob in (data, zlib.compress(data, 1)):
         with suppress(DamagedSet):
-            found, known = Manifest([blob], LIMITS), KnownFiles()
+            found, known = Manifest(Listing.read([blob], LIMITS), None, LIMITS), KnownFiles()
             found.missing(known)
-            found.stored(1, {}, known)
+            found.packed("root", {}, known)
 
 
 DOCUMENTS: dict[str, tuple[Callable[[bytes], None], list[Any]]] = {
     "record": (record, [template for _, template in RECORDS]),
     "foreign": (foreign, [{"kind": "base", "writer": "w", "term": 1, "after": 0}]),
     "talk": (talk, CONTENTS),
-    "manifest": (manifest, [MANIFEST, {"parts": [DIGEST]}]),
+    "manifest": (manifest, [MANIFEST, {"parts": [DIGEST], "rest": ""}]),
 }
 
 

@@ -25,7 +25,6 @@ from charhost.speech.kyutai.messages import audio, packed, pcm_of, unpacked
 from charhost.speech.kyutai.spoken_words import SpokenWords
 from charhost.speech.openai.wav import PcmReader, wav
 from charhost.speech.segments import Segmenter
-from charhost.speech.vad import framed
 from charhost.web.protocol.frames import InvalidEvent
 from charhost.web.realtime.audio_buffer import audio_bytes
 from tests.fuzz.campaign import SECONDS, check_cost, run
@@ -59,7 +58,7 @@ def client_audio(data: bytes) -> None:
     for encoding in TYPES:
         decoder = Decoder(encoding)
         for start in range(0, len(data), 1_001):
-            framed(decoder.decode(data[start : start + 1_001]))
+            decoder.decode(data[start : start + 1_001])
 
 
 def file(data: bytes) -> None:

@@ -70,6 +70,7 @@ def test_each_kind_has_its_own_limit(shown: Shown) -> None:
 def test_each_fault_is_a_kind_of_its_own(shown: Shown) -> None:
     """A fault that fills the limit of its line hides neither another exception nor the same one from elsewhere."""
     logger = logging.getLogger("charhost.test")
+    no_numbers: dict[str, None] = {}
 
     def here() -> None:
         raise ValueError("first")
@@ -77,7 +78,7 @@ def test_each_fault_is_a_kind_of_its_own(shown: Shown) -> None:
     def there() -> None:
         raise ValueError("second")
 
-    for work in [here] * 50 + [there] * 50 + [lambda: {}["third"]] * 50:
+    for work in [here] * 50 + [there] * 50 + [lambda: no_numbers["third"]] * 50:
         try:
             work()
         except (ValueError, KeyError) as e:

@@ -3,65 +3,102 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from typing import Any
 
+import numpy as np
 import pytest
 
-from charhost.speech.ears import Ear, Ears
+from charhost.speech.ears import Ear, Ears, Heard
+from charhost.speech.turns import FRAME_MS
 from charhost.speech.vad import Frames
 from tests.speech.engines import LoudDetector, silence, tone
 
 LIMIT = 180.0
+# A tone of 750 Hz, of almost full loudness.
+LOUD = np.tile([30_000] * 16 + [-30_000] * 16, 375).astype("<i2").tobytes()
 
 
 class FaultyDetector(LoudDetector):
-    """Fails for the first session that it is asked for."""
+    """Fails where there is very loud sound among that of all sessions; notes for how many it is asked at once."""
 
     def __init__(self) -> None:
-        self.asked = 0
+        self.asked: list[int] = []
 
-    def detect(self, frames: Frames, state: Any) -> tuple[list[float], Any]:
-        self.asked += 1
-        if self.asked == 1:
+    def detect(self, frames: Frames, states: Sequence[Any]) -> tuple[list[float], Sequence[Any]]:
+        self.asked.append(len(frames))
+        if frames.max() > 20_000:
             raise RuntimeError("The model is broken.")
-        return super().detect(frames, state)
+        return super().detect(frames, states)
 
 
 @pytest.fixture
-async def ears() -> AsyncIterator[Ears]:
+def detector() -> FaultyDetector:
+    return FaultyDetector()
+
+
+@pytest.fixture
+async def ears(detector: FaultyDetector) -> AsyncIterator[Ears]:
     """Ears that work."""
-    ears = Ears(FaultyDetector())
+    ears = Ears(detector)
     async with aclosing(ears.run()) as running:
         await anext(running)
         yield ears
         await anext(running, None)
 
 
-async def frames_of(ears: Ears, ear: Ear) -> int:
-    """Return how many frames a session has heard when all its audio is worked off."""
+async def frames_of(ears: Ears, ear: Ear) -> list[Heard]:
+    """Return the frames that a session has heard when all its audio is worked off."""
+    frames: list[Heard] = []
     async with asyncio.timeout(LIMIT):
-        reaching, count = asyncio.create_task(ears.reach(ear, "audio/pcm")), 0
+        reaching = asyncio.create_task(ears.reach(ear, "audio/pcm"))
         while not reaching.done():
             for heard in await ear.heard.get():
                 if isinstance(heard, asyncio.Future):
                     heard.set_result(None)
                     await reaching
                 else:
-                    count += 1
-        return count
+                    frames.append(heard)
+    return frames
+
+
+def speech_ms(frames: list[Heard]) -> float:
+    """Return how long there is speech in frames."""
+    return sum(FRAME_MS for one in frames if one.probability > 0.5)
+
+
+async def test_a_frame_of_each_session_is_one_question(ears: Ears, detector: FaultyDetector) -> None:
+    """However many sessions there are, the model is asked for all of them at once."""
+    sessions = [ears.open() for _ in range(20)]
+    for ear in sessions:
+        ears.put(ear, "audio/pcm", tone(500))
+    found = await asyncio.gather(*(frames_of(ears, ear) for ear in sessions))
+    assert all(speech_ms(frames) == pytest.approx(500, abs=64) for frames in found)
+    assert max(detector.asked) == 20
+    assert len(detector.asked) < 60
 
 
 async def test_a_fault_is_felt_by_one_session(ears: Ears) -> None:
-    """A detector that fails at the sound of one session costs that piece of its sound, and nothing of the others'."""
+    """Sound at which the detector fails is no speech; that of the other sessions is heard, also in the same step."""
     first, second = ears.open(), ears.open()
-    ears.put(first, "audio/pcm", tone(500))
-    assert await frames_of(ears, first) <= 2  # of the silence behind it
+    ears.put(first, "audio/pcm", LOUD)
     ears.put(second, "audio/pcm", tone(500))
-    assert await frames_of(ears, second) in (16, 17)
+    found = await asyncio.gather(*(frames_of(ears, ear) for ear in (first, second)))
+    assert speech_ms(found[0]) <= 64  # of its end, which is less loud
+    assert speech_ms(found[1]) == pytest.approx(500, abs=64)
     ears.put(first, "audio/pcm", tone(500))
-    assert await frames_of(ears, first) in (16, 17, 18)
+    assert speech_ms(await frames_of(ears, first)) == pytest.approx(500, abs=64)
+
+
+async def test_sound_that_cannot_be_decoded(ears: Ears, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault in the decoder of one session costs that piece of its sound, and nothing of the others'."""
+    first, second = ears.open(), ears.open()
+    monkeypatch.setattr(first, "_frames", lambda encoding, pieces: 1 / 0)
+    for ear in (first, second):
+        ears.put(ear, "audio/pcm", tone(500))
+    found = await asyncio.gather(*(frames_of(ears, ear) for ear in (first, second)))
+    assert [speech_ms(frames) for frames in found] == [0, pytest.approx(500, abs=64)]
 
 
 async def test_a_flood_is_worked_off_in_turns(ears: Ears) -> None:
@@ -78,16 +115,11 @@ async def test_a_flood_is_worked_off_in_turns(ears: Ears) -> None:
     assert flood.waiting_bytes == 0
 
 
-async def test_digital_silence_costs_no_detector() -> None:
+async def test_digital_silence_costs_no_detector(ears: Ears, detector: FaultyDetector) -> None:
     """The model is not asked about frames without sound, nor where turns are ended by hand."""
-    detector = FaultyDetector()
-    ears = Ears(detector)
-    async with aclosing(ears.run()) as running:
-        await anext(running)
-        quiet, manual = ears.open(), ears.open()
-        manual.finds_speech = False
-        ears.put(quiet, "audio/pcm", silence(500))
-        ears.put(manual, "audio/pcm", tone(500))
-        assert await frames_of(ears, quiet) + await frames_of(ears, manual) > 30
-        await anext(running, None)
-    assert detector.asked == 0
+    quiet, manual = ears.open(), ears.open()
+    manual.finds_speech = False
+    ears.put(quiet, "audio/pcm", silence(500))
+    ears.put(manual, "audio/pcm", tone(500))
+    assert len([*await frames_of(ears, quiet), *await frames_of(ears, manual)]) > 30
+    assert detector.asked == []

@@ -24,9 +24,10 @@ from hypothesis import strategies as st
 
 from charhost.conversation.items import Audio, FunctionCall, FunctionOutput, Image, Item, Message, Other, Text
 from charhost.errors import StateError
+from charhost.loading.module_space import Member
 from charhost.loading.snapshot import Snapshot
 from charhost.loading.source_file import SourceFile
-from charhost.loading.stored_set import Member, StoredSet
+from charhost.loading.stored_set import StoredSet
 from charhost.memory.weight import weigh
 from charhost.metrics import Metrics
 from charhost.reload.set_records import SetDefinition

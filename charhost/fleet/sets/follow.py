@@ -2,12 +2,13 @@
 
 import asyncio
 import logging
+import os
 from dataclasses import dataclass
 
 from charhost.errors import NotAttempted, ReloadRejected, RolloutEnded, Stopping
 from charhost.fleet.engine.engine import Conflict, Unavailable
 from charhost.fleet.record import Change, Proposal, Step, Vote, is_followed, vote_subject
-from charhost.fleet.sets.pack import DamagedSet, check_data
+from charhost.fleet.sets.pack import DamagedSet
 from charhost.fleet.sets.rollout import Coordinator
 from charhost.fleet.sets.shared_set import SharedSet
 from charhost.loading.stored_set import StoredSet
@@ -15,11 +16,16 @@ from charhost.reload.attempt import Attempt
 from charhost.reload.request import ReloadRequest
 from charhost.reload.swap import Swap
 from charhost.report import Scope
+from charhost.text import display
 
 log = logging.getLogger("charhost.fleet")
 
 # Seconds that a vote is kept.
 _VOTE_TTL = 60
+
+
+class DataMissing(DamagedSet):
+    """A set needs data files that this node does not have."""
 
 
 class Follower:
@@ -102,7 +108,7 @@ class Follower:
     async def _fetch(self, change: Change) -> StoredSet:
         """Return the set of a change of another node; raises `DamagedSet` and `Unavailable`."""
         stored = await self.shared.fetch(change.root, change.epoch)
-        await asyncio.to_thread(check_data, stored)
+        await asyncio.to_thread(_check_data, stored)
         return stored
 
 
@@ -181,3 +187,11 @@ def _request(change: Change, scope: Scope, *, dry_run: bool = False) -> ReloadRe
         dry_run=dry_run,
         reason=change.reason,
     )
+
+
+def _check_data(stored: StoredSet) -> None:
+    """Raise `DataMissing` for the first data file of a set that is missing at this node."""
+    for location, file in sorted(stored.needs.items()):
+        if not os.path.isfile(location):
+            text = f"{display(file)} opens {display(location)} while it is loaded, and there is no such file"
+            raise DataMissing(f"{text}: data files do not travel")

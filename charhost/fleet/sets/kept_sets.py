@@ -4,7 +4,8 @@ import math
 from collections import OrderedDict
 from collections.abc import Iterator
 
-from charhost.loading.stored_set import StoredSet
+from charhost.fleet.sets.manifest import PackedSet
+from charhost.loading.source_file import SourceFile
 from charhost.memory.budget import MemoryBudget
 
 _MOST = 4
@@ -21,21 +22,22 @@ class KeptSets:
         self._budget = budget
         self._memory = budget.holding(self.kind)
         self._most = _MOST
-        self._sets: OrderedDict[str, tuple[int, StoredSet]] = OrderedDict()
+        self._sets: OrderedDict[str, tuple[int, PackedSet]] = OrderedDict()
         budget.add_reserve(self)
 
-    def __iter__(self) -> Iterator[StoredSet]:
-        return iter([stored for _, stored in self._sets.values()])
+    def __iter__(self) -> Iterator[PackedSet]:
+        return iter([packed for _, packed in self._sets.values()])
 
-    def find(self, root: str) -> StoredSet | None:
-        _, stored = self._sets.get(root, (0, None))
-        return stored
+    def find(self, root: str) -> PackedSet | None:
+        """Return a set that is kept, or that is the base of one."""
+        _, packed = self._sets.get(root, (0, None))
+        return packed or next((one.whole for one in self if one.whole.root == root), None)
 
-    def keep(self, root: str, stored: StoredSet) -> None:
+    def keep(self, packed: PackedSet) -> None:
         """Keep a set as the last one."""
-        self._drop(root)
-        size = _size(stored)
-        self._sets[root] = size, stored
+        self._drop(packed.root)
+        size = _size(packed)
+        self._sets[packed.root] = size, packed
         self._memory.resize(self._memory.size + size)
         while len(self._sets) > self._most:
             self.give_up()
@@ -49,11 +51,14 @@ class KeptSets:
         """Drop the first set."""
         self._drop(next(iter(self._sets)))
 
+    def clear(self) -> None:
+        self._sets.clear()
+        self._memory.resize(0)
+
     def close(self) -> None:
         """Keep no set any more."""
         self._most = 0
-        self._sets.clear()
-        self._memory.resize(0)
+        self.clear()
         self._budget.drop_reserve(self)
 
     def _drop(self, root: str) -> None:
@@ -61,7 +66,7 @@ class KeptSets:
         self._memory.resize(self._memory.size - size)
 
 
-def _size(stored: StoredSet) -> int:
+def _size(packed: PackedSet) -> int:
     """Return the bytes of the files of a set, which it may share with others."""
-    files = {file for snapshot in stored.paths for file in snapshot.files.values()}
+    files = set[SourceFile]().union(*(snapshot.files.values() for snapshot in packed.snapshots))
     return sum(_FLOOR + len(file.data) * (1 + _COMPILED) for file in files)

@@ -1,12 +1,17 @@
 """The bytes of sets in the engine of a fleet."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import replace
+from itertools import chain
 
 from charhost.fleet.engine.engine import Engine
 from charhost.fleet.sets.kept_sets import KeptSets
-from charhost.fleet.sets.pack import DamagedSet, KnownFiles, Manifest, Places, pack, parts_of
-from charhost.loading.snapshot import Limits
+from charhost.fleet.sets.known_files import KnownFiles
+from charhost.fleet.sets.manifest import Listing, Manifest, PackedSet
+from charhost.fleet.sets.pack import DamagedSet
+from charhost.fleet.sets.packing import Root, pack
+from charhost.loading.snapshot import Limits, Snapshot
 from charhost.loading.stored_set import StoredSet
 from charhost.memory.budget import MemoryBudget
 from charhost.metrics import FleetMetrics
@@ -23,56 +28,66 @@ class Library:
         self._engine = engine
         self._metrics = metrics
         self._limits = limits
-        self._places: Places = {}  # of the contents of the last set, which is kept for long
-        self._fetched: tuple[str, Places] = "", {}
         self._sets = KeptSets(budget or MemoryBudget())
 
-    async def upload(self, stored: StoredSet, *, serves: bool = True) -> str:
-        """Store the bytes of a set that the engine lacks, its root last; return the digest of the root.
+    async def upload(self, stored: StoredSet, last: str | None = None) -> str:
+        """Store the bytes of a set that the engine lacks, and return the digest of the root.
 
-        Those of a set that does not serve are dropped after an hour.
+        *last* is the root of a set that the engine has, and keeps for long: that of the register. None: it has none.
         """
-        packed = await asyncio.to_thread(pack, stored, self._places)
+        found = await asyncio.to_thread(pack, stored, self._sets.find(last) if last is not None else None)
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def store(blob: bytes) -> None:
             async with slots:
                 await self._engine.store_blob(blob)
 
-        *blobs, root = packed.blobs
         with self._metrics.rollout.labels("upload").time():
-            await asyncio.gather(*map(store, blobs))
-            await store(root)
-        if serves:
-            self._places = packed.places
-        self._sets.keep(packed.root, stored)
-        return packed.root
+            await asyncio.gather(*map(store, found.blobs))
+        self._sets.keep(found.packed)
+        return found.root
 
-    async def fetch(self, root: str, generation: int, current: StoredSet | None = None) -> StoredSet:
-        """Return the set of a root; files of *current*, and of the last sets, are not fetched.
+    async def fetch(self, root: str, generation: int, current: Collection[Snapshot] = ()) -> StoredSet:
+        """Return the set of a root; files of the *current* snapshots, and of the last sets, are not fetched.
 
         Raises `DamagedSet` and `Unavailable`.
         """
-        if (kept := self._sets.find(root)) is not None:
-            return replace(kept, generation=generation)
-        known = KnownFiles([*self._sets, *([current] if current is not None else [])])
-        parts = parts_of((await self._blobs([root]))[root])
-        found = await self._blobs(parts)
-        manifest = await asyncio.to_thread(Manifest, [found[part] for part in parts], self._limits)
-        packs = await self._blobs(sorted(manifest.missing(known)))
-        stored = await asyncio.to_thread(manifest.stored, generation, packs, known)
-        self._fetched = root, manifest.places
-        self._sets.keep(root, stored)
-        return stored
-
-    def trust(self, root: str) -> None:
-        """Take the contents of the set that was last fetched for stored, if this is its root: it is kept for long."""
-        if self._fetched[0] == root:
-            self._places = self._fetched[1]
+        found = self._sets.find(root)
+        if found is None:
+            listing = await self._listing(root)
+            base = await self._base(listing.base, current) if listing.base is not None else None
+            found = await self._unpacked(root, listing, base, current)
+        return replace(found.stored, generation=generation)
 
     def forget(self) -> None:
-        """Take nothing for stored any more."""
-        self._places = {}
+        """Rely on nothing in the engine any more."""
+        self._sets.clear()
+
+    async def _base(self, root: str, current: Collection[Snapshot]) -> PackedSet:
+        found = self._sets.find(root)
+        if found is not None:
+            return found
+        listing = await self._listing(root)
+        if listing.base is not None:
+            raise DamagedSet("the base of the set is a difference itself")
+        return await self._unpacked(root, listing, None, current)
+
+    async def _listing(self, root: str) -> Listing:
+        read = Root.read((await self._blobs([root]))[root])
+        found = await self._blobs(read.parts)
+        parts = [*(found[part] for part in read.parts), read.rest]
+        return await asyncio.to_thread(Listing.read, parts, self._limits)
+
+    async def _unpacked(
+        self, root: str, listing: Listing, base: PackedSet | None, current: Collection[Snapshot]
+    ) -> PackedSet:
+        kept = (packed.snapshots for packed in (*self._sets, *([base] if base is not None else [])))
+        known = KnownFiles({*current, *chain.from_iterable(kept)})
+        manifest = await asyncio.to_thread(Manifest, listing, base, self._limits)
+        packs = await self._blobs(sorted(manifest.missing(known)))
+        found = await asyncio.to_thread(manifest.packed, root, packs, known)
+        self._sets.keep(found)
+        return found
 
     def close(self) -> None:
         """Keep no set any more."""

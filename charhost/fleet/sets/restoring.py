@@ -19,7 +19,6 @@ async def restore(shared: SharedSet) -> None:
         return
     if known is not None and (shared.is_removed or not is_older(known, change)):
         return
-    shared.library.forget()
     root = await shared.library.upload(StoredSet.of(shared.manager.current))
     # Above all that was proposed, also if that is not known any more.
     last = known.epoch if known is not None else 0

@@ -48,7 +48,7 @@ class Coordinator:
             try:
                 await self._rollout.decide()
             except Withheld:
-                self._shared.library.forget()  # bytes of a set that is not served may be dropped
+                self._shared.library.forget()  # perhaps a node found that the engine has lost some
                 raise
             finally:
                 attempt.fleet = self._rollout.outcome
@@ -65,7 +65,7 @@ class Coordinator:
         try:
             found = await shared.read()
             register = self._free(found)
-            root, alive = await asyncio.gather(shared.library.upload(StoredSet.of(swap.after)), shared.node.alive())
+            root, alive = await asyncio.gather(shared.upload(StoredSet.of(swap.after)), shared.node.alive())
             proposed = register.propose(self._proposal(attempt, swap, register.epoch + 1, root, tuple(sorted(alive))))
             sequence = await shared.node.records.write(shared.subject, proposed, found.sequence)
         except Conflict as e:

@@ -25,7 +25,7 @@ from charhost.fleet.record import (
 )
 from charhost.fleet.records import Found
 from charhost.fleet.sets.library import Library
-from charhost.loading.stored_set import StoredSet
+from charhost.loading.stored_set import StoredSet, snapshots_of
 from charhost.reload.manager import CharacterManager
 from charhost.report import DEFAULT_SET, FileError
 
@@ -149,7 +149,6 @@ class SharedSet:
 
     def serves(self, change: Change) -> None:
         """Note that *change* is served from now on."""
-        self.library.trust(change.root)
         self.change, self.error, self.errors, self._failed = change, None, (), None
         self.is_drifted = False
         self._measure()
@@ -219,14 +218,16 @@ class SharedSet:
         found = (await self.node.records.read(epoch_subject(self.name, wanted), Change)).record
         if found is None:
             return None
-        stored = await self.fetch(found.root, found.epoch)
-        self.library.trust(found.root)
-        return stored
+        return await self.fetch(found.root, found.epoch)
+
+    async def upload(self, stored: StoredSet) -> str:
+        """Store the bytes of a set that the engine lacks, and return its root."""
+        committed = self.register.committed if self.register is not None else None
+        return await self.library.upload(stored, committed.root if committed is not None else None)
 
     async def fetch(self, root: str, epoch: int) -> StoredSet:
         """Return the set of a root as that of an epoch; raises `DamagedSet` and `Unavailable`."""
-        current = self.manager.current
-        return await self.library.fetch(root, epoch, StoredSet.of(current) if current else None)
+        return await self.library.fetch(root, epoch, snapshots_of(self.manager.current))
 
     @property
     def step(self) -> Step | None:

@@ -5,7 +5,8 @@ from collections.abc import Iterable
 
 from charhost.fleet.node import Node
 from charhost.fleet.record import Change, Register, register_subject
-from charhost.fleet.sets.pack import Manifest, parts_of
+from charhost.fleet.sets.manifest import Listing
+from charhost.fleet.sets.packing import Root
 from charhost.loading.snapshot import Limits
 from charhost.report import DEFAULT_SET
 
@@ -50,15 +51,18 @@ async def _registered(node: Node) -> list[Change]:
 
 
 async def _blobs(node: Node, roots: Iterable[str], limits: Limits) -> set[str]:
-    """Return the digests of all blobs of some sets."""
-    needed: set[str] = set()
-    for root in roots:
+    """Return the digests of all blobs of some sets, and of their bases."""
+    needed, waiting = set[str](), set(roots)
+    while waiting:
+        root = waiting.pop()
         needed.add(root)
         found = await node.engine.load_blobs([root])
         if root not in found:
             continue  # of an epoch that was never stored again, after the engine had lost it
-        parts = parts_of(found[root])
-        blobs = await node.engine.load_blobs(parts)
-        manifest = Manifest([blobs[part] for part in parts if part in blobs], limits)
-        needed |= {*parts, *(extent.pack for extents in manifest.places.values() for extent in extents)}
+        read = Root.read(found[root])
+        blobs = await node.engine.load_blobs(read.parts)
+        listing = Listing.read([*(blobs[part] for part in read.parts if part in blobs), read.rest], limits)
+        needed |= {*read.parts, *listing.packs}
+        if listing.base is not None and listing.base not in needed:
+            waiting.add(listing.base)
     return needed

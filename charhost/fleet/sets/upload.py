@@ -4,15 +4,16 @@ import hashlib
 import os
 import tarfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path, PurePosixPath
 
 from charhost.errors import CharhostError
-from charhost.fleet.sets.pack import KnownFiles
+from charhost.fleet.sets.known_files import KnownFiles
 from charhost.loading.exclusion import why_excluded
 from charhost.loading.fingerprint import fingerprints
+from charhost.loading.module_space import Member
 from charhost.loading.snapshot import Limits, Snapshot
-from charhost.loading.stored_set import Member, StoredSet
+from charhost.loading.stored_set import StoredSet
 from charhost.text import quoted
 
 # The media type of an archive.
@@ -46,12 +47,12 @@ def most_bytes(limits: Limits) -> int:
     return limits.bytes + _MOST_OVERHEAD * (limits.files + 1)
 
 
-def uploaded_set(archive: bytes, limits: Limits, directory: str, current: StoredSet | None) -> StoredSet:
-    """Return the set in an archive, as one of *directory*; unchanged files are those of the *current* set.
+def uploaded_set(archive: bytes, limits: Limits, directory: str, current: Collection[Snapshot] = ()) -> StoredSet:
+    """Return the set in an archive, as one of *directory*; unchanged files are those of *current*.
 
     Raises `UnusableUpload`.
     """
-    known = KnownFiles([current] if current is not None else [])
+    known = KnownFiles(current)
     contents = files_of(archive, limits)
     digests = {path: hashlib.sha256(data).digest() for path, data in contents.items()}
     new = {digests[path]: data for path, data in contents.items()}

@@ -75,18 +75,20 @@ class TalkArchive:
 
         *kept* is returned if no other process has written since.
         """
-        is_new = session not in self._open
         own = self._open.setdefault(session, _Open())
-        async with own.lock:
-            talk = own.talk if kept is not None and own.is_certain and not own.is_lost else None
-            claimed = await self._claimed(session, owners, talk)
-            if claimed is None:
-                if is_new:
-                    self._open.pop(session, None)
-                return None
-            if claimed is not talk:
-                own.began = time.monotonic() - (claimed.stored - claimed.began)
-            own.talk, own.is_certain, own.is_lost = claimed, True, False
+        try:
+            async with own.lock:
+                talk = own.talk if kept is not None and own.is_certain and not own.is_lost else None
+                claimed = await self._claimed(session, owners, talk)
+                if claimed is None:
+                    return None
+                if claimed is not talk:
+                    own.began = time.monotonic() - (claimed.stored - claimed.began)
+                own.talk, own.is_certain, own.is_lost = claimed, True, False
+                self._open[session] = own
+        finally:
+            if not own.talk.last:  # nothing is known of it
+                self._open.pop(session, None)
         await self._engine.hint("talk", f"{session} {self._writer}".encode())
         return kept if claimed is talk else claimed.saved(session)
 

@@ -21,6 +21,7 @@ _FINISH: Mapping[str, FinishReason] = {
 
 
 _LONGEST_FAULT = 4_000
+_LONG = 64 << 10  # bytes: of a chunk that has more than a few words there are few
 
 # Other fields of a message are the server's own, such as its thinking, and go back to it.
 _MESSAGE = frozenset(("role", "content", "tool_calls", "refusal", "function_call", "annotations", "audio", "name"))
@@ -50,7 +51,7 @@ class ChunkParser:
         """Parse one chunk, or a whole completion; raises `ModelError` and `UpstreamFault`."""
         if (text := self._template.text(data)) is not None:
             return Delta(text)
-        self.done = self.done or data.strip() == b"[DONE]"
+        self.done = self.done or (len(data) < _LONG and data.strip() == b"[DONE]")
         if self.done:
             self._template.forget()
             return None
@@ -63,7 +64,7 @@ class ChunkParser:
             raise ModelError("malformed", "The model's server sent an invalid chunk.") from e
         if self._finished:
             self._template.forget()
-        elif self._tags is None and delta is not None and delta == Delta(delta.text):
+        elif self._tags is None and len(data) < _LONG and delta is not None and delta == Delta(delta.text):
             self._template.learn(data)
         return delta
 

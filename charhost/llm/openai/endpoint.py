@@ -3,7 +3,8 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from urllib.parse import urlsplit
 
 _HIDDEN = "…"
@@ -23,7 +24,7 @@ _SHORTEST_PART = 8
 _LONGEST_TEXT = 4096
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Endpoint:
     """The address of an OpenAI-compatible server, such as `http://127.0.0.1:11434/v1`, and the key for it."""
 
@@ -41,16 +42,21 @@ class Endpoint:
     def at(self, path: str) -> str:
         return f"{self.url}{path}?{self.query}" if self.query else f"{self.url}{path}"
 
-    @property
+    @cached_property
+    def keyless(self) -> Endpoint:
+        """The same address without the key."""
+        return replace(self, key=None)
+
+    @cached_property
     def digest(self) -> str:
         """A name for the address that does not reveal it."""
         return hashlib.sha256(f"{self.url}?{self.query}".encode()).hexdigest()[:16]
 
-    @property
+    @cached_property
     def host(self) -> str:
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
-    @property
+    @cached_property
     def headers(self) -> Mapping[str, str]:
         # A compressed stream may be held back until a block of it is full.
         common = {"Content-Type": "application/json", "Accept-Encoding": "identity", "User-Agent": "charhost"}

@@ -1,7 +1,7 @@
 """Habits: the parts of a chat-completions request that a server does not take, and the form that it takes instead."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,9 +36,11 @@ class _Rule:
         return re.search(self.complaint, complaint, re.IGNORECASE | re.DOTALL) is not None
 
 
-def adapted(fields: Mapping[str, Any], habits: Iterable[Habit]) -> Fields:
+def adapted(fields: Mapping[str, Any], habits: Collection[Habit]) -> Fields:
     """Return the request in the form that a server with these habits takes."""
     adapted_fields = dict(fields)
+    if not habits:  # as of almost all servers
+        return adapted_fields
     for habit in sorted(habits, key=list(Habit).index):
         adapted_fields = _RULES[habit].apply(adapted_fields)
     return adapted_fields

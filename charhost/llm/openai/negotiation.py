@@ -48,7 +48,8 @@ class Negotiation:
                     raise
                 learned |= new
             else:
-                self.habits.learn(endpoint, model, learned)
+                if learned:
+                    self.habits.learn(endpoint, model, learned)
                 return response, known | learned
 
     async def _post(self, endpoint: Endpoint, body: bytes, model: str, until: float) -> aiohttp.ClientResponse:

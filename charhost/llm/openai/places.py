@@ -1,10 +1,11 @@
 """Places: the requests to models that may run at a time."""
 
+from __future__ import annotations
+
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Self
 
 from charhost.llm.model import ModelError
 from charhost.llm.openai.response_stream import ResponseStream
@@ -21,11 +22,23 @@ _BUSY_SECONDS = 5
 
 @dataclass(eq=False, slots=True)
 class Place:
-    """The right to one request, whose response is `stream` once it has begun."""
+    """The right to one request, whose response is `stream` once it has begun, while the block runs.
 
+    To enter it raises `ModelError` if no place became free.
+    """
+
+    _places: Places
     stream: ResponseStream | None = None
     _taken: int = 0
-    _since: float = field(default_factory=lambda: asyncio.get_running_loop().time())
+    _since: float = 0.0
+
+    async def __aenter__(self) -> Self:
+        await self._places.take(self)
+        self._since = asyncio.get_running_loop().time()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._places.release(self)
 
     def is_idle(self, now: float) -> bool:
         """Return whether the response has waited too long for its reader."""
@@ -49,16 +62,15 @@ class Places:
         self._waiting = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    @asynccontextmanager
-    async def place(self) -> AsyncIterator[Place]:
-        """Hold a place while the block runs; raises `ModelError` if none became free."""
+    async def take(self, place: Place) -> None:
+        """Wait until *place* is free; raises `ModelError` if none became free."""
         await (self._queue() if self._free.locked() else self._free.acquire())
-        place = Place()
         self._held[place] = None
-        try:
-            yield place
-        finally:
-            self._release(place)
+
+    def release(self, place: Place) -> None:
+        if place in self._held:
+            del self._held[place]
+            self._free.release()
 
     async def _queue(self) -> None:
         self._waiting += 1
@@ -71,13 +83,6 @@ class Places:
             raise ModelError("busy", text, retry_after=_BUSY_SECONDS) from None
         finally:
             self._waiting -= 1
-
-    def _release(self, place: Place) -> bool:
-        is_held = place in self._held
-        if is_held:
-            del self._held[place]
-            self._free.release()
-        return is_held
 
     def _look_later(self) -> None:
         if self._timer is None and self._waiting:
@@ -96,4 +101,4 @@ class Places:
         log.info("the place of a response that its client does not read goes to another request", extra=limited())
         text = "The response was stopped: its client did not read it, while other requests waited for the model."
         place.stream.stop(ModelError("busy", text))
-        self._release(place)
+        self.release(place)

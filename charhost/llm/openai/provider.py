@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from charhost.character.character import Character
@@ -16,7 +17,7 @@ from charhost.llm.openai.endpoint import Endpoint
 from charhost.llm.openai.failures import of_fault
 from charhost.llm.openai.habits import Fields
 from charhost.llm.openai.negotiation import Negotiation
-from charhost.llm.openai.places import Places
+from charhost.llm.openai.places import Place, Places
 from charhost.llm.openai.response_stream import ResponseStream
 from charhost.llm.openai.selection import Selection
 from charhost.llm.openai.stop_sequences import StopSequences
@@ -55,6 +56,7 @@ class UpstreamModels:
         discovery: Callable[[Connections], Discovery] = lambda connections: Discovery(connections, USUAL),
     ) -> None:
         self._settings = settings
+        self._habits = settings.llm_habits
         self._budget = budget or MemoryBudget()
         self._connections = Connections(settings.llm_connect_deadline)
         self._negotiation = Negotiation(self._connections)
@@ -123,7 +125,7 @@ class UpstreamModels:
     def address(self, character: Character) -> Endpoint:
         """Return the endpoint of *character* without its key."""
         if character.llm.url is None and self.selection.server is not None:
-            return replace(self.selection.server, key=None)
+            return self.selection.server.keyless
         return Endpoint.of(str(character.llm.url), None)
 
     @asynccontextmanager
@@ -131,7 +133,7 @@ class UpstreamModels:
         """Wait for a place, and open a response; raises `ModelError`."""
         endpoint = self._endpoint(character)
         with self._report(character, endpoint):
-            async with self._places.place() as place:
+            async with Place(self._places) as place:
                 response = await self._open(character, request, endpoint)
                 place.stream = response.stream
                 try:
@@ -180,9 +182,7 @@ class UpstreamModels:
 
     def _compat(self, character: Character) -> frozenset[Habit]:
         """Return the habits that are configured for the server of *character*."""
-        return (character.llm.compat or frozenset()) | (
-            self._settings.llm_habits if character.llm.url is None else frozenset()
-        )
+        return (character.llm.compat or frozenset()) | (self._habits if character.llm.url is None else frozenset())
 
     async def _model(self, character: Character, endpoint: Endpoint) -> str:
         return character.llm.model or self.selection.model(endpoint) or await self._first_name(endpoint)
@@ -235,7 +235,7 @@ class UpstreamModel:
     models: UpstreamModels
     character: Character
 
-    @property
+    @cached_property
     def endpoint(self) -> str:
         return self.models.address(self.character).digest
 
@@ -289,7 +289,7 @@ def _fields(character: Character, request: ModelRequest, model: str) -> Fields:
     options = character.llm.options
     if _LIMITS & request.options.keys():
         options = {name: value for name, value in options.items() if name not in _LIMITS}
-    fields = options | dict(request.options)
+    fields: Fields = {**options, **request.options}
     fields.pop("n", None)  # the chunks of several choices would come mixed
     fields |= {"model": model, "messages": request.messages, "stream": True, "stream_options": {"include_usage": True}}
     if request.tools:

@@ -38,7 +38,8 @@ class ResponseStream:
         self._received = 0
         self._response = response
         self._loop = asyncio.get_running_loop()
-        self._source = _Whole() if response.content_type == "application/json" else EventData()
+        self._kind = response.content_type
+        self._source = _Whole() if self._kind == "application/json" else EventData()
         self._until = first
         self._timer: asyncio.TimerHandle | None = None
         self._reading = self._has_new_events = False
@@ -64,7 +65,7 @@ class ResponseStream:
 
     async def read(self) -> list[bytes]:
         """Wait for more, and return the data of its events, if there are any; raises `ModelError`."""
-        if self._response.content_type == "text/html":
+        if self._kind == "text/html":
             raise ModelError("malformed", "The model's server sent a web page instead of a response.")
         piece = await self._piece()
         self.ended = not piece

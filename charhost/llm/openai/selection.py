@@ -60,8 +60,8 @@ class Selection:
 
     def model(self, endpoint: Endpoint) -> str | None:
         """Return the model that was chosen or is configured; None if the first one of the server is to be used."""
-        chosen = self._chosen if self._is_server(endpoint) else None
-        return chosen or self._configured
+        is_chosen = self._chosen is not None and self._is_server(endpoint)
+        return self._chosen if is_chosen else self._configured
 
     async def models(self, endpoint: Endpoint) -> list[str]:
         """Return the models of a server, of a found one those that can chat; raises `ModelError`."""

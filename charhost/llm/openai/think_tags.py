@@ -35,6 +35,9 @@ class ThinkTags:
     def _begin(self, text: str) -> str:
         """Return the text after the first tag; without one all of *text*, or nothing while it may begin a tag."""
         begun = text.lstrip()
+        if begun and begun[0] != "<":
+            self.done = True
+            return text
         if (tag := next((tag for tag in _TAGS if begun.startswith(tag)), None)) is not None:
             self._end = f"</{tag[1:]}"
             return begun[len(tag) :]

@@ -87,6 +87,9 @@ class _Options(ClientModel):
     user: str | None = None
 
 
+_OPTIONS = tuple(_Options.model_fields)
+
+
 class StreamOptions(ClientModel):
     """Additions to a stream."""
 
@@ -123,7 +126,7 @@ class ChatRequest(_Options, extra="allow"):
 
     def turn_options(self, more: Mapping[str, Any] = MappingProxyType({})) -> TurnOptions:
         """Return the options of the turn, with *more* for the model."""
-        options = {name: value for name in _Options.model_fields if (value := getattr(self, name)) is not None}
+        options = {name: value for name in _OPTIONS if (value := getattr(self, name)) is not None}
         tools = [tool.model_dump() for tool in self.tools or ()]
         return TurnOptions(
             tools=tools,

@@ -11,7 +11,7 @@ from charhost.conversation.turn_events import TurnEnded
 from charhost.conversation.turn_input import TurnInput, TurnOptions
 from charhost.report import DEFAULT_SET
 from charhost.web.caller_view import view_of
-from charhost.web.catalog import known_character
+from charhost.web.catalog import known_task
 from charhost.web.completions.request import ChatRequest
 from charhost.web.keys import AUTHORITY, CONTINUED, CONVERSATIONS, SETTINGS
 from charhost.web.openai.request import conversation_id
@@ -33,7 +33,7 @@ class RunningCompletion:
         its_set = found.set if found is not None else DEFAULT_SET
         client = Client(request[AUTHORITY].owner, self.name, conversation_id(request, body.metadata), its_set)
         self.claim = app[CONTINUED].claim(
-            client, dialogue, lambda: self._conversations.instance(known_character(request, body.model).character)
+            client, dialogue, lambda: self._conversations.instance((found or known_task(request, body.model)).character)
         )
         # Looked up once: a reload during the response does not change it.
         self.character = self.claim.instance.character

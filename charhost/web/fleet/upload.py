@@ -11,7 +11,7 @@ from charhost.fleet.sets.drift import Drift
 from charhost.fleet.sets.shared_set import SharedSet
 from charhost.fleet.sets.upload import TAR, UnusableUpload, most_bytes, uploaded_set
 from charhost.loading.snapshot import Limits
-from charhost.loading.stored_set import StoredSet
+from charhost.loading.stored_set import StoredSet, snapshots_of
 from charhost.reload.request import ReloadRequest
 from charhost.report import Frozen, ReloadReport
 from charhost.web.caller_view import ONE_SET
@@ -62,7 +62,7 @@ async def upload(request: web.Request) -> web.StreamResponse:
     order = ReloadRequest(set=shared.name, dry_run=True)
     report = await shared.manager.reload_characters(order, stored, consent=Drift(shared))
     try:
-        digest = await shared.library.upload(stored, serves=False)
+        digest = await shared.upload(stored)
     except Unavailable as e:
         raise FleetUnreachable(e) from e
     return json_response(UploadedSet(uploaded=digest, report=report))
@@ -74,8 +74,7 @@ async def _stored(request: web.Request, shared: SharedSet) -> StoredSet:
     limits, current = Limits.of(request.app[SETTINGS]), shared.manager.current
     archive = await read_body(request, most_bytes(limits), _DEADLINE)
     take_memory(request, len(archive))  # for the files in it
-    kept = StoredSet.of(current) if current else None
     try:
-        return await asyncio.to_thread(uploaded_set, archive, limits, current.directory, kept)
+        return await asyncio.to_thread(uploaded_set, archive, limits, current.directory, snapshots_of(current))
     except UnusableUpload as e:
         raise Problem(400, "invalid_upload", str(e)) from e

@@ -24,7 +24,7 @@ async def read_body(request: web.Request, most: int, deadline: float) -> bytes:
     body = bytearray()
     await invite_body(request, most)
     try:
-        async with asyncio.timeout(deadline):
+        async with asyncio.timeout(None if request.content.is_eof() else deadline):  # without a timer if all is here
             while len(body) <= most and (part := await request.content.readany()):
                 take_memory(request, len(part))
                 body += part

@@ -12,6 +12,9 @@ COMMENT_EVERY = 10.0
 # In bytes: the rest of an event waits here, where it may be shared, and not in the buffers of many connections.
 _PIECE = 64 << 10
 
+# Seconds between two looks, while a client takes a comment.
+_SHORTEST_WAIT = 0.1
+
 _COMMENT = b": waiting for the model\n\n"
 _HEADERS = {
     hdrs.CONTENT_TYPE: "text/event-stream",
@@ -33,17 +36,19 @@ class EventStream:
         self._loop = asyncio.get_running_loop()
         self._written = self._loop.time()
         self._is_writing = False
+        self._comment: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
-        self._silence = asyncio.create_task(self._fill_silence())
+        self._timer = self._loop.call_at(self._silent_at, self._look)
         return self
 
     async def __aexit__(self, _: object, error: BaseException | None, traceback: object) -> bool:
-        self._silence.cancel()
-        try:
-            await asyncio.wait([self._silence])
-        finally:
-            del self._silence  # its error has the frame that holds this, and only the collector would free both
+        self._end_comments()
+        if self._comment is not None:
+            try:
+                await asyncio.wait([self._comment])
+            finally:
+                self._comment = None  # its error has the frame that holds this, and only the collector would free both
         return isinstance(error, ConnectionError)
 
     async def write(self, data: bytes) -> None:
@@ -59,14 +64,25 @@ class EventStream:
             self._written = self._loop.time()
 
     async def end(self) -> None:
-        self._silence.cancel()
+        self._end_comments()
         await self.response.write_eof()
 
-    async def _fill_silence(self) -> None:
+    @property
+    def _silent_at(self) -> float:
+        return self._written + (COMMENT_EVERY if self.response.prepared else BEGIN_AFTER)
+
+    def _look(self) -> None:
+        """Begin a comment if the stream is silent, and look again."""
+        now = self._loop.time()
+        if not self._is_writing and self._silent_at <= now:
+            self._comment = self._loop.create_task(self._write_comment())
+        self._timer = self._loop.call_at(max(self._silent_at, now + _SHORTEST_WAIT), self._look)
+
+    async def _write_comment(self) -> None:
         with suppress(ConnectionError):
-            while True:
-                until = self._written + (COMMENT_EVERY if self.response.prepared else BEGIN_AFTER)
-                if self._is_writing or until > self._loop.time():
-                    await asyncio.sleep(max(until - self._loop.time(), 0.1))
-                else:
-                    await self.write(_COMMENT)
+            await self.write(_COMMENT)
+
+    def _end_comments(self) -> None:
+        self._timer.cancel()
+        if self._comment is not None:
+            self._comment.cancel()

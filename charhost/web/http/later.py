@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from functools import cache
 from importlib import import_module
 from typing import cast
 
@@ -16,12 +17,13 @@ def later(module: str, name: str) -> Handler:
     module = f"charhost.web.{module}"
 
     async def handler(request: web.Request) -> web.StreamResponse:
-        return await cast(Handler, getattr(import_module(module), name))(request)
+        return await loaded(handler)(request)
 
     vars(handler)[_ATTRIBUTE] = (module, name)
     return handler
 
 
+@cache
 def loaded(handler: Handler) -> Handler:
     """Return the handler itself, whose module is imported if it was not yet."""
     module, name = getattr(handler, _ATTRIBUTE, (None, ""))

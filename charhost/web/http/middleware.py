@@ -52,13 +52,13 @@ async def with_memory(request: web.Request, handler: Handler) -> web.StreamRespo
 async def with_authority(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Decide the caller's authority once, and refuse a caller without the right that the operation needs."""
     operation = operation_of(await load(request.match_info.handler))
-    needs = operation.needs if operation is not None else "open"
+    needs, gate = operation.needs if operation is not None else "open", request.app[GATE]
     if needs == "chat":
         try:
-            await request.app[GATE].recall(request)
+            await gate.recall(request)
         except EngineError as e:
             raise unreachable() from e
-    authority = request[AUTHORITY] = request.app[GATE].authority(request)
+    authority = request[AUTHORITY] = gate.authority(request)
     if needs == "admin" and not _is_spelled_out(request):
         # Proxies wall the paths of admins off by their spelling.
         raise Problem(404, "not_found", not_found(request.raw_path.partition("?")[0]))

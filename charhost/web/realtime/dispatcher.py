@@ -6,7 +6,8 @@ from typing import Any
 
 from aiohttp import WSMessage, WSMsgType, web
 
-from charhost.web.keys import EARS, ENGINES, OFFLOAD
+from charhost.web.connections.ticks import Call
+from charhost.web.keys import EARS, ENGINES, OFFLOAD, SESSIONS
 from charhost.web.protocol.client_events import CHARACTER_KINDS, Dialect, decoded, event_id_of
 from charhost.web.protocol.frames import EventRefused, InvalidEvent
 from charhost.web.protocol.session_config import ClientSettings, settings_of
@@ -16,11 +17,6 @@ from charhost.web.realtime.client_dialect import dialect_by
 from charhost.web.realtime.openai import OpenAIHandler
 from charhost.web.realtime.unmute import UnmuteHandler
 from charhost.web.sessions.session import Session
-
-# Seconds of silence after which a client is taken for one that waits for session.created. They are waited for in parts,
-# so that a pause of the event loop, after which messages of the client wait to be read, counts as one part only.
-DIALECT_DEADLINE = 2.0
-_PARTS = 20
 
 
 class Dispatcher:
@@ -33,9 +29,11 @@ class Dispatcher:
         self._offload = request.app[OFFLOAD]
         self._commands = CharacterCommands(session, tasks, request)
         self._handler: OpenAIHandler | UnmuteHandler | None = None
-        self._wait_for_dialect(_PARTS)
+        self._silence: Call | None = None  # of a client whose dialect is not known yet
         if session.settings is not None:
             self._open(session.settings)
+        else:
+            self._silence = request.app[SESSIONS].silence(self._open_unasked)
 
     async def receive(self, message: WSMessage) -> None:
         """Handle one message; messages after the close message are ignored."""
@@ -52,22 +50,15 @@ class Dispatcher:
         except Exception:
             self._session.fail()
 
-    def _wait_for_dialect(self, parts: int) -> None:
-        if parts == 0:
-            self._open(self._settings("ga"))
-            return
-        delay = DIALECT_DEADLINE / _PARTS
-        self._dialect_timer = asyncio.get_running_loop().call_later(delay, self._wait_for_dialect, parts - 1)
-
     def close(self) -> None:
         """Cancel pending timers; the client is disconnecting."""
-        self._dialect_timer.cancel()
+        self._end_silence()
         if self._handler is not None:
             self._handler.close()
 
     async def _obey(self, text: str) -> None:
         event: dict[str, Any] = {}
-        self._dialect_timer.cancel()  # the client is silent no more, however long its message takes
+        self._end_silence()  # the client is silent no more, however long its message takes
         try:
             event = await self._offload.run(len(text), partial(decoded, text))
             if self._session.closing.reason is not None:  # meanwhile
@@ -82,6 +73,14 @@ class Dispatcher:
         except EventRefused as e:
             self._refuse(e, event_id_of(event))
 
+    def _end_silence(self) -> None:
+        if self._silence is not None:
+            self._silence.cancel()
+
+    def _open_unasked(self) -> None:
+        if self._session.closing.reason is None:
+            self._open(self._settings("ga"))
+
     def _refuse(self, error: EventRefused, event_id: str | None) -> None:
         (self._handler or self._open(self._settings("ga"))).refuse(error, event_id)
 
@@ -89,7 +88,7 @@ class Dispatcher:
         return settings_of(dialect, engines=self._engines)
 
     def _open(self, settings: ClientSettings) -> OpenAIHandler | UnmuteHandler:
-        self._dialect_timer.cancel()
+        self._end_silence()
         self._session.configure(settings)
         if isinstance(settings, UnmuteSettings):
             # No event: clients of this dialect give up at a `session.created`.

@@ -136,10 +136,10 @@ async def _converse(request: web.Request, session: Session) -> None:
             finally:
                 heartbeat.stop()
                 dispatcher.close()
+                await session.closing.released()
                 await request.app[SESSIONS].ending.turn()
             pump.cancel()
             session.drop_work()
-            await session.closing.released()
     except* ConnectionError:
         pass  # the client has left
 

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from charhost.conversation.items import Audio, Message
-from charhost.conversation.spoken_turn import SoundFormat, Speaking, SpokenTurn
+from charhost.conversation.spoken_turn import Delivery, SoundFormat, Speaking, SpokenTurn
 from charhost.conversation.turn import Turn
 from charhost.conversation.turn_events import SoundDelta, SpokenEvent, TurnEnded
 from charhost.speech.engines import Engines
@@ -60,10 +60,7 @@ class Loudspeaker:
         return replace(voice, speed=voice.speed * ((output.speed if output is not None else None) or 1.0))
 
     def spoken(self, turn: Turn, output: OutputParams | None, voice: Voice, latency: Latency | None) -> SpokenTurn:
-        assert self._engines.speech is not None
-        drop = self._session.outbox.drop
-        speaking = Speaking(self._engines.speech, voice, _sound_format(output), self._playback, drop, latency)
-        return SpokenTurn(turn, speaking, self._session.conversation.history)
+        return self._spoken(turn, voice, Delivery(_sound_format(output), self._session.outbox.drop), latency)
 
     def paced(
         self,
@@ -74,11 +71,7 @@ class Loudspeaker:
         latency: Latency | None = None,
     ) -> SpokenTurn:
         """Return a turn whose sound is released as it is played, into a *stream* of which nothing is dropped."""
-        assert self._engines.speech is not None
-        speaking = Speaking(
-            self._engines.speech, voice, stream, self._playback, lambda _: 0, latency, _PACED_LEAD, said
-        )
-        return SpokenTurn(turn, speaking, self._session.conversation.history)
+        return self._spoken(turn, voice, Delivery(stream, lambda _: 0, _PACED_LEAD, said), latency)
 
     def count(self, event: SpokenEvent) -> None:
         """Count the sound of an event, and the failure of an engine."""
@@ -138,6 +131,11 @@ class Loudspeaker:
             if milliseconds < self._playbacks[item_id].sent_ms:
                 self._session.conversation.shared.metrics.speech_truncations.inc()
             self._cut(item_id, milliseconds)
+
+    def _spoken(self, turn: Turn, voice: Voice, delivery: Delivery, latency: Latency | None) -> SpokenTurn:
+        assert self._engines.speech is not None
+        speaking = Speaking(self._engines.speech, voice, self._playback, delivery, latency)
+        return SpokenTurn(turn, speaking, self._session.conversation.history)
 
     def _cut(self, item_id: str, milliseconds: float) -> None:
         playback, history = self._playbacks[item_id], self._session.conversation.history

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Of audio that a client may have waiting for its words, or not committed.
 _MOST_AHEAD_MS = 600_000
+# Of the budget of memory, so that it is asked once for many pieces of audio: more than a session has that is heard.
+_GRAIN = 16 << 10
 # ms of sound before the onset: as many frames as it takes to notice it.
 _ONSET_MS = 5 * FRAME_MS
 # ms of silence that end a turn where the meaning is to decide: half of the longest that each eagerness allows.
@@ -58,15 +60,17 @@ class Microphone:
     _chosen: Callable[[], AudioInput]
 
     def __post_init__(self) -> None:
-        self._ear = self._ears.open(self._chosen().encoding)
+        self._input = self._chosen()
+        self._settings = TurnSettings()
+        self._ear = self._ears.open(self._input.encoding)
         self._memory = self._session.budget.holding("audio")
         self._turns = TurnDetector()
-        self._before = bytearray()  # the sound right before the turn
+        self._before = bytearray()  # the sound right before the turn, at most so much
+        self._most_before = 0
         self._held = bytearray()  # the silence after a guess, which is heard only if speech goes on
         self._is_guessed = self._is_working = False
         self._heard_ms = self._committed_ms = 0.0
         self._appended_ms = 0.0  # since the last commit
-        self._detection: TurnDetection | None = None
         self._transcriber.item_id = new_id("item")
         self.configure()
 
@@ -85,13 +89,13 @@ class Microphone:
             self._is_working = True
             self._tasks.run(self._work())
         self._appended_ms += ms
-        self._ears.put(self._ear, self._chosen().encoding, data)
+        self._ears.put(self._ear, self._input.encoding, data)
         self._weigh()
 
     async def commit(self) -> None:
         """End the turn of the user; raises `InvalidEvent` if it is too short."""
         await self._reach()
-        is_open = self._detection is None or self._turns.is_open
+        is_open = self._input.detection is None or self._turns.is_open
         insist_on_length(self._appended_ms if is_open else 0.0)
         self._commit()
 
@@ -110,20 +114,23 @@ class Microphone:
     def understand(self, item: Item, sounds: Mapping[int, bytes]) -> None:
         """Have the words found in the parts of an item, of which these are the *sounds*, which were admitted."""
         if isinstance(item, Message) and sounds:
-            encoding = self._chosen().encoding
+            encoding = self._input.encoding
             assert encoding != "audio/ogg"  # whose clients make no items
             self._transcriber.understand(item, sounds, encoding, self._ms(sum(map(len, sounds.values()))))
 
     def configure(self) -> None:
         """Follow the settings of the client; a turn that is open stays so until the client commits it."""
-        chosen = self._chosen()
-        before, self._detection = self._detection, chosen.detection
-        self._ear.finds_speech = self._detection is not None
+        before, self._input = self._input, self._chosen()
+        detection = self._input.detection
+        self._ear.finds_speech = detection is not None
         self._ear.is_urgent = self._ear.is_urgent and self._ear.finds_speech
-        if before is not None and self._detection is None:
+        if detection is not None:
+            self._settings = self._turn_settings(detection)
+            self._most_before = int(((detection.prefix_padding_ms or 0) + _ONSET_MS) * BYTES_PER_MS)
+        elif before.detection is not None:
             self._go_on()
             self._turns.reset()
-        self._transcriber.choose(chosen.language, chosen.hint)
+        self._transcriber.choose(self._input.language, self._input.hint)
 
     def close(self) -> None:
         self._ears.close(self._ear)
@@ -134,18 +141,20 @@ class Microphone:
 
     def _ms(self, size: int) -> float:
         """Return how long so many bytes of the client's sound are."""
-        return size / _SENT_BYTES_PER_MS[self._chosen().encoding]
+        return size / _SENT_BYTES_PER_MS[self._input.encoding]
 
     def _insist_on_room(self, size: int, ms: float) -> None:
         waiting = self._ms(self._ear.waiting_bytes) + self._transcriber.waiting_ms
         if waiting + ms > _MOST_AHEAD_MS or self._transcriber.ms > _MOST_AHEAD_MS:
             raise InvalidEvent("rate_limit_exceeded", "Too much audio: more than 10 minutes are waiting.")
-        self._session.insist_on_room(size)
+        more = self._ear.waiting_bytes + size - self._memory.size
+        if more > _GRAIN:
+            self._session.insist_on_room(more)
 
     async def _reach(self) -> None:
         """Wait until all audio that was appended is heard."""
         if self._is_working:
-            encoding = self._chosen().encoding
+            encoding = self._input.encoding
             assert encoding != "audio/ogg"  # whose clients end no turns
             await self._ears.reach(self._ear, encoding)
 
@@ -161,24 +170,24 @@ class Microphone:
 
     async def _hear(self, heard: Heard) -> None:
         self._heard_ms += FRAME_MS
-        if self._detection is None:
+        detection, settings, was_open = self._input.detection, self._settings, self._turns.is_open
+        if detection is None:
             self._transcriber.feed(heard.pcm)
             return
-        settings, was_open = self._turn_settings(self._detection), self._turns.is_open
         # Whether the character is heard matters at the onset of speech only.
         is_audible = not was_open and heard.probability >= settings.threshold and self._answers.is_audible
         sign = self._turns.step(heard.probability, settings, is_audible)
         self._ear.is_urgent = self._turns.is_alert
         if sign is TurnSign.STOPPED:
-            self._stop(settings)
+            self._stop(settings.silence_ms)
             await asyncio.sleep(0)  # so that the transcript begins before the next turn
         elif was_open:
             self._take(heard.pcm, sign)
         else:
             self._before += heard.pcm
-            del self._before[: -int(((self._detection.prefix_padding_ms or 0) + _ONSET_MS) * BYTES_PER_MS)]
+            del self._before[: -self._most_before]
             if sign is TurnSign.STARTED:
-                await self._start(self._detection)
+                await self._start(detection)
 
     async def _start(self, detection: TurnDetection) -> None:
         item_id = self._transcriber.item_id
@@ -209,10 +218,10 @@ class Microphone:
             self._transcriber.feed(bytes(self._held))
             self._held.clear()
 
-    def _stop(self, settings: TurnSettings) -> None:
+    def _stop(self, silence_ms: float) -> None:
         item_id, now = self._transcriber.item_id, asyncio.get_running_loop().time()
         self._emit("input_audio_buffer.speech_stopped", item_id=item_id, audio_end_ms=round(self._heard_ms))
-        latency = Latency(now - settings.silence_ms / 1000, self._observe)
+        latency = Latency(now - silence_ms / 1000, self._observe)
         latency.reach("turn", now)
         self._commit(latency)
 
@@ -220,7 +229,7 @@ class Microphone:
         item_id = self._transcriber.item_id
         self._session.work.hold(item_id)
         done: asyncio.Task[Any] = self._transcriber.commit()
-        if self._detection is not None:
+        if self._input.detection is not None:
             done = self._tasks.run(self._answer(done, latency))
         done.add_done_callback(lambda _: self._session.work.release(item_id))
         self._reset()
@@ -238,7 +247,7 @@ class Microphone:
         transcript = await transcribing
         if latency is not None:
             latency.reach("transcript", asyncio.get_running_loop().time())
-        if self._detection is not None and self._detection.create_response:
+        if self._input.detection is not None and self._input.detection.create_response:
             text = transcript.text if transcript is not None else ""
             await self._answers.answer(text, self._turns.is_open, latency)
 
@@ -253,4 +262,6 @@ class Microphone:
         return TurnSettings(threshold, silence, settings.barge_in, settings.max_turn)
 
     def _weigh(self) -> None:
-        self._memory.resize(self._ear.waiting_bytes + int(self._transcriber.ms * BYTES_PER_MS))
+        size = self._ear.waiting_bytes + int(self._transcriber.ms * BYTES_PER_MS)
+        if not size or abs(size - self._memory.size) > _GRAIN:
+            self._memory.resize(size)

@@ -104,6 +104,9 @@ class OpenAIHandler:
 
     async def obey(self, event: Json, size: int) -> None:
         """Handle a client event of that size in JSON; raises `InvalidEvent`, and then nothing was changed."""
+        if event["type"] == "input_audio_buffer.append":  # of which there are many more than of all others
+            await self._append(client_events.valid(client_events.AudioAppend, event).audio)
+            return
         if event["type"] in _WITH_SETTINGS:
             size += self._session.settings_weight
         prepared = await self._session.conversation.shared.offload.run(size, partial(self._prepared, event))
@@ -124,10 +127,6 @@ class OpenAIHandler:
                 self._truncate(truncate)
             case client_events.ResponseCancel(response_id=response_id):
                 self._responder.cancel(response_id)
-            case client_events.AudioAppend(audio=audio):
-                if await self._microphone.append(audio) and not self._config.has_spoken:
-                    config = self._config.model_copy(update={"has_spoken": True})
-                    self._session.configure(config, self._session.settings_weight)
             case client_events.BufferEvent(type="input_audio_buffer.commit"):
                 await self._microphone.commit()
             case client_events.BufferEvent(type="input_audio_buffer.clear"):
@@ -142,6 +141,11 @@ class OpenAIHandler:
 
     def refuse(self, error: EventRefused, event_id: str | None) -> None:
         self._session.send(refusal(error, event_id))
+
+    async def _append(self, audio: str) -> None:
+        if await self._microphone.append(audio) and not self._config.has_spoken:
+            config = self._config.model_copy(update={"has_spoken": True})
+            self._session.configure(config, self._session.settings_weight)
 
     def _prepared(self, event: Json) -> ClientModel | _Update | _NewItem | WantedResponse:
         """Check a client event; what is left to do takes the event loop less time."""

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from charhost.conversation.history import History
 from charhost.conversation.items import Item
 from charhost.conversation.turn_input import TurnOptions
-from charhost.errors import TakenOver
+from charhost.errors import SessionUnavailable, TakenOver
 from charhost.jsontext import Json, encoded
 from charhost.memory.budget import Holding
 from charhost.memory.weight import weigh
 from charhost.speech.latency import Latency
 from charhost.speech.speech import Voice
+from charhost.web.connections.signal import Signal
 from charhost.web.openai.server_calls import are_visible
 from charhost.web.protocol.client_events import InputItem, ItemReference
 from charhost.web.protocol.frames import MOST_EVENT, InvalidEvent
@@ -67,7 +68,7 @@ class Responder:
     _loudspeaker: Loudspeaker
     ready: Callable[[], Awaitable[None]] | None = None
     active: RunningTurn | None = None
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _idle: Signal = field(default_factory=Signal)
 
     async def respond(self, wanted: WantedResponse) -> None:
         """Begin the response that a client asks for; raises `InvalidEvent`."""
@@ -161,7 +162,7 @@ class Responder:
                         sender.send(event)
                         if outbox.is_crowded:
                             await outbox.room()
-        except TakenOver:
+        except (TakenOver, SessionUnavailable):
             pass  # the close message says so
         except Exception:
             self._session.fail()

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from charhost.conversation.items import Message, Text
 from charhost.conversation.turn_events import ItemDone, SoundDelta, SpokenEvent, TextDelta, TranscriptDelta, TurnFailure
 from charhost.conversation.turn_input import TurnOptions
-from charhost.errors import TakenOver
+from charhost.errors import SessionUnavailable, TakenOver
 from charhost.ids import new_id
 from charhost.jsontext import Json
 from charhost.speech.latency import Latency
+from charhost.web.connections.signal import Signal
 from charhost.web.protocol.unmute_session import Instructions, UnmuteSettings
 from charhost.web.realtime.loudspeaker import Loudspeaker
 from charhost.web.realtime.session_tasks import SessionTasks
@@ -60,7 +61,7 @@ class UnmuteTalk:
     encoder: OpusEncoder | None = None
     hears: bool = False
     active: RunningTurn | None = None
-    _idle: asyncio.Event = field(default_factory=asyncio.Event)
+    _idle: Signal = field(default_factory=Signal)
     _beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
     _silence: asyncio.TimerHandle | None = None
     _silences: int = 0
@@ -111,6 +112,8 @@ class UnmuteTalk:
         if voice is not None and self.encoder is not None:
             turn = self._loudspeaker.paced(written, self.encoder, voice, words.said, latency)
         self.active = turn
+        if self.hears:
+            self._show_history()  # with the words of the user, which no other event has as a whole
         response = {
             "object": "realtime.response",
             "status": "in_progress",
@@ -131,7 +134,7 @@ class UnmuteTalk:
             self._session.weigh()
             await self._session.settled()
             self._end(turn, words)
-        except TakenOver:
+        except (TakenOver, SessionUnavailable):
             pass  # the close message says so
         except Exception:
             self._session.fail()
@@ -166,9 +169,7 @@ class UnmuteTalk:
                 self._send_sound(self.encoder.drop())
             return
         self._emitter.emit("response.text.done", text=text)
-        if history := self._chat_history():
-            args = {"chat_history": history, "debug_dict": {}, "debug_plot_data": []}
-            self._emitter.emit("unmute.additional_outputs", args=args)
+        self._show_history()
         if words.has_sound:
             self._emitter.emit("response.audio.done")
         if self._session.closing.reason is not None:
@@ -216,6 +217,11 @@ class UnmuteTalk:
         if self._silence is not None:
             self._silence.cancel()
             self._silence = None
+
+    def _show_history(self) -> None:
+        if history := self._chat_history():
+            args = {"chat_history": history, "debug_dict": {}, "debug_plot_data": []}
+            self._emitter.emit("unmute.additional_outputs", args=args)
 
     def _chat_history(self) -> list[Json]:
         messages = [item for item in self._session.conversation.history if isinstance(item, Message)]

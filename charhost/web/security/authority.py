@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from aiohttp import hdrs, web
 
@@ -210,10 +211,15 @@ def _protocol_key(request: web.Request) -> str | None:
     return None
 
 
+@lru_cache(256)
+def _is_of_proxy(header: str) -> bool:
+    return _OF_PROXIES.fullmatch(header) is not None
+
+
 def _why_not_local(request: web.Request) -> str | None:
     """Return the reason why a request does not count as local, or None."""
     for name in request.headers:
-        if _OF_PROXIES.fullmatch(name):
+        if _is_of_proxy(name):
             return f"this request was forwarded ({name})"
     if not is_loopback(request.remote or ""):
         return "this request came from another machine"

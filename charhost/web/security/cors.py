@@ -1,5 +1,7 @@
 """Cross-origin resource sharing (Fetch standard, 3.3)."""
 
+from functools import lru_cache
+
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
@@ -45,6 +47,7 @@ class Cors:
         return "*" if self._origins.are_all else origin
 
 
+@lru_cache(256)
 def _is_open(path: str) -> bool:
     """Return whether pages may read the responses of *path*; never those for admins."""
     return reads_openai_errors(path) or path in ("/v1/voices", "/v1/health")

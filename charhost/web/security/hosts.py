@@ -2,6 +2,7 @@
 
 import ipaddress
 import socket
+from functools import lru_cache
 
 from aiohttp import hdrs, web
 
@@ -10,6 +11,7 @@ from charhost.web.http.problems import Problem
 from charhost.web.security.origins import split_url
 
 
+@lru_cache(64)
 def name_in(host: str) -> str:
     """Return the name or address in a `Host` header; empty if it has none, or more than a name and a port."""
     parts = split_url(f"//{host}")

@@ -1,12 +1,14 @@
 """How one session ends."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Literal
 
 from aiohttp import web
 
+from charhost.web.connections.signal import Signal
 from charhost.web.sessions.close_message import CloseMessage
 from charhost.web.sessions.outbox import Outbox, abort
 from charhost.web.sessions.work import Work
@@ -19,13 +21,14 @@ class Closing:
     _request: web.Request
     _work: Work
     _outbox: Outbox
-    began: asyncio.Event = field(default_factory=asyncio.Event)
+    began: Signal = field(default_factory=Signal)
     grace: float = 0.0  # in seconds, known once the session is being closed
     end_of_turn: Literal["cut", "drained"] | None = None  # set if a turn was running
     _why: str | None = None
     _is_draining: bool = False
     _deadline: asyncio.TimerHandle | None = None
-    _hold: asyncio.Event | None = None
+    _hold: Signal | None = None
+    _lost: Callable[[], None] | None = None
 
     @property
     def reason(self) -> str | None:
@@ -69,7 +72,7 @@ class Closing:
 
         Of many that are closed at once each is sent its message before the work of letting go of the first begins.
         """
-        self._hold = self._hold or asyncio.Event()
+        self._hold = self._hold or Signal()
         if self._request.transport is not None:
             self._request.transport.pause_reading()
 
@@ -79,11 +82,21 @@ class Closing:
         self._hold.set()
         if self._request.transport is not None:
             self._request.transport.resume_reading()
+        if self._lost is not None:
+            lost, self._lost = self._lost, None
+            lost()
 
     async def released(self) -> None:
         """Wait until the session is not held, or not any more."""
         if self._hold is not None:
             await self._hold.wait()
+
+    def when_released(self, lost: Callable[[], None]) -> None:
+        """Call *lost*, which lets go of the connection, unless the session is held: then when it is released."""
+        if self._hold is None or self._hold.is_set():
+            lost()
+        else:
+            self._lost = lost
 
     def record(self, why: str) -> None:
         self._why = why

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from charhost.memory.budget import Holding
 
@@ -26,14 +27,22 @@ class IncomingMessages(asyncio.Protocol):
     """Stands between a transport and its protocol, and follows the frames that pass (RFC 6455, section 5.2).
 
     aiohttp shows a message when it is complete only. A client that makes this lose its place, by frames before the end
-    of the handshake, has messages here that are never delivered, and so is too late.
+    of the handshake, has messages here that are never delivered, and so is too late. *lose* calls what it is given, now
+    or later, when the connection is lost.
     """
 
-    def __init__(self, transport: asyncio.Transport, memory: Holding, refuse: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        memory: Holding,
+        refuse: Callable[[], None],
+        lose: Callable[[Callable[[], None]], None] = lambda call: call(),
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._memory = memory
         self._refuse = refuse
-        self._messages: deque[_Message] = deque()
+        self._lose = lose
+        self._messages: deque[_Message] | None = None  # until the first
         self._size = 0
         self._head = b""
         self._left = 0  # bytes of the frame that is being received
@@ -67,7 +76,7 @@ class IncomingMessages(asyncio.Protocol):
         return self._protocol.eof_received()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._protocol.connection_lost(exc)
+        self._lose(partial(self._protocol.connection_lost, exc))
 
     def pause_writing(self) -> None:
         self._protocol.pause_writing()
@@ -102,12 +111,13 @@ class IncomingMessages(asyncio.Protocol):
         self._is_final = bool(head[0] & _FINAL)
         self._left = _payload_length(head)
         if self._is_data and (not self._messages or self._messages[-1].is_complete):
+            self._messages = deque() if self._messages is None else self._messages
             self._messages.append(_Message(self._loop.time()))
         self._take(0)
 
     def _take(self, size: int) -> None:
         self._left -= size
-        if self._is_data:
+        if self._is_data and self._messages:
             self._size += size
             self._messages[-1].size += size
             self._messages[-1].is_complete = self._is_final and not self._left

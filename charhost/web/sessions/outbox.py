@@ -1,13 +1,12 @@
 """The frames that wait to be sent to one client."""
 
-import asyncio
-from collections import deque
 from dataclasses import dataclass
 from sys import getsizeof
 
 from aiohttp import web
 
 from charhost.memory.budget import Holding, MemoryBudget
+from charhost.web.connections.signal import Signal
 from charhost.web.sessions.close_message import CloseMessage
 
 MOST_WAITING_FRAMES = 256
@@ -33,11 +32,12 @@ class Outbox:
     def __init__(self, request: web.Request, memory: Holding | None = None) -> None:
         self._request = request
         self._memory = memory or MemoryBudget().holding("outboxes")
-        self._frames: deque[str | _Sound | CloseMessage | None] = deque()  # None is a ping
-        self._filled = asyncio.Event()
-        self._sounds: deque[_Sound] = deque()  # those of the frames
+        # Lists, which are short, and hold little while they are empty: thousands of sessions have them.
+        self._frames: list[str | _Sound | CloseMessage | None] = []  # None is a ping
+        self._filled = Signal()
+        self._sounds: list[_Sound] = []  # those of the frames
         self._bytes = 0
-        self._taken = asyncio.Event()
+        self._taken = Signal()
         self.has_overflowed = False
 
     @property
@@ -99,12 +99,12 @@ class Outbox:
         """Write queued frames, the close message last; nothing else writes to the socket."""
         while True:
             while self._frames:
-                frame = self._frames.popleft()
+                frame = self._frames.pop(0)
                 if isinstance(frame, CloseMessage):
                     await frame.send(ws)
                     return
                 if isinstance(frame, _Sound):
-                    self._sounds.popleft()
+                    self._sounds.pop(0)
                     frame = frame.frame or ""
                 if frame is None:
                     await ws.ping()

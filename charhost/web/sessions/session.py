@@ -11,6 +11,7 @@ from aiohttp import web
 from charhost.character.character import Character, CharacterSet
 from charhost.character.host_tools import Host
 from charhost.conversation.conversation import Conversation
+from charhost.errors import SessionUnavailable
 from charhost.ids import new_id
 from charhost.logs.line_limit import limited
 from charhost.memory.budget import MemoryBudget
@@ -21,6 +22,7 @@ from charhost.resume.archive import SessionWriter
 from charhost.resume.saved_session import SavedSession
 from charhost.sets.view import FoundCharacter, SetsView, full_name
 from charhost.text import UNEXPECTED
+from charhost.web.connections.signal import Signal
 from charhost.web.protocol.frames import InvalidEvent, error_event, frame
 from charhost.web.protocol.session_config import ClientSettings
 from charhost.web.sessions.close_message import CloseMessage, refused
@@ -62,7 +64,7 @@ class Session:
         self.weigh()
         self.work = Work()
         self.closing = Closing(self.request, self.work, self.outbox)
-        self.gone = asyncio.Event()
+        self.gone = Signal()
         self.incoming: IncomingMessages | None = None  # None until messages are received
 
     @property
@@ -103,7 +105,8 @@ class Session:
     async def settled(self) -> None:
         """Wait until the conversation is saved; once the session is closing, at most half the close grace.
 
-        Raise `TakenOver` if another node of the fleet has resumed the session: the client must learn nothing more.
+        Raise `TakenOver` if another node of the fleet has resumed the session, and `SessionUnavailable` if one may do
+        so before it is saved: the client must learn nothing more.
         """
         if not self.writer.is_saving:
             return
@@ -116,6 +119,8 @@ class Session:
                 await asyncio.wait([saved], timeout=self.closing.grace / 2)
             if saved.done():
                 saved.result()
+            elif self.writer.is_shared:
+                raise SessionUnavailable(f"the session {self.id} ends before it is saved")
         finally:
             saved.cancel()
             closing.cancel()
@@ -130,7 +135,8 @@ class Session:
         """Follow the messages that are on their way, from the end of the handshake on."""
         if self.request.transport is not None:
             memory = self.budget.holding("incoming")
-            self.incoming = IncomingMessages(self.request.transport, memory, self._refuse_incoming)
+            lose = self.closing.when_released
+            self.incoming = IncomingMessages(self.request.transport, memory, self._refuse_incoming, lose)
 
     @property
     def weight(self) -> int:
@@ -143,7 +149,8 @@ class Session:
 
     def configure(self, settings: ClientSettings, weight: int | None = None) -> None:
         """Replace the settings of the client, which may be weighed already; the first ones decide its dialect."""
-        self.settings, self.settings_weight = settings, weigh(settings) if weight is None else weight
+        if settings is not self.settings:
+            self.settings, self.settings_weight = settings, weigh(settings) if weight is None else weight
 
     def insist_on_room(self, size: int) -> None:
         """Raise `InvalidEvent` if the budget of memory has no room for *size* more bytes."""

@@ -16,6 +16,7 @@ from charhost.reload.swap import Swap
 from charhost.report import DEFAULT_SET, Frozen, SessionImpact
 from charhost.settings import Settings
 from charhost.web.connections.pace import Pace
+from charhost.web.connections.ticks import Call, Ticks
 from charhost.web.sessions.close_message import GOING_AWAY, CloseMessage, ReloadCloseMessage, taken_over
 
 if TYPE_CHECKING:
@@ -25,8 +26,14 @@ log = logging.getLogger("charhost.sessions")
 
 _MOST_LINES = 100  # a minute, of sessions that open, and of those that close
 
+# Of silence after which a client is taken for one that waits for session.created. Waited for in parts, a pause of the
+# event loop, after which messages of the client wait to be read, counts as one part only.
+_SILENCE_TICKS, _TICK_SECONDS = 20, 0.1
+
 # Closing five thousand sockets takes the loop a few hundred milliseconds; batches let it serve others in between.
 _BATCH = 16
+# Seconds for which the processor is left to the clients, that all are told, before the work of letting go of many.
+_REST = 0.1
 
 
 class GenerationCount(Frozen):
@@ -49,6 +56,7 @@ class Sessions:
         self._closers: set[asyncio.Task[None]] = set()
         self.closing = False
         self.ending = Pace()
+        self._ticks = Ticks(_TICK_SECONDS)
         metrics.sessions_active.set_function(lambda: len(self._live))
 
     def __len__(self) -> int:
@@ -89,6 +97,15 @@ class Sessions:
         self._metrics.sessions_taken_over.inc()
         if (session := self._live.get(session_id)) is not None:
             session.closing.close(taken_over(), self._settings.close_grace)
+
+    @property
+    def are_closing(self) -> bool:
+        """Whether some are being sent their close messages."""
+        return bool(self._closers)
+
+    def silence(self, call: Callable[[], None]) -> Call:
+        """Have *call* run if a client that has just connected says nothing."""
+        return self._ticks.after(_SILENCE_TICKS, call)
 
     def note_all(self) -> None:
         """Have all sessions saved that are not: old copies are renewed."""
@@ -139,6 +156,8 @@ class Sessions:
             async for session in _in_batches(sessions):
                 session.closing.hold()
                 session.closing.leave(message(session.character), self._settings.close_grace, drain)
+            if len(sessions) > _BATCH:
+                await asyncio.sleep(_REST)
             while sessions:
                 await asyncio.sleep(0)
                 for session in sessions[:_BATCH]:

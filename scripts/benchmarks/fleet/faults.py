@@ -13,8 +13,8 @@ import aiohttp
 from scripts.benchmarks.fleet.nodes import Node
 from scripts.benchmarks.fleet.witness import Witness
 
-# Seconds: a response waits for the engine longer than the longest of them.
-LONGEST = 2.0
+# Seconds: a response waits for the engine longer than the longest of them, and than it takes to come back.
+LONGEST = 1.5
 
 
 class Faults:
@@ -26,6 +26,7 @@ class Faults:
         self._chance = chance
         self.kinds: dict[str, Callable[[Node], Awaitable[None]]] = {
             "node killed": self._kill,
+            "node ended": self._end,
             "node paused": self._pause,
             "line cut": self._cut,
             "line stalled": self._stall,
@@ -35,24 +36,27 @@ class Faults:
             "engine paused": self._pause_the_engine,
         }
 
-    async def round(self) -> None:
-        """Have one fault, and wait until all nodes are as good as new."""
+    async def round(self) -> str:
+        """Have one fault, wait until all nodes are as good as new, and return what it was."""
         kind, node = self._chance.choice(list(self.kinds)), self._chance.choice(self.made.all)
         touched = self.made.all if kind.startswith("engine") else [node]
         self._witness.counts[kind] += 1
         self._witness.disturbed |= set(touched)
-        if kind.startswith(("line", "responses", "engine")):
-            for one in touched:
-                self._witness.begin_outage(one)
         await asyncio.sleep(self._chance.uniform(0, 1))
         await self.kinds[kind](node)
         for one in touched:
             await self._until_well(one)
         await self.made.equal()
         self._witness.disturbed -= set(touched)
+        return kind if kind.startswith("engine") else f"{kind}: {node.name}"
 
     async def _kill(self, node: Node) -> None:
         await node.stop(signal.SIGKILL)
+        await self._while()
+        await node.start()
+
+    async def _end(self, node: Node) -> None:
+        await node.stop()
         await self._while()
         await node.start()
 
@@ -103,4 +107,3 @@ class Faults:
                     if (await node.get("/v1/fleet"))["reachable"]:
                         break
                 await asyncio.sleep(0.05)
-        self._witness.end_outage(node)

@@ -13,11 +13,7 @@ from scripts.benchmarks.fleet.nodes import Node, Nodes
 Served = tuple[int, str]
 
 # Seconds after which even a loaded machine has brought a set to all nodes that nothing disturbs.
-_LONGEST_SKEW = 30.0
-# Seconds of an outage after which a response does not wait for the engine any more; a little less.
-_WAITED = 4.5
-# Seconds after an outage in which what was missed is saved.
-_CATCHING_UP = 8.0
+_LONGEST_SKEW = 15.0
 
 
 class Broken(Exception):
@@ -35,29 +31,6 @@ class Witness:
     _revisions: dict[int, str] = field(default_factory=dict)
     _highest: dict[Node, int] = field(default_factory=dict)
     _differ_since: float | None = None
-    # When each node lost its way to the engine, and when it had found it again.
-    _began: dict[Node, float] = field(default_factory=dict)
-    _ended: dict[Node, float] = field(default_factory=dict)
-
-    def begin_outage(self, node: Node) -> None:
-        """Note that a node loses its way to the engine; one that follows another closely continues that."""
-        now = time.monotonic()
-        if now - self._ended.pop(node, 0.0) > _CATCHING_UP:
-            self._began[node] = now
-
-    def end_outage(self, node: Node) -> None:
-        self._ended[node] = time.monotonic()
-
-    def keeps(self, node: Node) -> bool:
-        """Return whether a response that a node ends now is in the engine: it waits for that, but not for ever."""
-        kept = not self.is_out(node) or time.monotonic() - self._began[node] < _WAITED
-        self.counts["turns" if kept else "turns that were not waited for"] += 1
-        return kept
-
-    def is_out(self, node: Node) -> bool:
-        """Return whether a node has lost its way to the engine, or has found it again just now."""
-        ended = self._ended.get(node)
-        return node in self._began and (ended is None or time.monotonic() - ended < _CATCHING_UP)
 
     async def look(self, node: Node) -> Served | None:
         """Return what a node serves, None if it does not respond.

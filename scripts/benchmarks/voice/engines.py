@@ -91,8 +91,8 @@ async def _told(sound: bytes, final: bool) -> str:
 class LoudDetector:
     """Takes all loud sound for speech."""
 
-    def detect(self, frames: Frames, state: Any) -> tuple[list[float], Any]:
-        return [0.9 if abs(frame.astype(int)).max() > _LOUD else 0.1 for frame in frames], state
+    def detect(self, frames: Frames, states: Sequence[Any]) -> tuple[list[float], Sequence[Any]]:
+        return [0.9 if abs(frame.astype(int)).max() > _LOUD else 0.1 for frame in frames], states
 
 
 class WordModel:

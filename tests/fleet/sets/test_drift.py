@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -46,6 +47,23 @@ async def test_the_register_wins_when_the_engine_is_back(two: Cluster) -> None:
     n2.engine.heal()
     await two.equal()
     assert (prompt(n2.manager), n2.shared.served.state, n2.epoch) == ("Of n1.", "serving", 1)
+
+
+async def test_a_node_that_has_drifted_follows_before_it_reloads_the_others(
+    two: Cluster, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Asked for a rollout, it returns to the set of the fleet first, which is no fault and logged as none."""
+    n1, n2 = two.members["n1"], two.members["n2"]
+    caplog.set_level(logging.INFO)
+    await alone(n2, "Help is coming.")
+    n2.write("ada.py", character("Ada", "New words."))
+    assert (await n2.reload()).generation == 2
+    assert prompt(n1.manager) == prompt(n2.manager) == "New words."
+    assert (
+        "character reload not carried out (http, close): This node does not serve the set of the fleet yet"
+        in caplog.text
+    )
+    assert [record for record in caplog.records if record.levelno > logging.INFO] == []
 
 
 async def test_a_node_that_is_held_keeps_its_own_set(two: Cluster) -> None:

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from charhost.errors import ReloadCode, ReloadRejected
-from charhost.fleet.record import Register
+from charhost.fleet.record import Register, Vote, vote_subject
 from charhost.fleet.signature import Signature
 from charhost.reload.request import ReloadRequest
-from charhost.report import ReloadReport
+from charhost.report import DEFAULT_SET, ReloadReport
 from tests.conftest import character, prompt
 from tests.fleet.cluster import PATIENCE, Cluster, cluster, eventually, register_of
 
@@ -208,6 +208,22 @@ async def test_a_register_of_another_key_changes_nothing_and_is_replaced(three: 
     await eventually(lambda: b'"committed":{' in three.store.messages("state.desired")[-1].data)
     n1.write("bob.py", character("Bob"))
     assert (await n1.reload()).generation == 2
+
+
+async def test_a_vote_of_another_key_is_none(three: Cluster) -> None:
+    """A failed vote that was written without the key aborts nothing, and is counted."""
+    n1, n2 = three.members["n1"], three.members["n2"]
+    subject = vote_subject(DEFAULT_SET, "n2")
+    vote = Vote(node="n2", epoch=2, outcome="failed", why="a stranger says so")
+    before = three.store.messages(subject)
+    forged = Signature("another key of a fleet", "charhost").sign(subject, vote.model_dump_json().encode())
+    three.store.append(subject, forged, before[-1].sequence if before else 0, None)
+    n2.engine.pause()
+    n1.write("bob.py", character("Bob"))
+    reloading = asyncio.create_task(n1.reload())
+    await eventually(lambda: n1.fleet.node.metrics.bad_signatures._value.get())
+    n2.engine.go_on()
+    assert (await reloading).generation == 2
 
 
 async def test_an_old_register_that_is_written_again_takes_no_node_back(three: Cluster) -> None:

@@ -103,11 +103,11 @@ def test_the_largest_set_fits() -> None:
 def test_a_set_without_a_character_is_refused() -> None:
     """Helpers and folders alone make no set."""
     with pytest.raises(UnusableUpload, match="has no character"):
-        uploaded_set(of_files(_tools="x = 1\n"), LIMITS, "/srv/characters", None)
+        uploaded_set(of_files(_tools="x = 1\n"), LIMITS, "/srv/characters")
 
 
 def test_a_set_has_its_characters_and_their_helpers() -> None:
     """The characters are those of a directory with the same files."""
-    stored = uploaded_set(of_files(ada=ADA.decode(), _tools="x = 1\n"), LIMITS, "/srv/characters", None)
+    stored = uploaded_set(of_files(ada=ADA.decode(), _tools="x = 1\n"), LIMITS, "/srv/characters")
     assert [member.path for member in stored.members] == ["ada.py"]
     assert sorted(stored.members[0].snapshot.files) == ["_tools.py", "ada.py"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -208,3 +209,18 @@ def test_error_in_the_place_of_a_chunk() -> None:
     with pytest.raises(UpstreamFault) as caught:
         read({"error": {"message": "out of memory"}})
     assert caught.value.fault == {"message": "out of memory"}
+
+
+def test_memory_of_a_long_chunk() -> None:
+    """It is copied once, as its text: it is neither taken for an end nor for a template of others."""
+    data = to_json(chunk(content="x" * (size := 4 << 20))) + b"\r"
+    parser = ChunkParser()
+    tracemalloc.start()
+    try:
+        delta = parser.feed(data)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert delta is not None
+    assert len(delta.text) == size
+    assert peak < 1.5 * size

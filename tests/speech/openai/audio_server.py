@@ -18,11 +18,13 @@ Body = bytes | list[bytes] | BaseException
 class AudioServer:
     """Responds with the next of *replies*, each a status, headers and a body; the last one stays.
 
-    A body in parts is sent part by part; an exception in place of a body or a part cuts the connection.
+    A body in parts is sent part by part; an exception in place of a body or a part cuts the connection. If it has
+    *heard* something, that is the transcript of all sound.
     """
 
     replies: list[tuple[int, dict[str, str], Any]] = field(default_factory=list)
     listed: Any = None
+    heard: str | None = None
     requests: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     url: str = ""
@@ -51,7 +53,7 @@ class AudioServer:
         self.requests.append(
             {name: value.file.read() if isinstance(value, web.FileField) else value for name, value in form.items()}
         )
-        return await self._reply(request)
+        return await self._reply(request) if self.heard is None else web.json_response({"text": self.heard})
 
     async def _reply(self, request: web.Request) -> web.StreamResponse:
         self.headers.append(dict(request.headers))

@@ -7,30 +7,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import openai
 import pytest
 
 from charhost.settings import Settings
 from charhost.web.app import create_app
-from tests.conftest import Client, character
+from tests.conftest import Client
 from tests.strict_upstream import StrictUpstream, strict_upstream
+from tests.web.completions.scoring import KEYS, SCORING, chat, scores, sdk
 
 Serve = Callable[..., Awaitable[Client]]
 Write = Callable[[str, str], Path]
-
-SCORING = """
-TOOLS = [{"type": "function", "function": {"name": "score", "parameters": {"type": "object", "properties": {}}}}]
-""" + (
-    character("Ada")
-    + """
-    score = 0
-
-    def handle_tool_call(self, tool_name, tool_input):
-        self.score += 1
-        return f"score {self.score}"
-"""
-)
-KEYS = ("the key of a client", "the key of another")
 
 
 @asynccontextmanager
@@ -39,27 +25,6 @@ async def world(serve: Serve, write: Write, **settings: Any) -> AsyncIterator[tu
     directory = write("ada.py", SCORING).parent
     async with strict_upstream() as upstream:
         yield await serve(create_app(Settings(directory=directory, llm_url=upstream.url, **settings))), upstream
-
-
-def sdk(client: Client, key: str = KEYS[0]) -> openai.AsyncOpenAI:
-    return openai.AsyncOpenAI(base_url=str(client.make_url("/v1")), api_key=key, max_retries=0)
-
-
-async def chat(caller: openai.AsyncOpenAI, *prompts: str, stream: bool = False, **fields: Any) -> None:
-    """Read a whole response to the last of these messages of the user."""
-    texts = [{"role": role, "content": text} for text in prompts for role in ("user", "assistant")]
-    messages: Any = texts[:-1]
-    if stream:
-        async with caller.chat.completions.stream(model="Ada", messages=messages, **fields) as events:
-            await events.until_done()
-    else:
-        await caller.chat.completions.create(model="Ada", messages=messages, **fields)
-
-
-def scores(upstream: StrictUpstream) -> list[str]:
-    """Return the results of the tool in this round of each response."""
-    last = (request["messages"][-1] for request in upstream.accepted)
-    return [message["content"].removeprefix("score ") for message in last if message["role"] == "tool"]
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -1,13 +1,18 @@
-"""What one word of a streamed chat completion costs, in counts."""
+"""What a streamed chat completion, and each word of it, costs, in counts."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from charhost.memory.budget import MemoryBudget
+from charhost.settings import Settings
+from charhost.web.completions.request import ChatRequest
 from charhost.web.http.event_stream import EventStream
 from tests.conftest import Client
-from tests.counting import calls_of_charhost, count_calls
+from tests.counting import calls_of_charhost, count_calls, least_calls
+from tests.relayed import relayed
 from tests.web.completions.helpers import STOP, Play, lines
 
 TOGETHER = [[f" {number}" for number in range(32)]]
@@ -33,3 +38,13 @@ async def test_calls_for_a_word(client: Client, play: Play) -> None:
     with calls_of_charhost() as many:
         await lines(client)
     assert (many.number - few.number) / 320 < 7
+
+
+async def test_calls_for_a_turn(
+    aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request is validated once, and takes few calls until its last word."""
+    async with relayed(settings, aiohttp_client) as client:
+        validations = count_calls(monkeypatch, ChatRequest, "model_validate")
+        assert await least_calls(lambda: lines(client)) < 620
+        assert validations.number == 6

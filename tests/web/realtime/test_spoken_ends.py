@@ -10,7 +10,7 @@ import pytest
 from charhost.conversation.items import Audio, Message
 from charhost.settings import Settings
 from charhost.web.keys import DISCONNECTED, SESSIONS
-from tests.conftest import Client
+from tests.conftest import Client, character
 from tests.reload.helpers import Write
 from tests.speech.engines import ScriptedSpeech, scripted_engines, silence, tone
 from tests.tagged import edit
@@ -130,6 +130,23 @@ async def test_a_character_that_is_removed_is_silent(aiohttp_client: Start, sett
         await reload(client, sessions="follow")
         assert await caller.end() == 4004
     assert caller.events[-2]["response"]["status_details"]["error"]["code"] == "character_removed"
+
+
+async def test_only_affected_sessions_are_closed(aiohttp_client: Start, settings: Settings, write: Write) -> None:
+    """Speech of a character whose file changed stops; that of another one goes on to its end."""
+    write("bob.py", character("Bob"))
+    client, script = await serving(aiohttp_client, settings, scripted_engines(ScriptedSpeech(5)))
+    script.then(TEXT, script.go).then(TEXT, script.go)
+    async with speaking(client) as ada, calling(client, speaker=Speaker, model="Bob") as bob:
+        await begun(ada)
+        await begun(bob)
+        edit(write, "two")
+        await reload(client, sessions="close_affected")
+        assert await ada.end() == 1012
+        script.go.set()
+        assert (await bob.until("response.done"))["response"]["status"] == "completed"
+    done = next(event["response"] for event in ada.events if event["type"] == "response.done")
+    assert done["status"] == "failed"
 
 
 @pytest.mark.parametrize("moment", ["speech", "answer", "playing"])

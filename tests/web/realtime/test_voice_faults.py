@@ -180,6 +180,7 @@ async def test_a_client_that_does_not_read(aiohttp_client: Start, settings: Sett
     script.then("This sentence takes about a minute to be spoken by a slow voice.")
     async with speaking(client, **AUDIO) as stuck:
         await stuck.send("response.create")
+        await stuck.until("response.output_audio.delta")
         session = next(iter(client.app[SESSIONS]._live.values()))
         await until(lambda: session.work.turns)
         async with speaking(client, **AUDIO) as other:

@@ -1,15 +1,19 @@
-"""What one word of a streamed response costs in a session, in counts."""
+"""What a streamed response in a session, and each word of it, costs, in counts."""
 
 from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
 
 import pytest
 
 from charhost.memory.budget import MemoryBudget
+from charhost.settings import Settings
 from charhost.web.keys import CONVERSATIONS
 from charhost.web.sessions.outbox import Outbox
 from charhost.web.sessions.session import Session
 from tests.conftest import Client
-from tests.counting import Count, calls_of_charhost, count_calls
+from tests.counting import Count, calls_of_charhost, count_calls, least_calls
+from tests.relayed import relayed
 from tests.web.realtime.openai_client import Script, calling
 
 
@@ -44,3 +48,14 @@ async def test_calls_for_a_word(client: Client, script: Script, monkeypatch: pyt
     assert (frames, weighed) == (320, 0)
     assert changed < 10
     assert (many - few) / 320 < 13
+
+
+async def test_calls_for_a_turn(aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings) -> None:
+    """A response takes few calls from its request to its last word."""
+    async with relayed(settings, aiohttp_client) as client, calling(client) as caller:
+
+        async def turn() -> None:
+            await caller.send("response.create")
+            await caller.until("response.done")
+
+        assert await least_calls(turn) < 590

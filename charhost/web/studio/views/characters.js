@@ -79,6 +79,7 @@ function character(catalog, entry, errors) {
       ${typeof language === "string" ? html`<span class="badge">${language}</span>` : nothing}
       ${entry.comment ? html`<p class="quiet clip" dir="auto">${entry.comment}</p>` : nothing}
       <p class="quiet small">${fileLink(catalog, entry.file)} ${tools(entry)}</p>
+      ${otherVoice(entry)}
       ${errors.length ? html`<p class="problem">The file is broken; its last good version still serves.</p>` : nothing}
       ${errors.map((error) => errorView(catalog, error))}
     </div>
@@ -92,6 +93,12 @@ function character(catalog, entry, errors) {
 function tools(entry) {
   const names = [...entry.tools, ...entry.host_tools];
   return names.length ? html`· <span dir="auto">${names.join(", ")}</span>` : nothing;
+}
+
+/** Tell an operator why a character speaks with another voice than its file asks for, and what there is to install. */
+function otherVoice({ voice }) {
+  if (!state.isAdmin || !voice || voice.exact) return nothing;
+  return html`<p class="quiet small" dir="auto">Speaks with ${voice.name || "no voice of its own"}: ${voice.why}</p>`;
 }
 
 function talk(name) {

@@ -1,0 +1,59 @@
+"""Jobs that share threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from charhost.character.worker_pool import WorkerPool
+from charhost.errors import LoadTimeout
+
+LONG = 60.0
+
+
+async def test_calls_that_come_together_share_a_thread() -> None:
+    """A hundred quick calls of one owner, made in the same instant, run on one thread or two."""
+    pool = WorkerPool()
+    found = await asyncio.gather(*(pool.run(threading.get_ident, LONG, "one") for _ in range(100)))
+    assert len(set(found)) <= 2
+
+
+async def test_a_call_ends_for_itself() -> None:
+    """A quick call does not wait for the end of a slow one that was made with it."""
+    pool, release = WorkerPool(), threading.Event()
+    slow = asyncio.create_task(pool.run(release.wait, LONG, "one"))
+    quick = asyncio.create_task(pool.run(lambda: "quick", LONG, "one"))
+    assert await quick == "quick"
+    assert not slow.done()
+    release.set()
+    assert await slow
+
+
+async def test_a_cancelled_call_takes_no_other_with_it() -> None:
+    """The call of a client that leaves is given up; those that wait behind it, and later ones, run."""
+    pool, begun, release = WorkerPool(), threading.Event(), threading.Event()
+
+    def wait() -> None:
+        begun.set()
+        release.wait()
+
+    left = asyncio.create_task(pool.run(wait, LONG, "one"))
+    waiting = asyncio.create_task(pool.run(lambda: "waits", LONG, "one"))
+    await asyncio.to_thread(begun.wait)
+    left.cancel()
+    assert await waiting == "waits"
+    assert await pool.run(lambda: "later", LONG, "one") == "later"
+    release.set()
+
+
+async def test_a_call_past_its_deadline_takes_no_other_with_it() -> None:
+    """The deadline of a call begins when it runs, and its end is that of this call alone."""
+    pool, release = WorkerPool(), threading.Event()
+    late = asyncio.create_task(pool.run(release.wait, 0.5, "one"))
+    others = [asyncio.create_task(pool.run(lambda: "good", 0.5, "one")) for _ in range(10)]
+    assert await asyncio.gather(*others) == ["good"] * 10
+    with pytest.raises(LoadTimeout):
+        await late
+    release.set()
