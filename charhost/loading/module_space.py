@@ -7,7 +7,6 @@ turns `characters` into that package.
 
 from __future__ import annotations
 
-import gc
 import importlib
 import itertools
 import sys
@@ -28,6 +27,7 @@ from charhost.loading import opened_files
 from charhost.loading.character_metrics import CharacterMetrics
 from charhost.loading.importer import FINDER, attributes_of
 from charhost.loading.snapshot import Snapshot
+from charhost.memory.collector import collect_young
 from charhost.report import DEFAULT_SET, FileError
 from charhost.text import ROOT, display
 
@@ -64,7 +64,7 @@ class ModuleSpace:
 
     def load(self, path: str) -> ModuleType:
         if next(self._loads) % _YOUNG == 0:
-            gc.collect(1)
+            collect_young()
         name = self.snapshot.module_names[path]
         if name in self.snapshot.imported:
             return importlib.import_module(f"{self._prefix}.{name}")

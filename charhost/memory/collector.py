@@ -41,6 +41,13 @@ def freeze_old(phase: str, info: dict[str, int]) -> None:
         gc.freeze()
 
 
+def collect_young() -> None:
+    """Collect the garbage among new objects; where `freeze_old` is in use, the others are not looked at again."""
+    gc.collect(OLDEST - 1)
+    if freeze_old in gc.callbacks:
+        gc.freeze()
+
+
 def collect_everything() -> int:
     """Collect the garbage among all objects, also those that `freeze_old` has frozen; return how many it were."""
     if freeze_old not in gc.callbacks:

@@ -11,7 +11,7 @@ from gc import freeze, unfreeze
 
 import pytest
 
-from charhost.memory.collector import freeze_old
+from charhost.memory.collector import collect_young, freeze_old
 from charhost.memory.quiet_collections import QuietCollections
 
 LIMIT = 180.0
@@ -128,6 +128,14 @@ async def test_a_slice_does_not_look_at_what_earlier_ones_have_left(collections:
         gc.callbacks.remove(note)
     assert len(looks) > 5
     assert max(looks) < 10_000
+
+
+async def test_what_a_build_has_made_is_looked_at_once(collections: QuietCollections) -> None:
+    """What `collect_young` has looked at is in no slice."""
+    made: list[list[int]] = [[] for _ in range(100)]
+    collect_young()
+    looked_at = {id(one) for generation in range(3) for one in gc.get_objects(generation)}
+    assert looked_at.isdisjoint(map(id, made))
 
 
 async def test_everything_is_thawed_at_the_end(collections: QuietCollections) -> None:

@@ -108,6 +108,15 @@ async def test_a_broken_file_costs_only_itself(directory: Path, write: Write, so
     assert (await manager.reload_characters()).errors == ()
 
 
+async def test_the_disk_of_a_refused_reload_is_not_that_of_the_set(manager: CharacterManager, write: Write) -> None:
+    """After a refusal the set counts as loaded from the disk of before, with which a watcher and a restart compare."""
+    applied = manager.applied
+    write("bob.py", "def broken(:")
+    with pytest.raises(ReloadRejected):
+        await manager.reload_characters(ReloadRequest(on_error="abort"))
+    assert manager.applied is applied
+
+
 async def test_an_unreadable_file_changes_nothing(manager: CharacterManager, directory: Path) -> None:
     """A file that cannot be read is refused like one that fails (promise 2)."""
     before = state(manager)

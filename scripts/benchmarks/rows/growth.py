@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import re
 import statistics
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -51,8 +50,3 @@ class Growths(dict[str, Growth]):
             if name != row.name and "charhost" in row.figures:
                 figures = self.setdefault(name, Growth(name)).figures
                 figures.setdefault(count, []).extend(max(figure, 0.01) for figure in row.figures["charhost"])
-
-    @property
-    def faster(self) -> Iterable[str]:
-        """The names of the rows that grow faster than linearly."""
-        return [growth.name for growth in self.values() if not growth.is_linear]
