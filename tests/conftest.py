@@ -23,6 +23,9 @@ from charhost.web.app import create_app
 from charhost.web.http import event_stream
 from tests.reload.helpers import Gate
 
+# Also where the environment keeps Python from writing bytecode: to compile all tests takes more than to collect them.
+sys.dont_write_bytecode = False
+
 # Tests never meet a model's server that happens to run on this machine.
 os.environ["CHARHOST_LLM_URL"] = "none"
 

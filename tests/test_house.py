@@ -6,6 +6,7 @@ import ast
 import re
 from collections.abc import Iterator
 from configparser import ConfigParser
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -78,6 +79,7 @@ def own(name: str) -> str | None:
     return name if name in MODULES else f"{name}.__init__" if f"{name}.__init__" in MODULES else None
 
 
+@cache
 def tree(module: str) -> ast.Module:
     """Return the parsed source of a module."""
     return ast.parse(MODULES[module].read_text(encoding="utf-8"))

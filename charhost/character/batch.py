@@ -9,13 +9,11 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from charhost.character.warm_threads import WarmThreads
 from charhost.character.worker import Job, Worker
 from charhost.errors import LoadTimeout, ThreadsExhausted
-
-if TYPE_CHECKING:
-    from charhost.character.worker_pool import WorkerPool
 
 # A thread that has been busy with one job for this long blocks on something: another one goes on with the rest.
 # One thread is the rule, because several only take the interpreter lock from the event loop and load no faster.
@@ -29,11 +27,25 @@ _TICK = GROW_AFTER / 2
 PATIENCE = 1.0
 
 
+class Pool(Protocol):
+    """The threads of all owners together."""
+
+    threads: WarmThreads
+
+    def has_room(self, owner: str) -> bool: ...
+
+    def admit(self, worker: Worker, owner: str) -> bool: ...
+
+    def release(self, worker: Worker) -> None: ...
+
+    def abandon(self, worker: Worker) -> None: ...
+
+
 class _Shared:
     """Begins threads for the jobs that wait, and gives up those that run too long."""
 
     def __init__(
-        self, pool: WorkerPool, waiting: Iterable[tuple[Job, str]], owner: str, deadline: float, interrupt: bool
+        self, pool: Pool, waiting: Iterable[tuple[Job, str]], owner: str, deadline: float, interrupt: bool
     ) -> None:
         self._pool = pool
         self._interrupt = interrupt
@@ -127,7 +139,7 @@ class Batch(_Shared):
     """Jobs whose outcomes are waited for together: the event loop is woken once, by the last of them."""
 
     def __init__(
-        self, pool: WorkerPool, jobs: Sequence[Job], owners: Sequence[str], deadline: float, interrupt: bool
+        self, pool: Pool, jobs: Sequence[Job], owners: Sequence[str], deadline: float, interrupt: bool
     ) -> None:
         owner = owners[0] if len(owners) == 1 else ""
         super().__init__(pool, zip(jobs, owners, strict=True), owner, deadline, interrupt)
@@ -158,7 +170,7 @@ class Batch(_Shared):
 class Calls(_Shared):
     """Calls of one owner, each waited for alone: those that come together share a thread while it is quick."""
 
-    def __init__(self, pool: WorkerPool, owner: str, deadline: float, interrupt: bool) -> None:
+    def __init__(self, pool: Pool, owner: str, deadline: float, interrupt: bool) -> None:
         super().__init__(pool, (), owner, deadline, interrupt)
         self._grow_after = CALLS_GROW_AFTER
         self._indexes = count()

@@ -12,6 +12,7 @@ from aiohttp import web
 
 from charhost.errors import SettingsError
 from charhost.llm.openai.endpoint import Endpoint
+from charhost.memory.allocator import return_large_blocks
 from charhost.memory.quiet_collections import QuietCollections
 from charhost.settings import Settings
 from charhost.web.app import create_app
@@ -28,6 +29,7 @@ log = logging.getLogger("charhost.web")
 def serve(settings: Settings, app: web.Application | None = None) -> None:
     """Serve until SIGINT or SIGTERM; raises `SettingsError` if it cannot listen, or has no use for the certificate."""
     tls = tls_context(settings.tls_cert, settings.tls_key)
+    return_large_blocks()
     log.info("%s", _model_in_use(settings))
     signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a timer that a file set would end the process
     app = create_app(settings) if app is None else app

@@ -28,6 +28,9 @@ from charhost.settings import default_directory
 from scripts.benchmarks import processes
 from tests.conftest import character
 from tests.e2e.environments import node_modules
+from tests.event_tap import event_tap
+
+__all__ = ["event_tap"]
 
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("CHARHOST_")}
 ENVIRONMENT["CHARHOST_LLM_URL"] = "none"

@@ -560,9 +560,10 @@ async def test_each_session_opened_during_a_reload_is_new_or_notified(server: Se
 
 
 @pytest.mark.usefixtures("many_files")
-async def test_shutdown_closes_a_thousand_sessions_and_ends(mortal: Server) -> None:
+@pytest.mark.parametrize("reading", [90, pytest.param(990, marks=pytest.mark.slow)])
+async def test_shutdown_closes_many_sessions_and_ends(mortal: Server, reading: int) -> None:
     """SIGTERM closes all clients that read with 1001, does not wait for the others, and ends with status 0."""
-    readers = await mortal.crowd(990)
+    readers = await mortal.crowd(reading)
     stuck = [await mortal.connect(window=4096) for _ in range(10)]
     for peer in stuck:
         peer.transport.pause_reading()
@@ -571,7 +572,7 @@ async def test_shutdown_closes_a_thousand_sessions_and_ends(mortal: Server) -> N
     async with asyncio.timeout(60):
         await asyncio.gather(*(peer.end() for peer in readers))
         assert await mortal.exit() == 0
-    assert Counter(peer.farewell for peer in readers) == {(None, 1001): 990}
+    assert Counter(peer.farewell for peer in readers) == {(None, 1001): reading}
 
 
 async def test_a_client_in_the_middle_of_its_handshake_does_not_hold_up_the_end(mortal: Server) -> None:

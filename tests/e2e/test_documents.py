@@ -218,6 +218,7 @@ async def test_operating(here: Server) -> None:
     assert (status, '"ok":true' in printed.replace(": ", ":"), "startup" in printed) == (0, True, True), complaint
 
 
+@pytest.mark.slow
 async def test_performance() -> None:
     """The benchmark prints a row for each number of characters."""
     [command] = example("performance").splitlines()

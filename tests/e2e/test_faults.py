@@ -293,7 +293,9 @@ async def test_client_closes_in_the_middle(door: type[Socket], serve: Serve, ups
     await asyncio.wait_for(upstream.idle.wait(), 60)
 
 
-@OVER_EVERY_SOCKET
+@pytest.mark.parametrize(
+    "door", [Ga, *(pytest.param(door, marks=pytest.mark.slow) for door in SOCKETS if door is not Ga)]
+)
 async def test_client_floods(door: type[Socket], serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that sends without end and does not read is disconnected; others have responses meanwhile."""
     monkeypatch.setattr(readers, "STALLED_READER_LIMIT", 1)

@@ -170,6 +170,7 @@ def test_a_set_that_is_added_at_one_node_is_served_by_all(
     assert n1.request("DELETE", "/v1/sets/gaming")[0] == 200
 
 
+@pytest.mark.slow
 def test_a_killed_node_comes_back_equal(nodes: FleetProcesses, n1: BlockingServer) -> None:
     """The others go on without it, and it serves what they do as soon as it listens again."""
     nodes.servers["n3"].process.send_signal(signal.SIGKILL)
@@ -181,6 +182,7 @@ def test_a_killed_node_comes_back_equal(nodes: FleetProcesses, n1: BlockingServe
     nodes.equal()
 
 
+@pytest.mark.slow
 def test_while_the_engine_is_down_all_serve_and_no_reload_is_taken(nodes: FleetProcesses, n1: BlockingServer) -> None:
     """A reload is refused with 503 and the script's status 3; afterwards all goes on by itself."""
     nodes.nats.kill()

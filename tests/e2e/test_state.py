@@ -155,6 +155,7 @@ async def test_a_stop_and_a_start_lose_nothing(directory: Path, tmp_path: Path) 
             assert [entry["name"] for entry in (await answer.json())["characters"]] == ["Ada"]
 
 
+@pytest.mark.slow
 async def test_a_second_server_does_not_start_on_the_file(directory: Path, tmp_path: Path) -> None:
     """It ends with the reason, and the first one goes on."""
     state = tmp_path / "state.db"

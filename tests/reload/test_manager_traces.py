@@ -62,7 +62,13 @@ async def test_reloads_leave_no_trace(manager: CharacterManager, write: Write) -
     assert not any(reference() for reference in old)
 
 
-@pytest.mark.parametrize("source", ["def broken(:", "1 / 0", "raise SystemExit", "import nowhere", "while True: pass"])
+@pytest.mark.parametrize(
+    "source",
+    [
+        *("def broken(:", "1 / 0", "raise SystemExit", "import nowhere"),
+        pytest.param("while True: pass", marks=pytest.mark.slow),
+    ],
+)
 async def test_refused_reloads_leave_no_trace(directory: Path, write: Write, source: str) -> None:
     """Refused reloads and dry runs leave no modules (promise 25)."""
     manager = await loaded_manager(Settings(directory=directory, file_deadline=0.5))

@@ -418,7 +418,7 @@ def prompt_of(found: Character) -> str:
 
 
 _DETERMINED = settings(
-    max_examples=10,
+    max_examples=5,
     stateful_step_count=25,
     deadline=None,
     derandomize=True,

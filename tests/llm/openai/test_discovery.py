@@ -325,12 +325,6 @@ async def test_none_is_never_looked_for(aiohttp_server: Serve) -> None:
 # Over HTTP
 
 
-async def test_model_without_a_server(client: Client) -> None:
-    """With the stand-in there is nothing to choose from."""
-    for response in (await client.get("/v1/model"), await client.put("/v1/model", json={"model": "a"})):
-        assert (response.status, (await response.json())["code"]) == (409, "no_model")
-
-
 async def test_model_is_chosen_over_http(
     aiohttp_server: Serve, aiohttp_client: Callable[..., Awaitable[Client]], settings: Settings
 ) -> None:

@@ -148,14 +148,6 @@ async def test_without_an_engine(aiohttp_client: Connect, settings: Settings) ->
     assert await (await client.get("/v1/audio/models")).json() == {"models": []}
 
 
-async def test_lists_need_no_key(connect: Connect) -> None:
-    """Open WebUI asks for voices and models without one; speech needs it."""
-    client = await connect(api_key="k" * 20)
-    assert await (await client.get("/v1/audio/voices")).json() == {"voices": [{"id": "Ada", "name": "Ada"}]}
-    assert await (await client.get("/v1/audio/models")).json() == {"models": [{"id": "tts-1"}, {"id": "whisper-1"}]}
-    assert (await client.post("/v1/audio/speech", json={"input": TEXT})).status == 401
-
-
 async def test_the_sdk(connect: Connect) -> None:
     """OpenAI's client streams speech, and has a file transcribed."""
     http = await connect()

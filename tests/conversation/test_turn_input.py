@@ -1,4 +1,4 @@
-"""How much of a conversation a turn sends to a model whose server tells its context length."""
+"""The input of a turn: its system message, and how much of the conversation fits the context of the model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from charhost.conversation.excerpt import Cut
-from charhost.conversation.items import Item
+from charhost.conversation.items import Item, Message, Text
 from charhost.conversation.turn_events import RequestReady
 from charhost.conversation.turn_input import TurnOptions
 from tests.scripted import ScriptedModel, events_of, make_character, make_conversation, message, tool
@@ -77,3 +77,25 @@ async def test_a_short_conversation_asks_nothing() -> None:
     """The server is not asked for its length where any would do."""
     events = await events_of(make_conversation(Reticent(), None, message("Hello?")).respond())
     assert events[0] == RequestReady(Cut())
+
+
+def example(speaker: str, text: str) -> Message:
+    return Message(role="system", parts=(Text(text),), name=speaker)
+
+
+async def test_examples_keep_their_speakers() -> None:
+    """The one system message has each example after its speaker; other names are no part of it."""
+    model = ScriptedModel()
+    opening = [example("rules", "Rhyme."), example("example_user", "Hi"), example("example_assistant", "Sky-high!")]
+    await events_of(make_conversation(model, None, *opening, message("Hello?")).respond())
+    system = "Be kind.\n\nRhyme.\n\nexample_user: Hi\n\nexample_assistant: Sky-high!"
+    assert model.messages == [{"role": "system", "content": system}, {"role": "user", "content": "Hello?"}]
+
+
+async def test_later_examples_keep_their_speakers() -> None:
+    """An example after the first message is a system message with its speaker in its text."""
+    model = ScriptedModel()
+    await events_of(
+        make_conversation(model, None, message("Hi"), example("example_user", "Ho"), message("Hello?")).respond()
+    )
+    assert model.messages[2] == {"role": "system", "content": "example_user: Ho"}

@@ -1,0 +1,38 @@
+"""Calls that come after some time for thousands of clients."""
+
+from __future__ import annotations
+
+import asyncio
+
+from charhost.web.connections.ticks import Ticks
+
+
+async def test_calls_come_in_the_order_of_their_ticks() -> None:
+    """A call comes after its ticks, and one that was cancelled never."""
+    ticks, called, over = Ticks(0.001), list[str](), asyncio.Event()
+    ticks.after(3, over.set)
+    ticks.after(2, lambda: called.append("second"))
+    ticks.after(1, lambda: called.append("first"))
+    ticks.after(1, lambda: called.append("never")).cancel()
+    await asyncio.wait_for(over.wait(), 60)
+    assert called == ["first", "second"]
+
+
+async def test_many_calls_leave_turns_to_others() -> None:
+    """Of many calls of one tick a few run in each turn of the event loop."""
+    ticks, called = Ticks(0.001), 0
+    turns = set[int]()
+
+    def call() -> None:
+        nonlocal called
+        called += 1
+        turns.add(turn)
+
+    turn = 0
+    for _ in range(100):
+        ticks.after(1, call)
+    async with asyncio.timeout(60):
+        while called < 100:
+            turn += 1
+            await asyncio.sleep(0)
+    assert len(turns) > 1
