@@ -23,7 +23,7 @@ def figures() -> tuple[Row, list[Row]]:
 
 
 def growth(name: str) -> tuple[Row, list[Row]]:
-    """Return the header, and a row for each work that was done with several numbers of what is called *name*."""
+    """Return the header, and a row for each work that was done with several numbers of the things called *name*."""
     return growth_of(json.loads(_SCALE.read_text(encoding="utf-8"))[name])
 
 

@@ -61,7 +61,7 @@ class QuietCollections:
         unaccounted = self._measure()
         self._unaccounted = min(self._unaccounted, unaccounted)
         is_due = self._slices >= self._due and is_quiet
-        is_due |= self._slices >= self._most or unaccounted - self._unaccounted > self._BYTES
+        is_due |= self._slices >= self._most or unaccounted - self._unaccounted > self._may_wait
         if is_due and not self._is_busy():
             self._collect()
             self._unaccounted = self._measure()
@@ -75,6 +75,11 @@ class QuietCollections:
         # The next one when as many objects are new as this one has looked at.
         self._due = self._within(int((self._loop.time() - started) / self._EACH))
         self._most = self._within(slices * self._GARBAGE // max(1, garbage))
+
+    @property
+    def _may_wait(self) -> int:
+        """The bytes of garbage that may wait; an open session takes more than is accounted for, up to half as much."""
+        return self._BYTES + self._held() // 2
 
     def _measure(self) -> int:
         return resident_memory() - self._held()

@@ -42,7 +42,7 @@ def generate(directory: Path, count: int) -> Path:
 
 
 def machine() -> dict[str, float | str | None]:
-    """Return what figures depend on."""
+    """Return the properties of this machine that figures depend on."""
     return {"processors": os.cpu_count(), "python": platform.python_version(), "load": os.getloadavg()[0]}
 
 

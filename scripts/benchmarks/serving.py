@@ -58,7 +58,7 @@ class _Probe:
 
     async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if await reader.readline() == COLLECT:
-            gc.unfreeze()  # what the server looks at in quiet moments only
+            gc.unfreeze()  # the server looks at frozen objects in quiet moments only
             gc.collect()
         pages = int(Path("/proc/self/statm").read_text().split()[1])
         found = {

@@ -1,1 +1,1 @@
-"""The rows of the table that `scripts/bench` prints, by what they measure."""
+"""The rows of the table that `scripts/bench` prints: reloads, sessions, starts, relays, and how they grow."""
