@@ -1,5 +1,6 @@
 """The languages of the stand-in: its patterns and phrases, read from `phrases/*.toml`."""
 
+import asyncio
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -40,6 +41,12 @@ def languages() -> Mapping[str, Language]:
     """Return all languages by their code of two letters."""
     tables = {path.name[:2]: path.read_text("utf-8") for path in (files(__package__) / "phrases").iterdir()}
     return {code: Language(code, tomllib.loads(table)) for code, table in tables.items()}
+
+
+async def read_languages() -> None:
+    """Read them from the disk with the first call, beside the event loop."""
+    if not languages.cache_info().currsize:
+        await asyncio.to_thread(languages)
 
 
 def english() -> Language:

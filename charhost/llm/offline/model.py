@@ -8,7 +8,7 @@ from charhost.character.character import Character
 from charhost.llm.model import CallDelta, Delta, ModelRequest, Usage
 from charhost.llm.offline.commands import Command
 from charhost.llm.offline.introduction import introduction
-from charhost.llm.offline.languages import language_of
+from charhost.llm.offline.languages import language_of, read_languages
 from charhost.llm.offline.messages import text_of
 from charhost.llm.offline.reply import Reply
 from charhost.llm.token_estimate import LETTERS_PER_TOKEN, letters, tokens
@@ -27,12 +27,11 @@ class OfflineModel:
 
     def __init__(self, character: Character) -> None:
         self._character = character
-        self._language = language_of(character.instructions.get("language"))
-        self._introduction = introduction(character.name, character.instructions, self._language)
 
     async def stream(self, request: ModelRequest) -> AsyncGenerator[Sequence[Delta], None]:
         """Reply word by word; the same conversation gets the same reply."""
-        reply = Reply(self._character, self._language, self._introduction, request)
+        await read_languages()
+        reply = self._reply(request)
         chosen = reply.choose()
         if isinstance(chosen, Command):
             call_id = f"call_{reply.random.getrandbits(64):016x}"
@@ -51,6 +50,11 @@ class OfflineModel:
 
     async def context_length(self) -> None:
         return None
+
+    def _reply(self, request: ModelRequest) -> Reply:
+        name, instructions = self._character.name, self._character.instructions
+        language = language_of(instructions.get("language"))
+        return Reply(self._character, language, introduction(name, instructions, language), request)
 
 
 def _stopped(text: str, stop: Any) -> str:

@@ -72,7 +72,7 @@ class UpstreamModels:
     def of(self, character: Character) -> Model:
         """Return the model of *character*: the stand-in if neither it nor the server has an address."""
         if not self._has_server(character):
-            from charhost.llm.offline.model import OfflineModel  # with its phrases
+            from charhost.llm.offline.model import OfflineModel
 
             return OfflineModel(character)
         return UpstreamModel(self, character)
@@ -103,12 +103,7 @@ class UpstreamModels:
         return [known.get(_choice(character)) for character in characters]
 
     async def find(self) -> None:
-        """Ask for the server, so that its address is known and logged before the first turn; or look for one.
-
-        Until there is one the stand-in answers: it is read from the disk here, and not for the first client.
-        """
-        if self.selection.server is None:
-            await asyncio.to_thread(_read_phrases)
+        """Ask for the server, so that its address is known and logged before the first turn; or look for one."""
         if self._settings.llm_url is None:
             await self.selection.discover()
         elif self.selection.server is not None and await self.state() == "down":
@@ -262,14 +257,6 @@ class UpstreamModel:
 
     async def context_length(self) -> int | None:
         return await self.models.context_length(self.character)
-
-
-def _read_phrases() -> None:
-    """Import the stand-in, and read its phrases."""
-    from charhost.llm.offline.languages import languages
-    from charhost.llm.offline.model import OfflineModel  # noqa: F401
-
-    languages()
 
 
 def _choice(character: Character) -> tuple[object, ...]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import string
+import threading
+from importlib.resources import files
 from typing import Any
 
 import pytest
 
-from charhost.llm.offline.languages import Language, english, language_of, languages
+from charhost.llm.offline import languages as module
+from charhost.llm.offline.languages import Language, english, language_of, languages, read_languages
 
 LANGUAGES = {code: languages()[code] for code in ("en", "fr", "de", "es")}
 NEEDED = {
@@ -65,3 +68,19 @@ def test_no_phrase_belongs_to_two_kinds() -> None:
 def test_a_language_is_known_by_its_first_two_letters(language: Any, known: str) -> None:
     """A region is ignored, and English serves for the rest."""
     assert language_of(language).code == known
+
+
+async def test_languages_are_read_beside_the_event_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are read from the disk once, on a thread."""
+    readers: list[threading.Thread] = []
+
+    def note(package: str) -> Any:
+        readers.append(threading.current_thread())
+        return files(package)
+
+    monkeypatch.setattr(module, "files", note)
+    languages.cache_clear()
+    await read_languages()
+    await read_languages()
+    assert [reader is threading.main_thread() for reader in readers] == [False]
+    assert english().code == "en"

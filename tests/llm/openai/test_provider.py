@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 from contextlib import aclosing
-from importlib.resources import files
 from typing import Any
 
 import pytest
@@ -15,7 +13,6 @@ from pydantic_core import from_json
 
 from charhost.errors import SettingsError
 from charhost.llm.model import Delta, ModelRequest
-from charhost.llm.offline import languages as phrases
 from charhost.llm.offline.model import OfflineModel
 from charhost.logs.line_limit import LimitedRecords
 from tests.llm.openai.asking import HELLO, KEY, STOP, Make, answer, character, failure, hi, listing, silent, text
@@ -104,22 +101,6 @@ async def test_offline(make: Make) -> None:
     models = make(None)
     assert isinstance(models.of(character()), OfflineModel)
     assert await models.state() == "offline"
-
-
-async def test_stand_in_is_read_beside_the_event_loop(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its phrases are read from the disk at the start, on a thread, and not for the first response."""
-    readers: list[threading.Thread] = []
-
-    def note(package: str) -> Any:
-        readers.append(threading.current_thread())
-        return files(package)
-
-    monkeypatch.setattr(phrases, "files", note)
-    phrases.languages.cache_clear()
-    models = make("none")
-    await models.find()
-    assert isinstance(models.of(character()), OfflineModel)
-    assert [reader is threading.main_thread() for reader in readers] == [False]
 
 
 async def test_key_that_cannot_be_sent(
