@@ -17,7 +17,7 @@ def test_any_source_without_options_has_the_defaults() -> None:
 def test_options_are_read() -> None:
     """All options of a source are read."""
     given = {"voice": "alba", "voices": {"openai": "nova"}, "speed": 1.5, "pitch": 0.9, "language": "fr"}
-    assert voice_options(given) == (VoiceOptions(**given), ())
+    assert voice_options(given) == (VoiceOptions.model_validate(given), ())
 
 
 @pytest.mark.parametrize(

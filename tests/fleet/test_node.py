@@ -82,8 +82,7 @@ async def test_nodes_are_counted_by_their_state(store: MemoryStore) -> None:
     one = node(store, "n1")
     one.describe = lambda: status("n1", leaving=True)
     await one.alive()
-    sample = one.metrics.nodes.collect()[0].samples
-    counts = {one.labels["state"]: one.value for one in sample}
+    counts = {sample.labels["state"]: sample.value for found in one.metrics.nodes.collect() for sample in found.samples}
     assert (counts["leaving"], counts["serving"]) == (1, 0)
 
 
