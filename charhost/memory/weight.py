@@ -33,7 +33,7 @@ def weigh(*values: object) -> int:
 
 
 class Weighed:
-    """A dataclass whose objects are weighed once, when they are made: what is in them never changes."""
+    """A dataclass whose objects are weighed once, when they are made: their content never changes."""
 
     __slots__ = ("weight",)
     weight: int

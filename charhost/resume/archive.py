@@ -33,7 +33,7 @@ class Archive(Protocol):
     async def find(self, session: str) -> SavedSession | None: ...
 
     async def release(self, sessions: Collection[str]) -> None:
-        """Let go of what is in memory of saved sessions."""
+        """Let go of the copies of saved sessions in memory."""
 
 
 class SessionWriter:
@@ -50,7 +50,7 @@ class SessionWriter:
         """Have a session dropped soon: it is over."""
 
     def release(self, session: str) -> bool:
-        """Let go of what is in memory of a saved session; return whether it is saved as it is now."""
+        """Let go of the copy of a saved session in memory; return whether it is saved as it is now."""
         return False
 
     async def settled(self, session: str) -> None:

@@ -29,7 +29,7 @@ class SharedArchive(Protocol):
         """Take a session over, if it is of one of the *owners*; *kept* is the copy of this process."""
 
     def release(self, session: str) -> None:
-        """Let go of what is in memory of a saved session."""
+        """Let go of the copy of a saved session in memory."""
 
     def is_lost(self, session: str) -> bool:
         """Return whether another process has taken the session over."""

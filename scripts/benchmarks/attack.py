@@ -30,7 +30,7 @@ _CLIENTS = 50
 _LONGEST = 60.0
 _MOST_LOG = MEGABYTE
 _BUDGET = str(256 * MEGABYTE)
-# For what was not tried in the first half of the run; a short one has not tried everything.
+# For attacks that were not made in the first half of the run; a short one has not made all.
 _MOST_GROWTH = 1.25
 _FLOOD = 'LLM = {{"url": "http://127.0.0.1:{}/v1", "model": "m"}}\n'
 _BLOCKS = "import threading\nPromptGenerator.make_system_prompt = lambda self: threading.Event().wait()\n"
@@ -137,7 +137,7 @@ async def _servers(scratch: Path, log: Path) -> AsyncIterator[tuple[Process, int
         file.write(_BLOCKS)
     port, url = free_port(), f"http://127.0.0.1:{good.sockets[0].getsockname()[1]}/v1"
     command = ("-m", "charhost", "serve", "--directory", str(directory), "--port", str(port))
-    # What is kept for absent clients grows until the budget is full: sooner, if it is small.
+    # Sessions and responses of absent clients are kept until the budget is full: sooner, if it is small.
     model = {"CHARHOST_LLM_URL": url, "CHARHOST_LLM_MODEL": "m", "CHARHOST_MEMORY_BUDGET": _BUDGET}
     async with python(*command, port=port, log=log, environment=model) as process:
         yield process, port, directory

@@ -9,7 +9,7 @@ _HELD_BACK = web.RequestKey("body held back", bool)
 
 
 def with_expectations(route: web.RouteDef) -> web.RouteDef:
-    """Return a route that refuses what it cannot expect with a problem, and asks for no body before it is read."""
+    """Return a route that refuses unknown expectations with a problem, and asks for no body before it is read."""
     return web.RouteDef(route.method, route.path, route.handler, {**route.kwargs, "expect_handler": _expect})
 
 
