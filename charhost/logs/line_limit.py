@@ -49,7 +49,7 @@ def limited(kind: str = "", most: int = _MOST) -> Mapping[str, object]:
 
 
 class LimitedRecords(logging.Filter):
-    """Leaves out what is beyond its limit, and notes in the next record of the kind how many there were."""
+    """Leaves out the records beyond a limit, and notes in the next record of the kind how many there were."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()

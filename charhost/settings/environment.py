@@ -25,12 +25,6 @@ def option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-def from_environment(settings: Iterable[str]) -> dict[str, Any]:
-    """Return the values in the variables of the *settings*, whose names may be in any case; an empty one is none."""
-    values = {name.upper(): value for name, value in os.environ.items() if value}
-    return {name: values[variable(name)] for name in settings if variable(name) in values}
-
-
 def key_from_environment(variable: str) -> str | None:
     """Return the key in the variable that a character file names; raise `ValueError` if no header can carry it."""
     key = os.environ.get(variable, "").strip()
@@ -41,7 +35,10 @@ def key_from_environment(variable: str) -> str | None:
 
 def admin_key() -> str | None:
     """Return the admin key as `Settings` has it, without the other settings; raise `ValueError` for an unusable one."""
-    key: str | None = key_among(from_environment(("admin_key", "admin_key_file")), "admin_key")
+    prefix = variable("")
+    given = {name.upper(): value for name, value in os.environ.items() if value}
+    values = {name.removeprefix(prefix).lower(): value for name, value in given.items() if name.startswith(prefix)}
+    key: str | None = key_among(values, "admin_key")
     check_key("admin_key", os.environ.get(variable("admin_key")) if key is None else key)
     return key
 

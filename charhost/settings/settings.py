@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
-from pydantic import ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from charhost.errors import SettingsError
 from charhost.report import DEFAULT_SET, SessionPolicy
-from charhost.settings.environment import check_key, from_environment, key_among, option, unknown_variables, variable
+from charhost.settings.environment import check_key, key_among, option, unknown_variables, variable
 from charhost.settings.fleet import FleetSettings
 from charhost.settings.habit import Habit
 from charhost.settings.loopback import is_loopback
@@ -61,13 +62,13 @@ def is_secret(name: str) -> bool:
     return SecretStr in get_args(Settings.model_fields[name].annotation)
 
 
-class Settings(VoiceSettings, FleetSettings):
+class Settings(BaseSettings, VoiceSettings, FleetSettings):
     """The settings, each an option of `charhost serve` and a variable `CHARHOST_<NAME>`.
 
     Keys have no option, because every user of the machine can read a command line.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = SettingsConfigDict(env_prefix="CHARHOST_", frozen=True, extra="forbid", env_ignore_empty=True)
 
     directory: AbsolutePath = Field(default_factory=default_directory, description="The first character directory.")
     set: NamedDirectories = Field(
@@ -188,9 +189,21 @@ class Settings(VoiceSettings, FleetSettings):
     max_bytes: int = Field(64 << 20, ge=1, description="Maximum bytes of source in a directory.")
     max_file_bytes: int = Field(1 << 20, ge=1, description="Maximum bytes of source in one file.")
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return the options and the environment: another source costs as much as both, also where it has no file."""
+        return init_settings, env_settings
+
     def __init__(self, **values: Any) -> None:
         try:
-            super().__init__(**(from_environment(Settings.model_fields) | values))
+            super().__init__(**values)
         except ValidationError as e:
             raise SettingsError("\n".join(map(_explain, field_problems(e)))) from None
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from pathspec import GitIgnoreSpec
 from pydantic import AfterValidator, BeforeValidator
+from pydantic_settings import NoDecode
 
 from charhost.report import DEFAULT_SET, SET_NAME
 from charhost.settings.habit import Habit
@@ -136,6 +137,6 @@ Habits = Annotated[str, AfterValidator(_habits)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 ModelUrl = Annotated[str, AfterValidator(_model_url)]
 Origins = Annotated[str, AfterValidator(_origins)]
-NamedDirectories = Annotated[tuple[str, ...], BeforeValidator(_entries), AfterValidator(_named_directories)]
-Patterns = Annotated[tuple[str, ...], BeforeValidator(_split), AfterValidator(_patterns)]
+NamedDirectories = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_entries), AfterValidator(_named_directories)]
+Patterns = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_split), AfterValidator(_patterns)]
 Roots = Annotated[str, AfterValidator(_roots)]

@@ -32,20 +32,20 @@ def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[threading.Thread]]:
     assert not any(thread.is_alive() for thread in threads)
 
 
-def run(threads: WarmThreads, owner: str, *, is_usable: bool = True) -> str:
+def run(threads: WarmThreads, owner: str | None, *, is_usable: bool = True) -> str:
     """Run something to its end, until its thread is idle or over; return what it found in its context."""
     done, found = threading.Event(), []
 
     def work() -> bool:
         found.append(SEEN.get())
-        SEEN.set(owner)
+        SEEN.set(owner or "")
         done.set()
         return is_usable
 
     before = len(threads._idle)
     threads.run(work, owner)
     assert done.wait(60)
-    while owner and is_usable and len(threads._idle) != max(before, 1):
+    while owner != "" and is_usable and len(threads._idle) != max(before, 1):
         pass
     return found[0]
 
@@ -64,6 +64,16 @@ def test_owners_share_no_thread(begun: list[threading.Thread]) -> None:
     run(threads, "")
     run(threads, "")
     assert len(begun) == 3
+
+
+def test_a_thread_of_the_server_is_used_by_any_owner(begun: list[threading.Thread]) -> None:
+    """Work of the server itself leaves nothing in a thread, which then belongs to the owner that has it next."""
+    threads = WarmThreads()
+    run(threads, None)
+    run(threads, None)
+    run(threads, "ada")
+    run(threads, "")
+    assert len(begun) == 2
 
 
 def test_a_thread_that_was_given_up_is_not_used_again(begun: list[threading.Thread]) -> None:

@@ -66,7 +66,7 @@ def test_commands_start_without_the_server(arguments: tuple[str, ...]) -> None:
     with running(*arguments) as process:
         imported = modules_in(process.communicate(timeout=60)[0])
     assert "typer" in imported
-    assert imported.isdisjoint({"aiohttp", "asyncio", "charhost.web", "charhost.settings.settings"})
+    assert imported.isdisjoint({"aiohttp", "asyncio", "charhost.web", "pydantic_settings"})
 
 
 def test_server_starts_without_the_modules_of_some_requests() -> None:

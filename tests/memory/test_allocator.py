@@ -25,7 +25,7 @@ print(resident_memory() - before)
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the C library may be another one")
 def test_large_blocks_are_given_back() -> None:
-    """What is left of eight of them is the one that is kept, and without the setting all of them."""
+    """Of eight of them the one that is kept is left, and without the setting all of them."""
     left = [
         int(
             subprocess.run(

@@ -9,7 +9,7 @@ from charhost.loading.source_file import SourceFile
 from charhost.memory.budget import MemoryBudget
 
 _MOST = 4
-# Bytes of a file beside its source, and of what is compiled of a byte of that.
+# Bytes of a file beside its source, and of the code that is compiled of a byte of that.
 _FLOOR, _COMPILED = 2_000, 2
 
 

@@ -18,7 +18,7 @@ class Decoder:
         """Yield `pcm`, 16 kHz mono, for a job with the bytes of a `file` in any format of FFmpeg."""
         try:
             yield from self._decoded(job["file"])
-        except MemoryError as e:  # at once, for what a file declares, such as a rate of a gigahertz: not the machine's
+        except MemoryError as e:  # at once, for a declaration of the file, such as a rate of a gigahertz
             raise ValueError(f"the file declares more than there can be ({e})") from None
 
     def _decoded(self, file: bytes) -> Iterator[Message]:

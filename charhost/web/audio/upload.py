@@ -71,7 +71,7 @@ def _parts(body: bytes, content_type: str) -> dict[str, bytes]:
 
 
 def _places(body: bytes, delimiter: bytes) -> Iterator[slice]:
-    """Yield the place of each part, so that only what is used of a large body is copied."""
+    """Yield the place of each part, so that no part of a large body is copied in vain."""
     at = -2 if body.startswith(delimiter[2:]) else body.find(delimiter)
     while at != -1:
         start = at + len(delimiter)

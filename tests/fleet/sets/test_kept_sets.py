@@ -44,7 +44,7 @@ def test_last_sets_are_kept_and_counted() -> None:
 
 
 def test_a_set_makes_room_for_everything_else() -> None:
-    """It can be fetched again, so it goes before what clients would miss, and is not even kept without room."""
+    """It can be fetched again, so it goes before everything that clients would miss, and is not even kept without room."""
     budget = MemoryBudget(SIZE * 10)
     sets, requests = KeptSets(budget), budget.holding("requests")
     for name in "abc":

@@ -92,7 +92,7 @@ async def test_wrong_requests(connect: Connect) -> None:
 
 
 async def test_memory_of_a_form(connect: Connect, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A form is held twice at most, beside what comes of it, and counted so."""
+    """A form is held twice at most, and counted so."""
     client = await connect()
     counted: list[int] = []
 

@@ -243,6 +243,17 @@ async def test_a_held_session_is_let_go_of_when_it_is_released() -> None:
     assert line.is_read
 
 
+async def test_the_connection_of_a_held_session_is_lost_when_it_is_released() -> None:
+    """The end of a held connection is passed on when it is released, and that of any other at once."""
+    talk, lost = session(Line()), list[str]()
+    talk.closing.hold()
+    talk.closing.when_released(lambda: lost.append("held"))
+    assert lost == []
+    talk.closing.release()
+    talk.closing.when_released(lambda: lost.append("free"))
+    assert lost == ["held", "free"]
+
+
 async def test_a_session_that_is_not_held_is_let_go_of_at_once() -> None:
     """A session that is closed by itself waits for no other."""
     await asyncio.wait_for(session(Line()).closing.released(), 60)

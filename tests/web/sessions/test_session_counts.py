@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
 from collections import Counter
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import WSMsgType, web
 
+import charhost
 from tests.conftest import Client
 
 SESSIONS = 5
+# By the code of the server, beside what aiohttp allocates for a WebSocket.
+MOST_BYTES = 11_000
 
 
 @pytest.fixture
@@ -70,3 +75,24 @@ async def test_an_idle_session_has_one_timer(client: Client, monkeypatch: pytest
         others = [timer for timer in of_server if "Heartbeat" not in timer]
         assert len(of_server) - len(others) == SESSIONS
         assert len(others) < SESSIONS, others  # of the application, however many sessions it has
+
+
+async def test_an_idle_session_takes_few_bytes(client: Client) -> None:
+    """What the code of the server has allocated for a session that says nothing stays within a few kilobytes."""
+    own = [tracemalloc.Filter(True, str(Path(charhost.__file__).parent / "*"))]
+    async with AsyncExitStack() as stack:
+
+        async def open_one() -> None:
+            socket = await stack.enter_async_context(client.ws_connect("/v1/realtime?dialect=ga"))
+            await socket.receive()
+
+        await open_one()  # imports what sessions need
+        tracemalloc.start()
+        try:
+            before = tracemalloc.take_snapshot().filter_traces(own)
+            for _ in range(SESSIONS):
+                await open_one()
+            grown = tracemalloc.take_snapshot().filter_traces(own).compare_to(before, "filename")
+        finally:
+            tracemalloc.stop()
+    assert sum(entry.size_diff for entry in grown) / SESSIONS < MOST_BYTES
