@@ -44,7 +44,7 @@ class Server:
         return (self.clock() - started) * 1000
 
     async def probed(self, *, after_collection: bool = False) -> dict[str, float]:
-        """Return what the probe has found since the last call; `serving.py` describes it."""
+        """Return the figures of the probe since the last call; `serving.py` describes it."""
         reader, writer = await asyncio.open_unix_connection(address(self.probe))
         writer.write(COLLECT if after_collection else b"\n")
         found: dict[str, float] = json.loads(await reader.read())

@@ -29,7 +29,7 @@ _CHARACTERS = 5
 _TALKERS = 6  # of each kind
 _FIRST = 60.0  # seconds, or half of a shorter run
 _CALM = 120.0  # seconds for everything to end
-# Above the figures after the first minute: what ends late.
+# Above the figures after the first minute, for work that ends late.
 _MOST_MORE = {"descriptors": 8, "threads": 4, "modules": 8, "tasks": 8, "builds": 1}
 _MEMORY = 12.0  # MiB
 _GONE = (aiohttp.ClientError, OSError, TypeError)
@@ -71,7 +71,7 @@ class Soak:
             self._write(directory)
 
     async def run(self, seconds: float) -> dict[str, float]:
-        """Do everything at once for so long; return what the server has when all of it has ended."""
+        """Do everything at once for so long; return the figures of the server when all of it has ended."""
         actors: list[Callable[[], Awaitable[None]]] = [self._complete, self._converse] * _TALKERS
         actors += [self._be_stuck, self._vanish] * 2
         tasks = [asyncio.create_task(self._again(actor)) for actor in actors]
@@ -167,7 +167,7 @@ class Soak:
         self.seen["answers"] += len(versions)
 
     async def _calm(self) -> dict[str, float]:
-        """Load the first directory, and return what the server has once that is steady."""
+        """Load the first directory, and return the figures of the server once they are steady."""
         self._write(self.directories[0])
         await self._server.reload(self.directories[0])
         before: dict[str, float] = {}

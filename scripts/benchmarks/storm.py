@@ -27,7 +27,7 @@ class Broken(Exception):
 class Storm:
     """The seconds from the close of each session to its return, of clients that wait and of the others.
 
-    `failures` counts the reasons of those that did not return; `probed` is what the probe has found meanwhile.
+    `failures` counts the reasons of those that did not return; `probed` has the figures of the probe.
     """
 
     patient: list[float] = field(default_factory=list)
