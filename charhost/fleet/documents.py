@@ -1,4 +1,4 @@
-"""Documents of a fleet: what one node writes for the others to find by its name."""
+"""Documents of a fleet, which one node writes for the others to find by their names."""
 
 import contextlib
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a fleet needs of the store that its nodes share.
+"""The store that the nodes of a fleet share.
 
 Subjects are those of one fleet, such as `state.desired`; an engine puts the name of the fleet before them.
 
@@ -49,7 +49,7 @@ class Conflict(EngineError):
 
 
 class Observer(Protocol):
-    """Counts what a connection meets."""
+    """Counts the failures and refusals of a connection."""
 
     def failed(self, operation: str) -> None:
         """Count a request that failed."""
@@ -59,7 +59,7 @@ class Observer(Protocol):
 
 
 class Engine(Protocol):
-    """The connection of one node to what all nodes share. Every method may raise `Unavailable`, unless it says other.
+    """The connection of one node to the store of all nodes. Every method may raise `Unavailable`, unless it says other.
 
     `state.*` keeps the last message of each subject, `talk.*` all of them, `bytes.DIGEST` one that never changes.
     """
@@ -88,7 +88,7 @@ class Engine(Protocol):
         """Drop the messages of a subject, or those *before* a sequence."""
 
     async def names(self, prefix: str) -> list[str]:
-        """Return what follows `PREFIX.` in the subjects that have a message, sorted."""
+        """Return the rest after `PREFIX.` of the subjects that have a message, sorted."""
 
     async def store_blob(self, data: bytes) -> str:
         """Store at most `MOST_BYTES`, unless it is there already, and return its digest, the SHA-256 in hexadecimal."""
@@ -109,7 +109,7 @@ class Engine(Protocol):
         """Respond to `ask` from now on, as the process that uses this name."""
 
     async def setup(self, replicas: int | None = None) -> None:
-        """Make what is missing; without *replicas* as it was when it was last seen."""
+        """Make the missing streams; without *replicas* as it was when it was last seen."""
 
     async def close(self) -> None:
         """Leave the engine; it never raises."""

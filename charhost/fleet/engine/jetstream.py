@@ -259,7 +259,7 @@ class JetStream:
 
 
 def _checked(response: Response) -> dict[str, Any]:
-    """Return the content of a response of JetStream; raise what it refuses."""
+    """Return the content of a response of JetStream; raise its refusal."""
     content: dict[str, Any] = json.loads(response.data)
     if error := content.get("error"):
         code = error.get("err_code", 0)

@@ -21,7 +21,7 @@ class _Kept:
 
 
 class MemoryStore:
-    """What the nodes share. Times are those of *clock*."""
+    """The store that the nodes share. Times are those of *clock*."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
