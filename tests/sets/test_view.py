@@ -24,7 +24,7 @@ async def sets(tmp_path: Path) -> CharacterSets:
 
 def found(sets: CharacterSets, name: str, names: frozenset[str] | None = None) -> str | None:
     one = sets.view(names).find(name)
-    return one and one.name
+    return one.name if one is not None else None
 
 
 def test_bare_name_is_of_the_first_set(sets: CharacterSets) -> None:
