@@ -33,7 +33,8 @@ def event_tap() -> Iterator[None]:
     pump = Outbox.pump
 
     async def tapped(outbox: Outbox, ws: Any) -> None:
-        sessions.append(frames := [])
+        frames: list[str] = []
+        sessions.append(frames)
         await pump(outbox, _TappedSocket(ws, frames))  # type: ignore[arg-type]
 
     with pytest.MonkeyPatch.context() as patch:
