@@ -32,6 +32,8 @@ class Resampler:
         if not len(sound):
             return _NOTHING
         samples = sound if sound.dtype == np.int16 else np.clip(sound, _LEAST, _MOST).astype(np.int16)
-        frame = av.AudioFrame.from_ndarray(samples[None], format=_FORMAT, layout=_LAYOUT)
+        frame = av.AudioFrame(_FORMAT, _LAYOUT, len(samples))
         frame.sample_rate = self._rate
-        return np.concatenate([_NOTHING, *(made.to_ndarray()[0] for made in self._resampler.resample(frame))])
+        frame.planes[0].update(samples.tobytes())
+        made = self._resampler.resample(frame)
+        return np.concatenate([_NOTHING, *(np.frombuffer(one.planes[0], np.int16, one.samples) for one in made)])
