@@ -36,4 +36,6 @@ class Resampler:
         frame.sample_rate = self._rate
         frame.planes[0].update(samples.tobytes())
         made = self._resampler.resample(frame)
-        return np.concatenate([_NOTHING, *(np.frombuffer(one.planes[0], np.int16, one.samples) for one in made)])
+        return np.concatenate(
+            [_NOTHING, *(np.frombuffer(memoryview(one.planes[0]), np.int16, one.samples) for one in made)]
+        )
