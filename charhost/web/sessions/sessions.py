@@ -26,8 +26,8 @@ log = logging.getLogger("charhost.sessions")
 
 _MOST_LINES = 100  # a minute, of sessions that open, and of those that close
 
-# Silence is waited for in parts of so many seconds, so that a pause of the event loop, after which messages of the client
-# wait to be read, counts as one part only.
+# Silence is waited for in parts of so many seconds: a pause of the event loop, after which messages of the client wait
+# to be read, counts as one part only.
 _TICK_SECONDS = 0.1
 
 # Closing five thousand sockets takes the loop a few hundred milliseconds; batches let it serve others in between.
