@@ -18,6 +18,9 @@ from charhost.web.realtime.openai import OpenAIHandler
 from charhost.web.realtime.unmute import UnmuteHandler
 from charhost.web.sessions.session import Session
 
+# Seconds of silence after which a client is taken for one that waits for session.created.
+DIALECT_DEADLINE = 2.0
+
 
 class Dispatcher:
     """Finds the dialect of one client, and passes its messages to the handler of that dialect."""
@@ -33,7 +36,7 @@ class Dispatcher:
         if session.settings is not None:
             self._open(session.settings)
         else:
-            self._silence = request.app[SESSIONS].silence(self._open_unasked)
+            self._silence = request.app[SESSIONS].silence(DIALECT_DEADLINE, self._open_unasked)
 
     async def receive(self, message: WSMessage) -> None:
         """Handle one message; messages after the close message are ignored."""

@@ -26,9 +26,9 @@ log = logging.getLogger("charhost.sessions")
 
 _MOST_LINES = 100  # a minute, of sessions that open, and of those that close
 
-# Of silence after which a client is taken for one that waits for session.created. Waited for in parts, a pause of the
-# event loop, after which messages of the client wait to be read, counts as one part only.
-_SILENCE_TICKS, _TICK_SECONDS = 20, 0.1
+# Silence is waited for in parts of so many seconds: a pause of the event loop, after which messages of the client wait
+# to be read, counts as one part only.
+_TICK_SECONDS = 0.1
 
 # Closing five thousand sockets takes the loop a few hundred milliseconds; batches let it serve others in between.
 _BATCH = 16
@@ -103,9 +103,9 @@ class Sessions:
         """Whether some are being sent their close messages."""
         return bool(self._closers)
 
-    def silence(self, call: Callable[[], None]) -> Call:
-        """Have *call* run if a client that has just connected says nothing."""
-        return self._ticks.after(_SILENCE_TICKS, call)
+    def silence(self, seconds: float, call: Callable[[], None]) -> Call:
+        """Have *call* run if a client that has just connected says nothing for so long."""
+        return self._ticks.after(max(1, round(seconds / _TICK_SECONDS)), call)
 
     def note_all(self) -> None:
         """Have all sessions saved that are not: old copies are renewed."""
