@@ -6,27 +6,24 @@ import asyncio
 class Signal:
     """An `asyncio.Event` of a tenth of its size: thousands of clients have several each, which are hardly used."""
 
-    __slots__ = ("_is_set", "_waiters")
+    __slots__ = ("is_set", "_waiters")
 
     def __init__(self) -> None:
-        self._is_set = False
+        self.is_set = False
         self._waiters: tuple[asyncio.Future[None], ...] = ()
 
-    def is_set(self) -> bool:
-        return self._is_set
-
     def set(self) -> None:
-        self._is_set = True
+        self.is_set = True
         for waiter in self._waiters:
             if not waiter.done():
                 waiter.set_result(None)
 
     def clear(self) -> None:
-        self._is_set = False
+        self.is_set = False
 
     async def wait(self) -> None:
         """Wait until the signal is set, if only for a moment."""
-        if self._is_set:
+        if self.is_set:
             return
         waiter = asyncio.get_running_loop().create_future()
         self._waiters += (waiter,)

@@ -77,7 +77,7 @@ class Closing:
             self._request.transport.pause_reading()
 
     def release(self) -> None:
-        if self._hold is None or self._hold.is_set():
+        if self._hold is None or self._hold.is_set:
             return
         self._hold.set()
         if self._request.transport is not None:
@@ -93,7 +93,7 @@ class Closing:
 
     def when_released(self, lost: Callable[[], None]) -> None:
         """Call *lost*, which lets go of the connection, unless the session is held: then when it is released."""
-        if self._hold is None or self._hold.is_set():
+        if self._hold is None or self._hold.is_set:
             lost()
         else:
             self._lost = lost

@@ -79,7 +79,8 @@ class Outbox:
         is_full = len(self._frames) >= MOST_WAITING_FRAMES
         if not is_full:
             self._frames.append(frame)
-            self._filled.set()
+            if len(self._frames) == 1:
+                self._filled.set()
         if self._bytes > self._memory.size + _GRAIN:
             is_full = not self._memory.take(self._bytes - self._memory.size) or is_full
         if is_full or (self._bytes > MOST_WAITING_BYTES and len(self._frames) > 1):
@@ -113,7 +114,8 @@ class Outbox:
                     self._bytes -= getsizeof(frame)
                 if self._memory.size and self._bytes < _GRAIN:
                     self._memory.resize(0)
-                self._taken.set()
+                if not self._taken.is_set:  # one call less for each word
+                    self._taken.set()
             self._filled.clear()
             await self._filled.wait()
 

@@ -15,14 +15,14 @@ async def test_all_waiters_go_on() -> None:
     signal.set()
     signal.clear()
     await asyncio.wait_for(asyncio.gather(*waiting), 60)
-    assert not signal.is_set()
+    assert not signal.is_set
 
 
 async def test_signal_that_is_set_is_not_waited_for() -> None:
     """A wait returns at once as long as the signal is set."""
     signal = Signal()
     signal.set()
-    assert signal.is_set()
+    assert signal.is_set
     await asyncio.wait_for(signal.wait(), 60)
 
 
