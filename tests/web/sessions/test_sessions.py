@@ -132,8 +132,8 @@ async def test_a_session_is_gone_after_its_end(sessions: Sessions) -> None:
     """A session is gone when it is not found any more."""
     talk = session(Line())
     with registered(sessions, talk):
-        assert not talk.gone.is_set()
-    assert (talk.gone.is_set(), sessions.find(talk.id, ("",))) == (True, None)
+        assert not talk.gone.is_set
+    assert (talk.gone.is_set, sessions.find(talk.id, ("",))) == (True, None)
 
 
 @pytest.mark.parametrize(("policy", "affected"), [("close", 2), ("keep", 0)])
