@@ -32,7 +32,7 @@ _CONTENT = {"ga": "output_text", "beta": "text"}
 # Where OpenAI sends null too; everywhere else strict clients refuse it.
 _NULLABLE = {"previous_item_id", "status_details", "usage", "metadata", "param", "code", "event_id", "transcript"}
 # What charhost adds: when to come back, what the beta models do not have yet, the whole reason of a failure.
-_EXTRA = {"retry_after_ms", "name", "message", "image_tokens", "cached_tokens_details", "report"}
+_EXTRA = {"charhost_tools", "retry_after_ms", "name", "message", "image_tokens", "cached_tokens_details", "report"}
 
 
 class Listed(BaseModel):
