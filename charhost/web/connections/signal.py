@@ -6,7 +6,7 @@ import asyncio
 class Signal:
     """An `asyncio.Event` of a tenth of its size: thousands of clients have several each, which are hardly used."""
 
-    __slots__ = ("is_set", "_waiters")
+    __slots__ = ("_waiters", "is_set")
 
     def __init__(self) -> None:
         self.is_set = False

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from charhost.conversation.spoken_turn import SpokenTurn
 from charhost.speech.latency import Latency
+from charhost.web.realtime.active_turn import ActiveTurn
 from charhost.web.realtime.loudspeaker import Interrupted, Loudspeaker
 from charhost.web.sessions.session import Session
-
-if TYPE_CHECKING:
-    from charhost.web.sessions.work import RunningTurn
 
 # An interrupted response is given back so often in a row; one that was hardly heard is made anew.
 _MOST_GIVEN_BACK = 2
@@ -19,15 +17,12 @@ _HARDLY_HEARD_MS = 1_000
 
 
 class Responds(Protocol):
-    """Begins the responses of one session; `active` is the one that is running."""
+    """Begins the responses of one session."""
 
-    active: RunningTurn | None
+    active: ActiveTurn
 
     async def answer(self, words: str | None = None, latency: Latency | None = None) -> None:
         """Begin the response to a turn of the user, after the running one; with *words* the character says these."""
-
-    async def ended(self, turn: RunningTurn) -> None:
-        """Wait until the events of a turn are sent."""
 
 
 @dataclass(eq=False, slots=True)
@@ -43,17 +38,17 @@ class Answers:
     @property
     def is_audible(self) -> bool:
         """Whether the client hears the character, or will in a moment."""
-        return self._responder.active is not None or self._loudspeaker.is_playing
+        return self._responder.active.turn is not None or self._loudspeaker.is_playing
 
     async def interrupt(self) -> None:
         """Stop the character, since the client speaks; its response has ended before the turn of the client can."""
-        active = self._responder.active
+        active = self._responder.active.turn
         self._stop()
         if active is not None:
-            await self._responder.ended(active)
+            await self._responder.active.ended(active)
 
     def _stop(self) -> None:
-        active, items = self._responder.active, {}
+        active, items = self._responder.active.turn, {}
         is_running = active is not None and active.ended is None
         if active is not None and is_running:
             active.cancel("turn_detected")

@@ -18,7 +18,6 @@ from charhost.memory.budget import Holding
 from charhost.memory.weight import weigh
 from charhost.speech.latency import Latency
 from charhost.speech.speech import Voice
-from charhost.web.connections.signal import Signal
 from charhost.web.openai.server_calls import are_visible
 from charhost.web.protocol.client_events import InputItem, ItemReference
 from charhost.web.protocol.frames import MOST_EVENT, InvalidEvent
@@ -26,6 +25,7 @@ from charhost.web.protocol.item_format import item_from
 from charhost.web.protocol.response_events import ResponseEvents
 from charhost.web.protocol.session_config import SessionConfig
 from charhost.web.protocol.session_params import ResponseParams
+from charhost.web.realtime.active_turn import ActiveTurn
 from charhost.web.realtime.emitter import Emitter
 from charhost.web.realtime.loudspeaker import Loudspeaker
 from charhost.web.sessions.session import Session
@@ -58,8 +58,7 @@ class WantedResponse:
 class Responder:
     """Begins the responses of one session, sends their events, and cancels them.
 
-    `active` is the running turn whose items go into the conversation; `ready` waits until all speech of the client so
-    far is understood.
+    `ready` waits until all speech of the client so far is understood.
     """
 
     _session: Session
@@ -67,8 +66,7 @@ class Responder:
     _emitter: Emitter
     _loudspeaker: Loudspeaker
     ready: Callable[[], Awaitable[None]] | None = None
-    active: RunningTurn | None = None
-    _idle: Signal = field(default_factory=Signal)
+    active: ActiveTurn = field(default_factory=ActiveTurn)
 
     async def respond(self, wanted: WantedResponse) -> None:
         """Begin the response that a client asks for; raises `InvalidEvent`."""
@@ -82,28 +80,22 @@ class Responder:
     async def answer(self, words: str | None = None, latency: Latency | None = None) -> None:
         """Begin the response to a turn of the user; with *words* the character says these."""
         voice = await self._voice(self._config)
-        while self.active is not None:
-            await self.ended(self.active)
+        await self.active.free()
         if self._session.closing.reason is None:  # one that closes after the talk answers the last turn
             self._session.choose(None)
             wanted = WantedResponse.of(self._config, ResponseParams())
             self._begin(wanted, voice, replace(wanted.options, words=words, may_greet=False), latency)
 
-    async def ended(self, turn: RunningTurn) -> None:
-        """Wait until the events of a turn are sent."""
-        while self.active is turn:
-            self._idle.clear()
-            await self._idle.wait()
-
     def cancel(self, response_id: str | None) -> None:
         """Cancel a running response, by default that of the conversation; raises `InvalidEvent`."""
-        if response_id is None and self.active is not None:
-            response_id = self.active.id
+        active = self.active.turn
+        if response_id is None and active is not None:
+            response_id = active.id
         running = [turn for turn in self._session.work.turns if turn.ended is None and turn.id == response_id]
         if not running:
             raise InvalidEvent("response_cancel_not_active", "Cancellation failed: no active response found")
         running[0].cancel()
-        if running[0] is self.active:
+        if running[0] is active:
             self._loudspeaker.cut()  # of its items that were sent whole
 
     @property
@@ -119,11 +111,11 @@ class Responder:
         if self._session.closing.is_ending:
             text = "The characters were reloaded; this session closes after the current response. Reconnect."
             raise InvalidEvent("characters_reloaded", text)
-        if recorded and self.active is not None:
+        if recorded and self.active.turn is not None:
             raise InvalidEvent(
                 "conversation_already_has_active_response",
                 "Conversation already has an active response in progress: "
-                f"{self.active.id}. Wait until the response is finished before creating a new one.",
+                f"{self.active.turn.id}. Wait until the response is finished before creating a new one.",
             )
         if len(self._session.work.turns) >= _MOST_RESPONSES:
             raise InvalidEvent("rate_limit_exceeded", "Too many responses at a time; retry response.create later.")
@@ -139,7 +131,7 @@ class Responder:
         shows_calls = are_visible(wanted.metadata, is_admin=self._session.conversation.host is not None)
         sender = ResponseEvents(self._emitter, self._response(turn, wanted), shows_calls)
         if options.recorded:
-            self.active = turn
+            self.active.begin(turn)
         sender.begin()
         self._session.work.begin(turn, self._send_events(turn, sender, memory), self._tasks)
 
@@ -169,18 +161,13 @@ class Responder:
         finally:
             memory.resize(0)
             self._loudspeaker.play()
-            if turn is self.active:
-                self._free()
+            self.active.end(turn)
 
     async def _settle(self, turn: RunningTurn) -> None:
         self._session.weigh()
-        if turn is self.active:
+        if turn is self.active.turn:
             await self._session.settled()
-            self._free()  # before the client learns that it may request the next one
-
-    def _free(self) -> None:
-        self.active = None
-        self._idle.set()
+            self.active.end(turn)  # before the client learns that it may request the next one
 
     async def _items(self, given: Sequence[Item | ItemReference] | None) -> History | None:
         if given is None:

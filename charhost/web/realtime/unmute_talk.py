@@ -16,8 +16,8 @@ from charhost.errors import SessionUnavailable, TakenOver
 from charhost.ids import new_id
 from charhost.jsontext import Json
 from charhost.speech.latency import Latency
-from charhost.web.connections.signal import Signal
 from charhost.web.protocol.unmute_session import Instructions, UnmuteSettings
+from charhost.web.realtime.active_turn import ActiveTurn
 from charhost.web.realtime.loudspeaker import Loudspeaker
 from charhost.web.realtime.session_tasks import SessionTasks
 from charhost.web.realtime.unmute_emitter import UnmuteEmitter
@@ -60,8 +60,7 @@ class UnmuteTalk:
     voice: str | None = None
     encoder: OpusEncoder | None = None
     hears: bool = False
-    active: RunningTurn | None = None
-    _idle: Signal = field(default_factory=Signal)
+    active: ActiveTurn = field(default_factory=ActiveTurn)
     _beginning: asyncio.Lock = field(default_factory=asyncio.Lock)
     _silence: asyncio.TimerHandle | None = None
     _silences: int = 0
@@ -73,12 +72,6 @@ class UnmuteTalk:
     async def answer(self, words: str | None = None, latency: Latency | None = None) -> None:
         """Begin the response to a turn of the user, after the running one; with *words* the character says these."""
         await self._begin(TurnOptions(words=words, may_greet=False), latency)
-
-    async def ended(self, turn: RunningTurn) -> None:
-        """Wait until the events of a turn are sent."""
-        while self.active is turn:
-            self._idle.clear()
-            await self._idle.wait()
 
     @property
     def may_be_interrupted(self) -> bool:
@@ -95,8 +88,7 @@ class UnmuteTalk:
 
     async def _begin(self, options: TurnOptions, latency: Latency | None = None) -> None:
         async with self._beginning:  # in order: to look for a voice takes a while, too
-            while self.active is not None:
-                await self.ended(self.active)
+            await self.active.free()
             if self._session.closing.reason is not None:
                 return
             self._end_silence()
@@ -111,7 +103,7 @@ class UnmuteTalk:
         turn: RunningTurn = written
         if voice is not None and self.encoder is not None:
             turn = self._loudspeaker.paced(written, self.encoder, voice, words.said, latency)
-        self.active = turn
+        self.active.begin(turn)
         if self.hears:
             self._show_history()  # with the words of the user, which no other event has as a whole
         response = {
@@ -140,8 +132,7 @@ class UnmuteTalk:
             self._session.fail()
         finally:
             self._loudspeaker.play()
-            self.active = None
-            self._idle.set()
+            self.active.end(turn)
 
     async def _send(self, event: SpokenEvent, words: _Words) -> None:
         match event:
@@ -207,7 +198,7 @@ class UnmuteTalk:
 
     def _break_silence(self) -> None:
         """Have the character speak, since the user says nothing; a client that was left alone is not talked to."""
-        if self._silences < _MOST_SILENCES and self.active is None and self._session.closing.reason is None:
+        if self._silences < _MOST_SILENCES and self.active.turn is None and self._session.closing.reason is None:
             self._silences += 1
             message = Message(id=new_id("item"), role="user", parts=(Text(_SILENT),))
             self._session.conversation.history.append(message)
