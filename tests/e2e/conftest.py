@@ -225,10 +225,8 @@ class BlockingServer:
         assert (status, report["outcome"], report["errors"]) == (200, "applied", [])
         assert self.names() == ["Ada", "Zoe"]
         assert report["generation"] == self.generation
-        wait_for(lambda: self.stuck() == stuck)
-        assert self.stuck() == stuck
-        wait_for(self.is_quiet)
-        assert self.is_quiet() or self.is_quiet()
+        assert wait_for(lambda: self.stuck() == stuck)
+        assert wait_for(self.is_quiet)
 
     def greeting(self) -> bytes:
         """Open a session, and return its first event."""
@@ -252,11 +250,12 @@ class BlockingServer:
             self.process.kill()
 
 
-def wait_for(holds: Callable[[], bool]) -> None:
-    """Wait, with a generous limit, until something holds."""
+def wait_for(holds: Callable[[], bool]) -> bool:
+    """Wait, with a generous limit, until something holds, and return whether it did."""
     end = time.monotonic() + PATIENCE
-    while not holds() and time.monotonic() < end:
+    while not (is_so := holds()) and time.monotonic() < end:
         time.sleep(0.02)
+    return is_so
 
 
 def set_options(set_name: str, directory: Path) -> list[str]:

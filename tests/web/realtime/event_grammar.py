@@ -31,8 +31,10 @@ _BETA = {
 _CONTENT = {"ga": "output_text", "beta": "text"}
 # Where OpenAI sends null too; everywhere else strict clients refuse it.
 _NULLABLE = {"previous_item_id", "status_details", "usage", "metadata", "param", "code", "event_id", "transcript"}
-# What charhost adds: when to come back, what the beta models do not have yet, the whole reason of a failure.
-_EXTRA = {"charhost_tools", "retry_after_ms", "name", "message", "image_tokens", "cached_tokens_details", "report"}
+# What charhost adds: when to come back, what the beta models do not have yet, the whole reason of a failure, and to a
+# response the calls of the server and what of the conversation the model was not sent.
+_EXTRA = {"retry_after_ms", "name", "message", "image_tokens", "cached_tokens_details", "report"}
+_EXTRA |= {"charhost_tools", "messages_left_out", "messages_shortened"}
 
 
 class Listed(BaseModel):
