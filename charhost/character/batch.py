@@ -8,7 +8,6 @@ import time
 from collections import deque
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from itertools import count
 from typing import Any, Protocol
 
 from charhost.character.warm_threads import WarmThreads
@@ -93,10 +92,17 @@ class _Shared:
     def _tick(self) -> None:
         self._abandon(longer_than=self._deadline)
         self._workers = [worker for worker in self._workers if worker.is_alive() and not worker.abandoned]
-        is_slow = len(self._workers) < MOST_THREADS and all(w.busy_for() > self._grow_after for w in self._workers)
-        if is_slow and any(map(self._pool.has_room, {owner for _, (_, owner) in list(self._waiting)})):
+        if self._is_slow() and len(self._workers) < MOST_THREADS and self._have_room():
             self._start()
         self._tick_handle = self._loop.call_later(_TICK, self._tick)
+
+    def _is_slow(self) -> bool:
+        """Return whether the jobs that wait need one more thread."""
+        return all(worker.busy_for() > self._grow_after for worker in self._workers)
+
+    def _have_room(self) -> bool:
+        """Return whether one of the jobs that wait would begin on one more thread."""
+        return any(map(self._pool.has_room, {owner for _, (_, owner) in list(self._waiting)}))
 
     def _start(self) -> None:
         worker = Worker(self, self._deadline, self._interrupt)
@@ -173,7 +179,7 @@ class Calls(_Shared):
     def __init__(self, pool: Pool, owner: str, deadline: float, interrupt: bool) -> None:
         super().__init__(pool, (), owner, deadline, interrupt)
         self._grow_after = CALLS_GROW_AFTER
-        self._indexes = count()
+        self._made = self._known = 0  # calls, until now and until the last tick
         self._waited_for: dict[int, asyncio.Future[Any]] = {}
         self._tick()
 
@@ -183,7 +189,8 @@ class Calls(_Shared):
 
     async def outcome(self, job: Job) -> Any:
         """Wait for one job; if it still runs when the caller is cancelled it is given up."""
-        index, future = next(self._indexes), self._loop.create_future()
+        index, future = self._made, self._loop.create_future()
+        self._made += 1
         self._waited_for[index] = future
         with self._lock:
             self._waiting.append((index, (job, self._owner)))
@@ -202,6 +209,13 @@ class Calls(_Shared):
     def deliver(self, index: int, outcome: Any) -> None:
         with suppress(RuntimeError):  # the loop is closed
             self._loop.call_soon_threadsafe(self._set, index, outcome)
+
+    def _is_slow(self) -> bool:
+        # Also where each call is quick: many may wait, and for something that is no work of this process.
+        known, self._known = self._known, self._made
+        with self._lock:
+            has_waited = bool(self._waiting) and self._waiting[0][0] < known
+        return has_waited or super()._is_slow()
 
     def _set(self, index: int, outcome: Any) -> None:
         future = self._waited_for.get(index)
