@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from weakref import WeakSet
 
 from charhost.character.character import Character, CharacterSet
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import DirectoryError, LoadTimeout, ThreadsExhausted
 from charhost.loading.allowed_roots import AllowedRoots
 from charhost.loading.character_metrics import CharacterMetrics, Encode
@@ -31,6 +30,7 @@ from charhost.reload.turns import in_turns
 from charhost.report import DEFAULT_SET, FileError, LeftRunning
 from charhost.settings import Settings
 from charhost.text import display
+from charhost.threads.worker_pool import WorkerPool
 
 if TYPE_CHECKING:
     from charhost.sandbox.sandbox import Sandbox

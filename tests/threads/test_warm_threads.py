@@ -7,8 +7,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from charhost.character import warm_threads
-from charhost.character.warm_threads import WarmThreads
+from charhost.threads import warm_threads
+from charhost.threads.warm_threads import WarmThreads
 
 
 @pytest.fixture

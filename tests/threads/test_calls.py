@@ -1,4 +1,4 @@
-"""Jobs that share threads."""
+"""Calls that share threads, and are each waited for alone."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import time
 
 import pytest
 
-from charhost.character.worker_pool import WorkerPool
 from charhost.errors import LoadTimeout
+from charhost.threads.worker_pool import WorkerPool
 
 LONG = 60.0
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from charhost.character.worker import Job, Worker
 from charhost.errors import LoadTimeout
+from charhost.threads.worker import Job, Worker
 
 
 class Batch:
